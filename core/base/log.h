@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Log lines. One sink of log lines for the process: text on a terminal, JSON lines otherwise.
+ * Never row data. Registered secrets (nw_log_secret) are replaced by *** in whatever is printed.
+ * Any thread may call; a line is one write(2).
+ */
+#ifndef NW_BASE_LOG_H
+#define NW_BASE_LOG_H
+
+#include <stdbool.h>
+
+#include <narwal/sink.h>
+#include <narwal/status.h>
+
+/** Where lines go: a descriptor, a level, and JSON or text. Call before threads are started. */
+void nw_log_setup(int descriptor, enum nw_log_level level, bool json);
+
+NW_PRINTF(2, 3) void nw_log(enum nw_log_level level, const char *format, ...);
+
+/** Never print this text again, wherever it turns up. Copied; shorter than 4 bytes is ignored. */
+void nw_log_secret(const char *secret);
+
+/** Replace every registered secret inside a text, in place. */
+void nw_redact(char *text);
+
+#endif

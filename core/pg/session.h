@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * SQL sessions: blocking, through libpq, one thread each. Every session, replication ones too, has
+ * the same pinned settings (DateStyle ISO, IntervalStyle postgres, TimeZone UTC,
+ * extra_float_digits 3, bytea_output hex, search_path pg_catalog, client_encoding UTF8,
+ * lc_monetary C, statement_timeout, lock_timeout, idle timeouts 0), sent in the startup packet so
+ * that ALTER ROLE ... SET cannot change what values look like.
+ */
+#ifndef NW_PG_SESSION_H
+#define NW_PG_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pg/stream.h"
+#include <narwal/status.h>
+
+/** How to reach the server. Borrowed strings. */
+struct nw_pg_options {
+    const char *dsn;      /* conninfo or URI, as libpq takes it */
+    const char *password; /* NULL: as libpq finds it (passfile, service) */
+    const char *application_name;
+    int64_t connect_timeout_us;
+};
+
+struct nw_session;
+struct nw_rows;
+
+/**
+ * Connect. TLS: unless the DSN says sslmode, a host that is neither local nor a unix socket gets
+ * verify-full, with the distribution's CA bundle where no sslrootcert is given.
+ * @param replication  a logical replication connection (replication=database).
+ */
+NW_MUST_CHECK nw_status nw_session_open(const struct nw_pg_options *options, bool replication,
+                                        struct nw_session **session, struct nw_error *err);
+void nw_session_close(struct nw_session *session); /* NULL is fine */
+
+/**
+ * Run one statement; parameters are text, NULL for NULL. On a replication connection no parameters.
+ * @param sqlstate  6 bytes, filled with the server's code when it refused; may be NULL.
+ * @param rows      give; may be NULL.
+ * @return NW_RETRY when the connection broke or the server cannot now; NW_FATAL when it refused.
+ */
+NW_MUST_CHECK nw_status nw_session_query(struct nw_session *session, const char *sql,
+                                         const char *const *params, int params_count,
+                                         char *sqlstate, struct nw_rows **rows,
+                                         struct nw_error *err);
+int nw_rows_count(const struct nw_rows *rows);
+/** NULL for SQL NULL. Valid until nw_rows_free. */
+const char *nw_rows_text(const struct nw_rows *rows, int row, int column);
+uint64_t nw_rows_u64(const struct nw_rows *rows, int row, int column); /* 0 for NULL */
+bool nw_rows_bool(const struct nw_rows *rows, int row, int column);
+uint64_t nw_rows_lsn(const struct nw_rows *rows, int row, int column); /* "3A/8F0012C8"; 0 for NULL */
+void nw_rows_free(struct nw_rows *rows); /* NULL is fine */
+
+/** Append an identifier or a literal, quoted by libpq for this connection, to a text. */
+NW_MUST_CHECK nw_status nw_session_quote_name(struct nw_session *session, const char *name,
+                                              char *out, size_t out_size, struct nw_error *err);
+NW_MUST_CHECK nw_status nw_session_quote_literal(struct nw_session *session, const char *text,
+                                                 char *out, size_t out_size, struct nw_error *err);
+
+int nw_session_server_version(const struct nw_session *session); /* 150018 */
+int nw_session_backend_pid(const struct nw_session *session);
+const char *nw_session_host(const struct nw_session *session);
+
+/**
+ * Take the socket, or over TLS the SSL object, of an idle session. The session stays open and owns the
+ * descriptor; only nw_session_close() may be called on it until the stream is destroyed.
+ */
+NW_MUST_CHECK nw_status nw_session_take_stream(struct nw_session *session,
+                                               struct nw_stream **stream, struct nw_error *err);
+
+#endif
