@@ -12,6 +12,7 @@
 #ifndef NW_DECODE_ITEM_H
 #define NW_DECODE_ITEM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "source/block.h"
@@ -37,6 +38,7 @@ struct nw_item {
     int64_t received_ns;
     uint32_t references;  /* the lane's own: how many sequencers still hold it */
     uint32_t generation;
+    bool cut;             /* as in the block */
     const struct nw_table *table;
     union {
         struct nw_batch batch;       /* first_row 0, all rows; BATCH */

@@ -64,6 +64,7 @@ struct nw_block {
     const struct nw_table *table; /* CHANGES, COPY, COPY_BEGIN, COPY_END */
     uint32_t generation;  /* copies */
     uint64_t fence_lsn;   /* copies: commit_lsn of the copied rows */
+    bool cut;             /* last block of a flush: all rows before it in commit order were dealt */
 
     struct nw_frame *frames; /* NW_BLOCK_ROWS_MAX */
     uint32_t frames_count;
