@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A sink as the pipeline sees it: a plugin that was opened, the threads that call it, and the
+ * sequencer that feeds them.
+ *
+ *   nw_plugin_load ─► nw_sink_create ─► nw_sink_start ─► nw_sink_open ─► nw_sink_resolve* ─►
+ *   nw_sequencer_create ─► (step the agent of the sequencer) ─► nw_sink_stop ─► nw_sink_destroy
+ *
+ * Threads: the sink owns one thread for each worker, and one more for the coordinator when there
+ * are several workers. In tests and in simulation nw_sink_start is not called; then nw_sink_open
+ * and nw_sink_stop step the sink's agents themselves, and nw_sink_agents gives them to the caller
+ * for the time between. The sequencer is one agent that never blocks; the pipeline places it.
+ *
+ * Positions: what a sink stores is the source's position in an envelope (core/sink/position.h) that
+ * makes every commit unique. The pipeline sees only the source's own bytes.
+ */
+#ifndef NW_SINK_SINK_H
+#define NW_SINK_SINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "decode/item.h"
+#include "decode/lane.h"
+#include "io/env.h"
+#include "ring/agent.h"
+#include "ring/budget.h"
+#include "ring/spsc.h"
+#include "sink/plugin.h"
+#include <narwal/sink.h>
+
+#define NW_SINK_WORKERS_MAX 16u
+#define NW_SINK_AGENTS_MAX  (NW_SINK_WORKERS_MAX + 1u)
+/** Most bytes of a source's position; the rest of NW_POSITION_SIZE_MAX is the envelope. */
+#define NW_SINK_POSITION_SIZE_MAX (NW_POSITION_SIZE_MAX - 32u)
+
+struct nw_sink;
+struct nw_sequencer;
+
+struct nw_sink_options {
+    struct nw_env *env;             /* borrow until destroyed */
+    const struct nw_plugin *plugin; /* borrow until destroyed */
+    const struct nw_config *config; /* borrow until destroyed: settings in the order of its table */
+    uint32_t workers_count;         /* 1 .. min(plugin's workers_max, NW_SINK_WORKERS_MAX) */
+    const int *cores;               /* to pin the threads to, agents_count of them; NULL: do not */
+};
+
+/** @param sink  give. Nothing of the plugin is called yet. */
+NW_MUST_CHECK nw_status nw_sink_create(const struct nw_sink_options *options, struct nw_sink **sink,
+                                       struct nw_error *err);
+/** After nw_sink_stop; the sequencer was destroyed before. NULL is fine. */
+void nw_sink_destroy(struct nw_sink *sink);
+
+/** Start the sink's threads; they sleep until nw_sink_open. */
+NW_MUST_CHECK nw_status nw_sink_start(struct nw_sink *sink, struct nw_error *err);
+/** The agents, for a caller that steps them instead of nw_sink_start. @return how many. */
+uint32_t nw_sink_agents(struct nw_sink *sink, struct nw_agent agents[NW_SINK_AGENTS_MAX]);
+
+/** What the sink had stored, without the envelope. Owned by the sink until nw_sink_destroy. */
+struct nw_sink_recovered {
+    uint32_t positions_count; /* 0: the sink is empty; 1; or one for each worker */
+    struct nw_position positions[NW_SINK_WORKERS_MAX];
+    uint32_t copies_count;
+    const struct nw_copy_state *copies;
+    uint64_t fencing;
+};
+
+/**
+ * open() and recover(), on the sink's own thread; blocks the caller until they are done. NW_RETRY
+ * is the caller's to try again (nw_sink_open may be called again).
+ */
+NW_MUST_CHECK nw_status nw_sink_open(struct nw_sink *sink, struct nw_sink_recovered *recovered,
+                                     struct nw_error *err);
+/**
+ * The verdict for a copy that was not complete in nw_sink_recovered; blocks. Each must get one
+ * before the sequencer is created. The sink is told the same again after later recovers.
+ */
+NW_MUST_CHECK nw_status nw_sink_resolve(struct nw_sink *sink, uint32_t relation_oid,
+                                        uint32_t generation, enum nw_copy_verdict verdict,
+                                        struct nw_error *err);
+/**
+ * Stop the threads and call close(); the sequencer's agent no longer runs.
+ * @return NW_OK, or NW_RETRY when a plugin call did not return by the deadline (monotonic, of
+ *         env). The sink must then be left alone, not destroyed, until the process ends.
+ */
+NW_MUST_CHECK nw_status nw_sink_stop(struct nw_sink *sink, int64_t deadline_ns,
+                                     struct nw_error *err);
+
+struct nw_sequencer_options {
+    uint32_t lanes_count;
+    uint32_t producers_count;
+    struct nw_spsc *in[NW_LANES_MAX];          /* struct nw_item, from each lane */
+    struct nw_spsc *item_return[NW_LANES_MAX]; /* struct nw_item, back to its lane */
+    struct nw_bell *lane_bell[NW_LANES_MAX];
+    struct nw_bell *bell; /* of the thread that runs the sequencer */
+    struct nw_budget *budget;
+    struct nw_spsc *durable; /* out: see nw_durable_pop; NULL: nobody listens */
+    struct nw_bell *durable_bell;
+    const char *spill_folder; /* this sink's own, emptied at start; NULL: no spill */
+    uint64_t spill_quota_bytes;
+};
+
+/** @param sequencer  give. The sink is open and every unfinished copy has its verdict. */
+NW_MUST_CHECK nw_status nw_sequencer_create(struct nw_sink *sink,
+                                            const struct nw_sequencer_options *options,
+                                            struct nw_sequencer **sequencer, struct nw_error *err);
+/**
+ * Its agent no longer runs and the sink is stopped. Items it still holds go back to their lanes
+ * (or are forgotten, when a plugin kept an exported array: a lane must not free those). NULL is
+ * fine.
+ */
+void nw_sequencer_destroy(struct nw_sequencer *sequencer);
+/** The agent that steps it; it fails when the sink stops the run (NW_REJECT, NW_FATAL). */
+struct nw_agent nw_sequencer_agent(struct nw_sequencer *sequencer);
+/**
+ * Drop rows and truncates of this table with commit_lsn < fence_lsn, as a finished copy of an
+ * earlier run demands. Before the agent runs; copies of this run bring their fence along.
+ */
+NW_MUST_CHECK nw_status nw_sequencer_fence(struct nw_sequencer *sequencer, uint32_t relation_oid,
+                                           uint64_t fence_lsn, struct nw_error *err);
+
+/** Consumer of nw_sequencer_options.durable: the next epoch that is durable, 0 when none. */
+static inline uint64_t nw_durable_pop(struct nw_spsc *durable)
+{
+    return (uint64_t)(uintptr_t)nw_spsc_pop(durable);
+}
+
+enum nw_sink_state {
+    NW_SINK_STATE_STARTING = 0,
+    NW_SINK_STATE_RUNNING = 1,
+    NW_SINK_STATE_RETRYING = 2, /* reason says why */
+    NW_SINK_STATE_STOPPED = 3,  /* reason says why */
+};
+
+/** For status and metrics. */
+struct nw_sink_status {
+    enum nw_sink_state state;
+    uint32_t retries; /* recovers since the last durable epoch */
+    uint64_t rows;    /* written, replays counted again */
+    uint64_t batches;
+    uint64_t commits;
+    uint64_t epoch_received;      /* last epoch that ended at the sequencer */
+    uint64_t epoch_written;       /* last one that every worker sealed */
+    uint64_t epoch_durable;       /* last one this process made durable; 0: none yet */
+    int64_t oldest_undurable_ns;  /* received_ns of the oldest row not durable here; 0: none */
+    uint64_t held_bytes;          /* items in memory, of all that are not durable */
+    uint64_t spilled_bytes;       /* the same, in the spill file */
+    uint64_t spilled_total_bytes; /* ever written to it */
+    char reason[NW_ERROR_TEXT_SIZE];
+};
+/** Any thread. */
+void nw_sink_status(struct nw_sink *sink, struct nw_sink_status *status);
+
+#endif
