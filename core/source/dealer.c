@@ -1,0 +1,749 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See dealer.h. All state belongs to the stream source's thread. */
+#include "source/dealer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+
+#define ORIGIN_SIZE 1024u
+
+/* What the dealer knows of a table, by its id. */
+struct slot {
+    const struct nw_table *table; /* version for which wanted was asked */
+    bool wanted;
+    struct nw_block *open;
+    uint64_t open_transaction; /* serial of the last transaction in the open block */
+    uint64_t rows;             /* of the current transaction, when counted */
+};
+
+struct nw_dealer {
+    struct nw_dealer_options options;
+    struct slot *slots;
+    uint32_t slots_count;
+    uint32_t *open_ids; /* tables with an open block, in the order they were opened */
+    uint32_t open_count;
+
+    /* the transaction that is being received */
+    bool in_transaction;
+    bool begin_sent; /* its begin event was dealt */
+    struct nw_pgoutput_begin begin;
+    char origin[ORIGIN_SIZE];
+    uint64_t serial;
+    uint64_t seq; /* of its next change */
+
+    /* what was dealt: all of `done_lsn` and before, and of `partial_lsn` all below partial_seq */
+    uint64_t done_lsn;
+    uint64_t partial_lsn;
+    uint64_t partial_seq;
+
+    struct nw_relation *relation; /* waits for the catalog when relation_waits */
+    bool relation_waits;
+    char *relation_bytes; /* the texts it borrows */
+
+    int64_t now_ns; /* of the last message */
+    uint32_t last_id; /* cache: rows of one table come in runs */
+    uint32_t last_oid;
+    struct nw_dealer_state state;
+};
+
+nw_status nw_dealer_create(const struct nw_dealer_options *options, struct nw_dealer **dealer,
+                           struct nw_error *err)
+{
+    struct nw_dealer *made = calloc(1, sizeof *made);
+
+    if (made != NULL) {
+        made->relation = calloc(1, sizeof *made->relation);
+    }
+    if (made == NULL || made->relation == NULL) {
+        free(made);
+        return nw_fail(err, NW_FATAL, "out of memory for the dealer");
+    }
+    made->options = *options;
+    made->state.epoch = 1;
+    made->state.between = true;
+    *dealer = made;
+    return NW_OK;
+}
+
+void nw_dealer_destroy(struct nw_dealer *dealer)
+{
+    if (dealer == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < dealer->open_count; i++) {
+        nw_producer_put(dealer->options.producer, dealer->slots[dealer->open_ids[i]].open);
+    }
+    free(dealer->slots);
+    free(dealer->open_ids);
+    free(dealer->relation_bytes);
+    free(dealer->relation);
+    free(dealer);
+}
+
+void nw_dealer_reconnected(struct nw_dealer *dealer)
+{
+    dealer->in_transaction = false;
+    dealer->state.between = true;
+    dealer->relation_waits = false;
+}
+
+void nw_dealer_state(const struct nw_dealer *dealer, struct nw_dealer_state *state)
+{
+    *state = dealer->state;
+}
+
+void nw_dealer_advance(struct nw_dealer *dealer, uint64_t lsn)
+{
+    if (!dealer->in_transaction && lsn > dealer->state.position_lsn) {
+        dealer->state.position_lsn = lsn;
+    }
+}
+
+const struct nw_relation *nw_dealer_unknown(const struct nw_dealer *dealer)
+{
+    return dealer->relation_waits ? dealer->relation : NULL;
+}
+
+/* Makes a slot for every table that the registry has. */
+static nw_status slots_grow(struct nw_dealer *dealer, struct nw_error *err)
+{
+    uint32_t count = nw_schemas_count(dealer->options.schemas);
+    uint32_t capacity = count * 2;
+    struct slot *slots = NULL;
+    uint32_t *open_ids = NULL;
+
+    if (count <= dealer->slots_count) {
+        return NW_OK;
+    }
+    slots = realloc(dealer->slots, capacity * sizeof *slots);
+    if (slots != NULL) {
+        dealer->slots = slots;
+        open_ids = realloc(dealer->open_ids, capacity * sizeof *open_ids);
+    }
+    if (open_ids == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory for %u tables", count);
+    }
+    dealer->open_ids = open_ids;
+    memset(slots + dealer->slots_count, 0, (capacity - dealer->slots_count) * sizeof *slots);
+    dealer->slots_count = capacity;
+    return NW_OK;
+}
+
+/* The slot of a relation; NULL without an error: a relation that was never announced. */
+static struct slot *slot_find(struct nw_dealer *dealer, uint32_t oid, nw_status *status,
+                              struct nw_error *err)
+{
+    const struct nw_table *table = NULL;
+    struct slot *slot = NULL;
+
+    if (oid == dealer->last_oid && oid != 0) {
+        return &dealer->slots[dealer->last_id];
+    }
+    table = nw_schemas_find(dealer->options.schemas, oid);
+    if (table == NULL) {
+        *status = nw_fail(err, NW_CORRUPT,
+                          "pgoutput: a row of relation %u, which no Relation message announced",
+                          oid);
+        return NULL;
+    }
+    *status = slots_grow(dealer, err);
+    if (*status != NW_OK) {
+        return NULL;
+    }
+    slot = &dealer->slots[table->id];
+    if (slot->table != table) {
+        NW_ASSERT(slot->open == NULL);
+        slot->table = table;
+        slot->wanted = dealer->options.wanted == NULL ||
+                       dealer->options.wanted(dealer->options.context, table);
+    }
+    dealer->last_oid = oid;
+    dealer->last_id = table->id;
+    return slot;
+}
+
+nw_status nw_dealer_flush(struct nw_dealer *dealer, struct nw_error *err)
+{
+    (void)err;
+    if (dealer->open_count == 0) {
+        return NW_OK;
+    }
+    if (nw_producer_room(dealer->options.producer) < dealer->open_count) {
+        return NW_AGAIN;
+    }
+    for (uint32_t i = 0; i < dealer->open_count; i++) {
+        struct slot *slot = &dealer->slots[dealer->open_ids[i]];
+
+        slot->open->cut = i + 1 == dealer->open_count;
+        nw_producer_deal(dealer->options.producer, slot->open);
+        slot->open = NULL;
+    }
+    dealer->open_count = 0;
+    dealer->state.oldest_open_ns = 0;
+    return NW_OK;
+}
+
+/* An empty block for an event, behind everything received before it. */
+static nw_status event_open(struct nw_dealer *dealer, enum nw_block_kind kind,
+                            struct nw_block **block, struct nw_error *err)
+{
+    nw_status status = nw_dealer_flush(dealer, err);
+
+    if (status != NW_OK) {
+        return status;
+    }
+    if (nw_producer_room(dealer->options.producer) == 0) {
+        return NW_AGAIN;
+    }
+    *block = nw_producer_take(dealer->options.producer);
+    if (*block == NULL) {
+        return NW_AGAIN;
+    }
+    (*block)->kind = kind;
+    (*block)->epoch = dealer->state.epoch;
+    (*block)->cut = true;
+    return NW_OK;
+}
+
+/* Copies a text or bytes into an event block that has room for it. */
+static const void *event_copy(struct nw_block *block, const void *bytes, size_t size)
+{
+    uint8_t *at = block->bytes + block->bytes_size;
+
+    NW_ASSERT(size <= block->bytes_capacity - block->bytes_size);
+    if (size > 0) {
+        memcpy(at, bytes, size);
+    }
+    block->bytes_size += (uint32_t)size;
+    return at;
+}
+
+static void event_fill(const struct nw_dealer *dealer, struct nw_block *block,
+                       enum nw_event_kind kind, uint64_t lsn)
+{
+    bool inside = dealer->in_transaction;
+
+    block->event = (struct nw_event){
+        .size = sizeof block->event,
+        .kind = kind,
+        .epoch = dealer->state.epoch,
+        .lsn = lsn,
+        .commit_lsn = inside ? dealer->begin.commit_lsn : 0,
+        .commit_ts = inside ? dealer->begin.commit_ts : 0,
+        .xid = inside ? dealer->begin.xid : 0,
+        .seq = inside ? dealer->seq : 0,
+        .prefix = "",
+        .origin = event_copy(block, dealer->origin, strlen(dealer->origin) + 1),
+    };
+}
+
+static void event_deal(struct nw_dealer *dealer, struct nw_block *block, int64_t now_ns)
+{
+    block->received_ns = now_ns;
+    if (dealer->state.epoch_first_ns == 0) {
+        dealer->state.epoch_first_ns = now_ns;
+    }
+    dealer->state.epoch_rows++;
+    nw_producer_deal(dealer->options.producer, block);
+}
+
+/* Whether the change with the current seq was dealt before the connection broke. */
+static bool dealt_before(const struct nw_dealer *dealer)
+{
+    uint64_t lsn = dealer->begin.commit_lsn;
+
+    return lsn <= dealer->done_lsn || (lsn == dealer->partial_lsn && dealer->seq < dealer->partial_seq);
+}
+
+static void change_done(struct nw_dealer *dealer)
+{
+    dealer->seq++;
+    if (dealer->begin.commit_lsn > dealer->done_lsn &&
+        (dealer->partial_lsn != dealer->begin.commit_lsn || dealer->partial_seq < dealer->seq)) {
+        dealer->partial_lsn = dealer->begin.commit_lsn;
+        dealer->partial_seq = dealer->seq;
+    }
+}
+
+/* The begin or commit event of the current transaction, for sinks that want it. */
+static nw_status transaction_event(struct nw_dealer *dealer, enum nw_event_kind kind,
+                                   uint64_t end_lsn, struct nw_error *err)
+{
+    uint32_t ids = dealer->slots_count;
+    struct nw_block *block = NULL;
+    uint32_t counts_count = 0;
+    nw_status status = event_open(dealer, NW_BLOCK_EVENT, &block, err);
+
+    if (status != NW_OK) {
+        return status;
+    }
+    if (nw_block_reserve(block, ORIGIN_SIZE + ids * sizeof(struct nw_table_count)) == NULL) {
+        nw_producer_put(dealer->options.producer, block);
+        return nw_fail(err, NW_FATAL, "out of memory for a transaction event");
+    }
+    for (uint32_t i = 0; i < ids && kind == NW_EVENT_COMMIT; i++) {
+        struct slot *slot = &dealer->slots[i];
+
+        if (slot->rows > 0) {
+            (void)event_copy(block, &(struct nw_table_count){slot->table, slot->rows},
+                             sizeof(struct nw_table_count));
+            slot->rows = 0;
+            counts_count++;
+        }
+    }
+    event_fill(dealer, block, kind, dealer->begin.commit_lsn);
+    block->event.commit_end_lsn = end_lsn;
+    block->event.counts = (const struct nw_table_count *)(const void *)block->bytes;
+    block->event.counts_count = counts_count;
+    event_deal(dealer, block, dealer->now_ns);
+    return NW_OK;
+}
+
+nw_status nw_dealer_begin(struct nw_dealer *dealer, const struct nw_pgoutput_begin *begin,
+                          struct nw_error *err)
+{
+    if (dealer->in_transaction) {
+        return nw_fail(err, NW_CORRUPT, "pgoutput: transaction %u begins inside transaction %u",
+                       begin->xid, dealer->begin.xid);
+    }
+    dealer->begin = *begin;
+    dealer->in_transaction = true;
+    /* After a reconnect the sinks have its begin already. */
+    dealer->begin_sent = dealer->options.transactions && begin->commit_lsn == dealer->partial_lsn;
+    dealer->state.between = false;
+    dealer->origin[0] = '\0';
+    dealer->serial++;
+    dealer->seq = 0;
+    return NW_OK;
+}
+
+nw_status nw_dealer_commit(struct nw_dealer *dealer, const struct nw_pgoutput_commit *commit,
+                           struct nw_error *err)
+{
+    if (!dealer->in_transaction || commit->commit_lsn != dealer->begin.commit_lsn) {
+        return nw_fail(err, NW_CORRUPT, "pgoutput: a commit at %X/%X that has no begin",
+                       (uint32_t)(commit->commit_lsn >> 32), (uint32_t)commit->commit_lsn);
+    }
+    if (dealer->begin_sent) {
+        nw_status status = transaction_event(dealer, NW_EVENT_COMMIT, commit->end_lsn, err);
+
+        if (status != NW_OK) {
+            return status;
+        }
+    }
+    if (commit->commit_lsn > dealer->done_lsn) {
+        dealer->done_lsn = commit->commit_lsn;
+        dealer->state.transactions++;
+        dealer->state.last_commit_ts = commit->commit_ts;
+    }
+    dealer->in_transaction = false;
+    dealer->state.between = true;
+    nw_dealer_advance(dealer, commit->end_lsn);
+    return NW_OK;
+}
+
+/* The index in the block of the current transaction. */
+static nw_status block_transaction(struct nw_dealer *dealer, struct slot *slot, uint16_t *index,
+                                   struct nw_error *err)
+{
+    struct nw_block *block = slot->open;
+    struct nw_transaction *transaction = NULL;
+    size_t name_size = strlen(dealer->origin) + 1;
+
+    if (slot->open_transaction == dealer->serial) {
+        *index = (uint16_t)(block->transactions_count - 1);
+        return NW_OK;
+    }
+    transaction = &block->transactions[block->transactions_count];
+    *transaction = (struct nw_transaction){.commit_lsn = dealer->begin.commit_lsn,
+                                           .commit_ts = dealer->begin.commit_ts,
+                                           .xid = dealer->begin.xid};
+    if (name_size > 1) {
+        if (name_size > block->names_capacity - block->names_size) {
+            uint32_t capacity = (block->names_capacity + (uint32_t)name_size) * 2;
+            char *names = realloc(block->names, capacity);
+
+            if (names == NULL) {
+                return nw_fail(err, NW_FATAL, "out of memory for origin names");
+            }
+            block->names = names;
+            block->names_capacity = capacity;
+        }
+        transaction->origin = block->names_size;
+        memcpy(block->names + block->names_size, dealer->origin, name_size);
+        block->names_size += (uint32_t)name_size;
+    }
+    *index = (uint16_t)block->transactions_count++;
+    slot->open_transaction = dealer->serial;
+    return NW_OK;
+}
+
+static nw_status block_open(struct nw_dealer *dealer, struct slot *slot, int64_t now_ns,
+                            struct nw_error *err)
+{
+    struct nw_block *block = nw_producer_take(dealer->options.producer);
+
+    if (block == NULL) {
+        /* All are in use, some of them open here: let those go. */
+        nw_status status = nw_dealer_flush(dealer, err);
+
+        return status == NW_OK ? NW_AGAIN : status;
+    }
+    block->kind = NW_BLOCK_CHANGES;
+    block->table = slot->table;
+    block->epoch = dealer->state.epoch;
+    block->received_ns = now_ns;
+    slot->open = block;
+    slot->open_transaction = 0;
+    dealer->open_ids[dealer->open_count++] = slot->table->id;
+    if (dealer->state.oldest_open_ns == 0) {
+        dealer->state.oldest_open_ns = now_ns;
+    }
+    if (dealer->state.epoch_first_ns == 0) {
+        dealer->state.epoch_first_ns = now_ns;
+    }
+    return NW_OK;
+}
+
+/* Makes sure that the table has an open block with room for one more row of this size. */
+static nw_status block_ready(struct nw_dealer *dealer, struct slot *slot, size_t size,
+                             int64_t now_ns, struct nw_error *err)
+{
+    struct nw_block *block = slot->open;
+
+    if (block != NULL && (block->frames_count == NW_BLOCK_ROWS_MAX ||
+                          block->transactions_count == NW_BLOCK_ROWS_MAX ||
+                          (block->frames_count > 0 && block->bytes_size + size > NW_BLOCK_BYTES))) {
+        nw_status status = nw_dealer_flush(dealer, err);
+
+        if (status != NW_OK) {
+            return status;
+        }
+    }
+    return slot->open != NULL ? NW_OK : block_open(dealer, slot, now_ns, err);
+}
+
+static nw_status row_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns,
+                          struct nw_bytes message, struct nw_error *err)
+{
+    struct nw_cursor cursor = nw_cursor_of(message.at, message.size);
+    char op = (char)nw_cursor_u8(&cursor);
+    uint32_t oid = nw_cursor_u32be(&cursor);
+    nw_status status = NW_OK;
+    struct slot *slot = NULL;
+    struct nw_frame *frame = NULL;
+    uint16_t transaction = 0;
+
+    if (cursor.failed || !dealer->in_transaction) {
+        return nw_fail(err, NW_CORRUPT, "pgoutput: a row %s at %X/%X",
+                       cursor.failed ? "ends early" : "outside any transaction",
+                       (uint32_t)(lsn >> 32), (uint32_t)lsn);
+    }
+    slot = slot_find(dealer, oid, &status, err);
+    if (slot == NULL) {
+        return status;
+    }
+    if (!slot->wanted || dealt_before(dealer)) {
+        change_done(dealer);
+        return NW_OK;
+    }
+    if (dealer->options.transactions && !dealer->begin_sent) {
+        status = transaction_event(dealer, NW_EVENT_BEGIN, 0, err);
+        if (status != NW_OK) {
+            return status;
+        }
+        dealer->begin_sent = true;
+    }
+    status = block_ready(dealer, slot, cursor.left, now_ns, err);
+    if (status == NW_OK) {
+        status = block_transaction(dealer, slot, &transaction, err);
+    }
+    if (status != NW_OK) {
+        return status;
+    }
+    frame = &slot->open->frames[slot->open->frames_count];
+    if (!nw_block_append(slot->open, cursor.at, cursor.left, &frame->offset)) {
+        return nw_fail(err, NW_FATAL, "out of memory for a row of %s.%s (%zu bytes)",
+                       slot->table->schema_name, slot->table->name, cursor.left);
+    }
+    frame->size = (uint32_t)cursor.left;
+    frame->row_lsn = lsn;
+    frame->seq = (uint32_t)dealer->seq;
+    frame->transaction = transaction;
+    frame->op = op;
+    slot->open->frames_count++;
+    slot->rows += dealer->options.transactions;
+    dealer->state.rows++;
+    dealer->state.epoch_rows++;
+    dealer->state.bytes += cursor.left;
+    dealer->state.epoch_bytes += cursor.left;
+    change_done(dealer);
+    return NW_OK;
+}
+
+/* A new version is in force from here on: rows of the former must be dealt first. */
+static nw_status relation_adopted(struct nw_dealer *dealer, const struct nw_table *table,
+                                  struct nw_error *err)
+{
+    struct nw_block *block = NULL;
+    nw_status status = slots_grow(dealer, err);
+
+    dealer->last_oid = 0;
+    if (status == NW_OK) {
+        status = event_open(dealer, NW_BLOCK_EVENT, &block, err);
+    }
+    if (status != NW_OK) {
+        return status;
+    }
+    if (nw_block_reserve(block, ORIGIN_SIZE + sizeof table) == NULL) {
+        nw_producer_put(dealer->options.producer, block);
+        return nw_fail(err, NW_FATAL, "out of memory for a schema event");
+    }
+    block->event.tables_count = 0;
+    (void)event_copy(block, &table, sizeof table);
+    event_fill(dealer, block, NW_EVENT_SCHEMA, dealer->state.position_lsn);
+    block->event.tables = (const struct nw_table *const *)(const void *)block->bytes;
+    block->event.tables_count = 1;
+    event_deal(dealer, block, dealer->now_ns);
+    return NW_OK;
+}
+
+static nw_status relation_take(struct nw_dealer *dealer, struct nw_bytes message,
+                               struct nw_error *err)
+{
+    const struct nw_table *current = NULL;
+    char *bytes = NULL;
+    nw_status status = nw_pgoutput_relation_parse(message, dealer->relation, err);
+
+    if (status != NW_OK) {
+        return status;
+    }
+    current = nw_schemas_find(dealer->options.schemas, dealer->relation->oid);
+    if (current != NULL && nw_schemas_same(current, dealer->relation)) {
+        return slots_grow(dealer, err);
+    }
+    status = nw_dealer_flush(dealer, err);
+    if (status != NW_OK) {
+        return status;
+    }
+    /* The texts must outlive the message while the catalog is read. */
+    bytes = realloc(dealer->relation_bytes, message.size);
+    if (bytes == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory for a Relation message");
+    }
+    memcpy(bytes, message.at, message.size);
+    dealer->relation_bytes = bytes;
+    status = nw_pgoutput_relation_parse(
+        (struct nw_bytes){(const uint8_t *)bytes, message.size}, dealer->relation, err);
+    dealer->relation_waits = status == NW_OK;
+    return status == NW_OK ? NW_AGAIN : status;
+}
+
+nw_status nw_dealer_describe(struct nw_dealer *dealer, const struct nw_table *described,
+                             struct nw_error *err)
+{
+    const struct nw_table *table = NULL;
+    nw_status status = NW_OK;
+
+    NW_ASSERT(dealer->relation_waits);
+    /* Room first: the version must not be made twice. */
+    if (nw_producer_room(dealer->options.producer) == 0 || dealer->open_count > 0) {
+        return NW_AGAIN;
+    }
+    status =
+        nw_schemas_apply(dealer->options.schemas, dealer->relation, described, &table, err);
+    if (status == NW_OK) {
+        dealer->relation_waits = false;
+        status = relation_adopted(dealer, table, err);
+        if (status == NW_AGAIN) { /* no block: the version is in force, only its event is not sent;
+                                     table() announces it before its first row all the same */
+            status = NW_OK;
+        }
+    }
+    return status;
+}
+
+static nw_status truncate_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns,
+                               struct nw_bytes message, struct nw_error *err)
+{
+    struct nw_pgoutput_truncate truncate = {0};
+    struct nw_block *block = NULL;
+    struct nw_cursor relations = {0};
+    uint32_t tables_count = 0;
+    nw_status status = nw_pgoutput_truncate_parse(message, &truncate, err);
+
+    if (status != NW_OK) {
+        return status;
+    }
+    if (dealt_before(dealer)) {
+        change_done(dealer);
+        return NW_OK;
+    }
+    status = event_open(dealer, NW_BLOCK_EVENT, &block, err);
+    if (status != NW_OK) {
+        return status;
+    }
+    if (nw_block_reserve(block, ORIGIN_SIZE + truncate.relations_count * sizeof(void *)) == NULL) {
+        nw_producer_put(dealer->options.producer, block);
+        return nw_fail(err, NW_FATAL, "out of memory for a truncate event");
+    }
+    relations = nw_cursor_of(truncate.relations.at, truncate.relations.size);
+    for (uint32_t i = 0; i < truncate.relations_count && status == NW_OK; i++) {
+        struct slot *slot = slot_find(dealer, nw_cursor_u32be(&relations), &status, err);
+
+        if (slot != NULL && slot->wanted) {
+            (void)event_copy(block, &slot->table, sizeof slot->table);
+            tables_count++;
+        }
+    }
+    if (status != NW_OK || tables_count == 0) {
+        nw_producer_put(dealer->options.producer, block);
+        change_done(dealer);
+        return status;
+    }
+    event_fill(dealer, block, NW_EVENT_TRUNCATE, lsn);
+    block->event.flags = truncate.flags;
+    block->event.tables = (const struct nw_table *const *)(const void *)block->bytes;
+    block->event.tables_count = tables_count;
+    event_deal(dealer, block, now_ns);
+    change_done(dealer);
+    return NW_OK;
+}
+
+static nw_status message_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns,
+                              struct nw_bytes bytes, struct nw_error *err)
+{
+    struct nw_pgoutput_message message = {0};
+    struct nw_block *block = NULL;
+    size_t prefix_size = 0;
+    nw_status status = nw_pgoutput_message_parse(bytes, &message, err);
+
+    if (status != NW_OK) {
+        return status;
+    }
+    if (message.transactional ? dealt_before(dealer) : message.lsn < dealer->state.position_lsn) {
+        if (message.transactional) {
+            change_done(dealer);
+        }
+        return NW_OK;
+    }
+    status = event_open(dealer, NW_BLOCK_EVENT, &block, err);
+    if (status != NW_OK) {
+        return status;
+    }
+    prefix_size = strlen(message.prefix) + 1;
+    if (nw_block_reserve(block, ORIGIN_SIZE + prefix_size + message.content.size) == NULL) {
+        nw_producer_put(dealer->options.producer, block);
+        return nw_fail(err, NW_FATAL, "out of memory for a logical message of %zu bytes",
+                       message.content.size);
+    }
+    event_fill(dealer, block, NW_EVENT_MESSAGE, message.lsn);
+    block->event.flags = message.transactional ? 1 : 0;
+    block->event.prefix = event_copy(block, message.prefix, prefix_size);
+    block->event.content = event_copy(block, message.content.at, message.content.size);
+    block->event.content_size = (uint32_t)message.content.size;
+    event_deal(dealer, block, now_ns);
+    (void)lsn;
+    if (message.transactional) {
+        change_done(dealer);
+    } else {
+        /* It comes outside of commit order; one past its start makes the server not send it again. */
+        nw_dealer_advance(dealer, message.lsn + 1);
+    }
+    return NW_OK;
+}
+
+static nw_status origin_take(struct nw_dealer *dealer, struct nw_bytes message,
+                             struct nw_error *err)
+{
+    const char *name = NULL;
+    nw_status status = nw_pgoutput_origin_parse(message, &name, err);
+
+    if (status == NW_OK && strlen(name) >= sizeof dealer->origin) {
+        return nw_fail(err, NW_CORRUPT, "pgoutput: an origin's name has %zu bytes", strlen(name));
+    }
+    if (status == NW_OK) {
+        memcpy(dealer->origin, name, strlen(name) + 1);
+    }
+    return status;
+}
+
+nw_status nw_dealer_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns,
+                         struct nw_bytes message, struct nw_error *err)
+{
+    struct nw_pgoutput_begin begin = {0};
+    struct nw_pgoutput_commit commit = {0};
+    nw_status status = NW_OK;
+
+    dealer->now_ns = now_ns;
+    switch (message.size == 0 ? 0 : (char)message.at[0]) {
+    case 'I':
+    case 'U':
+    case 'D':
+        return row_take(dealer, lsn, now_ns, message, err);
+    case 'B':
+        status = nw_pgoutput_begin_parse(message, &begin, err);
+        return status == NW_OK ? nw_dealer_begin(dealer, &begin, err) : status;
+    case 'C':
+        status = nw_pgoutput_commit_parse(message, &commit, err);
+        return status == NW_OK ? nw_dealer_commit(dealer, &commit, err) : status;
+    case 'R':
+        return dealer->relation_waits ? NW_AGAIN : relation_take(dealer, message, err);
+    case 'Y': /* a type's name; the catalog read has it with all else */
+        return NW_OK;
+    case 'T':
+        return truncate_take(dealer, lsn, now_ns, message, err);
+    case 'M':
+        return message_take(dealer, lsn, now_ns, message, err);
+    case 'O':
+        return origin_take(dealer, message, err);
+    case 'b':
+    case 'P':
+    case 'K':
+    case 'r':
+    case 'p':
+        return nw_fail(err, NW_FATAL,
+                       "the slot has two_phase on: an acknowledged PREPARE would never be sent "
+                       "again. Drop the slot and let narwal make it");
+    default:
+        return nw_fail(err, NW_CORRUPT, "pgoutput: a message of unknown type 0x%02x at %X/%X",
+                       message.size == 0 ? 0u : message.at[0], (uint32_t)(lsn >> 32),
+                       (uint32_t)lsn);
+    }
+}
+
+nw_status nw_dealer_end_epoch(struct nw_dealer *dealer, bool with_position, int64_t now_ns,
+                              uint64_t *lsn, struct nw_error *err)
+{
+    struct nw_dealer_state *state = &dealer->state;
+    struct nw_block *block = NULL;
+    nw_status status = NW_OK;
+
+    NW_ASSERT(state->between);
+    status = event_open(dealer, NW_BLOCK_EPOCH_END, &block, err);
+    if (status != NW_OK) {
+        return status;
+    }
+    block->position = (struct nw_position){.lsn = state->position_lsn};
+    if (with_position) {
+        if (nw_block_reserve(block, NW_POSITION_BYTES_MAX) == NULL) {
+            nw_producer_put(dealer->options.producer, block);
+            return nw_fail(err, NW_FATAL, "out of memory for a position");
+        }
+        block->position.size =
+            nw_position_pack(&dealer->options.identity, state->position_lsn, block->bytes);
+        block->position.bytes = block->bytes;
+        block->bytes_size = block->position.size;
+    }
+    block->received_ns = now_ns;
+    nw_producer_deal(dealer->options.producer, block);
+    *lsn = state->position_lsn;
+    state->epoch_lsn = state->position_lsn;
+    state->epoch++;
+    state->epoch_rows = 0;
+    state->epoch_bytes = 0;
+    state->epoch_first_ns = 0;
+    return NW_OK;
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The dealer: turns pgoutput's messages into blocks of rows, events and epochs.
+ *
+ * It follows transactions, sorts rows into one open block for each table, and deals all open blocks
+ * together, at the latest when an epoch ends. It never decodes a row. Owned by the stream source's thread.
+ *
+ * After a reconnect the server sends again what was not acknowledged. What was dealt already is
+ * dropped by (commit LSN, index in the transaction), so the sinks notice nothing, even when the
+ * connection broke in the middle of a transaction.
+ */
+#ifndef NW_SOURCE_DEALER_H
+#define NW_SOURCE_DEALER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "source/pgoutput.h"
+#include "source/position.h"
+#include "source/producer.h"
+#include "source/schemas.h"
+
+struct nw_dealer_options {
+    struct nw_producer *producer; /* borrow */
+    struct nw_schemas *schemas;   /* borrow */
+    struct nw_identity identity;  /* goes into positions */
+    bool transactions;            /* a sink wants begin and commit events */
+    /** Whether rows of this table are wanted; others are counted in seq and dropped. */
+    bool (*wanted)(void *context, const struct nw_table *table);
+    void *context;
+};
+
+struct nw_dealer;
+NW_MUST_CHECK nw_status nw_dealer_create(const struct nw_dealer_options *options,
+                                         struct nw_dealer **dealer, struct nw_error *err);
+void nw_dealer_destroy(struct nw_dealer *dealer); /* NULL is fine */
+
+/** The connection is new: forget the half-received transaction, but not what was dealt of it. */
+void nw_dealer_reconnected(struct nw_dealer *dealer);
+
+/**
+ * Take one message of a transaction (or between two), from its type byte on. Stream messages are not for the
+ * dealer: the source takes them apart.
+ * @param lsn  of the XLogData message
+ * @return NW_AGAIN: not taken; there are no free blocks, or nw_dealer_unknown() is set.
+ */
+NW_MUST_CHECK nw_status nw_dealer_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns,
+                                       struct nw_bytes message, struct nw_error *err);
+/** A streamed transaction committed: its messages follow through nw_dealer_take(). */
+NW_MUST_CHECK nw_status nw_dealer_begin(struct nw_dealer *dealer,
+                                        const struct nw_pgoutput_begin *begin,
+                                        struct nw_error *err);
+NW_MUST_CHECK nw_status nw_dealer_commit(struct nw_dealer *dealer,
+                                         const struct nw_pgoutput_commit *commit,
+                                         struct nw_error *err);
+
+/** The Relation message that waits for a catalog read, or NULL. */
+const struct nw_relation *nw_dealer_unknown(const struct nw_dealer *dealer);
+/** The catalog was read. @param described  NULL when it has no such table. */
+NW_MUST_CHECK nw_status nw_dealer_describe(struct nw_dealer *dealer,
+                                           const struct nw_table *described, struct nw_error *err);
+
+/** The server's stream is complete up to here: everything that committed before was received. */
+void nw_dealer_advance(struct nw_dealer *dealer, uint64_t lsn);
+
+/** Deal all open blocks. NW_AGAIN: the lanes are behind. */
+NW_MUST_CHECK nw_status nw_dealer_flush(struct nw_dealer *dealer, struct nw_error *err);
+
+/**
+ * End the epoch here. Only between transactions, see nw_dealer_between().
+ * @param with_position  false while the first copy runs
+ * @param lsn            filled: the position of the epoch that ended
+ */
+NW_MUST_CHECK nw_status nw_dealer_end_epoch(struct nw_dealer *dealer, bool with_position,
+                                            int64_t now_ns, uint64_t *lsn, struct nw_error *err);
+
+/** What the epoch rules look at. */
+struct nw_dealer_state {
+    uint64_t epoch;          /* the one being filled */
+    uint64_t position_lsn;   /* complete up to here */
+    uint64_t epoch_lsn;      /* position of the last epoch that ended */
+    uint64_t epoch_rows;     /* rows and events in the open epoch */
+    uint64_t epoch_bytes;
+    int64_t epoch_first_ns;  /* when its first row came; 0: empty */
+    int64_t oldest_open_ns;  /* when the oldest row in an open block came; 0: none */
+    bool between;            /* no transaction is being received */
+    uint64_t rows, bytes;    /* in all */
+    uint64_t transactions;
+    int64_t last_commit_ts;
+};
+void nw_dealer_state(const struct nw_dealer *dealer, struct nw_dealer_state *state);
+
+#endif

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See position.h for the formats. Pure functions. */
+#include "source/position.h"
+
+#include "base/assert.h"
+
+#define POSITION_VERSION 1u
+
+struct writer {
+    uint8_t *bytes;
+    uint32_t size;
+};
+
+static void put(struct writer *writer, const void *value, uint32_t size)
+{
+    memcpy(writer->bytes + writer->size, value, size);
+    writer->size += size;
+}
+
+uint32_t nw_position_pack(const struct nw_identity *identity, uint64_t lsn, uint8_t *bytes)
+{
+    struct writer writer = {.bytes = bytes};
+    size_t name_size = strnlen(identity->slot_name, sizeof identity->slot_name);
+
+    NW_ASSERT(name_size < sizeof identity->slot_name);
+    put(&writer, (const uint8_t[]){POSITION_VERSION, 'P'}, 2);
+    put(&writer, &identity->timeline, 4);
+    put(&writer, &identity->system_identifier, 8);
+    put(&writer, &identity->database_oid, 4);
+    put(&writer, &lsn, 8);
+    put(&writer, (const uint8_t[]){(uint8_t)name_size}, 1);
+    put(&writer, identity->slot_name, (uint32_t)name_size);
+    return writer.size;
+}
+
+static nw_status check_head(struct nw_cursor *cursor, uint8_t kind, struct nw_error *err)
+{
+    uint8_t version = nw_cursor_u8(cursor);
+
+    if (version > POSITION_VERSION) {
+        return nw_fail(err, NW_FATAL,
+                       "the sink's position has format %u, written by a newer narwal: this one "
+                       "reads up to %u; upgrade narwal",
+                       version, POSITION_VERSION);
+    }
+    if (nw_cursor_u8(cursor) != kind || cursor->failed) {
+        return nw_fail(err, NW_CORRUPT, "the sink gave back a position that is not narwal's");
+    }
+    return NW_OK;
+}
+
+nw_status nw_position_unpack(struct nw_bytes bytes, struct nw_identity *identity, uint64_t *lsn,
+                             struct nw_error *err)
+{
+    struct nw_cursor cursor = nw_cursor_of(bytes.at, bytes.size);
+    nw_status status = check_head(&cursor, 'P', err);
+    struct nw_bytes name = {0};
+
+    if (status != NW_OK) {
+        return status;
+    }
+    memset(identity, 0, sizeof *identity);
+    identity->timeline = nw_cursor_u32le(&cursor);
+    identity->system_identifier = nw_cursor_u64le(&cursor);
+    identity->database_oid = nw_cursor_u32le(&cursor);
+    *lsn = nw_cursor_u64le(&cursor);
+    name = nw_cursor_bytes(&cursor, nw_cursor_u8(&cursor));
+    if (!nw_cursor_done(&cursor) || name.size >= sizeof identity->slot_name) {
+        return nw_fail(err, NW_CORRUPT, "the sink gave back a damaged position (%zu bytes)",
+                       bytes.size);
+    }
+    if (name.size > 0) {
+        memcpy(identity->slot_name, name.at, name.size);
+    }
+    return NW_OK;
+}
+
+uint32_t nw_copy_pack(uint64_t fence_lsn, bool complete, uint8_t *bytes)
+{
+    struct writer writer = {.bytes = bytes};
+
+    put(&writer, (const uint8_t[]){POSITION_VERSION, 'C'}, 2);
+    put(&writer, &fence_lsn, 8);
+    put(&writer, (const uint8_t[]){complete ? 1 : 0}, 1);
+    return writer.size;
+}
+
+nw_status nw_copy_unpack(struct nw_bytes bytes, uint64_t *fence_lsn, bool *complete,
+                         struct nw_error *err)
+{
+    struct nw_cursor cursor = nw_cursor_of(bytes.at, bytes.size);
+    nw_status status = check_head(&cursor, 'C', err);
+
+    if (status != NW_OK) {
+        return status;
+    }
+    *fence_lsn = nw_cursor_u64le(&cursor);
+    *complete = nw_cursor_u8(&cursor) != 0;
+    if (!nw_cursor_done(&cursor)) {
+        return nw_fail(err, NW_CORRUPT, "the sink gave back a damaged copy state");
+    }
+    return NW_OK;
+}

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See schemas.h. A version is one allocation: the table, then its columns, keys and texts. */
+#include "source/schemas.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "pg/types.h"
+
+#define SLOTS_FIRST 256u
+
+/* A version and the one before it, so that all can be freed. */
+struct version {
+    struct version *former;
+    struct nw_table table;
+};
+
+struct nw_schemas {
+    struct version **current; /* by id */
+    uint32_t count, capacity;
+    uint32_t *slots; /* open addressing: id + 1 by relation oid; 0: empty */
+    uint32_t slots_count;
+};
+
+nw_status nw_schemas_create(struct nw_schemas **schemas, struct nw_error *err)
+{
+    struct nw_schemas *made = calloc(1, sizeof *made);
+
+    if (made != NULL) {
+        made->slots_count = SLOTS_FIRST;
+        made->slots = calloc(made->slots_count, sizeof *made->slots);
+    }
+    if (made == NULL || made->slots == NULL) {
+        free(made);
+        return nw_fail(err, NW_FATAL, "out of memory for schema versions");
+    }
+    *schemas = made;
+    return NW_OK;
+}
+
+void nw_schemas_destroy(struct nw_schemas *schemas)
+{
+    if (schemas == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < schemas->count; i++) {
+        for (struct version *v = schemas->current[i]; v != NULL;) {
+            struct version *former = v->former;
+
+            free(v);
+            v = former;
+        }
+    }
+    free(schemas->current);
+    free(schemas->slots);
+    free(schemas);
+}
+
+/* The slot that has this oid, or the empty one where it belongs. */
+static uint32_t *slot_of(const struct nw_schemas *schemas, uint32_t oid)
+{
+    uint32_t at = (oid * 2654435769u) & (schemas->slots_count - 1);
+
+    while (schemas->slots[at] != 0 &&
+           schemas->current[schemas->slots[at] - 1]->table.relation_oid != oid) {
+        at = (at + 1) & (schemas->slots_count - 1);
+    }
+    return &schemas->slots[at];
+}
+
+static struct version *version_find(const struct nw_schemas *schemas, uint32_t oid)
+{
+    uint32_t id_plus_one = *slot_of(schemas, oid);
+
+    return id_plus_one == 0 ? NULL : schemas->current[id_plus_one - 1];
+}
+
+const struct nw_table *nw_schemas_find(const struct nw_schemas *schemas, uint32_t relation_oid)
+{
+    const struct version *version = version_find(schemas, relation_oid);
+
+    return version == NULL ? NULL : &version->table;
+}
+
+bool nw_table_is_binary(const struct nw_table *table)
+{
+    for (uint16_t i = 0; i < table->columns_count; i++) {
+        const struct nw_column_schema *column = &table->columns[i];
+
+        if (!nw_type_is_binary(column->base_type_oid, column->enum_labels != NULL ? 'e' : 'b')) {
+            return false;
+        }
+    }
+    return true;
+}
+
+uint32_t nw_schemas_count(const struct nw_schemas *schemas)
+{
+    return schemas->count;
+}
+
+const struct nw_table *nw_schemas_at(const struct nw_schemas *schemas, uint32_t id)
+{
+    NW_ASSERT(id < schemas->count);
+    return &schemas->current[id]->table;
+}
+
+/* Memory handed out from one block that is known to be large enough. */
+struct pool {
+    char *at;
+    size_t left;
+};
+
+static void *pool_take(struct pool *pool, size_t size)
+{
+    void *taken = pool->at;
+    size_t whole = (size + 7) & ~(size_t)7;
+
+    NW_ASSERT(whole <= pool->left);
+    pool->at += whole;
+    pool->left -= whole;
+    return taken;
+}
+
+static const char *pool_text(struct pool *pool, const char *text)
+{
+    size_t size = text == NULL ? 0 : strlen(text) + 1;
+
+    return text == NULL ? NULL : memcpy(pool_take(pool, size), text, size);
+}
+
+static size_t text_size(const char *text)
+{
+    return text == NULL ? 0 : (strlen(text) + 1 + 7) & ~(size_t)7;
+}
+
+static size_t table_size(const struct nw_table *table)
+{
+    size_t size = text_size(table->schema_name) + text_size(table->name) +
+                  text_size(table->root_schema_name) + text_size(table->root_name) +
+                  table->columns_count * sizeof(struct nw_column_schema) +
+                  table->key_columns_count * sizeof(uint16_t) + 16;
+
+    for (uint16_t i = 0; i < table->columns_count; i++) {
+        const struct nw_column_schema *c = &table->columns[i];
+
+        size += text_size(c->name) + text_size(c->type_name) + text_size(c->default_expr);
+        for (const char *const *label = c->enum_labels; label != NULL && *label != NULL; label++) {
+            size += text_size(*label) + sizeof(char *);
+        }
+        size += sizeof(char *);
+    }
+    return size;
+}
+
+static const char *const *labels_copy(struct pool *pool, const char *const *labels)
+{
+    size_t count = 0;
+    const char **copy = NULL;
+
+    if (labels == NULL) {
+        return NULL;
+    }
+    while (labels[count] != NULL) {
+        count++;
+    }
+    copy = pool_take(pool, (count + 1) * sizeof *copy);
+    for (size_t i = 0; i < count; i++) {
+        copy[i] = pool_text(pool, labels[i]);
+    }
+    copy[count] = NULL;
+    return copy;
+}
+
+static void table_copy(struct nw_table *to, const struct nw_table *from, struct pool *pool)
+{
+    struct nw_column_schema *columns =
+        pool_take(pool, from->columns_count * sizeof(struct nw_column_schema));
+    uint16_t *keys = pool_take(pool, from->key_columns_count * sizeof *keys);
+
+    *to = *from;
+    to->size = sizeof *to;
+    to->schema_name = pool_text(pool, from->schema_name);
+    to->name = pool_text(pool, from->name);
+    to->root_schema_name = pool_text(pool, from->root_schema_name);
+    to->root_name = pool_text(pool, from->root_name);
+    for (uint16_t i = 0; i < from->columns_count; i++) {
+        columns[i] = from->columns[i];
+        columns[i].name = pool_text(pool, from->columns[i].name);
+        columns[i].type_name = pool_text(pool, from->columns[i].type_name);
+        columns[i].default_expr = pool_text(pool, from->columns[i].default_expr);
+        columns[i].enum_labels = labels_copy(pool, from->columns[i].enum_labels);
+    }
+    for (uint16_t i = 0; i < from->key_columns_count; i++) {
+        keys[i] = from->key_columns[i];
+    }
+    to->columns = columns;
+    to->key_columns = keys;
+}
+
+/* Grows the id list and the slots, so that one more relation fits. */
+static nw_status schemas_grow(struct nw_schemas *schemas, struct nw_error *err)
+{
+    if (schemas->count == schemas->capacity) {
+        uint32_t capacity = schemas->capacity == 0 ? 64 : schemas->capacity * 2;
+        struct version **current = realloc(schemas->current, capacity * sizeof(struct version *));
+
+        if (current == NULL) {
+            return nw_fail(err, NW_FATAL, "out of memory for schema versions");
+        }
+        schemas->current = current;
+        schemas->capacity = capacity;
+    }
+    if (schemas->count >= schemas->slots_count / 2) {
+        uint32_t *slots = calloc((size_t)schemas->slots_count * 2, sizeof *slots);
+
+        if (slots == NULL) {
+            return nw_fail(err, NW_FATAL, "out of memory for schema versions");
+        }
+        free(schemas->slots);
+        schemas->slots = slots;
+        schemas->slots_count *= 2;
+        for (uint32_t i = 0; i < schemas->count; i++) {
+            *slot_of(schemas, schemas->current[i]->table.relation_oid) = i + 1;
+        }
+    }
+    return NW_OK;
+}
+
+/* Copies a table into a new version, which becomes the current one. */
+static nw_status version_add(struct nw_schemas *schemas, const struct nw_table *from,
+                             const struct nw_table **table, struct nw_error *err)
+{
+    size_t size = table_size(from);
+    struct version *former = version_find(schemas, from->relation_oid);
+    struct version *made = NULL;
+    struct pool pool = {0};
+
+    if (former == NULL && schemas_grow(schemas, err) != NW_OK) {
+        return NW_FATAL;
+    }
+    made = malloc(sizeof *made + size);
+    if (made == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory for a schema version");
+    }
+    pool = (struct pool){.at = (char *)(made + 1), .left = size};
+    table_copy(&made->table, from, &pool);
+    made->former = former;
+    if (former != NULL) {
+        made->table.id = former->table.id;
+        made->table.version = former->table.version + 1;
+        schemas->current[made->table.id] = made;
+    } else {
+        made->table.id = schemas->count;
+        made->table.version = 1;
+        schemas->current[schemas->count++] = made;
+        *slot_of(schemas, from->relation_oid) = made->table.id + 1;
+    }
+    *table = &made->table;
+    return NW_OK;
+}
+
+nw_status nw_schemas_add(struct nw_schemas *schemas, const struct nw_table *described,
+                         uint32_t exact, const struct nw_table **table, struct nw_error *err)
+{
+    nw_status status = version_add(schemas, described, table, err);
+
+    if (status == NW_OK) {
+        struct version *version = schemas->current[(*table)->id];
+        struct nw_column_schema *columns = (struct nw_column_schema *)(version + 1);
+
+        NW_ASSERT((*table)->columns == columns);
+        for (uint16_t i = 0; i < (*table)->columns_count; i++) {
+            columns[i].exact = exact;
+        }
+    }
+    return status;
+}
+
+static bool column_same(const struct nw_column_schema *column,
+                        const struct nw_relation_column *said)
+{
+    return column->type_oid == said->type_oid && column->typmod == said->typmod &&
+           column->identity == said->identity && strcmp(column->name, said->name) == 0;
+}
+
+bool nw_schemas_same(const struct nw_table *table, const struct nw_relation *relation)
+{
+    if (table->columns_count != relation->columns_count ||
+        table->replica_identity != relation->replica_identity ||
+        strcmp(table->name, relation->name) != 0 ||
+        strcmp(table->schema_name, relation->schema_name) != 0) {
+        return false;
+    }
+    for (uint16_t i = 0; i < table->columns_count; i++) {
+        if (!column_same(&table->columns[i], &relation->columns[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static const struct nw_column_schema *column_named(const struct nw_table *table, const char *name,
+                                                   uint32_t type_oid)
+{
+    for (uint16_t i = 0; table != NULL && i < table->columns_count; i++) {
+        if (strcmp(table->columns[i].name, name) == 0 &&
+            (type_oid == 0 || table->columns[i].type_oid == type_oid)) {
+            return &table->columns[i];
+        }
+    }
+    return NULL;
+}
+
+/* One column as the message says it, with what else is known from the catalog or from before. */
+static void column_derive(struct nw_column_schema *column, const struct nw_relation_column *said,
+                          const struct nw_table *described, const struct nw_table *former)
+{
+    const struct nw_column_schema *known = column_named(described, said->name, said->type_oid);
+
+    if (known == NULL) {
+        known = column_named(former, said->name, said->type_oid);
+    }
+    if (known != NULL) {
+        *column = *known;
+    } else {
+        const struct nw_column_schema *renumbered = column_named(former, said->name, 0);
+
+        memset(column, 0, sizeof *column);
+        column->base_type_oid = said->type_oid;
+        column->attnum = renumbered == NULL ? 0 : renumbered->attnum; /* its type was changed */
+        column->type_name = "";
+    }
+    column->name = said->name;
+    column->type_oid = said->type_oid;
+    column->identity = said->identity;
+    column->exact = NW_EXACT_NAME | NW_EXACT_TYPE | NW_EXACT_KEY;
+    if (known == NULL || column->typmod != said->typmod) {
+        struct nw_type_form form = nw_type_of(column->base_type_oid, said->typmod);
+
+        column->type = (uint8_t)form.type;
+        column->precision = form.precision;
+        column->scale = form.scale;
+    }
+    column->typmod = said->typmod;
+}
+
+nw_status nw_schemas_apply(struct nw_schemas *schemas, const struct nw_relation *relation,
+                           const struct nw_table *described, const struct nw_table **table,
+                           struct nw_error *err)
+{
+    const struct nw_table *former = nw_schemas_find(schemas, relation->oid);
+    struct nw_table derived = {0};
+    struct nw_column_schema *columns = NULL;
+    uint16_t *keys = NULL;
+    nw_status status = NW_OK;
+
+    if (described != NULL && nw_schemas_same(described, relation)) {
+        return nw_schemas_add(schemas, described,
+                              NW_EXACT_NAME | NW_EXACT_TYPE | NW_EXACT_KEY | NW_EXACT_ATTNUM, table,
+                              err);
+    }
+    columns = calloc(relation->columns_count + 1u, sizeof *columns);
+    keys = calloc(relation->columns_count + 1u, sizeof *keys);
+    if (columns == NULL || keys == NULL) {
+        status = nw_fail(err, NW_FATAL, "out of memory for a schema version");
+        goto out;
+    }
+    if (described != NULL || former != NULL) {
+        derived = described != NULL ? *described : *former;
+    }
+    derived.relation_oid = relation->oid;
+    derived.schema_name = relation->schema_name;
+    derived.name = relation->name;
+    derived.replica_identity = relation->replica_identity;
+    derived.columns_count = relation->columns_count;
+    derived.key_columns_count = 0;
+    derived.key_is_primary = derived.key_is_primary && relation->replica_identity == 'd';
+    for (uint16_t i = 0; i < relation->columns_count; i++) {
+        column_derive(&columns[i], &relation->columns[i], described, former);
+        if (relation->columns[i].identity && relation->replica_identity != 'f') {
+            keys[derived.key_columns_count++] = i;
+        }
+    }
+    derived.columns = columns;
+    derived.key_columns = keys;
+    status = version_add(schemas, &derived, table, err);
+
+out:
+    free(columns);
+    free(keys);
+    return status;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The schema versions of all tables that a source has seen.
+ *
+ * A Relation message has names, types and keys, but no attribute numbers, defaults or enum labels,
+ * and a client cannot read a historic catalog. So a message that differs from the current version is
+ * completed by a catalog read, which is used only where it agrees with the message; what the
+ * catalog has moved past is derived from the version before, and marked.
+ *
+ * Versions are immutable and live until the registry is destroyed. Owned by the stream source's
+ * thread once agents run; before that by whoever starts the pipeline.
+ */
+#ifndef NW_SOURCE_SCHEMAS_H
+#define NW_SOURCE_SCHEMAS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "source/pgoutput.h"
+#include <narwal/schema.h>
+
+struct nw_schemas;
+
+NW_MUST_CHECK nw_status nw_schemas_create(struct nw_schemas **schemas, struct nw_error *err);
+void nw_schemas_destroy(struct nw_schemas *schemas); /* NULL is fine */
+
+/** The version in force, or NULL when the relation was never seen. */
+const struct nw_table *nw_schemas_find(const struct nw_schemas *schemas, uint32_t relation_oid);
+
+/**
+ * Make a new version out of what a catalog read found.
+ * @param described  borrow: copied; its id, version and exact marks are not looked at.
+ * @param exact      NW_EXACT_... for all columns
+ */
+NW_MUST_CHECK nw_status nw_schemas_add(struct nw_schemas *schemas,
+                                       const struct nw_table *described, uint32_t exact,
+                                       const struct nw_table **table, struct nw_error *err);
+
+/** Whether a Relation message says the same as a version. */
+bool nw_schemas_same(const struct nw_table *table, const struct nw_relation *relation);
+
+/**
+ * Make a new version out of a Relation message.
+ * @param described  what a catalog read found for this oid now; NULL: nothing (dropped since).
+ *                   Used whole when it agrees with the message, else column by column.
+ */
+NW_MUST_CHECK nw_status nw_schemas_apply(struct nw_schemas *schemas,
+                                         const struct nw_relation *relation,
+                                         const struct nw_table *described,
+                                         const struct nw_table **table, struct nw_error *err);
+
+/** Whether every column's binary form is one that the lanes decode. */
+bool nw_table_is_binary(const struct nw_table *table);
+
+/** Tables ever seen: ids are below this. */
+uint32_t nw_schemas_count(const struct nw_schemas *schemas);
+/** The current version of the table with this id. */
+const struct nw_table *nw_schemas_at(const struct nw_schemas *schemas, uint32_t id);
+
+#endif
