@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Connection parameters. libpq itself resolves the DSN, PG* environment and service file, by a
+ * connection attempt with an impossible gssencmode, which ends before any network is touched.
+ * Called by whichever thread opens a session; no state.
+ */
+#include "pg/conninfo.h"
+
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <libpq-fe.h>
+
+#include "base/assert.h"
+
+/* In the startup packet, after the user's own options, so that neither they nor ALTER ROLE ... SET
+ * can change how values look or end a session that waits. Known to every version since 14. */
+#define PINNED                                                                                     \
+    "-c DateStyle=ISO -c IntervalStyle=postgres -c TimeZone=UTC -c extra_float_digits=3"           \
+    " -c bytea_output=hex -c search_path=pg_catalog -c lc_monetary=C -c statement_timeout=0"       \
+    " -c lock_timeout=0 -c idle_in_transaction_session_timeout=0 -c idle_session_timeout=0"        \
+    " -c row_security=off -c standard_conforming_strings=on"
+
+/* Where distributions keep the CA bundle: Debian, Fedora, openSUSE, Alpine, Arch. */
+static const char *const ca_bundles[] = {
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+    "/etc/ca-certificates/extracted/tls-ca-bundle.pem",
+};
+
+static nw_status no_memory(struct nw_error *err)
+{
+    return nw_fail(err, NW_RETRY, "no memory for connection parameters");
+}
+
+static void wipe(char *text)
+{
+    if (text != NULL) {
+        explicit_bzero(text, strlen(text));
+        free(text);
+    }
+}
+
+void nw_conninfo_fini(struct nw_conninfo *info)
+{
+    for (int i = 0; i < info->count; i++) {
+        free(info->keywords[i]);
+        wipe(info->values[i]);
+    }
+    *info = (struct nw_conninfo){0};
+}
+
+static int find(const struct nw_conninfo *info, const char *keyword)
+{
+    for (int i = 0; i < info->count; i++) {
+        if (strcmp(info->keywords[i], keyword) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+const char *nw_conninfo_get(const struct nw_conninfo *info, const char *keyword)
+{
+    int index = find(info, keyword);
+
+    return index < 0 || info->values[index][0] == '\0' ? NULL : info->values[index];
+}
+
+/* Set or replace. value may be one of info's own. */
+static bool set(struct nw_conninfo *info, const char *keyword, const char *value)
+{
+    int index = find(info, keyword);
+    char *copy = strdup(value);
+
+    if (copy != NULL && index < 0 && info->count < NW_CONNINFO_MAX) {
+        info->keywords[info->count] = strdup(keyword);
+        index = info->keywords[info->count] == NULL ? -1 : info->count++;
+    }
+    if (copy == NULL || index < 0) {
+        wipe(copy);
+        return false;
+    }
+    wipe(info->values[index]);
+    info->values[index] = copy;
+    return true;
+}
+
+static bool set_missing(struct nw_conninfo *info, const char *keyword, const char *value)
+{
+    return nw_conninfo_get(info, keyword) != NULL || set(info, keyword, value);
+}
+
+static bool add_options(struct nw_conninfo *info, const PQconninfoOption *options)
+{
+    for (const PQconninfoOption *option = options; option->keyword != NULL; option++) {
+        if (option->val != NULL && option->val[0] != '\0' &&
+            !set(info, option->keyword, option->val)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The DSN alone. libpq's own message may quote a part of the password, so it is not passed on. */
+static nw_status parse_dsn(struct nw_conninfo *info, const char *dsn, struct nw_error *err)
+{
+    PQconninfoOption *options = PQconninfoParse(dsn, NULL);
+    bool added = false;
+
+    if (options == NULL) {
+        return nw_fail(err, NW_FATAL,
+                       "the DSN cannot be read: write postgresql://user@host:port/database or "
+                       "\"host=h dbname=d user=u\" with options that libpq %d knows; values with "
+                       "blanks need quotes, special characters in a URI need %%-encoding",
+                       PQlibVersion() / 10000);
+    }
+    added = add_options(info, options);
+    PQconninfoFree(options);
+    return added ? NW_OK : no_memory(err);
+}
+
+/* Let libpq add environment, service file and defaults. */
+static nw_status resolve(struct nw_conninfo *info, struct nw_error *err)
+{
+    struct nw_conninfo probe = {0};
+    PQconninfoOption *options = NULL;
+    PGconn *connection = NULL;
+    nw_status status = NW_OK;
+    bool service = nw_conninfo_get(info, "service") != NULL || getenv("PGSERVICE") != NULL;
+
+    for (int i = 0; i < info->count; i++) {
+        if (!set(&probe, info->keywords[i], info->values[i])) {
+            status = no_memory(err);
+            goto out;
+        }
+    }
+    if (!set(&probe, "gssencmode", "narwal-resolves-only")) {
+        status = no_memory(err);
+        goto out;
+    }
+    connection = PQconnectStartParams((const char *const *)probe.keywords,
+                                      (const char *const *)probe.values, 0);
+    options = connection == NULL ? NULL : PQconninfo(connection);
+    if (options == NULL || !add_options(info, options)) {
+        status = no_memory(err);
+    } else if (strstr(PQerrorMessage(connection), "gssencmode") == NULL) {
+        status =
+            service && strstr(PQerrorMessage(connection), "ervice") != NULL
+                ? nw_fail(err, NW_FATAL, "the service that the DSN names cannot be used: %.200s",
+                          PQerrorMessage(connection))
+                : nw_fail(err, NW_FATAL, "the DSN has a value that libpq refuses: %.200s",
+                          PQerrorMessage(connection));
+    }
+out:
+    PQconninfoFree(options);
+    PQfinish(connection);
+    nw_conninfo_fini(&probe);
+    return status;
+}
+
+/* Whether one element of a host list is this machine. */
+static bool is_local(const char *host, size_t size)
+{
+    return size == 0 || host[0] == '/' || host[0] == '@' ||
+           (size == 9 && strncasecmp(host, "localhost", size) == 0) ||
+           (size == 3 && memcmp(host, "::1", size) == 0) ||
+           (size > 4 && memcmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") >= size);
+}
+
+static bool all_local(const struct nw_conninfo *info)
+{
+    const char *list = nw_conninfo_get(info, "hostaddr");
+
+    if (list == NULL) {
+        list = nw_conninfo_get(info, "host");
+    }
+    while (list != NULL) {
+        size_t size = strcspn(list, ",");
+
+        if (!is_local(list, size)) {
+            return false;
+        }
+        list = list[size] == ',' ? list + size + 1 : NULL;
+    }
+    return true;
+}
+
+/* Whether the service file says sslmode; its "prefer" looks like libpq's default otherwise. */
+static bool service_says_sslmode(const struct nw_conninfo *info)
+{
+    const char *service = nw_conninfo_get(info, "service");
+    const char *folder = getenv("PGSYSCONFDIR");
+    const char *home = getenv("HOME");
+    char paths[3][512] = {"", "", "/etc/postgresql-common/pg_service.conf"};
+    bool found = false;
+
+    service = service == NULL ? getenv("PGSERVICE") : service;
+    if (service == NULL) {
+        return false;
+    }
+    if (getenv("PGSERVICEFILE") != NULL) {
+        (void)snprintf(paths[0], sizeof paths[0], "%s", getenv("PGSERVICEFILE"));
+    } else if (home != NULL) {
+        (void)snprintf(paths[0], sizeof paths[0], "%s/.pg_service.conf", home);
+    }
+    if (folder != NULL) {
+        (void)snprintf(paths[1], sizeof paths[1], "%s/pg_service.conf", folder);
+    }
+    for (int i = 0; i < 3 && !found; i++) {
+        FILE *file = paths[i][0] == '\0' ? NULL : fopen(paths[i], "re");
+        char line[1024];
+        bool inside = false;
+
+        while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+            const char *at = line + strspn(line, " \t");
+            size_t size = strlen(service);
+
+            if (*at == '[') {
+                inside = strncmp(at + 1, service, size) == 0 && at[1 + size] == ']';
+            } else if (inside && strncmp(at, "sslmode", 7) == 0) {
+                found = true;
+            }
+        }
+        if (file != NULL) {
+            (void)fclose(file);
+        }
+    }
+    return found;
+}
+
+/* libpq's default place for trusted CAs. */
+static bool has_own_root(void)
+{
+    const char *home = getenv("HOME");
+    char path[1024];
+    char buffer[2048];
+    struct passwd entry;
+    struct passwd *user = NULL;
+
+    if (home == NULL || home[0] == '\0') {
+        if (getpwuid_r(geteuid(), &entry, buffer, sizeof buffer, &user) != 0 || user == NULL) {
+            return false;
+        }
+        home = user->pw_dir;
+    }
+    (void)snprintf(path, sizeof path, "%s/.postgresql/root.crt", home);
+    return access(path, F_OK) == 0;
+}
+
+static bool set_tls(struct nw_conninfo *info, bool user_says_sslmode)
+{
+    const char *mode = NULL;
+    const char *root = nw_conninfo_get(info, "sslrootcert");
+
+    if (!user_says_sslmode) {
+        bool local = all_local(info);
+
+        if (!set(info, "sslmode", local ? "prefer" : "verify-full")) {
+            return false;
+        }
+    }
+    mode = nw_conninfo_get(info, "sslmode");
+    if (mode == NULL || strncmp(mode, "verify-", 7) != 0) {
+        return true;
+    }
+    /* "system" means the distribution's CAs; libpq knows the word since 16. */
+    if (root != NULL ? strcmp(root, "system") != 0 || PQlibVersion() >= 160000 : has_own_root()) {
+        return true;
+    }
+    for (size_t i = 0; i < sizeof ca_bundles / sizeof ca_bundles[0]; i++) {
+        if (access(ca_bundles[i], R_OK) == 0) {
+            return set(info, "sslrootcert", ca_bundles[i]);
+        }
+    }
+    return true;
+}
+
+static bool set_pinned(struct nw_conninfo *info, bool replication)
+{
+    const char *own = nw_conninfo_get(info, "options");
+    size_t size = (own == NULL ? 0 : strlen(own)) + sizeof PINNED + 1;
+    char *text = malloc(size);
+    bool done = false;
+
+    if (text != NULL) {
+        (void)snprintf(text, size, "%s%s%s", own == NULL ? "" : own, own == NULL ? "" : " ",
+                       PINNED);
+        done = set(info, "options", text) && set(info, "client_encoding", "UTF8") &&
+               set(info, "gssencmode", "disable") &&
+               set(info, "replication", replication ? "database" : "");
+    }
+    free(text);
+    return done;
+}
+
+static bool set_ours(struct nw_conninfo *info, const struct nw_pg_options *options)
+{
+    return (options->application_name == NULL ||
+            set(info, "fallback_application_name", options->application_name)) &&
+           set_missing(info, "keepalives_idle", "30") &&
+           set_missing(info, "keepalives_interval", "10") &&
+           set_missing(info, "keepalives_count", "3") &&
+           set_missing(info, "tcp_user_timeout", "60000");
+}
+
+nw_status nw_conninfo_init(struct nw_conninfo *info, const struct nw_pg_options *options,
+                           bool replication, struct nw_error *err)
+{
+    bool says_sslmode = false;
+    nw_status status;
+
+    *info = (struct nw_conninfo){0};
+    status = parse_dsn(info, options->dsn, err);
+    if (status == NW_OK && options->password != NULL && !set(info, "password", options->password)) {
+        status = no_memory(err);
+    }
+    if (status == NW_OK) {
+        const char *mode = getenv("PGSSLMODE");
+
+        says_sslmode = nw_conninfo_get(info, "sslmode") != NULL ||
+                       (mode != NULL && mode[0] != '\0') || service_says_sslmode(info);
+        status = resolve(info, err);
+    }
+    if (status == NW_OK && !(set_tls(info, says_sslmode) && set_pinned(info, replication) &&
+                             set_ours(info, options))) {
+        status = no_memory(err);
+    }
+    if (status != NW_OK) {
+        nw_conninfo_fini(info);
+    }
+    return status;
+}
+
+static int elements(const char *list)
+{
+    int count = 1;
+
+    for (; list != NULL && *list != '\0'; list++) {
+        count += *list == ',';
+    }
+    return count;
+}
+
+int nw_conninfo_hosts(const struct nw_conninfo *info)
+{
+    int hosts = elements(nw_conninfo_get(info, "host"));
+    int addresses = elements(nw_conninfo_get(info, "hostaddr"));
+
+    return hosts > addresses ? hosts : addresses;
+}
+
+bool nw_conninfo_skip_host(struct nw_conninfo *info)
+{
+    static const char *const lists[] = {"host", "hostaddr", "port"};
+
+    if (nw_conninfo_hosts(info) == 1) {
+        return false;
+    }
+    for (size_t i = 0; i < 3; i++) {
+        int index = find(info, lists[i]);
+        char *comma = index < 0 ? NULL : strchr(info->values[index], ',');
+
+        if (comma != NULL) {
+            memmove(info->values[index], comma + 1, strlen(comma + 1) + 1);
+        }
+    }
+    return true;
+}

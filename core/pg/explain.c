@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sentences for failed connections. SQLSTATEs decide wherever the server spoke (its texts may be
+ * translated); libpq's own English texts decide elsewhere.
+ */
+#include "pg/explain.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#define TEXT_MAX 512
+
+/* The last failure in a text that may hold one for each host, without line breaks. */
+struct attempt {
+    char sqlstate[6]; /* "" when the server said nothing */
+    char text[TEXT_MAX];
+};
+
+static bool is_sqlstate(const char *at)
+{
+    for (int i = 0; i < 5; i++) {
+        if (!isdigit((unsigned char)at[i]) && !isupper((unsigned char)at[i])) {
+            return false;
+        }
+    }
+    return at[5] == ':' && at[6] == ' ';
+}
+
+/* One attempt's lines, up to the line that begins the next. */
+static void read_attempt(const char *at, size_t size, struct attempt *attempt)
+{
+    size_t used = 0;
+
+    *attempt = (struct attempt){0};
+    for (size_t i = 0; i < size && used < TEXT_MAX - 1; i++) {
+        if (at[i] == '\n') {
+            if (size - i > 10 && strncmp(at + i + 1, "LOCATION:", 9) == 0) {
+                break;
+            }
+            attempt->text[used++] = ' ';
+        } else if (at[i] == ' ' && at[i + 1] == ' ' && size - i > 8 && is_sqlstate(at + i + 2)) {
+            memcpy(attempt->sqlstate, at + i + 2, 5);
+            attempt->text[used++] = ' ';
+            i += 8; /* to the blank after the code's colon */
+        } else {
+            attempt->text[used++] = at[i];
+        }
+    }
+    while (used > 0 && attempt->text[used - 1] == ' ') {
+        attempt->text[--used] = '\0';
+    }
+}
+
+nw_status nw_sqlstate_status(const char *sqlstate)
+{
+    static const char *const later[] = {
+        "08", /* connection exceptions */
+        "40", /* rolled back: serialization, deadlock */
+        "53", /* out of disk, memory, connections */
+        "57", /* shutdown, starting up, cancelled */
+        "58", /* the server's own I/O */
+    };
+
+    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
+        if (strncmp(sqlstate, later[i], 2) == 0 && strcmp(sqlstate, "57P04") != 0) {
+            return NW_RETRY;
+        }
+    }
+    /* lock not available, object in use (a slot that another walsender still holds) */
+    return strcmp(sqlstate, "55P03") == 0 || strcmp(sqlstate, "55006") == 0 ? NW_RETRY : NW_FATAL;
+}
+
+static bool has(const struct attempt *attempt, const char *part)
+{
+    return strstr(attempt->text, part) != NULL;
+}
+
+bool nw_connect_distrusts_ca(const char *text)
+{
+    return strstr(text, "certificate verify failed") != NULL;
+}
+
+static nw_status explain_role(const struct attempt *attempt, const struct nw_connect_failure *f,
+                              struct nw_error *err)
+{
+    if (has(attempt, "pg_hba.conf")) {
+        return nw_fail(
+            err, NW_FATAL,
+            "%s has no pg_hba.conf line that lets user \"%s\" from this host into "
+            "database \"%s\": add \"host %s %s ADDRESS scram-sha-256\" there and reload%s "
+            "(the server says: %.300s)",
+            f->host, f->user, f->database, f->database, f->user,
+            f->replication ? "; logical replication is let in by the database's line, "
+                             "not by one for \"replication\""
+                           : "",
+            attempt->text);
+    }
+    if (f->replication && strncmp(attempt->sqlstate, "42501", 5) == 0) {
+        return nw_fail(err, NW_FATAL,
+                       "user \"%s\" may not replicate from %s: ALTER ROLE \"%s\" REPLICATION (the "
+                       "server says: %.300s)",
+                       f->user, f->host, f->user, attempt->text);
+    }
+    return nw_fail(
+        err, NW_FATAL,
+        "%s does not let user \"%s\" into database \"%s\": the role needs LOGIN, CONNECT "
+        "on the database%s (the server says: %.300s)",
+        f->host, f->user, f->database, f->replication ? ", and REPLICATION" : "", attempt->text);
+}
+
+static nw_status explain_server(const struct attempt *attempt, const struct nw_connect_failure *f,
+                                struct nw_error *err)
+{
+    const char *code = attempt->sqlstate;
+
+    if (strcmp(code, "57P03") == 0) {
+        return nw_fail(err, NW_RETRY, "%s is starting up, shutting down or recovering: %.400s",
+                       f->host, attempt->text);
+    }
+    if (strcmp(code, "53300") == 0) {
+        return nw_fail(err, NW_RETRY,
+                       "%s has no connection left: raise %s or close others (the server says: "
+                       "%.300s)",
+                       f->host,
+                       f->replication ? "max_wal_senders or max_connections" : "max_connections",
+                       attempt->text);
+    }
+    if (strcmp(code, "28P01") == 0) {
+        return nw_fail(err, NW_FATAL,
+                       "%s refused the password of user \"%s\": check the configured password, "
+                       "PGPASSWORD or the passfile",
+                       f->host, f->user);
+    }
+    if (strcmp(code, "28000") == 0 || strcmp(code, "42501") == 0) {
+        return explain_role(attempt, f, err);
+    }
+    if (strcmp(code, "3D000") == 0) {
+        return nw_fail(err, NW_FATAL, "%s has no database \"%s\": correct dbname in the DSN",
+                       f->host, f->database);
+    }
+    if (has(attempt, "unsupported startup parameter")) {
+        return nw_fail(err, NW_FATAL,
+                       "%s is a connection pooler: point the DSN at PostgreSQL itself (it says: "
+                       "%.300s)",
+                       f->host, attempt->text);
+    }
+    return nw_fail(err, nw_sqlstate_status(code), "cannot connect to %s: %.400s (SQLSTATE %s)",
+                   f->host, attempt->text, code);
+}
+
+static nw_status explain_tls(const struct attempt *attempt, const struct nw_connect_failure *f,
+                             struct nw_error *err)
+{
+    if (nw_connect_distrusts_ca(attempt->text) && f->issuer != NULL) {
+        return nw_fail(err, NW_FATAL,
+                       "the certificate of %s is signed by \"%s\", which this host does not trust: "
+                       "add sslrootcert=/path/ca.crt to the DSN (%.300s)",
+                       f->host, f->issuer, attempt->text);
+    }
+    if (has(attempt, "does not match host name") || has(attempt, "certificate for \"")) {
+        return nw_fail(err, NW_FATAL,
+                       "the certificate of %s was made for another name: use that name as host in "
+                       "the DSN (hostaddr= may hold the address), or sslmode=verify-ca (%.300s)",
+                       f->host, attempt->text);
+    }
+    if (has(attempt, "server does not support SSL")) {
+        return nw_fail(err, NW_FATAL,
+                       "%s does not offer TLS, and narwal wants it for hosts that are not local: "
+                       "set ssl=on there, or add sslmode=disable to the DSN to send everything in "
+                       "the clear",
+                       f->host);
+    }
+    if (has(attempt, "root certificate file")) {
+        return nw_fail(err, NW_FATAL,
+                       "the certificate of %s cannot be checked, as there is no file of trusted "
+                       "CAs: install ca-certificates or add sslrootcert=/path/ca.crt to the DSN "
+                       "(%.300s)",
+                       f->host, attempt->text);
+    }
+    return nw_fail(err, NW_FATAL, "TLS with %s failed: %.400s", f->host, attempt->text);
+}
+
+static nw_status explain_client(const struct attempt *attempt, const struct nw_connect_failure *f,
+                                struct nw_error *err)
+{
+    static const char *const network[] = {
+        "connection to server", "could not translate", "could not look up", "server closed",
+        "could not receive",    "could not send",      "timeout expired",   "timed out",
+        "session is",           "server is",
+    };
+
+    if (has(attempt, "no password supplied") || has(attempt, "no password was supplied")) {
+        return nw_fail(
+            err, NW_FATAL,
+            "%s asks for the password of user \"%s\" and there is none: set source.password, "
+            "PGPASSWORD or a line in the passfile",
+            f->host, f->user);
+    }
+    if (has(attempt, "SSL SYSCALL") || has(attempt, "Connection reset")) {
+        return nw_fail(err, NW_RETRY, "cannot connect to %s: %.400s", f->host, attempt->text);
+    }
+    if (has(attempt, "SSL") || has(attempt, "certificate")) {
+        return explain_tls(attempt, f, err);
+    }
+    if (has(attempt, "authentication method") || has(attempt, "channel binding") ||
+        has(attempt, "SCRAM")) {
+        return nw_fail(err, NW_FATAL, "cannot authenticate to %s as \"%s\": %.400s", f->host,
+                       f->user, attempt->text);
+    }
+    for (size_t i = 0; i < sizeof network / sizeof network[0]; i++) {
+        if (has(attempt, network[i])) {
+            return nw_fail(err, NW_RETRY, "cannot connect to %s: %.400s", f->host, attempt->text);
+        }
+    }
+    return nw_fail(err, NW_FATAL, "cannot connect to %s: %.400s", f->host, attempt->text);
+}
+
+nw_status nw_connect_explain(const struct nw_connect_failure *failure, struct nw_error *err)
+{
+    static const char mark[] = "connection to server";
+    const char *at = failure->text;
+    nw_status verdict = NW_FATAL;
+
+    /* Of several hosts, one that may come back decides; else the last. */
+    do {
+        const char *next = strstr(at + 1, mark);
+        struct attempt attempt;
+
+        read_attempt(at, next == NULL ? strlen(at) : (size_t)(next - at), &attempt);
+        verdict = attempt.sqlstate[0] != '\0' ? explain_server(&attempt, failure, err)
+                                              : explain_client(&attempt, failure, err);
+        at = next;
+    } while (verdict != NW_RETRY && at != NULL);
+    return verdict;
+}
