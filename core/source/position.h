@@ -13,9 +13,9 @@
 #include <stdint.h>
 
 #include "base/cursor.h"
+#include "pg/replication.h"
 #include <narwal/status.h>
 
-#define NW_SLOT_NAME_SIZE 64u
 #define NW_POSITION_BYTES_MAX 96u
 #define NW_COPY_BYTES_MAX 16u
 

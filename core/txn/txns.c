@@ -305,21 +305,22 @@ static nw_status txn_open(struct nw_txns *txns, uint32_t xid, struct txn **txn,
     return NW_OK;
 }
 
-static void record_put(struct chunk *chunk, const struct nw_txn_record *record)
+static void record_put(struct chunk *chunk, const struct nw_txn_change *change)
 {
     uint8_t *to = chunk->bytes + chunk->size;
-    uint32_t size = (uint32_t)record->message.size;
+    uint32_t size = (uint32_t)change->rest.size + 1;
 
     memcpy(to, &size, 4);
-    memcpy(to + 4, &record->subxid, 4);
-    memcpy(to + 8, &record->lsn, 8);
-    if (size > 0) {
-        memcpy(to + RECORD_HEADER_BYTES, record->message.at, size);
+    memcpy(to + 4, &change->subxid, 4);
+    memcpy(to + 8, &change->lsn, 8);
+    to[RECORD_HEADER_BYTES] = change->type;
+    if (size > 1) {
+        memcpy(to + RECORD_HEADER_BYTES + 1, change->rest.at, size - 1);
     }
     chunk->size += RECORD_HEADER_BYTES + size;
 }
 
-nw_status nw_txns_append(struct nw_txns *txns, uint32_t xid, const struct nw_txn_record *record,
+nw_status nw_txns_append(struct nw_txns *txns, uint32_t xid, const struct nw_txn_change *change,
                          struct nw_error *err)
 {
     struct txn *txn = NULL;
@@ -329,10 +330,10 @@ nw_status nw_txns_append(struct nw_txns *txns, uint32_t xid, const struct nw_txn
     if (status != NW_OK) {
         return status;
     }
-    if (record->message.size > RECORD_BYTES_MAX) {
-        return nw_fail(err, NW_CORRUPT, "a message of %zu bytes", record->message.size);
+    if (change->rest.size > RECORD_BYTES_MAX) {
+        return nw_fail(err, NW_CORRUPT, "a message of %zu bytes", change->rest.size);
     }
-    needed = RECORD_HEADER_BYTES + (uint32_t)record->message.size;
+    needed = RECORD_HEADER_BYTES + 1 + (uint32_t)change->rest.size;
     if (txn->filling.size > 0 && needed > CHUNK_BYTES - (txn->filling.size < CHUNK_BYTES
                                                              ? txn->filling.size
                                                              : CHUNK_BYTES)) {
@@ -349,7 +350,7 @@ nw_status nw_txns_append(struct nw_txns *txns, uint32_t xid, const struct nw_txn
     }
     status = chunk_grow(&txn->filling, txn->filling.size + needed, err);
     if (status == NW_OK) {
-        record_put(&txn->filling, record);
+        record_put(&txn->filling, change);
     }
     return status;
 }

@@ -30,7 +30,15 @@ struct nw_txns_options {
     uint64_t quota_bytes; /* most that all files together may hold */
 };
 
-/** One stored message. `message` is borrowed until the next call. */
+/** A message to store: its type, and what follows (without the xid that streams put between). */
+struct nw_txn_change {
+    uint32_t subxid;
+    uint8_t type;
+    uint64_t lsn;
+    struct nw_bytes rest; /* borrow */
+};
+
+/** A message read back: type and rest in one. Borrowed until the next call. */
 struct nw_txn_record {
     uint32_t subxid;
     uint64_t lsn;
@@ -47,7 +55,7 @@ void nw_txns_reset(struct nw_txns *txns);
 
 /** Store one message of a transaction, which is opened by its first. */
 NW_MUST_CHECK nw_status nw_txns_append(struct nw_txns *txns, uint32_t xid,
-                                       const struct nw_txn_record *record, struct nw_error *err);
+                                       const struct nw_txn_change *change, struct nw_error *err);
 /**
  * Subtransaction subxid is undone; with subxid == xid all of it. A transaction that is not known is
  * ignored: servers send aborts of what they never sent.

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The stream source: an agent that follows a logical slot.
+ *
+ * It receives pgoutput from a walsender, keeps streamed transactions until they commit, feeds the
+ * dealer, decides where epochs end, and sends feedback on time whatever the sinks do. When the
+ * connection breaks it reconnects with backoff; the dealer drops what was dealt before.
+ *
+ * Connecting and catalog reads block, so they run as jobs on the service thread, through the
+ * functions in the options: that is also where a model takes the server's place.
+ */
+#ifndef NW_SOURCE_STREAM_H
+#define NW_SOURCE_STREAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pg/stream.h"
+#include "ring/agent.h"
+#include "ring/job.h"
+#include "source/dealer.h"
+#include "txn/txns.h"
+
+/** An open walsender connection, START_REPLICATION answered: only CopyData messages follow. */
+struct nw_walsender {
+    struct nw_receiver *receiver;
+    struct nw_transmitter *transmitter;
+    bool binary;   /* values are asked for in binary */
+    void *context; /* the connector's own */
+};
+
+struct nw_source_options {
+    struct nw_env *env;
+    struct nw_jobs *jobs;
+    struct nw_dealer *dealer;
+    struct nw_schemas *schemas;
+    struct nw_txns *txns;
+    /**
+     * Connect, look at the slot and the server's identity, and start from lsn. On the service
+     * thread. NW_RETRY: try again later; NW_FATAL: the slot or the server is not what it was.
+     */
+    nw_status (*connect)(void *context, uint64_t lsn, struct nw_walsender *walsender,
+                         struct nw_error *err);
+    /** Close it. On the service thread. */
+    void (*disconnect)(void *context, struct nw_walsender *walsender);
+    /**
+     * Read one table from the catalog. On the service thread. *described stays valid until the
+     * next call; NULL: there is none.
+     */
+    nw_status (*describe)(void *context, uint32_t relation_oid, const struct nw_table **described,
+                          struct nw_error *err);
+    void *context;
+    int64_t epoch_us_max;       /* under load an epoch ends after this */
+    uint64_t epoch_bytes_max;
+    int64_t status_us;          /* feedback at least this often */
+    int64_t idle_us;            /* an idle database: an empty epoch at most this often */
+};
+
+struct nw_source;
+NW_MUST_CHECK nw_status nw_source_create(const struct nw_source_options *options,
+                                         struct nw_source **source, struct nw_error *err);
+/** Its agent no longer runs; the connection is closed here. NULL is fine. */
+void nw_source_destroy(struct nw_source *source);
+struct nw_agent nw_source_agent(struct nw_source *source);
+
+/* All below: on the source's thread, or before its agent runs. */
+
+/** Follow the slot from here on; before this only epochs of the copy are cut. */
+void nw_source_start(struct nw_source *source, uint64_t lsn);
+/** Receive no more; end the epoch, so that all that was received becomes durable. */
+void nw_source_drain(struct nw_source *source);
+/** Whether all that was received is in an ended epoch (after nw_source_drain). */
+bool nw_source_drained(const struct nw_source *source);
+
+/** The acknowledger's word: may be told to the server from now on. Never moves back. */
+void nw_source_acknowledge(struct nw_source *source, uint64_t flush_lsn);
+/** Whether some sink has nothing left to commit: then an epoch ends as soon as it can. */
+void nw_source_ready(struct nw_source *source, bool ready);
+
+/** An epoch that ended, in order; false: none since the last call. */
+bool nw_source_ended(struct nw_source *source, uint64_t *epoch, uint64_t *lsn);
+
+enum nw_source_phase {
+    NW_SOURCE_COPYING,    /* nw_source_start() was not called yet */
+    NW_SOURCE_CONNECTING, /* a job is under way */
+    NW_SOURCE_STREAMING,
+    NW_SOURCE_WAITING, /* backs off before the next try */
+};
+
+/** For status. */
+struct nw_source_status {
+    enum nw_source_phase phase;
+    uint64_t received_lsn;     /* of the last message */
+    uint64_t server_lsn;       /* the server's WAL end, as it last said */
+    uint64_t flush_lsn;        /* told to the server */
+    uint64_t reconnects;
+    uint32_t streamed;         /* transactions in progress that are kept here */
+    uint64_t spilled_bytes;
+    struct nw_dealer_state dealer;
+    struct nw_error last_error;
+};
+void nw_source_status(const struct nw_source *source, struct nw_source_status *status);
+
+#endif
