@@ -1,0 +1,132 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Run the tests of several builds as one ctest run: `./dev test` calls this after building.
+
+ctest knows one build directory. This collects what each build registered (`ctest --show-only`), puts
+the build's name before each test's name, writes one CTestTestfile.cmake into build/test, and runs it.
+At the end it lists what was skipped and why, and repeats ctest's summary. Arguments go to ctest.
+"""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import xml.etree.ElementTree
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+MERGED = ROOT / "build" / "test"
+
+# Build and the selection of its tests. Soak tests run for hours and are started by hand. Under TSan
+# runs what has threads; a text protocol's parser gains nothing there.
+BUILDS = [
+    ("dev", ["-LE", "soak"]),
+    ("asan", ["-LE", "soak"]),
+    ("tsan", ["-L", "^(unit|stress|simulation)$", "-LE", "soak"]),
+]
+ENVIRONMENT = {
+    "dev": [],
+    "asan": ["ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
+             "UBSAN_OPTIONS=print_stacktrace=1"],
+    "tsan": ["TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1"],
+}
+# Names that tests of one build use for each other; they must not meet those of another build.
+OWN_NAMES = {"DEPENDS", "FIXTURES_REQUIRED", "FIXTURES_SETUP", "FIXTURES_CLEANUP"}
+TEST_SECONDS_MAX = 600
+OUTPUT_BYTES_MAX = 1 << 20
+
+
+def wrapper(build):
+    """TSan of gcc 12 cannot place its shadow memory when the kernel randomises more than 28 bits."""
+    if build != "tsan":
+        return []
+    works = subprocess.run(["setarch", "-R", "true"], stderr=subprocess.DEVNULL).returncode == 0
+    return ["setarch", "-R"] if works else []
+
+
+def quoted(text):
+    return f"[==[{text}]==]"
+
+
+def property_text(build, name, value):
+    values = value if isinstance(value, list) else [value]
+    if name in OWN_NAMES:
+        values = [f"{build}.{item}" for item in values]
+    if name == "ENVIRONMENT":
+        values = ENVIRONMENT[build] + values
+    return f"{name} {quoted(';'.join(str(item) for item in values))}"
+
+
+def test_text(build, test):
+    name = quoted(f"{build}.{test['name']}")
+    properties = {item["name"]: item["value"] for item in test["properties"]}
+    properties.setdefault("ENVIRONMENT", [])
+    if not properties["ENVIRONMENT"] and not ENVIRONMENT[build]:
+        del properties["ENVIRONMENT"]
+    command = " ".join(quoted(word) for word in wrapper(build) + test["command"])
+    rest = " ".join(property_text(build, *item) for item in properties.items())
+    return f"add_test({name} {command})\nset_tests_properties({name} PROPERTIES {rest})\n"
+
+
+def collect():
+    texts = []
+    for build, selection in BUILDS:
+        shown = subprocess.run(
+            ["ctest", "--test-dir", str(ROOT / "build" / build), "--show-only=json-v1", *selection],
+            check=True, stdout=subprocess.PIPE).stdout
+        for test in json.loads(shown)["tests"]:
+            if "command" not in test:
+                sys.exit(f"run.py: {build}: {test['name']} was not built")
+            texts.append(test_text(build, test))
+    MERGED.mkdir(parents=True, exist_ok=True)
+    (MERGED / "CTestTestfile.cmake").write_text("".join(texts))
+
+
+def run_ctest(report):
+    """Run ctest, pass its output on, and return its exit status and its summary lines."""
+    command = ["ctest", "--test-dir", str(MERGED), "-j", str(os.cpu_count()), "--output-on-failure",
+               "--no-tests=error", "--timeout", str(TEST_SECONDS_MAX),
+               "--test-output-size-passed", str(OUTPUT_BYTES_MAX),
+               "--output-junit", str(report), *sys.argv[1:]]
+    summary = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace") as ctest:
+        for line in ctest.stdout:
+            sys.stdout.write(line)
+            sys.stdout.flush()
+            if "tests passed," in line or line.startswith("Total Test time"):
+                summary.append(line)
+    return ctest.returncode, summary
+
+
+def skips(report):
+    """Yield (test, reason): whole tests that ended with 77, and cmocka's skipped cases."""
+    for case in xml.etree.ElementTree.parse(report).iter("testcase"):
+        name = case.get("name")
+        lines = [line for line in (case.findtext("system-out") or "").splitlines() if line.strip()]
+        if case.find("skipped") is not None:
+            yield name, lines[-1] if lines else "no reason given"
+            continue
+        for index, line in enumerate(lines):
+            if line.startswith("[  SKIPPED ] ") and not line.endswith("test(s), listed below:"):
+                reason = lines[index - 1] if index > 0 else ""
+                if not reason.startswith("["):
+                    yield f"{name}: {line.split('] ')[1]}", reason
+                elif reason.startswith("[ RUN "):
+                    yield f"{name}: {line.split('] ')[1]}", "no reason given"
+
+
+def main():
+    collect()
+    report = MERGED / "junit.xml"
+    report.unlink(missing_ok=True)
+    status, summary = run_ctest(report)
+    skipped = list(skips(report)) if report.exists() else []
+    print(f"\nSkipped: {len(skipped) or 'nothing'}")
+    for name, reason in skipped:
+        print(f"    {name}: {reason}")
+    print()
+    print("".join(summary), end="")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
