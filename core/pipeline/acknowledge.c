@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See acknowledge.h. `epochs` are those that ended and are not durable everywhere, oldest first;
+ * epoch numbers are consecutive, so a sink's place in the list is a subtraction.
+ */
+#include "pipeline/acknowledge.h"
+
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "sink/sink.h"
+
+#define EPOCHS_MAX 4096u /* ended and not durable everywhere; past it no epoch is fetched */
+
+struct nw_acknowledger {
+    struct nw_acknowledger_options options;
+    uint64_t lsns[EPOCHS_MAX]; /* by epoch, of (durable_all, ended] */
+    uint64_t ended;            /* last epoch that ended */
+    uint64_t durable_all;      /* last epoch that is durable everywhere */
+    uint64_t durable[16];      /* the same of each sink */
+    uint64_t wanted_lsn;       /* safe; to be recorded */
+    uint64_t recording_lsn;
+    uint64_t flush_lsn;        /* recorded */
+    struct nw_job job;
+    bool recording;
+};
+
+static nw_status record_run(void *context, struct nw_error *err)
+{
+    struct nw_acknowledger *acknowledger = context;
+
+    return acknowledger->options.record(acknowledger->options.context,
+                                        acknowledger->recording_lsn, err);
+}
+
+nw_status nw_acknowledger_create(const struct nw_acknowledger_options *options,
+                                 struct nw_acknowledger **acknowledger, struct nw_error *err)
+{
+    struct nw_acknowledger *made = calloc(1, sizeof *made);
+
+    if (made == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory for the acknowledger");
+    }
+    NW_ASSERT(options->sinks_count >= 1 && options->sinks_count <= 16);
+    made->options = *options;
+    made->flush_lsn = made->wanted_lsn = options->flush_lsn;
+    made->job = (struct nw_job){.run = record_run, .context = made};
+    *acknowledger = made;
+    return NW_OK;
+}
+
+void nw_acknowledger_destroy(struct nw_acknowledger *acknowledger)
+{
+    free(acknowledger);
+}
+
+uint64_t nw_acknowledger_flush_lsn(const struct nw_acknowledger *acknowledger)
+{
+    return acknowledger->flush_lsn;
+}
+
+bool nw_acknowledger_settled(const struct nw_acknowledger *acknowledger)
+{
+    return acknowledger->durable_all == acknowledger->ended && !acknowledger->recording &&
+           acknowledger->flush_lsn == acknowledger->wanted_lsn;
+}
+
+/* Takes in what ended and what became durable. */
+static void collect(struct nw_acknowledger *a, uint32_t *work)
+{
+    uint64_t lowest = UINT64_MAX;
+    uint64_t highest = 0;
+    uint64_t epoch = 0;
+    uint64_t lsn = 0;
+
+    while (a->ended - a->durable_all < EPOCHS_MAX && nw_source_ended(a->options.source, &epoch, &lsn)) {
+        NW_ASSERT(a->ended == 0 || epoch == a->ended + 1);
+        if (a->ended == 0) {
+            a->durable_all = epoch - 1;
+        }
+        a->ended = epoch;
+        a->lsns[epoch % EPOCHS_MAX] = lsn;
+        *work += 1;
+    }
+    for (uint32_t i = 0; i < a->options.sinks_count; i++) {
+        while ((epoch = nw_durable_pop(a->options.durable[i])) != 0) {
+            NW_ASSERT(epoch > a->durable[i]);
+            a->durable[i] = epoch;
+            *work += 1;
+        }
+        lowest = a->durable[i] < lowest ? a->durable[i] : lowest;
+        highest = a->durable[i] > highest ? a->durable[i] : highest;
+    }
+    if (lowest > a->durable_all && lowest <= a->ended) {
+        uint64_t safe = a->lsns[lowest % EPOCHS_MAX];
+
+        a->durable_all = lowest;
+        if (safe > a->wanted_lsn) {
+            a->wanted_lsn = safe;
+        }
+    }
+    nw_source_ready(a->options.source, highest >= a->ended);
+}
+
+static nw_status do_work(void *self, int64_t now_ns, uint32_t *work, struct nw_error *err)
+{
+    struct nw_acknowledger *a = self;
+
+    (void)now_ns;
+    collect(a, work);
+    if (a->recording && !a->job.pending) {
+        a->recording = false;
+        if (a->job.status != NW_OK) {
+            *err = a->job.error;
+            return a->job.status;
+        }
+        a->flush_lsn = a->recording_lsn;
+        nw_source_acknowledge(a->options.source, a->flush_lsn);
+        *work += 1;
+    }
+    if (!a->recording && a->wanted_lsn > a->flush_lsn) {
+        a->recording = true;
+        a->recording_lsn = a->wanted_lsn;
+        nw_jobs_submit(a->options.jobs, &a->job);
+        *work += 1;
+    }
+    return NW_OK;
+}
+
+struct nw_agent nw_acknowledger_agent(struct nw_acknowledger *acknowledger)
+{
+    return (struct nw_agent){.name = "acknowledge", .self = acknowledger, .do_work = do_work};
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See state.h. One row; LSNs and identifiers are stored as text, since SQLite's integers are signed. */
+#include "pipeline/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "pg/lsn.h"
+
+#define FORMAT_VERSION 1
+#define FORMAT_VERSION_TEXT "1"
+
+struct nw_state {
+    sqlite3 *db;
+    sqlite3_stmt *acknowledge;
+    int lock_file;
+};
+
+static const char SCHEMA[] =
+    "CREATE TABLE IF NOT EXISTS source ("
+    " id INTEGER PRIMARY KEY CHECK (id = 1), system_identifier TEXT NOT NULL,"
+    " timeline INTEGER NOT NULL, database_oid INTEGER NOT NULL, slot_name TEXT NOT NULL,"
+    " acknowledged_lsn TEXT NOT NULL, acknowledged_why TEXT NOT NULL,"
+    " generation INTEGER NOT NULL) STRICT;"
+    "PRAGMA user_version = " FORMAT_VERSION_TEXT ";";
+
+static nw_status db_fail(struct nw_state *state, const char *what, struct nw_error *err)
+{
+    return nw_fail(err, NW_FATAL, "%s: %s", what,
+                   state->db == NULL ? "out of memory" : sqlite3_errmsg(state->db));
+}
+
+static nw_status folder_make(const char *folder, struct nw_error *err)
+{
+    char path[4096];
+
+    if (strlen(folder) >= sizeof path) {
+        return nw_fail(err, NW_FATAL, "the state folder's name is too long");
+    }
+    (void)snprintf(path, sizeof path, "%s", folder);
+    for (char *at = path + 1;; at++) {
+        if (*at == '/' || *at == '\0') {
+            char kept = *at;
+
+            *at = '\0';
+            if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+                return nw_fail(err, NW_FATAL,
+                               "cannot make the state folder %s: %s; set state_dir to a folder "
+                               "that narwal may write to",
+                               path, strerror(errno));
+            }
+            *at = kept;
+            if (kept == '\0') {
+                return NW_OK;
+            }
+        }
+    }
+}
+
+static nw_status lock_take(struct nw_state *state, const char *folder, struct nw_error *err)
+{
+    char path[4096 + 8];
+
+    (void)snprintf(path, sizeof path, "%s/lock", folder);
+    state->lock_file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (state->lock_file < 0) {
+        return nw_fail(err, NW_FATAL, "cannot open %s: %s", path, strerror(errno));
+    }
+    if (flock(state->lock_file, LOCK_EX | LOCK_NB) != 0) {
+        return nw_fail(err, NW_FATAL,
+                       "another narwal runs with the state folder %s: stop it first, or give this "
+                       "one another name",
+                       folder);
+    }
+    return NW_OK;
+}
+
+static nw_status version_check(struct nw_state *state, const char *folder, struct nw_error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    int version = -1;
+
+    if (sqlite3_prepare_v2(state->db, "PRAGMA user_version", -1, &statement, NULL) == SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_ROW) {
+        version = sqlite3_column_int(statement, 0);
+    }
+    (void)sqlite3_finalize(statement);
+    if (version < 0) {
+        return db_fail(state, "cannot read narwal's state", err);
+    }
+    if (version > FORMAT_VERSION) {
+        return nw_fail(err, NW_FATAL,
+                       "the state in %s has format %d, written by a newer narwal: this one reads up "
+                       "to %d; upgrade narwal",
+                       folder, version, FORMAT_VERSION);
+    }
+    return NW_OK;
+}
+
+nw_status nw_state_open(const char *folder, struct nw_state **state, struct nw_error *err)
+{
+    struct nw_state *made = calloc(1, sizeof *made);
+    char path[4096 + 16];
+    nw_status status = NW_OK;
+
+    if (made == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory for narwal's state");
+    }
+    made->lock_file = -1;
+    status = folder_make(folder, err);
+    if (status == NW_OK) {
+        status = lock_take(made, folder, err);
+    }
+    if (status != NW_OK) {
+        goto out;
+    }
+    (void)snprintf(path, sizeof path, "%s/state.db", folder);
+    if (sqlite3_open_v2(path, &made->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) !=
+            SQLITE_OK ||
+        sqlite3_exec(made->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;", NULL, NULL,
+                     NULL) != SQLITE_OK) {
+        status = db_fail(made, path, err);
+        goto out;
+    }
+    status = version_check(made, folder, err);
+    if (status == NW_OK && sqlite3_exec(made->db, SCHEMA, NULL, NULL, NULL) != SQLITE_OK) {
+        status = db_fail(made, path, err);
+    }
+    if (status == NW_OK &&
+        sqlite3_prepare_v2(made->db,
+                           "UPDATE source SET acknowledged_lsn = ?1, acknowledged_why = ?2", -1,
+                           &made->acknowledge, NULL) != SQLITE_OK) {
+        status = db_fail(made, path, err);
+    }
+
+out:
+    if (status != NW_OK) {
+        nw_state_close(made);
+        return status;
+    }
+    *state = made;
+    return NW_OK;
+}
+
+void nw_state_close(struct nw_state *state)
+{
+    if (state == NULL) {
+        return;
+    }
+    (void)sqlite3_finalize(state->acknowledge);
+    (void)sqlite3_close(state->db);
+    if (state->lock_file >= 0) {
+        (void)close(state->lock_file);
+    }
+    free(state);
+}
+
+static const char *column_text(sqlite3_stmt *statement, int column)
+{
+    const unsigned char *text = sqlite3_column_text(statement, column);
+
+    return text == NULL ? "" : (const char *)text;
+}
+
+nw_status nw_state_source_read(struct nw_state *state, struct nw_state_source *source,
+                               struct nw_error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    int result = 0;
+
+    memset(source, 0, sizeof *source);
+    if (sqlite3_prepare_v2(state->db,
+                           "SELECT system_identifier, timeline, database_oid, slot_name,"
+                           " acknowledged_lsn, generation FROM source",
+                           -1, &statement, NULL) != SQLITE_OK) {
+        return db_fail(state, "cannot read narwal's state", err);
+    }
+    result = sqlite3_step(statement);
+    if (result == SQLITE_ROW) {
+        source->known = true;
+        source->identity.system_identifier = strtoull(column_text(statement, 0), NULL, 10);
+        source->identity.timeline = (uint32_t)sqlite3_column_int64(statement, 1);
+        source->identity.database_oid = (uint32_t)sqlite3_column_int64(statement, 2);
+        (void)snprintf(source->identity.slot_name, sizeof source->identity.slot_name, "%s",
+                       column_text(statement, 3));
+        (void)nw_lsn_parse(column_text(statement, 4), &source->acknowledged_lsn);
+        source->generation = (uint32_t)sqlite3_column_int64(statement, 5);
+    }
+    (void)sqlite3_finalize(statement);
+    return result == SQLITE_ROW || result == SQLITE_DONE
+               ? NW_OK
+               : db_fail(state, "cannot read narwal's state", err);
+}
+
+nw_status nw_state_source_write(struct nw_state *state, const struct nw_state_source *source,
+                                struct nw_error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    char system_identifier[24];
+    char lsn[NW_LSN_TEXT_SIZE];
+    bool written = false;
+
+    (void)snprintf(system_identifier, sizeof system_identifier, "%" PRIu64,
+                   source->identity.system_identifier);
+    if (sqlite3_prepare_v2(state->db,
+                           "INSERT OR REPLACE INTO source VALUES (1, ?1, ?2, ?3, ?4, ?5, '', ?6)",
+                           -1, &statement, NULL) == SQLITE_OK &&
+        sqlite3_bind_text(statement, 1, system_identifier, -1, SQLITE_TRANSIENT) == SQLITE_OK &&
+        sqlite3_bind_int64(statement, 2, source->identity.timeline) == SQLITE_OK &&
+        sqlite3_bind_int64(statement, 3, source->identity.database_oid) == SQLITE_OK &&
+        sqlite3_bind_text(statement, 4, source->identity.slot_name, -1, SQLITE_TRANSIENT) ==
+            SQLITE_OK &&
+        sqlite3_bind_text(statement, 5, nw_lsn_text(lsn, source->acknowledged_lsn), -1,
+                          SQLITE_TRANSIENT) == SQLITE_OK &&
+        sqlite3_bind_int64(statement, 6, source->generation) == SQLITE_OK) {
+        written = sqlite3_step(statement) == SQLITE_DONE;
+    }
+    (void)sqlite3_finalize(statement);
+    return written ? NW_OK : db_fail(state, "cannot write narwal's state", err);
+}
+
+nw_status nw_state_acknowledge(struct nw_state *state, uint64_t lsn, const char *why,
+                               struct nw_error *err)
+{
+    char text[NW_LSN_TEXT_SIZE];
+    bool written = false;
+
+    (void)nw_lsn_text(text, lsn);
+    if (sqlite3_bind_text(state->acknowledge, 1, text, -1, SQLITE_TRANSIENT) == SQLITE_OK &&
+        sqlite3_bind_text(state->acknowledge, 2, why, -1, SQLITE_TRANSIENT) == SQLITE_OK) {
+        written = sqlite3_step(state->acknowledge) == SQLITE_DONE;
+    }
+    (void)sqlite3_reset(state->acknowledge);
+    return written ? NW_OK : db_fail(state, "cannot write narwal's state", err);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * narwal's own state: what was acknowledged to which server, synced before the server hears of it.
+ *
+ * An SQLite database in the state folder, locked against a second process. It is not needed to
+ * resume: source and sinks suffice. It is what tells "resumable" from "somebody moved the slot".
+ * Blocking; one thread at a time.
+ */
+#ifndef NW_PIPELINE_STATE_H
+#define NW_PIPELINE_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "source/position.h"
+#include <narwal/status.h>
+
+struct nw_state;
+
+/** What is known of the source. */
+struct nw_state_source {
+    bool known; /* false: the state is empty */
+    struct nw_identity identity;
+    uint64_t acknowledged_lsn; /* the highest that the server was told */
+    uint32_t generation;       /* the highest that a copy of ours had */
+};
+
+/**
+ * Open, making it when there is none.
+ * @return NW_FATAL when another process has it, or a newer narwal wrote it.
+ */
+NW_MUST_CHECK nw_status nw_state_open(const char *folder, struct nw_state **state,
+                                      struct nw_error *err);
+void nw_state_close(struct nw_state *state); /* NULL is fine */
+
+NW_MUST_CHECK nw_status nw_state_source_read(struct nw_state *state, struct nw_state_source *source,
+                                             struct nw_error *err);
+/** Record a source, replacing what was there. */
+NW_MUST_CHECK nw_status nw_state_source_write(struct nw_state *state,
+                                              const struct nw_state_source *source,
+                                              struct nw_error *err);
+/** Synced when it returns NW_OK; then, and not before, the server may be told. */
+NW_MUST_CHECK nw_status nw_state_acknowledge(struct nw_state *state, uint64_t lsn,
+                                             const char *why, struct nw_error *err);
+
+#endif
