@@ -36,7 +36,7 @@ struct nw_item {
     uint64_t ordinal;
     uint64_t epoch;
     int64_t received_ns;
-    uint32_t references;  /* the lane's own: how many sequencers still hold it */
+    uint32_t references;  /* how many sequencers got it; the lane counts them down elsewhere */
     uint32_t generation;
     bool cut;             /* as in the block */
     const struct nw_table *table;

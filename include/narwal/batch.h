@@ -115,7 +115,7 @@ struct nw_value {
 
 static inline bool nw_bit(const uint8_t *bits, size_t index)
 {
-    return (bits[index >> 3] >> (index & 7u) & 1u) != 0;
+    return ((unsigned)bits[index >> 3] >> (index & 7u) & 1u) != 0;
 }
 
 /** Whether the row has this image: inserts have no before, deletes no after. */

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Values in the formats of PostgreSQL's send functions: pgoutput's binary mode and COPY BINARY. */
+#include "base/cursor.h"
+#include "decode/column.h"
+#include "decode/datetime.h"
+#include "decode/numeric.h"
+#include "pg/types.h"
+
+/* Timestamps that PostgreSQL has, in microseconds since 2000-01-01. */
+#define TIMESTAMP_MIN INT64_C(-211813488000000000)
+#define TIMESTAMP_END INT64_C(9223371331200000000)
+/* Seconds a timetz may be off UTC: less than 16 hours. */
+#define ZONE_MAX (16 * 3600 - 1)
+
+static uint16_t load16(const uint8_t *at)
+{
+    uint16_t value;
+
+    memcpy(&value, at, sizeof value);
+    return __builtin_bswap16(value);
+}
+
+static uint32_t load32(const uint8_t *at)
+{
+    uint32_t value;
+
+    memcpy(&value, at, sizeof value);
+    return __builtin_bswap32(value);
+}
+
+static uint64_t load64(const uint8_t *at)
+{
+    uint64_t value;
+
+    memcpy(&value, at, sizeof value);
+    return __builtin_bswap64(value);
+}
+
+static enum nw_decoded binary_bool(struct nw_column *column, uint32_t row, const uint8_t *at,
+                                   uint32_t size)
+{
+    if (size != 1 || *at > 1) {
+        return NW_DECODED_MALFORMED;
+    }
+    column->values[row >> 3] |= (uint8_t)(*at << (row & 7u));
+    return NW_DECODED;
+}
+
+static enum nw_decoded binary_16(struct nw_column *column, uint32_t row, const uint8_t *at,
+                                 uint32_t size)
+{
+    if (size != sizeof(uint16_t)) {
+        return NW_DECODED_MALFORMED;
+    }
+    memcpy(column->values + row * sizeof(uint16_t), &(uint16_t){load16(at)}, sizeof(uint16_t));
+    return NW_DECODED;
+}
+
+static enum nw_decoded binary_32(struct nw_column *column, uint32_t row, const uint8_t *at,
+                                 uint32_t size)
+{
+    if (size != sizeof(uint32_t)) {
+        return NW_DECODED_MALFORMED;
+    }
+    memcpy(column->values + row * sizeof(uint32_t), &(uint32_t){load32(at)}, sizeof(uint32_t));
+    return NW_DECODED;
+}
+
+static enum nw_decoded binary_64(struct nw_column *column, uint32_t row, const uint8_t *at,
+                                 uint32_t size)
+{
+    if (size != sizeof(uint64_t)) {
+        return NW_DECODED_MALFORMED;
+    }
+    memcpy(column->values + row * sizeof(uint64_t), &(uint64_t){load64(at)}, sizeof(uint64_t));
+    return NW_DECODED;
+}
+
+static enum nw_decoded binary_uuid(struct nw_column *column, uint32_t row, const uint8_t *at,
+                                   uint32_t size)
+{
+    if (size != 16) {
+        return NW_DECODED_MALFORMED;
+    }
+    memcpy(column->values + (size_t)row * 16, at, 16);
+    return NW_DECODED;
+}
+
+/* charsend() writes the byte. charout() prints nothing for zero, and, since PostgreSQL 16, octal
+ * for bytes that are no ASCII; before it printed the raw byte, which is no valid text. */
+static enum nw_decoded binary_char(struct nw_column *column, uint32_t row, const uint8_t *at,
+                                   uint32_t size)
+{
+    if (size != 1) {
+        return NW_DECODED_MALFORMED;
+    }
+    if (*at >= 0x80) {
+        uint8_t octal[4] = {'\\', (uint8_t)('0' + (*at >> 6)), (uint8_t)('0' + (*at >> 3 & 7)),
+                            (uint8_t)('0' + (*at & 7))};
+
+        return nw_decode_copy(column, row, octal, sizeof octal);
+    }
+    return nw_decode_copy(column, row, at, *at == 0 ? 0 : 1);
+}
+
+static enum nw_decoded binary_jsonb(struct nw_column *column, uint32_t row, const uint8_t *at,
+                                    uint32_t size)
+{
+    if (size < 1 || at[0] != 1) { /* the format's version */
+        return NW_DECODED_MALFORMED;
+    }
+    return nw_decode_copy(column, row, at + 1, size - 1);
+}
+
+static enum nw_decoded binary_decimal(struct nw_column *column, uint32_t row, const uint8_t *at,
+                                      uint32_t size)
+{
+    struct nw_numeric numeric;
+    nw_int128 value = 0;
+
+    if (!nw_numeric_read(at, size, &numeric)) {
+        return NW_DECODED_MALFORMED;
+    }
+    if (!nw_numeric_scaled(&numeric, column->precision, column->scale, &value)) {
+        return nw_numeric_print(&numeric, column->exceptions) ? NW_DECODED_EXCEPTION
+                                                              : NW_DECODED_NO_MEMORY;
+    }
+    memcpy(column->values + row * sizeof value, &value, sizeof value);
+    return NW_DECODED;
+}
+
+static enum nw_decoded binary_numeric(struct nw_column *column, uint32_t row, const uint8_t *at,
+                                      uint32_t size)
+{
+    struct nw_numeric numeric;
+
+    if (!nw_numeric_read(at, size, &numeric)) {
+        return NW_DECODED_MALFORMED;
+    }
+    if (!nw_numeric_print(&numeric, &column->bytes)) {
+        return NW_DECODED_NO_MEMORY;
+    }
+    column->offsets[row + 1] = (int32_t)column->bytes.size;
+    return NW_DECODED;
+}
+
+static enum nw_decoded infinity(struct nw_column *column, bool negative)
+{
+    return negative ? nw_decoded_exception(column, "-infinity", 9)
+                    : nw_decoded_exception(column, "infinity", 8);
+}
+
+static enum nw_decoded binary_date(struct nw_column *column, uint32_t row, const uint8_t *at,
+                                   uint32_t size)
+{
+    int32_t days = 0;
+
+    if (size != sizeof days) {
+        return NW_DECODED_MALFORMED;
+    }
+    days = (int32_t)load32(at);
+    if (days == INT32_MAX || days == INT32_MIN) {
+        return infinity(column, days < 0);
+    }
+    if (days < NW_DATE_MIN - NW_DAYS_TO_2000 || days > NW_DATE_MAX - NW_DAYS_TO_2000) {
+        return NW_DECODED_MALFORMED;
+    }
+    days += NW_DAYS_TO_2000;
+    memcpy(column->values + row * sizeof days, &days, sizeof days);
+    return NW_DECODED;
+}
+
+static enum nw_decoded binary_time(struct nw_column *column, uint32_t row, const uint8_t *at,
+                                   uint32_t size)
+{
+    int64_t us = 0;
+
+    if (size != sizeof us) {
+        return NW_DECODED_MALFORMED;
+    }
+    us = (int64_t)load64(at);
+    if (us < 0 || us > NW_US_PER_DAY) {
+        return NW_DECODED_MALFORMED;
+    }
+    if (us == NW_US_PER_DAY) {
+        return nw_decoded_exception(column, "24:00:00", 8);
+    }
+    memcpy(column->values + row * sizeof us, &us, sizeof us);
+    return NW_DECODED;
+}
+
+/* A timestamp that does not fit when counted from 1970: its year is past 294246. */
+static enum nw_decoded timestamp_exception(struct nw_column *column, int64_t us, const char *suffix)
+{
+    char text[NW_DATETIME_TEXT_SIZE];
+    size_t size =
+        nw_timestamp_print(text, us / NW_US_PER_DAY + NW_DAYS_TO_2000, us % NW_US_PER_DAY, suffix);
+
+    return nw_decoded_exception(column, text, size);
+}
+
+static enum nw_decoded timestamp(struct nw_column *column, uint32_t row, const uint8_t *at,
+                                 uint32_t size, const char *suffix)
+{
+    int64_t us = 0;
+    int64_t since_1970 = 0;
+
+    if (size != sizeof us) {
+        return NW_DECODED_MALFORMED;
+    }
+    us = (int64_t)load64(at);
+    if (us == INT64_MAX || us == INT64_MIN) {
+        return infinity(column, us < 0);
+    }
+    if (us < TIMESTAMP_MIN || us >= TIMESTAMP_END) {
+        return NW_DECODED_MALFORMED;
+    }
+    if (__builtin_add_overflow(us, NW_DAYS_TO_2000 * NW_US_PER_DAY, &since_1970)) {
+        return timestamp_exception(column, us, suffix);
+    }
+    memcpy(column->values + row * sizeof since_1970, &since_1970, sizeof since_1970);
+    return NW_DECODED;
+}
+
+static enum nw_decoded binary_timestamp(struct nw_column *column, uint32_t row, const uint8_t *at,
+                                        uint32_t size)
+{
+    return timestamp(column, row, at, size, "");
+}
+
+static enum nw_decoded binary_timestamptz(struct nw_column *column, uint32_t row, const uint8_t *at,
+                                          uint32_t size)
+{
+    return timestamp(column, row, at, size, "+00");
+}
+
+static enum nw_decoded binary_timetz(struct nw_column *column, uint32_t row, const uint8_t *at,
+                                     uint32_t size)
+{
+    struct nw_cursor cursor = nw_cursor_of(at, size);
+    int64_t us = (int64_t)nw_cursor_u64be(&cursor);
+    int32_t west = (int32_t)nw_cursor_u32be(&cursor);
+    char text[NW_DATETIME_TEXT_SIZE];
+
+    if (!nw_cursor_done(&cursor) || us < 0 || us > NW_US_PER_DAY || west < -ZONE_MAX ||
+        west > ZONE_MAX) {
+        return NW_DECODED_MALFORMED;
+    }
+    return nw_decode_copy(column, row, (const uint8_t *)text,
+                          (uint32_t)nw_timetz_print(text, us, west));
+}
+
+static enum nw_decoded binary_interval(struct nw_column *column, uint32_t row, const uint8_t *at,
+                                       uint32_t size)
+{
+    struct nw_cursor cursor = nw_cursor_of(at, size);
+    int64_t us = (int64_t)nw_cursor_u64be(&cursor);
+    int32_t days = (int32_t)nw_cursor_u32be(&cursor);
+    int32_t months = (int32_t)nw_cursor_u32be(&cursor);
+    char text[NW_DATETIME_TEXT_SIZE];
+
+    if (!nw_cursor_done(&cursor)) {
+        return NW_DECODED_MALFORMED;
+    }
+    return nw_decode_copy(column, row, (const uint8_t *)text,
+                          (uint32_t)nw_interval_print(text, us, days, months));
+}
+
+/* Types whose form in a batch is text. */
+static nw_decode_fn decoder_of_text(const struct nw_column_schema *schema)
+{
+    switch (schema->base_type_oid) {
+    case NW_OID_CHAR:
+        return binary_char;
+    case NW_OID_TIMETZ:
+        return binary_timetz;
+    case NW_OID_INTERVAL:
+        return binary_interval;
+    case NW_OID_NAME:
+    case NW_OID_TEXT:
+    case NW_OID_BPCHAR:
+    case NW_OID_VARCHAR:
+        return nw_decode_copy;
+    default:
+        return schema->enum_labels != NULL ? nw_decode_copy : NULL;
+    }
+}
+
+nw_decode_fn nw_decoder_binary(const struct nw_column_schema *schema)
+{
+    switch ((enum nw_type)schema->type) {
+    case NW_TYPE_TEXT:
+        return decoder_of_text(schema);
+    case NW_TYPE_JSON:
+        return schema->base_type_oid == NW_OID_JSONB ? binary_jsonb : nw_decode_copy;
+    case NW_TYPE_BINARY:
+        return nw_decode_copy;
+    case NW_TYPE_BOOL:
+        return binary_bool;
+    case NW_TYPE_INT16:
+        return binary_16;
+    case NW_TYPE_INT32:
+    case NW_TYPE_UINT32:
+    case NW_TYPE_FLOAT32:
+        return binary_32;
+    case NW_TYPE_INT64:
+    case NW_TYPE_FLOAT64:
+        return binary_64;
+    case NW_TYPE_DECIMAL:
+        return binary_decimal;
+    case NW_TYPE_DATE:
+        return binary_date;
+    case NW_TYPE_TIME:
+        return binary_time;
+    case NW_TYPE_TIMESTAMP:
+        return binary_timestamp;
+    case NW_TYPE_TIMESTAMPTZ:
+        return binary_timestamptz;
+    case NW_TYPE_UUID:
+        return binary_uuid;
+    case NW_TYPE_NUMERIC:
+        return binary_numeric;
+    }
+    return NULL;
+}

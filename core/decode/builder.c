@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See builder.h. This file lays out memory; rows.c reads rows into it and pack.c copies it out.
+ *
+ * All arrays whose size follows from the number of rows lie in one piece, `fixed`, in the order
+ * that they have in the item, so that they are packed by one copy. Bytes of variable-width columns
+ * grow in a buffer of each column.
+ */
+#include "decode/builder_private.h"
+
+#include <stdlib.h>
+
+#include "base/assert.h"
+
+/* Memory that is kept from block to block; what exceeds it after a huge row is freed. */
+#define FIXED_KEPT_MAX UINT32_C(8388608)
+#define BYTES_KEPT_MAX UINT64_C(8388608)
+
+nw_status nw_builder_create(struct nw_builder **builder, struct nw_error *err)
+{
+    *builder = calloc(1, sizeof **builder);
+    return *builder == NULL ? nw_fail(err, NW_FATAL, "out of memory for a decode lane") : NW_OK;
+}
+
+static void columns_free(struct nw_builder *builder)
+{
+    for (int side = 0; side < 2; side++) {
+        for (uint32_t i = 0; i < builder->columns_capacity; i++) {
+            nw_buffer_fini(&builder->side[side].columns[i].bytes);
+            builder->side[side].columns[i].bytes_counted = 0;
+        }
+    }
+    builder->bytes_kept = 0;
+}
+
+void nw_builder_destroy(struct nw_builder *builder)
+{
+    if (builder == NULL) {
+        return;
+    }
+    columns_free(builder);
+    for (int side = 0; side < 2; side++) {
+        free(builder->side[side].columns);
+    }
+    free(builder->old);
+    free(builder->fixed);
+    nw_buffer_fini(&builder->exceptions);
+    nw_buffer_fini(&builder->exception_bytes);
+    nw_buffer_fini(&builder->origins);
+    free(builder);
+}
+
+uint32_t nw_builder_exceptions(const struct nw_builder *builder)
+{
+    return builder->rows_count == 0
+               ? 0
+               : builder->exceptions.size / (uint32_t)sizeof(struct nw_exception);
+}
+
+/* Room for the columns of the widest table so far. */
+static bool columns_reserve(struct nw_builder *builder, uint32_t count)
+{
+    if (count <= builder->columns_capacity) {
+        return true;
+    }
+    for (int side = 0; side < 2; side++) {
+        struct nw_column *columns = realloc(builder->side[side].columns, count * sizeof *columns);
+
+        if (columns == NULL) {
+            return false;
+        }
+        builder->side[side].columns = columns;
+        memset(columns + builder->columns_capacity, 0,
+               (count - builder->columns_capacity) * sizeof *columns);
+    }
+    free(builder->old);
+    builder->old = calloc(count, sizeof *builder->old);
+    if (builder->old == NULL) {
+        builder->old_count = 0;
+        return false;
+    }
+    builder->old_count = count;
+    builder->columns_capacity = count;
+    return true;
+}
+
+/* Takes the next `size` bytes of the fixed piece; only counts while there is none. */
+static uint8_t *fixed_take(struct nw_builder *builder, size_t size)
+{
+    uint8_t *at = builder->laying_out ? NULL : builder->fixed + builder->fixed_size;
+
+    builder->fixed_size += (size + NW_ITEM_ALIGN - 1) & ~(size_t)(NW_ITEM_ALIGN - 1);
+    return at;
+}
+
+static void lay_out_column(struct nw_builder *builder, struct nw_column *column, enum nw_type type,
+                           size_t rows)
+{
+    column->validity = fixed_take(builder, (rows + 7) / 8);
+    column->values = NULL;
+    column->offsets = NULL;
+    if (nw_type_is_variable(type)) {
+        column->offsets = (void *)fixed_take(builder, (rows + 1) * sizeof(int32_t));
+    } else if (type == NW_TYPE_BOOL) {
+        column->values = fixed_take(builder, (rows + 7) / 8);
+    } else {
+        column->values = fixed_take(builder, rows * nw_type_width(type));
+    }
+}
+
+static void lay_out(struct nw_builder *builder, const struct nw_table *table)
+{
+    size_t rows = builder->rows_count;
+
+    builder->fixed_size = 0;
+    builder->op = fixed_take(builder, rows);
+    builder->commit_lsn = (void *)fixed_take(builder, rows * sizeof(uint64_t));
+    builder->row_lsn = (void *)fixed_take(builder, rows * sizeof(uint64_t));
+    builder->seq = (void *)fixed_take(builder, rows * sizeof(uint64_t));
+    builder->xid = (void *)fixed_take(builder, rows * sizeof(uint32_t));
+    builder->commit_ts = (void *)fixed_take(builder, rows * sizeof(int64_t));
+    builder->origin_offsets = (void *)fixed_take(builder, (rows + 1) * sizeof(int32_t));
+    for (int s = 0; s < 2; s++) {
+        struct nw_side *side = &builder->side[s];
+
+        if (side->used) {
+            side->present = fixed_take(builder, (rows + 7) / 8);
+            side->missing = fixed_take(builder, rows * builder->missing_stride);
+            for (uint16_t i = 0; i < table->columns_count; i++) {
+                lay_out_column(builder, &side->columns[i], (enum nw_type)table->columns[i].type,
+                               rows);
+            }
+        }
+    }
+}
+
+static void columns_prepare(struct nw_builder *builder, const struct nw_table *table)
+{
+    for (int side = 0; side < 2; side++) {
+        for (uint16_t i = 0; builder->side[side].used && i < table->columns_count; i++) {
+            const struct nw_column_schema *schema = &table->columns[i];
+            struct nw_column *column = &builder->side[side].columns[i];
+
+            column->bytes.size = 0;
+            column->exceptions = &builder->exception_bytes;
+            column->text = nw_decoder_text(schema);
+            column->binary = nw_decoder_binary(schema);
+            column->precision = schema->precision;
+            column->scale = schema->scale;
+        }
+    }
+}
+
+/* Which images have any row at all: an update has an old one only when its message says so. */
+static void find_sides(struct nw_builder *builder, const struct nw_block *block)
+{
+    bool before = false;
+    bool after = block->kind == NW_BLOCK_COPY;
+
+    for (uint32_t i = 0; block->kind == NW_BLOCK_CHANGES && i < block->frames_count; i++) {
+        const struct nw_frame *frame = &block->frames[i];
+
+        after = after || frame->op != NW_OP_DELETE;
+        before =
+            before || frame->op == NW_OP_DELETE ||
+            (frame->op == NW_OP_UPDATE && frame->size > 0 && block->bytes[frame->offset] != 'N');
+    }
+    builder->side[NW_BEFORE].used = before;
+    builder->side[NW_AFTER].used = after;
+}
+
+nw_status nw_builder_prepare(struct nw_builder *builder, const struct nw_block *block,
+                             struct nw_error *err)
+{
+    const struct nw_table *table = block->table;
+
+    NW_ASSERT(block->frames_count > 0 && table != NULL);
+    builder->rows_count = block->frames_count;
+    builder->missing_stride = ((uint32_t)table->columns_count + 7) / 8;
+    builder->exceptions.size = 0;
+    builder->exception_bytes.size = 0;
+    builder->origins.size = 0;
+    find_sides(builder, block);
+    if (!columns_reserve(builder, table->columns_count)) {
+        return nw_fail(err, NW_FATAL, "out of memory for the %u columns of %s.%s",
+                       table->columns_count, table->schema_name, table->name);
+    }
+    builder->laying_out = true;
+    lay_out(builder, table);
+    builder->laying_out = false;
+    if (builder->fixed_size > builder->fixed_capacity) {
+        free(builder->fixed);
+        builder->fixed_capacity = builder->fixed_size;
+        builder->fixed = malloc(builder->fixed_capacity);
+        if (builder->fixed == NULL) {
+            builder->fixed_capacity = 0;
+            return nw_fail(err, NW_FATAL, "out of memory for %u rows of %s.%s", block->frames_count,
+                           table->schema_name, table->name);
+        }
+    }
+    lay_out(builder, table);
+    memset(builder->fixed, 0, builder->fixed_size);
+    columns_prepare(builder, table);
+    return NW_OK;
+}
+
+void nw_builder_trim(struct nw_builder *builder, const struct nw_table *table)
+{
+    for (int side = 0; side < 2; side++) {
+        for (uint16_t i = 0; builder->side[side].used && i < table->columns_count; i++) {
+            struct nw_column *column = &builder->side[side].columns[i];
+
+            builder->bytes_kept += column->bytes.capacity - column->bytes_counted;
+            column->bytes_counted = column->bytes.capacity;
+        }
+    }
+    if (builder->bytes_kept > BYTES_KEPT_MAX) {
+        columns_free(builder);
+    }
+    if (builder->fixed_capacity > FIXED_KEPT_MAX) {
+        free(builder->fixed);
+        builder->fixed = NULL;
+        builder->fixed_capacity = 0;
+    }
+    if (builder->exception_bytes.capacity > BYTES_KEPT_MAX) {
+        nw_buffer_fini(&builder->exception_bytes);
+    }
+}

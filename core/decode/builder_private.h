@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What builder.c, rows.c and pack.c share of a builder. */
+#ifndef NW_DECODE_BUILDER_PRIVATE_H
+#define NW_DECODE_BUILDER_PRIVATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/cursor.h"
+#include "decode/buffer.h"
+#include "decode/builder.h"
+#include "decode/column.h"
+
+/** Every array of an item starts at a multiple of this: the widest value is 16 bytes. */
+#define NW_ITEM_ALIGN 16u
+
+/** A field of an old image, kept while its row is decoded. */
+struct nw_field {
+    uint8_t kind; /* n t b u, or 0: not sent */
+    struct nw_bytes value;
+};
+
+/** One image of all rows. */
+struct nw_side {
+    bool used; /* some row has this image; else nothing below is laid out */
+    uint8_t *present;
+    uint8_t *missing;
+    struct nw_column *columns; /* columns_capacity of them */
+};
+
+struct nw_builder {
+    const struct nw_block *block; /* what is decoded; borrow */
+    uint32_t rows_count;          /* 0: the block carries no rows */
+    uint32_t missing_stride;
+    uint32_t columns_capacity;
+    bool laying_out; /* fixed_take() only counts */
+
+    uint8_t *fixed;
+    size_t fixed_size, fixed_capacity;
+    uint8_t *op;
+    uint64_t *commit_lsn, *row_lsn, *seq;
+    uint32_t *xid;
+    int64_t *commit_ts;
+    int32_t *origin_offsets;
+    struct nw_side side[2];
+
+    struct nw_field *old; /* one row's old image, to fill unchanged values from */
+    uint32_t old_count;
+
+    struct nw_buffer origins;
+    struct nw_buffer exceptions; /* struct nw_exception */
+    struct nw_buffer exception_bytes;
+    uint64_t bytes_kept; /* capacity of all columns' buffers */
+};
+
+/* builder.c: lay out memory for a block of rows; free what is too large to keep. */
+NW_MUST_CHECK nw_status nw_builder_prepare(struct nw_builder *builder, const struct nw_block *block,
+                                           struct nw_error *err);
+void nw_builder_trim(struct nw_builder *builder, const struct nw_table *table);
+
+/* rows.c: decode all rows of a block that was prepared. */
+NW_MUST_CHECK nw_status nw_builder_rows(struct nw_builder *builder, const struct nw_block *block,
+                                        struct nw_error *err);
+
+#endif

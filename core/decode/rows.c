@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rows of a block, raw, into the columns of a builder. See builder.h for the formats. */
+#include "base/assert.h"
+#include "decode/builder_private.h"
+
+/* The row being decoded, for those who have to name it. */
+struct row {
+    struct nw_builder *builder;
+    const struct nw_table *table;
+    uint32_t index;
+    uint64_t lsn;
+    struct nw_error *err;
+};
+
+static void set_bit(uint8_t *bits, uint32_t index)
+{
+    bits[index >> 3] |= (uint8_t)(1u << (index & 7u));
+}
+
+static nw_status corrupt(const struct row *row, const char *what)
+{
+    return nw_fail(row->err, NW_CORRUPT, "malformed row of %s.%s at LSN %X/%X: %s",
+                   row->table->schema_name, row->table->name, (unsigned)(row->lsn >> 32),
+                   (unsigned)row->lsn, what);
+}
+
+static nw_status corrupt_value(const struct row *row, uint16_t column, const char *what)
+{
+    return nw_fail(row->err, NW_CORRUPT, "malformed row of %s.%s at LSN %X/%X: column %s (%s) %s",
+                   row->table->schema_name, row->table->name, (unsigned)(row->lsn >> 32),
+                   (unsigned)row->lsn, row->table->columns[column].name,
+                   row->table->columns[column].type_name, what);
+}
+
+static nw_status out_of_memory(const struct row *row)
+{
+    return nw_fail(row->err, NW_FATAL, "out of memory for a row of %s.%s at LSN %X/%X",
+                   row->table->schema_name, row->table->name, (unsigned)(row->lsn >> 32),
+                   (unsigned)row->lsn);
+}
+
+/* A slot without a value: variable-width columns still need its end. */
+static void skip_value(struct nw_column *column, uint32_t row)
+{
+    if (column->offsets != NULL) {
+        column->offsets[row + 1] = (int32_t)column->bytes.size;
+    }
+}
+
+static void miss_value(struct nw_builder *builder, int side, uint32_t row, uint16_t column)
+{
+    uint8_t *missing = builder->side[side].missing + (size_t)row * builder->missing_stride;
+
+    set_bit(missing, column);
+    skip_value(&builder->side[side].columns[column], row);
+}
+
+/* The value has no exact form; its text is the last in exception_bytes, from `offset` on. */
+static nw_status except_value(const struct row *row, int side, uint16_t column, uint32_t offset)
+{
+    struct nw_builder *builder = row->builder;
+    struct nw_exception exception = {
+        .row = row->index,
+        .column = column,
+        .side = (uint8_t)side,
+        .offset = offset,
+        .size = builder->exception_bytes.size - offset,
+    };
+
+    skip_value(&builder->side[side].columns[column], row->index);
+    return nw_buffer_append(&builder->exceptions, &exception, sizeof exception)
+               ? NW_OK
+               : out_of_memory(row);
+}
+
+static inline nw_status put_value(const struct row *row, int side, uint16_t c, nw_decode_fn decode,
+                                  struct nw_bytes value)
+{
+    struct nw_column *column = &row->builder->side[side].columns[c];
+    uint32_t offset = row->builder->exception_bytes.size;
+    enum nw_decoded decoded = decode(column, row->index, value.at, (uint32_t)value.size);
+
+    if (__builtin_expect(decoded == NW_DECODED, 1)) {
+        set_bit(column->validity, row->index);
+        return NW_OK;
+    }
+    switch (decoded) {
+    case NW_DECODED:
+        break;
+    case NW_DECODED_EXCEPTION:
+        return except_value(row, side, c, offset);
+    case NW_DECODED_MALFORMED:
+        return corrupt_value(row, c, "has a value that its type cannot have");
+    case NW_DECODED_NO_MEMORY:
+        return out_of_memory(row);
+    }
+    return NW_OK;
+}
+
+/* A field of any kind. An unchanged value is taken from the old image where that has it. */
+static nw_status put_field(const struct row *row, int side, uint16_t c,
+                           const struct nw_field *field, const struct nw_field *old)
+{
+    struct nw_column *column = &row->builder->side[side].columns[c];
+
+    switch (field->kind) {
+    case 't':
+        return put_value(row, side, c, column->text, field->value);
+    case 'b':
+        if (column->binary == NULL) {
+            return corrupt_value(row, c, "came in a binary format that narwal does not decode");
+        }
+        return put_value(row, side, c, column->binary, field->value);
+    case 'n':
+        skip_value(column, row->index);
+        return NW_OK;
+    case 'u':
+        if (old != NULL && old[c].kind != 'u') {
+            return put_field(row, side, c, &old[c], NULL);
+        }
+        miss_value(row->builder, side, row->index, c);
+        return NW_OK;
+    default:
+        return corrupt_value(row, c, "has a value of an unknown kind");
+    }
+}
+
+static struct nw_field read_field(struct nw_cursor *message)
+{
+    struct nw_field field = {.kind = nw_cursor_u8(message)};
+
+    if (field.kind == 't' || field.kind == 'b') {
+        field.value = nw_cursor_bytes(message, nw_cursor_u32be(message));
+    }
+    return field;
+}
+
+static nw_status check_count(const struct row *row, const struct nw_cursor *message, uint16_t count)
+{
+    if (message->failed) {
+        return corrupt(row, "it ends early");
+    }
+    if (count != row->table->columns_count) {
+        return nw_fail(row->err, NW_CORRUPT,
+                       "malformed row of %s.%s at LSN %X/%X: it has %u columns, the table has %u",
+                       row->table->schema_name, row->table->name, (unsigned)(row->lsn >> 32),
+                       (unsigned)row->lsn, count, row->table->columns_count);
+    }
+    return NW_OK;
+}
+
+/* One TupleData. keep: remember its fields in builder->old. */
+static nw_status read_tuple(const struct row *row, struct nw_cursor *message, int side,
+                            const struct nw_field *old, struct nw_field *keep)
+{
+    uint16_t count = nw_cursor_u16be(message);
+    nw_status status = check_count(row, message, count);
+
+    for (uint16_t c = 0; status == NW_OK && c < count; c++) {
+        struct nw_field field = read_field(message);
+
+        if (message->failed) {
+            return corrupt(row, "it ends early");
+        }
+        if (keep != NULL) {
+            keep[c] = field;
+        }
+        status = put_field(row, side, c, &field, old);
+    }
+    if (status == NW_OK) {
+        set_bit(row->builder->side[side].present, row->index);
+    }
+    return status;
+}
+
+/* An old image of which only the replica identity was sent: the rest is missing. */
+static nw_status read_key(const struct row *row, struct nw_cursor *message)
+{
+    uint16_t count = nw_cursor_u16be(message);
+    nw_status status = check_count(row, message, count);
+
+    for (uint16_t c = 0; status == NW_OK && c < count; c++) {
+        struct nw_field field = read_field(message);
+
+        if (message->failed) {
+            return corrupt(row, "it ends early");
+        }
+        if (field.kind == 'n' && !row->table->columns[c].identity) {
+            field.kind = 'u';
+        }
+        status = put_field(row, NW_BEFORE, c, &field, NULL);
+    }
+    if (status == NW_OK) {
+        set_bit(row->builder->side[NW_BEFORE].present, row->index);
+    }
+    return status;
+}
+
+/* This row has no such image, others of the block have. */
+static void skip_image(struct nw_builder *builder, int s, uint32_t row, uint16_t columns_count)
+{
+    struct nw_side *side = &builder->side[s];
+
+    for (uint16_t c = 0; side->used && c < columns_count; c++) {
+        skip_value(&side->columns[c], row);
+    }
+}
+
+static nw_status read_change(const struct row *row, struct nw_cursor *message, char op)
+{
+    struct nw_builder *builder = row->builder;
+    const struct nw_field *old = NULL;
+    nw_status status = NW_OK;
+    uint8_t part = nw_cursor_u8(message);
+
+    if (op != NW_OP_INSERT && (part == 'K' || part == 'O')) {
+        if (part == 'K') {
+            status = read_key(row, message);
+        } else {
+            status = read_tuple(row, message, NW_BEFORE, NULL, builder->old);
+            old = builder->old;
+        }
+        if (status != NW_OK) {
+            return status;
+        }
+        part = op == NW_OP_UPDATE ? nw_cursor_u8(message) : 0;
+    } else if (op == NW_OP_DELETE) {
+        return corrupt(row, "a delete without the old row");
+    } else {
+        skip_image(builder, NW_BEFORE, row->index, row->table->columns_count);
+    }
+    if (op == NW_OP_DELETE) {
+        skip_image(builder, NW_AFTER, row->index, row->table->columns_count);
+    } else if (part != 'N') {
+        return corrupt(row, message->failed ? "it ends early" : "the new row does not follow");
+    } else {
+        status = read_tuple(row, message, NW_AFTER, old, NULL);
+    }
+    return status;
+}
+
+/* One tuple of COPY BINARY. What narwal does not decode in binary, it asked for as text. */
+static nw_status read_copied(const struct row *row, struct nw_cursor *message)
+{
+    struct nw_side *side = &row->builder->side[NW_AFTER];
+    uint16_t count = nw_cursor_u16be(message);
+    nw_status status = check_count(row, message, count);
+
+    for (uint16_t c = 0; status == NW_OK && c < count; c++) {
+        struct nw_column *column = &side->columns[c];
+        uint32_t size = nw_cursor_u32be(message);
+        struct nw_bytes value = {NULL, 0};
+
+        if (size != UINT32_MAX) {
+            value = nw_cursor_bytes(message, size);
+        }
+        if (message->failed) {
+            return corrupt(row, "it ends early");
+        }
+        if (size == UINT32_MAX) {
+            skip_value(column, row->index);
+        } else {
+            status = put_value(row, NW_AFTER, c,
+                               column->binary != NULL ? column->binary : nw_decode_copy, value);
+        }
+    }
+    if (status == NW_OK) {
+        set_bit(side->present, row->index);
+    }
+    return status;
+}
+
+/* What the rows of a copy share; op and seq differ from it in nothing. */
+static void fill_copied(struct nw_builder *builder, const struct nw_block *block)
+{
+    for (uint32_t i = 0; i < builder->rows_count; i++) {
+        builder->op[i] = NW_OP_INSERT;
+        builder->commit_lsn[i] = block->fence_lsn;
+        builder->row_lsn[i] = block->fence_lsn;
+        builder->seq[i] = block->frames[i].seq;
+    }
+}
+
+static bool fill_changes(struct nw_builder *builder, const struct nw_block *block)
+{
+    const struct nw_transaction *transaction = NULL;
+    const char *origin = "";
+    size_t origin_size = 0;
+
+    for (uint32_t i = 0; i < builder->rows_count; i++) {
+        const struct nw_frame *frame = &block->frames[i];
+
+        if (transaction != &block->transactions[frame->transaction]) {
+            NW_ASSERT(frame->transaction < block->transactions_count);
+            transaction = &block->transactions[frame->transaction];
+            origin = block->names_size == 0 ? "" : block->names + transaction->origin;
+            origin_size = strlen(origin);
+        }
+        builder->op[i] = (uint8_t)frame->op;
+        builder->commit_lsn[i] = transaction->commit_lsn;
+        builder->row_lsn[i] = frame->row_lsn;
+        builder->seq[i] = frame->seq;
+        builder->xid[i] = transaction->xid;
+        builder->commit_ts[i] = transaction->commit_ts;
+        if (origin_size > 0 && !nw_buffer_append(&builder->origins, origin, origin_size)) {
+            return false;
+        }
+        builder->origin_offsets[i + 1] = (int32_t)builder->origins.size;
+    }
+    return true;
+}
+
+nw_status nw_builder_rows(struct nw_builder *builder, const struct nw_block *block,
+                          struct nw_error *err)
+{
+    struct row row = {.builder = builder, .table = block->table, .err = err};
+    bool copied = block->kind == NW_BLOCK_COPY;
+
+    for (uint32_t i = 0; i < builder->rows_count; i++) {
+        const struct nw_frame *frame = &block->frames[i];
+        struct nw_cursor message = nw_cursor_of(block->bytes + frame->offset, frame->size);
+        nw_status status = NW_OK;
+
+        NW_ASSERT(frame->offset <= block->bytes_size &&
+                  frame->size <= block->bytes_size - frame->offset);
+        row.index = i;
+        row.lsn = copied ? block->fence_lsn : frame->row_lsn;
+        status = copied ? read_copied(&row, &message) : read_change(&row, &message, frame->op);
+        if (status == NW_OK && !nw_cursor_done(&message)) {
+            status = corrupt(&row, "bytes follow its end");
+        }
+        if (status != NW_OK) {
+            return status;
+        }
+    }
+    if (copied) {
+        fill_copied(builder, block);
+    } else if (!fill_changes(builder, block)) {
+        return out_of_memory(&row);
+    }
+    return NW_OK;
+}
