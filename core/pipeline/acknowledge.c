@@ -11,6 +11,7 @@
 #include "sink/sink.h"
 
 #define EPOCHS_MAX 4096u /* ended and not durable everywhere; past it no epoch is fetched */
+#define RECORD_NS  100000000LL /* the server is told no more often: a record is a synced write */
 
 struct nw_acknowledger {
     struct nw_acknowledger_options options;
@@ -22,6 +23,7 @@ struct nw_acknowledger {
     uint64_t recording_lsn;
     uint64_t flush_lsn;        /* recorded */
     struct nw_job job;
+    int64_t recorded_ns;
     bool recording;
 };
 
@@ -106,7 +108,6 @@ static nw_status do_work(void *self, int64_t now_ns, uint32_t *work, struct nw_e
 {
     struct nw_acknowledger *a = self;
 
-    (void)now_ns;
     collect(a, work);
     if (a->recording && !a->job.pending) {
         a->recording = false;
@@ -118,8 +119,9 @@ static nw_status do_work(void *self, int64_t now_ns, uint32_t *work, struct nw_e
         nw_source_acknowledge(a->options.source, a->flush_lsn);
         *work += 1;
     }
-    if (!a->recording && a->wanted_lsn > a->flush_lsn) {
+    if (!a->recording && a->wanted_lsn > a->flush_lsn && now_ns - a->recorded_ns >= RECORD_NS) {
         a->recording = true;
+        a->recorded_ns = now_ns;
         a->recording_lsn = a->wanted_lsn;
         nw_jobs_submit(a->options.jobs, &a->job);
         *work += 1;
@@ -127,7 +129,19 @@ static nw_status do_work(void *self, int64_t now_ns, uint32_t *work, struct nw_e
     return NW_OK;
 }
 
+static void wait_for(void *self, int64_t now_ns, struct nw_wait *wait)
+{
+    struct nw_acknowledger *a = self;
+
+    (void)now_ns;
+    *wait = (struct nw_wait){.descriptor = -1, .deadline_ns = INT64_MAX};
+    if (!a->recording && a->wanted_lsn > a->flush_lsn) {
+        wait->deadline_ns = a->recorded_ns + RECORD_NS;
+    }
+}
+
 struct nw_agent nw_acknowledger_agent(struct nw_acknowledger *acknowledger)
 {
-    return (struct nw_agent){.name = "acknowledge", .self = acknowledger, .do_work = do_work};
+    return (struct nw_agent){
+        .name = "acknowledge", .self = acknowledger, .do_work = do_work, .wait = wait_for};
 }
