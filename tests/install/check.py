@@ -1,0 +1,75 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Install a build into an empty prefix and check what a user and a plugin author find there.
+
+    check.py SOURCE_DIR BUILD_DIR LIBDIR
+"""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+
+def run(*command, **more):
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, **more).stdout.strip()
+
+
+def check(condition, text):
+    if not condition:
+        sys.exit(f"install: {text}")
+
+
+def check_program(source, prefix):
+    version = re.search(r"project\(narwal VERSION (\S+)", (source / "CMakeLists.txt").read_text()).group(1)
+    output = run(str(prefix / "bin" / "narwal"), "version")
+    check(version in output, f"`narwal version` says {output!r}, not {version}")
+
+
+def check_plugins(folder):
+    names = sorted(path.name for path in folder.iterdir())
+    check({"file.so", "null.so"} <= set(names), f"plugins are {names}")
+    for name in names:
+        symbols = run("nm", "--dynamic", "--defined-only", str(folder / name))
+        exported = sorted(line.split()[-1] for line in symbols.splitlines() if line.split()[1] in "TDBR")
+        check(exported == ["nw_sink_entry"], f"{name} exports {exported}")
+        undefined = run("nm", "--dynamic", "--undefined-only", str(folder / name))
+        check(" nw_" not in undefined, f"{name} needs symbols of the host")
+
+
+def check_headers(source, prefix):
+    """Each header compiles alone, with what pkg-config says and nothing else."""
+    wanted = sorted(path.name for path in (source / "include" / "narwal").glob("*.h"))
+    found = sorted(path.name for path in (prefix / "include" / "narwal").iterdir())
+    check(found == wanted, f"headers are {found}, not {wanted}")
+    flags = run("pkg-config", "--cflags", "narwal-sink").split()
+    for name in found:
+        run("cc", "-std=c17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", *flags,
+            "-x", "c", "-", input=f"#include <narwal/{name}>\nint unused;\n")
+
+
+def check_pkg_config(source, prefix, libdir):
+    abi = re.search(r"#define NW_SINK_ABI (\d+)u", (source / "include/narwal/sink.h").read_text()).group(1)
+    check(run("pkg-config", "--variable=abi", "narwal-sink") == abi, f"abi is not {abi}")
+    plugins = pathlib.Path(run("pkg-config", "--variable=plugindir", "narwal-sink")).resolve()
+    check(plugins == (prefix / libdir / "narwal").resolve(), f"plugindir is {plugins}")
+
+
+def main():
+    source, build, libdir = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+    with tempfile.TemporaryDirectory() as folder:
+        prefix = pathlib.Path(folder, "made")
+        run("cmake", "--install", build, "--prefix", str(prefix))
+        # Moved afterwards: nothing installed may know the prefix.
+        prefix = prefix.rename(pathlib.Path(folder, "moved"))
+        os.environ["PKG_CONFIG_PATH"] = str(prefix / libdir / "pkgconfig")
+        check_headers(source, prefix)
+        check_pkg_config(source, prefix, libdir)
+        check_plugins(prefix / libdir / "narwal")
+        check_program(source, prefix)
+    print("installed, moved, and everything is there")
+
+
+if __name__ == "__main__":
+    main()
