@@ -164,6 +164,19 @@ out:
     return status;
 }
 
+/* libpq's message would quote it, and "postgresql://user:password" makes the password a port. */
+static nw_status check_port(const struct nw_conninfo *info, struct nw_error *err)
+{
+    const char *port = nw_conninfo_get(info, "port");
+
+    if (port != NULL && strspn(port, "0123456789, ") != strlen(port)) {
+        return nw_fail(err, NW_FATAL,
+                       "the port in the DSN is not a number (a URI with a password is "
+                       "postgresql://user:password@host:port/database)");
+    }
+    return NW_OK;
+}
+
 /* Whether one element of a host list is this machine. */
 static bool is_local(const char *host, size_t size)
 {
@@ -325,6 +338,9 @@ nw_status nw_conninfo_init(struct nw_conninfo *info, const struct nw_pg_options 
 
         says_sslmode = nw_conninfo_get(info, "sslmode") != NULL ||
                        (mode != NULL && mode[0] != '\0') || service_says_sslmode(info);
+        status = check_port(info, err);
+    }
+    if (status == NW_OK) {
         status = resolve(info, err);
     }
     if (status == NW_OK && !(set_tls(info, says_sslmode) && set_pinned(info, replication) &&

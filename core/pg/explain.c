@@ -11,9 +11,13 @@
 
 #define TEXT_MAX 512
 
-/* The last failure in a text that may hold one for each host, without line breaks. */
+/* How libpq begins what it says of each host. */
+static const char mark[] = "connection to server";
+
+/* One failure of a text that may hold one for each host, without line breaks. */
 struct attempt {
     char sqlstate[6]; /* "" when the server said nothing */
+    bool network;     /* it was about reaching the server, not about our own parameters */
     char text[TEXT_MAX];
 };
 
@@ -34,11 +38,17 @@ static void read_attempt(const char *at, size_t size, struct attempt *attempt)
 
     *attempt = (struct attempt){0};
     for (size_t i = 0; i < size && used < TEXT_MAX - 1; i++) {
+        if (at[i] == '\t') {
+            continue;
+        }
         if (at[i] == '\n') {
             if (size - i > 10 && strncmp(at + i + 1, "LOCATION:", 9) == 0) {
                 break;
             }
-            attempt->text[used++] = ' ';
+            attempt->text[used++] = ';';
+            if (used < TEXT_MAX - 1) {
+                attempt->text[used++] = ' ';
+            }
         } else if (at[i] == ' ' && at[i + 1] == ' ' && size - i > 8 && is_sqlstate(at + i + 2)) {
             memcpy(attempt->sqlstate, at + i + 2, 5);
             attempt->text[used++] = ' ';
@@ -47,9 +57,12 @@ static void read_attempt(const char *at, size_t size, struct attempt *attempt)
             attempt->text[used++] = at[i];
         }
     }
-    while (used > 0 && attempt->text[used - 1] == ' ') {
+    while (used > 0 && strchr("; ", attempt->text[used - 1]) != NULL) {
         attempt->text[--used] = '\0';
     }
+    attempt->network = strncmp(attempt->text, mark, strlen(mark)) == 0 ||
+                       strncmp(attempt->text, "could not", 9) == 0 ||
+                       strncmp(attempt->text, "server closed", 13) == 0;
 }
 
 nw_status nw_sqlstate_status(const char *sqlstate)
@@ -184,12 +197,6 @@ static nw_status explain_tls(const struct attempt *attempt, const struct nw_conn
 static nw_status explain_client(const struct attempt *attempt, const struct nw_connect_failure *f,
                                 struct nw_error *err)
 {
-    static const char *const network[] = {
-        "connection to server", "could not translate", "could not look up", "server closed",
-        "could not receive",    "could not send",      "timeout expired",   "timed out",
-        "session is",           "server is",
-    };
-
     if (has(attempt, "no password supplied") || has(attempt, "no password was supplied")) {
         return nw_fail(
             err, NW_FATAL,
@@ -208,18 +215,26 @@ static nw_status explain_client(const struct attempt *attempt, const struct nw_c
         return nw_fail(err, NW_FATAL, "cannot authenticate to %s as \"%s\": %.400s", f->host,
                        f->user, attempt->text);
     }
-    for (size_t i = 0; i < sizeof network / sizeof network[0]; i++) {
-        if (has(attempt, network[i])) {
-            return nw_fail(err, NW_RETRY, "cannot connect to %s: %.400s", f->host, attempt->text);
-        }
+    return nw_fail(err, attempt->network ? NW_RETRY : NW_FATAL, "cannot connect to %s: %.400s",
+                   f->host, attempt->text);
+}
+
+/* With one attempt the sentence names the server already. */
+static void cut_prefix(struct attempt *attempt)
+{
+    static const char end[] = " failed: ";
+    const char *found = strstr(attempt->text, end);
+
+    if (strncmp(attempt->text, mark, strlen(mark)) == 0 && found != NULL) {
+        found += strlen(end);
+        memmove(attempt->text, found, strlen(found) + 1);
     }
-    return nw_fail(err, NW_FATAL, "cannot connect to %s: %.400s", f->host, attempt->text);
 }
 
 nw_status nw_connect_explain(const struct nw_connect_failure *failure, struct nw_error *err)
 {
-    static const char mark[] = "connection to server";
     const char *at = failure->text;
+    bool single = strstr(at + (at[0] != '\0'), mark) == NULL;
     nw_status verdict = NW_FATAL;
 
     /* Of several hosts, one that may come back decides; else the last. */
@@ -228,6 +243,9 @@ nw_status nw_connect_explain(const struct nw_connect_failure *failure, struct nw
         struct attempt attempt;
 
         read_attempt(at, next == NULL ? strlen(at) : (size_t)(next - at), &attempt);
+        if (single) {
+            cut_prefix(&attempt);
+        }
         verdict = attempt.sqlstate[0] != '\0' ? explain_server(&attempt, failure, err)
                                               : explain_client(&attempt, failure, err);
         at = next;

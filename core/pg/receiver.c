@@ -19,9 +19,10 @@
 #define BUFFER_BYTES 1048576u /* at rest */
 /* A message holds one row, and PostgreSQL builds it in one allocation, of less than 1 GiB. */
 #define MESSAGE_BYTES_MAX (1073741824u + 65536u)
-#define READ_BYTES_MIN    262144u /* less room than this at the end: move what is left to the front \
-                                   */
-#define SHRINK_AFTER_FILLS 64u    /* reads in a row that needed no more than BUFFER_BYTES */
+#define READ_BYTES_MIN                                                                             \
+    262144u                    /* less room than this at the end: move what is left to the front   \
+                                */
+#define SHRINK_AFTER_FILLS 64u /* reads in a row that needed no more than BUFFER_BYTES */
 
 #define LOW_WATER_BYTES 262144u
 #define TCP_GATHER_NS   1000000

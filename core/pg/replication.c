@@ -63,6 +63,20 @@ static void add_name(struct command *command, const char *name, bool in_literal)
     add_byte(command, '"');
 }
 
+/* PostgreSQL's rule (ReplicationSlotValidateName), so that a refusal is not a syntax error. */
+static nw_status check_slot_name(const char *name, struct nw_error *err)
+{
+    size_t size = strlen(name);
+
+    if (size == 0 || size >= NW_SLOT_NAME_SIZE ||
+        strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != size) {
+        return nw_fail(err, NW_FATAL,
+                       "\"%.80s\" cannot be the name of a slot: it takes 1 to 63 of a-z, 0-9 and _",
+                       name);
+    }
+    return NW_OK;
+}
+
 static nw_status finish(const struct command *command, struct nw_error *err)
 {
     return command->failed
@@ -103,7 +117,11 @@ static nw_status create_command(const struct nw_slot_request *request, int versi
                                 struct command *command, struct nw_error *err)
 {
     bool export = request->snapshot == NW_SLOT_SNAPSHOT_EXPORT;
+    nw_status status = check_slot_name(request->name, err);
 
+    if (status != NW_OK) {
+        return status;
+    }
     if (request->failover && version < 170000) {
         return nw_fail(err, NW_FATAL,
                        "slot.failover needs PostgreSQL 17 or newer, the server is %d",
@@ -153,8 +171,11 @@ nw_status nw_replication_drop_slot(struct nw_session *session, const char *name,
 {
     char text[512];
     struct command command = {.text = text, .size_max = sizeof text};
-    nw_status status;
+    nw_status status = check_slot_name(name, err);
 
+    if (status != NW_OK) {
+        return status;
+    }
     add(&command, "DROP_REPLICATION_SLOT ");
     add_name(&command, name, false);
     add(&command, wait ? " WAIT" : "");
@@ -175,7 +196,11 @@ nw_status nw_start_command(const struct nw_start *start, char *out, size_t out_s
 {
     struct command command = {.text = out, .size_max = out_size};
     char lsn[NW_LSN_TEXT_SIZE];
+    nw_status status = check_slot_name(start->slot, err);
 
+    if (status != NW_OK) {
+        return status;
+    }
     if (start->origin_none && start->server_version < 160000) {
         return nw_fail(err, NW_FATAL,
                        "leaving out changes with an origin needs PostgreSQL 16 or newer, the "
