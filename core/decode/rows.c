@@ -149,8 +149,9 @@ static nw_status check_count(const struct row *row, const struct nw_cursor *mess
     return NW_OK;
 }
 
-/* One TupleData. keep: remember its fields in builder->old. */
-static nw_status read_tuple(const struct row *row, struct nw_cursor *message, int side,
+/* One TupleData. key: only the replica identity was sent, the rest is missing. old: the row's old
+ * image. keep: remember the fields there. */
+static nw_status read_tuple(const struct row *row, struct nw_cursor *message, int side, bool key,
                             const struct nw_field *old, struct nw_field *keep)
 {
     uint16_t count = nw_cursor_u16be(message);
@@ -162,6 +163,9 @@ static nw_status read_tuple(const struct row *row, struct nw_cursor *message, in
         if (message->failed) {
             return corrupt(row, "it ends early");
         }
+        if (key && field.kind == 'n' && !row->table->columns[c].identity) {
+            field.kind = 'u';
+        }
         if (keep != NULL) {
             keep[c] = field;
         }
@@ -169,29 +173,6 @@ static nw_status read_tuple(const struct row *row, struct nw_cursor *message, in
     }
     if (status == NW_OK) {
         set_bit(row->builder->side[side].present, row->index);
-    }
-    return status;
-}
-
-/* An old image of which only the replica identity was sent: the rest is missing. */
-static nw_status read_key(const struct row *row, struct nw_cursor *message)
-{
-    uint16_t count = nw_cursor_u16be(message);
-    nw_status status = check_count(row, message, count);
-
-    for (uint16_t c = 0; status == NW_OK && c < count; c++) {
-        struct nw_field field = read_field(message);
-
-        if (message->failed) {
-            return corrupt(row, "it ends early");
-        }
-        if (field.kind == 'n' && !row->table->columns[c].identity) {
-            field.kind = 'u';
-        }
-        status = put_field(row, NW_BEFORE, c, &field, NULL);
-    }
-    if (status == NW_OK) {
-        set_bit(row->builder->side[NW_BEFORE].present, row->index);
     }
     return status;
 }
@@ -214,12 +195,8 @@ static nw_status read_change(const struct row *row, struct nw_cursor *message, c
     uint8_t part = nw_cursor_u8(message);
 
     if (op != NW_OP_INSERT && (part == 'K' || part == 'O')) {
-        if (part == 'K') {
-            status = read_key(row, message);
-        } else {
-            status = read_tuple(row, message, NW_BEFORE, NULL, builder->old);
-            old = builder->old;
-        }
+        status = read_tuple(row, message, NW_BEFORE, part == 'K', NULL, builder->old);
+        old = builder->old;
         if (status != NW_OK) {
             return status;
         }
@@ -234,7 +211,7 @@ static nw_status read_change(const struct row *row, struct nw_cursor *message, c
     } else if (part != 'N') {
         return corrupt(row, message->failed ? "it ends early" : "the new row does not follow");
     } else {
-        status = read_tuple(row, message, NW_AFTER, old, NULL);
+        status = read_tuple(row, message, NW_AFTER, false, old, NULL);
     }
     return status;
 }
