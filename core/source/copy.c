@@ -26,7 +26,6 @@ struct nw_copy_reader {
     bool header_seen;
     bool trailer_seen;
     bool failed;       /* the server refused; waits for ReadyForQuery */
-    bool ending;       /* all was read; the end block is still to be dealt */
     bool broken;       /* the connection is of no use any more */
     struct nw_message pending;
     bool has_pending, starved;
@@ -82,7 +81,6 @@ static void task_finish(struct nw_copy_reader *reader, nw_status status)
     pushed = nw_spsc_push(reader->options.done, reader->task);
     NW_ASSERT(pushed);
     reader->task = NULL;
-    nw_bell_ring(reader->options.conductor_bell);
 }
 
 static nw_status task_start(struct nw_copy_reader *reader, struct nw_error *err)
@@ -97,7 +95,7 @@ static nw_status task_start(struct nw_copy_reader *reader, struct nw_error *err)
     task->rows = task->bytes = 0;
     task->vanished = false;
     reader->begun = reader->checked = reader->header_seen = reader->trailer_seen = false;
-    reader->failed = reader->ending = false;
+    reader->failed = false;
     status = nw_transmitter_queue(&reader->transmitter, 'Q', task->sql, strlen(task->sql) + 1, err);
     if (status == NW_OK) {
         status = nw_transmitter_flush(&reader->transmitter, err);

@@ -40,7 +40,6 @@ struct nw_copy_reader_options {
     struct nw_producer *producer;  /* borrow */
     struct nw_spsc *tasks;         /* from the conductor */
     struct nw_spsc *done;          /* to the conductor */
-    struct nw_bell *conductor_bell;
 };
 
 struct nw_copy_reader;

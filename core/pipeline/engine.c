@@ -1,0 +1,620 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See engine.h. Built and destroyed by the main thread while nothing runs. While it runs the main
+ * thread reaches the source through the control agent: commands over a ring, numbers under a mutex.
+ */
+#include "pipeline/engine.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+
+#define OUT_CAPACITY 256u      /* items from a lane to a sequencer */
+#define RETURN_CAPACITY 16384u /* items back to a lane */
+#define DURABLE_CAPACITY 1024u
+#define COMMANDS_CAPACITY 8u
+#define STATUS_NS 100000000LL
+#define STATUS_US 10000000LL   /* feedback to the server at least this often */
+#define IDLE_US 60000000LL     /* an idle database's empty epochs */
+#define BLOCKS_FOR_READER 8u
+#define BLOCK_BYTES_USUAL (2 * NW_BLOCK_BYTES) /* what a block in use takes, for the budget's share */
+
+enum command_kind { COMMAND_STREAM = 1, COMMAND_DRAIN };
+
+struct command {
+    enum command_kind kind;
+    uint64_t lsn;
+};
+
+struct reader {
+    struct nw_copy_reader *agent;
+    struct nw_producer *producer;
+    struct nw_spsc *tasks;
+    struct nw_spsc *done;
+};
+
+struct nw_engine {
+    struct nw_engine_options options;
+    struct nw_budget budget;
+    uint32_t producers_count;
+
+    struct nw_bell *bell;         /* of the engine's thread */
+    struct nw_bell *service_bell;
+    struct nw_bell *lane_bells[NW_LANES_MAX]; /* the engine's own when they share its thread */
+
+    struct nw_spsc *in[NW_LANES_MAX][NW_PRODUCERS_MAX];
+    struct nw_spsc *block_return[NW_LANES_MAX][NW_PRODUCERS_MAX];
+    struct nw_spsc *out[NW_LANES_MAX][NW_SEQUENCERS_MAX];
+    struct nw_spsc *item_return[NW_LANES_MAX][NW_SEQUENCERS_MAX];
+    struct nw_spsc *durable[NW_SEQUENCERS_MAX];
+
+    struct nw_jobs *jobs;
+    struct nw_txns *txns;
+    struct nw_producer *producer;
+    struct nw_dealer *dealer;
+    struct nw_source *source;
+    struct nw_acknowledger *acknowledger;
+    struct reader readers[NW_PRODUCERS_MAX - 1];
+    struct nw_lane *lanes[NW_LANES_MAX];
+    struct nw_sequencer *sequencers[NW_SEQUENCERS_MAX];
+    char *txn_folder;
+    char *spill_folders[NW_SEQUENCERS_MAX];
+
+    struct nw_spsc *commands; /* main to control */
+    struct command command_slots[COMMANDS_CAPACITY];
+    uint32_t commands_sent;
+    bool draining;            /* control's */
+    int64_t published_ns;     /* control's */
+
+    pthread_mutex_t mutex; /* guards all below */
+    struct nw_source_status published;
+    bool drained;
+    struct nw_error failure; /* of the first agent that failed */
+
+    struct nw_agent engine_agents[NW_ENGINE_AGENTS_MAX];
+    uint32_t engine_agents_count;
+    struct nw_agent lane_agents[NW_LANES_MAX];
+    struct nw_agent service_agent;
+    struct nw_thread *threads[NW_LANES_MAX + 2];
+    uint32_t threads_count;
+};
+
+/* ---- the control agent, on the source's thread ---- */
+
+static nw_status control_work(void *self, int64_t now_ns, uint32_t *work, struct nw_error *err)
+{
+    struct nw_engine *engine = self;
+    struct command *command = NULL;
+
+    (void)err;
+    while ((command = nw_spsc_pop(engine->commands)) != NULL) {
+        if (command->kind == COMMAND_STREAM) {
+            nw_source_start(engine->source, command->lsn);
+        } else {
+            engine->draining = true;
+            nw_source_drain(engine->source);
+        }
+        *work += 1;
+    }
+    if (now_ns - engine->published_ns >= STATUS_NS || engine->draining) {
+        bool drained = engine->draining && nw_source_drained(engine->source) &&
+                       nw_acknowledger_settled(engine->acknowledger);
+
+        engine->published_ns = now_ns;
+        (void)pthread_mutex_lock(&engine->mutex);
+        nw_source_status(engine->source, &engine->published);
+        engine->drained =
+            drained && (engine->published.phase != NW_SOURCE_STREAMING ||
+                        engine->published.flush_lsn >=
+                            nw_acknowledger_flush_lsn(engine->acknowledger));
+        (void)pthread_mutex_unlock(&engine->mutex);
+    }
+    return NW_OK;
+}
+
+static void control_wait(void *self, int64_t now_ns, struct nw_wait *wait)
+{
+    struct nw_engine *engine = self;
+    int64_t deadline = engine->published_ns + STATUS_NS;
+
+    *wait = (struct nw_wait){.descriptor = -1,
+                             .deadline_ns = engine->draining || deadline < now_ns
+                                                ? now_ns + STATUS_NS / 20
+                                                : deadline};
+}
+
+static void agent_failed(void *context, const struct nw_agent *agent, const struct nw_error *err)
+{
+    struct nw_engine *engine = context;
+
+    (void)agent;
+    (void)pthread_mutex_lock(&engine->mutex);
+    if (engine->failure.status == NW_OK) {
+        engine->failure = *err;
+    }
+    (void)pthread_mutex_unlock(&engine->mutex);
+}
+
+/* ---- building ---- */
+
+static nw_status bells_make(struct nw_engine *engine, struct nw_error *err)
+{
+    nw_status status = nw_bell_create(&engine->bell, err);
+
+    if (status == NW_OK) {
+        status = nw_bell_create(&engine->service_bell, err);
+    }
+    for (uint32_t i = 0; i < engine->options.lanes_count && status == NW_OK; i++) {
+        if (engine->options.share_thread) {
+            engine->lane_bells[i] = engine->bell;
+        } else {
+            status = nw_bell_create(&engine->lane_bells[i], err);
+        }
+    }
+    return status;
+}
+
+static nw_status rings_make(struct nw_engine *engine, struct nw_error *err)
+{
+    nw_status status = nw_spsc_create(COMMANDS_CAPACITY, &engine->commands, err);
+
+    for (uint32_t lane = 0; lane < engine->options.lanes_count; lane++) {
+        for (uint32_t p = 0; p < engine->producers_count && status == NW_OK; p++) {
+            status = nw_spsc_create(NW_BLOCKS_PER_PRODUCER, &engine->in[lane][p], err);
+            if (status == NW_OK) {
+                status = nw_spsc_create(NW_BLOCKS_PER_PRODUCER, &engine->block_return[lane][p], err);
+            }
+        }
+        for (uint32_t s = 0; s < engine->options.sinks_count && status == NW_OK; s++) {
+            status = nw_spsc_create(OUT_CAPACITY, &engine->out[lane][s], err);
+            if (status == NW_OK) {
+                status = nw_spsc_create(RETURN_CAPACITY, &engine->item_return[lane][s], err);
+            }
+        }
+    }
+    for (uint32_t s = 0; s < engine->options.sinks_count && status == NW_OK; s++) {
+        status = nw_spsc_create(DURABLE_CAPACITY, &engine->durable[s], err);
+    }
+    for (uint32_t r = 0; r < engine->options.readers_count && status == NW_OK; r++) {
+        status = nw_spsc_create(NW_COPY_TASKS_MAX, &engine->readers[r].tasks, err);
+        if (status == NW_OK) {
+            status = nw_spsc_create(NW_COPY_TASKS_MAX, &engine->readers[r].done, err);
+        }
+    }
+    return status;
+}
+
+static nw_status producer_make(struct nw_engine *engine, uint32_t index, uint32_t blocks_max,
+                               struct nw_producer **producer, struct nw_error *err)
+{
+    struct nw_producer_options options = {
+        .index = index, .lanes_count = engine->options.lanes_count, .blocks_max = blocks_max};
+
+    for (uint32_t lane = 0; lane < engine->options.lanes_count; lane++) {
+        options.in[lane] = engine->in[lane][index];
+        options.block_return[lane] = engine->block_return[lane][index];
+        options.lane_bell[lane] = engine->lane_bells[lane];
+    }
+    return nw_producer_create(&options, producer, err);
+}
+
+static nw_status lanes_make(struct nw_engine *engine, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    for (uint32_t lane = 0; lane < engine->options.lanes_count && status == NW_OK; lane++) {
+        struct nw_lane_options options = {.index = lane,
+                                          .producers_count = engine->producers_count,
+                                          .sequencers_count = engine->options.sinks_count,
+                                          .budget = &engine->budget};
+
+        for (uint32_t p = 0; p < engine->producers_count; p++) {
+            options.in[p] = engine->in[lane][p];
+            options.block_return[p] = engine->block_return[lane][p];
+            options.producer_bell[p] = engine->bell;
+        }
+        for (uint32_t s = 0; s < engine->options.sinks_count; s++) {
+            options.out[s] = engine->out[lane][s];
+            options.item_return[s] = engine->item_return[lane][s];
+            options.sequencer_bell[s] = engine->bell;
+        }
+        status = nw_lane_create(&options, &engine->lanes[lane], err);
+    }
+    return status;
+}
+
+static nw_status sequencers_make(struct nw_engine *engine, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    for (uint32_t s = 0; s < engine->options.sinks_count && status == NW_OK; s++) {
+        struct nw_sequencer_options options = {
+            .lanes_count = engine->options.lanes_count,
+            .producers_count = engine->producers_count,
+            .bell = engine->bell,
+            .budget = &engine->budget,
+            .durable = engine->durable[s],
+            .durable_bell = engine->bell,
+            .spill_quota_bytes = engine->options.spill_bytes,
+        };
+
+        for (uint32_t lane = 0; lane < engine->options.lanes_count; lane++) {
+            options.in[lane] = engine->out[lane][s];
+            options.item_return[lane] = engine->item_return[lane][s];
+            options.lane_bell[lane] = engine->lane_bells[lane];
+        }
+        if (asprintf(&engine->spill_folders[s], "%s/sink-%u", engine->options.spill_folder, s) < 0) {
+            return nw_fail(err, NW_FATAL, "out of memory");
+        }
+        options.spill_folder = engine->spill_folders[s];
+        status = nw_sequencer_create(engine->options.sinks[s], &options, &engine->sequencers[s], err);
+    }
+    return status;
+}
+
+/* Blocks for the stream: an eighth of the memory, as far as the window goes. */
+static uint32_t stream_blocks(const struct nw_engine *engine)
+{
+    uint64_t blocks = engine->options.memory_bytes / 8 / BLOCK_BYTES_USUAL;
+
+    return blocks < 8 ? 8 : blocks > NW_BLOCKS_PER_PRODUCER ? NW_BLOCKS_PER_PRODUCER
+                                                            : (uint32_t)blocks;
+}
+
+static nw_status source_make(struct nw_engine *engine, struct nw_error *err)
+{
+    const struct nw_engine_options *o = &engine->options;
+    struct nw_txns_options txns = {
+        .env = o->env, .folder = engine->txn_folder, .quota_bytes = o->spill_bytes};
+    struct nw_dealer_options dealer = {.schemas = o->schemas,
+                                       .identity = o->identity,
+                                       .transactions = o->transactions,
+                                       .wanted = o->wanted,
+                                       .context = o->context};
+    struct nw_source_options source = {.env = o->env,
+                                       .schemas = o->schemas,
+                                       .connect = o->connect,
+                                       .disconnect = o->disconnect,
+                                       .describe = o->describe,
+                                       .context = o->context,
+                                       .epoch_us_max = o->epoch_us_max,
+                                       .epoch_bytes_max = o->epoch_bytes_max,
+                                       .status_us = STATUS_US,
+                                       .idle_us = IDLE_US};
+    nw_status status =
+        producer_make(engine, NW_PRODUCER_STREAM, stream_blocks(engine), &engine->producer, err);
+
+    if (status == NW_OK) {
+        status = nw_jobs_create(engine->service_bell, engine->bell, &engine->jobs, err);
+    }
+    if (status == NW_OK) {
+        status = nw_txns_create(&txns, &engine->txns, err);
+    }
+    if (status == NW_OK) {
+        dealer.producer = engine->producer;
+        status = nw_dealer_create(&dealer, &engine->dealer, err);
+    }
+    if (status == NW_OK) {
+        source.jobs = engine->jobs;
+        source.dealer = engine->dealer;
+        source.txns = engine->txns;
+        status = nw_source_create(&source, &engine->source, err);
+    }
+    return status;
+}
+
+static nw_status acknowledger_make(struct nw_engine *engine, struct nw_error *err)
+{
+    struct nw_acknowledger_options options = {.source = engine->source,
+                                              .jobs = engine->jobs,
+                                              .sinks_count = engine->options.sinks_count,
+                                              .flush_lsn = engine->options.flush_lsn,
+                                              .record = engine->options.record,
+                                              .context = engine->options.context};
+
+    memcpy(options.durable, engine->durable, sizeof options.durable);
+    return nw_acknowledger_create(&options, &engine->acknowledger, err);
+}
+
+static nw_status readers_make(struct nw_engine *engine, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    for (uint32_t r = 0; r < engine->options.readers_count && status == NW_OK; r++) {
+        struct reader *reader = &engine->readers[r];
+        struct nw_copy_reader_options options = {.stream = engine->options.readers[r],
+                                                 .tasks = reader->tasks,
+                                                 .done = reader->done};
+
+        status = producer_make(engine, r + 1, BLOCKS_FOR_READER, &reader->producer, err);
+        if (status == NW_OK) {
+            options.producer = reader->producer;
+            status = nw_copy_reader_create(&options, &reader->agent, err);
+        }
+    }
+    return status;
+}
+
+static void agents_list(struct nw_engine *engine)
+{
+    struct nw_agent *agents = engine->engine_agents;
+    uint32_t count = 0;
+
+    agents[count++] = nw_source_agent(engine->source);
+    for (uint32_t r = 0; r < engine->options.readers_count; r++) {
+        agents[count++] = nw_copy_reader_agent(engine->readers[r].agent);
+    }
+    for (uint32_t lane = 0; lane < engine->options.lanes_count; lane++) {
+        engine->lane_agents[lane] = nw_lane_agent(engine->lanes[lane]);
+        if (engine->options.share_thread) {
+            agents[count++] = engine->lane_agents[lane];
+        }
+    }
+    for (uint32_t s = 0; s < engine->options.sinks_count; s++) {
+        agents[count++] = nw_sequencer_agent(engine->sequencers[s]);
+    }
+    agents[count++] = nw_acknowledger_agent(engine->acknowledger);
+    agents[count++] = (struct nw_agent){
+        .name = "control", .self = engine, .do_work = control_work, .wait = control_wait};
+    engine->engine_agents_count = count;
+    engine->service_agent = nw_jobs_agent(engine->jobs);
+}
+
+nw_status nw_engine_create(const struct nw_engine_options *options, struct nw_engine **engine,
+                           struct nw_error *err)
+{
+    struct nw_engine *made = calloc(1, sizeof *made);
+    nw_status status = NW_OK;
+
+    if (made == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory for the engine");
+    }
+    made->options = *options;
+    made->budget.limit_bytes = (int64_t)options->memory_bytes;
+    made->producers_count = options->readers_count + 1;
+    (void)pthread_mutex_init(&made->mutex, NULL);
+    if (asprintf(&made->txn_folder, "%s/transactions", options->spill_folder) < 0) {
+        made->txn_folder = NULL;
+        status = nw_fail(err, NW_FATAL, "out of memory for the engine");
+    }
+    status = status != NW_OK ? status : bells_make(made, err);
+    status = status != NW_OK ? status : rings_make(made, err);
+    status = status != NW_OK ? status : source_make(made, err);
+    status = status != NW_OK ? status : readers_make(made, err);
+    status = status != NW_OK ? status : lanes_make(made, err);
+    status = status != NW_OK ? status : sequencers_make(made, err);
+    status = status != NW_OK ? status : acknowledger_make(made, err);
+    if (status != NW_OK) {
+        nw_engine_destroy(made);
+        return status;
+    }
+    agents_list(made);
+    *engine = made;
+    return NW_OK;
+}
+
+static void rings_destroy(struct nw_engine *engine)
+{
+    for (uint32_t lane = 0; lane < engine->options.lanes_count; lane++) {
+        for (uint32_t p = 0; p < engine->producers_count; p++) {
+            nw_spsc_destroy(engine->in[lane][p]);
+            nw_spsc_destroy(engine->block_return[lane][p]);
+        }
+        for (uint32_t s = 0; s < engine->options.sinks_count; s++) {
+            nw_spsc_destroy(engine->out[lane][s]);
+            nw_spsc_destroy(engine->item_return[lane][s]);
+        }
+        if (!engine->options.share_thread) {
+            nw_bell_destroy(engine->lane_bells[lane]);
+        }
+    }
+    for (uint32_t s = 0; s < engine->options.sinks_count; s++) {
+        nw_spsc_destroy(engine->durable[s]);
+    }
+    for (uint32_t r = 0; r < engine->options.readers_count; r++) {
+        nw_spsc_destroy(engine->readers[r].tasks);
+        nw_spsc_destroy(engine->readers[r].done);
+    }
+    nw_spsc_destroy(engine->commands);
+}
+
+void nw_engine_destroy(struct nw_engine *engine)
+{
+    if (engine == NULL) {
+        return;
+    }
+    NW_ASSERT(engine->threads_count == 0);
+    for (uint32_t s = 0; s < engine->options.sinks_count; s++) {
+        nw_sequencer_destroy(engine->sequencers[s]);
+        free(engine->spill_folders[s]);
+    }
+    for (uint32_t lane = 0; lane < engine->options.lanes_count; lane++) {
+        nw_lane_destroy(engine->lanes[lane]);
+    }
+    nw_acknowledger_destroy(engine->acknowledger);
+    nw_source_destroy(engine->source);
+    nw_dealer_destroy(engine->dealer);
+    for (uint32_t r = 0; r < engine->options.readers_count; r++) {
+        nw_copy_reader_destroy(engine->readers[r].agent);
+        nw_producer_destroy(engine->readers[r].producer);
+    }
+    nw_producer_destroy(engine->producer);
+    nw_txns_destroy(engine->txns);
+    nw_jobs_destroy(engine->jobs);
+    rings_destroy(engine);
+    nw_bell_destroy(engine->bell);
+    nw_bell_destroy(engine->service_bell);
+    free(engine->txn_folder);
+    (void)pthread_mutex_destroy(&engine->mutex);
+    free(engine);
+}
+
+/* ---- running ---- */
+
+static int64_t env_now(void *clock)
+{
+    struct nw_env *env = clock;
+
+    return env->ops->now_ns(env);
+}
+
+static nw_status thread_add(struct nw_engine *engine, const char *name, struct nw_agent *agents,
+                            uint32_t count, struct nw_bell *bell, struct nw_error *err)
+{
+    struct nw_thread_options options = {.name = name,
+                                        .agents = agents,
+                                        .agents_count = count,
+                                        .bell = bell,
+                                        .core = -1,
+                                        .now_ns = env_now,
+                                        .clock = engine->options.env,
+                                        .failed = agent_failed,
+                                        .context = engine};
+    nw_status status = nw_thread_start(&options, &engine->threads[engine->threads_count], err);
+
+    engine->threads_count += status == NW_OK;
+    return status;
+}
+
+nw_status nw_engine_start(struct nw_engine *engine, struct nw_error *err)
+{
+    nw_status status =
+        thread_add(engine, "service", &engine->service_agent, 1, engine->service_bell, err);
+
+    for (uint32_t lane = 0; lane < engine->options.lanes_count && status == NW_OK; lane++) {
+        if (!engine->options.share_thread) {
+            status = thread_add(engine, "lane", &engine->lane_agents[lane], 1,
+                                engine->lane_bells[lane], err);
+        }
+    }
+    if (status == NW_OK) {
+        status = thread_add(engine, "engine", engine->engine_agents, engine->engine_agents_count,
+                            engine->bell, err);
+    }
+    if (status != NW_OK) {
+        nw_engine_stop(engine);
+    }
+    return status;
+}
+
+void nw_engine_stop(struct nw_engine *engine)
+{
+    for (uint32_t i = 0; i < engine->threads_count; i++) {
+        nw_thread_stop(engine->threads[i]);
+    }
+    for (uint32_t i = 0; i < engine->threads_count; i++) {
+        nw_thread_destroy(engine->threads[i]);
+    }
+    engine->threads_count = 0;
+}
+
+uint32_t nw_engine_agents(struct nw_engine *engine, struct nw_agent agents[NW_ENGINE_AGENTS_MAX])
+{
+    NW_ASSERT(engine->options.share_thread);
+    memcpy(agents, engine->engine_agents, engine->engine_agents_count * sizeof *agents);
+    agents[engine->engine_agents_count] = engine->service_agent;
+    return engine->engine_agents_count + 1;
+}
+
+nw_status nw_engine_fence(struct nw_engine *engine, uint32_t sink, uint32_t relation_oid,
+                          uint64_t fence_lsn, struct nw_error *err)
+{
+    return nw_sequencer_fence(engine->sequencers[sink], relation_oid, fence_lsn, err);
+}
+
+bool nw_engine_copy(struct nw_engine *engine, uint32_t reader, struct nw_copy_task *task)
+{
+    bool pushed = nw_spsc_push(engine->readers[reader].tasks, task);
+
+    nw_bell_ring(engine->bell);
+    return pushed;
+}
+
+struct nw_copy_task *nw_engine_copied(struct nw_engine *engine, uint32_t reader)
+{
+    return nw_spsc_pop(engine->readers[reader].done);
+}
+
+void nw_engine_copy_counts(const struct nw_engine *engine, uint64_t *rows, uint64_t *bytes)
+{
+    *rows = *bytes = 0;
+    for (uint32_t r = 0; r < engine->options.readers_count; r++) {
+        uint64_t reader_rows = 0;
+        uint64_t reader_bytes = 0;
+
+        nw_copy_reader_counts(engine->readers[r].agent, &reader_rows, &reader_bytes);
+        *rows += reader_rows;
+        *bytes += reader_bytes;
+    }
+}
+
+static void command_send(struct nw_engine *engine, enum command_kind kind, uint64_t lsn)
+{
+    struct command *command = &engine->command_slots[engine->commands_sent++ % COMMANDS_CAPACITY];
+    bool pushed = false;
+
+    *command = (struct command){kind, lsn};
+    pushed = nw_spsc_push(engine->commands, command);
+    NW_ASSERT(pushed); /* two commands in a life */
+    nw_bell_ring(engine->bell);
+}
+
+void nw_engine_stream(struct nw_engine *engine, uint64_t lsn)
+{
+    command_send(engine, COMMAND_STREAM, lsn);
+}
+
+void nw_engine_drain(struct nw_engine *engine)
+{
+    command_send(engine, COMMAND_DRAIN, 0);
+}
+
+static struct nw_engine *locked(const struct nw_engine *engine)
+{
+    struct nw_engine *mutable_engine = (struct nw_engine *)(uintptr_t)engine;
+
+    (void)pthread_mutex_lock(&mutable_engine->mutex);
+    return mutable_engine;
+}
+
+bool nw_engine_drained(const struct nw_engine *engine)
+{
+    struct nw_engine *held = locked(engine);
+    bool drained = held->drained;
+
+    (void)pthread_mutex_unlock(&held->mutex);
+    return drained;
+}
+
+nw_status nw_engine_failure(struct nw_engine *engine, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    (void)locked(engine);
+    status = engine->failure.status;
+    if (status != NW_OK) {
+        *err = engine->failure;
+    }
+    (void)pthread_mutex_unlock(&engine->mutex);
+    return status;
+}
+
+void nw_engine_source_status(struct nw_engine *engine, struct nw_source_status *status)
+{
+    (void)locked(engine);
+    *status = engine->published;
+    (void)pthread_mutex_unlock(&engine->mutex);
+}
+
+int64_t nw_engine_memory_used(const struct nw_engine *engine)
+{
+    return atomic_load_explicit(&engine->budget.used_bytes, memory_order_relaxed);
+}
+
+uint32_t nw_engine_lanes(const struct nw_engine *engine)
+{
+    return engine->options.lanes_count;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine: source, acknowledger, copy readers, lanes and sequencers with the rings between
+ * them, for sinks that are open. It knows nothing of configuration or of how a server is reached.
+ *
+ * nw_engine_create ─► nw_engine_start (threads) or nw_engine_agents (stepped by the caller) ─►
+ * nw_engine_stop ─► nw_engine_destroy
+ */
+#ifndef NW_PIPELINE_ENGINE_H
+#define NW_PIPELINE_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "io/env.h"
+#include "pipeline/acknowledge.h"
+#include "ring/budget.h"
+#include "sink/sink.h"
+#include "source/copy.h"
+#include "source/stream.h"
+
+#define NW_ENGINE_AGENTS_MAX (4u + NW_PRODUCERS_MAX + NW_LANES_MAX + NW_SEQUENCERS_MAX)
+
+struct nw_engine_options {
+    struct nw_env *env;                        /* borrow, as all below */
+    struct nw_sink *sinks[NW_SEQUENCERS_MAX];  /* open, every unfinished copy resolved */
+    uint32_t sinks_count;
+    struct nw_stream *readers[NW_PRODUCERS_MAX - 1]; /* a copy reader for each */
+    uint32_t readers_count;
+    uint32_t lanes_count;
+    bool share_thread;         /* everything that does not block on one thread */
+    uint64_t memory_bytes;
+    uint64_t spill_bytes;
+    const char *spill_folder;
+    struct nw_schemas *schemas;
+    struct nw_identity identity;
+    uint64_t flush_lsn;        /* already safe */
+    bool transactions; /* a sink wants begin and commit events */
+    int64_t epoch_us_max;
+    uint64_t epoch_bytes_max;
+    /* See nw_source_options and nw_acknowledger_options. */
+    nw_status (*connect)(void *context, uint64_t lsn, struct nw_walsender *walsender,
+                         struct nw_error *err);
+    void (*disconnect)(void *context, struct nw_walsender *walsender);
+    nw_status (*describe)(void *context, uint32_t relation_oid, const struct nw_table **described,
+                          struct nw_error *err);
+    nw_status (*record)(void *context, uint64_t lsn, struct nw_error *err);
+    bool (*wanted)(void *context, const struct nw_table *table);
+    void *context;
+};
+
+struct nw_engine;
+NW_MUST_CHECK nw_status nw_engine_create(const struct nw_engine_options *options,
+                                         struct nw_engine **engine, struct nw_error *err);
+/** After nw_engine_stop, and after the sinks were stopped. NULL is fine. */
+void nw_engine_destroy(struct nw_engine *engine);
+
+NW_MUST_CHECK nw_status nw_engine_start(struct nw_engine *engine, struct nw_error *err);
+/** Join the threads; agents run no more. */
+void nw_engine_stop(struct nw_engine *engine);
+/** All agents, the service's too, for a caller that steps them. @return how many */
+uint32_t nw_engine_agents(struct nw_engine *engine, struct nw_agent agents[NW_ENGINE_AGENTS_MAX]);
+
+/** Drop what is older than a finished copy's fence, for one sink. Before it runs. */
+NW_MUST_CHECK nw_status nw_engine_fence(struct nw_engine *engine, uint32_t sink,
+                                        uint32_t relation_oid, uint64_t fence_lsn,
+                                        struct nw_error *err);
+
+/* What the main thread may ask and tell while the engine runs. */
+
+/** Hand a reader its next table; false: its ring is full. */
+bool nw_engine_copy(struct nw_engine *engine, uint32_t reader, struct nw_copy_task *task);
+/** The next task that a reader finished, or NULL. */
+struct nw_copy_task *nw_engine_copied(struct nw_engine *engine, uint32_t reader);
+void nw_engine_copy_counts(const struct nw_engine *engine, uint64_t *rows, uint64_t *bytes);
+/** The stream begins here; called once. */
+void nw_engine_stream(struct nw_engine *engine, uint64_t lsn);
+/** Receive no more, make durable what was received. */
+void nw_engine_drain(struct nw_engine *engine);
+/** Whether that is done and the server may be told. */
+bool nw_engine_drained(const struct nw_engine *engine);
+
+/** Why it failed; NW_OK: it runs. */
+nw_status nw_engine_failure(struct nw_engine *engine, struct nw_error *err);
+/** A copy of the source's numbers, at most 100 ms old while it runs. */
+void nw_engine_source_status(struct nw_engine *engine, struct nw_source_status *status);
+int64_t nw_engine_memory_used(const struct nw_engine *engine);
+uint32_t nw_engine_lanes(const struct nw_engine *engine);
+
+#endif
