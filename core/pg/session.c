@@ -372,6 +372,16 @@ const char *nw_session_host(const struct nw_session *session)
     return text_or(PQhost(session->connection), "the server");
 }
 
+bool nw_session_is_replication(const struct nw_session *session)
+{
+    return session->replication;
+}
+
+bool nw_session_in_transaction(const struct nw_session *session)
+{
+    return PQtransactionStatus(session->connection) != PQTRANS_IDLE;
+}
+
 nw_status nw_session_take_stream(struct nw_session *session, struct nw_stream **stream,
                                  struct nw_error *err)
 {

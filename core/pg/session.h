@@ -62,6 +62,8 @@ NW_MUST_CHECK nw_status nw_session_quote_literal(struct nw_session *session, con
 int nw_session_server_version(const struct nw_session *session); /* 150018 */
 int nw_session_backend_pid(const struct nw_session *session);
 const char *nw_session_host(const struct nw_session *session);
+bool nw_session_is_replication(const struct nw_session *session);
+bool nw_session_in_transaction(const struct nw_session *session);
 
 /**
  * Take the socket, or over TLS the SSL object, of an idle session. The session stays open and owns the

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the server's catalogs say of the system, a slot, and tables. Blocking reads on a session
+ * that was not taken over; results live in the caller's arena. What is read is the catalog of now,
+ * not that of an LSN.
+ *
+ * PostgreSQL 14 to 18, documentation chapter "System Catalogs".
+ */
+#ifndef NW_PG_CATALOG_H
+#define NW_PG_CATALOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "pg/session.h"
+#include <narwal/schema.h>
+
+struct nw_catalog_identity {
+    char system_id[24]; /* decimal */
+    uint32_t timeline;
+    uint32_t database_oid;
+    char database[64];
+    int server_version;
+    uint64_t flush_lsn; /* in recovery: replayed */
+    uint64_t wal_segment_bytes;
+    char wal_level[16];
+    bool in_recovery;
+};
+
+/**
+ * Which system this is. On a replication session by IDENTIFY_SYSTEM, which every role that may
+ * replicate may ask; on a plain one by pg_control_system(), which some clouds forbid.
+ */
+NW_MUST_CHECK nw_status nw_catalog_identity(struct nw_session *session,
+                                            struct nw_catalog_identity *identity,
+                                            struct nw_error *err);
+
+struct nw_catalog_slot {
+    bool exists; /* all else is 0 or "" when not */
+    bool logical;
+    bool temporary;
+    bool active;
+    bool two_phase;
+    bool conflicting; /* 16+ */
+    bool failover;    /* 17+ */
+    bool synced;      /* 17+: kept by a standby, not to be used there */
+    int active_pid;
+    uint32_t database_oid;
+    char plugin[64];
+    char database[64];
+    uint64_t restart_lsn; /* 0: lost */
+    uint64_t confirmed_flush_lsn;
+    char wal_status[16];          /* reserved, extended, unreserved, lost */
+    int64_t safe_wal_bytes;       /* until it may be lost; INT64_MAX: no limit */
+    char invalidation_reason[32]; /* 17+, "" : valid */
+};
+
+/** Either kind of session. */
+NW_MUST_CHECK nw_status nw_catalog_slot(struct nw_session *session, const char *name,
+                                        struct nw_catalog_slot *slot, struct nw_error *err);
+
+/** A column that is published, as it is now. */
+struct nw_catalog_column {
+    const char *name;
+    const char *type_name;          /* format_type(): "numeric(12,2)", "public.mood" */
+    const char *default_expr;       /* NULL: none */
+    const char *const *enum_labels; /* in sort order, NULL-terminated; NULL: not an enum */
+    uint32_t type_oid;
+    uint32_t base_type_oid; /* below all domains */
+    int32_t typmod;         /* of the attribute; -1 when its type is a domain */
+    int32_t base_typmod;    /* what applies to the base type: the domain's, else typmod */
+    int16_t attnum;
+    char typtype;     /* of the base type: b c e m p r */
+    char typcategory; /* of the base type */
+    char generated;   /* 0, 's' stored, 'v' virtual */
+    bool not_null;
+    bool domain_not_null; /* some domain on the way down refuses NULL */
+    bool identity;        /* part of the replica identity */
+};
+
+struct nw_catalog_table {
+    uint32_t oid;
+    uint32_t root_oid; /* of a partition; 0: it is none */
+    const char *schema_name;
+    const char *name;
+    const char *root_schema_name; /* NULL: not a partition */
+    const char *root_name;
+    char kind;             /* pg_class.relkind: r p */
+    char persistence;      /* p u t */
+    char replica_identity; /* d n f i */
+    bool row_security;     /* COPY by a role that policies bind would be refused */
+    bool publishes_insert, publishes_update, publishes_delete, publishes_truncate;
+    const char *row_filter; /* SQL, of all publications together; NULL: all rows */
+    double rows;            /* estimate, of all leaves; -1: never analyzed */
+    uint64_t bytes; /* heap, of all leaves; 0 from nw_catalog_table(), which must not lock */
+    const struct nw_catalog_column *columns; /* by attnum */
+    uint16_t columns_count;
+    uint16_t primary_key_count;  /* 0: none, or not all of it is published */
+    uint16_t replica_key_count;  /* of the REPLICA IDENTITY USING INDEX */
+    const uint16_t *primary_key; /* indexes into columns, in index order */
+    const uint16_t *replica_key;
+};
+
+struct nw_catalog_tables {
+    const struct nw_catalog_table *tables; /* by schema and name */
+    size_t count;
+};
+
+/** Which tables and columns: what these publications publish. */
+struct nw_catalog_scope {
+    const char *const *publications;
+    size_t publications_count;
+};
+
+/** Every published table. A plain session. */
+NW_MUST_CHECK nw_status nw_catalog_tables(struct nw_session *session,
+                                          const struct nw_catalog_scope *scope,
+                                          struct nw_arena *arena, struct nw_catalog_tables *tables,
+                                          struct nw_error *err);
+/**
+ * One table by oid, with the columns that are published (all that could be, when the table is in no
+ * publication of the scope any more). A plain session.
+ * @param table  NULL when there is none.
+ */
+NW_MUST_CHECK nw_status nw_catalog_table(struct nw_session *session,
+                                         const struct nw_catalog_scope *scope, uint32_t oid,
+                                         struct nw_arena *arena,
+                                         const struct nw_catalog_table **table,
+                                         struct nw_error *err);
+
+/**
+ * The schema that sinks see; all but id, version and exact are filled. Texts are shared with the
+ * catalog table, so both must live in one arena or lifetime.
+ */
+NW_MUST_CHECK nw_status nw_catalog_to_table(const struct nw_catalog_table *from,
+                                            struct nw_arena *arena, struct nw_table **table,
+                                            struct nw_error *err);
+
+/** A table that could be published. */
+struct nw_catalog_candidate {
+    uint32_t oid;
+    uint32_t root_oid; /* of a partition */
+    const char *schema_name;
+    const char *name;
+    char kind; /* r p */
+    char replica_identity;
+    bool identity_usable; /* published UPDATE and DELETE would go on working; of a root: on all
+                             leaves */
+    bool owned;           /* this role may add it to a publication of its own */
+    bool readable;        /* this role may SELECT from it */
+    bool row_security;
+    bool of_extension;
+    double rows;
+    uint64_t bytes;
+};
+
+struct nw_catalog_candidates {
+    const struct nw_catalog_candidate *tables; /* by schema and name */
+    size_t count;
+};
+
+/** All permanent ordinary and partitioned tables outside of system schemas. A plain session. */
+NW_MUST_CHECK nw_status nw_catalog_candidates(struct nw_session *session, struct nw_arena *arena,
+                                              struct nw_catalog_candidates *candidates,
+                                              struct nw_error *err);
+
+#endif
