@@ -278,10 +278,17 @@ nw_status nw_schemas_add(struct nw_schemas *schemas, const struct nw_table *desc
     return status;
 }
 
+/* A domain's column has no typmod in the message; ours is the one below the domain. */
+static bool typmod_same(const struct nw_column_schema *column,
+                        const struct nw_relation_column *said)
+{
+    return column->typmod == said->typmod || column->base_type_oid != column->type_oid;
+}
+
 static bool column_same(const struct nw_column_schema *column,
                         const struct nw_relation_column *said)
 {
-    return column->type_oid == said->type_oid && column->typmod == said->typmod &&
+    return column->type_oid == said->type_oid && typmod_same(column, said) &&
            column->identity == said->identity && strcmp(column->name, said->name) == 0;
 }
 
@@ -336,14 +343,14 @@ static void column_derive(struct nw_column_schema *column, const struct nw_relat
     column->type_oid = said->type_oid;
     column->identity = said->identity;
     column->exact = NW_EXACT_NAME | NW_EXACT_TYPE | NW_EXACT_KEY;
-    if (known == NULL || column->typmod != said->typmod) {
+    if (known == NULL || !typmod_same(column, said)) {
         struct nw_type_form form = nw_type_of(column->base_type_oid, said->typmod);
 
         column->type = (uint8_t)form.type;
         column->precision = form.precision;
         column->scale = form.scale;
+        column->typmod = said->typmod;
     }
-    column->typmod = said->typmod;
 }
 
 nw_status nw_schemas_apply(struct nw_schemas *schemas, const struct nw_relation *relation,

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See publication.h. What can be published, and with what key, is core/pg/catalog's to know. */
+#include "pipeline/publication.h"
+
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "pg/catalog.h"
+
+#define INSERT_ONLY_SUFFIX "_insert_only"
+#define NAMES_SHOWN 5
+#define CATALOG_BYTES_MAX (256u << 20)
+
+/* Tables that match and are in neither publication yet. */
+struct pending {
+    const struct nw_catalog_candidate **tables;
+    size_t count;
+};
+
+static bool any_matches(const char *const *patterns, const char *name)
+{
+    for (; patterns != NULL && *patterns != NULL; patterns++) {
+        if (fnmatch(*patterns, name, FNM_NOESCAPE) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool nw_table_filter_match(const struct nw_table_filter *filter, const char *schema,
+                           const char *name)
+{
+    char whole[256]; /* two names of at most 63 bytes and a dot */
+
+    (void)snprintf(whole, sizeof whole, "%s.%s", schema, name);
+    if (filter->include != NULL && filter->include[0] != NULL &&
+        !any_matches(filter->include, whole)) {
+        return false;
+    }
+    return !any_matches(filter->exclude, whole);
+}
+
+static nw_status exists(struct nw_session *session, const char *name, bool *found,
+                        struct nw_error *err)
+{
+    struct nw_rows *rows = NULL;
+    nw_status status =
+        nw_session_query(session, "SELECT FROM pg_catalog.pg_publication WHERE pubname = $1",
+                         (const char *const[]){name}, 1, NULL, &rows, err);
+
+    *found = status == NW_OK && nw_rows_count(rows) > 0;
+    nw_rows_free(rows);
+    return status;
+}
+
+static bool is_published(const struct nw_catalog_tables *published, uint32_t oid)
+{
+    for (size_t i = 0; i < published->count; i++) {
+        if (published->tables[i].oid == oid || published->tables[i].root_oid == oid) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Partitions come with their root, extensions' tables with the extension. */
+static nw_status pending_read(struct nw_session *session,
+                              const struct nw_publication_options *options,
+                              const struct nw_catalog_scope *scope, struct nw_arena *arena,
+                              struct pending *pending, struct nw_error *err)
+{
+    struct nw_catalog_candidates candidates = {0};
+    struct nw_catalog_tables published = {0};
+    nw_status status = nw_catalog_candidates(session, arena, &candidates, err);
+
+    if (status == NW_OK) {
+        status = nw_catalog_tables(session, scope, arena, &published, err);
+    }
+    if (status != NW_OK) {
+        return status;
+    }
+    pending->tables = nw_arena_array(arena, candidates.count + 1, sizeof *pending->tables);
+    if (pending->tables == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory for the list of tables");
+    }
+    for (size_t i = 0; i < candidates.count; i++) {
+        const struct nw_catalog_candidate *table = &candidates.tables[i];
+
+        if (table->root_oid == 0 && !table->of_extension &&
+            nw_table_filter_match(&options->filter, table->schema_name, table->name) &&
+            !is_published(&published, table->oid)) {
+            pending->tables[pending->count++] = table;
+        }
+    }
+    return NW_OK;
+}
+
+static nw_status table_print(struct nw_session *session, FILE *stream,
+                             const struct nw_catalog_candidate *table, struct nw_error *err)
+{
+    char schema[160];
+    char name[160];
+    nw_status status =
+        nw_session_quote_name(session, table->schema_name, schema, sizeof schema, err);
+
+    if (status == NW_OK) {
+        status = nw_session_quote_name(session, table->name, name, sizeof name, err);
+    }
+    if (status == NW_OK) {
+        (void)fprintf(stream, "%s%s.%s", table->kind == 'r' ? "ONLY " : "", schema, name);
+    }
+    return status;
+}
+
+static size_t pending_count(const struct pending *pending, bool keyed)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < pending->count; i++) {
+        count += pending->tables[i]->identity_usable == keyed;
+    }
+    return count;
+}
+
+static void say_keyless(const struct nw_publication_options *options,
+                        const struct pending *pending)
+{
+    size_t count = pending_count(pending, false);
+    char names[512] = "";
+    size_t used = 0;
+    size_t shown = 0;
+
+    for (size_t i = 0; i < pending->count && shown < NAMES_SHOWN; i++) {
+        if (!pending->tables[i]->identity_usable && used < sizeof names) {
+            used += (size_t)snprintf(names + used, sizeof names - used, "%s%s.%s",
+                                     used == 0 ? "" : ", ", pending->tables[i]->schema_name,
+                                     pending->tables[i]->name);
+            shown++;
+        }
+    }
+    if (count > 0) {
+        nw_log(NW_LOG_WARN,
+               "%zu tables have no usable replica identity (%s%s): %s, so that the application's "
+               "UPDATE and DELETE keep working. To follow them whole: ALTER TABLE ... REPLICA "
+               "IDENTITY FULL",
+               count, names, count > shown ? ", ..." : "",
+               options->no_key == NW_NO_KEY_SKIP ? "they are left out"
+                                                 : "only their inserts and truncates are followed");
+    }
+}
+
+/* What is to be written into which publication. */
+struct request {
+    const char *name;
+    bool keyed;
+    bool found;
+    const struct pending *pending;
+};
+
+static nw_status statement_print(struct nw_session *session, const struct request *request,
+                                 char **text, struct nw_error *err)
+{
+    char quoted[160];
+    size_t size = 0;
+    bool first = true;
+    nw_status status = nw_session_quote_name(session, request->name, quoted, sizeof quoted, err);
+    FILE *stream = status == NW_OK ? open_memstream(text, &size) : NULL;
+
+    if (status != NW_OK || stream == NULL) {
+        return status != NW_OK ? status : nw_fail(err, NW_FATAL, "out of memory for a publication");
+    }
+    (void)fprintf(stream, "%s PUBLICATION %s", request->found ? "ALTER" : "CREATE", quoted);
+    for (size_t i = 0; i < request->pending->count && status == NW_OK; i++) {
+        const struct nw_catalog_candidate *table = request->pending->tables[i];
+
+        if (table->identity_usable == request->keyed) {
+            (void)fputs(!first ? ", " : request->found ? " ADD TABLE " : " FOR TABLE ", stream);
+            status = table_print(session, stream, table, err);
+            first = false;
+        }
+    }
+    if (!request->found) {
+        (void)fprintf(stream, " WITH (%spublish_via_partition_root = true)",
+                      request->keyed ? "" : "publish = 'insert, truncate', ");
+    }
+    (void)fclose(stream);
+    return status;
+}
+
+/* CREATE PUBLICATION, or ALTER PUBLICATION ADD, with the tables that belong. */
+static nw_status publication_write(struct nw_session *session, const struct request *request,
+                                   struct nw_error *err)
+{
+    size_t count = pending_count(request->pending, request->keyed);
+    char *text = NULL;
+    char sqlstate[6] = "";
+    nw_status status = NW_OK;
+
+    if (count == 0 && (request->found || !request->keyed)) {
+        return NW_OK;
+    }
+    status = statement_print(session, request, &text, err);
+    if (status == NW_OK) {
+        status = nw_session_query(session, text, NULL, 0, sqlstate, NULL, err);
+    }
+    if (status == NW_OK) {
+        nw_log(NW_LOG_INFO, "publication %s %s with %zu tables%s", request->name,
+               request->found ? "extended" : "made", count,
+               request->keyed ? "" : " (inserts and truncates only)");
+    } else if (strcmp(sqlstate, "42501") == 0) {
+        struct nw_error why = *err;
+
+        status = nw_fail(err, NW_FATAL,
+                         "may not make publication %s: %.200s. Let a DBA run it: %.600s",
+                         request->name, why.text, text);
+    }
+    free(text);
+    return status;
+}
+
+static nw_status both_write(struct nw_session *session,
+                            const struct nw_publication_options *options,
+                            struct request requests[2], struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    say_keyless(options, requests[0].pending);
+    status = publication_write(session, &requests[0], err);
+    if (status == NW_OK && options->no_key == NW_NO_KEY_INSERT_ONLY) {
+        status = publication_write(session, &requests[1], err);
+        requests[1].found =
+            requests[1].found || (status == NW_OK && pending_count(requests[1].pending, false) > 0);
+    }
+    return status;
+}
+
+nw_status nw_publications_ensure(struct nw_session *session,
+                                 const struct nw_publication_options *options,
+                                 struct nw_publications *publications, struct nw_error *err)
+{
+    char second[NW_PUBLICATION_NAME_SIZE];
+    const char *names[2] = {options->name, second};
+    struct pending pending = {0};
+    struct request requests[2] = {{.name = options->name, .keyed = true, .pending = &pending},
+                                  {.name = second, .keyed = false, .pending = &pending}};
+    struct nw_arena arena;
+    nw_status status = NW_OK;
+
+    if (snprintf(second, sizeof second, "%s" INSERT_ONLY_SUFFIX, options->name) >=
+        (int)sizeof second) {
+        return nw_fail(err, NW_FATAL, "publication name %s is too long: at most %zu bytes",
+                       options->name, sizeof second - sizeof INSERT_ONLY_SUFFIX);
+    }
+    nw_arena_init(&arena, CATALOG_BYTES_MAX);
+    for (int i = 0; i < 2 && status == NW_OK; i++) {
+        status = exists(session, names[i], &requests[i].found, err);
+    }
+    if (status == NW_OK && !requests[0].found && !options->create) {
+        status = nw_fail(err, NW_FATAL,
+                         "there is no publication %s, and publication.create is false: let a DBA "
+                         "make it (narwal check --sql prints how), or allow narwal to",
+                         options->name);
+    }
+    if (status == NW_OK) {
+        struct nw_catalog_scope scope = {names, 2};
+
+        status = pending_read(session, options, &scope, &arena, &pending, err);
+    }
+    if (status == NW_OK && options->create && (options->first || !requests[0].found)) {
+        status = both_write(session, options, requests, err);
+    } else if (status == NW_OK && pending_count(&pending, true) > 0) {
+        nw_log(NW_LOG_WARN,
+               "%zu tables match the configuration but are not in publication %s: they are not "
+               "followed",
+               pending_count(&pending, true), options->name);
+    }
+    if (status == NW_OK) {
+        (void)snprintf(publications->main, sizeof publications->main, "%s", options->name);
+        (void)snprintf(publications->insert_only, sizeof publications->insert_only, "%s",
+                       requests[1].found ? second : "");
+        publications->count = requests[1].found ? 2 : 1;
+    }
+    nw_arena_fini(&arena);
+    return status;
+}
