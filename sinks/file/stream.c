@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Buffers and data files of a worker: see file.h. A file is made when the first line for it is
+ * flushed; it stays open across epochs until it is rotated, at the end of an epoch. Every flush
+ * ends a compressed chunk, so that the journalled part of a file is always readable.
+ *
+ * New files are never those of a former process: their names have our fencing number, so that a
+ * process that does not know yet that it was replaced writes into files of its own.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "file.h"
+
+#define OP_SIZE_MAX (UINT32_C(64) << 20)
+
+static uint64_t number_take(struct nw_file_sink *sink)
+{
+    uint64_t number;
+
+    (void)pthread_mutex_lock(&sink->lock);
+    number = ++sink->number_last;
+    (void)pthread_mutex_unlock(&sink->lock);
+    return number;
+}
+
+nw_status nw_file_create(struct nw_file_worker *worker, struct nw_file_table *table,
+                         struct nw_data_file *data, int *file, struct nw_error *err)
+{
+    struct nw_file_sink *sink = worker->sink;
+    struct nw_sealed *sealed;
+    char path[NW_PATH_MAX];
+    char name[NW_DATA_PATH_MAX];
+    int size;
+    nw_status status = nw_sealing(worker, &sealed, err);
+
+    data->number = number_take(sink);
+    data->oid = table->data.oid;
+    if (data->kind == NW_DATA_SCHEMA) {
+        size = snprintf(name, sizeof name, "%s/schema-%06" PRIu32 "-f%" PRIu64 ".json",
+                        table->data.folder, data->schema, sink->journal.fencing);
+    } else {
+        size = snprintf(name, sizeof name, "%s/%08" PRIu32 "-%08" PRIu64 "-f%" PRIu64 ".%s%s",
+                        table->data.folder, data->generation, data->number, sink->journal.fencing,
+                        data->kind == NW_DATA_COPY ? "copy" : "changes", sink->options.suffix);
+    }
+    if (status == NW_OK && (size < 0 || (size_t)size >= sizeof name)) {
+        status = nw_fail(err, NW_FATAL, "the path %s is too long", name);
+    }
+    if (status == NW_OK && !table->folder_touched) {
+        status = nw_sealed_folder(sealed, table->data.folder, err);
+        table->folder_touched = status == NW_OK;
+    }
+    if (status == NW_OK) {
+        status = nw_path_join(path, sink->options.path, name, NULL, err);
+    }
+    if (status == NW_OK) {
+        data->path = strdup(name);
+        status = data->path == NULL ? nw_fail(err, NW_RETRY, "out of memory for a file") : NW_OK;
+    }
+    if (status == NW_OK) {
+        status = sink->host->file_open(sink->host, path, NW_FILE_CREATE, file, err);
+        /* One of that name can only be left over from a try whose remains could not be removed. */
+        if (status == NW_OK) {
+            status = sink->host->file_truncate(sink->host, *file, 0, err);
+            if (status != NW_OK) {
+                sink->host->file_close(sink->host, *file);
+            }
+        }
+    }
+    if (status != NW_OK) {
+        free(data->path);
+        data->path = NULL;
+    }
+    return status;
+}
+
+static nw_status stream_open(struct nw_file_worker *worker, struct nw_file_table *table,
+                             struct nw_stream *stream, struct nw_error *err)
+{
+    struct nw_data_file data = {.kind = stream->kind, .generation = table->data.generation};
+    nw_status status;
+
+    if (table->data.copying != 0) {
+        data.generation = table->data.copying;
+    }
+    status = nw_file_create(worker, table, &data, &stream->file, err);
+    if (status != NW_OK) {
+        return status;
+    }
+    stream->open = true;
+    stream->number = data.number;
+    stream->generation = data.generation;
+    stream->path = data.path;
+    stream->size = 0;
+    stream->crc = 0;
+    stream->opened_ns = worker->sink->host->now_ns(worker->sink->host);
+    worker->open_count++;
+    return NW_OK;
+}
+
+static nw_status op_add(struct nw_file_worker *worker, const struct nw_file_op *op,
+                        struct nw_error *err)
+{
+    if (worker->ops_count == worker->ops_capacity) {
+        size_t larger = worker->ops_capacity == 0 ? 64 : worker->ops_capacity * 2;
+        struct nw_file_op *moved = realloc(worker->ops, larger * sizeof *moved);
+
+        if (moved == NULL) {
+            return nw_fail(err, NW_RETRY, "out of memory for writing");
+        }
+        worker->ops = moved;
+        worker->ops_capacity = larger;
+    }
+    worker->ops[worker->ops_count++] = *op;
+    return NW_OK;
+}
+
+/* Plan the writes of one stream's buffer. With compression `bytes` is an offset into worker->packed
+ * until that has stopped growing. */
+static nw_status stream_plan(struct nw_file_worker *worker, struct nw_file_table *table,
+                             struct nw_stream *stream, struct nw_error *err)
+{
+    bool packed = worker->sink->options.compress != NW_CHUNK_NONE;
+    size_t start = worker->packed.used;
+    const uint8_t *bytes = stream->buffer.bytes;
+    size_t size = stream->buffer.used;
+    nw_status status = NW_OK;
+
+    if (size == 0) {
+        return NW_OK;
+    }
+    if (!stream->open) {
+        status = stream_open(worker, table, stream, err);
+    }
+    if (status == NW_OK && packed) {
+        if (!nw_chunk_write(worker->chunk, bytes, size, &worker->packed)) {
+            return nw_fail(err, NW_RETRY, "out of memory for compression");
+        }
+        bytes = worker->packed.bytes + start;
+        size = worker->packed.used - start;
+    }
+    if (status != NW_OK) {
+        return status;
+    }
+    stream->crc = nw_chunk_crc(stream->crc, bytes, size);
+    for (size_t done = 0; done < size && status == NW_OK;) {
+        struct nw_file_op op = {.verb = NW_FILE_WRITE, .file = stream->file};
+
+        op.size = size - done > OP_SIZE_MAX ? OP_SIZE_MAX : (uint32_t)(size - done);
+        op.offset = stream->size;
+        op.bytes = packed ? (uint8_t *)(start + done) : stream->buffer.bytes + done;
+        status = op_add(worker, &op, err);
+        stream->size += op.size;
+        done += op.size;
+    }
+    stream->dirty = true;
+    return status;
+}
+
+static nw_status table_plan(struct nw_file_worker *worker, struct nw_file_table *table,
+                            struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    if (table != NULL) {
+        status = stream_plan(worker, table, &table->changes, err);
+    }
+    if (table != NULL && status == NW_OK) {
+        status = stream_plan(worker, table, &table->copy, err);
+    }
+    return status;
+}
+
+/* Empties a buffer whose bytes are written. One that a rare large row made huge is given back. */
+static void buffer_empty(struct nw_out *buffer, size_t keep)
+{
+    buffer->used = 0;
+    if (buffer->capacity > keep) {
+        nw_out_fini(buffer);
+    }
+}
+
+static void buffers_empty(struct nw_file_worker *worker)
+{
+    size_t keep = (size_t)worker->sink->options.buffer_size * 2;
+
+    /* With many tables, let each keep less, so that all together keep about as much. */
+    if (worker->tables_count > 64) {
+        keep = 65536;
+    }
+    for (size_t i = 0; i < worker->tables_count; i++) {
+        if (worker->tables[i] != NULL) {
+            buffer_empty(&worker->tables[i]->changes.buffer, keep);
+            buffer_empty(&worker->tables[i]->copy.buffer, keep);
+        }
+    }
+    if (worker->messages != NULL) {
+        buffer_empty(&worker->messages->changes.buffer, keep);
+    }
+    worker->buffered = 0;
+}
+
+nw_status nw_file_flush(struct nw_file_worker *worker, struct nw_error *err)
+{
+    const struct nw_host *host = worker->sink->host;
+    nw_status status = table_plan(worker, worker->messages, err);
+
+    for (size_t i = 0; i < worker->tables_count && status == NW_OK; i++) {
+        status = table_plan(worker, worker->tables[i], err);
+    }
+    if (status == NW_OK && worker->ops_count > 0) {
+        if (worker->sink->options.compress != NW_CHUNK_NONE) {
+            for (size_t i = 0; i < worker->ops_count; i++) {
+                worker->ops[i].bytes = worker->packed.bytes + (uintptr_t)worker->ops[i].bytes;
+            }
+        }
+        status = host->files_run(host, worker->ops, worker->ops_count, err);
+    }
+    worker->ops_count = 0;
+    buffer_empty(&worker->packed, (size_t)worker->sink->options.buffer_size * 2);
+    buffers_empty(worker);
+    return status;
+}
+
+nw_status nw_stream_tell(struct nw_file_worker *worker, struct nw_file_table *table,
+                         struct nw_stream *stream, bool close, struct nw_error *err)
+{
+    struct nw_sealed *sealed;
+    struct nw_data_file data = {.number = stream->number,
+                                .oid = table->data.oid,
+                                .generation = stream->generation,
+                                .kind = stream->kind,
+                                .size = stream->size,
+                                .lines = stream->lines,
+                                .crc = stream->crc,
+                                .path = stream->path};
+    nw_status status = nw_sealing(worker, &sealed, err);
+
+    if (!stream->open || (!stream->dirty && !close)) {
+        return status;
+    }
+    if (status == NW_OK && stream->dirty) {
+        status = nw_state_put_file(&sealed->changes, &data, err);
+    }
+    if (status == NW_OK) {
+        status = nw_sealed_file(sealed, stream->file, stream->dirty, close, err);
+    }
+    if (status != NW_OK) {
+        return status;
+    }
+    stream->dirty = false;
+    free(stream->path);
+    stream->path = NULL;
+    if (close) {
+        stream->open = false;
+        stream->lines = 0;
+        worker->open_count--;
+    }
+    return NW_OK;
+}
