@@ -52,12 +52,19 @@ static struct civil civil_of(int64_t days)
 static bool scan_number(struct nw_cursor *text, size_t min, size_t max, int64_t *number)
 {
     size_t count = 0;
+    int64_t sum = 0;
 
-    *number = 0;
-    while (count < max && text->left > 0 && *text->at >= '0' && *text->at <= '9') {
-        *number = *number * 10 + (nw_cursor_u8(text) - '0');
+    while (count < max && count < text->left) {
+        uint32_t digit = (uint32_t)text->at[count] - '0';
+
+        if (digit > 9) {
+            break;
+        }
+        sum = sum * 10 + digit;
         count++;
     }
+    (void)nw_cursor_take(text, count);
+    *number = sum;
     return count >= min;
 }
 
@@ -76,6 +83,31 @@ static bool scan_two(struct nw_cursor *text, int64_t max, int64_t *number)
     return scan_number(text, 2, 2, number) && *number <= max;
 }
 
+/* Reads eight bytes at once: where `mask` has ones they must be those of `signs`, the others
+ * digits. Each byte of *pairs is then the two-digit number that begins there. */
+static bool scan_eight(struct nw_cursor *text, uint64_t mask, uint64_t signs, uint64_t *pairs)
+{
+    static const uint64_t zeros = 0x3030303030303030;
+    static const uint64_t high = 0xF0F0F0F0F0F0F0F0;
+    const uint8_t *at = nw_cursor_take(text, sizeof *pairs);
+    uint64_t word = 0;
+
+    if (at == NULL) {
+        return false;
+    }
+    memcpy(&word, at, sizeof word);
+    if ((word & mask) != (signs & mask)) {
+        return false;
+    }
+    word = (word & ~mask) | (zeros & mask);
+    if ((word & high) != zeros || ((word + 0x0606060606060606) & high) != zeros) {
+        return false;
+    }
+    word ^= zeros;
+    *pairs = word * 10 + (word >> 8);
+    return true;
+}
+
 /* Takes a final " BC" off. */
 static bool take_bc(struct nw_cursor *text)
 {
@@ -86,6 +118,23 @@ static bool take_bc(struct nw_cursor *text)
     return false;
 }
 
+/* YYYY-MM-, with up to seven digits for the year. */
+static bool scan_month(struct nw_cursor *text, int64_t *year, int64_t *month)
+{
+    uint64_t pairs = 0;
+
+    if (text->left >= 8 && text->at[4] == '-') {
+        if (!scan_eight(text, 0xFF0000FF00000000, 0x2D00002D00000000, &pairs)) {
+            return false;
+        }
+        *year = (int64_t)((pairs & 0xFF) * 100 + (pairs >> 16 & 0xFF));
+        *month = (int64_t)(pairs >> 40 & 0xFF);
+        return *month <= 12;
+    }
+    return scan_number(text, 4, 7, year) && scan_byte(text, '-') && scan_two(text, 12, month) &&
+           scan_byte(text, '-');
+}
+
 static bool scan_date(struct nw_cursor *text, bool bc, int64_t *days)
 {
     static const uint8_t lengths[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
@@ -93,9 +142,8 @@ static bool scan_date(struct nw_cursor *text, bool bc, int64_t *days)
     int64_t month = 0;
     int64_t day = 0;
 
-    if (!scan_number(text, 4, 7, &year) || !scan_byte(text, '-') || !scan_two(text, 12, &month) ||
-        !scan_byte(text, '-') || !scan_two(text, 31, &day) || year == 0 || month == 0 || day == 0 ||
-        day > lengths[month - 1]) {
+    if (!scan_month(text, &year, &month) || !scan_two(text, 31, &day) || year == 0 || month == 0 ||
+        day == 0 || day > lengths[month - 1]) {
         return false;
     }
     year = bc ? 1 - year : year;
@@ -109,14 +157,18 @@ static bool scan_date(struct nw_cursor *text, bool bc, int64_t *days)
 /* HH:MM:SS[.f to .ffffff] */
 static bool scan_time(struct nw_cursor *text, int64_t *us)
 {
+    static const int64_t units[] = {1000000, 100000, 10000, 1000, 100, 10, 1};
+    uint64_t pairs = 0;
     int64_t hour = 0;
     int64_t minute = 0;
     int64_t second = 0;
 
-    if (!scan_two(text, 24, &hour) || !scan_byte(text, ':') || !scan_two(text, 59, &minute) ||
-        !scan_byte(text, ':') || !scan_two(text, 59, &second)) {
+    if (!scan_eight(text, 0x0000FF0000FF0000, 0x00003A00003A0000, &pairs)) {
         return false;
     }
+    hour = (int64_t)(pairs & 0xFF);
+    minute = (int64_t)(pairs >> 24 & 0xFF);
+    second = (int64_t)(pairs >> 48 & 0xFF);
     *us = hour * US_PER_HOUR + minute * US_PER_MINUTE + second * NW_US_PER_SECOND;
     if (scan_byte(text, '.')) {
         size_t before = text->left;
@@ -125,12 +177,9 @@ static bool scan_time(struct nw_cursor *text, int64_t *us)
         if (!scan_number(text, 1, 6, &fraction)) {
             return false;
         }
-        for (size_t digits = before - text->left; digits < 6; digits++) {
-            fraction *= 10;
-        }
-        *us += fraction;
+        *us += fraction * units[before - text->left];
     }
-    return *us <= NW_US_PER_DAY;
+    return minute <= 59 && second <= 59 && *us <= NW_US_PER_DAY;
 }
 
 /* +HH[:MM[:SS]] as microseconds east of UTC. */

@@ -5,11 +5,12 @@
 #include "base/assert.h"
 #include "base/cursor.h"
 
-#define DIGIT_BASE   10000u
-#define SCALE_MASK   0x3fffu
-#define HEADER_SIZE  8u
-#define POWERS_COUNT 39u /* 10^38 is the largest power of ten in 128 bits */
-#define FAST_DIGITS  18u /* decimal digits that surely fit 64 bits */
+#define DIGIT_BASE       10000u
+#define SCALE_MASK       0x3fffu
+#define HEADER_SIZE      8u
+#define POWERS_COUNT     39u /* 10^38 is the largest power of ten in 128 bits */
+#define FAST_DIGITS      18u /* decimal digits that surely fit 64 bits */
+#define FAST_BASE_DIGITS 4   /* the same in base 10000 */
 
 static const uint64_t powers64[] = {
     1ull,
@@ -163,15 +164,35 @@ static bool shift_in(nw_uint128 *value, uint32_t exponent, uint32_t more, nw_uin
 {
     nw_uint128 power = power_of_ten(exponent);
 
-    if (*value > (limit - 1) / power) {
+    /* 64 bits by 64 bits always fit: spare the division. */
+    if ((*value > UINT64_MAX || power > UINT64_MAX) && *value > (limit - 1) / power) {
         return false;
     }
     *value *= power;
-    if (more >= limit - *value) {
+    if (*value >= limit || more >= limit - *value) {
         return false;
     }
     *value += more;
     return true;
+}
+
+/* Digits first..end-1 as one number, if it stays below limit. */
+static bool sum_base_digits(const struct nw_numeric *numeric, int32_t first, int32_t end,
+                            nw_uint128 limit, nw_uint128 *sum)
+{
+    uint64_t low = 0;
+    int32_t i = first;
+
+    for (; i < end && i < first + FAST_BASE_DIGITS; i++) {
+        low = low * DIGIT_BASE + digit_at(numeric, i);
+    }
+    *sum = low;
+    for (; i < end; i++) {
+        if (!shift_in(sum, 4, digit_at(numeric, i), limit)) {
+            return false;
+        }
+    }
+    return *sum < limit;
 }
 
 bool nw_numeric_scaled(const struct nw_numeric *numeric, uint32_t precision, uint32_t scale,
@@ -197,15 +218,9 @@ bool nw_numeric_scaled(const struct nw_numeric *numeric, uint32_t precision, uin
         uint32_t last = digit_at(numeric, count - 1);
         uint32_t cut = exponent < 0 && exponent > -4 ? (uint32_t)-exponent : 0;
 
-        if (exponent <= -4 || exponent >= (int32_t)POWERS_COUNT || last % powers64[cut] != 0) {
-            return false;
-        }
-        for (int32_t i = first; i < count - 1; i++) {
-            if (!shift_in(&sum, 4, digit_at(numeric, i), limit)) {
-                return false;
-            }
-        }
-        if (!shift_in(&sum, 4 - cut, last / (uint32_t)powers64[cut], limit) ||
+        if (exponent <= -4 || exponent >= (int32_t)POWERS_COUNT || last % powers64[cut] != 0 ||
+            !sum_base_digits(numeric, first, count - 1, limit, &sum) ||
+            !shift_in(&sum, 4 - cut, last / (uint32_t)powers64[cut], limit) ||
             (exponent > 0 && !shift_in(&sum, (uint32_t)exponent, 0, limit))) {
             return false;
         }
@@ -221,64 +236,61 @@ static bool is_special(const uint8_t *at, size_t size)
            (size == 9 && memcmp(at, "-Infinity", 9) == 0);
 }
 
-/* Digits of a text as one number. False when they do not fit below limit. */
-static bool sum_digits(const uint8_t *at, size_t size, nw_uint128 limit, nw_uint128 *sum)
+/* A text taken apart: digits on both sides of a point. */
+struct digits {
+    nw_uint128 sum;
+    size_t fraction; /* of these after the point */
+    bool overflow;   /* there are more than fit; `sum` means nothing */
+};
+
+/* digits[.digits] */
+static bool parse_digits(const uint8_t *at, size_t size, struct digits *digits)
 {
     uint64_t low = 0;
-    uint32_t low_count = 0;
+    size_t low_count = 0;
+    size_t point = size;
 
     for (size_t i = 0; i < size; i++) {
-        if (at[i] == '.') {
-            continue;
-        }
-        if (low_count == FAST_DIGITS) {
-            if (*sum > (limit - 1) / powers64[FAST_DIGITS]) {
-                return false;
+        uint32_t digit = (uint32_t)at[i] - '0';
+
+        if (digit <= 9) {
+            if (low_count == FAST_DIGITS) {
+                digits->overflow = digits->overflow || digits->sum > powers64[FAST_DIGITS + 1];
+                digits->sum = digits->sum * powers64[FAST_DIGITS] + low;
+                low = 0;
+                low_count = 0;
             }
-            *sum = *sum * powers64[FAST_DIGITS] + low;
-            low = 0;
-            low_count = 0;
+            low = low * 10 + digit;
+            low_count++;
+        } else if (at[i] == '.' && point == size && i > 0 && i + 1 < size) {
+            point = i;
+        } else {
+            return false;
         }
-        low = low * 10 + (uint64_t)(at[i] - '0');
-        low_count++;
     }
-    if (*sum > (limit - 1) / powers64[low_count]) {
-        return false;
+    if (digits->sum != 0) {
+        digits->overflow =
+            digits->overflow || digits->sum > power_of_ten(POWERS_COUNT - 1) / powers64[low_count];
+        digits->sum *= powers64[low_count];
     }
-    *sum = *sum * powers64[low_count] + low;
-    return *sum < limit;
+    digits->sum += low;
+    digits->fraction = point == size ? 0 : size - point - 1;
+    return size > 0;
 }
 
 enum nw_decoded nw_numeric_parse(const uint8_t *at, size_t size, uint32_t precision, uint32_t scale,
                                  nw_int128 *value)
 {
     bool negative = size > 0 && at[0] == '-';
-    nw_uint128 limit = power_of_ten(precision);
-    nw_uint128 sum = 0;
-    size_t point = size; /* index of the point; size: none */
-    size_t fraction = 0;
+    struct digits digits = {0};
 
-    if (is_special(at, size)) {
+    if (!parse_digits(at + (negative ? 1 : 0), size - (negative ? 1 : 0), &digits)) {
+        return is_special(at, size) ? NW_DECODED_EXCEPTION : NW_DECODED_MALFORMED;
+    }
+    if (digits.overflow || digits.fraction > scale ||
+        !shift_in(&digits.sum, scale - (uint32_t)digits.fraction, 0, power_of_ten(precision))) {
         return NW_DECODED_EXCEPTION;
     }
-    at += negative ? 1 : 0;
-    size -= negative ? 1 : 0;
-    point = size;
-    for (size_t i = 0; i < size; i++) {
-        if (at[i] == '.' && point == size && i > 0 && i + 1 < size) {
-            point = i;
-        } else if (at[i] < '0' || at[i] > '9') {
-            return NW_DECODED_MALFORMED;
-        }
-    }
-    if (size == 0) {
-        return NW_DECODED_MALFORMED;
-    }
-    fraction = point == size ? 0 : size - point - 1;
-    if (fraction > scale || !sum_digits(at, size, limit, &sum) ||
-        (fraction < scale && !shift_in(&sum, scale - (uint32_t)fraction, 0, limit))) {
-        return NW_DECODED_EXCEPTION;
-    }
-    *value = negative ? -(nw_int128)sum : (nw_int128)sum;
+    *value = negative ? -(nw_int128)digits.sum : (nw_int128)digits.sum;
     return NW_DECODED;
 }

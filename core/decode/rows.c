@@ -154,6 +154,7 @@ static nw_status check_count(const struct row *row, const struct nw_cursor *mess
 static nw_status read_tuple(const struct row *row, struct nw_cursor *message, int side, bool key,
                             const struct nw_field *old, struct nw_field *keep)
 {
+    const struct nw_column *columns = row->builder->side[side].columns;
     uint16_t count = nw_cursor_u16be(message);
     nw_status status = check_count(row, message, count);
 
@@ -169,7 +170,11 @@ static nw_status read_tuple(const struct row *row, struct nw_cursor *message, in
         if (keep != NULL) {
             keep[c] = field;
         }
-        status = put_field(row, side, c, &field, old);
+        if (__builtin_expect(field.kind == 't', 1)) {
+            status = put_value(row, side, c, columns[c].text, field.value);
+        } else {
+            status = put_field(row, side, c, &field, old);
+        }
     }
     if (status == NW_OK) {
         set_bit(row->builder->side[side].present, row->index);
