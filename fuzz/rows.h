@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Row targets: an input is one byte that chooses a table of those below, then rows, each an
+ * operation (one byte; not in COPY), its size (two bytes, little-endian) and its bytes. The tables
+ * are those of corpus/make_corpus.py.
+ */
+#ifndef NW_FUZZ_ROWS_H
+#define NW_FUZZ_ROWS_H
+
+#include "base/assert.h"
+#include "base/cursor.h"
+#include "decode/builder.h"
+#include "pg/types.h"
+
+#include <stdlib.h>
+
+#define FUZZ_TABLES_COUNT  4u
+#define FUZZ_COLUMNS_MAX   24u
+#define FUZZ_ROWS_MAX      64u
+#define FUZZ_TYPMOD(p, s)  (((p) << 16 | (s)) + 4)
+#define FUZZ_ENUM_TYPE_OID 16384u
+
+struct fuzz_column {
+    uint32_t oid;
+    int32_t typmod;
+};
+
+static const struct fuzz_column fuzz_columns[FUZZ_TABLES_COUNT][FUZZ_COLUMNS_MAX] = {
+    {{NW_OID_INT8, -1},
+     {NW_OID_INT4, -1},
+     {NW_OID_INT4, -1},
+     {NW_OID_TIMESTAMPTZ, -1},
+     {NW_OID_NUMERIC, FUZZ_TYPMOD(12, 2)},
+     {NW_OID_TEXT, -1},
+     {NW_OID_TEXT, -1},
+     {NW_OID_BOOL, -1},
+     {NW_OID_FLOAT8, -1},
+     {NW_OID_DATE, -1}},
+    {{NW_OID_INT4, -1}, {NW_OID_TEXT, -1}, {NW_OID_NUMERIC, -1}},
+    {{NW_OID_INT4, -1}, {NW_OID_TEXT, -1}, {NW_OID_DATE, -1}},
+    {{NW_OID_INT4, -1},      {NW_OID_BOOL, -1},
+     {NW_OID_BYTEA, -1},     {NW_OID_CHAR, -1},
+     {NW_OID_NAME, -1},      {NW_OID_INT2, -1},
+     {NW_OID_OID, -1},       {NW_OID_TEXT, -1},
+     {NW_OID_VARCHAR, 24},   {NW_OID_BPCHAR, 9},
+     {NW_OID_JSON, -1},      {NW_OID_JSONB, -1},
+     {NW_OID_FLOAT4, -1},    {NW_OID_FLOAT8, -1},
+     {NW_OID_NUMERIC, -1},   {NW_OID_NUMERIC, FUZZ_TYPMOD(38, 20)},
+     {NW_OID_UUID, -1},      {NW_OID_DATE, -1},
+     {NW_OID_TIME, -1},      {NW_OID_TIMETZ, -1},
+     {NW_OID_TIMESTAMP, -1}, {NW_OID_TIMESTAMPTZ, -1},
+     {NW_OID_INTERVAL, -1},  {FUZZ_ENUM_TYPE_OID, -1}},
+};
+
+static inline void fuzz_table(uint32_t index, struct nw_column_schema *columns,
+                              struct nw_table *table)
+{
+    static const char *const labels[] = {"sad", "ok", NULL};
+    uint16_t count = 0;
+
+    for (; count < FUZZ_COLUMNS_MAX && fuzz_columns[index][count].oid != 0; count++) {
+        const struct fuzz_column *column = &fuzz_columns[index][count];
+        struct nw_type_form form = nw_type_of(column->oid, column->typmod);
+
+        columns[count] = (struct nw_column_schema){
+            .name = "c",
+            .type_name = "a type",
+            .enum_labels = column->oid == FUZZ_ENUM_TYPE_OID ? labels : NULL,
+            .type_oid = column->oid,
+            .base_type_oid = column->oid,
+            .typmod = column->typmod,
+            .type = (uint8_t)form.type,
+            .precision = form.precision,
+            .scale = form.scale,
+            .identity = count == 0,
+        };
+    }
+    *table = (struct nw_table){
+        .schema_name = "public", .name = "t", .columns = columns, .columns_count = count};
+}
+
+/* Every value is read, and what the batch says of itself must hold. */
+static inline void fuzz_read_batch(const struct nw_batch *batch)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t row = 0; row < batch->rows_count; row++) {
+        for (int side = 0; side < 2; side++) {
+            for (uint16_t c = 0; c < batch->table->columns_count; c++) {
+                struct nw_value value = nw_batch_value(batch, side, row, c);
+
+                NW_ASSERT(value.size <= INT32_MAX);
+                for (uint32_t i = 0; value.bytes != NULL && i < value.size; i++) {
+                    sum += value.bytes[i];
+                }
+                NW_ASSERT(value.kind != NW_VALUE_EXCEPTION || value.size > 0);
+            }
+        }
+    }
+    NW_ASSERT(sum < UINT64_MAX);
+}
+
+static inline void fuzz_decode(const struct nw_block *block)
+{
+    struct nw_builder *builder = NULL;
+    struct nw_item *item = NULL;
+    struct nw_item *copy = NULL;
+    struct nw_error err;
+    size_t size = 0;
+    nw_status status = nw_builder_create(&builder, &err);
+
+    NW_ASSERT(status == NW_OK);
+    status = nw_builder_decode(builder, block, &size, &err);
+    NW_ASSERT(status == NW_OK || status == NW_CORRUPT);
+    if (status == NW_OK) {
+        item = malloc(size);
+        copy = malloc(size);
+        NW_ASSERT(item != NULL && copy != NULL);
+        nw_builder_pack(builder, item);
+        NW_ASSERT(item->size == size);
+        fuzz_read_batch(&item->as.batch);
+        memcpy(copy, item, size);
+        nw_item_relocate(copy, item);
+        free(item);
+        fuzz_read_batch(&copy->as.batch);
+        free(copy);
+    }
+    nw_builder_destroy(builder);
+}
+
+/* Cuts the input into frames and decodes them as one block of this kind. */
+static inline void fuzz_rows(enum nw_block_kind kind, const uint8_t *data, size_t size)
+{
+    struct nw_cursor input = nw_cursor_of(data, size);
+    struct nw_frame frames[FUZZ_ROWS_MAX];
+    struct nw_transaction transaction = {.commit_lsn = 1, .xid = 2};
+    char names[] = "";
+    struct nw_column_schema columns[FUZZ_COLUMNS_MAX];
+    struct nw_table table;
+    struct nw_block block = {.kind = kind,
+                             .table = &table,
+                             .frames = frames,
+                             .transactions = &transaction,
+                             .transactions_count = 1,
+                             .names = names,
+                             .names_size = 1,
+                             .bytes_size = (uint32_t)size};
+
+    fuzz_table(nw_cursor_u8(&input) % FUZZ_TABLES_COUNT, columns, &table);
+    block.bytes = malloc(size + 1);
+    NW_ASSERT(block.bytes != NULL);
+    if (size > 0) {
+        memcpy(block.bytes, data, size);
+    }
+    while (input.left > 0 && block.frames_count < FUZZ_ROWS_MAX) {
+        uint8_t op = kind == NW_BLOCK_COPY ? NW_OP_INSERT : nw_cursor_u8(&input);
+        uint16_t row_size = nw_cursor_u16le(&input);
+        struct nw_bytes row = nw_cursor_bytes(&input, row_size);
+
+        if (input.failed || (op != NW_OP_INSERT && op != NW_OP_UPDATE && op != NW_OP_DELETE)) {
+            break;
+        }
+        frames[block.frames_count++] = (struct nw_frame){
+            .offset = row.size == 0 ? 0 : (uint32_t)(row.at - data),
+            .size = (uint32_t)row.size,
+            .op = (char)op,
+        };
+    }
+    if (block.frames_count > 0) {
+        fuzz_decode(&block);
+    }
+    free(block.bytes);
+}
+
+#endif
