@@ -114,7 +114,10 @@ struct nw_catalog_scope {
     size_t publications_count;
 };
 
-/** Every published table. A plain session. */
+/**
+ * Every published table. A plain session.
+ * @return NW_RETRY also when some table stays locked (by DDL) for ten seconds.
+ */
 NW_MUST_CHECK nw_status nw_catalog_tables(struct nw_session *session,
                                           const struct nw_catalog_scope *scope,
                                           struct nw_arena *arena, struct nw_catalog_tables *tables,

@@ -12,7 +12,8 @@
 #include "base/assert.h"
 #include "pg/types.h"
 
-#define COLUMNS_MAX 1664 /* MaxTupleAttributeNumber */
+#define COLUMNS_MAX         1664 /* MaxTupleAttributeNumber */
+#define PUBLISHED_BYTES_MAX 2048 /* of SQL */
 
 struct enum_type {
     uint32_t oid;
@@ -30,6 +31,9 @@ struct reader {
     char *oids;                        /* array literals for parameters */
     char *publications;
 };
+
+/* Whoever holds a table locked does not hold us for long: NW_RETRY. */
+#define BEGIN "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '10s'"
 
 static nw_status no_memory(struct nw_error *err)
 {
@@ -90,25 +94,73 @@ static struct nw_catalog_table *find_table(const struct reader *reader, uint32_t
     return found == NULL ? NULL : *found;
 }
 
-/* What the publications $1 publish. Row filters and column lists exist since 15. */
-#define PUBLISHED                                                                                  \
-    "WITH RECURSIVE published AS MATERIALIZED (SELECT c.oid AS relid, bool_or(p.pubinsert) AS "    \
-    "ins,"                                                                                         \
-    "  bool_or(p.pubupdate) AS upd, bool_or(p.pubdelete) AS del, bool_or(p.pubtruncate) AS trunc"  \
-    "  %s FROM pg_publication_tables t JOIN pg_publication p ON p.pubname = t.pubname"             \
-    "  JOIN pg_namespace n ON n.nspname = t.schemaname"                                            \
-    "  JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename"                      \
-    "  WHERE t.pubname = ANY ($1::text[]::name[]) %s GROUP BY c.oid)"
+/* What the publications $1 publish. Row filters and column lists exist since 15. The view and its
+ * function lock every table for an instant. */
+static const char published_14[] =
+    "WITH RECURSIVE published AS MATERIALIZED (SELECT c.oid AS relid, bool_or(p.pubinsert) AS ins,"
+    "  bool_or(p.pubupdate) AS upd, bool_or(p.pubdelete) AS del, bool_or(p.pubtruncate) AS trunc,"
+    "  NULL::text AS filter, NULL::name[] AS attnames"
+    "  FROM pg_publication_tables t JOIN pg_publication p ON p.pubname = t.pubname"
+    "  JOIN pg_namespace n ON n.nspname = t.schemaname"
+    "  JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename"
+    "  WHERE t.pubname = ANY ($1::text[]::name[]) GROUP BY c.oid)";
+static const char published_15[] =
+    "WITH RECURSIVE published AS MATERIALIZED (SELECT c.oid AS relid, bool_or(p.pubinsert) AS ins,"
+    "  bool_or(p.pubupdate) AS upd, bool_or(p.pubdelete) AS del, bool_or(p.pubtruncate) AS trunc,"
+    "  CASE WHEN bool_or(t.rowfilter IS NULL) THEN NULL"
+    "   ELSE string_agg(DISTINCT '(' || t.rowfilter || ')', ' OR ') END AS filter,"
+    "  min(t.attnames) AS attnames"
+    "  FROM pg_publication_tables t JOIN pg_publication p ON p.pubname = t.pubname"
+    "  JOIN pg_namespace n ON n.nspname = t.schemaname"
+    "  JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename"
+    "  WHERE t.pubname = ANY ($1::text[]::name[]) GROUP BY c.oid)";
 
-#define PUBLISHED_SINCE_15                                                                         \
-    ", CASE WHEN bool_or(t.rowfilter IS NULL) THEN NULL"                                           \
-    " ELSE string_agg(DISTINCT '(' || t.rowfilter || ')', ' OR ') END AS filter,"                  \
-    " min(t.attnames) AS attnames"
-#define PUBLISHED_14 ", NULL::text AS filter, NULL::name[] AS attnames"
+/* The same for one table, without locking any: the stream waits for this. A partition that is
+ * published through an ancestor, but as itself, has neither filter nor list (pgoutput.c,
+ * get_rel_sync_entry). */
+#define ONE_BEGIN                                                                                  \
+    "WITH RECURSIVE one AS MATERIALIZED (SELECT oid, relnamespace FROM pg_class WHERE oid = %u"    \
+    "  UNION SELECT c.oid, c.relnamespace FROM pg_partition_ancestors(%u) a"                       \
+    "  JOIN pg_class c ON c.oid = a.relid),"                                                       \
+    " published AS MATERIALIZED (SELECT %u::oid AS relid, bool_or(p.pubinsert) AS ins,"            \
+    "  bool_or(p.pubupdate) AS upd, bool_or(p.pubdelete) AS del, bool_or(p.pubtruncate) AS trunc,"
+#define ONE_END                                                                                    \
+    "  FROM pg_publication p LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid AND r.prrelid = " \
+    "%u"                                                                                           \
+    "  WHERE p.pubname = ANY ($1::text[]::name[]) AND (p.puballtables OR p.oid IN"                 \
+    "   (SELECT q.prpubid FROM pg_publication_rel q JOIN one ON one.oid = q.prrelid) %s)"          \
+    "  HAVING count(*) > 0)"
+#define ONE_BY_SCHEMA                                                                              \
+    "OR p.oid IN (SELECT s.pnpubid FROM pg_publication_namespace s"                                \
+    " JOIN one ON one.relnamespace = s.pnnspid)"
+#define ONE_FILTER                                                                                 \
+    "  CASE WHEN bool_or(r.prqual IS NULL) THEN NULL ELSE string_agg(DISTINCT"                     \
+    "   '(' || pg_get_expr(r.prqual, r.prrelid) || ')', ' OR ') END AS filter,"                    \
+    "  min((SELECT array_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a"                     \
+    "   WHERE a.attrelid = %u AND a.attnum > 0 AND NOT a.attisdropped AND "
 
-static const char *published_columns(const struct reader *reader)
+/* @param oid  0: all that are published. */
+static void write_published(const struct reader *reader, uint32_t oid, char *sql, size_t sql_size)
 {
-    return nw_session_server_version(reader->session) >= 150000 ? PUBLISHED_SINCE_15 : PUBLISHED_14;
+    int version = nw_session_server_version(reader->session);
+    int size;
+
+    if (oid == 0) {
+        size = snprintf(sql, sql_size, "%s", version < 150000 ? published_14 : published_15);
+    } else if (version < 150000) {
+        size = snprintf(sql, sql_size,
+                        ONE_BEGIN " NULL::text AS filter, NULL::name[] AS attnames" ONE_END, oid,
+                        oid, oid, oid, "");
+    } else {
+        size = snprintf(sql, sql_size, ONE_BEGIN ONE_FILTER "%s)) AS attnames" ONE_END, oid, oid,
+                        oid, oid,
+                        version < 180000 ? "a.attnum = ANY (r.prattrs::int2[])"
+                                         : "CASE WHEN r.prattrs IS NULL THEN p.pubgencols = 's'"
+                                           " AND a.attgenerated IN ('', 's')"
+                                           " ELSE a.attnum = ANY (r.prattrs::int2[]) END",
+                        oid, ONE_BY_SCHEMA);
+    }
+    NW_ASSERT(size > 0 && (size_t)size < sql_size);
 }
 
 static bool fill_table(struct nw_catalog_table *table, struct nw_arena *arena,
@@ -167,19 +219,20 @@ static nw_status keep_tables(struct reader *reader, const struct nw_rows *rows,
 /* @param oid  0: all that are published. Sizes lock the table for an instant, so not for one. */
 static nw_status read_tables(struct reader *reader, uint32_t oid, struct nw_error *err)
 {
-    char sql[4096];
+    char published[PUBLISHED_BYTES_MAX];
+    char sql[2 * PUBLISHED_BYTES_MAX];
     char one[64] = "";
     const char *params[] = {reader->publications};
     struct nw_rows *rows = NULL;
     nw_status status;
 
+    write_published(reader, oid, published, sizeof published);
     if (oid != 0) {
         (void)snprintf(one, sizeof one, "AND c.oid = %u", oid);
     }
     int size = snprintf(
         sql, sizeof sql,
-        PUBLISHED
-        " SELECT c.oid, n.nspname, c.relname, c.relkind, c.relreplident, r.oid, rn.nspname,"
+        "%s SELECT c.oid, n.nspname, c.relname, c.relkind, c.relreplident, r.oid, rn.nspname,"
         "  r.relname, p.ins, p.upd, p.del, p.trunc, p.filter, c.relrowsecurity, c.relpersistence,"
         "  CASE WHEN c.relkind = 'p' THEN coalesce((SELECT sum(l.reltuples)"
         "    FILTER (WHERE l.reltuples >= 0) FROM pg_inherits i JOIN pg_class l ON l.oid = "
@@ -190,7 +243,7 @@ static nw_status read_tables(struct reader *reader, uint32_t oid, struct nw_erro
         "  LEFT JOIN pg_class r ON c.relispartition AND r.oid = pg_partition_root(c.oid)"
         "  LEFT JOIN pg_namespace rn ON rn.oid = r.relnamespace"
         " WHERE c.relkind IN ('r', 'p') %s ORDER BY n.nspname, c.relname",
-        published_columns(reader), one,
+        published,
         oid != 0 ? "0"
                  : "CASE WHEN c.relkind = 'p' THEN (SELECT sum(pg_relation_size(t.relid))"
                    " FROM pg_partition_tree(c.oid) t WHERE t.isleaf)"
@@ -333,30 +386,33 @@ static nw_status read_enums(struct reader *reader, const struct enum_type **enum
     return status;
 }
 
-static nw_status read_columns(struct reader *reader, struct nw_error *err)
+static nw_status read_columns(struct reader *reader, uint32_t oid, struct nw_error *err)
 {
-    char sql[4096];
+    char published[PUBLISHED_BYTES_MAX];
+    char sql[2 * PUBLISHED_BYTES_MAX];
     const char *params[] = {reader->publications, reader->oids};
     const struct enum_type *enums = NULL;
     size_t enums_count = 0;
     struct nw_rows *rows = NULL;
     nw_status status = read_enums(reader, &enums, &enums_count, err);
+
+    write_published(reader, oid, published, sizeof published);
     /* Without a publication (any more), and always in 14: what would be published by default. */
     int size = snprintf(
         sql, sizeof sql,
-        PUBLISHED "," BASE_TYPES " SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod,"
-                  "  format_type(a.atttypid, a.atttypmod), d.oid,"
-                  "  CASE WHEN d.oid = a.atttypid THEN a.atttypmod ELSE d.typmod END, b.typtype,"
-                  "  b.typcategory, a.attnotnull, d.refuses_null, pg_get_expr(x.adbin, x.adrelid),"
-                  "  a.attgenerated"
-                  " FROM pg_attribute a JOIN down d ON d.top = a.atttypid AND d.typtype <> 'd'"
-                  "  JOIN pg_type b ON b.oid = d.oid LEFT JOIN published p ON p.relid = a.attrelid"
-                  "  LEFT JOIN pg_attrdef x ON x.adrelid = a.attrelid AND x.adnum = a.attnum"
-                  " WHERE a.attrelid = ANY ($2::oid[]) AND a.attnum > 0 AND NOT a.attisdropped"
-                  "  AND CASE WHEN p.attnames IS NULL THEN a.attgenerated = ''"
-                  "   ELSE a.attname = ANY (p.attnames) END %s"
-                  " ORDER BY a.attrelid, a.attnum",
-        published_columns(reader), "AND c.oid = ANY ($2::oid[])",
+        "%s," BASE_TYPES " SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod,"
+        "  format_type(a.atttypid, a.atttypmod), d.oid,"
+        "  CASE WHEN d.oid = a.atttypid THEN a.atttypmod ELSE d.typmod END, b.typtype,"
+        "  b.typcategory, a.attnotnull, d.refuses_null, pg_get_expr(x.adbin, x.adrelid),"
+        "  a.attgenerated"
+        " FROM pg_attribute a JOIN down d ON d.top = a.atttypid AND d.typtype <> 'd'"
+        "  JOIN pg_type b ON b.oid = d.oid LEFT JOIN published p ON p.relid = a.attrelid"
+        "  LEFT JOIN pg_attrdef x ON x.adrelid = a.attrelid AND x.adnum = a.attnum"
+        " WHERE a.attrelid = ANY ($2::oid[]) AND a.attnum > 0 AND NOT a.attisdropped"
+        "  AND CASE WHEN p.attnames IS NULL THEN a.attgenerated = ''"
+        "   ELSE a.attname = ANY (p.attnames) END %s"
+        " ORDER BY a.attrelid, a.attnum",
+        published,
         /* Some minors list generated columns before they can be published. */
         nw_session_server_version(reader->session) < 180000 ? "AND a.attgenerated = ''" : "");
 
@@ -467,7 +523,7 @@ static nw_status read_all(struct reader *reader, const struct nw_catalog_scope *
         status = read_tables(reader, oid, err);
     }
     if (status == NW_OK && reader->count > 0) {
-        status = read_columns(reader, err);
+        status = read_columns(reader, oid, err);
     }
     if (status == NW_OK && reader->count > 0) {
         status = read_keys(reader, err);

@@ -364,6 +364,62 @@ static void one_table_is_read_by_its_oid(void **state)
     run("DROP TABLE public.outside");
 }
 
+static void by_oid_and_in_the_list_a_table_is_the_same(void **state)
+{
+    static const char *const names[] = {"Pub \"1\"", "inserts", "leaves", "more"};
+    struct nw_catalog_tables tables;
+    int checked = 0;
+
+    (void)state;
+    run("CREATE PUBLICATION more");
+    if (version() >= 150000) {
+        run("CREATE SCHEMA whole; CREATE TABLE whole.s1 (a int, b int GENERATED ALWAYS AS (a) "
+            "STORED);"
+            "CREATE TABLE public.some (a int PRIMARY KEY, b int, c int);"
+            "ALTER PUBLICATION more ADD TABLES IN SCHEMA whole;"
+            "CREATE PUBLICATION every FOR TABLE public.some (c, a) WHERE (c > 3)");
+    }
+    if (version() >= 180000) {
+        run("ALTER PUBLICATION more SET (publish_generated_columns = stored)");
+    }
+    for (size_t subset = 0; subset < 5; subset++) {
+        const char *const one[] = {subset < 4 ? names[subset] : "every"};
+        const struct nw_catalog_scope part = {one, 1};
+
+        must(nw_catalog_tables(session, &part, &arena, &tables, &err));
+        for (size_t i = 0; i < tables.count; i++) {
+            const struct nw_catalog_table *listed = &tables.tables[i];
+            const struct nw_catalog_table *single = NULL;
+
+            must(nw_catalog_table(session, &part, listed->oid, &arena, &single, &err));
+            assert_non_null(single);
+            if (single->columns_count != listed->columns_count) {
+                fail_msg("%s: %u columns, listed %u", listed->name, single->columns_count,
+                         listed->columns_count);
+            }
+            for (uint16_t c = 0; c < single->columns_count; c++) {
+                assert_string_equal(single->columns[c].name, listed->columns[c].name);
+                assert_int_equal(single->columns[c].identity, listed->columns[c].identity);
+            }
+            assert_int_equal(single->publishes_insert, listed->publishes_insert);
+            assert_int_equal(single->publishes_update, listed->publishes_update);
+            assert_int_equal(single->publishes_truncate, listed->publishes_truncate);
+            assert_int_equal(single->root_oid, listed->root_oid);
+            assert_int_equal(single->primary_key_count, listed->primary_key_count);
+            if (listed->row_filter == NULL) {
+                assert_null(single->row_filter);
+            } else {
+                assert_string_equal(single->row_filter, listed->row_filter);
+            }
+            checked++;
+        }
+    }
+    assert_int_equal(checked, version() >= 150000 ? 13 : 11);
+    run("DROP PUBLICATION more; DROP PUBLICATION IF EXISTS every; DROP SCHEMA IF EXISTS whole "
+        "CASCADE;"
+        "DROP TABLE IF EXISTS public.some");
+}
+
 static void a_table_that_is_locked_is_read_by_oid_all_the_same(void **state)
 {
     struct nw_session *other = open_as("postgres", false);
@@ -549,6 +605,7 @@ int main(void)
         cmocka_unit_test(keys_and_identities_are_told_apart),
         cmocka_unit_test(partitions_come_as_the_publication_publishes_them),
         cmocka_unit_test(one_table_is_read_by_its_oid),
+        cmocka_unit_test(by_oid_and_in_the_list_a_table_is_the_same),
         cmocka_unit_test(a_table_that_is_locked_is_read_by_oid_all_the_same),
         cmocka_unit_test(column_lists_and_row_filters_are_honoured_since_15),
         cmocka_unit_test(generated_columns_are_there_where_18_publishes_them),

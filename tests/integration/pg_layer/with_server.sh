@@ -1,12 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Run a program against a throw-away PostgreSQL that listens on TCP, TLS and a unix socket.
-# with_server.sh BIN_DIR PROGRAM [ARGUMENT...]    NW_PG_FOLDER PORT and certificates are told by
-# environment: NW_TEST_PORT, NW_TEST_FOLDER (socket, ca.crt, other-ca.crt). Exit 77: no server to be had.
+#     with_server.sh MAJOR PROGRAM [ARGUMENT...]
+# The program finds NW_TEST_PORT, NW_TEST_SERVER_PID and NW_TEST_FOLDER (socket, ca.crt, other-ca.crt)
+# in its environment. Exit 77: no such server can be had here.
 set -euo pipefail
-bin=$1
+servers=$(cd "$(dirname "$0")/../../servers" && pwd)
+bin=$(cd "$servers" && python3 -c '
+import sys, servers
+try:
+    print(servers.binaries(int(sys.argv[1])))
+except servers.Unavailable as error:
+    sys.exit(f"PostgreSQL {sys.argv[1]}: {error}")' "$1") || exit 77
 shift
-[ -x "$bin/initdb" ] || { echo "no PostgreSQL in $bin: apt-get install postgresql-15"; exit 77; }
 export LC_ALL=C.UTF-8
 folder=$(mktemp -d /tmp/nw-pg.XXXXXX)
 as=()
