@@ -23,7 +23,9 @@ def check(condition, text):
 
 def check_program(source, prefix):
     version = re.search(r"project\(narwal VERSION (\S+)", (source / "CMakeLists.txt").read_text()).group(1)
-    output = run(str(prefix / "bin" / "narwal"), "version")
+    program = prefix / "bin" / "narwal"
+    check(program.is_file(), "there is no bin/narwal")
+    output = run(str(program), "version")
     check(version in output, f"`narwal version` says {output!r}, not {version}")
 
 
