@@ -26,8 +26,8 @@ static nw_status worker_init(struct nw_sink *sink, uint32_t index, bool works, b
 
     worker->sink = sink;
     worker->index = index;
-    (void)snprintf(worker->name, sizeof worker->name, works ? "sink-%.8s-%u" : "sink-%.8s",
-                   sink->config->name, index);
+    (void)snprintf(worker->name, sizeof worker->name, works ? "sink-%.7s-%u" : "sink-%.7s",
+                   sink->config->name, index % (NW_SINK_WORKERS_MAX + 1));
     if (status == NW_OK && works) {
         status = nw_spsc_create(NW_SINK_TASKS, &worker->tasks, err);
     }
