@@ -30,34 +30,6 @@ static inline uint8_t *nw_buffer_reserve(struct nw_buffer *buffer, size_t more)
     return buffer->at + buffer->size;
 }
 
-/* memcpy() for what is mostly short: two copies that overlap, without a call. */
-static inline void nw_copy_short(uint8_t *to, const uint8_t *from, size_t size)
-{
-    if (size > 16) {
-        memcpy(to, from, size);
-    } else if (size >= 8) {
-        uint64_t head;
-        uint64_t tail;
-
-        memcpy(&head, from, sizeof head);
-        memcpy(&tail, from + size - sizeof tail, sizeof tail);
-        memcpy(to, &head, sizeof head);
-        memcpy(to + size - sizeof tail, &tail, sizeof tail);
-    } else if (size >= 4) {
-        uint32_t head;
-        uint32_t tail;
-
-        memcpy(&head, from, sizeof head);
-        memcpy(&tail, from + size - sizeof tail, sizeof tail);
-        memcpy(to, &head, sizeof head);
-        memcpy(to + size - sizeof tail, &tail, sizeof tail);
-    } else {
-        for (size_t i = 0; i < size; i++) {
-            to[i] = from[i];
-        }
-    }
-}
-
 static inline bool nw_buffer_append(struct nw_buffer *buffer, const void *bytes, size_t size)
 {
     uint8_t *to = nw_buffer_reserve(buffer, size);
@@ -65,7 +37,9 @@ static inline bool nw_buffer_append(struct nw_buffer *buffer, const void *bytes,
     if (to == NULL) {
         return false;
     }
-    nw_copy_short(to, (const uint8_t *)bytes, size);
+    if (size > 0) {
+        memcpy(to, bytes, size);
+    }
     buffer->size += (uint32_t)size;
     return true;
 }

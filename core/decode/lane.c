@@ -166,6 +166,7 @@ static bool push(struct nw_lane *lane)
 {
     struct nw_lane_options *options = &lane->options;
     struct nw_block *block = lane->block;
+    uint32_t producer = block->producer; /* once pushed, the block is not ours to look at */
     bool pushed = false;
 
     for (uint32_t i = 0; i < options->sequencers_count; i++) {
@@ -184,9 +185,9 @@ static bool push(struct nw_lane *lane)
     lane->packed = NULL;
     lane->decoded = false;
     lane->block = NULL;
-    pushed = nw_spsc_push(options->block_return[block->producer], block);
+    pushed = nw_spsc_push(options->block_return[producer], block);
     NW_ASSERT(pushed); /* the ring holds all blocks of its producer */
-    nw_bell_ring(options->producer_bell[block->producer]);
+    nw_bell_ring(options->producer_bell[producer]);
     return true;
 }
 

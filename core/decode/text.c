@@ -44,12 +44,44 @@ uint32_t nw_type_width(enum nw_type type)
     return 0;
 }
 
+/* memcpy() for what is mostly short: two copies that overlap, without a call. */
+static void copy_short(uint8_t *to, const uint8_t *from, size_t size)
+{
+    if (size > 16) {
+        memcpy(to, from, size);
+    } else if (size >= 8) {
+        uint64_t head;
+        uint64_t tail;
+
+        memcpy(&head, from, sizeof head);
+        memcpy(&tail, from + size - sizeof tail, sizeof tail);
+        memcpy(to, &head, sizeof head);
+        memcpy(to + size - sizeof tail, &tail, sizeof tail);
+    } else if (size >= 4) {
+        uint32_t head;
+        uint32_t tail;
+
+        memcpy(&head, from, sizeof head);
+        memcpy(&tail, from + size - sizeof tail, sizeof tail);
+        memcpy(to, &head, sizeof head);
+        memcpy(to + size - sizeof tail, &tail, sizeof tail);
+    } else {
+        for (size_t i = 0; i < size; i++) {
+            to[i] = from[i];
+        }
+    }
+}
+
 enum nw_decoded nw_decode_copy(struct nw_column *column, uint32_t row, const uint8_t *at,
                                uint32_t size)
 {
-    if (!nw_buffer_append(&column->bytes, at, size)) {
+    uint8_t *to = nw_buffer_reserve(&column->bytes, size);
+
+    if (to == NULL) {
         return NW_DECODED_NO_MEMORY;
     }
+    copy_short(to, at, size);
+    column->bytes.size += size;
     column->offsets[row + 1] = (int32_t)column->bytes.size;
     return NW_DECODED;
 }
