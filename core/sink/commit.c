@@ -213,6 +213,17 @@ static nw_status commit_start(struct nw_sequencer *seq, uint32_t *work, struct n
     return NW_OK;
 }
 
+/* How many tables' copies the commit under way completes. */
+static uint64_t copies_complete(const struct nw_sequencer *seq)
+{
+    uint64_t count = 0;
+
+    for (uint32_t i = 0; i < seq->commit_copies_count; i++) {
+        count += seq->commit_copies[i].complete;
+    }
+    return count;
+}
+
 /* The commit under way happened: its epochs are durable. */
 static void commit_finish(struct nw_sequencer *seq)
 {
@@ -232,6 +243,7 @@ static void commit_finish(struct nw_sequencer *seq)
     seq->durable_pending = seq->commit_epoch;
     atomic_store_explicit(&sink->epoch_durable, seq->commit_epoch, memory_order_relaxed);
     atomic_fetch_add_explicit(&sink->commits_done, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&sink->copies_done, copies_complete(seq), memory_order_relaxed);
     seq->commit_entry = NULL;
     seq->commit_pending = false;
     if (seq->retries > 0) {

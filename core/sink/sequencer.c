@@ -295,13 +295,22 @@ static nw_status fence_raise(struct nw_sequencer *seq, const struct nw_item *ite
                            : status;
 }
 
+static bool is_copy(const struct nw_item *item)
+{
+    return item->kind == NW_ITEM_COPY_BEGIN || item->kind == NW_ITEM_COPY_END ||
+           (item->kind == NW_ITEM_BATCH && (item->as.batch.flags & NW_BATCH_COPY) != 0);
+}
+
 /* Whether the sink is to get an item at all, and which rows of it. */
 static nw_status entry_filter(struct nw_sequencer *seq, struct nw_entry *entry, bool *wanted,
                               struct nw_error *err)
 {
     const struct nw_item *item = entry->item;
 
-    *wanted = true;
+    *wanted = !(seq->options.refuse_copies && is_copy(item));
+    if (!*wanted) {
+        return NW_OK;
+    }
     switch (item->kind) {
     case NW_ITEM_BATCH:
         return batch_filter(seq, entry, wanted, err);
@@ -653,6 +662,19 @@ static bool list_end(struct nw_sequencer *seq, struct nw_entry_list *list)
     return held;
 }
 
+/* Counters of arrays that a plugin still holds are in there: it stays until the process ends. */
+static void slab_abandon(struct nw_entry *slab)
+{
+    static _Atomic(struct nw_entry *) abandoned;
+    struct nw_entry *former = atomic_load_explicit(&abandoned, memory_order_relaxed);
+
+    do {
+        slab->next = former;
+        /* Release: nobody reads the list; it only keeps the memory reachable. */
+    } while (!atomic_compare_exchange_weak_explicit(&abandoned, &former, slab,
+                                                    memory_order_release, memory_order_relaxed));
+}
+
 void nw_sequencer_destroy(struct nw_sequencer *seq)
 {
     bool held;
@@ -673,8 +695,12 @@ void nw_sequencer_destroy(struct nw_sequencer *seq)
         free((void *)seq->windows[p].slots);
     }
     nw_spill_destroy(seq);
-    for (uint32_t i = 0; i < seq->slabs_count && !held; i++) {
-        free(seq->slabs[i]); /* counters of arrays that a plugin still holds are in there */
+    for (uint32_t i = 0; i < seq->slabs_count; i++) {
+        if (held) {
+            slab_abandon(seq->slabs[i]);
+        } else {
+            free(seq->slabs[i]);
+        }
     }
     free((void *)seq->slabs);
     for (uint32_t w = 0; w < seq->sink->workers_count; w++) {
