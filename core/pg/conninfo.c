@@ -132,7 +132,6 @@ static nw_status resolve(struct nw_conninfo *info, struct nw_error *err)
     PQconninfoOption *options = NULL;
     PGconn *connection = NULL;
     nw_status status = NW_OK;
-    bool service = nw_conninfo_get(info, "service") != NULL || getenv("PGSERVICE") != NULL;
 
     for (int i = 0; i < info->count; i++) {
         if (!set(&probe, info->keywords[i], info->values[i])) {
@@ -150,12 +149,10 @@ static nw_status resolve(struct nw_conninfo *info, struct nw_error *err)
     if (options == NULL || !add_options(info, options)) {
         status = no_memory(err);
     } else if (strstr(PQerrorMessage(connection), "gssencmode") == NULL) {
-        status =
-            service && strstr(PQerrorMessage(connection), "ervice") != NULL
-                ? nw_fail(err, NW_FATAL, "the service that the DSN names cannot be used: %.200s",
-                          PQerrorMessage(connection))
-                : nw_fail(err, NW_FATAL, "the DSN has a value that libpq refuses: %.200s",
-                          PQerrorMessage(connection));
+        const char *text = PQerrorMessage(connection);
+
+        status = nw_fail(err, NW_FATAL, "the DSN has a value that libpq refuses: %.*s",
+                         (int)strcspn(text, "\n"), text);
     }
 out:
     PQconninfoFree(options);

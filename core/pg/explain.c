@@ -239,7 +239,7 @@ nw_status nw_connect_explain(const struct nw_connect_failure *failure, struct nw
 
     /* Of several hosts, one that may come back decides; else the last. */
     do {
-        const char *next = strstr(at + 1, mark);
+        const char *next = at[0] == '\0' ? NULL : strstr(at + 1, mark);
         struct attempt attempt;
 
         read_attempt(at, next == NULL ? strlen(at) : (size_t)(next - at), &attempt);
