@@ -93,7 +93,6 @@ static nw_status task_start(struct nw_copy_reader *reader, struct nw_error *err)
     }
     reader->task = task;
     task->rows = task->bytes = 0;
-    task->vanished = false;
     reader->begun = reader->checked = reader->header_seen = reader->trailer_seen = false;
     reader->failed = false;
     status = nw_transmitter_queue(&reader->transmitter, 'Q', task->sql, strlen(task->sql) + 1, err);
@@ -301,7 +300,6 @@ static nw_status server_failed(struct nw_copy_reader *reader, struct nw_bytes bo
 
     nw_server_error_parse(body, &error);
     reader->failed = true;
-    task->vanished = !reader->begun && strcmp(error.sqlstate, "42P01") == 0;
     if (strcmp(error.sqlstate, "42501") == 0) {
         task->status = nw_fail(&task->error, NW_FATAL, "copying %s.%s: %s: grant it, for example "
                                "GRANT SELECT ON \"%s\".\"%s\" to narwal's role",
@@ -322,7 +320,7 @@ static nw_status task_over(struct nw_copy_reader *reader, struct nw_error *err)
     nw_status status = NW_OK;
 
     if (reader->failed) {
-        task_finish(reader, task->vanished ? NW_OK : task->status);
+        task_finish(reader, task->status);
         return NW_OK;
     }
     if (!reader->trailer_seen) {

@@ -30,7 +30,6 @@ struct nw_copy_task {
     const char *snapshot; /* what pg_current_snapshot() must say */
     /* filled by the reader */
     nw_status status; /* NW_RETRY: the whole copy has to begin again */
-    bool vanished;    /* the table was dropped before it could be read */
     uint64_t rows, bytes;
     struct nw_error error;
 };

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See server.h. */
+#include "pipeline/server.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "pg/lsn.h"
+
+#define DESCRIBE_BYTES_MAX (16u << 20)
+#define START_TIMEOUT_MS 60000
+#define REPAIR "To begin again with a new copy: stop narwal, drop the slot with SELECT " \
+               "pg_drop_replication_slot('%s'), and move the sinks' former data away"
+
+nw_status nw_server_session(const struct nw_server *server, bool replication,
+                            struct nw_session **session, struct nw_error *err)
+{
+    return nw_session_open(&server->options.connection, replication, session, err);
+}
+
+static nw_status identity_read(struct nw_server *server, struct nw_error *err)
+{
+    struct nw_session *session = NULL;
+    struct nw_catalog_identity identity = {0};
+    nw_status status = nw_server_session(server, true, &session, err);
+
+    if (status == NW_OK) {
+        status = nw_catalog_identity(session, &identity, err);
+    }
+    if (status == NW_OK) {
+        server->version = identity.server_version;
+        server->identity.system_identifier = strtoull(identity.system_id, NULL, 10);
+        server->identity.timeline = identity.timeline;
+        server->identity.database_oid = identity.database_oid;
+        (void)snprintf(server->identity.slot_name, sizeof server->identity.slot_name, "%s",
+                       server->options.slot_name);
+        if (strcmp(identity.wal_level, "logical") != 0) {
+            status = nw_fail(err, NW_FATAL,
+                             "the server's wal_level is %s, and logical is needed: ALTER SYSTEM SET "
+                             "wal_level = logical; then restart the server",
+                             identity.wal_level);
+        } else if (identity.server_version < 140000) {
+            status = nw_fail(err, NW_FATAL, "the server is PostgreSQL %d; 14 and later are followed",
+                             identity.server_version / 10000);
+        }
+    }
+    nw_session_close(session);
+    return status;
+}
+
+nw_status nw_server_open(struct nw_server *server, const struct nw_server_options *options,
+                         struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    memset(server, 0, sizeof *server);
+    server->options = *options;
+    nw_arena_init(&server->describe_arena, DESCRIBE_BYTES_MAX);
+    if (strlen(options->slot_name) >= sizeof server->identity.slot_name) {
+        status = nw_fail(err, NW_FATAL, "slot name %s is too long", options->slot_name);
+    }
+    if (status == NW_OK) {
+        status = identity_read(server, err);
+    }
+    if (status == NW_OK) {
+        status = nw_server_session(server, false, &server->control, err);
+    }
+    if (status != NW_OK) {
+        nw_server_close(server);
+    }
+    return status;
+}
+
+void nw_server_close(struct nw_server *server)
+{
+    nw_server_disconnect(server, NULL);
+    nw_session_close(server->catalog);
+    nw_session_close(server->control);
+    server->catalog = server->control = NULL;
+    nw_arena_fini(&server->describe_arena);
+}
+
+/* ---- the slot ---- */
+
+static nw_status slot_usable(const struct nw_server *server, const struct nw_catalog_slot *slot,
+                             struct nw_error *err)
+{
+    const char *name = server->options.slot_name;
+
+    if (!slot->logical || strcmp(slot->plugin, "pgoutput") != 0) {
+        return nw_fail(err, NW_FATAL,
+                       "slot %s is not one of pgoutput (%s): choose another slot.name", name,
+                       slot->logical ? slot->plugin : "it is physical");
+    }
+    if (slot->database_oid != server->identity.database_oid) {
+        return nw_fail(err, NW_FATAL,
+                       "slot %s belongs to database %s: choose another slot.name, or connect to that "
+                       "database",
+                       name, slot->database);
+    }
+    if (slot->two_phase) {
+        return nw_fail(err, NW_FATAL,
+                       "slot %s has two_phase on: a prepared transaction that was acknowledged would "
+                       "never be sent again. Let narwal make a slot of its own",
+                       name);
+    }
+    if (slot->synced) {
+        return nw_fail(err, NW_FATAL,
+                       "slot %s is kept in step with a primary by this standby: follow the primary",
+                       name);
+    }
+    if (strcmp(slot->wal_status, "lost") == 0 || slot->invalidation_reason[0] != '\0' ||
+        slot->conflicting || slot->restart_lsn == 0) {
+        return nw_fail(err, NW_FATAL,
+                       "slot %s was invalidated (%s): the server removed WAL that was not read yet, "
+                       "and changes are gone. " REPAIR,
+                       name,
+                       slot->invalidation_reason[0] != '\0' ? slot->invalidation_reason
+                                                            : slot->wal_status,
+                       name);
+    }
+    return NW_OK;
+}
+
+nw_status nw_server_slot_check(struct nw_server *server, struct nw_session *session, uint64_t *lsn,
+                               bool *found, struct nw_error *err)
+{
+    struct nw_catalog_slot slot = {0};
+    char wanted[NW_LSN_TEXT_SIZE];
+    char confirmed[NW_LSN_TEXT_SIZE];
+    nw_status status = nw_catalog_slot(session, server->options.slot_name, &slot, err);
+
+    *found = slot.exists;
+    if (status != NW_OK || !slot.exists) {
+        return status;
+    }
+    status = slot_usable(server, &slot, err);
+    if (status == NW_OK && *lsn != 0 && slot.confirmed_flush_lsn > *lsn) {
+        return nw_fail(err, NW_FATAL,
+                       "slot %s stands at %s, past %s up to which the sinks have everything: it was made "
+                       "again or moved by someone, and the changes between are gone. Nothing was "
+                       "written. " REPAIR,
+                       server->options.slot_name, nw_lsn_text(confirmed, slot.confirmed_flush_lsn),
+                       nw_lsn_text(wanted, *lsn), server->options.slot_name);
+    }
+    if (status == NW_OK && slot.active) {
+        return nw_fail(err, NW_RETRY, "slot %s is in use by process %d", server->options.slot_name,
+                       slot.active_pid);
+    }
+    if (*lsn == 0) {
+        *lsn = slot.confirmed_flush_lsn;
+    }
+    return status;
+}
+
+/* ---- tables ---- */
+
+static struct nw_catalog_scope scope_of(const struct nw_server *server, const char *names[2])
+{
+    names[0] = server->publications.main;
+    names[1] = server->publications.insert_only;
+    return (struct nw_catalog_scope){names, server->publications.count};
+}
+
+nw_status nw_server_tables(struct nw_server *server, struct nw_session *session,
+                           struct nw_arena *arena, struct nw_catalog_tables *tables,
+                           struct nw_error *err)
+{
+    const char *names[2];
+    struct nw_catalog_scope scope = scope_of(server, names);
+
+    return nw_catalog_tables(session, &scope, arena, tables, err);
+}
+
+nw_status nw_server_register(struct nw_server *server, const struct nw_catalog_tables *tables,
+                             struct nw_arena *arena, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    for (size_t i = 0; i < tables->count && status == NW_OK; i++) {
+        struct nw_table *described = NULL;
+        const struct nw_table *table = NULL;
+
+        status = nw_catalog_to_table(&tables->tables[i], arena, &described, err);
+        if (status == NW_OK) {
+            status = nw_schemas_add(server->schemas, described, 0, &table, err);
+        }
+    }
+    return status;
+}
+
+nw_status nw_server_describe(void *context, uint32_t relation_oid,
+                             const struct nw_table **described, struct nw_error *err)
+{
+    struct nw_server *server = context;
+    const struct nw_catalog_table *table = NULL;
+    struct nw_table *made = NULL;
+    const char *names[2];
+    struct nw_catalog_scope scope = scope_of(server, names);
+    nw_status status = NW_OK;
+
+    *described = NULL;
+    nw_arena_reset(&server->describe_arena);
+    if (server->catalog == NULL) {
+        status = nw_server_session(server, false, &server->catalog, err);
+    }
+    if (status == NW_OK) {
+        status = nw_catalog_table(server->catalog, &scope, relation_oid, &server->describe_arena,
+                                  &table, err);
+    }
+    if (status == NW_RETRY) { /* a broken session is of no use for the next try */
+        nw_session_close(server->catalog);
+        server->catalog = NULL;
+    }
+    if (status == NW_OK && table != NULL) {
+        status = nw_catalog_to_table(table, &server->describe_arena, &made, err);
+        *described = made;
+    }
+    return status;
+}
+
+/* ---- the walsender ---- */
+
+static bool all_binary(const struct nw_server *server)
+{
+    for (uint32_t i = 0; i < nw_schemas_count(server->schemas); i++) {
+        if (!nw_table_is_binary(nw_schemas_at(server->schemas, i))) {
+            return false;
+        }
+    }
+    return !server->options.text;
+}
+
+/* Waits for the answer to START_REPLICATION. */
+static nw_status start_wait(struct nw_server *server, struct nw_error *err)
+{
+    struct nw_env *env = server->options.env;
+    struct nw_server_error error;
+
+    for (;;) {
+        struct nw_message message;
+        struct pollfd poll_stream = {.fd = server->stream->ops->descriptor(server->stream),
+                                     .events = POLLIN};
+        size_t got = 0;
+        nw_status status = nw_receiver_next(server->receiver, &message, err);
+
+        if (status == NW_OK && message.type == 'W') {
+            return NW_OK;
+        }
+        if (status == NW_OK && message.type == 'E') {
+            nw_server_error_parse(message.body, &error);
+            return nw_fail(err, strcmp(error.sqlstate, "55006") == 0 ? NW_RETRY : NW_FATAL,
+                           "the server does not start to stream: %s (%s)", error.message,
+                           error.sqlstate);
+        }
+        if (status == NW_AGAIN) {
+            int ready = 0;
+
+            status = nw_transmitter_flush(&server->transmitter, err);
+            ready = server->stream->ops->pending(server->stream)
+                        ? 1
+                        : poll(&poll_stream, 1, START_TIMEOUT_MS);
+            if (ready == 0) {
+                return nw_fail(err, NW_RETRY, "the server did not answer START_REPLICATION");
+            }
+            status = status == NW_OK || status == NW_AGAIN
+                         ? nw_receiver_fill(server->receiver, env->ops->now_ns(env), &got, err)
+                         : status;
+        }
+        if (status != NW_OK && status != NW_AGAIN) {
+            return status;
+        }
+    }
+}
+
+static nw_status walsender_start(struct nw_server *server, uint64_t lsn, bool binary,
+                                 struct nw_error *err)
+{
+    const char *names[2];
+    struct nw_catalog_scope scope = scope_of(server, names);
+    struct nw_start start = {.slot = server->options.slot_name,
+                             .lsn = lsn,
+                             .publications = scope.publications,
+                             .publications_count = scope.publications_count,
+                             .server_version = server->version,
+                             .streaming = server->options.streaming,
+                             .binary = binary,
+                             .messages = server->options.messages,
+                             .origin_none = server->options.origin_none};
+    nw_status status = nw_session_take_stream(server->walsender, &server->stream, err);
+
+    if (status == NW_OK) {
+        nw_transmitter_init(&server->transmitter, server->stream);
+        status = nw_receiver_create(server->stream, &server->receiver, err);
+    }
+    if (status == NW_OK) {
+        status = nw_start_queue(&start, &server->transmitter, err);
+    }
+    return status == NW_OK ? start_wait(server, err) : status;
+}
+
+static nw_status same_server(const struct nw_server *server, struct nw_error *err)
+{
+    struct nw_system system = {0};
+    nw_status status = nw_replication_identify(server->walsender, &system, err);
+
+    if (status == NW_OK &&
+        strtoull(system.system_id, NULL, 10) != server->identity.system_identifier) {
+        return nw_fail(err, NW_FATAL,
+                       "the server is another one now: its system identifier is %s, and %" PRIu64
+                       " was followed so far. Point narwal to the former, or begin anew with empty "
+                       "sinks",
+                       system.system_id, server->identity.system_identifier);
+    }
+    return status;
+}
+
+nw_status nw_server_connect(void *context, uint64_t lsn, struct nw_walsender *walsender,
+                            struct nw_error *err)
+{
+    struct nw_server *server = context;
+    bool binary = all_binary(server);
+    bool found = false;
+    uint64_t from = lsn;
+    nw_status status = nw_server_session(server, true, &server->walsender, err);
+
+    if (status == NW_OK) {
+        status = same_server(server, err);
+    }
+    if (status == NW_OK) {
+        status = nw_server_slot_check(server, server->walsender, &from, &found, err);
+    }
+    if (status == NW_OK && !found) {
+        status = nw_fail(err, NW_FATAL,
+                         "slot %s is gone, and with it the changes since the last that the sinks "
+                         "have. To begin again with a new copy: stop narwal and move the sinks' "
+                         "former data away",
+                         server->options.slot_name);
+    }
+    if (status == NW_OK) {
+        status = walsender_start(server, lsn, binary, err);
+    }
+    if (status != NW_OK) {
+        nw_server_disconnect(server, NULL);
+        return status;
+    }
+    *walsender = (struct nw_walsender){.receiver = server->receiver,
+                                       .transmitter = &server->transmitter,
+                                       .binary = binary,
+                                       .context = server};
+    return NW_OK;
+}
+
+void nw_server_disconnect(void *context, struct nw_walsender *walsender)
+{
+    struct nw_server *server = context;
+
+    (void)walsender;
+    nw_receiver_destroy(server->receiver);
+    server->receiver = NULL;
+    if (server->stream != NULL) {
+        nw_transmitter_fini(&server->transmitter);
+        server->stream->ops->destroy(server->stream);
+        server->stream = NULL;
+    }
+    nw_session_close(server->walsender);
+    server->walsender = NULL;
+}
