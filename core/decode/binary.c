@@ -9,6 +9,11 @@
 /* Timestamps that PostgreSQL has, in microseconds since 2000-01-01. */
 #define TIMESTAMP_MIN INT64_C(-211813488000000000)
 #define TIMESTAMP_END INT64_C(9223371331200000000)
+/* IEEE 754; a NaN is whatever lies above infinity. */
+#define FLOAT32_INFINITY UINT32_C(0x7f800000)
+#define FLOAT32_NAN      UINT32_C(0x7fc00000)
+#define FLOAT64_INFINITY UINT64_C(0x7ff0000000000000)
+#define FLOAT64_NAN      UINT64_C(0x7ff8000000000000)
 /* Seconds a timetz may be off UTC: less than 16 hours. */
 #define ZONE_MAX (16 * 3600 - 1)
 
@@ -73,6 +78,35 @@ static enum nw_decoded binary_64(struct nw_column *column, uint32_t row, const u
         return NW_DECODED_MALFORMED;
     }
     memcpy(column->values + row * sizeof(uint64_t), &(uint64_t){load64(at)}, sizeof(uint64_t));
+    return NW_DECODED;
+}
+
+/* All NaN print the same, so they are the same: text and binary must agree. */
+static enum nw_decoded binary_float32(struct nw_column *column, uint32_t row, const uint8_t *at,
+                                      uint32_t size)
+{
+    uint32_t bits = 0;
+
+    if (size != sizeof bits) {
+        return NW_DECODED_MALFORMED;
+    }
+    bits = load32(at);
+    bits = (bits & INT32_MAX) > FLOAT32_INFINITY ? FLOAT32_NAN : bits;
+    memcpy(column->values + row * sizeof bits, &bits, sizeof bits);
+    return NW_DECODED;
+}
+
+static enum nw_decoded binary_float64(struct nw_column *column, uint32_t row, const uint8_t *at,
+                                      uint32_t size)
+{
+    uint64_t bits = 0;
+
+    if (size != sizeof bits) {
+        return NW_DECODED_MALFORMED;
+    }
+    bits = load64(at);
+    bits = (bits & INT64_MAX) > FLOAT64_INFINITY ? FLOAT64_NAN : bits;
+    memcpy(column->values + row * sizeof bits, &bits, sizeof bits);
     return NW_DECODED;
 }
 
@@ -301,11 +335,13 @@ nw_decode_fn nw_decoder_binary(const struct nw_column_schema *schema)
         return binary_16;
     case NW_TYPE_INT32:
     case NW_TYPE_UINT32:
-    case NW_TYPE_FLOAT32:
         return binary_32;
     case NW_TYPE_INT64:
-    case NW_TYPE_FLOAT64:
         return binary_64;
+    case NW_TYPE_FLOAT32:
+        return binary_float32;
+    case NW_TYPE_FLOAT64:
+        return binary_float64;
     case NW_TYPE_DECIMAL:
         return binary_decimal;
     case NW_TYPE_DATE:

@@ -239,6 +239,7 @@ static nw_status sequencers_make(struct nw_engine *engine, struct nw_error *err)
             .durable = engine->durable[s],
             .durable_bell = engine->bell,
             .spill_quota_bytes = engine->options.spill_bytes,
+            .refuse_copies = engine->options.refuse_copies[s],
         };
 
         for (uint32_t lane = 0; lane < engine->options.lanes_count; lane++) {

@@ -24,6 +24,7 @@
 struct nw_engine_options {
     struct nw_env *env;                        /* borrow, as all below */
     struct nw_sink *sinks[NW_SEQUENCERS_MAX];  /* open, every unfinished copy resolved */
+    bool refuse_copies[NW_SEQUENCERS_MAX];     /* it has its copies */
     uint32_t sinks_count;
     struct nw_stream *readers[NW_PRODUCERS_MAX - 1]; /* a copy reader for each */
     uint32_t readers_count;

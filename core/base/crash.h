@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Crash points: places where a test may have the process killed, as by kill -9.
+ *
+ * NARWAL_CRASH_AT=name:n kills it at the n-th pass of the point `name`; without the variable a
+ * point costs one load. Any thread.
+ */
+#ifndef NW_BASE_CRASH_H
+#define NW_BASE_CRASH_H
+
+void nw_crash_point(const char *name);
+
+#endif

@@ -1,0 +1,729 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See run.h. An attempt in order: sinks, server, decision, copy, engine, stream, stop. All state
+ * belongs to the main thread; the engine and the sinks have their own.
+ */
+#include "pipeline/run.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/crash.h"
+#include "base/log.h"
+#include "pg/lsn.h"
+#include "pipeline/conductor.h"
+#include "pipeline/state.h"
+
+#define STEP_NS 10000000L      /* the main thread looks around this often */
+#define TICK_NS 500000000LL
+#define BACKOFF_NS_MIN 500000000LL
+#define BACKOFF_NS_MAX 30000000000LL
+#define SINK_STOP_NS 10000000000LL
+#define TABLES_BYTES_MAX (512u << 20)
+#define SETTLED_NS 60000000000LL /* an attempt that ran this long resets the backoff */
+
+/* A sink in an attempt. */
+struct member {
+    struct nw_sink *sink;
+    struct nw_sink_recovered recovered;
+    bool needs_copy;
+    uint64_t lsn; /* its lowest position; 0: none */
+};
+
+struct run {
+    const struct nw_run_options *options;
+    struct nw_env *env;
+    struct nw_state *state;
+    struct nw_state_source source;
+    struct nw_run_status status;
+    int64_t ticked_ns;
+
+    /* of the attempt */
+    struct nw_server server;
+    bool server_open;
+    struct nw_schemas *schemas;
+    struct nw_arena arena;
+    struct nw_catalog_tables tables;
+    struct member members[NW_SEQUENCERS_MAX];
+    bool any_copy;
+    bool slot_found;
+    uint64_t start_lsn;
+    struct nw_conductor *conductor;
+    struct nw_engine *engine;
+};
+
+static bool stopping(const struct run *run)
+{
+    return run->options->stop != NULL && *run->options->stop != 0;
+}
+
+static bool table_wanted(void *context, const struct nw_table *table)
+{
+    const struct run *run = context;
+
+    return nw_table_filter_match(&run->options->server.publication.filter, table->schema_name,
+                                 table->name);
+}
+
+/* ---- sinks ---- */
+
+static uint64_t lowest_position(const struct nw_sink_recovered *recovered)
+{
+    uint64_t lowest = UINT64_MAX;
+
+    for (uint32_t i = 0; i < recovered->positions_count; i++) {
+        uint64_t lsn = recovered->positions[i].size == 0 ? 0 : recovered->positions[i].lsn;
+
+        lowest = lsn < lowest ? lsn : lowest;
+    }
+    return lowest == UINT64_MAX ? 0 : lowest;
+}
+
+static nw_status sinks_open(struct run *run, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; i < run->options->sinks_count && status == NW_OK; i++) {
+        const struct nw_run_sink *from = &run->options->sinks[i];
+        struct nw_sink_options options = {.env = run->env,
+                                          .plugin = from->plugin,
+                                          .config = from->config,
+                                          .workers_count = from->workers_count};
+        struct member *member = &run->members[i];
+
+        status = nw_sink_create(&options, &member->sink, err);
+        if (status == NW_OK) {
+            status = nw_sink_start(member->sink, err);
+        }
+        if (status == NW_OK) {
+            status = nw_sink_open(member->sink, &member->recovered, err);
+        }
+    }
+    return status;
+}
+
+/* Positions must be of this very source; gives the LSN of the lowest of each sink. */
+static nw_status positions_check(struct run *run, struct nw_error *err)
+{
+    const struct nw_identity *here = &run->server.identity;
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
+        struct member *member = &run->members[i];
+
+        for (uint32_t p = 0; p < member->recovered.positions_count && status == NW_OK; p++) {
+            struct nw_position *position = &member->recovered.positions[p];
+            struct nw_identity stored;
+
+            if (position->size == 0) {
+                continue;
+            }
+            status = nw_position_unpack((struct nw_bytes){position->bytes, position->size},
+                                        &stored, &position->lsn, err);
+            if (status == NW_OK && (stored.system_identifier != here->system_identifier ||
+                                    stored.database_oid != here->database_oid)) {
+                status = nw_fail(err, NW_FATAL,
+                                 "sink %s holds the data of another source (system %" PRIu64
+                                 ", database %u), not of this one (system %" PRIu64
+                                 ", database %u): give this source a sink of its own",
+                                 run->options->sinks[i].name, stored.system_identifier,
+                                 stored.database_oid, here->system_identifier, here->database_oid);
+            }
+        }
+        member->lsn = lowest_position(&member->recovered);
+    }
+    return status;
+}
+
+/* ---- the decision: what is copied, from where the stream begins ---- */
+
+static const struct nw_copy_state *copy_of(const struct member *member, uint32_t oid)
+{
+    for (uint32_t i = 0; i < member->recovered.copies_count; i++) {
+        if (member->recovered.copies[i].relation_oid == oid) {
+            return &member->recovered.copies[i];
+        }
+    }
+    return NULL;
+}
+
+/* Whether the sink has a whole copy of every wanted table. */
+static bool copies_whole(const struct run *run, const struct member *member)
+{
+    for (uint32_t i = 0; i < nw_schemas_count(run->schemas); i++) {
+        const struct nw_table *table = nw_schemas_at(run->schemas, i);
+        const struct nw_copy_state *copy = copy_of(member, table->relation_oid);
+
+        if (table_wanted((void *)(uintptr_t)run, table) && (copy == NULL || !copy->complete)) {
+            return false;
+        }
+    }
+    return nw_schemas_count(run->schemas) > 0;
+}
+
+static void copies_decide(struct run *run)
+{
+    run->any_copy = false;
+    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
+        struct member *member = &run->members[i];
+
+        member->needs_copy = run->options->snapshot != NW_SNAPSHOT_NEVER && member->lsn == 0 &&
+                             !copies_whole(run, member);
+        run->any_copy = run->any_copy || member->needs_copy;
+    }
+}
+
+/* Unfinished copies are thrown away: a new generation follows. */
+static nw_status copies_resolve(struct run *run, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
+        struct member *member = &run->members[i];
+
+        for (uint32_t c = 0; c < member->recovered.copies_count && status == NW_OK; c++) {
+            const struct nw_copy_state *copy = &member->recovered.copies[c];
+
+            if (copy->generation > run->source.generation) {
+                run->source.generation = copy->generation;
+            }
+            if (!copy->complete) {
+                status = nw_sink_resolve(member->sink, copy->relation_oid, copy->generation,
+                                         NW_COPY_DISCARD, err);
+            }
+        }
+    }
+    return status;
+}
+
+/* The lowest position of the sinks that have one; UINT64_MAX: none has. */
+static uint64_t lowest_lsn(const struct run *run)
+{
+    uint64_t lowest = UINT64_MAX;
+
+    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
+        if (run->members[i].lsn != 0 && run->members[i].lsn < lowest) {
+            lowest = run->members[i].lsn;
+        }
+    }
+    return lowest;
+}
+
+/* What the sinks already hold makes a missing slot a gap, not a beginning. */
+static bool sinks_hold_data(const struct run *run)
+{
+    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
+        if (run->members[i].lsn != 0 ||
+            (!run->members[i].needs_copy && run->members[i].recovered.copies_count > 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static nw_status state_check(struct run *run, uint64_t confirmed_lsn, struct nw_error *err)
+{
+    const struct nw_identity *here = &run->server.identity;
+    const struct nw_identity *known = &run->source.identity;
+    char confirmed[NW_LSN_TEXT_SIZE];
+    char acknowledged[NW_LSN_TEXT_SIZE];
+
+    if (!run->source.known) {
+        return NW_OK;
+    }
+    if (known->system_identifier != here->system_identifier ||
+        known->database_oid != here->database_oid) {
+        return nw_fail(err, NW_FATAL,
+                       "the state in %s is of another source (system %" PRIu64
+                       ", database %u): give this source a name of its own, or remove that folder",
+                       run->options->state_folder, known->system_identifier, known->database_oid);
+    }
+    if (run->slot_found && strcmp(known->slot_name, here->slot_name) == 0 &&
+        sinks_hold_data(run) && confirmed_lsn > run->source.acknowledged_lsn &&
+        lowest_lsn(run) < confirmed_lsn) {
+        return nw_fail(err, NW_FATAL,
+                       "slot %s stands at %s, and narwal acknowledged only up to %s: it was made again "
+                       "or moved by someone, and the changes between are gone. Nothing was written. To "
+                       "begin again with a new copy: drop the slot and move the sinks' former data "
+                       "away",
+                       here->slot_name, nw_lsn_text(confirmed, confirmed_lsn),
+                       nw_lsn_text(acknowledged, run->source.acknowledged_lsn));
+    }
+    return NW_OK;
+}
+
+/* Looks at the slot, and decides from where the stream begins. */
+static nw_status slot_decide(struct run *run, struct nw_error *err)
+{
+    uint64_t lowest = lowest_lsn(run);
+    uint64_t lsn = lowest == UINT64_MAX ? 0 : lowest;
+    uint64_t confirmed = 0;
+    nw_status status = nw_server_slot_check(&run->server, run->server.control, &confirmed,
+                                            &run->slot_found, err);
+
+    if (status == NW_OK) {
+        status = state_check(run, confirmed, err);
+    }
+    if (status == NW_OK && run->slot_found) {
+        status = nw_server_slot_check(&run->server, run->server.control, &lsn, &run->slot_found,
+                                      err);
+    }
+    if (status != NW_OK) {
+        return status;
+    }
+    run->start_lsn = lsn;
+    if (!run->slot_found && sinks_hold_data(run)) {
+        return nw_fail(err, NW_FATAL,
+                       "slot %s is gone, and with it the changes since the last that the sinks have. "
+                       "Nothing was written. To begin again with a new copy: move the sinks' former "
+                       "data away",
+                       run->options->server.slot_name);
+    }
+    if (!run->slot_found && !run->options->server.create_slot &&
+        run->options->snapshot != NW_SNAPSHOT_ONLY) {
+        return nw_fail(err, NW_FATAL,
+                       "there is no slot %s, and slot.create is false: let a DBA make it with SELECT "
+                       "pg_create_logical_replication_slot('%s', 'pgoutput'), or allow narwal to",
+                       run->options->server.slot_name, run->options->server.slot_name);
+    }
+    return NW_OK;
+}
+
+/* Makes the slot when nothing is copied: the stream simply begins where it is made. */
+static nw_status slot_make(struct run *run, struct nw_error *err)
+{
+    struct nw_session *session = NULL;
+    struct nw_slot_request request = {.name = run->options->server.slot_name};
+    struct nw_slot_created created = {0};
+    nw_status status = nw_server_session(&run->server, true, &session, err);
+
+    if (status == NW_OK) {
+        status = nw_replication_create_slot(session, &request, NULL, &created, err);
+    }
+    nw_session_close(session);
+    run->start_lsn = created.consistent_lsn;
+    return status;
+}
+
+static nw_status conductor_make(struct run *run, struct nw_error *err)
+{
+    struct nw_conductor_options options = {
+        .server = &run->server,
+        .workers_count = run->options->copy_workers,
+        .generation = ++run->source.generation,
+        .make_slot = !run->slot_found && run->options->snapshot != NW_SNAPSHOT_ONLY,
+        .lock_timeout_us = run->options->lock_timeout_us,
+        .wanted = table_wanted,
+        .context = run,
+    };
+    nw_status status = nw_conductor_create(&options, &run->conductor, err);
+
+    if (status == NW_OK && !run->slot_found) {
+        run->start_lsn = nw_conductor_fence_lsn(run->conductor);
+    }
+    return status;
+}
+
+/* The state knows the source before anything is done there. */
+static nw_status state_write(struct run *run, struct nw_error *err)
+{
+    run->source.known = true;
+    run->source.identity = run->server.identity;
+    if (run->start_lsn > run->source.acknowledged_lsn || !run->slot_found) {
+        run->source.acknowledged_lsn = run->start_lsn;
+    }
+    return nw_state_source_write(run->state, &run->source, err);
+}
+
+static nw_status decide(struct run *run, struct nw_error *err)
+{
+    nw_status status = nw_server_open(&run->server, &run->options->server, err);
+
+    run->server_open = status == NW_OK;
+    if (status == NW_OK) {
+        status = positions_check(run, err);
+    }
+    if (status == NW_OK) {
+        struct nw_publication_options publication = run->options->server.publication;
+
+        publication.first = lowest_lsn(run) == UINT64_MAX;
+        run->server.schemas = run->schemas;
+        status = nw_publications_ensure(run->server.control, &publication,
+                                        &run->server.publications, err);
+    }
+    if (status == NW_OK) {
+        status = nw_server_tables(&run->server, run->server.control, &run->arena, &run->tables, err);
+    }
+    if (status == NW_OK) {
+        status = nw_server_register(&run->server, &run->tables, &run->arena, err);
+    }
+    if (status == NW_OK) {
+        status = copies_resolve(run, err);
+    }
+    if (status == NW_OK) {
+        copies_decide(run);
+        status = slot_decide(run, err);
+    }
+    if (status == NW_OK && run->any_copy) {
+        status = conductor_make(run, err);
+    } else if (status == NW_OK && !run->slot_found) {
+        status = slot_make(run, err);
+    }
+    return status == NW_OK ? state_write(run, err) : status;
+}
+
+/* ---- the engine ---- */
+
+static nw_status record(void *context, uint64_t lsn, struct nw_error *err)
+{
+    struct run *run = context;
+    nw_status status = nw_state_acknowledge(run->state, lsn, "durable at every sink", err);
+
+    nw_crash_point("acknowledge");
+    return status;
+}
+
+static nw_status run_connect(void *context, uint64_t lsn, struct nw_walsender *walsender,
+                             struct nw_error *err)
+{
+    struct run *run = context;
+
+    return nw_server_connect(&run->server, lsn, walsender, err);
+}
+
+static void run_disconnect(void *context, struct nw_walsender *walsender)
+{
+    struct run *run = context;
+
+    nw_server_disconnect(&run->server, walsender);
+}
+
+static nw_status run_describe(void *context, uint32_t oid, const struct nw_table **described,
+                              struct nw_error *err)
+{
+    struct run *run = context;
+
+    return nw_server_describe(&run->server, oid, described, err);
+}
+
+/* Changes older than a finished copy are in it. */
+static nw_status fences_set(struct run *run, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
+        const struct nw_sink_recovered *recovered = &run->members[i].recovered;
+
+        for (uint32_t c = 0; c < recovered->copies_count && status == NW_OK; c++) {
+            const struct nw_copy_state *copy = &recovered->copies[c];
+            uint64_t fence_lsn = 0;
+            bool complete = false;
+
+            if (copy->complete && !run->members[i].needs_copy) {
+                status = nw_copy_unpack((struct nw_bytes){copy->bytes, copy->size}, &fence_lsn,
+                                        &complete, err);
+                if (status == NW_OK) {
+                    status = nw_engine_fence(run->engine, i, copy->relation_oid, fence_lsn, err);
+                }
+            }
+        }
+    }
+    return status;
+}
+
+static nw_status engine_make(struct run *run, struct nw_error *err)
+{
+    const struct nw_run_options *o = run->options;
+    struct nw_engine_options options = {.env = run->env,
+                                        .sinks_count = o->sinks_count,
+                                        .lanes_count = o->lanes_count,
+                                        .share_thread = o->share_thread,
+                                        .memory_bytes = o->memory_bytes,
+                                        .spill_bytes = o->spill_bytes,
+                                        .spill_folder = o->spill_folder,
+                                        .schemas = run->schemas,
+                                        .identity = run->server.identity,
+                                        .flush_lsn = run->start_lsn,
+                                        .epoch_us_max = o->epoch_us_max,
+                                        .epoch_bytes_max = o->epoch_bytes_max,
+                                        .connect = run_connect,
+                                        .disconnect = run_disconnect,
+                                        .describe = run_describe,
+                                        .record = record,
+                                        .wanted = table_wanted,
+                                        .context = run};
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; i < o->sinks_count; i++) {
+        options.sinks[i] = run->members[i].sink;
+        options.refuse_copies[i] = !run->members[i].needs_copy;
+        options.transactions =
+            options.transactions || (o->sinks[i].plugin->ops.flags & NW_SINK_TRANSACTIONS) != 0;
+    }
+    if (run->conductor != NULL) {
+        options.readers_count = o->copy_workers;
+        for (uint32_t r = 0; r < o->copy_workers; r++) {
+            options.readers[r] = nw_conductor_stream(run->conductor, r);
+        }
+    }
+    status = nw_engine_create(&options, &run->engine, err);
+    if (status == NW_OK) {
+        status = fences_set(run, err);
+    }
+    return status == NW_OK ? nw_engine_start(run->engine, err) : status;
+}
+
+/* ---- while it runs ---- */
+
+static void status_collect(struct run *run)
+{
+    struct nw_run_status *s = &run->status;
+    struct nw_conductor_progress progress = {0};
+
+    s->now_ns = run->env->ops->now_ns(run->env);
+    s->identity = run->server.identity;
+    s->server_version = run->server.version;
+    s->tables_count = nw_schemas_count(run->schemas); /* grows by DDL; a stale count does no harm */
+    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
+        nw_sink_status(run->members[i].sink, &s->sinks[i]);
+    }
+    if (run->engine != NULL) {
+        nw_engine_source_status(run->engine, &s->source);
+        nw_engine_copy_counts(run->engine, &s->copy_rows, &s->copy_bytes);
+        s->memory_used = nw_engine_memory_used(run->engine);
+    }
+    if (run->conductor != NULL) {
+        nw_conductor_progress(run->conductor, &progress);
+        s->copy_tables = progress.tables;
+        s->copy_tables_done = progress.tables_done;
+        s->copy_total_bytes = progress.bytes;
+    }
+}
+
+/* One turn of the main thread: sleep a little, report, look for failures. */
+static nw_status turn(struct run *run, struct nw_error *err)
+{
+    struct timespec pause = {.tv_nsec = STEP_NS};
+    int64_t now_ns = 0;
+
+    (void)nanosleep(&pause, NULL);
+    now_ns = run->env->ops->now_ns(run->env);
+    if (run->options->tick != NULL && now_ns - run->ticked_ns >= TICK_NS) {
+        run->ticked_ns = now_ns;
+        status_collect(run);
+        run->options->tick(run->options->context, &run->status);
+    }
+    return run->engine == NULL ? NW_OK : nw_engine_failure(run->engine, err);
+}
+
+/* Whether every sink that was to get it has the whole copy, durable. */
+static bool copies_durable(struct run *run)
+{
+    struct nw_conductor_progress progress;
+
+    nw_conductor_progress(run->conductor, &progress);
+    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
+        struct nw_sink_status status;
+
+        nw_sink_status(run->members[i].sink, &status);
+        if (run->members[i].needs_copy && status.copies < progress.tables) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static nw_status copy(struct run *run, struct nw_error *err)
+{
+    bool finished = false;
+    nw_status status = NW_OK;
+
+    run->status.phase = NW_RUN_COPYING;
+    while (status == NW_OK && !stopping(run) && !(finished && copies_durable(run))) {
+        if (!finished) {
+            status = nw_conductor_step(run->conductor, run->engine, &finished, err);
+        }
+        if (status == NW_OK) {
+            status = turn(run, err);
+        }
+        nw_crash_point("copy");
+    }
+    if (status == NW_OK && finished && copies_durable(run)) {
+        nw_conductor_release(run->conductor);
+        nw_log(NW_LOG_INFO, "copy complete: %" PRIu64 " rows of %" PRIu64 " tables",
+               run->status.copy_rows, run->status.copy_tables);
+        nw_crash_point("handover");
+    }
+    return status;
+}
+
+static nw_status drain(struct run *run, struct nw_error *err)
+{
+    int64_t deadline_ns = run->env->ops->now_ns(run->env) + run->options->drain_us * 1000;
+    nw_status status = NW_OK;
+
+    run->status.phase = NW_RUN_DRAINING;
+    nw_engine_drain(run->engine);
+    while (status == NW_OK && !nw_engine_drained(run->engine)) {
+        if (run->env->ops->now_ns(run->env) > deadline_ns) {
+            nw_log(NW_LOG_WARN, "stopping before everything was durable: it is received again at the "
+                                "next start");
+            return NW_OK;
+        }
+        status = turn(run, err);
+    }
+    return status;
+}
+
+static nw_status stream(struct run *run, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    run->status.phase = NW_RUN_STREAMING;
+    nw_engine_stream(run->engine, run->start_lsn);
+    while (status == NW_OK && !stopping(run)) {
+        status = turn(run, err);
+    }
+    return status == NW_OK ? drain(run, err) : status;
+}
+
+/* ---- an attempt ---- */
+
+static nw_status attempt_begin(struct run *run, struct nw_error *err)
+{
+    nw_status status = nw_schemas_create(&run->schemas, err);
+
+    run->server_open = false;
+    run->conductor = NULL;
+    run->engine = NULL;
+    memset(run->members, 0, sizeof run->members);
+    memset(&run->tables, 0, sizeof run->tables);
+    nw_arena_init(&run->arena, TABLES_BYTES_MAX);
+    run->status.phase = NW_RUN_STARTING;
+    run->status.attempts++;
+    return status == NW_OK ? sinks_open(run, err) : status;
+}
+
+/* Takes everything down again. @return whether all of it could be */
+static bool attempt_end(struct run *run)
+{
+    int64_t deadline_ns = run->env->ops->now_ns(run->env) + SINK_STOP_NS;
+    bool whole = true;
+
+    if (run->engine != NULL) {
+        status_collect(run);
+        nw_engine_stop(run->engine);
+    }
+    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
+        struct nw_error why = {0};
+
+        if (run->members[i].sink != NULL &&
+            nw_sink_stop(run->members[i].sink, deadline_ns, &why) != NW_OK) {
+            nw_log(NW_LOG_ERROR, "%s", why.text);
+            whole = false;
+        }
+    }
+    if (!whole) {
+        return false; /* a plugin still runs in its call: leave everything it may touch */
+    }
+    nw_engine_destroy(run->engine);
+    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
+        nw_sink_destroy(run->members[i].sink);
+    }
+    nw_conductor_destroy(run->conductor);
+    if (run->server_open) {
+        nw_server_close(&run->server);
+    }
+    nw_schemas_destroy(run->schemas);
+    nw_arena_fini(&run->arena);
+    run->engine = NULL;
+    return true;
+}
+
+static nw_status attempt(struct run *run, struct nw_error *err)
+{
+    nw_status status = attempt_begin(run, err);
+
+    if (status == NW_OK) {
+        status = decide(run, err);
+    }
+    if (status == NW_OK) {
+        status = engine_make(run, err);
+    }
+    if (status == NW_OK && run->any_copy) {
+        status = copy(run, err);
+    }
+    if (status == NW_OK && !stopping(run) && run->options->snapshot != NW_SNAPSHOT_ONLY) {
+        status = stream(run, err);
+    }
+    if (!attempt_end(run) && (status == NW_OK || status == NW_RETRY)) {
+        status = nw_fail(err, NW_FATAL, "a sink did not stop in time; what it had not committed is "
+                                        "received again at the next start");
+    }
+    return status;
+}
+
+static void pause_for(const struct run *run, int64_t pause_ns)
+{
+    int64_t until_ns = run->env->ops->now_ns(run->env) + pause_ns;
+    struct timespec step = {.tv_nsec = STEP_NS};
+
+    while (!stopping(run) && run->env->ops->now_ns(run->env) < until_ns) {
+        (void)nanosleep(&step, NULL);
+    }
+}
+
+static void say_end(const struct run *run)
+{
+    char lsn[NW_LSN_TEXT_SIZE];
+
+    if (run->options->snapshot != NW_SNAPSHOT_ONLY) {
+        nw_log(NW_LOG_INFO,
+               "drained to %s. Slot %s stays on the server and holds its WAL; to remove it: SELECT "
+               "pg_drop_replication_slot('%s')",
+               nw_lsn_text(lsn, run->status.source.flush_lsn), run->options->server.slot_name,
+               run->options->server.slot_name);
+    }
+}
+
+nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
+{
+    struct run *run = calloc(1, sizeof *run);
+    int64_t backoff_ns = BACKOFF_NS_MIN;
+    nw_status status = NW_OK;
+
+    if (run == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory");
+    }
+    run->options = options;
+    run->env = options->env;
+    run->status.options = options;
+    run->status.started_ns = run->env->ops->now_ns(run->env);
+    status = nw_state_open(options->state_folder, &run->state, err);
+    while (status == NW_OK) {
+        int64_t began_ns = run->env->ops->now_ns(run->env);
+
+        status = nw_state_source_read(run->state, &run->source, err);
+        if (status == NW_OK) {
+            status = attempt(run, err);
+        }
+        if (status != NW_RETRY || stopping(run)) {
+            break;
+        }
+        backoff_ns = run->env->ops->now_ns(run->env) - began_ns > SETTLED_NS ? BACKOFF_NS_MIN
+                                                                              : backoff_ns;
+        nw_log(NW_LOG_WARN, "%s; trying again in %.1f s", err->text, (double)backoff_ns / 1e9);
+        run->status.last_error = *err;
+        pause_for(run, backoff_ns);
+        backoff_ns = backoff_ns * 2 > BACKOFF_NS_MAX ? BACKOFF_NS_MAX : backoff_ns * 2;
+        status = stopping(run) ? NW_RETRY : NW_OK;
+    }
+    if (status == NW_OK) {
+        say_end(run);
+    }
+    nw_state_close(run->state);
+    free(run);
+    return status;
+}

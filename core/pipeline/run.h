@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A run: from a resolved configuration to a pipeline that copies, streams, and stops in order.
+ *
+ * An attempt starts from what the sinks and the server say, as after a crash, and goes on until it
+ * is stopped or something fails; after an outside fault the next attempt follows with backoff.
+ * Blocking; on the main thread.
+ */
+#ifndef NW_PIPELINE_RUN_H
+#define NW_PIPELINE_RUN_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "io/env.h"
+#include "pipeline/server.h"
+#include "sink/sink.h"
+
+enum nw_snapshot_mode { NW_SNAPSHOT_INITIAL, NW_SNAPSHOT_NEVER, NW_SNAPSHOT_ONLY };
+
+/** A sink of the configuration, its plugin loaded and its options resolved. */
+struct nw_run_sink {
+    const char *name;
+    const struct nw_plugin *plugin;
+    const struct nw_config *config;
+    uint32_t workers_count;
+};
+
+struct nw_run_status;
+
+/** What to run. All borrowed until nw_run() returns. */
+struct nw_run_options {
+    const char *name;
+    const char *state_folder;
+    const char *spill_folder;
+    struct nw_env *env;
+    struct nw_server_options server;
+    enum nw_snapshot_mode snapshot;
+    uint32_t copy_workers;
+    int64_t lock_timeout_us;
+    struct nw_run_sink sinks[NW_SEQUENCERS_MAX];
+    uint32_t sinks_count;
+    uint32_t lanes_count;
+    bool share_thread;
+    uint64_t memory_bytes;
+    uint64_t spill_bytes;
+    int64_t epoch_us_max;
+    uint64_t epoch_bytes_max;
+    int64_t drain_us; /* how long a stop may take */
+    /** Called about twice a second on the main thread while it runs. */
+    void (*tick)(void *context, const struct nw_run_status *status);
+    void *context;
+    const volatile sig_atomic_t *stop; /* set by a signal handler: drain and end */
+};
+
+enum nw_run_phase {
+    NW_RUN_STARTING,
+    NW_RUN_COPYING,
+    NW_RUN_STREAMING,
+    NW_RUN_DRAINING,
+};
+
+/** Everything that status, the live line and metrics show. */
+struct nw_run_status {
+    const struct nw_run_options *options;
+    enum nw_run_phase phase;
+    int64_t now_ns;
+    int64_t started_ns;
+    struct nw_identity identity;
+    int server_version;
+    const char *database, *host;
+    uint64_t copy_rows, copy_bytes;
+    uint64_t copy_tables, copy_tables_done;
+    uint64_t copy_total_bytes; /* on the server's disk */
+    struct nw_source_status source;
+    struct nw_sink_status sinks[NW_SEQUENCERS_MAX];
+    uint32_t tables_count;
+    int64_t memory_used;
+    uint32_t attempts;
+    struct nw_error last_error;
+};
+
+/** @return NW_OK after an ordered stop (or a finished `only`), else why it ended. */
+NW_MUST_CHECK nw_status nw_run(const struct nw_run_options *options, struct nw_error *err);
+
+#endif
