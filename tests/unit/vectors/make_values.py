@@ -103,10 +103,11 @@ TYPES = [
                                   "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"]) +
      ["md5('%d')::uuid" % i for i in range(10)]),
     ("float4", "float4send", quoted(FLOAT + ["3.4028235e38", "1.17549435e-38", "1e-45", "8388609.5"] +
-                                    list(floats(60)))),
+                                    list(floats(60))) + ["'inf'::float4 - 'inf'::float4"]),
     ("float8", "float8send", quoted(FLOAT + ["1.7976931348623157e308", "2.2250738585072014e-308",
                                              "5e-324", "9007199254740993", "0.30000000000000004",
-                                             "123456789012345678", "8.41e21"] + list(floats(60)))),
+                                             "123456789012345678", "8.41e21"] + list(floats(60))) +
+     ["'inf'::float8 - 'inf'::float8"]),
     ("numeric", "numeric_send", quoted(NUMERIC + HUGE + list(numbers(60, 0, 20)) +
                                        list(numbers(60, 17, 40)))),
     ("numeric(10,2)", "numeric_send", quoted(NUMERIC[:8] + ["99999999.99", "-99999999.99", "0.01", "12.30"] +
