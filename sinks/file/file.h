@@ -146,7 +146,7 @@ void nw_file_table_destroy(struct nw_file_table *table);
 
 /* stream.c: buffers and data files of a worker. */
 nw_status nw_file_flush(struct nw_file_worker *worker, struct nw_error *err);
-/** Open a new file in the table's folder. @param path  give: inside the sink's folder. */
+/** Open a new file in the table's folder. @param data  number, oid and path (give) are filled. */
 nw_status nw_file_create(struct nw_file_worker *worker, struct nw_file_table *table,
                          struct nw_data_file *data, int *file, struct nw_error *err);
 /** Tell the record to come what the stream's file has now. */
