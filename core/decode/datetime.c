@@ -262,10 +262,10 @@ enum nw_decoded nw_timestamp_parse(const uint8_t *at, size_t size, bool zone, in
 
 static char *put_text(char *to, const char *text)
 {
-    size_t size = strlen(text);
-
-    memcpy(to, text, size);
-    return to + size;
+    while (*text != '\0') {
+        *to++ = *text++;
+    }
+    return to;
 }
 
 /* At least `width` digits. */

@@ -208,31 +208,35 @@ static bool parse_mantissa(const uint8_t *at, uint32_t size, uint32_t *next,
     return count > 0;
 }
 
+/* e[+-]digits, up to the end. */
+static bool parse_exponent(const uint8_t *at, uint32_t size, struct decimal *decimal)
+{
+    bool negative = size > 1 && at[1] == '-';
+    uint32_t i = size > 1 && (negative || at[1] == '+') ? 2 : 1;
+    int64_t exponent = 0;
+
+    if (at[0] != 'e' || i >= size || size - i > 4) {
+        return false;
+    }
+    for (; i < size; i++) {
+        if (at[i] < '0' || at[i] > '9') {
+            return false;
+        }
+        exponent = exponent * 10 + (at[i] - '0');
+    }
+    decimal->exponent += negative ? -exponent : exponent;
+    return true;
+}
+
 /* [-]digits[.digits][e[+-]digits]: what float8out prints, apart from NaN and the infinities. */
 static bool parse_decimal(const uint8_t *at, uint32_t size, struct decimal *decimal)
 {
     uint32_t i = 0;
-    int64_t exponent = 0;
-    bool negative = false;
 
     *decimal = (struct decimal){.negative = size > 0 && at[0] == '-', .exact = true};
     i = decimal->negative ? 1 : 0;
-    if (!parse_mantissa(at, size, &i, decimal)) {
-        return false;
-    }
-    if (i < size && at[i] == 'e') {
-        i++;
-        negative = i < size && at[i] == '-';
-        i += i < size && (at[i] == '-' || at[i] == '+') ? 1 : 0;
-        if (i == size || size - i > 4) {
-            return false;
-        }
-        for (; i < size && at[i] >= '0' && at[i] <= '9'; i++) {
-            exponent = exponent * 10 + (at[i] - '0');
-        }
-    }
-    decimal->exponent += negative ? -exponent : exponent;
-    return i == size;
+    return parse_mantissa(at, size, &i, decimal) &&
+           (i == size || parse_exponent(at + i, size - i, decimal));
 }
 
 static bool parse_special(const uint8_t *at, uint32_t size, double *value)
