@@ -136,6 +136,7 @@ static inline struct nw_bytes nw_cursor_bytes(struct nw_cursor *cursor, size_t s
 static inline const char *nw_cursor_text(struct nw_cursor *cursor)
 {
     const uint8_t *end = NULL;
+    const char *text = NULL;
 
     if (!cursor->failed && cursor->left > 0) {
         end = (const uint8_t *)memchr(cursor->at, 0, cursor->left);
@@ -144,7 +145,10 @@ static inline const char *nw_cursor_text(struct nw_cursor *cursor)
         cursor->failed = true;
         return "";
     }
-    return (const char *)nw_cursor_take(cursor, (size_t)(end - cursor->at) + 1);
+    text = (const char *)cursor->at;
+    cursor->left -= (size_t)(end - cursor->at) + 1;
+    cursor->at = end + 1;
+    return text;
 }
 
 /** Whether everything was read and nothing was read past the end. */

@@ -98,7 +98,7 @@ static nw_status tables_read(struct nw_conductor *conductor, struct nw_catalog_t
 static nw_status name_print(struct nw_session *session, FILE *stream, const char *name,
                             struct nw_error *err)
 {
-    char quoted[160];
+    char quoted[160] = "";
     nw_status status = nw_session_quote_name(session, name, quoted, sizeof quoted, err);
 
     if (status == NW_OK) {

@@ -100,8 +100,8 @@ static nw_status pending_read(struct nw_session *session,
 static nw_status table_print(struct nw_session *session, FILE *stream,
                              const struct nw_catalog_candidate *table, struct nw_error *err)
 {
-    char schema[160];
-    char name[160];
+    char schema[160] = "";
+    char name[160] = "";
     nw_status status =
         nw_session_quote_name(session, table->schema_name, schema, sizeof schema, err);
 
@@ -162,7 +162,7 @@ struct request {
 static nw_status statement_print(struct nw_session *session, const struct request *request,
                                  char **text, struct nw_error *err)
 {
-    char quoted[160];
+    char quoted[160] = "";
     size_t size = 0;
     bool first = true;
     nw_status status = nw_session_quote_name(session, request->name, quoted, sizeof quoted, err);
