@@ -111,6 +111,7 @@ static nw_status folders_make(struct nw_file_sink *sink, struct nw_error *err)
 static nw_status lock_take(struct nw_file_sink *sink, struct nw_error *err)
 {
     const struct nw_host *host = sink->host;
+    struct nw_error cause = {0};
     char path[NW_PATH_MAX];
     nw_status status;
 
@@ -124,18 +125,15 @@ static nw_status lock_take(struct nw_file_sink *sink, struct nw_error *err)
     if (status != NW_OK) {
         return status;
     }
-    status = host->file_lock(host, sink->lock_file, err);
+    status = host->file_lock(host, sink->lock_file, &cause);
     if (status != NW_OK) {
-        struct nw_error cause = {0};
-
         host->file_close(host, sink->lock_file);
-        if (err != NULL) {
-            cause = *err;
-        }
-        return nw_fail(err, NW_FATAL,
-                       "another narwal is writing to %s: only one may (%.400s). Stop it first, or "
-                       "use another folder",
-                       sink->options.path, cause.text);
+        return status != NW_FATAL
+                   ? nw_fail(err, status, "%.900s", cause.text)
+                   : nw_fail(err, NW_FATAL,
+                             "another narwal is writing to %s: only one may (%.400s). Stop it "
+                             "first, or use another folder",
+                             sink->options.path, cause.text);
     }
     sink->locked = true;
     return NW_OK;

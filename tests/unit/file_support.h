@@ -23,6 +23,8 @@
 
 #include <narwal/sink.h>
 
+#include "lib/chunk.h"
+
 #define UNUSED __attribute__((unused))
 
 /* What is known of a path: how much of it a power cut would leave. */
@@ -498,9 +500,43 @@ UNUSED static void test_append(struct test_text *text, const char *bytes, size_t
 {
     text->bytes = realloc(text->bytes, text->used + size + 1);
     assert_non_null(text->bytes);
-    memcpy(text->bytes + text->used, bytes, size);
+    if (size > 0) {
+        memcpy(text->bytes + text->used, bytes, size);
+    }
     text->used += size;
     text->bytes[text->used] = '\0';
+}
+
+/* Appends a file, uncompressed when its name says that it is compressed. */
+UNUSED static void test_append_file(struct test_text *text, const char *path)
+{
+    size_t length = strlen(path);
+    enum nw_chunk_kind kind = strcmp(path + length - 3, ".gz") == 0    ? NW_CHUNK_GZIP
+                              : strcmp(path + length - 4, ".zst") == 0 ? NW_CHUNK_ZSTD
+                                                                       : NW_CHUNK_NONE;
+    struct nw_chunk *chunk = nw_chunk_create(kind, 1);
+    struct nw_out out = {0};
+    size_t size;
+    char *bytes = test_read(path, &size);
+
+    assert_non_null(chunk);
+    for (size_t at = 0; at < size;) {
+        size_t taken = 0;
+
+        assert_true(nw_chunk_read(chunk, bytes + at, size - at, &out, &taken));
+        at += taken;
+    }
+    test_append(text, (const char *)out.bytes, out.used);
+    nw_out_fini(&out);
+    nw_chunk_destroy(chunk);
+    free(bytes);
+}
+
+/* A folder for tests, in memory if possible. */
+UNUSED static void test_folder_name(char *path, size_t size, const char *name)
+{
+    (void)snprintf(path, size, "%s/narwal-%s-%d",
+                   access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", name, (int)getpid());
 }
 
 /*
@@ -528,16 +564,12 @@ UNUSED static char *test_content(const char *path)
             test_append(&text, "\n", 1);
             for (int j = 0; j < count; j++) {
                 char name[1024];
-                char *bytes;
-                size_t size;
 
                 if (strstr(names[j], kinds[kind]) == NULL) {
                     continue;
                 }
                 (void)snprintf(name, sizeof name, "%s/%s", folder, names[j]);
-                bytes = test_read(name, &size);
-                test_append(&text, bytes, size);
-                free(bytes);
+                test_append_file(&text, name);
             }
         }
         for (int j = 0; j < count; j++) {

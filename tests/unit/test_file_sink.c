@@ -2,8 +2,6 @@
 /* The file sink through its plugin table: what it writes, replaces, keeps and refuses. */
 #include "file_story.h"
 
-#define FOLDER "/tmp/narwal-test-file-sink"
-
 static char folder[128];
 
 static struct story *begin(void)
@@ -431,6 +429,6 @@ int main(void)
         cmocka_unit_test(null_counts_every_operation),
     };
 
-    (void)snprintf(folder, sizeof folder, "%s-%d", FOLDER, (int)getpid());
+    test_folder_name(folder, sizeof folder, "file-sink");
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
