@@ -436,6 +436,9 @@ static bool epoch_begin(struct nw_sequencer *seq)
         }
         if (entry->kind == NW_ITEM_EPOCH_END && entry->epoch >= least) {
             seq->target_end = entry;
+            if (seq->retries > 0) {
+                break; /* a sink in trouble gets little at once, so that something gets through */
+            }
         }
     }
     seq->target_epoch = seq->target_end != NULL ? seq->target_end->epoch : seq->cursor->epoch;

@@ -435,6 +435,7 @@ static nw_status items_order(struct nw_sequencer *seq, uint32_t *work, struct nw
                 break;
             }
             *slot = NULL;
+            entry->wanted = false; /* it may be far from its delivery */
             window->next++;
             *work += 1;
             status = log_append(seq, entry, err);

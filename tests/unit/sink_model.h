@@ -299,7 +299,11 @@ static inline nw_status model_write(void *self, uint32_t worker, const struct nw
     MODEL_CHECK(batch->rows_count > 0);
     for (uint32_t i = 0; i < batch->rows_count; i++) {
         uint32_t at = batch->first_row + i;
+        struct nw_value note = nw_batch_value(batch, NW_AFTER, i, 1);
+        int64_t id = nw_batch_value(batch, NW_AFTER, i, 0).as.integer;
 
+        MODEL_CHECK(note.size >= 8 && memcmp(note.bytes, &id, sizeof id) == 0);
+        MODEL_CHECK(note.size == 8 || note.bytes[note.size - 1] == 'n');
         MODEL_CHECK(model.rows_count < MODEL_ROWS_MAX);
         model.rows[model.rows_count++] = (struct model_row){
             .oid = batch->table->relation_oid,
@@ -308,7 +312,7 @@ static inline nw_status model_write(void *self, uint32_t worker, const struct nw
             .epoch = batch->epoch,
             .commit_lsn = batch->commit_lsn[at],
             .seq = batch->seq[at],
-            .id = nw_batch_value(batch, NW_AFTER, i, 0).as.integer,
+            .id = id,
             .order = model.writes};
     }
     model.writes++;

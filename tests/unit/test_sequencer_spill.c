@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Spilling under a pressed budget: what leaves memory, what comes back, and what faults do. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "sink_model.h"
+
+#define PAD (64u << 10)
+#define MIB ((int64_t)1 << 20)
+
+static struct kit kit;
+static char folder[64];
+static struct nw_sequencer_options options;
+
+static void start_with(const struct nw_sink_ops *ops, uint32_t lanes, enum nw_io_choice choice,
+                       uint64_t quota)
+{
+    model_reset();
+    kit_init(&kit, ops, lanes);
+    kit.budget.limit_bytes = 2 * MIB;
+    assert_int_equal(nw_env_system_create(choice, &kit.system, &kit.err), NW_OK);
+    (void)snprintf(folder, sizeof folder, "/tmp/nw-spill-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(kit_open(&kit, 1), NW_OK);
+    options = kit_sequencer_options(&kit);
+    options.spill_folder = folder;
+    options.spill_quota_bytes = quota;
+    assert_int_equal(nw_sequencer_create(kit.sink, &options, &kit.sequencer, &kit.err), NW_OK);
+}
+
+static void start(void)
+{
+    start_with(&model_ops, 2, NW_IO_AUTO, 1u << 30);
+}
+
+static uint32_t files_count(void)
+{
+    DIR *dir = opendir(folder);
+    uint32_t count = 0;
+
+    assert_non_null(dir);
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        count += entry->d_name[0] != '.';
+    }
+    assert_int_equal(closedir(dir), 0);
+    return count;
+}
+
+static int finish(void **state)
+{
+    (void)state;
+    kit_fini(&kit);
+    assert_int_equal(files_count(), 0);
+    assert_int_equal(rmdir(folder), 0);
+    nw_env_system_destroy(kit.system);
+    assert_int_equal(kit.budget.used_bytes, 0);
+    assert_contract_kept();
+    return 0;
+}
+
+/* One row of 64 KiB for each id. */
+static void fat_row(uint32_t table, uint64_t epoch, uint64_t lsn, int64_t id, bool cut)
+{
+    struct nw_item *item =
+        kit_rows(&kit, &kit_tables[table], epoch, (const struct kit_row[]){{lsn, 0, id}}, 1, PAD);
+
+    item->cut = cut;
+    kit_push(&kit, item, NW_PRODUCER_STREAM);
+}
+
+static void settle(void)
+{
+    for (int i = 0; i < 20; i++) {
+        (void)usleep(500); /* operations finish in their own time */
+        assert_int_equal(kit_run(&kit), NW_OK);
+    }
+}
+
+static int64_t used(void)
+{
+    return atomic_load(&kit.budget.used_bytes);
+}
+
+/* More rows than fit, while the sink does not commit. */
+static void flood(uint32_t rows, uint64_t epoch)
+{
+    for (uint32_t i = 0; i < rows; i++) {
+        fat_row(i % 2, epoch, 1000 * epoch + i, (int64_t)(epoch * 10000 + i), true);
+        assert_int_equal(kit_run(&kit), NW_OK);
+        for (int tries = 0; used() > 2 * MIB && tries < 1000; tries++) {
+            (void)usleep(200);
+            assert_int_equal(kit_run(&kit), NW_OK);
+        }
+        assert_true(used() <= 2 * MIB + 65536);
+    }
+}
+
+static void rows_intact(uint32_t count, uint64_t epoch)
+{
+    uint32_t at = 0;
+
+    for (uint32_t i = 0; i < model.rows_stored; i++) {
+        if (model.rows[i].commit_lsn / 1000 == epoch) {
+            assert_int_equal(model.rows[i].id, epoch * 10000 + at);
+            at++;
+        }
+    }
+    assert_int_equal(at, count);
+}
+
+static void memory_stays_within_the_budget_while_the_sink_stands_still(void **state)
+{
+    struct nw_sink_status status;
+    static const enum nw_io_choice choices[] = {NW_IO_AUTO, NW_IO_PREAD};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        start_with(&model_ops, 2, choices[i], 1u << 30);
+        model.plan = MODEL_PENDING;
+        kit_epoch_end(&kit, 1, 900);
+        flood(200, 2); /* delivered, one epoch ahead */
+        kit_epoch_end(&kit, 2, 2990);
+        flood(200, 3); /* waits */
+        kit_epoch_end(&kit, 3, 3990);
+        settle();
+        nw_sink_status(kit.sink, &status);
+        assert_true(status.spilled_bytes > 20 * (uint64_t)MIB);
+        assert_true(kit.returned > 300);
+        assert_int_equal(model.rows_stored, 0);
+        model_answer(1, NW_COMMITTED);
+        for (int tries = 0; kit.durable_epoch < 3 && tries < 2000; tries++) {
+            (void)usleep(200);
+            assert_int_equal(kit_run(&kit), NW_OK);
+            assert_true(used() <= 3 * MIB);
+        }
+        assert_int_equal(kit.durable_epoch, 3);
+        rows_intact(200, 2);
+        rows_intact(200, 3);
+        settle();
+        nw_sink_status(kit.sink, &status);
+        assert_int_equal(status.spilled_bytes, 0);
+        assert_int_equal(status.held_bytes, 0);
+        assert_in_range(files_count(), 0, 1);
+        finish(NULL);
+    }
+    start();
+}
+
+static void replay_reads_back_what_was_delivered_and_spilled(void **state)
+{
+    (void)state;
+    start();
+    flood(100, 1);
+    model.plan = MODEL_NOT_COMMITTED;
+    kit_epoch_end(&kit, 1, 1990);
+    settle();
+    assert_int_equal(model.writes, 100);
+    assert_int_equal(model.rows_stored, 0);
+    for (int tries = 0; kit.durable_epoch < 1 && tries < 2000; tries++) {
+        (void)usleep(200);
+        kit.now_ns += 1000000;
+        assert_int_equal(kit_run(&kit), NW_OK);
+        assert_true(used() <= 3 * MIB);
+    }
+    assert_int_equal(model.writes, 200);
+    rows_intact(100, 1);
+    assert_int_equal(model.rows_stored, 100);
+}
+
+static void total_order_comes_back_from_the_spill_as_it_was(void **state)
+{
+    struct nw_sink_ops ops = model_ops;
+
+    (void)state;
+    ops.flags = NW_SINK_TOTAL_ORDER;
+    ops.workers_max = 1;
+    start_with(&ops, 2, NW_IO_AUTO, 1u << 30);
+    model.plan = MODEL_PENDING;
+    kit_epoch_end(&kit, 1, 900);
+    assert_int_equal(kit_run(&kit), NW_OK);
+    kit_epoch_end(&kit, 2, 950);
+    assert_int_equal(kit_run(&kit), NW_OK);
+    for (uint32_t i = 0; i < 120; i++) {
+        fat_row((i + 1) % 3, 3, 3000 + i, 30000 + i, i % 4 == 3);
+        assert_int_equal(kit_run(&kit), NW_OK);
+    }
+    kit_epoch_end(&kit, 3, 3990);
+    settle();
+    assert_true(kit.returned > 50);
+    model_answer(1, NW_COMMITTED);
+    for (int tries = 0; kit.durable_epoch < 3 && tries < 2000; tries++) {
+        (void)usleep(200);
+        assert_int_equal(kit_run(&kit), NW_OK);
+    }
+    rows_intact(120, 3);
+}
+
+static void used_up_quota_leaves_the_rest_in_memory(void **state)
+{
+    struct nw_sink_status status;
+
+    (void)state;
+    start_with(&model_ops, 2, NW_IO_AUTO, (uint64_t)MIB);
+    model.plan = MODEL_PENDING;
+    kit_epoch_end(&kit, 1, 900);
+    for (uint32_t i = 0; i < 60; i++) {
+        fat_row(0, 2, 2000 + i, 20000 + i, true);
+    }
+    settle();
+    nw_sink_status(kit.sink, &status);
+    assert_in_range(status.spilled_bytes, MIB / 2, MIB);
+    assert_true(used() > 2 * MIB); /* lanes wait from here on */
+    kit_epoch_end(&kit, 2, 2990);
+    model_answer(1, NW_COMMITTED);
+    settle();
+    assert_int_equal(kit.durable_epoch, 2);
+    rows_intact(60, 2);
+}
+
+static void full_disk_is_waited_for(void **state)
+{
+    struct nw_sink_status status;
+
+    (void)state;
+    start();
+    kit.write_result = -ENOSPC;
+    model.plan = MODEL_PENDING;
+    kit_epoch_end(&kit, 1, 900);
+    for (uint32_t i = 0; i < 60; i++) {
+        fat_row(0, 2, 2000 + i, 20000 + i, true);
+    }
+    settle();
+    nw_sink_status(kit.sink, &status);
+    assert_int_equal(status.spilled_bytes, 0);
+    kit.write_result = 0;
+    kit.now_ns += 11000000000;
+    settle();
+    nw_sink_status(kit.sink, &status);
+    assert_true(status.spilled_bytes > 0);
+    kit_epoch_end(&kit, 2, 2990);
+    model_answer(1, NW_COMMITTED);
+    settle();
+    assert_int_equal(kit.durable_epoch, 2);
+    rows_intact(60, 2);
+}
+
+static void changed_bytes_in_the_file_stop_the_run(void **state)
+{
+    char path[128];
+    int file;
+    nw_status status = NW_OK;
+
+    (void)state;
+    start();
+    flood(60, 1);
+    settle();
+    (void)snprintf(path, sizeof path, "%s/0.spill", folder);
+    file = open(path, O_WRONLY);
+    assert_true(file >= 0);
+    for (off_t at = 100; at < 2 * MIB; at += 30000) {
+        assert_int_equal(pwrite(file, "?", 1, at), 1);
+    }
+    assert_int_equal(close(file), 0);
+    model.plan = MODEL_NOT_COMMITTED;
+    kit_epoch_end(&kit, 1, 1990);
+    for (int tries = 0; status == NW_OK && tries < 2000; tries++) {
+        (void)usleep(200);
+        kit.now_ns += 1000000;
+        status = kit_run(&kit);
+    }
+    assert_int_equal(status, NW_FATAL);
+    assert_non_null(strstr(kit.err.text, "gave back other bytes than were written"));
+}
+
+static void windows_are_spilled_while_they_wait_for_one_lane(void **state)
+{
+    (void)state;
+    start();
+    kit.hold_next = true;
+    fat_row(0, 1, 1000, 10000, true);
+    for (uint32_t i = 1; i < 100; i++) {
+        fat_row(i % 2, 1, 1000 + i, 10000 + i, true);
+    }
+    settle();
+    /* One item is left out, and nothing can be delivered; still there is room for it. */
+    assert_int_equal(model.writes, 0);
+    assert_true(used() < 2 * MIB);
+    kit_release_late(&kit);
+    kit_epoch_end(&kit, 1, 1990);
+    for (int tries = 0; kit.durable_epoch < 1 && tries < 2000; tries++) {
+        (void)usleep(200);
+        assert_int_equal(kit_run(&kit), NW_OK);
+    }
+    rows_intact(100, 1);
+}
+
+static void files_of_a_former_run_are_removed_and_strange_ones_refused(void **state)
+{
+    char path[128];
+    struct nw_sequencer *second = NULL;
+    int file;
+
+    (void)state;
+    start();
+    kit_close(&kit);
+    (void)snprintf(path, sizeof path, "%s/7.spill", folder);
+    file = open(path, O_CREAT | O_WRONLY, 0600);
+    assert_true(file >= 0);
+    assert_int_equal(close(file), 0);
+    assert_int_equal(kit_open(&kit, 1), NW_OK);
+    assert_int_equal(nw_sequencer_create(kit.sink, &options, &kit.sequencer, &kit.err), NW_OK);
+    assert_int_equal(files_count(), 0);
+    (void)snprintf(path, sizeof path, "%s/diary.txt", folder);
+    file = open(path, O_CREAT | O_WRONLY, 0600);
+    assert_true(file >= 0);
+    assert_int_equal(close(file), 0);
+    assert_int_equal(nw_sequencer_create(kit.sink, &options, &second, &kit.err), NW_FATAL);
+    assert_non_null(strstr(kit.err.text, "diary.txt, which is not narwal's"));
+    assert_int_equal(unlink(path), 0);
+}
+
+static void item_behind_an_exported_array_is_not_spilled(void **state)
+{
+    (void)state;
+    start();
+    model.plan = MODEL_PENDING;
+    kit_epoch_end(&kit, 1, 900);
+    fat_row(0, 2, 2000, 20000, true);
+    settle();
+    assert_int_equal(model.writes, 1);
+    kit.sequencer->log.last->exports = 1; /* as batch_export() does */
+    for (uint32_t i = 1; i < 60; i++) {
+        fat_row(0, 2, 2000 + i, 20000 + i, true);
+    }
+    settle();
+    assert_true(kit.returned > 10);
+    assert_non_null(kit.sequencer->log.first->next->item);
+    kit.sequencer->log.first->next->exports = 0;
+    settle();
+    kit_epoch_end(&kit, 2, 2990);
+    model_answer(1, NW_COMMITTED);
+    settle();
+    assert_int_equal(kit.durable_epoch, 2);
+}
+
+#define CASE(name) cmocka_unit_test_teardown(name, finish)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(memory_stays_within_the_budget_while_the_sink_stands_still),
+        CASE(replay_reads_back_what_was_delivered_and_spilled),
+        CASE(total_order_comes_back_from_the_spill_as_it_was),
+        CASE(used_up_quota_leaves_the_rest_in_memory),
+        CASE(full_disk_is_waited_for),
+        CASE(changed_bytes_in_the_file_stop_the_run),
+        CASE(windows_are_spilled_while_they_wait_for_one_lane),
+        CASE(files_of_a_former_run_are_removed_and_strange_ones_refused),
+        CASE(item_behind_an_exported_array_is_not_spilled),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The sink side on real threads: a thread for the lanes, one for the sequencer, one for each worker
+ * and the coordinator, and a plugin thread that answers commits late and releases exported arrays.
+ * Faults of every kind at random; at the end each row is stored once, in order. For TSan.
+ */
+#include <unistd.h>
+
+#include "sink_model.h"
+
+#define ROWS 6000
+
+static struct kit kit;
+static _Atomic bool failed;
+static uint32_t dice_state = 12345;
+
+static uint32_t dice(void)
+{
+    dice_state = dice_state * 1664525u + 1013904223u;
+    return dice_state >> 8;
+}
+
+/* Arrays on their way to the plugin's own thread, and answers it owes. */
+static struct ArrowArray held[256];
+static uint32_t held_count;
+static uint64_t owed;
+static bool stopping;
+
+static nw_status stress_write(void *self, uint32_t worker, const struct nw_batch *batch,
+                              struct nw_error *err)
+{
+    struct ArrowArray array;
+    uint32_t face;
+    nw_status status;
+
+    model_lock();
+    face = dice() % 1500;
+    model_unlock();
+    if (face == 0) {
+        return nw_fail(err, NW_RETRY, "bad luck");
+    }
+    if (face < 20) {
+        return NW_AGAIN;
+    }
+    status = model.host->batch_export(model.host, batch, NULL, &array, err);
+    if (status != NW_OK) {
+        return status;
+    }
+    model_lock();
+    if (held_count < 256) {
+        held[held_count++] = array;
+        model_unlock();
+    } else {
+        model_unlock();
+        array.release(&array);
+    }
+    return model_write(self, worker, batch, err);
+}
+
+static nw_status stress_commit(void *self, const struct nw_commit *commit, enum nw_outcome *outcome,
+                               struct nw_error *err)
+{
+    static const enum model_plan plans[] = {MODEL_NOT_COMMITTED, MODEL_UNKNOWN_DONE,
+                                            MODEL_UNKNOWN_NOT_DONE, MODEL_RETRY_DONE, MODEL_AGAIN};
+    uint32_t face;
+    nw_status status;
+
+    model_lock();
+    face = dice() % 80;
+    model.plan = face < 5 ? plans[face] : face < 45 ? MODEL_PENDING : MODEL_COMMIT;
+    model_unlock();
+    status = model_commit(self, commit, outcome, err);
+    if (status == NW_OK && *outcome == NW_PENDING) {
+        model_lock();
+        owed = commit->epoch;
+        model_unlock();
+    }
+    return status;
+}
+
+static nw_status stress_recover(void *self, struct nw_recovery *recovery, struct nw_error *err)
+{
+    model_lock();
+    owed = 0; /* the contract: no answers for what was before */
+    model_unlock();
+    return model_recover(self, recovery, err);
+}
+
+/* The plugin's own thread. */
+static void *plugin_thread(void *context)
+{
+    (void)context;
+    for (;;) {
+        struct ArrowArray array = {.release = NULL};
+        uint64_t epoch = 0;
+        bool ends;
+
+        model_lock();
+        ends = stopping && held_count == 0;
+        if (held_count > 0) {
+            array = held[--held_count];
+        }
+        if (owed != 0) {
+            /* Stored and answered in one step, or a recover between would see half of it. */
+            epoch = owed;
+            owed = 0;
+            model_store(epoch);
+        }
+        if (epoch != 0) {
+            model.host->commit_done(model.host, epoch, NW_COMMITTED, NULL);
+        }
+        model_unlock();
+        if (array.release != NULL) {
+            array.release(&array);
+        }
+        if (ends) {
+            return NULL;
+        }
+        (void)usleep(50);
+    }
+}
+
+static int64_t real_now_ns(struct nw_env *env)
+{
+    struct timespec now;
+
+    (void)env;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int64_t thread_clock(void *clock)
+{
+    return real_now_ns(clock);
+}
+
+static void thread_failed(void *context, const struct nw_agent *agent, const struct nw_error *err)
+{
+    (void)context;
+    print_error("%s: %s\n", agent->name, err->text);
+    atomic_store(&failed, true);
+}
+
+static void stress(const struct nw_sink_ops *model_table, uint32_t workers)
+{
+    struct nw_sink_ops ops = *model_table;
+    struct nw_env_ops env_ops = kit_env_ops;
+    struct nw_sequencer_options options;
+    struct nw_agent agent;
+    struct nw_bell *bell = NULL;
+    struct nw_thread *thread = NULL;
+    struct nw_thread_options thread_options;
+    struct nw_sink_options sink_options;
+    pthread_t helper;
+    uint64_t epoch = 1;
+
+    ops.write = stress_write;
+    ops.commit = stress_commit;
+    ops.recover = stress_recover;
+    ops.epochs_ahead_max = 3;
+    env_ops.now_ns = real_now_ns;
+    held_count = 0;
+    owed = 0;
+    stopping = false;
+    atomic_store(&failed, false);
+    model_reset();
+    kit_init(&kit, &ops, 4);
+    kit.env.ops = &env_ops;
+    sink_options = (struct nw_sink_options){
+        .env = &kit.env, .plugin = &kit.plugin, .config = &kit.config, .workers_count = workers};
+    assert_int_equal(nw_sink_create(&sink_options, &kit.sink, &kit.err), NW_OK);
+    assert_int_equal(nw_sink_start(kit.sink, &kit.err), NW_OK);
+    assert_int_equal(nw_sink_open(kit.sink, &kit.recovered, &kit.err), NW_OK);
+    assert_int_equal(nw_bell_create(&bell, &kit.err), NW_OK);
+    options = kit_sequencer_options(&kit);
+    options.bell = bell;
+    assert_int_equal(nw_sequencer_create(kit.sink, &options, &kit.sequencer, &kit.err), NW_OK);
+    agent = nw_sequencer_agent(kit.sequencer);
+    thread_options = (struct nw_thread_options){.name = "sequencer",
+                                                .agents = &agent,
+                                                .agents_count = 1,
+                                                .bell = bell,
+                                                .core = -1,
+                                                .now_ns = thread_clock,
+                                                .clock = &kit.env,
+                                                .failed = thread_failed};
+    assert_int_equal(pthread_create(&helper, NULL, plugin_thread, NULL), 0);
+    assert_int_equal(nw_thread_start(&thread_options, &thread, &kit.err), NW_OK);
+    for (uint32_t i = 0; i < ROWS && !atomic_load(&failed); i++) {
+        kit_row_one(&kit, i % KIT_TABLES, epoch, 1000 + i, i);
+        nw_bell_ring(bell);
+        if (i % 30 == 29) {
+            kit_epoch_end(&kit, epoch++, 1001 + i);
+            nw_bell_ring(bell);
+            kit_collect(&kit);
+            (void)usleep(i % 7 == 0 ? 2000 : 100);
+        }
+    }
+    for (int tries = 0; kit.durable_epoch < epoch - 1 && tries < 60000 && !atomic_load(&failed);
+         tries++) {
+        kit_collect(&kit);
+        (void)usleep(1000);
+    }
+    assert_false(atomic_load(&failed));
+    assert_int_equal(kit.durable_epoch, epoch - 1);
+    model_lock();
+    stopping = true;
+    model_unlock();
+    assert_int_equal(pthread_join(helper, NULL), 0);
+    nw_thread_stop(thread);
+    nw_thread_destroy(thread);
+    kit_fini(&kit);
+    nw_bell_destroy(bell);
+    assert_contract_kept();
+    assert_int_equal(model.rows_stored, ROWS);
+}
+
+static void rows_in_order_per_table(void)
+{
+    int64_t last[KIT_TABLES] = {-1, -1, -1, -1};
+
+    for (uint32_t i = 0; i < model.rows_stored; i++) {
+        uint32_t table = model.rows[i].oid - 100;
+
+        assert_true(model.rows[i].id > last[table]);
+        last[table] = model.rows[i].id;
+    }
+}
+
+static void one_worker_survives_faults_of_every_kind(void **state)
+{
+    (void)state;
+    stress(&model_ops, 1);
+    rows_in_order_per_table();
+}
+
+static void several_workers_survive_faults_of_every_kind(void **state)
+{
+    (void)state;
+    stress(&model_ops, 3);
+    rows_in_order_per_table();
+}
+
+static void total_order_survives_faults_of_every_kind(void **state)
+{
+    struct nw_sink_ops ops = model_ops;
+
+    (void)state;
+    ops.flags = NW_SINK_TOTAL_ORDER;
+    ops.workers_max = 1;
+    stress(&ops, 1);
+    for (uint32_t i = 0; i < ROWS; i++) {
+        assert_int_equal(model.rows[i].id, i);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_worker_survives_faults_of_every_kind),
+        cmocka_unit_test(several_workers_survive_faults_of_every_kind),
+        cmocka_unit_test(total_order_survives_faults_of_every_kind),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
