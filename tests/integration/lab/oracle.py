@@ -104,7 +104,8 @@ class Table:
                 continue
             place = (commit, int(event["seq"]))
             self.check_order(event, last, place)
-            last = max(last, place)
+            if event["op"] != "S":  # has the sequence number of the row that follows
+                last = max(last, place)
             self.enter(event["schema"])
             self.apply(event)
 
