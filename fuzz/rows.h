@@ -14,7 +14,7 @@
 
 #include <stdlib.h>
 
-#define FUZZ_TABLES_COUNT  4u
+#define FUZZ_TABLES_COUNT  5u
 #define FUZZ_COLUMNS_MAX   24u
 #define FUZZ_ROWS_MAX      64u
 #define FUZZ_TYPMOD(p, s)  (((p) << 16 | (s)) + 4)
@@ -50,6 +50,22 @@ static const struct fuzz_column fuzz_columns[FUZZ_TABLES_COUNT][FUZZ_COLUMNS_MAX
      {NW_OID_TIME, -1},      {NW_OID_TIMETZ, -1},
      {NW_OID_TIMESTAMP, -1}, {NW_OID_TIMESTAMPTZ, -1},
      {NW_OID_INTERVAL, -1},  {FUZZ_ENUM_TYPE_OID, -1}},
+    {{NW_OID_INT4, -1},
+     {1009, -1},
+     {1007, -1},
+     {1231, -1},
+     {1115, -1},
+     {3807, -1},
+     {1001, -1},
+     {NW_OID_INET, -1},
+     {NW_OID_CIDR, -1},
+     {1041, -1},
+     {NW_OID_VARBIT, -1},
+     {NW_OID_PG_LSN, -1},
+     {NW_OID_MACADDR, -1},
+     {NW_OID_XID8, -1},
+     {1187, -1},
+     {2951, -1}},
 };
 
 static inline void fuzz_table(uint32_t index, struct nw_column_schema *columns,

@@ -4,18 +4,14 @@
 #include "decode/column.h"
 #include "decode/datetime.h"
 #include "decode/numeric.h"
+#include "decode/print.h"
 #include "pg/types.h"
 
-/* Timestamps that PostgreSQL has, in microseconds since 2000-01-01. */
-#define TIMESTAMP_MIN INT64_C(-211813488000000000)
-#define TIMESTAMP_END INT64_C(9223371331200000000)
 /* IEEE 754; a NaN is whatever lies above infinity. */
 #define FLOAT32_INFINITY UINT32_C(0x7f800000)
 #define FLOAT32_NAN      UINT32_C(0x7fc00000)
 #define FLOAT64_INFINITY UINT64_C(0x7ff0000000000000)
 #define FLOAT64_NAN      UINT64_C(0x7ff8000000000000)
-/* Seconds a timetz may be off UTC: less than 16 hours. */
-#define ZONE_MAX (16 * 3600 - 1)
 
 static uint16_t load16(const uint8_t *at)
 {
@@ -118,23 +114,6 @@ static enum nw_decoded binary_uuid(struct nw_column *column, uint32_t row, const
     }
     memcpy(column->values + (size_t)row * 16, at, 16);
     return NW_DECODED;
-}
-
-/* charsend() writes the byte. charout() prints nothing for zero, and, since PostgreSQL 16, octal
- * for bytes that are no ASCII; before it printed the raw byte, which is no valid text. */
-static enum nw_decoded binary_char(struct nw_column *column, uint32_t row, const uint8_t *at,
-                                   uint32_t size)
-{
-    if (size != 1) {
-        return NW_DECODED_MALFORMED;
-    }
-    if (*at >= 0x80) {
-        uint8_t octal[4] = {'\\', (uint8_t)('0' + (*at >> 6)), (uint8_t)('0' + (*at >> 3 & 7)),
-                            (uint8_t)('0' + (*at & 7))};
-
-        return nw_decode_copy(column, row, octal, sizeof octal);
-    }
-    return nw_decode_copy(column, row, at, *at == 0 ? 0 : 1);
 }
 
 static enum nw_decoded binary_jsonb(struct nw_column *column, uint32_t row, const uint8_t *at,
@@ -246,7 +225,7 @@ static enum nw_decoded timestamp(struct nw_column *column, uint32_t row, const u
     if (us == INT64_MAX || us == INT64_MIN) {
         return infinity(column, us < 0);
     }
-    if (us < TIMESTAMP_MIN || us >= TIMESTAMP_END) {
+    if (us < NW_TIMESTAMP_MIN || us >= NW_TIMESTAMP_END) {
         return NW_DECODED_MALFORMED;
     }
     if (__builtin_add_overflow(us, NW_DAYS_TO_2000 * NW_US_PER_DAY, &since_1970)) {
@@ -268,56 +247,44 @@ static enum nw_decoded binary_timestamptz(struct nw_column *column, uint32_t row
     return timestamp(column, row, at, size, "+00");
 }
 
-static enum nw_decoded binary_timetz(struct nw_column *column, uint32_t row, const uint8_t *at,
-                                     uint32_t size)
+/* Stores the end of a value that was appended to the column's bytes. */
+static enum nw_decoded end_text(struct nw_column *column, uint32_t row, enum nw_decoded decoded)
 {
-    struct nw_cursor cursor = nw_cursor_of(at, size);
-    int64_t us = (int64_t)nw_cursor_u64be(&cursor);
-    int32_t west = (int32_t)nw_cursor_u32be(&cursor);
-    char text[NW_DATETIME_TEXT_SIZE];
-
-    if (!nw_cursor_done(&cursor) || us < 0 || us > NW_US_PER_DAY || west < -ZONE_MAX ||
-        west > ZONE_MAX) {
-        return NW_DECODED_MALFORMED;
-    }
-    return nw_decode_copy(column, row, (const uint8_t *)text,
-                          (uint32_t)nw_timetz_print(text, us, west));
+    column->offsets[row + 1] = (int32_t)column->bytes.size;
+    return decoded;
 }
 
-static enum nw_decoded binary_interval(struct nw_column *column, uint32_t row, const uint8_t *at,
-                                       uint32_t size)
+static enum nw_decoded binary_printed(struct nw_column *column, uint32_t row, const uint8_t *at,
+                                      uint32_t size)
 {
-    struct nw_cursor cursor = nw_cursor_of(at, size);
-    int64_t us = (int64_t)nw_cursor_u64be(&cursor);
-    int32_t days = (int32_t)nw_cursor_u32be(&cursor);
-    int32_t months = (int32_t)nw_cursor_u32be(&cursor);
-    char text[NW_DATETIME_TEXT_SIZE];
+    return end_text(column, row, column->print(&column->bytes, at, size));
+}
 
-    if (!nw_cursor_done(&cursor)) {
-        return NW_DECODED_MALFORMED;
-    }
-    return nw_decode_copy(column, row, (const uint8_t *)text,
-                          (uint32_t)nw_interval_print(text, us, days, months));
+static enum nw_decoded binary_array(struct nw_column *column, uint32_t row, const uint8_t *at,
+                                    uint32_t size)
+{
+    return end_text(column, row, nw_print_array(&column->bytes, at, size, column->element_oid));
 }
 
 /* Types whose form in a batch is text. */
 static nw_decode_fn decoder_of_text(const struct nw_column_schema *schema)
 {
     switch (schema->base_type_oid) {
-    case NW_OID_CHAR:
-        return binary_char;
-    case NW_OID_TIMETZ:
-        return binary_timetz;
-    case NW_OID_INTERVAL:
-        return binary_interval;
     case NW_OID_NAME:
     case NW_OID_TEXT:
     case NW_OID_BPCHAR:
     case NW_OID_VARCHAR:
         return nw_decode_copy;
     default:
-        return schema->enum_labels != NULL ? nw_decode_copy : NULL;
+        break;
     }
+    if (schema->enum_labels != NULL) {
+        return nw_decode_copy;
+    }
+    if (nw_type_element(schema->base_type_oid) != 0) {
+        return binary_array;
+    }
+    return nw_printer_of(schema->base_type_oid) != NULL ? binary_printed : NULL;
 }
 
 nw_decode_fn nw_decoder_binary(const struct nw_column_schema *schema)

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "decode/print.h"
+#include "pg/types.h"
 
 /* Memory that is kept from block to block; what exceeds it after a huge row is freed. */
 #define FIXED_KEPT_MAX UINT32_C(8388608)
@@ -145,6 +147,8 @@ static void columns_prepare(struct nw_builder *builder, const struct nw_table *t
             column->exceptions = &builder->exception_bytes;
             column->text = nw_decoder_text(schema);
             column->binary = nw_decoder_binary(schema);
+            column->print = nw_printer_of(schema->base_type_oid);
+            column->element_oid = nw_type_element(schema->base_type_oid);
             column->precision = schema->precision;
             column->scale = schema->scale;
         }

@@ -29,6 +29,9 @@ struct nw_column;
 typedef enum nw_decoded (*nw_decode_fn)(struct nw_column *column, uint32_t row, const uint8_t *at,
                                         uint32_t size);
 
+/** Append PostgreSQL's text of a value in its send format. */
+typedef enum nw_decoded (*nw_print_fn)(struct nw_buffer *out, const uint8_t *at, uint32_t size);
+
 struct nw_column {
     uint8_t *validity;
     uint8_t *values;              /* fixed width */
@@ -36,6 +39,8 @@ struct nw_column {
     struct nw_buffer bytes;       /* variable width */
     struct nw_buffer *exceptions; /* shared by all columns */
     nw_decode_fn text, binary;    /* binary: NULL when the type's send format is not decoded */
+    nw_print_fn print;            /* for types whose form is text but not what is sent */
+    uint32_t element_oid;         /* of an array */
     uint8_t precision, scale;
     uint32_t bytes_counted; /* capacity that the builder has counted, see builder.c */
 };

@@ -23,6 +23,11 @@
 #define NW_DATE_MAX 2145042905
 /** Last day of a timestamp: 294276-12-31. */
 #define NW_TIMESTAMP_DATE_MAX 106762939
+/** Timestamps that PostgreSQL has, in its microseconds since 2000-01-01: from MIN to before END. */
+#define NW_TIMESTAMP_MIN INT64_C(-211813488000000000)
+#define NW_TIMESTAMP_END INT64_C(9223371331200000000)
+/** A timetz is off UTC by less than these seconds. */
+#define NW_ZONE_END (16 * 3600)
 /** Longest text that any print function here writes. */
 #define NW_DATETIME_TEXT_SIZE 128
 

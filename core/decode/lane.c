@@ -21,7 +21,8 @@
 /* Lies before each item. Not in the item itself: a sequencer may be writing that to its spill file
  * while another one gives it back. */
 struct piece {
-    alignas(16) uint64_t references;
+    alignas(16) uint32_t references;
+    uint32_t size; /* of the item, as charged to the budget */
     struct nw_item item[];
 };
 
@@ -65,7 +66,7 @@ static struct piece *piece_of(struct nw_item *item)
 
 static void piece_free(struct nw_lane *lane, struct piece *piece)
 {
-    nw_budget_release(lane->options.budget, piece->item->size);
+    nw_budget_release(lane->options.budget, piece->size);
     free(piece);
 }
 
@@ -149,6 +150,7 @@ static nw_status pack(struct nw_lane *lane, struct nw_error *err)
     atomic_fetch_add_explicit(&lane->exceptions, nw_builder_exceptions(lane->builder),
                               memory_order_relaxed);
     nw_builder_pack(lane->builder, piece->item);
+    piece->size = (uint32_t)lane->item_size;
     piece->references = lane->options.sequencers_count;
     piece->item->lane = lane->options.index;
     piece->item->references = lane->options.sequencers_count;

@@ -7,23 +7,45 @@
 #define DECIMAL_PRECISION_MAX 38
 #define VARLENA_HEADER_SIZE   4
 
+/* `array` is the type of its arrays, 0 where narwal takes those as text: the text of a float in an
+ * array is not ours to print. */
 static const struct {
-    uint32_t oid;
+    uint32_t oid, array;
     enum nw_type type;
 } types[] = {
-    {NW_OID_BOOL, NW_TYPE_BOOL},           {NW_OID_BYTEA, NW_TYPE_BINARY},
-    {NW_OID_CHAR, NW_TYPE_TEXT},           {NW_OID_NAME, NW_TYPE_TEXT},
-    {NW_OID_INT8, NW_TYPE_INT64},          {NW_OID_INT2, NW_TYPE_INT16},
-    {NW_OID_INT4, NW_TYPE_INT32},          {NW_OID_TEXT, NW_TYPE_TEXT},
-    {NW_OID_OID, NW_TYPE_UINT32},          {NW_OID_XID, NW_TYPE_UINT32},
-    {NW_OID_CID, NW_TYPE_UINT32},          {NW_OID_JSON, NW_TYPE_JSON},
-    {NW_OID_FLOAT4, NW_TYPE_FLOAT32},      {NW_OID_FLOAT8, NW_TYPE_FLOAT64},
-    {NW_OID_BPCHAR, NW_TYPE_TEXT},         {NW_OID_VARCHAR, NW_TYPE_TEXT},
-    {NW_OID_DATE, NW_TYPE_DATE},           {NW_OID_TIME, NW_TYPE_TIME},
-    {NW_OID_TIMESTAMP, NW_TYPE_TIMESTAMP}, {NW_OID_TIMESTAMPTZ, NW_TYPE_TIMESTAMPTZ},
-    {NW_OID_INTERVAL, NW_TYPE_TEXT},       {NW_OID_TIMETZ, NW_TYPE_TEXT},
-    {NW_OID_NUMERIC, NW_TYPE_NUMERIC},     {NW_OID_UUID, NW_TYPE_UUID},
-    {NW_OID_JSONB, NW_TYPE_JSON},
+    {NW_OID_BOOL, 1000, NW_TYPE_BOOL},
+    {NW_OID_BYTEA, 1001, NW_TYPE_BINARY},
+    {NW_OID_CHAR, 1002, NW_TYPE_TEXT},
+    {NW_OID_NAME, 1003, NW_TYPE_TEXT},
+    {NW_OID_INT8, 1016, NW_TYPE_INT64},
+    {NW_OID_INT2, 1005, NW_TYPE_INT16},
+    {NW_OID_INT4, 1007, NW_TYPE_INT32},
+    {NW_OID_TEXT, 1009, NW_TYPE_TEXT},
+    {NW_OID_OID, 1028, NW_TYPE_UINT32},
+    {NW_OID_XID, 1011, NW_TYPE_UINT32},
+    {NW_OID_CID, 1012, NW_TYPE_UINT32},
+    {NW_OID_JSON, 199, NW_TYPE_JSON},
+    {NW_OID_CIDR, 651, NW_TYPE_TEXT},
+    {NW_OID_FLOAT4, 0, NW_TYPE_FLOAT32},
+    {NW_OID_FLOAT8, 0, NW_TYPE_FLOAT64},
+    {NW_OID_MACADDR8, 775, NW_TYPE_TEXT},
+    {NW_OID_MACADDR, 1040, NW_TYPE_TEXT},
+    {NW_OID_INET, 1041, NW_TYPE_TEXT},
+    {NW_OID_BPCHAR, 1014, NW_TYPE_TEXT},
+    {NW_OID_VARCHAR, 1015, NW_TYPE_TEXT},
+    {NW_OID_DATE, 1182, NW_TYPE_DATE},
+    {NW_OID_TIME, 1183, NW_TYPE_TIME},
+    {NW_OID_TIMESTAMP, 1115, NW_TYPE_TIMESTAMP},
+    {NW_OID_TIMESTAMPTZ, 1185, NW_TYPE_TIMESTAMPTZ},
+    {NW_OID_INTERVAL, 1187, NW_TYPE_TEXT},
+    {NW_OID_TIMETZ, 1270, NW_TYPE_TEXT},
+    {NW_OID_BIT, 1561, NW_TYPE_TEXT},
+    {NW_OID_VARBIT, 1563, NW_TYPE_TEXT},
+    {NW_OID_NUMERIC, 1231, NW_TYPE_NUMERIC},
+    {NW_OID_UUID, 2951, NW_TYPE_UUID},
+    {NW_OID_PG_LSN, 3221, NW_TYPE_TEXT},
+    {NW_OID_JSONB, 3807, NW_TYPE_JSON},
+    {NW_OID_XID8, 271, NW_TYPE_TEXT},
 };
 
 /* numeric(p,s): p in the upper 16 bits, s below it in two's complement of 11 bits
@@ -61,6 +83,16 @@ struct nw_type_form nw_type_of(uint32_t base_type_oid, int32_t typmod)
     return (struct nw_type_form){.type = NW_TYPE_TEXT};
 }
 
+uint32_t nw_type_element(uint32_t oid)
+{
+    for (size_t i = 0; oid != 0 && i < sizeof types / sizeof types[0]; i++) {
+        if (types[i].array == oid) {
+            return types[i].oid;
+        }
+    }
+    return 0;
+}
+
 bool nw_type_is_binary(uint32_t base_type_oid, char typtype)
 {
     if (typtype == 'e') {
@@ -71,5 +103,5 @@ bool nw_type_is_binary(uint32_t base_type_oid, char typtype)
             return true;
         }
     }
-    return false;
+    return nw_type_element(base_type_oid) != 0;
 }

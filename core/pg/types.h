@@ -26,8 +26,12 @@ enum nw_type_oid {
     NW_OID_XID = 28,
     NW_OID_CID = 29,
     NW_OID_JSON = 114,
+    NW_OID_CIDR = 650,
     NW_OID_FLOAT4 = 700,
     NW_OID_FLOAT8 = 701,
+    NW_OID_MACADDR8 = 774,
+    NW_OID_MACADDR = 829,
+    NW_OID_INET = 869,
     NW_OID_BPCHAR = 1042,
     NW_OID_VARCHAR = 1043,
     NW_OID_DATE = 1082,
@@ -36,9 +40,13 @@ enum nw_type_oid {
     NW_OID_TIMESTAMPTZ = 1184,
     NW_OID_INTERVAL = 1186,
     NW_OID_TIMETZ = 1266,
+    NW_OID_BIT = 1560,
+    NW_OID_VARBIT = 1562,
     NW_OID_NUMERIC = 1700,
     NW_OID_UUID = 2950,
+    NW_OID_PG_LSN = 3220,
     NW_OID_JSONB = 3802,
+    NW_OID_XID8 = 5069,
 };
 
 /** How a column's values arrive. */
@@ -63,5 +71,8 @@ struct nw_type_form nw_type_of(uint32_t base_type_oid, int32_t typmod);
  * @param typtype  pg_type.typtype of the base type: 'b' base, 'e' enum, 'c', 'r', ...
  */
 bool nw_type_is_binary(uint32_t base_type_oid, char typtype);
+
+/** The element type of an array type whose send format narwal decodes; 0 for all other types. */
+uint32_t nw_type_element(uint32_t oid);
 
 #endif

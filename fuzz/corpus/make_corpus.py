@@ -12,9 +12,9 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TABLES = ["bulk", "toasty", "keyed", "alltypes"]
+TABLES = ["bulk", "toasty", "keyed", "alltypes", "arrays"]
 SETUP = """
-DROP TABLE IF EXISTS bulk, toasty, keyed, alltypes; DROP TYPE IF EXISTS mood;
+DROP TABLE IF EXISTS bulk, toasty, keyed, alltypes, arrays; DROP TYPE IF EXISTS mood;
 DROP PUBLICATION IF EXISTS corpus;
 CREATE TYPE mood AS ENUM ('sad', 'ok');
 CREATE TABLE bulk (id int8 PRIMARY KEY, a int4, b int4, ts timestamptz, price numeric(12,2), name text,
@@ -27,7 +27,10 @@ ALTER TABLE keyed ALTER body SET STORAGE EXTERNAL;
 CREATE TABLE alltypes (id int PRIMARY KEY, b bool, by bytea, c "char", nm name, i2 int2, o oid, t text,
   vc varchar(20), bc char(5), j json, jb jsonb, f4 float4, f8 float8, n numeric, n2 numeric(38,20), u uuid,
   d date, ti time, tz timetz, ts timestamp, tstz timestamptz, iv interval, m mood);
-CREATE PUBLICATION corpus FOR TABLE bulk, toasty, keyed, alltypes;
+CREATE TABLE arrays (id int PRIMARY KEY, t text[], i int4[], n numeric[], ts timestamp[], jb jsonb[],
+  by bytea[], ip inet, net cidr, ips inet[], vb varbit, lsn pg_lsn, mac macaddr, x xid8, iv interval[],
+  u uuid[]);
+CREATE PUBLICATION corpus FOR TABLE bulk, toasty, keyed, alltypes, arrays;
 SELECT pg_create_logical_replication_slot('corpus', 'pgoutput');
 """
 CHANGES = """
@@ -46,6 +49,11 @@ INSERT INTO alltypes SELECT i, i%2=0, decode(md5(i::text), 'hex'), 'x', 'nm', i,
 UPDATE alltypes SET n='NaN', d='-infinity', ti='24:00', ts='294276-12-31', n2='NaN', f8='-Infinity',
   tstz='4714-11-24 00:00 BC', iv='-1 year 2 days -3 hours', t=NULL;
 DELETE FROM alltypes WHERE id = 1;
+INSERT INTO arrays VALUES (1, '{a,"b c",NULL,"\\\\"}', '[0:1][3:4]={{1,2},{3,4}}', '{1.50,NaN}',
+  '{infinity,2024-01-01 00:00:00}', array['{"a": 1}'::jsonb], array['\\x00ff'::bytea], '::ffff:1.2.3.4/99',
+  '10.0.0.0/8', '{::1,10.0.0.1}', '10101010101', '1/A0', '08:00:2b:01:02:03', '7', '{1 day,-1 mon}',
+  array[md5('1')::uuid]);
+INSERT INTO arrays VALUES (2, '{}', '{}', '{}', '{}', '{}', '{}', '1.2.3.4', '::/0', '{}', '', '0/0');
 """
 
 

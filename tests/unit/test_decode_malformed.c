@@ -5,6 +5,7 @@
 #include "decode/datetime.h"
 #include "decode/numeric.h"
 
+#define INT4_ARRAY               1007u
 #define TYPMOD(precision, scale) (((precision) << 16 | (scale)) + 4)
 
 static enum nw_value_kind kind_of(uint32_t oid, int32_t typmod, char form, const void *bytes,
@@ -173,6 +174,24 @@ static void malformed_binary_is_corrupt(void **state)
         {NW_OID_TIMETZ, 8, "\0\0\0\0\0\0\0\0"},
         {NW_OID_TIMETZ, 12, "\0\0\0\0\0\0\0\0\x7f\0\0\0"},
         {NW_OID_INTERVAL, 12, "\0\0\0\0\0\0\0\0\0\0\0\0"},
+        {NW_OID_INET, 0, ""},
+        {NW_OID_INET, 8, "\2\x21\0\4\1\2\3\4"}, /* 33 bits */
+        {NW_OID_INET, 8, "\3\x20\0\4\1\2\3\4"}, /* four bytes of IPv6 */
+        {NW_OID_INET, 8, "\2\x20\2\4\1\2\3\4"},
+        {NW_OID_MACADDR, 5, "\1\2\3\4\5"},
+        {NW_OID_PG_LSN, 7, "\1\2\3\4\5\6\7"},
+        {NW_OID_VARBIT, 5, "\0\0\0\x09\1"},
+        {NW_OID_VARBIT, 5, "\xff\xff\xff\xff\1"},
+        {INT4_ARRAY, 0, ""},
+        {INT4_ARRAY, 12, "\0\0\0\0\0\0\0\0\0\0\0\x14"}, /* elements of int8 */
+        {INT4_ARRAY, 12, "\0\0\0\7\0\0\0\0\0\0\0\x17"}, /* seven dimensions */
+        {INT4_ARRAY, 12, "\0\0\0\1\0\0\0\0\0\0\0\x17"}, /* its size is not there */
+        {INT4_ARRAY, 20, "\0\0\0\1\0\0\0\0\0\0\0\x17\x7f\xff\xff\xff\0\0\0\1"},
+        {INT4_ARRAY, 20, "\0\0\0\1\0\0\0\0\0\0\0\x17\xff\xff\xff\xff\0\0\0\1"},
+        {INT4_ARRAY, 28,
+         "\0\0\0\1\0\0\0\0\0\0\0\x17\0\0\0\1\0\0\0\1\0\0\0\3\0\0\0\7"}, /* 3 bytes */
+        {INT4_ARRAY, 28, "\0\0\0\1\0\0\0\0\0\0\0\x17\0\0\0\2\x7f\xff\xff\xff\0\0\0\4\0\0\0\7"},
+        {INT4_ARRAY, 32, "\0\0\0\1\0\0\0\0\0\0\0\x17\0\0\0\1\0\0\0\1\0\0\0\4\0\0\0\7\0\0\0\7"},
         {NW_OID_NUMERIC, 0, ""},
         {NW_OID_NUMERIC, 7, "\0\0\0\0\0\0\0"},
         {NW_OID_NUMERIC, 8, "\0\1\0\0\0\0\0\0"},          /* its digit is not there */
@@ -296,8 +315,8 @@ static void offsets_from_utc_are_subtracted(void **state)
 
 static void types_without_a_decoder_are_text(void **state)
 {
-    /* money, inet, int4[], int4range, xml, a type of an extension */
-    static const uint32_t oids[] = {790, 869, 1007, 3904, 142, 99999};
+    /* money, float4[], float8[], int4range, xml, a type of an extension */
+    static const uint32_t oids[] = {790, 1021, 1022, 3904, 142, 99999};
 
     (void)state;
     for (size_t i = 0; i < sizeof oids / sizeof oids[0]; i++) {

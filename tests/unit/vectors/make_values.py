@@ -79,6 +79,20 @@ TEXT = ["", "a", "narwal", "x" * 200, "line\nbreak\ttab \\ quote\" '", "h\u00e9l
 FLOAT = ["0", "-0", "1", "-1", "0.1", "1.5", "NaN", "Infinity", "-Infinity", "1e10", "1e15", "1e16",
          "1e22", "1e23", "3.14159274", "16777216", "16777217", "123456789"]
 
+def addresses(count):
+    for _ in range(count):
+        words = ["%x" % RANDOM.choice([0, 0, 0, 1, 0xffff, RANDOM.randrange(65536)]) for _ in range(8)]
+        yield ":".join(words) + RANDOM.choice(["", "", "/%d" % RANDOM.randint(0, 128)])
+
+
+INET = ["127.0.0.1", "10.0.0.0/8", "0.0.0.0/0", "255.255.255.255", "192.168.1.7/24", "::", "::1", "::2",
+        "::ffff:1.2.3.4", "::1.2.3.4", "::1:2:3", "1::", "fe80::1/64", "1:0:0:2:0:0:0:3", "1:2:3:4:5:6:7:8",
+        "0:0:1::", "::ffff:0:0", "::ffff:0:1.2.3.4", "1:0:2:0:3:0:4:0", "2001:db8::/32"]
+CIDR = ["10.0.0.0/8", "10.1.2.3/32", "0.0.0.0/0", "::/0", "::1/128", "2001:db8::/32", "192.168.0.0/16"]
+WORDS = ["{}", "{a}", "{\"\"}", "{NULL,\"NULL\",\"null\",nul}", "{\"a b\",\"a,b\",\"{\",\"}\"}",
+         '{"a\\"b","a\\\\b",h\u00e9}', "{{a,b},{c,d}}", "[0:1]={a,b}", "[-2:-1][3:4]={{a,b},{NULL,d}}",
+         "{\"tab\there\",\"line\nbreak\",\"\x0b\",\"\x0c\",\"\r\"}", "{{{{{{1}}}}}}"]
+
 TYPES = [
     ("bool", "boolsend", quoted(["t", "f"])),
     ("bytea", "byteasend", quoted(["", "\\x00", "\\x0102ff", "\\x" + "ab" * 100]) +
@@ -140,6 +154,45 @@ TYPES = [
         "-178000000 years", "178000000 years", "2147483647 days", "-2147483648 days",
         "2147483647 mons", "-2147483648 mons", "9223372036854775807 microseconds",
         "-9223372036854775808 microseconds", "1 year -1 day 25:00:00", "-1 mon"]) + list(intervals(80))),
+    ("pg_lsn", "pg_lsn_send", quoted(["0/0", "16/B374D848", "FFFFFFFF/FFFFFFFF"])),
+    ("xid8", "xid8send", quoted(["0", "18446744073709551615"])),
+    ("macaddr", "macaddr_send", quoted(["08:00:2b:01:02:03", "ff:ff:ff:ff:ff:ff"])),
+    ("macaddr8", "macaddr8_send", quoted(["08:00:2b:01:02:03:04:05"])),
+    ("bit(1)", "bit_send", quoted(["0", "1"])),
+    ("bit(13)", "bit_send", quoted(["1010101010101", "0000000000001"])),
+    ("varbit", "varbit_send", quoted(["", "1", "10000000", "100000001"])),
+    ("inet", "inet_send", quoted(INET + list(addresses(150)))),
+    ("cidr", "cidr_send", quoted(CIDR)),
+    ("text[]", "array_send", quoted(WORDS)),
+    ("varchar(9)[]", "array_send", quoted(WORDS[:4])),
+    ("char(3)[]", "array_send", quoted(["{a,abc}"])),
+    ("name[]", "array_send", quoted(["{a,\"b c\"}"])),
+    ('"char"[]', "array_send", quoted(["{a,\" \",\"\"}"])),
+    ("bool[]", "array_send", quoted(["{t,f,NULL}"])),
+    ("bytea[]", "array_send", ["array['\\x00ff'::bytea, '\\x']"]),
+    ("int2[]", "array_send", quoted(["{1,-32768,32767}"])),
+    ("int4[]", "array_send", quoted(["{}", "{NULL}", "{1,-2147483648,2147483647}", "{{1,2,3},{4,5,6}}",
+                                     "{{{1},{2}},{{3},{4}}}", "[5:5]={7}"])),
+    ("int8[]", "array_send", quoted(["{-9223372036854775808,9223372036854775807}"])),
+    ("oid[]", "array_send", quoted(["{4294967295}"])),
+    ("numeric[]", "array_send", quoted(["{1.10,NaN,-Infinity,-0.001,1e30}"])),
+    ("numeric(9,2)[]", "array_send", quoted(["{1.1,NaN}"])),
+    ("uuid[]", "array_send", quoted(["{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11,NULL}"])),
+    ("date[]", "array_send", quoted(["{2024-02-29,infinity,-infinity,\"0044-03-15 BC\"}"])),
+    ("time[]", "array_send", quoted(["{24:00:00,01:02:03.5}"])),
+    ("timetz[]", "array_send", quoted(["{24:00:00-05,01:02:03.5+05:30}"])),
+    ("timestamp[]", "array_send", quoted(["{2024-02-29 01:02:03,infinity,\"0044-03-15 12:00:00 BC\"}"])),
+    ("timestamptz[]", "array_send", quoted(["{1969-12-31 23:59:59.999999+00,-infinity,294276-12-31 00:00:00+00}"])),
+    ("interval[]", "array_send", quoted(["{1 day,01:02:03,\"-1 mons +2 days\"}"])),
+    ("json[]", "array_send", ["array['{\"a\": \"b\\\\\"}'::json, '1', '[1,2]']"]),
+    ("jsonb[]", "array_send", ["array['{\"a\": \"b\\\\\"}'::jsonb, '1', '[1,2]']"]),
+    ("inet[]", "array_send", quoted(["{10.0.0.1,::1/64}"])),
+    ("cidr[]", "array_send", quoted(["{10.0.0.0/8}"])),
+    ("macaddr[]", "array_send", quoted(["{08:00:2b:01:02:03}"])),
+    ("bit(3)[]", "array_send", quoted(["{101,000}"])),
+    ("varbit[]", "array_send", quoted(["{101,\"\"}"])),
+    ("pg_lsn[]", "array_send", quoted(["{0/0,1/A}"])),
+    ("xid8[]", "array_send", quoted(["{7}"])),
     ("mood", "enum_send", quoted(["sad", "it's \u00e9"])),
 ]
 
