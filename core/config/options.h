@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Option tables at work: a mapping of the configuration is held against a table, and out come
+ * settings, or an error that names file, line, column, key and what was meant. The same tables give
+ * the reference page. Constant data; any thread.
+ */
+#ifndef NW_CONFIG_OPTIONS_H
+#define NW_CONFIG_OPTIONS_H
+
+#include <stdio.h>
+
+#include "config/tree.h"
+#include <narwal/option.h>
+
+/** A table, and where in the configuration it applies. */
+struct nw_option_table {
+    const char *section;           /* "source", "sinks[].type = file"; "" for the top level */
+    const char *title;             /* for the reference page */
+    const struct nw_option *options;
+    uint32_t count;
+    const char *const *sections;   /* keys that are not options here but known; NULL-terminated */
+};
+
+/**
+ * Resolve a mapping.
+ * @param map       NULL: nothing was configured, defaults apply.
+ * @param settings  table->count of them, filled; texts live in the arena or the table.
+ */
+NW_MUST_CHECK nw_status nw_options_resolve(const struct nw_option_table *table,
+                                           const struct nw_node *map, struct nw_arena *arena,
+                                           struct nw_setting *settings, struct nw_error *err);
+
+/** One section of the reference page, in Markdown. */
+void nw_options_document(const struct nw_option_table *table, FILE *out);
+
+/** Whether a plugin's table makes sense: types, defaults that parse, choices. */
+NW_MUST_CHECK nw_status nw_options_check(const struct nw_option_table *table,
+                                         struct nw_arena *arena, struct nw_error *err);
+
+#endif

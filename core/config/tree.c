@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See tree.h. */
+#include "config/tree.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <yaml.h>
+
+#include "base/log.h"
+
+#define DEPTH_MAX 16
+#define DOCUMENT_BYTES_MAX (4u << 20)
+#define SECRET_BYTES_MAX 65536u
+
+struct loader {
+    struct nw_arena *arena;
+    const char *file;
+    yaml_document_t document;
+};
+
+NW_PRINTF(5, 0)
+static nw_status fail_at(const struct nw_node *node, unsigned line, unsigned column,
+                         struct nw_error *err, const char *format, va_list args)
+{
+    char text[NW_ERROR_TEXT_SIZE / 2];
+
+    (void)vsnprintf(text, sizeof text, format, args);
+    if (node->file[0] == '\0') {
+        return nw_fail(err, NW_FATAL, "%s", text);
+    }
+    return nw_fail(err, NW_FATAL, "%s:%u:%u: %s", node->file, line, column, text);
+}
+
+nw_status nw_tree_fail(const struct nw_node *node, const char *code, struct nw_error *err,
+                       const char *format, ...)
+{
+    char with_code[256];
+    va_list args;
+    nw_status status = NW_FATAL;
+
+    (void)snprintf(with_code, sizeof with_code, "%s %s", code, format);
+    va_start(args, format);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    status = fail_at(node, node->line, node->column, err, with_code, args);
+#pragma GCC diagnostic pop
+    va_end(args);
+    return status;
+}
+
+nw_status nw_tree_fail_key(const struct nw_node *node, const char *code, struct nw_error *err,
+                           const char *format, ...)
+{
+    char with_code[256];
+    va_list args;
+    nw_status status = NW_FATAL;
+
+    (void)snprintf(with_code, sizeof with_code, "%s %s", code, format);
+    va_start(args, format);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    status = fail_at(node, node->key_line, node->key_column, err, with_code, args);
+#pragma GCC diagnostic pop
+    va_end(args);
+    return status;
+}
+
+struct nw_node *nw_tree_member(const struct nw_node *map, const char *key)
+{
+    for (struct nw_node *node = map == NULL ? NULL : map->first; node != NULL; node = node->next) {
+        if (node->key != NULL && strcmp(node->key, key) == 0) {
+            return node;
+        }
+    }
+    return NULL;
+}
+
+/* ---- secrets ---- */
+
+static nw_status secret_file(const struct nw_node *node, const char *path, char *out,
+                             size_t out_size, struct nw_error *err)
+{
+    FILE *file = fopen(path, "re");
+    struct stat status;
+    size_t size = 0;
+
+    if (file == NULL) {
+        return nw_tree_fail(node, "NW1005", err, "cannot read the secret in %s: %s", path,
+                            strerror(errno));
+    }
+    if (fstat(fileno(file), &status) == 0 && (status.st_mode & 077) != 0) {
+        nw_log(NW_LOG_WARN, "%s:%u:%u: NW1006 others may read the secret in %s: chmod 600 it",
+               node->file, node->line, node->column, path);
+    }
+    size = fread(out, 1, out_size - 1, file);
+    (void)fclose(file);
+    while (size > 0 && (out[size - 1] == '\n' || out[size - 1] == '\r')) {
+        size--;
+    }
+    out[size] = '\0';
+    return NW_OK;
+}
+
+static nw_status secret_read(const struct nw_node *node, const char *reference, char *out,
+                             size_t out_size, struct nw_error *err)
+{
+    const char *value = NULL;
+
+    if (strncmp(reference, "file:", 5) == 0) {
+        return secret_file(node, reference + 5, out, out_size, err);
+    }
+    if (strncmp(reference, "env:", 4) != 0) {
+        return nw_tree_fail(node, "NW1005", err,
+                            "${%s} is not known: write ${file:/path} or ${env:NAME}", reference);
+    }
+    value = getenv(reference + 4); /* at start, before there are threads */
+    if (value == NULL) {
+        return nw_tree_fail(node, "NW1005", err, "the environment has no variable %s",
+                            reference + 4);
+    }
+    (void)snprintf(out, out_size, "%s", value);
+    return NW_OK;
+}
+
+/* Replaces every ${...} in a scalar. */
+static nw_status expand(struct loader *loader, struct nw_node *node, struct nw_error *err)
+{
+    const char *at = node->text;
+    const char *open = strstr(at, "${");
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = NULL;
+    char *secret = NULL;
+    nw_status status = NW_OK;
+
+    if (open == NULL) {
+        return NW_OK;
+    }
+    stream = open_memstream(&text, &size);
+    secret = malloc(SECRET_BYTES_MAX);
+    if (stream == NULL || secret == NULL) {
+        status = nw_fail(err, NW_FATAL, "out of memory reading the configuration");
+    }
+    for (; status == NW_OK && open != NULL; open = strstr(at, "${")) {
+        const char *close = strchr(open, '}');
+        char reference[4096];
+
+        if (close == NULL || (size_t)(close - open) >= sizeof reference) {
+            status = nw_tree_fail(node, "NW1005", err, "\"${\" without its \"}\"");
+            break;
+        }
+        (void)snprintf(reference, sizeof reference, "%.*s", (int)(close - open - 2), open + 2);
+        status = secret_read(node, reference, secret, SECRET_BYTES_MAX, err);
+        if (status == NW_OK) {
+            nw_log_secret(secret);
+            (void)fprintf(stream, "%.*s%s", (int)(open - at), at, secret);
+            explicit_bzero(secret, strlen(secret));
+            at = close + 1;
+        }
+    }
+    if (stream != NULL) {
+        (void)fputs(at, stream);
+        (void)fclose(stream);
+    }
+    if (status == NW_OK) {
+        node->text = nw_arena_text(loader->arena, text);
+        node->secret = true;
+        status = node->text != NULL ? NW_OK : nw_fail(err, NW_FATAL, "out of memory");
+    }
+    free(text);
+    free(secret);
+    return status;
+}
+
+/* ---- the tree ---- */
+
+static nw_status node_build(struct loader *loader, int index, int depth, struct nw_node **made,
+                            struct nw_error *err);
+
+static nw_status scalar_build(struct loader *loader, const yaml_node_t *from, struct nw_node *node,
+                              struct nw_error *err)
+{
+    node->kind = NW_NODE_SCALAR;
+    node->plain = from->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+    node->text = nw_arena_text_of(loader->arena, from->data.scalar.value, from->data.scalar.length);
+    if (node->text == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory reading the configuration");
+    }
+    if (strlen(node->text) != from->data.scalar.length) {
+        return nw_tree_fail(node, "NW1004", err, "a NUL inside a value");
+    }
+    return expand(loader, node, err);
+}
+
+static nw_status list_build(struct loader *loader, const yaml_node_t *from, int depth,
+                            struct nw_node *node, struct nw_error *err)
+{
+    struct nw_node **link = &node->first;
+    nw_status status = NW_OK;
+
+    node->kind = NW_NODE_LIST;
+    for (const yaml_node_item_t *item = from->data.sequence.items.start;
+         item < from->data.sequence.items.top && status == NW_OK; item++) {
+        status = node_build(loader, *item, depth + 1, link, err);
+        if (status == NW_OK) {
+            link = &(*link)->next;
+        }
+    }
+    return status;
+}
+
+static nw_status map_build(struct loader *loader, const yaml_node_t *from, int depth,
+                           struct nw_node *node, struct nw_error *err)
+{
+    struct nw_node **link = &node->first;
+    nw_status status = NW_OK;
+
+    node->kind = NW_NODE_MAP;
+    for (const yaml_node_pair_t *pair = from->data.mapping.pairs.start;
+         pair < from->data.mapping.pairs.top && status == NW_OK; pair++) {
+        struct nw_node *key = NULL;
+        struct nw_node *value = NULL;
+
+        status = node_build(loader, pair->key, depth + 1, &key, err);
+        status = status == NW_OK ? node_build(loader, pair->value, depth + 1, &value, err) : status;
+        if (status != NW_OK) {
+            break;
+        }
+        if (key->kind != NW_NODE_SCALAR) {
+            return nw_tree_fail(key, "NW1004", err, "a key must be a plain word");
+        }
+        if (nw_tree_member(node, key->text) != NULL) {
+            return nw_tree_fail(key, "NW1004", err, "key \"%s\" stands here twice", key->text);
+        }
+        value->key = key->text;
+        value->key_line = key->line;
+        value->key_column = key->column;
+        *link = value;
+        link = &value->next;
+    }
+    return status;
+}
+
+static nw_status node_build(struct loader *loader, int index, int depth, struct nw_node **made,
+                            struct nw_error *err)
+{
+    const yaml_node_t *from = yaml_document_get_node(&loader->document, index);
+    struct nw_node *node = nw_arena_alloc(loader->arena, sizeof *node);
+
+    if (node == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory reading the configuration");
+    }
+    node->file = loader->file;
+    node->line = (unsigned)from->start_mark.line + 1;
+    node->column = (unsigned)from->start_mark.column + 1;
+    *made = node;
+    if (depth > DEPTH_MAX) { /* an alias may contain itself */
+        return nw_tree_fail(node, "NW1004", err, "nested too deep");
+    }
+    switch (from->type) {
+    case YAML_SCALAR_NODE:
+        return scalar_build(loader, from, node, err);
+    case YAML_SEQUENCE_NODE:
+        return list_build(loader, from, depth, node, err);
+    case YAML_MAPPING_NODE:
+        return map_build(loader, from, depth, node, err);
+    case YAML_NO_NODE:
+        break;
+    }
+    return nw_tree_fail(node, "NW1004", err, "an empty node");
+}
+
+nw_status nw_tree_parse(const char *text, size_t size, const char *name, struct nw_arena *arena,
+                        struct nw_node **root, struct nw_error *err)
+{
+    struct loader loader = {.arena = arena, .file = nw_arena_text(arena, name)};
+    yaml_parser_t parser;
+    nw_status status = NW_OK;
+
+    if (loader.file == NULL || yaml_parser_initialize(&parser) == 0) {
+        return nw_fail(err, NW_FATAL, "out of memory reading %s", name);
+    }
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
+    if (yaml_parser_load(&parser, &loader.document) == 0) {
+        status = nw_fail(err, NW_FATAL, "%s:%zu:%zu: NW1001 this is not YAML: %s%s%s", name,
+                         parser.problem_mark.line + 1, parser.problem_mark.column + 1,
+                         parser.problem == NULL ? "?" : parser.problem,
+                         parser.context == NULL ? "" : " ",
+                         parser.context == NULL ? "" : parser.context);
+        yaml_parser_delete(&parser);
+        return status;
+    }
+    if (yaml_document_get_root_node(&loader.document) == NULL) {
+        status = nw_fail(err, NW_FATAL, "%s:1:1: NW1001 the file is empty", name);
+    } else {
+        status = node_build(&loader, 1, 0, root, err);
+    }
+    yaml_document_delete(&loader.document);
+    yaml_parser_delete(&parser);
+    return status;
+}
+
+nw_status nw_tree_load(const char *path, struct nw_arena *arena, struct nw_node **root,
+                       struct nw_error *err)
+{
+    bool standard_input = strcmp(path, "-") == 0;
+    FILE *file = standard_input ? stdin : fopen(path, "re");
+    char *text = malloc(DOCUMENT_BYTES_MAX);
+    size_t size = 0;
+    nw_status status = NW_OK;
+
+    if (file == NULL || text == NULL) {
+        status = file == NULL ? nw_fail(err, NW_FATAL, "NW1000 cannot read the configuration %s: %s",
+                                        path, strerror(errno))
+                              : nw_fail(err, NW_FATAL, "out of memory reading %s", path);
+        goto out;
+    }
+    size = fread(text, 1, DOCUMENT_BYTES_MAX, file);
+    if (ferror(file) != 0) {
+        status = nw_fail(err, NW_FATAL, "NW1000 cannot read the configuration %s: %s", path,
+                         strerror(errno));
+    } else if (size == DOCUMENT_BYTES_MAX) {
+        status = nw_fail(err, NW_FATAL, "NW1000 the configuration %s is larger than 4 MiB", path);
+    } else {
+        status = nw_tree_parse(text, size, standard_input ? "(standard input)" : path, arena, root,
+                               err);
+    }
+
+out:
+    if (file != NULL && !standard_input) {
+        (void)fclose(file);
+    }
+    free(text);
+    return status;
+}
