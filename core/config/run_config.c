@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See run_config.h. The tables below are the one source for validation and for the docs. */
+#include "config/run_config.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/text.h"
+
+#define CONFIG_BYTES_MAX (16u << 20)
+#define NAME_SIZE_MAX 48u /* leaves room for narwal_ in a slot's 63 bytes */
+#define KEYS_MAX 64u
+
+static const char *const SNAPSHOTS[] = {"initial", "never", "only", NULL};
+static const char *const ORIGINS[] = {"any", "none", NULL};
+static const char *const VALUES[] = {"auto", "text", NULL};
+static const char *const KEYLESS[] = {"insert_only", "skip", NULL};
+static const char *const IO_ENGINES[] = {"auto", "io_uring", "pread", NULL};
+static const char *const LEVELS[] = {"error", "warn", "info", "debug", NULL};
+static const char *const FORMATS[] = {"auto", "text", "json", NULL};
+
+static const struct nw_option TOP[] = {
+    {"name", NW_OPTION_TEXT, 0, NULL, 0, 0, NULL,
+     "Name of this pipeline: the slot is narwal_NAME, the state folder ends in NAME. Default: the "
+     "configuration file's name, or the database's."},
+    {"state_dir", NW_OPTION_PATH, 0, NULL, 0, 0, NULL,
+     "Folder of narwal's own state, locked while it runs. Default: /var/lib/narwal/NAME as root, "
+     "else ~/.local/state/narwal/NAME."},
+    {"plugin_dir", NW_OPTION_PATH, 0, NULL, 0, 0, NULL,
+     "Absolute folder of the sink plugins, not writable by others. Default: where narwal was "
+     "installed."},
+};
+enum { TOP_NAME, TOP_STATE_DIR, TOP_PLUGIN_DIR, TOP_COUNT };
+static const char *const TOP_SECTIONS[] = {"source", "copy",  "tables", "sinks",
+                                           "limits", "epoch", "log",    NULL};
+
+static const struct nw_option SOURCE[] = {
+    {"dsn", NW_OPTION_TEXT, NW_OPTION_REQUIRED, NULL, 0, 0, NULL,
+     "How to reach the database: a libpq connection string or URI."},
+    {"password", NW_OPTION_TEXT, NW_OPTION_SECRET, NULL, 0, 0, NULL,
+     "The role's password; better ${file:/path} or ${env:NAME}, or a libpq passfile."},
+    {"snapshot", NW_OPTION_CHOICE, 0, "initial", 0, 0, SNAPSHOTS,
+     "initial: copy every table, then stream. never: stream only. only: copy, then stop."},
+    {"origin", NW_OPTION_CHOICE, 0, "any", 0, 0, ORIGINS,
+     "none: leave out changes that came to the server by replication (PostgreSQL 16 and later)."},
+    {"messages", NW_OPTION_BOOL, 0, "true", 0, 0, NULL,
+     "Follow pg_logical_emit_message() too."},
+    {"streaming", NW_OPTION_BOOL, 0, "true", 0, 0, NULL,
+     "Receive large transactions while they run, and keep them on disk until they commit."},
+    {"values", NW_OPTION_CHOICE, 0, "auto", 0, 0, VALUES,
+     "auto: values in binary while every published column's binary form is known. text: never."},
+    {"connect_timeout", NW_OPTION_DURATION, 0, "10s", 1000000, 600000000, NULL,
+     "How long to wait for a connection, per host."},
+};
+enum {
+    SOURCE_DSN,
+    SOURCE_PASSWORD,
+    SOURCE_SNAPSHOT,
+    SOURCE_ORIGIN,
+    SOURCE_MESSAGES,
+    SOURCE_STREAMING,
+    SOURCE_VALUES,
+    SOURCE_CONNECT_TIMEOUT,
+    SOURCE_COUNT
+};
+static const char *const SOURCE_SECTIONS[] = {"slot", "publication", NULL};
+
+static const struct nw_option NAMED[] = { /* slot and publication */
+    {"name", NW_OPTION_TEXT, 0, NULL, 0, 0, NULL, "Default: narwal_NAME."},
+    {"create", NW_OPTION_BOOL, 0, "true", 0, 0, NULL,
+     "Make it when it is not there; false: only use it."},
+};
+enum { NAMED_NAME, NAMED_CREATE, NAMED_COUNT };
+
+static const struct nw_option COPY[] = {
+    {"workers", NW_OPTION_INTEGER, 0, "4", 1, 32, NULL, "Tables that are copied side by side."},
+    {"lock_wait", NW_OPTION_DURATION, 0, "1s", 1000, 3600000000, NULL,
+     "How long a table's ACCESS SHARE lock may be waited for, which queues others behind it."},
+};
+enum { COPY_WORKERS, COPY_LOCK_WAIT, COPY_COUNT };
+
+static const struct nw_option TABLES[] = {
+    {"include", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
+     "Patterns over schema.table, with * and ?. Default: every table outside system schemas."},
+    {"exclude", NW_OPTION_LIST, 0, NULL, 0, 0, NULL, "The same, taken away again."},
+    {"no_key", NW_OPTION_CHOICE, 0, "insert_only", 0, 0, KEYLESS,
+     "Tables without a usable replica identity: follow inserts and truncates only, or leave them "
+     "out. Their updates and deletes cannot be published without breaking the application."},
+};
+enum { TABLES_INCLUDE, TABLES_EXCLUDE, TABLES_NO_KEY, TABLES_COUNT };
+
+static const struct nw_option SINK[] = {
+    {"name", NW_OPTION_TEXT, 0, NULL, 0, 0, NULL, "Default: its type."},
+    {"type", NW_OPTION_TEXT, NW_OPTION_REQUIRED, NULL, 0, 0, NULL,
+     "The plugin: file, null, or the name of a .so in plugin_dir."},
+    {"workers", NW_OPTION_INTEGER, 0, "1", 1, 16, NULL,
+     "Threads of this sink, as far as the plugin allows; tables are spread over them."},
+};
+enum { SINK_NAME, SINK_TYPE, SINK_WORKERS, SINK_COUNT };
+
+static const struct nw_option LIMITS[] = {
+    {"memory", NW_OPTION_SIZE, 0, "1GiB", 64ll << 20, 1ll << 44, NULL,
+     "Budget for rows in flight; past it they spill to disk, and then the source waits."},
+    {"spill", NW_OPTION_SIZE, 0, "20GiB", 64ll << 20, 1ll << 50, NULL,
+     "Most that spilled rows and transactions in progress may take on disk, per sink and source."},
+    {"spill_dir", NW_OPTION_PATH, 0, NULL, 0, 0, NULL,
+     "Folder for spilled data, emptied at start. Default: spill in the state folder."},
+    {"cpus", NW_OPTION_INTEGER, 0, NULL, 1, 1024, NULL,
+     "Cores to plan for. Default: those that this process may use."},
+    {"io", NW_OPTION_CHOICE, 0, "auto", 0, 0, IO_ENGINES,
+     "How files are written. auto: io_uring where the kernel allows it."},
+    {"drain", NW_OPTION_DURATION, 0, "30s", 0, 3600000000, NULL,
+     "How long a stop may take to make durable what was received."},
+};
+enum { LIMITS_MEMORY, LIMITS_SPILL, LIMITS_SPILL_DIR, LIMITS_CPUS, LIMITS_IO, LIMITS_DRAIN, LIMITS_COUNT };
+
+static const struct nw_option EPOCH[] = {
+    {"time", NW_OPTION_DURATION, 0, "250ms", 1000, 60000000, NULL,
+     "Under load, commit at least this often; a sink that is ready commits sooner."},
+    {"size", NW_OPTION_SIZE, 0, "64MiB", 65536, 1ll << 40, NULL,
+     "Commit when this much was received; never inside a transaction."},
+};
+enum { EPOCH_TIME, EPOCH_SIZE, EPOCH_COUNT };
+
+static const struct nw_option LOG[] = {
+    {"level", NW_OPTION_CHOICE, 0, "info", 0, 0, LEVELS, "What is logged."},
+    {"format", NW_OPTION_CHOICE, 0, "auto", 0, 0, FORMATS,
+     "auto: text on a terminal, JSON lines otherwise."},
+};
+enum { LOG_LEVEL, LOG_FORMAT, LOG_COUNT };
+
+static const struct nw_option_table TABLE_TOP = {"", "Top level", TOP, TOP_COUNT, TOP_SECTIONS};
+static const struct nw_option_table TABLE_SOURCE = {"source", "source", SOURCE, SOURCE_COUNT,
+                                                    SOURCE_SECTIONS};
+static const struct nw_option_table TABLE_SLOT = {"source.slot", "source.slot", NAMED, NAMED_COUNT,
+                                                  NULL};
+static const struct nw_option_table TABLE_PUBLICATION = {
+    "source.publication", "source.publication", NAMED, NAMED_COUNT, NULL};
+static const struct nw_option_table TABLE_COPY = {"copy", "copy", COPY, COPY_COUNT, NULL};
+static const struct nw_option_table TABLE_TABLES = {"tables", "tables", TABLES, TABLES_COUNT, NULL};
+static const struct nw_option_table TABLE_SINK = {"sinks", "sinks (a list; further keys are the "
+                                                           "plugin's)",
+                                                  SINK, SINK_COUNT, NULL};
+static const struct nw_option_table TABLE_LIMITS = {"limits", "limits", LIMITS, LIMITS_COUNT, NULL};
+static const struct nw_option_table TABLE_EPOCH = {"epoch", "epoch", EPOCH, EPOCH_COUNT, NULL};
+static const struct nw_option_table TABLE_LOG = {"log", "log", LOG, LOG_COUNT, NULL};
+
+void nw_config_document(FILE *out)
+{
+    const struct nw_option_table *const tables[] = {
+        &TABLE_TOP,    &TABLE_SOURCE, &TABLE_SLOT,   &TABLE_PUBLICATION, &TABLE_COPY,
+        &TABLE_TABLES, &TABLE_SINK,   &TABLE_LIMITS, &TABLE_EPOCH,       &TABLE_LOG};
+
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
+        nw_options_document(tables[i], out);
+    }
+}
+
+/* ---- sections into fields ---- */
+
+static nw_status top_take(struct nw_run_config *config, const struct nw_node *root,
+                          struct nw_error *err)
+{
+    struct nw_setting s[TOP_COUNT];
+    nw_status status = nw_options_resolve(&TABLE_TOP, root, &config->arena, s, err);
+
+    config->name = s[TOP_NAME].text;
+    config->state_dir = s[TOP_STATE_DIR].text;
+    config->plugin_dir = s[TOP_PLUGIN_DIR].text;
+    return status;
+}
+
+static nw_status source_take(struct nw_run_config *config, const struct nw_node *map,
+                             struct nw_error *err)
+{
+    struct nw_setting s[SOURCE_COUNT];
+    struct nw_setting slot[NAMED_COUNT];
+    struct nw_setting publication[NAMED_COUNT];
+    nw_status status = nw_options_resolve(&TABLE_SOURCE, map, &config->arena, s, err);
+
+    if (status == NW_OK) {
+        status = nw_options_resolve(&TABLE_SLOT, nw_tree_member(map, "slot"), &config->arena, slot,
+                                    err);
+    }
+    if (status == NW_OK) {
+        status = nw_options_resolve(&TABLE_PUBLICATION, nw_tree_member(map, "publication"),
+                                    &config->arena, publication, err);
+    }
+    if (status != NW_OK) {
+        return status;
+    }
+    config->dsn = s[SOURCE_DSN].text;
+    config->password = s[SOURCE_PASSWORD].text;
+    config->snapshot = s[SOURCE_SNAPSHOT].number;
+    config->origin_none = s[SOURCE_ORIGIN].number == 1;
+    config->messages = s[SOURCE_MESSAGES].flag;
+    config->streaming = s[SOURCE_STREAMING].flag;
+    config->binary = s[SOURCE_VALUES].number == 0;
+    config->connect_timeout_us = s[SOURCE_CONNECT_TIMEOUT].number;
+    config->slot_name = slot[NAMED_NAME].text;
+    config->slot_create = slot[NAMED_CREATE].flag;
+    config->publication_name = publication[NAMED_NAME].text;
+    config->publication_create = publication[NAMED_CREATE].flag;
+    return NW_OK;
+}
+
+static nw_status limits_take(struct nw_run_config *config, const struct nw_node *root,
+                             struct nw_error *err)
+{
+    struct nw_setting s[LIMITS_COUNT];
+    struct nw_setting epoch[EPOCH_COUNT];
+    struct nw_setting log[LOG_COUNT];
+    nw_status status = nw_options_resolve(&TABLE_LIMITS, nw_tree_member(root, "limits"),
+                                          &config->arena, s, err);
+
+    if (status == NW_OK) {
+        status = nw_options_resolve(&TABLE_EPOCH, nw_tree_member(root, "epoch"), &config->arena,
+                                    epoch, err);
+    }
+    if (status == NW_OK) {
+        status =
+            nw_options_resolve(&TABLE_LOG, nw_tree_member(root, "log"), &config->arena, log, err);
+    }
+    if (status != NW_OK) {
+        return status;
+    }
+    config->memory_bytes = s[LIMITS_MEMORY].number;
+    config->spill_bytes = s[LIMITS_SPILL].number;
+    config->spill_dir = s[LIMITS_SPILL_DIR].text;
+    config->cpus = s[LIMITS_CPUS].number;
+    config->io = s[LIMITS_IO].text;
+    config->drain_us = s[LIMITS_DRAIN].number;
+    config->epoch_us = epoch[EPOCH_TIME].number;
+    config->epoch_bytes = epoch[EPOCH_SIZE].number;
+    config->log_level = log[LOG_LEVEL].number + 1;
+    config->log_format = log[LOG_FORMAT].number;
+    return NW_OK;
+}
+
+static nw_status tables_take(struct nw_run_config *config, const struct nw_node *root,
+                             struct nw_error *err)
+{
+    struct nw_setting s[TABLES_COUNT];
+    struct nw_setting copy[COPY_COUNT];
+    nw_status status = nw_options_resolve(&TABLE_TABLES, nw_tree_member(root, "tables"),
+                                          &config->arena, s, err);
+
+    if (status == NW_OK) {
+        status =
+            nw_options_resolve(&TABLE_COPY, nw_tree_member(root, "copy"), &config->arena, copy, err);
+    }
+    if (status != NW_OK) {
+        return status;
+    }
+    config->include = s[TABLES_INCLUDE].items;
+    config->exclude = s[TABLES_EXCLUDE].items;
+    config->keyless_skip = s[TABLES_NO_KEY].number == 1;
+    config->copy_workers = copy[COPY_WORKERS].number;
+    config->lock_wait_us = copy[COPY_LOCK_WAIT].number;
+    return NW_OK;
+}
+
+/* The host's part of a sink; what else is in the mapping is the plugin's, looked at later. */
+static nw_status sink_take(struct nw_run_config *config, const struct nw_node *map,
+                           struct nw_error *err)
+{
+    struct nw_sink_config *sink = &config->sinks[config->sinks_count];
+    struct nw_setting s[SINK_COUNT];
+    struct nw_option_table table = TABLE_SINK;
+    const char *plugin_keys[KEYS_MAX + 1];
+    uint32_t count = 0;
+    nw_status status = NW_OK;
+
+    for (const struct nw_node *node = map->first; node != NULL && count < KEYS_MAX;
+         node = node->next) {
+        if (node->key != NULL && strcmp(node->key, "name") != 0 && strcmp(node->key, "type") != 0 &&
+            strcmp(node->key, "workers") != 0) {
+            plugin_keys[count++] = node->key;
+        }
+    }
+    plugin_keys[count] = NULL;
+    table.sections = plugin_keys;
+    status = nw_options_resolve(&table, map, &config->arena, s, err);
+    if (status != NW_OK) {
+        return status;
+    }
+    sink->type = s[SINK_TYPE].text;
+    sink->name = s[SINK_NAME].set ? s[SINK_NAME].text : sink->type;
+    sink->workers = (uint32_t)s[SINK_WORKERS].number;
+    sink->options = map;
+    for (uint32_t i = 0; i < config->sinks_count; i++) {
+        if (strcmp(config->sinks[i].name, sink->name) == 0) {
+            return nw_tree_fail(map, "NW1009", err, "two sinks have the name %s: give one a name",
+                                sink->name);
+        }
+    }
+    config->sinks_count++;
+    return NW_OK;
+}
+
+static nw_status sinks_take(struct nw_run_config *config, const struct nw_node *root,
+                            struct nw_error *err)
+{
+    const struct nw_node *list = nw_tree_member(root, "sinks");
+    nw_status status = NW_OK;
+
+    if (list == NULL || list->kind != NW_NODE_LIST || list->first == NULL) {
+        return nw_tree_fail(list == NULL ? root : list, "NW1008", err,
+                            "sinks must be a list of at least one, as: sinks: [{type: file, path: "
+                            "./copy}]");
+    }
+    for (const struct nw_node *node = list->first; node != NULL && status == NW_OK;
+         node = node->next) {
+        if (config->sinks_count == NW_CONFIG_SINKS_MAX) {
+            return nw_tree_fail(node, "NW1009", err, "more than %u sinks", NW_CONFIG_SINKS_MAX);
+        }
+        status = node->kind == NW_NODE_MAP
+                     ? sink_take(config, node, err)
+                     : nw_tree_fail(node, "NW1003", err, "a sink is a mapping, as {type: file, path: "
+                                                         "./copy}");
+    }
+    return status;
+}
+
+static nw_status rest_take(struct nw_run_config *config, const struct nw_node *root,
+                           struct nw_error *err)
+{
+    nw_status status = limits_take(config, root, err);
+
+    return status == NW_OK ? tables_take(config, root, err) : status;
+}
+
+nw_status nw_config_load(const char *path, struct nw_run_config *config, struct nw_error *err)
+{
+    struct nw_node *root = NULL;
+    nw_status status = NW_OK;
+
+    memset(config, 0, sizeof *config);
+    nw_arena_init(&config->arena, CONFIG_BYTES_MAX);
+    status = nw_tree_load(path, &config->arena, &root, err);
+    status = status == NW_OK ? top_take(config, root, err) : status;
+    if (status == NW_OK) {
+        const struct nw_node *source = nw_tree_member(root, "source");
+
+        status = source == NULL
+                     ? nw_tree_fail(root, "NW1008", err, "source is missing, as: source: {dsn: "
+                                                         "\"postgresql://user@host/db\"}")
+                     : source_take(config, source, err);
+    }
+    status = status == NW_OK ? rest_take(config, root, err) : status;
+    status = status == NW_OK ? sinks_take(config, root, err) : status;
+    config->file = nw_arena_text(&config->arena, path);
+    if (status != NW_OK) {
+        nw_config_free(config);
+    }
+    return status;
+}
+
+void nw_config_free(struct nw_run_config *config)
+{
+    nw_arena_fini(&config->arena);
+}
+
+/* ---- from arguments ---- */
+
+static nw_status spec_take(struct nw_run_config *config, const char *spec, struct nw_error *err)
+{
+    struct nw_sink_config *sink = &config->sinks[config->sinks_count];
+    const char *colon = strchr(spec, ':');
+    size_t size = colon == NULL ? strlen(spec) : (size_t)(colon - spec);
+
+    if (config->sinks_count == NW_CONFIG_SINKS_MAX) {
+        return nw_fail(err, NW_FATAL, "more than %u sinks", NW_CONFIG_SINKS_MAX);
+    }
+    if (size == 0) {
+        return nw_fail(err, NW_FATAL, "--sink %s: write TYPE:PATH, as file:./copy", spec);
+    }
+    sink->type = nw_arena_text_of(&config->arena, spec, size);
+    sink->name = sink->type;
+    sink->workers = 1;
+    sink->spec = nw_arena_text(&config->arena, colon == NULL ? "" : colon + 1);
+    if (sink->type == NULL || sink->spec == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory");
+    }
+    for (uint32_t i = 0; i < config->sinks_count; i++) {
+        if (strcmp(config->sinks[i].name, sink->name) == 0) {
+            return nw_fail(err, NW_FATAL, "two sinks of type %s need names: write a configuration "
+                                          "file",
+                           sink->name);
+        }
+    }
+    config->sinks_count++;
+    return NW_OK;
+}
+
+nw_status nw_config_from_arguments(const char *dsn, const char *const *sinks, uint32_t sinks_count,
+                                   struct nw_run_config *config, struct nw_error *err)
+{
+    struct nw_node dsn_node = {.file = "", .kind = NW_NODE_SCALAR, .text = dsn, .key = "dsn"};
+    struct nw_node source = {.file = "", .kind = NW_NODE_MAP, .key = "source", .first = &dsn_node};
+    struct nw_node root = {.file = "", .kind = NW_NODE_MAP, .first = &source};
+    nw_status status = NW_OK;
+
+    memset(config, 0, sizeof *config);
+    nw_arena_init(&config->arena, CONFIG_BYTES_MAX);
+    dsn_node.text = nw_arena_text(&config->arena, dsn);
+    status = source_take(config, &source, err);
+    status = status == NW_OK ? rest_take(config, &root, err) : status;
+    for (uint32_t i = 0; i < sinks_count && status == NW_OK; i++) {
+        status = spec_take(config, sinks[i], err);
+    }
+    if (status != NW_OK) {
+        nw_config_free(config);
+    }
+    return status;
+}
+
+/* ---- what depends on the name ---- */
+
+static nw_status name_clean(struct nw_run_config *config, const char *name, struct nw_error *err)
+{
+    char clean[NAME_SIZE_MAX + 1];
+    size_t size = 0;
+
+    for (; *name != '\0' && size < NAME_SIZE_MAX; name++) { /* what a slot's name may have */
+        char c = *name;
+
+        c = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+        clean[size++] = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ? c : '_';
+    }
+    clean[size] = '\0';
+    config->name = nw_arena_text(&config->arena, size == 0 ? "narwal" : clean);
+    return config->name != NULL ? NW_OK : nw_fail(err, NW_FATAL, "out of memory");
+}
+
+static nw_status print(struct nw_run_config *config, const char **out, struct nw_error *err,
+                       const char *first, const char *second)
+{
+    char text[4096];
+
+    if (*out != NULL) {
+        return NW_OK;
+    }
+    if (snprintf(text, sizeof text, "%s%s", first, second) >= (int)sizeof text) {
+        return nw_fail(err, NW_FATAL, "a path is too long: %.100s...", first);
+    }
+    *out = nw_arena_text(&config->arena, text);
+    return *out != NULL ? NW_OK : nw_fail(err, NW_FATAL, "out of memory");
+}
+
+nw_status nw_config_finish(struct nw_run_config *config, const char *name, struct nw_error *err)
+{
+    char base[2048];
+    const char *state_home = getenv("XDG_STATE_HOME"); /* at start: no threads yet */
+    const char *home = getenv("HOME");
+    nw_status status = name_clean(config, config->name != NULL ? config->name : name, err);
+
+    if (geteuid() == 0) {
+        (void)snprintf(base, sizeof base, "/var/lib/narwal/");
+    } else if (state_home != NULL && state_home[0] == '/') {
+        (void)snprintf(base, sizeof base, "%s/narwal/", state_home);
+    } else {
+        (void)snprintf(base, sizeof base, "%s/.local/state/narwal/", home == NULL ? "." : home);
+    }
+    status = status == NW_OK ? print(config, &config->state_dir, err, base, config->name) : status;
+    status = status == NW_OK ? print(config, &config->slot_name, err, "narwal_", config->name)
+                             : status;
+    status = status == NW_OK
+                 ? print(config, &config->publication_name, err, "narwal_", config->name)
+                 : status;
+    return status == NW_OK ? print(config, &config->spill_dir, err, config->state_dir, "/spill")
+                           : status;
+}
+
+/* ---- a sink's own options ---- */
+
+/* "PATH,key=value,..." as a mapping: what has no key is the plugin's first required option. */
+static nw_status spec_map(struct nw_run_config *config, const struct nw_sink_config *sink,
+                          const struct nw_option *options, uint32_t count, struct nw_node **map,
+                          struct nw_error *err)
+{
+    char *text = nw_arena_text(&config->arena, sink->spec);
+    struct nw_node *root = nw_arena_alloc(&config->arena, sizeof *root);
+    struct nw_node **link = root == NULL ? NULL : &root->first;
+    const char *unnamed = NULL;
+    char *rest = text;
+
+    for (uint32_t i = 0; i < count && unnamed == NULL; i++) {
+        unnamed = (options[i].flags & NW_OPTION_REQUIRED) != 0 ? options[i].name : NULL;
+    }
+    if (text == NULL || root == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory");
+    }
+    *root = (struct nw_node){.file = "", .kind = NW_NODE_MAP};
+    for (char *part = strsep(&rest, ","); part != NULL; part = strsep(&rest, ",")) {
+        struct nw_node *node = nw_arena_alloc(&config->arena, sizeof *node);
+        char *equals = strchr(part, '=');
+
+        if (node == NULL) {
+            return nw_fail(err, NW_FATAL, "out of memory");
+        }
+        if (part[0] == '\0') {
+            continue;
+        }
+        if (equals == NULL && unnamed == NULL) {
+            return nw_fail(err, NW_FATAL, "--sink %s:%s: \"%s\" is no key=value", sink->type,
+                           sink->spec, part);
+        }
+        *node = (struct nw_node){.file = "", .kind = NW_NODE_SCALAR, .text = part, .key = unnamed};
+        if (equals != NULL) {
+            *equals = '\0';
+            node->key = part;
+            node->text = equals + 1;
+        }
+        *link = node;
+        link = &node->next;
+    }
+    *map = root;
+    return NW_OK;
+}
+
+nw_status nw_config_resolve_sink(struct nw_run_config *config, uint32_t index,
+                                 const struct nw_option *options, uint32_t count,
+                                 struct nw_config *resolved, struct nw_error *err)
+{
+    static const char *const host_keys[] = {"name", "type", "workers", NULL};
+    struct nw_sink_config *sink = &config->sinks[index];
+    char section[128];
+    struct nw_option_table table = {section, "", options, count, host_keys};
+    struct nw_setting *settings =
+        nw_arena_array(&config->arena, count == 0 ? 1 : count, sizeof *settings);
+    struct nw_node *map = NULL;
+    nw_status status = NW_OK;
+
+    (void)snprintf(section, sizeof section, "sink %s", sink->name);
+    if (settings == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory");
+    }
+    status = nw_options_check(&table, &config->arena, err);
+    if (status == NW_OK && sink->options == NULL) {
+        status = spec_map(config, sink, options, count, &map, err);
+    }
+    if (status == NW_OK) {
+        status = nw_options_resolve(&table, sink->options != NULL ? sink->options : map,
+                                    &config->arena, settings, err);
+    }
+    *resolved =
+        (struct nw_config){.name = sink->name, .settings = settings, .settings_count = count};
+    return status;
+}

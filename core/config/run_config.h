@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration of a run: the host's options in plain fields, and for each sink the mapping
+ * that its plugin's table will resolve. All memory is the configuration's own.
+ */
+#ifndef NW_CONFIG_RUN_CONFIG_H
+#define NW_CONFIG_RUN_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "config/options.h"
+
+#define NW_CONFIG_SINKS_MAX 16u
+
+enum nw_config_snapshot { NW_CONFIG_INITIAL, NW_CONFIG_NEVER, NW_CONFIG_ONLY };
+
+struct nw_sink_config {
+    const char *name;
+    const char *type;
+    uint32_t workers;
+    const struct nw_node *options; /* the sink's mapping; NULL with spec */
+    const char *spec;              /* "file:./copy,compress=zstd" as given on the command line */
+};
+
+struct nw_run_config {
+    const char *file; /* NULL: from arguments */
+    const char *name;
+    const char *state_dir; /* filled by nw_config_finish() when not configured */
+    const char *plugin_dir;
+
+    const char *dsn;
+    const char *password;
+    const char *slot_name;
+    bool slot_create;
+    const char *publication_name;
+    bool publication_create;
+    int64_t snapshot; /* enum nw_config_snapshot */
+    bool origin_none, messages, streaming, binary;
+    int64_t connect_timeout_us;
+
+    int64_t copy_workers, lock_wait_us;
+    const char *const *include;
+    const char *const *exclude;
+    bool keyless_skip;
+
+    struct nw_sink_config sinks[NW_CONFIG_SINKS_MAX];
+    uint32_t sinks_count;
+
+    int64_t memory_bytes, spill_bytes, cpus;
+    const char *spill_dir;
+    const char *io; /* auto | io_uring | pread */
+    int64_t epoch_us, epoch_bytes;
+    int64_t drain_us;
+    int64_t log_level; /* enum nw_log_level */
+    int64_t log_format; /* 0 auto, 1 text, 2 json */
+
+    struct nw_arena arena;
+};
+
+/** Read a file. On failure nothing is to be freed. */
+NW_MUST_CHECK nw_status nw_config_load(const char *path, struct nw_run_config *config,
+                                       struct nw_error *err);
+/** From --source and --sink TYPE:PATH[,key=value...]. Texts are copied. */
+NW_MUST_CHECK nw_status nw_config_from_arguments(const char *dsn, const char *const *sinks,
+                                                 uint32_t sinks_count,
+                                                 struct nw_run_config *config,
+                                                 struct nw_error *err);
+/** Fill names and folders that depend on each other. @param name  used when none was configured */
+NW_MUST_CHECK nw_status nw_config_finish(struct nw_run_config *config, const char *name,
+                                         struct nw_error *err);
+void nw_config_free(struct nw_run_config *config);
+
+/**
+ * Resolve a sink's options against its plugin's table.
+ * @param resolved  filled; valid as long as the configuration.
+ */
+NW_MUST_CHECK nw_status nw_config_resolve_sink(struct nw_run_config *config, uint32_t sink,
+                                               const struct nw_option *options, uint32_t count,
+                                               struct nw_config *resolved, struct nw_error *err);
+
+/** The reference page of the host's own options, in Markdown. */
+void nw_config_document(FILE *out);
+
+#endif
