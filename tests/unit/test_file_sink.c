@@ -380,6 +380,56 @@ static void idle_files_are_closed_when_there_are_too_many(void **state)
     end(s);
 }
 
+/* Another program, written after the format's description, reads the same. */
+static void reader_run(const char *arguments, char *output, size_t size)
+{
+    char command[1024];
+    size_t used;
+    FILE *pipe;
+
+    (void)snprintf(command, sizeof command,
+                   "python3 %s/tests/integration/files_reader.py %s %s 2>&1", NARWAL_SOURCE_DIR,
+                   folder, arguments);
+    pipe = popen(command, "r");
+    assert_non_null(pipe);
+    used = fread(output, 1, size - 1, pipe);
+    output[used] = '\0';
+    if (pclose(pipe) != 0) {
+        fail_msg("%s", output);
+    }
+}
+
+static void another_program_rebuilds_the_tables_at_any_position(void **state)
+{
+    char text[8192];
+
+    (void)state;
+    for (int64_t compress = 0; compress <= 2; compress++) {
+        struct story *s = begin();
+
+        story_close(s);
+        (void)test_set(s->ops, s->settings, "compress", NULL, compress);
+        assert_int_equal(story_open(s), NW_OK);
+        assert_int_equal(story_recover(s), NW_OK);
+        assert_int_equal(story_run(s, 1, 6), NW_OK);
+        reader_run("--verify", text, sizeof text);
+        assert_string_equal(text, "ok\n");
+        reader_run("", text, sizeof text);
+        assert_string_equal(
+            text, "public.orders_renamed: copy 1 with 70 rows, 117 changes, 10 rows now\n"
+                  ".Sch/ema.Or.d\xc3\xa9rs\n: copy 1 with 0 rows, 10 changes, 10 rows now\n");
+        /* 70 copied, 5 in epoch 2, 60 in epoch 3; the truncation came in epoch 4. */
+        reader_run("--rows public.orders_renamed --until 0/3000", text, sizeof text);
+        assert_int_equal(count_lines(text, "\n"), 135);
+        reader_run("--rows public.orders_renamed --until 0/4000", text, sizeof text);
+        assert_int_equal(count_lines(text, "\n"), 0);
+        reader_run("--rows public.orders_renamed", text, sizeof text);
+        assert_int_equal(count_lines(text, "\"late\": true"), 5);
+        assert_int_equal(count_lines(text, "\"late\": false"), 5);
+        end(s);
+    }
+}
+
 static void null_counts_every_operation(void **state)
 {
     struct test_host *t = test_host_create();
@@ -426,6 +476,7 @@ int main(void)
         cmocka_unit_test(committed_bytes_that_are_missing_stop_recovery),
         cmocka_unit_test(a_format_that_is_not_there_yet_is_refused),
         cmocka_unit_test(idle_files_are_closed_when_there_are_too_many),
+        cmocka_unit_test(another_program_rebuilds_the_tables_at_any_position),
         cmocka_unit_test(null_counts_every_operation),
     };
 
