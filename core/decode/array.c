@@ -153,35 +153,42 @@ static bool print_braces(struct nw_buffer *out, char brace, uint32_t count)
     return good;
 }
 
+static enum nw_decoded print_elements(struct nw_buffer *out, struct nw_cursor *message,
+                                      const struct array *array, nw_print_fn print)
+{
+    for (uint32_t i = 0; i < array->elements_count; i++) {
+        enum nw_decoded decoded = NW_DECODED;
+
+        if ((i > 0 && !nw_buffer_append(out, ",", 1)) ||
+            !print_braces(out, '{', slices_at(array, i))) {
+            return NW_DECODED_NO_MEMORY;
+        }
+        decoded = print_element(out, message, print);
+        if (decoded != NW_DECODED) {
+            return decoded;
+        }
+        if (!print_braces(out, '}', slices_at(array, i + 1))) {
+            return NW_DECODED_NO_MEMORY;
+        }
+    }
+    return nw_cursor_done(message) ? NW_DECODED : NW_DECODED_MALFORMED;
+}
+
 enum nw_decoded nw_print_array(struct nw_buffer *out, const uint8_t *at, uint32_t size,
                                uint32_t element_oid)
 {
     struct nw_cursor message = nw_cursor_of(at, size);
     nw_print_fn print = nw_printer_of(element_oid);
     struct array array = {0};
-    enum nw_decoded decoded = NW_DECODED;
+    bool good = true;
 
     if (print == NULL || !read_head(&message, element_oid, &array)) {
         return NW_DECODED_MALFORMED;
     }
-    if (array.elements_count == 0 && !nw_buffer_append(out, "{}", 2)) {
-        return NW_DECODED_NO_MEMORY;
+    if (array.elements_count == 0) {
+        good = nw_buffer_append(out, "{}", 2);
+    } else if (!array.plain) {
+        good = print_bounds(out, &array);
     }
-    if (array.elements_count > 0 && !array.plain && !print_bounds(out, &array)) {
-        return NW_DECODED_NO_MEMORY;
-    }
-    for (uint32_t i = 0; i < array.elements_count && decoded == NW_DECODED; i++) {
-        if ((i > 0 && !nw_buffer_append(out, ",", 1)) ||
-            !print_braces(out, '{', slices_at(&array, i))) {
-            return NW_DECODED_NO_MEMORY;
-        }
-        decoded = print_element(out, &message, print);
-        if (decoded == NW_DECODED && !print_braces(out, '}', slices_at(&array, i + 1))) {
-            decoded = NW_DECODED_NO_MEMORY;
-        }
-    }
-    if (decoded == NW_DECODED && !nw_cursor_done(&message)) {
-        decoded = NW_DECODED_MALFORMED;
-    }
-    return decoded;
+    return good ? print_elements(out, &message, &array, print) : NW_DECODED_NO_MEMORY;
 }

@@ -171,6 +171,7 @@ static bool push(struct nw_lane *lane)
     uint32_t producer = block->producer; /* once pushed, the block is not ours to look at */
     bool pushed = false;
 
+    NW_ASSERT(lane->packed != NULL);
     for (uint32_t i = 0; i < options->sequencers_count; i++) {
         if (nw_spsc_room(options->out[i]) == 0) {
             return false;

@@ -100,14 +100,12 @@ static enum nw_decoded print_hex(struct nw_buffer *out, const struct nw_bytes *b
                                  const char *prefix, char sign, uint32_t signs)
 {
     static const char digits[] = "0123456789abcdef";
-    size_t prefix_size = strlen(prefix);
-    uint8_t *to = nw_buffer_reserve(out, prefix_size + 3 * bytes->size);
+    uint8_t *to = NULL;
 
-    if (to == NULL) {
+    if (!nw_buffer_append(out, prefix, strlen(prefix)) ||
+        (to = nw_buffer_reserve(out, 3 * bytes->size)) == NULL) {
         return NW_DECODED_NO_MEMORY;
     }
-    memcpy(to, prefix, prefix_size);
-    to += prefix_size;
     for (size_t i = 0; i < bytes->size; i++) {
         if (i < 32 && (signs >> i & 1) != 0) {
             *to++ = (uint8_t)sign;
@@ -296,6 +294,12 @@ static uint32_t longest_zeros(const uint16_t words[8], uint32_t *count)
     return best;
 }
 
+/* Whether the last two words, after `zeros` zero words at the start, are shown as IPv4. */
+static bool embeds_ipv4(const uint16_t words[8], uint32_t zeros)
+{
+    return zeros == 6 || (zeros == 7 && words[7] != 1) || (zeros == 5 && words[5] == 0xffff);
+}
+
 /* As inet_net_ntop_ipv6() of src/port/inet_net_ntop.c: the longest run of zeros as ::, and
  * addresses that embed one of IPv4 with it at the end. */
 static int put_ipv6(char *to, const uint8_t *address)
@@ -305,18 +309,17 @@ static int put_ipv6(char *to, const uint8_t *address)
     uint32_t zeros = 0;
     uint32_t first = 0;
 
-    for (uint32_t i = 0; i < 8; i++) {
+    for (size_t i = 0; i < 8; i++) {
         words[i] = (uint16_t)(address[2 * i] << 8 | address[2 * i + 1]);
     }
     first = longest_zeros(words, &zeros);
     for (uint32_t i = 0; i < 8; i++) {
-        if (zeros > 0 && i >= first && i < first + zeros) {
+        if (i - first < zeros) {
             at += i == first ? sprintf(at, ":") : 0;
             continue;
         }
         at += i > 0 ? sprintf(at, ":") : 0;
-        if (i == 6 && first == 0 &&
-            (zeros == 6 || (zeros == 7 && words[7] != 1) || (zeros == 5 && words[5] == 0xffff))) {
+        if (i == 6 && first == 0 && embeds_ipv4(words, zeros)) {
             at += put_ipv4(at, address + 12);
             return (int)(at - to);
         }
