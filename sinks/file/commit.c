@@ -260,7 +260,7 @@ nw_status nw_file_commit(struct nw_file_sink *sink, const struct nw_commit *comm
     struct nw_state record = {0};
     nw_status status = NW_OK;
 
-    if (!sink->journal.open) {
+    if (!sink->recovered) {
         status = nw_fail(err, NW_FATAL, "commit before recover");
     }
     if (status == NW_OK) {

@@ -106,6 +106,7 @@ struct nw_file_sink {
     const struct nw_host *host;
     struct nw_file_options options;
     uint32_t workers_count;
+    bool recovered; /* workers may be called; changed by recover() only */
     bool locked;
     int lock_file;
     struct nw_journal journal;

@@ -198,7 +198,7 @@ static struct nw_file_worker *worker_of(void *self, uint32_t worker, struct nw_e
 {
     struct nw_file_sink *sink = self;
 
-    if (worker >= sink->workers_count || !sink->journal.open) {
+    if (worker >= sink->workers_count || !sink->recovered) {
         (void)nw_fail(err, NW_FATAL, "worker %u was called before recover, or is none of %u",
                       worker, sink->workers_count);
         return NULL;

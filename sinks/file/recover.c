@@ -374,6 +374,7 @@ nw_status nw_file_recover(struct nw_file_sink *sink, struct nw_recovery *recover
 {
     nw_status status;
 
+    sink->recovered = false;
     nw_file_reset(sink);
     status = folders_make(sink, err);
     if (status == NW_OK) {
@@ -394,7 +395,11 @@ nw_status nw_file_recover(struct nw_file_sink *sink, struct nw_recovery *recover
     if (status == NW_OK) {
         status = nw_journal_begin(&sink->journal, &sink->state, err);
     }
-    return status == NW_OK ? recovery_fill(sink, recovery, err) : status;
+    if (status == NW_OK) {
+        status = recovery_fill(sink, recovery, err);
+    }
+    sink->recovered = status == NW_OK;
+    return status;
 }
 
 nw_status nw_file_copy_resolve(struct nw_file_sink *sink, uint32_t oid, uint32_t generation,

@@ -14,6 +14,7 @@
 
 #define HEAD_SIZE_MAX  96u /* {"op":"I","lsn":"...","seq":...} without the transaction */
 #define VALUE_SIZE_MAX 64u /* of fixed width, quoted */
+#define KEY_COPY_SIZE  32u /* keys up to this size are copied by two moves */
 
 struct column {
     uint32_t key_offset; /* into keys: ,"name": */
@@ -74,9 +75,13 @@ struct nw_json_layout *nw_json_layout_create(const struct nw_table *table, uint3
         nw_out_text(&layout->keys, ":");
         column->key_size = (uint32_t)layout->keys.used - column->key_offset;
     }
+    /* So that a short key may be copied with what is behind it. */
+    if (nw_out_reserve(&layout->keys, KEY_COPY_SIZE)) {
+        memset(layout->keys.bytes + layout->keys.used, 0, KEY_COPY_SIZE);
+    }
     /* Each column can be in both images, or in the lists of what is missing. */
-    layout->fixed_size = HEAD_SIZE_MAX + layout->tail.used + 128 + 2 * layout->keys.used +
-                         2 * (size_t)VALUE_SIZE_MAX * table->columns_count;
+    layout->fixed_size = KEY_COPY_SIZE + HEAD_SIZE_MAX + layout->tail.used + 128 +
+                         2 * layout->keys.used + 2 * (size_t)VALUE_SIZE_MAX * table->columns_count;
     if (layout->keys.failed || layout->tail.failed) {
         nw_json_layout_destroy(layout);
         return NULL;
@@ -100,6 +105,16 @@ static inline uint8_t *append(uint8_t *at, const void *bytes, size_t size)
 {
     memcpy(at, bytes, size);
     return at + size;
+}
+
+/* A key, at most copied with some bytes behind it, for which there is room. */
+static inline uint8_t *append_key(uint8_t *at, const uint8_t *key, size_t size)
+{
+    if (size <= KEY_COPY_SIZE) {
+        memcpy(at, key, KEY_COPY_SIZE);
+        return at + size;
+    }
+    return append(at, key, size);
 }
 
 #define LITERAL(at, text) append(at, text, sizeof(text) - 1)
@@ -404,7 +419,8 @@ static uint8_t *image_print(struct writer *writer, uint8_t *at, int side, size_t
             complete = false;
             continue;
         }
-        at = append(at, layout->keys.bytes + column->key_offset + comma, column->key_size - comma);
+        at = append_key(at, layout->keys.bytes + column->key_offset + comma,
+                        column->key_size - comma);
         comma = 0;
         at = nw_bit(array->validity, row) ? value_print(writer, at, column, array, row)
                                           : null_print(writer, at, row, side, i);
