@@ -12,6 +12,14 @@ struct row {
     struct nw_error *err;
 };
 
+/* Which tuple of a message is read. */
+struct image {
+    int side;
+    bool key;                   /* only the replica identity was sent: the rest is missing */
+    const struct nw_field *old; /* the row's old image, to fill unchanged values from */
+    struct nw_field *keep;      /* remember the fields there */
+};
+
 static void set_bit(uint8_t *bits, uint32_t index)
 {
     bits[index >> 3] |= (uint8_t)(1u << (index & 7u));
@@ -73,17 +81,10 @@ static nw_status except_value(const struct row *row, int side, uint16_t column, 
                : out_of_memory(row);
 }
 
-static inline nw_status put_value(const struct row *row, int side, uint16_t c, nw_decode_fn decode,
-                                  struct nw_bytes value)
+/* What to do about a value that was not simply decoded. */
+static nw_status odd_value(const struct row *row, int side, uint16_t c, enum nw_decoded decoded,
+                           uint32_t offset)
 {
-    struct nw_column *column = &row->builder->side[side].columns[c];
-    uint32_t offset = row->builder->exception_bytes.size;
-    enum nw_decoded decoded = decode(column, row->index, value.at, (uint32_t)value.size);
-
-    if (__builtin_expect(decoded == NW_DECODED, 1)) {
-        set_bit(column->validity, row->index);
-        return NW_OK;
-    }
     switch (decoded) {
     case NW_DECODED:
         break;
@@ -94,6 +95,20 @@ static inline nw_status put_value(const struct row *row, int side, uint16_t c, n
     case NW_DECODED_NO_MEMORY:
         return out_of_memory(row);
     }
+    return NW_OK;
+}
+
+static inline nw_status put_value(const struct row *row, int side, uint16_t c, nw_decode_fn decode,
+                                  struct nw_bytes value)
+{
+    struct nw_column *column = &row->builder->side[side].columns[c];
+    uint32_t offset = row->builder->exception_bytes.size;
+    enum nw_decoded decoded = decode(column, row->index, value.at, (uint32_t)value.size);
+
+    if (__builtin_expect(decoded != NW_DECODED, 0)) {
+        return odd_value(row, side, c, decoded, offset);
+    }
+    set_bit(column->validity, row->index);
     return NW_OK;
 }
 
@@ -125,11 +140,11 @@ static nw_status put_field(const struct row *row, int side, uint16_t c,
     }
 }
 
-static struct nw_field read_field(struct nw_cursor *message)
+static inline struct nw_field read_field(struct nw_cursor *message)
 {
     struct nw_field field = {.kind = nw_cursor_u8(message)};
 
-    if (field.kind == 't' || field.kind == 'b') {
+    if (__builtin_expect(field.kind == 't' || field.kind == 'b', 1)) {
         field.value = nw_cursor_bytes(message, nw_cursor_u32be(message));
     }
     return field;
@@ -149,36 +164,47 @@ static nw_status check_count(const struct row *row, const struct nw_cursor *mess
     return NW_OK;
 }
 
-/* One TupleData. key: only the replica identity was sent, the rest is missing. old: the row's old
- * image. keep: remember the fields there. */
-static nw_status read_tuple(const struct row *row, struct nw_cursor *message, int side, bool key,
-                            const struct nw_field *old, struct nw_field *keep)
+/* A field that is not simply a value, or has to be remembered. */
+static nw_status put_odd_field(const struct row *row, const struct image *image, uint16_t c,
+                               struct nw_field field)
 {
-    const struct nw_column *columns = row->builder->side[side].columns;
+    if (image->key && field.kind == 'n' && !row->table->columns[c].identity) {
+        field.kind = 'u';
+    }
+    if (image->keep != NULL) {
+        image->keep[c] = field;
+    }
+    return put_field(row, image->side, c, &field, image->old);
+}
+
+/* One TupleData. */
+static nw_status read_tuple(const struct row *row, struct nw_cursor *message,
+                            const struct image *image)
+{
+    struct nw_column *columns = row->builder->side[image->side].columns;
     uint16_t count = nw_cursor_u16be(message);
     nw_status status = check_count(row, message, count);
+    struct nw_cursor rest = *message; /* a copy, so that it stays in registers */
+    bool plain = image->keep == NULL;
 
     for (uint16_t c = 0; status == NW_OK && c < count; c++) {
-        struct nw_field field = read_field(message);
+        struct nw_field field = read_field(&rest);
 
-        if (message->failed) {
+        if (rest.failed) {
             return corrupt(row, "it ends early");
         }
-        if (key && field.kind == 'n' && !row->table->columns[c].identity) {
-            field.kind = 'u';
-        }
-        if (keep != NULL) {
-            keep[c] = field;
-        }
-        if (__builtin_expect(field.kind == 't', 1)) {
-            status = put_value(row, side, c, columns[c].text, field.value);
+        if (plain && field.kind == 't') {
+            status = put_value(row, image->side, c, columns[c].text, field.value);
+        } else if (plain && field.kind == 'b' && columns[c].binary != NULL) {
+            status = put_value(row, image->side, c, columns[c].binary, field.value);
         } else {
-            status = put_field(row, side, c, &field, old);
+            status = put_odd_field(row, image, c, field);
         }
     }
     if (status == NW_OK) {
-        set_bit(row->builder->side[side].present, row->index);
+        set_bit(row->builder->side[image->side].present, row->index);
     }
+    *message = rest;
     return status;
 }
 
@@ -200,7 +226,9 @@ static nw_status read_change(const struct row *row, struct nw_cursor *message, c
     uint8_t part = nw_cursor_u8(message);
 
     if (op != NW_OP_INSERT && (part == 'K' || part == 'O')) {
-        status = read_tuple(row, message, NW_BEFORE, part == 'K', NULL, builder->old);
+        const struct image image = {.side = NW_BEFORE, .key = part == 'K', .keep = builder->old};
+
+        status = read_tuple(row, message, &image);
         old = builder->old;
         if (status != NW_OK) {
             return status;
@@ -216,7 +244,7 @@ static nw_status read_change(const struct row *row, struct nw_cursor *message, c
     } else if (part != 'N') {
         return corrupt(row, message->failed ? "it ends early" : "the new row does not follow");
     } else {
-        status = read_tuple(row, message, NW_AFTER, false, old, NULL);
+        status = read_tuple(row, message, &(struct image){.side = NW_AFTER, .old = old});
     }
     return status;
 }
@@ -227,16 +255,17 @@ static nw_status read_copied(const struct row *row, struct nw_cursor *message)
     struct nw_side *side = &row->builder->side[NW_AFTER];
     uint16_t count = nw_cursor_u16be(message);
     nw_status status = check_count(row, message, count);
+    struct nw_cursor rest = *message; /* a copy, so that it stays in registers */
 
     for (uint16_t c = 0; status == NW_OK && c < count; c++) {
         struct nw_column *column = &side->columns[c];
-        uint32_t size = nw_cursor_u32be(message);
+        uint32_t size = nw_cursor_u32be(&rest);
         struct nw_bytes value = {NULL, 0};
 
         if (size != UINT32_MAX) {
-            value = nw_cursor_bytes(message, size);
+            value = nw_cursor_bytes(&rest, size);
         }
-        if (message->failed) {
+        if (rest.failed) {
             return corrupt(row, "it ends early");
         }
         if (size == UINT32_MAX) {
@@ -246,6 +275,7 @@ static nw_status read_copied(const struct row *row, struct nw_cursor *message)
                                column->binary != NULL ? column->binary : nw_decode_copy, value);
         }
     }
+    *message = rest;
     if (status == NW_OK) {
         set_bit(side->present, row->index);
     }
