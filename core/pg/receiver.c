@@ -3,8 +3,8 @@
  * The receiver: one buffer, messages cut in place. Owned by the thread that owns the stream.
  *
  * Two ways of waiting. In the immediate way every arrival is read at once: few messages, low
- * latency. In the gathering way bytes are left in the kernel until there are LOW_WATER_BYTES (plain
- * TCP, by SO_RCVLOWAT, which poll honours) or until a short time has passed: a reader that wakes
+ * latency. In the gathering way bytes are left in the kernel until there are LOW_WATER_BYTES (TCP,
+ * by SO_RCVLOWAT, which poll honours) or until a short time has passed: a reader that wakes
  * for each row makes the walsender pay for the wake-up. Reads that follow each other quickly, or
  * one large read, lead to gathering; reads that bring little lead back.
  */
@@ -177,6 +177,13 @@ static nw_status make_room(struct nw_receiver *self, struct nw_error *err)
     return NW_OK;
 }
 
+/* Over TLS too, which runs over TCP: the socket's bytes are what poll counts. */
+static bool has_low_water(const struct nw_receiver *self)
+{
+    return self->stream->transport == NW_TRANSPORT_TCP ||
+           self->stream->transport == NW_TRANSPORT_TLS;
+}
+
 static void gather(struct nw_receiver *self, bool on)
 {
     self->gathering = on;
@@ -188,7 +195,7 @@ static void gather(struct nw_receiver *self, bool on)
 /* Choose how to wait for what comes next, after a read that brought got bytes. */
 static void adapt(struct nw_receiver *self, size_t got, int64_t now_ns)
 {
-    bool tcp = self->stream->transport == NW_TRANSPORT_TCP;
+    bool tcp = has_low_water(self);
 
     if (self->stream->transport == NW_TRANSPORT_MODEL) {
         return;
@@ -228,7 +235,7 @@ static bool too_early(struct nw_receiver *self, int64_t now_ns)
     if (!self->gathering || self->more || now_ns >= self->due_ns) {
         return false;
     }
-    if (self->stream->transport != NW_TRANSPORT_TCP || now_ns < self->probe_ns) {
+    if (!has_low_water(self) || now_ns < self->probe_ns) {
         return true;
     }
 
@@ -291,7 +298,7 @@ void nw_receiver_wait(struct nw_receiver *receiver, int64_t now_ns, struct nw_wa
     if (receiver->gathering) {
         wait->deadline_ns = receiver->due_ns;
     }
-    if (!receiver->gathering || stream->transport == NW_TRANSPORT_TCP) {
+    if (!receiver->gathering || has_low_water(receiver)) {
         wait->descriptor = stream->ops->descriptor(stream);
         wait->events = POLLIN;
     }

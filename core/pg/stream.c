@@ -20,15 +20,12 @@
 /* Asked for where we may (CAP_NET_ADMIN); otherwise the kernel sizes the buffer: a smaller fixed
  * size would only forbid it to grow. */
 #define RECEIVE_BUFFER_BYTES 8388608
-/* What one recv may bring over TLS, where each row is a record of its own. */
-#define TLS_READ_BUFFER_BYTES 262144u
 
 struct socket_stream {
     struct nw_stream base;
     int descriptor;
     size_t low_water; /* as last set; 0: never */
     SSL *ssl;         /* NULL: plain */
-    bool buffer_renewed;
 };
 
 static struct socket_stream *self_of(struct nw_stream *stream)
@@ -117,11 +114,6 @@ static nw_status tls_read(struct nw_stream *stream, void *bytes, size_t size, si
     if (result <= 0) {
         return tls_failed(self->ssl, result, err);
     }
-    if (!self->buffer_renewed) {
-        /* OpenSSL gave back its small buffer after this record and takes one of our size next. */
-        self->buffer_renewed = true;
-        (void)SSL_clear_mode(self->ssl, SSL_MODE_RELEASE_BUFFERS);
-    }
     *got = (size_t)result;
     return NW_OK;
 }
@@ -154,7 +146,7 @@ static void set_low_water(struct nw_stream *stream, size_t bytes)
     int value = (int)bytes;
 
     NW_ASSERT(bytes > 0 && bytes <= INT_MAX);
-    if (stream->transport == NW_TRANSPORT_TCP && self->low_water != bytes) {
+    if (stream->transport != NW_TRANSPORT_UNIX && self->low_water != bytes) {
         self->low_water = bytes;
         /* A hint: where it fails, poll wakes earlier. */
         (void)setsockopt(self->descriptor, SOL_SOCKET, SO_RCVLOWAT, &value, sizeof value);
@@ -241,9 +233,9 @@ nw_status nw_stream_open_tls(int descriptor, SSL *ssl, struct nw_stream **stream
     self->base.ops = &tls_ops;
     self->base.transport = NW_TRANSPORT_TLS;
     self->ssl = ssl;
-    (void)SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                SSL_MODE_RELEASE_BUFFERS);
-    SSL_set_default_read_buffer_len(ssl, TLS_READ_BUFFER_BYTES);
+    (void)SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    /* One recv for a buffer of 16 KiB, not two for each row, which is a record of its own. A larger
+     * buffer costs more: OpenSSL moves what is left of it to the front for each record. */
     SSL_set_read_ahead(ssl, 1);
     return NW_OK;
 }

@@ -49,8 +49,8 @@ struct nw_message {
 };
 
 /**
- * Reads a stream so that bytes gather: while data flows, waits for 256 KiB by SO_RCVLOWAT (TCP) or for
- * up to 200 us (unix, TLS) before each read; when idle, wakes for the first byte.
+ * Reads a stream so that bytes gather: while data flows, waits for 256 KiB by SO_RCVLOWAT (TCP and
+ * TLS, at most 1 ms) or for 200 us (unix) before each read; when idle, wakes for the first byte.
  */
 struct nw_receiver;
 NW_MUST_CHECK nw_status nw_receiver_create(struct nw_stream *stream, struct nw_receiver **receiver,
