@@ -406,19 +406,16 @@ nw_status nw_file_copy_resolve(struct nw_file_sink *sink, uint32_t oid, uint32_t
                                enum nw_copy_verdict verdict, struct nw_error *err)
 {
     struct nw_data_table *table = nw_state_table(&sink->state, oid);
-    struct nw_data_copy copy = {.oid = oid, .generation = generation, .gone = true};
     nw_status status = NW_OK;
 
     if (verdict == NW_COPY_RESUME) {
         return NW_OK;
     }
+    /* Its state stays until that of a newer copy comes, so that generations go on rising. */
     if (table != NULL && table->copying == generation) {
         table->copying = 0;
         table->copying_fence = 0;
         status = nw_state_put_table(&sink->pending, table, err);
-    }
-    if (status == NW_OK && nw_state_copy(&sink->state, oid) != NULL) {
-        status = nw_state_put_copy(&sink->pending, &copy, err);
     }
     return status;
 }

@@ -231,7 +231,6 @@ nw_status nw_state_put_copy(struct nw_state *state, const struct nw_data_copy *c
     place->oid = copy->oid;
     place->generation = copy->generation;
     place->complete = copy->complete;
-    place->gone = copy->gone;
     return NW_OK;
 }
 
@@ -334,15 +333,6 @@ static void gone_drop(struct nw_state *state)
         state->files_count = kept;
         state->gone_count = 0;
     }
-    kept = 0;
-    for (size_t i = 0; i < state->copies_count; i++) {
-        if (state->copies[i].gone) {
-            free(state->copies[i].bytes);
-        } else {
-            state->copies[kept++] = state->copies[i];
-        }
-    }
-    state->copies_count = kept;
 }
 
 nw_status nw_state_apply(struct nw_state *state, const struct nw_state *record,

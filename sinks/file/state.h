@@ -48,7 +48,6 @@ struct nw_data_copy {
     uint32_t oid;
     uint32_t generation;
     bool complete;
-    bool gone; /* in a record: the state is forgotten */
     uint32_t size;
     uint8_t *bytes; /* owned */
 };

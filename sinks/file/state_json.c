@@ -81,9 +81,6 @@ static void print_copy(const struct nw_data_copy *copy, struct nw_out *out)
     out_u64(out, "{\"oid\":", copy->oid);
     out_u64(out, ",\"generation\":", copy->generation);
     nw_out_text(out, copy->complete ? ",\"complete\":true" : ",\"complete\":false");
-    if (copy->gone) {
-        nw_out_text(out, ",\"gone\":true");
-    }
     out_hex(out, ",\"bytes\":", copy->bytes, copy->size);
     nw_out_text(out, "}");
 }
@@ -295,8 +292,6 @@ static nw_status parse_copy(struct nw_scan *scan, struct nw_state *record, struc
             copy.generation = scan_u32(scan);
         } else if (key_is(key, "complete")) {
             copy.complete = nw_scan_bool(scan);
-        } else if (key_is(key, "gone")) {
-            copy.gone = nw_scan_bool(scan);
         } else if (key_is(key, "bytes")) {
             copy.size = (uint32_t)nw_scan_hex(scan, bytes, sizeof bytes);
         } else {

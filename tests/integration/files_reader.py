@@ -278,10 +278,7 @@ class Folder:
                 else:
                     files[entry["file"]] = File(path, entry)
             for entry in record["copies"]:
-                if entry.get("gone"):
-                    self.copies.pop(entry["oid"], None)
-                else:
-                    self.copies[entry["oid"]] = entry
+                self.copies[entry["oid"]] = entry
             for number in record["gone"]:
                 files.pop(number, None)
             self.positions = record.get("positions", self.positions)
