@@ -5,8 +5,10 @@ A program is run as `test_x.py [--version N] [unittest's arguments]`. NARWAL_VER
 versions, NARWAL_SCALE makes loads larger (1 is what fits into `./dev test`).
 """
 import os
+import signal  # noqa: F401, for tests
 import sys
 import unittest
+from subprocess import TimeoutExpired  # noqa: F401, for tests
 
 from . import cluster
 
