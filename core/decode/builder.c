@@ -15,8 +15,8 @@
 #include "pg/types.h"
 
 /* Memory that is kept from block to block; what exceeds it after a huge row is freed. */
-#define FIXED_KEPT_MAX UINT32_C(8388608)
-#define BYTES_KEPT_MAX UINT64_C(8388608)
+#define FIXED_KEPT_MAX UINT32_C(4194304)
+#define BYTES_KEPT_MAX UINT64_C(4194304)
 
 nw_status nw_builder_create(struct nw_builder **builder, struct nw_error *err)
 {
