@@ -148,8 +148,8 @@ static void choices_print(const struct nw_option *option, char *out, size_t size
 
     out[0] = '\0';
     for (const char *const *c = option->choices; c != NULL && *c != NULL && used < size; c++) {
-        used += (size_t)snprintf(out + used, size - used, "%s%s", c == option->choices ? "" : ", ",
-                                 *c);
+        used +=
+            (size_t)snprintf(out + used, size - used, "%s%s", c == option->choices ? "" : ", ", *c);
     }
 }
 
@@ -208,8 +208,7 @@ static nw_status range_check(const struct nw_option *option, const struct nw_nod
 }
 
 static nw_status list_take(const struct nw_option *option, const struct nw_node *node,
-                           struct nw_arena *arena, struct nw_setting *setting,
-                           struct nw_error *err)
+                           struct nw_arena *arena, struct nw_setting *setting, struct nw_error *err)
 {
     size_t count = 0;
     const char **items = NULL;
@@ -379,7 +378,7 @@ void nw_options_document(const struct nw_option_table *table, FILE *out)
                       : option->type == NW_OPTION_BOOL ? "true or false"
                                                        : form_of(option->type),
                       option->fallback == NULL ? "" : "`",
-                      option->fallback != NULL                          ? option->fallback
+                      option->fallback != NULL                    ? option->fallback
                       : (option->flags & NW_OPTION_REQUIRED) != 0 ? "required"
                                                                   : "none",
                       option->fallback == NULL ? "" : "`", option->help,

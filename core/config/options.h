@@ -14,11 +14,11 @@
 
 /** A table, and where in the configuration it applies. */
 struct nw_option_table {
-    const char *section;           /* "source", "sinks[].type = file"; "" for the top level */
-    const char *title;             /* for the reference page */
+    const char *section; /* "source", "sinks[].type = file"; "" for the top level */
+    const char *title;   /* for the reference page */
     const struct nw_option *options;
     uint32_t count;
-    const char *const *sections;   /* keys that are not options here but known; NULL-terminated */
+    const char *const *sections; /* keys that are not options here but known; NULL-terminated */
 };
 
 /**

@@ -9,8 +9,8 @@
 #include "base/text.h"
 
 #define CONFIG_BYTES_MAX (16u << 20)
-#define NAME_SIZE_MAX 48u /* leaves room for narwal_ in a slot's 63 bytes */
-#define KEYS_MAX 64u
+#define NAME_SIZE_MAX    48u /* leaves room for narwal_ in a slot's 63 bytes */
+#define KEYS_MAX         64u
 
 static const char *const SNAPSHOTS[] = {"initial", "never", "only", NULL};
 static const char *const ORIGINS[] = {"any", "none", NULL};
@@ -44,8 +44,7 @@ static const struct nw_option SOURCE[] = {
      "initial: copy every table, then stream. never: stream only. only: copy, then stop."},
     {"origin", NW_OPTION_CHOICE, 0, "any", 0, 0, ORIGINS,
      "none: leave out changes that came to the server by replication (PostgreSQL 16 and later)."},
-    {"messages", NW_OPTION_BOOL, 0, "true", 0, 0, NULL,
-     "Follow pg_logical_emit_message() too."},
+    {"messages", NW_OPTION_BOOL, 0, "true", 0, 0, NULL, "Follow pg_logical_emit_message() too."},
     {"streaming", NW_OPTION_BOOL, 0, "true", 0, 0, NULL,
      "Receive large transactions while they run, and keep them on disk until they commit."},
     {"values", NW_OPTION_CHOICE, 0, "auto", 0, 0, VALUES,
@@ -66,7 +65,8 @@ enum {
 };
 static const char *const SOURCE_SECTIONS[] = {"slot", "publication", NULL};
 
-static const struct nw_option NAMED[] = { /* slot and publication */
+static const struct nw_option NAMED[] = {
+    /* slot and publication */
     {"name", NW_OPTION_TEXT, 0, NULL, 0, 0, NULL, "Default: narwal_NAME."},
     {"create", NW_OPTION_BOOL, 0, "true", 0, 0, NULL,
      "Make it when it is not there; false: only use it."},
@@ -113,7 +113,15 @@ static const struct nw_option LIMITS[] = {
     {"drain", NW_OPTION_DURATION, 0, "30s", 0, 3600000000, NULL,
      "How long a stop may take to make durable what was received."},
 };
-enum { LIMITS_MEMORY, LIMITS_SPILL, LIMITS_SPILL_DIR, LIMITS_CPUS, LIMITS_IO, LIMITS_DRAIN, LIMITS_COUNT };
+enum {
+    LIMITS_MEMORY,
+    LIMITS_SPILL,
+    LIMITS_SPILL_DIR,
+    LIMITS_CPUS,
+    LIMITS_IO,
+    LIMITS_DRAIN,
+    LIMITS_COUNT
+};
 
 static const struct nw_option EPOCH[] = {
     {"time", NW_OPTION_DURATION, 0, "250ms", 1000, 60000000, NULL,
@@ -135,12 +143,13 @@ static const struct nw_option_table TABLE_SOURCE = {"source", "source", SOURCE, 
                                                     SOURCE_SECTIONS};
 static const struct nw_option_table TABLE_SLOT = {"source.slot", "source.slot", NAMED, NAMED_COUNT,
                                                   NULL};
-static const struct nw_option_table TABLE_PUBLICATION = {
-    "source.publication", "source.publication", NAMED, NAMED_COUNT, NULL};
+static const struct nw_option_table TABLE_PUBLICATION = {"source.publication", "source.publication",
+                                                         NAMED, NAMED_COUNT, NULL};
 static const struct nw_option_table TABLE_COPY = {"copy", "copy", COPY, COPY_COUNT, NULL};
 static const struct nw_option_table TABLE_TABLES = {"tables", "tables", TABLES, TABLES_COUNT, NULL};
-static const struct nw_option_table TABLE_SINK = {"sinks", "sinks (a list; further keys are the "
-                                                           "plugin's)",
+static const struct nw_option_table TABLE_SINK = {"sinks",
+                                                  "sinks (a list; further keys are the "
+                                                  "plugin's)",
                                                   SINK, SINK_COUNT, NULL};
 static const struct nw_option_table TABLE_LIMITS = {"limits", "limits", LIMITS, LIMITS_COUNT, NULL};
 static const struct nw_option_table TABLE_EPOCH = {"epoch", "epoch", EPOCH, EPOCH_COUNT, NULL};
@@ -180,8 +189,8 @@ static nw_status source_take(struct nw_run_config *config, const struct nw_node 
     nw_status status = nw_options_resolve(&TABLE_SOURCE, map, &config->arena, s, err);
 
     if (status == NW_OK) {
-        status = nw_options_resolve(&TABLE_SLOT, nw_tree_member(map, "slot"), &config->arena, slot,
-                                    err);
+        status =
+            nw_options_resolve(&TABLE_SLOT, nw_tree_member(map, "slot"), &config->arena, slot, err);
     }
     if (status == NW_OK) {
         status = nw_options_resolve(&TABLE_PUBLICATION, nw_tree_member(map, "publication"),
@@ -211,8 +220,8 @@ static nw_status limits_take(struct nw_run_config *config, const struct nw_node 
     struct nw_setting s[LIMITS_COUNT];
     struct nw_setting epoch[EPOCH_COUNT];
     struct nw_setting log[LOG_COUNT];
-    nw_status status = nw_options_resolve(&TABLE_LIMITS, nw_tree_member(root, "limits"),
-                                          &config->arena, s, err);
+    nw_status status =
+        nw_options_resolve(&TABLE_LIMITS, nw_tree_member(root, "limits"), &config->arena, s, err);
 
     if (status == NW_OK) {
         status = nw_options_resolve(&TABLE_EPOCH, nw_tree_member(root, "epoch"), &config->arena,
@@ -243,12 +252,12 @@ static nw_status tables_take(struct nw_run_config *config, const struct nw_node 
 {
     struct nw_setting s[TABLES_COUNT];
     struct nw_setting copy[COPY_COUNT];
-    nw_status status = nw_options_resolve(&TABLE_TABLES, nw_tree_member(root, "tables"),
-                                          &config->arena, s, err);
+    nw_status status =
+        nw_options_resolve(&TABLE_TABLES, nw_tree_member(root, "tables"), &config->arena, s, err);
 
     if (status == NW_OK) {
-        status =
-            nw_options_resolve(&TABLE_COPY, nw_tree_member(root, "copy"), &config->arena, copy, err);
+        status = nw_options_resolve(&TABLE_COPY, nw_tree_member(root, "copy"), &config->arena, copy,
+                                    err);
     }
     if (status != NW_OK) {
         return status;
@@ -317,8 +326,9 @@ static nw_status sinks_take(struct nw_run_config *config, const struct nw_node *
         }
         status = node->kind == NW_NODE_MAP
                      ? sink_take(config, node, err)
-                     : nw_tree_fail(node, "NW1003", err, "a sink is a mapping, as {type: file, path: "
-                                                         "./copy}");
+                     : nw_tree_fail(node, "NW1003", err,
+                                    "a sink is a mapping, as {type: file, path: "
+                                    "./copy}");
     }
     return status;
 }
@@ -343,10 +353,10 @@ nw_status nw_config_load(const char *path, struct nw_run_config *config, struct 
     if (status == NW_OK) {
         const struct nw_node *source = nw_tree_member(root, "source");
 
-        status = source == NULL
-                     ? nw_tree_fail(root, "NW1008", err, "source is missing, as: source: {dsn: "
-                                                         "\"postgresql://user@host/db\"}")
-                     : source_take(config, source, err);
+        status = source == NULL ? nw_tree_fail(root, "NW1008", err,
+                                               "source is missing, as: source: {dsn: "
+                                               "\"postgresql://user@host/db\"}")
+                                : source_take(config, source, err);
     }
     status = status == NW_OK ? rest_take(config, root, err) : status;
     status = status == NW_OK ? sinks_take(config, root, err) : status;
@@ -385,8 +395,9 @@ static nw_status spec_take(struct nw_run_config *config, const char *spec, struc
     }
     for (uint32_t i = 0; i < config->sinks_count; i++) {
         if (strcmp(config->sinks[i].name, sink->name) == 0) {
-            return nw_fail(err, NW_FATAL, "two sinks of type %s need names: write a configuration "
-                                          "file",
+            return nw_fail(err, NW_FATAL,
+                           "two sinks of type %s need names: write a configuration "
+                           "file",
                            sink->name);
         }
     }
@@ -464,8 +475,8 @@ nw_status nw_config_finish(struct nw_run_config *config, const char *name, struc
         (void)snprintf(base, sizeof base, "%s/.local/state/narwal/", home == NULL ? "." : home);
     }
     status = status == NW_OK ? print(config, &config->state_dir, err, base, config->name) : status;
-    status = status == NW_OK ? print(config, &config->slot_name, err, "narwal_", config->name)
-                             : status;
+    status =
+        status == NW_OK ? print(config, &config->slot_name, err, "narwal_", config->name) : status;
     status = status == NW_OK
                  ? print(config, &config->publication_name, err, "narwal_", config->name)
                  : status;

@@ -53,7 +53,7 @@ struct nw_run_config {
     const char *io; /* auto | io_uring | pread */
     int64_t epoch_us, epoch_bytes;
     int64_t drain_us;
-    int64_t log_level; /* enum nw_log_level */
+    int64_t log_level;  /* enum nw_log_level */
     int64_t log_format; /* 0 auto, 1 text, 2 json */
 
     struct nw_arena arena;
@@ -64,8 +64,7 @@ NW_MUST_CHECK nw_status nw_config_load(const char *path, struct nw_run_config *c
                                        struct nw_error *err);
 /** From --source and --sink TYPE:PATH[,key=value...]. Texts are copied. */
 NW_MUST_CHECK nw_status nw_config_from_arguments(const char *dsn, const char *const *sinks,
-                                                 uint32_t sinks_count,
-                                                 struct nw_run_config *config,
+                                                 uint32_t sinks_count, struct nw_run_config *config,
                                                  struct nw_error *err);
 /** Fill names and folders that depend on each other. @param name  used when none was configured */
 NW_MUST_CHECK nw_status nw_config_finish(struct nw_run_config *config, const char *name,

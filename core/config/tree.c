@@ -12,9 +12,9 @@
 
 #include "base/log.h"
 
-#define DEPTH_MAX 16
+#define DEPTH_MAX          16
 #define DOCUMENT_BYTES_MAX (4u << 20)
-#define SECRET_BYTES_MAX 65536u
+#define SECRET_BYTES_MAX   65536u
 
 struct loader {
     struct nw_arena *arena;
@@ -314,9 +314,10 @@ nw_status nw_tree_load(const char *path, struct nw_arena *arena, struct nw_node 
     nw_status status = NW_OK;
 
     if (file == NULL || text == NULL) {
-        status = file == NULL ? nw_fail(err, NW_FATAL, "NW1000 cannot read the configuration %s: %s",
-                                        path, strerror(errno))
-                              : nw_fail(err, NW_FATAL, "out of memory reading %s", path);
+        status = file == NULL
+                     ? nw_fail(err, NW_FATAL, "NW1000 cannot read the configuration %s: %s", path,
+                               strerror(errno))
+                     : nw_fail(err, NW_FATAL, "out of memory reading %s", path);
         goto out;
     }
     size = fread(text, 1, DOCUMENT_BYTES_MAX, file);
@@ -326,8 +327,8 @@ nw_status nw_tree_load(const char *path, struct nw_arena *arena, struct nw_node 
     } else if (size == DOCUMENT_BYTES_MAX) {
         status = nw_fail(err, NW_FATAL, "NW1000 the configuration %s is larger than 4 MiB", path);
     } else {
-        status = nw_tree_parse(text, size, standard_input ? "(standard input)" : path, arena, root,
-                               err);
+        status =
+            nw_tree_parse(text, size, standard_input ? "(standard input)" : path, arena, root, err);
     }
 
 out:

@@ -18,15 +18,15 @@ enum nw_node_kind { NW_NODE_SCALAR, NW_NODE_LIST, NW_NODE_MAP };
 
 struct nw_node {
     enum nw_node_kind kind;
-    const char *file;         /* for messages; "" for command-line arguments */
-    unsigned line, column;    /* from 1 */
-    const char *text;         /* SCALAR */
-    bool secret;              /* SCALAR: came from ${file:} or ${env:} */
-    bool plain;               /* SCALAR: written without quotes */
-    const char *key;          /* of a MAP's member */
+    const char *file;      /* for messages; "" for command-line arguments */
+    unsigned line, column; /* from 1 */
+    const char *text;      /* SCALAR */
+    bool secret;           /* SCALAR: came from ${file:} or ${env:} */
+    bool plain;            /* SCALAR: written without quotes */
+    const char *key;       /* of a MAP's member */
     unsigned key_line, key_column;
-    struct nw_node *first;    /* LIST, MAP: the members */
-    struct nw_node *next;     /* among its siblings */
+    struct nw_node *first; /* LIST, MAP: the members */
+    struct nw_node *next;  /* among its siblings */
 };
 
 /** @param path  "-" reads standard input. @param root  in the arena. */

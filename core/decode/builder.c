@@ -62,6 +62,8 @@ uint32_t nw_builder_exceptions(const struct nw_builder *builder)
 /* Room for the columns of the widest table so far. */
 static bool columns_reserve(struct nw_builder *builder, uint32_t count)
 {
+    struct nw_field *old = NULL;
+
     if (count <= builder->columns_capacity) {
         return true;
     }
@@ -75,13 +77,11 @@ static bool columns_reserve(struct nw_builder *builder, uint32_t count)
         memset(columns + builder->columns_capacity, 0,
                (count - builder->columns_capacity) * sizeof *columns);
     }
-    free(builder->old);
-    builder->old = calloc(count, sizeof *builder->old);
-    if (builder->old == NULL) {
-        builder->old_count = 0;
+    old = realloc(builder->old, count * sizeof *old);
+    if (old == NULL) {
         return false;
     }
-    builder->old_count = count;
+    builder->old = old;
     builder->columns_capacity = count;
     return true;
 }

@@ -45,7 +45,6 @@ struct nw_builder {
     struct nw_side side[2];
 
     struct nw_field *old; /* one row's old image, to fill unchanged values from */
-    uint32_t old_count;
 
     struct nw_buffer origins;
     struct nw_buffer exceptions; /* struct nw_exception */

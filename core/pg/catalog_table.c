@@ -208,7 +208,7 @@ static nw_status keep_tables(struct reader *reader, const struct nw_rows *rows,
         reader->by_oid[i] = &reader->tables[i];
         at += snprintf(at, 12, "%s%u", i == 0 ? "" : ",", reader->tables[i].oid);
     }
-    (void)strcpy(at, "}");
+    at[0] = '}'; /* and the NUL is there */
     reader->count = count;
     if (count > 0) {
         qsort(reader->by_oid, count, sizeof(struct nw_catalog_table *), compare_oids);

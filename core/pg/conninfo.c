@@ -38,6 +38,14 @@ static nw_status no_memory(struct nw_error *err)
     return nw_fail(err, NW_RETRY, "no memory for connection parameters");
 }
 
+/* NULL when not set or empty. Nobody calls setenv() while threads run. */
+static const char *environment(const char *name)
+{
+    const char *value = getenv(name); /* NOLINT(concurrency-mt-unsafe) */
+
+    return value == NULL || value[0] == '\0' ? NULL : value;
+}
+
 static void wipe(char *text)
 {
     if (text != NULL) {
@@ -201,59 +209,64 @@ static bool all_local(const struct nw_conninfo *info)
     return true;
 }
 
-/* Whether the service file says sslmode; its "prefer" looks like libpq's default otherwise. */
+/* Whether a service file says sslmode for a service. */
+static bool file_says_sslmode(const char *path, const char *service)
+{
+    FILE *file = path[0] == '\0' ? NULL : fopen(path, "re");
+    size_t size = strlen(service);
+    char line[1024];
+    bool inside = false;
+    bool found = false;
+
+    while (file != NULL && !found && fgets(line, sizeof line, file) != NULL) {
+        const char *at = line + strspn(line, " \t");
+
+        if (*at == '[') {
+            inside = strncmp(at + 1, service, size) == 0 && at[1 + size] == ']';
+        }
+        found = inside && strncmp(at, "sslmode", 7) == 0;
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return found;
+}
+
+/* Whether the service says sslmode; its "prefer" looks like libpq's default otherwise. */
 static bool service_says_sslmode(const struct nw_conninfo *info)
 {
     const char *service = nw_conninfo_get(info, "service");
-    const char *folder = getenv("PGSYSCONFDIR");
-    const char *home = getenv("HOME");
-    char paths[3][512] = {"", "", "/etc/postgresql-common/pg_service.conf"};
-    bool found = false;
+    const char *folder = environment("PGSYSCONFDIR");
+    const char *home = environment("HOME");
+    const char *named = environment("PGSERVICEFILE");
+    char own[512] = "";
+    char system[512] = "/etc/postgresql-common/pg_service.conf";
 
-    service = service == NULL ? getenv("PGSERVICE") : service;
+    service = service == NULL ? environment("PGSERVICE") : service;
     if (service == NULL) {
         return false;
     }
-    if (getenv("PGSERVICEFILE") != NULL) {
-        (void)snprintf(paths[0], sizeof paths[0], "%s", getenv("PGSERVICEFILE"));
+    if (named != NULL) {
+        (void)snprintf(own, sizeof own, "%s", named);
     } else if (home != NULL) {
-        (void)snprintf(paths[0], sizeof paths[0], "%s/.pg_service.conf", home);
+        (void)snprintf(own, sizeof own, "%s/.pg_service.conf", home);
     }
     if (folder != NULL) {
-        (void)snprintf(paths[1], sizeof paths[1], "%s/pg_service.conf", folder);
+        (void)snprintf(system, sizeof system, "%s/pg_service.conf", folder);
     }
-    for (int i = 0; i < 3 && !found; i++) {
-        FILE *file = paths[i][0] == '\0' ? NULL : fopen(paths[i], "re");
-        char line[1024];
-        bool inside = false;
-
-        while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-            const char *at = line + strspn(line, " \t");
-            size_t size = strlen(service);
-
-            if (*at == '[') {
-                inside = strncmp(at + 1, service, size) == 0 && at[1 + size] == ']';
-            } else if (inside && strncmp(at, "sslmode", 7) == 0) {
-                found = true;
-            }
-        }
-        if (file != NULL) {
-            (void)fclose(file);
-        }
-    }
-    return found;
+    return file_says_sslmode(own, service) || file_says_sslmode(system, service);
 }
 
 /* libpq's default place for trusted CAs. */
 static bool has_own_root(void)
 {
-    const char *home = getenv("HOME");
+    const char *home = environment("HOME");
     char path[1024];
     char buffer[2048];
     struct passwd entry;
     struct passwd *user = NULL;
 
-    if (home == NULL || home[0] == '\0') {
+    if (home == NULL) {
         if (getpwuid_r(geteuid(), &entry, buffer, sizeof buffer, &user) != 0 || user == NULL) {
             return false;
         }
@@ -331,10 +344,10 @@ nw_status nw_conninfo_init(struct nw_conninfo *info, const struct nw_pg_options 
         status = no_memory(err);
     }
     if (status == NW_OK) {
-        const char *mode = getenv("PGSSLMODE");
+        const char *mode = environment("PGSSLMODE");
 
-        says_sslmode = nw_conninfo_get(info, "sslmode") != NULL ||
-                       (mode != NULL && mode[0] != '\0') || service_says_sslmode(info);
+        says_sslmode =
+            nw_conninfo_get(info, "sslmode") != NULL || mode != NULL || service_says_sslmode(info);
         status = check_port(info, err);
     }
     if (status == NW_OK) {

@@ -31,29 +31,29 @@ static bool is_sqlstate(const char *at)
     return at[5] == ':' && at[6] == ' ';
 }
 
-/* One attempt's lines, up to the line that begins the next. */
+/* Where an attempt's text ends: before the place in the server's source that failed. */
+static size_t end_of(const char *at, size_t size)
+{
+    const char *location = strstr(at, "\nLOCATION:");
+
+    return location != NULL && (size_t)(location - at) < size ? (size_t)(location - at) : size;
+}
+
+/* One attempt's lines as one, its SQLSTATE taken out: "FATAL:  28P01: text". */
 static void read_attempt(const char *at, size_t size, struct attempt *attempt)
 {
     size_t used = 0;
 
     *attempt = (struct attempt){0};
-    for (size_t i = 0; i < size && used < TEXT_MAX - 1; i++) {
-        if (at[i] == '\t') {
-            continue;
-        }
+    size = end_of(at, size);
+    for (size_t i = 0; i < size && used < TEXT_MAX - 2; i++) {
         if (at[i] == '\n') {
-            if (size - i > 10 && strncmp(at + i + 1, "LOCATION:", 9) == 0) {
-                break;
-            }
             attempt->text[used++] = ';';
-            if (used < TEXT_MAX - 1) {
-                attempt->text[used++] = ' ';
-            }
-        } else if (at[i] == ' ' && at[i + 1] == ' ' && size - i > 8 && is_sqlstate(at + i + 2)) {
-            memcpy(attempt->sqlstate, at + i + 2, 5);
             attempt->text[used++] = ' ';
-            i += 8; /* to the blank after the code's colon */
-        } else {
+        } else if (size - i > 8 && memcmp(at + i, "  ", 2) == 0 && is_sqlstate(at + i + 2)) {
+            memcpy(attempt->sqlstate, at + i + 2, 5);
+            i += 7; /* the blank after the code's colon comes next */
+        } else if (at[i] != '\t') {
             attempt->text[used++] = at[i];
         }
     }

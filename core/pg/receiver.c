@@ -192,40 +192,46 @@ static void gather(struct nw_receiver *self, bool on)
     self->stream->ops->low_water(self->stream, on ? LOW_WATER_BYTES : 1);
 }
 
+/* After an immediate read: many in a short time, or a large one, lead to gathering. */
+static void adapt_immediate(struct nw_receiver *self, size_t got, int64_t now_ns)
+{
+    if (self->reads == 0 || now_ns - self->burst_ns > BURST_NS) {
+        self->burst_ns = now_ns;
+        self->reads = 0;
+    }
+    self->reads += got > 0;
+    if (self->reads >= BURST_READS || got >= LARGE_READ_BYTES) {
+        gather(self, true);
+    }
+}
+
+/* After a gathered read: nothing, or little in several, leads back. */
+static void adapt_gathering(struct nw_receiver *self, size_t got)
+{
+    size_t calm = has_low_water(self) ? CALM_BYTES : CALM_BYTES / (TCP_GATHER_NS / SHORT_GATHER_NS);
+
+    self->reads++;
+    self->reads_bytes += got;
+    if (got == 0 || (self->reads >= CALM_READS && self->reads_bytes < calm)) {
+        gather(self, false);
+    } else if (self->reads >= CALM_READS) {
+        self->reads = 0;
+        self->reads_bytes = 0;
+    }
+}
+
 /* Choose how to wait for what comes next, after a read that brought got bytes. */
 static void adapt(struct nw_receiver *self, size_t got, int64_t now_ns)
 {
-    bool tcp = has_low_water(self);
-
     if (self->stream->transport == NW_TRANSPORT_MODEL) {
         return;
     }
-    if (!self->gathering) {
-        if (self->reads == 0 || now_ns - self->burst_ns > BURST_NS) {
-            self->burst_ns = now_ns;
-            self->reads = 0;
-        }
-        if (got > 0) {
-            self->reads++;
-        }
-        if (self->reads >= BURST_READS || got >= LARGE_READ_BYTES) {
-            gather(self, true);
-        }
+    if (self->gathering) {
+        adapt_gathering(self, got);
     } else {
-        self->reads++;
-        self->reads_bytes += got;
-        if (got == 0 || self->reads >= CALM_READS) {
-            size_t calm = tcp ? CALM_BYTES : CALM_BYTES / (TCP_GATHER_NS / SHORT_GATHER_NS);
-
-            if (got == 0 || self->reads_bytes < calm) {
-                gather(self, false);
-            } else {
-                self->reads = 0;
-                self->reads_bytes = 0;
-            }
-        }
+        adapt_immediate(self, got, now_ns);
     }
-    self->due_ns = now_ns + (tcp ? TCP_GATHER_NS : SHORT_GATHER_NS);
+    self->due_ns = now_ns + (has_low_water(self) ? TCP_GATHER_NS : SHORT_GATHER_NS);
     self->probe_ns = now_ns + PROBE_NS;
 }
 
@@ -245,10 +251,32 @@ static bool too_early(struct nw_receiver *self, int64_t now_ns)
     return poll(&look, 1, 0) <= 0;
 }
 
+/* Read once, or over TLS, where each read takes one record, until there is no more. */
+static nw_status read_all(struct nw_receiver *self, size_t *got, struct nw_error *err)
+{
+    struct nw_stream *stream = self->stream;
+    bool once = stream->transport == NW_TRANSPORT_TCP || stream->transport == NW_TRANSPORT_UNIX;
+    nw_status status = NW_OK;
+
+    self->more = false;
+    do {
+        size_t room = self->capacity - self->end;
+        size_t count = 0;
+
+        if (room == 0) { /* nobody called nw_receiver_next() in between */
+            return NW_AGAIN;
+        }
+        status = stream->ops->read(stream, self->bytes + self->end, room, &count, err);
+        self->end += count;
+        *got += count;
+        self->more = status == NW_OK && count == room;
+    } while (status == NW_OK && !self->more && !once);
+    return status;
+}
+
 nw_status nw_receiver_fill(struct nw_receiver *receiver, int64_t now_ns, size_t *got,
                            struct nw_error *err)
 {
-    struct nw_stream *stream = receiver->stream;
     nw_status status;
 
     *got = 0;
@@ -256,25 +284,8 @@ nw_status nw_receiver_fill(struct nw_receiver *receiver, int64_t now_ns, size_t 
         return NW_AGAIN;
     }
     status = make_room(receiver, err);
-    if (status != NW_OK) {
-        return status;
-    }
-    /* One recv takes all there is; over TLS each read takes one record. */
-    for (;;) {
-        size_t room = receiver->capacity - receiver->end;
-        size_t count = 0;
-
-        if (room == 0) {
-            return *got > 0 ? NW_OK : NW_AGAIN; /* nobody called nw_receiver_next() in between */
-        }
-        status = stream->ops->read(stream, receiver->bytes + receiver->end, room, &count, err);
-        receiver->end += count;
-        *got += count;
-        receiver->more = status == NW_OK && count == room;
-        if (status != NW_OK || receiver->more || stream->transport == NW_TRANSPORT_TCP ||
-            stream->transport == NW_TRANSPORT_UNIX) {
-            break;
-        }
+    if (status == NW_OK) {
+        status = read_all(receiver, got, err);
     }
     if (status != NW_OK && status != NW_AGAIN && *got == 0) {
         return status; /* one that came after bytes comes again */

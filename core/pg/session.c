@@ -241,6 +241,7 @@ static nw_status refused(const struct nw_session *session, const PGresult *resul
     return nw_sqlstate_status(code);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): one call for all that SQL needs */
 nw_status nw_session_query(struct nw_session *session, const char *sql, const char *const *params,
                            int params_count, char *sqlstate, struct nw_rows **rows,
                            struct nw_error *err)

@@ -124,25 +124,24 @@ uint32_t nw_sequencer_shard(const struct nw_sequencer *seq, uint32_t relation_oi
            seq->sink->workers_count;
 }
 
-static struct nw_fence *fence_slot(const struct nw_sequencer *seq, uint32_t relation_oid)
+/* The slot of a relation, or the free one where it belongs; there is always a free one. */
+static struct nw_fence *fence_slot(struct nw_fence *fences, uint32_t capacity,
+                                   uint32_t relation_oid)
 {
-    uint32_t mask = seq->fences_capacity - 1;
+    uint32_t mask = capacity - 1;
     uint32_t at = (relation_oid * 2654435761u) & mask;
 
-    if (seq->fences_capacity == 0) {
-        return NULL;
-    }
-    while (seq->fences[at].relation_oid != 0 && seq->fences[at].relation_oid != relation_oid) {
+    while (fences[at].relation_oid != 0 && fences[at].relation_oid != relation_oid) {
         at = (at + 1) & mask;
     }
-    return &seq->fences[at];
+    return &fences[at];
 }
 
 uint64_t nw_sequencer_fence_of(const struct nw_sequencer *seq, uint32_t relation_oid)
 {
-    const struct nw_fence *fence = fence_slot(seq, relation_oid);
-
-    return fence == NULL ? 0 : fence->lsn;
+    return seq->fences_capacity == 0
+               ? 0
+               : fence_slot(seq->fences, seq->fences_capacity, relation_oid)->lsn;
 }
 
 static nw_status fences_grow(struct nw_sequencer *seq, struct nw_error *err)
@@ -159,7 +158,7 @@ static nw_status fences_grow(struct nw_sequencer *seq, struct nw_error *err)
     seq->fences_capacity = capacity;
     for (uint32_t i = 0; i < former_capacity; i++) {
         if (former[i].relation_oid != 0) {
-            *fence_slot(seq, former[i].relation_oid) = former[i];
+            *fence_slot(grown, capacity, former[i].relation_oid) = former[i];
         }
     }
     free(former);
@@ -178,7 +177,7 @@ nw_status nw_sequencer_fence(struct nw_sequencer *seq, uint32_t relation_oid, ui
             return status;
         }
     }
-    fence = fence_slot(seq, relation_oid);
+    fence = fence_slot(seq->fences, seq->fences_capacity, relation_oid);
     if (fence->relation_oid == 0) {
         seq->fences_count++;
     }

@@ -153,4 +153,16 @@ struct nw_sink_status {
 /** Any thread. */
 void nw_sink_status(struct nw_sink *sink, struct nw_sink_status *status);
 
+/** What `narwal files verify` asks of a plugin. All borrowed. */
+struct nw_sink_verification {
+    struct nw_env *env;
+    const struct nw_plugin *plugin;
+    const char *path;
+    void (*report)(void *context, const char *line);
+    void *context;
+};
+/** Let a plugin check what it stored at a path; nothing is changed. */
+NW_MUST_CHECK nw_status nw_sink_verify(const struct nw_sink_verification *verification,
+                                       struct nw_error *err);
+
 #endif

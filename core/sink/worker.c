@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/crash.h"
 
 /* One call into the plugin, whatever the task says. */
 static nw_status rows_write(struct nw_worker *worker, struct nw_task *task, struct nw_error *err)
@@ -19,6 +20,7 @@ static nw_status rows_write(struct nw_worker *worker, struct nw_task *task, stru
     worker->writing = task->entry;
     status = sink->plugin->ops.write(sink->self, worker->index, &worker->batch, err);
     worker->writing = NULL;
+    nw_crash_point("write");
     if (status == NW_OK) {
         atomic_fetch_add_explicit(&sink->rows, task->rows_count, memory_order_relaxed);
         atomic_fetch_add_explicit(&sink->batches, 1, memory_order_relaxed);

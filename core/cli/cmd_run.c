@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `narwal run`: from arguments to nw_run(). Main thread. */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "cli/command.h"
+#include "pipeline/run.h"
+#include "serve/control.h"
+#include "serve/live.h"
+#include "serve/report.h"
+
+static const char HELP[] =
+    "usage: narwal run FILE.yaml\n"
+    "       narwal run --source DSN --sink TYPE:PATH[,key=value...] [--sink ...]\n\n"
+    "Copies every table into the sinks, consistently, then follows every committed change. It can be\n"
+    "stopped or killed at any moment and goes on where the sinks stand. SIGTERM or ^C drains first.\n\n"
+    "  --source DSN       a libpq connection string or URI; the password from ~/.pgpass or PGPASSWORD\n"
+    "  --sink SPEC        file:./copy, file:./copy,compress=zstd, null:, or TYPE of a plugin\n"
+    "  --name NAME        names the slot (narwal_NAME) and the state folder; default: the database\n"
+    "  --state-dir PATH   narwal's own state; default: /var/lib/narwal/NAME as root\n"
+    "  --quiet            no live line\n\n"
+    "docs/configuration.md lists every key of FILE.yaml.\n";
+
+static volatile sig_atomic_t stop_asked;
+
+static void on_signal(int number)
+{
+    (void)number;
+    if (stop_asked != 0) { /* asked twice: now */
+        _exit(130);
+    }
+    stop_asked = 1;
+}
+
+static void signals_setup(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGINT, &action, NULL);
+    action.sa_handler = SIG_IGN;
+    (void)sigaction(SIGPIPE, &action, NULL);
+}
+
+/* Secrets are in memory: no core files, and files for their owner's group at most. */
+static void process_harden(void)
+{
+    struct rlimit none = {0, 0};
+    struct rlimit files;
+
+    if (getenv("NARWAL_DEBUG") == NULL) {
+        (void)prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL);
+        (void)setrlimit(RLIMIT_CORE, &none);
+    }
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) { /* hundreds of tables have files open */
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
+struct session {
+    struct nw_run_config config;
+    struct nw_plugin plugins[NW_CONFIG_SINKS_MAX];
+    struct nw_config resolved[NW_CONFIG_SINKS_MAX];
+    struct nw_run_options options;
+    struct nw_env *env;
+    struct nw_control *control;
+    struct nw_live live;
+};
+
+static nw_status sinks_load(struct session *s, struct nw_error *err)
+{
+    char buffer[4096];
+    const char *folder = nw_plugin_folder(&s->config, buffer, sizeof buffer);
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; i < s->config.sinks_count && status == NW_OK; i++) {
+        const struct nw_sink_config *sink = &s->config.sinks[i];
+        uint32_t workers = sink->workers;
+
+        status = nw_plugin_load(folder, sink->type, &s->plugins[i], err);
+        if (status == NW_OK) {
+            status = nw_config_resolve_sink(&s->config, i, s->plugins[i].ops.options,
+                                            s->plugins[i].ops.options_count, &s->resolved[i], err);
+        }
+        if (status == NW_OK && workers > s->plugins[i].ops.workers_max) {
+            nw_log(NW_LOG_WARN, "sink %s: type %s has at most %u workers", sink->name, sink->type,
+                   s->plugins[i].ops.workers_max);
+            workers = s->plugins[i].ops.workers_max;
+        }
+        s->options.sinks[i] = (struct nw_run_sink){.name = sink->name,
+                                                   .plugin = &s->plugins[i],
+                                                   .config = &s->resolved[i],
+                                                   .workers_count = workers};
+    }
+    s->options.sinks_count = s->config.sinks_count;
+    return status;
+}
+
+static void tick(void *context, const struct nw_run_status *status)
+{
+    struct session *s = context;
+    struct nw_report report;
+
+    nw_report_make(status, &report);
+    nw_control_publish(s->control, &report);
+    nw_live_show(&s->live, &report);
+}
+
+static void options_fill(struct session *s)
+{
+    const struct nw_run_config *c = &s->config;
+    struct nw_run_options *o = &s->options;
+    long cores = c->cpus > 0 ? c->cpus : sysconf(_SC_NPROCESSORS_ONLN);
+
+    o->name = c->name;
+    o->state_folder = c->state_dir;
+    o->spill_folder = c->spill_dir;
+    o->env = s->env;
+    o->server = (struct nw_server_options){
+        .env = s->env,
+        .connection = {.dsn = c->dsn,
+                       .password = c->password,
+                       .application_name = "narwal",
+                       .connect_timeout_us = c->connect_timeout_us},
+        .slot_name = c->slot_name,
+        .create_slot = c->slot_create,
+        .streaming = c->streaming,
+        .messages = c->messages,
+        .origin_none = c->origin_none,
+        .text = !c->binary,
+        .publication = {.name = c->publication_name,
+                        .create = c->publication_create,
+                        .no_key = c->keyless_skip ? NW_NO_KEY_SKIP : NW_NO_KEY_INSERT_ONLY,
+                        .filter = {.include = c->include, .exclude = c->exclude}}};
+    o->snapshot = (enum nw_snapshot_mode)c->snapshot;
+    o->copy_workers = (uint32_t)c->copy_workers;
+    o->lock_timeout_us = c->lock_wait_us;
+    o->share_thread = cores < 4;
+    o->lanes_count = cores < 4 ? 1 : cores / 2 > 16 ? 16 : (uint32_t)(cores / 2);
+    o->memory_bytes = (uint64_t)c->memory_bytes;
+    o->spill_bytes = (uint64_t)c->spill_bytes;
+    o->epoch_us_max = c->epoch_us;
+    o->epoch_bytes_max = (uint64_t)c->epoch_bytes;
+    o->drain_us = c->drain_us;
+    o->tick = tick;
+    o->context = s;
+    o->stop = &stop_asked;
+}
+
+static enum nw_io_choice io_choice(const char *text)
+{
+    return strcmp(text, "io_uring") == 0 ? NW_IO_URING
+           : strcmp(text, "pread") == 0  ? NW_IO_PREAD
+                                         : NW_IO_AUTO;
+}
+
+static nw_status session_run(struct session *s, bool quiet, struct nw_error *err)
+{
+    nw_status status = nw_env_system_create(io_choice(s->config.io), &s->env, err);
+
+    options_fill(s);
+    status = status == NW_OK ? sinks_load(s, err) : status;
+    if (status == NW_OK) {
+        status = nw_control_start(s->config.state_dir, &s->control, err);
+    }
+    if (status == NW_OK) {
+        nw_live_init(&s->live, !quiet && isatty(STDERR_FILENO));
+        status = nw_run(&s->options, err);
+        nw_live_end(&s->live);
+    }
+    nw_control_stop(s->control);
+    nw_env_system_destroy(s->env);
+    return status;
+}
+
+int nw_cmd_run(int argc, char **argv)
+{
+    struct nw_config_arguments arguments = {0};
+    const char *rest[1] = {NULL};
+    bool quiet = false;
+    bool helped = false;
+    const struct nw_argument known[] = {
+        {.name = "source", .value = &arguments.source},
+        {.name = "sink",
+         .list = arguments.sinks,
+         .list_count = &arguments.sinks_count,
+         .list_max = NW_CONFIG_SINKS_MAX},
+        {.name = "name", .value = &arguments.name},
+        {.name = "state-dir", .value = &arguments.state_dir},
+        {.name = "quiet", .flag = &quiet},
+        {.name = NULL}};
+    struct session *s = NULL;
+    struct nw_error err = {0};
+    nw_status status = NW_OK;
+
+    if (!nw_arguments_read(argc, argv, known, HELP, rest, 1, &helped)) {
+        return helped ? 0 : NW_EXIT_USAGE;
+    }
+    arguments.file = rest[0];
+    s = calloc(1, sizeof *s);
+    if (s == NULL) {
+        nw_complain("out of memory");
+        return NW_EXIT_FAILED;
+    }
+    process_harden();
+    if (!nw_config_open(&arguments, &s->config)) {
+        free(s);
+        return NW_EXIT_USAGE;
+    }
+    if (s->config.sinks_count == 0) {
+        nw_complain("where to? Add --sink file:./copy");
+        status = NW_FATAL;
+    } else {
+        nw_log_setup(STDERR_FILENO, (enum nw_log_level)s->config.log_level,
+                     s->config.log_format == 2 ||
+                         (s->config.log_format == 0 && !isatty(STDERR_FILENO)));
+        signals_setup();
+        status = session_run(s, quiet, &err);
+        if (status != NW_OK) {
+            nw_log(NW_LOG_ERROR, "%s", err.text);
+        }
+    }
+    nw_config_free(&s->config);
+    free(s);
+    return status == NW_OK ? 0 : NW_EXIT_FAILED;
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `narwal status`: asks the running process through its control socket. */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "cli/command.h"
+#include "serve/control.h"
+
+static const char HELP[] =
+    "usage: narwal status FILE.yaml | --name NAME | --state-dir DIR   [--json]\n\n"
+    "Asks the narwal that runs with this configuration, name or state folder how it is.\n"
+    "--json prints everything, as docs/status.md says.\n"
+    "exit codes: 0 it answered and all is well, 1 none runs or a sink does not work\n";
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+
+    return text == NULL ? "" : text;
+}
+
+static double number_of(const json_t *object, const char *key)
+{
+    return json_number_value(json_object_get(object, key));
+}
+
+/* @return whether every sink works */
+static bool sinks_print(const json_t *sinks)
+{
+    char lag[NW_NUMBER_TEXT_SIZE];
+    char bytes[NW_NUMBER_TEXT_SIZE];
+    char rows[NW_NUMBER_TEXT_SIZE];
+    bool well = true;
+    size_t index = 0;
+    const json_t *sink = NULL;
+
+    json_array_foreach(sinks, index, sink)
+    {
+        const char *state = text_of(sink, "state");
+
+        (void)printf("sink %-10s %-9s lag %s (%s)   %s rows   %.0f commits\n",
+                     text_of(sink, "name"), state,
+                     nw_duration_text(lag, number_of(sink, "lag_seconds")),
+                     nw_size_text(bytes, number_of(sink, "lag_bytes")),
+                     nw_count_text(rows, number_of(sink, "rows")), number_of(sink, "commits"));
+        if (strcmp(state, "running") != 0 && text_of(sink, "reason")[0] != '\0') {
+            (void)printf("     %s\n", text_of(sink, "reason"));
+            well = false;
+        }
+    }
+    return well;
+}
+
+static bool report_print(const json_t *root)
+{
+    const json_t *source = json_object_get(root, "source");
+    const json_t *copy = json_object_get(root, "copy");
+    char a[NW_NUMBER_TEXT_SIZE];
+    char b[NW_NUMBER_TEXT_SIZE];
+
+    (void)printf("%s   %s   up %s\n", text_of(root, "name"), text_of(root, "phase"),
+                 nw_duration_text(a, number_of(root, "uptime_seconds")));
+    if (source == NULL) {
+        return true;
+    }
+    (void)printf("source slot %s   received %s   durable %s   server %s   behind %s\n",
+                 text_of(source, "slot"), text_of(source, "received_lsn"),
+                 text_of(source, "flush_lsn"), text_of(source, "server_lsn"),
+                 nw_size_text(a, number_of(source, "lag_bytes")));
+    if (strcmp(text_of(root, "phase"), "copying") == 0) {
+        (void)printf("copy   %.0f/%.0f tables   %s rows\n", number_of(copy, "tables_done"),
+                     number_of(copy, "tables"), nw_count_text(a, number_of(copy, "rows")));
+    }
+    (void)printf("live   %s rows in %s transactions\n",
+                 nw_count_text(a, number_of(source, "rows")),
+                 nw_count_text(b, number_of(source, "transactions")));
+    if (text_of(root, "last_error")[0] != '\0') {
+        (void)printf("last fault: %s\n", text_of(root, "last_error"));
+    }
+    return sinks_print(json_object_get(root, "sinks"));
+}
+
+static int ask_and_print(const char *folder, bool as_json)
+{
+    struct nw_error err = {0};
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+    nw_status status = stream == NULL ? nw_fail(&err, NW_FATAL, "out of memory")
+                                      : nw_control_ask(folder, "status", stream, &err);
+    json_t *root = NULL;
+    int code = NW_EXIT_FAILED;
+
+    if (stream != NULL) {
+        (void)fclose(stream);
+    }
+    if (status != NW_OK) {
+        nw_complain("%s", err.text);
+    } else if (as_json) {
+        (void)fwrite(text, 1, size, stdout);
+        code = 0;
+    } else if ((root = json_loadb(text, size, 0, NULL)) == NULL) {
+        nw_complain("the answer of the running narwal is not JSON");
+    } else {
+        code = report_print(root) ? 0 : NW_EXIT_FAILED;
+    }
+    json_decref(root);
+    free(text);
+    return code;
+}
+
+int nw_cmd_status(int argc, char **argv)
+{
+    struct nw_config_arguments arguments = {0};
+    struct nw_run_config config;
+    const char *rest[1] = {NULL};
+    bool as_json = false;
+    bool helped = false;
+    int code = 0;
+    const struct nw_argument known[] = {{.name = "name", .value = &arguments.name},
+                                        {.name = "state-dir", .value = &arguments.state_dir},
+                                        {.name = "json", .flag = &as_json},
+                                        {.name = NULL}};
+
+    if (!nw_arguments_read(argc, argv, known, HELP, rest, 1, &helped)) {
+        return helped ? 0 : NW_EXIT_USAGE;
+    }
+    if (rest[0] == NULL && arguments.state_dir != NULL) {
+        return ask_and_print(arguments.state_dir, as_json);
+    }
+    arguments.file = rest[0];
+    if (rest[0] == NULL && arguments.name == NULL) {
+        nw_complain("of which narwal? Name its configuration file, --name or --state-dir");
+        return NW_EXIT_USAGE;
+    }
+    if (rest[0] == NULL) {
+        arguments.source = "dbname=status"; /* only the name counts */
+    }
+    if (!nw_config_open(&arguments, &config)) {
+        return NW_EXIT_USAGE;
+    }
+    code = ask_and_print(config.state_dir, as_json);
+    nw_config_free(&config);
+    return code;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the commands share: see command.h. */
+#include "cli/command.h"
+
+#include <libpq-fe.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/text.h"
+
+#ifndef NARWAL_PLUGIN_FOLDER
+#define NARWAL_PLUGIN_FOLDER "/usr/local/lib/narwal"
+#endif
+
+void nw_complain(const char *format, ...)
+{
+    char text[4096];
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    nw_redact(text);
+    (void)fprintf(stderr, "narwal: %s\n", text);
+}
+
+static const struct nw_argument *argument_find(const struct nw_argument *known, const char *name,
+                                               size_t size)
+{
+    for (; known->name != NULL; known++) {
+        if (strlen(known->name) == size && strncmp(known->name, name, size) == 0) {
+            return known;
+        }
+    }
+    return NULL;
+}
+
+static bool argument_take(const struct nw_argument *known, const char *name, const char *value)
+{
+    if (known->list != NULL) {
+        if (*known->list_count == known->list_max) {
+            nw_complain("more than %u times --%s", known->list_max, name);
+            return false;
+        }
+        known->list[(*known->list_count)++] = value;
+    } else {
+        *known->value = value;
+    }
+    return true;
+}
+
+static bool option_unknown(const struct nw_argument *known, const char *command, const char *text)
+{
+    const char *best = NULL;
+    size_t best_distance = 3;
+
+    for (; known->name != NULL; known++) {
+        size_t distance = nw_text_distance(text + 2, known->name);
+
+        if (distance < best_distance) {
+            best_distance = distance;
+            best = known->name;
+        }
+    }
+    if (best != NULL) {
+        nw_complain("unknown option %s; did you mean --%s?", text, best);
+    } else {
+        nw_complain("unknown option %s; narwal %s --help lists them", text, command);
+    }
+    return false;
+}
+
+bool nw_arguments_read(int argc, char **argv, const struct nw_argument *known, const char *help,
+                       const char **rest, int rest_max, bool *helped)
+{
+    int rest_count = 0;
+
+    *helped = false;
+    for (int i = 1; i < argc; i++) {
+        const char *text = argv[i];
+        const char *equals = strchr(text, '=');
+        size_t size = equals == NULL ? strlen(text) : (size_t)(equals - text);
+        const struct nw_argument *found = NULL;
+
+        if (strcmp(text, "--help") == 0 || strcmp(text, "-h") == 0) {
+            (void)fputs(help, stdout);
+            *helped = true;
+            return false;
+        }
+        if (text[0] != '-' || strcmp(text, "-") == 0) {
+            if (rest_count == rest_max) {
+                nw_complain("\"%s\" is one argument too many; see narwal %s --help", text, argv[0]);
+                return false;
+            }
+            rest[rest_count++] = text;
+            continue;
+        }
+        found = size > 2 && text[1] == '-' ? argument_find(known, text + 2, size - 2) : NULL;
+        if (found == NULL) {
+            return option_unknown(known, argv[0], text);
+        }
+        if (found->flag != NULL) {
+            *found->flag = true;
+        } else if (equals == NULL && i + 1 == argc) {
+            nw_complain("%s needs a value", text);
+            return false;
+        } else if (!argument_take(found, found->name, equals != NULL ? equals + 1 : argv[++i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- configuration ---- */
+
+/* The database's name in a DSN, for the name of a pipeline without a file. */
+static void name_from_dsn(const char *dsn, char *name, size_t size)
+{
+    PQconninfoOption *options = PQconninfoParse(dsn, NULL);
+    const char *database = NULL;
+    const char *user = NULL;
+
+    for (const PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++) {
+        if (strcmp(o->keyword, "dbname") == 0) {
+            database = o->val;
+        } else if (strcmp(o->keyword, "user") == 0) {
+            user = o->val;
+        } else if (strcmp(o->keyword, "password") == 0 && o->val != NULL) {
+            nw_log_secret(o->val);
+        }
+    }
+    (void)snprintf(name, size, "%s", database != NULL ? database : user != NULL ? user : "narwal");
+    PQconninfoFree(options);
+}
+
+/* orders.yaml: orders */
+static void name_from_file(const char *file, char *name, size_t size)
+{
+    const char *slash = strrchr(file, '/');
+    char *dot = NULL;
+
+    (void)snprintf(name, size, "%s", slash == NULL ? file : slash + 1);
+    dot = strrchr(name, '.');
+    if (dot != NULL && dot != name) {
+        *dot = '\0';
+    }
+}
+
+bool nw_config_open(const struct nw_config_arguments *arguments, struct nw_run_config *config)
+{
+    struct nw_error err = {0};
+    char name[256];
+    nw_status status = NW_OK;
+
+    if ((arguments->file != NULL) == (arguments->source != NULL)) {
+        nw_complain(arguments->file == NULL ? "name a configuration file, or --source DSN"
+                                            : "either a configuration file or --source, not both");
+        return false;
+    }
+    if (arguments->file != NULL) {
+        status = nw_config_load(arguments->file, config, &err);
+        name_from_file(arguments->file, name, sizeof name);
+    } else {
+        status = nw_config_from_arguments(arguments->source, arguments->sinks,
+                                          arguments->sinks_count, config, &err);
+        name_from_dsn(arguments->source, name, sizeof name);
+    }
+    if (status == NW_OK) {
+        config->name = arguments->name != NULL ? arguments->name : config->name;
+        config->state_dir =
+            arguments->state_dir != NULL ? arguments->state_dir : config->state_dir;
+        status = nw_config_finish(config, name, &err);
+    }
+    if (status != NW_OK) {
+        nw_complain("%s", err.text);
+    }
+    return status == NW_OK;
+}
+
+/* ---- plugins ---- */
+
+static bool folder_there(const char *path)
+{
+    struct stat status;
+
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+const char *nw_plugin_folder(const struct nw_run_config *config, char *buffer, size_t size)
+{
+    const char *from_environment = getenv("NARWAL_PLUGIN_DIR"); /* at start: no threads yet */
+    char program[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    char *slash = NULL;
+
+    if (config != NULL && config->plugin_dir != NULL) {
+        return config->plugin_dir;
+    }
+    if (from_environment != NULL) {
+        return from_environment;
+    }
+    program[length > 0 ? length : 0] = '\0';
+    slash = strrchr(program, '/');
+    if (slash != NULL) {
+        *slash = '\0';
+        (void)snprintf(buffer, size, "%s/plugins", program); /* a build tree */
+        if (folder_there(buffer)) {
+            return buffer;
+        }
+    }
+    return NARWAL_PLUGIN_FOLDER;
+}

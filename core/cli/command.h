@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The commands of `narwal`, and what they share. A command gets its own arguments, its name first,
+ * and returns the exit code: 0 done, 1 it failed or found something, 2 it was called wrongly.
+ */
+#ifndef NW_CLI_COMMAND_H
+#define NW_CLI_COMMAND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "config/run_config.h"
+#include "sink/plugin.h"
+
+#define NW_EXIT_FAILED 1
+#define NW_EXIT_USAGE 2
+
+int nw_cmd_run(int argc, char **argv);
+int nw_cmd_check(int argc, char **argv);
+int nw_cmd_status(int argc, char **argv);
+int nw_cmd_tail(int argc, char **argv);
+int nw_cmd_topology(int argc, char **argv);
+int nw_cmd_sink_check(int argc, char **argv);
+int nw_cmd_files(int argc, char **argv);
+int nw_cmd_version(int argc, char **argv);
+int nw_cmd_document(int argc, char **argv);
+
+/** An option that a command knows: --name VALUE, --name=VALUE, or a flag. */
+struct nw_argument {
+    const char *name;   /* without the dashes */
+    const char **value; /* NULL: a flag */
+    bool *flag;
+    const char **list;  /* collects every VALUE, at most list_max; *list_count counts */
+    uint32_t *list_count;
+    uint32_t list_max;
+};
+
+/**
+ * Read arguments; what is no option goes to `rest`.
+ * @return false after printing what is wrong (or the help, when asked: *helped is set then).
+ */
+bool nw_arguments_read(int argc, char **argv, const struct nw_argument *known, const char *help,
+                       const char **rest, int rest_max, bool *helped);
+
+/** The configuration of FILE, or of --source and --sink. Prints what is wrong. */
+struct nw_config_arguments {
+    const char *file;
+    const char *source;
+    const char *sinks[NW_CONFIG_SINKS_MAX];
+    uint32_t sinks_count;
+    const char *name;
+    const char *state_dir;
+};
+bool nw_config_open(const struct nw_config_arguments *arguments, struct nw_run_config *config);
+
+/** The folder of the plugins: configured, or NARWAL_PLUGIN_DIR, or beside or below the program. */
+const char *nw_plugin_folder(const struct nw_run_config *config, char *buffer, size_t size);
+
+/** Print "narwal: text" on standard error. */
+NW_PRINTF(1, 2) void nw_complain(const char *format, ...);
+
+#endif

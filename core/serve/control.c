@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See control.h. The thread owns the sockets; the report is exchanged under the mutex. */
+#include "serve/control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define REQUEST_SIZE 256
+#define TIMEOUT_S 5
+
+struct nw_control {
+    struct sockaddr_un address;
+    int listener;
+    int stop; /* eventfd */
+    pthread_t thread;
+    pthread_mutex_t mutex; /* guards report */
+    struct nw_report report;
+    bool has_report;
+};
+
+static nw_status address_make(const char *folder, struct sockaddr_un *address,
+                              struct nw_error *err)
+{
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    if (snprintf(address->sun_path, sizeof address->sun_path, "%s/control.sock", folder) >=
+        (int)sizeof address->sun_path) {
+        return nw_fail(err, NW_FATAL,
+                       "the state folder's path %s is too long for a unix socket: choose a shorter "
+                       "state_dir",
+                       folder);
+    }
+    return NW_OK;
+}
+
+static void answer(struct nw_control *control, int client)
+{
+    char request[REQUEST_SIZE] = "";
+    FILE *out = NULL;
+    ssize_t size = read(client, request, sizeof request - 1);
+    int copy = dup(client);
+
+    request[size > 0 ? size : 0] = '\0';
+    request[strcspn(request, "\r\n")] = '\0';
+    out = copy < 0 ? NULL : fdopen(copy, "w");
+    if (out == NULL) {
+        if (copy >= 0) {
+            (void)close(copy);
+        }
+        return;
+    }
+    if (strcmp(request, "status") == 0) {
+        struct nw_report *report = malloc(sizeof *report);
+        bool has_report = false;
+
+        (void)pthread_mutex_lock(&control->mutex);
+        has_report = control->has_report && report != NULL;
+        if (has_report) {
+            *report = control->report;
+        }
+        (void)pthread_mutex_unlock(&control->mutex);
+        if (has_report) {
+            nw_report_json(report, out);
+        } else {
+            (void)fputs("{\"phase\":\"starting\"}\n", out);
+        }
+        free(report);
+    } else {
+        (void)fputs("{\"error\":\"unknown request\"}\n", out);
+    }
+    (void)fclose(out);
+}
+
+static void *serve(void *context)
+{
+    struct nw_control *control = context;
+    struct timeval timeout = {.tv_sec = TIMEOUT_S};
+
+    for (;;) {
+        struct pollfd polls[2] = {{.fd = control->stop, .events = POLLIN},
+                                  {.fd = control->listener, .events = POLLIN}};
+        int client = -1;
+
+        if (poll(polls, 2, -1) < 0 && errno != EINTR) {
+            return NULL;
+        }
+        if ((polls[0].revents & POLLIN) != 0) {
+            return NULL;
+        }
+        client = (polls[1].revents & POLLIN) != 0
+                     ? accept4(control->listener, NULL, NULL, SOCK_CLOEXEC)
+                     : -1;
+        if (client >= 0) { /* a client that is slow must not keep us */
+            (void)setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+            (void)setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
+            answer(control, client);
+            (void)close(client);
+        }
+    }
+}
+
+static nw_status listen_on(struct nw_control *control, struct nw_error *err)
+{
+    mode_t former = 0;
+    int result = 0;
+
+    control->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (control->listener < 0) {
+        return nw_fail(err, NW_FATAL, "cannot make a socket: %s", strerror(errno));
+    }
+    former = umask(0177);
+    result = bind(control->listener, (struct sockaddr *)&control->address, sizeof control->address);
+    (void)umask(former);
+    if (result != 0 || listen(control->listener, 8) != 0) {
+        return nw_fail(err, NW_FATAL, "cannot listen on %s: %s", control->address.sun_path,
+                       strerror(errno));
+    }
+    return NW_OK;
+}
+
+/* Whether somebody answers there: then it is not ours to replace. */
+static bool in_use(const struct sockaddr_un *address)
+{
+    int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool used = probe >= 0 &&
+                connect(probe, (const struct sockaddr *)address, sizeof *address) == 0;
+
+    if (probe >= 0) {
+        (void)close(probe);
+    }
+    return used;
+}
+
+static nw_status folder_make(const char *folder, struct nw_error *err)
+{
+    char path[4096];
+
+    (void)snprintf(path, sizeof path, "%s", folder);
+    for (char *at = path + 1;; at++) {
+        if (*at == '/' || *at == '\0') {
+            char kept = *at;
+
+            *at = '\0';
+            if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+                return nw_fail(err, NW_FATAL,
+                               "cannot make the state folder %s: %s; set state_dir (or --state-dir) "
+                               "to a folder that narwal may write to",
+                               path, strerror(errno));
+            }
+            *at = kept;
+            if (kept == '\0') {
+                return NW_OK;
+            }
+        }
+    }
+}
+
+nw_status nw_control_start(const char *folder, struct nw_control **control, struct nw_error *err)
+{
+    struct nw_control *made = calloc(1, sizeof *made);
+    nw_status status = NW_OK;
+
+    if (made == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory");
+    }
+    made->listener = made->stop = -1;
+    (void)pthread_mutex_init(&made->mutex, NULL);
+    status = folder_make(folder, err);
+    status = status == NW_OK ? address_make(folder, &made->address, err) : status;
+    if (status == NW_OK && in_use(&made->address)) {
+        status = nw_fail(err, NW_FATAL,
+                         "another narwal runs with the state folder %s: stop it first, or give this "
+                         "one another name",
+                         folder);
+        made->address.sun_path[0] = '\0'; /* not ours to remove */
+    }
+    if (status == NW_OK) {
+        (void)unlink(made->address.sun_path); /* what a killed one left */
+        status = listen_on(made, err);
+    }
+    made->stop = eventfd(0, EFD_CLOEXEC);
+    if (status == NW_OK && made->stop >= 0 &&
+        pthread_create(&made->thread, NULL, serve, made) == 0) {
+        *control = made;
+        return NW_OK;
+    }
+    if (status == NW_OK) {
+        status = nw_fail(err, NW_FATAL, "cannot start the control thread: %s", strerror(errno));
+    }
+    (void)close(made->listener);
+    (void)close(made->stop);
+    free(made);
+    return status;
+}
+
+void nw_control_publish(struct nw_control *control, const struct nw_report *report)
+{
+    if (control != NULL) {
+        (void)pthread_mutex_lock(&control->mutex);
+        control->report = *report;
+        control->has_report = true;
+        (void)pthread_mutex_unlock(&control->mutex);
+    }
+}
+
+void nw_control_stop(struct nw_control *control)
+{
+    uint64_t one = 1;
+
+    if (control != NULL) {
+        (void)!write(control->stop, &one, sizeof one);
+        (void)pthread_join(control->thread, NULL);
+        (void)unlink(control->address.sun_path);
+        (void)close(control->listener);
+        (void)close(control->stop);
+        (void)pthread_mutex_destroy(&control->mutex);
+        free(control);
+    }
+}
+
+nw_status nw_control_ask(const char *folder, const char *request, FILE *out, struct nw_error *err)
+{
+    struct sockaddr_un address;
+    char buffer[4096];
+    ssize_t size = 0;
+    int client = -1;
+    nw_status status = address_make(folder, &address, err);
+
+    if (status != NW_OK) {
+        return status;
+    }
+    client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (client < 0 || connect(client, (struct sockaddr *)&address, sizeof address) != 0) {
+        status = nw_fail(err, NW_FATAL, "no narwal runs with the state folder %s (%s)", folder,
+                         strerror(errno));
+    } else {
+        (void)!write(client, request, strlen(request));
+        (void)!write(client, "\n", 1);
+        while ((size = read(client, buffer, sizeof buffer)) > 0) {
+            (void)fwrite(buffer, 1, (size_t)size, out);
+        }
+        if (size < 0) {
+            status = nw_fail(err, NW_FATAL, "narwal did not answer: %s", strerror(errno));
+        }
+    }
+    if (client >= 0) {
+        (void)close(client);
+    }
+    return status;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The control socket: `narwal status` and later commands reach the running process through a unix
+ * socket (mode 0600) in the state folder. A request is one line; the answer is one JSON document.
+ */
+#ifndef NW_SERVE_CONTROL_H
+#define NW_SERVE_CONTROL_H
+
+#include "serve/report.h"
+
+struct nw_control;
+
+/** Listen on FOLDER/control.sock with a thread of its own. The folder is made when missing. */
+NW_MUST_CHECK nw_status nw_control_start(const char *folder, struct nw_control **control,
+                                         struct nw_error *err);
+/** What `status` answers from now on. NULL control is fine. */
+void nw_control_publish(struct nw_control *control, const struct nw_report *report);
+void nw_control_stop(struct nw_control *control); /* NULL is fine */
+
+/** The client's side: send a line, print the answer to out. */
+NW_MUST_CHECK nw_status nw_control_ask(const char *folder, const char *request, FILE *out,
+                                       struct nw_error *err);
+
+#endif

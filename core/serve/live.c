@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See live.h. */
+#include "serve/live.h"
+
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "pg/lsn.h"
+
+#define LOG_EVERY_S 30.0
+
+struct line {
+    char *text;
+    size_t used;
+};
+
+NW_PRINTF(2, 3)
+static void append(struct line *line, const char *format, ...)
+{
+    va_list args;
+    int size = 0;
+
+    va_start(args, format);
+    size = vsnprintf(line->text + line->used, NW_LIVE_SIZE - line->used, format, args);
+    va_end(args);
+    line->used += size < 0 ? 0 : (size_t)size;
+    line->used = line->used >= NW_LIVE_SIZE ? NW_LIVE_SIZE - 1 : line->used;
+}
+
+static double rate(uint64_t before, uint64_t after, double seconds)
+{
+    return seconds <= 0 || after < before ? 0 : (double)(after - before) / seconds;
+}
+
+static void copy_text(const struct nw_report *former, const struct nw_report *r, struct line *line)
+{
+    char a[NW_NUMBER_TEXT_SIZE];
+    char b[NW_NUMBER_TEXT_SIZE];
+    double seconds = r->uptime_s - former->uptime_s;
+    double bytes_per_s = rate(former->copy_bytes, r->copy_bytes, seconds);
+    double done = r->copy_total_bytes == 0
+                      ? 0
+                      : (double)r->copy_bytes / (double)r->copy_total_bytes;
+
+    done = done > 1 ? 1 : done; /* rows on the wire against pages on disk: an estimate */
+    append(line, "copy %.0f %%   %llu/%llu tables   %s rows   %s/s", done * 100,
+           (unsigned long long)r->copy_tables_done, (unsigned long long)r->copy_tables,
+           nw_count_text(a, (double)r->copy_rows), nw_size_text(b, bytes_per_s));
+    if (bytes_per_s > 0 && done < 1) {
+        append(line, "   ETA %s",
+               nw_duration_text(a, (double)(r->copy_total_bytes - r->copy_bytes) / bytes_per_s));
+    }
+}
+
+static void stream_text(const struct nw_report *former, const struct nw_report *r,
+                        struct line *line)
+{
+    char a[NW_NUMBER_TEXT_SIZE];
+    char lsn[NW_LSN_TEXT_SIZE];
+
+    append(line, "%s %s/s  |  lag", r->phase[0] == 's' && r->phase[2] == 'r' ? "live" : r->phase,
+           nw_count_text(a, rate(former->rows, r->rows, r->uptime_s - former->uptime_s)));
+    for (uint32_t i = 0; i < r->sinks_count; i++) {
+        append(line, "%s %s %s%s", i == 0 ? "" : ",", r->sinks[i].name,
+               nw_duration_text(a, r->sinks[i].lag_s),
+               strcmp(r->sinks[i].state, "retrying") == 0 ? " (retrying)" : "");
+    }
+    if (r->source_lag_bytes > 0) {
+        append(line, "  |  source behind %s", nw_size_text(a, (double)r->source_lag_bytes));
+    }
+    append(line, "  |  durable %s", nw_lsn_text(lsn, r->flush_lsn));
+}
+
+void nw_live_text(const struct nw_report *former, const struct nw_report *report,
+                  char text[static NW_LIVE_SIZE])
+{
+    struct line line = {.text = text};
+
+    text[0] = '\0';
+    if (strcmp(report->phase, "copying") == 0) {
+        copy_text(former, report, &line);
+    } else if (strcmp(report->phase, "starting") == 0) {
+        append(&line, "starting%s%s", report->last_error[0] == '\0' ? "" : ": ",
+               report->last_error);
+    } else {
+        stream_text(former, report, &line);
+    }
+}
+
+void nw_live_init(struct nw_live *live, bool terminal)
+{
+    memset(live, 0, sizeof *live);
+    live->terminal = terminal;
+}
+
+void nw_live_show(struct nw_live *live, const struct nw_report *report)
+{
+    char text[NW_LIVE_SIZE];
+
+    nw_live_text(live->has_former ? &live->former : report, report, text);
+    if (live->terminal) {
+        char line[NW_LIVE_SIZE + 16];
+        int size = snprintf(line, sizeof line, "\r%.*s\033[K", 160, text);
+
+        (void)!write(STDERR_FILENO, line, (size_t)size);
+        live->shown = true;
+    } else if (report->uptime_s - live->logged_s >= LOG_EVERY_S) {
+        live->logged_s = report->uptime_s;
+        nw_log(NW_LOG_INFO, "%s", text);
+    }
+    live->former = *report;
+    live->has_former = true;
+}
+
+void nw_live_end(struct nw_live *live)
+{
+    if (live->shown) {
+        (void)!write(STDERR_FILENO, "\n", 1);
+        live->shown = false;
+    }
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See report.h. Pure functions. */
+#include "serve/report.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "pg/lsn.h"
+
+static const char *phase_name(const struct nw_run_status *status)
+{
+    switch (status->phase) {
+    case NW_RUN_STARTING:
+        return "starting";
+    case NW_RUN_COPYING:
+        return "copying";
+    case NW_RUN_DRAINING:
+        return "draining";
+    case NW_RUN_STREAMING:
+        break;
+    }
+    switch (status->source.phase) {
+    case NW_SOURCE_COPYING:
+    case NW_SOURCE_CONNECTING:
+        return "connecting";
+    case NW_SOURCE_WAITING:
+        return "waiting";
+    case NW_SOURCE_STREAMING:
+        break;
+    }
+    return "streaming";
+}
+
+static const char *sink_state_name(enum nw_sink_state state)
+{
+    static const char *const names[] = {"starting", "running", "retrying", "stopped"};
+
+    return names[state];
+}
+
+static void sink_make(const struct nw_run_status *status, uint32_t index,
+                      struct nw_report_sink *sink)
+{
+    const struct nw_sink_status *from = &status->sinks[index];
+    const struct nw_run_sink *option = &status->options->sinks[index];
+
+    (void)snprintf(sink->name, sizeof sink->name, "%s", option->name);
+    (void)snprintf(sink->type, sizeof sink->type, "%s", option->plugin->ops.name);
+    sink->state = sink_state_name(from->state);
+    (void)snprintf(sink->reason, sizeof sink->reason, "%s", from->reason);
+    nw_redact(sink->reason);
+    sink->lag_s = from->oldest_undurable_ns == 0
+                      ? 0
+                      : (double)(status->now_ns - from->oldest_undurable_ns) / 1e9;
+    sink->lag_bytes = from->held_bytes + from->spilled_bytes;
+    sink->rows = from->rows;
+    sink->batches = from->batches;
+    sink->commits = from->commits;
+    sink->retries = from->retries;
+    sink->spilled_bytes = from->spilled_bytes;
+}
+
+void nw_report_make(const struct nw_run_status *status, struct nw_report *report)
+{
+    const struct nw_source_status *source = &status->source;
+
+    memset(report, 0, sizeof *report);
+    (void)snprintf(report->name, sizeof report->name, "%s", status->options->name);
+    (void)snprintf(report->slot, sizeof report->slot, "%s",
+                   status->options->server.slot_name);
+    report->phase = phase_name(status);
+    report->uptime_s = (double)(status->now_ns - status->started_ns) / 1e9;
+    report->system_identifier = status->identity.system_identifier;
+    report->server_version = status->server_version;
+    report->received_lsn = source->received_lsn;
+    report->server_lsn = source->server_lsn;
+    report->flush_lsn = source->flush_lsn;
+    report->position_lsn = source->dealer.position_lsn;
+    report->source_lag_bytes =
+        source->server_lsn > source->received_lsn ? source->server_lsn - source->received_lsn : 0;
+    report->reconnects = source->reconnects;
+    report->rows = source->dealer.rows;
+    report->bytes = source->dealer.bytes;
+    report->transactions = source->dealer.transactions;
+    report->streamed_transactions = source->streamed;
+    report->streamed_bytes = source->spilled_bytes;
+    report->tables = status->tables_count;
+    report->copy_rows = status->copy_rows;
+    report->copy_bytes = status->copy_bytes;
+    report->copy_tables = status->copy_tables;
+    report->copy_tables_done = status->copy_tables_done;
+    report->copy_total_bytes = status->copy_total_bytes;
+    report->memory_used = status->memory_used;
+    report->memory_limit = (int64_t)status->options->memory_bytes;
+    report->attempts = status->attempts;
+    (void)snprintf(report->last_error, sizeof report->last_error, "%s",
+                   source->last_error.text[0] != '\0' ? source->last_error.text
+                                                      : status->last_error.text);
+    nw_redact(report->last_error);
+    report->sinks_count = status->options->sinks_count;
+    for (uint32_t i = 0; i < report->sinks_count; i++) {
+        sink_make(status, i, &report->sinks[i]);
+    }
+}
+
+/* ---- JSON ---- */
+
+static void put_count(json_t *object, const char *key, uint64_t value)
+{
+    (void)json_object_set_new(object, key, json_integer((json_int_t)value));
+}
+
+static void put_text(json_t *object, const char *key, const char *text)
+{
+    json_t *value = json_string(text); /* NULL when it is not UTF-8 */
+
+    (void)json_object_set_new(object, key, value != NULL ? value : json_string("(not UTF-8)"));
+}
+
+static void put_lsn(json_t *object, const char *key, uint64_t lsn)
+{
+    char text[NW_LSN_TEXT_SIZE];
+
+    put_text(object, key, nw_lsn_text(text, lsn));
+}
+
+static json_t *sink_json(const struct nw_report_sink *sink)
+{
+    json_t *object = json_object();
+
+    put_text(object, "name", sink->name);
+    put_text(object, "type", sink->type);
+    put_text(object, "state", sink->state);
+    put_text(object, "reason", sink->reason);
+    (void)json_object_set_new(object, "lag_seconds", json_real(sink->lag_s));
+    put_count(object, "lag_bytes", sink->lag_bytes);
+    put_count(object, "rows", sink->rows);
+    put_count(object, "batches", sink->batches);
+    put_count(object, "commits", sink->commits);
+    put_count(object, "retries", sink->retries);
+    put_count(object, "spilled_bytes", sink->spilled_bytes);
+    return object;
+}
+
+static json_t *source_json(const struct nw_report *report)
+{
+    json_t *object = json_object();
+    char identifier[24];
+
+    (void)snprintf(identifier, sizeof identifier, "%" PRIu64, report->system_identifier);
+    put_text(object, "system_identifier", identifier);
+    put_count(object, "server_version", (uint64_t)report->server_version);
+    put_text(object, "slot", report->slot);
+    put_lsn(object, "received_lsn", report->received_lsn);
+    put_lsn(object, "server_lsn", report->server_lsn);
+    put_lsn(object, "position_lsn", report->position_lsn);
+    put_lsn(object, "flush_lsn", report->flush_lsn);
+    put_count(object, "lag_bytes", report->source_lag_bytes);
+    put_count(object, "connections", report->reconnects);
+    put_count(object, "rows", report->rows);
+    put_count(object, "bytes", report->bytes);
+    put_count(object, "transactions", report->transactions);
+    put_count(object, "transactions_in_progress", report->streamed_transactions);
+    put_count(object, "transactions_in_progress_bytes", report->streamed_bytes);
+    return object;
+}
+
+static json_t *copy_json(const struct nw_report *report)
+{
+    json_t *object = json_object();
+
+    put_count(object, "rows", report->copy_rows);
+    put_count(object, "bytes", report->copy_bytes);
+    put_count(object, "tables", report->copy_tables);
+    put_count(object, "tables_done", report->copy_tables_done);
+    put_count(object, "source_bytes", report->copy_total_bytes);
+    return object;
+}
+
+void nw_report_json(const struct nw_report *report, FILE *out)
+{
+    json_t *root = json_object();
+    json_t *sinks = json_array();
+
+    put_text(root, "name", report->name);
+    put_text(root, "phase", report->phase);
+    (void)json_object_set_new(root, "uptime_seconds", json_real(report->uptime_s));
+    put_count(root, "tables", report->tables);
+    put_count(root, "attempts", report->attempts);
+    put_text(root, "last_error", report->last_error);
+    put_count(root, "memory_used_bytes",
+              report->memory_used > 0 ? (uint64_t)report->memory_used : 0);
+    put_count(root, "memory_limit_bytes", (uint64_t)report->memory_limit);
+    (void)json_object_set_new(root, "source", source_json(report));
+    (void)json_object_set_new(root, "copy", copy_json(report));
+    for (uint32_t i = 0; i < report->sinks_count; i++) {
+        (void)json_array_append_new(sinks, sink_json(&report->sinks[i]));
+    }
+    (void)json_object_set_new(root, "sinks", sinks);
+    (void)json_dumpf(root, out, JSON_COMPACT);
+    (void)fputc('\n', out);
+    json_decref(root);
+}

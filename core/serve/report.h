@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What narwal says of itself: one report, as JSON, as text, as the live line. A report is a copy:
+ * no secrets, no row data, nothing that could change under the reader.
+ *
+ * Lag, defined once. Of a sink: age of the oldest change that was received and is not durable there, 0
+ * when there is none, and the bytes that wait. Of the source: WAL bytes from the last position
+ * received to the server's end.
+ */
+#ifndef NW_SERVE_REPORT_H
+#define NW_SERVE_REPORT_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "pipeline/run.h"
+
+#define NW_REPORT_NAME_SIZE 64u
+
+struct nw_report_sink {
+    char name[NW_REPORT_NAME_SIZE];
+    char type[NW_REPORT_NAME_SIZE];
+    const char *state; /* starting running retrying stopped */
+    char reason[NW_ERROR_TEXT_SIZE];
+    double lag_s;
+    uint64_t lag_bytes;
+    uint64_t rows, batches, commits, retries;
+    uint64_t spilled_bytes;
+};
+
+struct nw_report {
+    char name[NW_REPORT_NAME_SIZE];
+    const char *phase; /* starting copying connecting streaming waiting draining */
+    double uptime_s;
+    uint64_t system_identifier;
+    int server_version;
+    char slot[NW_REPORT_NAME_SIZE];
+    uint64_t received_lsn, server_lsn, flush_lsn, position_lsn;
+    uint64_t source_lag_bytes;
+    uint64_t reconnects;
+    uint64_t rows, transactions, bytes; /* streamed, in this run */
+    uint32_t streamed_transactions;     /* in progress, kept here */
+    uint64_t streamed_bytes;            /* of them on disk */
+    uint32_t tables;
+    uint64_t copy_rows, copy_bytes, copy_tables, copy_tables_done, copy_total_bytes;
+    int64_t memory_used, memory_limit;
+    uint32_t attempts;
+    char last_error[NW_ERROR_TEXT_SIZE];
+    uint32_t sinks_count;
+    struct nw_report_sink sinks[NW_SEQUENCERS_MAX];
+};
+
+void nw_report_make(const struct nw_run_status *status, struct nw_report *report);
+/** One JSON object and a newline; docs/status.md says what each member means. */
+void nw_report_json(const struct nw_report *report, FILE *out);
+
+#endif
