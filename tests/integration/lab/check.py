@@ -5,8 +5,10 @@ A program is run as `test_x.py [--version N] [unittest's arguments]`. NARWAL_VER
 versions, NARWAL_SCALE makes loads larger (1 is what fits into `./dev test`).
 """
 import os
-import signal  # noqa: F401, for tests
+import signal  # noqa: F401, these are for tests
+import subprocess  # noqa: F401
 import sys
+import time  # noqa: F401
 import unittest
 from subprocess import TimeoutExpired  # noqa: F401, for tests
 
