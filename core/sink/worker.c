@@ -84,6 +84,7 @@ static nw_status coordinator_call(struct nw_sink *sink, struct nw_task *task, st
     if (task->kind == NW_TASK_COMMIT) {
         task->outcome = 0;
         status = ops->commit(sink->self, &task->commit, &task->outcome, err);
+        nw_crash_point("commit");
         if (status == NW_RETRY) {
             task->outcome = NW_UNKNOWN;
         }
