@@ -27,6 +27,7 @@
 
 struct nw_session {
     PGconn *connection;
+    PGcancel *cancel; /* immutable, so that any thread may use it */
     bool replication;
     bool taken; /* the stream has the socket */
 };
@@ -165,6 +166,7 @@ static nw_status connect_session(struct nw_session *session, struct nw_conninfo 
         return explain(session, info, timeout, err);
     }
     (void)PQsetErrorVerbosity(session->connection, PQERRORS_DEFAULT);
+    session->cancel = PQgetCancel(session->connection);
     nw_log_secret(text_or(PQpass(session->connection), ""));
     return NW_OK;
 }
@@ -214,6 +216,7 @@ out:
 void nw_session_close(struct nw_session *session)
 {
     if (session != NULL) {
+        PQfreeCancel(session->cancel);
         PQfinish(session->connection);
         free(session);
     }
@@ -279,6 +282,16 @@ nw_status nw_session_query(struct nw_session *session, const char *sql, const ch
     }
     PQclear(result);
     return status;
+}
+
+void nw_session_cancel(const struct nw_session *session)
+{
+    char ignored[256];
+
+    /* Whether it came through shows in how the statement ends. */
+    if (session->cancel != NULL) {
+        (void)PQcancel(session->cancel, ignored, sizeof ignored);
+    }
 }
 
 int nw_rows_count(const struct nw_rows *rows)

@@ -45,6 +45,11 @@ NW_MUST_CHECK nw_status nw_session_query(struct nw_session *session, const char 
                                          const char *const *params, int params_count,
                                          char *sqlstate, struct nw_rows **rows,
                                          struct nw_error *err);
+/**
+ * Ask the server to stop what the session's statement does; that call then returns NW_RETRY (57014).
+ * Any thread, while the session is open; blocks for a connection's time.
+ */
+void nw_session_cancel(const struct nw_session *session);
 int nw_rows_count(const struct nw_rows *rows);
 /** NULL for SQL NULL. Valid until nw_rows_free. */
 const char *nw_rows_text(const struct nw_rows *rows, int row, int column);

@@ -12,7 +12,10 @@
 
 #include <cmocka.h>
 
+#include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -240,6 +243,33 @@ static void a_killed_backend_is_a_retry(void **state)
     nw_session_close(other);
 }
 
+static void *cancel_soon(void *session)
+{
+    (void)usleep(200000);
+    nw_session_cancel(session);
+    return NULL;
+}
+
+static void a_statement_is_cancelled_from_another_thread(void **state)
+{
+    (void)state;
+    for (int replication = 0; replication < 2; replication++) {
+        struct nw_session *session = open_dsn(dsn_of(TLS), replication != 0);
+        pthread_t thread;
+        char sqlstate[6];
+        char text[8];
+
+        assert_int_equal(pthread_create(&thread, NULL, cancel_soon, session), 0);
+        assert_int_equal(
+            nw_session_query(session, "SELECT pg_sleep(20)", NULL, 0, sqlstate, NULL, &err),
+            NW_RETRY);
+        assert_string_equal(sqlstate, "57014");
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_string_equal(ask(session, "SELECT 1", text, sizeof text), "1");
+        nw_session_close(session);
+    }
+}
+
 struct refusal {
     const char *dsn; /* %s: the port; a second %s: the folder */
     bool replication;
@@ -372,6 +402,33 @@ static void passwords_passfiles_services_and_host_lists_work(void **state)
     nw_session_close(admin);
     (void)snprintf(path, sizeof path, "rm -r %s", folder);
     assert_int_equal(system(path), 0);
+}
+
+static void a_host_that_hangs_does_not_use_up_the_others_time(void **state)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM, 0); /* the kernel accepts, nobody answers */
+    struct nw_session *session = NULL;
+    struct nw_pg_options options = {.connect_timeout_us = 300000};
+    char dsn[256];
+
+    (void)state;
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(listener, 8), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    (void)snprintf(dsn, sizeof dsn,
+                   "host=127.0.0.1,127.0.0.1 port=%d,%s user=postgres dbname=postgres",
+                   ntohs(address.sin_port), getenv("NW_TEST_PORT"));
+    options.dsn = dsn;
+    must(nw_session_open(&options, false, &session, &err));
+    nw_session_close(session);
+
+    (void)snprintf(dsn, sizeof dsn, "host=127.0.0.1 port=%d user=postgres dbname=postgres",
+                   ntohs(address.sin_port));
+    assert_int_equal(nw_session_open(&options, false, &session, &err), NW_RETRY);
+    assert_non_null(strstr(err.text, "127.0.0.1 did not answer within the connection timeout"));
+    (void)close(listener);
 }
 
 /* Stream a few transactions, the last of them with a 5 MB row, and count the inserts. */
@@ -580,8 +637,10 @@ int main(void)
         cmocka_unit_test(parameters_nulls_and_lsns_come_back),
         cmocka_unit_test(a_refused_statement_is_fatal_and_a_lock_timeout_is_not),
         cmocka_unit_test(a_killed_backend_is_a_retry),
+        cmocka_unit_test(a_statement_is_cancelled_from_another_thread),
         cmocka_unit_test(refusals_say_what_to_do),
         cmocka_unit_test(passwords_passfiles_services_and_host_lists_work),
+        cmocka_unit_test(a_host_that_hangs_does_not_use_up_the_others_time),
         cmocka_unit_test(a_tcp_stream_is_taken_over),
         cmocka_unit_test(a_unix_stream_is_taken_over),
         cmocka_unit_test(a_tls_stream_is_taken_over),
