@@ -193,7 +193,7 @@ static void decode_once(const struct nw_block *block, struct nw_builder *builder
 
     if (nw_builder_decode(builder, block, &size, &err) != NW_OK) {
         (void)fprintf(stderr, "%s\n", err.text);
-        exit(1);
+        abort();
     }
     item = malloc(size);
     NW_ASSERT(item != NULL);
@@ -237,13 +237,15 @@ static void measure(const char *name, const struct nw_block *block, struct nw_bu
         double spent = 0;
         int times = 0;
 
-        for (; spent < seconds / ROUNDS_COUNT; spent = now() - start, times++) {
+        do {
             if (builder == NULL) {
                 walk_once(block);
             } else {
                 decode_once(block, builder);
             }
-        }
+            times++;
+            spent = now() - start;
+        } while (spent < seconds / ROUNDS_COUNT);
         rounds[i] = spent / times;
     }
     qsort(rounds, ROUNDS_COUNT, sizeof rounds[0], compare);

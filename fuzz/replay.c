@@ -35,38 +35,42 @@ static uint8_t *read_file(const char *path, size_t *size)
     return bytes;
 }
 
-/* How many files were run, or -1. */
+static int replay_file(const char *folder, const char *name)
+{
+    char path[PATH_SIZE];
+    size_t size = 0;
+    uint8_t *bytes = NULL;
+
+    if ((size_t)snprintf(path, sizeof path, "%s/%s", folder, name) < sizeof path) {
+        bytes = read_file(path, &size);
+    }
+    if (bytes == NULL) {
+        (void)fprintf(stderr, "%s: cannot be read\n", path);
+        return -1;
+    }
+    (void)LLVMFuzzerTestOneInput(bytes, size);
+    free(bytes);
+    return 0;
+}
+
+/* How many files were run, in the order of their names; -1 when one could not be. */
 static int replay_folder(const char *folder)
 {
-    DIR *entries = opendir(folder);
-    const struct dirent *entry = NULL;
+    struct dirent **entries = NULL;
+    int entries_count = scandir(folder, &entries, NULL, alphasort);
     int count = 0;
 
-    if (entries == NULL) {
+    if (entries_count < 0) {
         perror(folder);
         return -1;
     }
-    while (count >= 0 && (entry = readdir(entries)) != NULL) {
-        char path[PATH_SIZE];
-        size_t size = 0;
-        uint8_t *bytes = NULL;
-
-        if (entry->d_name[0] == '.') {
-            continue;
+    for (int i = 0; i < entries_count; i++) {
+        if (entries[i]->d_name[0] != '.' && count >= 0) {
+            count = replay_file(folder, entries[i]->d_name) == 0 ? count + 1 : -1;
         }
-        if ((size_t)snprintf(path, sizeof path, "%s/%s", folder, entry->d_name) < sizeof path) {
-            bytes = read_file(path, &size);
-        }
-        if (bytes == NULL) {
-            (void)fprintf(stderr, "%s: cannot be read\n", path);
-            count = -1;
-        } else {
-            (void)LLVMFuzzerTestOneInput(bytes, size);
-            free(bytes);
-            count++;
-        }
+        free(entries[i]);
     }
-    (void)closedir(entries);
+    free((void *)entries);
     return count;
 }
 

@@ -19,17 +19,17 @@ struct nw_lane_options {
     uint32_t producers_count;
     uint32_t sequencers_count;
     struct nw_budget *budget;
-    struct nw_spsc *in[NW_PRODUCERS_MAX];             /* struct nw_block */
-    struct nw_spsc *block_return[NW_PRODUCERS_MAX];   /* lane to producer */
+    struct nw_spsc *in[NW_PRODUCERS_MAX];           /* struct nw_block */
+    struct nw_spsc *block_return[NW_PRODUCERS_MAX]; /* lane to producer */
     struct nw_bell *producer_bell[NW_PRODUCERS_MAX];
-    struct nw_spsc *out[NW_SEQUENCERS_MAX];           /* struct nw_item */
-    struct nw_spsc *item_return[NW_SEQUENCERS_MAX];   /* sequencer to lane */
+    struct nw_spsc *out[NW_SEQUENCERS_MAX];         /* struct nw_item */
+    struct nw_spsc *item_return[NW_SEQUENCERS_MAX]; /* sequencer to lane */
     struct nw_bell *sequencer_bell[NW_SEQUENCERS_MAX];
 };
 
 struct nw_lane;
-NW_MUST_CHECK nw_status nw_lane_create(const struct nw_lane_options *options,
-                                       struct nw_lane **lane, struct nw_error *err);
+NW_MUST_CHECK nw_status nw_lane_create(const struct nw_lane_options *options, struct nw_lane **lane,
+                                       struct nw_error *err);
 void nw_lane_destroy(struct nw_lane *lane);
 /** The agent that steps it; its self is the lane. */
 struct nw_agent nw_lane_agent(struct nw_lane *lane);

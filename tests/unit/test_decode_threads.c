@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A producer, two lanes and two sequencers on threads of their own, under a small budget. */
+#include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
 
@@ -41,7 +42,7 @@ static void fill(struct nw_block *block, uint64_t ordinal)
     for (uint64_t i = 0; i <= ordinal % ROWS_MAX; i++) {
         block_row(block, 'I');
         block_tuple(block, 'N', 2);
-        (void)snprintf(text, sizeof text, "%llu", (unsigned long long)(ordinal * ROWS_MAX + i));
+        (void)snprintf(text, sizeof text, "%" PRIu64, ordinal * ROWS_MAX + i);
         block_text(block, text);
         block_text(block, text);
     }

@@ -98,6 +98,9 @@ static size_t print_value(const struct vector *vector, const struct nw_value *va
     case NW_TYPE_NUMERIC:
         break;
     }
+    if (value->bytes == NULL) {
+        return 0; /* the caller expects more */
+    }
     memcpy(to, value->bytes, value->size);
     return value->size;
 }
@@ -109,6 +112,10 @@ static void check_decimal(const struct vector *vector, const struct nw_value *va
     nw_int128 want = 0;
     uint8_t scale = 0;
 
+    if (value->bytes == NULL) {
+        fail();
+        return;
+    }
     memcpy(&got, value->bytes, sizeof got);
     for (size_t i = 0; i < vector->text_size; i++) {
         if (vector->text[i] == '.') {
