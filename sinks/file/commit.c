@@ -41,41 +41,52 @@ static int files_compare(const void *left, const void *right)
     return (*a > *b) - (*a < *b);
 }
 
+/* The files to be synced, each once. @return their count. */
+static size_t files_collect(const struct nw_sealed *sealed, int *files)
+{
+    size_t count = 0;
+    size_t kept = 0;
+
+    for (; sealed != NULL; sealed = sealed->next) {
+        for (size_t i = 0; i < sealed->files_count; i++) {
+            files[count] = sealed->files[i].file;
+            count += sealed->files[i].sync ? 1 : 0;
+        }
+    }
+    qsort(files, count, sizeof *files, files_compare);
+    for (size_t i = 0; i < count; i++) {
+        if (i == 0 || files[i] != files[kept - 1]) {
+            files[kept++] = files[i];
+        }
+    }
+    return kept;
+}
+
 /* Sync every file once, all side by side. */
 static nw_status files_sync(struct nw_file_sink *sink, const struct nw_sealed *sealed,
                             struct nw_error *err)
 {
     struct nw_error cause = {0};
     struct nw_file_op *ops = NULL;
-    size_t count = 0;
-    size_t ops_count = 0;
+    size_t count = 1;
     int *files = NULL;
     nw_status status = NW_OK;
 
     for (const struct nw_sealed *s = sealed; s != NULL; s = s->next) {
         count += s->files_count;
     }
-    files = calloc(count + 1, sizeof *files);
-    ops = calloc(count + 1, sizeof *ops);
+    files = calloc(count, sizeof *files);
+    ops = calloc(count, sizeof *ops);
     if (files == NULL || ops == NULL) {
-        status = nw_fail(err, NW_RETRY, "out of memory for a commit");
-        count = 0;
-    } else {
-        count = 0;
-        for (const struct nw_sealed *s = sealed; s != NULL; s = s->next) {
-            for (size_t i = 0; i < s->files_count; i++) {
-                files[count] = s->files[i].file;
-                count += s->files[i].sync ? 1 : 0;
-            }
-        }
-        qsort(files, count, sizeof *files, files_compare);
+        free(files);
+        free(ops);
+        return nw_fail(err, NW_RETRY, "out of memory for a commit");
     }
+    count = files_collect(sealed, files);
     for (size_t i = 0; i < count; i++) {
-        if (i == 0 || files[i] != files[i - 1]) {
-            ops[ops_count++] = (struct nw_file_op){.verb = NW_FILE_SYNC, .file = files[i]};
-        }
+        ops[i] = (struct nw_file_op){.verb = NW_FILE_SYNC, .file = files[i]};
     }
-    if (ops_count > 0 && sink->host->files_run(sink->host, ops, ops_count, &cause) != NW_OK) {
+    if (count > 0 && sink->host->files_run(sink->host, ops, count, &cause) != NW_OK) {
         status = nw_fail(err, NW_FATAL,
                          "files in %s could not be made durable, and a second try cannot tell: "
                          "%.600s. Look after the disk, then start narwal again",

@@ -183,15 +183,8 @@ static bool lines_follow(const uint8_t *at, size_t left)
     return false;
 }
 
-struct reading {
-    const char *path;
-    struct nw_state *state;
-    nw_journal_each *each;
-    void *context;
-};
-
-static nw_status record_take(struct reading *reading, const uint8_t *line, size_t size, bool first,
-                             struct nw_error *err)
+static nw_status record_take(struct nw_journal_reading *reading, const uint8_t *line, size_t size,
+                             bool first, struct nw_error *err)
 {
     struct nw_state record = {0};
     nw_status status = nw_state_parse(line + CHECK_SIZE, size - CHECK_SIZE, &record, err);
@@ -200,8 +193,8 @@ static nw_status record_take(struct reading *reading, const uint8_t *line, size_
         return status;
     }
     if (record.full != first || (!first && record.record != reading->state->record + 1)) {
-        status = nw_fail(err, NW_CORRUPT, "%s: record %" PRIu64 " is out of place", reading->path,
-                         record.record);
+        status = nw_fail(err, NW_CORRUPT, "the journal in %s: record %" PRIu64 " is out of place",
+                         reading->path, record.record);
     }
     if (status == NW_OK) {
         status = nw_state_apply(reading->state, &record, err);
@@ -213,8 +206,8 @@ static nw_status record_take(struct reading *reading, const uint8_t *line, size_
     return status;
 }
 
-static nw_status records_read(struct reading *reading, const struct nw_out *bytes, uint64_t *torn,
-                              struct nw_error *err)
+static nw_status records_read(struct nw_journal_reading *reading, const char *name,
+                              const struct nw_out *bytes, struct nw_error *err)
 {
     size_t at = 0;
     bool first = true;
@@ -227,7 +220,7 @@ static nw_status records_read(struct reading *reading, const struct nw_out *byte
 
         if (end == NULL || !line_is_whole(line, size)) {
             if (first || (end != NULL && lines_follow(end + 1, bytes->used - at - size - 1))) {
-                return nw_fail(err, NW_CORRUPT, "%s is damaged at byte %zu", reading->path, at);
+                return nw_fail(err, NW_CORRUPT, "%s is damaged at byte %zu", name, at);
             }
             break;
         }
@@ -238,8 +231,8 @@ static nw_status records_read(struct reading *reading, const struct nw_out *byte
         first = false;
         at += size + 1;
     }
-    *torn = bytes->used - at;
-    return first ? nw_fail(err, NW_CORRUPT, "%s is empty", reading->path) : NW_OK;
+    reading->torn = bytes->used - at;
+    return first ? nw_fail(err, NW_CORRUPT, "%s is empty", name) : NW_OK;
 }
 
 /* Every file has to have been introduced, in a table that is known. */
@@ -254,24 +247,21 @@ static nw_status state_check(const struct nw_state *state, const char *path, str
     return NW_OK;
 }
 
-nw_status nw_journal_read(const struct nw_host *host, const char *path,
-                          const struct nw_journal_found *found, struct nw_state *state,
-                          uint64_t *torn, nw_journal_each *each, void *context,
+nw_status nw_journal_read(struct nw_journal_reading *reading, const struct nw_journal_found *found,
                           struct nw_error *err)
 {
     char name[NW_PATH_MAX];
-    struct reading reading = {.path = name, .state = state, .each = each, .context = context};
     struct nw_out bytes = {0};
-    nw_status status = journal_path(name, path, found->fencing, found->number, err);
+    nw_status status = journal_path(name, reading->path, found->fencing, found->number, err);
 
     if (status == NW_OK) {
-        status = nw_file_load(host, name, NW_JOURNAL_SIZE_MAX, &bytes, err);
+        status = nw_file_load(reading->host, name, NW_JOURNAL_SIZE_MAX, &bytes, err);
     }
     if (status == NW_OK) {
-        status = records_read(&reading, &bytes, torn, err);
+        status = records_read(reading, name, &bytes, err);
     }
     if (status == NW_OK) {
-        status = state_check(state, name, err);
+        status = state_check(reading->state, name, err);
     }
     nw_out_fini(&bytes);
     return status;
@@ -394,16 +384,11 @@ static nw_status owner_check(const struct nw_journal *journal, struct nw_error *
     return status;
 }
 
-/* Names in _journal, except the file in force, that are ours and older. */
-struct cleaning {
-    struct nw_journal *journal;
-};
-
+/* Removes journal files that are older than the one in force. */
 static nw_status former_remove(void *context, const char *name, bool is_folder,
                                struct nw_error *err)
 {
-    struct cleaning *cleaning = context;
-    struct nw_journal *journal = cleaning->journal;
+    const struct nw_journal *journal = context;
     char path[NW_PATH_MAX];
     uint64_t fencing;
     uint64_t number;
@@ -421,7 +406,6 @@ static nw_status former_remove(void *context, const char *name, bool is_folder,
 nw_status nw_journal_begin(struct nw_journal *journal, struct nw_state *state, struct nw_error *err)
 {
     const struct nw_host *host = journal->host;
-    struct cleaning cleaning = {.journal = journal};
     struct nw_error ignored;
     char name[NW_PATH_MAX];
     char folder[NW_PATH_MAX];
@@ -450,7 +434,7 @@ nw_status nw_journal_begin(struct nw_journal *journal, struct nw_state *state, s
         journal->size = bytes.used;
         journal->number++;
         if (nw_path_join(folder, journal->path, "_journal", NULL, &ignored) == NW_OK) {
-            (void)host->folder_list(host, folder, former_remove, &cleaning, &ignored);
+            (void)host->folder_list(host, folder, former_remove, journal, &ignored);
         }
     }
     nw_out_fini(&bytes);

@@ -53,21 +53,25 @@ NW_MUST_CHECK nw_status nw_file_sync(const struct nw_host *host, int file, const
 NW_MUST_CHECK nw_status nw_journal_find(const struct nw_host *host, const char *path,
                                         struct nw_journal_found *found, struct nw_error *err);
 
-/** Called for every record, after it was applied to the state. */
-typedef nw_status nw_journal_each(void *context, const struct nw_state *record,
-                                  struct nw_error *err);
+/** A journal being read. */
+struct nw_journal_reading {
+    const struct nw_host *host; /* borrow */
+    const char *path;           /* borrow: the folder of the sink */
+    struct nw_state *state;     /* borrow: brought to the journal's end */
+    /* Called for every record, after it was applied to the state. May be NULL. */
+    nw_status (*each)(void *context, const struct nw_state *record, struct nw_error *err);
+    void *context;
+    uint64_t torn; /* filled: bytes of a last record that was never committed */
+};
 
 /**
- * Read the journal file in force and bring `state` to its end.
+ * Read a journal file and bring the state to its end.
  *
- * A torn last record was never committed and is ignored (`torn` tells its bytes); anything else
- * that does not fit is NW_CORRUPT.
- * @param each  may be NULL.
+ * A torn last record was never committed and is ignored; anything else that does not fit is
+ * NW_CORRUPT.
  */
-NW_MUST_CHECK nw_status nw_journal_read(const struct nw_host *host, const char *path,
-                                        const struct nw_journal_found *found,
-                                        struct nw_state *state, uint64_t *torn,
-                                        nw_journal_each *each, void *context, struct nw_error *err);
+NW_MUST_CHECK nw_status nw_journal_read(struct nw_journal_reading *reading,
+                                        const struct nw_journal_found *found, struct nw_error *err);
 
 /** The fencing number in the owner file. */
 NW_MUST_CHECK nw_status nw_owner_read(const struct nw_host *host, const char *path,

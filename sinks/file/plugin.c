@@ -64,7 +64,7 @@ static const struct nw_option options[OPTIONS_COUNT] = {
                              .type = NW_OPTION_DURATION,
                              .fallback = "1h",
                              .minimum = SECOND_US,
-                             .maximum = 365 * 86400 * SECOND_US,
+                             .maximum = INT64_C(365) * 86400 * SECOND_US,
                              .help = "A data file open for this long is followed by a new one, at "
                                      "the next commit."},
     [OPTION_BUFFER] = {.name = "buffer",

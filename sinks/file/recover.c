@@ -163,7 +163,8 @@ static nw_status takeover(struct nw_file_sink *sink, struct nw_error *err)
 static nw_status journal_load(struct nw_file_sink *sink, struct nw_error *err)
 {
     struct nw_journal_found found;
-    uint64_t torn = 0;
+    struct nw_journal_reading reading = {
+        .host = sink->host, .path = sink->options.path, .state = &sink->state};
     nw_status status = nw_journal_find(sink->host, sink->options.path, &found, err);
 
     if (status != NW_OK) {
@@ -172,14 +173,13 @@ static nw_status journal_load(struct nw_file_sink *sink, struct nw_error *err)
     if (!found.any) {
         return foreign_refuse(sink, true, err);
     }
-    status = nw_journal_read(sink->host, sink->options.path, &found, &sink->state, &torn, NULL,
-                             NULL, err);
-    if (status == NW_OK && torn > 0) {
+    status = nw_journal_read(&reading, &found, err);
+    if (status == NW_OK && reading.torn > 0) {
         sink->host->log(
             sink->host, NW_LOG_INFO,
             "%s: the last journal record, of %" PRIu64
             " bytes, was not completely written and was never acknowledged; it is dropped",
-            sink->options.path, torn);
+            sink->options.path, reading.torn);
     }
     sink->number_last = sink->state.number_last;
     return status;

@@ -4,21 +4,19 @@
 
 #include "file.h"
 
-static bool capacity_grow(void **items, size_t count, size_t *capacity, size_t item_size)
+/* Makes room for one more item. @return the array, which may have moved; NULL: out of memory. */
+static void *room_make(void *items, size_t count, size_t *capacity, size_t item_size)
 {
     size_t larger = *capacity == 0 ? 8 : *capacity * 2;
-    void *moved;
+    void *moved = items;
 
-    if (count < *capacity) {
-        return true;
+    if (count == *capacity) {
+        moved = realloc(items, larger * item_size);
+        if (moved != NULL) {
+            *capacity = larger;
+        }
     }
-    moved = realloc(*items, larger * item_size);
-    if (moved == NULL) {
-        return false;
-    }
-    *items = moved;
-    *capacity = larger;
-    return true;
+    return moved;
 }
 
 nw_status nw_sealing(struct nw_file_worker *worker, struct nw_sealed **sealed, struct nw_error *err)
@@ -33,10 +31,13 @@ nw_status nw_sealing(struct nw_file_worker *worker, struct nw_sealed **sealed, s
 nw_status nw_sealed_file(struct nw_sealed *sealed, int file, bool sync, bool close,
                          struct nw_error *err)
 {
-    if (!capacity_grow((void **)&sealed->files, sealed->files_count, &sealed->files_capacity,
-                       sizeof *sealed->files)) {
+    struct nw_sealed_file *moved =
+        room_make(sealed->files, sealed->files_count, &sealed->files_capacity, sizeof *moved);
+
+    if (moved == NULL) {
         return nw_fail(err, NW_RETRY, "out of memory for an epoch");
     }
+    sealed->files = moved;
     sealed->files[sealed->files_count++] =
         (struct nw_sealed_file){.file = file, .sync = sync, .close = close};
     return NW_OK;
@@ -44,11 +45,15 @@ nw_status nw_sealed_file(struct nw_sealed *sealed, int file, bool sync, bool clo
 
 nw_status nw_sealed_folder(struct nw_sealed *sealed, const char *folder, struct nw_error *err)
 {
-    char *copy = strdup(folder);
+    char **moved = room_make(sealed->folders, sealed->folders_count, &sealed->folders_capacity,
+                             sizeof(*moved));
+    char *copy = NULL;
 
-    if (copy == NULL || !capacity_grow((void **)&sealed->folders, sealed->folders_count,
-                                       &sealed->folders_capacity, sizeof *sealed->folders)) {
-        free(copy);
+    if (moved != NULL) {
+        sealed->folders = moved;
+        copy = strdup(folder);
+    }
+    if (copy == NULL) {
         return nw_fail(err, NW_RETRY, "out of memory for an epoch");
     }
     sealed->folders[sealed->folders_count++] = copy;

@@ -9,26 +9,29 @@ static nw_status out_of_memory(struct nw_error *err)
     return nw_fail(err, NW_RETRY, "out of memory for the list of files");
 }
 
-/* Opens a gap for one item. @return its place, zeroed, or NULL when memory ran out. */
-static void *gap_open(void **items, size_t *count, size_t *capacity, size_t item_size, size_t at)
+/*
+ * Opens a gap for one item in an array, zeroed.
+ * @return the array, which may have moved, or NULL when memory ran out and nothing changed.
+ */
+static void *gap_open(void *items, size_t *count, size_t *capacity, size_t item_size, size_t at)
 {
-    uint8_t *bytes;
+    uint8_t *gap;
 
     if (*count == *capacity) {
         size_t larger = *capacity == 0 ? 8 : *capacity * 2;
-        void *moved = realloc(*items, larger * item_size);
+        void *moved = realloc(items, larger * item_size);
 
         if (moved == NULL) {
             return NULL;
         }
-        *items = moved;
+        items = moved;
         *capacity = larger;
     }
-    bytes = (uint8_t *)*items + at * item_size;
-    memmove(bytes + item_size, bytes, (*count - at) * item_size);
-    memset(bytes, 0, item_size);
+    gap = (uint8_t *)items + at * item_size;
+    memmove(gap + item_size, gap, (*count - at) * item_size);
+    memset(gap, 0, item_size);
     (*count)++;
-    return bytes;
+    return items;
 }
 
 static size_t files_place(const struct nw_state *state, uint64_t number)
@@ -163,30 +166,32 @@ nw_status nw_state_put_file(struct nw_state *state, const struct nw_data_file *f
                             struct nw_error *err)
 {
     struct nw_data_file *place = nw_state_file(state, file->number);
-    struct nw_data_file former;
+    char *path = NULL;
 
     if (place == NULL) {
-        place = gap_open((void **)&state->files, &state->files_count, &state->files_capacity,
-                         sizeof *place, files_place(state, file->number));
-        if (place == NULL) {
+        size_t at = files_place(state, file->number);
+        struct nw_data_file *moved =
+            gap_open(state->files, &state->files_count, &state->files_capacity, sizeof *moved, at);
+
+        if (moved == NULL) {
             return out_of_memory(err);
         }
+        state->files = moved;
+        place = &moved[at];
         *place = *file;
         place->path = NULL;
-        if (!text_put(&place->path, file->path)) {
-            return out_of_memory(err);
-        }
-    } else if (file->path != NULL) {
-        former = *place;
-        *place = *file;
-        place->path = former.path;
-        if (!text_put(&place->path, file->path)) {
-            return out_of_memory(err);
-        }
-    } else {
+    }
+    if (file->path == NULL) {
         place->size = file->size;
         place->lines = file->lines;
         place->crc = file->crc;
+    } else {
+        path = place->path;
+        *place = *file;
+        place->path = path;
+        if (!text_put(&place->path, file->path)) {
+            return out_of_memory(err);
+        }
     }
     if (file->number > state->number_last) {
         state->number_last = file->number;
@@ -200,15 +205,22 @@ nw_status nw_state_put_table(struct nw_state *state, const struct nw_data_table 
     struct nw_data_table *place = nw_state_table(state, table->oid);
 
     if (place == NULL) {
-        place = gap_open((void **)&state->tables, &state->tables_count, &state->tables_capacity,
-                         sizeof *place, tables_place(state, table->oid));
+        size_t at = tables_place(state, table->oid);
+        struct nw_data_table *moved = gap_open(state->tables, &state->tables_count,
+                                               &state->tables_capacity, sizeof *moved, at);
+
+        if (moved == NULL) {
+            return out_of_memory(err);
+        }
+        state->tables = moved;
+        place = &moved[at];
+        place->oid = table->oid;
     }
-    if (place == NULL || !text_put(&place->folder, table->folder) ||
+    if (!text_put(&place->folder, table->folder) ||
         !text_put(&place->schema_name, table->schema_name) ||
         !text_put(&place->name, table->name)) {
         return out_of_memory(err);
     }
-    place->oid = table->oid;
     place->generation = table->generation;
     place->copying = table->copying;
     place->fence = table->fence;
@@ -222,13 +234,20 @@ nw_status nw_state_put_copy(struct nw_state *state, const struct nw_data_copy *c
     struct nw_data_copy *place = nw_state_copy(state, copy->oid);
 
     if (place == NULL) {
-        place = gap_open((void **)&state->copies, &state->copies_count, &state->copies_capacity,
-                         sizeof *place, copies_place(state, copy->oid));
+        size_t at = copies_place(state, copy->oid);
+        struct nw_data_copy *moved = gap_open(state->copies, &state->copies_count,
+                                              &state->copies_capacity, sizeof *moved, at);
+
+        if (moved == NULL) {
+            return out_of_memory(err);
+        }
+        state->copies = moved;
+        place = &moved[at];
+        place->oid = copy->oid;
     }
-    if (place == NULL || !bytes_put(&place->bytes, &place->size, copy->bytes, copy->size)) {
+    if (!bytes_put(&place->bytes, &place->size, copy->bytes, copy->size)) {
         return out_of_memory(err);
     }
-    place->oid = copy->oid;
     place->generation = copy->generation;
     place->complete = copy->complete;
     return NW_OK;
@@ -236,13 +255,15 @@ nw_status nw_state_put_copy(struct nw_state *state, const struct nw_data_copy *c
 
 nw_status nw_state_put_gone(struct nw_state *state, uint64_t number, struct nw_error *err)
 {
-    uint64_t *place = gap_open((void **)&state->gone, &state->gone_count, &state->gone_capacity,
-                               sizeof *place, state->gone_count);
+    size_t at = state->gone_count;
+    uint64_t *moved =
+        gap_open(state->gone, &state->gone_count, &state->gone_capacity, sizeof *moved, at);
 
-    if (place == NULL) {
+    if (moved == NULL) {
         return out_of_memory(err);
     }
-    *place = number;
+    state->gone = moved;
+    moved[at] = number;
     return NW_OK;
 }
 

@@ -25,49 +25,63 @@ static uint64_t number_take(struct nw_file_sink *sink)
     return number;
 }
 
+/* The path of a new file inside the sink's folder. @return NULL when memory ran out. */
+static char *path_make(const struct nw_file_worker *worker, const struct nw_file_table *table,
+                       const struct nw_data_file *data)
+{
+    const struct nw_file_sink *sink = worker->sink;
+    char name[NW_DATA_PATH_MAX];
+
+    /* Folder names have at most 212 bytes, see table.c: it always fits. */
+    if (data->kind == NW_DATA_SCHEMA) {
+        (void)snprintf(name, sizeof name, "%s/schema-%06" PRIu32 "-f%" PRIu64 ".json",
+                       table->data.folder, data->schema, sink->journal.fencing);
+    } else {
+        (void)snprintf(name, sizeof name, "%s/%08" PRIu32 "-%08" PRIu64 "-f%" PRIu64 ".%s%s",
+                       table->data.folder, data->generation, data->number, sink->journal.fencing,
+                       data->kind == NW_DATA_COPY ? "copy" : "changes", sink->options.suffix);
+    }
+    return strdup(name);
+}
+
+/* One of that name can only be left over from a try whose remains could not be removed. */
+static nw_status file_open_empty(const struct nw_host *host, const char *path, int *file,
+                                 struct nw_error *err)
+{
+    nw_status status = host->file_open(host, path, NW_FILE_CREATE, file, err);
+
+    if (status == NW_OK) {
+        status = host->file_truncate(host, *file, 0, err);
+        if (status != NW_OK) {
+            host->file_close(host, *file);
+        }
+    }
+    return status;
+}
+
 nw_status nw_file_create(struct nw_file_worker *worker, struct nw_file_table *table,
                          struct nw_data_file *data, int *file, struct nw_error *err)
 {
-    struct nw_file_sink *sink = worker->sink;
     struct nw_sealed *sealed;
     char path[NW_PATH_MAX];
-    char name[NW_DATA_PATH_MAX];
-    int size;
     nw_status status = nw_sealing(worker, &sealed, err);
 
-    data->number = number_take(sink);
+    data->number = number_take(worker->sink);
     data->oid = table->data.oid;
-    if (data->kind == NW_DATA_SCHEMA) {
-        size = snprintf(name, sizeof name, "%s/schema-%06" PRIu32 "-f%" PRIu64 ".json",
-                        table->data.folder, data->schema, sink->journal.fencing);
-    } else {
-        size = snprintf(name, sizeof name, "%s/%08" PRIu32 "-%08" PRIu64 "-f%" PRIu64 ".%s%s",
-                        table->data.folder, data->generation, data->number, sink->journal.fencing,
-                        data->kind == NW_DATA_COPY ? "copy" : "changes", sink->options.suffix);
-    }
-    if (status == NW_OK && (size < 0 || (size_t)size >= sizeof name)) {
-        status = nw_fail(err, NW_FATAL, "the path %s is too long", name);
-    }
     if (status == NW_OK && !table->folder_touched) {
         status = nw_sealed_folder(sealed, table->data.folder, err);
         table->folder_touched = status == NW_OK;
     }
-    if (status == NW_OK) {
-        status = nw_path_join(path, sink->options.path, name, NULL, err);
+    if (status != NW_OK) {
+        return status;
     }
-    if (status == NW_OK) {
-        data->path = strdup(name);
-        status = data->path == NULL ? nw_fail(err, NW_RETRY, "out of memory for a file") : NW_OK;
+    data->path = path_make(worker, table, data);
+    if (data->path == NULL) {
+        return nw_fail(err, NW_RETRY, "out of memory for a file");
     }
+    status = nw_path_join(path, worker->sink->options.path, data->path, NULL, err);
     if (status == NW_OK) {
-        status = sink->host->file_open(sink->host, path, NW_FILE_CREATE, file, err);
-        /* One of that name can only be left over from a try whose remains could not be removed. */
-        if (status == NW_OK) {
-            status = sink->host->file_truncate(sink->host, *file, 0, err);
-            if (status != NW_OK) {
-                sink->host->file_close(sink->host, *file);
-            }
-        }
+        status = file_open_empty(worker->sink->host, path, file, err);
     }
     if (status != NW_OK) {
         free(data->path);

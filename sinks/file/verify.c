@@ -444,7 +444,11 @@ static nw_status tables_check(struct verify *verify, struct nw_error *err)
 static nw_status journal_load(struct verify *verify, struct nw_error *err)
 {
     struct nw_journal_found found;
-    uint64_t torn = 0;
+    struct nw_journal_reading reading = {.host = verify->host,
+                                         .path = verify->path,
+                                         .state = &verify->state,
+                                         .each = checkpoint_add,
+                                         .context = verify};
     nw_status status = NW_OK;
 
     for (int i = 0; i < TRIES_MAX; i++) {
@@ -456,15 +460,15 @@ static nw_status journal_load(struct verify *verify, struct nw_error *err)
                            verify->path);
         }
         if (status == NW_OK) {
-            status = nw_journal_read(verify->host, verify->path, &found, &verify->state, &torn,
-                                     checkpoint_add, verify, err);
+            status = nw_journal_read(&reading, &found, err);
         }
         if (status == NW_OK || status == NW_CORRUPT) {
             break;
         }
     }
-    if (status == NW_OK && torn > 0) {
-        report(verify, "the journal ends in %" PRIu64 " bytes that were never acknowledged", torn);
+    if (status == NW_OK && reading.torn > 0) {
+        report(verify, "the journal ends in %" PRIu64 " bytes that were never acknowledged",
+               reading.torn);
     }
     return status;
 }

@@ -128,6 +128,9 @@ nw_status nw_file_rows(struct nw_file_worker *worker, const struct nw_batch *bat
     if (status == NW_OK) {
         status = stream_choose(table, batch, &stream, err);
     }
+    if (status != NW_OK) {
+        return status;
+    }
     for (uint32_t row = 0; row < batch->rows_count && status == NW_OK;) {
         uint32_t left = batch->rows_count - row;
         uint32_t until = row + (left > NW_ROWS_PER_LOOK ? NW_ROWS_PER_LOOK : left);

@@ -45,6 +45,57 @@ static uint8_t *print_escape(uint8_t *to, uint8_t byte)
     return to;
 }
 
+/* One character that is escaped or not ASCII, or any other. @return NULL when it is no UTF-8. */
+static inline uint8_t *character_print(uint8_t *to, const uint8_t **from, const uint8_t *limit)
+{
+    uint8_t byte = **from;
+    size_t size = 1;
+
+    if (byte < 0x20 || byte == '"' || byte == '\\') {
+        (*from)++;
+        return print_escape(to, byte);
+    }
+    if (byte >= 0x80) {
+        size = nw_utf8_size(*from, (size_t)(limit - *from));
+        if (size == 0) {
+            return NULL;
+        }
+    }
+    memcpy(to, *from, size);
+    *from += size;
+    return to + size;
+}
+
+/*
+ * Copies clean bytes, eight at a time, while eight are left before the limit.
+ * @return where writing ended; *from is at a byte that needs a look, or near the limit.
+ */
+static inline uint8_t *clean_copy(uint8_t *to, const uint8_t **from, const uint8_t *end,
+                                  const uint8_t *limit)
+{
+    const uint8_t *at = *from;
+
+    while (at < end && limit - at >= 8) {
+        uint64_t word;
+        uint64_t special;
+        size_t clean = 8;
+
+        memcpy(&word, at, 8);
+        memcpy(to, &word, 8);
+        special = special_bytes(word);
+        if (special != 0) {
+            clean = (size_t)__builtin_ctzll(special) / 8;
+        }
+        at += clean;
+        to += clean;
+        if (clean < 8) {
+            break;
+        }
+    }
+    *from = at;
+    return to;
+}
+
 /*
  * Escape from *at up to `end`; sequences may go on up to `limit`. Writes at most six bytes for each
  * byte read, and eight more as scratch.
@@ -55,40 +106,21 @@ static uint8_t *escape(uint8_t *to, const uint8_t **at, const uint8_t *end, cons
     const uint8_t *from = *at;
 
     while (from < end) {
-        uint64_t word;
-        size_t size;
+        to = clean_copy(to, &from, end, limit);
+        while (from < end) {
+            bool plain = *from >= 0x20 && *from < 0x80 && limit - from >= 8;
+            uint8_t *next;
 
-        if (limit - from >= 8) {
-            uint64_t special;
-
-            memcpy(&word, from, 8);
-            memcpy(to, &word, 8);
-            special = special_bytes(word);
-            if (special == 0) {
-                from += 8;
-                to += 8;
-                continue;
+            if (plain && *from != '"' && *from != '\\') {
+                break;
             }
-            size = (size_t)__builtin_ctzll(special) / 8;
-            from += size;
-            to += size;
+            next = character_print(to, &from, limit);
+            if (next == NULL) {
+                *at = from;
+                return to;
+            }
+            to = next;
         }
-        do {
-            if (*from >= 0x80) {
-                size = nw_utf8_size(from, (size_t)(limit - from));
-                if (size == 0) {
-                    *at = from;
-                    return to;
-                }
-                memcpy(to, from, size);
-                from += size;
-                to += size;
-            } else if (*from < 0x20 || *from == '"' || *from == '\\') {
-                to = print_escape(to, *from++);
-            } else {
-                *to++ = *from++;
-            }
-        } while (from < end && (*from >= 0x80 || limit - from < 8));
     }
     *at = from;
     return to;

@@ -375,9 +375,11 @@ static void value_skip(struct nw_scan *scan, unsigned depth)
     bool first = true;
     char key[2];
 
-    if (depth == DEPTH_MAX) {
-        scan->failed = true;
-    } else if (byte == '{') {
+    scan->failed |= depth == DEPTH_MAX;
+    if (scan->failed) {
+        return;
+    }
+    if (byte == '{') {
         take(scan, 1);
         while (nw_scan_key(scan, &first, key, sizeof key)) {
             value_skip(scan, depth + 1);

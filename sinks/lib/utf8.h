@@ -15,23 +15,21 @@ static inline bool nw_utf8_continues(uint8_t byte)
 /** Size of the sequence at `at`, which has its high bit set and `left` bytes; 0: not UTF-8. */
 static inline size_t nw_utf8_size(const uint8_t *at, size_t left)
 {
-    if (at[0] >= 0xc2 && at[0] <= 0xdf) {
-        return left >= 2 && nw_utf8_continues(at[1]) ? 2 : 0;
-    }
-    if (at[0] >= 0xe0 && at[0] <= 0xef && left >= 3) {
-        bool good = nw_utf8_continues(at[1]) && nw_utf8_continues(at[2]) &&
-                    (at[0] != 0xe0 || at[1] >= 0xa0) && (at[0] != 0xed || at[1] <= 0x9f);
+    /* The second byte's bounds are narrower behind some first bytes: nothing overlong, no
+     * surrogates, nothing past U+10FFFF. */
+    uint8_t low = at[0] == 0xe0 ? 0xa0 : at[0] == 0xf0 ? 0x90 : 0x80;
+    uint8_t high = at[0] == 0xed ? 0x9f : at[0] == 0xf4 ? 0x8f : 0xbf;
+    size_t size = at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
 
-        return good ? 3 : 0;
+    if (at[0] < 0xc2 || at[0] > 0xf4 || left < size || at[1] < low || at[1] > high) {
+        return 0;
     }
-    if (at[0] >= 0xf0 && at[0] <= 0xf4 && left >= 4) {
-        bool good = nw_utf8_continues(at[1]) && nw_utf8_continues(at[2]) &&
-                    nw_utf8_continues(at[3]) && (at[0] != 0xf0 || at[1] >= 0x90) &&
-                    (at[0] != 0xf4 || at[1] <= 0x8f);
-
-        return good ? 4 : 0;
+    for (size_t i = 2; i < size; i++) {
+        if (!nw_utf8_continues(at[i])) {
+            return 0;
+        }
     }
-    return 0;
+    return size;
 }
 
 #endif
