@@ -16,7 +16,7 @@ class State:
     def __init__(self, path):
         self.path = path
         self.folder = None
-        if any((pathlib.Path(path) / "_journal").glob("journal-*")):
+        if any((pathlib.Path(path) / "_journal").glob("journal-*.log")):
             self.folder = files_reader.read_folder(str(path))
 
     @property
