@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What preflight found, for people and for a DBA's psql. Pure but for the stream. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "pipeline/preflight.h"
+
+#define NAMES_SHOWN 5u
+#define MEND_SHOWN  240u /* a longer mend is left to --sql */
+
+/* Names of the server may hold anything; a terminal and a log must not obey it. */
+static void clean_print(FILE *out, const char *text, size_t size_max)
+{
+    size_t size = strlen(text);
+
+    for (size_t i = 0; i < size && i < size_max; i++) {
+        unsigned char c = (unsigned char)text[i];
+
+        (void)fputc(c < 0x20 || c == 0x7f ? '?' : c, out);
+    }
+}
+
+static void names_print(FILE *out, const struct nw_finding *finding, bool verbose)
+{
+    size_t shown =
+        verbose || finding->names_count <= NAMES_SHOWN ? finding->names_count : NAMES_SHOWN;
+
+    (void)fputs("      ", out);
+    for (size_t i = 0; i < shown; i++) {
+        (void)fputs(i == 0 ? "" : verbose ? "\n      " : ", ", out);
+        clean_print(out, finding->names[i], SIZE_MAX);
+    }
+    (void)fputs(shown < finding->names_count ? ", ... (--verbose)\n" : "\n", out);
+}
+
+static void finding_print(FILE *out, const struct nw_finding *finding, bool verbose)
+{
+    static const char *const levels[] = {"ok   ", "WARN ", "FAIL "};
+
+    (void)fprintf(out, "%s %s%s", levels[finding->level], finding->code,
+                  finding->code[0] == '\0' ? "" : "  ");
+    clean_print(out, finding->text, SIZE_MAX);
+    (void)fputc('\n', out);
+    if (finding->names_count > 0) {
+        names_print(out, finding, verbose);
+    }
+    if (finding->mend != NULL) {
+        bool whole = verbose || strlen(finding->mend) <= MEND_SHOWN;
+
+        (void)fputs("      mend: ", out);
+        clean_print(out, finding->mend, whole ? SIZE_MAX : MEND_SHOWN);
+        (void)fputs(whole ? "" : "... (--sql)", out);
+        if (finding->otherwise != NULL) {
+            (void)fprintf(out, "    or %s", finding->otherwise);
+        }
+        (void)fputc('\n', out);
+    } else if (finding->otherwise != NULL) {
+        (void)fprintf(out, "      mend: %s\n", finding->otherwise);
+    }
+}
+
+static void all_print(const struct nw_preflight *preflight, const char *name, bool verbose,
+                      FILE *out)
+{
+    char size[NW_NUMBER_TEXT_SIZE];
+    char rate[NW_NUMBER_TEXT_SIZE];
+    size_t fails = nw_preflight_count(preflight, NW_FINDING_FAIL);
+    size_t warnings = nw_preflight_count(preflight, NW_FINDING_WARN);
+    bool any_mend = false;
+
+    if (preflight->version[0] != '\0') {
+        (void)fprintf(out, "%s @ %s   PostgreSQL %s, %zu tables, %s, WAL %s/s\n", name,
+                      preflight->host, preflight->version, preflight->tables_count,
+                      nw_size_text(size, (double)preflight->bytes),
+                      nw_size_text(rate, preflight->wal_rate));
+    } else {
+        (void)fprintf(out, "%s\n", name);
+    }
+    for (int level = NW_FINDING_OK; level <= NW_FINDING_FAIL; level++) {
+        /* first what is well, then what must be mended, then what may be */
+        int wanted = level == 0 ? NW_FINDING_OK : level == 1 ? NW_FINDING_FAIL : NW_FINDING_WARN;
+
+        for (size_t i = 0; i < preflight->findings_count; i++) {
+            if ((int)preflight->findings[i].level == wanted) {
+                finding_print(out, &preflight->findings[i], verbose);
+                any_mend = any_mend || preflight->findings[i].mend != NULL;
+            }
+        }
+    }
+    (void)fprintf(out, "%zu to mend, %zu to consider; nothing was changed.%s\n", fails, warnings,
+                  any_mend ? " For your DBA: narwal check --sql" : "");
+}
+
+static void sql_print(const struct nw_preflight *preflight, const char *name, FILE *out)
+{
+    (void)fprintf(out, "-- narwal check: %s. Read each before you run it.\n", name);
+    for (size_t i = 0; i < preflight->findings_count; i++) {
+        const struct nw_finding *finding = &preflight->findings[i];
+
+        if (finding->mend != NULL) {
+            (void)fprintf(out, "\n-- %s ", finding->code);
+            clean_print(out, finding->text, SIZE_MAX);
+            (void)fprintf(out, "\n%s\n", finding->mend);
+        }
+    }
+}
+
+/* Secrets cannot be in there; if they are by some server's error text, they are taken out. */
+static void redacted(const struct nw_preflight *preflight, const char *name, bool sql, bool verbose,
+                     FILE *out)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+
+    if (stream == NULL) {
+        return;
+    }
+    if (sql) {
+        sql_print(preflight, name, stream);
+    } else {
+        all_print(preflight, name, verbose, stream);
+    }
+    if (fclose(stream) == 0) {
+        nw_redact(text);
+        (void)fputs(text, out);
+    }
+    free(text);
+}
+
+void nw_preflight_print(const struct nw_preflight *preflight, const char *name, bool verbose,
+                        FILE *out)
+{
+    redacted(preflight, name, false, verbose, out);
+}
+
+void nw_preflight_sql(const struct nw_preflight *preflight, const char *name, FILE *out)
+{
+    redacted(preflight, name, true, false, out);
+}
