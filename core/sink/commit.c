@@ -19,6 +19,16 @@ static nw_status recover_begin(struct nw_sequencer *seq, const struct nw_error *
 {
     struct nw_sink *sink = seq->sink;
 
+    if (seq->lost) {
+        struct nw_error whole = {0};
+
+        (void)nw_fail(&whole, NW_FATAL,
+                      "%.600s; this epoch is larger than memory and spill quota, so that it cannot "
+                      "be sent again from here: start narwal again (nothing is lost), or raise the "
+                      "quota",
+                      cause->text);
+        return nw_sequencer_fail(seq, &whole, NULL);
+    }
     if (seq->retries == 0) {
         nw_log(NW_LOG_WARN, "sink %s: %s; trying again until it works", sink->config->name,
                cause->text);
@@ -75,6 +85,7 @@ static nw_status tasks_take(struct nw_sequencer *seq, uint32_t *work)
 
         while ((task = nw_worker_take(&seq->sink->workers[w])) != NULL) {
             *work += 1;
+            seq->moved_ns = seq->now_ns;
             if (!task->skipped && task->status != NW_OK && status == NW_OK) {
                 status = failure_handle(seq, &task->error, task->table);
             } else if (!task->skipped && task->status == NW_OK && task->kind == NW_TASK_SEAL) {
@@ -246,6 +257,8 @@ static void commit_finish(struct nw_sequencer *seq)
     atomic_fetch_add_explicit(&sink->copies_done, copies_complete(seq), memory_order_relaxed);
     seq->commit_entry = NULL;
     seq->commit_pending = false;
+    seq->lost = false;
+    seq->moved_ns = seq->now_ns;
     if (seq->retries > 0) {
         nw_log(NW_LOG_INFO, "sink %s works again", sink->config->name);
         seq->retries = 0;

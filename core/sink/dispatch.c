@@ -531,6 +531,7 @@ nw_status nw_dispatch_step(struct nw_sequencer *seq, uint32_t *work, struct nw_e
         status = entry_deliver(seq, entry, err);
         if (status == NW_OK) {
             seq->cursor = entry->next;
+            seq->moved_ns = seq->now_ns;
             *work += 1;
         }
     }

@@ -532,6 +532,7 @@ static nw_status do_work(void *self, int64_t now_ns, uint32_t *work, struct nw_e
         status = nw_dispatch_step(seq, work, err);
     }
     if (status == NW_OK) {
+        nw_spill_give_up(seq, work);
         status = nw_spill_step(seq, work, err);
     }
     items_return(seq, work);
@@ -671,8 +672,8 @@ static void slab_abandon(struct nw_entry *slab)
     do {
         slab->next = former;
         /* Release: nobody reads the list; it only keeps the memory reachable. */
-    } while (!atomic_compare_exchange_weak_explicit(&abandoned, &former, slab,
-                                                    memory_order_release, memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(&abandoned, &former, slab, memory_order_release,
+                                                    memory_order_relaxed));
 }
 
 void nw_sequencer_destroy(struct nw_sequencer *seq)

@@ -145,6 +145,8 @@ struct nw_sequencer {
     struct nw_entry *hand_old;    /* spill.c: next delivered entry to look at, forward */
     struct nw_entry *hand_new;    /* and next of the others, backward */
     uint64_t held_bytes;
+    int64_t moved_ns; /* when something was delivered, or a task came back */
+    bool lost;        /* spill.c: entries of the open epoch were given up and cannot be replayed */
 
     /* Delivery. */
     struct nw_entry *cursor; /* NULL: everything was delivered */

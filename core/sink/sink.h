@@ -140,7 +140,7 @@ struct nw_sink_status {
     uint64_t rows;    /* written, replays counted again */
     uint64_t batches;
     uint64_t commits;
-    uint64_t copies;  /* tables whose copy is whole and durable here, in this run */
+    uint64_t copies;              /* tables whose copy is whole and durable here, in this run */
     uint64_t epoch_received;      /* last epoch that ended at the sequencer */
     uint64_t epoch_written;       /* last one that every worker sealed */
     uint64_t epoch_durable;       /* last one this process made durable; 0: none yet */

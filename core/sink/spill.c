@@ -37,6 +37,7 @@ struct nw_spill {
     uint64_t writing_bytes;
     int64_t broken_until_ns;
     bool broken;
+    bool full;               /* the last entry did not fit into the quota */
     struct nw_error failure; /* of a read: ends the run */
     struct segment segments[NW_SPILL_SEGMENTS_MAX];
 };
@@ -344,6 +345,7 @@ static bool entry_spill(struct nw_sequencer *seq, struct nw_entry *entry, uint32
         return false;
     }
     status = write_begin(seq, entry, &err);
+    seq->spill->full = status == NW_AGAIN;
     if (status != NW_OK) {
         *work -= 1;
         if (status != NW_AGAIN && !seq->spill->broken) {
@@ -362,8 +364,9 @@ static bool pressed(const struct nw_sequencer *seq)
     struct nw_budget *budget = seq->options.budget;
     /* Relaxed: a counter, as in budget.h. */
     int64_t used = atomic_load_explicit(&budget->used_bytes, memory_order_relaxed);
+    uint64_t leaving = seq->spill == NULL ? 0 : seq->spill->writing_bytes;
 
-    return used - (int64_t)seq->spill->writing_bytes > budget->limit_bytes / 4 * 3;
+    return used - (int64_t)leaving > budget->limit_bytes / 4 * 3;
 }
 
 /* What was delivered and waits for its commit goes first, oldest first. */
@@ -482,10 +485,55 @@ nw_status nw_spill_step(struct nw_sequencer *seq, uint32_t *work, struct nw_erro
     return NW_OK;
 }
 
+/* Whether only the end of the open epoch could set anything free. */
+static bool stuck(const struct nw_sequencer *seq)
+{
+    if (seq->state != NW_SEQUENCER_RUNNING || seq->seals_count > 0 || seq->commit_entry != NULL ||
+        seq->log.first == seq->cursor || !pressed(seq)) {
+        return false;
+    }
+    if (seq->lost) {
+        return true; /* there is no replay to save any more */
+    }
+    for (uint32_t w = 0; w < seq->sink->workers_count; w++) {
+        if (seq->sink->workers[w].posted != seq->sink->workers[w].returned) {
+            return false;
+        }
+    }
+    return seq->now_ns - seq->moved_ns >= NW_SPILL_STUCK_NS &&
+           (seq->spill == NULL ||
+            (seq->spill->operations == 0 && (seq->spill->full || seq->spill->broken)));
+}
+
+void nw_spill_give_up(struct nw_sequencer *seq, uint32_t *work)
+{
+    if (!stuck(seq)) {
+        return;
+    }
+    if (!seq->lost) {
+        nw_log(NW_LOG_WARN,
+               "sink %s: an epoch is larger than memory and spill quota; if the sink fails before "
+               "the epoch is committed, narwal has to be started again",
+               seq->sink->config->name);
+    }
+    for (struct nw_entry *entry = seq->log.first; entry != seq->cursor; entry = entry->next) {
+        if (entry->kind != NW_ITEM_BATCH || !nw_entry_idle(entry) ||
+            entry->spill_state == NW_SPILL_WRITING || entry->spill_state == NW_SPILL_READING) {
+            continue;
+        }
+        if (entry->item != NULL && !memory_drop(seq, entry)) {
+            return; /* its lane first has to take back others */
+        }
+        seq->lost = true;
+        *work += entry->stored;
+        (void)nw_spill_release(seq, entry);
+    }
+}
+
 int64_t nw_spill_deadline(const struct nw_sequencer *seq, int64_t now_ns)
 {
     if (seq->spill == NULL) {
-        return INT64_MAX;
+        return pressed(seq) ? now_ns + NW_SPILL_STUCK_NS / 10 : INT64_MAX;
     }
     if (seq->spill->operations > 0) {
         return now_ns + POLL_NS;

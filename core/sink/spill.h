@@ -26,6 +26,8 @@
 #define NW_SPILL_ITEM_BYTES_MAX (1u << 30)
 /** Batches after the cursor that are kept in memory or read ahead. */
 #define NW_SPILL_AHEAD 8u
+/** How long everything must stand still until the open epoch's replay is given up. */
+#define NW_SPILL_STUCK_NS 1000000000
 
 /** Make the folder, empty it, and set seq->spill. */
 NW_MUST_CHECK nw_status nw_spill_create(struct nw_sequencer *seq, struct nw_error *err);
@@ -37,6 +39,12 @@ void nw_spill_destroy(struct nw_sequencer *seq);
 /** Write, read ahead, and take what is finished. */
 NW_MUST_CHECK nw_status nw_spill_step(struct nw_sequencer *seq, uint32_t *work,
                                       struct nw_error *err);
+/**
+ * An epoch that is larger than the budget and the quota could never end: the lanes wait for memory
+ * that only its commit would free. When nothing moves any more, what was delivered of it is given
+ * up; should the sink then fail before its commit, the run ends and the source sends it again.
+ */
+void nw_spill_give_up(struct nw_sequencer *seq, uint32_t *work);
 /** When the sequencer has to be stepped again. */
 int64_t nw_spill_deadline(const struct nw_sequencer *seq, int64_t now_ns);
 /** Whether entry->item can be read now; if not, it is being fetched. It stays until delivered. */

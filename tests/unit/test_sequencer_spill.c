@@ -219,6 +219,53 @@ static void used_up_quota_leaves_the_rest_in_memory(void **state)
     rows_intact(60, 2);
 }
 
+/* Rows of one epoch, given as fast as there is room; at most a minute of the kit's time. */
+static void trickle(uint32_t rows, uint64_t epoch)
+{
+    for (uint32_t i = 0; i < rows; i++) {
+        for (int tries = 0; used() > 2 * MIB && tries < 6000; tries++) {
+            (void)usleep(20);
+            kit.now_ns += 10000000;
+            assert_int_equal(kit_run(&kit), NW_OK);
+        }
+        assert_true(used() <= 2 * MIB);
+        fat_row(0, epoch, 1000 * epoch + i, (int64_t)(epoch * 10000 + i), true);
+        assert_int_equal(kit_run(&kit), NW_OK);
+    }
+}
+
+static void epoch_larger_than_memory_and_quota_still_comes_through(void **state)
+{
+    (void)state;
+    for (int spills = 0; spills < 2; spills++) {
+        start_with(&model_ops, 2, NW_IO_AUTO, spills ? (uint64_t)MIB : 0);
+        trickle(300, 1);
+        kit_epoch_end(&kit, 1, 1990);
+        settle();
+        assert_int_equal(kit.durable_epoch, 1);
+        rows_intact(300, 1);
+        /* The next one can be replayed again. */
+        model.plan = MODEL_NOT_COMMITTED;
+        fat_row(0, 2, 2000, 20000, true);
+        kit_epoch_end(&kit, 2, 2990);
+        assert_int_equal(kit_run_for(&kit, 300000000), NW_OK);
+        assert_int_equal(kit.durable_epoch, 2);
+        finish(NULL);
+    }
+    start();
+}
+
+static void epoch_that_was_given_up_ends_the_run_when_the_sink_fails(void **state)
+{
+    (void)state;
+    start_with(&model_ops, 2, NW_IO_AUTO, (uint64_t)MIB);
+    trickle(300, 1);
+    model.plan = MODEL_NOT_COMMITTED;
+    kit_epoch_end(&kit, 1, 1990);
+    assert_int_equal(kit_run(&kit), NW_FATAL);
+    assert_non_null(strstr(kit.err.text, "start narwal again (nothing is lost)"));
+}
+
 static void full_disk_is_waited_for(void **state)
 {
     struct nw_sink_status status;
@@ -354,6 +401,8 @@ int main(void)
         CASE(replay_reads_back_what_was_delivered_and_spilled),
         CASE(total_order_comes_back_from_the_spill_as_it_was),
         CASE(used_up_quota_leaves_the_rest_in_memory),
+        CASE(epoch_larger_than_memory_and_quota_still_comes_through),
+        CASE(epoch_that_was_given_up_ends_the_run_when_the_sink_fails),
         CASE(full_disk_is_waited_for),
         CASE(changed_bytes_in_the_file_stop_the_run),
         CASE(windows_are_spilled_while_they_wait_for_one_lane),
