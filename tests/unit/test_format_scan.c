@@ -36,10 +36,11 @@ static bool skips(const char *text)
 {
     size_t size = strlen(text);
     char *copy = malloc(size + (size == 0)); /* so that a sanitizer sees what is read too many */
-    struct nw_scan scan = nw_scan_of(copy, size);
+    struct nw_scan scan;
     bool done;
 
     memcpy(copy, text, size);
+    scan = nw_scan_of(copy, size);
     nw_scan_skip(&scan);
     done = nw_scan_done(&scan);
     free(copy);
