@@ -197,8 +197,9 @@ class Demo:
         screen.say(f"A shop of {len(TABLES)} tables is busy. narwal run {pipeline.file.name}: copy, "
                    f"then stream, into {pipeline.out.name}/")
         pipeline.start().wait_slot()
-        self.watch(0.6)
-        self.kill("during the copy: it begins the copy again")
+        self.watch(0.3)
+        self.kill("during the copy: it begins the copy again" if pipeline.state().lsn == 0 else
+                  "just after the copy")
         self.watch(60, lambda: pipeline.streams())
         self.watch(self.seconds / 3)
         self.kill("in the stream: it goes on where the files stand")

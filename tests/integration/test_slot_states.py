@@ -90,9 +90,7 @@ class SlotStatesTest(check.Case):
         """The refusal also comes on a reconnect, not only at a start."""
         narwal = self.enter(Narwal(self.server)).start().wait_streaming()
         self.server.sql("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'")
-        self.server.sql("ALTER ROLE postgres NOLOGIN")
         self.server.sql("SELECT pg_reload_conf()")
-        self.server.sql("ALTER ROLE postgres LOGIN")
         narwal.process.send_signal(check.signal.SIGSTOP)
         self.server.sql("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE "
                         "slot_name = %s", (narwal.slot,))
@@ -165,7 +163,10 @@ class SlotStatesTest(check.Case):
         self.assert_refuses(narwal, "by_the_dba", "pg_create_logical_replication_slot")
 
     def test_existing_slot_is_used(self):
-        narwal = self.enter(Narwal(self.server, settings={"source": {"slot": {"create": False}}}))
+        """Both were made by a DBA, the publication first: that is what a slot needs."""
+        narwal = self.enter(Narwal(self.server, settings={"source": {
+            "slot": {"create": False}, "publication": {"create": False}}}))
+        self.server.sql(f"CREATE PUBLICATION {narwal.slot} FOR TABLE lab.plain, lab.marker")
         self.make_slot(narwal)
         self.change()
         narwal.start().wait_streaming()

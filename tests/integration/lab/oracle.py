@@ -294,7 +294,11 @@ def compare_table(result, table, number, read, write):
     replica, origin = f"oracle.replica_{number}", f"oracle.source_{number}"
     write.execute(f"CREATE TABLE {replica} ({', '.join(f'{c} {t}' for c, t in definition)})")
     write.execute(f"CREATE TABLE {origin} ({', '.join(f'{c} text' for c, _ in definition)})")
-    result.rows += load(write, replica, table.final())
+    try:
+        result.rows += load(write, replica, table.final())
+    except psycopg2.DataError as error:  # a value that its own type does not take
+        result.note("different", f"{log.schema}.{log.name}: {error}")
+        return
     names = ", ".join(f"{quote(name)}::text" for name in table.columns)
     with tempfile.SpooledTemporaryFile(MEMORY_MAX) as pipe:
         read.copy_expert(f"COPY (SELECT {names} FROM {qualified(log.schema, log.name)}) TO STDOUT",
