@@ -4,6 +4,9 @@
 
 #include <stdlib.h>
 
+/* Most files, tables or copies that a folder can have. */
+#define ITEMS_MAX ((size_t)1 << 28)
+
 static nw_status out_of_memory(struct nw_error *err)
 {
     return nw_fail(err, NW_RETRY, "out of memory for the list of files");
@@ -19,7 +22,7 @@ static void *gap_open(void *items, size_t *count, size_t *capacity, size_t item_
 
     if (*count == *capacity) {
         size_t larger = *capacity == 0 ? 8 : *capacity * 2;
-        void *moved = realloc(items, larger * item_size);
+        void *moved = *capacity > ITEMS_MAX ? NULL : realloc(items, larger * item_size);
 
         if (moved == NULL) {
             return NULL;

@@ -43,7 +43,7 @@ struct verify {
 struct tally {
     uint64_t files, copied, copying, changes;
     uint64_t commit_lsn, seq; /* of the last change */
-    bool any;
+    char op;                  /* of the last change; 0: there was none */
 };
 
 /* One file being read. */
@@ -176,6 +176,17 @@ static uint64_t place(const struct reader *reader, size_t text_offset)
     return reader->chunk == NULL ? reader->text_at + text_offset : reader->text_at;
 }
 
+/* Whether a change may come after the last one. A schema version comes at the place of the change
+ * that is the first to have it. */
+static bool line_follows(const struct tally *tally, const struct line *line)
+{
+    if (line->commit_lsn != tally->commit_lsn) {
+        return line->commit_lsn > tally->commit_lsn;
+    }
+    return line->seq > tally->seq ||
+           (line->seq == tally->seq && (line->op == 'S' || tally->op == 'S'));
+}
+
 static void line_check(struct reader *reader, const uint8_t *bytes, size_t size, uint64_t at)
 {
     struct tally *tally = reader->tally;
@@ -194,9 +205,7 @@ static void line_check(struct reader *reader, const uint8_t *bytes, size_t size,
     if (reader->data->kind != NW_DATA_CHANGES || reader->data->oid == 0) {
         return;
     }
-    if (tally->any && (line.commit_lsn < tally->commit_lsn ||
-                       (line.commit_lsn == tally->commit_lsn &&
-                        (line.seq < tally->seq || (line.seq == tally->seq && line.op != 'S'))))) {
+    if (tally->op != 0 && !line_follows(tally, &line)) {
         damage(reader, at,
                "line %" PRIu64 " is out of order or there twice: commit_lsn %" PRIX32 "/%" PRIX32
                " seq %" PRIu64,
@@ -204,7 +213,7 @@ static void line_check(struct reader *reader, const uint8_t *bytes, size_t size,
                line.seq);
         return;
     }
-    tally->any = true;
+    tally->op = line.op;
     tally->commit_lsn = line.commit_lsn;
     tally->seq = line.seq;
 }

@@ -92,44 +92,44 @@ nw_status nw_file_copy_end(struct nw_file_worker *worker, const struct nw_table 
     return status;
 }
 
-/* The stream for a batch's rows, after looking whether they may come. */
-static nw_status stream_choose(struct nw_file_table *table, const struct nw_batch *batch,
-                               struct nw_stream **stream, struct nw_error *err)
+/* The stream for a batch's rows; NULL, with an error, when they must not come. */
+static struct nw_stream *stream_choose(struct nw_file_table *table, const struct nw_batch *batch,
+                                       struct nw_error *err)
 {
     uint64_t fence;
 
     if ((batch->flags & NW_BATCH_COPY) == 0) {
-        *stream = &table->changes;
-        return NW_OK;
+        return &table->changes;
     }
     if (batch->generation == 0 || batch->generation != table->data.copying) {
-        return nw_fail(
+        (void)nw_fail(
             err, NW_FATAL,
             "%s.%s: rows of a copy of generation %" PRIu32 ", but %" PRIu32 " is being copied",
             table->data.schema_name, table->data.name, batch->generation, table->data.copying);
+        return NULL;
     }
     fence = batch->commit_lsn[batch->first_row];
     if (table->data.copying_fence == 0 || fence < table->data.copying_fence) {
         table->data.copying_fence = fence;
         table->changed = true;
     }
-    *stream = &table->copy;
-    return NW_OK;
+    return &table->copy;
 }
 
 nw_status nw_file_rows(struct nw_file_worker *worker, const struct nw_batch *batch,
                        struct nw_error *err)
 {
     struct nw_file_table *table;
-    struct nw_stream *stream = NULL;
+    struct nw_stream *stream;
     uint32_t exception = 0;
     nw_status status = nw_file_table_enter(worker, batch->table, &table, err);
 
-    if (status == NW_OK) {
-        status = stream_choose(table, batch, &stream, err);
-    }
     if (status != NW_OK) {
         return status;
+    }
+    stream = stream_choose(table, batch, err);
+    if (stream == NULL) {
+        return NW_FATAL;
     }
     for (uint32_t row = 0; row < batch->rows_count && status == NW_OK;) {
         uint32_t left = batch->rows_count - row;

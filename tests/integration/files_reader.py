@@ -312,7 +312,7 @@ def verify(path):
     complaints = []
     folder = read_folder(path)
     for table in folder.tables + ([folder.messages] if folder.messages else []):
-        last = (0, -1)
+        last, last_op = (0, -1), ""
         for file in table.files:
             try:
                 if file.kind == "schema":
@@ -321,10 +321,10 @@ def verify(path):
                 for line in file.rows():
                     place = (lsn_number(line["commit_lsn"]), line["seq"])
                     if file.kind == "changes" and table.oid != 0:
-                        if place < last or (place == last and line["op"] != "S"):
+                        if place < last or (place == last and "S" not in (line["op"], last_op)):
                             raise Damaged(f"{file.path}: {line['commit_lsn']} seq {line['seq']} is "
                                           "out of order or there twice")
-                        last = place
+                        last, last_op = place, line["op"]
             except (Damaged, OSError, ValueError) as error:
                 complaints.append(str(error))
     return complaints

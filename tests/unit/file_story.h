@@ -193,7 +193,7 @@ static inline nw_status story_epoch(struct story *s, int epoch)
         break; /* nothing but a position */
     case 6:
         STEP(story_event(s, epoch, NW_EVENT_SCHEMA, orders));
-        STEP(story_rows(s, orders, epoch, 0, 51, 10));
+        STEP(story_rows(s, orders, epoch, 0, 50, 11)); /* the first has the event's place */
         break;
     case 7:
         STEP(ops->copy_begin(s->self, 0, orders, 2, &s->err));
