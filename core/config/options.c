@@ -153,6 +153,23 @@ static void choices_print(const struct nw_option *option, char *out, size_t size
     }
 }
 
+/* The unit that a bare number most likely has: that of the default, if the result is allowed. */
+static const char *likely_unit(const struct nw_option *option, int64_t bare)
+{
+    const char *unit = option->fallback == NULL ? "" : option->fallback;
+    struct nw_setting setting = {0};
+    char text[NW_NUMBER_TEXT_SIZE * 2];
+
+    unit += strspn(unit, "0123456789.");
+    (void)snprintf(text, sizeof text, "%" PRId64 "%.16s", bare, unit);
+    if (unit[0] != '\0' && value_parse(option, text, &setting) &&
+        setting.number >= option->minimum &&
+        (option->maximum == 0 || setting.number <= option->maximum)) {
+        return unit;
+    }
+    return option->type == NW_OPTION_SIZE ? "B" : option->type == NW_OPTION_DURATION ? "s" : "MB/s";
+}
+
 static nw_status wrong_value(const struct nw_option *option, const struct nw_node *node,
                              struct nw_error *err)
 {
@@ -169,12 +186,8 @@ static nw_status wrong_value(const struct nw_option *option, const struct nw_nod
     if (nw_integer_parse(node->text, &bare) &&
         (option->type == NW_OPTION_SIZE || option->type == NW_OPTION_DURATION ||
          option->type == NW_OPTION_RATE)) {
-        const char *unit = option->type == NW_OPTION_SIZE       ? "MiB"
-                           : option->type == NW_OPTION_DURATION ? "s"
-                                                                : "MB/s";
-
         return nw_tree_fail(node, "NW1003", err, "%s: %s needs a unit; did you mean %s%s?",
-                            option->name, shown, shown, unit);
+                            option->name, shown, shown, likely_unit(option, bare));
     }
     return nw_tree_fail(node, "NW1003", err, "%s: \"%s\" is not a %s", option->name, shown,
                         form_of(option->type));
@@ -240,11 +253,23 @@ static nw_status list_take(const struct nw_option *option, const struct nw_node 
     return NW_OK;
 }
 
+/* YAML's ways to write nothing. */
+static bool is_null(const struct nw_node *node)
+{
+    return node->kind == NW_NODE_SCALAR && node->plain &&
+           (node->text[0] == '\0' || strcmp(node->text, "~") == 0 ||
+            strcmp(node->text, "null") == 0);
+}
+
 static nw_status value_take(const struct nw_option *option, const struct nw_node *node,
                             struct nw_arena *arena, struct nw_setting *setting,
                             struct nw_error *err)
 {
     setting->set = setting->configured = true;
+    if (is_null(node)) {
+        return nw_tree_fail_key(node, "NW1003", err,
+                                "%s has no value: write one, or remove the key", option->name);
+    }
     if (option->type == NW_OPTION_LIST) {
         return list_take(option, node, arena, setting, err);
     }

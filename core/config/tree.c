@@ -274,6 +274,26 @@ static nw_status node_build(struct loader *loader, int index, int depth, struct 
     return nw_tree_fail(node, "NW1004", err, "an empty node");
 }
 
+/* What follows the document would be ignored without a word. */
+static nw_status end_check(yaml_parser_t *parser, const char *name, struct nw_error *err)
+{
+    yaml_document_t more;
+    nw_status status = NW_OK;
+
+    if (yaml_parser_load(parser, &more) == 0) {
+        return nw_fail(err, NW_FATAL, "%s:%zu:%zu: NW1001 this is not YAML: %s", name,
+                       parser->problem_mark.line + 1, parser->problem_mark.column + 1,
+                       parser->problem == NULL ? "?" : parser->problem);
+    }
+    if (yaml_document_get_root_node(&more) != NULL) {
+        status = nw_fail(err, NW_FATAL,
+                         "%s:%zu:1: NW1001 a second document: one file is one configuration", name,
+                         more.start_mark.line + 1);
+    }
+    yaml_document_delete(&more);
+    return status;
+}
+
 nw_status nw_tree_parse(const char *text, size_t size, const char *name, struct nw_arena *arena,
                         struct nw_node **root, struct nw_error *err)
 {
@@ -300,6 +320,9 @@ nw_status nw_tree_parse(const char *text, size_t size, const char *name, struct 
         status = node_build(&loader, 1, 0, root, err);
     }
     yaml_document_delete(&loader.document);
+    if (status == NW_OK) {
+        status = end_check(&parser, name, err);
+    }
     yaml_parser_delete(&parser);
     return status;
 }
