@@ -163,11 +163,10 @@ static void transport_check(struct nw_examination *x, const struct nw_rows *rows
                                address);
     }
     if (x->superuser) {
-        struct nw_finding *finding =
-            nw_preflight_add(x->report, NW_FINDING_WARN, "NW1302",
-                             "role %s is a superuser, which narwal does not need", x->user);
-
-        finding->mend = "CREATE ROLE narwal LOGIN REPLICATION; GRANT pg_read_all_data TO narwal;";
+        (void)nw_preflight_add(x->report, NW_FINDING_WARN, "NW1302",
+                               "role %s is a superuser, which narwal does not need: REPLICATION, "
+                               "and SELECT on the tables, suffice",
+                               x->user);
     }
 }
 
@@ -441,7 +440,7 @@ static nw_status slot_usage(struct nw_examination *x, const struct nw_catalog_sl
                          "slot %s is in use by process %d (%s): stop that, or choose another "
                          "slot.name",
                          name, slot->active_pid, application == NULL ? "unknown" : application)
-            ->mend =
+            ->otherwise =
             nw_preflight_text(x->report, "SELECT pg_terminate_backend(%d);", slot->active_pid);
     }
     nw_rows_free(rows);
@@ -548,8 +547,8 @@ static nw_status transactions_check(struct nw_examination *x, struct nw_error *e
             "it ends",
             nw_rows_text(rows, i, 0), nw_rows_text(rows, i, 2),
             nw_duration_text(age, (double)nw_rows_u64(rows, i, 1)))
-            ->mend = nw_preflight_text(x->report, "SELECT pg_terminate_backend(%s);",
-                                       nw_rows_text(rows, i, 0));
+            ->otherwise = nw_preflight_text(x->report, "SELECT pg_terminate_backend(%s);",
+                                            nw_rows_text(rows, i, 0));
     }
     nw_rows_free(rows);
     return status;
@@ -577,8 +576,9 @@ static nw_status prepared_check(struct nw_examination *x, struct nw_error *err)
             "waits until it is committed or rolled back",
             nw_rows_text(rows, i, 0), nw_rows_text(rows, i, 2),
             nw_duration_text(age, (double)nw_rows_u64(rows, i, 1)))
-            ->mend =
-            nw_preflight_text(x->report, "ROLLBACK PREPARED %s;", nw_rows_text(rows, i, 3));
+            ->otherwise =
+            nw_preflight_text(x->report, "COMMIT PREPARED %s; or ROLLBACK PREPARED %s;",
+                              nw_rows_text(rows, i, 3), nw_rows_text(rows, i, 3));
     }
     nw_rows_free(rows);
     return status;

@@ -27,7 +27,7 @@ struct nw_finding {
     const char *const *names; /* of tables, NULL-terminated; NULL: none */
     size_t names_count;
     const char *mend;      /* SQL, one or more statements; NULL: none */
-    const char *otherwise; /* another way, in the configuration; NULL: none */
+    const char *otherwise; /* what a human may choose instead; not in --sql; NULL: none */
 };
 
 struct nw_preflight_options {

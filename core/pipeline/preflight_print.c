@@ -19,7 +19,7 @@ static void clean_print(FILE *out, const char *text, size_t size_max)
     for (size_t i = 0; i < size && i < size_max; i++) {
         unsigned char c = (unsigned char)text[i];
 
-        (void)fputc(c < 0x20 || c == 0x7f ? '?' : c, out);
+        (void)fputc(c == '\n' ? ' ' : c < 0x20 || c == 0x7f ? '?' : c, out);
     }
 }
 

@@ -104,8 +104,8 @@ static void hand_over(struct gathering *g, struct nw_preflight *p, struct nw_fin
     }
 }
 
-/* "1 table has", "12 tables have" */
-#define COUNTED(count, one, many) (count), (count) == 1 ? "table " one : "tables " many
+/* For "%zu %s": "1 table has", "12 tables have" */
+#define COUNTED(count, one, many) (count), (count) == 1 ? "table" one : "tables" many
 
 static bool wanted(const struct tables_check *check, const char *schema, const char *name)
 {
@@ -135,10 +135,19 @@ static const struct nw_catalog_table *published_as(const struct tables_check *ch
 typedef bool (*table_question)(const struct tables_check *check,
                                const struct nw_catalog_candidate *table);
 
-/* Gathers the tables for which the answer is yes; before and after surround each in the SQL. */
-static nw_status ask(struct tables_check *check, table_question question, const char *before,
-                     const char *between, const char *after, struct gathering *g,
-                     struct nw_error *err)
+/* How names become a statement. */
+struct statement {
+    const char *before, *between, *after;
+    bool only; /* ONLY before a table that may have inheritance children */
+};
+
+static const struct statement NO_STATEMENT = {"", "", "", false};
+static const struct statement IDENTITY_FULL = {
+    "ALTER TABLE ", " REPLICA IDENTITY FULL; ALTER TABLE ", " REPLICA IDENTITY FULL;", false};
+
+/* Gathers the tables for which the answer is yes, and puts them into the statement. */
+static nw_status ask(struct tables_check *check, table_question question,
+                     const struct statement *statement, struct gathering *g, struct nw_error *err)
 {
     nw_status status = gathering_begin(g, err);
 
@@ -148,14 +157,15 @@ static nw_status ask(struct tables_check *check, table_question question, const 
         if (!candidate_wanted(check, table) || !question(check, table)) {
             continue;
         }
-        (void)fputs(g->count == 0 ? before : between, g->sql_stream);
+        (void)fprintf(g->sql_stream, "%s%s", g->count == 0 ? statement->before : statement->between,
+                      statement->only && table->kind == 'r' ? "ONLY " : "");
         status = gather(g, check->x->report, table->schema_name, table->name, err);
         if (status == NW_OK) {
             status = sql_name(g, check->x, table->schema_name, table->name, err);
         }
     }
     if (status == NW_OK && g->count > 0) {
-        (void)fputs(after, g->sql_stream);
+        (void)fputs(statement->after, g->sql_stream);
     }
     return status;
 }
@@ -216,12 +226,13 @@ static nw_status select_check(struct tables_check *check, struct nw_error *err)
     nw_status status = NW_OK;
 
     (void)snprintf(after, sizeof after, " TO %s;", check->x->user_quoted);
-    status = ask(check, is_unreadable, "GRANT SELECT ON ", ", ", after, &g, err);
+    status = ask(check, is_unreadable, &(struct statement){"GRANT SELECT ON ", ", ", after, false},
+                 &g, err);
     if (status == NW_OK && g.count > 0) {
         hand_over(&g, check->x->report,
                   nw_preflight_add(check->x->report, NW_FINDING_FAIL, "NW1220",
                                    "role %s may not read %zu %s copied", check->x->user,
-                                   COUNTED(g.count, "that is to be", "that are to be")));
+                                   COUNTED(g.count, " that is to be", " that are to be")));
     }
     gathering_end(&g);
     return status;
@@ -328,8 +339,8 @@ static nw_status left_out_check(struct tables_check *check, struct nw_error *err
         status = ask_sql(check, kinds[i].sql, &g, err);
         if (status == NW_OK && g.count > 0) {
             hand_over(&g, check->x->report,
-                      nw_preflight_add(check->x->report, NW_FINDING_WARN, kinds[i].code, "%zu %s%s",
-                                       COUNTED(g.count, "", ""), kinds[i].text));
+                      nw_preflight_add(check->x->report, NW_FINDING_WARN, kinds[i].code,
+                                       "%zu %s %s", COUNTED(g.count, "", ""), kinds[i].text));
         }
         gathering_end(&g);
     }
@@ -343,8 +354,7 @@ static nw_status identity_check(struct tables_check *check, struct nw_error *err
     bool skip = check->x->options->server.publication.no_key == NW_NO_KEY_SKIP;
     struct nw_preflight *p = check->x->report;
     struct gathering g;
-    nw_status status = ask(check, is_broken, "ALTER TABLE ", " REPLICA IDENTITY FULL; ALTER TABLE ",
-                           " REPLICA IDENTITY FULL;", &g, err);
+    nw_status status = ask(check, is_broken, &IDENTITY_FULL, &g, err);
 
     if (status == NW_OK && g.count > 0) {
         hand_over(
@@ -353,18 +363,17 @@ static nw_status identity_check(struct tables_check *check, struct nw_error *err
                              "%zu %s no usable replica identity, but publication %s publishes "
                              "updates or deletes: the application's UPDATE and DELETE fail "
                              "there already",
-                             COUNTED(g.count, "has", "have"), check->names[0]));
+                             COUNTED(g.count, " has", " have"), check->names[0]));
     }
     gathering_end(&g);
     if (status == NW_OK) {
-        status = ask(check, is_keyless, "ALTER TABLE ", " REPLICA IDENTITY FULL; ALTER TABLE ",
-                     " REPLICA IDENTITY FULL;", &g, err);
+        status = ask(check, is_keyless, &IDENTITY_FULL, &g, err);
         if (status == NW_OK && g.count > 0) {
             struct nw_finding *finding = nw_preflight_add(
                 p, NW_FINDING_WARN, "NW1308",
                 "%zu %s no usable replica identity, and publishing their updates would make the "
                 "application's UPDATE fail: %s",
-                COUNTED(g.count, "has", "have"),
+                COUNTED(g.count, " has", " have"),
                 skip ? "they are left out (no_key: skip)"
                      : "only their inserts and truncates are followed (no_key: insert_only)");
 
@@ -412,6 +421,7 @@ static nw_status publication_sql(struct tables_check *check, int which, char **s
 {
     struct gathering g;
     char before[320];
+    struct statement statement = {before, ", ", "", true};
     char quoted[160] = "";
     nw_status status =
         nw_session_quote_name(check->x->session, check->names[which], quoted, sizeof quoted, err);
@@ -424,12 +434,12 @@ static nw_status publication_sql(struct tables_check *check, int which, char **s
                    check->found[which] ? "ALTER PUBLICATION %s ADD TABLE "
                                        : "CREATE PUBLICATION %s FOR TABLE ",
                    quoted);
-    status = ask(check, which == 0 ? is_keyed_uncovered : is_keyless_uncovered, before, ", ",
-                 check->found[which] ? ";"
-                 : which == 0        ? " WITH (publish_via_partition_root = true);"
-                                     : " WITH (publish = 'insert, truncate', "
-                                       "publish_via_partition_root = true);",
-                 &g, err);
+    statement.after = check->found[which] ? ";"
+                      : which == 0        ? " WITH (publish_via_partition_root = true);"
+                                          : " WITH (publish = 'insert, truncate', "
+                                            "publish_via_partition_root = true);";
+    status =
+        ask(check, which == 0 ? is_keyed_uncovered : is_keyless_uncovered, &statement, &g, err);
     if (status == NW_OK && g.count > 0) {
         (void)fclose(g.sql_stream);
         g.sql_stream = NULL;
@@ -503,7 +513,7 @@ static nw_status uncovered_report(struct tables_check *check, size_t uncovered, 
     } else {
         nw_preflight_add(p, NW_FINDING_WARN, "NW1307",
                          "%zu %s not in publication %s and will not be followed%s%s",
-                         COUNTED(uncovered, "is", "are"), check->names[0], create ? ": " : "",
+                         COUNTED(uncovered, " is", " are"), check->names[0], create ? ": " : "",
                          create ? obstacle : "")
             ->mend = sql;
     }
@@ -514,10 +524,10 @@ static nw_status publication_check(struct tables_check *check, struct nw_error *
 {
     struct gathering uncovered;
     struct gathering foreign;
-    nw_status status = ask(check, is_uncovered, "", "", "", &uncovered, err);
+    nw_status status = ask(check, is_uncovered, &NO_STATEMENT, &uncovered, err);
 
     if (status == NW_OK) {
-        status = ask(check, is_foreign_owned, "", "", "", &foreign, err);
+        status = ask(check, is_foreign_owned, &NO_STATEMENT, &foreign, err);
         if (status == NW_OK && uncovered.count > 0) {
             status = uncovered_report(check, uncovered.count, foreign.count, err);
         } else if (status == NW_OK && check->found[0]) {
