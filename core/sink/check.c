@@ -124,33 +124,36 @@ static void line_take(struct watch *watch)
     watch->options->report(watch->options->context, watch->line);
 }
 
+static void bytes_take(struct watch *watch, const char *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (bytes[i] == '\n') {
+            line_take(watch);
+        } else if (watch->size < sizeof watch->line - 1) {
+            watch->line[watch->size++] = bytes[i];
+        }
+    }
+}
+
 /* Reads lines until the child ends. @return false: it hangs. */
 static bool child_read(struct watch *watch, int pipe_end)
 {
-    for (;;) {
+    ssize_t size = 0;
+
+    do {
         struct pollfd poller = {.fd = pipe_end, .events = POLLIN};
         int ready = poll(&poller, 1, (int)NW_CHECK_SECONDS_MAX * 1000);
         char bytes[512];
-        ssize_t size;
 
         if (ready == 0) {
             return false;
         }
         size = ready < 0 ? -1 : read(pipe_end, bytes, sizeof bytes);
-        if (size < 0 && errno == EINTR) {
-            continue;
+        if (size > 0) {
+            bytes_take(watch, bytes, (size_t)size);
         }
-        if (size <= 0) {
-            return true;
-        }
-        for (ssize_t i = 0; i < size; i++) {
-            if (bytes[i] == '\n') {
-                line_take(watch);
-            } else if (watch->size < sizeof watch->line - 1) {
-                watch->line[watch->size++] = bytes[i];
-            }
-        }
-    }
+    } while (size > 0 || (size < 0 && errno == EINTR));
+    return true;
 }
 
 static void failure_report(struct watch *watch, const char *what, int number)
@@ -175,7 +178,7 @@ nw_status nw_check_run(const struct nw_check_options *options, uint32_t *failed,
     if (watch == NULL || pipe(ends) != 0) {
         free(watch);
         return nw_fail(err, NW_FATAL, "cannot make a pipe to the checked plugin: %s",
-                       strerror(errno));
+                       strerrordesc_np(errno));
     }
     watch->options = options;
     child = fork();
@@ -187,7 +190,8 @@ nw_status nw_check_run(const struct nw_check_options *options, uint32_t *failed,
     if (child < 0) {
         (void)close(ends[0]);
         free(watch);
-        return nw_fail(err, NW_FATAL, "cannot start a process for the plugin: %s", strerror(errno));
+        return nw_fail(err, NW_FATAL, "cannot start a process for the plugin: %s",
+                       strerrordesc_np(errno));
     }
     hangs = !child_read(watch, ends[0]);
     if (hangs) {

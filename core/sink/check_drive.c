@@ -297,7 +297,8 @@ void nw_check_position_next(struct nw_check *check, uint32_t size)
 {
     check->next_size = size;
     for (uint32_t i = 0; i < size; i++) {
-        check->next[i] = (uint8_t)(i * 7 + check->lsn); /* every byte value, NUL included */
+        check->next[i] =
+            (uint8_t)(i * UINT64_C(7) + check->lsn); /* every byte value, NUL included */
     }
     memcpy(check->next, &check->lsn, sizeof check->lsn);
     check->lsn++;

@@ -124,44 +124,45 @@ static bool value_there(const struct side *side, uint32_t row, uint16_t column)
            !nw_bit(side->missing + (size_t)row * side->stride, column);
 }
 
+/* A value without offsets. */
+static void fixed_make(enum nw_type type, uint64_t id, uint32_t row, uint8_t *values)
+{
+    uint32_t width = width_of(type);
+    double real = (double)id / 3;
+
+    if (type == NW_TYPE_BOOL) {
+        bit_set(values, row);
+    } else if (type == NW_TYPE_FLOAT64) {
+        memcpy(values + (size_t)row * width, &real, sizeof real);
+    } else {
+        memcpy(values + (size_t)row * width, &id, width < sizeof id ? width : sizeof id);
+    }
+}
+
 static void column_make(const struct side *side, uint16_t index, struct nw_array *array,
                         uint8_t **at)
 {
     enum nw_type type = (enum nw_type)side->table->columns[index].type;
-    uint32_t width = width_of(type);
+    bool fixed = width_of(type) > 0 || type == NW_TYPE_BOOL;
     uint8_t *validity = take(at, side->rows_count / 8 + 1);
-    uint8_t *values = NULL;
-    int32_t *offsets = NULL;
-    uint8_t *bytes = NULL;
+    uint8_t *values = fixed ? take(at, (size_t)side->rows_count * 16) : NULL;
+    int32_t *offsets = fixed ? NULL : take(at, (side->rows_count + 1) * sizeof *offsets);
+    uint8_t *bytes = fixed ? NULL : take(at, (size_t)side->rows_count * TEXT_SIZE_MAX);
 
-    if (type == NW_TYPE_BOOL) {
-        values = take(at, side->rows_count / 8 + 1);
-    } else if (width > 0) {
-        values = take(at, (size_t)width * side->rows_count);
-    } else {
-        offsets = take(at, (side->rows_count + 1) * sizeof *offsets);
-        bytes = take(at, (size_t)side->rows_count * TEXT_SIZE_MAX);
-    }
     for (uint32_t row = 0; row < side->rows_count; row++) {
-        uint64_t id = side->first_id + row;
         bool there = value_there(side, row, index);
+        uint32_t size = 0;
 
-        if (there) {
-            bit_set(validity, row);
-        } else {
+        if (!there) {
             array->nulls_count++;
+        } else {
+            bit_set(validity, row);
         }
-        if (offsets != NULL) {
-            offsets[row + 1] = offsets[row];
-            if (there) {
-                offsets[row + 1] += (int32_t)text_of(type, id, (char *)bytes + offsets[row]);
-            }
-        } else if (there && type == NW_TYPE_BOOL) {
-            bit_set(values, row);
-        } else if (there && type == NW_TYPE_FLOAT64) {
-            memcpy(values + (size_t)row * width, &(double){(double)id / 3}, sizeof(double));
-        } else if (there) {
-            memcpy(values + (size_t)row * width, &id, width < sizeof id ? width : sizeof id);
+        if (there && fixed) {
+            fixed_make(type, side->first_id + row, row, values);
+        } else if (!fixed) {
+            size = there ? text_of(type, side->first_id + row, (char *)bytes + offsets[row]) : 0;
+            offsets[row + 1] = offsets[row] + (int32_t)size;
         }
     }
     array->validity = validity;
@@ -226,50 +227,55 @@ static void exception_make(struct nw_batch *batch, uint8_t **at)
     batch->exceptions_count = 1;
 }
 
-void *nw_check_rows_make(const struct nw_check_rows *rows, struct nw_batch *batch, size_t *size)
+/* The columns that every batch has. */
+static void head_make(const struct nw_check_rows *rows, struct nw_batch *batch, uint8_t **at)
 {
     static const char ops[] = {NW_OP_INSERT, NW_OP_INSERT, NW_OP_UPDATE, NW_OP_UPDATE,
                                NW_OP_DELETE};
-    const struct nw_table *table = &tables[rows->table];
     uint32_t count = rows->rows_count;
-    size_t bound = 8192 + (size_t)count * (128 + 2 * table->columns_count * (TEXT_SIZE_MAX + 64u)) +
-                   table->columns_count * 1024u;
-    uint8_t *block = calloc(1, bound);
-    uint8_t *at = block;
-    uint8_t *op;
-    uint64_t *lsn;
-    uint64_t *seq;
-    uint32_t *xid;
-    int64_t *ts;
+    uint8_t *op = take(at, count);
+    uint64_t *lsn = take(at, count * sizeof *lsn);
+    uint64_t *seq = take(at, count * sizeof *seq);
+    uint32_t *xid = take(at, count * sizeof *xid);
+    int64_t *ts = take(at, count * sizeof *ts);
 
-    if (block == NULL) {
-        return NULL;
-    }
-    NW_ASSERT(count > 0 && count <= NW_CHECK_ROWS_MAX);
-    op = take(&at, count);
-    lsn = take(&at, count * sizeof *lsn);
-    seq = take(&at, count * sizeof *seq);
-    xid = take(&at, count * sizeof *xid);
-    ts = take(&at, count * sizeof *ts);
     for (uint32_t row = 0; row < count; row++) {
         op[row] = (uint8_t)(rows->copy ? NW_OP_INSERT : ops[row % sizeof ops]);
         lsn[row] = rows->commit_lsn + (rows->copy ? 0 : row);
         xid[row] = rows->copy ? 0 : (uint32_t)lsn[row];
         ts[row] = rows->copy ? 0 : 1700000000000000 + (int64_t)lsn[row];
     }
+    batch->op = op;
+    batch->commit_lsn = lsn;
+    batch->row_lsn = lsn;
+    batch->seq = seq;
+    batch->xid = xid;
+    batch->commit_ts = ts;
+    batch->origin_offsets = take(at, (count + 1) * sizeof(int32_t));
+    batch->origin_bytes = take(at, 1);
+}
+
+void *nw_check_rows_make(const struct nw_check_rows *rows, struct nw_batch *batch, size_t *size)
+{
+    const struct nw_table *table = &tables[rows->table];
+    size_t count = rows->rows_count;
+    size_t value_size =
+        (size_t)2 * (TEXT_SIZE_MAX + 64u); /* of both sides, bits and offsets included */
+    size_t bound = 8192 + count * (128 + table->columns_count * value_size) +
+                   table->columns_count * (size_t)1024;
+    uint8_t *block = calloc(1, bound);
+    uint8_t *at = block;
+
+    if (block == NULL) {
+        return NULL;
+    }
+    NW_ASSERT(count > 0 && count <= NW_CHECK_ROWS_MAX);
     *batch = (struct nw_batch){.size = (uint32_t)sizeof *batch,
                                .flags = rows->copy ? NW_BATCH_COPY : 0,
                                .table = table,
-                               .rows_count = count,
-                               .missing_stride = (table->columns_count + 7u) / 8u,
-                               .op = op,
-                               .commit_lsn = lsn,
-                               .row_lsn = lsn,
-                               .seq = seq,
-                               .xid = xid,
-                               .commit_ts = ts,
-                               .origin_offsets = take(&at, (count + 1) * sizeof(int32_t)),
-                               .origin_bytes = take(&at, 1)};
+                               .rows_count = rows->rows_count,
+                               .missing_stride = (table->columns_count + 7u) / 8u};
+    head_make(rows, batch, &at);
     image_make(rows, batch, NW_AFTER, &batch->image[NW_AFTER], &at);
     if (!rows->copy) {
         image_make(rows, batch, NW_BEFORE, &batch->image[NW_BEFORE], &at);

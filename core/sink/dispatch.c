@@ -239,40 +239,46 @@ static bool truncate_wanted(const struct nw_sequencer *seq, const struct nw_even
            event->commit_lsn >= nw_sequencer_fence_of(seq, table->relation_oid);
 }
 
+/* Tells one worker of those tables that are its own. */
+static nw_status truncate_post(struct nw_sequencer *seq, struct nw_entry *entry, uint32_t worker,
+                               struct nw_error *err)
+{
+    const struct nw_event *event = &entry->item->as.event;
+    const struct nw_table **tables = calloc(event->tables_count + 1u, sizeof *tables);
+    uint32_t count = 0;
+
+    if (tables == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory for a truncate of %u tables",
+                       event->tables_count);
+    }
+    for (uint32_t i = 0; i < event->tables_count; i++) {
+        if (truncate_wanted(seq, event, event->tables[i], worker)) {
+            tables[count++] = event->tables[i];
+        }
+    }
+    if (count == 0) {
+        free((void *)tables);
+        return NW_OK;
+    }
+    return event_post(seq, entry, worker, tables, count);
+}
+
 static nw_status truncate_deliver(struct nw_sequencer *seq, struct nw_entry *entry,
                                   struct nw_error *err)
 {
-    const struct nw_event *event = &entry->item->as.event;
+    nw_status status = NW_OK;
 
     for (uint32_t w = 0; w < seq->sink->workers_count; w++) {
         if (seq->free_tasks_count[w] == 0) {
-            return NW_AGAIN;
+            return NW_AGAIN; /* all of them or none */
         }
     }
-    for (uint32_t w = 0; w < seq->sink->workers_count; w++) {
-        const struct nw_table **tables;
-        uint32_t count = 0;
-
-        if (entry->epoch <= seq->skip_epoch[w]) {
-            continue;
-        }
-        tables = calloc(event->tables_count + 1u, sizeof *tables);
-        if (tables == NULL) {
-            return nw_fail(err, NW_FATAL, "out of memory for a truncate of %u tables",
-                           event->tables_count);
-        }
-        for (uint32_t i = 0; i < event->tables_count; i++) {
-            if (truncate_wanted(seq, event, event->tables[i], w)) {
-                tables[count++] = event->tables[i];
-            }
-        }
-        if (count == 0) {
-            free((void *)tables);
-        } else {
-            (void)event_post(seq, entry, w, tables, count);
+    for (uint32_t w = 0; w < seq->sink->workers_count && status == NW_OK; w++) {
+        if (entry->epoch > seq->skip_epoch[w]) {
+            status = truncate_post(seq, entry, w, err);
         }
     }
-    return NW_OK;
+    return status;
 }
 
 /* Events of no table in particular go to worker 0. */
@@ -411,36 +417,49 @@ static nw_status ways_deliver(struct nw_sequencer *seq, struct nw_entry *entry,
 
 /* Epochs. */
 
+/*
+ * The end that the epoch under way gets: the last one that is here, within bounds. A worker that
+ * has more than the others, up to `least`, must not be taken back by the next commit.
+ */
+static struct nw_entry *epoch_end_find(const struct nw_sequencer *seq, uint64_t least)
+{
+    struct nw_entry *end = NULL;
+    uint64_t bytes = 0;
+    uint32_t seen = 0;
+
+    for (struct nw_entry *entry = seq->cursor; entry != NULL; entry = entry->next) {
+        bool ends = entry->kind == NW_ITEM_EPOCH_END && entry->epoch >= least;
+
+        bytes += entry->size;
+        seen++;
+        if (end != NULL && (seen > NW_MERGE_ENTRIES_MAX || bytes > NW_MERGE_BYTES_MAX)) {
+            return end;
+        }
+        if (entry->epoch > least && seen > NW_MERGE_ENTRIES_MAX) {
+            return NULL;
+        }
+        end = ends ? entry : end;
+        if (ends && seq->retries > 0) {
+            return end; /* a sink in trouble gets little at once, so that something gets through */
+        }
+    }
+    return end;
+}
+
 /* @return false when the sink must first make durable what was sealed. */
 static bool epoch_begin(struct nw_sequencer *seq)
 {
     uint32_t ahead = seq->sink->plugin->ops.epochs_ahead_max;
-    uint64_t bytes = 0;
     uint64_t least = 0;
-    uint32_t seen = 0;
 
     ahead = ahead > NW_SEQUENCER_SEALS_MAX - 1 ? NW_SEQUENCER_SEALS_MAX - 1 : ahead;
     if (seq->seals_count > ahead) {
         return false;
     }
     for (uint32_t w = 0; w < seq->sink->workers_count; w++) {
-        /* A worker that has more than the others must not be taken back by the next commit. */
         least = seq->skip_epoch[w] > least ? seq->skip_epoch[w] : least;
     }
-    seq->target_end = NULL;
-    for (struct nw_entry *entry = seq->cursor; entry != NULL; entry = entry->next) {
-        bytes += entry->size;
-        if (entry->epoch > least && (seen++ == NW_MERGE_ENTRIES_MAX ||
-                                     (bytes > NW_MERGE_BYTES_MAX && seq->target_end != NULL))) {
-            break;
-        }
-        if (entry->kind == NW_ITEM_EPOCH_END && entry->epoch >= least) {
-            seq->target_end = entry;
-            if (seq->retries > 0) {
-                break; /* a sink in trouble gets little at once, so that something gets through */
-            }
-        }
-    }
+    seq->target_end = epoch_end_find(seq, least);
     seq->target_epoch = seq->target_end != NULL ? seq->target_end->epoch : seq->cursor->epoch;
     return true;
 }

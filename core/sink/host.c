@@ -138,39 +138,41 @@ static nw_status queue_find(struct nw_sink *sink, struct nw_io **io, bool *kept,
     return NW_OK;
 }
 
+/* Submits as many as the queue takes. */
+static nw_status queue_fill(struct nw_env *env, struct nw_io *io, struct nw_file_op *ops,
+                            size_t ops_count, size_t *submitted, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    while (status == NW_OK && *submitted < ops_count) {
+        status = env->ops->io_submit(env, io, &ops[*submitted], err);
+        *submitted += status == NW_OK;
+    }
+    return status == NW_AGAIN ? NW_OK : status;
+}
+
 /* Submits all and waits for all; only the queue itself can fail here. */
 static nw_status queue_run(struct nw_env *env, struct nw_io *io, struct nw_file_op *ops,
                            size_t ops_count, struct nw_error *err)
 {
+    struct nw_file_op *done[NW_HOST_QUEUE_DEPTH];
     size_t submitted = 0;
     size_t finished = 0;
-    nw_status failure = NW_OK;
+    nw_status failure = queue_fill(env, io, ops, ops_count, &submitted, err);
 
-    while (finished < (failure == NW_OK ? ops_count : submitted)) {
-        struct nw_file_op *done[NW_HOST_QUEUE_DEPTH];
+    /* After a failure, what was submitted is still the queue's: wait for it. */
+    while (finished < submitted) {
         size_t done_count = 0;
-        nw_status status;
+        nw_status status = env->ops->io_reap(env, io, true, done, NW_HOST_QUEUE_DEPTH, &done_count,
+                                             failure == NW_OK ? err : NULL);
 
-        while (failure == NW_OK && submitted < ops_count) {
-            status = env->ops->io_submit(env, io, &ops[submitted], err);
-            if (status == NW_AGAIN) {
-                break;
-            }
-            if (status != NW_OK) {
-                failure = status;
-                break;
-            }
-            submitted++;
-        }
-        if (finished == submitted) {
-            continue;
-        }
-        status = env->ops->io_reap(env, io, true, done, NW_HOST_QUEUE_DEPTH, &done_count,
-                                   failure == NW_OK ? err : NULL);
         if (status != NW_OK && status != NW_AGAIN) {
             return status;
         }
         finished += done_count;
+        if (failure == NW_OK) {
+            failure = queue_fill(env, io, ops, ops_count, &submitted, err);
+        }
     }
     return failure;
 }

@@ -28,7 +28,7 @@ static nw_status owner_check(int descriptor, const char *path, bool folder, stru
     struct stat st;
 
     if (fstat(descriptor, &st) != 0) {
-        return nw_fail(err, NW_FATAL, "cannot look at %s: %s", path, strerror(errno));
+        return nw_fail(err, NW_FATAL, "cannot look at %s: %s", path, strerrordesc_np(errno));
     }
     if (folder ? !S_ISDIR(st.st_mode) : !S_ISREG(st.st_mode)) {
         return nw_fail(err, NW_FATAL, "%s is not a %s", path, folder ? "folder" : "regular file");
@@ -95,21 +95,29 @@ static nw_status options_check(const struct nw_sink_ops *ops, struct nw_error *e
 
 static const char *member_missing(const struct nw_sink_ops *ops)
 {
-    bool append_only = (ops->flags & NW_SINK_APPEND_ONLY) != 0;
+    bool copies = (ops->flags & NW_SINK_APPEND_ONLY) != 0;
+    const struct {
+        bool there;
+        const char *name;
+    } members[] = {
+        {ops->open != NULL, "open"},
+        {ops->recover != NULL, "recover"},
+        {ops->table != NULL, "table"},
+        {ops->write != NULL, "write"},
+        {ops->seal != NULL, "seal"},
+        {ops->commit != NULL, "commit"},
+        {ops->close != NULL, "close"},
+        {copies || ops->copy_resolve != NULL, "copy_resolve (or the flag NW_SINK_APPEND_ONLY)"},
+        {copies || ops->copy_begin != NULL, "copy_begin (or the flag NW_SINK_APPEND_ONLY)"},
+        {copies || ops->copy_end != NULL, "copy_end (or the flag NW_SINK_APPEND_ONLY)"},
+    };
 
-    return ops->open == NULL      ? "open"
-           : ops->recover == NULL ? "recover"
-           : ops->table == NULL   ? "table"
-           : ops->write == NULL   ? "write"
-           : ops->seal == NULL    ? "seal"
-           : ops->commit == NULL  ? "commit"
-           : ops->close == NULL   ? "close"
-           : !append_only && ops->copy_resolve == NULL
-               ? "copy_resolve (or the flag NW_SINK_APPEND_ONLY)"
-           : !append_only && ops->copy_begin == NULL
-               ? "copy_begin (or the flag NW_SINK_APPEND_ONLY)"
-           : !append_only && ops->copy_end == NULL ? "copy_end (or the flag NW_SINK_APPEND_ONLY)"
-                                                   : NULL;
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
+        if (!members[i].there) {
+            return members[i].name;
+        }
+    }
+    return NULL;
 }
 
 /* What the table says about itself. */
@@ -222,7 +230,7 @@ nw_status nw_plugin_load(const char *folder, const char *type, struct nw_plugin 
     folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder_fd < 0) {
         return nw_fail(err, NW_FATAL, "cannot open the plugin folder %s: %s", folder,
-                       strerror(errno));
+                       strerrordesc_np(errno));
     }
     status = owner_check(folder_fd, folder, true, err);
     if (status != NW_OK) {
@@ -231,7 +239,7 @@ nw_status nw_plugin_load(const char *folder, const char *type, struct nw_plugin 
     file_fd = openat(folder_fd, path + strlen(folder) + 1, O_RDONLY | O_CLOEXEC);
     if (file_fd < 0) {
         status = nw_fail(err, NW_FATAL, "there is no plugin for sink type %s: cannot open %s: %s",
-                         type, path, strerror(errno));
+                         type, path, strerrordesc_np(errno));
         goto out;
     }
     status = owner_check(file_fd, path, false, err);
@@ -254,7 +262,7 @@ nw_status nw_plugin_load_path(const char *path, struct nw_plugin *plugin, struct
     nw_status status;
 
     if (whole == NULL) {
-        return nw_fail(err, NW_FATAL, "cannot open %s: %s", path, strerror(errno));
+        return nw_fail(err, NW_FATAL, "cannot open %s: %s", path, strerrordesc_np(errno));
     }
     slash = strrchr(whole, '/');
     (void)snprintf(folder, sizeof folder, "%.*s", slash == whole ? 1 : (int)(slash - whole), whole);

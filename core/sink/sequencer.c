@@ -389,31 +389,42 @@ void nw_sequencer_leave(struct nw_sequencer *seq, struct nw_entry *last)
     }
 }
 
+/* Takes the next item of a lane into its window. NW_AGAIN: none, or no room for it. */
+static nw_status item_take(struct nw_sequencer *seq, struct nw_spsc *in, struct nw_error *err)
+{
+    struct nw_item *item = nw_spsc_peek(in);
+    struct nw_window *window;
+    struct nw_entry *entry = NULL;
+    nw_status status;
+
+    if (item == NULL || seq->entries_used >= NW_SEQUENCER_ENTRIES_MAX) {
+        return NW_AGAIN;
+    }
+    NW_ASSERT(item->producer < seq->options.producers_count);
+    window = &seq->windows[item->producer];
+    if (item->ordinal - window->next > seq->window_mask) {
+        return NW_AGAIN; /* ahead of its window: what it waits for is in another ring */
+    }
+    status = entry_make(seq, item, &entry, err);
+    if (status == NW_OK) {
+        (void)nw_spsc_pop(in);
+        window->slots[item->ordinal & seq->window_mask] = entry;
+    }
+    return status;
+}
+
 /* Takes what the lanes have into the windows. */
 static nw_status items_take(struct nw_sequencer *seq, uint32_t *work, struct nw_error *err)
 {
     for (uint32_t lane = 0; lane < seq->options.lanes_count; lane++) {
-        for (uint32_t i = 0; i < TAKE_MAX; i++) {
-            struct nw_item *item = nw_spsc_peek(seq->options.in[lane]);
-            struct nw_window *window;
-            struct nw_entry *entry = NULL;
-            nw_status status;
+        nw_status status = NW_OK;
 
-            if (item == NULL || seq->entries_used >= NW_SEQUENCER_ENTRIES_MAX) {
-                break;
-            }
-            NW_ASSERT(item->producer < seq->options.producers_count);
-            window = &seq->windows[item->producer];
-            if (item->ordinal - window->next > seq->window_mask) {
-                break; /* a producer ahead of its window: what it waits for is in another ring */
-            }
-            status = entry_make(seq, item, &entry, err);
-            if (status != NW_OK) {
-                return status;
-            }
-            (void)nw_spsc_pop(seq->options.in[lane]);
-            window->slots[item->ordinal & seq->window_mask] = entry;
-            *work += 1;
+        for (uint32_t i = 0; i < TAKE_MAX && status == NW_OK; i++) {
+            status = item_take(seq, seq->options.in[lane], err);
+            *work += status == NW_OK;
+        }
+        if (status != NW_OK && status != NW_AGAIN) {
+            return status;
         }
     }
     return NW_OK;

@@ -218,6 +218,20 @@ static nw_status control_run(struct nw_sink *sink, enum nw_task_kind kind, struc
     return sink->control.status;
 }
 
+static bool positions_equal(const struct nw_recovery *recovery)
+{
+    const struct nw_position *first = &recovery->positions[0];
+
+    for (uint32_t i = 1; i < recovery->positions_count; i++) {
+        const struct nw_position *other = &recovery->positions[i];
+
+        if (other->size != first->size || memcmp(other->bytes, first->bytes, first->size) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 nw_status nw_sink_recovery_check(const struct nw_sink *sink, const struct nw_recovery *recovery,
                                  struct nw_error *err)
 {
@@ -235,19 +249,11 @@ nw_status nw_sink_recovery_check(const struct nw_sink *sink, const struct nw_rec
             return nw_fail(err, NW_FATAL, "recover() gave a copy state of %u bytes", copy->size);
         }
     }
-    if (count > 1 && count != sink->workers_count) {
-        for (uint32_t i = 1; i < count; i++) {
-            const struct nw_position *first = &recovery->positions[0];
-            const struct nw_position *other = &recovery->positions[i];
-
-            if (other->size != first->size ||
-                memcmp(other->bytes, first->bytes, first->size) != 0) {
-                return nw_fail(err, NW_FATAL,
-                               "the sink was written by %u workers that did not stop at the same "
-                               "position: run once with workers: %u, then change it",
-                               count, count);
-            }
-        }
+    if (count > 1 && count != sink->workers_count && !positions_equal(recovery)) {
+        return nw_fail(err, NW_FATAL,
+                       "the sink was written by %u workers that did not stop at the same "
+                       "position: run once with workers: %u, then change it",
+                       count, count);
     }
     return NW_OK;
 }

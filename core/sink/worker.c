@@ -213,11 +213,12 @@ static bool task_step(struct nw_worker *worker, int64_t now_ns)
 nw_status nw_worker_step(struct nw_worker *worker, int64_t now_ns, uint32_t *work)
 {
     /* A commit comes first: with one worker it must not wait behind the next epoch's rows. */
-    if (worker->control != NULL && control_step(worker, now_ns)) {
-        *work += 1;
-    } else if (worker->tasks != NULL && task_step(worker, now_ns)) {
-        *work += 1;
+    bool worked = worker->control != NULL && control_step(worker, now_ns);
+
+    if (!worked && worker->tasks != NULL) {
+        worked = task_step(worker, now_ns);
     }
+    *work += worked;
     return NW_OK;
 }
 
