@@ -147,6 +147,8 @@ void nw_file_table_destroy(struct nw_file_table *table);
 
 /* stream.c: buffers and data files of a worker. */
 nw_status nw_file_flush(struct nw_file_worker *worker, struct nw_error *err);
+/** When the buffers are full together, write the larger ones: small writes make poor chunks. */
+nw_status nw_file_flush_some(struct nw_file_worker *worker, struct nw_error *err);
 /** Open a new file in the table's folder. @param data  number, oid and path (give) are filled. */
 nw_status nw_file_create(struct nw_file_worker *worker, struct nw_file_table *table,
                          struct nw_data_file *data, int *file, struct nw_error *err);

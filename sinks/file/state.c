@@ -129,7 +129,7 @@ void nw_state_fini(struct nw_state *state)
     free(state->tables);
     free(state->copies);
     free(state->gone);
-    *state = (struct nw_state){0};
+    memset(state, 0, sizeof *state);
 }
 
 /* Replaces an owned text by a copy of another; NULL leaves it. */

@@ -134,7 +134,7 @@ static nw_status op_add(struct nw_file_worker *worker, const struct nw_file_op *
 /* Plan the writes of one stream's buffer. With compression `bytes` is an offset into worker->packed
  * until that has stopped growing. */
 static nw_status stream_plan(struct nw_file_worker *worker, struct nw_file_table *table,
-                             struct nw_stream *stream, struct nw_error *err)
+                             struct nw_stream *stream, size_t least, struct nw_error *err)
 {
     bool packed = worker->sink->options.compress != NW_CHUNK_NONE;
     size_t start = worker->packed.used;
@@ -142,7 +142,7 @@ static nw_status stream_plan(struct nw_file_worker *worker, struct nw_file_table
     size_t size = stream->buffer.used;
     nw_status status = NW_OK;
 
-    if (size == 0) {
+    if (size == 0 || size < least) {
         return NW_OK;
     }
     if (!stream->open) {
@@ -174,17 +174,11 @@ static nw_status stream_plan(struct nw_file_worker *worker, struct nw_file_table
 }
 
 static nw_status table_plan(struct nw_file_worker *worker, struct nw_file_table *table,
-                            struct nw_error *err)
+                            size_t least, struct nw_error *err)
 {
-    nw_status status = NW_OK;
+    nw_status status = stream_plan(worker, table, &table->changes, least, err);
 
-    if (table != NULL) {
-        status = stream_plan(worker, table, &table->changes, err);
-    }
-    if (table != NULL && status == NW_OK) {
-        status = stream_plan(worker, table, &table->copy, err);
-    }
-    return status;
+    return status == NW_OK ? stream_plan(worker, table, &table->copy, least, err) : status;
 }
 
 /* Empties a buffer whose bytes are written. One that a rare large row made huge is given back. */
@@ -196,7 +190,22 @@ static void buffer_empty(struct nw_out *buffer, size_t keep)
     }
 }
 
-static void buffers_empty(struct nw_file_worker *worker)
+/* Empties the buffers that were written. @return bytes in the others. */
+static size_t table_empty(struct nw_file_table *table, size_t least, size_t keep)
+{
+    struct nw_stream *const streams[2] = {&table->changes, &table->copy};
+    size_t left = 0;
+
+    for (int i = 0; i < 2; i++) {
+        if (streams[i]->buffer.used >= least) {
+            buffer_empty(&streams[i]->buffer, keep);
+        }
+        left += streams[i]->buffer.used;
+    }
+    return left;
+}
+
+static void buffers_empty(struct nw_file_worker *worker, size_t least)
 {
     size_t keep = (size_t)worker->sink->options.buffer_size * 2;
 
@@ -204,25 +213,30 @@ static void buffers_empty(struct nw_file_worker *worker)
     if (worker->tables_count > 64) {
         keep = 65536;
     }
+    worker->buffered = 0;
     for (size_t i = 0; i < worker->tables_count; i++) {
         if (worker->tables[i] != NULL) {
-            buffer_empty(&worker->tables[i]->changes.buffer, keep);
-            buffer_empty(&worker->tables[i]->copy.buffer, keep);
+            worker->buffered += table_empty(worker->tables[i], least, keep);
         }
     }
     if (worker->messages != NULL) {
-        buffer_empty(&worker->messages->changes.buffer, keep);
+        worker->buffered += table_empty(worker->messages, least, keep);
     }
-    worker->buffered = 0;
 }
 
-nw_status nw_file_flush(struct nw_file_worker *worker, struct nw_error *err)
+/* Writes the buffers that have at least so many bytes. */
+static nw_status flush_least(struct nw_file_worker *worker, size_t least, struct nw_error *err)
 {
     const struct nw_host *host = worker->sink->host;
-    nw_status status = table_plan(worker, worker->messages, err);
+    nw_status status = NW_OK;
 
+    if (worker->messages != NULL) {
+        status = table_plan(worker, worker->messages, least, err);
+    }
     for (size_t i = 0; i < worker->tables_count && status == NW_OK; i++) {
-        status = table_plan(worker, worker->tables[i], err);
+        if (worker->tables[i] != NULL) {
+            status = table_plan(worker, worker->tables[i], least, err);
+        }
     }
     if (status == NW_OK && worker->ops_count > 0) {
         if (worker->sink->options.compress != NW_CHUNK_NONE) {
@@ -234,8 +248,25 @@ nw_status nw_file_flush(struct nw_file_worker *worker, struct nw_error *err)
     }
     worker->ops_count = 0;
     buffer_empty(&worker->packed, (size_t)worker->sink->options.buffer_size * 2);
-    buffers_empty(worker);
+    buffers_empty(worker, least);
     return status;
+}
+
+nw_status nw_file_flush(struct nw_file_worker *worker, struct nw_error *err)
+{
+    return flush_least(worker, 0, err);
+}
+
+nw_status nw_file_flush_some(struct nw_file_worker *worker, struct nw_error *err)
+{
+    size_t size = (size_t)worker->sink->options.buffer_size;
+    nw_status status = NW_OK;
+
+    if (worker->buffered < size) {
+        return NW_OK;
+    }
+    status = flush_least(worker, size / 16, err);
+    return status == NW_OK && worker->buffered >= size / 2 ? flush_least(worker, 0, err) : status;
 }
 
 nw_status nw_stream_tell(struct nw_file_worker *worker, struct nw_file_table *table,

@@ -143,9 +143,7 @@ nw_status nw_file_rows(struct nw_file_worker *worker, const struct nw_batch *bat
         stream->lines += until - row;
         worker->buffered += stream->buffer.used - before;
         row = until;
-        if (worker->buffered >= worker->sink->options.buffer_size) {
-            status = nw_file_flush(worker, err);
-        }
+        status = nw_file_flush_some(worker, err);
     }
     return status;
 }
@@ -164,8 +162,7 @@ static nw_status line_add(struct nw_file_worker *worker, struct nw_file_table *t
     }
     table->changes.lines++;
     worker->buffered += buffer->used - before;
-    return worker->buffered >= worker->sink->options.buffer_size ? nw_file_flush(worker, err)
-                                                                 : NW_OK;
+    return nw_file_flush_some(worker, err);
 }
 
 nw_status nw_file_event(struct nw_file_worker *worker, const struct nw_event *event,
