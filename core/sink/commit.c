@@ -142,7 +142,23 @@ static nw_status copies_collect(struct nw_sequencer *seq, const struct nw_entry 
     return NW_OK;
 }
 
-/* Positions in fresh envelopes; a worker that is ahead of the stream keeps its own inside. */
+/* The position that a worker of the sink has: empty when it has none. */
+static nw_status position_own(const struct nw_sink *sink, uint32_t worker, struct nw_position *own,
+                              struct nw_error *err)
+{
+    const struct nw_envelope *envelope = &sink->durable[worker];
+    struct nw_position stored = {.bytes = envelope->bytes, .size = envelope->size};
+    struct nw_envelope_content content = {0};
+    nw_status status = envelope->size == 0 ? NW_OK : nw_envelope_read(&stored, &content, err);
+
+    *own = content.position;
+    return status;
+}
+
+/*
+ * Positions in fresh envelopes. What the sink has stays inside when the epoch brings none (it is
+ * one of a copy), or an older one (this worker is ahead of the stream).
+ */
 static nw_status positions_make(struct nw_sequencer *seq, const struct nw_position *position,
                                 struct nw_error *err)
 {
@@ -153,14 +169,11 @@ static nw_status positions_make(struct nw_sequencer *seq, const struct nw_positi
         struct nw_envelope_content content = {
             .opening = sink->opening, .commit = sink->commits, .position = *position};
         struct nw_envelope *envelope = &seq->commit_envelopes[w];
-        nw_status status = NW_OK;
+        struct nw_position own;
+        nw_status status = position_own(sink, w, &own, err);
 
-        if (sink->position_per_worker && sink->durable_lsn[w] > position->lsn) {
-            struct nw_position own = {sink->durable[w].bytes, sink->durable[w].size, 0};
-            struct nw_envelope_content former;
-
-            status = nw_envelope_read(&own, &former, err);
-            content.position = former.position;
+        if (own.size > 0 && (position->size == 0 || sink->durable_lsn[w] > position->lsn)) {
+            content.position = own;
         }
         if (status == NW_OK) {
             status = nw_envelope_write(&content, envelope, err);

@@ -272,8 +272,10 @@ static nw_status batch_filter(struct nw_sequencer *seq, struct nw_entry *entry, 
  */
 static bool epoch_end_filter(struct nw_sequencer *seq, const struct nw_entry *entry)
 {
-    if (entry->item->as.position.lsn >= durable_lsn_min(seq->sink)) {
-        return true;
+    const struct nw_position *position = &entry->item->as.position;
+
+    if (position->size == 0 || position->lsn >= durable_lsn_min(seq->sink)) {
+        return true; /* one of a copy has no position: the sink keeps its own */
     }
     if (seq->log.count == 0) {
         seq->durable_pending = entry->item->epoch;

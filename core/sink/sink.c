@@ -313,7 +313,8 @@ static nw_status positions_keep(struct nw_sink *sink, const struct nw_recovery *
         }
         sink->durable[i].size = stored->size;
         memcpy(sink->durable[i].bytes, stored->bytes, stored->size);
-        sink->durable_lsn[i] = content.position.lsn;
+        /* Without a position nothing of the stream is complete, whatever LSN people are shown. */
+        sink->durable_lsn[i] = content.position.size == 0 ? 0 : content.position.lsn;
         if (i < recovered->positions_count) {
             recovered->positions[i] = content.position;
             recovered->positions[i].bytes = sink->durable[i].bytes + NW_ENVELOPE_SIZE;

@@ -148,6 +148,34 @@ static void an_older_epoch_never_takes_the_sinks_position_back(void **state)
     assert_int_equal(model.copies_count, 1);
 }
 
+static void epoch_of_a_copy_leaves_the_sinks_position_alone(void **state)
+{
+    (void)state;
+    start(&model_ops, 1, 1);
+    kit_epoch_end(&kit, 1, 5000);
+    assert_int_equal(kit_run(&kit), NW_OK);
+    kit_copy_mark(&kit, 1, 0, 1, 6000, false);
+    kit_copy_rows(&kit, 1, 0, 1, (const struct kit_row[]){{6000, 0, 1}}, 1);
+    assert_int_equal(kit_run(&kit), NW_OK);
+    kit_epoch_end(&kit, 2, 0); /* no position */
+    assert_int_equal(kit_run(&kit), NW_OK);
+    assert_int_equal(kit.durable_epoch, 2);
+    assert_int_equal(model.rows_stored, 1);
+    kit_close(&kit);
+    assert_int_equal(kit_open(&kit, 1), NW_OK);
+    assert_int_equal(kit.recovered.positions[0].lsn, 5000);
+    assert_memory_equal(kit.recovered.positions[0].bytes, "5000", 4);
+    /* And after a restart too. */
+    assert_int_equal(nw_sink_resolve(kit.sink, 100, 1, NW_COPY_DISCARD, &kit.err), NW_OK);
+    memset(kit.ordinals, 0, sizeof kit.ordinals);
+    kit.durable_epoch = 0;
+    kit_sequence(&kit);
+    kit_epoch_end(&kit, 1, 0);
+    assert_int_equal(kit_run(&kit), NW_OK);
+    assert_int_equal(kit.durable_epoch, 1);
+    assert_int_equal(model.position_lsn[0], 5000);
+}
+
 /* Plans that end in a replay, and how often the row may be there afterwards: once. */
 static void every_lost_outcome_leaves_each_row_exactly_once(void **state)
 {
@@ -811,6 +839,7 @@ int main(void)
         CASE(position_is_given_back_without_its_envelope),
         CASE(second_life_drops_what_the_sink_has_already),
         CASE(an_older_epoch_never_takes_the_sinks_position_back),
+        CASE(epoch_of_a_copy_leaves_the_sinks_position_alone),
         CASE(every_lost_outcome_leaves_each_row_exactly_once),
         CASE(unknown_outcomes_are_told_apart_while_the_source_has_no_position),
         CASE(failed_write_is_replayed_with_what_came_before_it_in_its_epoch),

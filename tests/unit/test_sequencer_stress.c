@@ -254,12 +254,60 @@ static void total_order_survives_faults_of_every_kind(void **state)
     }
 }
 
+static _Atomic bool gate;
+
+static nw_status stuck_write(void *self, uint32_t worker, const struct nw_batch *batch,
+                             struct nw_error *err)
+{
+    while (!atomic_load(&gate)) {
+        (void)usleep(100);
+    }
+    return model_write(self, worker, batch, err);
+}
+
+static void call_that_does_not_return_does_not_hold_up_the_end(void **state)
+{
+    struct nw_sink_ops ops = model_ops;
+    struct nw_env_ops env_ops = kit_env_ops;
+    struct nw_sink_options options = {
+        .env = &kit.env, .plugin = &kit.plugin, .config = &kit.config, .workers_count = 2};
+    uint32_t work = 0;
+    int64_t from;
+
+    (void)state;
+    ops.write = stuck_write;
+    env_ops.now_ns = real_now_ns;
+    atomic_store(&gate, false);
+    model_reset();
+    kit_init(&kit, &ops, 1);
+    kit.env.ops = &env_ops;
+    assert_int_equal(nw_sink_create(&options, &kit.sink, &kit.err), NW_OK);
+    assert_int_equal(nw_sink_start(kit.sink, &kit.err), NW_OK);
+    assert_int_equal(nw_sink_open(kit.sink, &kit.recovered, &kit.err), NW_OK);
+    kit_sequence(&kit);
+    kit_row_one(&kit, 0, 1, 1000, 1);
+    kit_row_one(&kit, 0, 1, 1001, 2);
+    assert_int_equal(kit_step_sequencer(&kit, &work), NW_OK);
+    (void)usleep(20000);
+    from = real_now_ns(&kit.env);
+    assert_int_equal(nw_sink_stop(kit.sink, from + 50000000, &kit.err), NW_RETRY);
+    assert_non_null(strstr(kit.err.text, "did not return from a call in time"));
+    assert_in_range(real_now_ns(&kit.env) - from, 50000000, 5000000000);
+    assert_int_equal(model.closes, 0);
+    atomic_store(&gate, true);
+    kit_fini(&kit); /* now it ends */
+    assert_int_equal(model.closes, 1);
+    assert_int_equal(model.writes, 1); /* the second one was no longer begun */
+    assert_contract_kept();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_worker_survives_faults_of_every_kind),
         cmocka_unit_test(several_workers_survive_faults_of_every_kind),
         cmocka_unit_test(total_order_survives_faults_of_every_kind),
+        cmocka_unit_test(call_that_does_not_return_does_not_hold_up_the_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
