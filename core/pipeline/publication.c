@@ -10,7 +10,7 @@
 #include "pg/catalog.h"
 
 #define INSERT_ONLY_SUFFIX "_insert_only"
-#define NAMES_SHOWN 5
+#define NAMES_SHOWN 60 /* as many as a log line holds */
 #define CATALOG_BYTES_MAX (256u << 20)
 
 /* Tables that match and are in neither publication yet. */
@@ -128,7 +128,7 @@ static void say_keyless(const struct nw_publication_options *options,
                         const struct pending *pending)
 {
     size_t count = pending_count(pending, false);
-    char names[512] = "";
+    char names[2048] = "";
     size_t used = 0;
     size_t shown = 0;
 
