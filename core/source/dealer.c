@@ -27,7 +27,6 @@ struct nw_dealer {
 
     /* the transaction that is being received */
     bool in_transaction;
-    bool begin_sent; /* its begin event was dealt */
     struct nw_pgoutput_begin begin;
     char origin[ORIGIN_SIZE];
     uint64_t serial;
@@ -37,6 +36,7 @@ struct nw_dealer {
     uint64_t done_lsn;
     uint64_t partial_lsn;
     uint64_t partial_seq;
+    uint64_t begun_lsn; /* the last transaction whose begin event was dealt */
 
     struct nw_relation *relation; /* waits for the catalog when relation_waits */
     bool relation_waits;
@@ -82,10 +82,23 @@ void nw_dealer_destroy(struct nw_dealer *dealer)
     free(dealer);
 }
 
-void nw_dealer_reconnected(struct nw_dealer *dealer)
+/* Something was dealt of a transaction whose commit was not received yet. */
+static bool half_dealt(const struct nw_dealer *dealer)
+{
+    return dealer->partial_lsn > dealer->done_lsn || dealer->begun_lsn > dealer->done_lsn;
+}
+
+static void transaction_over(struct nw_dealer *dealer)
 {
     dealer->in_transaction = false;
-    dealer->state.between = true;
+    dealer->origin[0] = '\0';
+    /* A transaction that broke off half dealt must end in the epoch that has its first half. */
+    dealer->state.between = !half_dealt(dealer);
+}
+
+void nw_dealer_reconnected(struct nw_dealer *dealer)
+{
+    transaction_over(dealer);
     dealer->relation_waits = false;
 }
 
@@ -96,7 +109,7 @@ void nw_dealer_state(const struct nw_dealer *dealer, struct nw_dealer_state *sta
 
 void nw_dealer_advance(struct nw_dealer *dealer, uint64_t lsn)
 {
-    if (!dealer->in_transaction && lsn > dealer->state.position_lsn) {
+    if (dealer->state.between && lsn > dealer->state.position_lsn) {
         dealer->state.position_lsn = lsn;
     }
 }
@@ -310,10 +323,7 @@ nw_status nw_dealer_begin(struct nw_dealer *dealer, const struct nw_pgoutput_beg
     }
     dealer->begin = *begin;
     dealer->in_transaction = true;
-    /* After a reconnect the sinks have its begin already. */
-    dealer->begin_sent = dealer->options.transactions && begin->commit_lsn == dealer->partial_lsn;
     dealer->state.between = false;
-    dealer->origin[0] = '\0';
     dealer->serial++;
     dealer->seq = 0;
     return NW_OK;
@@ -326,7 +336,7 @@ nw_status nw_dealer_commit(struct nw_dealer *dealer, const struct nw_pgoutput_co
         return nw_fail(err, NW_CORRUPT, "pgoutput: a commit at %X/%X that has no begin",
                        (uint32_t)(commit->commit_lsn >> 32), (uint32_t)commit->commit_lsn);
     }
-    if (dealer->begin_sent) {
+    if (dealer->begun_lsn == commit->commit_lsn && commit->commit_lsn > dealer->done_lsn) {
         nw_status status = transaction_event(dealer, NW_EVENT_COMMIT, commit->end_lsn, err);
 
         if (status != NW_OK) {
@@ -338,8 +348,7 @@ nw_status nw_dealer_commit(struct nw_dealer *dealer, const struct nw_pgoutput_co
         dealer->state.transactions++;
         dealer->state.last_commit_ts = commit->commit_ts;
     }
-    dealer->in_transaction = false;
-    dealer->state.between = true;
+    transaction_over(dealer);
     nw_dealer_advance(dealer, commit->end_lsn);
     return NW_OK;
 }
@@ -449,12 +458,12 @@ static nw_status row_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns
         change_done(dealer);
         return NW_OK;
     }
-    if (dealer->options.transactions && !dealer->begin_sent) {
+    if (dealer->options.transactions && dealer->begun_lsn != dealer->begin.commit_lsn) {
         status = transaction_event(dealer, NW_EVENT_BEGIN, 0, err);
         if (status != NW_OK) {
             return status;
         }
-        dealer->begin_sent = true;
+        dealer->begun_lsn = dealer->begin.commit_lsn;
     }
     status = block_ready(dealer, slot, cursor.left, now_ns, err);
     if (status == NW_OK) {

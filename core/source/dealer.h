@@ -83,7 +83,7 @@ struct nw_dealer_state {
     uint64_t epoch_bytes;
     int64_t epoch_first_ns;  /* when its first row came; 0: empty */
     int64_t oldest_open_ns;  /* when the oldest row in an open block came; 0: none */
-    bool between;            /* no transaction is being received */
+    bool between;            /* no transaction is being received, or broke off half dealt */
     uint64_t rows, bytes;    /* in all */
     uint64_t transactions;
     int64_t last_commit_ts;
