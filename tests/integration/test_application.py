@@ -135,8 +135,9 @@ class ApplicationTest(check.Case):
     def test_tables_without_a_key_are_followed_as_far_as_is_harmless(self):
         narwal = self.start().start().wait_streaming()
         self.assertFalse(self.server.value("SELECT bool_or(puballtables) FROM pg_publication"))
-        for name in ("keyless", "nothing", "parts", "half_keyed_parts"):
-            self.assertIn(f"public.{name}", narwal.log(), "narwal does not say what is not followed")
+        # narwal says what it does not follow: how many, and some by name.
+        self.assertIn("10 tables have no usable replica identity", narwal.log())
+        self.assertIn("public.half_keyed_parts", narwal.log())
         for name in WHOLE:
             self.server.sql(f"INSERT INTO {name} (id, v) VALUES (1, 'a'), (2, 'b')")
             self.server.sql(f"UPDATE {name} SET v = 'c' WHERE id = 1")

@@ -85,7 +85,7 @@ class TlsTest(check.Case):
         plain = self.cluster()
         narwal = self.narwal()
         narwal.config["source"]["dsn"] = plain.dsn(way="tls", sslrootcert=self.server.ca)
-        self.assert_refuses(narwal, "SSL")
+        self.assert_refuses(narwal, "does not offer TLS", "sslmode=disable")
 
 
 if __name__ == "__main__":

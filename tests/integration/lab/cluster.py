@@ -254,7 +254,7 @@ class Cluster:
             words.setdefault("sslmode", "verify-full" if way == "tls" else "disable")
             if way == "tls":
                 words["hostaddr"] = "127.0.0.1"
-                words.setdefault("sslrootcert", self.ca)
+                words["sslrootcert"] = more.get("sslrootcert") or self.ca
         return " ".join(f"{key}={quote_conninfo(value)}" for key, value in words.items())
 
     def connect(self, database="postgres", autocommit=True, **more):
