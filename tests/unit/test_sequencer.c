@@ -516,6 +516,35 @@ static void workers_that_committed_alone_get_only_what_they_lack(void **state)
     assert_int_equal(model.given_count, 4);
 }
 
+static void worker_that_is_epochs_ahead_is_not_taken_back_by_a_smaller_commit(void **state)
+{
+    uint64_t commits;
+
+    (void)state;
+    start(&model_ops, 2, 4);
+    model.per_worker_positions = true;
+    model.plan = MODEL_UNKNOWN_NOT_DONE;
+    kit_epoch_end(&kit, 1, 1100);
+    assert_int_equal(kit_run_for(&kit, 200000000), NW_OK);
+    assert_int_equal(kit.durable_epoch, 1);
+    /* Epochs 2 to 4 are committed as one, by one worker alone. */
+    model.plan = MODEL_UNKNOWN_DONE;
+    model.only_worker = nw_sequencer_shard(kit.sequencer, 100) + 1;
+    for (uint64_t epoch = 2; epoch <= 4; epoch++) {
+        for (uint32_t t = 0; t < KIT_TABLES; t++) {
+            kit_row_one(&kit, t, epoch, 1100 + epoch * 10, (int64_t)epoch);
+        }
+        kit_epoch_end(&kit, epoch, 1105 + epoch * 10);
+    }
+    assert_int_equal(kit_run(&kit), NW_OK);
+    model.only_worker = 0;
+    commits = model.commits;
+    assert_int_equal(kit_run_for(&kit, 400000000), NW_OK);
+    assert_int_equal(kit.durable_epoch, 4);
+    assert_int_equal(model.commits, commits + 1); /* at once to where that worker is */
+    assert_int_equal(model.rows_stored, 3 * KIT_TABLES);
+}
+
 static void workers_at_different_positions_are_filtered_apart_after_a_restart(void **state)
 {
     uint32_t only;
@@ -855,6 +884,7 @@ int main(void)
         CASE(sink_that_allows_no_epoch_ahead_gets_none),
         CASE(tables_keep_their_worker_and_their_order),
         CASE(workers_that_committed_alone_get_only_what_they_lack),
+        CASE(worker_that_is_epochs_ahead_is_not_taken_back_by_a_smaller_commit),
         CASE(workers_at_different_positions_are_filtered_apart_after_a_restart),
         CASE(another_number_of_workers_needs_equal_positions),
         CASE(fence_drops_what_the_copy_has_and_no_more),
