@@ -228,7 +228,7 @@ static nw_status tuple_print(struct nw_cursor *cursor, const struct nw_tail_rela
             return nw_fail(err, NW_CORRUPT, "a column of %s has the unknown kind 0x%02x",
                            relation->name, kind);
         }
-        if (out == NULL || (key_only && kind == 'n')) {
+        if (key_only && kind == 'n') {
             continue;
         }
         (void)fputc(' ', out);
@@ -244,25 +244,28 @@ static nw_status tuple_print(struct nw_cursor *cursor, const struct nw_tail_rela
                           : NW_OK;
 }
 
-/* The images that follow: K or O (before), N (after). */
+/* The images that follow: K or O (before), N (after). A DELETE has none after, an INSERT none
+ * before. */
 static nw_status images_print(struct nw_cursor *cursor, const struct nw_tail_relation *relation,
-                              FILE *out, struct nw_error *err)
+                              char verb, FILE *out, struct nw_error *err)
 {
+    uint8_t image = nw_cursor_u8(cursor);
     nw_status status = NW_OK;
-    bool first = true;
 
-    while (status == NW_OK && cursor->left > 0) {
-        uint8_t image = nw_cursor_u8(cursor);
-
-        if (image != 'K' && image != 'O' && image != 'N') {
-            return nw_fail(err, NW_CORRUPT, "a change of %s has the unknown image 0x%02x",
-                           relation->name, image);
-        }
-        if (out != NULL && !first) {
+    if (image == 'K' || image == 'O') {
+        status = verb == 'I' ? NW_CORRUPT : tuple_print(cursor, relation, image == 'K', out, err);
+        if (status == NW_OK && verb == 'U') {
             (void)fputs("  ->", out);
+            image = nw_cursor_u8(cursor);
         }
-        first = false;
-        status = tuple_print(cursor, relation, image == 'K', out, err);
+    }
+    if (status == NW_OK && image == 'N' && verb != 'D') {
+        status = tuple_print(cursor, relation, false, out, err);
+    } else if (status == NW_OK && verb != 'D') {
+        status = NW_CORRUPT;
+    }
+    if (cursor->failed || cursor->left > 0 || status == NW_CORRUPT || image == 0) {
+        return nw_fail(err, NW_CORRUPT, "a change of %s is malformed", relation->name);
     }
     return status;
 }
@@ -287,7 +290,7 @@ static nw_status take_row(struct nw_tail_printer *printer, const char *verb,
     (void)fprintf(out, "%s   ", verb);
     word_print(out, (*found)->name);
     (void)fputc(' ', out);
-    status = images_print(&cursor, *found, out, err);
+    status = images_print(&cursor, *found, verb[0], out, err);
     (void)fputc('\n', out);
     return status;
 }

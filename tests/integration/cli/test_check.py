@@ -1,0 +1,164 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""`narwal check` against servers that are set up wrongly in every way it knows.
+
+What it prints to mend a fault is run, and then the fault has to be gone.
+"""
+import re
+
+import support
+from support import check, run
+
+
+class CheckTest(check.Case):
+    OPTIONS = {}
+
+    def setUp(self):
+        self.server = self.cluster(options=self.OPTIONS)
+        self.server.sql("CREATE TABLE keyed (id int PRIMARY KEY, v text)")
+        self.server.sql("CREATE ROLE reader LOGIN REPLICATION")
+        self.server.sql("CREATE ROLE weak LOGIN")
+
+    def check(self, *words, user="postgres", sink="null:"):
+        return run("check", "--source", self.server.dsn(user=user), "--sink", sink, *words)
+
+    def mends(self, code, **more):
+        """The SQL that is printed for a code."""
+        out = self.check("--sql", **more).out
+        found = re.search(rf"^-- {code} .*\n((?:(?!--).*\n)+)", out, re.M)
+        self.assertIsNotNone(found, f"no SQL for {code} in\n{out}")
+        return found[1]
+
+    def assert_found(self, code, level, **more):
+        result = self.check(**more)
+        self.assertEqual(result.findings.get(code), level, result)
+        self.assertIn("nothing was changed", result.out)
+        return result
+
+    def assert_mended(self, code, level="FAIL", **more):
+        """It is found; the printed SQL makes it go away."""
+        self.assert_found(code, level, **more)
+        for statement in self.mends(code, **more).strip().split(";\n"):
+            for part in statement.split("; "):
+                self.server.sql(part)
+        result = self.check(**more)
+        self.assertNotIn(code, result.findings, result)
+
+
+class SoundTest(CheckTest):
+    OPTIONS = {"max_slot_wal_keep_size": "2000GB"}
+
+    def test_a_sound_server_passes_and_nothing_is_changed(self):
+        before = self.server.value("SELECT count(*) FROM pg_class")
+        result = self.check()
+        self.assertEqual(result.code, 0, result)
+        self.assertEqual(set(result.findings) - {"NW1303"}, {"NW1302"}, result)
+        self.assertIn("0 to mend", result.out)
+        self.assertEqual(self.server.value("SELECT count(*) FROM pg_class"), before)
+        self.assertEqual(self.server.value("SELECT (SELECT count(*) FROM pg_publication) + "
+                                           "(SELECT count(*) FROM pg_replication_slots)"), 0)
+
+    def test_rights(self):
+        self.server.sql("CREATE SCHEMA shop")
+        self.server.sql("CREATE TABLE shop.\"Odd \"\"name\" (id int PRIMARY KEY)")
+        self.server.sql("CREATE TABLE guarded (id int PRIMARY KEY)")
+        self.server.sql("ALTER TABLE guarded ENABLE ROW LEVEL SECURITY")
+        self.assertEqual(self.check(user="weak").code, 1)
+        for code in ("NW1209", "NW1223", "NW1220", "NW1221", "NW1216"):
+            with self.subTest(code):
+                self.assert_mended(code, user="weak")
+        result = self.check(user="weak")
+        self.assertEqual(result.code, 0, result)
+
+    def test_a_table_without_a_key(self):
+        self.server.sql("CREATE TABLE keyless (v text)")
+        self.assert_mended("NW1308", "WARN")
+        self.server.sql("CREATE TABLE keyless2 (v text)")
+        self.server.sql("CREATE PUBLICATION narwal_postgres FOR TABLE keyed, keyless2")
+        self.assert_mended("NW1219")
+
+    def test_what_is_left_out_is_said(self):
+        self.server.sql("CREATE UNLOGGED TABLE unlogged (id int PRIMARY KEY)")
+        self.server.sql("CREATE TABLE made (id int PRIMARY KEY, g int GENERATED ALWAYS AS (id) STORED)")
+        self.server.sql("CREATE FOREIGN DATA WRAPPER w")
+        self.server.sql("CREATE SERVER s FOREIGN DATA WRAPPER w")
+        self.server.sql("CREATE FOREIGN TABLE elsewhere (id int) SERVER s")
+        result = self.check()
+        self.assertEqual(result.code, 0, result)
+        for code, name in (("NW1309", "public.unlogged"), ("NW1315", "public.made"),
+                           ("NW1317", "public.elsewhere")):
+            self.assertRegex(result.out, rf"WARN  {code} .*\n      {name}\n")
+
+    def test_slots(self):
+        create = "SELECT pg_create_logical_replication_slot('narwal_postgres', 'pgoutput'"
+        drop = "SELECT pg_drop_replication_slot('narwal_postgres')"
+        self.server.sql(create + ", false, true)")
+        self.assert_mended("NW1214")
+        self.server.sql("SELECT pg_create_physical_replication_slot('narwal_postgres')")
+        self.assert_found("NW1213", "FAIL")
+        self.server.sql(drop)
+        self.server.sql("SELECT pg_create_logical_replication_slot('narwal_postgres', 'test_decoding')")
+        self.assert_found("NW1213", "FAIL")
+        self.server.sql(drop)
+        self.server.sql("CREATE DATABASE other")
+        self.server.sql(create + ")", database="other")
+        self.assert_found("NW1213", "FAIL")
+        self.server.sql(drop, database="other")
+        self.server.sql(create + ")")
+        result = self.check()
+        self.assertEqual(result.code, 0, result)
+        self.assertIn("slot narwal_postgres stands at ", result.out)
+
+    def test_transactions_that_a_new_slot_would_wait_for(self):
+        with self.server.connect(autocommit=False) as connection:
+            connection.cursor().execute("INSERT INTO keyed VALUES (1)")
+            self.server.sql("SELECT pg_sleep(11)")
+            result = self.assert_found("NW1313", "WARN")
+            self.assertIn("SELECT pg_terminate_backend(", result.out)
+        with self.server.connect() as connection:
+            cursor = connection.cursor()
+            for statement in ("BEGIN", "INSERT INTO keyed VALUES (2)", "PREPARE TRANSACTION 'it''s'"):
+                cursor.execute(statement)
+        result = self.assert_found("NW1314", "WARN")
+        self.assertIn("COMMIT PREPARED 'it''s'; or ROLLBACK PREPARED 'it''s';", result.out)
+        self.assertNotIn("ROLLBACK PREPARED", self.check("--sql").out)
+
+    def test_no_table_and_no_plugin(self):
+        self.assert_found("NW1225", "FAIL", sink="nosuch:")
+        self.server.sql("DROP TABLE keyed")
+        self.assert_found("NW1224", "FAIL")
+
+
+class SettingsTest(CheckTest):
+    OPTIONS = {"wal_level": "replica", "max_replication_slots": "1", "max_wal_senders": "1",
+               "synchronous_standby_names": "FIRST 1 (other, \"Narwal\")",
+               "synchronous_commit": "local"}
+
+    def test_settings(self):
+        self.server.sql("SELECT pg_create_physical_replication_slot('taken')")
+        result = self.check()
+        self.assertEqual(result.code, 1)
+        for code in ("NW1206", "NW1207", "NW1208", "NW1222"):
+            self.assertEqual(result.findings.get(code), "FAIL", result)
+        self.assertEqual(result.findings.get("NW1310"), "WARN", result)
+        # The laboratory's settings are arguments of the server, which win over ALTER SYSTEM.
+        for code in ("NW1206", "NW1207", "NW1208"):
+            sql = self.mends(code).strip()
+            self.server.sql(sql)
+            name, value = re.fullmatch(r"ALTER SYSTEM SET (\w+) = (\w+);", sql).groups()
+            self.server.options[name] = value
+        self.server.options["synchronous_standby_names"] = "other"
+        self.server.restart()
+        result = self.check()
+        self.assertEqual(result.code, 0, result)
+
+
+class UnreachableTest(check.Case):
+    def test_a_server_that_is_not_there_is_a_finding(self):
+        result = run("check", "--source", "host=127.0.0.1 port=1 dbname=x", "--sink", "null:")
+        self.assertEqual(result.code, 1)
+        self.assertEqual(result.findings, {"NW1201": "FAIL"}, result)
+
+
+if __name__ == "__main__":
+    check.main()

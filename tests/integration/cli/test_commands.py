@@ -1,0 +1,153 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Commands, their help, their exit codes, and that no secret is printed; tail on a real server."""
+import os
+import pathlib
+import signal
+import subprocess
+import tempfile
+import time
+
+import support
+from support import check, narwal, run
+
+COMMANDS = ("run", "check", "status", "tail", "topology", "sink-check", "files", "version")
+CANARY = "canary-4711"
+
+
+class Words(check.unittest.TestCase):
+    def test_every_command_is_listed_and_explains_itself(self):
+        listed = run("--help")
+        self.assertEqual(listed.code, 0)
+        for command in COMMANDS:
+            with self.subTest(command):
+                self.assertIn(f"  {command} ", listed.out)
+                result = run(command, "--help")
+                self.assertEqual(result.code, 0, result)
+                self.assertIn(f"usage: narwal {command}", result.out)
+
+    def test_wrong_calls_end_with_2_and_say_what_was_meant(self):
+        for words, text in (
+                ((), "usage: narwal COMMAND"),
+                (("chekc",), 'unknown command "chekc"; did you mean "check"?'),
+                (("frobnicate",), 'unknown command "frobnicate"; narwal --help lists them'),
+                (("check", "--sourse", "x"), "unknown option --sourse; did you mean --source?"),
+                (("check", "--source"), "--source needs a value"),
+                (("check",), "name a configuration file, or --source DSN"),
+                (("check", "a.yaml", "b.yaml"), '"b.yaml" is one argument too many'),
+                (("run",), "name a configuration file, or --source DSN"),
+                (("tail",), "of which database?"),
+                (("tail", "dbname=x", "--count", "none"), "--count none is no number"),
+                (("status",), "of which narwal?"),
+                (("check", "/nonexistent.yaml"), "cannot read the configuration /nonexistent.yaml")):
+            with self.subTest(words):
+                result = run(*words)
+                self.assertEqual(result.code, 2, result)
+                self.assertIn(text, result.err)
+
+    def test_version_names_the_libraries(self):
+        result = run("version")
+        self.assertEqual(result.code, 0)
+        for name in ("narwal", "libpq", "liburing", "hwloc"):
+            self.assertIn(name, result.out)
+
+    def test_status_of_nothing_fails(self):
+        with tempfile.TemporaryDirectory() as folder:
+            result = run("status", "--state-dir", folder)
+        self.assertEqual(result.code, 1)
+        self.assertNotEqual(result.err, "")
+
+    def test_no_secret_is_printed_by_any_refusal(self):
+        with tempfile.TemporaryDirectory() as folder:
+            secret = pathlib.Path(folder, "secret")
+            secret.write_text(CANARY + "\n")
+            secret.chmod(0o600)
+            file = pathlib.Path(folder, "a.yaml")
+            for dsn, more in ((f"host=127.0.0.1 port=1 password={CANARY}", ""),
+                              (f"postgresql://u:{CANARY}@127.0.0.1:1/db", ""),
+                              (f"host=127.0.0.1 port=1 pasword={CANARY}", ""),
+                              ("host=127.0.0.1 port=1", f"  password: {CANARY}\n"),
+                              ("host=127.0.0.1 port=1", f"  password: ${{file:{secret}}}\n"),
+                              ("host=127.0.0.1 port=${env:NW_CANARY}", "")):
+                with self.subTest(dsn=dsn, more=more):
+                    file.write_text(f"source:\n  dsn: \"{dsn}\"\n{more}sinks: [{{type: 'null'}}]\n")
+                    result = run("check", file, env={**os.environ, "NW_CANARY": CANARY})
+                    self.assertEqual(result.code, 1, result)
+                    self.assertNotIn(CANARY, result.out + result.err)
+
+
+class Tail(check.Case):
+    def setUp(self):
+        self.server = self.cluster()
+        self.server.sql("CREATE TABLE keyed (id int PRIMARY KEY, v text)")
+        self.server.sql("CREATE TABLE keyless (v text)")
+
+    def start(self, *words):
+        return subprocess.Popen([str(narwal.build() / "narwal"), "tail", self.server.dsn(), *words],
+                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+    def wait_streaming(self):
+        for _ in range(200):
+            if self.server.value("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"):
+                return
+            time.sleep(0.05)
+        self.fail("tail does not stream")
+
+    def left(self):
+        return self.server.value("SELECT (SELECT count(*) FROM pg_publication) + "
+                                 "(SELECT count(*) FROM pg_replication_slots)")
+
+    def test_changes_are_printed_and_nothing_is_left(self):
+        process = self.start("--count", "7")
+        self.wait_streaming()
+        self.server.sql("INSERT INTO keyed VALUES (1, E'a\\nb'), (2, NULL)")
+        self.server.sql("UPDATE keyed SET id = 3 WHERE id = 1")
+        self.server.sql("DELETE FROM keyed WHERE id = 2")
+        self.server.sql("INSERT INTO keyless VALUES (E'\\x1b[31m')")
+        self.server.sql("UPDATE keyless SET v = 'fine'")  # the application's statement still works
+        self.server.sql("SELECT pg_logical_emit_message(true, 'p', 'hello')")
+        self.server.sql("TRUNCATE keyed, keyless")
+        out = process.communicate(timeout=30)[0]
+        self.assertEqual(process.returncode, 0)
+        lines = [line for line in out.splitlines() if line.split()[0] not in ("BEGIN", "COMMIT")]
+        self.assertEqual(lines[:6], [
+            "INSERT   public.keyed  id=1 v=a\\nb",
+            "INSERT   public.keyed  id=2 v=NULL",
+            "UPDATE   public.keyed  id=1  -> id=3 v=a\\nb",
+            "DELETE   public.keyed  id=2",
+            "INSERT   public.keyless  v=\\x1b[31m",
+            "MESSAGE  p: hello"])
+        self.assertRegex(lines[6], r"^TRUNCATE public\.key\w+, public\.key\w+$")
+        self.assertEqual(self.left(), 0)
+
+    def test_table_selects_and_a_signal_ends_it(self):
+        process = self.start("--table", "keyed")
+        self.wait_streaming()
+        self.server.sql("INSERT INTO keyless VALUES ('unseen')")
+        self.server.sql("INSERT INTO keyed VALUES (1, 'seen')")
+        for line in process.stdout:
+            if line.startswith("COMMIT"):
+                break
+            self.assertNotIn("unseen", line)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 0)
+        self.assertEqual(self.left(), 0)
+
+    def test_what_a_kill_leaves_the_next_tail_removes(self):
+        process = self.start()
+        self.wait_streaming()
+        process.kill()
+        process.communicate()
+        for _ in range(200):
+            if self.server.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = "
+                                 "'narwal tail'") == 0:
+                break
+            time.sleep(0.05)
+        self.assertEqual(self.server.value("SELECT count(*) FROM pg_publication"), 2)
+        self.assertEqual(run("tail", self.server.dsn(), "--table", "none").code, 1)
+        self.assertEqual(self.left(), 0)
+
+
+if __name__ == "__main__":
+    check.main()
