@@ -62,6 +62,7 @@ static nw_status entry_make(struct nw_sequencer *seq, struct nw_item *item, stru
     memset(made, 0, sizeof *made);
     made->item = item;
     made->kind = item->kind;
+    made->table = item->table;
     made->lane = item->lane;
     made->size = item->size;
     made->stream = item->producer == NW_PRODUCER_STREAM;
@@ -551,6 +552,7 @@ static nw_status do_work(void *self, int64_t now_ns, uint32_t *work, struct nw_e
     items_return(seq, work);
     durable_tell(seq, work);
     status_publish(seq);
+    nw_lag_step(seq);
     if (seq->state == NW_SEQUENCER_FAILED) {
         *err = seq->failure;
         return seq->failure.status;
@@ -568,6 +570,9 @@ static void wait_for(void *self, int64_t now_ns, struct nw_wait *wait)
     }
     if (seq->leaving.count > 0 && now_ns + NW_HELD_POLL_NS < deadline) {
         deadline = now_ns + NW_HELD_POLL_NS;
+    }
+    if ((seq->oldest != NULL || seq->lags_count > 0) && now_ns + NW_LAG_NS < deadline) {
+        deadline = now_ns + NW_LAG_NS;
     }
     *wait = (struct nw_wait){.descriptor = -1, .deadline_ns = deadline};
 }

@@ -5,6 +5,7 @@
  *   sequencer.c   intake: order restored in one window for each producer, filters, the log
  *   dispatch.c    delivery: epochs, shards, table announcements, slices in total order
  *   commit.c      seals, commits and their outcomes, recover and replay
+ *   lag.c         what of each table is not durable yet
  *   spill.c       items that the sink does not need soon, in a scratch file
  *
  * All of it belongs to the thread that runs the sequencer's agent; workers see tasks only.
@@ -37,6 +38,9 @@
 #define NW_RECOVER_NS_MAX 30000000000
 /** Entries in one piece of entry memory. */
 #define NW_ENTRY_SLAB 256u
+/** How often lags of tables are counted anew, and how many entries are looked at. */
+#define NW_LAG_NS          500000000
+#define NW_LAG_ENTRIES_MAX 65536u
 /** How often items that exported arrays hold are looked at. */
 #define NW_HELD_POLL_NS 50000000
 
@@ -52,6 +56,7 @@ enum nw_spill_state {
 /** An item that the sink is to get. */
 struct nw_entry {
     struct nw_entry *next, *prev; /* of the log, the free list or the leaving list */
+    const struct nw_table *table; /* NULL: of none */
     struct nw_item *item;         /* NULL in states OUT and READING */
     enum nw_item_kind kind;
     uint32_t lane;
@@ -142,8 +147,12 @@ struct nw_sequencer {
     struct nw_entry_list log;
     struct nw_entry_list leaving; /* durable; wait for exports and for room in the return ring */
     struct nw_entry *oldest;      /* oldest row of the stream in the log */
-    struct nw_entry *hand_old;    /* spill.c: next delivered entry to look at, forward */
-    struct nw_entry *hand_new;    /* and next of the others, backward */
+    int64_t lag_ns;               /* when lags were counted */
+    uint32_t lags_count;
+    struct nw_sink_lag lags[NW_SINK_LAGS_MAX];
+    uint16_t lag_slots[NW_SINK_LAGS_MAX * 2]; /* by relation oid: 1 + index into lags */
+    struct nw_entry *hand_old; /* spill.c: next delivered entry to look at, forward */
+    struct nw_entry *hand_new; /* and next of the others, backward */
     uint64_t held_bytes;
     int64_t moved_ns; /* when something was delivered, or a task came back */
     bool lost;        /* spill.c: entries of the open epoch were given up and cannot be replayed */
@@ -189,6 +198,9 @@ uint32_t nw_sequencer_shard(const struct nw_sequencer *seq, uint32_t relation_oi
 /** Stop the run. @return status */
 nw_status nw_sequencer_fail(struct nw_sequencer *seq, const struct nw_error *cause,
                             const struct nw_table *table);
+
+/* lag.c */
+void nw_lag_step(struct nw_sequencer *seq);
 
 /* dispatch.c */
 NW_MUST_CHECK nw_status nw_dispatch_step(struct nw_sequencer *seq, uint32_t *work,

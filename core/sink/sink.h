@@ -150,6 +150,22 @@ struct nw_sink_status {
     uint64_t spilled_total_bytes; /* ever written to it */
     char reason[NW_ERROR_TEXT_SIZE];
 };
+/** What of a table is not durable at a sink. */
+struct nw_sink_lag {
+    uint32_t relation_oid;
+    uint32_t batches;
+    int64_t oldest_ns; /* received_ns of its oldest change that is not durable */
+    uint64_t bytes;    /* as held by narwal, in memory or spilled */
+};
+/** Tables of one sink whose lag is kept; those that come after them are left out. */
+#define NW_SINK_LAGS_MAX 1024u
+/**
+ * The tables that have changes which are not durable; at most half a second old. Any thread.
+ * @param lags  lags_max of them, filled, in no order.
+ * @return how many
+ */
+uint32_t nw_sink_lags(struct nw_sink *sink, struct nw_sink_lag *lags, uint32_t lags_max);
+
 /** Any thread. */
 void nw_sink_status(struct nw_sink *sink, struct nw_sink_status *status);
 

@@ -130,10 +130,12 @@ struct nw_sink {
 
     _Atomic(struct nw_bell *) sequencer_bell; /* NULL until there is a sequencer */
 
-    pthread_mutex_t lock; /* guards answer, reason, state, retries */
+    pthread_mutex_t lock; /* guards answer, reason, state, retries, lags */
     struct nw_answer answer;
     enum nw_sink_state state;
     uint32_t retries;
+    struct nw_sink_lag lags[NW_SINK_LAGS_MAX];
+    uint32_t lags_count;
     char reason[NW_ERROR_TEXT_SIZE];
 
     /* What is durable, as envelopes: one, or one for each worker. The sequencer's after open. */

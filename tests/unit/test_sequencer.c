@@ -857,6 +857,32 @@ static void status_shows_the_oldest_row_that_is_not_durable(void **state)
     assert_int_equal(status.epoch_durable, 1);
 }
 
+static void lag_is_known_for_each_table(void **state)
+{
+    struct nw_sink_lag lags[8];
+    int64_t then;
+
+    (void)state;
+    start(&model_ops, 1, 1);
+    assert_int_equal(nw_sink_lags(kit.sink, lags, 8), 0);
+    then = kit.now_ns;
+    kit_row_one(&kit, 1, 1, 1000, 1);
+    kit.now_ns += 7;
+    kit_row_one(&kit, 2, 1, 1001, 2);
+    kit_row_one(&kit, 1, 1, 1002, 3);
+    assert_int_equal(kit_run_for(&kit, 600000000), NW_OK);
+    assert_int_equal(nw_sink_lags(kit.sink, lags, 8), 2);
+    assert_int_equal(lags[0].relation_oid, 101);
+    assert_int_equal(lags[0].oldest_ns, then);
+    assert_int_equal(lags[0].batches, 2);
+    assert_int_equal(lags[1].relation_oid, 102);
+    assert_int_equal(lags[1].oldest_ns, then + 7);
+    assert_int_equal(nw_sink_lags(kit.sink, lags, 1), 1);
+    kit_epoch_end(&kit, 1, 1100);
+    assert_int_equal(kit_run(&kit), NW_OK);
+    assert_int_equal(nw_sink_lags(kit.sink, lags, 8), 0); /* at once */
+}
+
 #define CASE(name) cmocka_unit_test_teardown(name, finish)
 
 int main(void)
@@ -895,6 +921,7 @@ int main(void)
         CASE(total_order_is_the_same_after_a_replay),
         CASE(events_go_where_they_belong_and_only_if_wanted),
         CASE(value_without_exact_form_stops_a_sink_that_cannot_take_it),
+        CASE(lag_is_known_for_each_table),
         CASE(status_shows_the_oldest_row_that_is_not_durable),
     };
 
