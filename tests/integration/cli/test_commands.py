@@ -3,6 +3,7 @@
 """Commands, their help, their exit codes, and that no secret is printed; tail on a real server."""
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import tempfile
@@ -74,6 +75,22 @@ class Words(check.unittest.TestCase):
                     result = run("check", file, env={**os.environ, "NW_CANARY": CANARY})
                     self.assertEqual(result.code, 1, result)
                     self.assertNotIn(CANARY, result.out + result.err)
+
+
+class Documents(check.unittest.TestCase):
+    def test_the_reference_page_is_what_the_program_writes(self):
+        result = run("document")
+        self.assertEqual(result.code, 0, result)
+        self.assertEqual((narwal.ROOT / "docs/configuration.md").read_text(), result.out,
+                         "write it anew: narwal document > docs/configuration.md")
+
+    def test_every_code_of_check_is_documented(self):
+        sources = [*(narwal.ROOT / "core/pipeline").glob("preflight*.c"),
+                   narwal.ROOT / "core/cli/cmd_check.c"]
+        code = re.compile(r"NW1[23]\d\d")
+        used = {found for path in sources for found in code.findall(path.read_text())}
+        documented = set(code.findall((narwal.ROOT / "docs/checks.md").read_text()))
+        self.assertEqual(used, documented)
 
 
 class Tail(check.Case):
