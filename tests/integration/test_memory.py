@@ -70,11 +70,13 @@ class MemoryTest(check.Case):
         narwal.start().wait_streaming()
         full.fill()
         rows = self.insert(TRANSACTION_MB // 2)
-        deadline = time.monotonic() + STOPPED_SECONDS
-        while time.monotonic() < deadline:
+        lsn = self.server.lsn()
+        narwal.wait("all of it is received", lambda: self.server.value(
+            "SELECT sent_lsn - '0/0'::pg_lsn FROM pg_stat_replication") >= lsn, 300)
+        for _ in range(STOPPED_SECONDS):
             self.assertTrue(narwal.running, narwal.log_tail())
-            self.assert_bounded(narwal)
             time.sleep(1)
+        self.assert_bounded(narwal)
         self.assertEqual(self.server.value("SELECT count(*) FROM pg_stat_replication"), 1)
         full.free()
         self.assert_all_there(narwal, rows)

@@ -506,10 +506,11 @@ class Session:
                     self.transaction()
                     if self.workload.pause:
                         time.sleep(self.workload.pause)
-            except (psycopg2.DatabaseError, psycopg2.InterfaceError):
+            except psycopg2.Error as error:
                 # The server went away: part of some tests. Whether the last commit happened is
                 # unknown, which does not matter: the source itself is what we compare with.
-                if not self.workload.tolerant or (self.connection and not self.connection.closed):
+                gone = error.pgcode is None or error.pgcode.startswith(("08", "57"))
+                if not self.workload.tolerant or not gone:
                     raise
                 time.sleep(0.1)
             finally:
