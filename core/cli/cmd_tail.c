@@ -245,42 +245,45 @@ static void wait_for_bytes(struct tail *tail, int64_t now_ns)
     (void)poll(&entry, 1, (int)ms);
 }
 
+/* Nothing to print: keep the connection alive, read, or sleep. */
+static nw_status stream_turn(struct tail *tail, int64_t *fed_ns, struct nw_error *err)
+{
+    int64_t now_ns = tail->env->ops->now_ns(tail->env);
+    size_t got = 0;
+    nw_status status = NW_OK;
+
+    if (now_ns - *fed_ns > STATUS_NS) {
+        *fed_ns = now_ns;
+        status = feedback(tail, err);
+    }
+    if (status == NW_OK) {
+        status = nw_transmitter_flush(&tail->transmitter, err);
+    }
+    if (status == NW_OK || status == NW_AGAIN) {
+        status = nw_receiver_fill(tail->receiver, now_ns, &got, err);
+    }
+    if (status == NW_AGAIN) {
+        (void)fflush(stdout);
+        wait_for_bytes(tail, now_ns);
+        status = NW_OK;
+    }
+    return status;
+}
+
 static nw_status stream_follow(struct tail *tail, struct nw_error *err)
 {
     int64_t fed_ns = tail->env->ops->now_ns(tail->env);
     nw_status status = NW_OK;
 
-    while (status == NW_OK && !ended(tail)) {
-        int64_t now_ns = tail->env->ops->now_ns(tail->env);
+    /* An error on stdout: the reader of a pipe is gone. */
+    while (status == NW_OK && !ended(tail) && ferror(stdout) == 0) {
         struct nw_message message;
-        size_t got = 0;
 
         status = nw_receiver_next(tail->receiver, &message, err);
         if (status == NW_OK) {
             status = message_take(tail, &message, err);
-            continue;
-        }
-        if (status != NW_AGAIN) {
-            break;
-        }
-        status = NW_OK;
-        if (now_ns - fed_ns > STATUS_NS) {
-            fed_ns = now_ns;
-            status = feedback(tail, err);
-        }
-        if (status == NW_OK) {
-            status = nw_transmitter_flush(&tail->transmitter, err);
-        }
-        if (status == NW_OK || status == NW_AGAIN) {
-            status = nw_receiver_fill(tail->receiver, now_ns, &got, err);
-        }
-        if (status == NW_AGAIN) {
-            (void)fflush(stdout);
-            wait_for_bytes(tail, now_ns);
-            status = NW_OK;
-        }
-        if (ferror(stdout) != 0) { /* the reader of a pipe is gone */
-            break;
+        } else if (status == NW_AGAIN) {
+            status = stream_turn(tail, &fed_ns, err);
         }
     }
     (void)fflush(stdout);

@@ -207,8 +207,19 @@ static nw_status take_commit(struct nw_tail_printer *printer, struct nw_bytes me
 
 /* ---- rows ---- */
 
-/* Prints one tuple, or skips it when out is NULL. Columns that were not sent are left out of keys.
- */
+static void column_print(FILE *out, const char *name, uint8_t kind, struct nw_bytes value)
+{
+    (void)fputc(' ', out);
+    word_print(out, name);
+    (void)fputc('=', out);
+    if (kind == 't') {
+        text_print(out, value.at, value.size);
+    } else {
+        (void)fputs(kind == 'n' ? "NULL" : "(unchanged)", out);
+    }
+}
+
+/* Prints one tuple. Columns that were not sent are left out of keys. */
 static nw_status tuple_print(struct nw_cursor *cursor, const struct nw_tail_relation *relation,
                              bool key_only, FILE *out, struct nw_error *err)
 {
@@ -231,14 +242,7 @@ static nw_status tuple_print(struct nw_cursor *cursor, const struct nw_tail_rela
         if (key_only && kind == 'n') {
             continue;
         }
-        (void)fputc(' ', out);
-        word_print(out, relation->columns[i]);
-        (void)fputc('=', out);
-        if (kind == 't') {
-            text_print(out, value.at, value.size);
-        } else {
-            (void)fputs(kind == 'n' ? "NULL" : "(unchanged)", out);
-        }
+        column_print(out, relation->columns[i], kind, value);
     }
     return cursor->failed ? nw_fail(err, NW_CORRUPT, "a row of %s ends early", relation->name)
                           : NW_OK;

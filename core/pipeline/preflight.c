@@ -72,28 +72,53 @@ size_t nw_preflight_count(const struct nw_preflight *preflight, enum nw_finding_
 
 /* ---- pure rules ---- */
 
+/* Whether c ends a name, or belongs to none: FIRST 2 (a, "b c") */
+static bool separates(char c)
+{
+    return strchr(" ,()\t\n", c) != NULL; /* the final NUL too */
+}
+
+/* Copies a name that begins with a quote, quotes in it doubled. @return what follows it */
+static const char *quoted_name(const char *at, char *name, size_t size)
+{
+    size_t used = 0;
+
+    for (at++; *at != '\0' && (*at != '"' || at[1] == '"'); at++) {
+        at += *at == '"';
+        if (used + 1 < size) {
+            name[used++] = *at;
+        }
+    }
+    name[used] = '\0';
+    return *at == '"' ? at + 1 : at;
+}
+
+static const char *plain_name(const char *at, char *name, size_t size)
+{
+    size_t used = 0;
+
+    for (; !separates(*at); at++) {
+        if (used + 1 < size) {
+            name[used++] = *at;
+        }
+    }
+    name[used] = '\0';
+    return at;
+}
+
 bool nw_standby_names_match(const char *names, const char *application_name)
 {
-    while (*names != '\0') {
-        char name[128];
-        size_t used = 0;
-        bool quoted = *names == '"';
+    char name[128];
 
-        if (!quoted && strchr(" ,()\t\n", *names) != NULL) {
+    while (*names != '\0') {
+        if (separates(*names)) {
             names++;
             continue;
         }
-        names += quoted;
-        while (*names != '\0' &&
-               (quoted ? *names != '"' || names[1] == '"' : strchr(" ,()\t\n", *names) == NULL)) {
-            names += quoted && *names == '"';
-            if (used + 1 < sizeof name) {
-                name[used++] = *names;
-            }
-            names++;
-        }
-        names += quoted && *names == '"';
-        name[used] = '\0';
+        bool quoted = *names == '"';
+
+        names =
+            quoted ? quoted_name(names, name, sizeof name) : plain_name(names, name, sizeof name);
         if (strcasecmp(name, application_name) == 0 || (!quoted && strcmp(name, "*") == 0)) {
             return true;
         }

@@ -349,9 +349,8 @@ static nw_status left_out_check(struct tables_check *check, struct nw_error *err
 
 /* ---- replica identity ---- */
 
-static nw_status identity_check(struct tables_check *check, struct nw_error *err)
+static nw_status broken_check(struct tables_check *check, struct nw_error *err)
 {
-    bool skip = check->x->options->server.publication.no_key == NW_NO_KEY_SKIP;
     struct nw_preflight *p = check->x->report;
     struct gathering g;
     nw_status status = ask(check, is_broken, &IDENTITY_FULL, &g, err);
@@ -366,22 +365,29 @@ static nw_status identity_check(struct tables_check *check, struct nw_error *err
                              COUNTED(g.count, " has", " have"), check->names[0]));
     }
     gathering_end(&g);
-    if (status == NW_OK) {
-        status = ask(check, is_keyless, &IDENTITY_FULL, &g, err);
-        if (status == NW_OK && g.count > 0) {
-            struct nw_finding *finding = nw_preflight_add(
-                p, NW_FINDING_WARN, "NW1308",
-                "%zu %s no usable replica identity, and publishing their updates would make the "
-                "application's UPDATE fail: %s",
-                COUNTED(g.count, " has", " have"),
-                skip ? "they are left out (no_key: skip)"
-                     : "only their inserts and truncates are followed (no_key: insert_only)");
+    return status;
+}
 
-            hand_over(&g, p, finding);
-            finding->otherwise = skip ? NULL : "in the configuration  no_key: skip";
-        }
-        gathering_end(&g);
+static nw_status keyless_check(struct tables_check *check, struct nw_error *err)
+{
+    bool skip = check->x->options->server.publication.no_key == NW_NO_KEY_SKIP;
+    struct nw_preflight *p = check->x->report;
+    struct gathering g;
+    nw_status status = ask(check, is_keyless, &IDENTITY_FULL, &g, err);
+
+    if (status == NW_OK && g.count > 0) {
+        struct nw_finding *finding = nw_preflight_add(
+            p, NW_FINDING_WARN, "NW1308",
+            "%zu %s no usable replica identity, and publishing their updates would make the "
+            "application's UPDATE fail: %s",
+            COUNTED(g.count, " has", " have"),
+            skip ? "they are left out (no_key: skip)"
+                 : "only their inserts and truncates are followed (no_key: insert_only)");
+
+        hand_over(&g, p, finding);
+        finding->otherwise = skip ? NULL : "in the configuration  no_key: skip";
     }
+    gathering_end(&g);
     return status;
 }
 
@@ -474,6 +480,9 @@ static const char *publication_obstacle(const struct tables_check *check, size_t
 {
     const struct nw_examination *x = check->x;
 
+    if (!x->options->server.publication.create) {
+        return "publication.create is false";
+    }
     if (x->in_recovery) {
         return "a standby cannot make publications: make it on the primary";
     }
@@ -489,54 +498,49 @@ static const char *publication_obstacle(const struct tables_check *check, size_t
     return NULL;
 }
 
-/* What is to be done about tables that are in no publication yet. */
-static nw_status uncovered_report(struct tables_check *check, size_t uncovered, size_t foreign,
-                                  struct nw_error *err)
+/* What is to be done about tables that are in no publication yet. @param obstacle  NULL: none */
+static void uncovered_report(struct tables_check *check, size_t uncovered, const char *obstacle,
+                             const char *sql)
 {
-    bool create = check->x->options->server.publication.create;
     struct nw_preflight *p = check->x->report;
-    const char *obstacle = publication_obstacle(check, foreign);
-    const char *sql = NULL;
-    nw_status status = publications_sql(check, &sql, err);
 
-    if (status != NW_OK) {
-        return status;
-    }
-    if (create && obstacle == NULL) {
+    if (obstacle == NULL) {
         (void)nw_preflight_add(p, NW_FINDING_OK, "", "publication %s will %s %zu %s",
                                check->names[0], check->found[0] ? "get" : "be made with",
                                COUNTED(uncovered, "", ""));
     } else if (!check->found[0]) {
         nw_preflight_add(p, NW_FINDING_FAIL, "NW1216", "there is no publication %s, and %s",
-                         check->names[0], create ? obstacle : "publication.create is false")
+                         check->names[0], obstacle)
             ->mend = sql;
     } else {
         nw_preflight_add(p, NW_FINDING_WARN, "NW1307",
-                         "%zu %s not in publication %s and will not be followed%s%s",
-                         COUNTED(uncovered, " is", " are"), check->names[0], create ? ": " : "",
-                         create ? obstacle : "")
+                         "%zu %s not in publication %s and will not be followed: %s",
+                         COUNTED(uncovered, " is", " are"), check->names[0], obstacle)
             ->mend = sql;
     }
-    return NW_OK;
 }
 
 static nw_status publication_check(struct tables_check *check, struct nw_error *err)
 {
     struct gathering uncovered;
-    struct gathering foreign;
+    struct gathering foreign = {0};
+    const char *sql = NULL;
     nw_status status = ask(check, is_uncovered, &NO_STATEMENT, &uncovered, err);
 
     if (status == NW_OK) {
         status = ask(check, is_foreign_owned, &NO_STATEMENT, &foreign, err);
-        if (status == NW_OK && uncovered.count > 0) {
-            status = uncovered_report(check, uncovered.count, foreign.count, err);
-        } else if (status == NW_OK && check->found[0]) {
-            (void)nw_preflight_add(check->x->report, NW_FINDING_OK, "",
-                                   "publication %s has all %zu tables that match", check->names[0],
-                                   check->x->report->tables_count);
-        }
-        gathering_end(&foreign);
     }
+    if (status == NW_OK && uncovered.count > 0) {
+        status = publications_sql(check, &sql, err);
+    }
+    if (status == NW_OK && uncovered.count > 0) {
+        uncovered_report(check, uncovered.count, publication_obstacle(check, foreign.count), sql);
+    } else if (status == NW_OK && check->found[0]) {
+        (void)nw_preflight_add(check->x->report, NW_FINDING_OK, "",
+                               "publication %s has all %zu tables that match", check->names[0],
+                               check->x->report->tables_count);
+    }
+    gathering_end(&foreign);
     gathering_end(&uncovered);
     return status;
 }
@@ -562,7 +566,8 @@ nw_status nw_preflight_tables(struct nw_examination *examination, struct nw_erro
 {
     struct tables_check check = {.x = examination};
     nw_status (*const checks[])(struct tables_check *, struct nw_error *) = {
-        publication_check, identity_check, schemas_check, row_security_check, left_out_check};
+        publication_check, broken_check,       keyless_check,
+        schemas_check,     row_security_check, left_out_check};
     nw_status status = NW_OK;
 
     nw_arena_init(&check.arena, CATALOG_BYTES_MAX);
