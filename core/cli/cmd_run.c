@@ -71,6 +71,8 @@ struct session {
     struct nw_env *env;
     struct nw_control *control;
     struct nw_live live;
+    struct nw_topology *topology;
+    struct nw_plan plan;
 };
 
 static nw_status sinks_load(struct session *s, struct nw_error *err)
@@ -102,6 +104,27 @@ static nw_status sinks_load(struct session *s, struct nw_error *err)
     return status;
 }
 
+/* After the sinks are loaded: their plugins say how many workers there are. */
+static nw_status threads_plan(struct session *s, struct nw_error *err)
+{
+    struct nw_demand demand = {.sinks_count = s->options.sinks_count,
+                               .readers_count = s->options.copy_workers,
+                               .cores_count = (uint32_t)s->config.cpus,
+                               .never_pin = !s->config.pin};
+    nw_status status = nw_topology_read(&s->topology, err);
+
+    for (uint32_t i = 0; i < demand.sinks_count; i++) {
+        demand.sinks[i] =
+            (struct nw_plan_sink){s->options.sinks[i].name, s->options.sinks[i].workers_count};
+    }
+    if (status == NW_OK) {
+        nw_plan_make(s->topology, &demand, &s->plan);
+        nw_plan_confine(&s->plan);
+        s->options.plan = &s->plan;
+    }
+    return status;
+}
+
 static void tick(void *context, const struct nw_run_status *status)
 {
     struct session *s = context;
@@ -116,7 +139,6 @@ static void options_fill(struct session *s)
 {
     const struct nw_run_config *c = &s->config;
     struct nw_run_options *o = &s->options;
-    long cores = c->cpus > 0 ? c->cpus : sysconf(_SC_NPROCESSORS_ONLN);
 
     o->name = c->name;
     o->state_folder = c->state_dir;
@@ -141,8 +163,6 @@ static void options_fill(struct session *s)
     o->snapshot = (enum nw_snapshot_mode)c->snapshot;
     o->copy_workers = (uint32_t)c->copy_workers;
     o->lock_timeout_us = c->lock_wait_us;
-    o->share_thread = cores < 4;
-    o->lanes_count = cores < 4 ? 1 : cores / 2 > 16 ? 16 : (uint32_t)(cores / 2);
     o->memory_bytes = (uint64_t)c->memory_bytes;
     o->spill_bytes = (uint64_t)c->spill_bytes;
     o->epoch_us_max = c->epoch_us;
@@ -166,6 +186,7 @@ static nw_status session_run(struct session *s, bool quiet, struct nw_error *err
 
     options_fill(s);
     status = status == NW_OK ? sinks_load(s, err) : status;
+    status = status == NW_OK ? threads_plan(s, err) : status;
     if (status == NW_OK) {
         status = nw_control_start(s->config.state_dir, &s->control, err);
     }
@@ -176,6 +197,7 @@ static nw_status session_run(struct session *s, bool quiet, struct nw_error *err
     }
     nw_control_stop(s->control);
     nw_env_system_destroy(s->env);
+    nw_topology_destroy(s->topology);
     return status;
 }
 
@@ -185,16 +207,15 @@ int nw_cmd_run(int argc, char **argv)
     const char *rest[1] = {NULL};
     bool quiet = false;
     bool helped = false;
-    const struct nw_argument known[] = {
-        {.name = "source", .value = &arguments.source},
-        {.name = "sink",
-         .list = arguments.sinks,
-         .list_count = &arguments.sinks_count,
-         .list_max = NW_CONFIG_SINKS_MAX},
-        {.name = "name", .value = &arguments.name},
-        {.name = "state-dir", .value = &arguments.state_dir},
-        {.name = "quiet", .flag = &quiet},
-        {.name = NULL}};
+    const struct nw_argument known[] = {{.name = "source", .value = &arguments.source},
+                                        {.name = "sink",
+                                         .list = arguments.sinks,
+                                         .list_count = &arguments.sinks_count,
+                                         .list_max = NW_CONFIG_SINKS_MAX},
+                                        {.name = "name", .value = &arguments.name},
+                                        {.name = "state-dir", .value = &arguments.state_dir},
+                                        {.name = "quiet", .flag = &quiet},
+                                        {.name = NULL}};
     struct session *s = NULL;
     struct nw_error err = {0};
     nw_status status = NW_OK;

@@ -16,6 +16,7 @@ static const char *const SNAPSHOTS[] = {"initial", "never", "only", NULL};
 static const char *const ORIGINS[] = {"any", "none", NULL};
 static const char *const VALUES[] = {"auto", "text", NULL};
 static const char *const KEYLESS[] = {"insert_only", "skip", NULL};
+static const char *const PINNING[] = {"auto", "never", NULL};
 static const char *const IO_ENGINES[] = {"auto", "io_uring", "pread", NULL};
 static const char *const LEVELS[] = {"error", "warn", "info", "debug", NULL};
 static const char *const FORMATS[] = {"auto", "text", "json", NULL};
@@ -108,6 +109,8 @@ static const struct nw_option LIMITS[] = {
      "Folder for spilled data, emptied at start. Default: spill in the state folder."},
     {"cpus", NW_OPTION_INTEGER, 0, NULL, 1, 1024, NULL,
      "Cores to plan for. Default: those that this process may use."},
+    {"pin", NW_OPTION_CHOICE, 0, "auto", 0, 0, PINNING,
+     "auto: threads have cores of their own where the machine is narwal's alone (narwal topology)."},
     {"io", NW_OPTION_CHOICE, 0, "auto", 0, 0, IO_ENGINES,
      "How files are written. auto: io_uring where the kernel allows it."},
     {"drain", NW_OPTION_DURATION, 0, "30s", 0, 3600000000, NULL,
@@ -118,6 +121,7 @@ enum {
     LIMITS_SPILL,
     LIMITS_SPILL_DIR,
     LIMITS_CPUS,
+    LIMITS_PIN,
     LIMITS_IO,
     LIMITS_DRAIN,
     LIMITS_COUNT
@@ -238,6 +242,7 @@ static nw_status limits_take(struct nw_run_config *config, const struct nw_node 
     config->spill_bytes = s[LIMITS_SPILL].number;
     config->spill_dir = s[LIMITS_SPILL_DIR].text;
     config->cpus = s[LIMITS_CPUS].number;
+    config->pin = s[LIMITS_PIN].number == 0;
     config->io = s[LIMITS_IO].text;
     config->drain_us = s[LIMITS_DRAIN].number;
     config->epoch_us = epoch[EPOCH_TIME].number;

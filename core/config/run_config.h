@@ -49,6 +49,7 @@ struct nw_run_config {
     uint32_t sinks_count;
 
     int64_t memory_bytes, spill_bytes, cpus;
+    bool pin; /* where the machine allows it */
     const char *spill_dir;
     const char *io; /* auto | io_uring | pread */
     int64_t epoch_us, epoch_bytes;

@@ -5,6 +5,7 @@
  */
 #include "pipeline/engine.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,15 +13,20 @@
 #include "base/assert.h"
 #include "base/log.h"
 
-#define OUT_CAPACITY 256u      /* items from a lane to a sequencer */
-#define RETURN_CAPACITY 16384u /* items back to a lane */
-#define DURABLE_CAPACITY 1024u
+static_assert(NW_PLAN_LANES_MAX == NW_LANES_MAX && NW_PLAN_SINKS_MAX == NW_SEQUENCERS_MAX &&
+                  NW_PLAN_READERS_MAX == NW_PRODUCERS_MAX - 1,
+              "a plan has room for all that an engine may have");
+
+#define OUT_CAPACITY      256u   /* items from a lane to a sequencer */
+#define RETURN_CAPACITY   16384u /* items back to a lane */
+#define DURABLE_CAPACITY  1024u
 #define COMMANDS_CAPACITY 8u
-#define STATUS_NS 100000000LL
-#define STATUS_US 10000000LL   /* feedback to the server at least this often */
-#define IDLE_US 60000000LL     /* an idle database's empty epochs */
+#define STATUS_NS         100000000LL
+#define STATUS_US         10000000LL /* feedback to the server at least this often */
+#define IDLE_US           60000000LL /* an idle database's empty epochs */
 #define BLOCKS_FOR_READER 8u
-#define BLOCK_BYTES_USUAL (2 * NW_BLOCK_BYTES) /* what a block in use takes, for the budget's share */
+#define BLOCK_BYTES_USUAL                                                                          \
+    (2 * NW_BLOCK_BYTES) /* what a block in use takes, for the budget's share */
 
 enum command_kind { COMMAND_STREAM = 1, COMMAND_DRAIN };
 
@@ -41,9 +47,7 @@ struct nw_engine {
     struct nw_budget budget;
     uint32_t producers_count;
 
-    struct nw_bell *bell;         /* of the engine's thread */
-    struct nw_bell *service_bell;
-    struct nw_bell *lane_bells[NW_LANES_MAX]; /* the engine's own when they share its thread */
+    struct nw_bell *bells[NW_PLAN_ENGINE_THREADS_MAX]; /* of the plan's threads */
 
     struct nw_spsc *in[NW_LANES_MAX][NW_PRODUCERS_MAX];
     struct nw_spsc *block_return[NW_LANES_MAX][NW_PRODUCERS_MAX];
@@ -66,19 +70,18 @@ struct nw_engine {
     struct nw_spsc *commands; /* main to control */
     struct command command_slots[COMMANDS_CAPACITY];
     uint32_t commands_sent;
-    bool draining;            /* control's */
-    int64_t published_ns;     /* control's */
+    bool draining;        /* control's */
+    int64_t published_ns; /* control's */
 
     pthread_mutex_t mutex; /* guards all below */
     struct nw_source_status published;
     bool drained;
     struct nw_error failure; /* of the first agent that failed */
 
-    struct nw_agent engine_agents[NW_ENGINE_AGENTS_MAX];
-    uint32_t engine_agents_count;
-    struct nw_agent lane_agents[NW_LANES_MAX];
-    struct nw_agent service_agent;
-    struct nw_thread *threads[NW_LANES_MAX + 2];
+    struct nw_agent agents[NW_ENGINE_AGENTS_MAX]; /* thread by thread */
+    uint32_t agents_count;
+    uint32_t first_agents[NW_PLAN_ENGINE_THREADS_MAX + 1]; /* where each thread's begin */
+    struct nw_thread *threads[NW_PLAN_ENGINE_THREADS_MAX];
     uint32_t threads_count;
 };
 
@@ -106,10 +109,9 @@ static nw_status control_work(void *self, int64_t now_ns, uint32_t *work, struct
         engine->published_ns = now_ns;
         (void)pthread_mutex_lock(&engine->mutex);
         nw_source_status(engine->source, &engine->published);
-        engine->drained =
-            drained && (engine->published.phase != NW_SOURCE_STREAMING ||
-                        engine->published.flush_lsn >=
-                            nw_acknowledger_flush_lsn(engine->acknowledger));
+        engine->drained = drained && (engine->published.phase != NW_SOURCE_STREAMING ||
+                                      engine->published.flush_lsn >=
+                                          nw_acknowledger_flush_lsn(engine->acknowledger));
         (void)pthread_mutex_unlock(&engine->mutex);
     }
     return NW_OK;
@@ -120,10 +122,9 @@ static void control_wait(void *self, int64_t now_ns, struct nw_wait *wait)
     struct nw_engine *engine = self;
     int64_t deadline = engine->published_ns + STATUS_NS;
 
-    *wait = (struct nw_wait){.descriptor = -1,
-                             .deadline_ns = engine->draining || deadline < now_ns
-                                                ? now_ns + STATUS_NS / 20
-                                                : deadline};
+    *wait = (struct nw_wait){
+        .descriptor = -1,
+        .deadline_ns = engine->draining || deadline < now_ns ? now_ns + STATUS_NS / 20 : deadline};
 }
 
 static void agent_failed(void *context, const struct nw_agent *agent, const struct nw_error *err)
@@ -140,19 +141,32 @@ static void agent_failed(void *context, const struct nw_agent *agent, const stru
 
 /* ---- building ---- */
 
+static struct nw_bell *source_bell(const struct nw_engine *engine)
+{
+    return engine->bells[0];
+}
+
+static struct nw_bell *lane_bell(const struct nw_engine *engine, uint32_t lane)
+{
+    return engine->bells[engine->options.plan->lane_threads[lane]];
+}
+
+static struct nw_bell *reader_bell(const struct nw_engine *engine, uint32_t reader)
+{
+    return engine->bells[engine->options.plan->reader_threads[reader]];
+}
+
+static struct nw_bell *sequencer_bell(const struct nw_engine *engine, uint32_t sequencer)
+{
+    return engine->bells[engine->options.plan->sequencer_threads[sequencer]];
+}
+
 static nw_status bells_make(struct nw_engine *engine, struct nw_error *err)
 {
-    nw_status status = nw_bell_create(&engine->bell, err);
+    nw_status status = NW_OK;
 
-    if (status == NW_OK) {
-        status = nw_bell_create(&engine->service_bell, err);
-    }
-    for (uint32_t i = 0; i < engine->options.lanes_count && status == NW_OK; i++) {
-        if (engine->options.share_thread) {
-            engine->lane_bells[i] = engine->bell;
-        } else {
-            status = nw_bell_create(&engine->lane_bells[i], err);
-        }
+    for (uint32_t i = 0; i < engine->options.plan->engine_threads_count && status == NW_OK; i++) {
+        status = nw_bell_create(&engine->bells[i], err);
     }
     return status;
 }
@@ -161,11 +175,12 @@ static nw_status rings_make(struct nw_engine *engine, struct nw_error *err)
 {
     nw_status status = nw_spsc_create(COMMANDS_CAPACITY, &engine->commands, err);
 
-    for (uint32_t lane = 0; lane < engine->options.lanes_count; lane++) {
+    for (uint32_t lane = 0; lane < engine->options.plan->lanes_count; lane++) {
         for (uint32_t p = 0; p < engine->producers_count && status == NW_OK; p++) {
             status = nw_spsc_create(NW_BLOCKS_PER_PRODUCER, &engine->in[lane][p], err);
             if (status == NW_OK) {
-                status = nw_spsc_create(NW_BLOCKS_PER_PRODUCER, &engine->block_return[lane][p], err);
+                status =
+                    nw_spsc_create(NW_BLOCKS_PER_PRODUCER, &engine->block_return[lane][p], err);
             }
         }
         for (uint32_t s = 0; s < engine->options.sinks_count && status == NW_OK; s++) {
@@ -191,12 +206,12 @@ static nw_status producer_make(struct nw_engine *engine, uint32_t index, uint32_
                                struct nw_producer **producer, struct nw_error *err)
 {
     struct nw_producer_options options = {
-        .index = index, .lanes_count = engine->options.lanes_count, .blocks_max = blocks_max};
+        .index = index, .lanes_count = engine->options.plan->lanes_count, .blocks_max = blocks_max};
 
-    for (uint32_t lane = 0; lane < engine->options.lanes_count; lane++) {
+    for (uint32_t lane = 0; lane < engine->options.plan->lanes_count; lane++) {
         options.in[lane] = engine->in[lane][index];
         options.block_return[lane] = engine->block_return[lane][index];
-        options.lane_bell[lane] = engine->lane_bells[lane];
+        options.lane_bell[lane] = lane_bell(engine, lane);
     }
     return nw_producer_create(&options, producer, err);
 }
@@ -205,7 +220,7 @@ static nw_status lanes_make(struct nw_engine *engine, struct nw_error *err)
 {
     nw_status status = NW_OK;
 
-    for (uint32_t lane = 0; lane < engine->options.lanes_count && status == NW_OK; lane++) {
+    for (uint32_t lane = 0; lane < engine->options.plan->lanes_count && status == NW_OK; lane++) {
         struct nw_lane_options options = {.index = lane,
                                           .producers_count = engine->producers_count,
                                           .sequencers_count = engine->options.sinks_count,
@@ -214,12 +229,13 @@ static nw_status lanes_make(struct nw_engine *engine, struct nw_error *err)
         for (uint32_t p = 0; p < engine->producers_count; p++) {
             options.in[p] = engine->in[lane][p];
             options.block_return[p] = engine->block_return[lane][p];
-            options.producer_bell[p] = engine->bell;
+            options.producer_bell[p] =
+                p == NW_PRODUCER_STREAM ? source_bell(engine) : reader_bell(engine, p - 1);
         }
         for (uint32_t s = 0; s < engine->options.sinks_count; s++) {
             options.out[s] = engine->out[lane][s];
             options.item_return[s] = engine->item_return[lane][s];
-            options.sequencer_bell[s] = engine->bell;
+            options.sequencer_bell[s] = sequencer_bell(engine, s);
         }
         status = nw_lane_create(&options, &engine->lanes[lane], err);
     }
@@ -232,26 +248,28 @@ static nw_status sequencers_make(struct nw_engine *engine, struct nw_error *err)
 
     for (uint32_t s = 0; s < engine->options.sinks_count && status == NW_OK; s++) {
         struct nw_sequencer_options options = {
-            .lanes_count = engine->options.lanes_count,
+            .lanes_count = engine->options.plan->lanes_count,
             .producers_count = engine->producers_count,
-            .bell = engine->bell,
+            .bell = sequencer_bell(engine, s),
             .budget = &engine->budget,
             .durable = engine->durable[s],
-            .durable_bell = engine->bell,
+            .durable_bell = source_bell(engine),
             .spill_quota_bytes = engine->options.spill_bytes,
             .refuse_copies = engine->options.refuse_copies[s],
         };
 
-        for (uint32_t lane = 0; lane < engine->options.lanes_count; lane++) {
+        for (uint32_t lane = 0; lane < engine->options.plan->lanes_count; lane++) {
             options.in[lane] = engine->out[lane][s];
             options.item_return[lane] = engine->item_return[lane][s];
-            options.lane_bell[lane] = engine->lane_bells[lane];
+            options.lane_bell[lane] = lane_bell(engine, lane);
         }
-        if (asprintf(&engine->spill_folders[s], "%s/sink-%u", engine->options.spill_folder, s) < 0) {
+        if (asprintf(&engine->spill_folders[s], "%s/sink-%u", engine->options.spill_folder, s) <
+            0) {
             return nw_fail(err, NW_FATAL, "out of memory");
         }
         options.spill_folder = engine->spill_folders[s];
-        status = nw_sequencer_create(engine->options.sinks[s], &options, &engine->sequencers[s], err);
+        status =
+            nw_sequencer_create(engine->options.sinks[s], &options, &engine->sequencers[s], err);
     }
     return status;
 }
@@ -261,8 +279,9 @@ static uint32_t stream_blocks(const struct nw_engine *engine)
 {
     uint64_t blocks = engine->options.memory_bytes / 8 / BLOCK_BYTES_USUAL;
 
-    return blocks < 8 ? 8 : blocks > NW_BLOCKS_PER_PRODUCER ? NW_BLOCKS_PER_PRODUCER
-                                                            : (uint32_t)blocks;
+    return blocks < 8                        ? 8
+           : blocks > NW_BLOCKS_PER_PRODUCER ? NW_BLOCKS_PER_PRODUCER
+                                             : (uint32_t)blocks;
 }
 
 static nw_status source_make(struct nw_engine *engine, struct nw_error *err)
@@ -289,7 +308,8 @@ static nw_status source_make(struct nw_engine *engine, struct nw_error *err)
         producer_make(engine, NW_PRODUCER_STREAM, stream_blocks(engine), &engine->producer, err);
 
     if (status == NW_OK) {
-        status = nw_jobs_create(engine->service_bell, engine->bell, &engine->jobs, err);
+        status = nw_jobs_create(engine->bells[o->plan->service_thread], source_bell(engine),
+                                &engine->jobs, err);
     }
     if (status == NW_OK) {
         status = nw_txns_create(&txns, &engine->txns, err);
@@ -326,9 +346,8 @@ static nw_status readers_make(struct nw_engine *engine, struct nw_error *err)
 
     for (uint32_t r = 0; r < engine->options.readers_count && status == NW_OK; r++) {
         struct reader *reader = &engine->readers[r];
-        struct nw_copy_reader_options options = {.stream = engine->options.readers[r],
-                                                 .tasks = reader->tasks,
-                                                 .done = reader->done};
+        struct nw_copy_reader_options options = {
+            .stream = engine->options.readers[r], .tasks = reader->tasks, .done = reader->done};
 
         status = producer_make(engine, r + 1, BLOCKS_FOR_READER, &reader->producer, err);
         if (status == NW_OK) {
@@ -339,29 +358,56 @@ static nw_status readers_make(struct nw_engine *engine, struct nw_error *err)
     return status;
 }
 
-static void agents_list(struct nw_engine *engine)
+static void agent_add(struct nw_engine *engine, struct nw_agent agent)
 {
-    struct nw_agent *agents = engine->engine_agents;
-    uint32_t count = 0;
+    NW_ASSERT(engine->agents_count < NW_ENGINE_AGENTS_MAX);
+    engine->agents[engine->agents_count++] = agent;
+}
 
-    agents[count++] = nw_source_agent(engine->source);
-    for (uint32_t r = 0; r < engine->options.readers_count; r++) {
-        agents[count++] = nw_copy_reader_agent(engine->readers[r].agent);
+/* The agents of one thread of the plan, in the order in which rows pass them. */
+static void thread_agents_list(struct nw_engine *engine, uint32_t thread)
+{
+    const struct nw_plan *plan = engine->options.plan;
+
+    if (thread == 0) {
+        agent_add(engine, nw_source_agent(engine->source));
     }
-    for (uint32_t lane = 0; lane < engine->options.lanes_count; lane++) {
-        engine->lane_agents[lane] = nw_lane_agent(engine->lanes[lane]);
-        if (engine->options.share_thread) {
-            agents[count++] = engine->lane_agents[lane];
+    for (uint32_t r = 0; r < engine->options.readers_count; r++) {
+        if (plan->reader_threads[r] == thread) {
+            agent_add(engine, nw_copy_reader_agent(engine->readers[r].agent));
+        }
+    }
+    for (uint32_t lane = 0; lane < plan->lanes_count; lane++) {
+        if (plan->lane_threads[lane] == thread) {
+            agent_add(engine, nw_lane_agent(engine->lanes[lane]));
         }
     }
     for (uint32_t s = 0; s < engine->options.sinks_count; s++) {
-        agents[count++] = nw_sequencer_agent(engine->sequencers[s]);
+        if (plan->sequencer_threads[s] == thread) {
+            agent_add(engine, nw_sequencer_agent(engine->sequencers[s]));
+        }
     }
-    agents[count++] = nw_acknowledger_agent(engine->acknowledger);
-    agents[count++] = (struct nw_agent){
-        .name = "control", .self = engine, .do_work = control_work, .wait = control_wait};
-    engine->engine_agents_count = count;
-    engine->service_agent = nw_jobs_agent(engine->jobs);
+    if (thread == 0) {
+        agent_add(engine, nw_acknowledger_agent(engine->acknowledger));
+        agent_add(engine, (struct nw_agent){.name = "control",
+                                            .self = engine,
+                                            .do_work = control_work,
+                                            .wait = control_wait});
+    }
+    if (thread == plan->service_thread) {
+        agent_add(engine, nw_jobs_agent(engine->jobs));
+    }
+}
+
+static void agents_list(struct nw_engine *engine)
+{
+    uint32_t thread = 0;
+
+    for (; thread < engine->options.plan->engine_threads_count; thread++) {
+        engine->first_agents[thread] = engine->agents_count;
+        thread_agents_list(engine, thread);
+    }
+    engine->first_agents[thread] = engine->agents_count;
 }
 
 nw_status nw_engine_create(const struct nw_engine_options *options, struct nw_engine **engine,
@@ -399,7 +445,7 @@ nw_status nw_engine_create(const struct nw_engine_options *options, struct nw_en
 
 static void rings_destroy(struct nw_engine *engine)
 {
-    for (uint32_t lane = 0; lane < engine->options.lanes_count; lane++) {
+    for (uint32_t lane = 0; lane < engine->options.plan->lanes_count; lane++) {
         for (uint32_t p = 0; p < engine->producers_count; p++) {
             nw_spsc_destroy(engine->in[lane][p]);
             nw_spsc_destroy(engine->block_return[lane][p]);
@@ -407,9 +453,6 @@ static void rings_destroy(struct nw_engine *engine)
         for (uint32_t s = 0; s < engine->options.sinks_count; s++) {
             nw_spsc_destroy(engine->out[lane][s]);
             nw_spsc_destroy(engine->item_return[lane][s]);
-        }
-        if (!engine->options.share_thread) {
-            nw_bell_destroy(engine->lane_bells[lane]);
         }
     }
     for (uint32_t s = 0; s < engine->options.sinks_count; s++) {
@@ -432,7 +475,7 @@ void nw_engine_destroy(struct nw_engine *engine)
         nw_sequencer_destroy(engine->sequencers[s]);
         free(engine->spill_folders[s]);
     }
-    for (uint32_t lane = 0; lane < engine->options.lanes_count; lane++) {
+    for (uint32_t lane = 0; lane < engine->options.plan->lanes_count; lane++) {
         nw_lane_destroy(engine->lanes[lane]);
     }
     nw_acknowledger_destroy(engine->acknowledger);
@@ -446,8 +489,9 @@ void nw_engine_destroy(struct nw_engine *engine)
     nw_txns_destroy(engine->txns);
     nw_jobs_destroy(engine->jobs);
     rings_destroy(engine);
-    nw_bell_destroy(engine->bell);
-    nw_bell_destroy(engine->service_bell);
+    for (uint32_t i = 0; i < engine->options.plan->engine_threads_count; i++) {
+        nw_bell_destroy(engine->bells[i]);
+    }
     free(engine->txn_folder);
     (void)pthread_mutex_destroy(&engine->mutex);
     free(engine);
@@ -462,38 +506,36 @@ static int64_t env_now(void *clock)
     return env->ops->now_ns(env);
 }
 
-static nw_status thread_add(struct nw_engine *engine, const char *name, struct nw_agent *agents,
-                            uint32_t count, struct nw_bell *bell, struct nw_error *err)
+static nw_status thread_start(struct nw_engine *engine, uint32_t index, struct nw_error *err)
 {
-    struct nw_thread_options options = {.name = name,
-                                        .agents = agents,
-                                        .agents_count = count,
-                                        .bell = bell,
-                                        .core = -1,
+    const struct nw_plan_thread *planned = &engine->options.plan->threads[index];
+    uint32_t first = engine->first_agents[index];
+    struct nw_thread_options options = {.name = planned->name,
+                                        .agents = &engine->agents[first],
+                                        .agents_count = engine->first_agents[index + 1] - first,
+                                        .bell = engine->bells[index],
+                                        .core = planned->core,
                                         .now_ns = env_now,
                                         .clock = engine->options.env,
                                         .failed = agent_failed,
                                         .context = engine};
-    nw_status status = nw_thread_start(&options, &engine->threads[engine->threads_count], err);
+    nw_status status = NW_OK;
 
+    if (options.agents_count == 0) { /* a reader's, when nothing is copied */
+        return NW_OK;
+    }
+    status = nw_thread_start(&options, &engine->threads[engine->threads_count], err);
     engine->threads_count += status == NW_OK;
     return status;
 }
 
 nw_status nw_engine_start(struct nw_engine *engine, struct nw_error *err)
 {
-    nw_status status =
-        thread_add(engine, "service", &engine->service_agent, 1, engine->service_bell, err);
+    nw_status status = NW_OK;
 
-    for (uint32_t lane = 0; lane < engine->options.lanes_count && status == NW_OK; lane++) {
-        if (!engine->options.share_thread) {
-            status = thread_add(engine, "lane", &engine->lane_agents[lane], 1,
-                                engine->lane_bells[lane], err);
-        }
-    }
-    if (status == NW_OK) {
-        status = thread_add(engine, "engine", engine->engine_agents, engine->engine_agents_count,
-                            engine->bell, err);
+    /* The source's comes last: all that it feeds is there. */
+    for (uint32_t i = engine->options.plan->engine_threads_count; i > 0 && status == NW_OK; i--) {
+        status = thread_start(engine, i - 1, err);
     }
     if (status != NW_OK) {
         nw_engine_stop(engine);
@@ -514,10 +556,8 @@ void nw_engine_stop(struct nw_engine *engine)
 
 uint32_t nw_engine_agents(struct nw_engine *engine, struct nw_agent agents[NW_ENGINE_AGENTS_MAX])
 {
-    NW_ASSERT(engine->options.share_thread);
-    memcpy(agents, engine->engine_agents, engine->engine_agents_count * sizeof *agents);
-    agents[engine->engine_agents_count] = engine->service_agent;
-    return engine->engine_agents_count + 1;
+    memcpy(agents, engine->agents, engine->agents_count * sizeof *agents);
+    return engine->agents_count;
 }
 
 nw_status nw_engine_fence(struct nw_engine *engine, uint32_t sink, uint32_t relation_oid,
@@ -530,7 +570,7 @@ bool nw_engine_copy(struct nw_engine *engine, uint32_t reader, struct nw_copy_ta
 {
     bool pushed = nw_spsc_push(engine->readers[reader].tasks, task);
 
-    nw_bell_ring(engine->bell);
+    nw_bell_ring(reader_bell(engine, reader));
     return pushed;
 }
 
@@ -560,7 +600,7 @@ static void command_send(struct nw_engine *engine, enum command_kind kind, uint6
     *command = (struct command){kind, lsn};
     pushed = nw_spsc_push(engine->commands, command);
     NW_ASSERT(pushed); /* two commands in a life */
-    nw_bell_ring(engine->bell);
+    nw_bell_ring(source_bell(engine));
 }
 
 void nw_engine_stream(struct nw_engine *engine, uint64_t lsn)
@@ -617,5 +657,5 @@ int64_t nw_engine_memory_used(const struct nw_engine *engine)
 
 uint32_t nw_engine_lanes(const struct nw_engine *engine)
 {
-    return engine->options.lanes_count;
+    return engine->options.plan->lanes_count;
 }

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "io/env.h"
+#include "io/plan.h"
 #include "pipeline/acknowledge.h"
 #include "ring/budget.h"
 #include "sink/sink.h"
@@ -22,21 +23,22 @@
 #define NW_ENGINE_AGENTS_MAX (4u + NW_PRODUCERS_MAX + NW_LANES_MAX + NW_SEQUENCERS_MAX)
 
 struct nw_engine_options {
-    struct nw_env *env;                        /* borrow, as all below */
-    struct nw_sink *sinks[NW_SEQUENCERS_MAX];  /* open, every unfinished copy resolved */
-    bool refuse_copies[NW_SEQUENCERS_MAX];     /* it has its copies */
+    struct nw_env *env;                       /* borrow, as all below */
+    struct nw_sink *sinks[NW_SEQUENCERS_MAX]; /* open, every unfinished copy resolved */
+    bool refuse_copies[NW_SEQUENCERS_MAX];    /* it has its copies */
     uint32_t sinks_count;
     struct nw_stream *readers[NW_PRODUCERS_MAX - 1]; /* a copy reader for each */
     uint32_t readers_count;
-    uint32_t lanes_count;
-    bool share_thread;         /* everything that does not block on one thread */
+    /* Borrow, as all: lanes, and which thread runs what. Planned for as many sinks, and for as many
+     * readers or more. */
+    const struct nw_plan *plan;
     uint64_t memory_bytes;
     uint64_t spill_bytes;
     const char *spill_folder;
     struct nw_schemas *schemas;
     struct nw_identity identity;
-    uint64_t flush_lsn;        /* already safe */
-    bool transactions; /* a sink wants begin and commit events */
+    uint64_t flush_lsn; /* already safe */
+    bool transactions;  /* a sink wants begin and commit events */
     int64_t epoch_us_max;
     uint64_t epoch_bytes_max;
     /* See nw_source_options and nw_acknowledger_options. */

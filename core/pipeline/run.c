@@ -438,8 +438,7 @@ static nw_status engine_make(struct run *run, struct nw_error *err)
     const struct nw_run_options *o = run->options;
     struct nw_engine_options options = {.env = run->env,
                                         .sinks_count = o->sinks_count,
-                                        .lanes_count = o->lanes_count,
-                                        .share_thread = o->share_thread,
+                                        .plan = o->plan,
                                         .memory_bytes = o->memory_bytes,
                                         .spill_bytes = o->spill_bytes,
                                         .spill_folder = o->spill_folder,

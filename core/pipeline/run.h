@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "io/env.h"
+#include "io/plan.h"
 #include "pipeline/server.h"
 #include "sink/sink.h"
 
@@ -41,8 +42,7 @@ struct nw_run_options {
     int64_t lock_timeout_us;
     struct nw_run_sink sinks[NW_SEQUENCERS_MAX];
     uint32_t sinks_count;
-    uint32_t lanes_count;
-    bool share_thread;
+    const struct nw_plan *plan; /* which thread runs what, for these sinks and copy workers */
     uint64_t memory_bytes;
     uint64_t spill_bytes;
     int64_t epoch_us_max;
