@@ -219,7 +219,7 @@ class Demo:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=30, help="length of the stream (30)")
+    parser.add_argument("--seconds", type=float, default=40, help="length of the stream (40)")
     parser.add_argument("--plain", action="store_true", help="no colours, no live line")
     parser.add_argument("--keep", action="store_true", help="leave the server's folder and the files")
     options = parser.parse_args()
