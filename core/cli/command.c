@@ -16,6 +16,9 @@
 #ifndef NARWAL_PLUGIN_FOLDER
 #define NARWAL_PLUGIN_FOLDER "/usr/local/lib/narwal"
 #endif
+#ifndef NARWAL_LIBRARY_FOLDER
+#define NARWAL_LIBRARY_FOLDER "lib"
+#endif
 
 void nw_complain(const char *format, ...)
 {
@@ -210,6 +213,11 @@ const char *nw_plugin_folder(const struct nw_run_config *config, char *buffer, s
         *slash = '\0';
         (void)snprintf(buffer, size, "%s/plugins", program); /* a build tree */
         if (folder_there(buffer)) {
+            return buffer;
+        }
+        (void)snprintf(buffer, size, "%s/../" NARWAL_LIBRARY_FOLDER "/narwal", program);
+        if (folder_there(buffer) && realpath(buffer, program) != NULL) { /* installed, or moved */
+            (void)snprintf(buffer, size, "%s", program);
             return buffer;
         }
     }

@@ -244,8 +244,11 @@ nw_status nw_control_ask(const char *folder, const char *request, FILE *out, str
         status = nw_fail(err, NW_FATAL, "no narwal runs with the state folder %s (%s)", folder,
                          strerror(errno));
     } else {
-        (void)!write(client, request, strlen(request));
-        (void)!write(client, "\n", 1);
+        char line[REQUEST_SIZE];
+        int length = snprintf(line, sizeof line, "%s\n", request);
+
+        /* One send: the answer may come, and the socket close, as soon as the line is whole. */
+        (void)!send(client, line, (size_t)length, MSG_NOSIGNAL);
         while ((size = read(client, buffer, sizeof buffer)) > 0) {
             (void)fwrite(buffer, 1, (size_t)size, out);
         }

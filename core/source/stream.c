@@ -19,6 +19,7 @@
 #define BACKOFF_NS_MAX 30000000000LL
 #define EPOCHS_KEPT 1024u           /* ended and not yet fetched by the acknowledger */
 #define COPY_EPOCH_NS 250000000LL
+#define DISK_POLL_NS 50000LL /* a spill write or read is under way: nobody rings for it */
 
 struct ended {
     uint64_t epoch, lsn;
@@ -42,6 +43,7 @@ struct nw_source {
     struct nw_message pending; /* received, not yet taken */
     bool has_pending;
     bool starved; /* the dealer could not take more: a returned block rings our bell */
+    bool on_disk; /* a streamed transaction waits for its file */
 
     bool in_stream; /* between Stream Start and Stream Stop */
     uint32_t stream_xid;
@@ -362,6 +364,14 @@ static nw_status server_failed(struct nw_bytes body, struct nw_error *err)
     struct nw_server_error error;
 
     nw_server_error_parse(body, &error);
+    if (strstr(error.message, "could not map filenumber") != NULL ||
+        strstr(error.message, "could not map filenode") != NULL) {
+        return nw_fail(err, NW_FATAL,
+                       "the server says: %s. The slot was made while a table was rewritten or "
+                       "truncated, and cannot be decoded: drop the slot, and let narwal make it and "
+                       "the copy again",
+                       error.message);
+    }
     if (strcmp(error.sqlstate, "42704") == 0) { /* undefined object */
         return nw_fail(err, NW_FATAL,
                        "the server says: %s. A publication that was dropped is missing in the WAL "
@@ -459,9 +469,9 @@ static bool epoch_is_due(const struct nw_source *source, const struct nw_dealer_
     if (source->phase == NW_SOURCE_COPYING) {
         return now_ns - source->epoch_ended_ns >= COPY_EPOCH_NS && source->ready;
     }
-    if (state->epoch_rows == 0) {
+    if (state->epoch_rows == 0) { /* the first epoch of a stream gives the sinks their position */
         return state->position_lsn > state->epoch_lsn &&
-               (source->draining || source->demanded ||
+               (state->epoch_lsn == 0 || source->draining || source->demanded ||
                 now_ns - source->epoch_ended_ns >= source->options.idle_us * 1000);
     }
     if (source->draining || state->epoch_bytes >= source->options.epoch_bytes_max ||
@@ -522,7 +532,7 @@ static nw_status receive_step(struct nw_source *source, int64_t now_ns, uint32_t
     nw_status status = NW_OK;
     bool filled = false;
 
-    source->starved = false;
+    source->starved = source->on_disk = false;
     for (int i = 0; i < MESSAGES_PER_STEP && status == NW_OK; i++) {
         if (source->replaying) {
             status = replay_step(source, now_ns, err);
@@ -555,6 +565,7 @@ static nw_status receive_step(struct nw_source *source, int64_t now_ns, uint32_t
         }
     }
     source->starved = source->starved || (source->replaying && status == NW_AGAIN);
+    source->on_disk = source->starved && (source->replaying || source->in_stream);
     return status;
 }
 
@@ -632,8 +643,8 @@ static void wait_for(void *self, int64_t now_ns, struct nw_wait *wait)
     } else if (source->phase == NW_SOURCE_COPYING) {
         wait->deadline_ns = now_ns + COPY_EPOCH_NS / 8;
     }
-    if (source->replaying && nw_dealer_unknown(source->options.dealer) == NULL) {
-        wait->deadline_ns = earlier(wait->deadline_ns, now_ns + 100000); /* a read is under way */
+    if (source->on_disk && nw_dealer_unknown(source->options.dealer) == NULL) {
+        wait->deadline_ns = earlier(wait->deadline_ns, now_ns + DISK_POLL_NS);
     }
     if (state.oldest_open_ns != 0) {
         wait->deadline_ns = earlier(wait->deadline_ns, state.oldest_open_ns + FLUSH_NS);

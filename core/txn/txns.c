@@ -13,7 +13,7 @@
 
 #define BUCKETS 256u
 #define CHUNK_BYTES_FIRST 8192u
-#define CHUNK_BYTES 131072u      /* a full chunk is written out */
+#define CHUNK_BYTES 524288u      /* a full chunk is written out */
 #define READ_BYTES 1048576u      /* read back at once */
 #define RECORD_HEADER_BYTES 16u
 #define RECORD_BYTES_MAX (1u << 30)
