@@ -36,18 +36,19 @@ struct nw_agent {
 
 /**
  * A doorbell wakes the thread that sleeps on it. Whoever pushes to a ring rings the bell of the
- * consumer's thread afterwards; a bell costs one relaxed load while that thread is awake.
+ * consumer's thread afterwards; a bell costs one locked instruction while that thread is awake.
  */
 struct nw_bell;
 NW_MUST_CHECK nw_status nw_bell_create(struct nw_bell **bell, struct nw_error *err);
 void nw_bell_destroy(struct nw_bell *bell);
-void nw_bell_ring(struct nw_bell *bell); /* any thread; NULL is fine */
+/** Any thread; after what it is rung for was pushed. NULL is fine. */
+void nw_bell_ring(struct nw_bell *bell);
 
 /** A thread that runs agents until it is stopped or one of them fails. */
 struct nw_thread;
 struct nw_thread_options {
-    const char *name;               /* at most 15 bytes */
-    struct nw_agent *agents;        /* borrow until joined */
+    const char *name;        /* at most 15 bytes */
+    struct nw_agent *agents; /* borrow until joined */
     uint32_t agents_count;
     struct nw_bell *bell;           /* borrow */
     int core;                       /* to pin to; -1: do not */

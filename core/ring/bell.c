@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See agent.h and bell.h. `parked` is written by the sleeper, and cleared by the first who rings.
+ * See agent.h and bell.h. `parked` is set by the sleeper, and cleared by the first who rings or by
+ * the sleeper when it wakes for another reason.
  *
- * The race to exclude: a producer pushes and sees "awake" while the sleeper, having seen an empty
- * ring, parks. Sleeper: store parked, then read the rings. Producer: write the ring, then load
- * parked. With a sequentially consistent store and load on `parked`, and the ring's own
- * acquire/release, one of the two must see the other's write only if both pairs are ordered across
- * the two locations; the read-modify-write on `parked` on both sides gives that order (B1, B2).
+ * The race to exclude: a producer pushes and finds the sleeper awake, while the sleeper, having
+ * found the ring empty, parks. Each side writes one place and then looks at the other's, so
+ * acquire and release on two places are not enough (either look may pass the own write), and
+ * neither is a look at `parked` before the exchange. Here both sides do a read-modify-write of the
+ * same word, so one is first in its modification order (B1, B2). That costs a locked instruction
+ * for each ring of the bell; ring it once for what was pushed together.
  */
 #include "ring/bell.h"
 
@@ -18,6 +20,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#include "ring/yield.h"
 
 struct nw_bell {
     _Atomic uint32_t parked;
@@ -55,11 +59,16 @@ void nw_bell_ring(struct nw_bell *bell)
     uint64_t one = 1;
 
     /*
-     * B1 pairs with B2 in nw_bell_park(): both are read-modify-writes of the same word, so one comes first. If
-     * park came first we see 1 and wake; if we came first, park reads our write and synchronises
-     * with it, so the sleeper's second look sees what we pushed.
+     * B1 pairs with B2 in nw_bell_park(). If park came first we, or whoever rang before us, see 1
+     * and wake it. If we came first, park reads our write or one that continues its release
+     * sequence, so the sleeper's look at the rings after it sees what we pushed before.
      */
-    if (bell != NULL && atomic_fetch_and_explicit(&bell->parked, 0, memory_order_acq_rel) != 0) {
+    if (bell == NULL) {
+        return;
+    }
+    NW_RING_YIELD();
+    if (atomic_fetch_and_explicit(&bell->parked, 0, memory_order_acq_rel) != 0) {
+        NW_RING_YIELD();
         /* Fails only when the counter is full, and then it is awake. */
         (void)!write(bell->descriptor, &one, sizeof one);
     }
@@ -69,15 +78,20 @@ void nw_bell_park(struct nw_bell *bell)
 {
     /* B2: see nw_bell_ring(). */
     (void)atomic_fetch_or_explicit(&bell->parked, 1, memory_order_acq_rel);
+    NW_RING_YIELD();
 }
 
 void nw_bell_unpark(struct nw_bell *bell)
 {
     uint64_t count = 0;
 
-    if (atomic_fetch_and_explicit(&bell->parked, 0, memory_order_acq_rel) == 0) {
-        (void)!read(bell->descriptor, &count, sizeof count);
-    }
+    NW_RING_YIELD();
+    (void)atomic_fetch_and_explicit(&bell->parked, 0, memory_order_acq_rel);
+    /*
+     * Always, not only when someone rang just now: who rang before our last unpark may have written
+     * after it, and what is never read would wake us from every sleep.
+     */
+    (void)!read(bell->descriptor, &count, sizeof count);
 }
 
 int nw_bell_descriptor(const struct nw_bell *bell)

@@ -52,6 +52,7 @@ static nw_status do_work(void *self, int64_t now_ns, uint32_t *work, struct nw_e
     if (job == NULL) {
         return NW_OK;
     }
+    job->error = (struct nw_error){0};
     job->status = job->run(job->context, &job->error);
     pushed = nw_spsc_push(jobs->done, job);
     NW_ASSERT(pushed); /* no more jobs than slots are ever under way */

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ring/yield.h"
 #include <narwal/status.h>
 
 #define NW_CACHE_LINE 64
@@ -47,6 +48,7 @@ static inline bool nw_spsc_push(struct nw_spsc *ring, void *item)
         }
     }
     ring->slots[tail & ring->mask] = item;
+    NW_RING_YIELD();
     /* R1: the slot is written before tail moves. */
     atomic_store_explicit(&ring->tail, tail + 1, memory_order_release);
     return true;
@@ -82,6 +84,7 @@ static inline void *nw_spsc_pop(struct nw_spsc *ring)
 {
     void *item = nw_spsc_peek(ring);
 
+    NW_RING_YIELD();
     if (item != NULL) {
         uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
 

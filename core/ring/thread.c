@@ -17,7 +17,7 @@
 #include "ring/bell.h"
 
 #define AGENTS_MAX 128u
-#define NAME_SIZE 16u
+#define NAME_SIZE  16u
 
 struct nw_thread {
     struct nw_thread_options options;
@@ -70,7 +70,8 @@ static void idle(struct nw_thread *thread)
     int64_t deadline_ns = INT64_MAX;
     int64_t now_ns = thread->options.now_ns(thread->options.clock);
 
-    polls[count++] = (struct pollfd){.fd = nw_bell_descriptor(thread->options.bell), .events = POLLIN};
+    polls[count++] =
+        (struct pollfd){.fd = nw_bell_descriptor(thread->options.bell), .events = POLLIN};
     for (uint32_t i = 0; i < thread->options.agents_count; i++) {
         struct nw_agent *agent = &thread->options.agents[i];
         struct nw_wait wait = {.descriptor = -1, .deadline_ns = INT64_MAX};
@@ -133,7 +134,10 @@ static void *thread_main(void *context)
     for (; started < thread->options.agents_count; started++) {
         struct nw_agent *agent = &thread->options.agents[started];
 
-        if (agent->on_start != NULL && agent->on_start(agent->self, &error) != NW_OK) {
+        nw_status status = agent->on_start == NULL ? NW_OK : agent->on_start(agent->self, &error);
+
+        if (status != NW_OK) {
+            error.status = status;
             thread->options.failed(thread->options.context, agent, &error);
             break;
         }
