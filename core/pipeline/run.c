@@ -484,9 +484,9 @@ static void status_collect(struct run *run)
     s->now_ns = run->env->ops->now_ns(run->env);
     s->identity = run->server.identity;
     s->server_version = run->server.version;
-    s->tables_count = nw_schemas_count(run->schemas); /* grows by DDL; a stale count does no harm */
     for (uint32_t i = 0; i < run->options->sinks_count; i++) {
         nw_sink_status(run->members[i].sink, &s->sinks[i]);
+        s->members[i] = run->members[i].sink;
     }
     if (run->engine != NULL) {
         nw_engine_source_status(run->engine, &s->source);

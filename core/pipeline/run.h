@@ -75,7 +75,7 @@ struct nw_run_status {
     uint64_t copy_total_bytes; /* on the server's disk */
     struct nw_source_status source;
     struct nw_sink_status sinks[NW_SEQUENCERS_MAX];
-    uint32_t tables_count;
+    struct nw_sink *members[NW_SEQUENCERS_MAX]; /* for nw_sink_lags(); NULL: not open */
     int64_t memory_used;
     uint32_t attempts;
     struct nw_error last_error;

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -40,6 +41,37 @@ static const char *sink_state_name(enum nw_sink_state state)
     return names[state];
 }
 
+static int oldest_first(const void *left, const void *right)
+{
+    const struct nw_sink_lag *a = left;
+    const struct nw_sink_lag *b = right;
+
+    return a->oldest_ns < b->oldest_ns ? -1 : a->oldest_ns > b->oldest_ns;
+}
+
+static void tables_make(const struct nw_run_status *status, uint32_t index,
+                        struct nw_report_sink *sink)
+{
+    struct nw_sink_lag *lags = calloc(NW_SINK_LAGS_MAX, sizeof *lags);
+    uint32_t count = 0;
+
+    if (lags == NULL || status->members[index] == NULL) {
+        free(lags); /* a report without them is better than none */
+        return;
+    }
+    count = nw_sink_lags(status->members[index], lags, NW_SINK_LAGS_MAX);
+    qsort(lags, count, sizeof *lags, oldest_first);
+    for (uint32_t i = 0; i < count && i < NW_REPORT_TABLES_MAX; i++) {
+        struct nw_report_table *table = &sink->tables[sink->tables_count++];
+
+        (void)snprintf(table->name, sizeof table->name, "%.64s.%.64s", lags[i].table->schema_name,
+                       lags[i].table->name);
+        table->lag_s = (double)(status->now_ns - lags[i].oldest_ns) / 1e9;
+        table->lag_bytes = lags[i].bytes;
+    }
+    free(lags);
+}
+
 static void sink_make(const struct nw_run_status *status, uint32_t index,
                       struct nw_report_sink *sink)
 {
@@ -60,6 +92,7 @@ static void sink_make(const struct nw_run_status *status, uint32_t index,
     sink->commits = from->commits;
     sink->retries = from->retries;
     sink->spilled_bytes = from->spilled_bytes;
+    tables_make(status, index, sink);
 }
 
 void nw_report_make(const struct nw_run_status *status, struct nw_report *report)
@@ -86,7 +119,7 @@ void nw_report_make(const struct nw_run_status *status, struct nw_report *report
     report->transactions = source->dealer.transactions;
     report->streamed_transactions = source->streamed;
     report->streamed_bytes = source->spilled_bytes;
-    report->tables = status->tables_count;
+    report->tables = source->dealer.tables;
     report->copy_rows = status->copy_rows;
     report->copy_bytes = status->copy_bytes;
     report->copy_tables = status->copy_tables;
@@ -126,6 +159,21 @@ static void put_lsn(json_t *object, const char *key, uint64_t lsn)
     put_text(object, key, nw_lsn_text(text, lsn));
 }
 
+static json_t *tables_json(const struct nw_report_sink *sink)
+{
+    json_t *tables = json_array();
+
+    for (uint32_t i = 0; i < sink->tables_count; i++) {
+        json_t *table = json_object();
+
+        put_text(table, "table", sink->tables[i].name);
+        (void)json_object_set_new(table, "lag_seconds", json_real(sink->tables[i].lag_s));
+        put_count(table, "lag_bytes", sink->tables[i].lag_bytes);
+        (void)json_array_append_new(tables, table);
+    }
+    return tables;
+}
+
 static json_t *sink_json(const struct nw_report_sink *sink)
 {
     json_t *object = json_object();
@@ -141,6 +189,7 @@ static json_t *sink_json(const struct nw_report_sink *sink)
     put_count(object, "commits", sink->commits);
     put_count(object, "retries", sink->retries);
     put_count(object, "spilled_bytes", sink->spilled_bytes);
+    (void)json_object_set_new(object, "lagging_tables", tables_json(sink));
     return object;
 }
 

@@ -3,7 +3,7 @@
  * What narwal says of itself: one report, as JSON, as text, as the live line. A report is a copy:
  * no secrets, no row data, nothing that could change under the reader.
  *
- * Lag, defined once. Of a sink: age of the oldest change that was received and is not durable there, 0
+ * Lag, defined once. Of a sink, and of a table at a sink: age of the oldest change that was received and is not durable there, 0
  * when there is none, and the bytes that wait. Of the source: WAL bytes from the last position
  * received to the server's end.
  */
@@ -17,6 +17,15 @@
 
 #define NW_REPORT_NAME_SIZE 64u
 
+#define NW_REPORT_TABLES_MAX 64u /* the tables that lag most */
+
+/** A table with changes that are not durable at a sink. */
+struct nw_report_table {
+    char name[2 * NW_REPORT_NAME_SIZE + 1]; /* schema.table */
+    double lag_s;
+    uint64_t lag_bytes;
+};
+
 struct nw_report_sink {
     char name[NW_REPORT_NAME_SIZE];
     char type[NW_REPORT_NAME_SIZE];
@@ -26,6 +35,8 @@ struct nw_report_sink {
     uint64_t lag_bytes;
     uint64_t rows, batches, commits, retries;
     uint64_t spilled_bytes;
+    uint32_t tables_count;
+    struct nw_report_table tables[NW_REPORT_TABLES_MAX]; /* the oldest first */
 };
 
 struct nw_report {

@@ -14,8 +14,9 @@ static_assert((SLOTS_COUNT & (SLOTS_COUNT - 1)) == 0, "a power of two");
 static_assert(NW_SINK_LAGS_MAX < UINT16_MAX, "slots are 16 bits wide");
 
 /* NULL: too many tables. */
-static struct nw_sink_lag *lag_find(struct nw_sequencer *seq, uint32_t relation_oid)
+static struct nw_sink_lag *lag_find(struct nw_sequencer *seq, const struct nw_table *table)
 {
+    uint32_t relation_oid = table->relation_oid;
     uint32_t at = (relation_oid * 2654435761u) & (SLOTS_COUNT - 1);
 
     for (; seq->lag_slots[at] != 0; at = (at + 1) & (SLOTS_COUNT - 1)) {
@@ -29,7 +30,7 @@ static struct nw_sink_lag *lag_find(struct nw_sequencer *seq, uint32_t relation_
         return NULL;
     }
     seq->lag_slots[at] = (uint16_t)(++seq->lags_count);
-    seq->lags[seq->lags_count - 1] = (struct nw_sink_lag){.relation_oid = relation_oid};
+    seq->lags[seq->lags_count - 1] = (struct nw_sink_lag){.table = table, .relation_oid = relation_oid};
     return &seq->lags[seq->lags_count - 1];
 }
 
@@ -44,7 +45,7 @@ static void lags_count(struct nw_sequencer *seq)
         struct nw_sink_lag *lag = NULL;
 
         if (entry->kind == NW_ITEM_BATCH && entry->stream) {
-            lag = lag_find(seq, entry->table->relation_oid);
+            lag = lag_find(seq, entry->table);
         }
         if (lag != NULL) {
             lag->oldest_ns = lag->batches == 0 ? entry->received_ns : lag->oldest_ns;

@@ -152,6 +152,7 @@ struct nw_sink_status {
 };
 /** What of a table is not durable at a sink. */
 struct nw_sink_lag {
+    const struct nw_table *table; /* a version of it; lives as long as the source */
     uint32_t relation_oid;
     uint32_t batches;
     int64_t oldest_ns; /* received_ns of its oldest change that is not durable */

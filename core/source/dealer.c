@@ -105,6 +105,7 @@ void nw_dealer_reconnected(struct nw_dealer *dealer)
 void nw_dealer_state(const struct nw_dealer *dealer, struct nw_dealer_state *state)
 {
     *state = dealer->state;
+    state->tables = nw_schemas_count(dealer->options.schemas);
 }
 
 void nw_dealer_advance(struct nw_dealer *dealer, uint64_t lsn)

@@ -86,6 +86,7 @@ struct nw_dealer_state {
     bool between;            /* no transaction is being received, or broke off half dealt */
     uint64_t rows, bytes;    /* in all */
     uint64_t transactions;
+    uint32_t tables;         /* known to the source */
     int64_t last_commit_ts;
 };
 void nw_dealer_state(const struct nw_dealer *dealer, struct nw_dealer_state *state);
