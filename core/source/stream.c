@@ -109,7 +109,11 @@ void nw_source_destroy(struct nw_source *source)
     if (source == NULL) {
         return;
     }
-    if (source->connected) {
+    /* A connection may have been made and not taken yet, or given up and not closed yet. */
+    (void)nw_jobs_collect(source->options.jobs);
+    if (source->connected || source->disconnect_job.pending ||
+        (source->phase == NW_SOURCE_CONNECTING && !source->connect_job.pending &&
+         source->connect_job.status == NW_OK)) {
         source->options.disconnect(source->options.context, &source->walsender);
     }
     free(source);

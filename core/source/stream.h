@@ -59,7 +59,7 @@ struct nw_source_options {
 struct nw_source;
 NW_MUST_CHECK nw_status nw_source_create(const struct nw_source_options *options,
                                          struct nw_source **source, struct nw_error *err);
-/** Its agent no longer runs; the connection is closed here. NULL is fine. */
+/** Its agent and that of its jobs no longer run; the connection is closed here. NULL is fine. */
 void nw_source_destroy(struct nw_source *source);
 struct nw_agent nw_source_agent(struct nw_source *source);
 
