@@ -24,17 +24,7 @@ static struct nw_preflight_options options_of(const struct nw_run_config *c)
         .copies = c->snapshot != NW_CONFIG_NEVER,
         .streams = c->snapshot != NW_CONFIG_ONLY,
         .copy_workers = (uint32_t)c->copy_workers,
-        .server = {
-            .connection = {.dsn = c->dsn,
-                           .password = c->password,
-                           .application_name = "narwal",
-                           .connect_timeout_us = c->connect_timeout_us},
-            .slot_name = c->slot_name,
-            .create_slot = c->slot_create,
-            .publication = {.name = c->publication_name,
-                            .create = c->publication_create,
-                            .no_key = c->keyless_skip ? NW_NO_KEY_SKIP : NW_NO_KEY_INSERT_ONLY,
-                            .filter = {.include = c->include, .exclude = c->exclude}}}};
+        .server = nw_config_server(c)};
 }
 
 /* Plugins load, and take the configuration. */

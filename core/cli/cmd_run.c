@@ -144,22 +144,8 @@ static void options_fill(struct session *s)
     o->state_folder = c->state_dir;
     o->spill_folder = c->spill_dir;
     o->env = s->env;
-    o->server = (struct nw_server_options){
-        .env = s->env,
-        .connection = {.dsn = c->dsn,
-                       .password = c->password,
-                       .application_name = "narwal",
-                       .connect_timeout_us = c->connect_timeout_us},
-        .slot_name = c->slot_name,
-        .create_slot = c->slot_create,
-        .streaming = c->streaming,
-        .messages = c->messages,
-        .origin_none = c->origin_none,
-        .text = !c->binary,
-        .publication = {.name = c->publication_name,
-                        .create = c->publication_create,
-                        .no_key = c->keyless_skip ? NW_NO_KEY_SKIP : NW_NO_KEY_INSERT_ONLY,
-                        .filter = {.include = c->include, .exclude = c->exclude}}};
+    o->server = nw_config_server(c);
+    o->server.env = s->env;
     o->snapshot = (enum nw_snapshot_mode)c->snapshot;
     o->copy_workers = (uint32_t)c->copy_workers;
     o->lock_timeout_us = c->lock_wait_us;

@@ -185,6 +185,25 @@ bool nw_config_open(const struct nw_config_arguments *arguments, struct nw_run_c
     return status == NW_OK;
 }
 
+struct nw_server_options nw_config_server(const struct nw_run_config *c)
+{
+    return (struct nw_server_options){
+        .connection = {.dsn = c->dsn,
+                       .password = c->password,
+                       .application_name = "narwal",
+                       .connect_timeout_us = c->connect_timeout_us},
+        .slot_name = c->slot_name,
+        .create_slot = c->slot_create,
+        .streaming = c->streaming,
+        .messages = c->messages,
+        .origin_none = c->origin_none,
+        .text = !c->binary,
+        .publication = {.name = c->publication_name,
+                        .create = c->publication_create,
+                        .no_key = c->keyless_skip ? NW_NO_KEY_SKIP : NW_NO_KEY_INSERT_ONLY,
+                        .filter = {.include = c->include, .exclude = c->exclude}}};
+}
+
 /* ---- plugins ---- */
 
 static bool folder_there(const char *path)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "config/run_config.h"
+#include "pipeline/server.h"
 #include "sink/plugin.h"
 
 #define NW_EXIT_FAILED 1
@@ -53,6 +54,9 @@ struct nw_config_arguments {
     const char *state_dir;
 };
 bool nw_config_open(const struct nw_config_arguments *arguments, struct nw_run_config *config);
+
+/** How the configured server is reached and used; its env is left to the caller. */
+struct nw_server_options nw_config_server(const struct nw_run_config *config);
 
 /** The folder of the plugins: configured, or NARWAL_PLUGIN_DIR, or beside or below the program. */
 const char *nw_plugin_folder(const struct nw_run_config *config, char *buffer, size_t size);

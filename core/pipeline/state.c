@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "pg/lsn.h"
 
 #define FORMAT_VERSION 1
@@ -35,33 +35,6 @@ static nw_status db_fail(struct nw_state *state, const char *what, struct nw_err
 {
     return nw_fail(err, NW_FATAL, "%s: %s", what,
                    state->db == NULL ? "out of memory" : sqlite3_errmsg(state->db));
-}
-
-static nw_status folder_make(const char *folder, struct nw_error *err)
-{
-    char path[4096];
-
-    if (strlen(folder) >= sizeof path) {
-        return nw_fail(err, NW_FATAL, "the state folder's name is too long");
-    }
-    (void)snprintf(path, sizeof path, "%s", folder);
-    for (char *at = path + 1;; at++) {
-        if (*at == '/' || *at == '\0') {
-            char kept = *at;
-
-            *at = '\0';
-            if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-                return nw_fail(err, NW_FATAL,
-                               "cannot make the state folder %s: %s; set state_dir to a folder "
-                               "that narwal may write to",
-                               path, strerror(errno));
-            }
-            *at = kept;
-            if (kept == '\0') {
-                return NW_OK;
-            }
-        }
-    }
 }
 
 static nw_status lock_take(struct nw_state *state, const char *folder, struct nw_error *err)
@@ -114,7 +87,7 @@ nw_status nw_state_open(const char *folder, struct nw_state **state, struct nw_e
         return nw_fail(err, NW_FATAL, "out of memory for narwal's state");
     }
     made->lock_file = -1;
-    status = folder_make(folder, err);
+    status = nw_state_folder_make(folder, err);
     if (status == NW_OK) {
         status = lock_take(made, folder, err);
     }

@@ -15,6 +15,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/folder.h"
+
 #define REQUEST_SIZE 256
 #define TIMEOUT_S 5
 
@@ -141,30 +143,6 @@ static bool in_use(const struct sockaddr_un *address)
     return used;
 }
 
-static nw_status folder_make(const char *folder, struct nw_error *err)
-{
-    char path[4096];
-
-    (void)snprintf(path, sizeof path, "%s", folder);
-    for (char *at = path + 1;; at++) {
-        if (*at == '/' || *at == '\0') {
-            char kept = *at;
-
-            *at = '\0';
-            if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-                return nw_fail(err, NW_FATAL,
-                               "cannot make the state folder %s: %s; set state_dir (or --state-dir) "
-                               "to a folder that narwal may write to",
-                               path, strerror(errno));
-            }
-            *at = kept;
-            if (kept == '\0') {
-                return NW_OK;
-            }
-        }
-    }
-}
-
 nw_status nw_control_start(const char *folder, struct nw_control **control, struct nw_error *err)
 {
     struct nw_control *made = calloc(1, sizeof *made);
@@ -175,7 +153,7 @@ nw_status nw_control_start(const char *folder, struct nw_control **control, stru
     }
     made->listener = made->stop = -1;
     (void)pthread_mutex_init(&made->mutex, NULL);
-    status = folder_make(folder, err);
+    status = nw_state_folder_make(folder, err);
     status = status == NW_OK ? address_make(folder, &made->address, err) : status;
     if (status == NW_OK && in_use(&made->address)) {
         status = nw_fail(err, NW_FATAL,
