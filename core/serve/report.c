@@ -64,7 +64,7 @@ static void tables_make(const struct nw_run_status *status, uint32_t index,
     for (uint32_t i = 0; i < count && i < NW_REPORT_TABLES_MAX; i++) {
         struct nw_report_table *table = &sink->tables[sink->tables_count++];
 
-        (void)snprintf(table->name, sizeof table->name, "%.64s.%.64s", lags[i].table->schema_name,
+        (void)snprintf(table->name, sizeof table->name, "%.63s.%.63s", lags[i].table->schema_name,
                        lags[i].table->name);
         table->lag_s = (double)(status->now_ns - lags[i].oldest_ns) / 1e9;
         table->lag_bytes = lags[i].bytes;
