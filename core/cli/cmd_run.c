@@ -43,8 +43,9 @@ static void signals_setup(void)
 
     (void)sigaction(SIGTERM, &action, NULL);
     (void)sigaction(SIGINT, &action, NULL);
-    action.sa_handler = SIG_IGN;
+    action.sa_handler = SIG_IGN; /* a write then fails, and says so */
     (void)sigaction(SIGPIPE, &action, NULL);
+    (void)sigaction(SIGXFSZ, &action, NULL);
 }
 
 /* Secrets are in memory: no core files, and files for their owner's group at most. */

@@ -77,6 +77,21 @@ static nw_status path_fail(const char *verb, const char *path, int error, struct
     return nw_fail(err, NW_RETRY, "cannot %s %s: %s%s", verb, path, strerror(error), advice(error));
 }
 
+/* The name that the kernel knows an open file by, for messages. @return path */
+static const char *file_name(int file, char path[static PATH_SIZE])
+{
+    char link[64];
+    ssize_t size = 0;
+
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    size = readlink(link, path, PATH_SIZE - 1);
+    if (size <= 0) {
+        return "a file";
+    }
+    path[size] = '\0';
+    return path;
+}
+
 static nw_status file_open(struct nw_env *env, const char *path, uint32_t flags, int *file,
                            struct nw_error *err)
 {
@@ -97,9 +112,13 @@ static void file_close(struct nw_env *env, int file)
 
 static nw_status file_truncate(struct nw_env *env, int file, uint64_t size, struct nw_error *err)
 {
+    char path[PATH_SIZE];
+
     (void)env;
     if (ftruncate(file, (off_t)size) != 0) {
-        return nw_fail(err, NW_RETRY, "cannot truncate a file: %s", strerror(errno));
+        int error = errno;
+
+        return path_fail("truncate", file_name(file, path), error, err);
     }
     return NW_OK;
 }
@@ -107,10 +126,13 @@ static nw_status file_truncate(struct nw_env *env, int file, uint64_t size, stru
 static nw_status file_size(struct nw_env *env, int file, uint64_t *size, struct nw_error *err)
 {
     struct stat status;
+    char path[PATH_SIZE];
 
     (void)env;
     if (fstat(file, &status) != 0) {
-        return nw_fail(err, NW_RETRY, "cannot look at a file: %s", strerror(errno));
+        int error = errno;
+
+        return path_fail("look at", file_name(file, path), error, err);
     }
     *size = (uint64_t)status.st_size;
     return NW_OK;
@@ -159,11 +181,14 @@ static nw_status file_remove(struct nw_env *env, const char *path, struct nw_err
 
 static nw_status file_lock(struct nw_env *env, int file, struct nw_error *err)
 {
+    char path[PATH_SIZE];
+
     (void)env;
     if (flock(file, LOCK_EX | LOCK_NB) != 0) {
-        return errno == EWOULDBLOCK
-                   ? nw_fail(err, NW_FATAL, "another process holds the lock: stop it first")
-                   : nw_fail(err, NW_FATAL, "cannot lock a file: %s", strerror(errno));
+        const char *why =
+            errno == EWOULDBLOCK ? "another process holds it; stop that first" : strerror(errno);
+
+        return nw_fail(err, NW_FATAL, "cannot lock %s: %s", file_name(file, path), why);
     }
     return NW_OK;
 }

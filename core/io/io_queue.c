@@ -37,6 +37,18 @@ struct nw_io {
     uint32_t finished_count;
 };
 
+/* A kernel may have the ring and not yet all that we ask of it (before 5.6). */
+static bool uring_suffices(struct io_uring *ring)
+{
+    struct io_uring_probe *probe = io_uring_get_probe_ring(ring);
+    bool suffices = probe != NULL && io_uring_opcode_supported(probe, IORING_OP_READ) &&
+                    io_uring_opcode_supported(probe, IORING_OP_WRITE) &&
+                    io_uring_opcode_supported(probe, IORING_OP_FSYNC);
+
+    io_uring_free_probe(probe);
+    return suffices;
+}
+
 static nw_status uring_setup(struct nw_io *io, enum nw_io_choice choice, struct nw_error *err)
 {
     int result = 0;
@@ -45,6 +57,10 @@ static nw_status uring_setup(struct nw_io *io, enum nw_io_choice choice, struct 
         return NW_OK;
     }
     result = io_uring_queue_init(io->depth, &io->ring, 0);
+    if (result == 0 && !uring_suffices(&io->ring)) {
+        io_uring_queue_exit(&io->ring);
+        result = -ENOSYS;
+    }
     io->uring = result == 0;
     if (result < 0 && choice == NW_IO_URING) {
         return nw_fail(err, NW_FATAL, "this kernel does not let us use io_uring: %s",
@@ -83,11 +99,33 @@ nw_status nw_io_queue_create(struct nw_env *env, uint32_t depth, struct nw_io **
     return NW_OK;
 }
 
+/*
+ * The kernel may still write into buffers of operations that it has, which their owner frees next.
+ * Those that it was not given yet are forgotten: their files may be closed by now.
+ */
+static void uring_settle(struct nw_io *io)
+{
+    uint32_t running = io->under_way - io_uring_sq_ready(&io->ring);
+    struct io_uring_cqe *cqe = NULL;
+
+    while (running > 0) {
+        int result = io_uring_wait_cqe(&io->ring, &cqe);
+
+        if (result == 0) {
+            io_uring_cqe_seen(&io->ring, cqe);
+            running--;
+        } else if (result != -EINTR && result != -EAGAIN) {
+            return;
+        }
+    }
+}
+
 void nw_io_queue_destroy(struct nw_env *env, struct nw_io *io)
 {
     (void)env;
     if (io != NULL) {
         if (io->uring) {
+            uring_settle(io);
             io_uring_queue_exit(&io->ring);
         }
         free(io->slots);
@@ -163,6 +201,7 @@ nw_status nw_io_queue_submit(struct nw_env *env, struct nw_io *io, struct nw_fil
 
     (void)env;
     (void)err;
+    NW_ASSERT(op->size <= INT32_MAX); /* the result must be able to say so */
     if (!io->uring) {
         if (io->finished_count == io->depth) {
             return NW_AGAIN;
@@ -229,8 +268,8 @@ static size_t completions_take(struct nw_io *io, struct nw_file_op **done, size_
     return count;
 }
 
-static nw_status uring_reap(struct nw_io *io, bool wait, struct nw_file_op **done,
-                            size_t done_max, size_t *done_count, struct nw_error *err)
+static nw_status uring_reap(struct nw_io *io, bool wait, struct nw_file_op **done, size_t done_max,
+                            size_t *done_count, struct nw_error *err)
 {
     *done_count = 0;
     for (;;) {
