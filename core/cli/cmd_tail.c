@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * `narwal tail`: changes as they happen, through a temporary slot that the server drops with the
- * connection, and a publication of its own that is dropped at the end. What a kill left behind the
- * next tail removes. Main thread.
+ * connection, and a publication of its own that is dropped at the end (pipeline/tail.h). Main
+ * thread; the signal handlers set flags, and cancel the statement that the server may keep waiting.
  */
 #include <poll.h>
 #include <signal.h>
@@ -16,7 +16,7 @@
 #include "io/env.h"
 #include "pg/catalog.h"
 #include "pg/replication.h"
-#include "pipeline/publication.h"
+#include "pipeline/tail.h"
 
 #define TABLES_MAX    64u
 #define PATTERN_SIZE  160u
@@ -24,10 +24,10 @@
 #define POLL_MS_MAX   200
 #define CATALOG_BYTES (256u << 20)
 #define CONNECT_US    10000000
-#define PUBLICATION   "narwal_tail_"
+#define WAITING_S     3
 
 static const char HELP[] =
-    "usage: narwal tail DSN [--table T ...] [--publication P] [--count N]\n\n"
+    "usage: narwal tail DSN [--table T ...] [--publication P] [--limit N]\n\n"
     "Prints every committed change from now on, and leaves nothing on the server: it uses a "
     "temporary\n"
     "slot, and a publication of its own that it drops at the end (the next tail removes what a "
@@ -35,15 +35,32 @@ static const char HELP[] =
     "left). ^C ends it.\n\n"
     "  --table T          only this table; schema.table or table, with * and ?; may be repeated\n"
     "  --publication P    use this publication instead of making one\n"
-    "  --count N          end after N changes\n\n"
+    "  --limit N          end after N changes (also --count N)\n\n"
     "exit codes: 0 ended as asked, 1 failed, 2 called wrongly\n";
 
 static volatile sig_atomic_t stop_asked;
+/* A session in a statement that may wait for others on the server. */
+static struct nw_session *volatile waiting;
 
 static void on_signal(int number)
 {
-    (void)number;
+    if (stop_asked != 0) {
+        _exit(128 + number); /* the next tail removes the publication */
+    }
     stop_asked = 1;
+    if (waiting != NULL) {
+        nw_session_cancel(waiting);
+    }
+}
+
+static void on_alarm(int number)
+{
+    static const char text[] = "narwal: waiting for transactions or locks that others hold on the "
+                               "server; ^C ends\n";
+    ssize_t written = write(STDERR_FILENO, text, sizeof text - 1);
+
+    (void)number;
+    (void)written;
 }
 
 struct tail {
@@ -58,53 +75,38 @@ struct tail {
     struct nw_receiver *receiver;
     struct nw_transmitter transmitter;
     struct nw_publications publications;
-    char own[NW_PUBLICATION_NAME_SIZE]; /* "" : none was made */
+    struct nw_tail_name name; /* of the slot and our own publication */
     uint64_t received_lsn;
+    bool reader_gone; /* of our output */
     struct nw_tail_printer printer;
 };
 
 /* ---- publications ---- */
 
-static nw_status publication_drop(struct nw_session *session, const char *name,
-                                  struct nw_error *err)
+/* From here to wait_ends() a signal cancels the statement. */
+static void wait_begins(struct nw_session *session)
 {
-    char sql[256] = "DROP PUBLICATION IF EXISTS ";
-    nw_status status = nw_session_quote_name(session, name, sql, sizeof sql, err);
-
-    return status == NW_OK ? nw_session_query(session, sql, NULL, 0, NULL, NULL, err) : status;
+    waiting = session;
+    (void)alarm(WAITING_S);
 }
 
-/* Publications of tails whose connection is gone: the name ends in the server process of it. */
-static nw_status leftovers_drop(struct tail *tail, struct nw_error *err)
+static void wait_ends(void)
 {
-    struct nw_rows *rows = NULL;
-    nw_status status = nw_session_query(
-        tail->control,
-        "SELECT pubname FROM pg_publication WHERE pubname ~ '^" PUBLICATION
-        "[0-9]{1,9}(_insert_only)?$' AND pg_has_role(pubowner, 'USAGE') AND NOT EXISTS (SELECT "
-        "FROM "
-        "pg_stat_activity WHERE pid = substring(pubname FROM '[0-9]+')::int AND datname = "
-        "current_database())",
-        NULL, 0, NULL, &rows, err);
-
-    for (int i = 0; i < nw_rows_count(rows) && status == NW_OK; i++) {
-        status = publication_drop(tail->control, nw_rows_text(rows, i, 0), err);
-    }
-    nw_rows_free(rows);
-    return status;
+    (void)alarm(0);
+    waiting = NULL;
 }
 
 static nw_status publication_find(struct tail *tail, struct nw_error *err)
 {
-    struct nw_publication_options options = {.name = tail->publication, .filter = tail->filter};
+    nw_status status = NW_OK;
 
-    if (tail->publication == NULL) {
-        (void)snprintf(tail->own, sizeof tail->own, PUBLICATION "%d",
-                       nw_session_backend_pid(tail->control));
-        options.name = tail->own;
-        options.create = options.first = true;
+    if (tail->publication != NULL) {
+        return nw_tail_find(tail->control, tail->publication, &tail->publications, err);
     }
-    return nw_publications_ensure(tail->control, &options, &tail->publications, err);
+    wait_begins(tail->control);
+    status = nw_tail_publish(tail->control, &tail->name, &tail->filter, &tail->publications, err);
+    wait_ends();
+    return status;
 }
 
 /* An empty tail would wait for ever. */
@@ -138,21 +140,18 @@ static nw_status tables_check(struct tail *tail, struct nw_error *err)
 static nw_status stream_open(struct tail *tail, struct nw_error *err)
 {
     const char *names[2] = {tail->publications.main, tail->publications.insert_only};
-    char slot[NW_SLOT_NAME_SIZE];
-    struct nw_slot_request request = {.name = slot, .temporary = true};
+    struct nw_slot_request request = {.name = tail->name.text, .temporary = true};
     struct nw_slot_created created = {0};
-    struct nw_start start = {.slot = slot,
+    struct nw_start start = {.slot = tail->name.text,
                              .publications = names,
                              .publications_count = tail->publications.count,
                              .messages = true};
-    nw_status status = nw_session_open(&tail->connection, true, &tail->walsender, err);
+    nw_status status = NW_OK;
 
-    if (status != NW_OK) {
-        return status;
-    }
-    (void)snprintf(slot, sizeof slot, PUBLICATION "%d", nw_session_backend_pid(tail->walsender));
     start.server_version = nw_session_server_version(tail->walsender);
+    wait_begins(tail->walsender);
     status = nw_replication_create_slot(tail->walsender, &request, NULL, &created, err);
+    wait_ends();
     if (status == NW_OK) {
         start.lsn = tail->received_lsn = created.consistent_lsn;
         status = nw_session_take_stream(tail->walsender, &tail->stream, err);
@@ -226,23 +225,40 @@ static nw_status message_take(struct tail *tail, const struct nw_message *messag
 
 static bool ended(const struct tail *tail)
 {
-    return stop_asked != 0 || (tail->count_max > 0 && tail->printer.changes >= tail->count_max &&
-                               !tail->printer.begun);
+    return stop_asked != 0 || tail->reader_gone ||
+           (tail->count_max > 0 && tail->printer.changes >= tail->count_max);
 }
 
 /* Sleeps until bytes come, a signal does, or it is time. */
 static void wait_for_bytes(struct tail *tail, int64_t now_ns)
 {
     struct nw_wait wait = {.descriptor = -1, .deadline_ns = INT64_MAX};
-    struct pollfd entry;
+    struct pollfd entries[2];
     int64_t ms = POLL_MS_MAX;
 
     nw_receiver_wait(tail->receiver, now_ns, &wait);
     if (wait.deadline_ns != INT64_MAX && (wait.deadline_ns - now_ns) / 1000000 < ms) {
         ms = wait.deadline_ns <= now_ns ? 0 : (wait.deadline_ns - now_ns) / 1000000;
     }
-    entry = (struct pollfd){.fd = wait.descriptor, .events = wait.events};
-    (void)poll(&entry, 1, (int)ms);
+    entries[0] = (struct pollfd){.fd = wait.descriptor, .events = wait.events};
+    entries[1] = (struct pollfd){.fd = STDOUT_FILENO}; /* for POLLERR */
+    (void)poll(entries, 2, (int)ms);
+    tail->reader_gone = (entries[1].revents & (POLLERR | POLLHUP)) != 0;
+}
+
+/* Whoever read the pipe has enough: that is an end as asked. A full disk is not. */
+static nw_status output_check(struct tail *tail, struct nw_error *err)
+{
+    struct pollfd entry = {.fd = STDOUT_FILENO};
+
+    if (fflush(stdout) == 0 && ferror(stdout) == 0) {
+        return NW_OK;
+    }
+    (void)poll(&entry, 1, 0);
+    tail->reader_gone = (entry.revents & (POLLERR | POLLHUP)) != 0;
+    return tail->reader_gone || stop_asked != 0
+               ? NW_OK
+               : nw_fail(err, NW_FATAL, "the output cannot be written");
 }
 
 /* Nothing to print: keep the connection alive, read, or sleep. */
@@ -275,7 +291,6 @@ static nw_status stream_follow(struct tail *tail, struct nw_error *err)
     int64_t fed_ns = tail->env->ops->now_ns(tail->env);
     nw_status status = NW_OK;
 
-    /* An error on stdout: the reader of a pipe is gone. */
     while (status == NW_OK && !ended(tail) && ferror(stdout) == 0) {
         struct nw_message message;
 
@@ -286,62 +301,113 @@ static nw_status stream_follow(struct tail *tail, struct nw_error *err)
             status = stream_turn(tail, &fed_ns, err);
         }
     }
-    (void)fflush(stdout);
-    return status;
+    return status == NW_OK ? output_check(tail, err) : status;
 }
 
 /* ---- the command ---- */
 
-static nw_status tail_run(struct tail *tail, struct nw_error *err)
+static nw_status tail_open(struct tail *tail, struct nw_error *err)
 {
-    struct nw_error why = {0};
     nw_status status = nw_env_system_create(NW_IO_PREAD, &tail->env, err);
 
+    if (status == NW_OK) {
+        status = nw_session_open(&tail->connection, true, &tail->walsender, err);
+    }
     if (status == NW_OK) {
         status = nw_session_open(&tail->connection, false, &tail->control, err);
     }
     if (status == NW_OK) {
-        status = leftovers_drop(tail, err);
+        status = nw_tail_claim(tail->walsender, &tail->name, err);
     }
     if (status == NW_OK) {
+        status = nw_tail_reap(tail->control, err);
+    }
+    if (status == NW_OK && stop_asked == 0) {
         status = publication_find(tail, err);
     }
-    if (status == NW_OK) {
+    if (status == NW_OK && stop_asked == 0) {
         status = tables_check(tail, err);
     }
-    if (status == NW_OK) {
+    return status;
+}
+
+static nw_status tail_run(struct tail *tail, struct nw_error *err)
+{
+    struct nw_error why = {0};
+    nw_status status = tail_open(tail, err);
+    bool streams = false;
+
+    if (status == NW_OK && stop_asked == 0) {
         nw_tail_printer_init(&tail->printer, stdout, &tail->filter);
         status = stream_open(tail, err);
-        if (status == NW_OK) {
+        streams = status == NW_OK;
+        if (streams) {
             status = stream_follow(tail, err);
         }
         nw_tail_printer_fini(&tail->printer);
-        stream_close(tail);
     }
-    for (unsigned i = 0; i < 2 && tail->own[0] != '\0'; i++) {
-        char name[NW_PUBLICATION_NAME_SIZE + 16];
-
-        (void)snprintf(name, sizeof name, "%s%s", tail->own, i == 0 ? "" : "_insert_only");
-        if (publication_drop(tail->control, name, &why) != NW_OK) {
-            nw_complain("publication %s stays on the server: %s; to remove it: DROP PUBLICATION %s",
-                        name, why.text, name);
-        }
+    stream_close(tail);
+    if (tail->publication == NULL &&
+        nw_tail_clean(tail->control, &tail->connection, &tail->name, &why) != NW_OK) {
+        nw_complain("publication %s stays on the server: %s; the next tail removes it",
+                    tail->name.text, why.text);
     }
     nw_session_close(tail->control);
     nw_env_system_destroy(tail->env);
+    if (stop_asked != 0) {
+        return NW_OK; /* what was cancelled for it is no failure */
+    }
+    if (streams && status != NW_OK) {
+        why = *err;
+        return nw_fail(err, status, "%s. The changes since then are not shown; start tail anew",
+                       why.text);
+    }
     return status;
 }
 
 /* "users" means a table of that name in any schema. */
-static void patterns_make(const char *const *tables, uint32_t count,
+static bool patterns_make(const char *const *tables, uint32_t count,
                           char patterns[TABLES_MAX][PATTERN_SIZE], const char **include)
 {
     for (uint32_t i = 0; i < count; i++) {
-        (void)snprintf(patterns[i], PATTERN_SIZE, "%s%s",
-                       strchr(tables[i], '.') == NULL ? "*." : "", tables[i]);
+        if (snprintf(patterns[i], PATTERN_SIZE, "%s%s", strchr(tables[i], '.') == NULL ? "*." : "",
+                     tables[i]) >= (int)PATTERN_SIZE) {
+            nw_complain("--table %s is too long for a table's name", tables[i]);
+            return false;
+        }
         include[i] = patterns[i];
     }
     include[count] = NULL;
+    return true;
+}
+
+static bool count_read(const char *name, const char *text, uint64_t *count)
+{
+    char *end = NULL;
+
+    if (text == NULL) {
+        return true;
+    }
+    *count = strtoull(text, &end, 10);
+    if (*end != '\0' || text[0] < '1' || text[0] > '9') {
+        nw_complain("--%s %s is no number of changes", name, text);
+        return false;
+    }
+    return true;
+}
+
+/* Without SA_RESTART, so that a write to a full pipe ends too. */
+static void signals_set(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGHUP, &action, NULL);
+    action.sa_handler = on_alarm;
+    (void)sigaction(SIGALRM, &action, NULL);
+    action.sa_handler = SIG_IGN;
+    (void)sigaction(SIGPIPE, &action, NULL);
 }
 
 int nw_cmd_tail(int argc, char **argv)
@@ -351,15 +417,16 @@ int nw_cmd_tail(int argc, char **argv)
     const char *tables[TABLES_MAX];
     uint32_t tables_count = 0;
     const char *count = NULL;
+    const char *limit = NULL;
     const char *rest[1] = {NULL};
     bool helped = false;
     struct nw_error err = {0};
     struct tail tail = {
         .connection = {.application_name = "narwal tail", .connect_timeout_us = CONNECT_US}};
-    struct sigaction action = {.sa_handler = on_signal};
     const struct nw_argument known[] = {
         {.name = "table", .list = tables, .list_count = &tables_count, .list_max = TABLES_MAX},
         {.name = "publication", .value = &tail.publication},
+        {.name = "limit", .value = &limit},
         {.name = "count", .value = &count},
         {.name = NULL}};
 
@@ -370,23 +437,15 @@ int nw_cmd_tail(int argc, char **argv)
         nw_complain("of which database? narwal tail postgresql://you@host/db");
         return NW_EXIT_USAGE;
     }
-    if (count != NULL) {
-        char *end = NULL;
-
-        tail.count_max = strtoull(count, &end, 10);
-        if (*end != '\0' || count[0] < '1' || count[0] > '9') {
-            nw_complain("--count %s is no number of changes", count);
-            return NW_EXIT_USAGE;
-        }
+    if (!count_read("limit", limit, &tail.count_max) ||
+        !count_read("count", count, &tail.count_max) ||
+        !patterns_make(tables, tables_count, patterns, include)) {
+        return NW_EXIT_USAGE;
     }
     tail.connection.dsn = rest[0];
-    patterns_make(tables, tables_count, patterns, include);
     tail.filter.include = include;
-    nw_log_setup(STDERR_FILENO, NW_LOG_ERROR, false);
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
-    action.sa_handler = SIG_IGN;
-    (void)sigaction(SIGPIPE, &action, NULL);
+    nw_log_setup(STDERR_FILENO, NW_LOG_WARN, false);
+    signals_set();
     if (tail_run(&tail, &err) != NW_OK) {
         nw_complain("%s", err.text);
         return NW_EXIT_FAILED;

@@ -268,3 +268,28 @@ nw_status nw_tail_publish(struct nw_session *control, const struct nw_tail_name 
     nw_arena_fini(&arena);
     return status;
 }
+
+nw_status nw_tail_find(struct nw_session *control, const char *publication,
+                       struct nw_publications *publications, struct nw_error *err)
+{
+    struct nw_rows *rows = NULL;
+    char instead[600];
+    nw_status status = nw_session_query(
+        control,
+        "SELECT pubname, pubname = $1 FROM pg_publication WHERE pubname IN ($1, $1 || "
+        "'_insert_only') ORDER BY pubname = $1 DESC",
+        (const char *const[]){publication}, 1, NULL, &rows, err);
+
+    if (status == NW_OK && (nw_rows_count(rows) == 0 || !nw_rows_bool(rows, 0, 1))) {
+        known_publications(control, instead, sizeof instead);
+        status = nw_fail(err, NW_FATAL, "there is no publication %s: use %s", publication, instead);
+    } else if (status == NW_OK) {
+        publications->count = nw_rows_count(rows) > 1 ? 2 : 1;
+        (void)snprintf(publications->main, sizeof publications->main, "%s",
+                       nw_rows_text(rows, 0, 0));
+        (void)snprintf(publications->insert_only, sizeof publications->insert_only, "%s",
+                       publications->count > 1 ? nw_rows_text(rows, 1, 0) : "");
+    }
+    nw_rows_free(rows);
+    return status;
+}

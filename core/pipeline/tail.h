@@ -42,6 +42,10 @@ NW_MUST_CHECK nw_status nw_tail_publish(struct nw_session *control, const struct
                                         const struct nw_table_filter *filter,
                                         struct nw_publications *publications, struct nw_error *err);
 
+/** Find a publication that exists, and what else narwal would follow with it. */
+NW_MUST_CHECK nw_status nw_tail_find(struct nw_session *control, const char *publication,
+                                     struct nw_publications *publications, struct nw_error *err);
+
 /**
  * Wait a little until the slot is gone with its session, which the caller has closed, and drop the
  * publication, if there is one. Connects again when the former session broke.
