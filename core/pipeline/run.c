@@ -490,6 +490,7 @@ static void status_collect(struct run *run)
     }
     if (run->engine != NULL) {
         nw_engine_source_status(run->engine, &s->source);
+        s->server_now_us = run->env->ops->wall_us(run->env) + s->source.server_ahead_us;
         nw_engine_copy_counts(run->engine, &s->copy_rows, &s->copy_bytes);
         s->memory_used = nw_engine_memory_used(run->engine);
     }

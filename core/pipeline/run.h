@@ -66,6 +66,7 @@ struct nw_run_status {
     const struct nw_run_options *options;
     enum nw_run_phase phase;
     int64_t now_ns;
+    int64_t server_now_us; /* the server's wall clock, as far as we know it */
     int64_t started_ns;
     struct nw_identity identity;
     int server_version;

@@ -41,6 +41,14 @@ static const char *sink_state_name(enum nw_sink_state state)
     return names[state];
 }
 
+/* Age on the server's clock; 0 for none, and for what the clocks' difference would make negative. */
+static double age_s(const struct nw_run_status *status, int64_t commit_ts)
+{
+    int64_t age_us = commit_ts == 0 ? 0 : status->server_now_us - commit_ts;
+
+    return age_us > 0 ? (double)age_us / 1e6 : 0;
+}
+
 static int oldest_first(const void *left, const void *right)
 {
     const struct nw_sink_lag *a = left;
@@ -66,7 +74,7 @@ static void tables_make(const struct nw_run_status *status, uint32_t index,
 
         (void)snprintf(table->name, sizeof table->name, "%.63s.%.63s", lags[i].table->schema_name,
                        lags[i].table->name);
-        table->lag_s = (double)(status->now_ns - lags[i].oldest_ns) / 1e9;
+        table->lag_s = age_s(status, lags[i].oldest_commit_ts);
         table->lag_bytes = lags[i].bytes;
     }
     free(lags);
@@ -83,9 +91,7 @@ static void sink_make(const struct nw_run_status *status, uint32_t index,
     sink->state = sink_state_name(from->state);
     (void)snprintf(sink->reason, sizeof sink->reason, "%s", from->reason);
     nw_redact(sink->reason);
-    sink->lag_s = from->oldest_undurable_ns == 0
-                      ? 0
-                      : (double)(status->now_ns - from->oldest_undurable_ns) / 1e9;
+    sink->lag_s = age_s(status, from->oldest_commit_ts);
     sink->lag_bytes = from->held_bytes + from->spilled_bytes;
     sink->rows = from->rows;
     sink->batches = from->batches;

@@ -3,8 +3,9 @@
  * What narwal says of itself: one report, as JSON, as text, as the live line. A report is a copy:
  * no secrets, no row data, nothing that could change under the reader.
  *
- * Lag, defined once. Of a sink, and of a table at a sink: age of the oldest change that was received and is not durable there, 0
- * when there is none, and the bytes that wait. Of the source: WAL bytes from the last position
+ * Lag, defined once. Of a sink, and of a table at a sink: age, on the server's clock since
+ * its commit, of the oldest change that was received and is not durable there, 0 when there is none, and
+ * the bytes that wait. Of the source: WAL bytes from the last position
  * received to the server's end.
  */
 #ifndef NW_SERVE_REPORT_H

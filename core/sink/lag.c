@@ -48,7 +48,10 @@ static void lags_count(struct nw_sequencer *seq)
             lag = lag_find(seq, entry->table);
         }
         if (lag != NULL) {
-            lag->oldest_ns = lag->batches == 0 ? entry->received_ns : lag->oldest_ns;
+            if (lag->batches == 0) {
+                lag->oldest_ns = entry->received_ns;
+                lag->oldest_commit_ts = entry->commit_ts;
+            }
             lag->bytes += entry->size;
             lag->batches++;
         }

@@ -68,6 +68,9 @@ static nw_status entry_make(struct nw_sequencer *seq, struct nw_item *item, stru
     made->stream = item->producer == NW_PRODUCER_STREAM;
     made->cut = item->cut;
     made->received_ns = item->received_ns;
+    made->commit_ts = item->kind == NW_ITEM_BATCH   ? item->as.batch.commit_ts[0]
+                      : item->kind == NW_ITEM_EVENT ? item->as.event.commit_ts
+                                                    : 0;
     made->rows_count = item->kind == NW_ITEM_BATCH ? item->as.batch.rows_count : 0;
     seq->held_bytes += made->size;
     *entry = made;
@@ -505,6 +508,8 @@ static void status_publish(struct nw_sequencer *seq)
     struct nw_sink *sink = seq->sink;
 
     atomic_store_explicit(&sink->held_bytes, seq->held_bytes, memory_order_relaxed);
+    atomic_store_explicit(&sink->oldest_commit_ts,
+                          seq->oldest == NULL ? 0 : seq->oldest->commit_ts, memory_order_relaxed);
     atomic_store_explicit(&sink->oldest_undurable_ns,
                           seq->oldest == NULL ? 0 : seq->oldest->received_ns, memory_order_relaxed);
 }

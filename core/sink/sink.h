@@ -145,6 +145,7 @@ struct nw_sink_status {
     uint64_t epoch_written;       /* last one that every worker sealed */
     uint64_t epoch_durable;       /* last one this process made durable; 0: none yet */
     int64_t oldest_undurable_ns;  /* received_ns of the oldest row not durable here; 0: none */
+    int64_t oldest_commit_ts;     /* its commit time, on the server's clock; 0: none */
     uint64_t held_bytes;          /* items in memory, of all that are not durable */
     uint64_t spilled_bytes;       /* the same, in the spill file */
     uint64_t spilled_total_bytes; /* ever written to it */
@@ -156,6 +157,7 @@ struct nw_sink_lag {
     uint32_t relation_oid;
     uint32_t batches;
     int64_t oldest_ns; /* received_ns of its oldest change that is not durable */
+    int64_t oldest_commit_ts; /* the same change's commit time, on the server's clock */
     uint64_t bytes;    /* as held by narwal, in memory or spilled */
 };
 /** Tables of one sink whose lag is kept; those that come after them are left out. */

@@ -34,6 +34,7 @@ struct nw_source {
     bool ready;
     bool demanded; /* the server waits for an answer */
     uint64_t start_lsn, flush_lsn, received_lsn, server_lsn, told_lsn;
+    int64_t server_ahead_us;
     int64_t told_ns;       /* last feedback */
     int64_t epoch_ended_ns;
     int64_t retry_ns, backoff_ns;
@@ -162,6 +163,7 @@ void nw_source_status(const struct nw_source *source, struct nw_source_status *s
     status->phase = source->phase;
     status->received_lsn = source->received_lsn;
     status->server_lsn = source->server_lsn;
+    status->server_ahead_us = source->server_ahead_us;
     status->flush_lsn = source->told_lsn;
     status->reconnects = source->reconnects;
     status->streamed = nw_txns_count(source->options.txns);
@@ -386,6 +388,15 @@ static nw_status server_failed(struct nw_bytes body, struct nw_error *err)
     return nw_fail(err, NW_RETRY, "the server says: %s (%s)", error.message, error.sqlstate);
 }
 
+/* Keepalives are few and say when they were sent: enough to know the server's clock. */
+static void clock_compare(struct nw_source *source, int64_t sent_us)
+{
+    if (sent_us != 0) { /* some servers leave it out */
+        source->server_ahead_us =
+            sent_us - source->options.env->ops->wall_us(source->options.env);
+    }
+}
+
 static uint64_t later(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
@@ -411,6 +422,7 @@ static nw_status message_take(struct nw_source *source, const struct nw_message 
         return status;
     }
     if (data.kind == 'k') {
+        clock_compare(source, data.sent_us);
         source->demanded = source->demanded || data.reply;
         nw_dealer_advance(source->options.dealer, data.end_lsn);
         data.start_lsn = data.end_lsn;

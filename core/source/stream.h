@@ -92,6 +92,7 @@ struct nw_source_status {
     enum nw_source_phase phase;
     uint64_t received_lsn;     /* of the last message */
     uint64_t server_lsn;       /* the server's WAL end, as it last said */
+    int64_t server_ahead_us;   /* the server's clock minus ours, as its last message had it */
     uint64_t flush_lsn;        /* told to the server */
     uint64_t reconnects;
     uint32_t streamed;         /* transactions in progress that are kept here */
