@@ -21,7 +21,7 @@ MERGED = ROOT / "build" / "test"
 BUILDS = [
     ("dev", ["-LE", "soak"]),
     ("asan", ["-LE", "soak"]),
-    ("tsan", ["-L", "^(unit|stress|simulation)$", "-LE", "soak"]),
+    ("tsan", ["-L", "^(unit|stress|simulation|threads)$", "-LE", "soak"]),
 ]
 ENVIRONMENT = {
     "dev": [],
