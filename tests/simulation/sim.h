@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The simulator: narwal's whole pipeline on one thread, between a model of PostgreSQL and models of
+ * sinks, in a world whose every choice comes from a seed. What must always hold is checked at
+ * every commit of a sink and at every word to the server; the same seed gives the same story.
+ *
+ * sim.c       the choices: which agent goes on, what breaks, when all is lost and begins again
+ * server.c    the history of a database, and the walsender that tells it
+ * sink.c      sinks that store, refuse, forget and do not know
+ * disk.c      the environment: a clock, and files that are gone after a crash
+ */
+#ifndef SIM_H
+#define SIM_H
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../unit/wire.h"
+#include "io/env.h"
+#include "pipeline/engine.h"
+
+#define SIM_TABLES    4u
+#define SIM_OID       100u /* of the first table */
+#define SIM_SINKS_MAX 2u
+#define SIM_SLOT_LSN  4096u /* where the slot was made */
+
+/* ---- choices ---- */
+
+struct sim_random {
+    uint64_t state;
+};
+
+static inline uint64_t sim_next(struct sim_random *random)
+{
+    uint64_t z = (random->state += 0x9e3779b97f4a7c15u);
+
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+static inline uint32_t sim_below(struct sim_random *random, uint32_t limit)
+{
+    return (uint32_t)(sim_next(random) % limit);
+}
+
+/** True in so many of 1000 cases. */
+static inline bool sim_chance(struct sim_random *random, uint32_t permille)
+{
+    return sim_below(random, 1000) < permille;
+}
+
+/* ---- what the story had in it, over all seeds ---- */
+
+#define SIM_COUNTERS(X)                                                                            \
+    X(rows)                                                                                        \
+    X(updates)                                                                                     \
+    X(deletes)                                                                                     \
+    X(truncates)                                                                                   \
+    X(messages)                                                                                    \
+    X(free_messages) X(origins) X(commits) X(aborts) X(savepoints) X(undone) X(schema_changes)     \
+        X(empty_transactions) X(connects) X(refused_connects) X(cuts) X(cuts_inside)               \
+            X(server_errors) X(keepalives) X(replies_wanted) X(segments) X(streamed_commits)       \
+                X(streamed_aborts) X(streamed_undone) X(resent) X(skipped) X(catalog_reads)        \
+                    X(catalog_failures) X(feedbacks) X(stored_changes) X(spilled_items)            \
+                        X(disk_faults) X(sink_commits) X(not_committed) X(unknown_done)            \
+                            X(unknown_not_done) X(retry_done) X(pending) X(write_faults)           \
+                                X(write_again) X(recover_faults) X(crashes) X(late_commits)        \
+                                    X(drains) X(failed_lives) X(sinks_apart) X(total_order)        \
+                                        X(transactions_told) X(replayed_rows)
+
+#define SIM_MEMBER(name) uint64_t name;
+struct sim_counters {
+    SIM_COUNTERS(SIM_MEMBER)
+};
+
+/* ---- the history ---- */
+
+/** What a sink has to have: one row, one table of a truncate, a message, a begin or a commit. */
+struct sim_item {
+    uint64_t commit_lsn; /* of a message outside transactions: its own LSN */
+    uint64_t order;      /* inside the transaction */
+    uint32_t table;      /* oid, 0: none */
+    uint32_t xid;
+    uint64_t lsn;
+    int64_t id;
+    uint32_t note_size;
+    uint16_t version; /* of the schema */
+    char kind;        /* I U D, T truncate, M message, b begin, c commit */
+    char origin;      /* 0: local, else the letter that is its name */
+    uint64_t epoch;   /* at the sink: staged in */
+};
+
+struct sim;
+
+/* ---- disk.c ---- */
+
+struct sim_file;
+struct sim_disk {
+    struct nw_env env; /* first */
+    struct sim *sim;
+    int64_t now_ns;
+    struct sim_random random;
+    struct sim_file *files;
+    struct sim_file *handles[256];
+    uint32_t write_fault; /* permille */
+};
+
+void sim_disk_init(struct sim_disk *disk, struct sim *sim, uint64_t seed);
+void sim_disk_wipe(struct sim_disk *disk); /* a new machine */
+
+/* ---- server.c ---- */
+
+struct sim_txn;
+struct sim_event;
+struct sim_connection;
+struct sim_server {
+    struct sim *sim;
+    struct sim_random random;
+    /* the database */
+    uint64_t lsn;
+    uint32_t xid;
+    uint16_t versions[SIM_TABLES];
+    struct sim_txn *txns; /* all that ever were */
+    uint32_t txns_count, txns_capacity;
+    struct sim_event *events; /* the WAL */
+    size_t events_count, events_capacity;
+    struct sim_item *items; /* what is committed and wanted, in order */
+    size_t items_count, items_capacity;
+    uint32_t open_max;
+    uint32_t stream_after; /* queued changes; 0: never */
+    uint32_t note_max;
+    bool quiet; /* no new transactions */
+    /* the slot */
+    uint64_t confirmed_lsn;
+    uint64_t told_lsn;        /* most that was told to any connection */
+    uint64_t sent_commit_lsn; /* last commit that any connection was sent */
+    struct sim_connection *connection;
+    uint32_t connect_fault, catalog_fault; /* permille */
+    const struct nw_table *described;
+    struct nw_table table; /* what a catalog read gives */
+    struct nw_column_schema columns[3];
+    char column_name[32];
+};
+
+void sim_server_init(struct sim_server *server, struct sim *sim, uint64_t seed);
+void sim_server_free(struct sim_server *server);
+/** One thing happens in the database. */
+void sim_server_act(struct sim_server *server);
+/** The walsender decodes a record, or says that it is alive. */
+void sim_server_send(struct sim_server *server);
+/** The connection ends somewhere in what is under way. */
+void sim_server_cut(struct sim_server *server);
+/** Everything is decided and sent. */
+bool sim_server_rests(const struct sim_server *server);
+nw_status sim_connect(void *context, uint64_t lsn, struct nw_walsender *walsender,
+                      struct nw_error *err);
+void sim_disconnect(void *context, struct nw_walsender *walsender);
+nw_status sim_describe(void *context, uint32_t oid, const struct nw_table **described,
+                       struct nw_error *err);
+bool sim_wanted(void *context, const struct nw_table *table);
+/** The text that a row or message has; note holds size + 1 bytes. */
+void sim_note(uint64_t lsn, uint32_t size, char *note);
+void sim_column_name(uint16_t version, char name[32]);
+uint16_t sim_columns_count(uint16_t version);
+
+/* ---- sink.c ---- */
+
+struct sim_sink {
+    struct sim *sim;
+    uint32_t index;
+    struct sim_random random;
+    struct nw_sink_ops ops;
+    struct nw_plugin plugin;
+    struct nw_config config;
+    char name[8];
+    uint32_t workers;
+    bool total_order, transactions;
+
+    /* stored */
+    uint8_t position[NW_POSITION_SIZE_MAX];
+    uint32_t position_size;
+    uint64_t durable_lsn; /* everything committed before it is here */
+    size_t items_stored;  /* how many of the history's items */
+    uint64_t fencing;
+
+    /* staged */
+    const struct nw_host *host;
+    bool open;
+    struct sim_item *staged;
+    size_t staged_count, staged_capacity;
+    uint64_t sealed[NW_SINK_WORKERS_MAX];
+    size_t table_last[SIM_TABLES]; /* index + 1 of a table's last staged item */
+    bool has_pending;
+    uint64_t pending_epoch;
+    uint8_t pending_position[NW_POSITION_SIZE_MAX];
+    uint32_t pending_size;
+    int64_t pending_ns;  /* answered then */
+    uint64_t most_items; /* ever staged or stored, for the count of replays */
+
+    uint32_t commit_fault, call_fault, again; /* permille */
+    int64_t slow_ns;
+};
+
+void sim_sink_init(struct sim_sink *sink, struct sim *sim, uint32_t index, uint64_t seed);
+void sim_sink_free(struct sim_sink *sink);
+/** Answers what is pending and due. */
+void sim_sink_step(struct sim_sink *sink);
+
+/* ---- sim.c ---- */
+
+struct sim {
+    uint64_t seed;
+    struct sim_random random;
+    struct sim_disk disk;
+    struct sim_server server;
+    struct sim_sink sinks[SIM_SINKS_MAX];
+    uint32_t sinks_count;
+    uint32_t unwanted_oid; /* 0: all are wanted */
+    bool crashing;         /* nothing becomes durable any more */
+    uint64_t recorded_lsn, start_lsn;
+    uint64_t steps;
+    uint64_t trace;
+};
+
+extern struct sim_counters sim_counters;
+extern bool sim_verbose;
+
+#define SIM_COUNT(name) (sim_counters.name++)
+
+/** Mixes a fact into the story's hash. */
+static inline void sim_trace(struct sim *sim, uint64_t fact)
+{
+    sim->trace = (sim->trace ^ fact) * 0x100000001b3u;
+    sim->trace ^= sim->trace >> 29;
+}
+
+/** Something that must never be: says the seed and ends the program. */
+__attribute__((noreturn))
+NW_PRINTF(2, 3) void sim_fail(const struct sim *sim, const char *format, ...);
+
+/** Room for one more. */
+static inline void *sim_grow(void *list, size_t count, size_t *capacity, size_t size)
+{
+    if (count < *capacity) {
+        return list;
+    }
+    *capacity = *capacity == 0 ? 64 : *capacity * 2;
+    list = realloc(list, *capacity * size);
+    if (list == NULL) {
+        abort();
+    }
+    return list;
+}
+
+#endif

@@ -1,0 +1,610 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The model sink: stages what it is given, and at each commit compares it with the history. What is
+ * stored is therefore one number: how many of the history's items are here. It keeps the contract
+ * of narwal/sink.h to the letter, in the ways that are hardest for the host.
+ */
+#include "sim.h"
+#include "sink/position.h"
+#include "source/position.h"
+
+static struct sim_sink *sinks[SIM_SINKS_MAX]; /* open() has no other way to them */
+
+static bool strikes(struct sim_sink *sink, uint32_t permille)
+{
+    return sim_chance(&sink->random, permille);
+}
+
+static nw_status open_sink(uint32_t index, const struct nw_host *host, void **self)
+{
+    struct sim_sink *sink = sinks[index];
+
+    if (sink->open) {
+        sim_fail(sink->sim, "sink %u was opened twice", index);
+    }
+    sink->open = true;
+    sink->host = host;
+    *self = sink;
+    return NW_OK;
+}
+
+static nw_status open_first(const struct nw_host *host, const struct nw_config *config,
+                            uint32_t workers, void **self, struct nw_error *err)
+{
+    (void)config;
+    (void)workers;
+    (void)err;
+    return open_sink(0, host, self);
+}
+
+static nw_status open_second(const struct nw_host *host, const struct nw_config *config,
+                             uint32_t workers, void **self, struct nw_error *err)
+{
+    (void)config;
+    (void)workers;
+    (void)err;
+    return open_sink(1, host, self);
+}
+
+static void staged_drop(struct sim_sink *sink)
+{
+    sink->staged_count = 0;
+    memset(sink->sealed, 0, sizeof sink->sealed);
+    memset(sink->table_last, 0, sizeof sink->table_last);
+}
+
+/* ---- storing ---- */
+
+static uint64_t position_lsn(struct sim_sink *sink, const uint8_t *bytes, uint32_t size)
+{
+    struct nw_envelope_content content = {0};
+    struct nw_identity identity = {0};
+    struct nw_error err = {0};
+    uint64_t lsn = 0;
+
+    if (nw_envelope_read(&(struct nw_position){.bytes = bytes, .size = size}, &content, &err) ==
+            NW_OK &&
+        content.position.size == 0 && sink->durable_lsn == SIM_SLOT_LSN) {
+        return SIM_SLOT_LSN; /* an epoch before the stream begins has none */
+    }
+    if (err.status != NW_OK ||
+        nw_position_unpack((struct nw_bytes){content.position.bytes, content.position.size},
+                           &identity, &lsn, &err) != NW_OK) {
+        sim_fail(sink->sim, "sink %u was given a position that is none: %s", sink->index, err.text);
+    }
+    return lsn;
+}
+
+static int items_compare(const void *left, const void *right)
+{
+    const struct sim_item *a = left;
+    const struct sim_item *b = right;
+
+    if (a->commit_lsn != b->commit_lsn) {
+        return a->commit_lsn < b->commit_lsn ? -1 : 1;
+    }
+    if (a->order != b->order) {
+        return a->order < b->order ? -1 : 1;
+    }
+    return a->table < b->table ? -1 : a->table > b->table;
+}
+
+static bool is_same(const struct sim_item *had, const struct sim_item *expected)
+{
+    bool is_mark = expected->kind == 'b' || expected->kind == 'c';
+
+    return had->commit_lsn == expected->commit_lsn && (is_mark || had->order == expected->order) &&
+           had->table == expected->table && had->kind == expected->kind &&
+           had->xid == expected->xid && had->origin == expected->origin &&
+           (is_mark || had->lsn == expected->lsn);
+}
+
+/* The next item of the history that this sink is to have. */
+static const struct sim_item *expected_next(const struct sim_sink *sink, size_t *at, uint64_t lsn)
+{
+    const struct sim_server *server = &sink->sim->server;
+
+    while (*at < server->items_count && server->items[*at].commit_lsn < lsn) {
+        const struct sim_item *item = &server->items[(*at)++];
+
+        if ((item->kind != 'b' && item->kind != 'c') || sink->transactions) {
+            return item;
+        }
+    }
+    return NULL;
+}
+
+/* Brings what belongs to epochs up to this one to the front, in commit order. @return how much */
+static size_t staged_part(struct sim_sink *sink, uint64_t epoch)
+{
+    struct sim_item *parted = malloc(sink->staged_count * sizeof *parted + 1);
+    size_t count = 0;
+    size_t at = 0;
+
+    if (parted == NULL) {
+        abort();
+    }
+    if (sink->staged_count == 0) {
+        free(parted);
+        return 0;
+    }
+    for (int later = 0; later < 2; later++) {
+        for (size_t i = 0; i < sink->staged_count; i++) {
+            if ((sink->staged[i].epoch > epoch) == (later == 1)) {
+                parted[at++] = sink->staged[i];
+            }
+        }
+        count = later == 0 ? at : count;
+    }
+    memcpy(sink->staged, parted, at * sizeof *parted);
+    free(parted);
+    qsort(sink->staged, count, sizeof *sink->staged, items_compare);
+    return count;
+}
+
+static void staged_forget(struct sim_sink *sink, size_t count)
+{
+    sink->staged_count -= count;
+    if (count > 0) {
+        memmove(sink->staged, sink->staged + count, sink->staged_count * sizeof *sink->staged);
+    }
+    memset(sink->table_last, 0, sizeof sink->table_last);
+    for (size_t i = 0; i < sink->staged_count; i++) {
+        if (sink->staged[i].table != 0) {
+            sink->table_last[sink->staged[i].table - SIM_OID] = i + 1;
+        }
+    }
+}
+
+/* What was staged up to the epoch must be exactly the history between the two positions. */
+static void store(struct sim_sink *sink, uint64_t epoch, const uint8_t *bytes, uint32_t size)
+{
+    uint64_t lsn = position_lsn(sink, bytes, size);
+    size_t at = sink->items_stored;
+    size_t count = staged_part(sink, epoch);
+    const struct sim_item *expected = NULL;
+
+    if (lsn < sink->durable_lsn) {
+        sim_fail(sink->sim, "sink %u: position %" PRIu64 " after %" PRIu64, sink->index, lsn,
+                 sink->durable_lsn);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct sim_item *had = &sink->staged[i];
+
+        expected = expected_next(sink, &at, lsn);
+        if (expected == NULL || !is_same(had, expected)) {
+            sim_fail(sink->sim,
+                     "sink %u, epoch %" PRIu64 " to %" PRIu64 ": has %c of %u at (%" PRIu64
+                     ", %" PRIu64 "), expected %c of %u at (%" PRIu64 ", %" PRIu64 ")",
+                     sink->index, epoch, lsn, had->kind, had->table, had->commit_lsn, had->order,
+                     expected == NULL ? '-' : expected->kind,
+                     expected == NULL ? 0 : expected->table,
+                     expected == NULL ? 0 : expected->commit_lsn,
+                     expected == NULL ? 0 : expected->order);
+        }
+    }
+    expected = expected_next(sink, &at, lsn);
+    if (expected != NULL) {
+        sim_fail(sink->sim,
+                 "sink %u, epoch %" PRIu64 " to %" PRIu64 ": %c of %u at (%" PRIu64 ", %" PRIu64
+                 ") is missing",
+                 sink->index, epoch, lsn, expected->kind, expected->table, expected->commit_lsn,
+                 expected->order);
+    }
+    staged_forget(sink, count);
+    sink->items_stored = at;
+    sink->durable_lsn = lsn;
+    sink->position_size = size;
+    memcpy(sink->position, bytes, size);
+    SIM_COUNT(sink_commits);
+    sim_trace(sink->sim, lsn * 31 + sink->index);
+    sim_trace(sink->sim, at);
+}
+
+/* ---- calls ---- */
+
+static nw_status call_recover(void *self, struct nw_recovery *recovery, struct nw_error *err)
+{
+    static struct nw_position positions[SIM_SINKS_MAX];
+    struct sim_sink *sink = self;
+
+    if (strikes(sink, sink->call_fault * 10)) {
+        SIM_COUNT(recover_faults);
+        return nw_fail(err, NW_RETRY, "the store cannot be reached");
+    }
+    if (sink->has_pending) { /* until now it could still happen; from here on it is fenced off */
+        if (strikes(sink, 500)) {
+            sink->has_pending = false;
+            store(sink, sink->pending_epoch, sink->pending_position, sink->pending_size);
+            SIM_COUNT(late_commits);
+        }
+        sink->has_pending = false;
+    }
+    staged_drop(sink);
+    sink->fencing++;
+    positions[sink->index] = (struct nw_position){
+        .bytes = sink->position, .size = sink->position_size, .lsn = sink->durable_lsn};
+    recovery->positions_count = sink->position_size > 0 ? 1 : 0;
+    recovery->positions = &positions[sink->index];
+    recovery->copies_count = 0;
+    recovery->fencing = sink->fencing;
+    return NW_OK;
+}
+
+static nw_status call_table(void *self, uint32_t worker, const struct nw_table *table,
+                            struct nw_error *err)
+{
+    struct sim_sink *sink = self;
+
+    (void)worker;
+    (void)table;
+    (void)err;
+    return strikes(sink, sink->again) ? NW_AGAIN : NW_OK;
+}
+
+static nw_status call_copy(void *self, uint32_t worker, const struct nw_table *table,
+                           uint32_t generation, struct nw_error *err)
+{
+    (void)worker;
+    (void)table;
+    (void)generation;
+    (void)err;
+    sim_fail(((struct sim_sink *)self)->sim, "a copy that nobody began");
+}
+
+static nw_status call_resolve(void *self, uint32_t oid, uint32_t generation,
+                              enum nw_copy_verdict verdict, struct nw_error *err)
+{
+    (void)oid;
+    (void)generation;
+    (void)verdict;
+    (void)err;
+    sim_fail(((struct sim_sink *)self)->sim, "a copy that nobody began");
+}
+
+/* A fault of a call, if it is time for one. */
+static nw_status call_fault(struct sim_sink *sink, struct nw_error *err)
+{
+    if (strikes(sink, sink->again)) {
+        SIM_COUNT(write_again);
+        return NW_AGAIN;
+    }
+    if (strikes(sink, sink->call_fault)) {
+        SIM_COUNT(write_faults);
+        return nw_fail(err, NW_RETRY, "the store went away");
+    }
+    return NW_OK;
+}
+
+static void stage(struct sim_sink *sink, uint32_t worker, struct sim_item item)
+{
+    uint64_t order = item.commit_lsn;
+
+    if (item.epoch <= sink->sealed[worker]) {
+        sim_fail(sink->sim, "sink %u: something of epoch %" PRIu64 " after its seal", sink->index,
+                 item.epoch);
+    }
+    if (item.table != 0) { /* the order of each table */
+        size_t *last = &sink->table_last[item.table - SIM_OID];
+
+        if (*last > 0 && items_compare(&sink->staged[*last - 1], &item) >= 0) {
+            sim_fail(sink->sim, "sink %u: table %u went back to (%" PRIu64 ", %" PRIu64 ")",
+                     sink->index, item.table, item.commit_lsn, item.order);
+        }
+        *last = sink->staged_count + 1;
+    }
+    if (sink->total_order && sink->staged_count > 0) {
+        const struct sim_item *former = &sink->staged[sink->staged_count - 1];
+
+        if (former->commit_lsn > order ||
+            (former->commit_lsn == order && item.kind != 'b' && former->order > item.order)) {
+            sim_fail(sink->sim, "sink %u: total order went back to (%" PRIu64 ", %" PRIu64 ")",
+                     sink->index, item.commit_lsn, item.order);
+        }
+    }
+    sink->staged =
+        sim_grow(sink->staged, sink->staged_count, &sink->staged_capacity, sizeof *sink->staged);
+    sink->staged[sink->staged_count++] = item;
+    if (sink->items_stored + sink->staged_count > sink->most_items) {
+        sink->most_items = sink->items_stored + sink->staged_count;
+    } else {
+        SIM_COUNT(replayed_rows);
+    }
+}
+
+/* The history's item for a row, to compare values with. */
+static const struct sim_item *item_find(const struct sim_sink *sink, const struct sim_item *key)
+{
+    const struct sim_server *server = &sink->sim->server;
+    size_t low = 0;
+    size_t high = server->items_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (items_compare(&server->items[middle], key) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < server->items_count && items_compare(&server->items[low], key) == 0
+               ? &server->items[low]
+               : NULL;
+}
+
+static bool text_is(const uint8_t *bytes, uint32_t size, const struct sim_item *item)
+{
+    char *note = malloc(item->note_size + 1u);
+    bool same = false;
+
+    if (note == NULL) {
+        abort();
+    }
+    sim_note(item->lsn + (uint64_t)item->id, item->note_size, note);
+    same = size == item->note_size && memcmp(bytes, note, size) == 0;
+    free(note);
+    return same;
+}
+
+/* Values, and the schema that they came with. */
+static void row_check(struct sim_sink *sink, const struct nw_batch *batch, uint32_t row,
+                      const struct sim_item *item)
+{
+    const struct sim_item *known = item_find(sink, item);
+    int side = item->kind == 'D' ? NW_BEFORE : NW_AFTER;
+    struct nw_value id = nw_batch_value(batch, side, row, 0);
+    struct nw_value note = nw_batch_value(batch, side, row, 1);
+    char column[32];
+
+    if (known == NULL) {
+        sim_fail(sink->sim, "sink %u: a row at (%" PRIu64 ", %" PRIu64 ") that never was",
+                 sink->index, item->commit_lsn, item->order);
+    }
+    sim_column_name(known->version, column);
+    if (id.kind != NW_VALUE_PRESENT || id.as.integer != known->id ||
+        batch->table->columns_count != sim_columns_count(known->version) ||
+        strcmp(batch->table->columns[1].name, column) != 0 ||
+        (item->kind != 'D' &&
+         (note.kind != NW_VALUE_PRESENT || !text_is(note.bytes, note.size, known)))) {
+        sim_fail(sink->sim, "sink %u: the row at (%" PRIu64 ", %" PRIu64 ") is not what it was",
+                 sink->index, item->commit_lsn, item->order);
+    }
+}
+
+static nw_status call_write(void *self, uint32_t worker, const struct nw_batch *batch,
+                            struct nw_error *err)
+{
+    struct sim_sink *sink = self;
+    nw_status status = call_fault(sink, err);
+
+    for (uint32_t row = 0; status == NW_OK && row < batch->rows_count; row++) {
+        uint32_t at = batch->first_row + row;
+        int32_t origin = batch->origin_offsets[at];
+        struct sim_item item = {.commit_lsn = batch->commit_lsn[at],
+                                .order = 2 * batch->seq[at] + 1,
+                                .table = batch->table->relation_oid,
+                                .xid = batch->xid[at],
+                                .lsn = batch->row_lsn[at],
+                                .kind = (char)batch->op[at],
+                                .epoch = batch->epoch};
+
+        if (batch->origin_offsets[at + 1] > origin) {
+            item.origin = (char)batch->origin_bytes[origin];
+        }
+        row_check(sink, batch, row, &item);
+        stage(sink, worker, item);
+    }
+    return status;
+}
+
+static nw_status call_event(void *self, uint32_t worker, const struct nw_event *event,
+                            struct nw_error *err)
+{
+    struct sim_sink *sink = self;
+    nw_status status = call_fault(sink, err);
+    struct sim_item item = {.commit_lsn = event->commit_lsn,
+                            .order = 2 * event->seq + 1,
+                            .xid = event->xid,
+                            .lsn = event->lsn,
+                            .origin = event->origin[0],
+                            .epoch = event->epoch};
+
+    if (status != NW_OK || event->kind == NW_EVENT_SCHEMA) {
+        return status;
+    }
+    if (event->kind == NW_EVENT_TRUNCATE) {
+        item.kind = 'T';
+        for (uint32_t i = 0; i < event->tables_count; i++) {
+            for (uint32_t j = 0; j < i; j++) {
+                if (event->tables[i]->relation_oid == event->tables[j]->relation_oid) {
+                    sim_fail(sink->sim, "sink %u: a truncate names a table twice", sink->index);
+                }
+            }
+            item.table = event->tables[i]->relation_oid;
+            stage(sink, worker, item);
+        }
+        return NW_OK;
+    }
+    if (event->kind == NW_EVENT_MESSAGE) {
+        const struct sim_item *known = NULL;
+
+        item.kind = 'M';
+        item.commit_lsn = event->commit_lsn == 0 ? event->lsn : event->commit_lsn;
+        known = item_find(sink, &item);
+        if (known == NULL || strcmp(event->prefix, "sim") != 0 ||
+            !text_is(event->content, event->content_size, known)) {
+            sim_fail(sink->sim, "sink %u: a message at %" PRIu64 " that never was", sink->index,
+                     event->lsn);
+        }
+    } else {
+        item.kind = event->kind == NW_EVENT_BEGIN ? 'b' : 'c';
+        item.order = event->kind == NW_EVENT_BEGIN ? 2 * event->seq : UINT64_MAX;
+        SIM_COUNT(transactions_told);
+    }
+    stage(sink, worker, item);
+    return NW_OK;
+}
+
+static nw_status call_seal(void *self, uint32_t worker, uint64_t epoch, struct nw_error *err)
+{
+    struct sim_sink *sink = self;
+    nw_status status = call_fault(sink, err);
+
+    if (status == NW_OK) {
+        if (epoch <= sink->sealed[worker]) {
+            sim_fail(sink->sim, "sink %u: epoch %" PRIu64 " sealed twice", sink->index, epoch);
+        }
+        sink->sealed[worker] = epoch;
+    }
+    return status;
+}
+
+static void pend(struct sim_sink *sink, const struct nw_commit *commit)
+{
+    sink->has_pending = true;
+    sink->pending_epoch = commit->epoch;
+    sink->pending_size = commit->positions[0].size;
+    memcpy(sink->pending_position, commit->positions[0].bytes, commit->positions[0].size);
+    sink->pending_ns =
+        sink->sim->disk.now_ns + (int64_t)sim_below(&sink->random, 1000) * sink->slow_ns / 1000;
+}
+
+/* A commit that goes wrong in one of the ways there are. */
+static nw_status commit_badly(struct sim_sink *sink, const struct nw_commit *commit,
+                              enum nw_outcome *outcome, struct nw_error *err)
+{
+    const struct nw_position *position = &commit->positions[0];
+
+    switch (sim_below(&sink->random, 5)) {
+    case 0:
+        SIM_COUNT(not_committed);
+        *outcome = NW_NOT_COMMITTED;
+        return NW_OK;
+    case 1:
+        SIM_COUNT(unknown_done);
+        store(sink, commit->epoch, position->bytes, position->size);
+        *outcome = NW_UNKNOWN;
+        return NW_OK;
+    case 2:
+        SIM_COUNT(unknown_not_done);
+        *outcome = NW_UNKNOWN;
+        return NW_OK;
+    case 3:
+        SIM_COUNT(retry_done);
+        store(sink, commit->epoch, position->bytes, position->size);
+        return nw_fail(err, NW_RETRY, "the answer was lost");
+    default:
+        pend(sink, commit); /* on its way: it happens, or not, by the time of recover() */
+        return nw_fail(err, NW_RETRY, "timed out");
+    }
+}
+
+static nw_status call_commit(void *self, const struct nw_commit *commit, enum nw_outcome *outcome,
+                             struct nw_error *err)
+{
+    struct sim_sink *sink = self;
+
+    for (uint32_t w = 0; w < sink->workers; w++) {
+        if (sink->sealed[w] < commit->epoch) {
+            sim_fail(sink->sim, "sink %u: commit %" PRIu64 " before its seal", sink->index,
+                     commit->epoch);
+        }
+    }
+    if (sink->has_pending || commit->positions_count != 1 || commit->copies_count != 0) {
+        sim_fail(sink->sim, "sink %u: commit %" PRIu64 " is not as it should be", sink->index,
+                 commit->epoch);
+    }
+    if (sink->sim->crashing) {
+        pend(sink, commit);
+        return nw_fail(err, NW_RETRY, "the process is gone");
+    }
+    if (strikes(sink, sink->again)) {
+        return NW_AGAIN;
+    }
+    if (strikes(sink, sink->commit_fault)) {
+        return commit_badly(sink, commit, outcome, err);
+    }
+    if (sink->slow_ns > 0 && strikes(sink, 500)) {
+        SIM_COUNT(pending);
+        pend(sink, commit);
+        *outcome = NW_PENDING;
+        return NW_OK;
+    }
+    store(sink, commit->epoch, commit->positions[0].bytes, commit->positions[0].size);
+    *outcome = NW_COMMITTED;
+    return NW_OK;
+}
+
+static void call_close(void *self)
+{
+    /* What is staged goes with recover(): the last commit may be on its way still, and arrive. */
+    ((struct sim_sink *)self)->open = false;
+}
+
+void sim_sink_step(struct sim_sink *sink)
+{
+    enum nw_outcome outcome = NW_COMMITTED;
+
+    if (!sink->has_pending || !sink->open || sink->sim->disk.now_ns < sink->pending_ns) {
+        return;
+    }
+    if (strikes(sink, sink->commit_fault)) {
+        outcome = strikes(sink, 500) ? NW_UNKNOWN : NW_NOT_COMMITTED;
+    }
+    if (outcome == NW_COMMITTED || (outcome == NW_UNKNOWN && strikes(sink, 500))) {
+        sink->has_pending = false;
+        store(sink, sink->pending_epoch, sink->pending_position, sink->pending_size);
+    }
+    sink->has_pending = false;
+    sink->host->commit_done(sink->host, sink->pending_epoch, outcome, NULL);
+}
+
+void sim_sink_init(struct sim_sink *sink, struct sim *sim, uint32_t index, uint64_t seed)
+{
+    static const char *const names[SIM_SINKS_MAX] = {"first", "second"};
+    struct nw_error err = {0};
+
+    *sink = (struct sim_sink){.sim = sim, .index = index, .durable_lsn = SIM_SLOT_LSN};
+    sink->random.state = seed ^ (0x73696e6bu + index * 1000003u);
+    sink->workers = 1 + sim_below(&sink->random, 3);
+    sink->total_order = strikes(sink, 250);
+    sink->transactions = strikes(sink, 250);
+    if (sink->total_order || sink->transactions) {
+        sink->workers = 1;
+    }
+    sim_counters.total_order += sink->total_order;
+    sink->slow_ns = strikes(sink, 500) ? 1000000ll * sim_below(&sink->random, 2000) : 0;
+    sink->commit_fault = strikes(sink, 500) ? sim_below(&sink->random, 300) : 0;
+    sink->call_fault = strikes(sink, 400) ? sim_below(&sink->random, 40) : 0;
+    sink->again = strikes(sink, 500) ? sim_below(&sink->random, 200) : 0;
+    sink->config = (struct nw_config){.name = names[index]};
+    sink->ops = (struct nw_sink_ops){.abi = NW_SINK_ABI,
+                                     .size = sizeof sink->ops,
+                                     .name = names[index],
+                                     .version = "1",
+                                     .workers_max = sink->workers,
+                                     .epochs_ahead_max = sim_below(&sink->random, 3),
+                                     .open = index == 0 ? open_first : open_second,
+                                     .recover = call_recover,
+                                     .copy_resolve = call_resolve,
+                                     .table = call_table,
+                                     .copy_begin = call_copy,
+                                     .copy_end = call_copy,
+                                     .write = call_write,
+                                     .event = call_event,
+                                     .seal = call_seal,
+                                     .commit = call_commit,
+                                     .close = call_close};
+    sink->ops.flags = (sink->total_order ? NW_SINK_TOTAL_ORDER : 0) |
+                      (sink->transactions ? NW_SINK_TRANSACTIONS : 0);
+    sinks[index] = sink;
+    if (nw_plugin_adopt(&sink->ops, &sink->plugin, &err) != NW_OK) {
+        sim_fail(sim, "%s", err.text);
+    }
+}
+
+void sim_sink_free(struct sim_sink *sink)
+{
+    free(sink->staged);
+}
