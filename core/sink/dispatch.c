@@ -286,7 +286,6 @@ static nw_status event_deliver(struct nw_sequencer *seq, struct nw_entry *entry,
                                struct nw_error *err)
 {
     const struct nw_event *event = &entry->item->as.event;
-    uint64_t lsn = event->commit_lsn != 0 ? event->commit_lsn : event->lsn;
     uint32_t worker = 0;
 
     if (event->kind == NW_EVENT_TRUNCATE) {
@@ -295,7 +294,8 @@ static nw_status event_deliver(struct nw_sequencer *seq, struct nw_entry *entry,
     if (event->kind == NW_EVENT_SCHEMA && event->tables_count > 0) {
         worker = nw_sequencer_shard(seq, event->tables[0]->relation_oid);
     }
-    if (entry->epoch <= seq->skip_epoch[worker] || lsn < seq->sink->durable_lsn[worker]) {
+    if (entry->epoch <= seq->skip_epoch[worker] ||
+        nw_event_before(event, seq->sink->durable_lsn[worker])) {
         return NW_OK;
     }
     return seq->free_tasks_count[worker] == 0 ? NW_AGAIN : event_post(seq, entry, worker, NULL, 0);

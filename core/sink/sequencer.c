@@ -238,12 +238,20 @@ static uint64_t durable_lsn_min(const struct nw_sink *sink)
     return lsn;
 }
 
+bool nw_event_before(const struct nw_event *event, uint64_t lsn)
+{
+    if (event->commit_lsn != 0) {
+        return event->commit_lsn < lsn;
+    }
+    /* A message outside of transactions has the LSN where its record ends. */
+    return event->kind == NW_EVENT_MESSAGE ? event->lsn <= lsn : event->lsn < lsn;
+}
+
 static bool event_wanted(const struct nw_sequencer *seq, const struct nw_event *event)
 {
     const struct nw_sink_ops *ops = &seq->sink->plugin->ops;
-    uint64_t lsn = event->commit_lsn != 0 ? event->commit_lsn : event->lsn;
 
-    if (ops->event == NULL || lsn < durable_lsn_min(seq->sink)) {
+    if (ops->event == NULL || nw_event_before(event, durable_lsn_min(seq->sink))) {
         return false;
     }
     if (event->kind == NW_EVENT_BEGIN || event->kind == NW_EVENT_COMMIT) {

@@ -195,6 +195,8 @@ struct nw_sequencer {
 bool nw_entry_idle(struct nw_entry *entry); /* no task and no exported array needs it */
 void nw_sequencer_leave(struct nw_sequencer *seq, struct nw_entry *last); /* log head .. last */
 uint64_t nw_sequencer_fence_of(const struct nw_sequencer *seq, uint32_t relation_oid);
+/** Whether a sink with this position has the event already. */
+bool nw_event_before(const struct nw_event *event, uint64_t lsn);
 uint32_t nw_sequencer_shard(const struct nw_sequencer *seq, uint32_t relation_oid);
 /** Stop the run. @return status */
 nw_status nw_sequencer_fail(struct nw_sequencer *seq, const struct nw_error *cause,

@@ -633,7 +633,8 @@ static nw_status message_take(struct nw_dealer *dealer, uint64_t lsn, int64_t no
     if (status != NW_OK) {
         return status;
     }
-    if (message.transactional ? dealt_before(dealer) : message.lsn < dealer->state.position_lsn) {
+    /* A message's LSN is where its record ends: at the position it is complete. */
+    if (message.transactional ? dealt_before(dealer) : message.lsn <= dealer->state.position_lsn) {
         if (message.transactional) {
             change_done(dealer);
         }
@@ -659,8 +660,11 @@ static nw_status message_take(struct nw_dealer *dealer, uint64_t lsn, int64_t no
     if (message.transactional) {
         change_done(dealer);
     } else {
-        /* It comes outside of commit order; one past its start makes the server not send it again. */
-        nw_dealer_advance(dealer, message.lsn + 1);
+        /*
+         * It comes outside of commit order. Where it ends the next record may begin, and that may
+         * be a commit: one byte more, and the server would skip that transaction.
+         */
+        nw_dealer_advance(dealer, message.lsn);
     }
     return NW_OK;
 }

@@ -357,7 +357,8 @@ static void a_message_outside_transactions_moves_the_position_and_comes_once(voi
     (void)state;
     kit_init(&kit, 8, false);
     take_message(&kit, false, 700);
-    assert_int_equal(kit_state(&kit).position_lsn, 701);
+    /* The server skips commits that begin before the position, and one may begin at 700. */
+    assert_int_equal(kit_state(&kit).position_lsn, 700);
     block = kit_expect(&kit, NW_BLOCK_EVENT);
     assert_int_equal(block->event.kind, NW_EVENT_MESSAGE);
     assert_int_equal(block->event.flags, 0);
@@ -370,7 +371,7 @@ static void a_message_outside_transactions_moves_the_position_and_comes_once(voi
     nw_dealer_reconnected(kit.dealer);
     take_message(&kit, false, 700);
     assert_null(kit_next(&kit));
-    take_message(&kit, false, 701);
+    take_message(&kit, false, 708);
     kit_back(&kit, kit_expect(&kit, NW_BLOCK_EVENT));
     kit_fini(&kit);
 }
