@@ -40,7 +40,8 @@ void sim_server_init(struct sim_server *server, struct sim *sim, uint64_t seed)
     server->open_max = 1 + sim_below(&server->random, 5);
     server->stream_after =
         sim_chance(&server->random, 600) ? 1 + sim_below(&server->random, 12) : 0;
-    server->note_max = sim_chance(&server->random, 250) ? 40000 : 200;
+    server->long_transactions = sim_chance(&server->random, 250);
+    server->note_max = server->long_transactions ? 40000 : 200;
 }
 
 void sim_server_free(struct sim_server *server)
@@ -258,6 +259,9 @@ static void txn_act(struct sim_server *server, uint32_t index)
     struct sim_txn *txn = &server->txns[index];
     uint32_t choice = sim_below(&server->random, 100);
 
+    if (choice >= 86 && server->long_transactions && sim_chance(&server->random, 700)) {
+        choice = 0;
+    }
     if (choice < 70 && !server->quiet) {
         txn_change(server, index);
     } else if (choice < 76 && txn->subs_count < SUBS_MAX && !server->quiet) {

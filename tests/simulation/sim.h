@@ -57,22 +57,18 @@ static inline bool sim_chance(struct sim_random *random, uint32_t permille)
 
 /* ---- what the story had in it, over all seeds ---- */
 
+/* clang-format off */
 #define SIM_COUNTERS(X)                                                                            \
-    X(rows)                                                                                        \
-    X(updates)                                                                                     \
-    X(deletes)                                                                                     \
-    X(truncates)                                                                                   \
-    X(messages)                                                                                    \
-    X(free_messages) X(origins) X(commits) X(aborts) X(savepoints) X(undone) X(schema_changes)     \
-        X(empty_transactions) X(connects) X(refused_connects) X(cuts) X(cuts_inside)               \
-            X(server_errors) X(keepalives) X(replies_wanted) X(segments) X(streamed_commits)       \
-                X(streamed_aborts) X(streamed_undone) X(resent) X(skipped) X(catalog_reads)        \
-                    X(catalog_failures) X(feedbacks) X(stored_changes) X(spilled_items)            \
-                        X(disk_faults) X(sink_commits) X(not_committed) X(unknown_done)            \
-                            X(unknown_not_done) X(retry_done) X(pending) X(write_faults)           \
-                                X(write_again) X(recover_faults) X(crashes) X(late_commits)        \
-                                    X(drains) X(failed_lives) X(sinks_apart) X(total_order)        \
-                                        X(transactions_told) X(replayed_rows)
+    X(rows) X(updates) X(deletes) X(truncates) X(messages) X(free_messages) X(origins) X(commits)  \
+    X(aborts) X(savepoints) X(undone) X(schema_changes) X(empty_transactions) X(connects)          \
+    X(refused_connects) X(cuts) X(cuts_inside) X(server_errors) X(keepalives) X(replies_wanted)    \
+    X(segments) X(streamed_commits) X(streamed_aborts) X(streamed_undone) X(resent) X(skipped)     \
+    X(catalog_reads) X(catalog_failures) X(feedbacks) X(stored_changes) X(disk_faults)             \
+    X(spilled_items) X(sink_commits) X(not_committed) X(unknown_done) X(unknown_not_done)          \
+    X(retry_done) X(pending) X(write_faults) X(write_again) X(recover_faults) X(crashes)           \
+    X(late_commits) X(drains) X(failed_lives) X(sinks_apart) X(total_order) X(transactions_told)   \
+    X(replayed_rows)
+/* clang-format on */
 
 #define SIM_MEMBER(name) uint64_t name;
 struct sim_counters {
@@ -135,6 +131,7 @@ struct sim_server {
     uint32_t open_max;
     uint32_t stream_after; /* queued changes; 0: never */
     uint32_t note_max;
+    bool long_transactions;
     bool quiet; /* no new transactions */
     /* the slot */
     uint64_t confirmed_lsn;

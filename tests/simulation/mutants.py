@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Does the simulator see the mistakes that it is there for?
+
+Each mutant is one deliberate mistake: a change of one place in a source file. The changed copy is
+compiled and linked before the libraries, so it takes the place of the right one; then the simulator
+must fail within a number of seeds. The source tree is not touched.
+
+usage: mutants.py BUILD_DIR [--seeds N] [--only NAME]
+"""
+
+import argparse
+import concurrent.futures
+import json
+import pathlib
+import shlex
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+# name, file, what is there, what the mistake makes of it
+MUTANTS = [
+    ("acknowledge what one sink has", "core/pipeline/acknowledge.c",
+     "lowest = a->durable[i] < lowest ? a->durable[i] : lowest;",
+     "lowest = i == 0 ? a->durable[i] : lowest;"),
+    ("acknowledge the most that a sink has", "core/pipeline/acknowledge.c",
+     "if (lowest > a->durable_all && lowest <= a->ended) {",
+     "lowest = highest;\n    if (lowest > a->durable_all && lowest <= a->ended) {"),
+    ("acknowledge the position of the next epoch", "core/pipeline/acknowledge.c",
+     "uint64_t safe = a->lsns[lowest % EPOCHS_MAX];",
+     "uint64_t safe = a->lsns[(lowest + (lowest < a->ended)) % EPOCHS_MAX];"),
+    ("acknowledge what ended", "core/pipeline/acknowledge.c",
+     "uint64_t safe = a->lsns[lowest % EPOCHS_MAX];",
+     "uint64_t safe = a->lsns[a->ended % EPOCHS_MAX];"),
+    ("tell the server before it is recorded", "core/pipeline/acknowledge.c",
+     "nw_jobs_submit(a->options.jobs, &a->job);",
+     "nw_source_acknowledge(a->options.source, a->wanted_lsn);\n"
+     "        nw_jobs_submit(a->options.jobs, &a->job);"),
+    ("tell the server what was received", "core/source/stream.c",
+     ".flushed_lsn = source->flush_lsn,", ".flushed_lsn = written,"),
+    ("answer a keepalive with its own LSN", "core/source/stream.c",
+     "source->demanded = source->demanded || data.reply;",
+     "source->demanded = source->demanded || data.reply;\n"
+     "        source->flush_lsn = data.reply ? data.end_lsn : source->flush_lsn;"),
+    ("deal again what was dealt", "core/source/dealer.c",
+     "return lsn <= dealer->done_lsn ||", "return false && lsn <= dealer->done_lsn &&"),
+    ("drop all of a transaction that was begun", "core/source/dealer.c",
+     "dealer->seq < dealer->partial_seq", "dealer->partial_seq > 0"),
+    ("end an epoch inside a broken transaction", "core/source/dealer.c",
+     "dealer->state.between = !half_dealt(dealer);", "dealer->state.between = true;"),
+    ("say begin again after a reconnect", "core/source/dealer.c",
+     "transaction_over(dealer);\n    dealer->relation_waits = false;",
+     "transaction_over(dealer);\n    dealer->begun_lsn = 0;\n    dealer->relation_waits = false;"),
+    ("move the position to the start of the commit and before", "core/source/dealer.c",
+     "nw_dealer_advance(dealer, commit->end_lsn);",
+     "nw_dealer_advance(dealer, commit->commit_lsn);"),
+    ("count only wanted changes", "core/source/dealer.c",
+     "if (!slot->wanted || dealt_before(dealer)) {\n        change_done(dealer);",
+     "if (!slot->wanted) {\n        return NW_OK;\n    }\n"
+     "    if (dealt_before(dealer)) {\n        change_done(dealer);"),
+    ("keep the origin of the transaction before", "core/source/dealer.c",
+     "dealer->origin[0] = '\\0';", ""),
+    ("forget that a message was seen", "core/source/dealer.c",
+     "message.lsn < dealer->state.position_lsn)", "false)"),
+    ("forget aborts of subtransactions", "core/txn/txns.c",
+     "txn->aborted[txn->aborted_count++] = subxid;", "txn->aborted[txn->aborted_count] = subxid;"),
+    ("undo all with a subtransaction", "core/txn/txns.c",
+     "if (subxid == xid) {", "if (subxid >= xid) {"),
+    ("forget the chunk that is still in memory", "core/txn/txns.c",
+     "if (txns->chunk_at == chunk->size) {",
+     "if (txns->chunk_at == chunk->size || txns->reading->file_bytes > 0) {"),
+    ("keep streamed changes over a reconnect", "core/source/stream.c",
+     "nw_txns_reset(source->options.txns);\n    nw_dealer_reconnected",
+     "nw_dealer_reconnected"),
+    ("ignore a changed relation", "core/source/schemas.c",
+     "strcmp(column->name, said->name) == 0;", "true;"),
+    ("do not send again what was not committed", "core/sink/dispatch.c",
+     "seq->cursor = seq->log.first;\n    seq->hand_new", "seq->cursor = NULL;\n    seq->hand_new"),
+    ("take a row twice at the sink's position", "core/sink/sequencer.c",
+     "if (batch->commit_lsn[middle] < limit_lsn) {",
+     "if (batch->commit_lsn[middle] + 64 < limit_lsn) {"),
+    ("commit an epoch older than the sink", "core/sink/sequencer.c",
+     "if (entry->item->as.position.lsn >= durable_lsn_min(seq->sink)) {", "if (true) {"),
+]
+
+
+def compile_command(build, file):
+    """The command that the build has for a source file, without -c and -o."""
+    for entry in json.loads((build / "compile_commands.json").read_text()):
+        if pathlib.Path(entry["file"]) == ROOT / file:
+            words = shlex.split(entry["command"])
+            for option, count in (("-o", 2), ("-c", 2), ("-MF", 2), ("-MT", 2), ("-MD", 1)):
+                if option in words:
+                    at = words.index(option)
+                    del words[at:at + count]
+            return [word for word in words if word != "-Werror"], entry["directory"]
+    raise SystemExit(f"{file} is not in {build}/compile_commands.json")
+
+
+def link_command(build):
+    """The words of the simulator's link command, and the place of its output among them."""
+    lines = subprocess.run(["ninja", "-C", build, "-t", "commands", "sim"], check=True,
+                           capture_output=True, text=True).stdout.splitlines()
+    words = shlex.split(lines[-1].split("&&")[1])
+    return words, words.index("-o") + 1
+
+
+def play(build, mutant, seeds):
+    """@return None when the mutant was caught, else why it was not."""
+    name, file, right, wrong = mutant
+    text = (ROOT / file).read_text()
+    if text.count(right) != 1:
+        return f"{file} has its place {text.count(right)} times: mend tests/simulation/mutants.py"
+    with tempfile.TemporaryDirectory(prefix="nw-mutant-") as folder:
+        source = pathlib.Path(folder) / pathlib.Path(file).name
+        program = pathlib.Path(folder) / "sim"
+        source.write_text(text.replace(right, wrong))
+        command, directory = compile_command(build, file)
+        made = subprocess.run([*command, "-w", "-c", source, "-o", f"{source}.o"], cwd=directory,
+                              capture_output=True, text=True)
+        if made.returncode != 0:
+            return "does not compile: " + made.stderr
+        words, output = link_command(build)
+        words[output] = str(program)
+        first_library = next(i for i, word in enumerate(words) if word.endswith(".a"))
+        words.insert(first_library, f"{source}.o")
+        made = subprocess.run(words, cwd=build, capture_output=True, text=True)
+        if made.returncode != 0:
+            return "does not link: " + made.stderr
+        played = subprocess.run([program, "1", str(seeds)], capture_output=True, text=True)
+    if played.returncode == 0:
+        return f"survived {seeds} seeds"
+    print(f"caught    {name}: {played.stderr.strip().splitlines()[0][:150]}", flush=True)
+    return None
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("build", type=pathlib.Path)
+    parser.add_argument("--seeds", type=int, default=300)
+    parser.add_argument("--only")
+    options = parser.parse_args()
+    build = options.build.resolve()
+    mutants = [m for m in MUTANTS if options.only in (None, m[0])]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda m: play(build, m, options.seeds), mutants))
+    for (name, *_), why in zip(mutants, results):
+        if why is not None:
+            print(f"NOT CAUGHT {name}: {why}")
+    caught = results.count(None)
+    print(f"{caught} of {len(mutants)} mutants were caught")
+    return 0 if mutants and caught == len(mutants) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
