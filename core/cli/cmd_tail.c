@@ -27,7 +27,8 @@
 #define WAITING_S     3
 
 static const char HELP[] =
-    "usage: narwal tail DSN [--table T ...] [--publication P] [--limit N]\n\n"
+    "usage: narwal tail DSN [--table T ...] [--publication P] [--limit N]\n"
+    "                       [--json]\n\n"
     "Prints every committed change from now on, and leaves nothing on the server: it uses a "
     "temporary\n"
     "slot, and a publication of its own that it drops at the end (the next tail removes what a "
@@ -35,6 +36,7 @@ static const char HELP[] =
     "left). ^C ends it.\n\n"
     "  --table T          only this table; schema.table or table, with * and ?; may be repeated\n"
     "  --publication P    use this publication instead of making one\n"
+    "  --json             a JSON object for each change, as docs/tail.md describes\n"
     "  --limit N          end after N changes (also --count N)\n\n"
     "exit codes: 0 ended as asked, 1 failed, 2 called wrongly\n";
 
@@ -68,6 +70,7 @@ struct tail {
     const char *publication; /* NULL: one of our own */
     struct nw_table_filter filter;
     uint64_t count_max; /* 0: no end */
+    bool json;
     struct nw_env *env;
     struct nw_session *control;
     struct nw_session *walsender;
@@ -306,6 +309,15 @@ static nw_status stream_follow(struct tail *tail, struct nw_error *err)
 
 /* ---- the command ---- */
 
+static bool colour_wanted(void)
+{
+    const char *refused = getenv("NO_COLOR"); /* NOLINT(concurrency-mt-unsafe): no threads here */
+    const char *terminal = getenv("TERM");    /* NOLINT(concurrency-mt-unsafe) */
+
+    return isatty(STDOUT_FILENO) == 1 && (refused == NULL || refused[0] == '\0') &&
+           terminal != NULL && strcmp(terminal, "dumb") != 0;
+}
+
 static nw_status tail_open(struct tail *tail, struct nw_error *err)
 {
     nw_status status = nw_env_system_create(NW_IO_PREAD, &tail->env, err);
@@ -339,6 +351,8 @@ static nw_status tail_run(struct tail *tail, struct nw_error *err)
 
     if (status == NW_OK && stop_asked == 0) {
         nw_tail_printer_init(&tail->printer, stdout, &tail->filter);
+        tail->printer.json = tail->json;
+        tail->printer.colour = !tail->json && colour_wanted();
         status = stream_open(tail, err);
         streams = status == NW_OK;
         if (streams) {
@@ -426,6 +440,7 @@ int nw_cmd_tail(int argc, char **argv)
     const struct nw_argument known[] = {
         {.name = "table", .list = tables, .list_count = &tables_count, .list_max = TABLES_MAX},
         {.name = "publication", .value = &tail.publication},
+        {.name = "json", .flag = &tail.json},
         {.name = "limit", .value = &limit},
         {.name = "count", .value = &count},
         {.name = NULL}};

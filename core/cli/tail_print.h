@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Changes as lines for people: pgoutput's messages with text values, as `narwal tail` shows them.
+ * Changes as lines for people, or as JSON: pgoutput's messages with text values, as `narwal tail`
+ * shows them.
  * Owned by one thread.
  *
  * Format: PostgreSQL documentation, "Logical Replication Message Formats"; untrusted bytes.
@@ -8,6 +9,7 @@
 #ifndef NW_CLI_TAIL_PRINT_H
 #define NW_CLI_TAIL_PRINT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -19,6 +21,8 @@ struct nw_tail_relation;
 
 struct nw_tail_printer {
     FILE *out;
+    bool json;                            /* docs/tail.md specifies it */
+    bool colour;                          /* for a terminal */
     const struct nw_table_filter *filter; /* borrow; what else is published is not shown */
     struct nw_tail_relation **relations;
     size_t relations_count, relations_capacity;

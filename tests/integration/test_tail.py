@@ -3,6 +3,9 @@
 """`narwal tail`: what it prints, and that it leaves nothing on the server, however it ends."""
 import contextlib
 import json
+import os
+import pty
+import json
 import re
 import signal
 import subprocess
@@ -89,7 +92,9 @@ class Case(check.Case):
         return Tail(self, dsn or self.server.dsn(), *words)
 
     def streams(self, count=1):
-        return self.server.value("SELECT count(*) FROM pg_stat_replication "
+        # A former tail's process may outlive its slot by a moment.
+        return self.server.value("SELECT count(*) FROM pg_stat_replication JOIN "
+                                 "pg_replication_slots ON active_pid = pid "
                                  "WHERE state = 'streaming'") == count
 
     def started(self, *words, dsn=None, count=1):
@@ -127,7 +132,7 @@ class PrintTest(Case):
         tail.wait("all is printed", lambda: len(tail.changes) >= 8)
         self.assertEqual(tail.changes, [
             "INSERT   public.keyed  id=1 v=a\\nb w=NULL",
-            "INSERT   public.keyed  id=2 v= w=7",
+            'INSERT   public.keyed  id=2 v="" w=7',
             "UPDATE   public.keyed  id=1 v=a\\nb w=5",
             "UPDATE   public.keyed  id=1  -> id=3 v=a\\nb w=5",
             "DELETE   public.keyed  id=2",
@@ -222,6 +227,100 @@ class PrintTest(Case):
                                                 "INSERT   public.keyless  v=a",
                                                 "TRUNCATE public.keyed"])
                 self.assert_ended(tail)
+
+
+    def test_a_whole_old_row_shows_only_what_changed(self):
+        self.prepare()
+        self.server.sql("ALTER TABLE keyed REPLICA IDENTITY FULL")
+        tail = self.started("--table", "keyed")
+        self.server.sql("INSERT INTO keyed VALUES (1, 'a', 1)")
+        self.server.sql("UPDATE keyed SET w = NULL")
+        self.server.sql("DELETE FROM keyed")
+        tail.wait("all changes", lambda: len(tail.changes) >= 3)
+        self.assertEqual(tail.changes[1:], ["UPDATE   public.keyed  id=1 v=a w=1  -> w=NULL",
+                                            "DELETE   public.keyed  id=1 v=a w=NULL"])
+        self.assert_ended(tail)
+
+    def test_what_could_be_taken_for_something_else_is_quoted(self):
+        self.prepare()
+        tail = self.started()
+        for value in ("", "NULL", "(unchanged)", "a w=2", 'say "x"'):
+            self.server.sql("INSERT INTO keyless VALUES (%s)", (value,))
+        tail.wait("all changes", lambda: len(tail.changes) >= 5)
+        self.assertEqual([line.partition("v=")[2] for line in tail.changes],
+                         ['""', '"NULL"', '"(unchanged)"', '"a w=2"', r'"say \"x\""'])
+        self.assert_ended(tail)
+
+    def test_a_changed_table_is_announced(self):
+        self.prepare()
+        tail = self.started()
+        self.server.sql("INSERT INTO keyed VALUES (1)")
+        self.server.sql("ALTER TABLE keyed DROP v, ADD x bigint DEFAULT 7")
+        self.server.sql("INSERT INTO keyed VALUES (2)")
+        tail.wait("all changes", lambda: len(tail.changes) >= 3)
+        self.assertEqual(tail.changes[1:], ["SCHEMA   public.keyed  id w x",
+                                            "INSERT   public.keyed  id=2 w=NULL x=7"])
+        self.assert_ended(tail)
+
+    def test_json(self):
+        self.prepare()
+        self.server.sql("CREATE TABLE whole (id int, v text)")
+        self.server.sql("ALTER TABLE whole REPLICA IDENTITY FULL")
+        self.server.sql("ALTER TABLE keyed ALTER v SET STORAGE EXTERNAL")
+        self.server.sql("INSERT INTO keyed VALUES (9, repeat('x', 10000))")
+        odd = "\x1b\"\\\n\u009b é"
+        tail = self.started("--json", "--limit", "8")
+        self.server.sql("INSERT INTO keyed VALUES (1, %s)", (odd,))
+        self.server.sql("UPDATE keyed SET id = 2 WHERE id = 1")
+        self.server.sql("UPDATE keyed SET w = 1 WHERE id = 9")
+        self.server.sql("DELETE FROM keyed WHERE id = 2")
+        self.server.sql("INSERT INTO whole VALUES (1, 'a')")
+        self.server.sql("UPDATE whole SET v = NULL")
+        self.server.sql("SELECT pg_logical_emit_message(false, 'p', '\\xff00'::bytea)")
+        self.server.sql("TRUNCATE keyed")
+        self.assertEqual(tail.wait_end(), 0, tail.error)
+        lines = [json.loads(line) for line in tail.lines]
+        for line in lines:
+            self.assertNotRegex(json.dumps(line, ensure_ascii=False), "[\x00-\x1f]")
+            if line["op"] != "message":
+                self.assertRegex(line.pop("commit_time"), r"^\d{4}-\d\d-\d\dT[\d:]{8}\.\d{6}Z$")
+                self.assertRegex(line.pop("commit_lsn"), r"^[0-9A-F]+/[0-9A-F]+$")
+                self.assertGreater(line.pop("xid"), 0)
+        keyed = {"schema": "public", "table": "keyed"}
+        whole = {"schema": "public", "table": "whole"}
+        self.assertEqual(lines, [
+            {"op": "insert", **keyed, "row": {"id": "1", "v": odd, "w": None}},
+            {"op": "update", **keyed, "key": {"id": "1"}, "row": {"id": "2", "v": odd, "w": None}},
+            {"op": "update", **keyed, "row": {"id": "9", "w": "1"}, "unchanged": ["v"]},
+            {"op": "delete", **keyed, "key": {"id": "2"}},
+            {"op": "insert", **whole, "row": {"id": "1", "v": "a"}},
+            {"op": "update", **whole, "old": {"id": "1", "v": "a"}, "row": {"id": "1", "v": None}},
+            {"op": "message", "transactional": False, "prefix": "p", "content": {"hex": "ff00"}},
+            {"op": "truncate", "tables": [keyed]}])
+        self.assert_nothing_left()
+
+    def test_colours_are_for_terminals(self):
+        self.prepare()
+        for environment, coloured in (({"TERM": "xterm"}, True),
+                                      ({"TERM": "xterm", "NO_COLOR": "1"}, False),
+                                      ({"TERM": "dumb"}, False)):
+            with self.subTest(environment):
+                ours, theirs = pty.openpty()
+                process = subprocess.Popen(
+                    [str(narwal.build() / "narwal"), "tail", self.server.dsn(), "--limit", "1"],
+                    stdin=subprocess.DEVNULL, stdout=theirs, stderr=subprocess.DEVNULL,
+                    env={**os.environ, "NO_COLOR": "", **environment})
+                deadline = time.monotonic() + SECONDS_MAX
+                while not self.streams() and time.monotonic() < deadline:
+                    time.sleep(0.05)
+                self.server.sql("INSERT INTO keyless VALUES ('x')")
+                self.assertEqual(process.wait(SECONDS_MAX), 0)
+                text = os.read(ours, 10000).decode()
+                os.close(theirs)
+                os.close(ours)
+                self.assertIn("public.keyless  v=x", text)
+                self.assertEqual("\x1b[32mINSERT  \x1b[0m" in text, coloured)
+                self.assertEqual("\x1b" in text, coloured)
 
 
 class TraceTest(Case):
