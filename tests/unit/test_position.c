@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Positions and copy states: what a sink gives back is what it was given, or is refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "source/position.h"
+
+static const struct nw_identity identity = {.system_identifier = 0x1122334455667788,
+                                            .timeline = 3,
+                                            .database_oid = 16384,
+                                            .slot_name = "narwal"};
+
+/* Unpacks a copy of exactly this size, so that a sanitizer sees any read past its end. */
+static nw_status unpack(const uint8_t *bytes, uint32_t size, struct nw_identity *found,
+                        uint64_t *lsn, struct nw_error *err)
+{
+    uint8_t *copy = malloc(size == 0 ? 1 : size);
+    nw_status status = NW_OK;
+
+    assert_non_null(copy);
+    memcpy(copy, bytes, size);
+    status = nw_position_unpack((struct nw_bytes){copy, size}, found, lsn, err);
+    free(copy);
+    return status;
+}
+
+static void a_position_comes_back_as_it_was(void **state)
+{
+    struct nw_identity named = identity;
+    struct nw_identity found;
+    struct nw_error err = {0};
+    uint8_t bytes[NW_POSITION_BYTES_MAX];
+    uint64_t lsn = 0;
+
+    (void)state;
+    for (size_t length = 0; length < NW_SLOT_NAME_SIZE; length++) {
+        uint32_t size = 0;
+
+        memset(named.slot_name, 0, sizeof named.slot_name);
+        memset(named.slot_name, 'n', length);
+        size = nw_position_pack(&named, 0xfedcba9876543210, bytes);
+        assert_true(size <= NW_POSITION_BYTES_MAX);
+        assert_int_equal(unpack(bytes, size, &found, &lsn, &err), NW_OK);
+        assert_int_equal(lsn, 0xfedcba9876543210);
+        assert_memory_equal(&found, &named, sizeof named);
+    }
+}
+
+static void no_part_of_a_position_is_one(void **state)
+{
+    struct nw_identity found;
+    struct nw_error err = {0};
+    uint8_t bytes[NW_POSITION_BYTES_MAX + 1] = {0};
+    uint32_t whole = nw_position_pack(&identity, 5, bytes);
+    uint64_t lsn = 0;
+
+    (void)state;
+    for (uint32_t size = 0; size <= whole + 1; size++) {
+        assert_int_equal(unpack(bytes, size, &found, &lsn, &err),
+                         size == whole ? NW_OK : NW_CORRUPT);
+    }
+}
+
+static void a_newer_format_asks_for_a_newer_narwal(void **state)
+{
+    struct nw_identity found;
+    struct nw_error err = {0};
+    uint8_t bytes[NW_POSITION_BYTES_MAX];
+    uint32_t size = nw_position_pack(&identity, 5, bytes);
+    uint64_t lsn = 0;
+    bool complete = false;
+
+    (void)state;
+    bytes[0]++;
+    assert_int_equal(unpack(bytes, size, &found, &lsn, &err), NW_FATAL);
+    assert_non_null(strstr(err.text, "upgrade"));
+    size = nw_copy_pack(5, true, bytes);
+    bytes[0]++;
+    assert_int_equal(nw_copy_unpack((struct nw_bytes){bytes, size}, &lsn, &complete, &err),
+                     NW_FATAL);
+}
+
+static void what_is_no_position_is_refused(void **state)
+{
+    struct nw_identity found;
+    struct nw_error err = {0};
+    uint8_t bytes[NW_POSITION_BYTES_MAX];
+    uint32_t size = nw_copy_pack(5, true, bytes);
+    uint64_t lsn = 0;
+    bool complete = false;
+
+    (void)state;
+    assert_int_equal(unpack(bytes, size, &found, &lsn, &err), NW_CORRUPT); /* a copy's state */
+    size = nw_position_pack(&identity, 5, bytes);
+    assert_int_equal(nw_copy_unpack((struct nw_bytes){bytes, size}, &lsn, &complete, &err),
+                     NW_CORRUPT);
+    bytes[size - 1 - strlen("narwal")] = NW_SLOT_NAME_SIZE; /* a name longer than names are */
+    assert_int_equal(unpack(bytes, size, &found, &lsn, &err), NW_CORRUPT);
+}
+
+static void a_copy_state_comes_back_as_it_was(void **state)
+{
+    uint8_t bytes[NW_COPY_BYTES_MAX];
+    struct nw_error err = {0};
+
+    (void)state;
+    for (int complete = 0; complete < 2; complete++) {
+        uint32_t whole = nw_copy_pack(0x1122334455667788, complete == 1, bytes);
+
+        assert_true(whole < NW_COPY_BYTES_MAX);
+        for (uint32_t size = 0; size <= whole + 1; size++) {
+            uint64_t fence = 0;
+            bool found = false;
+            nw_status status = nw_copy_unpack((struct nw_bytes){bytes, size}, &fence, &found, &err);
+
+            assert_int_equal(status, size == whole ? NW_OK : NW_CORRUPT);
+            if (status == NW_OK) {
+                assert_int_equal(fence, 0x1122334455667788);
+                assert_int_equal(found, complete);
+            }
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_position_comes_back_as_it_was),
+        cmocka_unit_test(no_part_of_a_position_is_one),
+        cmocka_unit_test(a_newer_format_asks_for_a_newer_narwal),
+        cmocka_unit_test(what_is_no_position_is_refused),
+        cmocka_unit_test(a_copy_state_comes_back_as_it_was),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

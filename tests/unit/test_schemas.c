@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Schema versions: what a Relation message and a catalog read together say of a table. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "pg/types.h"
+#include "source/schemas.h"
+
+#define EXACT_STREAM (NW_EXACT_NAME | NW_EXACT_TYPE | NW_EXACT_KEY)
+
+static const char *const labels[] = {"sad", "happy", NULL};
+
+/* id bigint primary key, price numeric(10,2), mood mood, code dom over varchar(8) */
+static const struct nw_column_schema columns[4] = {{.name = "id",
+                                                    .type_name = "bigint",
+                                                    .type_oid = 20,
+                                                    .base_type_oid = 20,
+                                                    .typmod = -1,
+                                                    .attnum = 1,
+                                                    .type = NW_TYPE_INT64,
+                                                    .not_null = true,
+                                                    .identity = true},
+                                                   {.name = "price",
+                                                    .type_name = "numeric(10,2)",
+                                                    .default_expr = "0",
+                                                    .type_oid = 1700,
+                                                    .base_type_oid = 1700,
+                                                    .typmod = 655366,
+                                                    .attnum = 2,
+                                                    .type = NW_TYPE_DECIMAL,
+                                                    .precision = 10,
+                                                    .scale = 2},
+                                                   {.name = "mood",
+                                                    .type_name = "mood",
+                                                    .enum_labels = labels,
+                                                    .type_oid = 50000,
+                                                    .base_type_oid = 50000,
+                                                    .typmod = -1,
+                                                    .attnum = 4,
+                                                    .type = NW_TYPE_TEXT},
+                                                   {.name = "code",
+                                                    .type_name = "code",
+                                                    .type_oid = 50001,
+                                                    .base_type_oid = 1043,
+                                                    .typmod = 12,
+                                                    .attnum = 5,
+                                                    .type = NW_TYPE_TEXT}};
+static const uint16_t key[1] = {0};
+static const struct nw_table described = {.size = sizeof(struct nw_table),
+                                          .relation_oid = 100,
+                                          .schema_name = "public",
+                                          .name = "goods",
+                                          .replica_identity = 'd',
+                                          .key_is_primary = true,
+                                          .columns_count = 4,
+                                          .key_columns_count = 1,
+                                          .columns = columns,
+                                          .key_columns = key};
+
+static struct nw_schemas *schemas;
+static struct nw_error err;
+
+/* What a server says of `described`: a domain has no type modifier there. */
+static struct nw_relation *said(void)
+{
+    static struct nw_relation relation;
+
+    relation = (struct nw_relation){.oid = 100,
+                                    .schema_name = "public",
+                                    .name = "goods",
+                                    .replica_identity = 'd',
+                                    .columns_count = 4};
+    for (uint16_t i = 0; i < 4; i++) {
+        relation.columns[i] =
+            (struct nw_relation_column){columns[i].name, columns[i].type_oid,
+                                        i == 3 ? -1 : columns[i].typmod, columns[i].identity};
+    }
+    return &relation;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    assert_int_equal(nw_schemas_create(&schemas, &err), NW_OK);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    nw_schemas_destroy(schemas);
+    return 0;
+}
+
+static const struct nw_table *add(void)
+{
+    const struct nw_table *table = NULL;
+
+    assert_int_equal(nw_schemas_add(schemas, &described, 127, &table, &err), NW_OK);
+    return table;
+}
+
+static const struct nw_table *apply(const struct nw_relation *relation,
+                                    const struct nw_table *catalog)
+{
+    const struct nw_table *table = NULL;
+
+    assert_int_equal(nw_schemas_apply(schemas, relation, catalog, &table, &err), NW_OK);
+    assert_ptr_equal(nw_schemas_find(schemas, relation->oid), table);
+    assert_true(nw_schemas_same(table, relation)); /* or it would be asked for again for ever */
+    return table;
+}
+
+static void a_version_is_a_copy_of_its_own(void **state)
+{
+    const struct nw_table *table = add();
+
+    (void)state;
+    assert_int_equal(table->id, 0);
+    assert_int_equal(table->version, 1);
+    assert_int_equal(table->columns_count, 4);
+    assert_ptr_not_equal(table->columns, columns);
+    assert_ptr_not_equal(table->name, described.name);
+    assert_string_equal(table->columns[2].enum_labels[1], "happy");
+    assert_null(table->columns[2].enum_labels[2]);
+    assert_ptr_not_equal(table->columns[2].enum_labels[0], labels[0]);
+    assert_string_equal(table->columns[1].default_expr, "0");
+    assert_null(table->columns[0].default_expr);
+    assert_int_equal(table->columns[3].exact, 127);
+    assert_int_equal(table->key_columns[0], 0);
+    assert_null(nw_schemas_find(schemas, 101));
+    assert_int_equal(nw_schemas_count(schemas), 1);
+    assert_ptr_equal(nw_schemas_at(schemas, 0), table);
+}
+
+static void a_relation_that_says_the_same_is_the_same(void **state)
+{
+    const struct nw_table *table = add();
+
+    (void)state;
+    assert_true(nw_schemas_same(table, said())); /* the domain's modifier is not compared */
+}
+
+static void every_difference_counts(void **state)
+{
+    const struct nw_table *table = add();
+    struct nw_relation *relation = said();
+
+    (void)state;
+    relation->columns_count = 3;
+    assert_false(nw_schemas_same(table, relation));
+    relation = said();
+    relation->replica_identity = 'f';
+    assert_false(nw_schemas_same(table, relation));
+    relation = said();
+    relation->name = "wares";
+    assert_false(nw_schemas_same(table, relation));
+    relation = said();
+    relation->schema_name = "shop";
+    assert_false(nw_schemas_same(table, relation));
+    relation = said();
+    relation->columns[1].name = "cost";
+    assert_false(nw_schemas_same(table, relation));
+    relation = said();
+    relation->columns[1].type_oid = 701;
+    assert_false(nw_schemas_same(table, relation));
+    relation = said();
+    relation->columns[1].typmod = 655367;
+    assert_false(nw_schemas_same(table, relation));
+    relation = said();
+    relation->columns[0].identity = false;
+    assert_false(nw_schemas_same(table, relation));
+}
+
+static void a_catalog_that_agrees_is_used_whole(void **state)
+{
+    const struct nw_table *table = apply(said(), &described);
+
+    (void)state;
+    assert_int_equal(table->columns[2].attnum, 4);
+    assert_int_equal(table->columns[2].exact, EXACT_STREAM | NW_EXACT_ATTNUM);
+    assert_int_equal(table->columns[3].typmod, 12);
+    assert_true(table->key_is_primary);
+    assert_string_equal(table->columns[2].enum_labels[0], "sad");
+}
+
+static void of_a_catalog_that_moved_on_what_agrees_is_used(void **state)
+{
+    struct nw_column_schema moved[4];
+    struct nw_table catalog = described;
+    const struct nw_table *table = NULL;
+
+    (void)state;
+    memcpy(moved, columns, sizeof moved);
+    moved[1].name = "cost"; /* renamed since the message */
+    catalog.columns = moved;
+    table = apply(said(), &catalog);
+    assert_string_equal(table->columns[1].name, "price");
+    assert_int_equal(table->columns[1].attnum, 0); /* nobody can say */
+    assert_int_equal(table->columns[1].type, NW_TYPE_DECIMAL);
+    assert_int_equal(table->columns[1].precision, 10);
+    assert_int_equal(table->columns[1].scale, 2);
+    assert_int_equal(table->columns[1].exact, EXACT_STREAM);
+    assert_int_equal(table->columns[2].attnum, 4);
+    assert_int_equal(table->columns[2].exact, EXACT_STREAM);
+    assert_string_equal(table->columns[2].enum_labels[0], "sad");
+    assert_int_equal(table->key_columns_count, 1);
+}
+
+static void what_the_catalog_has_no_more_is_taken_from_the_version_before(void **state)
+{
+    struct nw_relation *relation = said();
+    const struct nw_table *table = NULL;
+
+    (void)state;
+    (void)add();
+    relation->columns[1].typmod = 655368; /* numeric(10,4) */
+    table = apply(relation, NULL);
+    assert_int_equal(table->id, 0);
+    assert_int_equal(table->version, 2);
+    assert_int_equal(table->columns[1].scale, 4);
+    assert_int_equal(table->columns[1].typmod, 655368);
+    assert_int_equal(table->columns[1].attnum, 2);
+    assert_int_equal(table->columns[3].typmod, 12); /* below the domain, as before */
+    assert_int_equal(table->columns[3].base_type_oid, 1043);
+    assert_int_equal(nw_schemas_count(schemas), 1);
+}
+
+static void a_changed_type_keeps_the_columns_number(void **state)
+{
+    struct nw_relation *relation = said();
+    const struct nw_table *table = NULL;
+
+    (void)state;
+    (void)add();
+    relation->columns[1].type_oid = 701;
+    relation->columns[1].typmod = -1;
+    table = apply(relation, NULL);
+    assert_int_equal(table->columns[1].attnum, 2);
+    assert_int_equal(table->columns[1].type, NW_TYPE_FLOAT64);
+    assert_null(table->columns[1].default_expr);
+}
+
+static void a_dropped_and_an_added_column_are_two(void **state)
+{
+    struct nw_relation *relation = said();
+    const struct nw_table *table = NULL;
+
+    (void)state;
+    (void)add();
+    relation->columns[1] = (struct nw_relation_column){"cost", 1700, 655366, false};
+    table = apply(relation, NULL);
+    assert_string_equal(table->columns[1].name, "cost");
+    assert_int_equal(table->columns[1].attnum, 0);
+    assert_string_equal(table->columns[1].type_name, "");
+    relation->columns_count = 1;
+    table = apply(relation, NULL);
+    assert_int_equal(table->columns_count, 1);
+    assert_int_equal(table->version, 3);
+    assert_string_equal(table->columns[0].name, "id");
+}
+
+static void the_key_is_what_the_stream_says(void **state)
+{
+    struct nw_relation *relation = said();
+    const struct nw_table *table = NULL;
+
+    (void)state;
+    (void)add();
+    relation->replica_identity = 'i';
+    relation->columns[0].identity = false;
+    relation->columns[3].identity = true;
+    table = apply(relation, NULL);
+    assert_int_equal(table->key_columns_count, 1);
+    assert_int_equal(table->key_columns[0], 3);
+    assert_false(table->key_is_primary);
+    relation->replica_identity = 'f'; /* all columns are marked, and none is a key */
+    for (uint16_t i = 0; i < 4; i++) {
+        relation->columns[i].identity = true;
+    }
+    table = apply(relation, NULL);
+    assert_int_equal(table->key_columns_count, 0);
+}
+
+static void a_table_that_was_never_seen_and_is_gone_is_known_by_its_message(void **state)
+{
+    const struct nw_table *table = apply(said(), NULL);
+
+    (void)state;
+    assert_int_equal(table->version, 1);
+    assert_int_equal(table->columns[0].type, NW_TYPE_INT64);
+    assert_int_equal(table->columns[1].type, NW_TYPE_DECIMAL);
+    assert_int_equal(table->columns[2].type, NW_TYPE_TEXT);
+    assert_null(table->columns[2].enum_labels);
+}
+
+static void many_tables_keep_their_ids(void **state)
+{
+    const uint32_t count = 3000;
+    struct nw_table many = described;
+
+    (void)state;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct nw_table *table = NULL;
+
+        many.relation_oid = 16384 + i * 256; /* oids that share their low bits */
+        assert_int_equal(nw_schemas_add(schemas, &many, 0, &table, &err), NW_OK);
+        assert_int_equal(table->id, i);
+    }
+    assert_int_equal(nw_schemas_count(schemas), count);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(nw_schemas_find(schemas, 16384 + i * 256)->id, i);
+        assert_int_equal(nw_schemas_at(schemas, i)->relation_oid, 16384 + i * 256);
+        assert_null(nw_schemas_find(schemas, 16384 + i * 256 + 1));
+    }
+}
+
+static void binary_is_possible_when_every_column_is_decodable(void **state)
+{
+    static const struct nw_column_schema point = {
+        .name = "p", .type_name = "point", .type_oid = 600, .base_type_oid = 600, .typmod = -1};
+    struct nw_table odd = described;
+
+    (void)state;
+    assert_true(nw_table_is_binary(add()));
+    odd.columns = &point;
+    odd.columns_count = 1;
+    assert_false(nw_table_is_binary(&odd));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_version_is_a_copy_of_its_own),
+        TEST(a_relation_that_says_the_same_is_the_same),
+        TEST(every_difference_counts),
+        TEST(a_catalog_that_agrees_is_used_whole),
+        TEST(of_a_catalog_that_moved_on_what_agrees_is_used),
+        TEST(what_the_catalog_has_no_more_is_taken_from_the_version_before),
+        TEST(a_changed_type_keeps_the_columns_number),
+        TEST(a_dropped_and_an_added_column_are_two),
+        TEST(the_key_is_what_the_stream_says),
+        TEST(a_table_that_was_never_seen_and_is_gone_is_known_by_its_message),
+        TEST(many_tables_keep_their_ids),
+        TEST(binary_is_possible_when_every_column_is_decodable),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
