@@ -189,6 +189,7 @@ static void held_finish(struct fault *fault)
     fault->held_io = NULL;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the signature of nw_env_ops */
 static nw_status fault_io_reap(struct nw_env *env, struct nw_io *io, bool wait,
                                struct nw_file_op **done, size_t done_max, size_t *done_count,
                                struct nw_error *err)

@@ -604,6 +604,7 @@ static int32_t op_run(struct nw_env *env, const struct nw_file_op *op)
 }
 
 /* Some of those that are there, at least one when asked to wait, in any order. */
+/* NOLINTNEXTLINE(readability-function-size): the signature of nw_env_ops */
 static nw_status model_io_reap(struct nw_env *env, struct nw_io *io, bool wait,
                                struct nw_file_op **done, size_t done_max, size_t *done_count,
                                struct nw_error *err)

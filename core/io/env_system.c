@@ -74,7 +74,8 @@ static const char *advice(int error)
 
 static nw_status path_fail(const char *verb, const char *path, int error, struct nw_error *err)
 {
-    return nw_fail(err, NW_RETRY, "cannot %s %s: %s%s", verb, path, strerror(error), advice(error));
+    return nw_fail(err, NW_RETRY, "cannot %s %s: %s%s", verb, path, strerrordesc_np(error),
+                   advice(error));
 }
 
 /* The name that the kernel knows an open file by, for messages. @return path */
@@ -150,7 +151,7 @@ static nw_status folder_sync(struct nw_env *env, const char *path, struct nw_err
     error = fsync(folder) != 0 ? errno : 0;
     (void)close(folder);
     if (error != 0) { /* what was lost is not known: never try again */
-        return nw_fail(err, NW_FATAL, "cannot sync folder %s: %s", path, strerror(error));
+        return nw_fail(err, NW_FATAL, "cannot sync folder %s: %s", path, strerrordesc_np(error));
     }
     return NW_OK;
 }
@@ -185,8 +186,8 @@ static nw_status file_lock(struct nw_env *env, int file, struct nw_error *err)
 
     (void)env;
     if (flock(file, LOCK_EX | LOCK_NB) != 0) {
-        const char *why =
-            errno == EWOULDBLOCK ? "another process holds it; stop that first" : strerror(errno);
+        const char *why = errno == EWOULDBLOCK ? "another process holds it; stop that first"
+                                               : strerrordesc_np(errno);
 
         return nw_fail(err, NW_FATAL, "cannot lock %s: %s", file_name(file, path), why);
     }
@@ -252,7 +253,7 @@ static nw_status folder_list(struct nw_env *env, const char *path,
         const struct dirent *entry = NULL;
 
         errno = 0;
-        entry = readdir(folder); /* the stream is ours alone */
+        entry = readdir(folder); /* NOLINT(concurrency-mt-unsafe): the stream is ours */
         if (entry == NULL) {
             status = errno == 0 ? NW_OK : path_fail("list folder", path, errno, err);
             break;

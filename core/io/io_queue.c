@@ -64,7 +64,7 @@ static nw_status uring_setup(struct nw_io *io, enum nw_io_choice choice, struct 
     io->uring = result == 0;
     if (result < 0 && choice == NW_IO_URING) {
         return nw_fail(err, NW_FATAL, "this kernel does not let us use io_uring: %s",
-                       strerror(-result));
+                       strerrordesc_np(-result));
     }
     return NW_OK;
 }
@@ -140,6 +140,15 @@ const char *nw_io_queue_engine(struct nw_env *env, struct nw_io *io)
     return io->uring ? "io_uring" : "pread";
 }
 
+static ssize_t op_step(const struct nw_file_op *op, uint32_t moved)
+{
+    uint8_t *at = (uint8_t *)op->bytes + moved;
+    off_t offset = (off_t)(op->offset + moved);
+
+    return op->verb == NW_FILE_READ ? pread(op->file, at, op->size - moved, offset)
+                                    : pwrite(op->file, at, op->size - moved, offset);
+}
+
 /* Runs an operation now. @return its result */
 static int32_t op_run(const struct nw_file_op *op)
 {
@@ -149,10 +158,7 @@ static int32_t op_run(const struct nw_file_op *op)
         return fdatasync(op->file) == 0 ? 0 : -errno;
     }
     while (moved < op->size) {
-        uint8_t *at = (uint8_t *)op->bytes + moved;
-        off_t offset = (off_t)(op->offset + moved);
-        ssize_t got = op->verb == NW_FILE_READ ? pread(op->file, at, op->size - moved, offset)
-                                               : pwrite(op->file, at, op->size - moved, offset);
+        ssize_t got = op_step(op, moved);
 
         if (got < 0 && errno == EINTR) {
             continue;
@@ -277,7 +283,7 @@ static nw_status uring_reap(struct nw_io *io, bool wait, struct nw_file_op **don
         int result = block ? io_uring_submit_and_wait(&io->ring, 1) : io_uring_submit(&io->ring);
 
         if (result < 0 && result != -EINTR && result != -EAGAIN && result != -EBUSY) {
-            return nw_fail(err, NW_FATAL, "io_uring failed: %s", strerror(-result));
+            return nw_fail(err, NW_FATAL, "io_uring failed: %s", strerrordesc_np(-result));
         }
         *done_count = completions_take(io, done, done_max);
         if (*done_count > 0 || !block) {
@@ -288,6 +294,7 @@ static nw_status uring_reap(struct nw_io *io, bool wait, struct nw_file_op **don
     }
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the signature of nw_env_ops */
 nw_status nw_io_queue_reap(struct nw_env *env, struct nw_io *io, bool wait,
                            struct nw_file_op **done, size_t done_max, size_t *done_count,
                            struct nw_error *err)

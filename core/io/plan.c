@@ -51,10 +51,17 @@ static void reason_set(struct nw_plan *plan, uint32_t thread, const char *reason
     (void)snprintf(plan->threads[thread].reason, sizeof plan->threads[thread].reason, "%s", reason);
 }
 
+static void readers_share(struct nw_plan *plan, const struct nw_demand *demand)
+{
+    if (demand->readers_count > 0) {
+        agents_add(plan, 0, "copy readers (%u)", demand->readers_count);
+    }
+}
+
 /* On one thread: everything that does not block. */
 static void share(struct nw_plan *plan, const struct nw_demand *demand)
 {
-    agents_add(plan, 0, "copy readers (%u)", demand->readers_count);
+    readers_share(plan, demand);
     agents_add(plan, 0, "lane");
     agents_add(plan, 0, "sequencers (%u)", demand->sinks_count);
     agents_add(plan, 0, "acknowledger, control");
@@ -92,7 +99,7 @@ static void sequencers_place(struct nw_plan *plan, const struct nw_demand *deman
 static void spread(struct nw_plan *plan, const struct nw_demand *demand)
 {
     if (plan->cores_count < CORES_FOR_ALL) {
-        agents_add(plan, 0, "copy readers (%u)", demand->readers_count);
+        readers_share(plan, demand);
         agents_add(plan, 0, "sequencers (%u)", demand->sinks_count);
     }
     agents_add(plan, 0, "acknowledger, control");
@@ -104,24 +111,36 @@ static void spread(struct nw_plan *plan, const struct nw_demand *demand)
     }
 }
 
+static void worker_place(struct nw_plan *plan, const struct nw_plan_sink *sink, uint32_t index)
+{
+    uint32_t thread = thread_add(plan, "sink-%.7s-%u", sink->name, index);
+
+    plan->threads[thread].blocks = true;
+    agents_add(plan, thread, "%s of %s",
+               sink->workers_count == 1 ? "worker and coordinator" : "worker", sink->name);
+    reason_set(plan, thread, "a plugin may block: never shared");
+}
+
+static void coordinator_place(struct nw_plan *plan, const struct nw_plan_sink *sink)
+{
+    uint32_t thread = thread_add(plan, "sink-%.7s", sink->name);
+
+    plan->threads[thread].blocks = true;
+    agents_add(plan, thread, "coordinator of %s", sink->name);
+    reason_set(plan, thread, "commits block, and must not hold up writes");
+}
+
 static void blockers_place(struct nw_plan *plan, const struct nw_demand *demand)
 {
     for (uint32_t s = 0; s < demand->sinks_count; s++) {
         const struct nw_plan_sink *sink = &demand->sinks[s];
-        uint32_t count = sink->workers_count == 1 ? 1 : sink->workers_count + 1;
 
-        for (uint32_t i = 0; i < count; i++) {
-            bool works = i < sink->workers_count;
-            uint32_t thread = works ? thread_add(plan, "sink-%.7s-%u", sink->name, i)
-                                    : thread_add(plan, "sink-%.7s", sink->name);
-
-            plan->threads[thread].blocks = true;
-            agents_add(plan, thread, "%s of %s",
-                       !works       ? "coordinator"
-                       : count == 1 ? "worker and coordinator"
-                                    : "worker",
-                       sink->name);
-            reason_set(plan, thread, works ? "a plugin may block: never shared" : "commits block");
+        NW_ASSERT(sink->workers_count <= NW_PLAN_WORKERS_MAX);
+        for (uint32_t i = 0; i < sink->workers_count; i++) {
+            worker_place(plan, sink, i);
+        }
+        if (sink->workers_count > 1) {
+            coordinator_place(plan, sink);
         }
     }
 }

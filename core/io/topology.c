@@ -82,7 +82,8 @@ static nw_status machine_read(hwloc_topology_t machine, struct nw_topology *topo
     int nodes = 0;
 
     if (hwloc_topology_load(machine) != 0) {
-        return nw_fail(err, NW_FATAL, "cannot read the machine's topology: %s", strerror(errno));
+        return nw_fail(err, NW_FATAL, "cannot read the machine's topology: %s",
+                       strerrordesc_np(errno));
     }
     if (!topology->synthetic) {
         ours = hwloc_bitmap_alloc();

@@ -40,7 +40,7 @@ nw_status nw_bell_create(struct nw_bell **bell, struct nw_error *err)
         int error = errno;
 
         free(made);
-        return nw_fail(err, NW_FATAL, "cannot make an eventfd: %s", strerror(error));
+        return nw_fail(err, NW_FATAL, "cannot make an eventfd: %s", strerrordesc_np(error));
     }
     *bell = made;
     return NW_OK;

@@ -168,7 +168,8 @@ nw_status nw_thread_start(const struct nw_thread_options *options, struct nw_thr
     error = pthread_create(&made->thread, NULL, thread_main, made);
     if (error != 0) {
         free(made);
-        return nw_fail(err, NW_FATAL, "cannot start thread %s: %s", options->name, strerror(error));
+        return nw_fail(err, NW_FATAL, "cannot start thread %s: %s", options->name,
+                       strerrordesc_np(error));
     }
     *thread = made;
     return NW_OK;
