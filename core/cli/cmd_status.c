@@ -57,14 +57,16 @@ static bool report_print(const json_t *root)
 {
     const json_t *source = json_object_get(root, "source");
     const json_t *copy = json_object_get(root, "copy");
+    bool stuck = false; /* it cannot even begin */
     char a[NW_NUMBER_TEXT_SIZE];
     char b[NW_NUMBER_TEXT_SIZE];
 
-    (void)printf("%s   %s   up %s\n", text_of(root, "name"), text_of(root, "phase"),
-                 nw_duration_text(a, number_of(root, "uptime_seconds")));
     if (source == NULL) {
+        (void)printf("%s, and has nothing to report yet\n", text_of(root, "phase"));
         return true;
     }
+    (void)printf("%s   %s   up %s\n", text_of(root, "name"), text_of(root, "phase"),
+                 nw_duration_text(a, number_of(root, "uptime_seconds")));
     (void)printf("source slot %s   received %s   durable %s   server %s   behind %s\n",
                  text_of(source, "slot"), text_of(source, "received_lsn"),
                  text_of(source, "flush_lsn"), text_of(source, "server_lsn"),
@@ -78,8 +80,9 @@ static bool report_print(const json_t *root)
                  nw_count_text(b, number_of(source, "transactions")));
     if (text_of(root, "last_error")[0] != '\0') {
         (void)printf("last fault: %s\n", text_of(root, "last_error"));
+        stuck = strcmp(text_of(root, "phase"), "starting") == 0;
     }
-    return sinks_print(json_object_get(root, "sinks"));
+    return sinks_print(json_object_get(root, "sinks")) && !stuck;
 }
 
 static int ask_and_print(const char *folder, bool as_json)

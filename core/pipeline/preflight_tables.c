@@ -504,7 +504,12 @@ static void uncovered_report(struct tables_check *check, size_t uncovered, const
 {
     struct nw_preflight *p = check->x->report;
 
-    if (obstacle == NULL) {
+    if (obstacle == NULL && check->found[0] && check->x->slot_exists) {
+        (void)nw_preflight_add(p, NW_FINDING_WARN, "NW1307",
+                               "%zu %s not in publication %s and will not be followed by a run "
+                               "that goes on: they join with a new copy (docs/operations.md)",
+                               COUNTED(uncovered, " is", " are"), check->names[0]);
+    } else if (obstacle == NULL) {
         (void)nw_preflight_add(p, NW_FINDING_OK, "", "publication %s will %s %zu %s",
                                check->names[0], check->found[0] ? "get" : "be made with",
                                COUNTED(uncovered, "", ""));

@@ -273,7 +273,7 @@ nw_status nw_publications_ensure(struct nw_session *session,
     } else if (status == NW_OK && pending_count(&pending, true) > 0) {
         nw_log(NW_LOG_WARN,
                "%zu tables match the configuration but are not in publication %s: they are not "
-               "followed",
+               "followed, and join with a new copy (docs/operations.md)",
                pending_count(&pending, true), options->name);
     }
     if (status == NW_OK) {

@@ -552,6 +552,7 @@ static nw_status copy(struct run *run, struct nw_error *err)
     }
     if (status == NW_OK && finished && copies_durable(run)) {
         nw_conductor_release(run->conductor);
+        status_collect(run); /* the last report is up to half a second old */
         nw_log(NW_LOG_INFO, "copy complete: %" PRIu64 " rows of %" PRIu64 " tables",
                run->status.copy_rows, run->status.copy_tables);
         nw_crash_point("handover");
@@ -665,11 +666,26 @@ static nw_status attempt(struct run *run, struct nw_error *err)
     return status;
 }
 
-static void pause_for(const struct run *run, int64_t pause_ns)
+/* Between attempts there is no engine and no sink, but whoever asks is told what is waited for. */
+static void say_waiting(struct run *run)
+{
+    struct nw_run_status *s = &run->status;
+
+    s->phase = NW_RUN_STARTING;
+    s->now_ns = run->env->ops->now_ns(run->env);
+    s->source.last_error.text[0] = '\0'; /* of the attempt before; last_error is newer */
+    memset(s->members, 0, sizeof s->members);
+    if (run->options->tick != NULL) {
+        run->options->tick(run->options->context, s);
+    }
+}
+
+static void pause_for(struct run *run, int64_t pause_ns)
 {
     int64_t until_ns = run->env->ops->now_ns(run->env) + pause_ns;
     struct timespec step = {.tv_nsec = STEP_NS};
 
+    say_waiting(run);
     while (!stopping(run) && run->env->ops->now_ns(run->env) < until_ns) {
         (void)nanosleep(&step, NULL);
     }
@@ -677,15 +693,21 @@ static void pause_for(const struct run *run, int64_t pause_ns)
 
 static void say_end(const struct run *run)
 {
+    const char *slot = run->options->server.slot_name;
     char lsn[NW_LSN_TEXT_SIZE];
+    char reached[NW_ERROR_TEXT_SIZE] = "stopped during the copy, which the next start begins anew";
 
-    if (run->options->snapshot != NW_SNAPSHOT_ONLY) {
-        nw_log(NW_LOG_INFO,
-               "drained to %s. Slot %s stays on the server and holds its WAL; to remove it: SELECT "
-               "pg_drop_replication_slot('%s')",
-               nw_lsn_text(lsn, run->status.source.flush_lsn), run->options->server.slot_name,
-               run->options->server.slot_name);
+    if (run->options->snapshot == NW_SNAPSHOT_ONLY) {
+        return;
     }
+    if (run->status.phase == NW_RUN_STREAMING || run->status.phase == NW_RUN_DRAINING) {
+        (void)snprintf(reached, sizeof reached, "drained to %s",
+                       nw_lsn_text(lsn, run->status.source.flush_lsn));
+    }
+    nw_log(NW_LOG_INFO,
+           "%s. Slot %s stays on the server and holds its WAL; to remove it: SELECT "
+           "pg_drop_replication_slot('%s')",
+           reached, slot, slot);
 }
 
 nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
