@@ -63,7 +63,7 @@ MUTANTS = [
     ("keep the origin of the transaction before", "core/source/dealer.c",
      "dealer->origin[0] = '\\0';", ""),
     ("forget that a message was seen", "core/source/dealer.c",
-     "message.lsn < dealer->state.position_lsn)", "false)"),
+     "message.lsn <= dealer->state.position_lsn)", "false)"),
     ("forget aborts of subtransactions", "core/txn/txns.c",
      "txn->aborted[txn->aborted_count++] = subxid;", "txn->aborted[txn->aborted_count] = subxid;"),
     ("undo all with a subtransaction", "core/txn/txns.c",
@@ -83,6 +83,8 @@ MUTANTS = [
      "if (batch->commit_lsn[middle] + 64 < limit_lsn) {"),
     ("commit an epoch older than the sink", "core/sink/sequencer.c",
      "if (entry->item->as.position.lsn >= durable_lsn_min(seq->sink)) {", "if (true) {"),
+    ("move past the end of a message", "core/source/dealer.c",
+     "nw_dealer_advance(dealer, message.lsn);", "nw_dealer_advance(dealer, message.lsn + 1);"),
 ]
 
 

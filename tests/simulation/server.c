@@ -295,9 +295,9 @@ static void free_message(struct sim_server *server)
     struct sim_event *event = event_add(server, SIM_EVENT_MESSAGE, 0);
 
     event->change = sim_below(&server->random, 100);
-    *item_add(server) = (struct sim_item){.commit_lsn = event->lsn,
+    *item_add(server) = (struct sim_item){.commit_lsn = event->end_lsn - 1,
                                           .order = 1,
-                                          .lsn = event->lsn,
+                                          .lsn = event->end_lsn,
                                           .note_size = event->change,
                                           .kind = 'M'};
     SIM_COUNT(free_messages);
@@ -409,6 +409,9 @@ static nw_status stream_read(struct nw_stream *stream, void *bytes, size_t size,
     memcpy(bytes, connection->out.bytes + connection->out_read, left);
     connection->out_read += left;
     *got = left;
+    if (sim_capture != NULL && fwrite(bytes, 1, left, sim_capture) != left) {
+        sim_fail(connection->server->sim, "the capture cannot be written");
+    }
     if (connection->out_read == connection->out.size) {
         connection->out.size = connection->out_read = 0;
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sim SEED COUNT [-v]: plays COUNT stories, from SEED on. Says the seed of the first that broke an
- * invariant, and exits with 1. With -v every story says how it ended.
+ * sim SEED COUNT [-v | -c FILE]: plays COUNT stories, from SEED on. Says the seed of the first that
+ * broke an invariant, and exits with 1. With -v every story says how it ended; with -c what the
+ * server sent is kept, as a seed for fuzz/fuzz_source.c.
  *
  * A story: lives, one after the other, each with a pipeline of its own over the same server's slot
  * and the same sinks' stores; then the faults stop, and everything has to arrive.
@@ -19,6 +20,7 @@
 
 struct sim_counters sim_counters;
 bool sim_verbose;
+FILE *sim_capture;
 
 /* A pipeline between its start and its end. */
 struct life {
@@ -399,14 +401,24 @@ int main(int argc, char **argv)
     uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
 
     sim_verbose = argc > 3 && strcmp(argv[3], "-v") == 0;
+    if (argc > 4 && strcmp(argv[3], "-c") == 0) {
+        sim_capture = fopen(argv[4], "w");
+        if (sim_capture == NULL || fputc(0, sim_capture) == EOF) { /* the target's choices */
+            perror(argv[4]);
+            return 1;
+        }
+    }
     nw_log_setup(2, sim_verbose && count == 1 ? NW_LOG_DEBUG : (enum nw_log_level)0, false);
     for (uint64_t seed = first; seed - first < count; seed++) {
         uint64_t trace = story(seed);
 
-        if ((seed - first) % TWICE_EVERY == 0 && story(seed) != trace) {
+        if (sim_capture == NULL && (seed - first) % TWICE_EVERY == 0 && story(seed) != trace) {
             (void)fprintf(stderr, "seed %" PRIu64 " told two stories\n", seed);
             return 1;
         }
+    }
+    if (sim_capture != NULL && fclose(sim_capture) != 0) {
+        return 1;
     }
     return coverage_say(count);
 }

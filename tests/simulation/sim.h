@@ -79,7 +79,7 @@ struct sim_counters {
 
 /** What a sink has to have: one row, one table of a truncate, a message, a begin or a commit. */
 struct sim_item {
-    uint64_t commit_lsn; /* of a message outside transactions: its own LSN */
+    uint64_t commit_lsn; /* of a message outside transactions: the last byte of its record */
     uint64_t order;      /* inside the transaction */
     uint32_t table;      /* oid, 0: none */
     uint32_t xid;
@@ -227,6 +227,7 @@ struct sim {
 
 extern struct sim_counters sim_counters;
 extern bool sim_verbose;
+extern FILE *sim_capture; /* what is read from the server goes here, too; NULL: nowhere */
 
 #define SIM_COUNT(name) (sim_counters.name++)
 

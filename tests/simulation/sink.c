@@ -430,7 +430,7 @@ static nw_status call_event(void *self, uint32_t worker, const struct nw_event *
         const struct sim_item *known = NULL;
 
         item.kind = 'M';
-        item.commit_lsn = event->commit_lsn == 0 ? event->lsn : event->commit_lsn;
+        item.commit_lsn = event->commit_lsn == 0 ? event->lsn - 1 : event->commit_lsn;
         known = item_find(sink, &item);
         if (known == NULL || strcmp(event->prefix, "sim") != 0 ||
             !text_is(event->content, event->content_size, known)) {

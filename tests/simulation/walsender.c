@@ -318,9 +318,9 @@ static void message_send(struct sim_connection *connection, const struct sim_eve
     if (event->lsn < connection->start_lsn) {
         return;
     }
-    sim_note(event->lsn, event->change, note);
-    wire_logical(&payload, 0, false, event->lsn, "sim", note, event->change);
-    data_send(connection, event->lsn, &payload);
+    sim_note(event->end_lsn, event->change, note);
+    wire_logical(&payload, 0, false, event->end_lsn, "sim", note, event->change);
+    data_send(connection, event->end_lsn, &payload);
     wire_free(&payload);
 }
 
