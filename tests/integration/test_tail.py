@@ -469,6 +469,14 @@ class RefusalTest(Case):
         self.prepare(wal_level="replica")
         self.assertIn("wal_level is replica", self.refused())
 
+    def test_a_standby(self):
+        self.prepare()
+        self.server.sql("CREATE PUBLICATION theirs FOR TABLE keyed")
+        self.server.stop()
+        self.server.write("standby.signal", "")
+        self.server.start()
+        self.assertRegex(self.refused(), r"this server is a standby, .* \(there is: theirs\)")
+
     def test_no_slot_is_free(self):
         self.prepare(max_replication_slots="1")
         self.server.sql("SELECT pg_create_physical_replication_slot('other')")
