@@ -16,9 +16,15 @@ struct nw_budget {
     int64_t limit_bytes;
 };
 
+static inline bool nw_budget_above(const struct nw_budget *budget, int64_t used)
+{
+    return used > budget->limit_bytes / 4 * 3;
+}
+
 /**
- * @return false when it does not fit; nothing was charged. Something larger than the whole budget
- *         fits when nothing else is held, so that one huge row cannot stop everything.
+ * @return false when it does not fit; nothing was charged. While the budget is not pressed
+ *         everything fits, however large: nobody would spill to make room for it, and what is held
+ *         may wait for it (rows of the same transaction; a lane's later ordinals).
  */
 static inline bool nw_budget_charge(struct nw_budget *budget, size_t bytes)
 {
@@ -26,7 +32,7 @@ static inline bool nw_budget_charge(struct nw_budget *budget, size_t bytes)
     /* Relaxed: a counter; the memory itself is handed over by rings. */
     int64_t before = atomic_fetch_add_explicit(&budget->used_bytes, size, memory_order_relaxed);
 
-    if (before > 0 && before + size > budget->limit_bytes) {
+    if (nw_budget_above(budget, before) && before + size > budget->limit_bytes) {
         atomic_fetch_sub_explicit(&budget->used_bytes, size, memory_order_relaxed);
         return false;
     }
@@ -41,9 +47,8 @@ static inline void nw_budget_release(struct nw_budget *budget, size_t bytes)
 /** Whether so much is used that whoever can spill should (past three quarters). */
 static inline bool nw_budget_pressed(struct nw_budget *budget)
 {
-    int64_t used = atomic_load_explicit(&budget->used_bytes, memory_order_relaxed);
-
-    return used > budget->limit_bytes / 4 * 3;
+    return nw_budget_above(budget,
+                           atomic_load_explicit(&budget->used_bytes, memory_order_relaxed));
 }
 
 #endif
