@@ -7,8 +7,10 @@
  */
 #include "pg/replication.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cursor.h"
@@ -108,6 +110,47 @@ nw_status nw_replication_identify(struct nw_session *session, struct nw_system *
         system->timeline = (uint32_t)nw_rows_u64(rows, 0, 1);
         system->flush_lsn = nw_rows_lsn(rows, 0, 2);
         copy_text(system->database, sizeof system->database, nw_rows_text(rows, 0, 3));
+    }
+    nw_rows_free(rows);
+    return status;
+}
+
+bool nw_history_switch_lsn(const char *history, uint32_t former, uint64_t *lsn)
+{
+    const char *line = history;
+
+    /* Lines are "timeline<TAB>X/X<TAB>reason", and comments from a #: timeline.c's
+     * readTimeLineHistory. */
+    while (line != NULL && *line != '\0') {
+        char *after = NULL;
+        unsigned long timeline = strtoul(line, &after, 10);
+        size_t size = *after == '\t' ? strcspn(after + 1, "\t\n") : 0;
+        char switched[NW_LSN_TEXT_SIZE] = "";
+
+        if (size > 0 && size < sizeof switched && timeline == former) {
+            memcpy(switched, after + 1, size);
+            return nw_lsn_parse(switched, lsn);
+        }
+        line = strchr(line, '\n');
+        line = line == NULL ? NULL : line + 1;
+    }
+    return false;
+}
+
+nw_status nw_replication_switch_lsn(struct nw_session *session, uint32_t timeline, uint32_t former,
+                                    uint64_t *lsn, struct nw_error *err)
+{
+    struct nw_rows *rows = NULL;
+    char sql[64];
+    nw_status status;
+
+    (void)snprintf(sql, sizeof sql, "TIMELINE_HISTORY %" PRIu32, timeline);
+    status = nw_session_query(session, sql, NULL, 0, NULL, &rows, err);
+    if (status == NW_OK && (nw_rows_count(rows) != 1 || nw_rows_text(rows, 0, 1) == NULL ||
+                            !nw_history_switch_lsn(nw_rows_text(rows, 0, 1), former, lsn))) {
+        status = nw_fail(err, NW_FATAL,
+                         "timeline %" PRIu32 " of %s does not come from timeline %" PRIu32,
+                         timeline, nw_session_host(session), former);
     }
     nw_rows_free(rows);
     return status;

@@ -27,6 +27,17 @@ struct nw_system {
 NW_MUST_CHECK nw_status nw_replication_identify(struct nw_session *session,
                                                 struct nw_system *system, struct nw_error *err);
 
+/**
+ * Where the server's history left a timeline that it has gone through, or is about to leave.
+ * @param former  older than timeline
+ * @return NW_FATAL when the history of `timeline` has no such timeline.
+ */
+NW_MUST_CHECK nw_status nw_replication_switch_lsn(struct nw_session *session, uint32_t timeline,
+                                                  uint32_t former, uint64_t *lsn,
+                                                  struct nw_error *err);
+/** The same from the text of a history file. @return false: not in it. */
+bool nw_history_switch_lsn(const char *history, uint32_t former, uint64_t *lsn);
+
 enum nw_slot_snapshot {
     NW_SLOT_SNAPSHOT_NONE,
     NW_SLOT_SNAPSHOT_EXPORT, /* importable until this session's next command or its end */

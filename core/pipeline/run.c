@@ -30,6 +30,9 @@ struct member {
     struct nw_sink_recovered recovered;
     bool needs_copy;
     uint64_t lsn; /* its lowest position; 0: none */
+    /* What it needs of the stream: all from here on. 0: from wherever the slot stands; UINT64_MAX:
+     * its copy, which is to come, has all that was before. */
+    uint64_t need_lsn;
 };
 
 struct run {
@@ -131,6 +134,9 @@ static nw_status positions_check(struct run *run, struct nw_error *err)
                                  run->options->sinks[i].name, stored.system_identifier,
                                  stored.database_oid, here->system_identifier, here->database_oid);
             }
+            if (status == NW_OK) {
+                status = nw_server_history_check(&run->server, stored.timeline, position->lsn, err);
+            }
         }
         member->lsn = lowest_position(&member->recovered);
     }
@@ -163,16 +169,48 @@ static bool copies_whole(const struct run *run, const struct member *member)
     return nw_schemas_count(run->schemas) > 0;
 }
 
-static void copies_decide(struct run *run)
+/*
+ * A sink that has its copies and no position yet needs the stream from their fences on, however far
+ * other sinks have come.
+ */
+static nw_status need_decide(struct member *member, struct nw_error *err)
 {
+    uint64_t lowest = UINT64_MAX;
+    nw_status status = NW_OK;
+
+    member->need_lsn = member->needs_copy ? UINT64_MAX : member->lsn;
+    if (member->need_lsn != 0) {
+        return NW_OK;
+    }
+    for (uint32_t i = 0; i < member->recovered.copies_count && status == NW_OK; i++) {
+        const struct nw_copy_state *copy = &member->recovered.copies[i];
+        uint64_t fence_lsn = 0;
+        bool complete = false;
+
+        if (copy->complete) {
+            status = nw_copy_unpack((struct nw_bytes){copy->bytes, copy->size}, &fence_lsn,
+                                    &complete, err);
+            lowest = status == NW_OK && fence_lsn < lowest ? fence_lsn : lowest;
+        }
+    }
+    member->need_lsn = lowest == UINT64_MAX ? 0 : lowest;
+    return status;
+}
+
+static nw_status copies_decide(struct run *run, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
     run->any_copy = false;
-    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
+    for (uint32_t i = 0; i < run->options->sinks_count && status == NW_OK; i++) {
         struct member *member = &run->members[i];
 
         member->needs_copy = run->options->snapshot != NW_SNAPSHOT_NEVER && member->lsn == 0 &&
                              !copies_whole(run, member);
         run->any_copy = run->any_copy || member->needs_copy;
+        status = need_decide(member, err);
     }
+    return status;
 }
 
 /* Unfinished copies are thrown away: a new generation follows. */
@@ -211,6 +249,30 @@ static uint64_t lowest_lsn(const struct run *run)
     return lowest;
 }
 
+/* The lowest LSN that a sink is known to need; UINT64_MAX: none. */
+static uint64_t lowest_need(const struct run *run)
+{
+    uint64_t lowest = UINT64_MAX;
+
+    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
+        if (run->members[i].need_lsn != 0 && run->members[i].need_lsn < lowest) {
+            lowest = run->members[i].need_lsn;
+        }
+    }
+    return lowest;
+}
+
+/* Whether a sink, new and without a copy, takes what the slot has. */
+static bool takes_all(const struct run *run)
+{
+    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
+        if (run->members[i].need_lsn == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What the sinks already hold makes a missing slot a gap, not a beginning. */
 static bool sinks_hold_data(const struct run *run)
 {
@@ -240,16 +302,16 @@ static nw_status state_check(struct run *run, uint64_t confirmed_lsn, struct nw_
                        ", database %u): give this source a name of its own, or remove that folder",
                        run->options->state_folder, known->system_identifier, known->database_oid);
     }
-    if (run->slot_found && strcmp(known->slot_name, here->slot_name) == 0 &&
-        sinks_hold_data(run) && confirmed_lsn > run->source.acknowledged_lsn &&
-        lowest_lsn(run) < confirmed_lsn) {
-        return nw_fail(err, NW_FATAL,
-                       "slot %s stands at %s, and narwal acknowledged only up to %s: it was made again "
-                       "or moved by someone, and the changes between are gone. Nothing was written. To "
-                       "begin again with a new copy: drop the slot and move the sinks' former data "
-                       "away",
-                       here->slot_name, nw_lsn_text(confirmed, confirmed_lsn),
-                       nw_lsn_text(acknowledged, run->source.acknowledged_lsn));
+    if (run->slot_found && strcmp(known->slot_name, here->slot_name) == 0 && sinks_hold_data(run) &&
+        confirmed_lsn > run->source.acknowledged_lsn && lowest_need(run) < confirmed_lsn) {
+        return nw_fail(
+            err, NW_FATAL,
+            "slot %s stands at %s, and narwal acknowledged only up to %s: it was made again "
+            "or moved by someone, and the changes between are gone. Nothing was written. To "
+            "begin again with a new copy: drop the slot and move the sinks' former data "
+            "away",
+            here->slot_name, nw_lsn_text(confirmed, confirmed_lsn),
+            nw_lsn_text(acknowledged, run->source.acknowledged_lsn));
     }
     return NW_OK;
 }
@@ -257,7 +319,7 @@ static nw_status state_check(struct run *run, uint64_t confirmed_lsn, struct nw_
 /* Looks at the slot, and decides from where the stream begins. */
 static nw_status slot_decide(struct run *run, struct nw_error *err)
 {
-    uint64_t lowest = lowest_lsn(run);
+    uint64_t lowest = lowest_need(run);
     uint64_t lsn = lowest == UINT64_MAX ? 0 : lowest;
     uint64_t confirmed = 0;
     nw_status status = nw_server_slot_check(&run->server, run->server.control, &confirmed,
@@ -273,7 +335,10 @@ static nw_status slot_decide(struct run *run, struct nw_error *err)
     if (status != NW_OK) {
         return status;
     }
-    run->start_lsn = lsn;
+    run->start_lsn = takes_all(run) ? confirmed : lsn;
+    if (run->options->snapshot == NW_SNAPSHOT_ONLY) {
+        return NW_OK; /* nothing is streamed */
+    }
     if (!run->slot_found && sinks_hold_data(run)) {
         return nw_fail(err, NW_FATAL,
                        "slot %s is gone, and with it the changes since the last that the sinks have. "
@@ -281,8 +346,7 @@ static nw_status slot_decide(struct run *run, struct nw_error *err)
                        "data away",
                        run->options->server.slot_name);
     }
-    if (!run->slot_found && !run->options->server.create_slot &&
-        run->options->snapshot != NW_SNAPSHOT_ONLY) {
+    if (!run->slot_found && !run->options->server.create_slot) {
         return nw_fail(err, NW_FATAL,
                        "there is no slot %s, and slot.create is false: let a DBA make it with SELECT "
                        "pg_create_logical_replication_slot('%s', 'pgoutput'), or allow narwal to",
@@ -363,12 +427,14 @@ static nw_status decide(struct run *run, struct nw_error *err)
         status = copies_resolve(run, err);
     }
     if (status == NW_OK) {
-        copies_decide(run);
+        status = copies_decide(run, err);
+    }
+    if (status == NW_OK) {
         status = slot_decide(run, err);
     }
     if (status == NW_OK && run->any_copy) {
         status = conductor_make(run, err);
-    } else if (status == NW_OK && !run->slot_found) {
+    } else if (status == NW_OK && !run->slot_found && run->options->snapshot != NW_SNAPSHOT_ONLY) {
         status = slot_make(run, err);
     }
     return status == NW_OK ? state_write(run, err) : status;
@@ -597,6 +663,7 @@ static nw_status attempt_begin(struct run *run, struct nw_error *err)
     nw_status status = nw_schemas_create(&run->schemas, err);
 
     run->server_open = false;
+    run->server.promoted = false;
     run->conductor = NULL;
     run->engine = NULL;
     memset(run->members, 0, sizeof run->members);
@@ -646,6 +713,7 @@ static bool attempt_end(struct run *run)
 static nw_status attempt(struct run *run, struct nw_error *err)
 {
     nw_status status = attempt_begin(run, err);
+    bool whole = false;
 
     if (status == NW_OK) {
         status = decide(run, err);
@@ -659,7 +727,12 @@ static nw_status attempt(struct run *run, struct nw_error *err)
     if (status == NW_OK && !stopping(run) && run->options->snapshot != NW_SNAPSHOT_ONLY) {
         status = stream(run, err);
     }
-    if (!attempt_end(run) && (status == NW_OK || status == NW_RETRY)) {
+    whole = attempt_end(run);
+    if (status == NW_FATAL &&
+        run->server.promoted) { /* the sinks' positions say whether it can go on */
+        status = err->status = NW_RETRY;
+    }
+    if (!whole && (status == NW_OK || status == NW_RETRY)) {
         status = nw_fail(err, NW_FATAL, "a sink did not stop in time; what it had not committed is "
                                         "received again at the next start");
     }

@@ -84,6 +84,43 @@ void nw_server_close(struct nw_server *server)
     nw_arena_fini(&server->describe_arena);
 }
 
+nw_status nw_server_history_check(const struct nw_server *server, uint32_t timeline, uint64_t lsn,
+                                  struct nw_error *err)
+{
+    struct nw_session *session = NULL;
+    uint64_t switch_lsn = 0;
+    char wanted[NW_LSN_TEXT_SIZE];
+    char switched[NW_LSN_TEXT_SIZE];
+    nw_status status = NW_OK;
+
+    if (timeline == server->identity.timeline) {
+        return NW_OK;
+    }
+    if (timeline > server->identity.timeline) {
+        return nw_fail(err, NW_FATAL,
+                       "the server is on timeline %" PRIu32 ", and timeline %" PRIu32
+                       " was followed so far: it is an older state of the server, or a former "
+                       "primary. Point narwal to the present one",
+                       server->identity.timeline, timeline);
+    }
+    status = nw_server_session(server, true, &session, err);
+    if (status == NW_OK) {
+        status = nw_replication_switch_lsn(session, server->identity.timeline, timeline,
+                                           &switch_lsn, err);
+    }
+    nw_session_close(session);
+    if (status == NW_OK && lsn > switch_lsn) {
+        return nw_fail(
+            err, NW_FATAL,
+            "the sinks have everything up to %s, and the server, promoted since, has gone "
+            "on without what came after %s: the sinks hold changes that it never had. To "
+            "begin again with a new copy: drop the slot and move the sinks' former data "
+            "away",
+            nw_lsn_text(wanted, lsn), nw_lsn_text(switched, switch_lsn));
+    }
+    return status;
+}
+
 /* ---- the slot ---- */
 
 static nw_status slot_usable(const struct nw_server *server, const struct nw_catalog_slot *slot,
@@ -303,7 +340,7 @@ static nw_status walsender_start(struct nw_server *server, uint64_t lsn, bool bi
     return status == NW_OK ? start_wait(server, err) : status;
 }
 
-static nw_status same_server(const struct nw_server *server, struct nw_error *err)
+static nw_status same_server(struct nw_server *server, struct nw_error *err)
 {
     struct nw_system system = {0};
     nw_status status = nw_replication_identify(server->walsender, &system, err);
@@ -315,6 +352,13 @@ static nw_status same_server(const struct nw_server *server, struct nw_error *er
                        " was followed so far. Point narwal to the former, or begin anew with empty "
                        "sinks",
                        system.system_id, server->identity.system_identifier);
+    }
+    if (status == NW_OK && system.timeline != server->identity.timeline) {
+        server->promoted = true;
+        return nw_fail(err, NW_FATAL,
+                       "the server is on timeline %" PRIu32 " now, and was on %" PRIu32
+                       ": starting again from what the sinks have",
+                       system.timeline, server->identity.timeline);
     }
     return status;
 }

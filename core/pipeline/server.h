@@ -38,6 +38,7 @@ struct nw_server {
     struct nw_receiver *receiver;
     struct nw_transmitter transmitter;
     struct nw_identity identity;
+    bool promoted; /* a connect found another timeline; service thread, until it has ended */
     int version;
     struct nw_publications publications;
     struct nw_schemas *schemas;     /* borrow: for the choice of binary */
@@ -54,6 +55,13 @@ void nw_server_close(struct nw_server *server);
 /** A further session of either kind. */
 NW_MUST_CHECK nw_status nw_server_session(const struct nw_server *server, bool replication,
                                           struct nw_session **session, struct nw_error *err);
+
+/**
+ * Whether the server's history has all that was followed on another timeline up to lsn. A server
+ * that was promoted before it had all of that has gone on without it.
+ */
+NW_MUST_CHECK nw_status nw_server_history_check(const struct nw_server *server, uint32_t timeline,
+                                                uint64_t lsn, struct nw_error *err);
 
 /**
  * Whether the slot can be followed from lsn; its state otherwise, with the repair.
