@@ -2,7 +2,8 @@
 /*
  * Log lines. One sink of log lines for the process: text on a terminal, JSON lines otherwise.
  * Never row data. Registered secrets (nw_log_secret) are replaced by *** in whatever is printed.
- * Any thread may call; a line is one write(2).
+ * Any thread may call; a line is one write(2). Of a line that repeats, ten are written in ten
+ * seconds; then one line says how many were left out.
  */
 #ifndef NW_BASE_LOG_H
 #define NW_BASE_LOG_H

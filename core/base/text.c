@@ -15,16 +15,22 @@ struct unit {
     double factor;
 };
 
-static const struct unit SIZES[] = {{"B", 1},        {"kB", 1e3},      {"KB", 1e3},
-                                    {"MB", 1e6},     {"GB", 1e9},      {"TB", 1e12},
-                                    {"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0},
-                                    {"TiB", 1099511627776.0}, {NULL, 0}};
-static const struct unit DURATIONS[] = {{"us", 1},      {"ms", 1e3},      {"s", 1e6},
-                                        {"min", 60e6},  {"m", 60e6},      {"h", 3600e6},
-                                        {"d", 86400e6}, {NULL, 0}};
-static const struct unit RATES[] = {{"B/s", 1},      {"kB/s", 1e3},      {"KB/s", 1e3},
-                                    {"MB/s", 1e6},   {"GB/s", 1e9},      {"KiB/s", 1024.0},
-                                    {"MiB/s", 1048576.0}, {"GiB/s", 1073741824.0}, {NULL, 0}};
+static const struct unit SIZES[] = {{"B", 1},
+                                    {"kB", 1e3},
+                                    {"KB", 1e3},
+                                    {"MB", 1e6},
+                                    {"GB", 1e9},
+                                    {"TB", 1e12},
+                                    {"KiB", 1024.0},
+                                    {"MiB", 1048576.0},
+                                    {"GiB", 1073741824.0},
+                                    {"TiB", 1099511627776.0},
+                                    {NULL, 0}};
+static const struct unit DURATIONS[] = {{"us", 1},   {"ms", 1e3},   {"s", 1e6},     {"min", 60e6},
+                                        {"m", 60e6}, {"h", 3600e6}, {"d", 86400e6}, {NULL, 0}};
+static const struct unit RATES[] = {
+    {"B/s", 1},        {"kB/s", 1e3},        {"KB/s", 1e3},           {"MB/s", 1e6}, {"GB/s", 1e9},
+    {"KiB/s", 1024.0}, {"MiB/s", 1048576.0}, {"GiB/s", 1073741824.0}, {NULL, 0}};
 
 static bool with_unit(const char *text, const struct unit *units, int64_t *number)
 {
@@ -35,6 +41,9 @@ static bool with_unit(const char *text, const struct unit *units, int64_t *numbe
         return false;
     }
     value = strtod(text, &end);
+    if (strspn(text, "0123456789.") != (size_t)(end - text)) { /* nor powers */
+        return false;
+    }
     while (*end == ' ') {
         end++;
     }
@@ -109,13 +118,13 @@ const char *nw_duration_text(char text[static NW_NUMBER_TEXT_SIZE], double secon
 {
     if (seconds < 9.95) {
         (void)snprintf(text, NW_NUMBER_TEXT_SIZE, "%.*f s", seconds < 0.995 ? 2 : 1, seconds);
-    } else if (seconds < 60) {
+    } else if (seconds < 59.5) {
         (void)snprintf(text, NW_NUMBER_TEXT_SIZE, "%.0f s", seconds);
-    } else if (seconds < 3600) {
+    } else if (seconds < 59.5 * 60) {
         (void)snprintf(text, NW_NUMBER_TEXT_SIZE, "%.0f min", seconds / 60);
     } else {
-        (void)snprintf(text, NW_NUMBER_TEXT_SIZE, "%.0f h %02.0f min", floor(seconds / 3600),
-                       floor(fmod(seconds, 3600) / 60));
+        (void)snprintf(text, NW_NUMBER_TEXT_SIZE, "%.0f h %02.0f min",
+                       floor(round(seconds / 60) / 60), fmod(round(seconds / 60), 60));
     }
     return text;
 }
@@ -158,8 +167,8 @@ size_t nw_text_distance(const char *a, const char *b)
 
         row[0] = i;
         for (size_t j = 1; j <= b_size; j++) {
-            row[j] = lower(before[j - 1] + (a[i - 1] != b[j - 1]),
-                           lower(before[j], row[j - 1]) + 1);
+            row[j] =
+                lower(before[j - 1] + (a[i - 1] != b[j - 1]), lower(before[j], row[j - 1]) + 1);
             if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
                 row[j] = lower(row[j], two_before[j - 2] + 1);
             }
