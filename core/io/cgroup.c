@@ -92,11 +92,13 @@ static void groups_read(const char *root, const char *group,
 {
     char path[PATH_SIZE];
     size_t root_size = strlen(root);
+    size_t group_size = strlen(group);
 
-    if (root_size + strlen(group) >= sizeof path) {
+    if (root_size >= sizeof path || group_size >= sizeof path - root_size) {
         return;
     }
-    (void)snprintf(path, sizeof path, "%s%s", root, group);
+    memcpy(path, root, root_size);
+    memcpy(path + root_size, group, group_size + 1);
     for (;;) {
         char *slash = NULL;
 
