@@ -82,7 +82,7 @@ MUTANTS = [
      "if (batch->commit_lsn[middle] < limit_lsn) {",
      "if (batch->commit_lsn[middle] + 64 < limit_lsn) {"),
     ("commit an epoch older than the sink", "core/sink/sequencer.c",
-     "if (entry->item->as.position.lsn >= durable_lsn_min(seq->sink)) {", "if (true) {"),
+     "position->lsn >= durable_lsn_min(seq->sink)) {", "true) {"),
     ("move past the end of a message", "core/source/dealer.c",
      "nw_dealer_advance(dealer, message.lsn);", "nw_dealer_advance(dealer, message.lsn + 1);"),
 ]

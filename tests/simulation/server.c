@@ -409,8 +409,8 @@ static nw_status stream_read(struct nw_stream *stream, void *bytes, size_t size,
     memcpy(bytes, connection->out.bytes + connection->out_read, left);
     connection->out_read += left;
     *got = left;
-    if (sim_capture != NULL && fwrite(bytes, 1, left, sim_capture) != left) {
-        sim_fail(connection->server->sim, "the capture cannot be written");
+    if (sim_capture != NULL) {
+        wire_bytes(&connection->captured, bytes, left);
     }
     if (connection->out_read == connection->out.size) {
         connection->out.size = connection->out_read = 0;
@@ -542,6 +542,25 @@ nw_status sim_connect(void *context, uint64_t lsn, struct nw_walsender *walsende
     return nw_receiver_create(&made->stream, &walsender->receiver, err);
 }
 
+/* The longest connection is kept. */
+static void capture_keep(struct wire *captured)
+{
+    static size_t longest;
+
+    if (captured->size > longest) {
+        FILE *file = fopen(sim_capture, "w");
+
+        longest = captured->size;
+        if (file == NULL || fputc(0, file) == EOF || /* the target's choices */
+            fwrite(captured->bytes, 1, captured->size, file) != captured->size ||
+            fclose(file) != 0) {
+            perror(sim_capture);
+            exit(1);
+        }
+    }
+    wire_free(captured);
+}
+
 void sim_disconnect(void *context, struct nw_walsender *walsender)
 {
     struct sim_server *server = &((struct sim *)context)->server;
@@ -549,6 +568,7 @@ void sim_disconnect(void *context, struct nw_walsender *walsender)
 
     nw_receiver_destroy(walsender->receiver);
     nw_transmitter_fini(walsender->transmitter);
+    capture_keep(&connection->captured);
     sim_told_free(connection);
     wire_free(&connection->out);
     wire_free(&connection->in);

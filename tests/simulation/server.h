@@ -73,6 +73,7 @@ struct sim_connection {
     struct wire out;
     size_t out_read;
     struct wire in;
+    struct wire captured;
     bool ending; /* after out the connection is gone */
     bool gone;
 };

@@ -227,7 +227,7 @@ struct sim {
 
 extern struct sim_counters sim_counters;
 extern bool sim_verbose;
-extern FILE *sim_capture; /* what is read from the server goes here, too; NULL: nowhere */
+extern const char *sim_capture; /* the file for what the server says; NULL: none */
 
 #define SIM_COUNT(name) (sim_counters.name++)
 
