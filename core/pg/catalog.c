@@ -97,8 +97,10 @@ nw_status nw_catalog_slot(struct nw_session *session, const char *name,
                    " restart_lsn, confirmed_flush_lsn, wal_status, safe_wal_size, two_phase,"
                    " %s, %s FROM pg_replication_slots WHERE slot_name = ",
                    version >= 160000 ? "conflicting" : "false",
-                   version >= 170000 ? "failover, synced, invalidation_reason"
-                                     : "false, false, NULL");
+                   /* A promoted standby's slots stay marked, and are its own from then on. */
+                   version >= 170000
+                       ? "failover, synced AND pg_is_in_recovery(), invalidation_reason"
+                       : "false, false, NULL");
     status = nw_session_quote_literal(session, name, sql, sizeof sql, err);
     if (status == NW_OK) {
         status = nw_session_query(session, sql, NULL, 0, NULL, &rows, err);
