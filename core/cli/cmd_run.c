@@ -35,6 +35,7 @@ static void on_signal(int number)
         _exit(130);
     }
     stop_asked = 1;
+    nw_session_wait_cancel();
 }
 
 static void signals_setup(void)

@@ -7,7 +7,9 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -292,6 +294,31 @@ void nw_session_cancel(const struct nw_session *session)
     if (session->cancel != NULL) {
         (void)PQcancel(session->cancel, ignored, sizeof ignored);
     }
+}
+
+/* The session that waits, taken by whoever cancels it; and whether someone is doing so. */
+static _Atomic(struct nw_session *) waiting;
+static atomic_bool cancelling;
+
+void nw_session_wait_mark(struct nw_session *session)
+{
+    /* Sequentially consistent with nw_session_wait_cancel(): it sees NULL, or we see it at work. */
+    atomic_store(&waiting, session);
+    while (session == NULL && atomic_load(&cancelling)) {
+        (void)sched_yield();
+    }
+}
+
+void nw_session_wait_cancel(void)
+{
+    struct nw_session *taken = NULL;
+
+    atomic_store(&cancelling, true);
+    taken = atomic_exchange(&waiting, NULL);
+    if (taken != NULL) {
+        nw_session_cancel(taken);
+    }
+    atomic_store(&cancelling, false);
 }
 
 int nw_rows_count(const struct nw_rows *rows)

@@ -50,6 +50,13 @@ NW_MUST_CHECK nw_status nw_session_query(struct nw_session *session, const char 
  * Any thread, while the session is open; blocks for a connection's time.
  */
 void nw_session_cancel(const struct nw_session *session);
+/**
+ * Mark the session whose next statement may wait for others on the server, so that a signal can end
+ * it; NULL: none any more, before it is closed. The main thread's.
+ */
+void nw_session_wait_mark(struct nw_session *session);
+/** Cancel the statement of the session that is marked. For a signal handler. */
+void nw_session_wait_cancel(void);
 int nw_rows_count(const struct nw_rows *rows);
 /** NULL for SQL NULL. Valid until nw_rows_free. */
 const char *nw_rows_text(const struct nw_rows *rows, int row, int column);

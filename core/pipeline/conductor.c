@@ -47,8 +47,10 @@ static nw_status snapshot_export(struct nw_conductor *conductor, struct nw_error
     }
     if (status == NW_OK) {
         nw_log(NW_LOG_INFO, "waiting for a consistent point (running transactions must end first)");
+        nw_session_wait_mark(conductor->exporter);
         status = nw_replication_create_slot(conductor->exporter, &request, NULL, &conductor->slot,
                                             err);
+        nw_session_wait_mark(NULL);
     }
     if (status == NW_OK) {
         nw_log(NW_LOG_INFO, "%sslot %s made at %s", request.temporary ? "temporary " : "",

@@ -364,7 +364,9 @@ static nw_status slot_make(struct run *run, struct nw_error *err)
     nw_status status = nw_server_session(&run->server, true, &session, err);
 
     if (status == NW_OK) {
+        nw_session_wait_mark(session);
         status = nw_replication_create_slot(session, &request, NULL, &created, err);
+        nw_session_wait_mark(NULL);
     }
     nw_session_close(session);
     run->start_lsn = created.consistent_lsn;
@@ -431,6 +433,9 @@ static nw_status decide(struct run *run, struct nw_error *err)
     }
     if (status == NW_OK) {
         status = slot_decide(run, err);
+    }
+    if (status == NW_OK && stopping(run)) {
+        return nw_fail(err, NW_RETRY, "stopped before it began");
     }
     if (status == NW_OK && run->any_copy) {
         status = conductor_make(run, err);
@@ -714,9 +719,11 @@ static nw_status attempt(struct run *run, struct nw_error *err)
 {
     nw_status status = attempt_begin(run, err);
     bool whole = false;
+    bool stopped = false;
 
     if (status == NW_OK) {
         status = decide(run, err);
+        stopped = status == NW_RETRY && stopping(run); /* it was waited for, and cancelled */
     }
     if (status == NW_OK) {
         status = engine_make(run, err);
@@ -728,10 +735,10 @@ static nw_status attempt(struct run *run, struct nw_error *err)
         status = stream(run, err);
     }
     whole = attempt_end(run);
-    if (status == NW_FATAL &&
-        run->server.promoted) { /* the sinks' positions say whether it can go on */
-        status = err->status = NW_RETRY;
+    if (status == NW_FATAL && run->server.promoted) {
+        status = err->status = NW_RETRY; /* the sinks' positions say whether it can go on */
     }
+    status = stopped ? NW_OK : status;
     if (!whole && (status == NW_OK || status == NW_RETRY)) {
         status = nw_fail(err, NW_FATAL, "a sink did not stop in time; what it had not committed is "
                                         "received again at the next start");

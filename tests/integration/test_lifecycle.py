@@ -94,6 +94,19 @@ class LifecycleTest(check.Case):
         narwal.wait_caught_up()
         self.assert_equal(narwal)
 
+    def test_sigterm_while_others_are_waited_for(self):
+        """A slot is ready once every transaction that runs has ended; a stop does not wait for that."""
+        for snapshot in ("initial", "never"):
+            self.prepare()
+            session = self.server.connect(autocommit=False)
+            session.cursor().execute("INSERT INTO lab.plain VALUES (1, 1, 'open')")
+            narwal = self.enter(Narwal(self.server, settings={"source": {"snapshot": snapshot}}))
+            narwal.start().wait("the slot's creation", lambda: self.server.value(
+                "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"))
+            self.assertEqual(narwal.terminate(10), 0, narwal.log_tail())
+            session.rollback()
+            self.assertEqual(self.server.value("SELECT count(*) FROM pg_replication_slots"), 0)
+
     def test_resumes_without_its_own_state(self):
         """The sink's position and the slot are all that is needed."""
         self.prepare()
