@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "pg/explain.h"
 #include "pg/lsn.h"
 
 #define DESCRIBE_BYTES_MAX (16u << 20)
@@ -290,7 +291,7 @@ static nw_status start_wait(struct nw_server *server, struct nw_error *err)
         }
         if (status == NW_OK && message.type == 'E') {
             nw_server_error_parse(message.body, &error);
-            return nw_fail(err, strcmp(error.sqlstate, "55006") == 0 ? NW_RETRY : NW_FATAL,
+            return nw_fail(err, nw_sqlstate_status(error.sqlstate),
                            "the server does not start to stream: %s (%s)", error.message,
                            error.sqlstate);
         }

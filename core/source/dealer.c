@@ -501,6 +501,9 @@ static nw_status relation_adopted(struct nw_dealer *dealer, const struct nw_tabl
     nw_status status = slots_grow(dealer, err);
 
     dealer->last_oid = 0;
+    if (status == NW_OK && dealer->in_transaction && dealt_before(dealer)) {
+        return NW_OK; /* sent again: the sinks are past it, and an older version would undo a newer */
+    }
     if (status == NW_OK) {
         status = event_open(dealer, NW_BLOCK_EVENT, &block, err);
     }

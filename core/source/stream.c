@@ -17,6 +17,8 @@
 #define FLUSH_NS 2000000LL          /* a row waits no longer than this in an open block */
 #define BACKOFF_NS_MIN 100000000LL  /* 100 ms, doubling */
 #define BACKOFF_NS_MAX 30000000000LL
+#define SETTLED_NS 10000000000LL     /* a connection that lasted this long resets the backoff */
+#define STARVED_US 1000000LL /* feedback at least this often while what the server asks is not read */
 #define EPOCHS_KEPT 1024u           /* ended and not yet fetched by the acknowledger */
 #define COPY_EPOCH_NS 250000000LL
 #define DISK_POLL_NS 50000LL /* a spill write or read is under way: nobody rings for it */
@@ -38,6 +40,7 @@ struct nw_source {
     int64_t told_ns;       /* last feedback */
     int64_t epoch_ended_ns;
     int64_t retry_ns, backoff_ns;
+    int64_t connected_ns;
     uint64_t reconnects;
     struct nw_error last_error;
 
@@ -217,7 +220,7 @@ static nw_status connection_step(struct nw_source *source, int64_t now_ns, uint3
             source->connected = true;
             source->phase = NW_SOURCE_STREAMING;
             source->reconnects++;
-            source->told_ns = now_ns;
+            source->told_ns = source->connected_ns = now_ns;
             nw_log(NW_LOG_INFO, "streaming from %s, values in %s",
                    nw_lsn_text(lsn, source->start_lsn),
                    source->walsender.binary ? "binary" : "text");
@@ -248,10 +251,20 @@ static nw_status feedback_send(struct nw_source *source, int64_t now_ns, struct 
     return nw_transmitter_queue(source->walsender.transmitter, 'd', body, sizeof body, err);
 }
 
+static int64_t feedback_due_ns(const struct nw_source *source)
+{
+    int64_t every_us = source->options.status_us;
+
+    if (source->starved && every_us > STARVED_US) {
+        every_us = STARVED_US;
+    }
+    return source->told_ns + every_us * 1000;
+}
+
 /* Feedback leaves when it is due, when the server asked, and when there is news. */
 static nw_status feedback_step(struct nw_source *source, int64_t now_ns, struct nw_error *err)
 {
-    bool due = now_ns - source->told_ns >= source->options.status_us * 1000;
+    bool due = now_ns >= feedback_due_ns(source);
     bool news = source->flush_lsn > source->told_lsn && now_ns - source->told_ns >= 100000000;
     nw_status status = NW_OK;
 
@@ -599,7 +612,9 @@ static nw_status streaming_step(struct nw_source *source, int64_t now_ns, uint32
         status = status == NW_AGAIN ? NW_OK : status;
     }
     if (status == NW_OK) {
-        source->backoff_ns = source->received_lsn > 0 ? BACKOFF_NS_MIN : source->backoff_ns;
+        if (now_ns - source->connected_ns >= SETTLED_NS) {
+            source->backoff_ns = BACKOFF_NS_MIN;
+        }
         status = epoch_step(source, now_ns, idle, work, err);
     }
     if (status == NW_OK) {
@@ -649,8 +664,7 @@ static void wait_for(void *self, int64_t now_ns, struct nw_wait *wait)
         if (!source->starved && !source->draining) {
             nw_receiver_wait(source->walsender.receiver, now_ns, wait);
         }
-        wait->deadline_ns =
-            earlier(wait->deadline_ns, source->told_ns + source->options.status_us * 1000);
+        wait->deadline_ns = earlier(wait->deadline_ns, feedback_due_ns(source));
         if (source->flush_lsn > source->told_lsn) {
             wait->deadline_ns = earlier(wait->deadline_ns, source->told_ns + 100000000);
         }
