@@ -404,9 +404,12 @@ static nw_status server_failed(struct nw_bytes body, struct nw_error *err)
 /* Keepalives are few and say when they were sent: enough to know the server's clock. */
 static void clock_compare(struct nw_source *source, int64_t sent_us)
 {
-    if (sent_us != 0) { /* some servers leave it out */
-        source->server_ahead_us =
-            sent_us - source->options.env->ops->wall_us(source->options.env);
+    int64_t ahead_us = 0;
+
+    if (sent_us != 0 && /* some servers leave it out */
+        !__builtin_sub_overflow(sent_us, source->options.env->ops->wall_us(source->options.env),
+                                &ahead_us)) {
+        source->server_ahead_us = ahead_us;
     }
 }
 
