@@ -87,6 +87,13 @@ nw_status nw_file_store(const struct nw_host *host, int file, uint64_t offset,
     return NW_OK;
 }
 
+nw_status nw_file_failed(nw_status status, const char *path, struct nw_error *err)
+{
+    struct nw_error cause = *err;
+
+    return nw_fail(err, status, "%.400s: %.500s", path, cause.text);
+}
+
 nw_status nw_file_sync(const struct nw_host *host, int file, const char *name, struct nw_error *err)
 {
     struct nw_file_op op = {.verb = NW_FILE_SYNC, .file = file};
@@ -333,6 +340,7 @@ static nw_status file_replace(const struct nw_host *host, const char *name,
     status = host->file_truncate(host, *file, 0, err);
     if (status == NW_OK) {
         status = nw_file_store(host, *file, 0, bytes, err);
+        status = status == NW_OK ? NW_OK : nw_file_failed(status, temporary, err);
     }
     if (status == NW_OK) {
         status = nw_file_sync(host, *file, temporary, err);
@@ -452,6 +460,7 @@ nw_status nw_journal_append(struct nw_journal *journal, const struct nw_state *r
     }
     if (status == NW_OK) {
         status = nw_file_store(journal->host, journal->file, journal->size, &bytes, err);
+        status = status == NW_OK ? NW_OK : nw_file_failed(status, journal->path, err);
     }
     if (status == NW_OK) {
         status = nw_file_sync(journal->host, journal->file, "the journal", err);

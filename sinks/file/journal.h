@@ -45,6 +45,9 @@ NW_MUST_CHECK nw_status nw_file_load(const struct nw_host *host, const char *pat
 NW_MUST_CHECK nw_status nw_file_store(const struct nw_host *host, int file, uint64_t offset,
                                       const struct nw_out *bytes, struct nw_error *err);
 
+/** The same failure, with where it was: an operation knows its file only by number. */
+NW_MUST_CHECK nw_status nw_file_failed(nw_status status, const char *path, struct nw_error *err);
+
 /** Sync one file. A failure is NW_FATAL: what was written is then unknown for good. */
 NW_MUST_CHECK nw_status nw_file_sync(const struct nw_host *host, int file, const char *name,
                                      struct nw_error *err);

@@ -131,9 +131,9 @@ static nw_status lock_take(struct nw_file_sink *sink, struct nw_error *err)
         return status != NW_FATAL
                    ? nw_fail(err, status, "%.900s", cause.text)
                    : nw_fail(err, NW_FATAL,
-                             "another narwal is writing to %s: only one may (%.400s). Stop it "
-                             "first, or use another folder",
-                             sink->options.path, cause.text);
+                             "another narwal is writing to %s: stop it first, or use another "
+                             "folder",
+                             sink->options.path);
     }
     sink->locked = true;
     return NW_OK;

@@ -245,6 +245,7 @@ static nw_status flush_least(struct nw_file_worker *worker, size_t least, struct
             }
         }
         status = host->files_run(host, worker->ops, worker->ops_count, err);
+        status = status == NW_OK ? NW_OK : nw_file_failed(status, worker->sink->options.path, err);
     }
     worker->ops_count = 0;
     buffer_empty(&worker->packed, (size_t)worker->sink->options.buffer_size * 2);

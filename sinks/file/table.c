@@ -233,6 +233,7 @@ static nw_status schema_store(struct nw_file_worker *worker, struct nw_file_tabl
         return status;
     }
     status = nw_file_store(host, file, 0, json, err);
+    status = status == NW_OK ? NW_OK : nw_file_failed(status, worker->sink->options.path, err);
     if (status == NW_OK) {
         status = nw_state_put_file(&sealed->changes, &data, err);
     }
