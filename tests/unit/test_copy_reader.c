@@ -1,0 +1,560 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The copy reader: COPY BINARY's bytes to rows, whole tables or an error that says why. The server
+ * is a script of bytes, handed out in pieces.
+ */
+#include "dealer_kit.h"
+
+#include "ring/agent.h"
+#include "source/copy.h"
+
+#define SNAPSHOT "7:9:"
+
+/* The server: what it says, in pieces of so many bytes. */
+struct script {
+    struct nw_stream stream; /* first */
+    struct wire out;
+    size_t at, piece;
+    bool ends; /* the connection breaks behind it */
+    struct wire in;
+};
+
+struct fixture {
+    struct kit kit; /* the producer and its lanes; no dealer */
+    struct script script;
+    struct nw_spsc *tasks, *done;
+    struct nw_copy_reader *reader;
+    struct nw_agent agent;
+    struct nw_table table;
+    struct nw_copy_task task;
+    int64_t now_ns;
+};
+
+static struct script *script_of(struct nw_stream *stream)
+{
+    return (struct script *)(void *)stream;
+}
+
+static nw_status script_read(struct nw_stream *stream, void *bytes, size_t size, size_t *got,
+                             struct nw_error *err)
+{
+    struct script *script = script_of(stream);
+    size_t left = script->out.size - script->at;
+
+    *got = 0;
+    if (left == 0) {
+        return script->ends ? nw_fail(err, NW_RETRY, "the connection broke") : NW_AGAIN;
+    }
+    left = left < size ? left : size;
+    left = left < script->piece ? left : script->piece;
+    memcpy(bytes, script->out.bytes + script->at, left);
+    script->at += left;
+    *got = left;
+    return NW_OK;
+}
+
+static nw_status script_write(struct nw_stream *stream, const void *bytes, size_t size, size_t *put,
+                              struct nw_error *err)
+{
+    (void)err;
+    wire_bytes(&script_of(stream)->in, bytes, size);
+    *put = size;
+    return NW_OK;
+}
+
+static int script_descriptor(struct nw_stream *stream)
+{
+    (void)stream;
+    return -1;
+}
+
+static void script_low_water(struct nw_stream *stream, size_t bytes)
+{
+    (void)stream;
+    (void)bytes;
+}
+
+static bool script_pending(struct nw_stream *stream)
+{
+    (void)stream;
+    return false;
+}
+
+static void script_destroy(struct nw_stream *stream)
+{
+    (void)stream;
+}
+
+static const struct nw_stream_ops script_ops = {.read = script_read,
+                                                .write = script_write,
+                                                .descriptor = script_descriptor,
+                                                .low_water = script_low_water,
+                                                .pending = script_pending,
+                                                .destroy = script_destroy};
+
+static void fixture_make(struct fixture *f)
+{
+    struct nw_copy_reader_options options = {.stream = &f->script.stream};
+
+    memset(f, 0, sizeof *f);
+    f->now_ns = 1000000000;
+    f->script.stream = (struct nw_stream){.ops = &script_ops, .transport = NW_TRANSPORT_MODEL};
+    f->script.piece = SIZE_MAX;
+    kit_producer_make(&f->kit, 4);
+    assert_int_equal(nw_spsc_create(NW_COPY_TASKS_MAX, &f->tasks, &f->kit.err), NW_OK);
+    assert_int_equal(nw_spsc_create(NW_COPY_TASKS_MAX, &f->done, &f->kit.err), NW_OK);
+    options.producer = f->kit.producer;
+    options.tasks = f->tasks;
+    options.done = f->done;
+    assert_int_equal(nw_copy_reader_create(&options, &f->reader, &f->kit.err), NW_OK);
+    f->agent = nw_copy_reader_agent(f->reader);
+    f->table = kit_table(100);
+    f->task = (struct nw_copy_task){.table = &f->table,
+                                    .generation = 3,
+                                    .fence_lsn = 5000,
+                                    .sql = "BEGIN; COPY",
+                                    .snapshot = SNAPSHOT};
+    assert_true(nw_spsc_push(f->tasks, &f->task));
+}
+
+static void fixture_free(struct fixture *f)
+{
+    nw_copy_reader_destroy(f->reader);
+    nw_spsc_destroy(f->tasks);
+    nw_spsc_destroy(f->done);
+    wire_free(&f->script.out);
+    wire_free(&f->script.in);
+    kit_fini(&f->kit);
+}
+
+static void step(struct fixture *f)
+{
+    uint32_t work = 0;
+
+    f->now_ns += 1000000;
+    assert_int_equal(f->agent.do_work(f->agent.self, f->now_ns, &work, &f->kit.err), NW_OK);
+}
+
+/* ---- what the server says ---- */
+
+static void say(struct fixture *f, char type, const void *body, size_t size)
+{
+    size_t place = wire_message_start(&f->script.out, type);
+
+    wire_bytes(&f->script.out, body, size);
+    wire_message_end(&f->script.out, place);
+}
+
+static void say_checks(struct fixture *f, const char *snapshot, const char *same_file)
+{
+    size_t place = wire_message_start(&f->script.out, 'D');
+
+    wire_u16(&f->script.out, 2);
+    wire_u32(&f->script.out, (uint32_t)strlen(snapshot));
+    wire_bytes(&f->script.out, snapshot, strlen(snapshot));
+    wire_u32(&f->script.out, (uint32_t)strlen(same_file));
+    wire_bytes(&f->script.out, same_file, strlen(same_file));
+    wire_message_end(&f->script.out, place);
+}
+
+static void header_put(struct wire *wire)
+{
+    wire_bytes(wire, "PGCOPY\n\377\r\n\0", 11);
+    wire_u32(wire, 0);
+    wire_u32(wire, 0);
+}
+
+/* (id, note); a negative size: note is null. */
+static void tuple_put(struct wire *wire, uint64_t id, int note_size)
+{
+    wire_u16(wire, 2);
+    wire_u32(wire, 8);
+    wire_u64(wire, id);
+    wire_u32(wire, (uint32_t)note_size);
+    for (int i = 0; i < note_size; i++) {
+        wire_u8(wire, 'n');
+    }
+}
+
+static void say_row(struct fixture *f, uint64_t id, int note_size)
+{
+    size_t place = wire_message_start(&f->script.out, 'd');
+
+    tuple_put(&f->script.out, id, note_size);
+    wire_message_end(&f->script.out, place);
+}
+
+static void say_begin(struct fixture *f)
+{
+    struct wire header = {0};
+
+    say(f, 'C', "BEGIN", 6);
+    say_checks(f, SNAPSHOT, "t");
+    say(f, 'C', "SELECT 1", 9);
+    say(f, 'H', "\1\0\0", 3);
+    header_put(&header);
+    say(f, 'd', header.bytes, header.size);
+    wire_free(&header);
+}
+
+static void say_end(struct fixture *f)
+{
+    say(f, 'd', "\377\377", 2);
+    say(f, 'c', NULL, 0);
+    say(f, 'C', "COPY 2", 7);
+    say(f, 'C', "COMMIT", 7);
+    say(f, 'Z', "I", 1);
+}
+
+/* Steps until the task comes back. @return rows that were dealt, blocks given back at once */
+static uint64_t finish(struct fixture *f)
+{
+    uint64_t rows = 0;
+    struct nw_block *block = NULL;
+
+    for (int i = 0; i < 100000; i++) {
+        struct nw_copy_task *done = NULL;
+
+        step(f);
+        while ((block = kit_next(&f->kit)) != NULL) {
+            rows += block->kind == NW_BLOCK_COPY ? block->frames_count : 0;
+            kit_back(&f->kit, block);
+        }
+        done = nw_spsc_pop(f->done);
+        if (done != NULL) {
+            assert_ptr_equal(done, &f->task);
+            return rows;
+        }
+    }
+    fail_msg("the task does not come back");
+    return 0;
+}
+
+/* ---- */
+
+static void a_table_is_begun_filled_and_ended(void **state)
+{
+    struct fixture f;
+    struct nw_block *block = NULL;
+    uint64_t fence = 0;
+    bool complete = true;
+
+    (void)state;
+    fixture_make(&f);
+    say_begin(&f);
+    say_row(&f, 1, 10);
+    say_row(&f, 2, -1);
+    say_end(&f);
+    step(&f);
+    step(&f);
+    assert_int_equal(f.script.in.bytes[0], 'Q');
+    assert_string_equal((char *)f.script.in.bytes + 5, "BEGIN; COPY");
+    block = kit_expect(&f.kit, NW_BLOCK_COPY_BEGIN);
+    assert_int_equal(block->generation, 3);
+    assert_int_equal(nw_copy_unpack((struct nw_bytes){block->copy.bytes, block->copy.size}, &fence,
+                                    &complete, &f.kit.err),
+                     NW_OK);
+    assert_int_equal(fence, 5000);
+    assert_false(complete);
+    kit_back(&f.kit, block);
+    block = kit_expect(&f.kit, NW_BLOCK_COPY);
+    assert_int_equal(block->frames_count, 2);
+    assert_int_equal(block->fence_lsn, 5000);
+    assert_int_equal(block->frames[0].op, NW_OP_INSERT);
+    assert_int_equal(block->frames[0].size, 2 + 4 + 8 + 4 + 10);
+    assert_int_equal(block->frames[1].size, 2 + 4 + 8 + 4);
+    assert_int_equal(block->frames[1].offset, block->frames[0].size);
+    assert_int_equal(block->bytes[1], 2); /* from the count of fields on */
+    kit_back(&f.kit, block);
+    block = kit_expect(&f.kit, NW_BLOCK_COPY_END);
+    assert_true(block->copy.complete);
+    assert_int_equal(block->copy.relation_oid, 100);
+    kit_back(&f.kit, block);
+    assert_ptr_equal(nw_spsc_pop(f.done), &f.task);
+    assert_int_equal(f.task.status, NW_OK);
+    assert_int_equal(f.task.rows, 2);
+    fixture_free(&f);
+}
+
+static void pieces_of_any_size_make_the_same_rows(void **state)
+{
+    (void)state;
+    for (size_t piece = 1; piece < 40; piece += 3) {
+        struct fixture f;
+
+        fixture_make(&f);
+        f.script.piece = piece;
+        say_begin(&f);
+        for (uint64_t id = 0; id < 40; id++) {
+            say_row(&f, id, (int)id - 1);
+        }
+        say_end(&f);
+        assert_int_equal(finish(&f), 40);
+        assert_int_equal(f.task.status, NW_OK);
+        fixture_free(&f);
+    }
+}
+
+static void an_empty_table_has_a_begin_and_an_end(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_make(&f);
+    say_begin(&f);
+    say_end(&f);
+    assert_int_equal(finish(&f), 0);
+    assert_int_equal(f.task.status, NW_OK);
+    assert_int_equal(f.kit.ordinal, 2);
+    fixture_free(&f);
+}
+
+/* Many tuples in one message, and blocks that come back late. */
+static void back_pressure_loses_and_repeats_nothing(void **state)
+{
+    struct fixture f;
+    size_t place = 0;
+    uint64_t next = 0;
+    bool done = false;
+
+    (void)state;
+    fixture_make(&f);
+    say_begin(&f);
+    place = wire_message_start(&f.script.out, 'd');
+    for (uint64_t id = 0; id < 400; id++) {
+        tuple_put(&f.script.out, id, 30000); /* 34 in a block, 4 blocks */
+    }
+    wire_message_end(&f.script.out, place);
+    say_end(&f);
+    for (int i = 0; i < 10000 && !done; i++) {
+        struct nw_block *block = NULL;
+
+        step(&f);
+        if (i % 7 == 0 && (block = kit_next(&f.kit)) != NULL) {
+            for (uint32_t row = 0; block->kind == NW_BLOCK_COPY && row < block->frames_count;
+                 row++) {
+                struct nw_cursor cursor =
+                    nw_cursor_of(block->bytes + block->frames[row].offset + 6, 8);
+
+                assert_int_equal(nw_cursor_u64be(&cursor), next);
+                next++;
+            }
+            done = block->kind == NW_BLOCK_COPY_END;
+            kit_back(&f.kit, block);
+        }
+    }
+    assert_true(done);
+    assert_int_equal(next, 400);
+    assert_ptr_equal(nw_spsc_pop(f.done), &f.task);
+    assert_int_equal(f.task.rows, 400);
+    fixture_free(&f);
+}
+
+static void another_table_follows_on_the_same_connection(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_make(&f);
+    say_begin(&f);
+    say_row(&f, 1, 1);
+    say_end(&f);
+    assert_int_equal(finish(&f), 1);
+    assert_true(nw_spsc_push(f.tasks, &f.task));
+    say_begin(&f);
+    say_row(&f, 1, 1);
+    say_row(&f, 2, 1);
+    say_end(&f);
+    assert_int_equal(finish(&f), 2);
+    assert_int_equal(f.task.status, NW_OK);
+    assert_int_equal(f.task.rows, 2);
+    fixture_free(&f);
+}
+
+static void checks(const char *snapshot, const char *same_file, nw_status expected)
+{
+    struct fixture f;
+
+    fixture_make(&f);
+    say(&f, 'C', "BEGIN", 6);
+    say_checks(&f, snapshot, same_file);
+    say(&f, 'H', "\1\0\0", 3);
+    say(&f, 'd', "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19);
+    say_end(&f);
+    assert_int_equal(finish(&f), 0);
+    assert_int_equal(f.task.status, expected);
+    assert_int_equal(f.task.error.status, expected);
+    fixture_free(&f);
+}
+
+static void checks_that_fail_end_the_copy(void **state)
+{
+    (void)state;
+    checks(SNAPSHOT, "t", NW_OK);
+    checks("7:10:", "t", NW_RETRY);
+    checks("", "t", NW_RETRY);
+    checks(SNAPSHOT, "f", NW_RETRY); /* rewritten */
+    checks(SNAPSHOT, "", NW_RETRY);
+}
+
+static void an_error_of_the_server_leaves_the_connection_usable(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_make(&f);
+    say(&f, 'C', "BEGIN", 6);
+    wire_server_error(&f.script.out, "55P03", "canceling statement due to lock timeout");
+    say(&f, 'Z', "E", 1);
+    assert_int_equal(finish(&f), 0);
+    assert_int_equal(f.task.status, NW_RETRY);
+    assert_non_null(strstr(f.task.error.text, "lock timeout"));
+    assert_int_equal(f.kit.ordinal, 0); /* no begin without an end */
+    assert_true(nw_spsc_push(f.tasks, &f.task));
+    say_begin(&f);
+    say_row(&f, 1, 1);
+    wire_server_error(&f.script.out, "42501", "permission denied for table t"); /* in between */
+    say(&f, 'Z', "E", 1);
+    (void)finish(&f);
+    assert_int_equal(f.task.status, NW_FATAL);
+    assert_non_null(strstr(f.task.error.text, "GRANT SELECT"));
+    assert_true(nw_spsc_push(f.tasks, &f.task));
+    say_begin(&f);
+    say_end(&f);
+    assert_int_equal(finish(&f), 1); /* the row of the one that failed, in its place */
+    assert_int_equal(f.task.status, NW_OK);
+    fixture_free(&f);
+}
+
+/* A copy whose data messages are these bytes. */
+static void malformed(const void *bytes, size_t size, nw_status expected)
+{
+    struct fixture f;
+
+    fixture_make(&f);
+    say(&f, 'C', "BEGIN", 6);
+    say_checks(&f, SNAPSHOT, "t");
+    say(&f, 'H', "\1\0\0", 3);
+    say(&f, 'd', bytes, size);
+    say(&f, 'Z', "I", 1);
+    (void)finish(&f);
+    assert_int_equal(f.task.status, expected);
+    fixture_free(&f);
+}
+
+static void malformed_data_is_corrupt_at_every_length(void **state)
+{
+    struct wire wire = {0};
+    size_t whole = 0;
+
+    (void)state;
+    header_put(&wire);
+    tuple_put(&wire, 1, 5);
+    wire_u16(&wire, 0xffff);
+    whole = wire.size;
+    malformed(wire.bytes, whole, NW_OK);
+    for (size_t size = 1; size < whole; size++) {
+        malformed(wire.bytes, size, NW_CORRUPT);
+    }
+    wire_u8(&wire, 0); /* something behind the trailer */
+    malformed(wire.bytes, wire.size, NW_CORRUPT);
+    wire.size = whole;
+    wire.bytes[0] = 'p';
+    malformed(wire.bytes, whole, NW_CORRUPT);
+    wire.bytes[0] = 'P';
+    wire.bytes[12] = 1; /* a critical flag: with oids */
+    malformed(wire.bytes, whole, NW_CORRUPT);
+    wire.bytes[12] = 0;
+    wire.bytes[20] = 3; /* fields */
+    malformed(wire.bytes, whole, NW_CORRUPT);
+    wire.bytes[20] = 2;
+    wire.bytes[21] = 0x7f; /* the size of a field */
+    malformed(wire.bytes, whole, NW_CORRUPT);
+    wire.bytes[21] = 0;
+    malformed(wire.bytes, whole, NW_OK);
+    wire_free(&wire);
+}
+
+static void rows_before_their_checks_are_corrupt(void **state)
+{
+    struct fixture f;
+    struct wire header = {0};
+
+    (void)state;
+    fixture_make(&f);
+    header_put(&header);
+    say(&f, 'H', "\1\0\0", 3);
+    say(&f, 'd', header.bytes, header.size);
+    (void)finish(&f);
+    assert_int_equal(f.task.status, NW_CORRUPT);
+    wire_free(&header);
+    fixture_free(&f);
+}
+
+static void a_broken_connection_is_the_tasks_error(void **state)
+{
+    struct fixture f;
+    size_t whole = 0;
+
+    (void)state;
+    fixture_make(&f);
+    say_begin(&f);
+    say_row(&f, 1, 5);
+    say_end(&f);
+    whole = f.script.out.size;
+    fixture_free(&f);
+    for (size_t size = 0; size < whole; size += 5) {
+        fixture_make(&f);
+        say_begin(&f);
+        say_row(&f, 1, 5);
+        say_end(&f);
+        f.script.out.size = size;
+        f.script.ends = true;
+        (void)finish(&f);
+        assert_int_equal(f.task.status, NW_RETRY);
+        assert_true(nw_spsc_push(f.tasks, &f.task)); /* it takes no more */
+        step(&f);
+        assert_null(nw_spsc_pop(f.done));
+        fixture_free(&f);
+    }
+}
+
+static void rows_wait_no_longer_than_a_moment_for_a_full_block(void **state)
+{
+    struct fixture f;
+    struct nw_block *block = NULL;
+
+    (void)state;
+    fixture_make(&f);
+    say_begin(&f);
+    say_row(&f, 1, 1);
+    step(&f);
+    step(&f);
+    kit_back(&f.kit, kit_expect(&f.kit, NW_BLOCK_COPY_BEGIN));
+    assert_null(kit_next(&f.kit));
+    f.now_ns += 20000000;
+    step(&f);
+    block = kit_expect(&f.kit, NW_BLOCK_COPY);
+    assert_int_equal(block->frames_count, 1);
+    kit_back(&f.kit, block);
+    fixture_free(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_table_is_begun_filled_and_ended),
+        cmocka_unit_test(pieces_of_any_size_make_the_same_rows),
+        cmocka_unit_test(an_empty_table_has_a_begin_and_an_end),
+        cmocka_unit_test(back_pressure_loses_and_repeats_nothing),
+        cmocka_unit_test(another_table_follows_on_the_same_connection),
+        cmocka_unit_test(checks_that_fail_end_the_copy),
+        cmocka_unit_test(an_error_of_the_server_leaves_the_connection_usable),
+        cmocka_unit_test(malformed_data_is_corrupt_at_every_length),
+        cmocka_unit_test(rows_before_their_checks_are_corrupt),
+        cmocka_unit_test(a_broken_connection_is_the_tasks_error),
+        cmocka_unit_test(rows_wait_no_longer_than_a_moment_for_a_full_block),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
