@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/errno.h"
+
 #define PATH_SIZE 4096
 
 nw_status nw_state_folder_make(const char *path, struct nw_error *err)
@@ -25,7 +27,7 @@ nw_status nw_state_folder_make(const char *path, struct nw_error *err)
                 return nw_fail(err, NW_FATAL,
                                "cannot make the state folder %s: %s; set state_dir (or --state-dir) "
                                "to a folder that narwal may write to",
-                               part, strerror(errno));
+                               part, nw_errno_text(errno));
             }
             *at = kept;
             if (kept == '\0') {

@@ -84,7 +84,6 @@ int nw_cmd_check(int argc, char **argv)
     const char *rest[1] = {NULL};
     bool sql = false;
     bool verbose = false;
-    bool helped = false;
     int code = 0;
     const struct nw_argument known[] = {{.name = "source", .value = &arguments.source},
                                         {.name = "sink",
@@ -97,8 +96,9 @@ int nw_cmd_check(int argc, char **argv)
                                         {.name = "verbose", .flag = &verbose},
                                         {.name = NULL}};
 
-    if (!nw_arguments_read(argc, argv, known, HELP, rest, 1, &helped)) {
-        return helped ? 0 : NW_EXIT_USAGE;
+    code = nw_arguments_read(argc, argv, known, HELP, rest, 1);
+    if (code != NW_GO_ON) {
+        return code;
     }
     arguments.file = rest[0];
     if (!nw_config_open(&arguments, &config)) {

@@ -23,15 +23,16 @@ int nw_cmd_files(int argc, char **argv)
     const char *rest[2] = {NULL, NULL};
     const char *type = "file";
     char buffer[4096];
-    bool helped = false;
+    int code = 0;
     struct nw_env *env = NULL;
     struct nw_plugin plugin;
     struct nw_error err = {0};
     const struct nw_argument known[] = {{.name = "type", .value = &type}, {.name = NULL}};
     nw_status status = NW_OK;
 
-    if (!nw_arguments_read(argc, argv, known, HELP, rest, 2, &helped)) {
-        return helped ? 0 : NW_EXIT_USAGE;
+    code = nw_arguments_read(argc, argv, known, HELP, rest, 2);
+    if (code != NW_GO_ON) {
+        return code;
     }
     if (rest[0] == NULL || rest[1] == NULL || strcmp(rest[0], "verify") != 0) {
         (void)fputs(HELP, stderr);

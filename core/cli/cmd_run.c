@@ -55,7 +55,7 @@ static void process_harden(void)
     struct rlimit none = {0, 0};
     struct rlimit files;
 
-    if (getenv("NARWAL_DEBUG") == NULL) {
+    if (getenv("NARWAL_DEBUG") == NULL) { /* NOLINT(concurrency-mt-unsafe): no threads yet */
         (void)prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL);
         (void)setrlimit(RLIMIT_CORE, &none);
     }
@@ -194,7 +194,7 @@ int nw_cmd_run(int argc, char **argv)
     struct nw_config_arguments arguments = {0};
     const char *rest[1] = {NULL};
     bool quiet = false;
-    bool helped = false;
+    int code = 0;
     const struct nw_argument known[] = {{.name = "source", .value = &arguments.source},
                                         {.name = "sink",
                                          .list = arguments.sinks,
@@ -208,8 +208,9 @@ int nw_cmd_run(int argc, char **argv)
     struct nw_error err = {0};
     nw_status status = NW_OK;
 
-    if (!nw_arguments_read(argc, argv, known, HELP, rest, 1, &helped)) {
-        return helped ? 0 : NW_EXIT_USAGE;
+    code = nw_arguments_read(argc, argv, known, HELP, rest, 1);
+    if (code != NW_GO_ON) {
+        return code;
     }
     arguments.file = rest[0];
     s = calloc(1, sizeof *s);

@@ -49,7 +49,7 @@ static nw_status configure(const char *const *rest, const struct nw_plugin *plug
 int nw_cmd_sink_check(int argc, char **argv)
 {
     const char *rest[ARGUMENTS_MAX + 1] = {NULL};
-    bool helped = false;
+    int code = 0;
     struct nw_plugin plugin;
     struct nw_run_config config = {0};
     struct nw_config resolved;
@@ -59,8 +59,9 @@ int nw_cmd_sink_check(int argc, char **argv)
     const struct nw_argument known[] = {{.name = NULL}};
     nw_status status = NW_OK;
 
-    if (!nw_arguments_read(argc, argv, known, HELP, rest, ARGUMENTS_MAX, &helped)) {
-        return helped ? 0 : NW_EXIT_USAGE;
+    code = nw_arguments_read(argc, argv, known, HELP, rest, ARGUMENTS_MAX);
+    if (code != NW_GO_ON) {
+        return code;
     }
     if (rest[0] == NULL) {
         (void)fputs(HELP, stderr);

@@ -120,15 +120,15 @@ int nw_cmd_status(int argc, char **argv)
     struct nw_run_config config;
     const char *rest[1] = {NULL};
     bool as_json = false;
-    bool helped = false;
     int code = 0;
     const struct nw_argument known[] = {{.name = "name", .value = &arguments.name},
                                         {.name = "state-dir", .value = &arguments.state_dir},
                                         {.name = "json", .flag = &as_json},
                                         {.name = NULL}};
 
-    if (!nw_arguments_read(argc, argv, known, HELP, rest, 1, &helped)) {
-        return helped ? 0 : NW_EXIT_USAGE;
+    code = nw_arguments_read(argc, argv, known, HELP, rest, 1);
+    if (code != NW_GO_ON) {
+        return code;
     }
     if (rest[0] == NULL && arguments.state_dir != NULL) {
         return ask_and_print(arguments.state_dir, as_json);

@@ -433,7 +433,7 @@ int nw_cmd_tail(int argc, char **argv)
     const char *count = NULL;
     const char *limit = NULL;
     const char *rest[1] = {NULL};
-    bool helped = false;
+    int code = 0;
     struct nw_error err = {0};
     struct tail tail = {
         .connection = {.application_name = "narwal tail", .connect_timeout_us = CONNECT_US}};
@@ -445,8 +445,9 @@ int nw_cmd_tail(int argc, char **argv)
         {.name = "count", .value = &count},
         {.name = NULL}};
 
-    if (!nw_arguments_read(argc, argv, known, HELP, rest, 1, &helped)) {
-        return helped ? 0 : NW_EXIT_USAGE;
+    code = nw_arguments_read(argc, argv, known, HELP, rest, 1);
+    if (code != NW_GO_ON) {
+        return code;
     }
     if (rest[0] == NULL) {
         nw_complain("of which database? narwal tail postgresql://you@host/db");

@@ -77,13 +77,13 @@ int nw_cmd_topology(int argc, char **argv)
     const char *cpus = NULL;
     const char *machine = NULL;
     int64_t number = 0;
-    bool helped = false;
     int code = 0;
     const struct nw_argument known[] = {
         {.name = "cpus", .value = &cpus}, {.name = "machine", .value = &machine}, {.name = NULL}};
 
-    if (!nw_arguments_read(argc, argv, known, HELP, rest, 1, &helped)) {
-        return helped ? 0 : NW_EXIT_USAGE;
+    code = nw_arguments_read(argc, argv, known, HELP, rest, 1);
+    if (code != NW_GO_ON) {
+        return code;
     }
     if (cpus != NULL && (!nw_integer_parse(cpus, &number) || number < 1 || number > CPUS_MAX)) {
         nw_complain("--cpus is a number from 1 to %d, not \"%s\"", CPUS_MAX, cpus);

@@ -18,11 +18,12 @@ static const char HELP[] = "usage: narwal version\n\nPrints versions of narwal a
 
 int nw_cmd_version(int argc, char **argv)
 {
-    bool helped = false;
+    int code = 0;
     const struct nw_argument known[] = {{.name = NULL}};
 
-    if (!nw_arguments_read(argc, argv, known, HELP, NULL, 0, &helped)) {
-        return helped ? 0 : NW_EXIT_USAGE;
+    code = nw_arguments_read(argc, argv, known, HELP, NULL, 0);
+    if (code != NW_GO_ON) {
+        return code;
     }
     (void)printf("narwal %s (sink ABI %u)\n", NARWAL_VERSION, NW_SINK_ABI);
     (void)printf("compiler %s\n", __VERSION__);
@@ -57,11 +58,12 @@ static bool plugin_document(const char *type)
 
 int nw_cmd_document(int argc, char **argv)
 {
-    bool helped = false;
+    int code = 0;
     const struct nw_argument known[] = {{.name = NULL}};
 
-    if (!nw_arguments_read(argc, argv, known, "usage: narwal document\n", NULL, 0, &helped)) {
-        return helped ? 0 : NW_EXIT_USAGE;
+    code = nw_arguments_read(argc, argv, known, "usage: narwal document\n", NULL, 0);
+    if (code != NW_GO_ON) {
+        return code;
     }
     (void)puts("# Configuration\n\nEvery key of a configuration file. Written by `narwal document` "
                "from the tables that\nvalidate it; do not edit. Sizes, rates and times carry units. "

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -78,45 +79,59 @@ static bool option_unknown(const struct nw_argument *known, const char *command,
     return false;
 }
 
-bool nw_arguments_read(int argc, char **argv, const struct nw_argument *known, const char *help,
-                       const char **rest, int rest_max, bool *helped)
+/* One option, its value in itself or in the next argument. @return false when something is wrong */
+static bool option_take(const struct nw_argument *known, const char *command, char ***at)
+{
+    const char *text = **at;
+    const char *equals = strchr(text, '=');
+    size_t size = equals == NULL ? strlen(text) : (size_t)(equals - text);
+    const struct nw_argument *found =
+        size > 2 && text[1] == '-' ? argument_find(known, text + 2, size - 2) : NULL;
+
+    if (found == NULL) {
+        return option_unknown(known, command, text);
+    }
+    if (found->flag != NULL) {
+        *found->flag = true;
+        return true;
+    }
+    if (equals != NULL) {
+        return argument_take(found, found->name, equals + 1);
+    }
+    if ((*at)[1] == NULL) {
+        nw_complain("%s needs a value", text);
+        return false;
+    }
+    *at += 1;
+    return argument_take(found, found->name, **at);
+}
+
+int nw_arguments_read(int argc, char **argv, const struct nw_argument *known, const char *help,
+                      const char **rest, int rest_max)
 {
     int rest_count = 0;
 
-    *helped = false;
-    for (int i = 1; i < argc; i++) {
-        const char *text = argv[i];
-        const char *equals = strchr(text, '=');
-        size_t size = equals == NULL ? strlen(text) : (size_t)(equals - text);
-        const struct nw_argument *found = NULL;
+    NW_ASSERT(argv[argc] == NULL); /* as main() gets them */
+    for (char **at = argv + 1; at < argv + argc; at++) {
+        const char *text = *at;
 
         if (strcmp(text, "--help") == 0 || strcmp(text, "-h") == 0) {
             (void)fputs(help, stdout);
-            *helped = true;
-            return false;
+            return 0;
         }
-        if (text[0] != '-' || strcmp(text, "-") == 0) {
-            if (rest_count == rest_max) {
-                nw_complain("\"%s\" is one argument too many; see narwal %s --help", text, argv[0]);
-                return false;
+        if (text[0] == '-' && strcmp(text, "-") != 0) {
+            if (!option_take(known, argv[0], &at)) {
+                return NW_EXIT_USAGE;
             }
-            rest[rest_count++] = text;
             continue;
         }
-        found = size > 2 && text[1] == '-' ? argument_find(known, text + 2, size - 2) : NULL;
-        if (found == NULL) {
-            return option_unknown(known, argv[0], text);
+        if (rest_count == rest_max) {
+            nw_complain("\"%s\" is one argument too many; see narwal %s --help", text, argv[0]);
+            return NW_EXIT_USAGE;
         }
-        if (found->flag != NULL) {
-            *found->flag = true;
-        } else if (equals == NULL && i + 1 == argc) {
-            nw_complain("%s needs a value", text);
-            return false;
-        } else if (!argument_take(found, found->name, equals != NULL ? equals + 1 : argv[++i])) {
-            return false;
-        }
+        rest[rest_count++] = text;
     }
-    return true;
+    return NW_GO_ON;
 }
 
 /* ---- configuration ---- */
@@ -215,7 +230,8 @@ static bool folder_there(const char *path)
 
 const char *nw_plugin_folder(const struct nw_run_config *config, char *buffer, size_t size)
 {
-    const char *from_environment = getenv("NARWAL_PLUGIN_DIR"); /* at start: no threads yet */
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): at start, before threads */
+    const char *from_environment = getenv("NARWAL_PLUGIN_DIR");
     char program[PATH_MAX];
     ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
     char *slash = NULL;

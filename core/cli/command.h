@@ -15,7 +15,8 @@
 #include "sink/plugin.h"
 
 #define NW_EXIT_FAILED 1
-#define NW_EXIT_USAGE 2
+#define NW_EXIT_USAGE  2
+#define NW_GO_ON       (-1) /* no exit code: there is more to do */
 
 int nw_cmd_run(int argc, char **argv);
 int nw_cmd_check(int argc, char **argv);
@@ -39,10 +40,10 @@ struct nw_argument {
 
 /**
  * Read arguments; what is no option goes to `rest`.
- * @return false after printing what is wrong (or the help, when asked: *helped is set then).
+ * @return NW_GO_ON, or the exit code after printing what is wrong or the help that was asked for.
  */
-bool nw_arguments_read(int argc, char **argv, const struct nw_argument *known, const char *help,
-                       const char **rest, int rest_max, bool *helped);
+int nw_arguments_read(int argc, char **argv, const struct nw_argument *known, const char *help,
+                      const char **rest, int rest_max);
 
 /** The configuration of FILE, or of --source and --sink. Prints what is wrong. */
 struct nw_config_arguments {

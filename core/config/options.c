@@ -292,41 +292,58 @@ static nw_status value_take(const struct nw_option *option, const struct nw_node
     return range_check(option, node, setting, err);
 }
 
+static nw_status missing(const struct nw_option_table *table, const struct nw_option *option,
+                         const struct nw_node *map, struct nw_error *err)
+{
+    return map != NULL && map->file[0] != '\0'
+               ? nw_tree_fail(map, "NW1008", err, "%s is missing in %s: %s", option->name,
+                              table->section, option->help)
+               : nw_fail(err, NW_FATAL, "NW1008 %s is missing in %s: %s", option->name,
+                         table->section, option->help);
+}
+
+static nw_status default_take(const struct nw_option_table *table, const struct nw_option *option,
+                              struct nw_arena *arena, struct nw_setting *setting,
+                              struct nw_error *err)
+{
+    setting->set = true;
+    if (option->type == NW_OPTION_LIST) {
+        const char **items = nw_arena_array(arena, 2, sizeof *items);
+
+        if (items == NULL) {
+            return nw_fail(err, NW_FATAL, "out of memory reading the configuration");
+        }
+        items[0] = option->fallback;
+        setting->items = items;
+        return NW_OK;
+    }
+    if (!value_parse(option, option->fallback, setting)) {
+        return nw_fail(err, NW_FATAL, "the default of %s in %s, \"%s\", is not a %s", option->name,
+                       table->section, option->fallback, form_of(option->type));
+    }
+    return NW_OK;
+}
+
 static nw_status defaults_take(const struct nw_option_table *table, const struct nw_node *map,
                                struct nw_arena *arena, struct nw_setting *settings,
                                struct nw_error *err)
 {
-    for (uint32_t i = 0; i < table->count; i++) {
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; i < table->count && status == NW_OK; i++) {
         const struct nw_option *option = &table->options[i];
 
         if (settings[i].set) {
             continue;
         }
         if ((option->flags & NW_OPTION_REQUIRED) != 0) {
-            return map != NULL && map->file[0] != '\0'
-                       ? nw_tree_fail(map, "NW1008", err, "%s is missing in %s: %s", option->name,
-                                      table->section, option->help)
-                       : nw_fail(err, NW_FATAL, "NW1008 %s is missing in %s: %s", option->name,
-                                 table->section, option->help);
+            return missing(table, option, map, err);
         }
         if (option->fallback != NULL) {
-            settings[i].set = true;
-            if (option->type == NW_OPTION_LIST) {
-                const char **items = nw_arena_array(arena, 2, sizeof *items);
-
-                if (items == NULL) {
-                    return nw_fail(err, NW_FATAL, "out of memory reading the configuration");
-                }
-                items[0] = option->fallback;
-                settings[i].items = items;
-            } else if (!value_parse(option, option->fallback, &settings[i])) {
-                return nw_fail(err, NW_FATAL, "the default of %s in %s, \"%s\", is not a %s",
-                               option->name, table->section, option->fallback,
-                               form_of(option->type));
-            }
+            status = default_take(table, option, arena, &settings[i], err);
         }
     }
-    return NW_OK;
+    return status;
 }
 
 nw_status nw_options_resolve(const struct nw_option_table *table, const struct nw_node *map,
@@ -386,27 +403,41 @@ nw_status nw_options_check(const struct nw_option_table *table, struct nw_arena 
     return NW_OK;
 }
 
-void nw_options_document(const struct nw_option_table *table, FILE *out)
+static void form_document(const struct nw_option *option, FILE *out)
 {
     char choices[256];
 
-    (void)fprintf(out, "\n## %s\n\n| key | form | default | |\n|---|---|---|---|\n", table->title);
-    for (uint32_t i = 0; i < table->count; i++) {
-        const struct nw_option *option = &table->options[i];
-
+    if (option->type == NW_OPTION_CHOICE) {
         choices_print(option, choices, sizeof choices);
         for (char *at = choices; *at != '\0'; at++) { /* a bar would end the cell */
             *at = *at == '|' ? '/' : *at;
         }
-        (void)fprintf(out, "| `%s` | %s | %s%s%s | %s%s%s |\n", option->name,
-                      option->type == NW_OPTION_CHOICE ? choices
-                      : option->type == NW_OPTION_BOOL ? "true or false"
-                                                       : form_of(option->type),
-                      option->fallback == NULL ? "" : "`",
-                      option->fallback != NULL                    ? option->fallback
-                      : (option->flags & NW_OPTION_REQUIRED) != 0 ? "required"
-                                                                  : "none",
-                      option->fallback == NULL ? "" : "`", option->help,
+        (void)fputs(choices, out);
+        return;
+    }
+    (void)fputs(option->type == NW_OPTION_BOOL ? "true or false" : form_of(option->type), out);
+}
+
+static void fallback_document(const struct nw_option *option, FILE *out)
+{
+    if (option->fallback != NULL) {
+        (void)fprintf(out, "`%s`", option->fallback);
+        return;
+    }
+    (void)fputs((option->flags & NW_OPTION_REQUIRED) != 0 ? "required" : "none", out);
+}
+
+void nw_options_document(const struct nw_option_table *table, FILE *out)
+{
+    (void)fprintf(out, "\n## %s\n\n| key | form | default | |\n|---|---|---|---|\n", table->title);
+    for (uint32_t i = 0; i < table->count; i++) {
+        const struct nw_option *option = &table->options[i];
+
+        (void)fprintf(out, "| `%s` | ", option->name);
+        form_document(option, out);
+        (void)fputs(" | ", out);
+        fallback_document(option, out);
+        (void)fprintf(out, " | %s%s%s |\n", option->help,
                       (option->flags & NW_OPTION_SECRET) != 0 ? " Secret." : "",
                       (option->flags & NW_OPTION_RELOADABLE) != 0 ? " Reloadable." : "");
     }

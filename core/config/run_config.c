@@ -468,8 +468,9 @@ static nw_status print(struct nw_run_config *config, const char **out, struct nw
 nw_status nw_config_finish(struct nw_run_config *config, const char *name, struct nw_error *err)
 {
     char base[2048];
-    const char *state_home = getenv("XDG_STATE_HOME"); /* at start: no threads yet */
-    const char *home = getenv("HOME");
+    /* At start: no threads yet. */
+    const char *state_home = getenv("XDG_STATE_HOME"); /* NOLINT(concurrency-mt-unsafe) */
+    const char *home = getenv("HOME");                 /* NOLINT(concurrency-mt-unsafe) */
     nw_status status = name_clean(config, config->name != NULL ? config->name : name, err);
 
     if (geteuid() == 0) {
@@ -491,7 +492,18 @@ nw_status nw_config_finish(struct nw_run_config *config, const char *name, struc
 
 /* ---- a sink's own options ---- */
 
-/* "PATH,key=value,..." as a mapping: what has no key is the plugin's first required option. */
+/* The key of what has none: the plugin's first required option; NULL when it has none. */
+static const char *first_required(const struct nw_option *options, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if ((options[i].flags & NW_OPTION_REQUIRED) != 0) {
+            return options[i].name;
+        }
+    }
+    return NULL;
+}
+
+/* "PATH,key=value,..." as a mapping. */
 static nw_status spec_map(struct nw_run_config *config, const struct nw_sink_config *sink,
                           const struct nw_option *options, uint32_t count, struct nw_node **map,
                           struct nw_error *err)
@@ -499,12 +511,9 @@ static nw_status spec_map(struct nw_run_config *config, const struct nw_sink_con
     char *text = nw_arena_text(&config->arena, sink->spec);
     struct nw_node *root = nw_arena_alloc(&config->arena, sizeof *root);
     struct nw_node **link = root == NULL ? NULL : &root->first;
-    const char *unnamed = NULL;
+    const char *unnamed = first_required(options, count);
     char *rest = text;
 
-    for (uint32_t i = 0; i < count && unnamed == NULL; i++) {
-        unnamed = (options[i].flags & NW_OPTION_REQUIRED) != 0 ? options[i].name : NULL;
-    }
     if (text == NULL || root == NULL) {
         return nw_fail(err, NW_FATAL, "out of memory");
     }

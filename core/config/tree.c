@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <yaml.h>
 
+#include "base/errno.h"
 #include "base/log.h"
 
 #define DEPTH_MAX          16
@@ -90,7 +91,7 @@ static nw_status secret_file(const struct nw_node *node, const char *path, char 
 
     if (file == NULL) {
         return nw_tree_fail(node, "NW1005", err, "cannot read the secret in %s: %s", path,
-                            strerror(errno));
+                            nw_errno_text(errno));
     }
     if (fstat(fileno(file), &status) == 0 && (status.st_mode & 077) != 0) {
         nw_log(NW_LOG_WARN, "%s:%u:%u: NW1006 others may read the secret in %s: chmod 600 it",
@@ -117,7 +118,7 @@ static nw_status secret_read(const struct nw_node *node, const char *reference, 
         return nw_tree_fail(node, "NW1005", err,
                             "${%s} is not known: write ${file:/path} or ${env:NAME}", reference);
     }
-    value = getenv(reference + 4); /* at start, before there are threads */
+    value = getenv(reference + 4); /* NOLINT(concurrency-mt-unsafe): at start, before threads */
     if (value == NULL) {
         return nw_tree_fail(node, "NW1005", err, "the environment has no variable %s",
                             reference + 4);
@@ -339,14 +340,14 @@ nw_status nw_tree_load(const char *path, struct nw_arena *arena, struct nw_node 
     if (file == NULL || text == NULL) {
         status = file == NULL
                      ? nw_fail(err, NW_FATAL, "NW1000 cannot read the configuration %s: %s", path,
-                               strerror(errno))
+                               nw_errno_text(errno))
                      : nw_fail(err, NW_FATAL, "out of memory reading %s", path);
         goto out;
     }
     size = fread(text, 1, DOCUMENT_BYTES_MAX, file);
     if (ferror(file) != 0) {
         status = nw_fail(err, NW_FATAL, "NW1000 cannot read the configuration %s: %s", path,
-                         strerror(errno));
+                         nw_errno_text(errno));
     } else if (size == DOCUMENT_BYTES_MAX) {
         status = nw_fail(err, NW_FATAL, "NW1000 the configuration %s is larger than 4 MiB", path);
     } else {

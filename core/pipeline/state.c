@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "base/errno.h"
 #include "base/folder.h"
 #include "pg/lsn.h"
 
@@ -44,7 +45,7 @@ static nw_status lock_take(struct nw_state *state, const char *folder, struct nw
     (void)snprintf(path, sizeof path, "%s/lock", folder);
     state->lock_file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (state->lock_file < 0) {
-        return nw_fail(err, NW_FATAL, "cannot open %s: %s", path, strerror(errno));
+        return nw_fail(err, NW_FATAL, "cannot open %s: %s", path, nw_errno_text(errno));
     }
     if (flock(state->lock_file, LOCK_EX | LOCK_NB) != 0) {
         return nw_fail(err, NW_FATAL,

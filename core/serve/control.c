@@ -15,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/errno.h"
 #include "base/folder.h"
 
 #define REQUEST_SIZE 256
@@ -118,14 +119,14 @@ static nw_status listen_on(struct nw_control *control, struct nw_error *err)
 
     control->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (control->listener < 0) {
-        return nw_fail(err, NW_FATAL, "cannot make a socket: %s", strerror(errno));
+        return nw_fail(err, NW_FATAL, "cannot make a socket: %s", nw_errno_text(errno));
     }
     former = umask(0177);
     result = bind(control->listener, (struct sockaddr *)&control->address, sizeof control->address);
     (void)umask(former);
     if (result != 0 || listen(control->listener, 8) != 0) {
         return nw_fail(err, NW_FATAL, "cannot listen on %s: %s", control->address.sun_path,
-                       strerror(errno));
+                       nw_errno_text(errno));
     }
     return NW_OK;
 }
@@ -173,7 +174,8 @@ nw_status nw_control_start(const char *folder, struct nw_control **control, stru
         return NW_OK;
     }
     if (status == NW_OK) {
-        status = nw_fail(err, NW_FATAL, "cannot start the control thread: %s", strerror(errno));
+        status = nw_fail(err, NW_FATAL, "cannot start the control thread: %s",
+                         nw_errno_text(errno));
     }
     (void)close(made->listener);
     (void)close(made->stop);
@@ -220,7 +222,7 @@ nw_status nw_control_ask(const char *folder, const char *request, FILE *out, str
     client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (client < 0 || connect(client, (struct sockaddr *)&address, sizeof address) != 0) {
         status = nw_fail(err, NW_FATAL, "no narwal runs with the state folder %s (%s)", folder,
-                         strerror(errno));
+                         nw_errno_text(errno));
     } else {
         char line[REQUEST_SIZE];
         int length = snprintf(line, sizeof line, "%s\n", request);
@@ -231,7 +233,7 @@ nw_status nw_control_ask(const char *folder, const char *request, FILE *out, str
             (void)fwrite(buffer, 1, (size_t)size, out);
         }
         if (size < 0) {
-            status = nw_fail(err, NW_FATAL, "narwal did not answer: %s", strerror(errno));
+            status = nw_fail(err, NW_FATAL, "narwal did not answer: %s", nw_errno_text(errno));
         }
     }
     if (client >= 0) {
