@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "pg/lsn.h"
@@ -40,8 +39,11 @@ static nw_status snapshot_export(struct nw_conductor *conductor, struct nw_error
     char lsn[NW_LSN_TEXT_SIZE];
 
     if (!conductor->options.make_slot) { /* it is there: a temporary one lends its snapshot */
-        (void)snprintf(name, sizeof name, "narwal_copy_%" PRIu32 "_%d",
-                       conductor->options.generation, (int)getpid());
+        uint32_t token = 0; /* in containers all have the same process id */
+
+        server->options.env->ops->random(server->options.env, &token, sizeof token);
+        (void)snprintf(name, sizeof name, "narwal_copy_%" PRIu32 "_%08" PRIx32,
+                       conductor->options.generation, token);
         request.name = name;
         request.temporary = true;
     }

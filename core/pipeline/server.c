@@ -37,6 +37,8 @@ static nw_status identity_read(struct nw_server *server, struct nw_error *err)
         server->identity.system_identifier = strtoull(identity.system_id, NULL, 10);
         server->identity.timeline = identity.timeline;
         server->identity.database_oid = identity.database_oid;
+        server->end_lsn = identity.flush_lsn;
+        server->in_recovery = identity.in_recovery;
         (void)snprintf(server->identity.slot_name, sizeof server->identity.slot_name, "%s",
                        server->options.slot_name);
         if (strcmp(identity.wal_level, "logical") != 0) {
@@ -85,6 +87,28 @@ void nw_server_close(struct nw_server *server)
     nw_arena_fini(&server->describe_arena);
 }
 
+/* On the timeline that was followed: whether the server's WAL reaches that far. */
+static nw_status end_check(const struct nw_server *server, uint64_t lsn, struct nw_error *err)
+{
+    char wanted[NW_LSN_TEXT_SIZE];
+    char reached[NW_LSN_TEXT_SIZE];
+
+    if (lsn > server->end_lsn && server->in_recovery) {
+        return nw_fail(err, NW_RETRY, "the standby has come to %s, and the sinks have everything "
+                                      "up to %s",
+                       nw_lsn_text(reached, server->end_lsn), nw_lsn_text(wanted, lsn));
+    }
+    if (lsn > server->end_lsn) {
+        return nw_fail(err, NW_FATAL,
+                       "the sinks have everything up to %s, and the server's WAL ends at %s: it is "
+                       "an older state of the server, and the sinks hold changes that it never had. "
+                       "To begin again with a new copy: drop the slot and move the sinks' former "
+                       "data away",
+                       nw_lsn_text(wanted, lsn), nw_lsn_text(reached, server->end_lsn));
+    }
+    return NW_OK;
+}
+
 nw_status nw_server_history_check(const struct nw_server *server, uint32_t timeline, uint64_t lsn,
                                   struct nw_error *err)
 {
@@ -95,7 +119,7 @@ nw_status nw_server_history_check(const struct nw_server *server, uint32_t timel
     nw_status status = NW_OK;
 
     if (timeline == server->identity.timeline) {
-        return NW_OK;
+        return end_check(server, lsn, err);
     }
     if (timeline > server->identity.timeline) {
         return nw_fail(err, NW_FATAL,

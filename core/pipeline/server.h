@@ -38,6 +38,8 @@ struct nw_server {
     struct nw_receiver *receiver;
     struct nw_transmitter transmitter;
     struct nw_identity identity;
+    uint64_t end_lsn; /* of its WAL when it was opened */
+    bool in_recovery;
     bool promoted; /* a connect found another timeline; service thread, until it has ended */
     int version;
     struct nw_publications publications;
@@ -57,8 +59,9 @@ NW_MUST_CHECK nw_status nw_server_session(const struct nw_server *server, bool r
                                           struct nw_session **session, struct nw_error *err);
 
 /**
- * Whether the server's history has all that was followed on another timeline up to lsn. A server
- * that was promoted before it had all of that has gone on without it.
+ * Whether the server's history has all that was followed up to lsn, maybe on another timeline. A
+ * server that was promoted before it had all of that has gone on without it; one that was restored
+ * from a backup is not as far.
  */
 NW_MUST_CHECK nw_status nw_server_history_check(const struct nw_server *server, uint32_t timeline,
                                                 uint64_t lsn, struct nw_error *err);

@@ -12,11 +12,12 @@ TABLES = [("lab", "plain")]
 
 
 class Standby(Cluster):
-    """A copy of a server as it is now, slots included, which is promoted at once."""
+    """A copy of a server as it is now, slots included, which is promoted at once unless told not to."""
 
-    def __init__(self, primary):
+    def __init__(self, primary, promoted=True):
         super().__init__(primary.version)
         self.primary = primary
+        self.promoted = promoted
 
     def create(self):
         super().create()
@@ -24,14 +25,16 @@ class Standby(Cluster):
         shutil.rmtree(self.data)
         shutil.copytree(self.primary.data, self.data, ignore=shutil.ignore_patterns("postmaster.*"))
         self.primary.start()
-        self.write("standby.signal", "")
+        if self.promoted:
+            self.write("standby.signal", "")
         for path in self.data.rglob("*"):
             self.own(path)
         self.own(self.data)
 
     def start(self, wait=True):
         super().start(wait)
-        self.sql("SELECT pg_promote()")
+        if self.promoted:
+            self.sql("SELECT pg_promote()")
 
 
 class PositionsTest(check.Case):
@@ -108,17 +111,23 @@ class PositionsTest(check.Case):
 
     # ---- a server that was promoted --------------------------------------------------------------
 
+    def test_an_older_state_of_the_server_is_refused(self):
+        self.refused(False, "older state")
+
     def test_a_promoted_server_without_the_last_changes_is_refused(self):
+        self.refused(True, "promoted")
+
+    def refused(self, promoted, word):
         narwal = self.enter(Narwal(self.server)).start().wait_streaming()
         narwal.wait_caught_up()
-        standby = self.enter(Standby(self.server))
+        standby = self.enter(Standby(self.server, promoted))
         self.server.sql("UPDATE lab.plain SET n = n + 1")
         narwal.wait_caught_up()
         self.assertEqual(narwal.terminate(), 0)
         self.follow(narwal, standby)
         before = narwal.state().lsn
         self.assertGreater(narwal.run_to_end(), 0, narwal.log_tail())
-        self.assertIn("promoted", narwal.log())
+        self.assertIn(word, narwal.log())
         self.assertEqual(narwal.state().lsn, before)
 
     def test_a_promoted_server_that_has_everything_is_followed(self):
