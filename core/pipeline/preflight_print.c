@@ -94,18 +94,25 @@ static void all_print(const struct nw_preflight *preflight, const char *name, bo
                   any_mend ? " For your DBA: narwal check --sql" : "");
 }
 
-static void sql_print(const struct nw_preflight *preflight, const char *name, FILE *out)
+static void mends_print(const struct nw_preflight *preflight, bool slot, FILE *out)
 {
-    (void)fprintf(out, "-- narwal check: %s. Read each before you run it.\n", name);
     for (size_t i = 0; i < preflight->findings_count; i++) {
         const struct nw_finding *finding = &preflight->findings[i];
 
-        if (finding->mend != NULL) {
+        if (finding->mend != NULL && slot == (strcmp(finding->code, "NW1215") == 0)) {
             (void)fprintf(out, "\n-- %s ", finding->code);
             clean_print(out, finding->text, SIZE_MAX);
             (void)fprintf(out, "\n%s\n", finding->mend);
         }
     }
+}
+
+static void sql_print(const struct nw_preflight *preflight, const char *name, FILE *out)
+{
+    (void)fprintf(out, "-- narwal check: %s. Read each before you run it.\n", name);
+    mends_print(preflight, false, out);
+    /* A slot comes last: it must not be older than the publication. */
+    mends_print(preflight, true, out);
 }
 
 /* Secrets cannot be in there; if they are by some server's error text, they are taken out. */

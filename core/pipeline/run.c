@@ -384,9 +384,14 @@ static nw_status conductor_make(struct run *run, struct nw_error *err)
         .wanted = table_wanted,
         .context = run,
     };
+    bool only_copies = lowest_need(run) == UINT64_MAX && !takes_all(run);
     nw_status status = nw_conductor_create(&options, &run->conductor, err);
 
-    if (status == NW_OK && !run->slot_found) {
+    /*
+     * Of a slot that exists nobody needs what was before the copy. It must not be asked for either:
+     * a slot that is older than the publication cannot be decoded from where it stands.
+     */
+    if (status == NW_OK && (!run->slot_found || only_copies)) {
         run->start_lsn = nw_conductor_fence_lsn(run->conductor);
     }
     return status;
