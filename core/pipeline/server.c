@@ -170,7 +170,7 @@ static nw_status slot_usable(const struct nw_server *server, const struct nw_cat
                        "never be sent again. Let narwal make a slot of its own",
                        name);
     }
-    if (slot->synced) {
+    if (slot->synced && server->in_recovery) { /* after a promotion it only tells where it is from */
         return nw_fail(err, NW_FATAL,
                        "slot %s is kept in step with a primary by this standby: follow the primary",
                        name);
