@@ -480,7 +480,7 @@ static const char *slot_fault(const struct nw_examination *x, const struct nw_ca
     if (strcmp(slot->database, x->database) != 0) {
         return "belongs to another database: choose another slot.name";
     }
-    if (slot->synced) {
+    if (slot->synced && x->in_recovery) {
         return "is kept in step with a primary by this standby: follow the primary";
     }
     if (slot->temporary) {
