@@ -67,15 +67,14 @@ bool nw_acknowledger_settled(const struct nw_acknowledger *acknowledger)
            acknowledger->flush_lsn == acknowledger->wanted_lsn;
 }
 
-/* Takes in what ended and what became durable. */
-static void collect(struct nw_acknowledger *a, uint32_t *work)
+/* Takes in which epochs ended, and at which LSN. */
+static void ends_take(struct nw_acknowledger *a, uint32_t *work)
 {
-    uint64_t lowest = UINT64_MAX;
-    uint64_t highest = 0;
     uint64_t epoch = 0;
     uint64_t lsn = 0;
 
-    while (a->ended - a->durable_all < EPOCHS_MAX && nw_source_ended(a->options.source, &epoch, &lsn)) {
+    while (a->ended - a->durable_all < EPOCHS_MAX &&
+           nw_source_ended(a->options.source, &epoch, &lsn)) {
         NW_ASSERT(a->ended == 0 || epoch == a->ended + 1);
         if (a->ended == 0) {
             a->durable_all = epoch - 1;
@@ -84,12 +83,29 @@ static void collect(struct nw_acknowledger *a, uint32_t *work)
         a->lsns[epoch % EPOCHS_MAX] = lsn;
         *work += 1;
     }
+}
+
+/* Takes in what became durable in one sink. */
+static void durable_take(struct nw_acknowledger *a, uint32_t sink, uint32_t *work)
+{
+    uint64_t epoch = 0;
+
+    while ((epoch = nw_durable_pop(a->options.durable[sink])) != 0) {
+        NW_ASSERT(epoch > a->durable[sink]);
+        a->durable[sink] = epoch;
+        *work += 1;
+    }
+}
+
+/* Takes in what ended and what became durable. */
+static void collect(struct nw_acknowledger *a, uint32_t *work)
+{
+    uint64_t lowest = UINT64_MAX;
+    uint64_t highest = 0;
+
+    ends_take(a, work);
     for (uint32_t i = 0; i < a->options.sinks_count; i++) {
-        while ((epoch = nw_durable_pop(a->options.durable[i])) != 0) {
-            NW_ASSERT(epoch > a->durable[i]);
-            a->durable[i] = epoch;
-            *work += 1;
-        }
+        durable_take(a, i, work);
         lowest = a->durable[i] < lowest ? a->durable[i] : lowest;
         highest = a->durable[i] > highest ? a->durable[i] : highest;
     }
@@ -97,9 +113,7 @@ static void collect(struct nw_acknowledger *a, uint32_t *work)
         uint64_t safe = a->lsns[lowest % EPOCHS_MAX];
 
         a->durable_all = lowest;
-        if (safe > a->wanted_lsn) {
-            a->wanted_lsn = safe;
-        }
+        a->wanted_lsn = safe > a->wanted_lsn ? safe : a->wanted_lsn;
     }
     nw_source_ready(a->options.source, highest >= a->ended);
 }

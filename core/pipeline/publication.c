@@ -159,12 +159,30 @@ struct request {
     const struct pending *pending;
 };
 
+/* ADD TABLE a, b or FOR TABLE a, b: of what is missing, what belongs into this one. */
+static nw_status tables_print(struct nw_session *session, FILE *stream,
+                              const struct request *request, struct nw_error *err)
+{
+    const char *before = request->found ? " ADD TABLE " : " FOR TABLE ";
+    nw_status status = NW_OK;
+
+    for (size_t i = 0; i < request->pending->count && status == NW_OK; i++) {
+        const struct nw_catalog_candidate *table = request->pending->tables[i];
+
+        if (table->identity_usable == request->keyed) {
+            (void)fputs(before, stream);
+            status = table_print(session, stream, table, err);
+            before = ", ";
+        }
+    }
+    return status;
+}
+
 static nw_status statement_print(struct nw_session *session, const struct request *request,
                                  char **text, struct nw_error *err)
 {
     char quoted[160] = "";
     size_t size = 0;
-    bool first = true;
     nw_status status = nw_session_quote_name(session, request->name, quoted, sizeof quoted, err);
     FILE *stream = status == NW_OK ? open_memstream(text, &size) : NULL;
 
@@ -172,15 +190,7 @@ static nw_status statement_print(struct nw_session *session, const struct reques
         return status != NW_OK ? status : nw_fail(err, NW_FATAL, "out of memory for a publication");
     }
     (void)fprintf(stream, "%s PUBLICATION %s", request->found ? "ALTER" : "CREATE", quoted);
-    for (size_t i = 0; i < request->pending->count && status == NW_OK; i++) {
-        const struct nw_catalog_candidate *table = request->pending->tables[i];
-
-        if (table->identity_usable == request->keyed) {
-            (void)fputs(!first ? ", " : request->found ? " ADD TABLE " : " FOR TABLE ", stream);
-            status = table_print(session, stream, table, err);
-            first = false;
-        }
-    }
+    status = tables_print(session, stream, request, err);
     if (!request->found) {
         (void)fprintf(stream, " WITH (%spublish_via_partition_root = true)",
                       request->keyed ? "" : "publish = 'insert, truncate', ");
@@ -236,6 +246,25 @@ static nw_status both_write(struct nw_session *session,
     return status;
 }
 
+/* Which of the two there are; the first must be there if we may not make it. */
+static nw_status both_look(struct nw_session *session,
+                           const struct nw_publication_options *options,
+                           struct request requests[2], struct nw_error *err)
+{
+    nw_status status = exists(session, requests[0].name, &requests[0].found, err);
+
+    if (status == NW_OK) {
+        status = exists(session, requests[1].name, &requests[1].found, err);
+    }
+    if (status == NW_OK && !requests[0].found && !options->create) {
+        status = nw_fail(err, NW_FATAL,
+                         "there is no publication %s, and publication.create is false: let a DBA "
+                         "make it (narwal check --sql prints how), or allow narwal to",
+                         options->name);
+    }
+    return status;
+}
+
 nw_status nw_publications_ensure(struct nw_session *session,
                                  const struct nw_publication_options *options,
                                  struct nw_publications *publications, struct nw_error *err)
@@ -254,15 +283,7 @@ nw_status nw_publications_ensure(struct nw_session *session,
                        options->name, sizeof second - sizeof INSERT_ONLY_SUFFIX);
     }
     nw_arena_init(&arena, CATALOG_BYTES_MAX);
-    for (int i = 0; i < 2 && status == NW_OK; i++) {
-        status = exists(session, names[i], &requests[i].found, err);
-    }
-    if (status == NW_OK && !requests[0].found && !options->create) {
-        status = nw_fail(err, NW_FATAL,
-                         "there is no publication %s, and publication.create is false: let a DBA "
-                         "make it (narwal check --sql prints how), or allow narwal to",
-                         options->name);
-    }
+    status = both_look(session, options, requests, err);
     if (status == NW_OK) {
         struct nw_catalog_scope scope = {names, 2};
 

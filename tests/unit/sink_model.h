@@ -301,9 +301,10 @@ static inline nw_status model_write(void *self, uint32_t worker, const struct nw
         uint32_t at = batch->first_row + i;
         struct nw_value note = nw_batch_value(batch, NW_AFTER, i, 1);
         int64_t id = nw_batch_value(batch, NW_AFTER, i, 0).as.integer;
+        bool whole = note.bytes != NULL && note.size >= 8;
 
-        MODEL_CHECK(note.size >= 8 && memcmp(note.bytes, &id, sizeof id) == 0);
-        MODEL_CHECK(note.size == 8 || note.bytes[note.size - 1] == 'n');
+        MODEL_CHECK(whole && memcmp(note.bytes, &id, sizeof id) == 0);
+        MODEL_CHECK(whole && (note.size == 8 || note.bytes[note.size - 1] == 'n'));
         MODEL_CHECK(model.rows_count < MODEL_ROWS_MAX);
         model.rows[model.rows_count++] = (struct model_row){
             .oid = batch->table->relation_oid,

@@ -291,7 +291,7 @@ static void a_folder_of_somebody_else_is_refused_and_left_alone(void **state)
 {
     struct story s;
     char path[512];
-    char *names[8];
+    char *names[8] = {NULL};
     int file;
 
     (void)state;

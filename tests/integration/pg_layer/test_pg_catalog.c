@@ -551,9 +551,11 @@ static void candidates_say_whose_updates_would_go_on_working(void **state)
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
         const struct nw_catalog_candidate *table = candidate(&list, expected[i].name);
         char sql[256] = "DELETE FROM ";
+        size_t size = 0;
 
         must(nw_session_quote_name(session, table->schema_name, sql, sizeof sql, &err));
-        (void)strcat(sql, ".");
+        size = strlen(sql);
+        (void)snprintf(sql + size, sizeof sql - size, ".");
         must(nw_session_quote_name(session, table->name, sql, sizeof sql, &err));
         if (strcmp(table->name, "bad_root") == 0) {
             continue; /* without rows in a leaf nothing is checked */

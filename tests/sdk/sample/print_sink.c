@@ -26,14 +26,15 @@ struct print {
 static nw_status print_open(const struct nw_host *host, const struct nw_config *config,
                             uint32_t workers, void **self, struct nw_error *err)
 {
-    struct print *p = calloc(1, sizeof *p);
-    if (p == NULL || workers != 1)
-        return nw_fail(err, NW_FATAL, "cannot make the sink");
+    const char *path = config->settings[0].text;
+    struct print *p = workers == 1 && strlen(path) < 500 ? calloc(1, sizeof *p) : NULL;
+    if (p == NULL)
+        return nw_fail(err, NW_FATAL, "cannot make the sink: too many workers, or a long path");
     p->host = host;
     p->lock = -1;
-    p->path = config->settings[0].text;
-    snprintf(p->next, sizeof p->next, "%s.new", p->path);
-    snprintf(p->lock_path, sizeof p->lock_path, "%s.lock", p->path);
+    p->path = path;
+    (void)snprintf(p->next, sizeof p->next, "%s.new", path);
+    (void)snprintf(p->lock_path, sizeof p->lock_path, "%s.lock", path);
     *self = p;
     return NW_OK;
 }
