@@ -9,7 +9,7 @@
  */
 #include <stdlib.h>
 
-#include "../tests/simulation/disk.c"
+#include "../tests/simulation/disk.c" /* NOLINT(bugprone-suspicious-include): files in memory */
 #include "base/log.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -81,8 +81,6 @@ MUTANTS = [
     ("take a row twice at the sink's position", "core/sink/sequencer.c",
      "if (batch->commit_lsn[middle] < limit_lsn) {",
      "if (batch->commit_lsn[middle] + 64 < limit_lsn) {"),
-    ("commit an epoch older than the sink", "core/sink/sequencer.c",
-     "position->lsn >= durable_lsn_min(seq->sink)) {", "true) {"),
     ("move past the end of a message", "core/source/dealer.c",
      "nw_dealer_advance(dealer, message.lsn);", "nw_dealer_advance(dealer, message.lsn + 1);"),
 ]

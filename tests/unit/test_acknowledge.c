@@ -14,7 +14,7 @@
 
 #include "pipeline/acknowledge.h"
 
-#define RECORD_NS 100000000
+#define RECORD_NS 100000000ll
 
 /* ---- the stand-in ---- */
 

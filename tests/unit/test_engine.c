@@ -18,7 +18,7 @@
 #include "pipeline/engine.h"
 #include "wire.h"
 
-#define TRANSACTIONS 500u
+#define TRANSACTIONS 500ul
 #define ROWS         7u /* of each */
 #define START_LSN    1000u
 #define STEP_LSN     100u
@@ -182,7 +182,7 @@ static void script(struct wire *out)
     static const struct wire_column columns[2] = {{"id", 20, -1, true}, {"note", 25, -1, false}};
     struct wire payload = {0};
 
-    for (uint32_t i = 0; i < TRANSACTIONS; i++) {
+    for (uint32_t i = 0; i < (uint32_t)TRANSACTIONS; i++) {
         wire_begin(&payload, commit_lsn(i), 1, i + 1);
         data_say(out, commit_lsn(i), &payload);
         for (uint32_t row = 0; row < ROWS; row++) {
@@ -396,7 +396,7 @@ static void threads_stream_all_and_tell_the_server_when_drained(void **state)
 {
     static struct fixture f;
     struct nw_source_status status;
-    uint64_t last_lsn = commit_lsn(TRANSACTIONS - 1) + 8;
+    uint64_t last_lsn = commit_lsn((uint32_t)TRANSACTIONS - 1) + 8;
 
     (void)state;
     fixture_make(&f);
