@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hazards that docs/hazards.md lists and no other test covers."""
 import json
+import shutil
 import subprocess
+import time
 
 import psycopg2
 
 from lab import check, workload
+from lab.cluster import Cluster
 from lab.narwal import Narwal
 
 
@@ -93,6 +96,74 @@ class HazardsTest(check.Case):
                                           (narwal.slot,)), began)
         narwal.kill()
         open_session.commit()
+        narwal.start().wait_caught_up()
+        result = narwal.compare([("lab", "plain")])
+        self.assertTrue(result.good, result.report())
+
+
+class Standby(Cluster):
+    """A hot standby of a server, which keeps its failover slots in step."""
+
+    def __init__(self, primary):
+        super().__init__(primary.version, options={
+            "primary_conninfo": primary.dsn(way="tcp"), "primary_slot_name": "standby",
+            "hot_standby_feedback": "on", "sync_replication_slots": "on",
+            "wal_receiver_status_interval": "1s"})
+        self.primary = primary
+
+    def create(self):
+        super().create()
+        self.primary.stop()
+        shutil.rmtree(self.data)
+        shutil.copytree(self.primary.data, self.data, ignore=shutil.ignore_patterns("postmaster.*"))
+        for slot in (self.data / "pg_replslot").iterdir():
+            shutil.rmtree(slot)
+        self.primary.start()
+        self.write("standby.signal", "")
+        for path in [self.data, *self.data.rglob("*")]:
+            self.own(path)
+
+
+class FailoverTest(check.Case):
+    def test_a_slot_that_the_standby_kept_in_step_survives_a_failover(self):
+        """docs/operations.md: from PostgreSQL 17 on, narwal goes on at the promoted standby."""
+        primary = self.cluster(version=17)
+        workload.create_tables(primary.connect())
+        primary.sql("INSERT INTO lab.plain SELECT g, g, 'x' FROM generate_series(1, 100) g")
+        narwal = self.enter(Narwal(primary))
+        primary.sql("SELECT pg_create_logical_replication_slot(%s, 'pgoutput', false, false, true)",
+                    (narwal.slot,))
+        primary.sql("SELECT pg_create_physical_replication_slot('standby')")
+        standby = self.enter(Standby(primary))
+        ports = f"{primary.port},{standby.port}"
+        narwal.config["source"]["dsn"] = f"host=127.0.0.1,127.0.0.1 port={ports} user=postgres " \
+            "dbname=postgres sslmode=disable target_session_attrs=read-write"
+        narwal.start().wait_streaming()
+        primary.sql("UPDATE lab.plain SET n = n + 1")
+        narwal.wait_caught_up()
+
+        def in_step():
+            # The slot on the primary has to move past where the standby's copy of it began.
+            primary.sql("SELECT pg_log_standby_snapshot()")
+            primary.sql("UPDATE lab.plain SET n = n + 1 WHERE id = 1")
+            narwal.wait_caught_up()
+            time.sleep(0.5)
+            return standby.value("SELECT count(*) FROM pg_replication_slots WHERE synced AND "
+                                 "NOT temporary") == 1
+        narwal.wait("the standby has the slot", in_step)
+        process = narwal.process.pid
+        primary.stop("fast")
+        standby.sql("SELECT pg_promote()")
+        narwal.cluster = standby
+        standby.sql("UPDATE lab.plain SET n = n + 1000 WHERE id < 50")
+        standby.sql("DELETE FROM lab.plain WHERE id > 90")
+        narwal.wait_caught_up()
+        self.assertEqual(narwal.process.pid, process)
+        result = narwal.compare([("lab", "plain")])
+        self.assertTrue(result.good, result.report())
+        # And in a new process, which checks the slot from the beginning.
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        standby.sql("UPDATE lab.plain SET n = 0 WHERE id < 5")
         narwal.start().wait_caught_up()
         result = narwal.compare([("lab", "plain")])
         self.assertTrue(result.good, result.report())
