@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/errno.h"
+
 struct fault {
     struct nw_env env; /* first: the two are converted into each other */
     struct nw_env *inner;
@@ -40,7 +42,7 @@ static bool fires(struct nw_env *env)
 static nw_status injected(struct nw_env *env, nw_status status, const char *what,
                           struct nw_error *err)
 {
-    return nw_fail(err, status, "%s: %s (injected)", what, strerrordesc_np(fault_of(env)->error));
+    return nw_fail(err, status, "%s: %s (injected)", what, nw_errno_text(fault_of(env)->error));
 }
 
 static int64_t fault_now_ns(struct nw_env *env)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/errno.h"
 
 #define HANDLES_MAX  1024u
 #define PATH_SIZE    1024u
@@ -93,7 +94,7 @@ static void trace_call(struct model *model, const char *verb, const char *path)
 
 static nw_status model_fail(nw_status status, const char *path, int error, struct nw_error *err)
 {
-    return nw_fail(err, status, "%s: %s (model)", path, strerrordesc_np(error));
+    return nw_fail(err, status, "%s: %s (model)", path, nw_errno_text(error));
 }
 
 /* ---- clock and randomness ---- */

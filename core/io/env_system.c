@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/errno.h"
 #include "io/io_queue.h"
 
 #define PATH_SIZE 4096
@@ -74,7 +75,7 @@ static const char *advice(int error)
 
 static nw_status path_fail(const char *verb, const char *path, int error, struct nw_error *err)
 {
-    return nw_fail(err, NW_RETRY, "cannot %s %s: %s%s", verb, path, strerrordesc_np(error),
+    return nw_fail(err, NW_RETRY, "cannot %s %s: %s%s", verb, path, nw_errno_text(error),
                    advice(error));
 }
 
@@ -151,7 +152,7 @@ static nw_status folder_sync(struct nw_env *env, const char *path, struct nw_err
     error = fsync(folder) != 0 ? errno : 0;
     (void)close(folder);
     if (error != 0) { /* what was lost is not known: never try again */
-        return nw_fail(err, NW_FATAL, "cannot sync folder %s: %s", path, strerrordesc_np(error));
+        return nw_fail(err, NW_FATAL, "cannot sync folder %s: %s", path, nw_errno_text(error));
     }
     return NW_OK;
 }
@@ -187,7 +188,7 @@ static nw_status file_lock(struct nw_env *env, int file, struct nw_error *err)
     (void)env;
     if (flock(file, LOCK_EX | LOCK_NB) != 0) {
         const char *why = errno == EWOULDBLOCK ? "another process holds it; stop that first"
-                                               : strerrordesc_np(errno);
+                                               : nw_errno_text(errno);
 
         return nw_fail(err, NW_FATAL, "cannot lock %s: %s", file_name(file, path), why);
     }

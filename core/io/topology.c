@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/errno.h"
 #include "io/cgroup.h"
 
 static int cores_compare(const void *left, const void *right)
@@ -83,7 +84,7 @@ static nw_status machine_read(hwloc_topology_t machine, struct nw_topology *topo
 
     if (hwloc_topology_load(machine) != 0) {
         return nw_fail(err, NW_FATAL, "cannot read the machine's topology: %s",
-                       strerrordesc_np(errno));
+                       nw_errno_text(errno));
     }
     if (!topology->synthetic) {
         ours = hwloc_bitmap_alloc();

@@ -16,6 +16,7 @@
 #include <openssl/ssl.h>
 
 #include "base/assert.h"
+#include "base/errno.h"
 
 /* Asked for where we may (CAP_NET_ADMIN); otherwise the kernel sizes the buffer: a smaller fixed
  * size would only forbid it to grow. */
@@ -35,10 +36,7 @@ static struct socket_stream *self_of(struct nw_stream *stream)
 
 static nw_status broken(int code, struct nw_error *err)
 {
-    char text[128];
-
-    return nw_fail(err, NW_RETRY, "the connection to the server broke: %s",
-                   strerror_r(code, text, sizeof text));
+    return nw_fail(err, NW_RETRY, "the connection to the server broke: %s", nw_errno_text(code));
 }
 
 static nw_status closed(struct nw_error *err)

@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 
 #include "base/assert.h"
+#include "base/errno.h"
 #include "ring/bell.h"
 
 #define AGENTS_MAX 128u
@@ -169,7 +170,7 @@ nw_status nw_thread_start(const struct nw_thread_options *options, struct nw_thr
     if (error != 0) {
         free(made);
         return nw_fail(err, NW_FATAL, "cannot start thread %s: %s", options->name,
-                       strerrordesc_np(error));
+                       nw_errno_text(error));
     }
     *thread = made;
     return NW_OK;
