@@ -485,6 +485,27 @@ nw_status nw_spill_step(struct nw_sequencer *seq, uint32_t *work, struct nw_erro
     return NW_OK;
 }
 
+static bool spill_useless(const struct nw_sequencer *seq)
+{
+    return seq->spill == NULL || seq->spill->full || seq->spill->broken;
+}
+
+/* Delivered and still in memory for good: events are not spilled. */
+static bool is_held_event(struct nw_entry *entry)
+{
+    return entry->kind == NW_ITEM_EVENT && entry->item != NULL && nw_entry_idle(entry);
+}
+
+static bool holds_events(const struct nw_sequencer *seq)
+{
+    for (struct nw_entry *entry = seq->log.first; entry != seq->cursor; entry = entry->next) {
+        if (is_held_event(entry)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Whether only the end of the open epoch could set anything free. */
 static bool stuck(const struct nw_sequencer *seq)
 {
@@ -501,8 +522,8 @@ static bool stuck(const struct nw_sequencer *seq)
         }
     }
     return seq->now_ns - seq->moved_ns >= NW_SPILL_STUCK_NS &&
-           (seq->spill == NULL ||
-            (seq->spill->operations == 0 && (seq->spill->full || seq->spill->broken)));
+           (seq->spill == NULL || seq->spill->operations == 0) &&
+           (spill_useless(seq) || holds_events(seq));
 }
 
 void nw_spill_give_up(struct nw_sequencer *seq, uint32_t *work)
@@ -517,8 +538,10 @@ void nw_spill_give_up(struct nw_sequencer *seq, uint32_t *work)
                seq->sink->config->name);
     }
     for (struct nw_entry *entry = seq->log.first; entry != seq->cursor; entry = entry->next) {
-        if (entry->kind != NW_ITEM_BATCH || !nw_entry_idle(entry) ||
-            entry->spill_state == NW_SPILL_WRITING || entry->spill_state == NW_SPILL_READING) {
+        /* Batches go only when they cannot be spilled; what is on disk stays for the replay. */
+        if (!is_held_event(entry) &&
+            (entry->kind != NW_ITEM_BATCH || !spill_useless(seq) || !nw_entry_idle(entry) ||
+             entry->spill_state == NW_SPILL_WRITING || entry->spill_state == NW_SPILL_READING)) {
             continue;
         }
         if (entry->item != NULL && !memory_drop(seq, entry)) {
