@@ -61,6 +61,17 @@ class MemoryTest(check.Case):
         narwal = self.narwal().start().wait_streaming()
         self.assert_all_there(narwal, rows)
 
+    def test_logical_messages_are_larger_than_memory(self):
+        """They are not spilled: what was delivered of them is let go."""
+        narwal = self.narwal().start().wait_streaming()
+        self.server.sql("""DO $$ BEGIN FOR i IN 1..200 LOOP
+            PERFORM pg_logical_emit_message(true, 'big', repeat('x', 1000000));
+            END LOOP; INSERT INTO lab.big VALUES (1, ''); END $$""")
+        self.assert_all_there(narwal, 1)
+        messages = [line for file in (narwal.out / "_messages").iterdir()
+                    for line in file.read_bytes().splitlines() if b'"big"' in line]
+        self.assertEqual(len(messages), 200)
+
     def test_huge_transaction_while_the_sink_stands_still(self):
         """Its files are on a full disk for a while: the sink's thread waits, feedback goes on."""
         narwal = self.narwal()
