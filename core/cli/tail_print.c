@@ -120,9 +120,8 @@ static struct nw_tail_relation *relation_copy(const struct nw_relation *from)
     size_t count = from->columns_count;
     struct nw_tail_relation *relation =
         calloc(1, sizeof *relation + count * sizeof relation->columns[0]);
-    bool whole = relation != NULL;
 
-    if (!whole) {
+    if (relation == NULL) {
         return NULL;
     }
     relation->oid = from->oid;
@@ -130,16 +129,19 @@ static struct nw_tail_relation *relation_copy(const struct nw_relation *from)
     relation->schema_name = strdup(from->schema_name);
     relation->name = strdup(from->name);
     relation->before = calloc(2 * count + 1, sizeof *relation->before);
-    whole = relation->schema_name != NULL && relation->name != NULL && relation->before != NULL;
-    for (size_t i = 0; i < count && whole; i++) {
-        relation->columns[i] = (struct column){.name = strdup(from->columns[i].name),
-                                               .type_oid = from->columns[i].type_oid,
-                                               .typmod = from->columns[i].typmod};
-        whole = relation->columns[i].name != NULL;
-    }
-    if (!whole) {
+    if (relation->schema_name == NULL || relation->name == NULL || relation->before == NULL) {
         relation_free(relation);
         return NULL;
+    }
+    for (size_t i = 0; i < count; i++) {
+        char *name = strdup(from->columns[i].name);
+
+        if (name == NULL) {
+            relation_free(relation);
+            return NULL;
+        }
+        relation->columns[i] = (struct column){
+            .name = name, .type_oid = from->columns[i].type_oid, .typmod = from->columns[i].typmod};
     }
     relation->after = relation->before + count;
     return relation;
