@@ -26,7 +26,7 @@ static_assert(NW_PLAN_LANES_MAX == NW_LANES_MAX && NW_PLAN_SINKS_MAX == NW_SEQUE
 #define IDLE_US           60000000LL /* an idle database's empty epochs */
 #define BLOCKS_FOR_READER 8u
 #define BLOCK_BYTES_USUAL                                                                          \
-    (2 * NW_BLOCK_BYTES) /* what a block in use takes, for the budget's share */
+    (2 * (uint64_t)NW_BLOCK_BYTES) /* what a block in use takes, for the budget's share */
 
 enum command_kind { COMMAND_STREAM = 1, COMMAND_DRAIN };
 
@@ -171,33 +171,43 @@ static nw_status bells_make(struct nw_engine *engine, struct nw_error *err)
     return status;
 }
 
+/* A ring there and one back. */
+static nw_status ring_pair_make(size_t capacity, struct nw_spsc **there, size_t back_capacity,
+                                struct nw_spsc **back, struct nw_error *err)
+{
+    nw_status status = nw_spsc_create(capacity, there, err);
+
+    return status == NW_OK ? nw_spsc_create(back_capacity, back, err) : status;
+}
+
+static nw_status lane_rings_make(struct nw_engine *engine, uint32_t lane, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    for (uint32_t p = 0; p < engine->producers_count && status == NW_OK; p++) {
+        status = ring_pair_make(NW_BLOCKS_PER_PRODUCER, &engine->in[lane][p],
+                                NW_BLOCKS_PER_PRODUCER, &engine->block_return[lane][p], err);
+    }
+    for (uint32_t s = 0; s < engine->options.sinks_count && status == NW_OK; s++) {
+        status = ring_pair_make(OUT_CAPACITY, &engine->out[lane][s], RETURN_CAPACITY,
+                                &engine->item_return[lane][s], err);
+    }
+    return status;
+}
+
 static nw_status rings_make(struct nw_engine *engine, struct nw_error *err)
 {
     nw_status status = nw_spsc_create(COMMANDS_CAPACITY, &engine->commands, err);
 
-    for (uint32_t lane = 0; lane < engine->options.plan->lanes_count; lane++) {
-        for (uint32_t p = 0; p < engine->producers_count && status == NW_OK; p++) {
-            status = nw_spsc_create(NW_BLOCKS_PER_PRODUCER, &engine->in[lane][p], err);
-            if (status == NW_OK) {
-                status =
-                    nw_spsc_create(NW_BLOCKS_PER_PRODUCER, &engine->block_return[lane][p], err);
-            }
-        }
-        for (uint32_t s = 0; s < engine->options.sinks_count && status == NW_OK; s++) {
-            status = nw_spsc_create(OUT_CAPACITY, &engine->out[lane][s], err);
-            if (status == NW_OK) {
-                status = nw_spsc_create(RETURN_CAPACITY, &engine->item_return[lane][s], err);
-            }
-        }
+    for (uint32_t lane = 0; lane < engine->options.plan->lanes_count && status == NW_OK; lane++) {
+        status = lane_rings_make(engine, lane, err);
     }
     for (uint32_t s = 0; s < engine->options.sinks_count && status == NW_OK; s++) {
         status = nw_spsc_create(DURABLE_CAPACITY, &engine->durable[s], err);
     }
     for (uint32_t r = 0; r < engine->options.readers_count && status == NW_OK; r++) {
-        status = nw_spsc_create(NW_COPY_TASKS_MAX, &engine->readers[r].tasks, err);
-        if (status == NW_OK) {
-            status = nw_spsc_create(NW_COPY_TASKS_MAX, &engine->readers[r].done, err);
-        }
+        status = ring_pair_make(NW_COPY_TASKS_MAX, &engine->readers[r].tasks, NW_COPY_TASKS_MAX,
+                                &engine->readers[r].done, err);
     }
     return status;
 }

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/errno.h"
 #include "sink/check_private.h"
 
 #define LINE_SIZE 2048
@@ -178,7 +179,7 @@ nw_status nw_check_run(const struct nw_check_options *options, uint32_t *failed,
     if (watch == NULL || pipe(ends) != 0) {
         free(watch);
         return nw_fail(err, NW_FATAL, "cannot make a pipe to the checked plugin: %s",
-                       strerrordesc_np(errno));
+                       nw_errno_text(errno));
     }
     watch->options = options;
     child = fork();
@@ -191,7 +192,7 @@ nw_status nw_check_run(const struct nw_check_options *options, uint32_t *failed,
         (void)close(ends[0]);
         free(watch);
         return nw_fail(err, NW_FATAL, "cannot start a process for the plugin: %s",
-                       strerrordesc_np(errno));
+                       nw_errno_text(errno));
     }
     hangs = !child_read(watch, ends[0]);
     if (hangs) {

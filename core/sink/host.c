@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/errno.h"
 #include "base/log.h"
 #include "sink/arrow.h"
 #include "sink/sequencer.h"
@@ -201,7 +202,7 @@ static nw_status host_files_run(const struct nw_host *host, struct nw_file_op *o
         if (ops[i].result < 0) {
             return nw_fail(err, NW_RETRY, "file %s of %u bytes at %llu failed: %s",
                            verb_name(ops[i].verb), ops[i].size, (unsigned long long)ops[i].offset,
-                           strerrordesc_np(-ops[i].result));
+                           nw_errno_text(-ops[i].result));
         }
     }
     return status;

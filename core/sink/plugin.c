@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/errno.h"
+
 /* Members up to here are required to be in a plugin's table; what follows may be cut off. */
 #define OPS_SIZE_MIN (offsetof(struct nw_sink_ops, verify))
 /* A table larger than this is not a table. */
@@ -28,7 +30,7 @@ static nw_status owner_check(int descriptor, const char *path, bool folder, stru
     struct stat st;
 
     if (fstat(descriptor, &st) != 0) {
-        return nw_fail(err, NW_FATAL, "cannot look at %s: %s", path, strerrordesc_np(errno));
+        return nw_fail(err, NW_FATAL, "cannot look at %s: %s", path, nw_errno_text(errno));
     }
     if (folder ? !S_ISDIR(st.st_mode) : !S_ISREG(st.st_mode)) {
         return nw_fail(err, NW_FATAL, "%s is not a %s", path, folder ? "folder" : "regular file");
@@ -230,7 +232,7 @@ nw_status nw_plugin_load(const char *folder, const char *type, struct nw_plugin 
     folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder_fd < 0) {
         return nw_fail(err, NW_FATAL, "cannot open the plugin folder %s: %s", folder,
-                       strerrordesc_np(errno));
+                       nw_errno_text(errno));
     }
     status = owner_check(folder_fd, folder, true, err);
     if (status != NW_OK) {
@@ -239,7 +241,7 @@ nw_status nw_plugin_load(const char *folder, const char *type, struct nw_plugin 
     file_fd = openat(folder_fd, path + strlen(folder) + 1, O_RDONLY | O_CLOEXEC);
     if (file_fd < 0) {
         status = nw_fail(err, NW_FATAL, "there is no plugin for sink type %s: cannot open %s: %s",
-                         type, path, strerrordesc_np(errno));
+                         type, path, nw_errno_text(errno));
         goto out;
     }
     status = owner_check(file_fd, path, false, err);
@@ -262,7 +264,7 @@ nw_status nw_plugin_load_path(const char *path, struct nw_plugin *plugin, struct
     nw_status status;
 
     if (whole == NULL) {
-        return nw_fail(err, NW_FATAL, "cannot open %s: %s", path, strerrordesc_np(errno));
+        return nw_fail(err, NW_FATAL, "cannot open %s: %s", path, nw_errno_text(errno));
     }
     slash = strrchr(whole, '/');
     (void)snprintf(folder, sizeof folder, "%.*s", slash == whole ? 1 : (int)(slash - whole), whole);

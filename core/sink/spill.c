@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "base/assert.h"
+#include "base/errno.h"
 #include "base/log.h"
 
 /* Entries looked at in one step, in each direction. */
@@ -191,7 +192,7 @@ static void write_finish(struct nw_sequencer *seq, struct nw_entry *entry)
         if (!spill->broken) {
             nw_log(NW_LOG_WARN, "sink %s: cannot spill to %s: %s; waiting for room",
                    seq->sink->config->name, seq->options.spill_folder,
-                   entry->op.result < 0 ? strerrordesc_np(-entry->op.result) : "short write");
+                   entry->op.result < 0 ? nw_errno_text(-entry->op.result) : "short write");
         }
         spill->broken = true;
         spill->broken_until_ns = seq->now_ns + BROKEN_NS;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/errno.h"
 
 #define BUCKETS 256u
 #define CHUNK_BYTES_FIRST 8192u
@@ -156,7 +157,7 @@ static nw_status reap(struct nw_txns *txns, bool wait, struct nw_error *err)
                 nw_fail(&txns->write_error, NW_RETRY,
                         "cannot spill transaction %" PRIu32 " to %s: %s", txn->xid,
                         txns->options.folder,
-                        txn->op.result < 0 ? strerror(-txn->op.result) : "short write");
+                        txn->op.result < 0 ? nw_errno_text(-txn->op.result) : "short write");
         }
         if (txn->orphan) {
             txn_free(txns, txn);
@@ -320,6 +321,29 @@ static void record_put(struct chunk *chunk, const struct nw_txn_change *change)
     chunk->size += RECORD_HEADER_BYTES + size;
 }
 
+static uint32_t chunk_room(const struct chunk *chunk)
+{
+    return chunk->size < CHUNK_BYTES ? CHUNK_BYTES - chunk->size : 0;
+}
+
+/* Makes room in the chunk that is filled: a full one goes to the file. */
+static nw_status room_make(struct nw_txns *txns, struct txn *txn, uint32_t needed,
+                           struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    if (txn->filling.size > 0 && needed > chunk_room(&txn->filling)) {
+        status = reap(txns, false, err);
+        if (status == NW_OK && txns->write_status != NW_OK) {
+            return nw_fail(err, txns->write_status, "%s", txns->write_error.text);
+        }
+        if (status == NW_OK) {
+            status = txn->writing ? NW_AGAIN : txn_flush(txns, txn, err);
+        }
+    }
+    return status == NW_OK ? chunk_grow(&txn->filling, txn->filling.size + needed, err) : status;
+}
+
 nw_status nw_txns_append(struct nw_txns *txns, uint32_t xid, const struct nw_txn_change *change,
                          struct nw_error *err)
 {
@@ -334,21 +358,7 @@ nw_status nw_txns_append(struct nw_txns *txns, uint32_t xid, const struct nw_txn
         return nw_fail(err, NW_CORRUPT, "a message of %zu bytes", change->rest.size);
     }
     needed = RECORD_HEADER_BYTES + 1 + (uint32_t)change->rest.size;
-    if (txn->filling.size > 0 && needed > CHUNK_BYTES - (txn->filling.size < CHUNK_BYTES
-                                                             ? txn->filling.size
-                                                             : CHUNK_BYTES)) {
-        status = reap(txns, false, err);
-        if (status == NW_OK && txns->write_status != NW_OK) {
-            return nw_fail(err, txns->write_status, "%s", txns->write_error.text);
-        }
-        if (status == NW_OK) {
-            status = txn->writing ? NW_AGAIN : txn_flush(txns, txn, err);
-        }
-        if (status != NW_OK) {
-            return status;
-        }
-    }
-    status = chunk_grow(&txn->filling, txn->filling.size + needed, err);
+    status = room_make(txns, txn, needed, err);
     if (status == NW_OK) {
         record_put(&txn->filling, change);
     }
@@ -404,6 +414,7 @@ nw_status nw_txns_open(struct nw_txns *txns, uint32_t xid, struct nw_error *err)
         }
         link = txn_find(txns, xid);
     }
+    NW_ASSERT(*link == txn && txn != NULL);
     txn_unlink(txns, link);
     if (txn->aborted_count > 0) {
         qsort(txn->aborted, txn->aborted_count, sizeof *txn->aborted, compare_xid);
@@ -471,7 +482,7 @@ static nw_status read_more(struct nw_txns *txns, uint32_t wanted, struct nw_erro
         if (txns->read_op.result <= 0) {
             return nw_fail(err, NW_RETRY, "cannot read back transaction %" PRIu32 " from %s: %s",
                            txns->reading->xid, txns->options.folder,
-                           txns->read_op.result < 0 ? strerror(-txns->read_op.result)
+                           txns->read_op.result < 0 ? nw_errno_text(-txns->read_op.result)
                                                     : "the file is too short");
         }
         txns->read_at += (uint32_t)txns->read_op.result;
