@@ -297,41 +297,45 @@ static bool all_binary(const struct nw_server *server)
     return !server->options.text;
 }
 
+/* Sends what is queued, and waits for bytes. */
+static nw_status start_receive(struct nw_server *server, struct nw_error *err)
+{
+    struct nw_env *env = server->options.env;
+    struct pollfd poll_stream = {.fd = server->stream->ops->descriptor(server->stream),
+                                 .events = POLLIN};
+    size_t got = 0;
+    nw_status status = nw_transmitter_flush(&server->transmitter, err);
+
+    if (status != NW_OK && status != NW_AGAIN) {
+        return status;
+    }
+    if (!server->stream->ops->pending(server->stream) &&
+        poll(&poll_stream, 1, START_TIMEOUT_MS) == 0) {
+        return nw_fail(err, NW_RETRY, "the server did not answer START_REPLICATION");
+    }
+    return nw_receiver_fill(server->receiver, env->ops->now_ns(env), &got, err);
+}
+
 /* Waits for the answer to START_REPLICATION. */
 static nw_status start_wait(struct nw_server *server, struct nw_error *err)
 {
-    struct nw_env *env = server->options.env;
-    struct nw_server_error error;
-
     for (;;) {
         struct nw_message message;
-        struct pollfd poll_stream = {.fd = server->stream->ops->descriptor(server->stream),
-                                     .events = POLLIN};
-        size_t got = 0;
         nw_status status = nw_receiver_next(server->receiver, &message, err);
 
         if (status == NW_OK && message.type == 'W') {
             return NW_OK;
         }
         if (status == NW_OK && message.type == 'E') {
+            struct nw_server_error error;
+
             nw_server_error_parse(message.body, &error);
             return nw_fail(err, nw_sqlstate_status(error.sqlstate),
                            "the server does not start to stream: %s (%s)", error.message,
                            error.sqlstate);
         }
         if (status == NW_AGAIN) {
-            int ready = 0;
-
-            status = nw_transmitter_flush(&server->transmitter, err);
-            ready = server->stream->ops->pending(server->stream)
-                        ? 1
-                        : poll(&poll_stream, 1, START_TIMEOUT_MS);
-            if (ready == 0) {
-                return nw_fail(err, NW_RETRY, "the server did not answer START_REPLICATION");
-            }
-            status = status == NW_OK || status == NW_AGAIN
-                         ? nw_receiver_fill(server->receiver, env->ops->now_ns(env), &got, err)
-                         : status;
+            status = start_receive(server, err);
         }
         if (status != NW_OK && status != NW_AGAIN) {
             return status;

@@ -178,7 +178,7 @@ static nw_status checks_take(struct nw_copy_reader *reader, struct nw_bytes body
         return nw_fail(err, NW_CORRUPT, "the checks before copying %s.%s came back malformed",
                        task->table->schema_name, task->table->name);
     }
-    if (snapshot.size != strlen(task->snapshot) ||
+    if (snapshot.at == NULL || snapshot.size != strlen(task->snapshot) ||
         memcmp(snapshot.at, task->snapshot, snapshot.size) != 0) {
         return nw_fail(err, NW_RETRY, "a copy session of %s.%s does not see the shared snapshot",
                        task->table->schema_name, task->table->name);

@@ -166,6 +166,7 @@ static struct slot *slot_find(struct nw_dealer *dealer, uint32_t oid, nw_status 
     if (*status != NW_OK) {
         return NULL;
     }
+    NW_ASSERT(dealer->slots != NULL && table->id < dealer->slots_count);
     slot = &dealer->slots[table->id];
     if (slot->table != table) {
         NW_ASSERT(slot->open == NULL);

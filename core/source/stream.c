@@ -557,6 +557,36 @@ static bool commit_seen(const struct nw_message *message)
     return message->type == 'd' && message->body.size > 25 && message->body.at[25] == 'C';
 }
 
+/* The next message, into `pending`; at most once a step, for bytes are to gather, it reads more. */
+static nw_status pending_receive(struct nw_source *source, int64_t now_ns, bool *filled,
+                                 uint32_t *work, struct nw_error *err)
+{
+    size_t got = 0;
+    nw_status status = nw_receiver_next(source->walsender.receiver, &source->pending, err);
+
+    source->has_pending = status == NW_OK;
+    if (status == NW_AGAIN && !*filled && !source->draining) {
+        *filled = true;
+        status = nw_receiver_fill(source->walsender.receiver, now_ns, &got, err);
+        *work += got > 0;
+    }
+    return status;
+}
+
+static nw_status pending_take(struct nw_source *source, int64_t now_ns, uint32_t *work,
+                              struct nw_error *err)
+{
+    nw_status status = message_take(source, &source->pending, now_ns, err);
+
+    source->starved = status == NW_AGAIN;
+    if (status != NW_OK) {
+        return status;
+    }
+    source->has_pending = false;
+    *work += 1;
+    return commit_seen(&source->pending) ? epoch_step(source, now_ns, false, work, err) : NW_OK;
+}
+
 /* Receives and takes messages until there are none, the dealer is full, or the step is long enough. */
 static nw_status receive_step(struct nw_source *source, int64_t now_ns, uint32_t *work,
                               struct nw_error *err)
@@ -571,29 +601,10 @@ static nw_status receive_step(struct nw_source *source, int64_t now_ns, uint32_t
             continue;
         }
         if (!source->has_pending) {
-            status = nw_receiver_next(source->walsender.receiver, &source->pending, err);
-            source->has_pending = status == NW_OK;
-            if (status == NW_AGAIN && !filled && !source->draining) {
-                size_t got = 0;
-
-                filled = true; /* once a step: bytes are to gather */
-                status = nw_receiver_fill(source->walsender.receiver, now_ns, &got, err);
-                *work += got > 0;
-                continue;
-            }
-            if (status != NW_OK) {
-                return status;
-            }
+            status = pending_receive(source, now_ns, &filled, work, err);
         }
-        status = message_take(source, &source->pending, now_ns, err);
-        if (status == NW_OK) {
-            source->has_pending = false;
-            *work += 1;
-            if (commit_seen(&source->pending)) {
-                status = epoch_step(source, now_ns, false, work, err);
-            }
-        } else if (status == NW_AGAIN) {
-            source->starved = true;
+        if (status == NW_OK && source->has_pending) {
+            status = pending_take(source, now_ns, work, err);
         }
     }
     source->starved = source->starved || (source->replaying && status == NW_AGAIN);
