@@ -3,7 +3,7 @@
  * See run.h. An attempt in order: sinks, server, decision, copy, engine, stream, stop. All state
  * belongs to the main thread; the engine and the sinks have their own.
  */
-#include "pipeline/run.h"
+#include "pipeline/run_private.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -13,8 +13,6 @@
 #include "base/crash.h"
 #include "base/log.h"
 #include "pg/lsn.h"
-#include "pipeline/conductor.h"
-#include "pipeline/state.h"
 
 #define STEP_NS 10000000L      /* the main thread looks around this often */
 #define TICK_NS 500000000LL
@@ -24,47 +22,14 @@
 #define TABLES_BYTES_MAX (512u << 20)
 #define SETTLED_NS 60000000000LL /* an attempt that ran this long resets the backoff */
 
-/* A sink in an attempt. */
-struct member {
-    struct nw_sink *sink;
-    struct nw_sink_recovered recovered;
-    bool needs_copy;
-    uint64_t lsn; /* its lowest position; 0: none */
-    /* What it needs of the stream: all from here on. 0: from wherever the slot stands; UINT64_MAX:
-     * its copy, which is to come, has all that was before. */
-    uint64_t need_lsn;
-};
-
-struct run {
-    const struct nw_run_options *options;
-    struct nw_env *env;
-    struct nw_state *state;
-    struct nw_state_source source;
-    struct nw_run_status status;
-    int64_t ticked_ns;
-
-    /* of the attempt */
-    struct nw_server server;
-    bool server_open;
-    struct nw_schemas *schemas;
-    struct nw_arena arena;
-    struct nw_catalog_tables tables;
-    struct member members[NW_SEQUENCERS_MAX];
-    bool any_copy;
-    bool slot_found;
-    uint64_t start_lsn;
-    struct nw_conductor *conductor;
-    struct nw_engine *engine;
-};
-
-static bool stopping(const struct run *run)
+bool nw_run_stopping(const struct nw_run *run)
 {
     return run->options->stop != NULL && *run->options->stop != 0;
 }
 
-static bool table_wanted(void *context, const struct nw_table *table)
+bool nw_run_table_wanted(void *context, const struct nw_table *table)
 {
-    const struct run *run = context;
+    const struct nw_run *run = context;
 
     return nw_table_filter_match(&run->options->server.publication.filter, table->schema_name,
                                  table->name);
@@ -72,19 +37,7 @@ static bool table_wanted(void *context, const struct nw_table *table)
 
 /* ---- sinks ---- */
 
-static uint64_t lowest_position(const struct nw_sink_recovered *recovered)
-{
-    uint64_t lowest = UINT64_MAX;
-
-    for (uint32_t i = 0; i < recovered->positions_count; i++) {
-        uint64_t lsn = recovered->positions[i].size == 0 ? 0 : recovered->positions[i].lsn;
-
-        lowest = lsn < lowest ? lsn : lowest;
-    }
-    return lowest == UINT64_MAX ? 0 : lowest;
-}
-
-static nw_status sinks_open(struct run *run, struct nw_error *err)
+static nw_status sinks_open(struct nw_run *run, struct nw_error *err)
 {
     nw_status status = NW_OK;
 
@@ -94,7 +47,7 @@ static nw_status sinks_open(struct run *run, struct nw_error *err)
                                           .plugin = from->plugin,
                                           .config = from->config,
                                           .workers_count = from->workers_count};
-        struct member *member = &run->members[i];
+        struct nw_run_member *member = &run->members[i];
 
         status = nw_sink_create(&options, &member->sink, err);
         if (status == NW_OK) {
@@ -107,354 +60,11 @@ static nw_status sinks_open(struct run *run, struct nw_error *err)
     return status;
 }
 
-/* Positions must be of this very source; gives the LSN of the lowest of each sink. */
-static nw_status positions_check(struct run *run, struct nw_error *err)
-{
-    const struct nw_identity *here = &run->server.identity;
-    nw_status status = NW_OK;
-
-    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
-        struct member *member = &run->members[i];
-
-        for (uint32_t p = 0; p < member->recovered.positions_count && status == NW_OK; p++) {
-            struct nw_position *position = &member->recovered.positions[p];
-            struct nw_identity stored;
-
-            if (position->size == 0) {
-                continue;
-            }
-            status = nw_position_unpack((struct nw_bytes){position->bytes, position->size},
-                                        &stored, &position->lsn, err);
-            if (status == NW_OK && (stored.system_identifier != here->system_identifier ||
-                                    stored.database_oid != here->database_oid)) {
-                status = nw_fail(err, NW_FATAL,
-                                 "sink %s holds the data of another source (system %" PRIu64
-                                 ", database %u), not of this one (system %" PRIu64
-                                 ", database %u): give this source a sink of its own",
-                                 run->options->sinks[i].name, stored.system_identifier,
-                                 stored.database_oid, here->system_identifier, here->database_oid);
-            }
-            if (status == NW_OK) {
-                status = nw_server_history_check(&run->server, stored.timeline, position->lsn, err);
-            }
-        }
-        member->lsn = lowest_position(&member->recovered);
-    }
-    return status;
-}
-
-/* ---- the decision: what is copied, from where the stream begins ---- */
-
-static const struct nw_copy_state *copy_of(const struct member *member, uint32_t oid)
-{
-    for (uint32_t i = 0; i < member->recovered.copies_count; i++) {
-        if (member->recovered.copies[i].relation_oid == oid) {
-            return &member->recovered.copies[i];
-        }
-    }
-    return NULL;
-}
-
-/* Whether the sink has a whole copy of every wanted table. */
-static bool copies_whole(const struct run *run, const struct member *member)
-{
-    for (uint32_t i = 0; i < nw_schemas_count(run->schemas); i++) {
-        const struct nw_table *table = nw_schemas_at(run->schemas, i);
-        const struct nw_copy_state *copy = copy_of(member, table->relation_oid);
-
-        if (table_wanted((void *)(uintptr_t)run, table) && (copy == NULL || !copy->complete)) {
-            return false;
-        }
-    }
-    return nw_schemas_count(run->schemas) > 0;
-}
-
-/*
- * A sink that has its copies and no position yet needs the stream from their fences on, however far
- * other sinks have come.
- */
-static nw_status need_decide(struct member *member, struct nw_error *err)
-{
-    uint64_t lowest = UINT64_MAX;
-    nw_status status = NW_OK;
-
-    member->need_lsn = member->needs_copy ? UINT64_MAX : member->lsn;
-    if (member->need_lsn != 0) {
-        return NW_OK;
-    }
-    for (uint32_t i = 0; i < member->recovered.copies_count && status == NW_OK; i++) {
-        const struct nw_copy_state *copy = &member->recovered.copies[i];
-        uint64_t fence_lsn = 0;
-        bool complete = false;
-
-        if (copy->complete) {
-            status = nw_copy_unpack((struct nw_bytes){copy->bytes, copy->size}, &fence_lsn,
-                                    &complete, err);
-            lowest = status == NW_OK && fence_lsn < lowest ? fence_lsn : lowest;
-        }
-    }
-    member->need_lsn = lowest == UINT64_MAX ? 0 : lowest;
-    return status;
-}
-
-static nw_status copies_decide(struct run *run, struct nw_error *err)
-{
-    nw_status status = NW_OK;
-
-    run->any_copy = false;
-    for (uint32_t i = 0; i < run->options->sinks_count && status == NW_OK; i++) {
-        struct member *member = &run->members[i];
-
-        member->needs_copy = run->options->snapshot != NW_SNAPSHOT_NEVER && member->lsn == 0 &&
-                             !copies_whole(run, member);
-        run->any_copy = run->any_copy || member->needs_copy;
-        status = need_decide(member, err);
-    }
-    return status;
-}
-
-/* Unfinished copies are thrown away: a new generation follows. */
-static nw_status copies_resolve(struct run *run, struct nw_error *err)
-{
-    nw_status status = NW_OK;
-
-    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
-        struct member *member = &run->members[i];
-
-        for (uint32_t c = 0; c < member->recovered.copies_count && status == NW_OK; c++) {
-            const struct nw_copy_state *copy = &member->recovered.copies[c];
-
-            if (copy->generation > run->source.generation) {
-                run->source.generation = copy->generation;
-            }
-            if (!copy->complete) {
-                status = nw_sink_resolve(member->sink, copy->relation_oid, copy->generation,
-                                         NW_COPY_DISCARD, err);
-            }
-        }
-    }
-    return status;
-}
-
-/* The lowest position of the sinks that have one; UINT64_MAX: none has. */
-static uint64_t lowest_lsn(const struct run *run)
-{
-    uint64_t lowest = UINT64_MAX;
-
-    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
-        if (run->members[i].lsn != 0 && run->members[i].lsn < lowest) {
-            lowest = run->members[i].lsn;
-        }
-    }
-    return lowest;
-}
-
-/* The lowest LSN that a sink is known to need; UINT64_MAX: none. */
-static uint64_t lowest_need(const struct run *run)
-{
-    uint64_t lowest = UINT64_MAX;
-
-    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
-        if (run->members[i].need_lsn != 0 && run->members[i].need_lsn < lowest) {
-            lowest = run->members[i].need_lsn;
-        }
-    }
-    return lowest;
-}
-
-/* Whether a sink, new and without a copy, takes what the slot has. */
-static bool takes_all(const struct run *run)
-{
-    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
-        if (run->members[i].need_lsn == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* What the sinks already hold makes a missing slot a gap, not a beginning. */
-static bool sinks_hold_data(const struct run *run)
-{
-    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
-        if (run->members[i].lsn != 0 ||
-            (!run->members[i].needs_copy && run->members[i].recovered.copies_count > 0)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static nw_status state_check(struct run *run, uint64_t confirmed_lsn, struct nw_error *err)
-{
-    const struct nw_identity *here = &run->server.identity;
-    const struct nw_identity *known = &run->source.identity;
-    char confirmed[NW_LSN_TEXT_SIZE];
-    char acknowledged[NW_LSN_TEXT_SIZE];
-
-    if (!run->source.known) {
-        return NW_OK;
-    }
-    if (known->system_identifier != here->system_identifier ||
-        known->database_oid != here->database_oid) {
-        return nw_fail(err, NW_FATAL,
-                       "the state in %s is of another source (system %" PRIu64
-                       ", database %u): give this source a name of its own, or remove that folder",
-                       run->options->state_folder, known->system_identifier, known->database_oid);
-    }
-    if (run->slot_found && strcmp(known->slot_name, here->slot_name) == 0 && sinks_hold_data(run) &&
-        confirmed_lsn > run->source.acknowledged_lsn && lowest_need(run) < confirmed_lsn) {
-        return nw_fail(
-            err, NW_FATAL,
-            "slot %s stands at %s, and narwal acknowledged only up to %s: it was made again "
-            "or moved by someone, and the changes between are gone. Nothing was written. To "
-            "begin again with a new copy: drop the slot and move the sinks' former data "
-            "away",
-            here->slot_name, nw_lsn_text(confirmed, confirmed_lsn),
-            nw_lsn_text(acknowledged, run->source.acknowledged_lsn));
-    }
-    return NW_OK;
-}
-
-/* Looks at the slot, and decides from where the stream begins. */
-static nw_status slot_decide(struct run *run, struct nw_error *err)
-{
-    uint64_t lowest = lowest_need(run);
-    uint64_t lsn = lowest == UINT64_MAX ? 0 : lowest;
-    uint64_t confirmed = 0;
-    nw_status status = nw_server_slot_check(&run->server, run->server.control, &confirmed,
-                                            &run->slot_found, err);
-
-    if (status == NW_OK) {
-        status = state_check(run, confirmed, err);
-    }
-    if (status == NW_OK && run->slot_found) {
-        status = nw_server_slot_check(&run->server, run->server.control, &lsn, &run->slot_found,
-                                      err);
-    }
-    if (status != NW_OK) {
-        return status;
-    }
-    run->start_lsn = takes_all(run) ? confirmed : lsn;
-    if (run->options->snapshot == NW_SNAPSHOT_ONLY) {
-        return NW_OK; /* nothing is streamed */
-    }
-    if (!run->slot_found && sinks_hold_data(run)) {
-        return nw_fail(err, NW_FATAL,
-                       "slot %s is gone, and with it the changes since the last that the sinks have. "
-                       "Nothing was written. To begin again with a new copy: move the sinks' former "
-                       "data away",
-                       run->options->server.slot_name);
-    }
-    if (!run->slot_found && !run->options->server.create_slot) {
-        return nw_fail(err, NW_FATAL,
-                       "there is no slot %s, and slot.create is false: let a DBA make it with SELECT "
-                       "pg_create_logical_replication_slot('%s', 'pgoutput'), or allow narwal to",
-                       run->options->server.slot_name, run->options->server.slot_name);
-    }
-    return NW_OK;
-}
-
-/* Makes the slot when nothing is copied: the stream simply begins where it is made. */
-static nw_status slot_make(struct run *run, struct nw_error *err)
-{
-    struct nw_session *session = NULL;
-    struct nw_slot_request request = {.name = run->options->server.slot_name};
-    struct nw_slot_created created = {0};
-    nw_status status = nw_server_session(&run->server, true, &session, err);
-
-    if (status == NW_OK) {
-        nw_session_wait_mark(session);
-        status = nw_replication_create_slot(session, &request, NULL, &created, err);
-        nw_session_wait_mark(NULL);
-    }
-    nw_session_close(session);
-    run->start_lsn = created.consistent_lsn;
-    return status;
-}
-
-static nw_status conductor_make(struct run *run, struct nw_error *err)
-{
-    struct nw_conductor_options options = {
-        .server = &run->server,
-        .workers_count = run->options->copy_workers,
-        .generation = ++run->source.generation,
-        .make_slot = !run->slot_found && run->options->snapshot != NW_SNAPSHOT_ONLY,
-        .lock_timeout_us = run->options->lock_timeout_us,
-        .wanted = table_wanted,
-        .context = run,
-    };
-    bool only_copies = lowest_need(run) == UINT64_MAX && !takes_all(run);
-    nw_status status = nw_conductor_create(&options, &run->conductor, err);
-
-    /*
-     * Of a slot that exists nobody needs what was before the copy. It must not be asked for either:
-     * a slot that is older than the publication cannot be decoded from where it stands.
-     */
-    if (status == NW_OK && (!run->slot_found || only_copies)) {
-        run->start_lsn = nw_conductor_fence_lsn(run->conductor);
-    }
-    return status;
-}
-
-/* The state knows the source before anything is done there. */
-static nw_status state_write(struct run *run, struct nw_error *err)
-{
-    run->source.known = true;
-    run->source.identity = run->server.identity;
-    if (run->start_lsn > run->source.acknowledged_lsn || !run->slot_found) {
-        run->source.acknowledged_lsn = run->start_lsn;
-    }
-    return nw_state_source_write(run->state, &run->source, err);
-}
-
-static nw_status decide(struct run *run, struct nw_error *err)
-{
-    nw_status status = nw_server_open(&run->server, &run->options->server, err);
-
-    run->server_open = status == NW_OK;
-    if (status == NW_OK) {
-        status = positions_check(run, err);
-    }
-    if (status == NW_OK) {
-        struct nw_publication_options publication = run->options->server.publication;
-
-        publication.first = lowest_lsn(run) == UINT64_MAX;
-        run->server.schemas = run->schemas;
-        status = nw_publications_ensure(run->server.control, &publication,
-                                        &run->server.publications, err);
-    }
-    if (status == NW_OK) {
-        status = nw_server_tables(&run->server, run->server.control, &run->arena, &run->tables, err);
-    }
-    if (status == NW_OK) {
-        status = nw_server_register(&run->server, &run->tables, &run->arena, err);
-    }
-    if (status == NW_OK) {
-        status = copies_resolve(run, err);
-    }
-    if (status == NW_OK) {
-        status = copies_decide(run, err);
-    }
-    if (status == NW_OK) {
-        status = slot_decide(run, err);
-    }
-    if (status == NW_OK && stopping(run)) {
-        return nw_fail(err, NW_RETRY, "stopped before it began");
-    }
-    if (status == NW_OK && run->any_copy) {
-        status = conductor_make(run, err);
-    } else if (status == NW_OK && !run->slot_found && run->options->snapshot != NW_SNAPSHOT_ONLY) {
-        status = slot_make(run, err);
-    }
-    return status == NW_OK ? state_write(run, err) : status;
-}
-
 /* ---- the engine ---- */
 
 static nw_status record(void *context, uint64_t lsn, struct nw_error *err)
 {
-    struct run *run = context;
+    struct nw_run *run = context;
     nw_status status = nw_state_acknowledge(run->state, lsn, "durable at every sink", err);
 
     nw_crash_point("acknowledge");
@@ -464,14 +74,14 @@ static nw_status record(void *context, uint64_t lsn, struct nw_error *err)
 static nw_status run_connect(void *context, uint64_t lsn, struct nw_walsender *walsender,
                              struct nw_error *err)
 {
-    struct run *run = context;
+    struct nw_run *run = context;
 
     return nw_server_connect(&run->server, lsn, walsender, err);
 }
 
 static void run_disconnect(void *context, struct nw_walsender *walsender)
 {
-    struct run *run = context;
+    struct nw_run *run = context;
 
     nw_server_disconnect(&run->server, walsender);
 }
@@ -479,13 +89,13 @@ static void run_disconnect(void *context, struct nw_walsender *walsender)
 static nw_status run_describe(void *context, uint32_t oid, const struct nw_table **described,
                               struct nw_error *err)
 {
-    struct run *run = context;
+    struct nw_run *run = context;
 
     return nw_server_describe(&run->server, oid, described, err);
 }
 
 /* Changes older than a finished copy are in it. */
-static nw_status fences_set(struct run *run, struct nw_error *err)
+static nw_status fences_set(struct nw_run *run, struct nw_error *err)
 {
     nw_status status = NW_OK;
 
@@ -509,7 +119,7 @@ static nw_status fences_set(struct run *run, struct nw_error *err)
     return status;
 }
 
-static nw_status engine_make(struct run *run, struct nw_error *err)
+static nw_status engine_make(struct nw_run *run, struct nw_error *err)
 {
     const struct nw_run_options *o = run->options;
     struct nw_engine_options options = {.env = run->env,
@@ -527,7 +137,7 @@ static nw_status engine_make(struct run *run, struct nw_error *err)
                                         .disconnect = run_disconnect,
                                         .describe = run_describe,
                                         .record = record,
-                                        .wanted = table_wanted,
+                                        .wanted = nw_run_table_wanted,
                                         .context = run};
     nw_status status = NW_OK;
 
@@ -552,7 +162,7 @@ static nw_status engine_make(struct run *run, struct nw_error *err)
 
 /* ---- while it runs ---- */
 
-static void status_collect(struct run *run)
+static void status_collect(struct nw_run *run)
 {
     struct nw_run_status *s = &run->status;
     struct nw_conductor_progress progress = {0};
@@ -579,7 +189,7 @@ static void status_collect(struct run *run)
 }
 
 /* One turn of the main thread: sleep a little, report, look for failures. */
-static nw_status turn(struct run *run, struct nw_error *err)
+static nw_status turn(struct nw_run *run, struct nw_error *err)
 {
     struct timespec pause = {.tv_nsec = STEP_NS};
     int64_t now_ns = 0;
@@ -595,7 +205,7 @@ static nw_status turn(struct run *run, struct nw_error *err)
 }
 
 /* Whether every sink that was to get it has the whole copy, durable. */
-static bool copies_durable(struct run *run)
+static bool copies_durable(struct nw_run *run)
 {
     struct nw_conductor_progress progress;
 
@@ -611,13 +221,13 @@ static bool copies_durable(struct run *run)
     return true;
 }
 
-static nw_status copy(struct run *run, struct nw_error *err)
+static nw_status copy(struct nw_run *run, struct nw_error *err)
 {
     bool finished = false;
     nw_status status = NW_OK;
 
     run->status.phase = NW_RUN_COPYING;
-    while (status == NW_OK && !stopping(run) && !(finished && copies_durable(run))) {
+    while (status == NW_OK && !nw_run_stopping(run) && !(finished && copies_durable(run))) {
         if (!finished) {
             status = nw_conductor_step(run->conductor, run->engine, &finished, err);
         }
@@ -636,7 +246,7 @@ static nw_status copy(struct run *run, struct nw_error *err)
     return status;
 }
 
-static nw_status drain(struct run *run, struct nw_error *err)
+static nw_status drain(struct nw_run *run, struct nw_error *err)
 {
     int64_t deadline_ns = run->env->ops->now_ns(run->env) + run->options->drain_us * 1000;
     nw_status status = NW_OK;
@@ -654,13 +264,13 @@ static nw_status drain(struct run *run, struct nw_error *err)
     return status;
 }
 
-static nw_status stream(struct run *run, struct nw_error *err)
+static nw_status stream(struct nw_run *run, struct nw_error *err)
 {
     nw_status status = NW_OK;
 
     run->status.phase = NW_RUN_STREAMING;
     nw_engine_stream(run->engine, run->start_lsn);
-    while (status == NW_OK && !stopping(run)) {
+    while (status == NW_OK && !nw_run_stopping(run)) {
         status = turn(run, err);
     }
     return status == NW_OK ? drain(run, err) : status;
@@ -668,7 +278,7 @@ static nw_status stream(struct run *run, struct nw_error *err)
 
 /* ---- an attempt ---- */
 
-static nw_status attempt_begin(struct run *run, struct nw_error *err)
+static nw_status attempt_begin(struct nw_run *run, struct nw_error *err)
 {
     nw_status status = nw_schemas_create(&run->schemas, err);
 
@@ -685,7 +295,7 @@ static nw_status attempt_begin(struct run *run, struct nw_error *err)
 }
 
 /* Takes everything down again. @return whether all of it could be */
-static bool attempt_end(struct run *run)
+static bool attempt_end(struct nw_run *run)
 {
     int64_t deadline_ns = run->env->ops->now_ns(run->env) + SINK_STOP_NS;
     bool whole = true;
@@ -720,15 +330,15 @@ static bool attempt_end(struct run *run)
     return true;
 }
 
-static nw_status attempt(struct run *run, struct nw_error *err)
+static nw_status attempt(struct nw_run *run, struct nw_error *err)
 {
     nw_status status = attempt_begin(run, err);
     bool whole = false;
     bool stopped = false;
 
     if (status == NW_OK) {
-        status = decide(run, err);
-        stopped = status == NW_RETRY && stopping(run); /* it was waited for, and cancelled */
+        status = nw_run_decide(run, err);
+        stopped = status == NW_RETRY && nw_run_stopping(run); /* it was waited for, and cancelled */
     }
     if (status == NW_OK) {
         status = engine_make(run, err);
@@ -736,7 +346,7 @@ static nw_status attempt(struct run *run, struct nw_error *err)
     if (status == NW_OK && run->any_copy) {
         status = copy(run, err);
     }
-    if (status == NW_OK && !stopping(run) && run->options->snapshot != NW_SNAPSHOT_ONLY) {
+    if (status == NW_OK && !nw_run_stopping(run) && run->options->snapshot != NW_SNAPSHOT_ONLY) {
         status = stream(run, err);
     }
     whole = attempt_end(run);
@@ -752,7 +362,7 @@ static nw_status attempt(struct run *run, struct nw_error *err)
 }
 
 /* Between attempts there is no engine and no sink, but whoever asks is told what is waited for. */
-static void say_waiting(struct run *run)
+static void say_waiting(struct nw_run *run)
 {
     struct nw_run_status *s = &run->status;
 
@@ -765,18 +375,18 @@ static void say_waiting(struct run *run)
     }
 }
 
-static void pause_for(struct run *run, int64_t pause_ns)
+static void pause_for(struct nw_run *run, int64_t pause_ns)
 {
     int64_t until_ns = run->env->ops->now_ns(run->env) + pause_ns;
     struct timespec step = {.tv_nsec = STEP_NS};
 
     say_waiting(run);
-    while (!stopping(run) && run->env->ops->now_ns(run->env) < until_ns) {
+    while (!nw_run_stopping(run) && run->env->ops->now_ns(run->env) < until_ns) {
         (void)nanosleep(&step, NULL);
     }
 }
 
-static void say_end(const struct run *run)
+static void say_end(const struct nw_run *run)
 {
     const char *slot = run->options->server.slot_name;
     char lsn[NW_LSN_TEXT_SIZE];
@@ -797,7 +407,7 @@ static void say_end(const struct run *run)
 
 nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
 {
-    struct run *run = calloc(1, sizeof *run);
+    struct nw_run *run = calloc(1, sizeof *run);
     int64_t backoff_ns = BACKOFF_NS_MIN;
     nw_status status = NW_OK;
 
@@ -816,7 +426,7 @@ nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
         if (status == NW_OK) {
             status = attempt(run, err);
         }
-        if (status != NW_RETRY || stopping(run)) {
+        if (status != NW_RETRY || nw_run_stopping(run)) {
             break;
         }
         backoff_ns = run->env->ops->now_ns(run->env) - began_ns > SETTLED_NS ? BACKOFF_NS_MIN
@@ -825,7 +435,7 @@ nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
         run->status.last_error = *err;
         pause_for(run, backoff_ns);
         backoff_ns = backoff_ns * 2 > BACKOFF_NS_MAX ? BACKOFF_NS_MAX : backoff_ns * 2;
-        status = stopping(run) ? NW_RETRY : NW_OK;
+        status = nw_run_stopping(run) ? NW_RETRY : NW_OK;
     }
     if (status == NW_OK) {
         say_end(run);

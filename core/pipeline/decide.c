@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What an attempt decides from what the sinks, the state and the server say: whether they belong
+ * together, what is copied, and from where the stream begins. On the main thread.
+ */
+#include "pipeline/run_private.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "pg/lsn.h"
+
+/* ---- the sinks' positions ---- */
+
+static uint64_t lowest_position(const struct nw_sink_recovered *recovered)
+{
+    uint64_t lowest = UINT64_MAX;
+
+    for (uint32_t i = 0; i < recovered->positions_count; i++) {
+        uint64_t lsn = recovered->positions[i].size == 0 ? 0 : recovered->positions[i].lsn;
+
+        lowest = lsn < lowest ? lsn : lowest;
+    }
+    return lowest == UINT64_MAX ? 0 : lowest;
+}
+
+/* Positions must be of this very source; gives the LSN of the lowest of each sink. */
+static nw_status positions_check(struct nw_run *run, struct nw_error *err)
+{
+    const struct nw_identity *here = &run->server.identity;
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
+        struct nw_run_member *member = &run->members[i];
+
+        for (uint32_t p = 0; p < member->recovered.positions_count && status == NW_OK; p++) {
+            struct nw_position *position = &member->recovered.positions[p];
+            struct nw_identity stored;
+
+            if (position->size == 0) {
+                continue;
+            }
+            status = nw_position_unpack((struct nw_bytes){position->bytes, position->size}, &stored,
+                                        &position->lsn, err);
+            if (status == NW_OK && (stored.system_identifier != here->system_identifier ||
+                                    stored.database_oid != here->database_oid)) {
+                status = nw_fail(err, NW_FATAL,
+                                 "sink %s holds the data of another source (system %" PRIu64
+                                 ", database %u), not of this one (system %" PRIu64
+                                 ", database %u): give this source a sink of its own",
+                                 run->options->sinks[i].name, stored.system_identifier,
+                                 stored.database_oid, here->system_identifier, here->database_oid);
+            }
+            if (status == NW_OK) {
+                status = nw_server_history_check(&run->server, stored.timeline, position->lsn, err);
+            }
+        }
+        member->lsn = lowest_position(&member->recovered);
+    }
+    return status;
+}
+
+/* ---- the decision: what is copied, from where the stream begins ---- */
+
+static const struct nw_copy_state *copy_of(const struct nw_run_member *member, uint32_t oid)
+{
+    for (uint32_t i = 0; i < member->recovered.copies_count; i++) {
+        if (member->recovered.copies[i].relation_oid == oid) {
+            return &member->recovered.copies[i];
+        }
+    }
+    return NULL;
+}
+
+/* Whether the sink has a whole copy of every wanted table. */
+static bool copies_whole(const struct nw_run *run, const struct nw_run_member *member)
+{
+    for (uint32_t i = 0; i < nw_schemas_count(run->schemas); i++) {
+        const struct nw_table *table = nw_schemas_at(run->schemas, i);
+        const struct nw_copy_state *copy = copy_of(member, table->relation_oid);
+
+        if (nw_run_table_wanted((void *)(uintptr_t)run, table) &&
+            (copy == NULL || !copy->complete)) {
+            return false;
+        }
+    }
+    return nw_schemas_count(run->schemas) > 0;
+}
+
+/*
+ * A sink that has its copies and no position yet needs the stream from their fences on, however far
+ * other sinks have come.
+ */
+static nw_status need_decide(struct nw_run_member *member, struct nw_error *err)
+{
+    uint64_t lowest = UINT64_MAX;
+    nw_status status = NW_OK;
+
+    member->need_lsn = member->needs_copy ? UINT64_MAX : member->lsn;
+    if (member->need_lsn != 0) {
+        return NW_OK;
+    }
+    for (uint32_t i = 0; i < member->recovered.copies_count && status == NW_OK; i++) {
+        const struct nw_copy_state *copy = &member->recovered.copies[i];
+        uint64_t fence_lsn = 0;
+        bool complete = false;
+
+        if (copy->complete) {
+            status = nw_copy_unpack((struct nw_bytes){copy->bytes, copy->size}, &fence_lsn,
+                                    &complete, err);
+            lowest = status == NW_OK && fence_lsn < lowest ? fence_lsn : lowest;
+        }
+    }
+    member->need_lsn = lowest == UINT64_MAX ? 0 : lowest;
+    return status;
+}
+
+static nw_status copies_decide(struct nw_run *run, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    run->any_copy = false;
+    for (uint32_t i = 0; i < run->options->sinks_count && status == NW_OK; i++) {
+        struct nw_run_member *member = &run->members[i];
+
+        member->needs_copy = run->options->snapshot != NW_SNAPSHOT_NEVER && member->lsn == 0 &&
+                             !copies_whole(run, member);
+        run->any_copy = run->any_copy || member->needs_copy;
+        status = need_decide(member, err);
+    }
+    return status;
+}
+
+/* Unfinished copies are thrown away: a new generation follows. */
+static nw_status copies_resolve(struct nw_run *run, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
+        struct nw_run_member *member = &run->members[i];
+
+        for (uint32_t c = 0; c < member->recovered.copies_count && status == NW_OK; c++) {
+            const struct nw_copy_state *copy = &member->recovered.copies[c];
+
+            if (copy->generation > run->source.generation) {
+                run->source.generation = copy->generation;
+            }
+            if (!copy->complete) {
+                status = nw_sink_resolve(member->sink, copy->relation_oid, copy->generation,
+                                         NW_COPY_DISCARD, err);
+            }
+        }
+    }
+    return status;
+}
+
+/* The lowest position of the sinks that have one; UINT64_MAX: none has. */
+static uint64_t lowest_lsn(const struct nw_run *run)
+{
+    uint64_t lowest = UINT64_MAX;
+
+    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
+        if (run->members[i].lsn != 0 && run->members[i].lsn < lowest) {
+            lowest = run->members[i].lsn;
+        }
+    }
+    return lowest;
+}
+
+/* The lowest LSN that a sink is known to need; UINT64_MAX: none. */
+static uint64_t lowest_need(const struct nw_run *run)
+{
+    uint64_t lowest = UINT64_MAX;
+
+    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
+        if (run->members[i].need_lsn != 0 && run->members[i].need_lsn < lowest) {
+            lowest = run->members[i].need_lsn;
+        }
+    }
+    return lowest;
+}
+
+/* Whether a sink, new and without a copy, takes what the slot has. */
+static bool takes_all(const struct nw_run *run)
+{
+    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
+        if (run->members[i].need_lsn == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What the sinks already hold makes a missing slot a gap, not a beginning. */
+static bool sinks_hold_data(const struct nw_run *run)
+{
+    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
+        if (run->members[i].lsn != 0 ||
+            (!run->members[i].needs_copy && run->members[i].recovered.copies_count > 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static nw_status state_check(struct nw_run *run, uint64_t confirmed_lsn, struct nw_error *err)
+{
+    const struct nw_identity *here = &run->server.identity;
+    const struct nw_identity *known = &run->source.identity;
+    char confirmed[NW_LSN_TEXT_SIZE];
+    char acknowledged[NW_LSN_TEXT_SIZE];
+
+    if (!run->source.known) {
+        return NW_OK;
+    }
+    if (known->system_identifier != here->system_identifier ||
+        known->database_oid != here->database_oid) {
+        return nw_fail(err, NW_FATAL,
+                       "the state in %s is of another source (system %" PRIu64
+                       ", database %u): give this source a name of its own, or remove that folder",
+                       run->options->state_folder, known->system_identifier, known->database_oid);
+    }
+    if (run->slot_found && strcmp(known->slot_name, here->slot_name) == 0 && sinks_hold_data(run) &&
+        confirmed_lsn > run->source.acknowledged_lsn && lowest_need(run) < confirmed_lsn) {
+        return nw_fail(
+            err, NW_FATAL,
+            "slot %s stands at %s, and narwal acknowledged only up to %s: it was made again "
+            "or moved by someone, and the changes between are gone. Nothing was written. To "
+            "begin again with a new copy: drop the slot and move the sinks' former data "
+            "away",
+            here->slot_name, nw_lsn_text(confirmed, confirmed_lsn),
+            nw_lsn_text(acknowledged, run->source.acknowledged_lsn));
+    }
+    return NW_OK;
+}
+
+/* Looks at the slot, and decides from where the stream begins. */
+static nw_status slot_decide(struct nw_run *run, struct nw_error *err)
+{
+    uint64_t lowest = lowest_need(run);
+    uint64_t lsn = lowest == UINT64_MAX ? 0 : lowest;
+    uint64_t confirmed = 0;
+    nw_status status =
+        nw_server_slot_check(&run->server, run->server.control, &confirmed, &run->slot_found, err);
+
+    if (status == NW_OK) {
+        status = state_check(run, confirmed, err);
+    }
+    if (status == NW_OK && run->slot_found) {
+        status =
+            nw_server_slot_check(&run->server, run->server.control, &lsn, &run->slot_found, err);
+    }
+    if (status != NW_OK) {
+        return status;
+    }
+    run->start_lsn = takes_all(run) ? confirmed : lsn;
+    if (run->options->snapshot == NW_SNAPSHOT_ONLY) {
+        return NW_OK; /* nothing is streamed */
+    }
+    if (!run->slot_found && sinks_hold_data(run)) {
+        return nw_fail(
+            err, NW_FATAL,
+            "slot %s is gone, and with it the changes since the last that the sinks have. "
+            "Nothing was written. To begin again with a new copy: move the sinks' former "
+            "data away",
+            run->options->server.slot_name);
+    }
+    if (!run->slot_found && !run->options->server.create_slot) {
+        return nw_fail(
+            err, NW_FATAL,
+            "there is no slot %s, and slot.create is false: let a DBA make it with SELECT "
+            "pg_create_logical_replication_slot('%s', 'pgoutput'), or allow narwal to",
+            run->options->server.slot_name, run->options->server.slot_name);
+    }
+    return NW_OK;
+}
+
+/* Makes the slot when nothing is copied: the stream simply begins where it is made. */
+static nw_status slot_make(struct nw_run *run, struct nw_error *err)
+{
+    struct nw_session *session = NULL;
+    struct nw_slot_request request = {.name = run->options->server.slot_name};
+    struct nw_slot_created created = {0};
+    nw_status status = nw_server_session(&run->server, true, &session, err);
+
+    if (status == NW_OK) {
+        nw_session_wait_mark(session);
+        status = nw_replication_create_slot(session, &request, NULL, &created, err);
+        nw_session_wait_mark(NULL);
+    }
+    nw_session_close(session);
+    run->start_lsn = created.consistent_lsn;
+    return status;
+}
+
+static nw_status conductor_make(struct nw_run *run, struct nw_error *err)
+{
+    struct nw_conductor_options options = {
+        .server = &run->server,
+        .workers_count = run->options->copy_workers,
+        .generation = ++run->source.generation,
+        .make_slot = !run->slot_found && run->options->snapshot != NW_SNAPSHOT_ONLY,
+        .lock_timeout_us = run->options->lock_timeout_us,
+        .wanted = nw_run_table_wanted,
+        .context = run,
+    };
+    bool only_copies = lowest_need(run) == UINT64_MAX && !takes_all(run);
+    nw_status status = nw_conductor_create(&options, &run->conductor, err);
+
+    /*
+     * Of a slot that exists nobody needs what was before the copy. It must not be asked for either:
+     * a slot that is older than the publication cannot be decoded from where it stands.
+     */
+    if (status == NW_OK && (!run->slot_found || only_copies)) {
+        run->start_lsn = nw_conductor_fence_lsn(run->conductor);
+    }
+    return status;
+}
+
+/* The state knows the source before anything is done there. */
+static nw_status state_write(struct nw_run *run, struct nw_error *err)
+{
+    run->source.known = true;
+    run->source.identity = run->server.identity;
+    if (run->start_lsn > run->source.acknowledged_lsn || !run->slot_found) {
+        run->source.acknowledged_lsn = run->start_lsn;
+    }
+    return nw_state_source_write(run->state, &run->source, err);
+}
+
+nw_status nw_run_decide(struct nw_run *run, struct nw_error *err)
+{
+    nw_status status = nw_server_open(&run->server, &run->options->server, err);
+
+    run->server_open = status == NW_OK;
+    if (status == NW_OK) {
+        status = positions_check(run, err);
+    }
+    if (status == NW_OK) {
+        struct nw_publication_options publication = run->options->server.publication;
+
+        publication.first = lowest_lsn(run) == UINT64_MAX;
+        run->server.schemas = run->schemas;
+        status = nw_publications_ensure(run->server.control, &publication,
+                                        &run->server.publications, err);
+    }
+    if (status == NW_OK) {
+        status =
+            nw_server_tables(&run->server, run->server.control, &run->arena, &run->tables, err);
+    }
+    if (status == NW_OK) {
+        status = nw_server_register(&run->server, &run->tables, &run->arena, err);
+    }
+    if (status == NW_OK) {
+        status = copies_resolve(run, err);
+    }
+    if (status == NW_OK) {
+        status = copies_decide(run, err);
+    }
+    if (status == NW_OK) {
+        status = slot_decide(run, err);
+    }
+    if (status == NW_OK && nw_run_stopping(run)) {
+        return nw_fail(err, NW_RETRY, "stopped before it began");
+    }
+    if (status == NW_OK && run->any_copy) {
+        status = conductor_make(run, err);
+    } else if (status == NW_OK && !run->slot_found && run->options->snapshot != NW_SNAPSHOT_ONLY) {
+        status = slot_make(run, err);
+    }
+    return status == NW_OK ? state_write(run, err) : status;
+}

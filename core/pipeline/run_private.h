@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by run.c and decide.c. All of it belongs to the main thread. */
+#ifndef NW_PIPELINE_RUN_PRIVATE_H
+#define NW_PIPELINE_RUN_PRIVATE_H
+
+#include "base/arena.h"
+#include "pipeline/conductor.h"
+#include "pipeline/engine.h"
+#include "pipeline/run.h"
+#include "pipeline/state.h"
+
+/* A sink in an attempt. */
+struct nw_run_member {
+    struct nw_sink *sink;
+    struct nw_sink_recovered recovered;
+    bool needs_copy;
+    uint64_t lsn; /* its lowest position; 0: none */
+    /* What it needs of the stream: all from here on. 0: from wherever the slot stands; UINT64_MAX:
+     * its copy, which is to come, has all that was before. */
+    uint64_t need_lsn;
+};
+
+struct nw_run {
+    const struct nw_run_options *options;
+    struct nw_env *env;
+    struct nw_state *state;
+    struct nw_state_source source;
+    struct nw_run_status status;
+    int64_t ticked_ns;
+
+    /* of the attempt */
+    struct nw_server server;
+    bool server_open;
+    struct nw_schemas *schemas;
+    struct nw_arena arena;
+    struct nw_catalog_tables tables;
+    struct nw_run_member members[NW_SEQUENCERS_MAX];
+    bool any_copy;
+    bool slot_found;
+    uint64_t start_lsn;
+    struct nw_conductor *conductor;
+    struct nw_engine *engine;
+};
+
+/** Whether it was asked to stop. */
+bool nw_run_stopping(const struct nw_run *run);
+/** Whether the configuration wants this table; context is the run. */
+bool nw_run_table_wanted(void *context, const struct nw_table *table);
+
+/**
+ * What an attempt does before there is an engine, with its sinks open: looks at the server, decides
+ * what is copied and from where the stream begins, and makes the slot or begins the copy.
+ */
+NW_MUST_CHECK nw_status nw_run_decide(struct nw_run *run, struct nw_error *err);
+
+#endif
