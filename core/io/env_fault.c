@@ -209,7 +209,7 @@ static nw_status fault_io_reap(struct nw_env *env, struct nw_io *io, bool wait,
     }
     status = inner_of(env)->ops->io_reap(inner_of(env), io, wait, done, done_max, done_count, err);
     for (size_t i = 0; i < *done_count; i++) {
-        if (done[i] == fault->held) {
+        if (fault->held != NULL && done[i] == fault->held) {
             held_finish(fault);
         }
     }

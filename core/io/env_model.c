@@ -173,9 +173,10 @@ static bool parent_there(struct model *model, const char *path)
 static struct entry *entry_make(struct model *model, const char *path)
 {
     struct entry *entry = entry_find(model, path);
+    size_t size = strlen(path) + 1;
 
-    if (entry == NULL && strlen(path) < PATH_SIZE && (entry = calloc(1, sizeof *entry)) != NULL) {
-        (void)strcpy(entry->path, path);
+    if (entry == NULL && size <= PATH_SIZE && (entry = calloc(1, sizeof *entry)) != NULL) {
+        memcpy(entry->path, path, size);
         *model->entries_end = entry;
         model->entries_end = &entry->next;
     }

@@ -301,10 +301,8 @@ static void commit_decode(struct sim_connection *connection, const struct sim_ev
 
 static void abort_decode(struct sim_connection *connection, const struct sim_event *event)
 {
-    struct sim_told *told = told_of(connection, event->txn);
-
     (void)queued_drop(connection, event, 0);
-    if (told->streamed) {
+    if (told_of(connection, event->txn)->streamed) {
         abort_send(connection, event, connection->server->txns[event->txn].xid);
         SIM_COUNT(streamed_aborts);
     }

@@ -472,12 +472,14 @@ static void renaming_replaces_and_removing_twice_is_fine(void **state)
     assert_int_not_equal(stat(path_of(f, "b"), &status), 0);
 }
 
+#define NAMES_SIZE 256u
+
 static nw_status entry_note(void *context, const char *name, bool is_folder, struct nw_error *err)
 {
     char *names = context;
 
-    (void)strcat(names, is_folder ? "/" : " ");
-    (void)strcat(names, name);
+    (void)snprintf(names + strlen(names), NAMES_SIZE - strlen(names), "%s%s",
+                   is_folder ? "/" : " ", name);
     return strcmp(name, "stop") == 0 ? nw_fail(err, NW_REJECT, "stopped") : NW_OK;
 }
 
@@ -485,7 +487,7 @@ static void folders_are_made_listed_and_removed(void **state)
 {
     struct fixture *f = *state;
     const struct nw_env_ops *ops = f->env->ops;
-    char names[256] = "";
+    char names[NAMES_SIZE] = "";
     struct stat status;
 
     assert_int_equal(ops->folder_create(f->env, path_of(f, "x/y/z"), &f->err), NW_OK);

@@ -252,17 +252,21 @@ static void a_folder_that_was_not_synced_goes_with_all_in_it(void **state)
     assert_int_equal(f.env->ops->folder_sync(f.env, "/d/e", &f.err), NW_RETRY);
 }
 
+#define NAMES_SIZE 128u
+
 static nw_status names_note(void *context, const char *name, bool is_folder, struct nw_error *err)
 {
+    char *names = context;
+
     (void)err;
-    (void)strcat(context, is_folder ? "/" : " ");
-    (void)strcat(context, name);
+    (void)snprintf(names + strlen(names), NAMES_SIZE - strlen(names), "%s%s",
+                   is_folder ? "/" : " ", name);
     return NW_OK;
 }
 
 static void folders_list_their_own_and_refuse_to_go_full(void **state)
 {
-    char names[128] = "";
+    char names[NAMES_SIZE] = "";
 
     (void)state;
     file_make("/d/a", "", true);
