@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The sequencer, its workers and the commit of epochs, against a model sink; stepped on one thread.
- */
+/* The sequencer, its worker and the commit of epochs, against a model sink; on one thread. */
 #include "sink_model.h"
 
 static struct kit kit;
@@ -458,156 +457,6 @@ static void sink_that_allows_no_epoch_ahead_gets_none(void **state)
     assert_int_equal(kit.durable_epoch, 2);
 }
 
-static void tables_keep_their_worker_and_their_order(void **state)
-{
-    (void)state;
-    start(&model_ops, 3, 4);
-    for (uint64_t i = 0; i < 200; i++) {
-        kit_row_one(&kit, (uint32_t)(i % KIT_TABLES), 1 + i / 50, 1000 + i, (int64_t)i);
-        if (i % 50 == 49) {
-            kit_epoch_end(&kit, 1 + i / 50, 1001 + i);
-            assert_int_equal(kit_run(&kit), NW_OK);
-        }
-    }
-    assert_int_equal(model.rows_stored, 200);
-    for (uint32_t i = 0; i < 200; i++) {
-        for (uint32_t j = i + 1; j < 200; j++) {
-            if (model.rows[i].oid == model.rows[j].oid) {
-                assert_int_equal(model.rows[i].worker, model.rows[j].worker);
-                assert_true(model.rows[i].id < model.rows[j].id);
-                break;
-            }
-        }
-    }
-    assert_int_equal(model.commits, 4); /* once for the sink, not for each worker */
-}
-
-static void workers_that_committed_alone_get_only_what_they_lack(void **state)
-{
-    uint32_t only;
-
-    (void)state;
-    start(&model_ops, 2, 4);
-    model.per_worker_positions = true;
-    for (uint32_t t = 0; t < KIT_TABLES; t++) {
-        kit_row_one(&kit, t, 1, 1000 + t, (int64_t)t);
-    }
-    kit_epoch_end(&kit, 1, 1100);
-    assert_int_equal(kit_run(&kit), NW_OK);
-    /* A first recover tells the host that there is a position for each worker. */
-    model.plan = MODEL_UNKNOWN_NOT_DONE;
-    kit_epoch_end(&kit, 2, 1200);
-    assert_int_equal(kit_run_for(&kit, 200000000), NW_OK);
-    assert_int_equal(kit.durable_epoch, 2);
-    only = nw_sequencer_shard(kit.sequencer, 100);
-    model.plan = MODEL_UNKNOWN_DONE;
-    model.only_worker = only + 1;
-    for (uint32_t t = 0; t < KIT_TABLES; t++) {
-        kit_row_one(&kit, t, 3, 1300 + t, 10 + (int64_t)t);
-    }
-    kit_epoch_end(&kit, 3, 1400);
-    assert_int_equal(kit_run(&kit), NW_OK);
-    model.only_worker = 0;
-    assert_int_equal(kit_run_for(&kit, 200000000), NW_OK);
-    assert_int_equal(kit.durable_epoch, 3);
-    for (uint32_t t = 0; t < KIT_TABLES; t++) {
-        assert_int_equal(model_count(t, 10 + (int64_t)t), 1);
-    }
-    assert_int_equal(model.given_count, 4);
-}
-
-static void worker_that_is_epochs_ahead_is_not_taken_back_by_a_smaller_commit(void **state)
-{
-    uint64_t commits;
-
-    (void)state;
-    start(&model_ops, 2, 4);
-    model.per_worker_positions = true;
-    model.plan = MODEL_UNKNOWN_NOT_DONE;
-    kit_epoch_end(&kit, 1, 1100);
-    assert_int_equal(kit_run_for(&kit, 200000000), NW_OK);
-    assert_int_equal(kit.durable_epoch, 1);
-    /* Epochs 2 to 4 are committed as one, by one worker alone. */
-    model.plan = MODEL_UNKNOWN_DONE;
-    model.only_worker = nw_sequencer_shard(kit.sequencer, 100) + 1;
-    for (uint64_t epoch = 2; epoch <= 4; epoch++) {
-        for (uint32_t t = 0; t < KIT_TABLES; t++) {
-            kit_row_one(&kit, t, epoch, 1100 + epoch * 10, (int64_t)epoch);
-        }
-        kit_epoch_end(&kit, epoch, 1105 + epoch * 10);
-    }
-    assert_int_equal(kit_run(&kit), NW_OK);
-    model.only_worker = 0;
-    commits = model.commits;
-    assert_int_equal(kit_run_for(&kit, 400000000), NW_OK);
-    assert_int_equal(kit.durable_epoch, 4);
-    assert_int_equal(model.commits, commits + 1); /* at once to where that worker is */
-    assert_int_equal(model.rows_stored, 3 * KIT_TABLES);
-}
-
-static void workers_at_different_positions_are_filtered_apart_after_a_restart(void **state)
-{
-    uint32_t only;
-
-    (void)state;
-    start(&model_ops, 1, 4);
-    model.per_worker_positions = true;
-    kit_epoch_end(&kit, 1, 1000);
-    assert_int_equal(kit_run(&kit), NW_OK);
-    kit_close(&kit);
-    assert_int_equal(kit_open(&kit, 4), NW_OK);
-    assert_int_equal(kit.recovered.positions_count, 4);
-    memset(kit.ordinals, 0, sizeof kit.ordinals);
-    kit.durable_epoch = 0;
-    kit_sequence(&kit);
-    only = nw_sequencer_shard(kit.sequencer, 100);
-    model.plan = MODEL_UNKNOWN_DONE;
-    model.only_worker = only + 1;
-    for (uint32_t t = 0; t < KIT_TABLES; t++) {
-        kit_row_one(&kit, t, 1, 1100 + t, (int64_t)t);
-    }
-    kit_epoch_end(&kit, 1, 1200);
-    assert_int_equal(kit_run(&kit), NW_OK);
-    model.only_worker = 0;
-    kit_close(&kit); /* the process ends before recover */
-    assert_int_equal(kit_open(&kit, 4), NW_OK);
-    assert_int_equal(kit.recovered.positions[only].lsn, 1200);
-    assert_int_equal(kit.recovered.positions[(only + 1) % 4].lsn, 1000);
-    memset(kit.ordinals, 0, sizeof kit.ordinals);
-    kit_sequence(&kit);
-    for (uint32_t t = 0; t < KIT_TABLES; t++) {
-        kit_row_one(&kit, t, 1, 1100 + t, (int64_t)t);
-    }
-    kit_epoch_end(&kit, 1, 1150);
-    assert_int_equal(kit_run(&kit), NW_OK);
-    assert_int_equal(model.position_lsn[only], 1200); /* not taken back */
-    kit_epoch_end(&kit, 2, 1300);
-    assert_int_equal(kit_run(&kit), NW_OK);
-    assert_int_equal(model.rows_stored, KIT_TABLES);
-    for (uint32_t t = 0; t < KIT_TABLES; t++) {
-        assert_int_equal(model_count(t, (int64_t)t), 1);
-    }
-}
-
-static void another_number_of_workers_needs_equal_positions(void **state)
-{
-    (void)state;
-    start(&model_ops, 1, 4);
-    model.per_worker_positions = true;
-    kit_epoch_end(&kit, 1, 1000);
-    assert_int_equal(kit_run(&kit), NW_OK);
-    kit_close(&kit);
-    assert_int_equal(kit_open(&kit, 2), NW_OK);
-    assert_int_equal(kit.recovered.positions_count, 2);
-    kit_close(&kit);
-    model.position[1][17]++;
-    assert_int_equal(kit_open(&kit, 2), NW_FATAL);
-    assert_non_null(strstr(kit.err.text, "run once with workers: 4"));
-    model.positions_count = 0;
-    kit_close(&kit);
-    assert_int_equal(kit_open(&kit, 1), NW_OK);
-}
-
 static void fence_drops_what_the_copy_has_and_no_more(void **state)
 {
     (void)state;
@@ -908,11 +757,6 @@ int main(void)
         CASE(answer_of_a_former_try_is_not_taken_for_the_new_one),
         CASE(late_sink_gets_waiting_epochs_as_one),
         CASE(sink_that_allows_no_epoch_ahead_gets_none),
-        CASE(tables_keep_their_worker_and_their_order),
-        CASE(workers_that_committed_alone_get_only_what_they_lack),
-        CASE(worker_that_is_epochs_ahead_is_not_taken_back_by_a_smaller_commit),
-        CASE(workers_at_different_positions_are_filtered_apart_after_a_restart),
-        CASE(another_number_of_workers_needs_equal_positions),
         CASE(fence_drops_what_the_copy_has_and_no_more),
         CASE(fence_of_a_former_run_is_told_by_the_pipeline),
         CASE(copy_that_a_recover_interrupts_is_resumed_without_doubles),
