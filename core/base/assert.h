@@ -5,7 +5,7 @@
 
 _Noreturn void nw_assert_failed(const char *condition, const char *file, int line);
 
-#define NW_ASSERT(condition) \
+#define NW_ASSERT(condition)                                                                       \
     ((condition) ? (void)0 : nw_assert_failed(#condition, __FILE__, __LINE__))
 
 #ifdef NDEBUG

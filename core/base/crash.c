@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static char wanted[64];       /* "" : none; constant after `once` */
+static char wanted[64];          /* "" : none; constant after `once` */
 static _Atomic long passes_left; /* relaxed: a counter */
 
 static void setup(void)

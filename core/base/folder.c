@@ -24,10 +24,11 @@ nw_status nw_state_folder_make(const char *path, struct nw_error *err)
 
             *at = '\0';
             if (mkdir(part, 0700) != 0 && errno != EEXIST) {
-                return nw_fail(err, NW_FATAL,
-                               "cannot make the state folder %s: %s; set state_dir (or --state-dir) "
-                               "to a folder that narwal may write to",
-                               part, nw_errno_text(errno));
+                return nw_fail(
+                    err, NW_FATAL,
+                    "cannot make the state folder %s: %s; set state_dir (or --state-dir) "
+                    "to a folder that narwal may write to",
+                    part, nw_errno_text(errno));
             }
             *at = kept;
             if (kept == '\0') {

@@ -20,11 +20,10 @@ static const char HELP[] =
 
 static struct nw_preflight_options options_of(const struct nw_run_config *c)
 {
-    return (struct nw_preflight_options){
-        .copies = c->snapshot != NW_CONFIG_NEVER,
-        .streams = c->snapshot != NW_CONFIG_ONLY,
-        .copy_workers = (uint32_t)c->copy_workers,
-        .server = nw_config_server(c)};
+    return (struct nw_preflight_options){.copies = c->snapshot != NW_CONFIG_NEVER,
+                                         .streams = c->snapshot != NW_CONFIG_ONLY,
+                                         .copy_workers = (uint32_t)c->copy_workers,
+                                         .server = nw_config_server(c)};
 }
 
 /* Plugins load, and take the configuration. */

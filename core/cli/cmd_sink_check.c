@@ -8,8 +8,10 @@
 
 static const char HELP[] =
     "usage: narwal sink-check PLUGIN.so [VALUE] [key=value ...]\n\n"
-    "Drives a sink plugin through order, retry, restart, unknown outcomes, copies, kept arrays and\n"
-    "misuse. VALUE is its first required option, as in --sink TYPE:VALUE; it must name an empty place\n"
+    "Drives a sink plugin through order, retry, restart, unknown outcomes, copies, kept arrays "
+    "and\n"
+    "misuse. VALUE is its first required option, as in --sink TYPE:VALUE; it must name an empty "
+    "place\n"
     "that may be written. docs/sdk.md explains each check.\n"
     "exit codes: 0 every check passed, 1 one failed or the plugin was refused\n";
 
@@ -40,10 +42,9 @@ static nw_status configure(const char *const *rest, const struct nw_plugin *plug
         }
     }
     status = nw_config_from_arguments("dbname=check", sinks, 1, config, err);
-    return status == NW_OK
-               ? nw_config_resolve_sink(config, 0, plugin->ops.options, plugin->ops.options_count,
-                                        resolved, err)
-               : status;
+    return status == NW_OK ? nw_config_resolve_sink(config, 0, plugin->ops.options,
+                                                    plugin->ops.options_count, resolved, err)
+                           : status;
 }
 
 int nw_cmd_sink_check(int argc, char **argv)

@@ -75,8 +75,7 @@ static bool report_print(const json_t *root)
         (void)printf("copy   %.0f/%.0f tables   %s rows\n", number_of(copy, "tables_done"),
                      number_of(copy, "tables"), nw_count_text(a, number_of(copy, "rows")));
     }
-    (void)printf("live   %s rows in %s transactions\n",
-                 nw_count_text(a, number_of(source, "rows")),
+    (void)printf("live   %s rows in %s transactions\n", nw_count_text(a, number_of(source, "rows")),
                  nw_count_text(b, number_of(source, "transactions")));
     if (text_of(root, "last_error")[0] != '\0') {
         (void)printf("last fault: %s\n", text_of(root, "last_error"));

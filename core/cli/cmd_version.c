@@ -14,7 +14,8 @@
 #define NARWAL_LIBURING "?"
 #endif
 
-static const char HELP[] = "usage: narwal version\n\nPrints versions of narwal and its libraries.\n";
+static const char HELP[] =
+    "usage: narwal version\n\nPrints versions of narwal and its libraries.\n";
 
 int nw_cmd_version(int argc, char **argv)
 {
@@ -29,8 +30,8 @@ int nw_cmd_version(int argc, char **argv)
     (void)printf("compiler %s\n", __VERSION__);
     (void)printf("libpq %d.%d, liburing %s, hwloc %x, libyaml %s, SQLite %s, jansson %s\n",
                  PQlibVersion() / 10000, PQlibVersion() % 10000, NARWAL_LIBURING,
-                 hwloc_get_api_version(), yaml_get_version_string(),
-                 sqlite3_libversion(), JANSSON_VERSION);
+                 hwloc_get_api_version(), yaml_get_version_string(), sqlite3_libversion(),
+                 JANSSON_VERSION);
     return 0;
 }
 
@@ -65,9 +66,10 @@ int nw_cmd_document(int argc, char **argv)
     if (code != NW_GO_ON) {
         return code;
     }
-    (void)puts("# Configuration\n\nEvery key of a configuration file. Written by `narwal document` "
-               "from the tables that\nvalidate it; do not edit. Sizes, rates and times carry units. "
-               "`${file:/path}` and `${env:NAME}`\ninside a value are replaced, and kept secret.");
+    (void)puts(
+        "# Configuration\n\nEvery key of a configuration file. Written by `narwal document` "
+        "from the tables that\nvalidate it; do not edit. Sizes, rates and times carry units. "
+        "`${file:/path}` and `${env:NAME}`\ninside a value are replaced, and kept secret.");
     nw_config_document(stdout);
     return plugin_document("file") && plugin_document("null") ? 0 : NW_EXIT_FAILED;
 }

@@ -190,8 +190,7 @@ bool nw_config_open(const struct nw_config_arguments *arguments, struct nw_run_c
     }
     if (status == NW_OK) {
         config->name = arguments->name != NULL ? arguments->name : config->name;
-        config->state_dir =
-            arguments->state_dir != NULL ? arguments->state_dir : config->state_dir;
+        config->state_dir = arguments->state_dir != NULL ? arguments->state_dir : config->state_dir;
         status = nw_config_finish(config, name, &err);
     }
     if (status != NW_OK) {

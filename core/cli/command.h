@@ -33,7 +33,7 @@ struct nw_argument {
     const char *name;   /* without the dashes */
     const char **value; /* NULL: a flag */
     bool *flag;
-    const char **list;  /* collects every VALUE, at most list_max; *list_count counts */
+    const char **list; /* collects every VALUE, at most list_max; *list_count counts */
     uint32_t *list_count;
     uint32_t list_max;
 };

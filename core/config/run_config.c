@@ -110,7 +110,8 @@ static const struct nw_option LIMITS[] = {
     {"cpus", NW_OPTION_INTEGER, 0, NULL, 1, 1024, NULL,
      "Cores to plan for. Default: those that this process may use."},
     {"pin", NW_OPTION_CHOICE, 0, "auto", 0, 0, PINNING,
-     "auto: threads have cores of their own where the machine is narwal's alone (narwal topology)."},
+     "auto: threads have cores of their own where the machine is narwal's alone (narwal "
+     "topology)."},
     {"io", NW_OPTION_CHOICE, 0, "auto", 0, 0, IO_ENGINES,
      "How files are written. auto: io_uring where the kernel allows it."},
     {"drain", NW_OPTION_DURATION, 0, "30s", 0, 3600000000, NULL,

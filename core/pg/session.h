@@ -46,8 +46,8 @@ NW_MUST_CHECK nw_status nw_session_query(struct nw_session *session, const char 
                                          char *sqlstate, struct nw_rows **rows,
                                          struct nw_error *err);
 /**
- * Ask the server to stop what the session's statement does; that call then returns NW_RETRY (57014).
- * Any thread, while the session is open; blocks for a connection's time.
+ * Ask the server to stop what the session's statement does; that call then returns NW_RETRY
+ * (57014). Any thread, while the session is open; blocks for a connection's time.
  */
 void nw_session_cancel(const struct nw_session *session);
 /**
@@ -62,7 +62,8 @@ int nw_rows_count(const struct nw_rows *rows);
 const char *nw_rows_text(const struct nw_rows *rows, int row, int column);
 uint64_t nw_rows_u64(const struct nw_rows *rows, int row, int column); /* 0 for NULL */
 bool nw_rows_bool(const struct nw_rows *rows, int row, int column);
-uint64_t nw_rows_lsn(const struct nw_rows *rows, int row, int column); /* "3A/8F0012C8"; 0 for NULL */
+uint64_t nw_rows_lsn(const struct nw_rows *rows, int row,
+                     int column);        /* "3A/8F0012C8"; 0 for NULL */
 void nw_rows_free(struct nw_rows *rows); /* NULL is fine */
 
 /** Append an identifier or a literal, quoted by libpq for this connection, to a text. */
@@ -78,8 +79,8 @@ bool nw_session_is_replication(const struct nw_session *session);
 bool nw_session_in_transaction(const struct nw_session *session);
 
 /**
- * Take the socket, or over TLS the SSL object, of an idle session. The session stays open and owns the
- * descriptor; only nw_session_close() may be called on it until the stream is destroyed.
+ * Take the socket, or over TLS the SSL object, of an idle session. The session stays open and owns
+ * the descriptor; only nw_session_close() may be called on it until the stream is destroyed.
  */
 NW_MUST_CHECK nw_status nw_session_take_stream(struct nw_session *session,
                                                struct nw_stream **stream, struct nw_error *err);

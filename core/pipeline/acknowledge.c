@@ -10,7 +10,7 @@
 #include "base/assert.h"
 #include "sink/sink.h"
 
-#define EPOCHS_MAX 4096u /* ended and not durable everywhere; past it no epoch is fetched */
+#define EPOCHS_MAX 4096u       /* ended and not durable everywhere; past it no epoch is fetched */
 #define RECORD_NS  100000000LL /* the server is told no more often: a record is a synced write */
 
 struct nw_acknowledger {
@@ -21,7 +21,7 @@ struct nw_acknowledger {
     uint64_t durable[16];      /* the same of each sink */
     uint64_t wanted_lsn;       /* safe; to be recorded */
     uint64_t recording_lsn;
-    uint64_t flush_lsn;        /* recorded */
+    uint64_t flush_lsn; /* recorded */
     struct nw_job job;
     int64_t recorded_ns;
     bool recording;
@@ -31,8 +31,8 @@ static nw_status record_run(void *context, struct nw_error *err)
 {
     struct nw_acknowledger *acknowledger = context;
 
-    return acknowledger->options.record(acknowledger->options.context,
-                                        acknowledger->recording_lsn, err);
+    return acknowledger->options.record(acknowledger->options.context, acknowledger->recording_lsn,
+                                        err);
 }
 
 nw_status nw_acknowledger_create(const struct nw_acknowledger_options *options,

@@ -11,7 +11,7 @@
 #include "pg/types.h"
 
 #define CATALOG_BYTES_MAX (512u << 20)
-#define READERS_MAX (NW_PRODUCERS_MAX - 1u)
+#define READERS_MAX       (NW_PRODUCERS_MAX - 1u)
 
 struct nw_conductor {
     struct nw_conductor_options options;
@@ -39,7 +39,7 @@ static nw_status snapshot_export(struct nw_conductor *conductor, struct nw_error
     char lsn[NW_LSN_TEXT_SIZE];
 
     if (!conductor->options.make_slot) { /* it is there: a temporary one lends its snapshot */
-        uint32_t token = 0; /* in containers all have the same process id */
+        uint32_t token = 0;              /* in containers all have the same process id */
 
         server->options.env->ops->random(server->options.env, &token, sizeof token);
         (void)snprintf(name, sizeof name, "narwal_copy_%" PRIu32 "_%08" PRIx32,
@@ -50,8 +50,8 @@ static nw_status snapshot_export(struct nw_conductor *conductor, struct nw_error
     if (status == NW_OK) {
         nw_log(NW_LOG_INFO, "waiting for a consistent point (running transactions must end first)");
         nw_session_wait_mark(conductor->exporter);
-        status = nw_replication_create_slot(conductor->exporter, &request, NULL, &conductor->slot,
-                                            err);
+        status =
+            nw_replication_create_slot(conductor->exporter, &request, NULL, &conductor->slot, err);
         nw_session_wait_mark(NULL);
     }
     if (status == NW_OK) {
@@ -65,8 +65,8 @@ static nw_status snapshot_enter(struct nw_conductor *conductor, struct nw_sessio
                                 struct nw_error *err)
 {
     char sql[160];
-    nw_status status = nw_session_query(
-        session, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", NULL, 0, NULL, NULL, err);
+    nw_status status = nw_session_query(session, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                                        NULL, 0, NULL, NULL, err);
 
     (void)snprintf(sql, sizeof sql, "SET TRANSACTION SNAPSHOT '%s'", conductor->slot.snapshot);
     return status == NW_OK ? nw_session_query(session, sql, NULL, 0, NULL, NULL, err) : status;
@@ -89,8 +89,8 @@ static nw_status tables_read(struct nw_conductor *conductor, struct nw_catalog_t
     }
     if (status == NW_OK) {
         conductor->snapshot_text = nw_arena_text(&conductor->arena, nw_rows_text(rows, 0, 0));
-        status = nw_server_tables(conductor->options.server, session, &conductor->arena, tables,
-                                  err);
+        status =
+            nw_server_tables(conductor->options.server, session, &conductor->arena, tables, err);
     }
     nw_rows_free(rows);
     nw_session_close(session);
@@ -144,8 +144,7 @@ static nw_status columns_print(struct nw_session *session, FILE *stream,
  * Of a partitioned table every leaf must still have its file.
  */
 static nw_status sql_print(const struct nw_conductor *conductor,
-                           const struct nw_catalog_table *table, FILE *stream,
-                           struct nw_error *err)
+                           const struct nw_catalog_table *table, FILE *stream, struct nw_error *err)
 {
     struct nw_session *session = conductor->options.server->control;
     nw_status status = NW_OK;
@@ -156,13 +155,14 @@ static nw_status sql_print(const struct nw_conductor *conductor,
                   "LOCK TABLE ",
                   conductor->slot.snapshot, conductor->options.lock_timeout_us / 1000);
     status = table_print(session, stream, table, err);
-    (void)fprintf(stream,
-                  " IN ACCESS SHARE MODE; SELECT pg_catalog.pg_current_snapshot()::text, "
-                  "coalesce(bool_and(c.relfilenode = coalesce(pg_catalog.pg_relation_filenode(c.oid), 0)), "
-                  "true) FROM pg_catalog.pg_class c WHERE c.relkind = 'r' AND (c.oid = %" PRIu32
-                  " OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree(%" PRIu32
-                  "))); COPY (SELECT ",
-                  table->oid, table->oid);
+    (void)fprintf(
+        stream,
+        " IN ACCESS SHARE MODE; SELECT pg_catalog.pg_current_snapshot()::text, "
+        "coalesce(bool_and(c.relfilenode = coalesce(pg_catalog.pg_relation_filenode(c.oid), 0)), "
+        "true) FROM pg_catalog.pg_class c WHERE c.relkind = 'r' AND (c.oid = %" PRIu32
+        " OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree(%" PRIu32
+        "))); COPY (SELECT ",
+        table->oid, table->oid);
     status = status == NW_OK ? columns_print(session, stream, table, err) : status;
     (void)fputs(" FROM ", stream);
     status = status == NW_OK ? table_print(session, stream, table, err) : status;
@@ -209,8 +209,8 @@ static int by_size(const void *left, const void *right)
     return a->bytes < b->bytes ? 1 : a->bytes > b->bytes ? -1 : 0;
 }
 
-static nw_status tasks_make(struct nw_conductor *conductor,
-                            const struct nw_catalog_tables *tables, struct nw_error *err)
+static nw_status tasks_make(struct nw_conductor *conductor, const struct nw_catalog_tables *tables,
+                            struct nw_error *err)
 {
     struct nw_schemas *schemas = conductor->options.server->schemas;
     const struct nw_catalog_table **sorted =
@@ -262,8 +262,8 @@ nw_status nw_conductor_create(const struct nw_conductor_options *options,
     nw_arena_init(&made->arena, CATALOG_BYTES_MAX);
     status = snapshot_export(made, err);
     status = status != NW_OK ? status : tables_read(made, &tables, err);
-    status = status != NW_OK ? status
-                             : nw_server_register(options->server, &tables, &made->arena, err);
+    status =
+        status != NW_OK ? status : nw_server_register(options->server, &tables, &made->arena, err);
     status = status != NW_OK ? status : tasks_make(made, &tables, err);
     status = status != NW_OK ? status : readers_open(made, err);
     if (status != NW_OK) {

@@ -10,11 +10,11 @@
 #include "pipeline/server.h"
 
 struct nw_conductor_options {
-    struct nw_server *server;     /* borrow */
-    uint32_t workers_count;       /* readers, 1 .. NW_PRODUCERS_MAX - 1 */
-    uint32_t generation;          /* of this copy */
-    bool make_slot;               /* make the main slot, and use its snapshot */
-    int64_t lock_timeout_us;      /* how long a table's lock may be waited for */
+    struct nw_server *server; /* borrow */
+    uint32_t workers_count;   /* readers, 1 .. NW_PRODUCERS_MAX - 1 */
+    uint32_t generation;      /* of this copy */
+    bool make_slot;           /* make the main slot, and use its snapshot */
+    int64_t lock_timeout_us;  /* how long a table's lock may be waited for */
     bool (*wanted)(void *context, const struct nw_table *table);
     void *context;
 };
@@ -25,8 +25,7 @@ struct nw_conductor;
  * Take the snapshot, register the tables as it sees them, open the readers' sessions.
  */
 NW_MUST_CHECK nw_status nw_conductor_create(const struct nw_conductor_options *options,
-                                            struct nw_conductor **conductor,
-                                            struct nw_error *err);
+                                            struct nw_conductor **conductor, struct nw_error *err);
 /** After the engine with its readers was destroyed. NULL is fine. */
 void nw_conductor_destroy(struct nw_conductor *conductor);
 
@@ -39,9 +38,8 @@ uint64_t nw_conductor_fence_lsn(const struct nw_conductor *conductor);
  * @param finished  set when every table was read
  * @return NW_RETRY: the copy has to begin again as a new generation.
  */
-NW_MUST_CHECK nw_status nw_conductor_step(struct nw_conductor *conductor,
-                                          struct nw_engine *engine, bool *finished,
-                                          struct nw_error *err);
+NW_MUST_CHECK nw_status nw_conductor_step(struct nw_conductor *conductor, struct nw_engine *engine,
+                                          bool *finished, struct nw_error *err);
 /** All was read: end the snapshot and the sessions. */
 void nw_conductor_release(struct nw_conductor *conductor);
 

@@ -488,7 +488,8 @@ void nw_engine_destroy(struct nw_engine *engine)
     for (uint32_t lane = 0; lane < engine->options.plan->lanes_count; lane++) {
         nw_lane_destroy(engine->lanes[lane]);
     }
-    nw_source_destroy(engine->source); /* first: it takes finished jobs in, the acknowledger's too */
+    nw_source_destroy(
+        engine->source); /* first: it takes finished jobs in, the acknowledger's too */
     nw_acknowledger_destroy(engine->acknowledger);
     nw_dealer_destroy(engine->dealer);
     for (uint32_t r = 0; r < engine->options.readers_count; r++) {

@@ -10,8 +10,8 @@
 #include "pg/catalog.h"
 
 #define INSERT_ONLY_SUFFIX "_insert_only"
-#define NAMES_SHOWN 60 /* as many as a log line holds */
-#define CATALOG_BYTES_MAX (256u << 20)
+#define NAMES_SHOWN        60 /* as many as a log line holds */
+#define CATALOG_BYTES_MAX  (256u << 20)
 
 /* Tables that match and are in neither publication yet. */
 struct pending {
@@ -124,8 +124,7 @@ static size_t pending_count(const struct pending *pending, bool keyed)
     return count;
 }
 
-static void say_keyless(const struct nw_publication_options *options,
-                        const struct pending *pending)
+static void say_keyless(const struct nw_publication_options *options, const struct pending *pending)
 {
     size_t count = pending_count(pending, false);
     char names[2048] = "";
@@ -222,9 +221,9 @@ static nw_status publication_write(struct nw_session *session, const struct requ
     } else if (strcmp(sqlstate, "42501") == 0) {
         struct nw_error why = *err;
 
-        status = nw_fail(err, NW_FATAL,
-                         "may not make publication %s: %.200s. Let a DBA run it: %.600s",
-                         request->name, why.text, text);
+        status =
+            nw_fail(err, NW_FATAL, "may not make publication %s: %.200s. Let a DBA run it: %.600s",
+                    request->name, why.text, text);
     }
     free(text);
     return status;
@@ -247,8 +246,7 @@ static nw_status both_write(struct nw_session *session,
 }
 
 /* Which of the two there are; the first must be there if we may not make it. */
-static nw_status both_look(struct nw_session *session,
-                           const struct nw_publication_options *options,
+static nw_status both_look(struct nw_session *session, const struct nw_publication_options *options,
                            struct request requests[2], struct nw_error *err)
 {
     nw_status status = exists(session, requests[0].name, &requests[0].found, err);

@@ -29,9 +29,9 @@ bool nw_table_filter_match(const struct nw_table_filter *filter, const char *sch
                            const char *name);
 
 struct nw_publication_options {
-    const char *name;        /* of the publication; the second is NAME_insert_only */
-    bool create;             /* make it when it is not there, and add tables on a first start */
-    bool first;              /* nothing was copied yet: new tables may be added */
+    const char *name; /* of the publication; the second is NAME_insert_only */
+    bool create;      /* make it when it is not there, and add tables on a first start */
+    bool first;       /* nothing was copied yet: new tables may be added */
     enum nw_no_key no_key;
     struct nw_table_filter filter;
 };

@@ -14,13 +14,13 @@
 #include "base/log.h"
 #include "pg/lsn.h"
 
-#define STEP_NS 10000000L      /* the main thread looks around this often */
-#define TICK_NS 500000000LL
-#define BACKOFF_NS_MIN 500000000LL
-#define BACKOFF_NS_MAX 30000000000LL
-#define SINK_STOP_NS 10000000000LL
+#define STEP_NS          10000000L /* the main thread looks around this often */
+#define TICK_NS          500000000LL
+#define BACKOFF_NS_MIN   500000000LL
+#define BACKOFF_NS_MAX   30000000000LL
+#define SINK_STOP_NS     10000000000LL
 #define TABLES_BYTES_MAX (512u << 20)
-#define SETTLED_NS 60000000000LL /* an attempt that ran this long resets the backoff */
+#define SETTLED_NS       60000000000LL /* an attempt that ran this long resets the backoff */
 
 bool nw_run_stopping(const struct nw_run *run)
 {
@@ -255,8 +255,9 @@ static nw_status drain(struct nw_run *run, struct nw_error *err)
     nw_engine_drain(run->engine);
     while (status == NW_OK && !nw_engine_drained(run->engine)) {
         if (run->env->ops->now_ns(run->env) > deadline_ns) {
-            nw_log(NW_LOG_WARN, "stopping before everything was durable: it is received again at the "
-                                "next start");
+            nw_log(NW_LOG_WARN,
+                   "stopping before everything was durable: it is received again at the "
+                   "next start");
             return NW_OK;
         }
         status = turn(run, err);
@@ -355,8 +356,9 @@ static nw_status attempt(struct nw_run *run, struct nw_error *err)
     }
     status = stopped ? NW_OK : status;
     if (!whole && (status == NW_OK || status == NW_RETRY)) {
-        status = nw_fail(err, NW_FATAL, "a sink did not stop in time; what it had not committed is "
-                                        "received again at the next start");
+        status = nw_fail(err, NW_FATAL,
+                         "a sink did not stop in time; what it had not committed is "
+                         "received again at the next start");
     }
     return status;
 }
@@ -429,8 +431,8 @@ nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
         if (status != NW_RETRY || nw_run_stopping(run)) {
             break;
         }
-        backoff_ns = run->env->ops->now_ns(run->env) - began_ns > SETTLED_NS ? BACKOFF_NS_MIN
-                                                                              : backoff_ns;
+        backoff_ns =
+            run->env->ops->now_ns(run->env) - began_ns > SETTLED_NS ? BACKOFF_NS_MIN : backoff_ns;
         nw_log(NW_LOG_WARN, "%s; trying again in %.1f s", err->text, (double)backoff_ns / 1e9);
         run->status.last_error = *err;
         pause_for(run, backoff_ns);

@@ -13,9 +13,10 @@
 #include "pg/lsn.h"
 
 #define DESCRIBE_BYTES_MAX (16u << 20)
-#define START_TIMEOUT_MS 60000
-#define REPAIR "To begin again with a new copy: stop narwal, drop the slot with SELECT " \
-               "pg_drop_replication_slot('%s'), and move the sinks' former data away"
+#define START_TIMEOUT_MS   60000
+#define REPAIR                                                                                     \
+    "To begin again with a new copy: stop narwal, drop the slot with SELECT "                      \
+    "pg_drop_replication_slot('%s'), and move the sinks' former data away"
 
 nw_status nw_server_session(const struct nw_server *server, bool replication,
                             struct nw_session **session, struct nw_error *err)
@@ -42,13 +43,15 @@ static nw_status identity_read(struct nw_server *server, struct nw_error *err)
         (void)snprintf(server->identity.slot_name, sizeof server->identity.slot_name, "%s",
                        server->options.slot_name);
         if (strcmp(identity.wal_level, "logical") != 0) {
-            status = nw_fail(err, NW_FATAL,
-                             "the server's wal_level is %s, and logical is needed: ALTER SYSTEM SET "
-                             "wal_level = logical; then restart the server",
-                             identity.wal_level);
+            status =
+                nw_fail(err, NW_FATAL,
+                        "the server's wal_level is %s, and logical is needed: ALTER SYSTEM SET "
+                        "wal_level = logical; then restart the server",
+                        identity.wal_level);
         } else if (identity.server_version < 140000) {
-            status = nw_fail(err, NW_FATAL, "the server is PostgreSQL %d; 14 and later are followed",
-                             identity.server_version / 10000);
+            status =
+                nw_fail(err, NW_FATAL, "the server is PostgreSQL %d; 14 and later are followed",
+                        identity.server_version / 10000);
         }
     }
     nw_session_close(session);
@@ -94,17 +97,19 @@ static nw_status end_check(const struct nw_server *server, uint64_t lsn, struct 
     char reached[NW_LSN_TEXT_SIZE];
 
     if (lsn > server->end_lsn && server->in_recovery) {
-        return nw_fail(err, NW_RETRY, "the standby has come to %s, and the sinks have everything "
-                                      "up to %s",
+        return nw_fail(err, NW_RETRY,
+                       "the standby has come to %s, and the sinks have everything "
+                       "up to %s",
                        nw_lsn_text(reached, server->end_lsn), nw_lsn_text(wanted, lsn));
     }
     if (lsn > server->end_lsn) {
-        return nw_fail(err, NW_FATAL,
-                       "the sinks have everything up to %s, and the server's WAL ends at %s: it is "
-                       "an older state of the server, and the sinks hold changes that it never had. "
-                       "To begin again with a new copy: drop the slot and move the sinks' former "
-                       "data away",
-                       nw_lsn_text(wanted, lsn), nw_lsn_text(reached, server->end_lsn));
+        return nw_fail(
+            err, NW_FATAL,
+            "the sinks have everything up to %s, and the server's WAL ends at %s: it is "
+            "an older state of the server, and the sinks hold changes that it never had. "
+            "To begin again with a new copy: drop the slot and move the sinks' former "
+            "data away",
+            nw_lsn_text(wanted, lsn), nw_lsn_text(reached, server->end_lsn));
     }
     return NW_OK;
 }
@@ -159,31 +164,34 @@ static nw_status slot_usable(const struct nw_server *server, const struct nw_cat
                        slot->logical ? slot->plugin : "it is physical");
     }
     if (slot->database_oid != server->identity.database_oid) {
-        return nw_fail(err, NW_FATAL,
-                       "slot %s belongs to database %s: choose another slot.name, or connect to that "
-                       "database",
-                       name, slot->database);
+        return nw_fail(
+            err, NW_FATAL,
+            "slot %s belongs to database %s: choose another slot.name, or connect to that "
+            "database",
+            name, slot->database);
     }
     if (slot->two_phase) {
-        return nw_fail(err, NW_FATAL,
-                       "slot %s has two_phase on: a prepared transaction that was acknowledged would "
-                       "never be sent again. Let narwal make a slot of its own",
-                       name);
+        return nw_fail(
+            err, NW_FATAL,
+            "slot %s has two_phase on: a prepared transaction that was acknowledged would "
+            "never be sent again. Let narwal make a slot of its own",
+            name);
     }
-    if (slot->synced && server->in_recovery) { /* after a promotion it only tells where it is from */
+    if (slot->synced &&
+        server->in_recovery) { /* after a promotion it only tells where it is from */
         return nw_fail(err, NW_FATAL,
                        "slot %s is kept in step with a primary by this standby: follow the primary",
                        name);
     }
     if (strcmp(slot->wal_status, "lost") == 0 || slot->invalidation_reason[0] != '\0' ||
         slot->conflicting || slot->restart_lsn == 0) {
-        return nw_fail(err, NW_FATAL,
-                       "slot %s was invalidated (%s): the server removed WAL that was not read yet, "
-                       "and changes are gone. " REPAIR,
-                       name,
-                       slot->invalidation_reason[0] != '\0' ? slot->invalidation_reason
-                                                            : slot->wal_status,
-                       name);
+        return nw_fail(
+            err, NW_FATAL,
+            "slot %s was invalidated (%s): the server removed WAL that was not read yet, "
+            "and changes are gone. " REPAIR,
+            name,
+            slot->invalidation_reason[0] != '\0' ? slot->invalidation_reason : slot->wal_status,
+            name);
     }
     return NW_OK;
 }
@@ -202,12 +210,13 @@ nw_status nw_server_slot_check(struct nw_server *server, struct nw_session *sess
     }
     status = slot_usable(server, &slot, err);
     if (status == NW_OK && *lsn != 0 && slot.confirmed_flush_lsn > *lsn) {
-        return nw_fail(err, NW_FATAL,
-                       "slot %s stands at %s, past %s up to which the sinks have everything: it was made "
-                       "again or moved by someone, and the changes between are gone. Nothing was "
-                       "written. " REPAIR,
-                       server->options.slot_name, nw_lsn_text(confirmed, slot.confirmed_flush_lsn),
-                       nw_lsn_text(wanted, *lsn), server->options.slot_name);
+        return nw_fail(
+            err, NW_FATAL,
+            "slot %s stands at %s, past %s up to which the sinks have everything: it was made "
+            "again or moved by someone, and the changes between are gone. Nothing was "
+            "written. " REPAIR,
+            server->options.slot_name, nw_lsn_text(confirmed, slot.confirmed_flush_lsn),
+            nw_lsn_text(wanted, *lsn), server->options.slot_name);
     }
     if (status == NW_OK && slot.active) {
         return nw_fail(err, NW_RETRY, "slot %s is in use by process %d", server->options.slot_name,

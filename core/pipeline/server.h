@@ -31,10 +31,10 @@ struct nw_server_options {
 
 struct nw_server {
     struct nw_server_options options;
-    struct nw_session *control;     /* plain; main thread */
-    struct nw_session *catalog;     /* plain; service thread, for describe */
-    struct nw_session *walsender;   /* replication; service thread */
-    struct nw_stream *stream;       /* of walsender */
+    struct nw_session *control;   /* plain; main thread */
+    struct nw_session *catalog;   /* plain; service thread, for describe */
+    struct nw_session *walsender; /* replication; service thread */
+    struct nw_stream *stream;     /* of walsender */
     struct nw_receiver *receiver;
     struct nw_transmitter transmitter;
     struct nw_identity identity;
@@ -43,7 +43,7 @@ struct nw_server {
     bool promoted; /* a connect found another timeline; service thread, until it has ended */
     int version;
     struct nw_publications publications;
-    struct nw_schemas *schemas;     /* borrow: for the choice of binary */
+    struct nw_schemas *schemas; /* borrow: for the choice of binary */
     struct nw_arena describe_arena;
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See state.h. One row; LSNs and identifiers are stored as text, since SQLite's integers are signed. */
+/* See state.h. One row; LSNs and identifiers are stored as text, since SQLite's integers are
+ * signed. */
 #include "pipeline/state.h"
 
 #include <errno.h>
@@ -15,7 +16,7 @@
 #include "base/folder.h"
 #include "pg/lsn.h"
 
-#define FORMAT_VERSION 1
+#define FORMAT_VERSION      1
 #define FORMAT_VERSION_TEXT "1"
 
 struct nw_state {
@@ -70,10 +71,11 @@ static nw_status version_check(struct nw_state *state, const char *folder, struc
         return db_fail(state, "cannot read narwal's state", err);
     }
     if (version > FORMAT_VERSION) {
-        return nw_fail(err, NW_FATAL,
-                       "the state in %s has format %d, written by a newer narwal: this one reads up "
-                       "to %d; upgrade narwal",
-                       folder, version, FORMAT_VERSION);
+        return nw_fail(
+            err, NW_FATAL,
+            "the state in %s has format %d, written by a newer narwal: this one reads up "
+            "to %d; upgrade narwal",
+            folder, version, FORMAT_VERSION);
     }
     return NW_OK;
 }

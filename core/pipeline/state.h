@@ -40,7 +40,7 @@ NW_MUST_CHECK nw_status nw_state_source_write(struct nw_state *state,
                                               const struct nw_state_source *source,
                                               struct nw_error *err);
 /** Synced when it returns NW_OK; then, and not before, the server may be told. */
-NW_MUST_CHECK nw_status nw_state_acknowledge(struct nw_state *state, uint64_t lsn,
-                                             const char *why, struct nw_error *err);
+NW_MUST_CHECK nw_status nw_state_acknowledge(struct nw_state *state, uint64_t lsn, const char *why,
+                                             struct nw_error *err);
 
 #endif

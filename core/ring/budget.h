@@ -47,8 +47,7 @@ static inline void nw_budget_release(struct nw_budget *budget, size_t bytes)
 /** Whether so much is used that whoever can spill should (past three quarters). */
 static inline bool nw_budget_pressed(struct nw_budget *budget)
 {
-    return nw_budget_above(budget,
-                           atomic_load_explicit(&budget->used_bytes, memory_order_relaxed));
+    return nw_budget_above(budget, atomic_load_explicit(&budget->used_bytes, memory_order_relaxed));
 }
 
 #endif

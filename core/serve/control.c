@@ -19,7 +19,7 @@
 #include "base/folder.h"
 
 #define REQUEST_SIZE 256
-#define TIMEOUT_S 5
+#define TIMEOUT_S    5
 
 struct nw_control {
     struct sockaddr_un address;
@@ -31,8 +31,7 @@ struct nw_control {
     bool has_report;
 };
 
-static nw_status address_make(const char *folder, struct sockaddr_un *address,
-                              struct nw_error *err)
+static nw_status address_make(const char *folder, struct sockaddr_un *address, struct nw_error *err)
 {
     memset(address, 0, sizeof *address);
     address->sun_family = AF_UNIX;
@@ -135,8 +134,8 @@ static nw_status listen_on(struct nw_control *control, struct nw_error *err)
 static bool in_use(const struct sockaddr_un *address)
 {
     int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool used = probe >= 0 &&
-                connect(probe, (const struct sockaddr *)address, sizeof *address) == 0;
+    bool used =
+        probe >= 0 && connect(probe, (const struct sockaddr *)address, sizeof *address) == 0;
 
     if (probe >= 0) {
         (void)close(probe);
@@ -157,10 +156,11 @@ nw_status nw_control_start(const char *folder, struct nw_control **control, stru
     status = nw_state_folder_make(folder, err);
     status = status == NW_OK ? address_make(folder, &made->address, err) : status;
     if (status == NW_OK && in_use(&made->address)) {
-        status = nw_fail(err, NW_FATAL,
-                         "another narwal runs with the state folder %s: stop it first, or give this "
-                         "one another name",
-                         folder);
+        status =
+            nw_fail(err, NW_FATAL,
+                    "another narwal runs with the state folder %s: stop it first, or give this "
+                    "one another name",
+                    folder);
         made->address.sun_path[0] = '\0'; /* not ours to remove */
     }
     if (status == NW_OK) {
@@ -174,8 +174,8 @@ nw_status nw_control_start(const char *folder, struct nw_control **control, stru
         return NW_OK;
     }
     if (status == NW_OK) {
-        status = nw_fail(err, NW_FATAL, "cannot start the control thread: %s",
-                         nw_errno_text(errno));
+        status =
+            nw_fail(err, NW_FATAL, "cannot start the control thread: %s", nw_errno_text(errno));
     }
     (void)close(made->listener);
     (void)close(made->stop);

@@ -41,9 +41,8 @@ static void copy_text(const struct nw_report *former, const struct nw_report *r,
     char b[NW_NUMBER_TEXT_SIZE];
     double seconds = r->uptime_s - former->uptime_s;
     double bytes_per_s = rate(former->copy_bytes, r->copy_bytes, seconds);
-    double done = r->copy_total_bytes == 0
-                      ? 0
-                      : (double)r->copy_bytes / (double)r->copy_total_bytes;
+    double done =
+        r->copy_total_bytes == 0 ? 0 : (double)r->copy_bytes / (double)r->copy_total_bytes;
 
     done = done > 1 ? 1 : done; /* rows on the wire against pages on disk: an estimate */
     append(line, "copy %.0f %%   %llu/%llu tables   %s rows   %s/s", done * 100,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The live line: one line on a terminal, redrawn; elsewhere a log line now and then. Main thread. */
+/* The live line: one line on a terminal, redrawn; elsewhere a log line at times. Main thread. */
 #ifndef NW_SERVE_LIVE_H
 #define NW_SERVE_LIVE_H
 

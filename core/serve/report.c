@@ -41,7 +41,7 @@ static const char *sink_state_name(enum nw_sink_state state)
     return names[state];
 }
 
-/* Age on the server's clock; 0 for none, and for what the clocks' difference would make negative. */
+/* Age on the server's clock; 0 for none, and for what the clocks' difference makes negative. */
 static double age_s(const struct nw_run_status *status, int64_t commit_ts)
 {
     int64_t age_us = commit_ts == 0 ? 0 : status->server_now_us - commit_ts;
@@ -107,8 +107,7 @@ void nw_report_make(const struct nw_run_status *status, struct nw_report *report
 
     memset(report, 0, sizeof *report);
     (void)snprintf(report->name, sizeof report->name, "%s", status->options->name);
-    (void)snprintf(report->slot, sizeof report->slot, "%s",
-                   status->options->server.slot_name);
+    (void)snprintf(report->slot, sizeof report->slot, "%s", status->options->server.slot_name);
     report->phase = phase_name(status);
     report->uptime_s = (double)(status->now_ns - status->started_ns) / 1e9;
     report->system_identifier = status->identity.system_identifier;

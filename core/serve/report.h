@@ -4,9 +4,9 @@
  * no secrets, no row data, nothing that could change under the reader.
  *
  * Lag, defined once. Of a sink, and of a table at a sink: age, on the server's clock since
- * its commit, of the oldest change that was received and is not durable there, 0 when there is none, and
- * the bytes that wait. Of the source: WAL bytes from the last position
- * received to the server's end.
+ * its commit, of the oldest change that was received and is not durable there, 0 when there is
+ * none, and the bytes that wait. Of the source: WAL bytes from the last position received to the
+ * server's end.
  */
 #ifndef NW_SERVE_REPORT_H
 #define NW_SERVE_REPORT_H

@@ -30,7 +30,8 @@ static struct nw_sink_lag *lag_find(struct nw_sequencer *seq, const struct nw_ta
         return NULL;
     }
     seq->lag_slots[at] = (uint16_t)(++seq->lags_count);
-    seq->lags[seq->lags_count - 1] = (struct nw_sink_lag){.table = table, .relation_oid = relation_oid};
+    seq->lags[seq->lags_count - 1] =
+        (struct nw_sink_lag){.table = table, .relation_oid = relation_oid};
     return &seq->lags[seq->lags_count - 1];
 }
 

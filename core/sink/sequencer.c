@@ -516,8 +516,8 @@ static void status_publish(struct nw_sequencer *seq)
     struct nw_sink *sink = seq->sink;
 
     atomic_store_explicit(&sink->held_bytes, seq->held_bytes, memory_order_relaxed);
-    atomic_store_explicit(&sink->oldest_commit_ts,
-                          seq->oldest == NULL ? 0 : seq->oldest->commit_ts, memory_order_relaxed);
+    atomic_store_explicit(&sink->oldest_commit_ts, seq->oldest == NULL ? 0 : seq->oldest->commit_ts,
+                          memory_order_relaxed);
     atomic_store_explicit(&sink->oldest_undurable_ns,
                           seq->oldest == NULL ? 0 : seq->oldest->received_ns, memory_order_relaxed);
 }

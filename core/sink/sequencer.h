@@ -71,7 +71,7 @@ struct nw_entry {
     bool delivered; /* in total order: all rows were handed out before the cursor came here */
     uint64_t epoch; /* in which it ends at the latest */
     int64_t received_ns;
-    int64_t commit_ts; /* of its first row or event, on the server's clock; 0: none */
+    int64_t commit_ts;        /* of its first row or event, on the server's clock; 0: none */
     _Atomic uint32_t exports; /* arrays that a plugin holds; up by workers, down by any thread */
 
     /* spill.c */

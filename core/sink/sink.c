@@ -492,8 +492,7 @@ void nw_sink_status(struct nw_sink *sink, struct nw_sink_status *status)
     status->epoch_received = load(&sink->epoch_received);
     status->epoch_written = load(&sink->epoch_written);
     status->epoch_durable = load(&sink->epoch_durable);
-    status->oldest_commit_ts =
-        atomic_load_explicit(&sink->oldest_commit_ts, memory_order_relaxed);
+    status->oldest_commit_ts = atomic_load_explicit(&sink->oldest_commit_ts, memory_order_relaxed);
     status->oldest_undurable_ns =
         atomic_load_explicit(&sink->oldest_undurable_ns, memory_order_relaxed);
     status->held_bytes = load(&sink->held_bytes);

@@ -156,9 +156,9 @@ struct nw_sink_lag {
     const struct nw_table *table; /* a version of it; lives as long as the source */
     uint32_t relation_oid;
     uint32_t batches;
-    int64_t oldest_ns; /* received_ns of its oldest change that is not durable */
+    int64_t oldest_ns;        /* received_ns of its oldest change that is not durable */
     int64_t oldest_commit_ts; /* the same change's commit time, on the server's clock */
-    uint64_t bytes;    /* as held by narwal, in memory or spilled */
+    uint64_t bytes;           /* as held by narwal, in memory or spilled */
 };
 /** Tables of one sink whose lag is kept; those that come after them are left out. */
 #define NW_SINK_LAGS_MAX 1024u

@@ -11,9 +11,9 @@
 #include "source/position.h"
 
 #define MESSAGES_PER_STEP 4096
-#define FLUSH_NS 20000000LL
-#define SIGNATURE "PGCOPY\n\377\r\n\0"
-#define SIGNATURE_BYTES 11u
+#define FLUSH_NS          20000000LL
+#define SIGNATURE         "PGCOPY\n\377\r\n\0"
+#define SIGNATURE_BYTES   11u
 
 struct nw_copy_reader {
     struct nw_copy_reader_options options;
@@ -21,12 +21,12 @@ struct nw_copy_reader {
     struct nw_transmitter transmitter;
     struct nw_copy_task *task; /* being copied; NULL: none */
     struct nw_block *open;
-    bool begun;        /* its begin block was dealt */
-    bool checked;      /* the row of checks was right */
+    bool begun;   /* its begin block was dealt */
+    bool checked; /* the row of checks was right */
     bool header_seen;
     bool trailer_seen;
-    bool failed;       /* the server refused; waits for ReadyForQuery */
-    bool broken;       /* the connection is of no use any more */
+    bool failed; /* the server refused; waits for ReadyForQuery */
+    bool broken; /* the connection is of no use any more */
     struct nw_message pending;
     bool has_pending, starved;
     int64_t now_ns;
@@ -281,9 +281,9 @@ static nw_status data_take(struct nw_copy_reader *reader, struct nw_message *mes
         }
         if (reader->trailer_seen || fields != reader->task->table->columns_count ||
             tuple_skip(&cursor, fields) != NW_OK) {
-            return nw_fail(err, NW_CORRUPT, "COPY BINARY of %s.%s: a malformed tuple after row %" PRIu64,
-                           reader->task->table->schema_name, reader->task->table->name,
-                           reader->task->rows);
+            return nw_fail(
+                err, NW_CORRUPT, "COPY BINARY of %s.%s: a malformed tuple after row %" PRIu64,
+                reader->task->table->schema_name, reader->task->table->name, reader->task->rows);
         }
         status = row_deal(reader, (struct nw_bytes){tuple.at, tuple.left - cursor.left}, err);
         if (status == NW_OK) {
@@ -301,14 +301,15 @@ static nw_status server_failed(struct nw_copy_reader *reader, struct nw_bytes bo
     nw_server_error_parse(body, &error);
     reader->failed = true;
     if (strcmp(error.sqlstate, "42501") == 0) {
-        task->status = nw_fail(&task->error, NW_FATAL, "copying %s.%s: %s: grant it, for example "
+        task->status = nw_fail(&task->error, NW_FATAL,
+                               "copying %s.%s: %s: grant it, for example "
                                "GRANT SELECT ON \"%s\".\"%s\" to narwal's role",
                                task->table->schema_name, task->table->name, error.message,
                                task->table->schema_name, task->table->name);
     } else {
-        task->status = nw_fail(&task->error, NW_RETRY, "copying %s.%s: %s (%s)",
-                               task->table->schema_name, task->table->name, error.message,
-                               error.sqlstate);
+        task->status =
+            nw_fail(&task->error, NW_RETRY, "copying %s.%s: %s (%s)", task->table->schema_name,
+                    task->table->name, error.message, error.sqlstate);
     }
     return NW_OK;
 }
@@ -436,6 +437,5 @@ static void wait_for(void *self, int64_t now_ns, struct nw_wait *wait)
 
 struct nw_agent nw_copy_reader_agent(struct nw_copy_reader *reader)
 {
-    return (struct nw_agent){
-        .name = "copy", .self = reader, .do_work = do_work, .wait = wait_for};
+    return (struct nw_agent){.name = "copy", .self = reader, .do_work = do_work, .wait = wait_for};
 }

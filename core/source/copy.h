@@ -35,16 +35,15 @@ struct nw_copy_task {
 };
 
 struct nw_copy_reader_options {
-    struct nw_stream *stream;      /* of an idle session; borrow */
-    struct nw_producer *producer;  /* borrow */
-    struct nw_spsc *tasks;         /* from the conductor */
-    struct nw_spsc *done;          /* to the conductor */
+    struct nw_stream *stream;     /* of an idle session; borrow */
+    struct nw_producer *producer; /* borrow */
+    struct nw_spsc *tasks;        /* from the conductor */
+    struct nw_spsc *done;         /* to the conductor */
 };
 
 struct nw_copy_reader;
 NW_MUST_CHECK nw_status nw_copy_reader_create(const struct nw_copy_reader_options *options,
-                                              struct nw_copy_reader **reader,
-                                              struct nw_error *err);
+                                              struct nw_copy_reader **reader, struct nw_error *err);
 void nw_copy_reader_destroy(struct nw_copy_reader *reader); /* NULL is fine */
 struct nw_agent nw_copy_reader_agent(struct nw_copy_reader *reader);
 

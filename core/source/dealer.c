@@ -42,7 +42,7 @@ struct nw_dealer {
     bool relation_waits;
     char *relation_bytes; /* the texts it borrows */
 
-    int64_t now_ns; /* of the last message */
+    int64_t now_ns;   /* of the last message */
     uint32_t last_id; /* cache: rows of one table come in runs */
     uint32_t last_oid;
     struct nw_dealer_state state;
@@ -157,9 +157,9 @@ static struct slot *slot_find(struct nw_dealer *dealer, uint32_t oid, nw_status 
     }
     table = nw_schemas_find(dealer->options.schemas, oid);
     if (table == NULL) {
-        *status = nw_fail(err, NW_CORRUPT,
-                          "pgoutput: a row of relation %u, which no Relation message announced",
-                          oid);
+        *status =
+            nw_fail(err, NW_CORRUPT,
+                    "pgoutput: a row of relation %u, which no Relation message announced", oid);
         return NULL;
     }
     *status = slots_grow(dealer, err);
@@ -269,7 +269,8 @@ static bool dealt_before(const struct nw_dealer *dealer)
 {
     uint64_t lsn = dealer->begin.commit_lsn;
 
-    return lsn <= dealer->done_lsn || (lsn == dealer->partial_lsn && dealer->seq < dealer->partial_seq);
+    return lsn <= dealer->done_lsn ||
+           (lsn == dealer->partial_lsn && dealer->seq < dealer->partial_seq);
 }
 
 static void change_done(struct nw_dealer *dealer)
@@ -503,7 +504,7 @@ static nw_status relation_adopted(struct nw_dealer *dealer, const struct nw_tabl
 
     dealer->last_oid = 0;
     if (status == NW_OK && dealer->in_transaction && dealt_before(dealer)) {
-        return NW_OK; /* sent again: the sinks are past it, and an older version would undo a newer */
+        return NW_OK; /* sent again: the sinks are past it, an older version would undo a newer */
     }
     if (status == NW_OK) {
         status = event_open(dealer, NW_BLOCK_EVENT, &block, err);
@@ -549,8 +550,8 @@ static nw_status relation_take(struct nw_dealer *dealer, struct nw_bytes message
     }
     memcpy(bytes, message.at, message.size);
     dealer->relation_bytes = bytes;
-    status = nw_pgoutput_relation_parse(
-        (struct nw_bytes){(const uint8_t *)bytes, message.size}, dealer->relation, err);
+    status = nw_pgoutput_relation_parse((struct nw_bytes){(const uint8_t *)bytes, message.size},
+                                        dealer->relation, err);
     dealer->relation_waits = status == NW_OK;
     return status == NW_OK ? NW_AGAIN : status;
 }
@@ -566,8 +567,7 @@ nw_status nw_dealer_describe(struct nw_dealer *dealer, const struct nw_table *de
     if (nw_producer_room(dealer->options.producer) == 0 || dealer->open_count > 0) {
         return NW_AGAIN;
     }
-    status =
-        nw_schemas_apply(dealer->options.schemas, dealer->relation, described, &table, err);
+    status = nw_schemas_apply(dealer->options.schemas, dealer->relation, described, &table, err);
     if (status == NW_OK) {
         dealer->relation_waits = false;
         status = relation_adopted(dealer, table, err);

@@ -3,7 +3,8 @@
  * The dealer: turns pgoutput's messages into blocks of rows, events and epochs.
  *
  * It follows transactions, sorts rows into one open block for each table, and deals all open blocks
- * together, at the latest when an epoch ends. It never decodes a row. Owned by the stream source's thread.
+ * together, at the latest when an epoch ends. It never decodes a row. Owned by the stream source's
+ * thread.
  *
  * After a reconnect the server sends again what was not acknowledged. What was dealt already is
  * dropped by (commit LSN, index in the transaction), so the sinks notice nothing, even when the
@@ -39,8 +40,8 @@ void nw_dealer_destroy(struct nw_dealer *dealer); /* NULL is fine */
 void nw_dealer_reconnected(struct nw_dealer *dealer);
 
 /**
- * Take one message of a transaction (or between two), from its type byte on. Stream messages are not for the
- * dealer: the source takes them apart.
+ * Take one message of a transaction (or between two), from its type byte on. Stream messages are
+ * not for the dealer: the source takes them apart.
  * @param lsn  of the XLogData message
  * @return NW_AGAIN: not taken; there are no free blocks, or nw_dealer_unknown() is set.
  */
@@ -76,17 +77,17 @@ NW_MUST_CHECK nw_status nw_dealer_end_epoch(struct nw_dealer *dealer, bool with_
 
 /** What the epoch rules look at. */
 struct nw_dealer_state {
-    uint64_t epoch;          /* the one being filled */
-    uint64_t position_lsn;   /* complete up to here */
-    uint64_t epoch_lsn;      /* position of the last epoch that ended */
-    uint64_t epoch_rows;     /* rows and events in the open epoch */
+    uint64_t epoch;        /* the one being filled */
+    uint64_t position_lsn; /* complete up to here */
+    uint64_t epoch_lsn;    /* position of the last epoch that ended */
+    uint64_t epoch_rows;   /* rows and events in the open epoch */
     uint64_t epoch_bytes;
-    int64_t epoch_first_ns;  /* when its first row came; 0: empty */
-    int64_t oldest_open_ns;  /* when the oldest row in an open block came; 0: none */
-    bool between;            /* no transaction is being received, or broke off half dealt */
-    uint64_t rows, bytes;    /* in all */
+    int64_t epoch_first_ns; /* when its first row came; 0: empty */
+    int64_t oldest_open_ns; /* when the oldest row in an open block came; 0: none */
+    bool between;           /* no transaction is being received, or broke off half dealt */
+    uint64_t rows, bytes;   /* in all */
     uint64_t transactions;
-    uint32_t tables;         /* known to the source */
+    uint32_t tables; /* known to the source */
     int64_t last_commit_ts;
 };
 void nw_dealer_state(const struct nw_dealer *dealer, struct nw_dealer_state *state);

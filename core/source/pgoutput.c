@@ -89,8 +89,8 @@ nw_status nw_pgoutput_relation_parse(struct nw_bytes message, struct nw_relation
     return finish(&cursor, "Relation", err);
 }
 
-nw_status nw_pgoutput_truncate_parse(struct nw_bytes message,
-                                     struct nw_pgoutput_truncate *truncate, struct nw_error *err)
+nw_status nw_pgoutput_truncate_parse(struct nw_bytes message, struct nw_pgoutput_truncate *truncate,
+                                     struct nw_error *err)
 {
     struct nw_cursor cursor = body_of(message);
 
@@ -115,8 +115,7 @@ nw_status nw_pgoutput_message_parse(struct nw_bytes message, struct nw_pgoutput_
     return finish(&cursor, "Message", err);
 }
 
-nw_status nw_pgoutput_origin_parse(struct nw_bytes message, const char **name,
-                                   struct nw_error *err)
+nw_status nw_pgoutput_origin_parse(struct nw_bytes message, const char **name, struct nw_error *err)
 {
     struct nw_cursor cursor = body_of(message);
 

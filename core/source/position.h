@@ -17,7 +17,7 @@
 #include <narwal/status.h>
 
 #define NW_POSITION_BYTES_MAX 96u
-#define NW_COPY_BYTES_MAX 16u
+#define NW_COPY_BYTES_MAX     16u
 
 /** Where a source's changes come from. */
 struct nw_identity {

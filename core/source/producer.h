@@ -3,7 +3,8 @@
  * A producer: a pool of blocks, numbered and dealt round-robin to the decode lanes.
  *
  * Owned by one source agent's thread. At most NW_BLOCKS_PER_PRODUCER ordinals are in flight at
- * once, counted from the oldest that no lane has given back: that bounds the reorder window of the sequencers.
+ * once, counted from the oldest that no lane has given back: that bounds the reorder window of the
+ * sequencers.
  */
 #ifndef NW_SOURCE_PRODUCER_H
 #define NW_SOURCE_PRODUCER_H
@@ -15,10 +16,10 @@
 #define NW_PRODUCER_LANES_MAX 64u
 
 struct nw_producer_options {
-    uint32_t index;        /* 0: the stream */
+    uint32_t index; /* 0: the stream */
     uint32_t lanes_count;
-    uint32_t blocks_max;   /* 4 .. NW_BLOCKS_PER_PRODUCER */
-    struct nw_spsc *in[NW_PRODUCER_LANES_MAX];           /* to the lanes; capacity at least NW_BLOCKS_PER_PRODUCER */
+    uint32_t blocks_max;                       /* 4 .. NW_BLOCKS_PER_PRODUCER */
+    struct nw_spsc *in[NW_PRODUCER_LANES_MAX]; /* to the lanes; of NW_BLOCKS_PER_PRODUCER or more */
     struct nw_spsc *block_return[NW_PRODUCER_LANES_MAX]; /* from the lanes; same */
     struct nw_bell *lane_bell[NW_PRODUCER_LANES_MAX];
 };
@@ -30,7 +31,7 @@ NW_MUST_CHECK nw_status nw_producer_create(const struct nw_producer_options *opt
 /** The lanes must not hold blocks of it any more, or not run any more. NULL is fine. */
 void nw_producer_destroy(struct nw_producer *producer);
 
-/** An empty block, or NULL while all are in use. It is the caller's until it is dealt or put back. */
+/** An empty block, NULL while all are in use. It is the caller's until it is dealt or put back. */
 struct nw_block *nw_producer_take(struct nw_producer *producer);
 /** Give an unused block back to the pool. */
 void nw_producer_put(struct nw_producer *producer, struct nw_block *block);

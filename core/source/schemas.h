@@ -3,8 +3,8 @@
  * The schema versions of all tables that a source has seen.
  *
  * A Relation message has names, types and keys, but no attribute numbers, defaults or enum labels,
- * and a client cannot read a historic catalog. So a message that differs from the current version is
- * completed by a catalog read, which is used only where it agrees with the message; what the
+ * and a client cannot read a historic catalog. So a message that differs from the current version
+ * is completed by a catalog read, which is used only where it agrees with the message; what the
  * catalog has moved past is derived from the version before, and marked.
  *
  * Versions are immutable and live until the registry is destroyed. Owned by the stream source's
@@ -32,9 +32,9 @@ const struct nw_table *nw_schemas_find(const struct nw_schemas *schemas, uint32_
  * @param described  borrow: copied; its id, version and exact marks are not looked at.
  * @param exact      NW_EXACT_... for all columns
  */
-NW_MUST_CHECK nw_status nw_schemas_add(struct nw_schemas *schemas,
-                                       const struct nw_table *described, uint32_t exact,
-                                       const struct nw_table **table, struct nw_error *err);
+NW_MUST_CHECK nw_status nw_schemas_add(struct nw_schemas *schemas, const struct nw_table *described,
+                                       uint32_t exact, const struct nw_table **table,
+                                       struct nw_error *err);
 
 /** Whether a Relation message says the same as a version. */
 bool nw_schemas_same(const struct nw_table *table, const struct nw_relation *relation);

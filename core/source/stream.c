@@ -14,14 +14,15 @@
 #include "pg/replication.h"
 
 #define MESSAGES_PER_STEP 8192
-#define FLUSH_NS 2000000LL          /* a row waits no longer than this in an open block */
-#define BACKOFF_NS_MIN 100000000LL  /* 100 ms, doubling */
-#define BACKOFF_NS_MAX 30000000000LL
-#define SETTLED_NS 10000000000LL     /* a connection that lasted this long resets the backoff */
-#define STARVED_US 1000000LL /* feedback at least this often while what the server asks is not read */
-#define EPOCHS_KEPT 1024u           /* ended and not yet fetched by the acknowledger */
+#define FLUSH_NS          2000000LL   /* a row waits no longer than this in an open block */
+#define BACKOFF_NS_MIN    100000000LL /* 100 ms, doubling */
+#define BACKOFF_NS_MAX    30000000000LL
+#define SETTLED_NS        10000000000LL /* a connection that lasted this long resets the backoff */
+#define STARVED_US                                                                                 \
+    1000000LL /* feedback at least this often while what the server asks is not read */
+#define EPOCHS_KEPT   1024u /* ended and not yet fetched by the acknowledger */
 #define COPY_EPOCH_NS 250000000LL
-#define DISK_POLL_NS 50000LL /* a spill write or read is under way: nobody rings for it */
+#define DISK_POLL_NS  50000LL /* a spill write or read is under way: nobody rings for it */
 
 struct ended {
     uint64_t epoch, lsn;
@@ -37,7 +38,7 @@ struct nw_source {
     bool demanded; /* the server waits for an answer */
     uint64_t start_lsn, flush_lsn, received_lsn, server_lsn, told_lsn;
     int64_t server_ahead_us;
-    int64_t told_ns;       /* last feedback */
+    int64_t told_ns; /* last feedback */
     int64_t epoch_ended_ns;
     int64_t retry_ns, backoff_ns;
     int64_t connected_ns;
@@ -241,8 +242,8 @@ static nw_status feedback_send(struct nw_source *source, int64_t now_ns, struct 
     struct nw_status_update update = {.written_lsn = written,
                                       .flushed_lsn = source->flush_lsn,
                                       .applied_lsn = source->flush_lsn,
-                                      .now_us = source->options.env->ops->wall_us(
-                                          source->options.env)};
+                                      .now_us =
+                                          source->options.env->ops->wall_us(source->options.env)};
     uint8_t body[NW_STATUS_UPDATE_SIZE];
 
     nw_status_update_build(&update, body);
@@ -285,9 +286,8 @@ static nw_status stream_store(struct nw_source *source, const struct nw_replicat
                               struct nw_error *err)
 {
     struct nw_cursor cursor = nw_cursor_of(data->data.at, data->data.size);
-    struct nw_txn_change change = {.lsn = data->start_lsn,
-                                   .subxid = source->stream_xid,
-                                   .type = nw_cursor_u8(&cursor)};
+    struct nw_txn_change change = {
+        .lsn = data->start_lsn, .subxid = source->stream_xid, .type = nw_cursor_u8(&cursor)};
 
     if (change.type != 'O') { /* the only one that carries no xid */
         change.subxid = nw_cursor_u32be(&cursor);
@@ -342,14 +342,12 @@ static nw_status payload_take(struct nw_source *source, const struct nw_replicat
         return stream_commit(source, data->data, err);
     case 'A':
         status = nw_pgoutput_stream_abort_parse(data->data, &undone, err);
-        return status == NW_OK
-                   ? nw_txns_abort(source->options.txns, undone.xid, undone.subxid, err)
-                   : status;
+        return status == NW_OK ? nw_txns_abort(source->options.txns, undone.xid, undone.subxid, err)
+                               : status;
     default:
-        return source->in_stream
-                   ? stream_store(source, data, err)
-                   : nw_dealer_take(source->options.dealer, data->start_lsn, now_ns,
-                                    data->data, err);
+        return source->in_stream ? stream_store(source, data, err)
+                                 : nw_dealer_take(source->options.dealer, data->start_lsn, now_ns,
+                                                  data->data, err);
     }
 }
 
@@ -385,11 +383,12 @@ static nw_status server_failed(struct nw_bytes body, struct nw_error *err)
     nw_server_error_parse(body, &error);
     if (strstr(error.message, "could not map filenumber") != NULL ||
         strstr(error.message, "could not map filenode") != NULL) {
-        return nw_fail(err, NW_FATAL,
-                       "the server says: %s. The slot was made while a table was rewritten or "
-                       "truncated, and cannot be decoded: drop the slot, and let narwal make it and "
-                       "the copy again",
-                       error.message);
+        return nw_fail(
+            err, NW_FATAL,
+            "the server says: %s. The slot was made while a table was rewritten or "
+            "truncated, and cannot be decoded: drop the slot, and let narwal make it and "
+            "the copy again",
+            error.message);
     }
     if (strcmp(error.sqlstate, "42704") == 0) { /* undefined object */
         return nw_fail(err, NW_FATAL,
@@ -587,7 +586,7 @@ static nw_status pending_take(struct nw_source *source, int64_t now_ns, uint32_t
     return commit_seen(&source->pending) ? epoch_step(source, now_ns, false, work, err) : NW_OK;
 }
 
-/* Receives and takes messages until there are none, the dealer is full, or the step is long enough. */
+/* Receives and takes messages until there are none, the dealer is full, or the step is over. */
 static nw_status receive_step(struct nw_source *source, int64_t now_ns, uint32_t *work,
                               struct nw_error *err)
 {

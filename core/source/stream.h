@@ -50,10 +50,10 @@ struct nw_source_options {
     nw_status (*describe)(void *context, uint32_t relation_oid, const struct nw_table **described,
                           struct nw_error *err);
     void *context;
-    int64_t epoch_us_max;       /* under load an epoch ends after this */
+    int64_t epoch_us_max; /* under load an epoch ends after this */
     uint64_t epoch_bytes_max;
-    int64_t status_us;          /* feedback at least this often */
-    int64_t idle_us;            /* an idle database: an empty epoch at most this often */
+    int64_t status_us; /* feedback at least this often */
+    int64_t idle_us;   /* an idle database: an empty epoch at most this often */
 };
 
 struct nw_source;
@@ -90,12 +90,12 @@ enum nw_source_phase {
 /** For status. */
 struct nw_source_status {
     enum nw_source_phase phase;
-    uint64_t received_lsn;     /* of the last message */
-    uint64_t server_lsn;       /* the server's WAL end, as it last said */
-    int64_t server_ahead_us;   /* the server's clock minus ours, as its last message had it */
-    uint64_t flush_lsn;        /* told to the server */
+    uint64_t received_lsn;   /* of the last message */
+    uint64_t server_lsn;     /* the server's WAL end, as it last said */
+    int64_t server_ahead_us; /* the server's clock minus ours, as its last message had it */
+    uint64_t flush_lsn;      /* told to the server */
     uint64_t reconnects;
-    uint32_t streamed;         /* transactions in progress that are kept here */
+    uint32_t streamed; /* transactions in progress that are kept here */
     uint64_t spilled_bytes;
     struct nw_dealer_state dealer;
     struct nw_error last_error;

@@ -12,14 +12,14 @@
 #include "base/assert.h"
 #include "base/errno.h"
 
-#define BUCKETS 256u
-#define CHUNK_BYTES_FIRST 8192u
-#define CHUNK_BYTES 524288u      /* a full chunk is written out */
-#define READ_BYTES 1048576u      /* read back at once */
+#define BUCKETS             256u
+#define CHUNK_BYTES_FIRST   8192u
+#define CHUNK_BYTES         524288u  /* a full chunk is written out */
+#define READ_BYTES          1048576u /* read back at once */
 #define RECORD_HEADER_BYTES 16u
-#define RECORD_BYTES_MAX (1u << 30)
-#define IO_DEPTH 64u
-#define REAP_MAX 16u
+#define RECORD_BYTES_MAX    (1u << 30)
+#define IO_DEPTH            64u
+#define REAP_MAX            16u
 
 struct chunk {
     uint8_t *bytes;
@@ -53,8 +53,8 @@ struct nw_txns {
     struct txn *reading; /* taken out of the buckets */
     struct nw_file_op read_op;
     bool read_waits, read_done;
-    uint64_t read_at;      /* file offset of the next read */
-    uint8_t *read_bytes;   /* [read_head, read_tail) is unread */
+    uint64_t read_at;    /* file offset of the next read */
+    uint8_t *read_bytes; /* [read_head, read_tail) is unread */
     uint32_t read_head, read_tail, read_capacity;
     uint32_t chunk_at; /* next record in the chunk that stayed in memory */
 };
@@ -153,11 +153,10 @@ static nw_status reap(struct nw_txns *txns, bool wait, struct nw_error *err)
         txn->writing = false;
         txns->writes--;
         if (txn->op.result < 0 || (uint32_t)txn->op.result != txn->op.size) {
-            txns->write_status =
-                nw_fail(&txns->write_error, NW_RETRY,
-                        "cannot spill transaction %" PRIu32 " to %s: %s", txn->xid,
-                        txns->options.folder,
-                        txn->op.result < 0 ? nw_errno_text(-txn->op.result) : "short write");
+            txns->write_status = nw_fail(
+                &txns->write_error, NW_RETRY, "cannot spill transaction %" PRIu32 " to %s: %s",
+                txn->xid, txns->options.folder,
+                txn->op.result < 0 ? nw_errno_text(-txn->op.result) : "short write");
         }
         if (txn->orphan) {
             txn_free(txns, txn);
@@ -234,8 +233,8 @@ static nw_status chunk_grow(struct chunk *chunk, uint32_t needed, struct nw_erro
     }
     bytes = realloc(chunk->bytes, capacity);
     if (bytes == NULL) {
-        return nw_fail(err, NW_FATAL, "out of memory for a streamed transaction (%" PRIu32 " bytes)",
-                       capacity);
+        return nw_fail(err, NW_FATAL,
+                       "out of memory for a streamed transaction (%" PRIu32 " bytes)", capacity);
     }
     chunk->bytes = bytes;
     chunk->capacity = capacity;
@@ -536,12 +535,12 @@ static nw_status record_from_file(struct nw_txns *txns, struct nw_txn_record *re
         memcpy(&size, txns->read_bytes + txns->read_head, 4);
         wanted = RECORD_HEADER_BYTES + size;
     }
-    txns->read_head += record_take(txns->read_bytes + txns->read_head,
-                                   txns->read_tail - txns->read_head, record);
+    txns->read_head +=
+        record_take(txns->read_bytes + txns->read_head, txns->read_tail - txns->read_head, record);
     return NW_OK;
 }
 
-/* The next record whether undone or not: from the file, then from the chunk that stayed in memory. */
+/* The next record, undone or not: from the file, then from the chunk that stayed in memory. */
 static nw_status record_next(struct nw_txns *txns, struct nw_txn_record *record, bool *end,
                              struct nw_error *err)
 {
@@ -577,9 +576,8 @@ nw_status nw_txns_next(struct nw_txns *txns, struct nw_txn_record *record, bool 
             txns->reading = NULL;
             return NW_OK;
         }
-        if (txn->aborted_count == 0 ||
-            bsearch(&record->subxid, txn->aborted, txn->aborted_count, sizeof *txn->aborted,
-                    compare_xid) == NULL) {
+        if (txn->aborted_count == 0 || bsearch(&record->subxid, txn->aborted, txn->aborted_count,
+                                               sizeof *txn->aborted, compare_xid) == NULL) {
             return NW_OK;
         }
     }

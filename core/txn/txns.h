@@ -5,8 +5,8 @@
  *
  * Small ones stay in memory; what outgrows a chunk goes to a scratch file of its own. The files are
  * never acknowledged and never read by another process: after a restart the server sends it all
- * again. Messages keep their place (Relation and Type messages too), so replaying a committed transaction
- * looks like receiving it whole.
+ * again. Messages keep their place (Relation and Type messages too), so replaying a committed
+ * transaction looks like receiving it whole.
  *
  * Owned by the stream source's thread. No call blocks: writes and reads are under way in the I/O
  * queue, and NW_AGAIN asks to come back. NW_RETRY is a failed disk: what is stored is not whole
@@ -26,7 +26,7 @@ struct nw_txns;
 
 struct nw_txns_options {
     struct nw_env *env;
-    const char *folder;  /* scratch; made, and emptied, at create. Borrow */
+    const char *folder;   /* scratch; made, and emptied, at create. Borrow */
     uint64_t quota_bytes; /* most that all files together may hold */
 };
 

@@ -11,8 +11,8 @@
  *   missing    the database did not send the value (unchanged TOAST, or not in the replica
  *              identity). It is unknown, not NULL;
  *   exception  the value exists and has no exact typed form (numeric NaN in a decimal column,
- *              timestamps past the year 294247, infinity, 24:00:00). Its slot in the column is null and its text, as
- *              PostgreSQL prints it, is in `exceptions`. Only sinks that declare
+ *              timestamps past the year 294247, infinity, 24:00:00). Its slot in the column is null
+ *              and its text, as PostgreSQL prints it, is in `exceptions`. Only sinks that declare
  *              NW_SINK_EXCEPTIONS get such rows; for others the host stops the table.
  */
 #ifndef NARWAL_BATCH_H
@@ -46,49 +46,49 @@ struct nw_array {
 
 /** The rows as they were before, or as they are after the change. */
 struct nw_image {
-    const uint8_t *present;         /**< bit i: row i has this image at all */
-    const uint8_t *missing;         /**< row i from i * missing_stride on: bit c set: column c is missing */
-    const struct nw_array *columns; /**< table->columns_count of them; NULL: no row has this image */
+    const uint8_t *present; /**< bit i: row i has this image at all */
+    const uint8_t *missing; /**< row i from i * missing_stride on: bit c set: column c is missing */
+    const struct nw_array *columns; /**< table->columns_count; NULL: no row has this image */
 };
 
 /** A value without an exact typed form. Ordered by row, side, column. */
 struct nw_exception {
-    uint32_t row;    /**< absolute: counted from the first row of the whole batch */
+    uint32_t row; /**< absolute: counted from the first row of the whole batch */
     uint16_t column;
-    uint8_t side;    /**< NW_BEFORE or NW_AFTER */
+    uint8_t side; /**< NW_BEFORE or NW_AFTER */
     uint8_t pad;
     uint32_t offset; /**< into exception_bytes */
     uint32_t size;   /**< bytes, not NUL-terminated */
 };
 
 #define NW_BEFORE 0
-#define NW_AFTER 1
+#define NW_AFTER  1
 
 /**
  * A batch, or a run of rows inside one: rows first_row .. first_row + rows_count - 1 of the arrays.
  * The inline accessors below take row numbers from 0 to rows_count - 1.
  */
 struct nw_batch {
-    uint32_t size;              /**< sizeof(struct nw_batch) in the host */
-    uint32_t flags;             /**< NW_BATCH_... */
+    uint32_t size;  /**< sizeof(struct nw_batch) in the host */
+    uint32_t flags; /**< NW_BATCH_... */
     const struct nw_table *table;
-    uint64_t epoch;             /**< the commit that these rows belong to, see nw_sink_ops.commit */
+    uint64_t epoch; /**< the commit that these rows belong to, see nw_sink_ops.commit */
     uint32_t first_row;
-    uint32_t rows_count;        /**< at least 1 */
-    uint32_t generation;        /**< with NW_BATCH_COPY: the copy's generation, see copy_begin */
-    uint32_t missing_stride;    /**< bytes per row in nw_image.missing */
-    const uint8_t *op;          /**< NW_OP_... */
-    const uint64_t *commit_lsn; /**< start of the commit record; with NW_BATCH_COPY the fence */
-    const uint64_t *row_lsn;    /**< of the change itself; several rows may share one */
-    const uint64_t *seq;        /**< index of the change in its transaction, before any filter */
-    const uint32_t *xid;        /**< top-level transaction; 0 with NW_BATCH_COPY */
-    const int64_t *commit_ts;   /**< microseconds since 1970-01-01 UTC; 0 with NW_BATCH_COPY */
+    uint32_t rows_count;           /**< at least 1 */
+    uint32_t generation;           /**< with NW_BATCH_COPY: the copy's generation, see copy_begin */
+    uint32_t missing_stride;       /**< bytes per row in nw_image.missing */
+    const uint8_t *op;             /**< NW_OP_... */
+    const uint64_t *commit_lsn;    /**< start of the commit record; with NW_BATCH_COPY the fence */
+    const uint64_t *row_lsn;       /**< of the change itself; several rows may share one */
+    const uint64_t *seq;           /**< index of the change in its transaction, before any filter */
+    const uint32_t *xid;           /**< top-level transaction; 0 with NW_BATCH_COPY */
+    const int64_t *commit_ts;      /**< microseconds since 1970-01-01 UTC; 0 with NW_BATCH_COPY */
     const int32_t *origin_offsets; /**< replication origin name, empty: local. Arrow text layout */
     const uint8_t *origin_bytes;
-    struct nw_image image[2];   /**< [NW_BEFORE], [NW_AFTER] */
+    struct nw_image image[2]; /**< [NW_BEFORE], [NW_AFTER] */
     const struct nw_exception *exceptions;
     const uint8_t *exception_bytes;
-    uint32_t exceptions_count;  /**< over the whole batch */
+    uint32_t exceptions_count; /**< over the whole batch */
     /* Members above exist since ABI 1. */
 };
 
@@ -109,7 +109,7 @@ struct nw_value {
         int64_t integer; /**< INT16..UINT32, DATE, TIME, TIMESTAMP, TIMESTAMPTZ */
         double real;     /**< FLOAT32, FLOAT64 */
     } as;
-    const uint8_t *bytes; /**< TEXT, BINARY, JSON, NUMERIC; UUID and DECIMAL (16 bytes); exceptions */
+    const uint8_t *bytes; /**< TEXT, BINARY, JSON, NUMERIC; UUID, DECIMAL (16 bytes); exceptions */
     uint32_t size;
 };
 

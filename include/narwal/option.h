@@ -28,17 +28,17 @@ enum nw_option_type {
     NW_OPTION_LIST = 9,     /**< a list of texts; a single text counts as a list of one */
 };
 
-#define NW_OPTION_REQUIRED 1u   /**< no default: the configuration must say it */
-#define NW_OPTION_SECRET 2u     /**< never printed, logged or shown in status */
+#define NW_OPTION_REQUIRED   1u /**< no default: the configuration must say it */
+#define NW_OPTION_SECRET     2u /**< never printed, logged or shown in status */
 #define NW_OPTION_RELOADABLE 4u /**< may change without a restart */
 
 /** One row of an option table. All strings live as long as the plugin. */
 struct nw_option {
-    const char *name;           /**< the key in the YAML mapping */
+    const char *name; /**< the key in the YAML mapping */
     enum nw_option_type type;
     uint32_t flags;
-    const char *fallback;       /**< default, written as in the configuration; NULL: unset */
-    int64_t minimum;            /**< for numbers; both 0: unbounded */
+    const char *fallback; /**< default, written as in the configuration; NULL: unset */
+    int64_t minimum;      /**< for numbers; both 0: unbounded */
     int64_t maximum;
     const char *const *choices; /**< NULL-terminated, for NW_OPTION_CHOICE */
     const char *help;           /**< one sentence for the reference page */

@@ -18,69 +18,71 @@ extern "C" {
 
 /** The typed form of a column in a batch; the Arrow format string is in parentheses. */
 enum nw_type {
-    NW_TYPE_TEXT = 1,        /**< ("u") text types, and PostgreSQL's own text of all types not listed */
-    NW_TYPE_BINARY = 2,      /**< ("z") bytea */
-    NW_TYPE_BOOL = 3,        /**< ("b") bit-packed */
-    NW_TYPE_INT16 = 4,       /**< ("s") */
-    NW_TYPE_INT32 = 5,       /**< ("i") */
-    NW_TYPE_INT64 = 6,       /**< ("l") */
-    NW_TYPE_UINT32 = 7,      /**< ("I") oid and its kin */
-    NW_TYPE_FLOAT32 = 8,     /**< ("f") NaN and infinities are values */
-    NW_TYPE_FLOAT64 = 9,     /**< ("g") */
-    NW_TYPE_DECIMAL = 10,    /**< ("d:P,S") numeric(P,S), P <= 38, 0 <= S <= P: 16 bytes, little-endian */
-    NW_TYPE_DATE = 11,       /**< ("tdD") int32, days since 1970-01-01 */
-    NW_TYPE_TIME = 12,       /**< ("ttu") int64, microseconds since midnight */
-    NW_TYPE_TIMESTAMP = 13,  /**< ("tsu:") int64, microseconds since 1970-01-01, no zone */
-    NW_TYPE_TIMESTAMPTZ = 14,/**< ("tsu:UTC") int64, microseconds since 1970-01-01 UTC */
-    NW_TYPE_UUID = 15,       /**< ("w:16", extension arrow.uuid) */
-    NW_TYPE_JSON = 16,       /**< ("u", extension arrow.json) json and jsonb, as PostgreSQL prints them */
-    NW_TYPE_NUMERIC = 17,    /**< ("u") numeric without a fixed decimal form, as PostgreSQL prints it */
+    NW_TYPE_TEXT = 1,    /**< ("u") text types, and PostgreSQL's own text of all types not listed */
+    NW_TYPE_BINARY = 2,  /**< ("z") bytea */
+    NW_TYPE_BOOL = 3,    /**< ("b") bit-packed */
+    NW_TYPE_INT16 = 4,   /**< ("s") */
+    NW_TYPE_INT32 = 5,   /**< ("i") */
+    NW_TYPE_INT64 = 6,   /**< ("l") */
+    NW_TYPE_UINT32 = 7,  /**< ("I") oid and its kin */
+    NW_TYPE_FLOAT32 = 8, /**< ("f") NaN and infinities are values */
+    NW_TYPE_FLOAT64 = 9, /**< ("g") */
+    NW_TYPE_DECIMAL =
+        10,            /**< ("d:P,S") numeric(P,S), P <= 38, 0 <= S <= P: 16 bytes, little-endian */
+    NW_TYPE_DATE = 11, /**< ("tdD") int32, days since 1970-01-01 */
+    NW_TYPE_TIME = 12, /**< ("ttu") int64, microseconds since midnight */
+    NW_TYPE_TIMESTAMP = 13,   /**< ("tsu:") int64, microseconds since 1970-01-01, no zone */
+    NW_TYPE_TIMESTAMPTZ = 14, /**< ("tsu:UTC") int64, microseconds since 1970-01-01 UTC */
+    NW_TYPE_UUID = 15,        /**< ("w:16", extension arrow.uuid) */
+    NW_TYPE_JSON = 16, /**< ("u", extension arrow.json) json and jsonb, as PostgreSQL prints them */
+    NW_TYPE_NUMERIC =
+        17, /**< ("u") numeric without a fixed decimal form, as PostgreSQL prints it */
 };
 
 /* What in a column is exact for the rows of this version; all else is as of the catalog read. */
-#define NW_EXACT_NAME 1u
-#define NW_EXACT_TYPE 2u /* type_oid and typmod */
-#define NW_EXACT_KEY 4u
-#define NW_EXACT_ATTNUM 8u
+#define NW_EXACT_NAME     1u
+#define NW_EXACT_TYPE     2u /* type_oid and typmod */
+#define NW_EXACT_KEY      4u
+#define NW_EXACT_ATTNUM   8u
 #define NW_EXACT_NOT_NULL 16u
-#define NW_EXACT_DEFAULT 32u
-#define NW_EXACT_ENUM 64u
+#define NW_EXACT_DEFAULT  32u
+#define NW_EXACT_ENUM     64u
 
 /** A column of a schema version. */
 struct nw_column_schema {
     const char *name;
-    const char *type_name;         /**< as format_type() says it: "numeric(12,2)", "public.mood" */
-    const char *default_expr;      /**< SQL of the default; NULL: none */
-    const char *const *enum_labels;/**< in sort order, NULL-terminated; NULL: not an enum */
+    const char *type_name;          /**< as format_type() says it: "numeric(12,2)", "public.mood" */
+    const char *default_expr;       /**< SQL of the default; NULL: none */
+    const char *const *enum_labels; /**< in sort order, NULL-terminated; NULL: not an enum */
     uint32_t type_oid;
-    uint32_t base_type_oid;        /**< of a domain, the type below all domains; else type_oid */
-    int32_t typmod;                /**< -1: none; of a domain over a base type, the domain's */
-    int16_t attnum;                /**< 0: unknown */
-    uint8_t type;                  /**< enum nw_type */
-    uint8_t precision;             /**< NW_TYPE_DECIMAL */
-    uint8_t scale;                 /**< NW_TYPE_DECIMAL */
+    uint32_t base_type_oid; /**< of a domain, the type below all domains; else type_oid */
+    int32_t typmod;         /**< -1: none; of a domain over a base type, the domain's */
+    int16_t attnum;         /**< 0: unknown */
+    uint8_t type;           /**< enum nw_type */
+    uint8_t precision;      /**< NW_TYPE_DECIMAL */
+    uint8_t scale;          /**< NW_TYPE_DECIMAL */
     bool not_null;
-    bool identity;                 /**< part of the replica identity, as the stream said */
-    uint32_t exact;                /**< NW_EXACT_... */
+    bool identity;  /**< part of the replica identity, as the stream said */
+    uint32_t exact; /**< NW_EXACT_... */
 };
 
 /** A schema version of a table. */
 struct nw_table {
-    uint32_t size;                 /**< sizeof(struct nw_table) in the host */
-    uint32_t id;                   /**< small, dense, stable while the process lives; not stored */
-    uint32_t version;              /**< counts from 1 for each relation oid */
+    uint32_t size;    /**< sizeof(struct nw_table) in the host */
+    uint32_t id;      /**< small, dense, stable while the process lives; not stored */
+    uint32_t version; /**< counts from 1 for each relation oid */
     uint32_t relation_oid;
     const char *schema_name;
     const char *name;
-    uint32_t root_oid;             /**< partition root, 0: not a partition */
-    const char *root_schema_name;  /**< NULL: not a partition */
+    uint32_t root_oid;            /**< partition root, 0: not a partition */
+    const char *root_schema_name; /**< NULL: not a partition */
     const char *root_name;
-    char replica_identity;         /**< pg_class.relreplident: d n f i */
-    bool key_is_primary;           /**< key_columns are the primary key, else the replica identity index */
+    char replica_identity; /**< pg_class.relreplident: d n f i */
+    bool key_is_primary;   /**< key_columns are the primary key, else the replica identity index */
     uint16_t columns_count;
-    uint16_t key_columns_count;    /**< 0: the table has no key */
+    uint16_t key_columns_count; /**< 0: the table has no key */
     const struct nw_column_schema *columns;
-    const uint16_t *key_columns;   /**< indexes into columns, in key order */
+    const uint16_t *key_columns; /**< indexes into columns, in key order */
 };
 
 #ifdef __cplusplus

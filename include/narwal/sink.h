@@ -23,8 +23,8 @@
  *   several, each worker has its thread; open, recover, copy_resolve, commit and close come from a
  *   coordinator's thread, and only commit may run beside table/copy/write/event/seal.
  * - A sink that does not have NW_SINK_TOTAL_ORDER gets the rows of each table in commit order.
- *   With it (one worker only), write() calls come in the total commit order: a batch is then a run of rows of one table
- *   between two rows of others.
+ *   With it (one worker only), write() calls come in the total commit order: a batch is then a run
+ *   of rows of one table between two rows of others.
  */
 #ifndef NARWAL_SINK_H
 #define NARWAL_SINK_H
@@ -65,21 +65,21 @@ struct nw_copy_state {
 
 /** What the sink's last commit stored. The sink owns the memory until the next recover or close. */
 struct nw_recovery {
-    uint32_t size;                        /**< sizeof in the host; filled by the host */
-    uint32_t positions_count;             /**< 0: nothing stored; 1; or one per worker */
+    uint32_t size;            /**< sizeof in the host; filled by the host */
+    uint32_t positions_count; /**< 0: nothing stored; 1; or one per worker */
     const struct nw_position *positions;
-    uint32_t copies_count;                /**< the last copy state of every table that has one */
+    uint32_t copies_count; /**< the last copy state of every table that has one */
     const struct nw_copy_state *copies;
-    uint64_t fencing;                     /**< the number this recover took, for logs */
+    uint64_t fencing; /**< the number this recover took, for logs */
 };
 
 /** What commit() has to make durable. Borrowed; copy what an answer given later needs. */
 struct nw_commit {
     uint32_t size;
-    uint32_t positions_count;            /**< 1, or one per worker when recover gave that many */
+    uint32_t positions_count; /**< 1, or one per worker when recover gave that many */
     uint64_t epoch;
     const struct nw_position *positions;
-    uint32_t copies_count;               /**< copies that changed since the last commit */
+    uint32_t copies_count; /**< copies that changed since the last commit */
     const struct nw_copy_state *copies;
 };
 
@@ -105,7 +105,7 @@ enum nw_event_kind {
     NW_EVENT_SCHEMA = 5,   /**< tables[0] is a new schema version, at its place in the stream */
 };
 
-#define NW_TRUNCATE_CASCADE 1u
+#define NW_TRUNCATE_CASCADE          1u
 #define NW_TRUNCATE_RESTART_IDENTITY 2u
 
 /** Rows that one transaction changed in one table. */
@@ -119,19 +119,19 @@ struct nw_event {
     uint32_t size;
     enum nw_event_kind kind;
     uint64_t epoch;
-    uint64_t lsn;                         /**< of the event itself */
-    uint64_t commit_lsn;                  /**< as in nw_batch; of a non-transactional message, 0 */
+    uint64_t lsn;        /**< of the event itself */
+    uint64_t commit_lsn; /**< as in nw_batch; of a non-transactional message, 0 */
     uint64_t commit_end_lsn;
-    uint64_t seq;                         /**< as in nw_batch */
+    uint64_t seq; /**< as in nw_batch */
     int64_t commit_ts;
     uint32_t xid;
-    uint32_t flags;                       /**< NW_TRUNCATE_... ; of a message: 1 = transactional */
-    const char *origin;                   /**< "" when local */
+    uint32_t flags;     /**< NW_TRUNCATE_... ; of a message: 1 = transactional */
+    const char *origin; /**< "" when local */
     uint32_t tables_count;
     const struct nw_table *const *tables; /**< TRUNCATE: only this worker's; SCHEMA: one */
     uint32_t counts_count;
-    const struct nw_table_count *counts;  /**< COMMIT */
-    const char *prefix;                   /**< MESSAGE */
+    const struct nw_table_count *counts; /**< COMMIT */
+    const char *prefix;                  /**< MESSAGE */
     const uint8_t *content;
     uint32_t content_size;
 };
@@ -141,14 +141,14 @@ enum nw_file_verb { NW_FILE_READ = 1, NW_FILE_WRITE = 2, NW_FILE_SYNC = 3 };
 
 struct nw_file_op {
     enum nw_file_verb verb;
-    int file;        /**< from nw_host.file_open */
-    void *bytes;     /**< READ: filled; WRITE: not changed */
+    int file;    /**< from nw_host.file_open */
+    void *bytes; /**< READ: filled; WRITE: not changed */
     uint64_t offset;
     uint32_t size;
-    int32_t result;  /**< filled: bytes transferred, or -errno; a READ is short only at the end */
+    int32_t result; /**< filled: bytes transferred, or -errno; a READ is short only at the end */
 };
 
-#define NW_FILE_CREATE 1u    /**< make it if it is not there */
+#define NW_FILE_CREATE    1u /**< make it if it is not there */
 #define NW_FILE_EXCLUSIVE 2u /**< fail when it is there */
 #define NW_FILE_READ_ONLY 4u
 
@@ -227,25 +227,26 @@ struct nw_host {
     /* Members above exist since ABI 1. */
 };
 
-#define NW_SINK_TOTAL_ORDER 1u  /**< wants write() in the total commit order; one worker */
+#define NW_SINK_TOTAL_ORDER  1u /**< wants write() in the total commit order; one worker */
 #define NW_SINK_TRANSACTIONS 2u /**< wants NW_EVENT_BEGIN and NW_EVENT_COMMIT */
-#define NW_SINK_APPEND_ONLY 4u  /**< cannot replace a table: copy_begin/copy_end are markers to it */
-#define NW_SINK_EXCEPTIONS 8u   /**< reads nw_batch.exceptions */
+#define NW_SINK_APPEND_ONLY  4u /**< cannot replace a table: copy_begin, copy_end are markers */
+#define NW_SINK_EXCEPTIONS   8u /**< reads nw_batch.exceptions */
 
 /**
  * A sink. `self` is what open() gave. `worker` counts from 0. Unless noted a function returns
- * NW_OK, NW_AGAIN (nothing was taken, call again), NW_RETRY (recover follows), NW_REJECT or NW_FATAL.
+ * NW_OK, NW_AGAIN (nothing was taken, call again), NW_RETRY (recover follows), NW_REJECT or
+ * NW_FATAL.
  */
 struct nw_sink_ops {
-    uint32_t abi;                     /**< NW_SINK_ABI this plugin was compiled with */
-    uint32_t size;                    /**< sizeof(struct nw_sink_ops) in this plugin */
-    const char *name;                 /**< the `type` in the configuration */
+    uint32_t abi;     /**< NW_SINK_ABI this plugin was compiled with */
+    uint32_t size;    /**< sizeof(struct nw_sink_ops) in this plugin */
+    const char *name; /**< the `type` in the configuration */
     const char *version;
-    uint32_t flags;                   /**< NW_SINK_... */
+    uint32_t flags; /**< NW_SINK_... */
     uint32_t options_count;
-    const struct nw_option *options;  /**< may be NULL */
-    uint32_t workers_max;             /**< most workers it can have, at least 1 */
-    uint32_t epochs_ahead_max;        /**< epochs that may be written while one is being committed */
+    const struct nw_option *options; /**< may be NULL */
+    uint32_t workers_max;            /**< most workers it can have, at least 1 */
+    uint32_t epochs_ahead_max;       /**< epochs that may be written while one is being committed */
 
     /**
      * Look at the configuration and make the sink's memory; touch nothing stored yet.
@@ -264,7 +265,7 @@ struct nw_sink_ops {
     /** A schema version is in force for the rows that follow. */
     nw_status (*table)(void *self, uint32_t worker, const struct nw_table *table,
                        struct nw_error *err);
-    /** A new copy of a table begins; what the sink has of it stays visible until copy_end commits. */
+    /** A new copy of a table begins; what the sink has of it stays until copy_end commits. */
     nw_status (*copy_begin)(void *self, uint32_t worker, const struct nw_table *table,
                             uint32_t generation, struct nw_error *err);
     /** The copy is whole: with the commit of this epoch it takes the place of what was there. */

@@ -14,16 +14,16 @@
 extern "C" {
 #endif
 
-#define NW_EXPORT __attribute__((visibility("default")))
-#define NW_MUST_CHECK __attribute__((warn_unused_result))
+#define NW_EXPORT              __attribute__((visibility("default")))
+#define NW_MUST_CHECK          __attribute__((warn_unused_result))
 #define NW_PRINTF(text, first) __attribute__((format(printf, text, first)))
 
 /** What the caller has to do next. Values are part of the ABI. */
 typedef enum nw_status {
     NW_OK = 0,
-    NW_AGAIN = 1,   /**< No progress was made and nothing was taken: call again later. */
-    NW_RETRY = 2,   /**< A fault outside of us (network, disk full): back off, recover, try again. */
-    NW_REJECT = 3,  /**< The sink refuses these rows; trying again does not help. */
+    NW_AGAIN = 1,  /**< No progress was made and nothing was taken: call again later. */
+    NW_RETRY = 2,  /**< A fault outside of us (network, disk full): back off, recover, try again. */
+    NW_REJECT = 3, /**< The sink refuses these rows; trying again does not help. */
     NW_CORRUPT = 4, /**< Malformed bytes: stop here, never skip. */
     NW_FATAL = 5,   /**< Stop: a human has to act. */
 } nw_status;

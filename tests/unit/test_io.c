@@ -478,8 +478,8 @@ static nw_status entry_note(void *context, const char *name, bool is_folder, str
 {
     char *names = context;
 
-    (void)snprintf(names + strlen(names), NAMES_SIZE - strlen(names), "%s%s",
-                   is_folder ? "/" : " ", name);
+    (void)snprintf(names + strlen(names), NAMES_SIZE - strlen(names), "%s%s", is_folder ? "/" : " ",
+                   name);
     return strcmp(name, "stop") == 0 ? nw_fail(err, NW_REJECT, "stopped") : NW_OK;
 }
 

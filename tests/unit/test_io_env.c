@@ -259,8 +259,8 @@ static nw_status names_note(void *context, const char *name, bool is_folder, str
     char *names = context;
 
     (void)err;
-    (void)snprintf(names + strlen(names), NAMES_SIZE - strlen(names), "%s%s",
-                   is_folder ? "/" : " ", name);
+    (void)snprintf(names + strlen(names), NAMES_SIZE - strlen(names), "%s%s", is_folder ? "/" : " ",
+                   name);
     return NW_OK;
 }
 
