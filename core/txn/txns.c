@@ -47,6 +47,7 @@ struct nw_txns {
     uint32_t count;
     uint32_t writes; /* under way, orphans included */
     uint64_t spilled_bytes;
+    uint64_t memory_bytes;  /* of all chunks, orphans included */
     nw_status write_status; /* latched by a failed write */
     struct nw_error write_error;
 
@@ -104,6 +105,13 @@ nw_status nw_txns_create(const struct nw_txns_options *options, struct nw_txns *
     return NW_OK;
 }
 
+static void chunk_free(struct nw_txns *txns, struct chunk *chunk)
+{
+    txns->memory_bytes -= chunk->capacity;
+    free(chunk->bytes);
+    *chunk = (struct chunk){0};
+}
+
 static void txn_free(struct nw_txns *txns, struct txn *txn)
 {
     struct nw_env *env = txns->options.env;
@@ -120,8 +128,8 @@ static void txn_free(struct nw_txns *txns, struct txn *txn)
         (void)env->ops->file_remove(env, path, NULL);
         txns->spilled_bytes -= txn->file_bytes;
     }
-    free(txn->filling.bytes);
-    free(txn->flushing.bytes);
+    chunk_free(txns, &txn->filling);
+    chunk_free(txns, &txn->flushing);
     free(txn->aborted);
     free(txn);
 }
@@ -220,7 +228,8 @@ void nw_txns_destroy(struct nw_txns *txns)
     free(txns);
 }
 
-static nw_status chunk_grow(struct chunk *chunk, uint32_t needed, struct nw_error *err)
+static nw_status chunk_grow(struct nw_txns *txns, struct chunk *chunk, uint32_t needed,
+                            struct nw_error *err)
 {
     uint32_t capacity = chunk->capacity == 0 ? CHUNK_BYTES_FIRST : chunk->capacity;
     uint8_t *bytes = NULL;
@@ -236,6 +245,7 @@ static nw_status chunk_grow(struct chunk *chunk, uint32_t needed, struct nw_erro
         return nw_fail(err, NW_FATAL,
                        "out of memory for a streamed transaction (%" PRIu32 " bytes)", capacity);
     }
+    txns->memory_bytes += capacity - chunk->capacity;
     chunk->bytes = bytes;
     chunk->capacity = capacity;
     return NW_OK;
@@ -325,22 +335,69 @@ static uint32_t chunk_room(const struct chunk *chunk)
     return chunk->size < CHUNK_BYTES ? CHUNK_BYTES - chunk->size : 0;
 }
 
+/* Gives up a buffer that waits to be filled; says how much could be written out to free more. */
+static uint32_t txn_slack(struct nw_txns *txns, struct txn *txn)
+{
+    if (txn->writing) {
+        return 0;
+    }
+    chunk_free(txns, &txn->flushing);
+    if (txn->filling.size == 0) {
+        chunk_free(txns, &txn->filling);
+    }
+    return txn->filling.size;
+}
+
+/*
+ * Brings all chunks together below their limit: first the spare ones go, then the fullest are
+ * written out, one for each call. NW_AGAIN while a write under way will free more.
+ */
+static nw_status memory_trim(struct nw_txns *txns, struct nw_error *err)
+{
+    struct txn *fullest = NULL;
+    uint32_t slack = 0;
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; i < BUCKETS; i++) {
+        for (struct txn *txn = txns->buckets[i]; txn != NULL; txn = txn->next) {
+            uint32_t size = txn_slack(txns, txn);
+
+            if (size > slack) {
+                slack = size;
+                fullest = txn;
+            }
+        }
+    }
+    if (txns->memory_bytes <= NW_TXNS_MEMORY_BYTES_MAX) {
+        return NW_OK;
+    }
+    if (fullest != NULL) {
+        status = txn_flush(txns, fullest, err);
+    }
+    return status == NW_OK && txns->writes > 0 ? NW_AGAIN : status;
+}
+
 /* Makes room in the chunk that is filled: a full one goes to the file. */
 static nw_status room_make(struct nw_txns *txns, struct txn *txn, uint32_t needed,
                            struct nw_error *err)
 {
-    nw_status status = NW_OK;
+    bool full = txn->filling.size > 0 && needed > chunk_room(&txn->filling);
+    bool over = txns->memory_bytes > NW_TXNS_MEMORY_BYTES_MAX;
+    nw_status status = full || over ? reap(txns, false, err) : NW_OK;
 
-    if (txn->filling.size > 0 && needed > chunk_room(&txn->filling)) {
-        status = reap(txns, false, err);
-        if (status == NW_OK && txns->write_status != NW_OK) {
-            return nw_fail(err, txns->write_status, "%s", txns->write_error.text);
-        }
-        if (status == NW_OK) {
-            status = txn->writing ? NW_AGAIN : txn_flush(txns, txn, err);
-        }
+    if (status == NW_OK && txns->write_status != NW_OK) {
+        return nw_fail(err, txns->write_status, "%s", txns->write_error.text);
     }
-    return status == NW_OK ? chunk_grow(&txn->filling, txn->filling.size + needed, err) : status;
+    if (status == NW_OK && over) {
+        status = memory_trim(txns, err);
+    }
+    if (status == NW_OK && txn->filling.size > 0 && needed > chunk_room(&txn->filling)) {
+        status = txn->writing ? NW_AGAIN : txn_flush(txns, txn, err);
+    }
+    if (status == NW_OK) {
+        status = chunk_grow(txns, &txn->filling, txn->filling.size + needed, err);
+    }
+    return status;
 }
 
 nw_status nw_txns_append(struct nw_txns *txns, uint32_t xid, const struct nw_txn_change *change,
@@ -559,6 +616,16 @@ static nw_status record_next(struct nw_txns *txns, struct nw_txn_record *record,
     return NW_OK;
 }
 
+/* One huge message must not hold its memory for ever. */
+static void read_buffer_shrink(struct nw_txns *txns)
+{
+    if (txns->read_capacity > READ_BYTES) {
+        free(txns->read_bytes);
+        txns->read_bytes = NULL;
+        txns->read_capacity = 0;
+    }
+}
+
 nw_status nw_txns_next(struct nw_txns *txns, struct nw_txn_record *record, bool *end,
                        struct nw_error *err)
 {
@@ -574,6 +641,7 @@ nw_status nw_txns_next(struct nw_txns *txns, struct nw_txn_record *record, bool 
         if (*end) {
             txn_free(txns, txns->reading);
             txns->reading = NULL;
+            read_buffer_shrink(txns);
             return NW_OK;
         }
         if (txn->aborted_count == 0 || bsearch(&record->subxid, txn->aborted, txn->aborted_count,
@@ -586,6 +654,11 @@ nw_status nw_txns_next(struct nw_txns *txns, struct nw_txn_record *record, bool 
 uint32_t nw_txns_count(const struct nw_txns *txns)
 {
     return txns->count;
+}
+
+uint64_t nw_txns_memory_bytes(const struct nw_txns *txns)
+{
+    return txns->memory_bytes;
 }
 
 uint64_t nw_txns_spilled_bytes(const struct nw_txns *txns)

@@ -3,10 +3,10 @@
  * Streamed transactions: changes of transactions still in progress, kept per top-level xid until
  * they commit or abort.
  *
- * Small ones stay in memory; what outgrows a chunk goes to a scratch file of its own. The files are
- * never acknowledged and never read by another process: after a restart the server sends it all
- * again. Messages keep their place (Relation and Type messages too), so replaying a committed
- * transaction looks like receiving it whole.
+ * Small ones stay in memory; what outgrows a chunk, or the memory that all share, goes to a scratch
+ * file of its own. The files are never acknowledged and never read by another process: after a
+ * restart the server sends it all again. Messages keep their place (Relation and Type messages
+ * too), so replaying a committed transaction looks like receiving it whole.
  *
  * Owned by the stream source's thread. No call blocks: writes and reads are under way in the I/O
  * queue, and NW_AGAIN asks to come back. NW_RETRY is a failed disk: what is stored is not whole
@@ -21,6 +21,9 @@
 #include "base/cursor.h"
 #include "io/env.h"
 #include <narwal/status.h>
+
+/* All transactions together hold so much in memory; only one message that is larger passes it. */
+#define NW_TXNS_MEMORY_BYTES_MAX (16u << 20)
 
 struct nw_txns;
 
@@ -69,8 +72,9 @@ NW_MUST_CHECK nw_status nw_txns_open(struct nw_txns *txns, uint32_t xid, struct 
 NW_MUST_CHECK nw_status nw_txns_next(struct nw_txns *txns, struct nw_txn_record *record, bool *end,
                                      struct nw_error *err);
 
-/** For status: transactions held, and bytes of them on disk. */
+/** For status: transactions held, and bytes of them in memory and on disk. */
 uint32_t nw_txns_count(const struct nw_txns *txns);
+uint64_t nw_txns_memory_bytes(const struct nw_txns *txns);
 uint64_t nw_txns_spilled_bytes(const struct nw_txns *txns);
 
 #endif

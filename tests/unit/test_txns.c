@@ -330,6 +330,50 @@ static void interleaved_transactions_stay_apart(void **state)
     fixture_free(&f);
 }
 
+static void many_transactions_share_one_bound_of_memory(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_make(&f, QUOTA);
+    for (uint32_t i = 0; i < 40; i++) {
+        for (uint32_t xid = 1; xid <= 300; xid++) {
+            assert_int_equal(append(&f, xid, xid, i, 5000), NW_OK);
+            assert_true(nw_txns_memory_bytes(f.txns) <= NW_TXNS_MEMORY_BYTES_MAX + (512u << 10));
+        }
+    }
+    for (uint32_t xid = 1; xid <= 300; xid++) {
+        struct nw_txn_record record = {0};
+        bool end = false;
+
+        assert_int_equal(nw_txns_open(f.txns, xid, &f.err), NW_OK);
+        for (uint32_t i = 0; i < 40; i++) {
+            assert_int_equal(next(&f, &record, &end), NW_OK);
+            assert_record(&record, xid, xid, i, 5000);
+        }
+        assert_int_equal(next(&f, &record, &end), NW_OK);
+        assert_true(end);
+    }
+    assert_int_equal(nw_txns_memory_bytes(f.txns), 0);
+    fixture_free(&f);
+}
+
+static void the_memory_of_a_huge_message_is_given_back(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_make(&f, QUOTA);
+    for (uint32_t i = 0; i < 12; i++) { /* twelve of 3 MB, which an xid each would keep */
+        assert_int_equal(append(&f, 1 + i, 1 + i, i, 3u << 20), NW_OK);
+    }
+    for (uint32_t i = 0; i < 12; i++) {
+        assert_int_equal(append(&f, 1 + i, 1 + i, i, 10), NW_OK);
+    }
+    assert_true(nw_txns_memory_bytes(f.txns) <= NW_TXNS_MEMORY_BYTES_MAX + (4u << 20));
+    fixture_free(&f);
+}
+
 static void undone_subtransactions_are_left_out(void **state)
 {
     struct fixture f;
@@ -561,6 +605,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_small_transaction_stays_in_memory),
         cmocka_unit_test(what_was_stored_comes_back),
+        cmocka_unit_test(many_transactions_share_one_bound_of_memory),
+        cmocka_unit_test(the_memory_of_a_huge_message_is_given_back),
         cmocka_unit_test(interleaved_transactions_stay_apart),
         cmocka_unit_test(undone_subtransactions_are_left_out),
         cmocka_unit_test(an_undone_transaction_leaves_nothing),
