@@ -45,8 +45,6 @@ struct nw_column {
     uint32_t bytes_counted; /* capacity that the builder has counted, see builder.c */
 };
 
-/** Bytes of a value of this type: 0 for variable width, and for bool, which is one bit. */
-uint32_t nw_type_width(enum nw_type type);
 static inline bool nw_type_is_variable(enum nw_type type)
 {
     return type == NW_TYPE_TEXT || type == NW_TYPE_BINARY || type == NW_TYPE_JSON ||

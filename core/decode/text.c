@@ -15,35 +15,6 @@
 #define EXACT_FLOAT        (UINT64_C(1) << 24)
 #define EXACT_FLOAT_POWER  10
 
-uint32_t nw_type_width(enum nw_type type)
-{
-    switch (type) {
-    case NW_TYPE_INT16:
-        return 2;
-    case NW_TYPE_INT32:
-    case NW_TYPE_UINT32:
-    case NW_TYPE_FLOAT32:
-    case NW_TYPE_DATE:
-        return 4;
-    case NW_TYPE_INT64:
-    case NW_TYPE_FLOAT64:
-    case NW_TYPE_TIME:
-    case NW_TYPE_TIMESTAMP:
-    case NW_TYPE_TIMESTAMPTZ:
-        return 8;
-    case NW_TYPE_DECIMAL:
-    case NW_TYPE_UUID:
-        return 16;
-    case NW_TYPE_BOOL:
-    case NW_TYPE_TEXT:
-    case NW_TYPE_BINARY:
-    case NW_TYPE_JSON:
-    case NW_TYPE_NUMERIC:
-        return 0;
-    }
-    return 0;
-}
-
 /* memcpy() for what is mostly short: two copies that overlap, without a call. */
 static void copy_short(uint8_t *to, const uint8_t *from, size_t size)
 {

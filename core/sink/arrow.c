@@ -183,16 +183,12 @@ static void exceptions_export(struct job *job, struct ArrowArray *array)
 static void exceptions_find(struct job *job)
 {
     const struct nw_batch *batch = job->batch;
+    uint32_t last = nw_batch_exception_from(batch, batch->rows_count, 0, 0);
 
-    for (uint32_t i = 0; i < batch->exceptions_count; i++) {
-        const struct nw_exception *e = &batch->exceptions[i];
-
-        if (e->row < batch->first_row) {
-            job->exceptions_first = i + 1;
-        } else if (e->row - batch->first_row < batch->rows_count) {
-            job->exceptions_count++;
-            job->exception_bytes_size += e->size;
-        }
+    job->exceptions_first = nw_batch_exception_from(batch, 0, 0, 0);
+    job->exceptions_count = last - job->exceptions_first;
+    for (uint32_t i = job->exceptions_first; i < last; i++) {
+        job->exception_bytes_size += batch->exceptions[i].size;
     }
 }
 

@@ -62,35 +62,6 @@ static void bit_set(uint8_t *bits, uint32_t index)
     bits[index >> 3] = (uint8_t)(bits[index >> 3] | 1u << (index & 7u));
 }
 
-static uint32_t width_of(enum nw_type type)
-{
-    switch (type) {
-    case NW_TYPE_INT16:
-        return 2;
-    case NW_TYPE_INT32:
-    case NW_TYPE_UINT32:
-    case NW_TYPE_FLOAT32:
-    case NW_TYPE_DATE:
-        return 4;
-    case NW_TYPE_INT64:
-    case NW_TYPE_FLOAT64:
-    case NW_TYPE_TIME:
-    case NW_TYPE_TIMESTAMP:
-    case NW_TYPE_TIMESTAMPTZ:
-        return 8;
-    case NW_TYPE_DECIMAL:
-    case NW_TYPE_UUID:
-        return 16;
-    case NW_TYPE_TEXT:
-    case NW_TYPE_BINARY:
-    case NW_TYPE_BOOL:
-    case NW_TYPE_JSON:
-    case NW_TYPE_NUMERIC:
-        break;
-    }
-    return 0;
-}
-
 /* Most bytes that text_of() writes. */
 #define TEXT_SIZE_MAX 64u
 
@@ -127,7 +98,7 @@ static bool value_there(const struct side *side, uint32_t row, uint16_t column)
 /* A value without offsets. */
 static void fixed_make(enum nw_type type, uint64_t id, uint32_t row, uint8_t *values)
 {
-    uint32_t width = width_of(type);
+    uint32_t width = nw_type_width(type);
     double real = (double)id / 3;
 
     if (type == NW_TYPE_BOOL) {
@@ -143,7 +114,7 @@ static void column_make(const struct side *side, uint16_t index, struct nw_array
                         uint8_t **at)
 {
     enum nw_type type = (enum nw_type)side->table->columns[index].type;
-    bool fixed = width_of(type) > 0 || type == NW_TYPE_BOOL;
+    bool fixed = nw_type_width(type) > 0 || type == NW_TYPE_BOOL;
     uint8_t *validity = take(at, side->rows_count / 8 + 1);
     uint8_t *values = fixed ? take(at, (size_t)side->rows_count * 16) : NULL;
     int32_t *offsets = fixed ? NULL : take(at, (side->rows_count + 1) * sizeof *offsets);

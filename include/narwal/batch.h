@@ -126,17 +126,39 @@ static inline bool nw_batch_has(const struct nw_batch *batch, int side, uint32_t
     return image->columns != NULL && nw_bit(image->present, (size_t)batch->first_row + row);
 }
 
+/** Index of the first exception at this place or after it; exceptions_count when there is none. */
+static inline uint32_t nw_batch_exception_from(const struct nw_batch *batch, uint32_t row, int side,
+                                               uint16_t column)
+{
+    const uint64_t place = (uint64_t)(batch->first_row + row) << 32 | (uint32_t)side << 16 | column;
+    uint32_t low = 0;
+    uint32_t high = batch->exceptions_count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        const struct nw_exception *e = &batch->exceptions[middle];
+
+        if (((uint64_t)e->row << 32 | (uint32_t)e->side << 16 | e->column) < place) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+/** The exception at this place; NULL when there is none. */
 static inline const struct nw_exception *nw_batch_exception(const struct nw_batch *batch, int side,
                                                             uint32_t row, uint16_t column)
 {
-    for (uint32_t i = 0; i < batch->exceptions_count; i++) {
-        const struct nw_exception *e = &batch->exceptions[i];
+    uint32_t at = nw_batch_exception_from(batch, row, side, column);
+    const struct nw_exception *e = NULL;
 
-        if (e->row == batch->first_row + row && e->column == column && e->side == (uint8_t)side) {
-            return e;
-        }
+    if (at < batch->exceptions_count) {
+        e = &batch->exceptions[at];
+        e = e->row == batch->first_row + row && e->side == side && e->column == column ? e : NULL;
     }
-    return NULL;
+    return e;
 }
 
 /* Reads a fixed-width value; the caller has seen that the row is valid. */

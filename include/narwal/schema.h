@@ -39,6 +39,39 @@ enum nw_type {
         17, /**< ("u") numeric without a fixed decimal form, as PostgreSQL prints it */
 };
 
+/**
+ * Bytes of a value of this type in nw_array.values: 0 for a variable width, and for bool, which is
+ * one bit.
+ */
+static inline uint32_t nw_type_width(enum nw_type type)
+{
+    switch (type) {
+    case NW_TYPE_INT16:
+        return 2;
+    case NW_TYPE_INT32:
+    case NW_TYPE_UINT32:
+    case NW_TYPE_FLOAT32:
+    case NW_TYPE_DATE:
+        return 4;
+    case NW_TYPE_INT64:
+    case NW_TYPE_FLOAT64:
+    case NW_TYPE_TIME:
+    case NW_TYPE_TIMESTAMP:
+    case NW_TYPE_TIMESTAMPTZ:
+        return 8;
+    case NW_TYPE_DECIMAL:
+    case NW_TYPE_UUID:
+        return 16;
+    case NW_TYPE_BOOL:
+    case NW_TYPE_TEXT:
+    case NW_TYPE_BINARY:
+    case NW_TYPE_JSON:
+    case NW_TYPE_NUMERIC:
+        break;
+    }
+    return 0;
+}
+
 /* What in a column is exact for the rows of this version; all else is as of the catalog read. */
 #define NW_EXACT_NAME     1u
 #define NW_EXACT_TYPE     2u /* type_oid and typmod */

@@ -65,36 +65,6 @@ static uint64_t sum_bytes(const uint8_t *bytes, size_t size)
     return sum + word;
 }
 
-/* Bytes of a value of fixed width; 0: it has offsets, or is a bit. */
-static size_t type_width(enum nw_type type)
-{
-    switch (type) {
-    case NW_TYPE_INT16:
-        return 2;
-    case NW_TYPE_INT32:
-    case NW_TYPE_UINT32:
-    case NW_TYPE_FLOAT32:
-    case NW_TYPE_DATE:
-        return 4;
-    case NW_TYPE_INT64:
-    case NW_TYPE_FLOAT64:
-    case NW_TYPE_TIME:
-    case NW_TYPE_TIMESTAMP:
-    case NW_TYPE_TIMESTAMPTZ:
-        return 8;
-    case NW_TYPE_DECIMAL:
-    case NW_TYPE_UUID:
-        return 16;
-    case NW_TYPE_TEXT:
-    case NW_TYPE_BINARY:
-    case NW_TYPE_JSON:
-    case NW_TYPE_NUMERIC:
-    case NW_TYPE_BOOL:
-        break;
-    }
-    return 0;
-}
-
 /* Sums one column of the batch's rows. Slots that are null are zero or hold nothing of meaning;
  * they are read all the same. */
 static void count_column(struct counts *counts, const struct nw_batch *batch,
@@ -102,7 +72,7 @@ static void count_column(struct counts *counts, const struct nw_batch *batch,
 {
     size_t first = batch->first_row;
     size_t rows = batch->rows_count;
-    size_t width = type_width(type);
+    size_t width = nw_type_width(type);
 
     if (width > 0) {
         counts->sum += sum_bytes((const uint8_t *)array->values + first * width, rows * width);
@@ -142,6 +112,7 @@ static nw_status null_write(void *self, uint32_t worker, const struct nw_batch *
 {
     struct null_sink *sink = self;
     struct counts *counts = &sink->workers[worker].counts;
+    uint32_t last = 0;
 
     (void)err;
     count_ops(counts, batch);
@@ -153,13 +124,12 @@ static nw_status null_write(void *self, uint32_t worker, const struct nw_batch *
                          (enum nw_type)batch->table->columns[i].type);
         }
     }
-    for (uint32_t i = 0; i < batch->exceptions_count; i++) {
+    last = nw_batch_exception_from(batch, batch->rows_count, 0, 0);
+    for (uint32_t i = nw_batch_exception_from(batch, 0, 0, 0); i < last; i++) {
         const struct nw_exception *e = &batch->exceptions[i];
 
-        if (e->row >= batch->first_row && e->row - batch->first_row < batch->rows_count) {
-            counts->sum += sum_bytes(batch->exception_bytes + e->offset, e->size);
-            counts->values++;
-        }
+        counts->sum += sum_bytes(batch->exception_bytes + e->offset, e->size);
+        counts->values++;
     }
     return NW_OK;
 }
