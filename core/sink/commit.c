@@ -224,6 +224,7 @@ static nw_status commit_start(struct nw_sequencer *seq, uint32_t *work, struct n
     (void)pthread_mutex_unlock(&sink->lock);
     seq->commit_entry = seal->entry;
     seq->commit_epoch = seal->epoch;
+    seq->commit_seen = false;
     sink->control.commit = (struct nw_commit){
         .size = (uint32_t)sizeof(struct nw_commit),
         .positions_count = sink->position_per_worker ? sink->workers_count : 1,
@@ -311,7 +312,9 @@ static nw_status outcome_handle(struct nw_sequencer *seq, enum nw_outcome outcom
 static nw_status commit_answered(struct nw_sequencer *seq, const struct nw_task *task)
 {
     if (seq->state != NW_SEQUENCER_RUNNING && task->status != NW_FATAL) {
-        return NW_OK; /* something else failed meanwhile: recover() will say what became of it */
+        /* Something else failed meanwhile: recover() will say what became of it. */
+        seq->commit_seen = task->status == NW_OK && task->outcome == NW_COMMITTED;
+        return NW_OK;
     }
     if (task->status != NW_OK) {
         return failure_handle(seq, &task->error, NULL);
@@ -371,10 +374,44 @@ static bool sink_rests(const struct nw_sequencer *seq)
 
 static bool envelope_is(const struct nw_envelope *envelope, const struct nw_position *stored)
 {
-    uint32_t size = stored == NULL ? 0 : stored->size;
+    return envelope->size == stored->size &&
+           (stored->size == 0 || memcmp(envelope->bytes, stored->bytes, stored->size) == 0);
+}
 
-    return envelope->size == size &&
-           (size == 0 || memcmp(envelope->bytes, stored->bytes, size) == 0);
+/* Whether the sink told us itself that the commit under way happened. */
+static bool commit_was_seen(struct nw_sequencer *seq)
+{
+    struct nw_sink *sink = seq->sink;
+    bool seen = seq->commit_seen;
+
+    (void)pthread_mutex_lock(&sink->lock);
+    seen = seen || (sink->answer.set && sink->answer.epoch >= seq->commit_epoch &&
+                    sink->answer.outcome == NW_COMMITTED);
+    (void)pthread_mutex_unlock(&sink->lock);
+    return seq->commit_entry != NULL && seen;
+}
+
+/*
+ * recover() gave no position. A sink that never gave one stores none, and cannot contradict us: it
+ * has what it answered as committed, and gets the rest again.
+ */
+static nw_status positions_none(struct nw_sequencer *seq, uint32_t *committed, struct nw_error *err)
+{
+    struct nw_sink *sink = seq->sink;
+
+    if (sink->position_given) {
+        return nw_fail(err, NW_FATAL,
+                       "recover() gave no position, and gave one before: the sink's data was "
+                       "removed; bring it back, or give narwal a new place for it");
+    }
+    if (sink->durable[0].size > 0 && (sink->plugin->ops.flags & NW_SINK_STORES_NOTHING) == 0) {
+        nw_log(NW_LOG_WARN,
+               "sink %s gives no position back after a commit: it is taken to have what it "
+               "committed since narwal started, and is sent what follows",
+               sink->config->name);
+    }
+    *committed = commit_was_seen(seq) ? (1u << sink->workers_count) - 1 : 0;
+    return NW_OK;
 }
 
 /* Which workers' positions are that of the commit whose outcome was open. */
@@ -385,9 +422,13 @@ static nw_status positions_compare(struct nw_sequencer *seq, const struct nw_rec
     uint32_t count = recovery->positions_count;
 
     *committed = 0;
+    if (count == 0) {
+        return positions_none(seq, committed, err);
+    }
+    sink->position_given = true;
     for (uint32_t w = 0; w < sink->workers_count; w++) {
         const struct nw_position *stored =
-            count == 0 ? NULL : &recovery->positions[count == sink->workers_count ? w : 0];
+            &recovery->positions[count == sink->workers_count ? w : 0];
 
         if (seq->commit_entry != NULL && envelope_is(&seq->commit_envelopes[w], stored)) {
             *committed |= 1u << w;

@@ -178,6 +178,7 @@ struct nw_sequencer {
     struct nw_entry *commit_entry; /* EPOCH_END of the commit under way or unresolved; else NULL */
     uint64_t commit_epoch;
     bool commit_pending; /* commit() said NW_PENDING; the answer comes by the host call */
+    bool commit_seen;    /* it said NW_COMMITTED when something else had failed already */
     struct nw_envelope commit_envelopes[NW_SINK_WORKERS_MAX];
     struct nw_position commit_positions[NW_SINK_WORKERS_MAX];
     struct nw_copy_state *commit_copies;

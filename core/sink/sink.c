@@ -242,6 +242,13 @@ nw_status nw_sink_recovery_check(const struct nw_sink *sink, const struct nw_rec
         return nw_fail(err, NW_FATAL, "recover() gave %u positions and %u copies without a list",
                        count, recovery->copies_count);
     }
+    if (count + recovery->copies_count > 0 &&
+        (sink->plugin->ops.flags & NW_SINK_STORES_NOTHING) != 0) {
+        return nw_fail(err, NW_FATAL,
+                       "recover() gave %u positions and %u copies, and the plugin declares "
+                       "NW_SINK_STORES_NOTHING",
+                       count, recovery->copies_count);
+    }
     for (uint32_t i = 0; i < recovery->copies_count; i++) {
         const struct nw_copy_state *copy = &recovery->copies[i];
 
@@ -295,6 +302,7 @@ static nw_status positions_keep(struct nw_sink *sink, const struct nw_recovery *
     uint32_t count = recovery->positions_count;
 
     sink->position_per_worker = count > 1;
+    sink->position_given = count > 0;
     recovered->positions_count = count > 1 ? sink->workers_count : count;
     memset(sink->durable_lsn, 0, sizeof sink->durable_lsn);
     for (uint32_t i = 0; i < sink->workers_count; i++) {

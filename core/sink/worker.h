@@ -140,6 +140,7 @@ struct nw_sink {
 
     /* What is durable, as envelopes: one, or one for each worker. The sequencer's after open. */
     bool position_per_worker; /* recover() gave one for each worker */
+    bool position_given;      /* recover() gave any, since the sink was opened */
     uint64_t opening;         /* random */
     uint64_t commits;         /* counts envelopes */
     struct nw_envelope durable[NW_SINK_WORKERS_MAX];

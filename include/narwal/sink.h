@@ -98,7 +98,7 @@ enum nw_copy_verdict {
 };
 
 enum nw_event_kind {
-    NW_EVENT_BEGIN = 1,    /**< a transaction's first row follows; only with NW_SINK_TRANSACTIONS */
+    NW_EVENT_BEGIN = 1,    /**< its first change follows; only with NW_SINK_TRANSACTIONS */
     NW_EVENT_COMMIT = 2,   /**< a transaction's last row came; only with NW_SINK_TRANSACTIONS */
     NW_EVENT_TRUNCATE = 3, /**< the tables in `tables` were emptied, at once */
     NW_EVENT_MESSAGE = 4,  /**< pg_logical_emit_message() */
@@ -231,6 +231,12 @@ struct nw_host {
 #define NW_SINK_TRANSACTIONS 2u /**< wants NW_EVENT_BEGIN and NW_EVENT_COMMIT */
 #define NW_SINK_APPEND_ONLY  4u /**< cannot replace a table: copy_begin, copy_end are markers */
 #define NW_SINK_EXCEPTIONS   8u /**< reads nw_batch.exceptions */
+/**
+ * Keeps no position and no copy states: recover() gives none. While narwal runs the sink is sent
+ * again, after NW_RETRY, what it did not answer as committed. A new start begins as with an empty
+ * sink, so that rows may come again, or be left out. For sinks that print, count or measure.
+ */
+#define NW_SINK_STORES_NOTHING 16u
 
 /**
  * A sink. `self` is what open() gave. `worker` counts from 0. Unless noted a function returns

@@ -32,6 +32,7 @@ enum model_plan {
     MODEL_UNKNOWN_DONE, /* it did happen */
     MODEL_UNKNOWN_NOT_DONE,
     MODEL_RETRY_DONE,
+    MODEL_RETRY_NOT_DONE,
     MODEL_AGAIN,
     MODEL_REJECT,
     MODEL_FATAL,
@@ -78,6 +79,7 @@ struct model {
     nw_status write_status;
     uint32_t recover_fails; /* so many recovers fail with NW_RETRY */
     bool lie;               /* recover gives a position that is none of ours */
+    bool forgets;           /* recover gives nothing, whatever is stored */
 
     /* What happened. */
     uint64_t writes, commits, recovers, seals, tables, opens, closes, begins, ends, resolves,
@@ -162,9 +164,9 @@ static inline nw_status model_recover(void *self, struct nw_recovery *recovery,
     if (model.lie) {
         model.position[0][9] ^= 0xff;
     }
-    recovery->positions_count = model.positions_count;
+    recovery->positions_count = model.forgets ? 0 : model.positions_count;
     recovery->positions = positions;
-    recovery->copies_count = model.copies_count;
+    recovery->copies_count = model.forgets ? 0 : model.copies_count;
     recovery->copies = model.copies;
     recovery->fencing = model.fencing;
     model_unlock();
@@ -446,6 +448,8 @@ static inline nw_status model_commit_locked(const struct nw_commit *commit,
     case MODEL_RETRY_DONE:
         model_store(commit->epoch);
         return nw_fail(err, NW_RETRY, "the answer was lost");
+    case MODEL_RETRY_NOT_DONE:
+        return nw_fail(err, NW_RETRY, "the connection was lost");
     case MODEL_REJECT:
         return nw_fail(err, NW_REJECT, "not these rows");
     case MODEL_FATAL:
