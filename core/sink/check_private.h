@@ -42,6 +42,8 @@ NW_PRINTF(2, 3) bool nw_check_fails(struct nw_check *check, const char *format, 
 bool nw_check_open(struct nw_check *check, uint32_t workers);
 bool nw_check_recover(struct nw_check *check);
 void nw_check_close(struct nw_check *check);
+/** Whether the plugin declares that recover() gives nothing back. */
+bool nw_check_stores_nothing(const struct nw_check *check);
 /** recover() gave what the last commit had, and nothing else. */
 bool nw_check_position(struct nw_check *check);
 bool nw_check_table_announce(struct nw_check *check, uint32_t worker, uint32_t table);
@@ -78,6 +80,7 @@ struct nw_check_case {
     const char *name;
     /** @param skip  filled with a reason when the case does not apply. */
     bool (*run)(struct nw_check *check, const char **skip);
+    bool stored; /* it is about what recover() gives back: not for a sink that stores nothing */
 };
 extern const struct nw_check_case nw_check_cases[];
 extern const uint32_t nw_check_cases_count;

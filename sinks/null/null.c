@@ -3,9 +3,8 @@
  * The null sink: reads every value of every row and keeps nothing but counts. It measures what
  * everything before a sink costs: each column is summed up, so that no decoding can be left out.
  *
- * Stores nothing: positions and copy states of the last commit are kept in memory, and are gone
- * when narwal ends. It then begins at the slot's position, and copies everything again. Totals are
- * logged by close.
+ * Stores nothing: a new start of narwal begins as with an empty sink, see NW_SINK_STORES_NOTHING.
+ * Totals are logged by close.
  *
  * Threads: each worker's counts belong to its thread; close and commit only add them up.
  */
@@ -28,23 +27,11 @@ struct worker {
     uint8_t apart[128 - sizeof(struct counts) % 64];
 };
 
-/* A copy state in memory of its own. */
-struct kept_copy {
-    struct nw_copy_state state;
-    uint8_t bytes[NW_POSITION_SIZE_MAX];
-};
-
 struct null_sink {
     const struct nw_host *host;
     const char *name;
     uint32_t workers_count;
     uint64_t commits;
-    uint32_t positions_count;
-    struct nw_position positions[WORKERS_MAX];
-    uint8_t position_bytes[WORKERS_MAX][NW_POSITION_SIZE_MAX];
-    struct kept_copy **copies;
-    uint32_t copies_count;
-    struct nw_copy_state *copies_given; /* by recover */
     struct worker workers[WORKERS_MAX];
 };
 
@@ -156,22 +143,10 @@ static nw_status null_open(const struct nw_host *host, const struct nw_config *c
 
 static nw_status null_recover(void *self, struct nw_recovery *recovery, struct nw_error *err)
 {
-    struct null_sink *sink = self;
-    struct nw_copy_state *given =
-        realloc(sink->copies_given, (sink->copies_count + 1) * sizeof *given);
-
-    if (given == NULL) {
-        return nw_fail(err, NW_RETRY, "out of memory for the null sink");
-    }
-    sink->copies_given = given;
-    for (uint32_t i = 0; i < sink->copies_count; i++) {
-        given[i] = sink->copies[i]->state;
-    }
-    recovery->positions_count = sink->positions_count;
-    recovery->positions = sink->positions;
-    recovery->copies_count = sink->copies_count;
-    recovery->copies = given;
-    recovery->fencing = 0;
+    (void)self;
+    (void)err;
+    recovery->positions_count = 0;
+    recovery->copies_count = 0;
     return NW_OK;
 }
 
@@ -228,54 +203,13 @@ static nw_status null_seal(void *self, uint32_t worker, uint64_t epoch, struct n
     return NW_OK;
 }
 
-/* Where a table's copy state is kept, or NULL when memory ran out. */
-static struct kept_copy *copy_place(struct null_sink *sink, uint32_t relation_oid)
-{
-    struct kept_copy **moved;
-
-    for (uint32_t i = 0; i < sink->copies_count; i++) {
-        if (sink->copies[i]->state.relation_oid == relation_oid) {
-            return sink->copies[i];
-        }
-    }
-    moved = realloc(sink->copies, (sink->copies_count + 1) * sizeof(*moved));
-    if (moved == NULL) {
-        return NULL;
-    }
-    sink->copies = moved;
-    moved[sink->copies_count] = calloc(1, sizeof **moved);
-    return moved[sink->copies_count] == NULL ? NULL : moved[sink->copies_count++];
-}
-
 static nw_status null_commit(void *self, const struct nw_commit *commit, enum nw_outcome *outcome,
                              struct nw_error *err)
 {
     struct null_sink *sink = self;
 
-    if (commit->positions_count > WORKERS_MAX) {
-        return nw_fail(err, NW_FATAL, "%u positions", commit->positions_count);
-    }
-    for (uint32_t i = 0; i < commit->copies_count; i++) {
-        const struct nw_copy_state *state = &commit->copies[i];
-        struct kept_copy *kept = copy_place(sink, state->relation_oid);
-
-        if (kept == NULL || state->size > NW_POSITION_SIZE_MAX) {
-            return nw_fail(err, NW_RETRY, "out of memory for copy states");
-        }
-        if (state->size > 0) {
-            memcpy(kept->bytes, state->bytes, state->size);
-        }
-        kept->state = *state;
-        kept->state.bytes = kept->bytes;
-    }
-    for (uint32_t i = 0; i < commit->positions_count; i++) {
-        sink->positions[i] = commit->positions[i];
-        sink->positions[i].bytes = sink->position_bytes[i];
-        if (commit->positions[i].size > 0) {
-            memcpy(sink->position_bytes[i], commit->positions[i].bytes, commit->positions[i].size);
-        }
-    }
-    sink->positions_count = commit->positions_count;
+    (void)commit;
+    (void)err;
     sink->commits++;
     *outcome = NW_COMMITTED;
     return NW_OK;
@@ -308,11 +242,6 @@ static void null_close(void *self)
                     " batches and %" PRIu64 " commits; %" PRIu64 " values, sum %016" PRIx64,
                     sink->name, all.copied, all.inserts, all.updates, all.deletes, all.truncates,
                     all.messages, all.batches, sink->commits, all.values, all.sum);
-    for (uint32_t i = 0; i < sink->copies_count; i++) {
-        free(sink->copies[i]);
-    }
-    free(sink->copies);
-    free(sink->copies_given);
     free(sink);
 }
 
@@ -321,7 +250,7 @@ static const struct nw_sink_ops ops = {
     .size = sizeof(struct nw_sink_ops),
     .name = "null",
     .version = NARWAL_VERSION,
-    .flags = NW_SINK_EXCEPTIONS,
+    .flags = NW_SINK_EXCEPTIONS | NW_SINK_STORES_NOTHING,
     .workers_max = WORKERS_MAX,
     .epochs_ahead_max = 16,
     .open = null_open,

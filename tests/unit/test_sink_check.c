@@ -21,6 +21,7 @@ enum breach {
     ODD_STATUS,
     ODD_OUTCOME,
     FAILS_UNKNOWN_EVENT,
+    STORES_NOTHING, /* recover() never gives anything */
 };
 
 struct stored { /* shared by all instances: the store */
@@ -71,9 +72,10 @@ static nw_status good_recover(void *self, struct nw_recovery *recovery, struct n
         instance->position.size =
             (uint32_t)strnlen((const char *)stored.position[0], stored.size[0]);
     }
-    recovery->positions_count = instance->position.size > 0;
+    recovery->positions_count = instance->position.size > 0 && breach != STORES_NOTHING;
     recovery->positions = &instance->position;
-    recovery->copies_count = breach == FORGETS_COPIES ? 0 : stored.copies_count;
+    recovery->copies_count =
+        breach == FORGETS_COPIES || breach == STORES_NOTHING ? 0 : stored.copies_count;
     recovery->copies = stored.copies;
     recovery->fencing = instance->fencing;
     return NW_OK;
@@ -326,6 +328,7 @@ static void every_breach_is_found(void **state)
         {ODD_STATUS, "status 42, which does not exist"},
         {ODD_OUTCOME, "the outcome 9, which does not exist"},
         {FAILS_UNKNOWN_EVENT, "FAIL  lets pass what a newer host may send: "},
+        {STORES_NOTHING, "FAIL  gives its position back: recover() gave 0 positions after"},
         {LEAKS_ARRAYS, "were not released a second after close()"},
     };
 
@@ -338,6 +341,47 @@ static void every_breach_is_found(void **state)
         }
     }
     exports = false;
+}
+
+static void sink_that_declares_to_store_nothing_passes_without_what_needs_a_position(void **state)
+{
+    static const char *const skipped[] = {
+        "gives its position back", "settles an unknown outcome by recover()",
+        "fences off a former process", "resumes a copy", "discards a copy, and copies again"};
+    struct nw_sink_ops ops = good_ops;
+    uint32_t skips = 0;
+
+    (void)state;
+    ops.flags |= NW_SINK_STORES_NOTHING;
+    exports = true;
+    if (check(&ops, STORES_NOTHING) != 0) {
+        fail_msg("%s", lines);
+    }
+    exports = false;
+    for (size_t i = 0; i < sizeof skipped / sizeof skipped[0]; i++) {
+        char line[256];
+
+        (void)snprintf(line, sizeof line, "skip  %s: it stores nothing (NW_SINK_STORES_NOTHING)\n",
+                       skipped[i]);
+        if (strstr(lines, line) == NULL) {
+            fail_msg("no \"%s\" in\n%s", line, lines);
+        }
+    }
+    for (const char *at = lines; (at = strstr(at, "skip  ")) != NULL; at++) {
+        skips++;
+    }
+    assert_int_equal(skips, sizeof skipped / sizeof skipped[0]);
+    assert_non_null(strstr(lines, "ok    forgets what was not committed\n"));
+}
+
+static void sink_that_declares_to_store_nothing_and_gives_a_position_fails(void **state)
+{
+    struct nw_sink_ops ops = good_ops;
+
+    (void)state;
+    ops.flags |= NW_SINK_STORES_NOTHING;
+    assert_true(check(&ops, NONE) > 0);
+    assert_non_null(strstr(lines, "recover() gave 1 positions"));
 }
 
 static void place_that_is_not_empty_is_refused_at_once(void **state)
@@ -357,6 +401,8 @@ int main(void)
         cmocka_unit_test(sink_that_keeps_the_contract_passes_every_check),
         cmocka_unit_test(what_does_not_apply_is_skipped),
         cmocka_unit_test(every_breach_is_found),
+        cmocka_unit_test(sink_that_declares_to_store_nothing_passes_without_what_needs_a_position),
+        cmocka_unit_test(sink_that_declares_to_store_nothing_and_gives_a_position_fails),
         cmocka_unit_test(place_that_is_not_empty_is_refused_at_once),
     };
 
