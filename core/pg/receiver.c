@@ -6,7 +6,8 @@
  * latency. In the gathering way bytes are left in the kernel until there are LOW_WATER_BYTES (TCP,
  * by SO_RCVLOWAT, which poll honours) or until a short time has passed: a reader that wakes
  * for each row makes the walsender pay for the wake-up. Reads that follow each other quickly, or
- * one large read, lead to gathering; reads that bring little lead back.
+ * one large read, lead to gathering; reads that bring little lead back, but when the sender only
+ * pauses in the middle of much, the first read after the pause is enough to gather again.
  */
 #include "pg/stream.h"
 
@@ -28,12 +29,15 @@
 #define TCP_GATHER_NS   1000000
 #define SHORT_GATHER_NS 200000 /* unix sockets hold little, and then the sender blocks */
 #define PROBE_NS        20000  /* between looks at whether LOW_WATER_BYTES are there */
+#define DRAINED_NS      20000 /* what was found empty is not read again so soon, but after a poll */
 
 #define BURST_READS      8u      /* this many immediate reads ... */
 #define BURST_NS         2000000 /* ... within this time lead to gathering, */
 #define LARGE_READ_BYTES 65536u  /* and so does one of this size */
 #define CALM_READS       4u      /* this many gathered reads ... */
 #define CALM_BYTES       4096u /* ... with less than this in all lead back; less in a shorter time */
+#define BULK_BYTES       4096u   /* one gathered read of this size: much is under way */
+#define LULL_NS          5000000 /* so long after it silence is a pause, not the end */
 
 #define HEADER_SIZE 5u
 
@@ -48,9 +52,12 @@ struct nw_receiver {
 
     bool gathering;
     bool more;        /* the last read ended for want of room, not of bytes */
+    bool drained;     /* the last read took all that was there, and nobody polled since */
+    int64_t read_ns;  /* time of the last read */
     int64_t due_ns;   /* gathering: read no later than this */
     int64_t probe_ns; /* gathering over TCP: no look before this */
     int64_t burst_ns; /* immediate: when the run of reads began */
+    int64_t bulk_ns;  /* the last gathered read of BULK_BYTES */
     uint32_t reads;   /* in the run (immediate), or since the last verdict (gathering) */
     size_t reads_bytes;
 };
@@ -69,6 +76,7 @@ nw_status nw_receiver_create(struct nw_stream *stream, struct nw_receiver **rece
     }
     self->stream = stream;
     self->capacity = BUFFER_BYTES;
+    self->bulk_ns = INT64_MIN / 2;
     stream->ops->low_water(stream, 1);
     *receiver = self;
     return NW_OK;
@@ -192,7 +200,8 @@ static void gather(struct nw_receiver *self, bool on)
     self->stream->ops->low_water(self->stream, on ? LOW_WATER_BYTES : 1);
 }
 
-/* After an immediate read: many in a short time, or a large one, lead to gathering. */
+/* After an immediate read: many in a short time, or a large one, lead to gathering; in a pause of
+ * what was gathered, the first. */
 static void adapt_immediate(struct nw_receiver *self, size_t got, int64_t now_ns)
 {
     if (self->reads == 0 || now_ns - self->burst_ns > BURST_NS) {
@@ -200,18 +209,20 @@ static void adapt_immediate(struct nw_receiver *self, size_t got, int64_t now_ns
         self->reads = 0;
     }
     self->reads += got > 0;
-    if (self->reads >= BURST_READS || got >= LARGE_READ_BYTES) {
+    if (self->reads >= BURST_READS || got >= LARGE_READ_BYTES ||
+        (got > 0 && now_ns - self->bulk_ns < LULL_NS)) {
         gather(self, true);
     }
 }
 
 /* After a gathered read: nothing, or little in several, leads back. */
-static void adapt_gathering(struct nw_receiver *self, size_t got)
+static void adapt_gathering(struct nw_receiver *self, size_t got, int64_t now_ns)
 {
     size_t calm = has_low_water(self) ? CALM_BYTES : CALM_BYTES / (TCP_GATHER_NS / SHORT_GATHER_NS);
 
     self->reads++;
     self->reads_bytes += got;
+    self->bulk_ns = got >= BULK_BYTES ? now_ns : self->bulk_ns;
     if (got == 0 || (self->reads >= CALM_READS && self->reads_bytes < calm)) {
         gather(self, false);
     } else if (self->reads >= CALM_READS) {
@@ -227,7 +238,7 @@ static void adapt(struct nw_receiver *self, size_t got, int64_t now_ns)
         return;
     }
     if (self->gathering) {
-        adapt_gathering(self, got);
+        adapt_gathering(self, got, now_ns);
     } else {
         adapt_immediate(self, got, now_ns);
     }
@@ -235,9 +246,19 @@ static void adapt(struct nw_receiver *self, size_t got, int64_t now_ns)
     self->probe_ns = now_ns + PROBE_NS;
 }
 
+/* A model has no descriptor to poll: it is asked each time. */
+static void note_read(struct nw_receiver *self, int64_t now_ns)
+{
+    self->drained = !self->more && self->stream->transport != NW_TRANSPORT_MODEL;
+    self->read_ns = now_ns;
+}
+
 /* Whether it is too early to read; over TCP a look at whether enough has gathered. */
 static bool too_early(struct nw_receiver *self, int64_t now_ns)
 {
+    if (self->drained && now_ns - self->read_ns < DRAINED_NS) {
+        return true;
+    }
     if (!self->gathering || self->more || now_ns >= self->due_ns) {
         return false;
     }
@@ -290,6 +311,7 @@ nw_status nw_receiver_fill(struct nw_receiver *receiver, int64_t now_ns, size_t 
     if (status != NW_OK && status != NW_AGAIN && *got == 0) {
         return status; /* one that came after bytes comes again */
     }
+    note_read(receiver, now_ns);
     adapt(receiver, *got, now_ns);
     return *got > 0 ? NW_OK : NW_AGAIN;
 }
@@ -299,6 +321,7 @@ void nw_receiver_wait(struct nw_receiver *receiver, int64_t now_ns, struct nw_wa
     struct nw_stream *stream = receiver->stream;
 
     *wait = (struct nw_wait){.descriptor = -1, .deadline_ns = INT64_MAX};
+    receiver->drained = false; /* poll sees what comes from here on */
     if (must_consume_first(receiver)) {
         return; /* whoever takes the messages has to wake us */
     }

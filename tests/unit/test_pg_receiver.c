@@ -242,7 +242,7 @@ static void what_came_before_the_end_is_delivered_first(void **state)
     pair.theirs = -1;
     expect_message(&pair, 10, 1);
     expect_message(&pair, 10, 2);
-    assert_int_equal(nw_receiver_fill(pair.receiver, now_ns(), &got, &err), NW_RETRY);
+    assert_int_equal(nw_receiver_fill(pair.receiver, now_ns() + MS, &got, &err), NW_RETRY);
     assert_non_null(strstr(err.text, "closed the connection"));
     close_pair(&pair);
 }
@@ -390,6 +390,74 @@ static void small_messages_gather_only_when_there_are_many(void **state)
     close_pair(&pair);
 }
 
+/* Gathers 5,005 bytes at time. */
+static void gather_much(struct pair *pair, int64_t time)
+{
+    size_t got = 0;
+
+    send_message(pair, 5000, 1);
+    assert_int_equal(nw_receiver_fill(pair->receiver, time, &got, &err), NW_OK);
+    assert_int_equal(got, 5005);
+    expect_message(pair, 5000, 1);
+}
+
+static void
+after_a_pause_in_much_the_first_read_gathers_again_and_after_silence_it_does_not(void **state)
+{
+    static const int64_t pauses[] = {2 * (int64_t)MS, 20 * (int64_t)MS};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof pauses / sizeof pauses[0]; i++) {
+        struct pair pair;
+        struct nw_wait wait;
+        int64_t time = now_ns();
+        size_t got = 0;
+
+        open_pair(&pair, false);
+        make_it_gather(&pair);
+        time += 1000 * (int64_t)MS;
+        gather_much(&pair, time);
+        time += MS;
+        assert_int_equal(nw_receiver_fill(pair.receiver, time, &got, &err), NW_AGAIN);
+        nw_receiver_wait(pair.receiver, time, &wait);
+        assert_int_equal(wait.descriptor, pair.ours); /* what ends the pause is read at once */
+        time += pauses[i];
+        send_message(&pair, 100, 2);
+        assert_int_equal(nw_receiver_fill(pair.receiver, time, &got, &err), NW_OK);
+        nw_receiver_wait(pair.receiver, time, &wait);
+        assert_true((wait.deadline_ns == INT64_MAX) == (i == 1));
+        close_pair(&pair);
+    }
+}
+
+static void what_was_found_empty_is_not_read_again_before_a_wait(void **state)
+{
+    (void)state;
+    for (int tcp = 0; tcp < 2; tcp++) {
+        struct pair pair;
+        struct nw_wait wait;
+        int64_t time = now_ns();
+        size_t got = 0;
+
+        open_pair(&pair, tcp == 1);
+        assert_int_equal(nw_receiver_fill(pair.receiver, time, &got, &err), NW_AGAIN);
+        send_all(pair.theirs, "xy", 2);
+        (void)usleep(1000);
+        assert_int_equal(nw_receiver_fill(pair.receiver, time, &got, &err), NW_AGAIN);
+        nw_receiver_wait(pair.receiver, time, &wait);
+        assert_int_equal(poll_for(&wait, 2000 * (int64_t)MS), POLLIN);
+        assert_int_equal(nw_receiver_fill(pair.receiver, time, &got, &err), NW_OK);
+        assert_int_equal(got, 2);
+        /* A thread that never waits looks again after a while. */
+        send_all(pair.theirs, "z", 1);
+        (void)usleep(1000);
+        assert_int_equal(nw_receiver_fill(pair.receiver, time, &got, &err), NW_AGAIN);
+        assert_int_equal(nw_receiver_fill(pair.receiver, time + 20000, &got, &err), NW_OK);
+        assert_int_equal(got, 1);
+        close_pair(&pair);
+    }
+}
+
 static void unread_messages_are_not_overrun(void **state)
 {
     struct pair pair;
@@ -507,6 +575,9 @@ int main(void)
         cmocka_unit_test(on_a_unix_socket_a_read_waits_for_its_time_and_not_for_the_descriptor),
         cmocka_unit_test(reads_that_bring_nothing_lead_back_to_waking_at_once),
         cmocka_unit_test(small_messages_gather_only_when_there_are_many),
+        cmocka_unit_test(
+            after_a_pause_in_much_the_first_read_gathers_again_and_after_silence_it_does_not),
+        cmocka_unit_test(what_was_found_empty_is_not_read_again_before_a_wait),
         cmocka_unit_test(unread_messages_are_not_overrun),
         cmocka_unit_test(a_transmitter_keeps_what_the_socket_does_not_take),
         cmocka_unit_test(writing_to_a_closed_socket_is_a_retry_and_no_signal),
