@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See log.h. One lock guards the secrets and the choice of output; a line is formatted on the
- * caller's stack and written at once, so lines of threads never mix. A line that repeats is left
- * out after REPEATS_MAX times in WINDOW_NS; the first line after that says how often.
+ * See log.h. One lock guards the secrets and the output; a line is formatted on the caller's stack
+ * and written at once, so lines of threads never mix. A line that repeats is left out after
+ * REPEATS_MAX times in WINDOW_NS; the first line after that says how often. A line that would have
+ * to wait is lost (output.h); the first one that goes out again says how many were.
  */
 #include "base/log.h"
 
@@ -10,12 +11,13 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 #include <xxhash.h>
 
-#define LINE_SIZE        4096
+#include "base/output.h"
+
+#define LINE_SIZE        NW_OUTPUT_LINE_MAX
 #define SECRETS_MAX      256
 #define SECRET_SIZE_MIN  4
 #define REPEATS_MAX      10u
@@ -33,7 +35,9 @@ struct recent {
 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards all below */
-static int output = STDERR_FILENO;
+static struct nw_output output;
+static bool output_set; /* to standard error, by the first line, when nobody said otherwise */
+static uint64_t lost;   /* lines for which there was no room */
 static enum nw_log_level level_max = NW_LOG_INFO;
 static bool as_json;
 static char *secrets[SECRETS_MAX]; /* longest first: one may begin with another */
@@ -43,7 +47,9 @@ static struct recent recents[RECENT_MAX];
 void nw_log_setup(int descriptor, enum nw_log_level level, bool json)
 {
     (void)pthread_mutex_lock(&mutex);
-    output = descriptor;
+    nw_output_set(&output, descriptor);
+    output_set = true;
+    lost = 0;
     level_max = level;
     as_json = json;
     (void)pthread_mutex_unlock(&mutex);
@@ -211,9 +217,25 @@ static size_t line_format(char *line, size_t size, enum nw_log_level level, cons
 static void line_write_locked(enum nw_log_level level, const char *text)
 {
     char line[LINE_SIZE];
+    char count[64];
 
+    if (!output_set) {
+        nw_output_set(&output, STDERR_FILENO);
+        output_set = true;
+    }
     /* A log that cannot be written must not stop the engine. */
-    (void)!write(output, line, line_format(line, sizeof line, level, text));
+    if (lost > 0) {
+        (void)snprintf(count, sizeof count, "%llu lines were lost: the log was not read",
+                       (unsigned long long)lost);
+        if (!nw_output_write(&output, line, line_format(line, sizeof line, NW_LOG_WARN, count))) {
+            lost++;
+            return;
+        }
+        lost = 0;
+    }
+    if (!nw_output_write(&output, line, line_format(line, sizeof line, level, text))) {
+        lost++;
+    }
 }
 
 /* Forgets a line; says how often it was left out. */

@@ -3,7 +3,8 @@
  * Log lines. One sink of log lines for the process: text on a terminal, JSON lines otherwise.
  * Never row data. Registered secrets (nw_log_secret) are replaced by *** in whatever is printed.
  * Any thread may call; a line is one write(2). Of a line that repeats, ten are written in ten
- * seconds; then one line says how many were left out.
+ * seconds; then one line says how many were left out. No call ever waits for whoever reads the log:
+ * lines that a full pipe or a stopped terminal does not take are lost, and counted in the log.
  */
 #ifndef NW_BASE_LOG_H
 #define NW_BASE_LOG_H
