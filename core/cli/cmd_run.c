@@ -79,6 +79,7 @@ struct session {
     struct nw_live live;
     struct nw_topology *topology;
     struct nw_plan plan;
+    bool left_running; /* a plugin's thread is in a call and may read all of the above */
 };
 
 static nw_status sinks_load(struct session *s, struct nw_error *err)
@@ -163,6 +164,7 @@ static void options_fill(struct session *s)
     o->tick = tick;
     o->context = s;
     o->stop = &stop_asked;
+    o->left_running = &s->left_running;
 }
 
 static enum nw_io_choice io_choice(const char *text)
@@ -188,6 +190,9 @@ static nw_status session_run(struct session *s, bool quiet, struct nw_error *err
         nw_live_end(&s->live);
     }
     nw_control_stop(s->control);
+    if (s->left_running) {
+        return status;
+    }
     nw_env_system_destroy(s->env);
     nw_topology_destroy(s->topology);
     return status;
@@ -238,6 +243,9 @@ int nw_cmd_run(int argc, char **argv)
         status = session_run(s, quiet, &err);
         if (status != NW_OK) {
             nw_log(NW_LOG_ERROR, "%s", err.text);
+        }
+        if (s->left_running) {
+            _exit(NW_EXIT_FAILED); /* no destructor may take away what the plugin still uses */
         }
     }
     nw_config_free(&s->config);

@@ -315,6 +315,7 @@ static bool attempt_end(struct nw_run *run)
         }
     }
     if (!whole) {
+        run->left_running = true;
         return false; /* a plugin still runs in its call: leave everything it may touch */
     }
     nw_engine_destroy(run->engine);
@@ -413,6 +414,7 @@ nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
     int64_t backoff_ns = BACKOFF_NS_MIN;
     nw_status status = NW_OK;
 
+    *options->left_running = false;
     if (run == NULL) {
         return nw_fail(err, NW_FATAL, "out of memory");
     }
@@ -442,7 +444,10 @@ nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
     if (status == NW_OK) {
         say_end(run);
     }
-    nw_state_close(run->state);
-    free(run);
+    *options->left_running = run->left_running;
+    if (!run->left_running) {
+        nw_state_close(run->state);
+        free(run);
+    }
     return status;
 }

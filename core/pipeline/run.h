@@ -30,7 +30,10 @@ struct nw_run_sink {
 
 struct nw_run_status;
 
-/** What to run. All borrowed until nw_run() returns. */
+/**
+ * What to run. All borrowed until nw_run() returns; until the process ends, when *left_running says
+ * that a plugin is still in a call then.
+ */
 struct nw_run_options {
     const char *name;
     const char *state_folder;
@@ -52,6 +55,7 @@ struct nw_run_options {
     void (*tick)(void *context, const struct nw_run_status *status);
     void *context;
     const volatile sig_atomic_t *stop; /* set by a signal handler: drain and end */
+    bool *left_running;                /* filled; see above */
 };
 
 enum nw_run_phase {

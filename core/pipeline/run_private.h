@@ -27,6 +27,7 @@ struct nw_run {
     struct nw_state_source source;
     struct nw_run_status status;
     int64_t ticked_ns;
+    bool left_running; /* a plugin did not return: everything that its thread may touch stays */
 
     /* of the attempt */
     struct nw_server server;

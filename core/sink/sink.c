@@ -465,8 +465,10 @@ nw_status nw_sink_stop(struct nw_sink *sink, int64_t deadline_ns, struct nw_erro
             back = control_wait(sink, deadline_ns);
         }
         if (!back) {
-            return nw_fail(err, NW_RETRY, "sink %s did not return from a call in time",
-                           sink->config->name);
+            return nw_fail(err, NW_RETRY,
+                           "sink %s: the plugin %s did not return from a call in time; its thread "
+                           "and memory are left until the process ends",
+                           sink->config->name, sink->plugin->ops.name);
         }
     }
     threads_join(sink);
