@@ -6,47 +6,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-
-#define ORIGIN_SIZE 1024u
-
-/* What the dealer knows of a table, by its id. */
-struct slot {
-    const struct nw_table *table; /* version for which wanted was asked */
-    bool wanted;
-    struct nw_block *open;
-    uint64_t open_transaction; /* serial of the last transaction in the open block */
-    uint64_t rows;             /* of the current transaction, when counted */
-};
-
-struct nw_dealer {
-    struct nw_dealer_options options;
-    struct slot *slots;
-    uint32_t slots_count;
-    uint32_t *open_ids; /* tables with an open block, in the order they were opened */
-    uint32_t open_count;
-
-    /* the transaction that is being received */
-    bool in_transaction;
-    struct nw_pgoutput_begin begin;
-    char origin[ORIGIN_SIZE];
-    uint64_t serial;
-    uint64_t seq; /* of its next change */
-
-    /* what was dealt: all of `done_lsn` and before, and of `partial_lsn` all below partial_seq */
-    uint64_t done_lsn;
-    uint64_t partial_lsn;
-    uint64_t partial_seq;
-    uint64_t begun_lsn; /* the last transaction whose begin event was dealt */
-
-    struct nw_relation *relation; /* waits for the catalog when relation_waits */
-    bool relation_waits;
-    char *relation_bytes; /* the texts it borrows */
-
-    int64_t now_ns;   /* of the last message */
-    uint32_t last_id; /* cache: rows of one table come in runs */
-    uint32_t last_oid;
-    struct nw_dealer_state state;
-};
+#include "source/dealer_private.h"
 
 nw_status nw_dealer_create(const struct nw_dealer_options *options, struct nw_dealer **dealer,
                            struct nw_error *err)
@@ -125,7 +85,7 @@ static nw_status slots_grow(struct nw_dealer *dealer, struct nw_error *err)
 {
     uint32_t count = nw_schemas_count(dealer->options.schemas);
     uint32_t capacity = count * 2;
-    struct slot *slots = NULL;
+    struct nw_slot *slots = NULL;
     uint32_t *open_ids = NULL;
 
     if (count <= dealer->slots_count) {
@@ -146,11 +106,11 @@ static nw_status slots_grow(struct nw_dealer *dealer, struct nw_error *err)
 }
 
 /* The slot of a relation; NULL without an error: a relation that was never announced. */
-static struct slot *slot_find(struct nw_dealer *dealer, uint32_t oid, nw_status *status,
-                              struct nw_error *err)
+struct nw_slot *nw_dealer_slot(struct nw_dealer *dealer, uint32_t oid, nw_status *status,
+                               struct nw_error *err)
 {
     const struct nw_table *table = NULL;
-    struct slot *slot = NULL;
+    struct nw_slot *slot = NULL;
 
     if (oid == dealer->last_oid && oid != 0) {
         return &dealer->slots[dealer->last_id];
@@ -189,7 +149,7 @@ nw_status nw_dealer_flush(struct nw_dealer *dealer, struct nw_error *err)
         return NW_AGAIN;
     }
     for (uint32_t i = 0; i < dealer->open_count; i++) {
-        struct slot *slot = &dealer->slots[dealer->open_ids[i]];
+        struct nw_slot *slot = &dealer->slots[dealer->open_ids[i]];
 
         slot->open->cut = i + 1 == dealer->open_count;
         nw_producer_deal(dealer->options.producer, slot->open);
@@ -200,72 +160,8 @@ nw_status nw_dealer_flush(struct nw_dealer *dealer, struct nw_error *err)
     return NW_OK;
 }
 
-/* An empty block for an event, behind everything received before it. */
-static nw_status event_open(struct nw_dealer *dealer, enum nw_block_kind kind,
-                            struct nw_block **block, struct nw_error *err)
-{
-    nw_status status = nw_dealer_flush(dealer, err);
-
-    if (status != NW_OK) {
-        return status;
-    }
-    if (nw_producer_room(dealer->options.producer) == 0) {
-        return NW_AGAIN;
-    }
-    *block = nw_producer_take(dealer->options.producer);
-    if (*block == NULL) {
-        return NW_AGAIN;
-    }
-    (*block)->kind = kind;
-    (*block)->epoch = dealer->state.epoch;
-    (*block)->cut = true;
-    return NW_OK;
-}
-
-/* Copies a text or bytes into an event block that has room for it. */
-static const void *event_copy(struct nw_block *block, const void *bytes, size_t size)
-{
-    uint8_t *at = block->bytes + block->bytes_size;
-
-    NW_ASSERT(size <= block->bytes_capacity - block->bytes_size);
-    if (size > 0) {
-        memcpy(at, bytes, size);
-    }
-    block->bytes_size += (uint32_t)size;
-    return at;
-}
-
-static void event_fill(const struct nw_dealer *dealer, struct nw_block *block,
-                       enum nw_event_kind kind, uint64_t lsn)
-{
-    bool inside = dealer->in_transaction;
-
-    block->event = (struct nw_event){
-        .size = sizeof block->event,
-        .kind = kind,
-        .epoch = dealer->state.epoch,
-        .lsn = lsn,
-        .commit_lsn = inside ? dealer->begin.commit_lsn : 0,
-        .commit_ts = inside ? dealer->begin.commit_ts : 0,
-        .xid = inside ? dealer->begin.xid : 0,
-        .seq = inside ? dealer->seq : 0,
-        .prefix = "",
-        .origin = event_copy(block, dealer->origin, strlen(dealer->origin) + 1),
-    };
-}
-
-static void event_deal(struct nw_dealer *dealer, struct nw_block *block, int64_t now_ns)
-{
-    block->received_ns = now_ns;
-    if (dealer->state.epoch_first_ns == 0) {
-        dealer->state.epoch_first_ns = now_ns;
-    }
-    dealer->state.epoch_rows++;
-    nw_producer_deal(dealer->options.producer, block);
-}
-
 /* Whether the change with the current seq was dealt before the connection broke. */
-static bool dealt_before(const struct nw_dealer *dealer)
+bool nw_dealer_dealt_before(const struct nw_dealer *dealer)
 {
     uint64_t lsn = dealer->begin.commit_lsn;
 
@@ -273,7 +169,7 @@ static bool dealt_before(const struct nw_dealer *dealer)
            (lsn == dealer->partial_lsn && dealer->seq < dealer->partial_seq);
 }
 
-static void change_done(struct nw_dealer *dealer)
+void nw_dealer_change_done(struct nw_dealer *dealer)
 {
     dealer->seq++;
     if (dealer->begin.commit_lsn > dealer->done_lsn &&
@@ -281,40 +177,6 @@ static void change_done(struct nw_dealer *dealer)
         dealer->partial_lsn = dealer->begin.commit_lsn;
         dealer->partial_seq = dealer->seq;
     }
-}
-
-/* The begin or commit event of the current transaction, for sinks that want it. */
-static nw_status transaction_event(struct nw_dealer *dealer, enum nw_event_kind kind,
-                                   uint64_t end_lsn, struct nw_error *err)
-{
-    uint32_t ids = dealer->slots_count;
-    struct nw_block *block = NULL;
-    uint32_t counts_count = 0;
-    nw_status status = event_open(dealer, NW_BLOCK_EVENT, &block, err);
-
-    if (status != NW_OK) {
-        return status;
-    }
-    if (nw_block_reserve(block, ORIGIN_SIZE + ids * sizeof(struct nw_table_count)) == NULL) {
-        nw_producer_put(dealer->options.producer, block);
-        return nw_fail(err, NW_FATAL, "out of memory for a transaction event");
-    }
-    for (uint32_t i = 0; i < ids && kind == NW_EVENT_COMMIT; i++) {
-        struct slot *slot = &dealer->slots[i];
-
-        if (slot->rows > 0) {
-            (void)event_copy(block, &(struct nw_table_count){slot->table, slot->rows},
-                             sizeof(struct nw_table_count));
-            slot->rows = 0;
-            counts_count++;
-        }
-    }
-    event_fill(dealer, block, kind, dealer->begin.commit_lsn);
-    block->event.commit_end_lsn = end_lsn;
-    block->event.counts = (const struct nw_table_count *)(const void *)block->bytes;
-    block->event.counts_count = counts_count;
-    event_deal(dealer, block, dealer->now_ns);
-    return NW_OK;
 }
 
 nw_status nw_dealer_begin(struct nw_dealer *dealer, const struct nw_pgoutput_begin *begin,
@@ -340,7 +202,8 @@ nw_status nw_dealer_commit(struct nw_dealer *dealer, const struct nw_pgoutput_co
                        (uint32_t)(commit->commit_lsn >> 32), (uint32_t)commit->commit_lsn);
     }
     if (dealer->begun_lsn == commit->commit_lsn && commit->commit_lsn > dealer->done_lsn) {
-        nw_status status = transaction_event(dealer, NW_EVENT_COMMIT, commit->end_lsn, err);
+        nw_status status =
+            nw_dealer_transaction_event(dealer, NW_EVENT_COMMIT, commit->end_lsn, err);
 
         if (status != NW_OK) {
             return status;
@@ -357,7 +220,7 @@ nw_status nw_dealer_commit(struct nw_dealer *dealer, const struct nw_pgoutput_co
 }
 
 /* The index in the block of the current transaction. */
-static nw_status block_transaction(struct nw_dealer *dealer, struct slot *slot, uint16_t *index,
+static nw_status block_transaction(struct nw_dealer *dealer, struct nw_slot *slot, uint16_t *index,
                                    struct nw_error *err)
 {
     struct nw_block *block = slot->open;
@@ -392,7 +255,7 @@ static nw_status block_transaction(struct nw_dealer *dealer, struct slot *slot, 
     return NW_OK;
 }
 
-static nw_status block_open(struct nw_dealer *dealer, struct slot *slot, int64_t now_ns,
+static nw_status block_open(struct nw_dealer *dealer, struct nw_slot *slot, int64_t now_ns,
                             struct nw_error *err)
 {
     struct nw_block *block = nw_producer_take(dealer->options.producer);
@@ -420,7 +283,7 @@ static nw_status block_open(struct nw_dealer *dealer, struct slot *slot, int64_t
 }
 
 /* Makes sure that the table has an open block with room for one more row of this size. */
-static nw_status block_ready(struct nw_dealer *dealer, struct slot *slot, size_t size,
+static nw_status block_ready(struct nw_dealer *dealer, struct nw_slot *slot, size_t size,
                              int64_t now_ns, struct nw_error *err)
 {
     struct nw_block *block = slot->open;
@@ -444,7 +307,7 @@ static nw_status row_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns
     char op = (char)nw_cursor_u8(&cursor);
     uint32_t oid = nw_cursor_u32be(&cursor);
     nw_status status = NW_OK;
-    struct slot *slot = NULL;
+    struct nw_slot *slot = NULL;
     struct nw_frame *frame = NULL;
     uint16_t transaction = 0;
 
@@ -453,22 +316,18 @@ static nw_status row_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns
                        cursor.failed ? "ends early" : "outside any transaction",
                        (uint32_t)(lsn >> 32), (uint32_t)lsn);
     }
-    slot = slot_find(dealer, oid, &status, err);
+    slot = nw_dealer_slot(dealer, oid, &status, err);
     if (slot == NULL) {
         return status;
     }
-    if (!slot->wanted || dealt_before(dealer)) {
-        change_done(dealer);
+    if (!slot->wanted || nw_dealer_dealt_before(dealer)) {
+        nw_dealer_change_done(dealer);
         return NW_OK;
     }
-    if (dealer->options.transactions && dealer->begun_lsn != dealer->begin.commit_lsn) {
-        status = transaction_event(dealer, NW_EVENT_BEGIN, 0, err);
-        if (status != NW_OK) {
-            return status;
-        }
-        dealer->begun_lsn = dealer->begin.commit_lsn;
+    status = nw_dealer_announce(dealer, slot, err);
+    if (status == NW_OK) {
+        status = block_ready(dealer, slot, cursor.left, now_ns, err);
     }
-    status = block_ready(dealer, slot, cursor.left, now_ns, err);
     if (status == NW_OK) {
         status = block_transaction(dealer, slot, &transaction, err);
     }
@@ -491,38 +350,24 @@ static nw_status row_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns
     dealer->state.epoch_rows++;
     dealer->state.bytes += cursor.left;
     dealer->state.epoch_bytes += cursor.left;
-    change_done(dealer);
+    nw_dealer_change_done(dealer);
     return NW_OK;
 }
 
-/* A new version is in force from here on: rows of the former must be dealt first. */
+/*
+ * A new version is in force from here on. Its event waits for the first use: behind the Relation
+ * message of a table that is published as another (a partition as its root) comes no row of it.
+ */
 static nw_status relation_adopted(struct nw_dealer *dealer, const struct nw_table *table,
                                   struct nw_error *err)
 {
-    struct nw_block *block = NULL;
     nw_status status = slots_grow(dealer, err);
 
     dealer->last_oid = 0;
-    if (status == NW_OK && dealer->in_transaction && dealt_before(dealer)) {
-        return NW_OK; /* sent again: the sinks are past it, an older version would undo a newer */
-    }
     if (status == NW_OK) {
-        status = event_open(dealer, NW_BLOCK_EVENT, &block, err);
+        dealer->slots[table->id].announce = true;
     }
-    if (status != NW_OK) {
-        return status;
-    }
-    if (nw_block_reserve(block, ORIGIN_SIZE + sizeof table) == NULL) {
-        nw_producer_put(dealer->options.producer, block);
-        return nw_fail(err, NW_FATAL, "out of memory for a schema event");
-    }
-    block->event.tables_count = 0;
-    (void)event_copy(block, &table, sizeof table);
-    event_fill(dealer, block, NW_EVENT_SCHEMA, dealer->state.position_lsn);
-    block->event.tables = (const struct nw_table *const *)(const void *)block->bytes;
-    block->event.tables_count = 1;
-    event_deal(dealer, block, dealer->now_ns);
-    return NW_OK;
+    return status;
 }
 
 static nw_status relation_take(struct nw_dealer *dealer, struct nw_bytes message,
@@ -571,106 +416,8 @@ nw_status nw_dealer_describe(struct nw_dealer *dealer, const struct nw_table *de
     if (status == NW_OK) {
         dealer->relation_waits = false;
         status = relation_adopted(dealer, table, err);
-        if (status == NW_AGAIN) { /* no block: the version is in force, only its event is not sent;
-                                     table() announces it before its first row all the same */
-            status = NW_OK;
-        }
     }
     return status;
-}
-
-static nw_status truncate_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns,
-                               struct nw_bytes message, struct nw_error *err)
-{
-    struct nw_pgoutput_truncate truncate = {0};
-    struct nw_block *block = NULL;
-    struct nw_cursor relations = {0};
-    uint32_t tables_count = 0;
-    nw_status status = nw_pgoutput_truncate_parse(message, &truncate, err);
-
-    if (status != NW_OK) {
-        return status;
-    }
-    if (dealt_before(dealer)) {
-        change_done(dealer);
-        return NW_OK;
-    }
-    status = event_open(dealer, NW_BLOCK_EVENT, &block, err);
-    if (status != NW_OK) {
-        return status;
-    }
-    if (nw_block_reserve(block, ORIGIN_SIZE + truncate.relations_count * sizeof(void *)) == NULL) {
-        nw_producer_put(dealer->options.producer, block);
-        return nw_fail(err, NW_FATAL, "out of memory for a truncate event");
-    }
-    relations = nw_cursor_of(truncate.relations.at, truncate.relations.size);
-    for (uint32_t i = 0; i < truncate.relations_count && status == NW_OK; i++) {
-        struct slot *slot = slot_find(dealer, nw_cursor_u32be(&relations), &status, err);
-
-        if (slot != NULL && slot->wanted) {
-            (void)event_copy(block, &slot->table, sizeof slot->table);
-            tables_count++;
-        }
-    }
-    if (status != NW_OK || tables_count == 0) {
-        nw_producer_put(dealer->options.producer, block);
-        change_done(dealer);
-        return status;
-    }
-    event_fill(dealer, block, NW_EVENT_TRUNCATE, lsn);
-    block->event.flags = truncate.flags;
-    block->event.tables = (const struct nw_table *const *)(const void *)block->bytes;
-    block->event.tables_count = tables_count;
-    event_deal(dealer, block, now_ns);
-    change_done(dealer);
-    return NW_OK;
-}
-
-static nw_status message_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns,
-                              struct nw_bytes bytes, struct nw_error *err)
-{
-    struct nw_pgoutput_message message = {0};
-    struct nw_block *block = NULL;
-    size_t prefix_size = 0;
-    nw_status status = nw_pgoutput_message_parse(bytes, &message, err);
-
-    if (status != NW_OK) {
-        return status;
-    }
-    /* A message's LSN is where its record ends: at the position it is complete. */
-    if (message.transactional ? dealt_before(dealer) : message.lsn <= dealer->state.position_lsn) {
-        if (message.transactional) {
-            change_done(dealer);
-        }
-        return NW_OK;
-    }
-    status = event_open(dealer, NW_BLOCK_EVENT, &block, err);
-    if (status != NW_OK) {
-        return status;
-    }
-    prefix_size = strlen(message.prefix) + 1;
-    if (nw_block_reserve(block, ORIGIN_SIZE + prefix_size + message.content.size) == NULL) {
-        nw_producer_put(dealer->options.producer, block);
-        return nw_fail(err, NW_FATAL, "out of memory for a logical message of %zu bytes",
-                       message.content.size);
-    }
-    event_fill(dealer, block, NW_EVENT_MESSAGE, message.lsn);
-    block->event.flags = message.transactional ? 1 : 0;
-    block->event.prefix = event_copy(block, message.prefix, prefix_size);
-    block->event.content = event_copy(block, message.content.at, message.content.size);
-    block->event.content_size = (uint32_t)message.content.size;
-    event_deal(dealer, block, now_ns);
-    (void)lsn;
-    if (message.transactional) {
-        change_done(dealer);
-    } else {
-        /*
-         * It comes outside of commit order. Where it ends the next record may begin, and that may
-         * be a commit: one byte more, and the server would skip that transaction.
-         */
-        nw_dealer_advance(dealer, message.lsn);
-    }
-    return NW_OK;
 }
 
 static nw_status origin_take(struct nw_dealer *dealer, struct nw_bytes message,
@@ -712,9 +459,9 @@ nw_status nw_dealer_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns,
     case 'Y': /* a type's name; the catalog read has it with all else */
         return NW_OK;
     case 'T':
-        return truncate_take(dealer, lsn, now_ns, message, err);
+        return nw_dealer_truncate(dealer, lsn, message, err);
     case 'M':
-        return message_take(dealer, lsn, now_ns, message, err);
+        return nw_dealer_message(dealer, message, err);
     case 'O':
         return origin_take(dealer, message, err);
     case 'b':
@@ -730,38 +477,4 @@ nw_status nw_dealer_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns,
                        message.size == 0 ? 0u : message.at[0], (uint32_t)(lsn >> 32),
                        (uint32_t)lsn);
     }
-}
-
-nw_status nw_dealer_end_epoch(struct nw_dealer *dealer, bool with_position, int64_t now_ns,
-                              uint64_t *lsn, struct nw_error *err)
-{
-    struct nw_dealer_state *state = &dealer->state;
-    struct nw_block *block = NULL;
-    nw_status status = NW_OK;
-
-    NW_ASSERT(state->between);
-    status = event_open(dealer, NW_BLOCK_EPOCH_END, &block, err);
-    if (status != NW_OK) {
-        return status;
-    }
-    block->position = (struct nw_position){.lsn = state->position_lsn};
-    if (with_position) {
-        if (nw_block_reserve(block, NW_POSITION_BYTES_MAX) == NULL) {
-            nw_producer_put(dealer->options.producer, block);
-            return nw_fail(err, NW_FATAL, "out of memory for a position");
-        }
-        block->position.size =
-            nw_position_pack(&dealer->options.identity, state->position_lsn, block->bytes);
-        block->position.bytes = block->bytes;
-        block->bytes_size = block->position.size;
-    }
-    block->received_ns = now_ns;
-    nw_producer_deal(dealer->options.producer, block);
-    *lsn = state->position_lsn;
-    state->epoch_lsn = state->position_lsn;
-    state->epoch++;
-    state->epoch_rows = 0;
-    state->epoch_bytes = 0;
-    state->epoch_first_ns = 0;
-    return NW_OK;
 }

@@ -39,6 +39,9 @@ class CopyAndStreamTest(check.Case):
         self.assert_streamed(narwal)
         result = self.assert_equal(narwal)
         self.assertGreater(result.changes, goal)
+        # Partitions arrive as their root, though the server describes them, too.
+        self.assertEqual({(log.schema, log.name) for log in narwal.state().logs()},
+                         {*workload.TABLES, ("lab", "marker")})
         self.assertEqual(narwal.terminate(), 0)
 
     def assert_streamed(self, narwal):

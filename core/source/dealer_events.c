@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the dealer deals beside rows: events and the ends of epochs, each in a block of its own. */
+#include <string.h>
+
+#include "base/assert.h"
+#include "source/dealer_private.h"
+
+/* An empty block for an event, behind everything received before it. */
+static nw_status event_open(struct nw_dealer *dealer, enum nw_block_kind kind,
+                            struct nw_block **block, struct nw_error *err)
+{
+    nw_status status = nw_dealer_flush(dealer, err);
+
+    if (status != NW_OK) {
+        return status;
+    }
+    if (nw_producer_room(dealer->options.producer) == 0) {
+        return NW_AGAIN;
+    }
+    *block = nw_producer_take(dealer->options.producer);
+    if (*block == NULL) {
+        return NW_AGAIN;
+    }
+    (*block)->kind = kind;
+    (*block)->epoch = dealer->state.epoch;
+    (*block)->cut = true;
+    return NW_OK;
+}
+
+/* Copies a text or bytes into an event block that has room for it. */
+static const void *event_copy(struct nw_block *block, const void *bytes, size_t size)
+{
+    uint8_t *at = block->bytes + block->bytes_size;
+
+    NW_ASSERT(size <= block->bytes_capacity - block->bytes_size);
+    if (size > 0) {
+        memcpy(at, bytes, size);
+    }
+    block->bytes_size += (uint32_t)size;
+    return at;
+}
+
+static void event_fill(const struct nw_dealer *dealer, struct nw_block *block,
+                       enum nw_event_kind kind, uint64_t lsn)
+{
+    bool inside = dealer->in_transaction;
+
+    block->event = (struct nw_event){
+        .size = sizeof block->event,
+        .kind = kind,
+        .epoch = dealer->state.epoch,
+        .lsn = lsn,
+        .commit_lsn = inside ? dealer->begin.commit_lsn : 0,
+        .commit_ts = inside ? dealer->begin.commit_ts : 0,
+        .xid = inside ? dealer->begin.xid : 0,
+        .seq = inside ? dealer->seq : 0,
+        .prefix = "",
+        .origin = event_copy(block, dealer->origin, strlen(dealer->origin) + 1),
+    };
+}
+
+static void event_deal(struct nw_dealer *dealer, struct nw_block *block)
+{
+    block->received_ns = dealer->now_ns;
+    if (dealer->state.epoch_first_ns == 0) {
+        dealer->state.epoch_first_ns = dealer->now_ns;
+    }
+    dealer->state.epoch_rows++;
+    nw_producer_deal(dealer->options.producer, block);
+}
+
+/* The begin or commit event of the current transaction, for sinks that want it. */
+nw_status nw_dealer_transaction_event(struct nw_dealer *dealer, enum nw_event_kind kind,
+                                      uint64_t end_lsn, struct nw_error *err)
+{
+    uint32_t ids = dealer->slots_count;
+    struct nw_block *block = NULL;
+    uint32_t counts_count = 0;
+    nw_status status = event_open(dealer, NW_BLOCK_EVENT, &block, err);
+
+    if (status != NW_OK) {
+        return status;
+    }
+    if (nw_block_reserve(block, NW_ORIGIN_SIZE + ids * sizeof(struct nw_table_count)) == NULL) {
+        nw_producer_put(dealer->options.producer, block);
+        return nw_fail(err, NW_FATAL, "out of memory for a transaction event");
+    }
+    for (uint32_t i = 0; i < ids && kind == NW_EVENT_COMMIT; i++) {
+        struct nw_slot *slot = &dealer->slots[i];
+
+        if (slot->rows > 0) {
+            (void)event_copy(block, &(struct nw_table_count){slot->table, slot->rows},
+                             sizeof(struct nw_table_count));
+            slot->rows = 0;
+            counts_count++;
+        }
+    }
+    event_fill(dealer, block, kind, dealer->begin.commit_lsn);
+    block->event.commit_end_lsn = end_lsn;
+    block->event.counts = (const struct nw_table_count *)(const void *)block->bytes;
+    block->event.counts_count = counts_count;
+    event_deal(dealer, block);
+    return NW_OK;
+}
+
+/* The event of a table's new version, before the first change that has it. */
+static nw_status slot_announce(struct nw_dealer *dealer, struct nw_slot *slot, struct nw_error *err)
+{
+    struct nw_block *block = NULL;
+    nw_status status = event_open(dealer, NW_BLOCK_EVENT, &block, err);
+
+    if (status != NW_OK) {
+        return status;
+    }
+    if (nw_block_reserve(block, NW_ORIGIN_SIZE + sizeof slot->table) == NULL) {
+        nw_producer_put(dealer->options.producer, block);
+        return nw_fail(err, NW_FATAL, "out of memory for a schema event");
+    }
+    (void)event_copy(block, &slot->table, sizeof slot->table);
+    event_fill(dealer, block, NW_EVENT_SCHEMA, dealer->state.position_lsn);
+    block->event.tables = (const struct nw_table *const *)(const void *)block->bytes;
+    block->event.tables_count = 1;
+    event_deal(dealer, block);
+    slot->announce = false;
+    return NW_OK;
+}
+
+/*
+ * What a sink must hear before a change: that its transaction begins, and the new version of its
+ * table (NULL: it has none). Returns NW_AGAIN until all of it is dealt.
+ */
+nw_status nw_dealer_announce(struct nw_dealer *dealer, struct nw_slot *slot, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    if (dealer->options.transactions && dealer->begun_lsn != dealer->begin.commit_lsn) {
+        status = nw_dealer_transaction_event(dealer, NW_EVENT_BEGIN, 0, err);
+        if (status == NW_OK) {
+            dealer->begun_lsn = dealer->begin.commit_lsn;
+        }
+    }
+    return status == NW_OK && slot != NULL && slot->announce ? slot_announce(dealer, slot, err)
+                                                             : status;
+}
+
+/* Announces what a truncate is about, and counts the tables of it that are wanted. */
+static nw_status truncate_announce(struct nw_dealer *dealer,
+                                   const struct nw_pgoutput_truncate *truncate,
+                                   uint32_t *tables_count, struct nw_error *err)
+{
+    struct nw_cursor relations = nw_cursor_of(truncate->relations.at, truncate->relations.size);
+    nw_status status = NW_OK;
+
+    *tables_count = 0;
+    for (uint32_t i = 0; i < truncate->relations_count && status == NW_OK; i++) {
+        struct nw_slot *slot = nw_dealer_slot(dealer, nw_cursor_u32be(&relations), &status, err);
+
+        if (slot != NULL && slot->wanted) {
+            status = nw_dealer_announce(dealer, slot, err);
+            ++*tables_count;
+        }
+    }
+    return status;
+}
+
+nw_status nw_dealer_truncate(struct nw_dealer *dealer, uint64_t lsn, struct nw_bytes message,
+                             struct nw_error *err)
+{
+    struct nw_pgoutput_truncate truncate = {0};
+    struct nw_block *block = NULL;
+    struct nw_cursor relations = {0};
+    uint32_t tables_count = 0;
+    nw_status status = nw_pgoutput_truncate_parse(message, &truncate, err);
+
+    if (status != NW_OK) {
+        return status;
+    }
+    if (nw_dealer_dealt_before(dealer)) {
+        nw_dealer_change_done(dealer);
+        return NW_OK;
+    }
+    status = truncate_announce(dealer, &truncate, &tables_count, err);
+    if (status == NW_OK && tables_count == 0) {
+        nw_dealer_change_done(dealer);
+        return NW_OK;
+    }
+    if (status == NW_OK) {
+        status = event_open(dealer, NW_BLOCK_EVENT, &block, err);
+    }
+    if (status != NW_OK) {
+        return status;
+    }
+    if (nw_block_reserve(block, NW_ORIGIN_SIZE + tables_count * sizeof(void *)) == NULL) {
+        nw_producer_put(dealer->options.producer, block);
+        return nw_fail(err, NW_FATAL, "out of memory for a truncate event");
+    }
+    relations = nw_cursor_of(truncate.relations.at, truncate.relations.size);
+    for (uint32_t i = 0; i < truncate.relations_count && status == NW_OK; i++) {
+        struct nw_slot *slot = nw_dealer_slot(dealer, nw_cursor_u32be(&relations), &status, err);
+
+        if (slot != NULL && slot->wanted) {
+            (void)event_copy(block, &slot->table, sizeof slot->table);
+        }
+    }
+    if (status != NW_OK) {
+        nw_producer_put(dealer->options.producer, block);
+        return status;
+    }
+    event_fill(dealer, block, NW_EVENT_TRUNCATE, lsn);
+    block->event.flags = truncate.flags;
+    block->event.tables = (const struct nw_table *const *)(const void *)block->bytes;
+    block->event.tables_count = tables_count;
+    event_deal(dealer, block);
+    nw_dealer_change_done(dealer);
+    return NW_OK;
+}
+
+nw_status nw_dealer_message(struct nw_dealer *dealer, struct nw_bytes bytes, struct nw_error *err)
+{
+    struct nw_pgoutput_message message = {0};
+    struct nw_block *block = NULL;
+    size_t prefix_size = 0;
+    nw_status status = nw_pgoutput_message_parse(bytes, &message, err);
+
+    if (status != NW_OK) {
+        return status;
+    }
+    /* A message's LSN is where its record ends: at the position it is complete. */
+    if (message.transactional ? nw_dealer_dealt_before(dealer)
+                              : message.lsn <= dealer->state.position_lsn) {
+        if (message.transactional) {
+            nw_dealer_change_done(dealer);
+        }
+        return NW_OK;
+    }
+    if (message.transactional) {
+        status = nw_dealer_announce(dealer, NULL, err);
+    }
+    if (status == NW_OK) {
+        status = event_open(dealer, NW_BLOCK_EVENT, &block, err);
+    }
+    if (status != NW_OK) {
+        return status;
+    }
+    prefix_size = strlen(message.prefix) + 1;
+    if (nw_block_reserve(block, NW_ORIGIN_SIZE + prefix_size + message.content.size) == NULL) {
+        nw_producer_put(dealer->options.producer, block);
+        return nw_fail(err, NW_FATAL, "out of memory for a logical message of %zu bytes",
+                       message.content.size);
+    }
+    event_fill(dealer, block, NW_EVENT_MESSAGE, message.lsn);
+    block->event.flags = message.transactional ? 1 : 0;
+    block->event.prefix = event_copy(block, message.prefix, prefix_size);
+    block->event.content = event_copy(block, message.content.at, message.content.size);
+    block->event.content_size = (uint32_t)message.content.size;
+    event_deal(dealer, block);
+    if (message.transactional) {
+        nw_dealer_change_done(dealer);
+    } else {
+        /*
+         * It comes outside of commit order. Where it ends the next record may begin, and that may
+         * be a commit: one byte more, and the server would skip that transaction.
+         */
+        nw_dealer_advance(dealer, message.lsn);
+    }
+    return NW_OK;
+}
+
+nw_status nw_dealer_end_epoch(struct nw_dealer *dealer, bool with_position, int64_t now_ns,
+                              uint64_t *lsn, struct nw_error *err)
+{
+    struct nw_dealer_state *state = &dealer->state;
+    struct nw_block *block = NULL;
+    nw_status status = NW_OK;
+
+    NW_ASSERT(state->between);
+    status = event_open(dealer, NW_BLOCK_EPOCH_END, &block, err);
+    if (status != NW_OK) {
+        return status;
+    }
+    block->position = (struct nw_position){.lsn = state->position_lsn};
+    if (with_position) {
+        if (nw_block_reserve(block, NW_POSITION_BYTES_MAX) == NULL) {
+            nw_producer_put(dealer->options.producer, block);
+            return nw_fail(err, NW_FATAL, "out of memory for a position");
+        }
+        block->position.size =
+            nw_position_pack(&dealer->options.identity, state->position_lsn, block->bytes);
+        block->position.bytes = block->bytes;
+        block->bytes_size = block->position.size;
+    }
+    block->received_ns = now_ns;
+    nw_producer_deal(dealer->options.producer, block);
+    *lsn = state->position_lsn;
+    state->epoch_lsn = state->position_lsn;
+    state->epoch++;
+    state->epoch_rows = 0;
+    state->epoch_bytes = 0;
+    state->epoch_first_ns = 0;
+    return NW_OK;
+}

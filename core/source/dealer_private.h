@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The dealer's state, shared by dealer.c (transactions and rows) and dealer_events.c. Not for
+ * others. */
+#ifndef NW_SOURCE_DEALER_PRIVATE_H
+#define NW_SOURCE_DEALER_PRIVATE_H
+
+#include "source/dealer.h"
+
+#define NW_ORIGIN_SIZE 1024u
+
+/* What the dealer knows of a table, by its id. */
+struct nw_slot {
+    const struct nw_table *table; /* version for which wanted was asked */
+    bool wanted;
+    struct nw_block *open;
+    uint64_t open_transaction; /* serial of the last transaction in the open block */
+    uint64_t rows;             /* of the current transaction, when counted */
+    bool announce;             /* a new version, whose event was not dealt yet */
+};
+
+struct nw_dealer {
+    struct nw_dealer_options options;
+    struct nw_slot *slots;
+    uint32_t slots_count;
+    uint32_t *open_ids; /* tables with an open block, in the order they were opened */
+    uint32_t open_count;
+
+    /* the transaction that is being received */
+    bool in_transaction;
+    struct nw_pgoutput_begin begin;
+    char origin[NW_ORIGIN_SIZE];
+    uint64_t serial;
+    uint64_t seq; /* of its next change */
+
+    /* what was dealt: all of `done_lsn` and before, and of `partial_lsn` all below partial_seq */
+    uint64_t done_lsn;
+    uint64_t partial_lsn;
+    uint64_t partial_seq;
+    uint64_t begun_lsn; /* the last transaction whose begin event was dealt */
+
+    struct nw_relation *relation; /* waits for the catalog when relation_waits */
+    bool relation_waits;
+    char *relation_bytes; /* the texts it borrows */
+
+    int64_t now_ns;   /* of the last message */
+    uint32_t last_id; /* cache: rows of one table come in runs */
+    uint32_t last_oid;
+    struct nw_dealer_state state;
+};
+
+/** The slot of a relation; NULL: one that was never announced, and *status says so. */
+struct nw_slot *nw_dealer_slot(struct nw_dealer *dealer, uint32_t oid, nw_status *status,
+                               struct nw_error *err);
+/** Whether the change with the current seq was dealt before the connection broke. */
+bool nw_dealer_dealt_before(const struct nw_dealer *dealer);
+/** The change with the current seq is dealt, or dropped. */
+void nw_dealer_change_done(struct nw_dealer *dealer);
+
+/**
+ * Deal what a sink must hear before a change: that its transaction begins, and the new version of
+ * its table (NULL: it has none). NW_AGAIN until all of it is dealt.
+ */
+NW_MUST_CHECK nw_status nw_dealer_announce(struct nw_dealer *dealer, struct nw_slot *slot,
+                                           struct nw_error *err);
+/** The begin or commit event of the current transaction, for sinks that want it. */
+NW_MUST_CHECK nw_status nw_dealer_transaction_event(struct nw_dealer *dealer,
+                                                    enum nw_event_kind kind, uint64_t end_lsn,
+                                                    struct nw_error *err);
+NW_MUST_CHECK nw_status nw_dealer_truncate(struct nw_dealer *dealer, uint64_t lsn,
+                                           struct nw_bytes message, struct nw_error *err);
+NW_MUST_CHECK nw_status nw_dealer_message(struct nw_dealer *dealer, struct nw_bytes bytes,
+                                          struct nw_error *err);
+
+#endif
