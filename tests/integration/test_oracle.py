@@ -33,6 +33,10 @@ class OracleTest(Case):
             cls.load.rewrites = True
             cls.load.run_until(lambda: cls.load.transactions > 1500 and not cls.load.missing(),
                                LOAD_SECONDS_MAX)
+        # Whatever the load did: a row that has this column only by its default.
+        cls.server.sql("INSERT INTO lab.evolving (id, v) VALUES (-2, 'old')")
+        cls.server.sql("ALTER TABLE lab.evolving ADD COLUMN added_last text DEFAULT 'given'")
+        cls.server.sql("INSERT INTO lab.evolving (id, v) VALUES (-3, 'new')")
         cls.reference.follow(cls.server.lsn())
         cls.reference.close()
         cls.numbers = itertools.count()

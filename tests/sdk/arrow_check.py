@@ -16,6 +16,7 @@ import subprocess
 import sys
 
 ROWS = 40
+PYARROW = "26.0.1"
 
 
 def cache_folder():
@@ -33,7 +34,7 @@ def pyarrow_or_exit():
         return pyarrow
     except ImportError:
         pass
-    venv = cache_folder() / "pyarrow"
+    venv = cache_folder() / f"pyarrow-{PYARROW}"
     if sys.prefix == str(venv):
         sys.exit(77)
     python = venv / "bin" / "python3"
@@ -43,8 +44,8 @@ def pyarrow_or_exit():
     except OSError:
         try:
             subprocess.run([sys.executable, "-m", "venv", venv], check=True, stdout=subprocess.DEVNULL)
-            subprocess.run([venv / "bin" / "pip", "install", "--quiet", "--only-binary", ":all:", "pyarrow"],
-                           check=True, timeout=240)
+            subprocess.run([venv / "bin" / "pip", "install", "--quiet", "--only-binary", ":all:",
+                            f"pyarrow=={PYARROW}"], check=True, timeout=240)
         except (OSError, subprocess.SubprocessError) as error:
             print(f"skipped: pyarrow cannot be had: {error}")
             sys.exit(77)
