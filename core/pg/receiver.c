@@ -28,7 +28,8 @@
 #define LOW_WATER_BYTES 262144u
 #define TCP_GATHER_NS   1000000
 #define SHORT_GATHER_NS 200000 /* unix sockets hold little, and then the sender blocks */
-#define PROBE_NS        20000  /* between looks at whether LOW_WATER_BYTES are there */
+#define NOT_DUE         INT64_MAX
+#define PROBE_NS        20000 /* between looks at whether LOW_WATER_BYTES are there */
 #define DRAINED_NS      20000 /* what was found empty is not read again so soon, but after a poll */
 
 #define BURST_READS      8u      /* this many immediate reads ... */
@@ -54,7 +55,7 @@ struct nw_receiver {
     bool more;        /* the last read ended for want of room, not of bytes */
     bool drained;     /* the last read took all that was there, and nobody polled since */
     int64_t read_ns;  /* time of the last read */
-    int64_t due_ns;   /* gathering: read no later than this */
+    int64_t due_ns;   /* gathering: read no later than this; NOT_DUE: not settled yet */
     int64_t probe_ns; /* gathering over TCP: no look before this */
     int64_t burst_ns; /* immediate: when the run of reads began */
     int64_t bulk_ns;  /* the last gathered read of BULK_BYTES */
@@ -242,7 +243,7 @@ static void adapt(struct nw_receiver *self, size_t got, int64_t now_ns)
     } else {
         adapt_immediate(self, got, now_ns);
     }
-    self->due_ns = now_ns + (has_low_water(self) ? TCP_GATHER_NS : SHORT_GATHER_NS);
+    self->due_ns = has_low_water(self) ? now_ns + TCP_GATHER_NS : NOT_DUE;
     self->probe_ns = now_ns + PROBE_NS;
 }
 
@@ -253,13 +254,23 @@ static void note_read(struct nw_receiver *self, int64_t now_ns)
     self->read_ns = now_ns;
 }
 
+/* On a unix socket time counts from when what was read is done with: reading while the sender
+ * writes costs both, so the fewer reads the better. */
+static int64_t settle_due(struct nw_receiver *self, int64_t now_ns)
+{
+    if (self->due_ns == NOT_DUE) {
+        self->due_ns = now_ns + SHORT_GATHER_NS;
+    }
+    return self->due_ns;
+}
+
 /* Whether it is too early to read; over TCP a look at whether enough has gathered. */
 static bool too_early(struct nw_receiver *self, int64_t now_ns)
 {
     if (self->drained && now_ns - self->read_ns < DRAINED_NS) {
         return true;
     }
-    if (!self->gathering || self->more || now_ns >= self->due_ns) {
+    if (!self->gathering || self->more || now_ns >= settle_due(self, now_ns)) {
         return false;
     }
     if (!has_low_water(self) || now_ns < self->probe_ns) {
@@ -330,7 +341,7 @@ void nw_receiver_wait(struct nw_receiver *receiver, int64_t now_ns, struct nw_wa
         return;
     }
     if (receiver->gathering) {
-        wait->deadline_ns = receiver->due_ns;
+        wait->deadline_ns = settle_due(receiver, now_ns);
     }
     if (!receiver->gathering || has_low_water(receiver)) {
         wait->descriptor = stream->ops->descriptor(stream);

@@ -390,11 +390,13 @@ static void small_messages_gather_only_when_there_are_many(void **state)
     close_pair(&pair);
 }
 
-/* Gathers 5,005 bytes at time. */
+/* Gathers 5,005 bytes until time. */
 static void gather_much(struct pair *pair, int64_t time)
 {
+    struct nw_wait wait;
     size_t got = 0;
 
+    nw_receiver_wait(pair->receiver, time - MS, &wait);
     send_message(pair, 5000, 1);
     assert_int_equal(nw_receiver_fill(pair->receiver, time, &got, &err), NW_OK);
     assert_int_equal(got, 5005);
@@ -417,6 +419,7 @@ after_a_pause_in_much_the_first_read_gathers_again_and_after_silence_it_does_not
         make_it_gather(&pair);
         time += 1000 * (int64_t)MS;
         gather_much(&pair, time);
+        nw_receiver_wait(pair.receiver, time, &wait);
         time += MS;
         assert_int_equal(nw_receiver_fill(pair.receiver, time, &got, &err), NW_AGAIN);
         nw_receiver_wait(pair.receiver, time, &wait);
