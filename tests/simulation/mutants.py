@@ -57,12 +57,12 @@ MUTANTS = [
      "nw_dealer_advance(dealer, commit->end_lsn);",
      "nw_dealer_advance(dealer, commit->commit_lsn);"),
     ("count only wanted changes", "core/source/dealer.c",
-     "if (!slot->wanted || dealt_before(dealer)) {\n        change_done(dealer);",
+     "if (!slot->wanted || nw_dealer_dealt_before(dealer)) {\n        nw_dealer_change_done(dealer);",
      "if (!slot->wanted) {\n        return NW_OK;\n    }\n"
-     "    if (dealt_before(dealer)) {\n        change_done(dealer);"),
+     "    if (nw_dealer_dealt_before(dealer)) {\n        nw_dealer_change_done(dealer);"),
     ("keep the origin of the transaction before", "core/source/dealer.c",
      "dealer->origin[0] = '\\0';", ""),
-    ("forget that a message was seen", "core/source/dealer.c",
+    ("forget that a message was seen", "core/source/dealer_events.c",
      "message.lsn <= dealer->state.position_lsn)", "false)"),
     ("forget aborts of subtransactions", "core/txn/txns.c",
      "txn->aborted[txn->aborted_count++] = subxid;", "txn->aborted[txn->aborted_count] = subxid;"),
@@ -81,7 +81,7 @@ MUTANTS = [
     ("take a row twice at the sink's position", "core/sink/sequencer.c",
      "if (batch->commit_lsn[middle] < limit_lsn) {",
      "if (batch->commit_lsn[middle] + 64 < limit_lsn) {"),
-    ("move past the end of a message", "core/source/dealer.c",
+    ("move past the end of a message", "core/source/dealer_events.c",
      "nw_dealer_advance(dealer, message.lsn);", "nw_dealer_advance(dealer, message.lsn + 1);"),
 ]
 

@@ -118,6 +118,20 @@ static void change_items(struct sim_server *server, const struct sim_txn *txn,
     }
 }
 
+/* Whether a sink hears of the change: it has no table, or one of its tables is wanted. */
+static bool change_arrives(const struct sim_server *server, const struct sim_change *change)
+{
+    bool arrives = change->kind == 'M';
+
+    for (uint32_t table = 0; table < SIM_TABLES; table++) {
+        bool about = change->kind == 'T' ? ((unsigned)change->tables >> table & 1u) != 0
+                                         : change->table == table;
+
+        arrives |= about && table_wanted(server, table);
+    }
+    return arrives;
+}
+
 static void items_commit(struct sim_server *server, const struct sim_txn *txn)
 {
     uint32_t seq = 0;
@@ -129,7 +143,7 @@ static void items_commit(struct sim_server *server, const struct sim_txn *txn)
         if (change->undone) {
             continue;
         }
-        if (!begun && strchr("IUD", change->kind) != NULL && table_wanted(server, change->table)) {
+        if (!begun && change_arrives(server, change)) {
             begun = true;
             *item_add(server) = (struct sim_item){.commit_lsn = txn->commit_lsn,
                                                   .order = 2u * seq,
