@@ -393,24 +393,27 @@ static bool commit_was_seen(struct nw_sequencer *seq)
 
 /*
  * recover() gave no position. A sink that never gave one stores none, and cannot contradict us: it
- * has what it answered as committed, and gets the rest again.
+ * has what it answered as committed, and gets the rest again. Before a first commit it may as well
+ * be one that stores them: then that commit did not happen, whatever was answered.
  */
 static nw_status positions_none(struct nw_sequencer *seq, uint32_t *committed, struct nw_error *err)
 {
     struct nw_sink *sink = seq->sink;
+    bool declared = (sink->plugin->ops.flags & NW_SINK_STORES_NOTHING) != 0;
+    bool forgets = declared || sink->durable[0].size > 0;
 
     if (sink->position_given) {
         return nw_fail(err, NW_FATAL,
                        "recover() gave no position, and gave one before: the sink's data was "
                        "removed; bring it back, or give narwal a new place for it");
     }
-    if (sink->durable[0].size > 0 && (sink->plugin->ops.flags & NW_SINK_STORES_NOTHING) == 0) {
+    if (forgets && !declared) {
         nw_log(NW_LOG_WARN,
                "sink %s gives no position back after a commit: it is taken to have what it "
                "committed since narwal started, and is sent what follows",
                sink->config->name);
     }
-    *committed = commit_was_seen(seq) ? (1u << sink->workers_count) - 1 : 0;
+    *committed = forgets && commit_was_seen(seq) ? (1u << sink->workers_count) - 1 : 0;
     return NW_OK;
 }
 
