@@ -12,6 +12,8 @@
 
 #define CATALOG_BYTES_MAX (512u << 20)
 #define READERS_MAX       (NW_PRODUCERS_MAX - 1u)
+#define PAUSE_NS_MIN      100000000LL /* before a locked table is tried again; doubling */
+#define PAUSE_NS_MAX      5000000000LL
 
 struct nw_conductor {
     struct nw_conductor_options options;
@@ -23,6 +25,7 @@ struct nw_conductor {
     struct nw_stream *streams[READERS_MAX];
     struct nw_copy_task *tasks; /* largest first */
     size_t tasks_count, tasks_given, tasks_done;
+    size_t tasks_locked; /* wait for somebody else's lock */
     uint32_t under_way[READERS_MAX];
     uint64_t bytes;
 };
@@ -308,30 +311,123 @@ uint64_t nw_conductor_fence_lsn(const struct nw_conductor *conductor)
     return conductor->slot.consistent_lsn;
 }
 
+/* ---- handing out ---- */
+
+/* Who holds the lock that the table's reader waits for; what cannot be learned is left out. */
+static void lock_say(const struct nw_conductor *conductor, const struct nw_table *table)
+{
+    static const char sql[] =
+        "SELECT l.pid, coalesce(nullif(a.application_name, ''), a.backend_type, 'a prepared "
+        "transaction') FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a "
+        "USING (pid) WHERE l.locktype = 'relation' AND l.granted AND l.mode = "
+        "'AccessExclusiveLock' AND l.relation = $1::pg_catalog.oid AND l.database = (SELECT oid "
+        "FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) LIMIT 1";
+    struct nw_session *session = conductor->options.server->control;
+    struct nw_rows *rows = NULL;
+    struct nw_error why = {0};
+    char oid[16];
+    const char *params[1] = {oid};
+    char holder[128] = "";
+
+    (void)snprintf(oid, sizeof oid, "%" PRIu32, table->relation_oid);
+    if (nw_session_query(session, sql, params, 1, NULL, &rows, &why) != NW_OK) {
+        nw_log(NW_LOG_DEBUG, "who holds the lock is not known: %s", why.text);
+    } else if (nw_rows_count(rows) == 1) {
+        (void)snprintf(holder, sizeof holder, " that process %" PRIu64 " (%s) holds",
+                       nw_rows_u64(rows, 0, 0), nw_rows_text(rows, 0, 1));
+    }
+    nw_rows_free(rows);
+    nw_log(NW_LOG_WARN,
+           "the copy of %s.%s waits for a lock%s; it is tried again until it is free, and the "
+           "other tables go on",
+           table->schema_name, table->name, holder);
+}
+
+/* The table is locked: later, with the same snapshot. */
+static void task_defer(struct nw_conductor *conductor, struct nw_copy_task *task)
+{
+    struct nw_env *env = conductor->options.server->options.env;
+    int64_t pause_ns = PAUSE_NS_MIN << (task->tries < 10 ? task->tries : 10);
+
+    if (task->tries++ == 0) {
+        lock_say(conductor, task->table);
+    }
+    task->retry_ns = env->ops->now_ns(env) + (pause_ns < PAUSE_NS_MAX ? pause_ns : PAUSE_NS_MAX);
+    conductor->tasks_locked++;
+}
+
+/* Takes in what a reader is done with. */
+static nw_status task_collect(struct nw_conductor *conductor, struct nw_engine *engine,
+                              uint32_t reader, struct nw_error *err)
+{
+    struct nw_copy_task *task = nw_engine_copied(engine, reader);
+
+    if (task == NULL) {
+        return NW_OK;
+    }
+    conductor->under_way[reader]--;
+    if (task->status == NW_AGAIN) {
+        task_defer(conductor, task);
+        return NW_OK;
+    }
+    conductor->tasks_done++;
+    if (task->status != NW_OK) {
+        *err = task->error;
+        return task->status;
+    }
+    nw_log(NW_LOG_DEBUG, "copied %s.%s: %" PRIu64 " rows", task->table->schema_name,
+           task->table->name, task->rows);
+    return NW_OK;
+}
+
+/* A locked table whose pause is over, or NULL. */
+static struct nw_copy_task *task_due(const struct nw_conductor *conductor)
+{
+    struct nw_env *env = conductor->options.server->options.env;
+    int64_t now_ns = conductor->tasks_locked == 0 ? 0 : env->ops->now_ns(env);
+
+    for (size_t i = 0; i < conductor->tasks_given && conductor->tasks_locked > 0; i++) {
+        if (conductor->tasks[i].retry_ns != 0 && conductor->tasks[i].retry_ns <= now_ns) {
+            return &conductor->tasks[i];
+        }
+    }
+    return NULL;
+}
+
+/* Gives an idle reader its next table, if there is one. */
+static void task_give(struct nw_conductor *conductor, struct nw_engine *engine, uint32_t reader)
+{
+    struct nw_copy_task *due = task_due(conductor);
+    struct nw_copy_task *task = due;
+
+    if (task == NULL && conductor->tasks_given < conductor->tasks_count) {
+        task = &conductor->tasks[conductor->tasks_given];
+    }
+    if (task == NULL || !nw_engine_copy(engine, reader, task)) {
+        return;
+    }
+    conductor->under_way[reader]++;
+    if (due != NULL) {
+        due->retry_ns = 0;
+        conductor->tasks_locked--;
+    } else {
+        conductor->tasks_given++;
+    }
+}
+
 nw_status nw_conductor_step(struct nw_conductor *conductor, struct nw_engine *engine,
                             bool *finished, struct nw_error *err)
 {
-    for (uint32_t r = 0; r < conductor->options.workers_count; r++) {
-        struct nw_copy_task *task = nw_engine_copied(engine, r);
+    nw_status status = NW_OK;
 
-        if (task != NULL) {
-            conductor->under_way[r]--;
-            conductor->tasks_done++;
-            if (task->status != NW_OK) {
-                *err = task->error;
-                return task->status;
-            }
-            nw_log(NW_LOG_DEBUG, "copied %s.%s: %" PRIu64 " rows", task->table->schema_name,
-                   task->table->name, task->rows);
-        }
-        if (conductor->under_way[r] == 0 && conductor->tasks_given < conductor->tasks_count &&
-            nw_engine_copy(engine, r, &conductor->tasks[conductor->tasks_given])) {
-            conductor->under_way[r]++;
-            conductor->tasks_given++;
+    for (uint32_t r = 0; r < conductor->options.workers_count && status == NW_OK; r++) {
+        status = task_collect(conductor, engine, r, err);
+        if (status == NW_OK && conductor->under_way[r] == 0) {
+            task_give(conductor, engine, r);
         }
     }
-    *finished = conductor->tasks_done == conductor->tasks_count;
-    return NW_OK;
+    *finished = status == NW_OK && conductor->tasks_done == conductor->tasks_count;
+    return status;
 }
 
 void nw_conductor_progress(const struct nw_conductor *conductor,

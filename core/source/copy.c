@@ -26,6 +26,7 @@ struct nw_copy_reader {
     bool header_seen;
     bool trailer_seen;
     bool failed; /* the server refused; waits for ReadyForQuery */
+    bool undone; /* ROLLBACK was sent behind a refusal */
     bool broken; /* the connection is of no use any more */
     struct nw_message pending;
     bool has_pending, starved;
@@ -83,10 +84,19 @@ static void task_finish(struct nw_copy_reader *reader, nw_status status)
     reader->task = NULL;
 }
 
+static nw_status query_send(struct nw_copy_reader *reader, const char *sql, struct nw_error *err)
+{
+    nw_status status = nw_transmitter_queue(&reader->transmitter, 'Q', sql, strlen(sql) + 1, err);
+
+    if (status == NW_OK) {
+        status = nw_transmitter_flush(&reader->transmitter, err);
+    }
+    return status == NW_AGAIN ? NW_OK : status;
+}
+
 static nw_status task_start(struct nw_copy_reader *reader, struct nw_error *err)
 {
     struct nw_copy_task *task = nw_spsc_pop(reader->options.tasks);
-    nw_status status = NW_OK;
 
     if (task == NULL) {
         return NW_AGAIN;
@@ -94,12 +104,8 @@ static nw_status task_start(struct nw_copy_reader *reader, struct nw_error *err)
     reader->task = task;
     task->rows = task->bytes = 0;
     reader->begun = reader->checked = reader->header_seen = reader->trailer_seen = false;
-    reader->failed = false;
-    status = nw_transmitter_queue(&reader->transmitter, 'Q', task->sql, strlen(task->sql) + 1, err);
-    if (status == NW_OK) {
-        status = nw_transmitter_flush(&reader->transmitter, err);
-    }
-    return status == NW_AGAIN ? NW_OK : status;
+    reader->failed = reader->undone = false;
+    return query_send(reader, task->sql, err);
 }
 
 /* A free block behind the ones dealt before, or NW_AGAIN. */
@@ -293,14 +299,25 @@ static nw_status data_take(struct nw_copy_reader *reader, struct nw_message *mes
     return status;
 }
 
+/* Somebody else's lock was in the way, and nothing was read yet: the same can be tried again. */
+static bool is_locked(const struct nw_copy_reader *reader, const char *sqlstate)
+{
+    return !reader->begun && (strcmp(sqlstate, "55P03") == 0 || strcmp(sqlstate, "40P01") == 0);
+}
+
 static nw_status server_failed(struct nw_copy_reader *reader, struct nw_bytes body)
 {
     struct nw_copy_task *task = reader->task;
     struct nw_server_error error;
 
     nw_server_error_parse(body, &error);
+    if (reader->failed) { /* of the ROLLBACK: the first reason stands */
+        return NW_OK;
+    }
     reader->failed = true;
-    if (strcmp(error.sqlstate, "42501") == 0) {
+    if (is_locked(reader, error.sqlstate)) {
+        task->status = NW_AGAIN;
+    } else if (strcmp(error.sqlstate, "42501") == 0) {
         task->status = nw_fail(&task->error, NW_FATAL,
                                "copying %s.%s: %s: grant it, for example "
                                "GRANT SELECT ON \"%s\".\"%s\" to narwal's role",
@@ -315,11 +332,16 @@ static nw_status server_failed(struct nw_copy_reader *reader, struct nw_bytes bo
 }
 
 /* ReadyForQuery: the transaction is over, one way or the other. */
-static nw_status task_over(struct nw_copy_reader *reader, struct nw_error *err)
+static nw_status task_over(struct nw_copy_reader *reader, struct nw_bytes body,
+                           struct nw_error *err)
 {
     struct nw_copy_task *task = reader->task;
     nw_status status = NW_OK;
 
+    if (reader->failed && !reader->undone && body.size == 1 && body.at[0] == 'E') {
+        reader->undone = true; /* the session is in the failed transaction until it is told */
+        return query_send(reader, "ROLLBACK", err);
+    }
     if (reader->failed) {
         task_finish(reader, task->status);
         return NW_OK;
@@ -354,7 +376,7 @@ static nw_status message_take(struct nw_copy_reader *reader, struct nw_message *
     case 'E':
         return server_failed(reader, message->body);
     case 'Z':
-        return task_over(reader, err);
+        return task_over(reader, message->body, err);
     default: /* T, C, c, N, S: nothing to do */
         return NW_OK;
     }

@@ -29,9 +29,14 @@ struct nw_copy_task {
     const char *sql;      /* the whole transaction, one simple query: see nw_copy_sql() */
     const char *snapshot; /* what pg_current_snapshot() must say */
     /* filled by the reader */
-    nw_status status; /* NW_RETRY: the whole copy has to begin again */
+    /* NW_RETRY: the whole copy has to begin again. NW_AGAIN: the table is locked, nothing was read,
+     * and the same task may be given again. */
+    nw_status status;
     uint64_t rows, bytes;
     struct nw_error error;
+    /* the conductor's own */
+    uint32_t tries;   /* that found the table locked, up to now */
+    int64_t retry_ns; /* given again from then on; 0: not waiting */
 };
 
 struct nw_copy_reader_options {

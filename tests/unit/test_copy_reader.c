@@ -206,6 +206,14 @@ static void say_end(struct fixture *f)
     say(f, 'Z', "I", 1);
 }
 
+/* Behind an error: the answers to the query that failed, and to ROLLBACK. */
+static void say_undone(struct fixture *f)
+{
+    say(f, 'Z', "E", 1);
+    say(f, 'C', "ROLLBACK", 9);
+    say(f, 'Z', "I", 1);
+}
+
 /* Steps until the task comes back. @return rows that were dealt, blocks given back at once */
 static uint64_t finish(struct fixture *f)
 {
@@ -405,16 +413,16 @@ static void an_error_of_the_server_leaves_the_connection_usable(void **state)
     fixture_make(&f);
     say(&f, 'C', "BEGIN", 6);
     wire_server_error(&f.script.out, "55P03", "canceling statement due to lock timeout");
-    say(&f, 'Z', "E", 1);
+    say_undone(&f);
     assert_int_equal(finish(&f), 0);
-    assert_int_equal(f.task.status, NW_RETRY);
-    assert_non_null(strstr(f.task.error.text, "lock timeout"));
-    assert_int_equal(f.kit.ordinal, 0); /* no begin without an end */
+    assert_int_equal(f.task.status, NW_AGAIN); /* nothing was read: in place */
+    assert_int_equal(f.kit.ordinal, 0);        /* no begin without an end */
+    assert_non_null(memmem(f.script.in.bytes, f.script.in.size, "ROLLBACK", 9));
     assert_true(nw_spsc_push(f.tasks, &f.task));
     say_begin(&f);
     say_row(&f, 1, 1);
     wire_server_error(&f.script.out, "42501", "permission denied for table t"); /* in between */
-    say(&f, 'Z', "E", 1);
+    say_undone(&f);
     (void)finish(&f);
     assert_int_equal(f.task.status, NW_FATAL);
     assert_non_null(strstr(f.task.error.text, "GRANT SELECT"));
@@ -424,6 +432,35 @@ static void an_error_of_the_server_leaves_the_connection_usable(void **state)
     assert_int_equal(finish(&f), 1); /* the row of the one that failed, in its place */
     assert_int_equal(f.task.status, NW_OK);
     fixture_free(&f);
+}
+
+/* The copy is refused with this code, before its first row or after. */
+static void refused(const char *sqlstate, bool rows_came, nw_status expected)
+{
+    struct fixture f;
+
+    fixture_make(&f);
+    if (rows_came) {
+        say_begin(&f);
+        say_row(&f, 1, 1);
+    } else {
+        say(&f, 'C', "BEGIN", 6);
+    }
+    wire_server_error(&f.script.out, sqlstate, "refused");
+    say_undone(&f);
+    (void)finish(&f);
+    assert_int_equal(f.task.status, expected);
+    fixture_free(&f);
+}
+
+static void only_a_lock_before_the_first_row_is_tried_again_in_place(void **state)
+{
+    (void)state;
+    refused("55P03", false, NW_AGAIN);
+    refused("40P01", false, NW_AGAIN);
+    refused("55P03", true, NW_RETRY);
+    refused("40P01", true, NW_RETRY);
+    refused("22023", false, NW_RETRY); /* the snapshot is gone */
 }
 
 /* A copy whose data messages are these bytes. */
@@ -550,6 +587,7 @@ int main(void)
         cmocka_unit_test(another_table_follows_on_the_same_connection),
         cmocka_unit_test(checks_that_fail_end_the_copy),
         cmocka_unit_test(an_error_of_the_server_leaves_the_connection_usable),
+        cmocka_unit_test(only_a_lock_before_the_first_row_is_tried_again_in_place),
         cmocka_unit_test(malformed_data_is_corrupt_at_every_length),
         cmocka_unit_test(rows_before_their_checks_are_corrupt),
         cmocka_unit_test(a_broken_connection_is_the_tasks_error),
