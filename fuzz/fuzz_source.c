@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "../tests/simulation/disk.c" /* NOLINT(bugprone-suspicious-include): files in memory */
+#include "../tests/unit/model_stream.h"
 #include "base/log.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -64,35 +65,7 @@ static nw_status server_write(struct nw_stream *stream, const void *bytes, size_
     return NW_OK;
 }
 
-static int server_descriptor(struct nw_stream *stream)
-{
-    (void)stream;
-    return -1;
-}
-
-static void server_low_water(struct nw_stream *stream, size_t bytes)
-{
-    (void)stream;
-    (void)bytes;
-}
-
-static bool server_pending(struct nw_stream *stream)
-{
-    (void)stream;
-    return false;
-}
-
-static void server_destroy(struct nw_stream *stream)
-{
-    (void)stream;
-}
-
-static const struct nw_stream_ops server_ops = {.read = server_read,
-                                                .write = server_write,
-                                                .descriptor = server_descriptor,
-                                                .low_water = server_low_water,
-                                                .pending = server_pending,
-                                                .destroy = server_destroy};
+static const struct nw_stream_ops server_ops = MODEL_STREAM_OPS(server_read, server_write);
 
 static nw_status fuzz_connect(void *context, uint64_t lsn, struct nw_walsender *walsender,
                               struct nw_error *err)

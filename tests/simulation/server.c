@@ -5,6 +5,7 @@
  */
 #include "server.h"
 
+#include "../unit/model_stream.h"
 #include <narwal/sink.h>
 
 void sim_note(uint64_t lsn, uint32_t size, char *note)
@@ -498,35 +499,7 @@ static nw_status stream_write(struct nw_stream *stream, const void *bytes, size_
     return NW_OK;
 }
 
-static int stream_descriptor(struct nw_stream *stream)
-{
-    (void)stream;
-    return -1;
-}
-
-static void stream_low_water(struct nw_stream *stream, size_t bytes)
-{
-    (void)stream;
-    (void)bytes;
-}
-
-static bool stream_pending(struct nw_stream *stream)
-{
-    (void)stream;
-    return false;
-}
-
-static void stream_destroy(struct nw_stream *stream)
-{
-    (void)stream;
-}
-
-static const struct nw_stream_ops stream_ops = {.read = stream_read,
-                                                .write = stream_write,
-                                                .descriptor = stream_descriptor,
-                                                .low_water = stream_low_water,
-                                                .pending = stream_pending,
-                                                .destroy = stream_destroy};
+static const struct nw_stream_ops stream_ops = MODEL_STREAM_OPS(stream_read, stream_write);
 
 nw_status sim_connect(void *context, uint64_t lsn, struct nw_walsender *walsender,
                       struct nw_error *err)

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "model_stream.h"
 #include "pipeline/engine.h"
 #include "wire.h"
 
@@ -94,35 +95,7 @@ static nw_status server_write(struct nw_stream *stream, const void *bytes, size_
     return NW_OK;
 }
 
-static int server_descriptor(struct nw_stream *stream)
-{
-    (void)stream;
-    return -1;
-}
-
-static void server_low_water(struct nw_stream *stream, size_t bytes)
-{
-    (void)stream;
-    (void)bytes;
-}
-
-static bool server_pending(struct nw_stream *stream)
-{
-    (void)stream;
-    return false;
-}
-
-static void server_destroy(struct nw_stream *stream)
-{
-    (void)stream;
-}
-
-static const struct nw_stream_ops server_ops = {.read = server_read,
-                                                .write = server_write,
-                                                .descriptor = server_descriptor,
-                                                .low_water = server_low_water,
-                                                .pending = server_pending,
-                                                .destroy = server_destroy};
+static const struct nw_stream_ops server_ops = MODEL_STREAM_OPS(server_read, server_write);
 
 static nw_status connect_to(void *context, uint64_t lsn, struct nw_walsender *walsender,
                             struct nw_error *err)
