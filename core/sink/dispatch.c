@@ -152,7 +152,7 @@ static uint64_t label_of(const struct nw_sequencer *seq, const struct nw_entry *
     return entry->epoch > seq->target_epoch ? entry->epoch : seq->target_epoch;
 }
 
-static nw_status rows_post(struct nw_sequencer *seq, struct nw_entry *entry, uint32_t first_row,
+nw_status nw_dispatch_rows(struct nw_sequencer *seq, struct nw_entry *entry, uint32_t first_row,
                            uint32_t rows_count, struct nw_error *err)
 {
     uint64_t epoch = label_of(seq, entry);
@@ -178,7 +178,8 @@ static nw_status batch_deliver(struct nw_sequencer *seq, struct nw_entry *entry,
     nw_status status = NW_AGAIN;
 
     if (nw_spill_in_memory(seq, entry)) {
-        status = rows_post(seq, entry, entry->first_row, entry->rows_count - entry->first_row, err);
+        status = nw_dispatch_rows(seq, entry, entry->first_row,
+                                  entry->rows_count - entry->first_row, err);
     }
     if (status == NW_OK) {
         entry->wanted = false;
@@ -301,120 +302,6 @@ static nw_status event_deliver(struct nw_sequencer *seq, struct nw_entry *entry,
     return seq->free_tasks_count[worker] == 0 ? NW_AGAIN : event_post(seq, entry, worker, NULL, 0);
 }
 
-/* Total order. */
-
-/* The batches from here to the cut; false when the cut is not here yet. */
-static nw_status ways_collect(struct nw_sequencer *seq, struct nw_entry *entry,
-                              struct nw_error *err)
-{
-    bool closed = false;
-    bool here = true;
-
-    seq->ways_count = 0;
-    for (; entry != NULL && !closed; entry = entry->next) {
-        if (!entry->stream) {
-            continue;
-        }
-        if (entry->kind != NW_ITEM_BATCH) {
-            closed = true;
-            break;
-        }
-        if (seq->ways_count == NW_MERGE_WAYS_MAX) {
-            return nw_fail(err, NW_FATAL, "more than %u batches between two cuts",
-                           NW_MERGE_WAYS_MAX);
-        }
-        seq->ways[seq->ways_count++] = entry;
-        closed = entry->cut;
-    }
-    for (uint32_t i = 0; i < seq->ways_count && closed; i++) {
-        here = nw_spill_in_memory(seq, seq->ways[i]) && here; /* ask for all of them */
-    }
-    if (!closed || !here) {
-        seq->ways_count = 0;
-        return NW_AGAIN;
-    }
-    return NW_OK;
-}
-
-struct place {
-    uint64_t commit_lsn;
-    uint64_t seq;
-};
-
-static struct place place_of(const struct nw_entry *entry, uint32_t row)
-{
-    const struct nw_batch *batch = &entry->item->as.batch;
-
-    return (struct place){batch->commit_lsn[row], batch->seq[row]};
-}
-
-static bool place_before(struct place a, struct place b)
-{
-    return a.commit_lsn != b.commit_lsn ? a.commit_lsn < b.commit_lsn : a.seq < b.seq;
-}
-
-/* The way whose next row comes first, and where the next of the others begins. */
-static struct nw_entry *way_first(struct nw_sequencer *seq, struct place *limit)
-{
-    struct nw_entry *first = NULL;
-    struct place lowest = {UINT64_MAX, UINT64_MAX};
-
-    *limit = lowest;
-    for (uint32_t i = 0; i < seq->ways_count; i++) {
-        struct nw_entry *way = seq->ways[i];
-        struct place place;
-
-        if (way->row_next == way->rows_count) {
-            continue;
-        }
-        place = place_of(way, way->row_next);
-        if (first == NULL || place_before(place, lowest)) {
-            *limit = lowest;
-            lowest = place;
-            first = way;
-        } else if (place_before(place, *limit)) {
-            *limit = place;
-        }
-    }
-    return first;
-}
-
-/* Hands out runs of rows until every batch between the two cuts is used up. */
-static nw_status ways_deliver(struct nw_sequencer *seq, struct nw_entry *entry,
-                              struct nw_error *err)
-{
-    nw_status status = NW_OK;
-
-    if (seq->ways_count == 0) {
-        status = ways_collect(seq, entry, err);
-    }
-    while (status == NW_OK) {
-        struct place limit;
-        struct nw_entry *way = way_first(seq, &limit);
-        uint32_t end;
-
-        if (way == NULL) {
-            break;
-        }
-        end = way->row_next + 1;
-        while (end < way->rows_count && place_before(place_of(way, end), limit)) {
-            end++;
-        }
-        status = rows_post(seq, way, way->row_next, end - way->row_next, err);
-        if (status == NW_OK) {
-            way->row_next = end;
-        }
-    }
-    if (status == NW_OK) {
-        for (uint32_t i = 0; i < seq->ways_count; i++) {
-            seq->ways[i]->delivered = true;
-            seq->ways[i]->wanted = false;
-        }
-        seq->ways_count = 0;
-    }
-    return status;
-}
-
 /* Epochs. */
 
 /*
@@ -509,7 +396,7 @@ static nw_status entry_deliver(struct nw_sequencer *seq, struct nw_entry *entry,
             return NW_OK;
         }
         if (total && entry->stream) {
-            return ways_deliver(seq, entry, err);
+            return nw_merge_deliver(seq, entry, err);
         }
         return batch_deliver(seq, entry, err);
     case NW_ITEM_COPY_BEGIN:
@@ -564,7 +451,7 @@ void nw_dispatch_rewind(struct nw_sequencer *seq)
     seq->hand_new = seq->log.last;
     seq->target_epoch = 0;
     seq->target_end = NULL;
-    seq->ways_count = 0;
+    nw_merge_reset(seq);
     seq->seals_count = 0;
     for (struct nw_entry *entry = seq->log.first; entry != NULL; entry = entry->next) {
         NW_ASSERT(entry->tasks_out == 0);

@@ -560,6 +560,9 @@ static nw_status do_work(void *self, int64_t now_ns, uint32_t *work, struct nw_e
     }
     if (status == NW_OK) {
         nw_spill_give_up(seq, work);
+        status = nw_merge_check(seq, err);
+    }
+    if (status == NW_OK && seq->state != NW_SEQUENCER_FAILED) {
         status = nw_spill_step(seq, work, err);
     }
     items_return(seq, work);
@@ -741,6 +744,7 @@ void nw_sequencer_destroy(struct nw_sequencer *seq)
     for (uint32_t i = 0; seq->tasks != NULL && i < seq->sink->workers_count * NW_SINK_TASKS; i++) {
         free((void *)seq->tasks[i].tables);
     }
+    nw_merge_fini(seq);
     free(seq->tasks);
     free(seq->fences);
     free(seq->commit_copies);

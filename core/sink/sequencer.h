@@ -3,7 +3,8 @@
  * The sequencer's state, shared by its files:
  *
  *   sequencer.c   intake: order restored in one window for each producer, filters, the log
- *   dispatch.c    delivery: epochs, shards, table announcements, slices in total order
+ *   dispatch.c    delivery: epochs, shards, table announcements
+ *   merge.c       total order: runs of rows, from the batches between two cuts
  *   commit.c      seals, commits and their outcomes, recover and replay
  *   lag.c         what of each table is not durable yet
  *   spill.c       items that the sink does not need soon, in a scratch file
@@ -31,6 +32,8 @@
 /** Epochs that a late sink gets as one: most log entries and bytes. */
 #define NW_MERGE_ENTRIES_MAX 4096u
 #define NW_MERGE_BYTES_MAX   (64u << 20)
+/** How long everything must stand still until rows before a cut are too many for this narwal. */
+#define NW_MERGE_STUCK_NS 30000000000
 /** Batches between two cuts: no more than a dealer has blocks. */
 #define NW_MERGE_WAYS_MAX (NW_BLOCKS_PER_PRODUCER * 4u)
 /** Pause before a recover: doubling between these. */
@@ -121,6 +124,18 @@ struct nw_fence {
     uint64_t lsn;
 };
 
+/** Where a row belongs in the total order. */
+struct nw_place {
+    uint64_t commit_lsn;
+    uint64_t seq;
+};
+
+/** A batch whose rows are merged with those of others. */
+struct nw_way {
+    struct nw_entry *entry;
+    uint32_t places; /* of its rows: from here on in nw_sequencer.places */
+};
+
 /** The schema versions that a worker has heard of since the last recover. */
 struct nw_table_set {
     const struct nw_table **slots;
@@ -163,8 +178,11 @@ struct nw_sequencer {
     struct nw_entry
         *target_end;       /* the EPOCH_END that closes the epoch under way; NULL: not here yet */
     uint64_t target_epoch; /* label of the epoch under way; 0: not begun */
-    struct nw_entry *ways[NW_MERGE_WAYS_MAX];
-    uint32_t ways_count;
+    struct nw_way ways[NW_MERGE_WAYS_MAX]; /* merge.c */
+    uint32_t ways_count;                   /* 0: the cut is not here yet */
+    uint32_t ways_ready;                   /* have their places */
+    struct nw_place *places;
+    uint32_t places_count, places_capacity;
     uint64_t skip_epoch[NW_SINK_WORKERS_MAX]; /* a replay leaves out what this worker has */
     struct nw_table_set announced[NW_SINK_WORKERS_MAX];
     struct nw_task *tasks; /* NW_SINK_TASKS for each worker */
@@ -209,10 +227,23 @@ void nw_lag_step(struct nw_sequencer *seq);
 /* dispatch.c */
 NW_MUST_CHECK nw_status nw_dispatch_step(struct nw_sequencer *seq, uint32_t *work,
                                          struct nw_error *err);
+/** Hand rows of a batch that is in memory to their worker. NW_AGAIN: it has no room. */
+NW_MUST_CHECK nw_status nw_dispatch_rows(struct nw_sequencer *seq, struct nw_entry *entry,
+                                         uint32_t first_row, uint32_t rows_count,
+                                         struct nw_error *err);
 void nw_dispatch_rewind(struct nw_sequencer *seq); /* to the head of the log, after a recover */
 void nw_dispatch_task_free(struct nw_sequencer *seq, uint32_t worker, struct nw_task *task);
 void nw_table_set_clear(struct nw_table_set *set);
 void nw_table_set_fini(struct nw_table_set *set);
+
+/* merge.c */
+/** Hand out the rows from this batch to the next cut. NW_AGAIN: not all of it could be. */
+NW_MUST_CHECK nw_status nw_merge_deliver(struct nw_sequencer *seq, struct nw_entry *entry,
+                                         struct nw_error *err);
+/** End the run when the rows before a cut fit neither into memory nor into the spill file. */
+NW_MUST_CHECK nw_status nw_merge_check(struct nw_sequencer *seq, struct nw_error *err);
+void nw_merge_reset(struct nw_sequencer *seq); /* begin anew with whatever is at the cursor */
+void nw_merge_fini(struct nw_sequencer *seq);
 
 /* commit.c */
 NW_MUST_CHECK nw_status nw_commit_step(struct nw_sequencer *seq, uint32_t *work,

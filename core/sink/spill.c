@@ -288,6 +288,34 @@ bool nw_spill_in_memory(struct nw_sequencer *seq, struct nw_entry *entry)
     return entry->item != NULL;
 }
 
+static bool tasks_out(const struct nw_sequencer *seq)
+{
+    for (uint32_t w = 0; w < seq->sink->workers_count; w++) {
+        if (seq->sink->workers[w].posted != seq->sink->workers[w].returned) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool nw_spill_fetch(struct nw_sequencer *seq, struct nw_entry *entry)
+{
+    if (entry->spill_state == NW_SPILL_OUT && nw_budget_pressed(seq->options.budget) &&
+        (tasks_out(seq) || seq->spill->operations > 0)) {
+        return false;
+    }
+    return nw_spill_in_memory(seq, entry);
+}
+
+void nw_spill_prefetch(struct nw_sequencer *seq, struct nw_entry *entry)
+{
+    struct nw_error err = {0};
+
+    if (entry->spill_state == NW_SPILL_OUT && !nw_budget_pressed(seq->options.budget)) {
+        (void)read_begin(seq, entry, false, &err); /* if not now, nw_spill_fetch() does it */
+    }
+}
+
 /* Steps. */
 
 static struct nw_entry *entry_of(struct nw_file_op *op)
@@ -436,15 +464,19 @@ static void windows_spill(struct nw_sequencer *seq, uint32_t *work)
     }
 }
 
-/* Keeps the next few batches in memory, and fetches those that are not. */
+/*
+ * Keeps the next few batches in memory, and fetches those that are not. In total order merge.c
+ * knows better which these are: until their cut is here, none.
+ */
 static void ahead_read(struct nw_sequencer *seq, uint32_t *work)
 {
+    bool total = (seq->sink->plugin->ops.flags & NW_SINK_TOTAL_ORDER) != 0;
     struct nw_entry *entry = seq->cursor;
     struct nw_error err = {0};
     uint32_t seen = 0;
 
     for (uint32_t i = 0; i < SCAN_MAX && entry != NULL && seen < NW_SPILL_AHEAD; i++) {
-        if (entry->kind == NW_ITEM_BATCH && !entry->delivered) {
+        if (entry->kind == NW_ITEM_BATCH && !entry->delivered && !(total && entry->stream)) {
             seen++;
             entry->wanted = true;
             if (entry->spill_state == NW_SPILL_OUT) {
@@ -486,7 +518,7 @@ nw_status nw_spill_step(struct nw_sequencer *seq, uint32_t *work, struct nw_erro
     return NW_OK;
 }
 
-static bool spill_useless(const struct nw_sequencer *seq)
+bool nw_spill_useless(const struct nw_sequencer *seq)
 {
     return seq->spill == NULL || seq->spill->full || seq->spill->broken;
 }
@@ -517,14 +549,9 @@ static bool stuck(const struct nw_sequencer *seq)
     if (seq->lost) {
         return true; /* there is no replay to save any more */
     }
-    for (uint32_t w = 0; w < seq->sink->workers_count; w++) {
-        if (seq->sink->workers[w].posted != seq->sink->workers[w].returned) {
-            return false;
-        }
-    }
-    return seq->now_ns - seq->moved_ns >= NW_SPILL_STUCK_NS &&
+    return !tasks_out(seq) && seq->now_ns - seq->moved_ns >= NW_SPILL_STUCK_NS &&
            (seq->spill == NULL || seq->spill->operations == 0) &&
-           (spill_useless(seq) || holds_events(seq));
+           (nw_spill_useless(seq) || holds_events(seq));
 }
 
 void nw_spill_give_up(struct nw_sequencer *seq, uint32_t *work)
@@ -541,7 +568,7 @@ void nw_spill_give_up(struct nw_sequencer *seq, uint32_t *work)
     for (struct nw_entry *entry = seq->log.first; entry != seq->cursor; entry = entry->next) {
         /* Batches go only when they cannot be spilled; what is on disk stays for the replay. */
         if (!is_held_event(entry) &&
-            (entry->kind != NW_ITEM_BATCH || !spill_useless(seq) || !nw_entry_idle(entry) ||
+            (entry->kind != NW_ITEM_BATCH || !nw_spill_useless(seq) || !nw_entry_idle(entry) ||
              entry->spill_state == NW_SPILL_WRITING || entry->spill_state == NW_SPILL_READING)) {
             continue;
         }

@@ -24,7 +24,7 @@
 #define NW_SPILL_ITEM_BYTES_MIN 2048u
 /** And larger ones: a file operation's result is an int32. */
 #define NW_SPILL_ITEM_BYTES_MAX (1u << 30)
-/** Batches after the cursor that are kept in memory or read ahead. */
+/** Batches after the cursor that are kept in memory or read ahead; in total order, of a group. */
 #define NW_SPILL_AHEAD 8u
 /** How long everything must stand still until the open epoch's replay is given up. */
 #define NW_SPILL_STUCK_NS 1000000000
@@ -45,10 +45,19 @@ NW_MUST_CHECK nw_status nw_spill_step(struct nw_sequencer *seq, uint32_t *work,
  * up; should the sink then fail before its commit, the run ends and the source sends it again.
  */
 void nw_spill_give_up(struct nw_sequencer *seq, uint32_t *work);
+/** Whether nothing more can be spilled now: no folder, no quota, or no disk. */
+bool nw_spill_useless(const struct nw_sequencer *seq);
 /** When the sequencer has to be stepped again. */
 int64_t nw_spill_deadline(const struct nw_sequencer *seq, int64_t now_ns);
 /** Whether entry->item can be read now; if not, it is being fetched. It stays until delivered. */
 bool nw_spill_in_memory(struct nw_sequencer *seq, struct nw_entry *entry);
+/**
+ * The same, in total order, where many entries are under way: it goes over the budget only when
+ * nothing else of this sink could still give memory back.
+ */
+bool nw_spill_fetch(struct nw_sequencer *seq, struct nw_entry *entry);
+/** Begin to read it while the budget has room. */
+void nw_spill_prefetch(struct nw_sequencer *seq, struct nw_entry *entry);
 /**
  * The entry leaves for good: give up its place in the file and our own copy of it.
  * @return false while it is being written or read.

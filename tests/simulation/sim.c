@@ -96,16 +96,10 @@ static void sinks_open(struct life *life)
     }
 }
 
-/*
- * Little enough that the sequencers spill; but what must be in memory at once has to fit: of a sink
- * in total order all blocks of a flush.
- */
+/* Little enough that the sequencers spill. */
 static uint64_t memory_choose(struct sim *sim)
 {
-    bool total_order = sim->sinks[0].total_order || sim->sinks[1].total_order;
-    uint32_t least = total_order ? 22 : 19;
-
-    return 1ull << (least + sim_below(&sim->random, 3));
+    return 1ull << (19 + sim_below(&sim->random, 3));
 }
 
 static void life_begin(struct life *life, struct sim *sim)

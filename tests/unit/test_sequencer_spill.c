@@ -197,6 +197,121 @@ static void total_order_comes_back_from_the_spill_as_it_was(void **state)
     rows_intact(120, 3);
 }
 
+static const struct nw_sink_ops *ordered_ops(void)
+{
+    static struct nw_sink_ops ops;
+
+    ops = model_ops;
+    ops.flags = NW_SINK_TOTAL_ORDER;
+    ops.workers_max = 1;
+    return &ops;
+}
+
+#define WIDE_ROWS  8u /* of 64 KiB, in one batch */
+#define WIDE_BYTES ((int64_t)WIDE_ROWS * PAD)
+#define WIDE_COUNT 40u
+
+/* One of WIDE_COUNT batches whose rows alternate with those of the others: 20 MiB before a cut. */
+static void wide_batch(uint64_t epoch, uint32_t index, bool cut)
+{
+    struct kit_row rows[WIDE_ROWS];
+    struct nw_item *item = NULL;
+
+    for (uint32_t i = 0; i < WIDE_ROWS; i++) {
+        uint32_t at = i * WIDE_COUNT + index;
+
+        rows[i] = (struct kit_row){1000 * epoch + at, 0, (int64_t)(10000 * epoch + at)};
+    }
+    item = kit_rows(&kit, &kit_tables[index % 3], epoch, rows, WIDE_ROWS, PAD);
+    item->cut = cut;
+    kit_push(&kit, item, NW_PRODUCER_STREAM);
+}
+
+/* One step of everything. @return the memory that is used after the sequencer's. */
+static int64_t step_once(void)
+{
+    uint32_t work = 0;
+    int64_t most = 0;
+
+    assert_int_equal(kit_step_sequencer(&kit, &work), NW_OK);
+    most = used();
+    for (uint32_t i = 0; i < kit.agents_count; i++) {
+        assert_int_equal(kit.agents[i].do_work(kit.agents[i].self, kit.now_ns, &work, &kit.err),
+                         NW_OK);
+    }
+    kit_collect(&kit);
+    return most;
+}
+
+static void rows_before_a_cut_may_be_more_than_the_budget(void **state)
+{
+    int64_t most = 0;
+
+    (void)state;
+    start_with(ordered_ops(), 2, NW_IO_AUTO, 1u << 30);
+    for (uint32_t i = 0; i < WIDE_COUNT; i++) {
+        wide_batch(1, i, i + 1 == WIDE_COUNT);
+        /* A lane needs room for the next one, or the cut would never come. */
+        for (int tries = 0; used() > 2 * MIB / 4 * 3 && tries < 2000; tries++) {
+            (void)usleep(200);
+            assert_int_equal(kit_run(&kit), NW_OK);
+        }
+        assert_true(used() <= 2 * MIB / 4 * 3 + WIDE_BYTES || i + 1 == WIDE_COUNT);
+    }
+    kit_epoch_end(&kit, 1, 1990);
+    for (int tries = 0; kit.durable_epoch < 1 && tries < 200000; tries++) {
+        int64_t now_used = step_once();
+
+        (void)usleep(tries % 8 == 0 ? 50 : 0);
+        most = now_used > most ? now_used : most;
+    }
+    assert_int_equal(kit.durable_epoch, 1);
+    rows_intact(WIDE_ROWS * WIDE_COUNT, 1);
+    print_message("%lld KiB used of %lld, for %lld KiB between two cuts\n", (long long)most >> 10,
+                  (long long)(2 * MIB) >> 10, (long long)(WIDE_BYTES * WIDE_COUNT) >> 10);
+    assert_true(most <= 2 * MIB + 2 * WIDE_BYTES);
+}
+
+static void rows_before_a_cut_are_the_same_after_a_replay(void **state)
+{
+    (void)state;
+    start_with(ordered_ops(), 2, NW_IO_AUTO, 1u << 30);
+    model.write_fail_in = 150; /* in the middle of the merge */
+    model.write_status = NW_RETRY;
+    for (uint32_t i = 0; i < WIDE_COUNT; i++) {
+        wide_batch(1, i, i + 1 == WIDE_COUNT);
+        settle();
+    }
+    kit_epoch_end(&kit, 1, 1990);
+    for (int tries = 0; kit.durable_epoch < 1 && tries < 20000; tries++) {
+        (void)usleep(50);
+        kit.now_ns += 1000000;
+        assert_int_equal(kit_run(&kit), NW_OK);
+    }
+    assert_int_equal(model.recovers, 2);
+    rows_intact(WIDE_ROWS * WIDE_COUNT, 1);
+}
+
+static void rows_before_a_cut_that_fit_nowhere_end_the_run(void **state)
+{
+    nw_status status = NW_OK;
+
+    (void)state;
+    start_with(ordered_ops(), 2, NW_IO_AUTO, (uint64_t)MIB);
+    for (uint32_t i = 0; i < 10; i++) {
+        wide_batch(1, i, false); /* lanes wait from here on: the cut will never come */
+    }
+    settle();
+    kit.now_ns += 20000000000;
+    settle();
+    for (int i = 0; i < 100 && status == NW_OK; i++) {
+        kit.now_ns += 1000000000;
+        status = kit_run(&kit);
+    }
+    assert_int_equal(status, NW_FATAL);
+    assert_non_null(strstr(kit.err.text, "more than limits.memory and limits.spill"));
+}
+
 static void used_up_quota_leaves_the_rest_in_memory(void **state)
 {
     struct nw_sink_status status;
@@ -400,6 +515,9 @@ int main(void)
         CASE(memory_stays_within_the_budget_while_the_sink_stands_still),
         CASE(replay_reads_back_what_was_delivered_and_spilled),
         CASE(total_order_comes_back_from_the_spill_as_it_was),
+        CASE(rows_before_a_cut_may_be_more_than_the_budget),
+        CASE(rows_before_a_cut_are_the_same_after_a_replay),
+        CASE(rows_before_a_cut_that_fit_nowhere_end_the_run),
         CASE(used_up_quota_leaves_the_rest_in_memory),
         CASE(epoch_larger_than_memory_and_quota_still_comes_through),
         CASE(epoch_that_was_given_up_ends_the_run_when_the_sink_fails),
