@@ -97,9 +97,20 @@ enum nw_copy_verdict {
     NW_COPY_DISCARD = 2, /**< remove it; a new generation comes, or none */
 };
 
+/**
+ * Events come at their place in the stream: a worker gets each behind all rows of changes before it
+ * and before all rows of changes after it, whether the sink has NW_SINK_TOTAL_ORDER or not. (Rows
+ * of a copy have no place.)
+ *
+ * With NW_SINK_TRANSACTIONS, a transaction is BEGIN, its changes (rows, TRUNCATE, SCHEMA, the
+ * MESSAGEs that are its own), COMMIT; one epoch has all of it. BEGIN comes before the first change,
+ * of whatever kind. A transaction without any change has neither; one whose changes this sink has
+ * already, or gets by a copy, may have both and nothing between. With several workers BEGIN and
+ * COMMIT go to worker 0: they say nothing about what the others get when.
+ */
 enum nw_event_kind {
-    NW_EVENT_BEGIN = 1,    /**< its first change follows; only with NW_SINK_TRANSACTIONS */
-    NW_EVENT_COMMIT = 2,   /**< a transaction's last row came; only with NW_SINK_TRANSACTIONS */
+    NW_EVENT_BEGIN = 1,    /**< a transaction's first change follows; NW_SINK_TRANSACTIONS only */
+    NW_EVENT_COMMIT = 2,   /**< its last change came; NW_SINK_TRANSACTIONS only */
     NW_EVENT_TRUNCATE = 3, /**< the tables in `tables` were emptied, at once */
     NW_EVENT_MESSAGE = 4,  /**< pg_logical_emit_message() */
     NW_EVENT_SCHEMA = 5,   /**< tables[0] is a new schema version, at its place in the stream */

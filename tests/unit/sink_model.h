@@ -87,6 +87,7 @@ struct model {
     uint64_t last_commit;
     struct nw_event events[MODEL_EVENTS_MAX];
     uint32_t events_worker[MODEL_EVENTS_MAX];
+    uint64_t events_order[MODEL_EVENTS_MAX]; /* writes before it */
     uint32_t events_count;
     enum nw_copy_verdict last_verdict;
     uint32_t ahead_seen; /* most epochs written beyond the one being committed */
@@ -332,6 +333,7 @@ static inline nw_status model_event(void *self, uint32_t worker, const struct nw
     model_label(worker, event->epoch);
     MODEL_CHECK(model.events_count < MODEL_EVENTS_MAX);
     model.events_worker[model.events_count] = worker;
+    model.events_order[model.events_count] = model.writes;
     model.events[model.events_count++] = *event;
     model_unlock();
     return NW_OK;
