@@ -136,6 +136,15 @@ static void lay_out(struct nw_builder *builder, const struct nw_table *table)
     }
 }
 
+/* All values are valid until one is found not to be; bits past the last row stay zero. */
+static void validity_fill(uint8_t *validity, uint32_t rows)
+{
+    memset(validity, 0xff, rows / 8);
+    if (rows % 8 != 0) {
+        validity[rows / 8] = (uint8_t)((1u << rows % 8) - 1);
+    }
+}
+
 static void columns_prepare(struct nw_builder *builder, const struct nw_table *table)
 {
     for (int side = 0; side < 2; side++) {
@@ -143,6 +152,7 @@ static void columns_prepare(struct nw_builder *builder, const struct nw_table *t
             const struct nw_column_schema *schema = &table->columns[i];
             struct nw_column *column = &builder->side[side].columns[i];
 
+            validity_fill(column->validity, builder->rows_count);
             column->bytes.size = 0;
             column->exceptions = &builder->exception_bytes;
             column->text = nw_decoder_text(schema);

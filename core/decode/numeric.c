@@ -42,14 +42,19 @@ static nw_uint128 power_of_ten(uint32_t exponent)
                          : (nw_uint128)powers64[19] * powers64[exponent - 19];
 }
 
+/* A digit that is there. */
+static inline uint32_t load_digit(const struct nw_numeric *numeric, int32_t index)
+{
+    uint16_t digit;
+
+    memcpy(&digit, numeric->digits + 2 * (size_t)index, sizeof digit);
+    return __builtin_bswap16(digit);
+}
+
+/* A digit, or 0 where none was sent. */
 static uint32_t digit_at(const struct nw_numeric *numeric, int32_t index)
 {
-    uint16_t digit = 0;
-
-    if (index >= 0 && index < numeric->digits_count) {
-        memcpy(&digit, numeric->digits + 2 * (size_t)index, sizeof digit);
-    }
-    return __builtin_bswap16(digit);
+    return index >= 0 && index < numeric->digits_count ? load_digit(numeric, index) : 0;
 }
 
 bool nw_numeric_read(const uint8_t *at, size_t size, struct nw_numeric *numeric)
@@ -76,8 +81,8 @@ bool nw_numeric_read(const uint8_t *at, size_t size, struct nw_numeric *numeric)
     default:
         return false;
     }
-    for (int32_t i = 0; i < numeric->digits_count; i++) {
-        if (digit_at(numeric, i) >= DIGIT_BASE) {
+    for (int32_t i = 0; i < count; i++) {
+        if (load_digit(numeric, i) >= DIGIT_BASE) {
             return false;
         }
     }
@@ -195,6 +200,36 @@ static bool sum_base_digits(const struct nw_numeric *numeric, int32_t first, int
     return *sum < limit;
 }
 
+/* The same for most numbers: few digits, of which none or the last is cut. False: the long way. */
+static bool scaled_fast(const struct nw_numeric *numeric, uint32_t precision, uint32_t scale,
+                        nw_int128 *value)
+{
+    int32_t last = numeric->digits_count - 1;
+    int32_t exponent = 4 * (numeric->weight - last) + (int32_t)scale;
+    uint64_t sum = 0;
+    uint32_t digit = 0;
+    uint32_t cut = 1;
+
+    if (numeric->sign > NW_NUMERIC_NEGATIVE || last < 0 || last >= FAST_BASE_DIGITS ||
+        exponent <= -4 || exponent > 0) {
+        return false;
+    }
+    for (int32_t i = 0; i < last; i++) {
+        sum = sum * DIGIT_BASE + load_digit(numeric, i);
+    }
+    digit = load_digit(numeric, last);
+    cut = (uint32_t)powers64[-exponent];
+    if (digit % cut != 0) {
+        return false;
+    }
+    sum = sum * powers64[4 + exponent] + digit / cut;
+    if (precision <= FAST_DIGITS && sum >= powers64[precision]) {
+        return false;
+    }
+    *value = numeric->sign == NW_NUMERIC_NEGATIVE ? -(nw_int128)sum : (nw_int128)sum;
+    return true;
+}
+
 bool nw_numeric_scaled(const struct nw_numeric *numeric, uint32_t precision, uint32_t scale,
                        nw_int128 *value)
 {
@@ -204,6 +239,9 @@ bool nw_numeric_scaled(const struct nw_numeric *numeric, uint32_t precision, uin
     int32_t first = 0;
     int32_t exponent = 0; /* of ten, that the last digit counts in the scaled value */
 
+    if (scaled_fast(numeric, precision, scale, value)) {
+        return true;
+    }
     if (special_name(numeric->sign) != NULL) {
         return false;
     }

@@ -47,9 +47,11 @@ static nw_status out_of_memory(const struct row *row)
                    (unsigned)row->lsn);
 }
 
-/* A slot without a value: variable-width columns still need its end. */
+/* A slot without a value; all others are valid from the beginning. Variable-width columns still
+ * need its end. */
 static void skip_value(struct nw_column *column, uint32_t row)
 {
+    column->validity[row >> 3] &= (uint8_t) ~(1u << (row & 7u));
     if (column->offsets != NULL) {
         column->offsets[row + 1] = (int32_t)column->bytes.size;
     }
@@ -63,10 +65,22 @@ static void miss_value(struct nw_builder *builder, int side, uint32_t row, uint1
     skip_value(&builder->side[side].columns[column], row);
 }
 
-/* The value has no exact form; its text is the last in exception_bytes, from `offset` on. */
-static nw_status except_value(const struct row *row, int side, uint16_t column, uint32_t offset)
+/* Where the texts of all exceptions so far end. */
+static uint32_t exceptions_end(const struct nw_builder *builder)
+{
+    struct nw_exception last = {0};
+
+    if (builder->exceptions.size >= sizeof last) {
+        memcpy(&last, builder->exceptions.at + builder->exceptions.size - sizeof last, sizeof last);
+    }
+    return last.offset + last.size;
+}
+
+/* The value has no exact form; its text is the last in exception_bytes. */
+static nw_status except_value(const struct row *row, int side, uint16_t column)
 {
     struct nw_builder *builder = row->builder;
+    uint32_t offset = exceptions_end(builder);
     struct nw_exception exception = {
         .row = row->index,
         .column = column,
@@ -82,14 +96,13 @@ static nw_status except_value(const struct row *row, int side, uint16_t column, 
 }
 
 /* What to do about a value that was not simply decoded. */
-static nw_status odd_value(const struct row *row, int side, uint16_t c, enum nw_decoded decoded,
-                           uint32_t offset)
+static nw_status odd_value(const struct row *row, int side, uint16_t c, enum nw_decoded decoded)
 {
     switch (decoded) {
     case NW_DECODED:
         break;
     case NW_DECODED_EXCEPTION:
-        return except_value(row, side, c, offset);
+        return except_value(row, side, c);
     case NW_DECODED_MALFORMED:
         return corrupt_value(row, c, "has a value that its type cannot have");
     case NW_DECODED_NO_MEMORY:
@@ -98,18 +111,13 @@ static nw_status odd_value(const struct row *row, int side, uint16_t c, enum nw_
     return NW_OK;
 }
 
-static inline nw_status put_value(const struct row *row, int side, uint16_t c, nw_decode_fn decode,
-                                  struct nw_bytes value)
+static nw_status put_value(const struct row *row, int side, uint16_t c, nw_decode_fn decode,
+                           struct nw_bytes value)
 {
     struct nw_column *column = &row->builder->side[side].columns[c];
-    uint32_t offset = row->builder->exception_bytes.size;
     enum nw_decoded decoded = decode(column, row->index, value.at, (uint32_t)value.size);
 
-    if (__builtin_expect(decoded != NW_DECODED, 0)) {
-        return odd_value(row, side, c, decoded, offset);
-    }
-    set_bit(column->validity, row->index);
-    return NW_OK;
+    return decoded == NW_DECODED ? NW_OK : odd_value(row, side, c, decoded);
 }
 
 /* A field of any kind. An unchanged value is taken from the old image where that has it. */
@@ -165,9 +173,14 @@ static nw_status check_count(const struct row *row, const struct nw_cursor *mess
 }
 
 /* A field that is not simply a value, or has to be remembered. */
-static nw_status put_odd_field(const struct row *row, const struct image *image, uint16_t c,
-                               struct nw_field field)
+static nw_status read_odd_field(const struct row *row, const struct image *image, uint16_t c,
+                                struct nw_cursor *message)
 {
+    struct nw_field field = read_field(message);
+
+    if (message->failed) {
+        return corrupt(row, "it ends early");
+    }
     if (image->key && field.kind == 'n' && !row->table->columns[c].identity) {
         field.kind = 'u';
     }
@@ -177,34 +190,49 @@ static nw_status put_odd_field(const struct row *row, const struct image *image,
     return put_field(row, image->side, c, &field, image->old);
 }
 
-/* One TupleData. */
-static nw_status read_tuple(const struct row *row, struct nw_cursor *message,
-                            const struct image *image)
+/* The function that decodes a field of this kind, when it is a value and nothing special. */
+static inline nw_decode_fn decoder_of(const struct nw_column *column, uint8_t kind)
+{
+    return kind == 'b' ? column->binary : kind == 't' ? column->text : NULL;
+}
+
+/* One TupleData. Inlined, so that what is known of the image is known here. */
+static inline __attribute__((always_inline)) nw_status
+read_tuple(const struct row *row, struct nw_cursor *message, const struct image *image)
 {
     struct nw_column *columns = row->builder->side[image->side].columns;
     uint16_t count = nw_cursor_u16be(message);
     nw_status status = check_count(row, message, count);
-    struct nw_cursor rest = *message; /* a copy, so that it stays in registers */
+    /* A copy, so that it stays in registers. */
+    struct nw_cursor rest = nw_cursor_of(message->at, message->left);
+    uint32_t index = row->index;
     bool plain = image->keep == NULL;
 
     for (uint16_t c = 0; status == NW_OK && c < count; c++) {
-        struct nw_field field = read_field(&rest);
+        struct nw_cursor ahead = rest;
+        nw_decode_fn decode = decoder_of(&columns[c], nw_cursor_u8(&ahead));
+        struct nw_bytes value = nw_cursor_bytes(&ahead, nw_cursor_u32be(&ahead));
 
-        if (rest.failed) {
-            return corrupt(row, "it ends early");
-        }
-        if (plain && field.kind == 't') {
-            status = put_value(row, image->side, c, columns[c].text, field.value);
-        } else if (plain && field.kind == 'b' && columns[c].binary != NULL) {
-            status = put_value(row, image->side, c, columns[c].binary, field.value);
+        if (__builtin_expect(plain && decode != NULL && !ahead.failed, 1)) {
+            enum nw_decoded decoded = decode(&columns[c], index, value.at, (uint32_t)value.size);
+
+            rest = ahead;
+            if (__builtin_expect(decoded != NW_DECODED, 0)) {
+                status = odd_value(row, image->side, c, decoded);
+            }
         } else {
-            status = put_odd_field(row, image, c, field);
+            struct nw_cursor odd = rest; /* only a copy leaves the registers */
+
+            status = read_odd_field(row, image, c, &odd);
+            rest = odd;
         }
     }
     if (status == NW_OK) {
-        set_bit(row->builder->side[image->side].present, row->index);
+        set_bit(row->builder->side[image->side].present, index);
     }
-    *message = rest;
+    message->at = rest.at; /* one by one: copied whole it would go through memory */
+    message->left = rest.left;
+    message->failed = rest.failed;
     return status;
 }
 
@@ -253,12 +281,15 @@ static nw_status read_change(const struct row *row, struct nw_cursor *message, c
 static nw_status read_copied(const struct row *row, struct nw_cursor *message)
 {
     struct nw_side *side = &row->builder->side[NW_AFTER];
+    struct nw_column *columns = side->columns;
+    uint32_t index = row->index;
     uint16_t count = nw_cursor_u16be(message);
     nw_status status = check_count(row, message, count);
-    struct nw_cursor rest = *message; /* a copy, so that it stays in registers */
+    /* A copy, so that it stays in registers. */
+    struct nw_cursor rest = nw_cursor_of(message->at, message->left);
 
     for (uint16_t c = 0; status == NW_OK && c < count; c++) {
-        struct nw_column *column = &side->columns[c];
+        struct nw_column *column = &columns[c];
         uint32_t size = nw_cursor_u32be(&rest);
         struct nw_bytes value = {NULL, 0};
 
@@ -269,15 +300,21 @@ static nw_status read_copied(const struct row *row, struct nw_cursor *message)
             return corrupt(row, "it ends early");
         }
         if (size == UINT32_MAX) {
-            skip_value(column, row->index);
+            skip_value(column, index);
         } else {
-            status = put_value(row, NW_AFTER, c,
-                               column->binary != NULL ? column->binary : nw_decode_copy, value);
+            nw_decode_fn decode = column->binary != NULL ? column->binary : nw_decode_copy;
+            enum nw_decoded decoded = decode(column, index, value.at, size);
+
+            if (__builtin_expect(decoded != NW_DECODED, 0)) {
+                status = odd_value(row, NW_AFTER, c, decoded);
+            }
         }
     }
-    *message = rest;
+    message->at = rest.at;
+    message->left = rest.left;
+    message->failed = rest.failed;
     if (status == NW_OK) {
-        set_bit(side->present, row->index);
+        set_bit(side->present, index);
     }
     return status;
 }
@@ -285,22 +322,30 @@ static nw_status read_copied(const struct row *row, struct nw_cursor *message)
 /* What the rows of a copy share; op and seq differ from it in nothing. */
 static void fill_copied(struct nw_builder *builder, const struct nw_block *block)
 {
-    for (uint32_t i = 0; i < builder->rows_count; i++) {
-        builder->op[i] = NW_OP_INSERT;
-        builder->commit_lsn[i] = block->fence_lsn;
-        builder->row_lsn[i] = block->fence_lsn;
-        builder->seq[i] = block->frames[i].seq;
+    /* Local, or storing an op would count as a change of the builder itself. */
+    uint64_t *commit_lsn = builder->commit_lsn;
+    uint64_t *row_lsn = builder->row_lsn;
+    uint64_t *seq = builder->seq;
+    uint32_t count = builder->rows_count;
+
+    memset(builder->op, NW_OP_INSERT, count);
+    for (uint32_t i = 0; i < count; i++) {
+        commit_lsn[i] = block->fence_lsn;
+        row_lsn[i] = block->fence_lsn;
+        seq[i] = block->frames[i].seq;
     }
 }
 
 static bool fill_changes(struct nw_builder *builder, const struct nw_block *block)
 {
+    const struct nw_builder to = *builder; /* its pointers, which no store here can change */
+    const struct nw_frame *frames = block->frames;
     const struct nw_transaction *transaction = NULL;
     const char *origin = "";
     size_t origin_size = 0;
 
-    for (uint32_t i = 0; i < builder->rows_count; i++) {
-        const struct nw_frame *frame = &block->frames[i];
+    for (uint32_t i = 0; i < to.rows_count; i++) {
+        const struct nw_frame *frame = &frames[i];
 
         if (transaction != &block->transactions[frame->transaction]) {
             NW_ASSERT(frame->transaction < block->transactions_count);
@@ -308,16 +353,16 @@ static bool fill_changes(struct nw_builder *builder, const struct nw_block *bloc
             origin = block->names_size == 0 ? "" : block->names + transaction->origin;
             origin_size = strlen(origin);
         }
-        builder->op[i] = (uint8_t)frame->op;
-        builder->commit_lsn[i] = transaction->commit_lsn;
-        builder->row_lsn[i] = frame->row_lsn;
-        builder->seq[i] = frame->seq;
-        builder->xid[i] = transaction->xid;
-        builder->commit_ts[i] = transaction->commit_ts;
+        to.op[i] = (uint8_t)frame->op;
+        to.commit_lsn[i] = transaction->commit_lsn;
+        to.row_lsn[i] = frame->row_lsn;
+        to.seq[i] = frame->seq;
+        to.xid[i] = transaction->xid;
+        to.commit_ts[i] = transaction->commit_ts;
         if (origin_size > 0 && !nw_buffer_append(&builder->origins, origin, origin_size)) {
             return false;
         }
-        builder->origin_offsets[i + 1] = (int32_t)builder->origins.size;
+        to.origin_offsets[i + 1] = (int32_t)builder->origins.size;
     }
     return true;
 }

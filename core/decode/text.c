@@ -15,11 +15,27 @@
 #define EXACT_FLOAT        (UINT64_C(1) << 24)
 #define EXACT_FLOAT_POWER  10
 
-/* memcpy() for what is mostly short: two copies that overlap, without a call. */
+struct sixteen {
+    uint8_t bytes[16];
+};
+
+/* memcpy() for what is mostly short: copies that overlap, without a call. */
 static void copy_short(uint8_t *to, const uint8_t *from, size_t size)
 {
-    if (size > 16) {
+    if (size > 64) {
         memcpy(to, from, size);
+    } else if (size >= 16) {
+        struct sixteen part[4];
+        size_t half = size > 32 ? 16 : 0; /* up to 32 bytes: both ends copied twice */
+
+        memcpy(&part[0], from, 16);
+        memcpy(&part[1], from + half, 16);
+        memcpy(&part[2], from + size - 16 - half, 16);
+        memcpy(&part[3], from + size - 16, 16);
+        memcpy(to, &part[0], 16);
+        memcpy(to + half, &part[1], 16);
+        memcpy(to + size - 16 - half, &part[2], 16);
+        memcpy(to + size - 16, &part[3], 16);
     } else if (size >= 8) {
         uint64_t head;
         uint64_t tail;
