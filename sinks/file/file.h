@@ -107,6 +107,7 @@ struct nw_file_sink {
     struct nw_file_options options;
     uint32_t workers_count;
     bool recovered; /* workers may be called; changed by recover() only */
+    bool begun;     /* there is a journal, of ours or of a former process */
     bool locked;
     int lock_file;
     struct nw_journal journal;

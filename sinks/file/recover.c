@@ -170,6 +170,12 @@ static nw_status journal_load(struct nw_file_sink *sink, struct nw_error *err)
     if (status != NW_OK) {
         return status;
     }
+    if (!found.any && sink->begun) {
+        return nw_fail(err, NW_FATAL,
+                       "the journal of %s was removed while narwal ran, and with it all that was "
+                       "committed: restore the folder, or start narwal again for a new copy",
+                       sink->options.path);
+    }
     if (!found.any) {
         return foreign_refuse(sink, true, err);
     }
@@ -396,6 +402,7 @@ nw_status nw_file_recover(struct nw_file_sink *sink, struct nw_recovery *recover
         status = nw_journal_begin(&sink->journal, &sink->state, err);
     }
     if (status == NW_OK) {
+        sink->begun = true;
         status = recovery_fill(sink, recovery, err);
     }
     sink->recovered = status == NW_OK;

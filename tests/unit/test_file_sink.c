@@ -68,6 +68,18 @@ static void a_folder_holds_what_was_committed_and_nothing_else(void **state)
     end(s);
 }
 
+static void a_folder_that_is_emptied_under_a_running_narwal_is_not_begun_anew(void **state)
+{
+    struct story *s = begin();
+
+    (void)state;
+    assert_int_equal(story_run(s, 1, 3), NW_OK);
+    test_folder_delete(folder);
+    assert_int_equal(story_recover(s), NW_FATAL);
+    assert_non_null(strstr(s->err.text, "was removed while narwal ran"));
+    end(s);
+}
+
 static void names_of_folders_are_safe_and_have_the_oid(void **state)
 {
     struct story *s = begin();
@@ -464,6 +476,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_folder_holds_what_was_committed_and_nothing_else),
+        cmocka_unit_test(a_folder_that_is_emptied_under_a_running_narwal_is_not_begun_anew),
         cmocka_unit_test(names_of_folders_are_safe_and_have_the_oid),
         cmocka_unit_test(a_second_copy_takes_the_place_of_the_first_when_it_commits),
         cmocka_unit_test(an_unfinished_copy_that_is_discarded_goes_with_the_next_commit),
