@@ -29,14 +29,17 @@ class Narwal:
     """One configuration with its state and its files, below the cluster's folder.
 
     dsn       of the source; default the cluster's unix socket
+    database  that it is in
     settings  sections over the defaults: {"limits": {"memory": "128MiB"}}
     sink      options of the file sink over its path; None with a `sinks` section in settings
     """
 
     names = itertools.count(1)
 
-    def __init__(self, cluster, dsn=None, name=None, settings=None, sink=None):
+    def __init__(self, cluster, dsn=None, name=None, settings=None, sink=None,
+                 database="postgres"):
         self.cluster = cluster
+        self.database = database
         self.name = name or f"lab{next(self.names)}"
         self.slot = f"narwal_{self.name}"
         self.home = cluster.folder / f"narwal-{self.name}"
@@ -54,7 +57,7 @@ class Narwal:
             "plugin_dir": str(build() / "plugins"),
             "sinks": [{"type": "file", "path": str(self.out), **(sink or {})}],
             **settings,
-            "source": {"dsn": dsn or cluster.dsn(), **settings.get("source", {})},
+            "source": {"dsn": dsn or cluster.dsn(database), **settings.get("source", {})},
             "log": {"format": "text", **settings.get("log", {})},
         }
 
@@ -173,7 +176,7 @@ class Narwal:
 
     def mark(self):
         self.marked = time.monotonic()
-        self.cluster.sql("INSERT INTO lab.marker VALUES (%s)", (time.time_ns(),))
+        self.cluster.sql("INSERT INTO lab.marker VALUES (%s)", (time.time_ns(),), self.database)
 
     def wait_slot(self, seconds=WAIT_SECONDS_MAX):
         """Until the slot is there: from then on every change counts."""

@@ -221,16 +221,19 @@ class Table:
 # ---- comparison in PostgreSQL ------------------------------------------------------------------
 
 
-def compare(logs, source_dsn, target_dsn, tables=None):
+def compare(logs, source_dsn, target_dsn, tables=None, types=True):
     """Compare logs with the source, which has to be quiet. target_dsn: an empty database.
 
     tables   (schema, name) of the source that have to be there; default: those in the logs
+    types    False: the target has the source's types already
     """
     result = Result()
     source, target = connect(source_dsn), connect(target_dsn)
     try:
         with source.cursor() as read, target.cursor() as write:
-            copy_types(read, write)
+            if types:
+                copy_types(read, write)
+            write.execute("DROP SCHEMA IF EXISTS oracle CASCADE")
             write.execute("CREATE SCHEMA oracle")
             by_name = {(log.schema, log.name): log for log in logs}
             for number, place in enumerate(wanted(read, by_name, tables)):
@@ -278,6 +281,9 @@ def wanted(read, by_name, tables):
 def compare_table(result, table, number, read, write):
     log = table.log
     result.tables += 1
+    read.execute("SELECT relkind FROM pg_catalog.pg_class WHERE oid = %s::regclass",
+                 (qualified(log.schema, log.name),))
+    only = "ONLY " if read.fetchone()[0] == "r" else ""  # rows of its own, not of its children
     read.execute("SELECT attname, format_type(atttypid, atttypmod) FROM pg_catalog.pg_attribute "
                  "WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped "
                  "AND attgenerated = '' ORDER BY attnum", (qualified(log.schema, log.name),))
@@ -301,7 +307,7 @@ def compare_table(result, table, number, read, write):
         return
     names = ", ".join(f"{quote(name)}::text" for name in table.columns)
     with tempfile.SpooledTemporaryFile(MEMORY_MAX) as pipe:
-        read.copy_expert(f"COPY (SELECT {names} FROM {qualified(log.schema, log.name)}) TO STDOUT",
+        read.copy_expert(f"COPY (SELECT {names} FROM {only}{qualified(log.schema, log.name)}) TO STDOUT",
                          pipe, COPY_BUFFER)
         pipe.seek(0)
         write.copy_expert(f"COPY {origin} FROM STDIN", pipe, COPY_BUFFER)
