@@ -204,6 +204,9 @@ static void txn_change(struct sim_server *server, uint32_t index)
     if (change.kind == 'M') { /* events are not spilled, and the memory is small here */
         change.note_size %= 200;
     }
+    if (change.kind == 'T' && sim_copy_reads(server->sim) && sim_chance(&server->random, 900)) {
+        change.kind = 'I'; /* what is emptied during the copy makes it begin again */
+    }
     if (change.kind == 'T') {
         change.tables = (uint8_t)(1 + sim_below(&server->random, 15));
     } else if (change.kind == 'M') {
@@ -342,19 +345,12 @@ void sim_server_act(struct sim_server *server)
 
 /* ---- the catalog ---- */
 
-nw_status sim_describe(void *context, uint32_t oid, const struct nw_table **described,
-                       struct nw_error *err)
+void sim_server_describe(struct sim_server *server, uint32_t oid, const struct nw_table **described)
 {
     static const uint16_t key[1] = {0};
     static char name[32];
-    struct sim_server *server = &((struct sim *)context)->server;
     uint16_t version = server->versions[oid - SIM_OID];
 
-    SIM_COUNT(catalog_reads);
-    if (sim_chance(&server->random, server->catalog_fault)) {
-        SIM_COUNT(catalog_failures);
-        return nw_fail(err, NW_RETRY, "the catalog cannot be read now");
-    }
     sim_column_name(version, server->column_name);
     (void)snprintf(name, sizeof name, "t%u", oid - SIM_OID);
     server->columns[0] = (struct nw_column_schema){.name = "id",
@@ -387,6 +383,19 @@ nw_status sim_describe(void *context, uint32_t oid, const struct nw_table **desc
                                       .columns = server->columns,
                                       .key_columns = key};
     *described = &server->table;
+}
+
+nw_status sim_describe(void *context, uint32_t oid, const struct nw_table **described,
+                       struct nw_error *err)
+{
+    struct sim_server *server = &((struct sim *)context)->server;
+
+    SIM_COUNT(catalog_reads);
+    if (sim_chance(&server->random, server->catalog_fault)) {
+        SIM_COUNT(catalog_failures);
+        return nw_fail(err, NW_RETRY, "the catalog cannot be read now");
+    }
+    sim_server_describe(server, oid, described);
     return NW_OK;
 }
 
@@ -402,35 +411,43 @@ static struct sim_connection *connection_of(struct nw_stream *stream)
     return (struct sim_connection *)(void *)stream;
 }
 
-static nw_status stream_read(struct nw_stream *stream, void *bytes, size_t size, size_t *got,
-                             struct nw_error *err)
+nw_status sim_out_take(struct sim_random *random, struct wire *out, size_t *out_read, void *bytes,
+                       size_t size, size_t *got)
 {
-    struct sim_connection *connection = connection_of(stream);
-    struct sim_random *random = &connection->server->random;
-    size_t left = connection->out.size - connection->out_read;
+    size_t left = out->size - *out_read;
 
     *got = 0;
     if (left == 0) {
-        if (connection->ending) {
-            connection->gone = true;
-            return nw_fail(err, NW_RETRY, "the connection is gone");
-        }
         return NW_AGAIN;
     }
     left = left < size ? left : size;
     if (sim_chance(random, 300)) { /* segments end anywhere */
         left = 1 + sim_below(random, (uint32_t)left);
     }
-    memcpy(bytes, connection->out.bytes + connection->out_read, left);
-    connection->out_read += left;
+    memcpy(bytes, out->bytes + *out_read, left);
+    *out_read += left;
     *got = left;
-    if (sim_capture != NULL) {
-        wire_bytes(&connection->captured, bytes, left);
-    }
-    if (connection->out_read == connection->out.size) {
-        connection->out.size = connection->out_read = 0;
+    if (*out_read == out->size) {
+        out->size = *out_read = 0;
     }
     return NW_OK;
+}
+
+static nw_status stream_read(struct nw_stream *stream, void *bytes, size_t size, size_t *got,
+                             struct nw_error *err)
+{
+    struct sim_connection *connection = connection_of(stream);
+    nw_status status = sim_out_take(&connection->server->random, &connection->out,
+                                    &connection->out_read, bytes, size, got);
+
+    if (status == NW_AGAIN && connection->ending) {
+        connection->gone = true;
+        return nw_fail(err, NW_RETRY, "the connection is gone");
+    }
+    if (sim_capture != NULL) {
+        wire_bytes(&connection->captured, bytes, *got);
+    }
+    return status;
 }
 
 /* The one invariant that matters most: what the server may forget is durable everywhere. */

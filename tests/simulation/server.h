@@ -78,6 +78,9 @@ struct sim_connection {
     bool gone;
 };
 
+/** What waits to be read is read, in pieces that end anywhere. NW_AGAIN: nothing does. */
+nw_status sim_out_take(struct sim_random *random, struct wire *out, size_t *out_read, void *bytes,
+                       size_t size, size_t *got);
 void sim_send_event(struct sim_connection *connection, const struct sim_event *event);
 void sim_send_keepalive(struct sim_connection *connection);
 void sim_told_free(struct sim_connection *connection);

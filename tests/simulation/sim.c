@@ -10,7 +10,6 @@
 #include "sim.h"
 
 #include "base/log.h"
-#include "source/position.h"
 
 #define STEPS_MIN    4000u
 #define STEPS_MAX    16000u
@@ -31,6 +30,7 @@ struct life {
     struct nw_engine *engine;
     struct nw_agent agents[NW_ENGINE_AGENTS_MAX + SIM_SINKS_MAX * NW_SINK_AGENTS_MAX];
     uint32_t agents_count;
+    bool copying; /* and the stream is not begun */
     bool draining;
 };
 
@@ -65,20 +65,19 @@ static nw_status record(void *context, uint64_t lsn, struct nw_error *err)
 
 static void sinks_open(struct life *life)
 {
+    static struct nw_sink_recovered recovered[SIM_SINKS_MAX];
     struct sim *sim = life->sim;
 
-    sim->start_lsn = UINT64_MAX;
     for (uint32_t i = 0; i < sim->sinks_count; i++) {
         struct nw_sink_options options = {.env = &sim->disk.env,
                                           .plugin = &sim->sinks[i].plugin,
                                           .config = &sim->sinks[i].config,
                                           .workers_count = sim->sinks[i].workers};
-        struct nw_sink_recovered recovered = {0};
         struct nw_error err = {0};
         nw_status status = nw_sink_create(&options, &life->sinks[i], &err);
 
         while (status == NW_OK || status == NW_RETRY) {
-            status = nw_sink_open(life->sinks[i], &recovered, &err);
+            status = nw_sink_open(life->sinks[i], &recovered[i], &err);
             if (status == NW_OK) {
                 break;
             }
@@ -86,13 +85,16 @@ static void sinks_open(struct life *life)
         if (status != NW_OK) {
             sim_fail(sim, "sink %u does not open: %s", i, err.text);
         }
-        if (sim->sinks[i].durable_lsn < sim->start_lsn) {
-            sim->start_lsn = sim->sinks[i].durable_lsn;
-        }
     }
+    sim_copy_decide(sim, life->sinks, recovered);
     if (sim->start_lsn < sim->server.confirmed_lsn) {
         sim_fail(sim, "sinks have %" PRIu64 ", the server forgot up to %" PRIu64, sim->start_lsn,
                  sim->server.confirmed_lsn);
+    }
+    for (uint32_t i = 0; i < sim->sinks_count; i++) {
+        if (!sim->sinks[i].has_position) {
+            sim_sink_empty(&sim->sinks[i], sim->start_lsn);
+        }
     }
 }
 
@@ -132,11 +134,17 @@ static void life_begin(struct life *life, struct sim *sim)
     for (uint32_t i = 0; i < sim->sinks_count; i++) {
         options.sinks[i] = life->sinks[i];
         options.transactions = options.transactions || sim->sinks[i].transactions;
+        options.refuse_copies[i] = !sim->sinks[i].needs_copy;
     }
     if (nw_schemas_create(&life->schemas, &err) != NW_OK) {
         sim_fail(sim, "%s", err.text);
     }
     options.schemas = life->schemas;
+    life->copying = sim->copy.running;
+    if (life->copying) {
+        options.readers_count = SIM_READERS;
+        sim_copy_begin(sim, life->schemas, options.readers);
+    }
     if (nw_engine_create(&options, &life->engine, &err) != NW_OK) {
         sim_fail(sim, "%s", err.text);
     }
@@ -144,7 +152,10 @@ static void life_begin(struct life *life, struct sim *sim)
     for (uint32_t i = 0; i < sim->sinks_count; i++) {
         life->agents_count += nw_sink_agents(life->sinks[i], life->agents + life->agents_count);
     }
-    nw_engine_stream(life->engine, sim->start_lsn);
+    sim_copy_fences(sim, life->engine);
+    if (!life->copying) {
+        nw_engine_stream(life->engine, sim->start_lsn);
+    }
 }
 
 /* All that is in memory and in scratch files is gone, as after kill -9. */
@@ -160,12 +171,31 @@ static void life_end(struct life *life)
         }
     }
     nw_engine_destroy(life->engine);
+    sim_copy_end(sim);
     for (uint32_t i = 0; i < sim->sinks_count; i++) {
         nw_sink_destroy(life->sinks[i]);
     }
     nw_schemas_destroy(life->schemas);
     sim_disk_wipe(&sim->disk);
     sim->crashing = false;
+}
+
+/* The main thread's part of a copy. @return false: the life ends here */
+static bool copy_step(struct life *life)
+{
+    bool finished = false;
+
+    if (!life->copying) {
+        return true;
+    }
+    if (!sim_copy_step(life->sim, life->engine, life->sinks, &finished)) {
+        return false;
+    }
+    if (finished) {
+        life->copying = false;
+        nw_engine_stream(life->engine, life->sim->start_lsn);
+    }
+    return true;
 }
 
 /* One agent goes on. @return false: the life ends here */
@@ -216,6 +246,8 @@ static bool life_step(struct life *life)
         sim_server_act(&sim->server);
     } else if (choice < 970) {
         sim_server_send(&sim->server);
+    } else if (choice < 985) {
+        return copy_step(life);
     } else if (choice < 998) {
         for (uint32_t i = 0; i < sim->sinks_count; i++) {
             sim_sink_step(&sim->sinks[i]);
@@ -252,6 +284,10 @@ static uint32_t trouble(struct sim *sim, uint32_t steps)
             SIM_COUNT(crashes);
             break;
         }
+        if (life.copying && sim->copy.fault > 0 && sim_below(&sim->random, 2000) == 0) {
+            SIM_COUNT(crashes_in_copy);
+            break;
+        }
         if (steps % 1000 == 0) {
             drain_checked(&life);
         }
@@ -273,6 +309,7 @@ static void faults_stop(struct sim *sim)
     sim->server.quiet = true;
     sim->server.connect_fault = sim->server.catalog_fault = 0;
     sim->disk.write_fault = 0;
+    sim->copy.fault = 0;
     for (uint32_t i = 0; i < sim->sinks_count; i++) {
         sim->sinks[i].commit_fault = sim->sinks[i].call_fault = sim->sinks[i].again = 0;
     }
@@ -296,20 +333,27 @@ static bool has_arrived(const struct sim *sim)
     return true;
 }
 
-static void converge(struct sim *sim)
+static void lost_say(const struct sim *sim)
 {
-    static struct life life;
-    int64_t end_ns = sim->disk.now_ns + CONVERGE_NS;
+    sim_fail(sim,
+             "nothing arrives any more: history %zu items, sinks at %zu and %zu, the server at "
+             "%" PRIu64,
+             sim->server.items_count, sim->sinks[0].items_stored, sim->sinks[1].items_stored,
+             sim->server.confirmed_lsn);
+}
+
+/* A life without faults. @return false: its copy has to begin again */
+static bool converge_life(struct life *life, int64_t end_ns)
+{
+    struct sim *sim = life->sim;
     uint32_t idle = 0;
 
-    faults_stop(sim);
-    life_begin(&life, sim);
-    while (!has_arrived(sim)) {
+    while (life->copying || !has_arrived(sim)) {
         uint32_t work = 0;
 
         sim->steps++;
-        for (uint32_t i = 0; i < life.agents_count; i++) {
-            if (!agent_step(&life, i, &work)) {
+        for (uint32_t i = 0; i < life->agents_count; i++) {
+            if (!agent_step(life, i, &work)) {
                 sim_fail(sim, "an agent fails without a fault");
             }
         }
@@ -318,17 +362,30 @@ static void converge(struct sim *sim)
         for (uint32_t i = 0; i < sim->sinks_count; i++) {
             sim_sink_step(&sim->sinks[i]);
         }
+        if (!copy_step(life)) {
+            return false;
+        }
         idle = work == 0 ? idle + 1 : 0;
         sim->disk.now_ns += idle > 50 ? 50000000 : 500000;
         if (sim->disk.now_ns > end_ns) {
-            sim_fail(sim,
-                     "nothing arrives any more: history %zu items, sinks at %zu and %zu, the "
-                     "server at %" PRIu64,
-                     sim->server.items_count, sim->sinks[0].items_stored,
-                     sim->sinks[1].items_stored, sim->server.confirmed_lsn);
+            lost_say(sim);
         }
     }
-    life_end(&life);
+    return true;
+}
+
+static void converge(struct sim *sim)
+{
+    static struct life life;
+    int64_t end_ns = sim->disk.now_ns + CONVERGE_NS;
+    bool arrived = false;
+
+    faults_stop(sim);
+    while (!arrived) {
+        life_begin(&life, sim);
+        arrived = converge_life(&life, end_ns);
+        life_end(&life);
+    }
 }
 
 static uint64_t story(uint64_t seed)
@@ -349,6 +406,12 @@ static uint64_t story(uint64_t seed)
     sim->server.connect_fault = sim_chance(&sim->random, 500) ? 200 : 0;
     sim->server.catalog_fault = sim_chance(&sim->random, 300) ? 200 : 0;
     sim->disk.write_fault = sim_chance(&sim->random, 400) ? 300 : 0;
+    sim->copies = sim_chance(&sim->random, 400);
+    sim->copy.fault = sim_chance(&sim->random, 500) ? 30 : 0;
+    sim->server.has_slot = !sim->copies;
+    for (uint32_t i = 0; sim->copies && i < 600; i++) {
+        sim_server_act(&sim->server);
+    }
     for (uint32_t i = 0; i < sim->sinks_count; i++) {
         sim_sink_init(&sim->sinks[i], sim, i, seed);
     }
@@ -366,6 +429,7 @@ static uint64_t story(uint64_t seed)
     for (uint32_t i = 0; i < sim->sinks_count; i++) {
         sim_sink_free(&sim->sinks[i]);
     }
+    sim_copy_free(sim);
     sim_server_free(&sim->server);
     free(sim);
     return trace;

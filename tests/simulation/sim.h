@@ -6,7 +6,9 @@
  *
  * sim.c       the choices: which agent goes on, what breaks, when all is lost and begins again
  * server.c    the history of a database, and the walsender that tells it
+ * copy.c      the first copy: its decision, its conductor, and the sessions that read tables
  * sink.c      sinks that store, refuse, forget and do not know
+ * sink_copy.c what they are given of copies
  * disk.c      the environment: a clock, and files that are gone after a crash
  */
 #ifndef SIM_H
@@ -23,11 +25,13 @@
 #include "../unit/wire.h"
 #include "io/env.h"
 #include "pipeline/engine.h"
+#include "source/position.h"
 
 #define SIM_TABLES    4u
 #define SIM_OID       100u /* of the first table */
 #define SIM_SINKS_MAX 2u
-#define SIM_SLOT_LSN  4096u /* where the slot was made */
+#define SIM_SLOT_LSN  4096u /* where the slot was made, without a copy */
+#define SIM_READERS   2u    /* of the first copy */
 
 /* ---- choices ---- */
 
@@ -67,7 +71,9 @@ static inline bool sim_chance(struct sim_random *random, uint32_t permille)
     X(spilled_items) X(sink_commits) X(not_committed) X(unknown_done) X(unknown_not_done)          \
     X(retry_done) X(pending) X(write_faults) X(write_again) X(recover_faults) X(crashes)           \
     X(late_commits) X(drains) X(failed_lives) X(sinks_apart) X(total_order) X(transactions_told)   \
-    X(replayed_rows)
+    X(replayed_rows) X(copy_lives) X(copied_rows) X(copied_tables) X(copies_rewritten)             \
+    X(copies_of_another_snapshot) X(copies_failed) X(copies_cut) X(copies_locked) X(copies_apart)  \
+    X(copies_discarded) X(copies_resumed) X(crashes_in_copy)
 /* clang-format on */
 
 #define SIM_MEMBER(name) uint64_t name;
@@ -133,6 +139,7 @@ struct sim_server {
     uint32_t note_max;
     bool long_transactions;
     bool quiet; /* no new transactions */
+    bool has_slot;
     /* the slot */
     uint64_t confirmed_lsn;
     uint64_t told_lsn;        /* most that was told to any connection */
@@ -160,13 +167,71 @@ nw_status sim_connect(void *context, uint64_t lsn, struct nw_walsender *walsende
 void sim_disconnect(void *context, struct nw_walsender *walsender);
 nw_status sim_describe(void *context, uint32_t oid, const struct nw_table **described,
                        struct nw_error *err);
+/** The table as the catalog has it now. */
+void sim_server_describe(struct sim_server *server, uint32_t oid,
+                         const struct nw_table **described);
 bool sim_wanted(void *context, const struct nw_table *table);
 /** The text that a row or message has; note holds size + 1 bytes. */
 void sim_note(uint64_t lsn, uint32_t size, char *note);
 void sim_column_name(uint16_t version, char name[32]);
 uint16_t sim_columns_count(uint16_t version);
 
-/* ---- sink.c ---- */
+/* ---- copy.c ---- */
+
+/** A table's rows under the snapshot. */
+struct sim_contents {
+    struct sim_item *rows;
+    size_t count, capacity;
+};
+
+struct sim_reader;
+struct sim_copy {
+    bool running; /* this life copies first */
+    uint32_t generation;
+    uint64_t fence_lsn;
+    uint32_t fault; /* permille */
+    struct nw_copy_task tasks[SIM_TABLES];
+    uint32_t tasks_count, tasks_given, tasks_done;
+    struct nw_copy_task *under_way[SIM_READERS];
+    struct sim_contents contents[SIM_TABLES];
+    uint16_t versions[SIM_TABLES];
+    struct sim_reader *readers[SIM_READERS];
+};
+
+/** What is discarded and copied, by whom, and where the stream begins (sim->start_lsn). */
+void sim_copy_decide(struct sim *sim, struct nw_sink *const *sinks,
+                     const struct nw_sink_recovered *recovered);
+/** @param readers  filled: SIM_READERS of them */
+void sim_copy_begin(struct sim *sim, struct nw_schemas *schemas, struct nw_stream **readers);
+/** The sequencers are told of the copies that sinks have. */
+void sim_copy_fences(struct sim *sim, struct nw_engine *engine);
+/** @return false: the copy has to begin again. */
+bool sim_copy_step(struct sim *sim, struct nw_engine *engine, struct nw_sink *const *sinks,
+                   bool *finished);
+/** Before the copy, and while tables are read. */
+bool sim_copy_reads(const struct sim *sim);
+void sim_copy_end(struct sim *sim); /* the sessions are closed */
+void sim_copy_free(struct sim *sim);
+
+/* ---- sink.c, sink_copy.c ---- */
+
+/** How far a table's copy is. */
+struct sim_copied {
+    bool present, complete;
+    uint32_t generation;
+    uint64_t fence_lsn;
+    uint32_t rows;
+    uint8_t bytes[NW_COPY_BYTES_MAX]; /* its state */
+    uint32_t size;
+};
+
+/** What a commit that is not answered has to make durable. */
+struct sim_pending {
+    uint64_t epoch;
+    uint8_t position[NW_POSITION_SIZE_MAX];
+    uint32_t position_size;
+    struct sim_copied copies[SIM_TABLES]; /* those that changed are present */
+};
 
 struct sim_sink {
     struct sim *sim;
@@ -182,9 +247,12 @@ struct sim_sink {
     /* stored */
     uint8_t position[NW_POSITION_SIZE_MAX];
     uint32_t position_size;
+    bool has_position;    /* not only copies */
     uint64_t durable_lsn; /* everything committed before it is here */
     size_t items_stored;  /* how many of the history's items */
     uint64_t fencing;
+    struct sim_copied copies[SIM_TABLES];
+    bool needs_copy; /* in this life */
 
     /* staged */
     const struct nw_host *host;
@@ -193,10 +261,11 @@ struct sim_sink {
     size_t staged_count, staged_capacity;
     uint64_t sealed[NW_SINK_WORKERS_MAX];
     size_t table_last[SIM_TABLES]; /* index + 1 of a table's last staged item */
+    struct sim_item *copied; /* begins '<', rows, ends '>' of copies, in the order of arrival */
+    size_t copied_count, copied_capacity;
+    struct sim_copied copying[SIM_TABLES]; /* with all that is staged */
     bool has_pending;
-    uint64_t pending_epoch;
-    uint8_t pending_position[NW_POSITION_SIZE_MAX];
-    uint32_t pending_size;
+    struct sim_pending pending;
     int64_t pending_ns;  /* answered then */
     uint64_t most_items; /* ever staged or stored, for the count of replays */
 
@@ -208,6 +277,27 @@ void sim_sink_init(struct sim_sink *sink, struct sim *sim, uint32_t index, uint6
 void sim_sink_free(struct sim_sink *sink);
 /** Answers what is pending and due. */
 void sim_sink_step(struct sim_sink *sink);
+/** It has no position: what it is to have of the stream begins at lsn. */
+void sim_sink_empty(struct sim_sink *sink, uint64_t lsn);
+/** A fault of a call, if it is time for one. */
+nw_status sim_sink_fault(struct sim_sink *sink, struct nw_error *err);
+/** How many tables' copies of this life are whole and durable here. */
+uint32_t sim_sink_whole(const struct sim_sink *sink);
+
+nw_status sim_sink_copy_begin(void *self, uint32_t worker, const struct nw_table *table,
+                              uint32_t generation, struct nw_error *err);
+nw_status sim_sink_copy_end(void *self, uint32_t worker, const struct nw_table *table,
+                            uint32_t generation, struct nw_error *err);
+nw_status sim_sink_copy_resolve(void *self, uint32_t oid, uint32_t generation,
+                                enum nw_copy_verdict verdict, struct nw_error *err);
+void sim_sink_copy_write(struct sim_sink *sink, uint32_t worker, const struct nw_batch *batch);
+void sim_sink_copy_seal(struct sim_sink *sink, uint32_t worker, uint64_t epoch);
+void sim_sink_copy_store(struct sim_sink *sink, const struct sim_pending *commit);
+void sim_sink_copy_recover(struct sim_sink *sink, struct nw_recovery *recovery);
+/** Whether a stored copy has this change of the history. */
+bool sim_sink_copy_has(const struct sim_sink *sink, const struct sim_item *item);
+/** Whether text of that size is what the row or message has. */
+bool sim_text_is(const uint8_t *bytes, uint32_t size, const struct sim_item *item);
 
 /* ---- sim.c ---- */
 
@@ -218,6 +308,8 @@ struct sim {
     struct sim_server server;
     struct sim_sink sinks[SIM_SINKS_MAX];
     uint32_t sinks_count;
+    struct sim_copy copy;
+    bool copies;           /* the sinks begin empty, with a first copy */
     uint32_t unwanted_oid; /* 0: all are wanted */
     bool crashing;         /* nothing becomes durable any more */
     uint64_t recorded_lsn, start_lsn;

@@ -6,7 +6,6 @@
  */
 #include "sim.h"
 #include "sink/position.h"
-#include "source/position.h"
 
 static struct sim_sink *sinks[SIM_SINKS_MAX]; /* open() has no other way to them */
 
@@ -64,8 +63,8 @@ static uint64_t position_lsn(struct sim_sink *sink, const uint8_t *bytes, uint32
 
     if (nw_envelope_read(&(struct nw_position){.bytes = bytes, .size = size}, &content, &err) ==
             NW_OK &&
-        content.position.size == 0 && sink->durable_lsn == SIM_SLOT_LSN) {
-        return SIM_SLOT_LSN; /* an epoch before the stream begins has none */
+        content.position.size == 0 && !sink->has_position) {
+        return sink->durable_lsn; /* an epoch before the stream begins has none */
     }
     if (err.status != NW_OK ||
         nw_position_unpack((struct nw_bytes){content.position.bytes, content.position.size},
@@ -107,7 +106,8 @@ static const struct sim_item *expected_next(const struct sim_sink *sink, size_t 
     while (*at < server->items_count && server->items[*at].commit_lsn < lsn) {
         const struct sim_item *item = &server->items[(*at)++];
 
-        if ((item->kind != 'b' && item->kind != 'c') || sink->transactions) {
+        if (((item->kind != 'b' && item->kind != 'c') || sink->transactions) &&
+            !sim_sink_copy_has(sink, item)) {
             return item;
         }
     }
@@ -157,13 +157,15 @@ static void staged_forget(struct sim_sink *sink, size_t count)
 }
 
 /* What was staged up to the epoch must be exactly the history between the two positions. */
-static void store(struct sim_sink *sink, uint64_t epoch, const uint8_t *bytes, uint32_t size)
+static void store(struct sim_sink *sink, const struct sim_pending *commit)
 {
-    uint64_t lsn = position_lsn(sink, bytes, size);
+    uint64_t epoch = commit->epoch;
+    uint64_t lsn = position_lsn(sink, commit->position, commit->position_size);
     size_t at = sink->items_stored;
     size_t count = staged_part(sink, epoch);
     const struct sim_item *expected = NULL;
 
+    sim_sink_copy_store(sink, commit);
     if (lsn < sink->durable_lsn) {
         sim_fail(sink->sim, "sink %u: position %" PRIu64 " after %" PRIu64, sink->index, lsn,
                  sink->durable_lsn);
@@ -194,8 +196,9 @@ static void store(struct sim_sink *sink, uint64_t epoch, const uint8_t *bytes, u
     staged_forget(sink, count);
     sink->items_stored = at;
     sink->durable_lsn = lsn;
-    sink->position_size = size;
-    memcpy(sink->position, bytes, size);
+    sink->has_position = sink->has_position || commit->position_size > NW_ENVELOPE_SIZE;
+    sink->position_size = commit->position_size;
+    memcpy(sink->position, commit->position, commit->position_size);
     SIM_COUNT(sink_commits);
     sim_trace(sink->sim, lsn * 31 + sink->index);
     sim_trace(sink->sim, at);
@@ -215,7 +218,7 @@ static nw_status call_recover(void *self, struct nw_recovery *recovery, struct n
     if (sink->has_pending) { /* until now it could still happen; from here on it is fenced off */
         if (strikes(sink, 500)) {
             sink->has_pending = false;
-            store(sink, sink->pending_epoch, sink->pending_position, sink->pending_size);
+            store(sink, &sink->pending);
             SIM_COUNT(late_commits);
         }
         sink->has_pending = false;
@@ -226,7 +229,7 @@ static nw_status call_recover(void *self, struct nw_recovery *recovery, struct n
         .bytes = sink->position, .size = sink->position_size, .lsn = sink->durable_lsn};
     recovery->positions_count = sink->position_size > 0 ? 1 : 0;
     recovery->positions = &positions[sink->index];
-    recovery->copies_count = 0;
+    sim_sink_copy_recover(sink, recovery);
     recovery->fencing = sink->fencing;
     return NW_OK;
 }
@@ -242,28 +245,7 @@ static nw_status call_table(void *self, uint32_t worker, const struct nw_table *
     return strikes(sink, sink->again) ? NW_AGAIN : NW_OK;
 }
 
-static nw_status call_copy(void *self, uint32_t worker, const struct nw_table *table,
-                           uint32_t generation, struct nw_error *err)
-{
-    (void)worker;
-    (void)table;
-    (void)generation;
-    (void)err;
-    sim_fail(((struct sim_sink *)self)->sim, "a copy that nobody began");
-}
-
-static nw_status call_resolve(void *self, uint32_t oid, uint32_t generation,
-                              enum nw_copy_verdict verdict, struct nw_error *err)
-{
-    (void)oid;
-    (void)generation;
-    (void)verdict;
-    (void)err;
-    sim_fail(((struct sim_sink *)self)->sim, "a copy that nobody began");
-}
-
-/* A fault of a call, if it is time for one. */
-static nw_status call_fault(struct sim_sink *sink, struct nw_error *err)
+nw_status sim_sink_fault(struct sim_sink *sink, struct nw_error *err)
 {
     if (strikes(sink, sink->again)) {
         SIM_COUNT(write_again);
@@ -333,7 +315,7 @@ static const struct sim_item *item_find(const struct sim_sink *sink, const struc
                : NULL;
 }
 
-static bool text_is(const uint8_t *bytes, uint32_t size, const struct sim_item *item)
+bool sim_text_is(const uint8_t *bytes, uint32_t size, const struct sim_item *item)
 {
     char *note = malloc(item->note_size + 1u);
     bool same = false;
@@ -366,7 +348,7 @@ static void row_check(struct sim_sink *sink, const struct nw_batch *batch, uint3
         batch->table->columns_count != sim_columns_count(known->version) ||
         strcmp(batch->table->columns[1].name, column) != 0 ||
         (item->kind != 'D' &&
-         (note.kind != NW_VALUE_PRESENT || !text_is(note.bytes, note.size, known)))) {
+         (note.kind != NW_VALUE_PRESENT || !sim_text_is(note.bytes, note.size, known)))) {
         sim_fail(sink->sim, "sink %u: the row at (%" PRIu64 ", %" PRIu64 ") is not what it was",
                  sink->index, item->commit_lsn, item->order);
     }
@@ -376,8 +358,12 @@ static nw_status call_write(void *self, uint32_t worker, const struct nw_batch *
                             struct nw_error *err)
 {
     struct sim_sink *sink = self;
-    nw_status status = call_fault(sink, err);
+    nw_status status = sim_sink_fault(sink, err);
 
+    if (status == NW_OK && (batch->flags & NW_BATCH_COPY) != 0) {
+        sim_sink_copy_write(sink, worker, batch);
+        return NW_OK;
+    }
     for (uint32_t row = 0; status == NW_OK && row < batch->rows_count; row++) {
         uint32_t at = batch->first_row + row;
         int32_t origin = batch->origin_offsets[at];
@@ -402,7 +388,7 @@ static nw_status call_event(void *self, uint32_t worker, const struct nw_event *
                             struct nw_error *err)
 {
     struct sim_sink *sink = self;
-    nw_status status = call_fault(sink, err);
+    nw_status status = sim_sink_fault(sink, err);
     struct sim_item item = {.commit_lsn = event->commit_lsn,
                             .order = 2 * event->seq + 1,
                             .xid = event->xid,
@@ -433,7 +419,7 @@ static nw_status call_event(void *self, uint32_t worker, const struct nw_event *
         item.commit_lsn = event->commit_lsn == 0 ? event->lsn - 1 : event->commit_lsn;
         known = item_find(sink, &item);
         if (known == NULL || strcmp(event->prefix, "sim") != 0 ||
-            !text_is(event->content, event->content_size, known)) {
+            !sim_text_is(event->content, event->content_size, known)) {
             sim_fail(sink->sim, "sink %u: a message at %" PRIu64 " that never was", sink->index,
                      event->lsn);
         }
@@ -449,33 +435,53 @@ static nw_status call_event(void *self, uint32_t worker, const struct nw_event *
 static nw_status call_seal(void *self, uint32_t worker, uint64_t epoch, struct nw_error *err)
 {
     struct sim_sink *sink = self;
-    nw_status status = call_fault(sink, err);
+    nw_status status = sim_sink_fault(sink, err);
 
     if (status == NW_OK) {
         if (epoch <= sink->sealed[worker]) {
             sim_fail(sink->sim, "sink %u: epoch %" PRIu64 " sealed twice", sink->index, epoch);
         }
         sink->sealed[worker] = epoch;
+        sim_sink_copy_seal(sink, worker, epoch);
     }
     return status;
 }
 
-static void pend(struct sim_sink *sink, const struct nw_commit *commit)
+/* What has to be kept of a commit. */
+static void commit_keep(struct sim_sink *sink, const struct nw_commit *commit,
+                        struct sim_pending *kept)
+{
+    *kept =
+        (struct sim_pending){.epoch = commit->epoch, .position_size = commit->positions[0].size};
+    memcpy(kept->position, commit->positions[0].bytes, commit->positions[0].size);
+    for (uint32_t i = 0; i < commit->copies_count; i++) {
+        const struct nw_copy_state *state = &commit->copies[i];
+        struct sim_copied *copied = &kept->copies[state->relation_oid - SIM_OID];
+
+        if (copied->present || state->size > sizeof copied->bytes) {
+            sim_fail(sink->sim, "sink %u: commit %" PRIu64 " names a copy twice", sink->index,
+                     commit->epoch);
+        }
+        *copied = (struct sim_copied){.present = true,
+                                      .complete = state->complete,
+                                      .generation = state->generation,
+                                      .size = state->size};
+        memcpy(copied->bytes, state->bytes, state->size);
+    }
+}
+
+static void pend(struct sim_sink *sink, const struct sim_pending *commit)
 {
     sink->has_pending = true;
-    sink->pending_epoch = commit->epoch;
-    sink->pending_size = commit->positions[0].size;
-    memcpy(sink->pending_position, commit->positions[0].bytes, commit->positions[0].size);
+    sink->pending = *commit;
     sink->pending_ns =
         sink->sim->disk.now_ns + (int64_t)sim_below(&sink->random, 1000) * sink->slow_ns / 1000;
 }
 
 /* A commit that goes wrong in one of the ways there are. */
-static nw_status commit_badly(struct sim_sink *sink, const struct nw_commit *commit,
+static nw_status commit_badly(struct sim_sink *sink, const struct sim_pending *commit,
                               enum nw_outcome *outcome, struct nw_error *err)
 {
-    const struct nw_position *position = &commit->positions[0];
-
     switch (sim_below(&sink->random, 5)) {
     case 0:
         SIM_COUNT(not_committed);
@@ -483,7 +489,7 @@ static nw_status commit_badly(struct sim_sink *sink, const struct nw_commit *com
         return NW_OK;
     case 1:
         SIM_COUNT(unknown_done);
-        store(sink, commit->epoch, position->bytes, position->size);
+        store(sink, commit);
         *outcome = NW_UNKNOWN;
         return NW_OK;
     case 2:
@@ -492,7 +498,7 @@ static nw_status commit_badly(struct sim_sink *sink, const struct nw_commit *com
         return NW_OK;
     case 3:
         SIM_COUNT(retry_done);
-        store(sink, commit->epoch, position->bytes, position->size);
+        store(sink, commit);
         return nw_fail(err, NW_RETRY, "the answer was lost");
     default:
         pend(sink, commit); /* on its way: it happens, or not, by the time of recover() */
@@ -504,6 +510,7 @@ static nw_status call_commit(void *self, const struct nw_commit *commit, enum nw
                              struct nw_error *err)
 {
     struct sim_sink *sink = self;
+    struct sim_pending kept;
 
     for (uint32_t w = 0; w < sink->workers; w++) {
         if (sink->sealed[w] < commit->epoch) {
@@ -511,27 +518,28 @@ static nw_status call_commit(void *self, const struct nw_commit *commit, enum nw
                      commit->epoch);
         }
     }
-    if (sink->has_pending || commit->positions_count != 1 || commit->copies_count != 0) {
+    if (sink->has_pending || commit->positions_count != 1) {
         sim_fail(sink->sim, "sink %u: commit %" PRIu64 " is not as it should be", sink->index,
                  commit->epoch);
     }
+    commit_keep(sink, commit, &kept);
     if (sink->sim->crashing) {
-        pend(sink, commit);
+        pend(sink, &kept);
         return nw_fail(err, NW_RETRY, "the process is gone");
     }
     if (strikes(sink, sink->again)) {
         return NW_AGAIN;
     }
     if (strikes(sink, sink->commit_fault)) {
-        return commit_badly(sink, commit, outcome, err);
+        return commit_badly(sink, &kept, outcome, err);
     }
     if (sink->slow_ns > 0 && strikes(sink, 500)) {
         SIM_COUNT(pending);
-        pend(sink, commit);
+        pend(sink, &kept);
         *outcome = NW_PENDING;
         return NW_OK;
     }
-    store(sink, commit->epoch, commit->positions[0].bytes, commit->positions[0].size);
+    store(sink, &kept);
     *outcome = NW_COMMITTED;
     return NW_OK;
 }
@@ -554,10 +562,10 @@ void sim_sink_step(struct sim_sink *sink)
     }
     if (outcome == NW_COMMITTED || (outcome == NW_UNKNOWN && strikes(sink, 500))) {
         sink->has_pending = false;
-        store(sink, sink->pending_epoch, sink->pending_position, sink->pending_size);
+        store(sink, &sink->pending);
     }
     sink->has_pending = false;
-    sink->host->commit_done(sink->host, sink->pending_epoch, outcome, NULL);
+    sink->host->commit_done(sink->host, sink->pending.epoch, outcome, NULL);
 }
 
 void sim_sink_init(struct sim_sink *sink, struct sim *sim, uint32_t index, uint64_t seed)
@@ -587,10 +595,10 @@ void sim_sink_init(struct sim_sink *sink, struct sim *sim, uint32_t index, uint6
                                      .epochs_ahead_max = sim_below(&sink->random, 3),
                                      .open = index == 0 ? open_first : open_second,
                                      .recover = call_recover,
-                                     .copy_resolve = call_resolve,
+                                     .copy_resolve = sim_sink_copy_resolve,
                                      .table = call_table,
-                                     .copy_begin = call_copy,
-                                     .copy_end = call_copy,
+                                     .copy_begin = sim_sink_copy_begin,
+                                     .copy_end = sim_sink_copy_end,
                                      .write = call_write,
                                      .event = call_event,
                                      .seal = call_seal,
@@ -604,7 +612,20 @@ void sim_sink_init(struct sim_sink *sink, struct sim *sim, uint32_t index, uint6
     }
 }
 
+void sim_sink_empty(struct sim_sink *sink, uint64_t lsn)
+{
+    const struct sim_server *server = &sink->sim->server;
+
+    sink->durable_lsn = lsn;
+    sink->items_stored = 0;
+    while (sink->items_stored < server->items_count &&
+           server->items[sink->items_stored].commit_lsn < lsn) {
+        sink->items_stored++;
+    }
+}
+
 void sim_sink_free(struct sim_sink *sink)
 {
     free(sink->staged);
+    free(sink->copied);
 }
