@@ -196,9 +196,11 @@ static inline nw_decode_fn decoder_of(const struct nw_column *column, uint8_t ki
     return kind == 'b' ? column->binary : kind == 't' ? column->text : NULL;
 }
 
-/* One TupleData. Inlined, so that what is known of the image is known here. */
+/* One TupleData; plain: nothing of it has to be kept. Inlined, for that is known where it is
+ * called.
+ */
 static inline __attribute__((always_inline)) nw_status
-read_tuple(const struct row *row, struct nw_cursor *message, const struct image *image)
+read_tuple(const struct row *row, struct nw_cursor *message, const struct image *image, bool plain)
 {
     struct nw_column *columns = row->builder->side[image->side].columns;
     uint16_t count = nw_cursor_u16be(message);
@@ -206,7 +208,6 @@ read_tuple(const struct row *row, struct nw_cursor *message, const struct image 
     /* A copy, so that it stays in registers. */
     struct nw_cursor rest = nw_cursor_of(message->at, message->left);
     uint32_t index = row->index;
-    bool plain = image->keep == NULL;
 
     for (uint16_t c = 0; status == NW_OK && c < count; c++) {
         struct nw_cursor ahead = rest;
@@ -256,7 +257,7 @@ static nw_status read_change(const struct row *row, struct nw_cursor *message, c
     if (op != NW_OP_INSERT && (part == 'K' || part == 'O')) {
         const struct image image = {.side = NW_BEFORE, .key = part == 'K', .keep = builder->old};
 
-        status = read_tuple(row, message, &image);
+        status = read_tuple(row, message, &image, false);
         old = builder->old;
         if (status != NW_OK) {
             return status;
@@ -272,12 +273,18 @@ static nw_status read_change(const struct row *row, struct nw_cursor *message, c
     } else if (part != 'N') {
         return corrupt(row, message->failed ? "it ends early" : "the new row does not follow");
     } else {
-        status = read_tuple(row, message, &(struct image){.side = NW_AFTER, .old = old});
+        status = read_tuple(row, message, &(struct image){.side = NW_AFTER, .old = old}, true);
     }
     return status;
 }
 
-/* One tuple of COPY BINARY. What narwal does not decode in binary, it asked for as text. */
+/* What narwal does not decode in binary, it asked for as text. */
+static inline nw_decode_fn copied_decoder(const struct nw_column *column)
+{
+    return column->binary != NULL ? column->binary : nw_decode_copy;
+}
+
+/* One tuple of COPY BINARY. */
 static nw_status read_copied(const struct row *row, struct nw_cursor *message)
 {
     struct nw_side *side = &row->builder->side[NW_AFTER];
@@ -302,7 +309,7 @@ static nw_status read_copied(const struct row *row, struct nw_cursor *message)
         if (size == UINT32_MAX) {
             skip_value(column, index);
         } else {
-            nw_decode_fn decode = column->binary != NULL ? column->binary : nw_decode_copy;
+            nw_decode_fn decode = copied_decoder(column);
             enum nw_decoded decoded = decode(column, index, value.at, size);
 
             if (__builtin_expect(decoded != NW_DECODED, 0)) {

@@ -36,7 +36,7 @@
 #define BURST_NS         2000000 /* ... within this time lead to gathering, */
 #define LARGE_READ_BYTES 65536u  /* and so does one of this size */
 #define CALM_READS       4u      /* this many gathered reads ... */
-#define CALM_BYTES       4096u /* ... with less than this in all lead back; less in a shorter time */
+#define CALM_BYTES       4096u   /* ... with less than this in all lead back; less in less time */
 #define BULK_BYTES       4096u   /* one gathered read of this size: much is under way */
 #define LULL_NS          5000000 /* so long after it silence is a pause, not the end */
 
