@@ -26,12 +26,15 @@
 #include "pg/tls_probe.h"
 
 #define CONNECT_TIMEOUT_DEFAULT_US 10000000
+#define STOP_NOTICED_MS            100
 
 struct nw_session {
     PGconn *connection;
     PGcancel *cancel; /* immutable, so that any thread may use it */
     bool replication;
     bool taken; /* the stream has the socket */
+    bool (*stopping)(void *context);
+    void *stopping_context;
 };
 
 struct nw_rows {
@@ -71,9 +74,20 @@ static nw_status lost(const struct nw_session *session, struct nw_error *err)
                    (int)strcspn(text, "\n"), text);
 }
 
-/* Drive one attempt. @return false on timeout; else the connection is OK or BAD. */
-static bool drive(PGconn *connection, int64_t deadline_us)
+static bool is_stopping(const struct nw_session *session)
 {
+    return session->stopping != NULL && session->stopping(session->stopping_context);
+}
+
+static nw_status stopped(const struct nw_session *session, struct nw_error *err)
+{
+    return nw_fail(err, NW_RETRY, "stopped while %s was waited for", nw_session_host(session));
+}
+
+/* Drive one attempt. @return false on timeout or stop; else the connection is OK or BAD. */
+static bool drive(const struct nw_session *session, int64_t deadline_us)
+{
+    PGconn *connection = session->connection;
     PostgresPollingStatusType state = PGRES_POLLING_WRITING;
 
     while (PQstatus(connection) != CONNECTION_BAD) {
@@ -81,16 +95,11 @@ static bool drive(PGconn *connection, int64_t deadline_us)
                                .events = state == PGRES_POLLING_READING ? POLLIN : POLLOUT};
         int64_t left_us = deadline_us - now_us();
 
-        if (left_us <= 0) {
+        if (left_us <= 0 || is_stopping(session)) {
             return false;
         }
-
-        int ready = poll(&entry, 1, (int)(left_us / 1000) + 1);
-
-        if (ready == 0) {
-            return false;
-        }
-        if (ready > 0) {
+        left_us = left_us < STOP_NOTICED_MS * 1000 ? left_us : STOP_NOTICED_MS * 1000;
+        if (poll(&entry, 1, (int)(left_us / 1000) + 1) > 0) {
             state = PQconnectPoll(connection);
         }
         if (state == PGRES_POLLING_OK || state == PGRES_POLLING_FAILED) {
@@ -162,7 +171,10 @@ static nw_status connect_session(struct nw_session *session, struct nw_conninfo 
         }
         (void)PQsetErrorVerbosity(session->connection, PQERRORS_VERBOSE);
         (void)PQsetNoticeProcessor(session->connection, log_notice, NULL);
-        timeout = !drive(session->connection, now_us() + timeout_us);
+        timeout = !drive(session, now_us() + timeout_us);
+        if (timeout && is_stopping(session)) {
+            return stopped(session, err);
+        }
     } while (timeout && nw_conninfo_skip_host(info));
     if (timeout || PQstatus(session->connection) != CONNECTION_OK) {
         return explain(session, info, timeout, err);
@@ -201,6 +213,8 @@ nw_status nw_session_open(const struct nw_pg_options *options, bool replication,
         goto out;
     }
     self->replication = replication;
+    self->stopping = options->stopping;
+    self->stopping_context = options->stopping_context;
     status = connect_session(self, &info, timeout_of(&info, options), err);
     if (status == NW_OK) {
         status = pin_later_settings(self, err);
@@ -246,6 +260,56 @@ static nw_status refused(const struct nw_session *session, const PGresult *resul
     return nw_sqlstate_status(code);
 }
 
+/* Waits for one more result. @return NULL: there is none, or *stop was set. */
+static PGresult *result_next(const struct nw_session *session, bool *stop)
+{
+    PGconn *connection = session->connection;
+
+    while (PQisBusy(connection) != 0) {
+        struct pollfd entry = {.fd = PQsocket(connection), .events = POLLIN};
+
+        if (is_stopping(session)) {
+            *stop = true;
+            return NULL;
+        }
+        if (poll(&entry, 1, STOP_NOTICED_MS) > 0 && PQconsumeInput(connection) == 0) {
+            break; /* the next result says why */
+        }
+    }
+    return PQgetResult(connection);
+}
+
+/* As PQexec() and PQexecParams(), but a stop ends the wait. The last result, or NULL. */
+static PGresult *execute(const struct nw_session *session, const char *sql,
+                         const char *const *params, int params_count, bool *stop)
+{
+    PGconn *connection = session->connection;
+    PGresult *last = NULL;
+    int sent = params_count == 0
+                   ? PQsendQuery(connection, sql)
+                   : PQsendQueryParams(connection, sql, params_count, NULL, params, NULL, NULL, 0);
+
+    while (sent != 0) {
+        PGresult *next = result_next(session, stop);
+        ExecStatusType outcome = PQresultStatus(next);
+
+        if (next == NULL) {
+            break;
+        }
+        PQclear(last);
+        last = next;
+        if (outcome == PGRES_COPY_IN || outcome == PGRES_COPY_OUT || outcome == PGRES_COPY_BOTH ||
+            PQstatus(connection) == CONNECTION_BAD) {
+            break;
+        }
+    }
+    if (*stop) {
+        PQclear(last);
+        last = NULL;
+    }
+    return last;
+}
+
 /* NOLINTNEXTLINE(readability-function-size): one call for all that SQL needs */
 nw_status nw_session_query(struct nw_session *session, const char *sql, const char *const *params,
                            int params_count, char *sqlstate, struct nw_rows **rows,
@@ -253,17 +317,16 @@ nw_status nw_session_query(struct nw_session *session, const char *sql, const ch
 {
     PGresult *result = NULL;
     nw_status status = NW_OK;
+    bool stop = false;
 
     NW_ASSERT(!session->taken);
     NW_ASSERT(params_count == 0 || !session->replication);
     if (sqlstate != NULL) {
         sqlstate[0] = '\0';
     }
-    result = params_count == 0 ? PQexec(session->connection, sql)
-                               : PQexecParams(session->connection, sql, params_count, NULL, params,
-                                              NULL, NULL, 0);
+    result = execute(session, sql, params, params_count, &stop);
     if (result == NULL) {
-        return lost(session, err);
+        return stop ? stopped(session, err) : lost(session, err);
     }
 
     ExecStatusType outcome = PQresultStatus(result);

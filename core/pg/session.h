@@ -21,6 +21,11 @@ struct nw_pg_options {
     const char *password; /* NULL: as libpq finds it (passfile, service) */
     const char *application_name;
     int64_t connect_timeout_us;
+    /** Asked about every 100 ms by the thread that waits for the server, also in every statement of
+     * the session: true ends the wait with NW_RETRY, and the session is only good to be closed.
+     * NULL: never. */
+    bool (*stopping)(void *context);
+    void *stopping_context;
 };
 
 struct nw_session;

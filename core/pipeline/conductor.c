@@ -14,6 +14,7 @@
 #define READERS_MAX       (NW_PRODUCERS_MAX - 1u)
 #define PAUSE_NS_MIN      100000000LL /* before a locked table is tried again; doubling */
 #define PAUSE_NS_MAX      5000000000LL
+#define SLOT_WATCH_NS     10000000000LL
 
 struct nw_conductor {
     struct nw_conductor_options options;
@@ -26,6 +27,7 @@ struct nw_conductor {
     struct nw_copy_task *tasks; /* largest first */
     size_t tasks_count, tasks_given, tasks_done;
     size_t tasks_locked; /* wait for somebody else's lock */
+    int64_t slot_seen_ns;
     uint32_t under_way[READERS_MAX];
     uint64_t bytes;
 };
@@ -330,7 +332,7 @@ static void lock_say(const struct nw_conductor *conductor, const struct nw_table
     char holder[128] = "";
 
     (void)snprintf(oid, sizeof oid, "%" PRIu32, table->relation_oid);
-    if (nw_session_query(session, sql, params, 1, NULL, &rows, &why) != NW_OK) {
+    if (session == NULL || nw_session_query(session, sql, params, 1, NULL, &rows, &why) != NW_OK) {
         nw_log(NW_LOG_DEBUG, "who holds the lock is not known: %s", why.text);
     } else if (nw_rows_count(rows) == 1) {
         (void)snprintf(holder, sizeof holder, " that process %" PRIu64 " (%s) holds",
@@ -415,10 +417,23 @@ static void task_give(struct nw_conductor *conductor, struct nw_engine *engine, 
     }
 }
 
+/* A copy is for nothing when the slot that is to go on from it was invalidated meanwhile. */
+static nw_status slot_watch(struct nw_conductor *conductor, struct nw_error *err)
+{
+    struct nw_env *env = conductor->options.server->options.env;
+    int64_t now_ns = env->ops->now_ns(env);
+
+    if (!conductor->options.watch_slot || now_ns - conductor->slot_seen_ns < SLOT_WATCH_NS) {
+        return NW_OK;
+    }
+    conductor->slot_seen_ns = now_ns;
+    return nw_server_slot_watch(conductor->options.server, err);
+}
+
 nw_status nw_conductor_step(struct nw_conductor *conductor, struct nw_engine *engine,
                             bool *finished, struct nw_error *err)
 {
-    nw_status status = NW_OK;
+    nw_status status = slot_watch(conductor, err);
 
     for (uint32_t r = 0; r < conductor->options.workers_count && status == NW_OK; r++) {
         status = task_collect(conductor, engine, r, err);

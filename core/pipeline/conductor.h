@@ -14,6 +14,7 @@ struct nw_conductor_options {
     uint32_t workers_count;   /* readers, 1 .. NW_PRODUCERS_MAX - 1 */
     uint32_t generation;      /* of this copy */
     bool make_slot;           /* make the main slot, and use its snapshot */
+    bool watch_slot;          /* the main slot is needed: end when it becomes unusable */
     int64_t lock_timeout_us;  /* how long a table's lock may be waited for */
     bool (*wanted)(void *context, const struct nw_table *table);
     void *context;

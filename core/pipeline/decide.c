@@ -258,6 +258,13 @@ static nw_status slot_decide(struct nw_run *run, struct nw_error *err)
     if (run->options->snapshot == NW_SNAPSHOT_ONLY) {
         return NW_OK; /* nothing is streamed */
     }
+    if (!run->slot_found && sinks_hold_data(run) && run->server.in_recovery) {
+        return nw_fail(err, run->followed ? NW_RETRY : NW_FATAL,
+                       "the server is a standby that does not have slot %s: %s",
+                       run->options->server.slot_name,
+                       run->followed ? "waiting for its promotion, or for the primary"
+                                     : "follow the primary. Nothing was written");
+    }
     if (!run->slot_found && sinks_hold_data(run)) {
         return nw_fail(
             err, NW_FATAL,
@@ -301,6 +308,7 @@ static nw_status conductor_make(struct nw_run *run, struct nw_error *err)
         .workers_count = run->options->copy_workers,
         .generation = ++run->source.generation,
         .make_slot = !run->slot_found && run->options->snapshot != NW_SNAPSHOT_ONLY,
+        .watch_slot = run->options->snapshot != NW_SNAPSHOT_ONLY,
         .lock_timeout_us = run->options->lock_timeout_us,
         .wanted = nw_run_table_wanted,
         .context = run,
@@ -329,10 +337,20 @@ static nw_status state_write(struct nw_run *run, struct nw_error *err)
     return nw_state_source_write(run->state, &run->source, err);
 }
 
+static bool stops(void *context)
+{
+    return nw_run_stopping(context);
+}
+
 nw_status nw_run_decide(struct nw_run *run, struct nw_error *err)
 {
-    nw_status status = nw_server_open(&run->server, &run->options->server, err);
+    struct nw_server_options server = run->options->server;
+    nw_status status = NW_OK;
 
+    server.connection.stopping = stops;
+    server.connection.stopping_context = run;
+    server.followed = run->followed;
+    status = nw_server_open(&run->server, &server, err);
     run->server_open = status == NW_OK;
     if (status == NW_OK) {
         status = positions_check(run, err);

@@ -303,6 +303,8 @@ static bool attempt_end(struct nw_run *run)
 
     if (run->engine != NULL) {
         status_collect(run);
+        run->followed = run->followed || run->status.source.reconnects > 0;
+        nw_server_abandon(&run->server);
         nw_engine_stop(run->engine);
     }
     for (uint32_t i = 0; i < run->options->sinks_count; i++) {

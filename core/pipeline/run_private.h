@@ -27,6 +27,7 @@ struct nw_run {
     struct nw_state_source source;
     struct nw_run_status status;
     int64_t ticked_ns;
+    bool followed;     /* an attempt has streamed: a standby's promotion is waited for */
     bool left_running; /* a plugin did not return: everything that its thread may touch stays */
 
     /* of the attempt */

@@ -13,7 +13,8 @@
 #include "pg/lsn.h"
 
 #define DESCRIBE_BYTES_MAX (16u << 20)
-#define START_TIMEOUT_MS   60000
+#define START_TIMEOUT_NS   60000000000LL
+#define STOP_NOTICED_MS    100
 #define REPAIR                                                                                     \
     "To begin again with a new copy: stop narwal, drop the slot with SELECT "                      \
     "pg_drop_replication_slot('%s'), and move the sinks' former data away"
@@ -22,6 +23,30 @@ nw_status nw_server_session(const struct nw_server *server, bool replication,
                             struct nw_session **session, struct nw_error *err)
 {
     return nw_session_open(&server->options.connection, replication, session, err);
+}
+
+static bool is_abandoned(void *context)
+{
+    struct nw_server *server = context;
+
+    return atomic_load_explicit(&server->abandoned, memory_order_relaxed);
+}
+
+void nw_server_abandon(struct nw_server *server)
+{
+    /* Only a flag: nothing is handed over by it. */
+    atomic_store_explicit(&server->abandoned, true, memory_order_relaxed);
+}
+
+/* One of the service thread's. */
+static nw_status service_session(struct nw_server *server, bool replication,
+                                 struct nw_session **session, struct nw_error *err)
+{
+    struct nw_pg_options options = server->options.connection;
+
+    options.stopping = is_abandoned;
+    options.stopping_context = server;
+    return nw_session_open(&options, replication, session, err);
 }
 
 static nw_status identity_read(struct nw_server *server, struct nw_error *err)
@@ -65,6 +90,7 @@ nw_status nw_server_open(struct nw_server *server, const struct nw_server_option
 
     memset(server, 0, sizeof *server);
     server->options = *options;
+    server->followed = options->followed;
     nw_arena_init(&server->describe_arena, DESCRIBE_BYTES_MAX);
     if (strlen(options->slot_name) >= sizeof server->identity.slot_name) {
         status = nw_fail(err, NW_FATAL, "slot name %s is too long", options->slot_name);
@@ -177,11 +203,10 @@ static nw_status slot_usable(const struct nw_server *server, const struct nw_cat
             "never be sent again. Let narwal make a slot of its own",
             name);
     }
-    if (slot->synced &&
-        server->in_recovery) { /* after a promotion it only tells where it is from */
-        return nw_fail(err, NW_FATAL,
-                       "slot %s is kept in step with a primary by this standby: follow the primary",
-                       name);
+    if (slot->synced) { /* only while in recovery: later it only tells where the slot is from */
+        return nw_fail(err, server->followed ? NW_RETRY : NW_FATAL,
+                       "slot %s is kept in step with a primary by this standby: %s", name,
+                       server->followed ? "waiting for its promotion" : "follow the primary");
     }
     if (strcmp(slot->wal_status, "lost") == 0 || slot->invalidation_reason[0] != '\0' ||
         slot->conflicting || slot->restart_lsn == 0) {
@@ -226,6 +251,33 @@ nw_status nw_server_slot_check(struct nw_server *server, struct nw_session *sess
         *lsn = slot.confirmed_flush_lsn;
     }
     return status;
+}
+
+nw_status nw_server_slot_watch(struct nw_server *server, struct nw_error *err)
+{
+    struct nw_catalog_slot slot = {0};
+    struct nw_error why = {0};
+    nw_status status = NW_OK;
+
+    if (server->control == NULL) {
+        status = nw_server_session(server, false, &server->control, &why);
+    }
+    if (status == NW_OK) {
+        status = nw_catalog_slot(server->control, server->options.slot_name, &slot, &why);
+    }
+    if (status != NW_OK) {
+        nw_log(NW_LOG_DEBUG, "the slot's state is not known: %s", why.text);
+        nw_session_close(server->control);
+        server->control = NULL;
+        return NW_OK;
+    }
+    if (!slot.exists) {
+        return nw_fail(err, NW_FATAL,
+                       "slot %s was dropped during the copy: move the sinks' unfinished data away "
+                       "and start again",
+                       server->options.slot_name);
+    }
+    return slot_usable(server, &slot, err);
 }
 
 /* ---- tables ---- */
@@ -277,7 +329,7 @@ nw_status nw_server_describe(void *context, uint32_t relation_oid,
     *described = NULL;
     nw_arena_reset(&server->describe_arena);
     if (server->catalog == NULL) {
-        status = nw_server_session(server, false, &server->catalog, err);
+        status = service_session(server, false, &server->catalog, err);
     }
     if (status == NW_OK) {
         status = nw_catalog_table(server->catalog, &scope, relation_oid, &server->describe_arena,
@@ -307,7 +359,7 @@ static bool all_binary(const struct nw_server *server)
 }
 
 /* Sends what is queued, and waits for bytes. */
-static nw_status start_receive(struct nw_server *server, struct nw_error *err)
+static nw_status start_receive(struct nw_server *server, int64_t deadline_ns, struct nw_error *err)
 {
     struct nw_env *env = server->options.env;
     struct pollfd poll_stream = {.fd = server->stream->ops->descriptor(server->stream),
@@ -318,9 +370,14 @@ static nw_status start_receive(struct nw_server *server, struct nw_error *err)
     if (status != NW_OK && status != NW_AGAIN) {
         return status;
     }
-    if (!server->stream->ops->pending(server->stream) &&
-        poll(&poll_stream, 1, START_TIMEOUT_MS) == 0) {
-        return nw_fail(err, NW_RETRY, "the server did not answer START_REPLICATION");
+    while (!server->stream->ops->pending(server->stream) &&
+           poll(&poll_stream, 1, STOP_NOTICED_MS) == 0) {
+        if (is_abandoned(server)) {
+            return nw_fail(err, NW_RETRY, "stopped before the server began to stream");
+        }
+        if (env->ops->now_ns(env) > deadline_ns) {
+            return nw_fail(err, NW_RETRY, "the server did not answer START_REPLICATION");
+        }
     }
     return nw_receiver_fill(server->receiver, env->ops->now_ns(env), &got, err);
 }
@@ -328,6 +385,9 @@ static nw_status start_receive(struct nw_server *server, struct nw_error *err)
 /* Waits for the answer to START_REPLICATION. */
 static nw_status start_wait(struct nw_server *server, struct nw_error *err)
 {
+    struct nw_env *env = server->options.env;
+    int64_t deadline_ns = env->ops->now_ns(env) + START_TIMEOUT_NS;
+
     for (;;) {
         struct nw_message message;
         nw_status status = nw_receiver_next(server->receiver, &message, err);
@@ -344,7 +404,7 @@ static nw_status start_wait(struct nw_server *server, struct nw_error *err)
                            error.sqlstate);
         }
         if (status == NW_AGAIN) {
-            status = start_receive(server, err);
+            status = start_receive(server, deadline_ns, err);
         }
         if (status != NW_OK && status != NW_AGAIN) {
             return status;
@@ -401,6 +461,30 @@ static nw_status same_server(struct nw_server *server, struct nw_error *err)
     return status;
 }
 
+/*
+ * A connection moved to a standby that is not promoted yet, and has no slot of ours that could be
+ * read there: it will, or the DSN leads elsewhere again.
+ */
+static nw_status promotion_check(struct nw_server *server, bool found, struct nw_error *err)
+{
+    struct nw_rows *rows = NULL;
+    nw_status status = NW_OK;
+
+    if (found && server->version >= 160000) {
+        return NW_OK; /* standbys decode since then */
+    }
+    status = nw_session_query(server->walsender, "SELECT pg_catalog.pg_is_in_recovery()", NULL, 0,
+                              NULL, &rows, err);
+    if (status == NW_OK && nw_rows_bool(rows, 0, 0)) {
+        status = nw_fail(err, NW_RETRY,
+                         "the server is a standby that does not have slot %s: waiting for its "
+                         "promotion, or for the primary",
+                         server->options.slot_name);
+    }
+    nw_rows_free(rows);
+    return status;
+}
+
 nw_status nw_server_connect(void *context, uint64_t lsn, struct nw_walsender *walsender,
                             struct nw_error *err)
 {
@@ -408,13 +492,16 @@ nw_status nw_server_connect(void *context, uint64_t lsn, struct nw_walsender *wa
     bool binary = all_binary(server);
     bool found = false;
     uint64_t from = lsn;
-    nw_status status = nw_server_session(server, true, &server->walsender, err);
+    nw_status status = service_session(server, true, &server->walsender, err);
 
     if (status == NW_OK) {
         status = same_server(server, err);
     }
     if (status == NW_OK) {
         status = nw_server_slot_check(server, server->walsender, &from, &found, err);
+    }
+    if (status == NW_OK) {
+        status = promotion_check(server, found, err);
     }
     if (status == NW_OK && !found) {
         status = nw_fail(err, NW_FATAL,
@@ -430,6 +517,7 @@ nw_status nw_server_connect(void *context, uint64_t lsn, struct nw_walsender *wa
         nw_server_disconnect(server, NULL);
         return status;
     }
+    server->followed = true;
     *walsender = (struct nw_walsender){.receiver = server->receiver,
                                        .transmitter = &server->transmitter,
                                        .binary = binary,

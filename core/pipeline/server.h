@@ -7,6 +7,7 @@
 #ifndef NW_PIPELINE_SERVER_H
 #define NW_PIPELINE_SERVER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -26,6 +27,7 @@ struct nw_server_options {
     bool messages;    /* logical messages are asked for */
     bool origin_none; /* only changes without an origin */
     bool text;        /* never ask for binary values */
+    bool followed;    /* the slot was followed before: a standby's promotion is waited for */
     struct nw_publication_options publication;
 };
 
@@ -41,6 +43,8 @@ struct nw_server {
     uint64_t end_lsn; /* of its WAL when it was opened */
     bool in_recovery;
     bool promoted; /* a connect found another timeline; service thread, until it has ended */
+    bool followed; /* see the options; service thread, while it runs */
+    atomic_bool abandoned; /* nobody waits for the service thread's sessions any more */
     int version;
     struct nw_publications publications;
     struct nw_schemas *schemas; /* borrow: for the choice of binary */
@@ -54,7 +58,10 @@ NW_MUST_CHECK nw_status nw_server_open(struct nw_server *server,
 /** Closes every session. The connector is not in use any more. */
 void nw_server_close(struct nw_server *server);
 
-/** A further session of either kind. */
+/** End what the connector waits for, now and later, within about 100 ms. Any thread. */
+void nw_server_abandon(struct nw_server *server);
+
+/** A further session of either kind. Main thread. */
 NW_MUST_CHECK nw_status nw_server_session(const struct nw_server *server, bool replication,
                                           struct nw_session **session, struct nw_error *err);
 
@@ -73,6 +80,12 @@ NW_MUST_CHECK nw_status nw_server_history_check(const struct nw_server *server, 
  */
 NW_MUST_CHECK nw_status nw_server_slot_check(struct nw_server *server, struct nw_session *session,
                                              uint64_t *lsn, bool *found, struct nw_error *err);
+
+/**
+ * Whether the slot, which nobody reads now, is still worth what is being done for it. Only what its
+ * state says is an error; that the server cannot be asked is not.
+ */
+NW_MUST_CHECK nw_status nw_server_slot_watch(struct nw_server *server, struct nw_error *err);
 
 /** Put every published table into the registry, as the catalog is now. */
 NW_MUST_CHECK nw_status nw_server_tables(struct nw_server *server, struct nw_session *session,

@@ -52,6 +52,25 @@ class CopyFaultsTest(check.Case):
         self.assertTrue(result.good, result.report())
         self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
 
+    def test_a_slot_that_is_invalidated_meanwhile_ends_the_copy(self):
+        """Not only at the hand-over, which here would come only when the lock is given back."""
+        ours = self.server.connect(autocommit=False)
+        narwal = self.copying()
+        ours.cursor().execute("LOCK TABLE lab.plain IN ACCESS EXCLUSIVE MODE")
+        narwal.wait("a word about the lock", lambda: "waits for a lock" in narwal.log())
+        self.server.sql("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'")
+        self.server.sql("SELECT pg_reload_conf()")
+        for _ in range(5):
+            self.server.sql("INSERT INTO lab.large VALUES (-1, '')")
+            self.server.sql("DELETE FROM lab.large WHERE id = -1")
+            self.server.sql("SELECT pg_switch_wal()")
+        self.server.sql("CHECKPOINT")
+        self.assertEqual(self.server.value("SELECT wal_status FROM pg_replication_slots WHERE "
+                                           "slot_name = %s", (narwal.slot,)), "lost")
+        self.assertGreater(narwal.wait_exit(20), 0)
+        self.assertIn("invalidated", narwal.log())
+        ours.rollback()
+
 
 if __name__ == "__main__":
     check.main()

@@ -1,14 +1,32 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Starting, standing idle, stopping: of narwal, and of the server that it follows."""
+import socket
 import time
 
 from lab import check, workload
 from lab.narwal import Narwal
+from lab.proxy import Proxy
 
 TRANSACTIONS = 300
 IDLE_SECONDS_MAX = 100
 FAST_SECONDS_MAX = 10
+
+
+class StallingProxy(Proxy):
+    """Goes silent for ever, without a word of it forwarded, once a client sends these bytes."""
+
+    def __init__(self, target, word):
+        super().__init__(target)
+        self.word = word
+
+    def forward(self, source):
+        try:
+            self.silent = self.word in source.recv(1 << 16, socket.MSG_PEEK)
+        except OSError:
+            pass  # closed meanwhile, which the proxy handles
+        if not self.silent:
+            super().forward(source)
 
 
 class LifecycleTest(check.Case):
@@ -93,6 +111,18 @@ class LifecycleTest(check.Case):
         narwal.start().wait_streaming()
         narwal.wait_caught_up()
         self.assert_equal(narwal)
+
+    def test_sigterm_while_the_server_does_not_answer(self):
+        """Each of these is sent, and no byte comes back: a stop ends the wait for it at once."""
+        self.prepare()
+        for word in (b"IDENTIFY_SYSTEM", b"pg_publication", b"START_REPLICATION"):
+            proxy = self.enter(StallingProxy(self.server.port, word))
+            narwal = self.enter(Narwal(self.server, settings={"limits": {"drain": "60s"}},
+                                       dsn=self.server.dsn(way="tcp", port=proxy.port))).start()
+            narwal.wait(word, lambda: proxy.silent)
+            started = time.monotonic()
+            self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+            self.assertLess(time.monotonic() - started, 2, word)
 
     def test_sigterm_while_others_are_waited_for(self):
         """A slot is ready once every transaction that runs has ended; a stop does not wait for that."""

@@ -2,22 +2,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the stream begins again: sinks that stand apart, messages, and servers that were promoted."""
 import shutil
+import time
 
 from lab import check, workload
 from lab.cluster import Cluster
 from lab.folder import State
 from lab.narwal import Narwal
+from lab.proxy import Proxy
 
 TABLES = [("lab", "plain")]
 
 
 class Standby(Cluster):
-    """A copy of a server as it is now, slots included, which is promoted at once unless told not to."""
+    """A copy of a server as it is now, slots included, which is promoted at once unless told not to.
 
-    def __init__(self, primary, promoted=True):
+    standby   it is not promoted yet
+    """
+
+    def __init__(self, primary, promoted=True, standby=False):
         super().__init__(primary.version)
         self.primary = primary
-        self.promoted = promoted
+        self.promoted = promoted and not standby
+        self.standby = standby
 
     def create(self):
         super().create()
@@ -25,7 +31,7 @@ class Standby(Cluster):
         shutil.rmtree(self.data)
         shutil.copytree(self.primary.data, self.data, ignore=shutil.ignore_patterns("postmaster.*"))
         self.primary.start()
-        if self.promoted:
+        if self.promoted or self.standby:
             self.write("standby.signal", "")
         for path in self.data.rglob("*"):
             self.own(path)
@@ -141,6 +147,60 @@ class PositionsTest(check.Case):
         result = narwal.compare(TABLES)
         self.assertTrue(result.good, result.report())
         self.assertEqual(narwal.terminate(), 0)
+
+    # ---- a standby that is not promoted yet ------------------------------------------------------
+
+    def moved_to_standby(self, keep_slot):
+        """A narwal whose connection has come to a standby, and waits; with the proxy and both."""
+        proxy = self.enter(Proxy(self.server.port))
+        dsn = self.server.dsn(way="tcp", port=proxy.port)
+        narwal = self.enter(Narwal(self.server, dsn=dsn)).start().wait_streaming()
+        narwal.wait_caught_up()
+        standby = Standby(self.server, standby=True)
+        self.enter(standby)
+        if not keep_slot:  # as on standbys that were made as they should be
+            standby.stop()
+            for folder in (standby.data / "pg_replslot").iterdir():
+                shutil.rmtree(folder)
+            standby.start()
+        proxy.target = standby.port
+        proxy.cut()
+        narwal.wait("a word about the standby", lambda: "promotion" in narwal.log(), 60)
+        time.sleep(2)
+        self.assertTrue(narwal.running, narwal.log_tail())
+        return narwal, proxy, standby
+
+    def test_a_standby_without_the_slot_is_left_again(self):
+        narwal, proxy, _ = self.moved_to_standby(keep_slot=False)
+        proxy.target = self.server.port
+        self.server.sql("UPDATE lab.plain SET n = n + 1")
+        narwal.wait_caught_up()
+        result = narwal.compare(TABLES)
+        self.assertTrue(result.good, result.report())
+        self.assertEqual(narwal.terminate(), 0)
+
+    def test_a_standby_is_followed_once_it_is_promoted(self):
+        if check.version() >= 16:
+            self.skipTest("standbys decode by themselves")
+        narwal, _, standby = self.moved_to_standby(keep_slot=True)
+        self.server.stop()
+        standby.sql("SELECT pg_promote()")
+        standby.sql("UPDATE lab.plain SET n = n + 1")
+        narwal.cluster = standby
+        narwal.wait_caught_up()
+        result = narwal.compare(TABLES)
+        self.assertTrue(result.good, result.report())
+        self.assertEqual(narwal.terminate(), 0)
+
+    def test_a_start_with_a_standby_is_refused(self):
+        narwal, proxy, _ = self.moved_to_standby(keep_slot=False)
+        self.assertEqual(narwal.terminate(), 0)
+        before = narwal.state().lsn
+        self.assertGreater(narwal.run_to_end(), 0, narwal.log_tail())
+        self.assertIn("follow the primary", narwal.log())
+        self.assertEqual(narwal.state().lsn, before)
+
+    # ----
 
     def follow(self, narwal, server):
         narwal.config["source"]["dsn"] = server.dsn()
