@@ -3,6 +3,7 @@
 #include "base/text.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,6 +74,40 @@ bool nw_duration_parse(const char *text, int64_t *us)
 bool nw_rate_parse(const char *text, int64_t *bytes_per_second)
 {
     return with_unit(text, RATES, bytes_per_second);
+}
+
+/* The unit that divides the number and leaves the smallest count. */
+static const char *exact(char text[static NW_NUMBER_TEXT_SIZE], const struct unit *units,
+                         int64_t number)
+{
+    int64_t best_factor = 1;
+    const char *best = units->name;
+
+    for (; units->name != NULL; units++) {
+        int64_t factor = (int64_t)units->factor;
+
+        if (number != 0 && number % factor == 0 && factor > best_factor) {
+            best_factor = factor;
+            best = units->name;
+        }
+    }
+    (void)snprintf(text, NW_NUMBER_TEXT_SIZE, "%" PRId64 "%s", number / best_factor, best);
+    return text;
+}
+
+const char *nw_size_exact(char text[static NW_NUMBER_TEXT_SIZE], int64_t bytes)
+{
+    return exact(text, SIZES, bytes);
+}
+
+const char *nw_duration_exact(char text[static NW_NUMBER_TEXT_SIZE], int64_t us)
+{
+    return exact(text, DURATIONS, us);
+}
+
+const char *nw_rate_exact(char text[static NW_NUMBER_TEXT_SIZE], int64_t bytes_per_second)
+{
+    return exact(text, RATES, bytes_per_second);
 }
 
 bool nw_integer_parse(const char *text, int64_t *number)

@@ -20,6 +20,11 @@ bool nw_integer_parse(const char *text, int64_t *number);
 /** true | false, and what YAML 1.1 readers take for them: yes, no, on, off. */
 bool nw_bool_parse(const char *text, bool *flag);
 
+/** A number exactly and as short as its parser above takes it: "64MiB", "10min", "200MB/s". */
+const char *nw_size_exact(char text[static NW_NUMBER_TEXT_SIZE], int64_t bytes);
+const char *nw_duration_exact(char text[static NW_NUMBER_TEXT_SIZE], int64_t us);
+const char *nw_rate_exact(char text[static NW_NUMBER_TEXT_SIZE], int64_t bytes_per_second);
+
 /** "1.7 GB"; @return text, so that it can be an argument of printf. */
 const char *nw_size_text(char text[static NW_NUMBER_TEXT_SIZE], double bytes);
 /** "59 min", "1.2 s", "3 h 20 min" */

@@ -1,32 +1,98 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `narwal check`: what would stand in the way, before anything is touched. */
+#include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "cli/command.h"
 #include "pipeline/preflight.h"
+#include "serve/control.h"
 
 #define FINDINGS_BYTES_MAX (64u << 20)
 
 static const char HELP[] =
-    "usage: narwal check FILE.yaml [--sql] [--verbose]\n"
-    "       narwal check --source DSN [--sink SPEC ...] [--name NAME] [--sql] [--verbose]\n\n"
+    "usage: narwal check FILE.yaml [--config] [--sql] [--verbose]\n"
+    "       narwal check --source DSN [--sink SPEC ...] [--name NAME] [--config] [--sql]\n"
+    "                    [--verbose]\n\n"
     "Looks at the configuration, the sinks' plugins and the database, and names every problem "
     "with\n"
     "what mends it. Reads only; nothing is changed.\n\n"
+    "  --config    print the configuration in force instead, with its defaults and without its "
+    "secrets\n"
     "  --sql       print the mending SQL statements alone, for a DBA\n"
     "  --verbose   print all names and statements in full\n\n"
     "exit codes: 0 nothing must be mended, 1 something must, 2 called wrongly\n";
 
+/* The slot that the narwal of this state folder uses, when one answers. @return to be freed, or
+ * NULL */
+static char *running_slot(const char *state_dir)
+{
+    struct nw_error ignored = {0};
+    char *text = NULL;
+    char *slot = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+    json_t *report = NULL;
+
+    if (stream == NULL) {
+        return NULL;
+    }
+    if (nw_control_ask(state_dir, "status", stream, &ignored) == NW_OK && fflush(stream) == 0) {
+        report = json_loads(text, 0, NULL);
+    }
+    if (report != NULL) {
+        const char *name =
+            json_string_value(json_object_get(json_object_get(report, "source"), "slot"));
+
+        slot = name == NULL ? NULL : strdup(name);
+    }
+    json_decref(report);
+    (void)fclose(stream);
+    free(text);
+    return slot;
+}
+
 static struct nw_preflight_options options_of(const struct nw_run_config *c)
 {
+    char *slot = running_slot(c->state_dir);
+    bool ours = slot != NULL && strcmp(slot, c->slot_name) == 0;
+
+    free(slot);
     return (struct nw_preflight_options){.copies = c->snapshot != NW_CONFIG_NEVER,
                                          .streams = c->snapshot != NW_CONFIG_ONLY,
                                          .copy_workers = (uint32_t)c->copy_workers,
+                                         .running = ours ? c->state_dir : NULL,
                                          .server = nw_config_server(c)};
 }
 
-/* Plugins load, and take the configuration. */
+/* A sink's plugin loads, and takes the configuration. @return whether; if not, why is added */
+static bool sink_check(struct nw_run_config *config, uint32_t index, const char *folder,
+                       struct nw_plugin *plugin, struct nw_preflight *preflight)
+{
+    static struct nw_problems problems; /* commands have one thread */
+    const char *name = config->sinks[index].name;
+    struct nw_config resolved;
+    struct nw_error why = {0};
+    nw_status status = nw_plugin_load(folder, config->sinks[index].type, plugin, &why);
+
+    problems = (struct nw_problems){0};
+    config->problems = &problems;
+    if (status == NW_OK) {
+        status = nw_config_resolve_sink(config, index, plugin->ops.options,
+                                        plugin->ops.options_count, &resolved, &why);
+    }
+    config->problems = NULL;
+    for (uint32_t i = 0; i < problems.count; i++) {
+        (void)nw_preflight_add(preflight, NW_FINDING_FAIL, "NW1225", "sink %s: %s", name,
+                               problems.items[i].text);
+    }
+    if (status != NW_OK && problems.count == 0) {
+        (void)nw_preflight_add(preflight, NW_FINDING_FAIL, "NW1225", "sink %s: %s", name, why.text);
+    }
+    return status == NW_OK;
+}
+
 static void sinks_check(struct nw_run_config *config, struct nw_preflight *preflight)
 {
     char buffer[4096];
@@ -34,22 +100,43 @@ static void sinks_check(struct nw_run_config *config, struct nw_preflight *prefl
 
     for (uint32_t i = 0; i < config->sinks_count; i++) {
         struct nw_plugin plugin;
-        struct nw_config resolved;
-        struct nw_error why = {0};
-        nw_status status = nw_plugin_load(folder, config->sinks[i].type, &plugin, &why);
 
-        if (status == NW_OK) {
-            status = nw_config_resolve_sink(config, i, plugin.ops.options, plugin.ops.options_count,
-                                            &resolved, &why);
-        }
-        if (status == NW_OK) {
+        if (sink_check(config, i, folder, &plugin, preflight)) {
             (void)nw_preflight_add(preflight, NW_FINDING_OK, "", "sink %s: %s %s",
                                    config->sinks[i].name, plugin.ops.name, plugin.ops.version);
-        } else {
-            (void)nw_preflight_add(preflight, NW_FINDING_FAIL, "NW1225", "sink %s: %s",
-                                   config->sinks[i].name, why.text);
         }
     }
+}
+
+/* The configuration in force. What a plugin refuses is said in its place. */
+static int show(struct nw_run_config *config)
+{
+    static struct nw_plugin loaded[NW_CONFIG_SINKS_MAX];
+    static struct nw_error why[NW_CONFIG_SINKS_MAX];
+    struct nw_config_plugin plugins[NW_CONFIG_SINKS_MAX] = {0};
+    char buffer[4096];
+    int code = 0;
+
+    config->plugin_dir = nw_plugin_folder(config, buffer, sizeof buffer);
+    for (uint32_t i = 0; i < config->sinks_count; i++) {
+        struct nw_config resolved;
+
+        if (nw_plugin_load(config->plugin_dir, config->sinks[i].type, &loaded[i], &why[i]) !=
+            NW_OK) {
+            plugins[i].trouble = why[i].text;
+            code = NW_EXIT_FAILED;
+            continue;
+        }
+        plugins[i].options = loaded[i].ops.options;
+        plugins[i].count = loaded[i].ops.options_count;
+        if (nw_config_resolve_sink(config, i, plugins[i].options, plugins[i].count, &resolved,
+                                   &why[i]) != NW_OK) {
+            nw_complain("%s", why[i].text);
+            code = NW_EXIT_FAILED;
+        }
+    }
+    nw_config_print(config, plugins, stdout);
+    return code;
 }
 
 static int check(struct nw_run_config *config, bool sql, bool verbose)
@@ -83,6 +170,7 @@ int nw_cmd_check(int argc, char **argv)
     const char *rest[1] = {NULL};
     bool sql = false;
     bool verbose = false;
+    bool in_force = false;
     int code = 0;
     const struct nw_argument known[] = {{.name = "source", .value = &arguments.source},
                                         {.name = "sink",
@@ -92,6 +180,7 @@ int nw_cmd_check(int argc, char **argv)
                                         {.name = "name", .value = &arguments.name},
                                         {.name = "state-dir", .value = &arguments.state_dir},
                                         {.name = "sql", .flag = &sql},
+                                        {.name = "config", .flag = &in_force},
                                         {.name = "verbose", .flag = &verbose},
                                         {.name = NULL}};
 
@@ -104,7 +193,7 @@ int nw_cmd_check(int argc, char **argv)
         return NW_EXIT_USAGE;
     }
     nw_log_setup(2, NW_LOG_WARN, false);
-    code = check(&config, sql, verbose);
+    code = in_force ? show(&config) : check(&config, sql, verbose);
     nw_config_free(&config);
     return code;
 }

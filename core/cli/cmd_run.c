@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -77,8 +78,10 @@ struct session {
     struct nw_env *env;
     struct nw_control *control;
     struct nw_live live;
+    struct nw_problems problems;
     struct nw_topology *topology;
     struct nw_plan plan;
+    size_t state_there, spill_there; /* bytes of these folders' paths that this start found */
     bool left_running; /* a plugin's thread is in a call and may read all of the above */
 };
 
@@ -86,18 +89,25 @@ static nw_status sinks_load(struct session *s, struct nw_error *err)
 {
     char buffer[4096];
     const char *folder = nw_plugin_folder(&s->config, buffer, sizeof buffer);
+    struct nw_error why = {0};
     nw_status status = NW_OK;
 
-    for (uint32_t i = 0; i < s->config.sinks_count && status == NW_OK; i++) {
+    s->config.problems = &s->problems; /* every mistake of every sink, in one go */
+    for (uint32_t i = 0; i < s->config.sinks_count; i++) {
         const struct nw_sink_config *sink = &s->config.sinks[i];
         uint32_t workers = sink->workers;
+        nw_status each = nw_plugin_load(folder, sink->type, &s->plugins[i], &why);
 
-        status = nw_plugin_load(folder, sink->type, &s->plugins[i], err);
-        if (status == NW_OK) {
-            status = nw_config_resolve_sink(&s->config, i, s->plugins[i].ops.options,
-                                            s->plugins[i].ops.options_count, &s->resolved[i], err);
+        if (each == NW_OK) {
+            each = nw_config_resolve_sink(&s->config, i, s->plugins[i].ops.options,
+                                          s->plugins[i].ops.options_count, &s->resolved[i], &why);
         }
-        if (status == NW_OK && workers > s->plugins[i].ops.workers_max) {
+        if (each != NW_OK) {
+            *err = status == NW_OK ? why : *err;
+            status = status == NW_OK ? each : status;
+            continue;
+        }
+        if (workers > s->plugins[i].ops.workers_max) {
             nw_log(NW_LOG_WARN, "sink %s: type %s has at most %u workers", sink->name, sink->type,
                    s->plugins[i].ops.workers_max);
             workers = s->plugins[i].ops.workers_max;
@@ -108,6 +118,12 @@ static nw_status sinks_load(struct session *s, struct nw_error *err)
                                                    .workers_count = workers};
     }
     s->options.sinks_count = s->config.sinks_count;
+    s->config.problems = NULL;
+    for (uint32_t i = 0; i < s->problems.count; i++) { /* err is said by the caller */
+        if (strcmp(s->problems.items[i].text, err->text) != 0) {
+            nw_log(NW_LOG_ERROR, "%s", s->problems.items[i].text);
+        }
+    }
     return status;
 }
 
@@ -165,6 +181,54 @@ static void options_fill(struct session *s)
     o->context = s;
     o->stop = &stop_asked;
     o->left_running = &s->left_running;
+}
+
+/* How long the beginning of a path is that is there already. */
+static size_t there_size(const char *path)
+{
+    char part[4096];
+    struct stat status;
+
+    (void)snprintf(part, sizeof part, "%s", path);
+    while (stat(part, &status) != 0) {
+        char *slash = strrchr(part, '/');
+
+        if (slash == NULL) {
+            return 0;
+        }
+        *slash = '\0';
+    }
+    return strlen(part);
+}
+
+/* What is there before this start. */
+static void start_look(struct session *s)
+{
+    s->state_there = there_size(s->config.state_dir);
+    s->spill_there = there_size(s->config.spill_dir);
+}
+
+/* Removes the folders of a path that were not there, as far as they are empty. */
+static void made_remove(const char *path, size_t there)
+{
+    char part[4096];
+
+    (void)snprintf(part, sizeof part, "%s", path);
+    while (strlen(part) > there && rmdir(part) == 0) {
+        char *slash = strrchr(part, '/');
+
+        if (slash == NULL) {
+            return;
+        }
+        *slash = '\0';
+    }
+}
+
+/* A start that failed before there was anything to remember leaves no folder behind. */
+static void folders_remove(const struct session *s)
+{
+    made_remove(s->config.spill_dir, s->spill_there);
+    made_remove(s->config.state_dir, s->state_there);
 }
 
 static enum nw_io_choice io_choice(const char *text)
@@ -232,6 +296,7 @@ int nw_cmd_run(int argc, char **argv)
         free(s);
         return NW_EXIT_USAGE;
     }
+    start_look(s);
     if (s->config.sinks_count == 0) {
         nw_complain("where to? Add --sink file:./copy");
         status = NW_FATAL;
@@ -243,6 +308,9 @@ int nw_cmd_run(int argc, char **argv)
         status = session_run(s, quiet, &err);
         if (status != NW_OK) {
             nw_log(NW_LOG_ERROR, "%s", err.text);
+        }
+        if (status != NW_OK) {
+            folders_remove(s);
         }
         if (s->left_running) {
             _exit(NW_EXIT_FAILED); /* no destructor may take away what the plugin still uses */

@@ -148,12 +148,64 @@ static void name_from_dsn(const char *dsn, char *name, size_t size)
             database = o->val;
         } else if (strcmp(o->keyword, "user") == 0) {
             user = o->val;
-        } else if (strcmp(o->keyword, "password") == 0 && o->val != NULL) {
-            nw_log_secret(o->val);
         }
     }
     (void)snprintf(name, size, "%s", database != NULL ? database : user != NULL ? user : "narwal");
     PQconninfoFree(options);
+}
+
+static bool is_password(const PQconninfoOption *option)
+{
+    return option->val != NULL && strchr(option->dispchar, '*') != NULL;
+}
+
+/* The DSN without its passwords, which are never printed from here on. @return whether it had any
+ */
+static bool dsn_clean(struct nw_run_config *config)
+{
+    PQconninfoOption *options = PQconninfoParse(config->dsn, NULL);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+    bool any = false;
+
+    for (const PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++) {
+        if (is_password(o)) {
+            nw_log_secret(o->val);
+            any = true;
+        }
+        if (o->val != NULL && stream != NULL) {
+            (void)fprintf(stream, "%s%s=", ftell(stream) == 0 ? "" : " ", o->keyword);
+            for (const char *at = is_password(o) ? "***" : o->val; *at != '\0'; at++) {
+                (void)fprintf(stream, "%s%c", strchr(" '\\", *at) != NULL ? "\\" : "", *at);
+            }
+        }
+    }
+    if (stream != NULL && fclose(stream) == 0 && options != NULL) {
+        config->dsn_shown = any ? nw_arena_text(&config->arena, text) : config->dsn;
+    }
+    free(text);
+    PQconninfoFree(options);
+    return any;
+}
+
+/* A password that stands where others can read it. */
+static void dsn_look(const struct nw_config_arguments *arguments, struct nw_run_config *config)
+{
+    const struct nw_node *dsn = nw_tree_member(nw_tree_member(config->root, "source"), "dsn");
+
+    if (!dsn_clean(config) || dsn == NULL || dsn->secret) {
+        return;
+    }
+    if (arguments->file != NULL) {
+        nw_log(NW_LOG_WARN,
+               "%s:%u:%u: NW1007 a password is written out in dsn: leave it out there, and write "
+               "password: ${file:/path} or ${env:NAME} beside it, or use a libpq passfile",
+               dsn->file, dsn->line, dsn->column);
+    } else {
+        nw_log(NW_LOG_WARN, "NW1007 the password in --source can be read by everybody who lists "
+                            "processes: use ~/.pgpass, PGPASSWORD or a configuration file");
+    }
 }
 
 /* orders.yaml: orders */
@@ -169,6 +221,48 @@ static void name_from_file(const char *file, char *name, size_t size)
     }
 }
 
+/* What the plugins say of their keys, as far as they load: then all can be mended in one go. */
+static void plugins_ask(struct nw_run_config *config)
+{
+    char buffer[4096];
+    const char *folder = nw_plugin_folder(config, buffer, sizeof buffer);
+
+    for (uint32_t i = 0; i < config->sinks_count; i++) {
+        struct nw_plugin plugin;
+        struct nw_config resolved;
+        struct nw_error ignored = {0};
+
+        if (nw_plugin_load(folder, config->sinks[i].type, &plugin, &ignored) == NW_OK) {
+            (void)!nw_config_resolve_sink(config, i, plugin.ops.options, plugin.ops.options_count,
+                                          &resolved, &ignored);
+        }
+    }
+}
+
+static void problems_print(const struct nw_problems *problems)
+{
+    for (uint32_t i = 0; i < problems->count; i++) {
+        nw_complain("%s", problems->items[i].text);
+    }
+    if (problems->dropped > 0) {
+        nw_complain("and %u more", problems->dropped);
+    }
+}
+
+static nw_status file_open(const char *file, struct nw_run_config *config, struct nw_error *err)
+{
+    static struct nw_problems problems; /* commands have one thread that reads configurations */
+    nw_status status = nw_config_load(file, config, &problems, err);
+
+    if (status != NW_OK) {
+        plugins_ask(config);
+        problems_print(&problems);
+        err->text[0] = '\0';
+    }
+    config->problems = NULL;
+    return status;
+}
+
 bool nw_config_open(const struct nw_config_arguments *arguments, struct nw_run_config *config)
 {
     struct nw_error err = {0};
@@ -181,7 +275,7 @@ bool nw_config_open(const struct nw_config_arguments *arguments, struct nw_run_c
         return false;
     }
     if (arguments->file != NULL) {
-        status = nw_config_load(arguments->file, config, &err);
+        status = file_open(arguments->file, config, &err);
         name_from_file(arguments->file, name, sizeof name);
     } else {
         status = nw_config_from_arguments(arguments->source, arguments->sinks,
@@ -189,12 +283,16 @@ bool nw_config_open(const struct nw_config_arguments *arguments, struct nw_run_c
         name_from_dsn(arguments->source, name, sizeof name);
     }
     if (status == NW_OK) {
+        dsn_look(arguments, config);
         config->name = arguments->name != NULL ? arguments->name : config->name;
         config->state_dir = arguments->state_dir != NULL ? arguments->state_dir : config->state_dir;
         status = nw_config_finish(config, name, &err);
     }
     if (status != NW_OK) {
-        nw_complain("%s", err.text);
+        if (err.text[0] != '\0') {
+            nw_complain("%s", err.text);
+        }
+        nw_config_free(config);
     }
     return status == NW_OK;
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "config/problems.h"
 #include "config/run_config.h"
 #include "pipeline/server.h"
 #include "sink/plugin.h"
@@ -54,6 +55,7 @@ struct nw_config_arguments {
     const char *name;
     const char *state_dir;
 };
+/** On failure nothing is to be freed. */
 bool nw_config_open(const struct nw_config_arguments *arguments, struct nw_run_config *config);
 
 /** How the configured server is reached and used; its env is left to the caller. */

@@ -14,7 +14,7 @@ static const char *form_of(enum nw_option_type type)
     case NW_OPTION_TEXT:
         return "text";
     case NW_OPTION_BOOL:
-        return "true | false";
+        return "true or false";
     case NW_OPTION_INTEGER:
         return "number";
     case NW_OPTION_SIZE:
@@ -189,8 +189,30 @@ static nw_status wrong_value(const struct nw_option *option, const struct nw_nod
         return nw_tree_fail(node, "NW1003", err, "%s: %s needs a unit; did you mean %s%s?",
                             option->name, shown, shown, likely_unit(option, bare));
     }
+    if (option->type == NW_OPTION_BOOL) {
+        return nw_tree_fail(node, "NW1003", err, "%s: \"%s\" is neither true nor false",
+                            option->name, shown);
+    }
     return nw_tree_fail(node, "NW1003", err, "%s: \"%s\" is not a %s", option->name, shown,
                         form_of(option->type));
+}
+
+static void limits_print(const struct nw_option *option, char low[static NW_NUMBER_TEXT_SIZE],
+                         char high[static NW_NUMBER_TEXT_SIZE])
+{
+    if (option->type == NW_OPTION_DURATION) {
+        (void)nw_duration_exact(low, option->minimum);
+        (void)nw_duration_exact(high, option->maximum);
+    } else if (option->type == NW_OPTION_SIZE) {
+        (void)nw_size_exact(low, option->minimum);
+        (void)nw_size_exact(high, option->maximum);
+    } else if (option->type == NW_OPTION_RATE) {
+        (void)nw_rate_exact(low, option->minimum);
+        (void)nw_rate_exact(high, option->maximum);
+    } else {
+        (void)snprintf(low, NW_NUMBER_TEXT_SIZE, "%" PRId64, option->minimum);
+        (void)snprintf(high, NW_NUMBER_TEXT_SIZE, "%" PRId64, option->maximum);
+    }
 }
 
 static nw_status range_check(const struct nw_option *option, const struct nw_node *node,
@@ -206,16 +228,7 @@ static nw_status range_check(const struct nw_option *option, const struct nw_nod
         option->type == NW_OPTION_LIST) {
         return NW_OK;
     }
-    if (option->type == NW_OPTION_DURATION) {
-        (void)nw_duration_text(low, (double)option->minimum / 1e6);
-        (void)nw_duration_text(high, (double)option->maximum / 1e6);
-    } else if (option->type == NW_OPTION_INTEGER) {
-        (void)snprintf(low, sizeof low, "%" PRId64, option->minimum);
-        (void)snprintf(high, sizeof high, "%" PRId64, option->maximum);
-    } else {
-        (void)nw_size_text(low, (double)option->minimum);
-        (void)nw_size_text(high, (double)option->maximum);
-    }
+    limits_print(option, low, high);
     return nw_tree_fail(node, "NW1003", err, "%s: %s is out of range: %s to %s", option->name,
                         node->text, low, high);
 }
@@ -274,8 +287,8 @@ static nw_status value_take(const struct nw_option *option, const struct nw_node
         return list_take(option, node, arena, setting, err);
     }
     if (node->kind != NW_NODE_SCALAR) {
-        return nw_tree_fail(node, "NW1003", err, "%s: a %s is expected here", option->name,
-                            form_of(option->type));
+        return nw_tree_fail(node, "NW1003", err, "%s: %s%s is expected here", option->name,
+                            option->type == NW_OPTION_BOOL ? "" : "a ", form_of(option->type));
     }
     if (!value_parse(option, node->text, setting)) {
         return wrong_value(option, node, err);
@@ -324,51 +337,77 @@ static nw_status default_take(const struct nw_option_table *table, const struct 
     return NW_OK;
 }
 
-static nw_status defaults_take(const struct nw_option_table *table, const struct nw_node *map,
-                               struct nw_arena *arena, struct nw_setting *settings,
-                               struct nw_error *err)
+/* One more mistake: gathered, and in err when it is the first. */
+static nw_status mistake(struct nw_problems *problems, const struct nw_node *at, nw_status former,
+                         const struct nw_error *why, struct nw_error *err)
 {
-    nw_status status = NW_OK;
+    bool has_key = at != NULL && at->key_line != 0;
 
-    for (uint32_t i = 0; i < table->count && status == NW_OK; i++) {
-        const struct nw_option *option = &table->options[i];
-
-        if (settings[i].set) {
-            continue;
-        }
-        if ((option->flags & NW_OPTION_REQUIRED) != 0) {
-            return missing(table, option, map, err);
-        }
-        if (option->fallback != NULL) {
-            status = default_take(table, option, arena, &settings[i], err);
-        }
+    nw_problems_add(problems,
+                    has_key      ? at->key_line
+                    : at == NULL ? 0
+                                 : at->line,
+                    has_key      ? at->key_column
+                    : at == NULL ? 0
+                                 : at->column,
+                    why->text);
+    if (former == NW_OK) {
+        *err = *why;
+        return NW_FATAL;
     }
-    return status;
+    return former;
+}
+
+/* What the mapping does not say. */
+static nw_status absent_take(const struct nw_option_table *table, uint32_t index,
+                             const struct nw_node *map, struct nw_arena *arena,
+                             struct nw_setting *setting, struct nw_error *err)
+{
+    const struct nw_option *option = &table->options[index];
+
+    if ((option->flags & NW_OPTION_REQUIRED) != 0) {
+        return missing(table, option, map, err);
+    }
+    return option->fallback == NULL ? NW_OK : default_take(table, option, arena, setting, err);
+}
+
+static nw_status key_take(const struct nw_option_table *table, const struct nw_node *node,
+                          struct nw_arena *arena, struct nw_setting *settings, struct nw_error *err)
+{
+    uint32_t index = 0;
+    const struct nw_option *option = option_named(table, node->key, &index);
+
+    if (option != NULL) {
+        return value_take(option, node, arena, &settings[index], err);
+    }
+    return is_section(table, node->key) ? NW_OK : unknown_key(table, node, err);
 }
 
 nw_status nw_options_resolve(const struct nw_option_table *table, const struct nw_node *map,
                              struct nw_arena *arena, struct nw_setting *settings,
-                             struct nw_error *err)
+                             struct nw_problems *problems, struct nw_error *err)
 {
+    struct nw_error why = {0};
     nw_status status = NW_OK;
 
     memset(settings, 0, table->count * sizeof *settings);
     if (map != NULL && map->kind != NW_NODE_MAP) {
-        return nw_tree_fail(map, "NW1003", err, "%s must be a mapping of keys and values",
-                            table->section[0] == '\0' ? "the configuration" : table->section);
+        (void)nw_tree_fail(map, "NW1003", &why, "%s must be a mapping of keys and values",
+                           table->section[0] == '\0' ? "the configuration" : table->section);
+        return mistake(problems, map, status, &why, err);
     }
     for (const struct nw_node *node = map == NULL ? NULL : map->first;
-         node != NULL && status == NW_OK; node = node->next) {
-        uint32_t index = 0;
-        const struct nw_option *option = option_named(table, node->key, &index);
-
-        if (option != NULL) {
-            status = value_take(option, node, arena, &settings[index], err);
-        } else if (!is_section(table, node->key)) {
-            status = unknown_key(table, node, err);
+         node != NULL && (status == NW_OK || problems != NULL); node = node->next) {
+        if (key_take(table, node, arena, settings, &why) != NW_OK) {
+            status = mistake(problems, node, status, &why, err);
         }
     }
-    return status == NW_OK ? defaults_take(table, map, arena, settings, err) : status;
+    for (uint32_t i = 0; i < table->count && (status == NW_OK || problems != NULL); i++) {
+        if (!settings[i].set && absent_take(table, i, map, arena, &settings[i], &why) != NW_OK) {
+            status = mistake(problems, map, status, &why, err);
+        }
+    }
+    return status;
 }
 
 nw_status nw_options_check(const struct nw_option_table *table, struct nw_arena *arena,
@@ -415,7 +454,7 @@ static void form_document(const struct nw_option *option, FILE *out)
         (void)fputs(choices, out);
         return;
     }
-    (void)fputs(option->type == NW_OPTION_BOOL ? "true or false" : form_of(option->type), out);
+    (void)fputs(form_of(option->type), out);
 }
 
 static void fallback_document(const struct nw_option *option, FILE *out)

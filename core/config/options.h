@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 
+#include "config/problems.h"
 #include "config/tree.h"
 #include <narwal/option.h>
 
@@ -23,12 +24,15 @@ struct nw_option_table {
 
 /**
  * Resolve a mapping.
+ * @param problems  every mistake goes there, and err has the first of the mapping; NULL: the first
+ *                  mistake ends it.
  * @param map       NULL: nothing was configured, defaults apply.
  * @param settings  table->count of them, filled; texts live in the arena or the table.
  */
 NW_MUST_CHECK nw_status nw_options_resolve(const struct nw_option_table *table,
                                            const struct nw_node *map, struct nw_arena *arena,
-                                           struct nw_setting *settings, struct nw_error *err);
+                                           struct nw_setting *settings,
+                                           struct nw_problems *problems, struct nw_error *err);
 
 /** One section of the reference page, in Markdown. */
 void nw_options_document(const struct nw_option_table *table, FILE *out);

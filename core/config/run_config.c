@@ -83,8 +83,11 @@ enum { COPY_WORKERS, COPY_LOCK_WAIT, COPY_COUNT };
 
 static const struct nw_option TABLES[] = {
     {"include", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
-     "Patterns over schema.table, with * and ?. Default: every table outside system schemas."},
-    {"exclude", NW_OPTION_LIST, 0, NULL, 0, 0, NULL, "The same, taken away again."},
+     "Patterns over schema.table: * is any text, ? one byte, [ab] one of these; [*], [?] and [[] "
+     "are "
+     "the characters themselves. Default: every table outside system schemas."},
+    {"exclude", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
+     "Patterns of the same kind, taken away again."},
     {"no_key", NW_OPTION_CHOICE, 0, "insert_only", 0, 0, KEYLESS,
      "Tables without a usable replica identity: follow inserts and truncates only, or leave them "
      "out. Their updates and deletes cannot be published without breaking the application."},
@@ -160,25 +163,54 @@ static const struct nw_option_table TABLE_LIMITS = {"limits", "limits", LIMITS, 
 static const struct nw_option_table TABLE_EPOCH = {"epoch", "epoch", EPOCH, EPOCH_COUNT, NULL};
 static const struct nw_option_table TABLE_LOG = {"log", "log", LOG, LOG_COUNT, NULL};
 
-void nw_config_document(FILE *out)
+const struct nw_option_table *nw_config_table(size_t index)
 {
-    const struct nw_option_table *const tables[] = {
+    static const struct nw_option_table *const tables[] = {
         &TABLE_TOP,    &TABLE_SOURCE, &TABLE_SLOT,   &TABLE_PUBLICATION, &TABLE_COPY,
         &TABLE_TABLES, &TABLE_SINK,   &TABLE_LIMITS, &TABLE_EPOCH,       &TABLE_LOG};
 
-    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
-        nw_options_document(tables[i], out);
+    return index < sizeof tables / sizeof tables[0] ? tables[index] : NULL;
+}
+
+void nw_config_document(FILE *out)
+{
+    for (size_t i = 0; nw_config_table(i) != NULL; i++) {
+        nw_options_document(nw_config_table(i), out);
     }
 }
 
 /* ---- sections into fields ---- */
 
+/* One section. Whatever is wrong in it, the others are looked at too; err keeps the first. */
+static void section_take(struct nw_run_config *config, const struct nw_option_table *table,
+                         const struct nw_node *map, struct nw_setting *settings, nw_status *status,
+                         struct nw_error *err)
+{
+    struct nw_error why = {0};
+    nw_status each =
+        nw_options_resolve(table, map, &config->arena, settings, config->problems, &why);
+
+    if (*status == NW_OK && each != NW_OK) {
+        *status = each;
+        *err = why;
+    }
+}
+
+/* A mistake that no table finds. */
+static nw_status noted(struct nw_run_config *config, const struct nw_node *at, nw_status status,
+                       const struct nw_error *err)
+{
+    nw_problems_add(config->problems, at->line, at->column, err->text);
+    return status;
+}
+
 static nw_status top_take(struct nw_run_config *config, const struct nw_node *root,
                           struct nw_error *err)
 {
     struct nw_setting s[TOP_COUNT];
-    nw_status status = nw_options_resolve(&TABLE_TOP, root, &config->arena, s, err);
+    nw_status status = NW_OK;
 
+    section_take(config, &TABLE_TOP, root, s, &status, err);
     config->name = s[TOP_NAME].text;
     config->state_dir = s[TOP_STATE_DIR].text;
     config->plugin_dir = s[TOP_PLUGIN_DIR].text;
@@ -191,16 +223,12 @@ static nw_status source_take(struct nw_run_config *config, const struct nw_node 
     struct nw_setting s[SOURCE_COUNT];
     struct nw_setting slot[NAMED_COUNT];
     struct nw_setting publication[NAMED_COUNT];
-    nw_status status = nw_options_resolve(&TABLE_SOURCE, map, &config->arena, s, err);
+    nw_status status = NW_OK;
 
-    if (status == NW_OK) {
-        status =
-            nw_options_resolve(&TABLE_SLOT, nw_tree_member(map, "slot"), &config->arena, slot, err);
-    }
-    if (status == NW_OK) {
-        status = nw_options_resolve(&TABLE_PUBLICATION, nw_tree_member(map, "publication"),
-                                    &config->arena, publication, err);
-    }
+    section_take(config, &TABLE_SOURCE, map, s, &status, err);
+    section_take(config, &TABLE_SLOT, nw_tree_member(map, "slot"), slot, &status, err);
+    section_take(config, &TABLE_PUBLICATION, nw_tree_member(map, "publication"), publication,
+                 &status, err);
     if (status != NW_OK) {
         return status;
     }
@@ -219,23 +247,30 @@ static nw_status source_take(struct nw_run_config *config, const struct nw_node 
     return NW_OK;
 }
 
+static nw_status source_find(struct nw_run_config *config, const struct nw_node *root,
+                             struct nw_error *err)
+{
+    const struct nw_node *source = nw_tree_member(root, "source");
+
+    if (source == NULL) {
+        (void)nw_tree_fail(root, "NW1008", err,
+                           "source is missing, as: source: {dsn: \"postgresql://user@host/db\"}");
+        return noted(config, root, NW_FATAL, err);
+    }
+    return source_take(config, source, err);
+}
+
 static nw_status limits_take(struct nw_run_config *config, const struct nw_node *root,
                              struct nw_error *err)
 {
     struct nw_setting s[LIMITS_COUNT];
     struct nw_setting epoch[EPOCH_COUNT];
     struct nw_setting log[LOG_COUNT];
-    nw_status status =
-        nw_options_resolve(&TABLE_LIMITS, nw_tree_member(root, "limits"), &config->arena, s, err);
+    nw_status status = NW_OK;
 
-    if (status == NW_OK) {
-        status = nw_options_resolve(&TABLE_EPOCH, nw_tree_member(root, "epoch"), &config->arena,
-                                    epoch, err);
-    }
-    if (status == NW_OK) {
-        status =
-            nw_options_resolve(&TABLE_LOG, nw_tree_member(root, "log"), &config->arena, log, err);
-    }
+    section_take(config, &TABLE_LIMITS, nw_tree_member(root, "limits"), s, &status, err);
+    section_take(config, &TABLE_EPOCH, nw_tree_member(root, "epoch"), epoch, &status, err);
+    section_take(config, &TABLE_LOG, nw_tree_member(root, "log"), log, &status, err);
     if (status != NW_OK) {
         return status;
     }
@@ -258,13 +293,10 @@ static nw_status tables_take(struct nw_run_config *config, const struct nw_node 
 {
     struct nw_setting s[TABLES_COUNT];
     struct nw_setting copy[COPY_COUNT];
-    nw_status status =
-        nw_options_resolve(&TABLE_TABLES, nw_tree_member(root, "tables"), &config->arena, s, err);
+    nw_status status = NW_OK;
 
-    if (status == NW_OK) {
-        status = nw_options_resolve(&TABLE_COPY, nw_tree_member(root, "copy"), &config->arena, copy,
-                                    err);
-    }
+    section_take(config, &TABLE_TABLES, nw_tree_member(root, "tables"), s, &status, err);
+    section_take(config, &TABLE_COPY, nw_tree_member(root, "copy"), copy, &status, err);
     if (status != NW_OK) {
         return status;
     }
@@ -296,8 +328,8 @@ static nw_status sink_take(struct nw_run_config *config, const struct nw_node *m
     }
     plugin_keys[count] = NULL;
     table.sections = plugin_keys;
-    status = nw_options_resolve(&table, map, &config->arena, s, err);
-    if (status != NW_OK) {
+    section_take(config, &table, map, s, &status, err);
+    if (s[SINK_TYPE].text == NULL) { /* even mistaken, its plugin can look at its own keys */
         return status;
     }
     sink->type = s[SINK_TYPE].text;
@@ -306,12 +338,28 @@ static nw_status sink_take(struct nw_run_config *config, const struct nw_node *m
     sink->options = map;
     for (uint32_t i = 0; i < config->sinks_count; i++) {
         if (strcmp(config->sinks[i].name, sink->name) == 0) {
-            return nw_tree_fail(map, "NW1009", err, "two sinks have the name %s: give one a name",
-                                sink->name);
+            (void)nw_tree_fail(map, "NW1009", err, "two sinks have the name %s: give one a name",
+                               sink->name);
+            return noted(config, map, NW_FATAL, err);
         }
     }
     config->sinks_count++;
-    return NW_OK;
+    return status;
+}
+
+static nw_status sink_look(struct nw_run_config *config, const struct nw_node *node,
+                           struct nw_error *err)
+{
+    if (config->sinks_count == NW_CONFIG_SINKS_MAX) {
+        (void)nw_tree_fail(node, "NW1009", err, "more than %u sinks", NW_CONFIG_SINKS_MAX);
+        return noted(config, node, NW_FATAL, err);
+    }
+    if (node->kind != NW_NODE_MAP) {
+        (void)nw_tree_fail(node, "NW1003", err,
+                           "a sink is a mapping, as {type: file, path: ./copy}");
+        return noted(config, node, NW_FATAL, err);
+    }
+    return sink_take(config, node, err);
 }
 
 static nw_status sinks_take(struct nw_run_config *config, const struct nw_node *root,
@@ -321,56 +369,65 @@ static nw_status sinks_take(struct nw_run_config *config, const struct nw_node *
     nw_status status = NW_OK;
 
     if (list == NULL || list->kind != NW_NODE_LIST || list->first == NULL) {
-        return nw_tree_fail(list == NULL ? root : list, "NW1008", err,
-                            "sinks must be a list of at least one, as: sinks: [{type: file, path: "
-                            "./copy}]");
+        const struct nw_node *at = list == NULL ? root : list;
+
+        status =
+            nw_tree_fail(at, "NW1008", err,
+                         "sinks must be a list of at least one, as: sinks: [{type: file, path: "
+                         "./copy}]");
+        return noted(config, at, status, err);
     }
-    for (const struct nw_node *node = list->first; node != NULL && status == NW_OK;
-         node = node->next) {
-        if (config->sinks_count == NW_CONFIG_SINKS_MAX) {
-            return nw_tree_fail(node, "NW1009", err, "more than %u sinks", NW_CONFIG_SINKS_MAX);
+    for (const struct nw_node *node = list->first; node != NULL; node = node->next) {
+        struct nw_error why = {0};
+        nw_status each = sink_look(config, node, &why);
+
+        if (status == NW_OK && each != NW_OK) {
+            status = each;
+            *err = why;
         }
-        status = node->kind == NW_NODE_MAP
-                     ? sink_take(config, node, err)
-                     : nw_tree_fail(node, "NW1003", err,
-                                    "a sink is a mapping, as {type: file, path: "
-                                    "./copy}");
     }
     return status;
 }
 
-static nw_status rest_take(struct nw_run_config *config, const struct nw_node *root,
-                           struct nw_error *err)
+/* Every section, whatever was wrong in another. @return the first failure, err its text */
+static nw_status sections_take(struct nw_run_config *config, const struct nw_node *root,
+                               struct nw_error *err)
 {
-    nw_status status = limits_take(config, root, err);
+    nw_status (*const takes[])(struct nw_run_config *, const struct nw_node *,
+                               struct nw_error *) = {top_take, source_find, limits_take,
+                                                     tables_take, sinks_take};
+    nw_status status = NW_OK;
 
-    return status == NW_OK ? tables_take(config, root, err) : status;
+    for (size_t i = 0; i < sizeof takes / sizeof takes[0]; i++) {
+        struct nw_error why = {0};
+        nw_status each = takes[i](config, root, &why);
+
+        if (status == NW_OK && each != NW_OK) {
+            status = each;
+            *err = why;
+        }
+    }
+    return status;
 }
 
-nw_status nw_config_load(const char *path, struct nw_run_config *config, struct nw_error *err)
+nw_status nw_config_load(const char *path, struct nw_run_config *config,
+                         struct nw_problems *problems, struct nw_error *err)
 {
     struct nw_node *root = NULL;
     nw_status status = NW_OK;
 
     memset(config, 0, sizeof *config);
     nw_arena_init(&config->arena, CONFIG_BYTES_MAX);
+    config->problems = problems;
     status = nw_tree_load(path, &config->arena, &root, err);
-    status = status == NW_OK ? top_take(config, root, err) : status;
-    if (status == NW_OK) {
-        const struct nw_node *source = nw_tree_member(root, "source");
-
-        status = source == NULL ? nw_tree_fail(root, "NW1008", err,
-                                               "source is missing, as: source: {dsn: "
-                                               "\"postgresql://user@host/db\"}")
-                                : source_take(config, source, err);
-    }
-    status = status == NW_OK ? rest_take(config, root, err) : status;
-    status = status == NW_OK ? sinks_take(config, root, err) : status;
-    config->file = nw_arena_text(&config->arena, path);
     if (status != NW_OK) {
-        nw_config_free(config);
+        nw_problems_add(problems, 0, 0, err->text);
+        return status;
     }
-    return status;
+    config->root = root;
+    config->file = nw_arena_text(&config->arena, path);
+    return root->kind == NW_NODE_MAP ? sections_take(config, root, err)
+                                     : top_take(config, root, err);
 }
 
 void nw_config_free(struct nw_run_config *config)
@@ -411,24 +468,37 @@ static nw_status spec_take(struct nw_run_config *config, const char *spec, struc
     return NW_OK;
 }
 
+/* The tree that a file with this DSN alone would give. */
+static struct nw_node *dsn_tree(struct nw_arena *arena, const char *dsn)
+{
+    struct nw_node *nodes = nw_arena_array(arena, 3, sizeof *nodes);
+
+    if (nodes != NULL) {
+        nodes[0] = (struct nw_node){.file = "", .kind = NW_NODE_MAP, .first = &nodes[1]};
+        nodes[1] =
+            (struct nw_node){.file = "", .kind = NW_NODE_MAP, .key = "source", .first = &nodes[2]};
+        nodes[2] = (struct nw_node){
+            .file = "", .kind = NW_NODE_SCALAR, .text = nw_arena_text(arena, dsn), .key = "dsn"};
+    }
+    return nodes == NULL || nodes[2].text == NULL ? NULL : nodes;
+}
+
 nw_status nw_config_from_arguments(const char *dsn, const char *const *sinks, uint32_t sinks_count,
                                    struct nw_run_config *config, struct nw_error *err)
 {
-    struct nw_node dsn_node = {.file = "", .kind = NW_NODE_SCALAR, .text = dsn, .key = "dsn"};
-    struct nw_node source = {.file = "", .kind = NW_NODE_MAP, .key = "source", .first = &dsn_node};
-    struct nw_node root = {.file = "", .kind = NW_NODE_MAP, .first = &source};
     nw_status status = NW_OK;
 
     memset(config, 0, sizeof *config);
     nw_arena_init(&config->arena, CONFIG_BYTES_MAX);
-    dsn_node.text = nw_arena_text(&config->arena, dsn);
-    status = source_take(config, &source, err);
-    status = status == NW_OK ? rest_take(config, &root, err) : status;
+    config->root = dsn_tree(&config->arena, dsn);
+    if (config->root == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory");
+    }
+    status = source_find(config, config->root, err);
+    status = status == NW_OK ? limits_take(config, config->root, err) : status;
+    status = status == NW_OK ? tables_take(config, config->root, err) : status;
     for (uint32_t i = 0; i < sinks_count && status == NW_OK; i++) {
         status = spec_take(config, sinks[i], err);
-    }
-    if (status != NW_OK) {
-        nw_config_free(config);
     }
     return status;
 }
@@ -546,6 +616,25 @@ static nw_status spec_map(struct nw_run_config *config, const struct nw_sink_con
     return NW_OK;
 }
 
+/* Without its required value: say how it is written. */
+static nw_status unnamed_check(const struct nw_sink_config *sink, const struct nw_node *map,
+                               const struct nw_option *options, uint32_t count,
+                               struct nw_error *err)
+{
+    const char *key = first_required(options, count);
+    char shown[64];
+
+    if (key == NULL || nw_tree_member(map, key) != NULL) {
+        return NW_OK;
+    }
+    (void)snprintf(shown, sizeof shown, "%s", key);
+    for (char *at = shown; *at != '\0'; at++) {
+        *at = *at >= 'a' && *at <= 'z' ? (char)(*at - 32) : *at;
+    }
+    return nw_fail(err, NW_FATAL, "NW1008 sink %s has no %s: write %s:%s", sink->type, key,
+                   sink->type, shown);
+}
+
 nw_status nw_config_resolve_sink(struct nw_run_config *config, uint32_t index,
                                  const struct nw_option *options, uint32_t count,
                                  struct nw_config *resolved, struct nw_error *err)
@@ -566,10 +655,12 @@ nw_status nw_config_resolve_sink(struct nw_run_config *config, uint32_t index,
     status = nw_options_check(&table, &config->arena, err);
     if (status == NW_OK && sink->options == NULL) {
         status = spec_map(config, sink, options, count, &map, err);
+        status = status == NW_OK ? unnamed_check(sink, map, options, count, err) : status;
     }
+    sink->map = sink->options != NULL ? sink->options : map;
     if (status == NW_OK) {
-        status = nw_options_resolve(&table, sink->options != NULL ? sink->options : map,
-                                    &config->arena, settings, err);
+        status =
+            nw_options_resolve(&table, sink->map, &config->arena, settings, config->problems, err);
     }
     *resolved =
         (struct nw_config){.name = sink->name, .settings = settings, .settings_count = count};

@@ -22,6 +22,7 @@ struct nw_sink_config {
     uint32_t workers;
     const struct nw_node *options; /* the sink's mapping; NULL with spec */
     const char *spec;              /* "file:./copy,compress=zstd" as given on the command line */
+    const struct nw_node *map;     /* of either, once nw_config_resolve_sink() has looked */
 };
 
 struct nw_run_config {
@@ -31,6 +32,7 @@ struct nw_run_config {
     const char *plugin_dir;
 
     const char *dsn;
+    const char *dsn_shown; /* without passwords, for people; NULL: not known */
     const char *password;
     const char *slot_name;
     bool slot_create;
@@ -57,13 +59,20 @@ struct nw_run_config {
     int64_t log_level;  /* enum nw_log_level */
     int64_t log_format; /* 0 auto, 1 text, 2 json */
 
+    const struct nw_node *root;   /* what was read; NULL: nothing */
+    struct nw_problems *problems; /* borrow: where mistakes go; NULL: the first one ends it */
     struct nw_arena arena;
 };
 
-/** Read a file. On failure nothing is to be freed. */
+/**
+ * Read a file.
+ * @param config    on failure it holds what could be read, and is freed all the same.
+ * @param problems  borrow, as long as the configuration: every mistake; NULL: only the first, in
+ * err
+ */
 NW_MUST_CHECK nw_status nw_config_load(const char *path, struct nw_run_config *config,
-                                       struct nw_error *err);
-/** From --source and --sink TYPE:PATH[,key=value...]. Texts are copied. */
+                                       struct nw_problems *problems, struct nw_error *err);
+/** From --source and --sink TYPE:PATH[,key=value...]. Texts are copied. Freed on failure too. */
 NW_MUST_CHECK nw_status nw_config_from_arguments(const char *dsn, const char *const *sinks,
                                                  uint32_t sinks_count, struct nw_run_config *config,
                                                  struct nw_error *err);
@@ -79,6 +88,23 @@ void nw_config_free(struct nw_run_config *config);
 NW_MUST_CHECK nw_status nw_config_resolve_sink(struct nw_run_config *config, uint32_t sink,
                                                const struct nw_option *options, uint32_t count,
                                                struct nw_config *resolved, struct nw_error *err);
+
+/** The host's tables one after the other; NULL after the last. */
+const struct nw_option_table *nw_config_table(size_t index);
+
+/** What a sink's plugin adds to its keys. */
+struct nw_config_plugin {
+    const struct nw_option *options;
+    uint32_t count;
+    const char *trouble; /* why they are not known; NULL: they are */
+};
+
+/**
+ * The configuration in force as YAML, defaults marked, without secrets. After nw_config_finish().
+ * @param plugins  one for each sink.
+ */
+void nw_config_print(const struct nw_run_config *config, const struct nw_config_plugin *plugins,
+                     FILE *out);
 
 /** The reference page of the host's own options, in Markdown. */
 void nw_config_document(FILE *out);

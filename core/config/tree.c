@@ -15,7 +15,7 @@
 
 #define DEPTH_MAX          16
 #define DOCUMENT_BYTES_MAX (4u << 20)
-#define SECRET_BYTES_MAX   65536u
+#define SECRET_SIZE        (65536u + 1u) /* with its NUL */
 
 struct loader {
     struct nw_arena *arena;
@@ -82,12 +82,26 @@ struct nw_node *nw_tree_member(const struct nw_node *map, const char *key)
 
 /* ---- secrets ---- */
 
+static nw_status secret_check(const struct nw_node *node, const char *secret, size_t size,
+                              const char *path, struct nw_error *err)
+{
+    if (size == 0) {
+        return nw_tree_fail(node, "NW1005", err, "the secret in %s is empty", path);
+    }
+    if (strlen(secret) != size) {
+        return nw_tree_fail(node, "NW1005", err, "the secret in %s has a NUL inside", path);
+    }
+    return NW_OK;
+}
+
 static nw_status secret_file(const struct nw_node *node, const char *path, char *out,
                              size_t out_size, struct nw_error *err)
 {
     FILE *file = fopen(path, "re");
     struct stat status;
     size_t size = 0;
+    bool failed = false;
+    int why = 0;
 
     if (file == NULL) {
         return nw_tree_fail(node, "NW1005", err, "cannot read the secret in %s: %s", path,
@@ -97,13 +111,23 @@ static nw_status secret_file(const struct nw_node *node, const char *path, char 
         nw_log(NW_LOG_WARN, "%s:%u:%u: NW1006 others may read the secret in %s: chmod 600 it",
                node->file, node->line, node->column, path);
     }
-    size = fread(out, 1, out_size - 1, file);
+    size = fread(out, 1, out_size, file);
+    failed = ferror(file) != 0;
+    why = errno;
     (void)fclose(file);
+    if (failed) {
+        return nw_tree_fail(node, "NW1005", err, "cannot read the secret in %s: %s", path,
+                            nw_errno_text(why));
+    }
+    if (size == out_size) {
+        return nw_tree_fail(node, "NW1005", err, "the secret in %s is longer than %zu bytes", path,
+                            out_size - 1);
+    }
     while (size > 0 && (out[size - 1] == '\n' || out[size - 1] == '\r')) {
         size--;
     }
     out[size] = '\0';
-    return NW_OK;
+    return secret_check(node, out, size, path, err);
 }
 
 static nw_status secret_read(const struct nw_node *node, const char *reference, char *out,
@@ -123,7 +147,10 @@ static nw_status secret_read(const struct nw_node *node, const char *reference, 
         return nw_tree_fail(node, "NW1005", err, "the environment has no variable %s",
                             reference + 4);
     }
-    (void)snprintf(out, out_size, "%s", value);
+    if (snprintf(out, out_size, "%s", value) >= (int)out_size) {
+        return nw_tree_fail(node, "NW1005", err, "the variable %s is longer than %zu bytes",
+                            reference + 4, out_size - 1);
+    }
     return NW_OK;
 }
 
@@ -142,7 +169,7 @@ static nw_status expand(struct loader *loader, struct nw_node *node, struct nw_e
         return NW_OK;
     }
     stream = open_memstream(&text, &size);
-    secret = malloc(SECRET_BYTES_MAX);
+    secret = malloc(SECRET_SIZE);
     if (stream == NULL || secret == NULL) {
         status = nw_fail(err, NW_FATAL, "out of memory reading the configuration");
     }
@@ -155,7 +182,7 @@ static nw_status expand(struct loader *loader, struct nw_node *node, struct nw_e
             break;
         }
         (void)snprintf(reference, sizeof reference, "%.*s", (int)(close - open - 2), open + 2);
-        status = secret_read(node, reference, secret, SECRET_BYTES_MAX, err);
+        status = secret_read(node, reference, secret, SECRET_SIZE, err);
         if (status == NW_OK) {
             nw_log_secret(secret);
             (void)fprintf(stream, "%.*s%s", (int)(open - at), at, secret);

@@ -292,11 +292,11 @@ static void room_check(struct nw_examination *x, const struct nw_rows *rows)
     uint64_t senders = nw_rows_u64(rows, 0, 4);
     uint64_t connections_max = nw_rows_u64(rows, 0, 5);
     uint64_t connections = nw_rows_u64(rows, 0, 6);
-    uint64_t needed = x->options->copies ? 2 : 1;
+    uint64_t needed = x->options->running != NULL ? 0 : x->options->copies ? 2 : 1;
     bool fits = true;
 
     /* With a slot there already, a copy takes a temporary one. */
-    if ((!x->slot_exists || x->options->copies) && slots >= slots_max) {
+    if (needed > 0 && (!x->slot_exists || x->options->copies) && slots >= slots_max) {
         fits = false;
         nw_preflight_add(p, NW_FINDING_FAIL, "NW1207",
                          "all %" PRIu64 " replication slots are taken (a restart is needed to have "
@@ -314,7 +314,8 @@ static void room_check(struct nw_examination *x, const struct nw_rows *rows)
             ->mend = nw_preflight_text(p, "ALTER SYSTEM SET max_wal_senders = %" PRIu64 ";",
                                        over(senders_max));
     }
-    needed = 2 + (x->options->copies ? x->options->copy_workers : 0);
+    needed =
+        x->options->running != NULL ? 0 : 2 + (x->options->copies ? x->options->copy_workers : 0);
     if (connections + needed > connections_max) {
         (void)nw_preflight_add(p, NW_FINDING_WARN, "NW1305",
                                "%" PRIu64 " of %" PRIu64
@@ -446,27 +447,52 @@ static nw_status settings_check(struct nw_examination *x, struct nw_error *err)
 
 /* ---- the slot ---- */
 
+/* Somebody else streams from the slot. @param rows  application_name, client address */
+static void slot_taken(struct nw_examination *x, int pid, const struct nw_rows *rows)
+{
+    const char *name = x->options->server.slot_name;
+    bool known = nw_rows_count(rows) == 1 && nw_rows_text(rows, 0, 0) != NULL;
+    const char *application = known ? nw_rows_text(rows, 0, 0) : "unknown";
+    const char *address = known ? nw_rows_text(rows, 0, 1) : NULL;
+
+    if (strcmp(application, "narwal") == 0) {
+        (void)nw_preflight_add(
+            x->report, NW_FINDING_FAIL, "NW1211",
+            "slot %s is in use by process %d: another narwal, connected from %s, "
+            "with another state folder than this configuration's or of another "
+            "user. Stop it there, or choose another name",
+            name, pid, address == NULL ? "the server's own host" : address);
+        return;
+    }
+    nw_preflight_add(x->report, NW_FINDING_FAIL, "NW1211",
+                     "slot %s is in use by process %d (%s): stop that, or choose another "
+                     "slot.name",
+                     name, pid, application)
+        ->otherwise = nw_preflight_text(x->report, "SELECT pg_terminate_backend(%d);", pid);
+}
+
 static nw_status slot_usage(struct nw_examination *x, const struct nw_catalog_slot *slot,
                             struct nw_error *err)
 {
-    const char *name = x->options->server.slot_name;
-    char sql[128];
+    char sql[160];
     struct nw_rows *rows = NULL;
-    const char *application = NULL;
     nw_status status = NW_OK;
 
-    (void)snprintf(sql, sizeof sql,
-                   "SELECT application_name FROM pg_stat_replication WHERE pid = %d",
-                   slot->active_pid);
+    if (x->options->running != NULL) {
+        (void)nw_preflight_add(x->report, NW_FINDING_OK, "",
+                               "slot %s is in use by the narwal that runs with this configuration "
+                               "(state folder %s); narwal status says how it is",
+                               x->options->server.slot_name, x->options->running);
+        return NW_OK;
+    }
+    (void)snprintf(
+        sql, sizeof sql,
+        "SELECT application_name, host(client_addr) FROM pg_stat_replication WHERE pid = "
+        "%d",
+        slot->active_pid);
     status = query(x, sql, &rows, err);
     if (status == NW_OK) {
-        application = nw_rows_count(rows) == 1 ? nw_rows_text(rows, 0, 0) : NULL;
-        nw_preflight_add(x->report, NW_FINDING_FAIL, "NW1211",
-                         "slot %s is in use by process %d (%s): stop that, or choose another "
-                         "slot.name",
-                         name, slot->active_pid, application == NULL ? "unknown" : application)
-            ->otherwise =
-            nw_preflight_text(x->report, "SELECT pg_terminate_backend(%d);", slot->active_pid);
+        slot_taken(x, slot->active_pid, rows);
     }
     nw_rows_free(rows);
     return status;
@@ -546,6 +572,12 @@ static nw_status slot_check(struct nw_examination *x, struct nw_error *err)
 
 /* ---- what a new slot has to wait for ---- */
 
+/* Whether a run would make a slot, be it a temporary one for a copy. */
+static bool makes_slot(const struct nw_examination *x)
+{
+    return x->options->running == NULL && (!x->slot_exists || x->options->copies);
+}
+
 static nw_status transactions_check(struct nw_examination *x, struct nw_error *err)
 {
     struct nw_rows *rows = NULL;
@@ -553,7 +585,7 @@ static nw_status transactions_check(struct nw_examination *x, struct nw_error *e
     char sql[512];
     nw_status status = NW_OK;
 
-    if (x->slot_exists && !x->options->copies) {
+    if (!makes_slot(x)) {
         return NW_OK;
     }
     (void)snprintf(sql, sizeof sql,
@@ -586,7 +618,7 @@ static nw_status prepared_check(struct nw_examination *x, struct nw_error *err)
     char age[NW_NUMBER_TEXT_SIZE];
     nw_status status = NW_OK;
 
-    if (x->slot_exists && !x->options->copies) {
+    if (!makes_slot(x)) {
         return NW_OK;
     }
     (void)snprintf(sql, sizeof sql,

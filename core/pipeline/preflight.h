@@ -35,6 +35,7 @@ struct nw_preflight_options {
     bool copies;  /* tables will be copied (snapshot is not never) */
     bool streams; /* changes will be followed (snapshot is not only) */
     uint32_t copy_workers;
+    const char *running; /* a narwal answers in this state folder and uses the slot; NULL: none */
 };
 
 struct nw_preflight {

@@ -72,10 +72,10 @@ static void all_print(const struct nw_preflight *preflight, const char *name, bo
     bool any_mend = false;
 
     if (preflight->version[0] != '\0') {
-        (void)fprintf(out, "%s @ %s   PostgreSQL %s, %zu tables, %s, WAL %s/s\n", name,
-                      preflight->host, preflight->version, preflight->tables_count,
-                      nw_size_text(size, (double)preflight->bytes),
-                      nw_size_text(rate, preflight->wal_rate));
+        (void)fprintf(
+            out, "%s @ %s   PostgreSQL %s, %zu table%s, %s, WAL %s/s\n", name, preflight->host,
+            preflight->version, preflight->tables_count, preflight->tables_count == 1 ? "" : "s",
+            nw_size_text(size, (double)preflight->bytes), nw_size_text(rate, preflight->wal_rate));
     } else {
         (void)fprintf(out, "%s\n", name);
     }

@@ -500,7 +500,7 @@ static const char *publication_obstacle(const struct tables_check *check, size_t
 
 /* What is to be done about tables that are in no publication yet. @param obstacle  NULL: none */
 static void uncovered_report(struct tables_check *check, size_t uncovered, const char *obstacle,
-                             const char *sql)
+                             const char *sql, const char *others)
 {
     struct nw_preflight *p = check->x->report;
 
@@ -514,8 +514,8 @@ static void uncovered_report(struct tables_check *check, size_t uncovered, const
                                check->names[0], check->found[0] ? "get" : "be made with",
                                COUNTED(uncovered, "", ""));
     } else if (!check->found[0]) {
-        nw_preflight_add(p, NW_FINDING_FAIL, "NW1216", "there is no publication %s, and %s",
-                         check->names[0], obstacle)
+        nw_preflight_add(p, NW_FINDING_FAIL, "NW1216", "there is no publication %s (%s), and %s",
+                         check->names[0], others, obstacle)
             ->mend = sql;
     } else {
         nw_preflight_add(p, NW_FINDING_WARN, "NW1307",
@@ -525,11 +525,24 @@ static void uncovered_report(struct tables_check *check, size_t uncovered, const
     }
 }
 
+/* What a wrong name may have meant. */
+static nw_status publications_name(const struct tables_check *check, const char **names,
+                                   struct nw_error *err)
+{
+    char known[512] = "";
+    nw_status status = nw_publications_known(check->x->session, known, sizeof known, err);
+
+    *names = nw_preflight_text(check->x->report, "this database has%s%s",
+                               known[0] == '\0' ? " none" : ": ", known);
+    return status;
+}
+
 static nw_status publication_check(struct tables_check *check, struct nw_error *err)
 {
     struct gathering uncovered;
     struct gathering foreign = {0};
     const char *sql = NULL;
+    const char *others = "";
     nw_status status = ask(check, is_uncovered, &NO_STATEMENT, &uncovered, err);
 
     if (status == NW_OK) {
@@ -538,12 +551,18 @@ static nw_status publication_check(struct tables_check *check, struct nw_error *
     if (status == NW_OK && uncovered.count > 0) {
         status = publications_sql(check, &sql, err);
     }
+    if (status == NW_OK && !check->found[0]) {
+        status = publications_name(check, &others, err);
+    }
     if (status == NW_OK && uncovered.count > 0) {
-        uncovered_report(check, uncovered.count, publication_obstacle(check, foreign.count), sql);
+        uncovered_report(check, uncovered.count, publication_obstacle(check, foreign.count), sql,
+                         others);
     } else if (status == NW_OK && check->found[0]) {
         (void)nw_preflight_add(check->x->report, NW_FINDING_OK, "",
-                               "publication %s has all %zu tables that match", check->names[0],
-                               check->x->report->tables_count);
+                               check->x->report->tables_count == 1
+                                   ? "publication %s has the %zu table that matches"
+                                   : "publication %s has all %zu tables that match",
+                               check->names[0], check->x->report->tables_count);
     }
     gathering_end(&foreign);
     gathering_end(&uncovered);

@@ -55,6 +55,26 @@ static nw_status exists(struct nw_session *session, const char *name, bool *foun
     return status;
 }
 
+nw_status nw_publications_known(struct nw_session *session, char *text, size_t size,
+                                struct nw_error *err)
+{
+    struct nw_rows *rows = NULL;
+    nw_status status = nw_session_query(
+        session,
+        "SELECT string_agg(CASE n WHEN 6 THEN '...' ELSE pubname END, ', ' ORDER BY "
+        "n) FROM (SELECT pubname, row_number() OVER (ORDER BY pubname) AS n FROM "
+        "pg_catalog.pg_publication) AS p WHERE n <= 6",
+        NULL, 0, NULL, &rows, err);
+
+    if (status == NW_OK) {
+        const char *names = nw_rows_text(rows, 0, 0);
+
+        (void)snprintf(text, size, "%s", names == NULL ? "" : names);
+    }
+    nw_rows_free(rows);
+    return status;
+}
+
 static bool is_published(const struct nw_catalog_tables *published, uint32_t oid)
 {
     for (size_t i = 0; i < published->count; i++) {
@@ -141,10 +161,10 @@ static void say_keyless(const struct nw_publication_options *options, const stru
     }
     if (count > 0) {
         nw_log(NW_LOG_WARN,
-               "%zu tables have no usable replica identity (%s%s): %s, so that the application's "
+               "%zu %s no usable replica identity (%s%s): %s, so that the application's "
                "UPDATE and DELETE keep working. To follow them whole: ALTER TABLE ... REPLICA "
                "IDENTITY FULL",
-               count, names, count > shown ? ", ..." : "",
+               count, count == 1 ? "table has" : "tables have", names, count > shown ? ", ..." : "",
                options->no_key == NW_NO_KEY_SKIP ? "they are left out"
                                                  : "only their inserts and truncates are followed");
     }
@@ -215,8 +235,8 @@ static nw_status publication_write(struct nw_session *session, const struct requ
         status = nw_session_query(session, text, NULL, 0, sqlstate, NULL, err);
     }
     if (status == NW_OK) {
-        nw_log(NW_LOG_INFO, "publication %s %s with %zu tables%s", request->name,
-               request->found ? "extended" : "made", count,
+        nw_log(NW_LOG_INFO, "publication %s %s with %zu table%s%s", request->name,
+               request->found ? "extended" : "made", count, count == 1 ? "" : "s",
                request->keyed ? "" : " (inserts and truncates only)");
     } else if (strcmp(sqlstate, "42501") == 0) {
         struct nw_error why = *err;
@@ -249,16 +269,22 @@ static nw_status both_write(struct nw_session *session,
 static nw_status both_look(struct nw_session *session, const struct nw_publication_options *options,
                            struct request requests[2], struct nw_error *err)
 {
+    char known[512] = "";
     nw_status status = exists(session, requests[0].name, &requests[0].found, err);
 
     if (status == NW_OK) {
         status = exists(session, requests[1].name, &requests[1].found, err);
     }
     if (status == NW_OK && !requests[0].found && !options->create) {
-        status = nw_fail(err, NW_FATAL,
-                         "there is no publication %s, and publication.create is false: let a DBA "
-                         "make it (narwal check --sql prints how), or allow narwal to",
-                         options->name);
+        status = nw_publications_known(session, known, sizeof known, err);
+    }
+    if (status == NW_OK && !requests[0].found && !options->create) {
+        status =
+            nw_fail(err, NW_FATAL,
+                    "there is no publication %s (this database has%s%s), and "
+                    "publication.create is false: let a DBA make it (narwal check --sql prints "
+                    "how), write another publication.name, or allow narwal to",
+                    options->name, known[0] == '\0' ? " none" : ": ", known);
     }
     return status;
 }
@@ -291,8 +317,11 @@ nw_status nw_publications_ensure(struct nw_session *session,
         status = both_write(session, options, requests, err);
     } else if (status == NW_OK && pending_count(&pending, true) > 0) {
         nw_log(NW_LOG_WARN,
-               "%zu tables match the configuration but are not in publication %s: they are not "
-               "followed, and join with a new copy (docs/operations.md)",
+               pending_count(&pending, true) == 1
+                   ? "%zu table matches the configuration but is not in publication %s: it is not "
+                     "followed, and joins with a new copy (docs/operations.md)"
+                   : "%zu tables match the configuration but are not in publication %s: they are "
+                     "not followed, and join with a new copy (docs/operations.md)",
                pending_count(&pending, true), options->name);
     }
     if (status == NW_OK) {

@@ -11,6 +11,7 @@
 #define NW_PIPELINE_PUBLICATION_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "pg/session.h"
 
@@ -24,7 +25,10 @@ struct nw_table_filter {
     const char *const *exclude;
 };
 
-/** Patterns know * and ?; they match the whole of schema.name. */
+/**
+ * Patterns match the whole of schema.name: * is any text, ? one byte, [ab] one of these bytes, so
+ * that [*], [?] and [[] are the characters themselves. A backslash is a backslash.
+ */
 bool nw_table_filter_match(const struct nw_table_filter *filter, const char *schema,
                            const char *name);
 
@@ -42,6 +46,10 @@ struct nw_publications {
     char insert_only[NW_PUBLICATION_NAME_SIZE]; /* "" when there is none */
     unsigned count;                             /* 1 or 2 */
 };
+
+/** The database's publications, at most five: "a, b"; "" when there are none. */
+NW_MUST_CHECK nw_status nw_publications_known(struct nw_session *session, char *text, size_t size,
+                                              struct nw_error *err);
 
 /** Make or find the publications; says in the log what goes where. */
 NW_MUST_CHECK nw_status nw_publications_ensure(struct nw_session *session,

@@ -391,8 +391,44 @@ static void pause_for(struct nw_run *run, int64_t pause_ns)
     }
 }
 
+/* A name as SQL takes it. @return the end of what was written */
+static char *name_print(char *at, const char *name)
+{
+    bool plain = (name[0] >= 'a' && name[0] <= 'z') || name[0] == '_';
+
+    plain = plain && name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_")] == '\0';
+    if (plain) {
+        return stpcpy(at, name);
+    }
+    *at++ = '"';
+    for (; *name != '\0'; name++) {
+        if (*name == '"') {
+            *at++ = '"';
+        }
+        *at++ = *name;
+    }
+    return stpcpy(at, "\"");
+}
+
+/* The publications that narwal may have made, for a statement; "" when there are none. */
+static void publications_print(const struct nw_run *run,
+                               char names[static NW_PUBLICATION_NAME_SIZE * 4 + 8])
+{
+    const struct nw_publications *publications = &run->server.publications;
+    char *at = names;
+
+    *at = '\0';
+    if (run->options->server.publication.create && publications->count > 0) {
+        at = name_print(at, publications->main);
+        if (publications->count > 1) {
+            (void)name_print(stpcpy(at, ", "), publications->insert_only);
+        }
+    }
+}
+
 static void say_end(const struct nw_run *run)
 {
+    char names[NW_PUBLICATION_NAME_SIZE * 4 + 8];
     const char *slot = run->options->server.slot_name;
     char lsn[NW_LSN_TEXT_SIZE];
     char reached[NW_ERROR_TEXT_SIZE] = "stopped during the copy, which the next start begins anew";
@@ -404,10 +440,19 @@ static void say_end(const struct nw_run *run)
         (void)snprintf(reached, sizeof reached, "drained to %s",
                        nw_lsn_text(lsn, run->status.source.flush_lsn));
     }
-    nw_log(NW_LOG_INFO,
-           "%s. Slot %s stays on the server and holds its WAL; to remove it: SELECT "
-           "pg_drop_replication_slot('%s')",
-           reached, slot, slot);
+    publications_print(run, names);
+    if (names[0] == '\0') { /* the publications are not ours */
+        nw_log(NW_LOG_INFO,
+               "%s. Slot %s stays on the server and holds its WAL; to remove it: SELECT "
+               "pg_drop_replication_slot('%s');",
+               reached, slot, slot);
+    } else {
+        nw_log(NW_LOG_INFO,
+               "%s. Slot %s stays on the server and holds its WAL, and so %s %s; to remove all: "
+               "SELECT pg_drop_replication_slot('%s'); DROP PUBLICATION %s;",
+               reached, slot, strchr(names, ',') == NULL ? "does publication" : "do publications",
+               names, slot, names);
+    }
 }
 
 nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/errno.h"
@@ -23,6 +24,9 @@ struct nw_state {
     sqlite3 *db;
     sqlite3_stmt *acknowledge;
     int lock_file;
+    bool made;    /* the file was made by this start */
+    bool has_row; /* and there is something in it */
+    char *folder;
 };
 
 static const char SCHEMA[] =
@@ -80,6 +84,42 @@ static nw_status version_check(struct nw_state *state, const char *folder, struc
     return NW_OK;
 }
 
+/* SQLite makes its files as the umask says, the others with the mode of the first: make that first.
+ * Those of an older narwal may be open to others. */
+static nw_status files_privatise(struct nw_state *state, const char *path, struct nw_error *err)
+{
+    static const char *const others[] = {"-wal", "-shm"};
+    char name[4096 + 32];
+    int file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    state->made = file >= 0;
+    if (file < 0 && (errno != EEXIST || chmod(path, 0600) != 0)) {
+        return nw_fail(err, NW_FATAL, "cannot open %s: %s", path, nw_errno_text(errno));
+    }
+    if (file >= 0) {
+        (void)close(file);
+    }
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        (void)snprintf(name, sizeof name, "%s%s", path, others[i]);
+        if (chmod(name, 0600) != 0 && errno != ENOENT) {
+            return nw_fail(err, NW_FATAL, "cannot make %s private: %s", name, nw_errno_text(errno));
+        }
+    }
+    return NW_OK;
+}
+
+/* Files of a start that had nothing to remember. The lock is ours until its file is gone. */
+static void files_remove(const struct nw_state *state)
+{
+    static const char *const names[] = {"state.db-wal", "state.db-shm", "state.db", "lock"};
+    char path[4096 + 16];
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", state->folder, names[i]);
+        (void)unlink(path);
+    }
+}
+
 nw_status nw_state_open(const char *folder, struct nw_state **state, struct nw_error *err)
 {
     struct nw_state *made = calloc(1, sizeof *made);
@@ -98,6 +138,12 @@ nw_status nw_state_open(const char *folder, struct nw_state **state, struct nw_e
         goto out;
     }
     (void)snprintf(path, sizeof path, "%s/state.db", folder);
+    made->folder = strdup(folder);
+    status = made->folder == NULL ? nw_fail(err, NW_FATAL, "out of memory for narwal's state")
+                                  : files_privatise(made, path, err);
+    if (status != NW_OK) {
+        goto out;
+    }
     if (sqlite3_open_v2(path, &made->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) !=
             SQLITE_OK ||
         sqlite3_exec(made->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;", NULL, NULL,
@@ -132,9 +178,13 @@ void nw_state_close(struct nw_state *state)
     }
     (void)sqlite3_finalize(state->acknowledge);
     (void)sqlite3_close(state->db);
+    if (state->made && !state->has_row) {
+        files_remove(state);
+    }
     if (state->lock_file >= 0) {
         (void)close(state->lock_file);
     }
+    free(state->folder);
     free(state);
 }
 
@@ -199,6 +249,7 @@ nw_status nw_state_source_write(struct nw_state *state, const struct nw_state_so
         written = sqlite3_step(statement) == SQLITE_DONE;
     }
     (void)sqlite3_finalize(statement);
+    state->has_row = state->has_row || written;
     return written ? NW_OK : db_fail(state, "cannot write narwal's state", err);
 }
 

@@ -44,6 +44,10 @@ static void copy_text(const struct nw_report *former, const struct nw_report *r,
     double done =
         r->copy_total_bytes == 0 ? 0 : (double)r->copy_bytes / (double)r->copy_total_bytes;
 
+    if (r->copy_tables == 0) { /* the catalog is being read, a snapshot taken */
+        append(line, "preparing the copy");
+        return;
+    }
     done = done > 1 ? 1 : done; /* rows on the wire against pages on disk: an estimate */
     append(line, "copy %.0f %%   %llu/%llu tables   %s rows   %s/s", done * 100,
            (unsigned long long)r->copy_tables_done, (unsigned long long)r->copy_tables,
@@ -60,7 +64,14 @@ static void stream_text(const struct nw_report *former, const struct nw_report *
     char a[NW_NUMBER_TEXT_SIZE];
     char lsn[NW_LSN_TEXT_SIZE];
 
-    append(line, "%s %s/s  |  lag", r->phase[0] == 's' && r->phase[2] == 'r' ? "live" : r->phase,
+    if (r->received_lsn == 0) { /* the server has sent nothing yet: there are no figures */
+        bool again = strcmp(r->phase, "waiting") == 0 && r->last_error[0] != '\0';
+
+        append(line, "%s%s", again ? "waiting to connect again: " : "connecting",
+               again ? r->last_error : "");
+        return;
+    }
+    append(line, "%s %s/s  |  lag", strcmp(r->phase, "streaming") == 0 ? "live" : r->phase,
            nw_count_text(a, rate(former->rows, r->rows, r->uptime_s - former->uptime_s)));
     for (uint32_t i = 0; i < r->sinks_count; i++) {
         append(line, "%s %s %s%s", i == 0 ? "" : ",", r->sinks[i].name,
@@ -70,7 +81,9 @@ static void stream_text(const struct nw_report *former, const struct nw_report *
     if (r->source_lag_bytes > 0) {
         append(line, "  |  source behind %s", nw_size_text(a, (double)r->source_lag_bytes));
     }
-    append(line, "  |  durable %s", nw_lsn_text(lsn, r->flush_lsn));
+    if (r->flush_lsn != 0) {
+        append(line, "  |  durable %s", nw_lsn_text(lsn, r->flush_lsn));
+    }
 }
 
 void nw_live_text(const struct nw_report *former, const struct nw_report *report,

@@ -410,6 +410,11 @@ static nw_status file_check(struct verify *verify, const struct nw_data_file *da
     return status;
 }
 
+static const char *plural(uint64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
 static void table_report(struct verify *verify, const struct nw_data_table *table,
                          const struct tally *tally, bool damaged)
 {
@@ -417,15 +422,15 @@ static void table_report(struct verify *verify, const struct nw_data_table *tabl
 
     if (table->copying != 0) {
         (void)snprintf(copying, sizeof copying,
-                       ", copy %" PRIu32 " under way with %" PRIu64 " rows", table->copying,
-                       tally->copying);
+                       ", copy %" PRIu32 " under way with %" PRIu64 " row%s", table->copying,
+                       tally->copying, plural(tally->copying));
     }
     report(verify,
-           "%s%s%s: %s, %" PRIu64 " files, copy %" PRIu32 " with %" PRIu64 " rows, %" PRIu64
-           " changes%s",
+           "%s%s%s: %s, %" PRIu64 " file%s, copy %" PRIu32 " with %" PRIu64 " row%s, %" PRIu64
+           " change%s%s",
            table->schema_name, table->schema_name[0] == '\0' ? "" : ".", table->name,
-           damaged ? "DAMAGED" : "ok", tally->files, table->generation, tally->copied,
-           tally->changes, copying);
+           damaged ? "DAMAGED" : "ok", tally->files, plural(tally->files), table->generation,
+           tally->copied, plural(tally->copied), tally->changes, plural(tally->changes), copying);
 }
 
 static nw_status tables_check(struct verify *verify, struct nw_error *err)
@@ -447,6 +452,61 @@ static nw_status tables_check(struct verify *verify, struct nw_error *err)
         }
     }
     return status;
+}
+
+#define NAMES_SHOWN 5
+
+/* What a folder has, to say it when it is the wrong one. */
+struct content {
+    bool journal;
+    uint32_t count;
+    char names[512];
+};
+
+static nw_status content_add(void *context, const char *name, bool is_folder, struct nw_error *err)
+{
+    struct content *content = context;
+    size_t used = strlen(content->names);
+
+    (void)err;
+    content->journal = content->journal || (is_folder && strcmp(name, "_journal") == 0);
+    if (content->count++ < NAMES_SHOWN) {
+        (void)snprintf(content->names + used, sizeof content->names - used, "%s%.80s",
+                       used == 0 ? "" : ", ", name);
+    }
+    return NW_OK;
+}
+
+/* Refuses what is no folder of a file sink, and says what it is instead. */
+static nw_status folder_check(const struct verify *verify, struct nw_error *err)
+{
+    struct content here = {0};
+    struct content above = {0};
+    struct nw_error why = {0};
+    char parent[NW_PATH_MAX];
+
+    if (verify->host->folder_list(verify->host, verify->path, content_add, &here, &why) != NW_OK) {
+        return nw_fail(err, NW_FATAL,
+                       "%.300s; wanted is the folder that a file sink writes, its path in the "
+                       "configuration",
+                       why.text);
+    }
+    if (here.journal) {
+        return NW_OK;
+    }
+    if (nw_path_join(parent, verify->path, "..", NULL, &why) == NW_OK &&
+        verify->host->folder_list(verify->host, parent, content_add, &above, &why) == NW_OK &&
+        above.journal) {
+        return nw_fail(
+            err, NW_FATAL,
+            "%s is inside a file sink's folder: verify that whole, narwal files verify %s",
+            verify->path, parent);
+    }
+    return nw_fail(err, NW_FATAL,
+                   "no file sink has written into %s: its folder would have _journal in it, and "
+                   "this one %s%s%s",
+                   verify->path, here.count == 0 ? "is empty" : "has ", here.names,
+                   here.count > NAMES_SHOWN ? ", ..." : "");
 }
 
 /* Reads the journal; a narwal at work may replace it meanwhile, so it is tried again. */
@@ -486,8 +546,11 @@ static nw_status verify_run(struct verify *verify, struct nw_error *err)
 {
     const struct nw_state *state = &verify->state;
     uint64_t lsn;
-    nw_status status = journal_load(verify, err);
+    nw_status status = folder_check(verify, err);
 
+    if (status == NW_OK) {
+        status = journal_load(verify, err);
+    }
     if (status != NW_OK) {
         return status;
     }
@@ -509,13 +572,15 @@ static nw_status verify_run(struct verify *verify, struct nw_error *err)
     }
     lsn = state->positions_count > 0 ? state->positions[0].lsn : 0;
     report(verify,
-           "%zu tables, %zu files, %" PRIu64 " lines, up to %" PRIX32 "/%" PRIX32
+           "%zu table%s, %zu file%s, %" PRIu64 " line%s, up to %" PRIX32 "/%" PRIX32
            " (record %" PRIu64 "): %s",
-           state->tables_count, state->files_count, verify->lines, (uint32_t)(lsn >> 32),
+           state->tables_count, plural(state->tables_count), state->files_count,
+           plural(state->files_count), verify->lines, plural(verify->lines), (uint32_t)(lsn >> 32),
            (uint32_t)lsn, state->record, verify->damaged == 0 ? "ok" : "DAMAGED");
-    return verify->damaged == 0 ? NW_OK
-                                : nw_fail(err, NW_CORRUPT, "%s: %" PRIu64 " files are damaged",
-                                          verify->path, verify->damaged);
+    return verify->damaged == 0
+               ? NW_OK
+               : nw_fail(err, NW_CORRUPT, "%s: %" PRIu64 " file%s damaged", verify->path,
+                         verify->damaged, verify->damaged == 1 ? " is" : "s are");
 }
 
 nw_status nw_file_verify(const struct nw_host *host, const char *path,

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/log.h"
+#include "config/problems.h"
 #include "config/run_config.h"
 
 #define FILE_NAME   "t.yaml"
@@ -36,8 +37,12 @@ static nw_status load(const char *text, struct nw_run_config *config, struct nw_
     nw_status status = NW_OK;
 
     file_write(FILE_NAME, text, 0644);
-    status = nw_config_load(FILE_NAME, config, err);
-    return status == NW_OK ? nw_config_finish(config, "t", err) : status;
+    status = nw_config_load(FILE_NAME, config, NULL, err);
+    status = status == NW_OK ? nw_config_finish(config, "t", err) : status;
+    if (status != NW_OK) {
+        nw_config_free(config);
+    }
+    return status;
 }
 
 static const struct {
@@ -80,7 +85,11 @@ static const struct {
     {GOOD_SOURCE GOOD_SINK "limits: {memory: lots}\n",
      "t.yaml:3:18: NW1003 memory: \"lots\" is not a size, as 64MiB or 2GB"},
     {GOOD_SOURCE GOOD_SINK "limits: {memory: 1MiB}\n",
-     "t.yaml:3:18: NW1003 memory: 1MiB is out of range: 67 MB to 18 TB"},
+     "t.yaml:3:18: NW1003 memory: 1MiB is out of range: 64MiB to 16TiB"},
+    {GOOD_SOURCE GOOD_SINK "epoch: {time: 2h}\n",
+     "t.yaml:3:15: NW1003 time: 2h is out of range: 1ms to 1min"},
+    {GOOD_SOURCE GOOD_SINK "epoch: {size: 1B}\n",
+     "t.yaml:3:15: NW1003 size: 1B is out of range: 64KiB to 1TiB"},
     {GOOD_SOURCE GOOD_SINK "limits: {memory: [1GiB]}\n",
      "t.yaml:3:18: NW1003 memory: a size, as 64MiB or 2GB is expected here"},
     {GOOD_SOURCE GOOD_SINK "copy: {workers: many}\n",
@@ -94,7 +103,9 @@ static const struct {
     {"source: {dsn: a, snapshot: allways}\n" GOOD_SINK,
      "t.yaml:1:28: NW1003 snapshot: \"allways\" is none of: initial, never, only"},
     {"source: {dsn: a, messages: maybe}\n" GOOD_SINK,
-     "t.yaml:1:28: NW1003 messages: \"maybe\" is not a true | false"},
+     "t.yaml:1:28: NW1003 messages: \"maybe\" is neither true nor false"},
+    {"source: {dsn: a, messages: [yes]}\n" GOOD_SINK,
+     "t.yaml:1:28: NW1003 messages: true or false is expected here"},
     {"source: {dsn: a, slot: mine}\n" GOOD_SINK,
      "t.yaml:1:24: NW1003 source.slot must be a mapping of keys and values"},
     {GOOD_SOURCE GOOD_SINK "tables: {include: {a: b}}\n",
@@ -134,9 +145,65 @@ static void a_file_that_is_not_there_is_named(void **state)
     struct nw_error err = {0};
 
     (void)state;
-    assert_int_equal(nw_config_load("none.yaml", &config, &err), NW_FATAL);
+    assert_int_equal(nw_config_load("none.yaml", &config, NULL, &err), NW_FATAL);
+    nw_config_free(&config);
     assert_string_equal(err.text, "NW1000 cannot read the configuration none.yaml: No such file or "
                                   "directory");
+}
+
+static void all_mistakes_of_a_file_are_found_in_one_go(void **state)
+{
+    static const char *const expected[] = {
+        "t.yaml:2:1: NW1002 unknown key \"nam\" in the top level; did you mean \"name\" (text, "
+        "default: none)?",
+        "t.yaml:3:9: NW1008 dsn is missing in source: How to reach the database: a libpq "
+        "connection "
+        "string or URI.",
+        "t.yaml:3:20: NW1003 messages: \"maybe\" is neither true nor false",
+        "t.yaml:3:37: NW1003 snapshot: \"all\" is none of: initial, never, only",
+        "t.yaml:4:18: NW1003 memory: 2 needs a unit; did you mean 2GiB?",
+        "t.yaml:6:5: NW1008 type is missing in sinks: The plugin: file, null, or the name of a .so "
+        "in "
+        "plugin_dir.",
+        "t.yaml:6:15: NW1003 workers: \"none\" is not a number",
+        "t.yaml:7:5: NW1003 a sink is a mapping, as {type: file, path: ./copy}"};
+    static struct nw_problems problems;
+    struct nw_run_config config;
+    struct nw_error err = {0};
+
+    (void)state;
+    file_write(FILE_NAME,
+               "state_dir: /s\nnam: x\nsource: {messages: maybe, snapshot: all}\n"
+               "limits: {memory: 2}\nsinks:\n  - {workers: none}\n  - file\n",
+               0644);
+    assert_int_equal(nw_config_load(FILE_NAME, &config, &problems, &err), NW_FATAL);
+    nw_config_free(&config);
+    assert_int_equal(problems.count, sizeof expected / sizeof expected[0]);
+    assert_int_equal(problems.dropped, 0);
+    for (uint32_t i = 0; i < problems.count; i++) {
+        assert_string_equal(problems.items[i].text, expected[i]);
+    }
+}
+
+static void mistakes_without_end_are_counted_but_not_kept(void **state)
+{
+    static struct nw_problems problems;
+    struct nw_run_config config;
+    struct nw_error err = {0};
+    char text[2048] = GOOD_SOURCE GOOD_SINK "copy:\n";
+    size_t used = strlen(text);
+
+    (void)state;
+    for (int i = 0; i < 30; i++) {
+        used += (size_t)snprintf(text + used, sizeof text - used, "  key%d: 1\n", i);
+    }
+    file_write(FILE_NAME, text, 0644);
+    assert_int_equal(nw_config_load(FILE_NAME, &config, &problems, &err), NW_FATAL);
+    nw_config_free(&config);
+    assert_int_equal(problems.count, NW_PROBLEMS_MAX);
+    assert_int_equal(problems.dropped, 10);
+    assert_string_equal(problems.items[19].text,
+                        "t.yaml:23:3: NW1002 unknown key \"key19\" in copy");
 }
 
 static void nesting_without_end_is_refused(void **state)
@@ -291,6 +358,121 @@ static void a_secret_that_is_no_value_is_not_in_the_message(void **state)
                         "t.yaml:3:18: NW1003 memory: \"***\" is not a size, as 64MiB or 2GB");
 }
 
+/* A secret of so many bytes in a file. */
+static nw_status secret_of(size_t size, struct nw_error *err)
+{
+    struct nw_run_config config;
+    char *text = malloc(size + 1);
+    char yaml[512];
+    nw_status status = NW_OK;
+
+    assert_non_null(text);
+    memset(text, 'x', size);
+    text[size] = '\0';
+    file_write("secret", text, 0600);
+    free(text);
+    (void)snprintf(yaml, sizeof yaml,
+                   "source: {dsn: a, password: \"${file:%s/secret}\"}\n" GOOD_SINK, folder);
+    status = load(yaml, &config, err);
+    if (status == NW_OK) {
+        assert_int_equal(strlen(config.password), size);
+        nw_config_free(&config);
+    }
+    return status;
+}
+
+static void a_secret_that_is_too_long_or_empty_is_refused_not_cut(void **state)
+{
+    struct nw_error err = {0};
+    char expected[256];
+
+    (void)state;
+    assert_int_equal(secret_of(65536, &err), NW_OK);
+    assert_int_equal(secret_of(65537, &err), NW_FATAL);
+    (void)snprintf(expected, sizeof expected,
+                   "t.yaml:1:28: NW1005 the secret in %s/secret is longer than 65536 bytes",
+                   folder);
+    assert_string_equal(err.text, expected);
+    assert_int_equal(secret_of(0, &err), NW_FATAL);
+    (void)snprintf(expected, sizeof expected,
+                   "t.yaml:1:28: NW1005 the secret in %s/secret is empty", folder);
+    assert_string_equal(err.text, expected);
+    assert_int_equal(load("source: {dsn: a, password: \"${file:/}\"}\n" GOOD_SINK,
+                          &(struct nw_run_config){0}, &err),
+                     NW_FATAL);
+    assert_string_equal(err.text,
+                        "t.yaml:1:28: NW1005 cannot read the secret in /: Is a directory");
+}
+
+/* ---- the configuration in force ---- */
+
+static const char *const COMPRESS[] = {"none", "zstd", NULL};
+static const struct nw_option PLUGIN[] = {
+    {"path", NW_OPTION_PATH, NW_OPTION_REQUIRED, NULL, 0, 0, NULL, "Where to."},
+    {"compress", NW_OPTION_CHOICE, 0, "none", 0, 0, COMPRESS, "How."},
+    {"token", NW_OPTION_TEXT, NW_OPTION_SECRET, NULL, 0, 0, NULL, "Secret."},
+};
+
+static char *in_force(struct nw_run_config *config, const struct nw_config_plugin *plugins)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+
+    assert_non_null(out);
+    nw_config_print(config, plugins, out);
+    assert_int_equal(fclose(out), 0);
+    return text;
+}
+
+static void what_is_in_force_is_a_configuration_again_without_its_secrets(void **state)
+{
+    static const char *const lines[] = {
+        "name: my_name\n",
+        "state_dir: '/it''s'\n",
+        "# plugin_dir:\n",
+        "source:\n  dsn: 'host=x password=***'\n  password: '***'\n",
+        "\n  snapshot: initial                         # default\n",
+        "\n  slot:\n    name: narwal_my_name                    # default\n",
+        "\n    create: no\n",
+        "\n  include: ['public.*', \"a\\x09b\"]\n",
+        "\n  - name: file                              # default\n    type: file\n",
+        "\n    path: /x\n",
+        "\n    token: '***'\n",
+        "\n    compress: none                          # default\n",
+        "\nlimits:\n  memory: 64MiB\n"};
+    const struct nw_config_plugin plugins[] = {{.options = PLUGIN, .count = 3}};
+    struct nw_run_config config;
+    struct nw_config resolved;
+    struct nw_error err = {0};
+    char *text = NULL;
+
+    (void)state;
+    assert_int_equal(load("name: my name\nstate_dir: \"/it's\"\nsource:\n  dsn: host=x "
+                          "password=canary-print\n  password: canary-option\n  slot: {create: no}\n"
+                          "tables: {include: [public.*, \"a\\tb\"]}\nlimits: {memory: 64MiB}\n"
+                          "sinks: [{type: file, path: /x, token: canary-token}]\n",
+                          &config, &err),
+                     NW_OK);
+    config.dsn_shown = "host=x password=***";
+    assert_int_equal(nw_config_resolve_sink(&config, 0, PLUGIN, 3, &resolved, &err), NW_OK);
+    text = in_force(&config, plugins);
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        if (strstr(text, lines[i]) == NULL) {
+            fail_msg("%s is not in\n%s", lines[i], text);
+        }
+    }
+    assert_null(strstr(text, "canary"));
+    nw_config_free(&config);
+    assert_int_equal(load(text, &config, &err), NW_OK);
+    assert_string_equal(config.state_dir, "/it's");
+    assert_string_equal(config.include[1], "a\tb");
+    assert_int_equal(config.memory_bytes, 64 << 20);
+    assert_false(config.slot_create);
+    nw_config_free(&config);
+    free(text);
+}
+
 /* What is logged while a configuration is loaded. */
 static void log_of(const char *text, char *out, size_t size)
 {
@@ -335,13 +517,6 @@ static void a_password_written_out_and_a_file_open_to_others_are_warned_of(void 
 
 /* ---- sinks ---- */
 
-static const char *const COMPRESS[] = {"none", "zstd", NULL};
-static const struct nw_option PLUGIN[] = {
-    {"path", NW_OPTION_PATH, NW_OPTION_REQUIRED, NULL, 0, 0, NULL, "Where to."},
-    {"compress", NW_OPTION_CHOICE, 0, "none", 0, 0, COMPRESS, "How."},
-    {"token", NW_OPTION_TEXT, NW_OPTION_SECRET, NULL, 0, 0, NULL, "Secret."},
-};
-
 static const struct {
     const char *spec;
     const char *path, *compress;
@@ -350,8 +525,9 @@ static const struct {
     {"file:./copy", "./copy", "none", NULL},
     {"file:./copy,compress=zstd", "./copy", "zstd", NULL},
     {"file:path=/a", "/a", "none", NULL},
-    {"file:", NULL, NULL, "NW1008 path is missing in sink file: Where to."},
-    {"file", NULL, NULL, "NW1008 path is missing in sink file: Where to."},
+    {"file:", NULL, NULL, "NW1008 sink file has no path: write file:PATH"},
+    {"file", NULL, NULL, "NW1008 sink file has no path: write file:PATH"},
+    {"file:compress=zstd", NULL, NULL, "NW1008 sink file has no path: write file:PATH"},
     {"file:a,compres=zstd", NULL, NULL,
      "NW1002 unknown key \"compres\" in sink file; did you mean \"compress\" (choice, default: "
      "none)?"},
@@ -426,8 +602,10 @@ static void arguments_that_make_no_sense_are_refused(void **state)
     (void)state;
     assert_int_equal(nw_config_from_arguments("dbname=x", nothing, 1, &config, &err), NW_FATAL);
     assert_string_equal(err.text, "--sink :x: write TYPE:PATH, as file:./copy");
+    nw_config_free(&config);
     assert_int_equal(nw_config_from_arguments("dbname=x", twice, 2, &config, &err), NW_FATAL);
     assert_string_equal(err.text, "two sinks of type file need names: write a configuration file");
+    nw_config_free(&config);
 }
 
 static int folder_enter(void **state)
@@ -452,12 +630,16 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_mistake_names_its_place_and_what_was_meant),
         cmocka_unit_test(a_file_that_is_not_there_is_named),
+        cmocka_unit_test(all_mistakes_of_a_file_are_found_in_one_go),
+        cmocka_unit_test(mistakes_without_end_are_counted_but_not_kept),
         cmocka_unit_test(nesting_without_end_is_refused),
         cmocka_unit_test(aliases_that_explode_end_in_an_error),
         cmocka_unit_test(defaults_are_those_of_the_tables),
         cmocka_unit_test(every_section_reaches_its_field),
         cmocka_unit_test(references_are_read_and_never_printed_again),
         cmocka_unit_test(a_secret_that_is_no_value_is_not_in_the_message),
+        cmocka_unit_test(a_secret_that_is_too_long_or_empty_is_refused_not_cut),
+        cmocka_unit_test(what_is_in_force_is_a_configuration_again_without_its_secrets),
         cmocka_unit_test(a_password_written_out_and_a_file_open_to_others_are_warned_of),
         cmocka_unit_test(a_sink_argument_is_resolved_against_its_plugin),
         cmocka_unit_test(a_plugin_without_required_options_takes_no_value),

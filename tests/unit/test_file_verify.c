@@ -69,7 +69,7 @@ static void a_sound_folder_is_reported_table_by_table(void **state)
     assert_non_null(
         strstr(s->host->verify_lines,
                "public.orders_renamed: ok, 4 files, copy 1 with 70 rows, 118 changes\n"));
-    assert_non_null(strstr(s->host->verify_lines, "_messages: ok, 1 files, copy 0 with 0 rows, 1"));
+    assert_non_null(strstr(s->host->verify_lines, "_messages: ok, 1 file, copy 0 with 0 rows, 1"));
     assert_non_null(strstr(s->host->verify_lines, "3 tables, "));
     assert_non_null(strstr(s->host->verify_lines, "up to 0/6000"));
     end(s);

@@ -102,7 +102,8 @@ static struct fixture *fixture_of(void **state)
     struct fixture *f = *state;
 
     if (f->io == NULL) {
-        skip(); /* no io_uring here */
+        print_message("this kernel or container forbids io_uring\n");
+        skip();
     }
     assert_string_equal(f->env->ops->io_engine(f->env, f->io), f->engine);
     return f;
@@ -414,6 +415,7 @@ static void auto_falls_back_where_io_uring_is_forbidden(void **state)
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status));
     if (WEXITSTATUS(status) == 99) {
+        print_message("io_uring cannot be forbidden here: no seccomp filters\n");
         skip();
     }
     assert_int_equal(WEXITSTATUS(status), 0);

@@ -48,6 +48,19 @@ static void patterns_match_the_whole_name(void **state)
     assert_true(matches("a**b.?", NULL, "axxb", "c"));
 }
 
+static void brackets_take_a_character_for_itself(void **state)
+{
+    (void)state;
+    assert_true(matches("public.a[*]b", NULL, "public", "a*b"));
+    assert_false(matches("public.a[*]b", NULL, "public", "axb"));
+    assert_true(matches("public.a[?]", NULL, "public", "a?"));
+    assert_false(matches("public.a[?]", NULL, "public", "ab"));
+    assert_true(matches("public.a[[]1]", NULL, "public", "a[1]"));
+    assert_true(matches("public.a[123]", NULL, "public", "a2"));
+    assert_true(matches("public.a\\b", NULL, "public", "a\\b"));
+    assert_true(matches("public.a\\*", NULL, "public", "a\\b"));
+}
+
 static void excluded_wins(void **state)
 {
     (void)state;
@@ -83,6 +96,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_patterns_every_table_matches),
         cmocka_unit_test(patterns_match_the_whole_name),
+        cmocka_unit_test(brackets_take_a_character_for_itself),
         cmocka_unit_test(excluded_wins),
         cmocka_unit_test(any_of_several_patterns_will_do),
         cmocka_unit_test(a_pattern_of_stars_ends_soon),

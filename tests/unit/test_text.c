@@ -90,6 +90,32 @@ static void rates_need_a_unit(void **state)
     check(nw_rate_parse, vectors);
 }
 
+static void exact_texts_are_short_and_read_back(void **state)
+{
+    static const int64_t numbers[] = {1,       999,           1000,        1024,       65536,
+                                      1500000, 60000000,      90000000,    3600000000, 67108864,
+                                      3,       1099511627776, 86400000000, 7};
+    char text[NW_NUMBER_TEXT_SIZE];
+
+    (void)state;
+    assert_string_equal(nw_size_exact(text, 67108864), "64MiB");
+    assert_string_equal(nw_size_exact(text, 2000000000), "2GB");
+    assert_string_equal(nw_size_exact(text, 67108865), "67108865B");
+    assert_string_equal(nw_size_exact(text, 0), "0B");
+    assert_string_equal(nw_duration_exact(text, 3600000000), "1h");
+    assert_string_equal(nw_duration_exact(text, 90000000), "90s");
+    assert_string_equal(nw_duration_exact(text, 1000), "1ms");
+    assert_string_equal(nw_rate_exact(text, 200000000), "200MB/s");
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        int64_t back = 0;
+
+        assert_true(nw_size_parse(nw_size_exact(text, numbers[i]), &back) && back == numbers[i]);
+        assert_true(nw_duration_parse(nw_duration_exact(text, numbers[i]), &back) &&
+                    back == numbers[i]);
+        assert_true(nw_rate_parse(nw_rate_exact(text, numbers[i]), &back) && back == numbers[i]);
+    }
+}
+
 static void integers_are_whole_and_alone(void **state)
 {
     static const char *const refused[] = {"",    "-",   "+1",  " 1",  "1 ",
@@ -182,6 +208,7 @@ int main(void)
         cmocka_unit_test(sizes_need_a_unit),
         cmocka_unit_test(durations_need_a_unit),
         cmocka_unit_test(rates_need_a_unit),
+        cmocka_unit_test(exact_texts_are_short_and_read_back),
         cmocka_unit_test(integers_are_whole_and_alone),
         cmocka_unit_test(truth_has_six_words),
         cmocka_unit_test(numbers_are_written_for_people),

@@ -338,6 +338,7 @@ static void a_bound_process_uses_only_its_cores(void **state)
     (void)state;
     assert_int_equal(sched_getaffinity(0, sizeof ours, &ours), 0);
     if (CPU_COUNT(&ours) < 2) {
+        print_message("this process may use only one core\n");
         skip();
     }
     while (!CPU_ISSET(first, &ours)) {
@@ -364,6 +365,7 @@ static void confining_leaves_the_pinned_cores(void **state)
     (void)state;
     assert_int_equal(sched_getaffinity(0, sizeof ours, &ours), 0);
     if (CPU_COUNT(&ours) < 2) {
+        print_message("this process may use only one core\n");
         skip();
     }
     assert_int_equal(nw_topology_read(&here, &err), NW_OK);

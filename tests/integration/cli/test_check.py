@@ -4,10 +4,13 @@
 
 What it prints to mend a fault is run, and then the fault has to be gone.
 """
+import pathlib
 import re
+import tempfile
+import time
 
 import support
-from support import check, run
+from support import check, narwal, run
 
 
 class CheckTest(check.Case):
@@ -108,6 +111,52 @@ class SoundTest(CheckTest):
         result = self.check()
         self.assertEqual(result.code, 0, result)
         self.assertIn("slot narwal_postgres stands at ", result.out)
+
+    def test_a_publication_that_is_not_there_is_named_beside_those_that_are(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder, "a.yaml")
+            file.write_text(f"source: {{dsn: {self.server.dsn()!r}, publication: {{name: wrong, "
+                            f"create: false}}}}\nstate_dir: {folder}/state\n"
+                            f"sinks: [{{type: 'null'}}]\n")
+            self.assertIn("there is no publication wrong (this database has none), and "
+                          "publication.create is false", run("check", file).out)
+            for letter in "abcdef":
+                self.server.sql(f"CREATE PUBLICATION p_{letter}")
+            self.assertIn("(this database has: p_a, p_b, p_c, p_d, p_e, ...)", run("check", file).out)
+            result = run("run", file)
+            self.assertEqual(result.code, 1)
+            self.assertIn("there is no publication wrong (this database has: p_a, p_b, p_c, p_d, p_e, "
+                          "...), and publication.create is false", result.err)
+            self.assertFalse(pathlib.Path(folder, "state").exists(), "a failed start left its folder")
+
+    def test_the_narwal_that_runs_is_known(self):
+        lab = narwal.Narwal(self.server, name="own")
+        lab.start()
+        self.addCleanup(lab.kill)
+        for _ in range(200):
+            if self.server.value("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"):
+                break
+            time.sleep(0.05)
+        code, out = lab.call("check")
+        self.assertEqual(code, 0, out)
+        self.assertNotIn("pg_terminate_backend", out)
+        self.assertIn("slot narwal_own is in use by the narwal that runs with this configuration "
+                      f"(state folder {lab.state_dir})", out)
+        other = run("check", lab.file, "--state-dir", "/nonexistent/state")
+        self.assertEqual(other.findings.get("NW1211"), "FAIL", other)
+        self.assertIn("another narwal, connected from the server's own host", other.out)
+        self.assertNotIn("pg_terminate_backend", other.out)
+        for path in lab.state_dir.iterdir():
+            if not path.is_dir():
+                self.assertEqual(path.stat().st_mode & 0o077, 0, path)
+        self.assertEqual(lab.state_dir.stat().st_mode & 0o777, 0o700)
+        self.server.sql("CREATE TABLE keyless (v text)")
+        lab.terminate()
+        self.assertRegex(
+            lab.log_path.read_text(),
+            r"drained to .*\. Slot narwal_own stays on the server and holds its WAL, and so does "
+            r"publication narwal_own; to remove all: SELECT pg_drop_replication_slot\('narwal_own'\); "
+            r"DROP PUBLICATION narwal_own;")
 
     def test_transactions_that_a_new_slot_would_wait_for(self):
         with self.server.connect(autocommit=False) as connection:

@@ -58,6 +58,72 @@ class Words(check.unittest.TestCase):
         self.assertEqual(result.code, 1)
         self.assertNotEqual(result.err, "")
 
+    def test_verifying_what_is_no_folder_of_a_sink_says_what_it_is(self):
+        with tempfile.TemporaryDirectory() as folder:
+            def refusal(path):
+                result = run("files", "verify", path)
+                self.assertEqual(result.code, 1, result)
+                return result.err
+
+            home = pathlib.Path(folder)
+            self.assertIn("wanted is the folder that a file sink writes", refusal(home / "none"))
+            self.assertIn("and this one is empty", refusal(home))
+            for name in "abcdef":
+                (home / name).mkdir()
+            self.assertRegex(refusal(home), r"would have _journal in it, and this one has "
+                                            r"(\w, ){5}\.\.\.")
+            (home / "_journal").mkdir()
+            self.assertIn(f"narwal files verify {home}/a/..", refusal(home / "a"))
+
+    def test_the_configuration_in_force(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder, "shop.yaml")
+            file.write_text(f"source: {{dsn: 'postgresql://u:{CANARY}%40@h/db', password: {CANARY}}}\n"
+                            f"state_dir: {folder}/s\nsinks: [{{type: file, path: /x}}]\n")
+            result = run("check", file, "--config")
+            self.assertEqual(result.code, 0, result)
+            self.assertNotIn(CANARY, result.out + result.err)
+            self.assertIn(f"{file}:1:15: NW1007 a password is written out in dsn", result.err)
+            for line in (r"name: shop +# default", r"  dsn: 'user=u password=\*\*\* .*'",
+                         r"  password: '\*\*\*'", r"    path: /x", r"    compress: none +# default",
+                         rf"  spill_dir: {folder}/s/spill +# default"):
+                self.assertRegex(result.out, rf"(?m)^{line}$")
+            again = pathlib.Path(folder, "again.yaml")
+            again.write_text(result.out)
+            self.assertEqual(re.sub(" +# default", "", run("check", again, "--config").out),
+                             re.sub(" +# default", "", result.out))
+            self.assertFalse(pathlib.Path(folder, "s").exists())
+
+    def test_all_mistakes_are_said_at_once(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder, "a.yaml")
+            file.write_text("source: {dsn: x, messages: maybe}\nsinks: [{type: file, path: /x, "
+                            "compres: zstd}]\nlimits: {memory: 2}\n")
+            for command in ("check", "run"):
+                result = run(command, file)
+                self.assertEqual(result.code, 2, result)
+                self.assertEqual([line.split(": ")[1].removeprefix(str(file))
+                                  for line in result.err.splitlines()],
+                                 [":1:28", ":2:32", ":3:18"], result)
+            file.write_text("source: {dsn: x}\nsinks:\n- {type: file, compres: zstd, rotate: 1}\n")
+            result = run("run", file)
+            self.assertEqual(result.code, 1, result)
+            for text in ("compres", "rotate", "path is missing"):
+                self.assertIn(text, result.err)
+
+    def test_a_start_that_fails_leaves_no_folder(self):
+        with tempfile.TemporaryDirectory() as folder:
+            state = pathlib.Path(folder, "a/b/state")
+            result = run("run", "--source", "dbname=x", "--sink", "file", "--state-dir", state)
+            self.assertEqual(result.code, 1, result)
+            self.assertIn("sink file has no path: write file:PATH", result.err)
+            result = run("run", "--source", "hots=x", "--sink", "null:", "--state-dir", state)
+            self.assertEqual(result.code, 1, result)
+            self.assertEqual(list(pathlib.Path(folder).iterdir()), [])
+            state.parent.mkdir(parents=True)
+            run("run", "--source", "hots=x", "--sink", "null:", "--state-dir", state)
+            self.assertEqual(list(state.parent.iterdir()), [])
+
     def test_no_secret_is_printed_by_any_refusal(self):
         with tempfile.TemporaryDirectory() as folder:
             secret = pathlib.Path(folder, "secret")

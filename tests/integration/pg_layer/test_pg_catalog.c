@@ -445,6 +445,7 @@ static void column_lists_and_row_filters_are_honoured_since_15(void **state)
 
     (void)state;
     if (version() < 150000) {
+        print_message("column lists and row filters came with PostgreSQL 15\n");
         skip();
     }
     run("CREATE TABLE public.wide (a int PRIMARY KEY, b text, c int, d int);"
@@ -469,6 +470,7 @@ static void generated_columns_are_there_where_18_publishes_them(void **state)
 
     (void)state;
     if (version() < 180000) {
+        print_message("generated columns are published since PostgreSQL 18\n");
         skip();
     }
     run("CREATE TABLE public.made (a int PRIMARY KEY, s int GENERATED ALWAYS AS (a) STORED,"

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration in force, as a configuration file: what was written, and the defaults, marked.
+ * No secret is printed. Pure but for the stream.
+ */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "config/run_config.h"
+
+#define COMMENT_COLUMN 44
+#define HIDDEN         "***"
+
+/* Whether a text needs no quotes in YAML. */
+static bool is_plain(const char *text)
+{
+    if (!isalnum((unsigned char)text[0]) && text[0] != '/' && text[0] != '.') {
+        return false;
+    }
+    for (const char *at = text; *at != '\0'; at++) {
+        if (!isalnum((unsigned char)*at) && strchr("_-./+%", *at) == NULL) {
+            return false;
+        }
+    }
+    return strcmp(text, "null") != 0;
+}
+
+/* @return how many columns it took */
+static int text_print(FILE *out, const char *text)
+{
+    bool control = false;
+    int size = 2;
+
+    if (is_plain(text)) {
+        return fprintf(out, "%s", text);
+    }
+    for (const char *at = text; *at != '\0'; at++) {
+        control = control || (unsigned char)*at < 0x20 || *at == 0x7f;
+    }
+    (void)fputc(control ? '"' : '\'', out);
+    for (const char *at = text; *at != '\0'; at++) {
+        unsigned char c = (unsigned char)*at;
+
+        if (control && (c < 0x20 || c == 0x7f)) {
+            size += fprintf(out, "\\x%02x", c);
+            continue;
+        }
+        if ((control && (c == '"' || c == '\\')) || (!control && c == '\'')) {
+            size += fprintf(out, "%c", control ? '\\' : '\'');
+        }
+        (void)fputc(c, out);
+        size++;
+    }
+    (void)fputc(control ? '"' : '\'', out);
+    return size;
+}
+
+static bool is_hidden(const struct nw_option *option, const struct nw_node *node)
+{
+    bool hidden = (option->flags & NW_OPTION_SECRET) != 0 || node->secret;
+
+    for (const struct nw_node *item = node->first; item != NULL; item = item->next) {
+        hidden = hidden || item->secret;
+    }
+    return hidden;
+}
+
+static int value_print(FILE *out, const struct nw_option *option, const struct nw_node *node)
+{
+    int size = 2;
+
+    if (is_hidden(option, node)) {
+        return text_print(out, HIDDEN);
+    }
+    if (node->kind == NW_NODE_SCALAR) {
+        return text_print(out, node->text);
+    }
+    (void)fputc('[', out);
+    for (const struct nw_node *item = node->first; item != NULL; item = item->next) {
+        size += fprintf(out, "%s", item == node->first ? "" : ", ") + text_print(out, item->text);
+    }
+    (void)fputc(']', out);
+    return size;
+}
+
+/* One key. @param effective  what holds in the place of a default that the table cannot know */
+static void option_print(FILE *out, const char *before, const struct nw_option *option,
+                         const struct nw_node *node, const char *effective)
+{
+    int column = 0;
+
+    if (node == NULL && effective == NULL && option->fallback == NULL) {
+        (void)fprintf(out, "%*s# %s:\n", (int)strlen(before), "", option->name);
+        return;
+    }
+    column = fprintf(out, "%s%s: ", before, option->name);
+    if (node != NULL && effective == NULL) {
+        (void)value_print(out, option, node);
+    } else {
+        column += text_print(out, effective != NULL ? effective : option->fallback);
+    }
+    if (node == NULL) {
+        (void)fprintf(out, "%*s# default", column < COMMENT_COLUMN ? COMMENT_COLUMN - column : 2,
+                      "");
+    }
+    (void)fputc('\n', out);
+}
+
+/* What depends on other keys, or holds a password in its middle. */
+static const char *effective_of(const struct nw_run_config *config, const char *section,
+                                const char *key, const struct nw_node *node)
+{
+    const struct {
+        const char *section, *key, *value;
+    } all[] = {{"", "name", config->name},
+               {"", "state_dir", config->state_dir},
+               {"", "plugin_dir", config->plugin_dir},
+               {"source", "dsn", config->dsn_shown == NULL ? HIDDEN : config->dsn_shown},
+               {"source.slot", "name", config->slot_name},
+               {"source.publication", "name", config->publication_name},
+               {"limits", "spill_dir", config->spill_dir}};
+
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (strcmp(all[i].section, section) == 0 && strcmp(all[i].key, key) == 0) {
+            return node != NULL && node->secret ? NULL : all[i].value;
+        }
+    }
+    return NULL;
+}
+
+/* "source.slot" from the root. */
+static const struct nw_node *section_find(const struct nw_node *root, const char *section)
+{
+    char part[64];
+
+    while (section[0] != '\0' && root != NULL) {
+        size_t size = strcspn(section, ".");
+
+        (void)snprintf(part, sizeof part, "%.*s", (int)size, section);
+        root = nw_tree_member(root, part);
+        section += size + (section[size] == '.');
+    }
+    return root;
+}
+
+static void section_print(const struct nw_run_config *config, const struct nw_option_table *table,
+                          FILE *out)
+{
+    const struct nw_node *map = section_find(config->root, table->section);
+    const char *dot = strrchr(table->section, '.');
+    const char *before = table->section[0] == '\0' ? "" : dot == NULL ? "  " : "    ";
+
+    if (table->section[0] != '\0') {
+        (void)fprintf(out, "%s%s:\n", dot == NULL ? "" : "  ",
+                      dot == NULL ? table->section : dot + 1);
+    }
+    for (uint32_t i = 0; i < table->count; i++) {
+        const struct nw_option *option = &table->options[i];
+        const struct nw_node *node = nw_tree_member(map, option->name);
+
+        option_print(out, before, option, node,
+                     effective_of(config, table->section, option->name, node));
+    }
+}
+
+static void sink_print(const struct nw_sink_config *sink, const struct nw_option_table *host,
+                       const struct nw_config_plugin *plugin, FILE *out)
+{
+    for (uint32_t i = 0; i < host->count; i++) {
+        const struct nw_option *option = &host->options[i];
+        const struct nw_node *node = nw_tree_member(sink->options, option->name);
+        const char *effective = strcmp(option->name, "name") == 0   ? sink->name
+                                : strcmp(option->name, "type") == 0 ? sink->type
+                                                                    : NULL;
+
+        option_print(out, i == 0 ? "  - " : "    ", option, node, effective);
+    }
+    for (uint32_t i = 0; i < plugin->count; i++) {
+        option_print(out, "    ", &plugin->options[i],
+                     nw_tree_member(sink->map, plugin->options[i].name), NULL);
+    }
+    if (plugin->trouble != NULL) {
+        (void)fprintf(out, "    # its further keys are not known: %s\n", plugin->trouble);
+    }
+}
+
+static void all_print(const struct nw_run_config *config, const struct nw_config_plugin *plugins,
+                      FILE *out)
+{
+    const struct nw_option_table *table = NULL;
+
+    for (size_t i = 0; (table = nw_config_table(i)) != NULL; i++) {
+        if (strcmp(table->section, "sinks") != 0) {
+            section_print(config, table, out);
+            continue;
+        }
+        (void)fputs("sinks:\n", out);
+        for (uint32_t sink = 0; sink < config->sinks_count; sink++) {
+            sink_print(&config->sinks[sink], table, &plugins[sink], out);
+        }
+    }
+}
+
+void nw_config_print(const struct nw_run_config *config, const struct nw_config_plugin *plugins,
+                     FILE *out)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+
+    if (stream == NULL) {
+        return;
+    }
+    all_print(config, plugins, stream);
+    if (fclose(stream) == 0) {
+        nw_redact(text); /* a secret that found its way into another value */
+        (void)fputs(text, out);
+    }
+    free(text);
+}
