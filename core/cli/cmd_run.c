@@ -85,6 +85,16 @@ struct session {
     bool left_running; /* a plugin's thread is in a call and may read all of the above */
 };
 
+/* All but the one that the caller says. */
+static void problems_log(const struct nw_problems *problems, const struct nw_error *err)
+{
+    for (uint32_t i = 0; i < problems->count; i++) {
+        if (strcmp(problems->items[i].text, err->text) != 0) {
+            nw_log(NW_LOG_ERROR, "%s", problems->items[i].text);
+        }
+    }
+}
+
 static nw_status sinks_load(struct session *s, struct nw_error *err)
 {
     char buffer[4096];
@@ -119,11 +129,7 @@ static nw_status sinks_load(struct session *s, struct nw_error *err)
     }
     s->options.sinks_count = s->config.sinks_count;
     s->config.problems = NULL;
-    for (uint32_t i = 0; i < s->problems.count; i++) { /* err is said by the caller */
-        if (strcmp(s->problems.items[i].text, err->text) != 0) {
-            nw_log(NW_LOG_ERROR, "%s", s->problems.items[i].text);
-        }
-    }
+    problems_log(&s->problems, err);
     return status;
 }
 

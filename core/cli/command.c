@@ -159,14 +159,18 @@ static bool is_password(const PQconninfoOption *option)
     return option->val != NULL && strchr(option->dispchar, '*') != NULL;
 }
 
-/* The DSN without its passwords, which are never printed from here on. @return whether it had any
- */
-static bool dsn_clean(struct nw_run_config *config)
+/* keyword=value as libpq reads it, without a password. */
+static void pair_print(FILE *out, const PQconninfoOption *option)
 {
-    PQconninfoOption *options = PQconninfoParse(config->dsn, NULL);
-    char *text = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
+    (void)fprintf(out, "%s%s=", ftell(out) == 0 ? "" : " ", option->keyword);
+    for (const char *at = is_password(option) ? "***" : option->val; *at != '\0'; at++) {
+        (void)fprintf(out, "%s%c", strchr(" '\\", *at) != NULL ? "\\" : "", *at);
+    }
+}
+
+/* @return whether there are passwords; they are never printed from here on */
+static bool passwords_hide(const PQconninfoOption *options)
+{
     bool any = false;
 
     for (const PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++) {
@@ -174,15 +178,28 @@ static bool dsn_clean(struct nw_run_config *config)
             nw_log_secret(o->val);
             any = true;
         }
-        if (o->val != NULL && stream != NULL) {
-            (void)fprintf(stream, "%s%s=", ftell(stream) == 0 ? "" : " ", o->keyword);
-            for (const char *at = is_password(o) ? "***" : o->val; *at != '\0'; at++) {
-                (void)fprintf(stream, "%s%c", strchr(" '\\", *at) != NULL ? "\\" : "", *at);
+    }
+    return any;
+}
+
+/* The DSN for people. @return whether it has passwords, which are not in there */
+static bool dsn_clean(struct nw_run_config *config)
+{
+    PQconninfoOption *options = PQconninfoParse(config->dsn, NULL);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = options == NULL ? NULL : open_memstream(&text, &size);
+    bool any = passwords_hide(options);
+
+    if (stream != NULL) {
+        for (const PQconninfoOption *o = options; o->keyword != NULL; o++) {
+            if (o->val != NULL) {
+                pair_print(stream, o);
             }
         }
-    }
-    if (stream != NULL && fclose(stream) == 0 && options != NULL) {
-        config->dsn_shown = any ? nw_arena_text(&config->arena, text) : config->dsn;
+        if (fclose(stream) == 0) {
+            config->dsn_shown = any ? nw_arena_text(&config->arena, text) : config->dsn;
+        }
     }
     free(text);
     PQconninfoFree(options);

@@ -383,6 +383,22 @@ static nw_status key_take(const struct nw_option_table *table, const struct nw_n
     return is_section(table, node->key) ? NW_OK : unknown_key(table, node, err);
 }
 
+static nw_status keys_take(const struct nw_option_table *table, const struct nw_node *map,
+                           struct nw_arena *arena, struct nw_setting *settings,
+                           struct nw_problems *problems, struct nw_error *err)
+{
+    struct nw_error why = {0};
+    nw_status status = NW_OK;
+
+    for (const struct nw_node *node = map == NULL ? NULL : map->first;
+         node != NULL && (status == NW_OK || problems != NULL); node = node->next) {
+        if (key_take(table, node, arena, settings, &why) != NW_OK) {
+            status = mistake(problems, node, status, &why, err);
+        }
+    }
+    return status;
+}
+
 nw_status nw_options_resolve(const struct nw_option_table *table, const struct nw_node *map,
                              struct nw_arena *arena, struct nw_setting *settings,
                              struct nw_problems *problems, struct nw_error *err)
@@ -396,12 +412,7 @@ nw_status nw_options_resolve(const struct nw_option_table *table, const struct n
                            table->section[0] == '\0' ? "the configuration" : table->section);
         return mistake(problems, map, status, &why, err);
     }
-    for (const struct nw_node *node = map == NULL ? NULL : map->first;
-         node != NULL && (status == NW_OK || problems != NULL); node = node->next) {
-        if (key_take(table, node, arena, settings, &why) != NW_OK) {
-            status = mistake(problems, node, status, &why, err);
-        }
-    }
+    status = keys_take(table, map, arena, settings, problems, err);
     for (uint32_t i = 0; i < table->count && (status == NW_OK || problems != NULL); i++) {
         if (!settings[i].set && absent_take(table, i, map, arena, &settings[i], &why) != NW_OK) {
             status = mistake(problems, map, status, &why, err);

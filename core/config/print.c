@@ -27,31 +27,44 @@ static bool is_plain(const char *text)
     return strcmp(text, "null") != 0;
 }
 
+static bool has_control(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < 0x20 || *text == 0x7f) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One byte in double quotes, or in single quotes. @return how many columns it took */
+static int double_quoted(FILE *out, unsigned char c)
+{
+    if (c < 0x20 || c == 0x7f) {
+        return fprintf(out, "\\x%02x", c);
+    }
+    return fprintf(out, "%s%c", c == '"' || c == '\\' ? "\\" : "", c);
+}
+
+static int single_quoted(FILE *out, unsigned char c)
+{
+    return fprintf(out, "%s%c", c == '\'' ? "'" : "", c);
+}
+
 /* @return how many columns it took */
 static int text_print(FILE *out, const char *text)
 {
-    bool control = false;
+    bool control = has_control(text);
     int size = 2;
 
     if (is_plain(text)) {
         return fprintf(out, "%s", text);
     }
-    for (const char *at = text; *at != '\0'; at++) {
-        control = control || (unsigned char)*at < 0x20 || *at == 0x7f;
-    }
     (void)fputc(control ? '"' : '\'', out);
     for (const char *at = text; *at != '\0'; at++) {
         unsigned char c = (unsigned char)*at;
 
-        if (control && (c < 0x20 || c == 0x7f)) {
-            size += fprintf(out, "\\x%02x", c);
-            continue;
-        }
-        if ((control && (c == '"' || c == '\\')) || (!control && c == '\'')) {
-            size += fprintf(out, "%c", control ? '\\' : '\'');
-        }
-        (void)fputc(c, out);
-        size++;
+        size += control ? double_quoted(out, c) : single_quoted(out, c);
     }
     (void)fputc(control ? '"' : '\'', out);
     return size;
