@@ -22,10 +22,9 @@ static nw_status recover_begin(struct nw_sequencer *seq, const struct nw_error *
     if (seq->lost) {
         struct nw_error whole = {0};
 
-        (void)nw_fail(&whole, NW_FATAL,
-                      "%.600s; this epoch is larger than memory and spill quota, so that it cannot "
-                      "be sent again from here: start narwal again (nothing is lost), or raise the "
-                      "quota",
+        (void)nw_fail(&whole, NW_RETRY,
+                      "%.600s; this epoch is larger than memory and spill quota and cannot be sent "
+                      "again from here: the server has to send it again (nothing is lost)",
                       cause->text);
         return nw_sequencer_fail(seq, &whole, NULL);
     }

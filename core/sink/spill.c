@@ -562,7 +562,7 @@ void nw_spill_give_up(struct nw_sequencer *seq, uint32_t *work)
     if (!seq->lost) {
         nw_log(NW_LOG_WARN,
                "sink %s: an epoch is larger than memory and spill quota; if the sink fails before "
-               "the epoch is committed, narwal has to be started again",
+               "the epoch is committed, all sinks begin again from their positions",
                seq->sink->config->name);
     }
     for (struct nw_entry *entry = seq->log.first; entry != seq->cursor; entry = entry->next) {

@@ -370,15 +370,15 @@ static void epoch_larger_than_memory_and_quota_still_comes_through(void **state)
     start();
 }
 
-static void epoch_that_was_given_up_ends_the_run_when_the_sink_fails(void **state)
+static void epoch_that_was_given_up_begins_the_run_again_when_the_sink_fails(void **state)
 {
     (void)state;
     start_with(&model_ops, 2, NW_IO_AUTO, (uint64_t)MIB);
     trickle(300, 1);
     model.plan = MODEL_NOT_COMMITTED;
     kit_epoch_end(&kit, 1, 1990);
-    assert_int_equal(kit_run(&kit), NW_FATAL);
-    assert_non_null(strstr(kit.err.text, "start narwal again (nothing is lost)"));
+    assert_int_equal(kit_run(&kit), NW_RETRY);
+    assert_non_null(strstr(kit.err.text, "the server has to send it again (nothing is lost)"));
 }
 
 static void full_disk_is_waited_for(void **state)
@@ -520,7 +520,7 @@ int main(void)
         CASE(rows_before_a_cut_that_fit_nowhere_end_the_run),
         CASE(used_up_quota_leaves_the_rest_in_memory),
         CASE(epoch_larger_than_memory_and_quota_still_comes_through),
-        CASE(epoch_that_was_given_up_ends_the_run_when_the_sink_fails),
+        CASE(epoch_that_was_given_up_begins_the_run_again_when_the_sink_fails),
         CASE(full_disk_is_waited_for),
         CASE(changed_bytes_in_the_file_stop_the_run),
         CASE(windows_are_spilled_while_they_wait_for_one_lane),
