@@ -42,9 +42,17 @@ static nw_status configure(const char *const *rest, const struct nw_plugin *plug
         }
     }
     status = nw_config_from_arguments("dbname=check", sinks, 1, config, err);
-    return status == NW_OK ? nw_config_resolve_sink(config, 0, plugin->ops.options,
-                                                    plugin->ops.options_count, resolved, err)
-                           : status;
+    if (status == NW_OK) {
+        status = nw_config_resolve_sink(config, 0, plugin->ops.options, plugin->ops.options_count,
+                                        resolved, err);
+    }
+    if (status != NW_OK && rest[1] == NULL) { /* nothing was given, so something is missing */
+        return nw_fail(err, NW_FATAL,
+                       "the plugin has a required option: narwal sink-check %s VALUE gives its "
+                       "first, key=value others",
+                       rest[0]);
+    }
+    return status;
 }
 
 int nw_cmd_sink_check(int argc, char **argv)

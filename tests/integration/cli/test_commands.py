@@ -111,6 +111,11 @@ class Words(check.unittest.TestCase):
             for text in ("compres", "rotate", "path is missing"):
                 self.assertIn(text, result.err)
 
+    def test_sink_check_says_how_the_plugin_gets_what_it_requires(self):
+        result = run("sink-check", narwal.build() / "plugins" / "file.so")
+        self.assertEqual(result.code, 1, result)
+        self.assertIn("file.so VALUE", result.err)
+
     def test_a_start_that_fails_leaves_no_folder(self):
         with tempfile.TemporaryDirectory() as folder:
             state = pathlib.Path(folder, "a/b/state")
