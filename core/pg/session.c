@@ -98,7 +98,8 @@ static bool drive(const struct nw_session *session, int64_t deadline_us)
         if (left_us <= 0 || is_stopping(session)) {
             return false;
         }
-        left_us = left_us < STOP_NOTICED_MS * 1000 ? left_us : STOP_NOTICED_MS * 1000;
+        left_us =
+            left_us < INT64_C(1000) * STOP_NOTICED_MS ? left_us : INT64_C(1000) * STOP_NOTICED_MS;
         if (poll(&entry, 1, (int)(left_us / 1000) + 1) > 0) {
             state = PQconnectPoll(connection);
         }

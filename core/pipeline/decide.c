@@ -235,6 +235,35 @@ static nw_status state_check(struct nw_run *run, uint64_t confirmed_lsn, struct 
     return NW_OK;
 }
 
+/* There is no slot: whether one may be made. */
+static nw_status slot_missing(const struct nw_run *run, struct nw_error *err)
+{
+    const char *name = run->options->server.slot_name;
+
+    if (sinks_hold_data(run) && run->server.in_recovery) {
+        return nw_fail(err, run->followed ? NW_RETRY : NW_FATAL,
+                       "the server is a standby that does not have slot %s: %s", name,
+                       run->followed ? "waiting for its promotion, or for the primary"
+                                     : "follow the primary. Nothing was written");
+    }
+    if (sinks_hold_data(run)) {
+        return nw_fail(
+            err, NW_FATAL,
+            "slot %s is gone, and with it the changes since the last that the sinks have. "
+            "Nothing was written. To begin again with a new copy: move the sinks' former "
+            "data away",
+            name);
+    }
+    if (!run->options->server.create_slot) {
+        return nw_fail(
+            err, NW_FATAL,
+            "there is no slot %s, and slot.create is false: let a DBA make it with SELECT "
+            "pg_create_logical_replication_slot('%s', 'pgoutput'), or allow narwal to",
+            name, name);
+    }
+    return NW_OK;
+}
+
 /* Looks at the slot, and decides from where the stream begins. */
 static nw_status slot_decide(struct nw_run *run, struct nw_error *err)
 {
@@ -258,29 +287,7 @@ static nw_status slot_decide(struct nw_run *run, struct nw_error *err)
     if (run->options->snapshot == NW_SNAPSHOT_ONLY) {
         return NW_OK; /* nothing is streamed */
     }
-    if (!run->slot_found && sinks_hold_data(run) && run->server.in_recovery) {
-        return nw_fail(err, run->followed ? NW_RETRY : NW_FATAL,
-                       "the server is a standby that does not have slot %s: %s",
-                       run->options->server.slot_name,
-                       run->followed ? "waiting for its promotion, or for the primary"
-                                     : "follow the primary. Nothing was written");
-    }
-    if (!run->slot_found && sinks_hold_data(run)) {
-        return nw_fail(
-            err, NW_FATAL,
-            "slot %s is gone, and with it the changes since the last that the sinks have. "
-            "Nothing was written. To begin again with a new copy: move the sinks' former "
-            "data away",
-            run->options->server.slot_name);
-    }
-    if (!run->slot_found && !run->options->server.create_slot) {
-        return nw_fail(
-            err, NW_FATAL,
-            "there is no slot %s, and slot.create is false: let a DBA make it with SELECT "
-            "pg_create_logical_replication_slot('%s', 'pgoutput'), or allow narwal to",
-            run->options->server.slot_name, run->options->server.slot_name);
-    }
-    return NW_OK;
+    return run->slot_found ? NW_OK : slot_missing(run, err);
 }
 
 /* Makes the slot when nothing is copied: the stream simply begins where it is made. */

@@ -62,6 +62,21 @@ static void finding_print(FILE *out, const struct nw_finding *finding, bool verb
     }
 }
 
+/* Findings of one level. @return whether any of them can be mended by SQL */
+static bool level_print(const struct nw_preflight *preflight, enum nw_finding_level level,
+                        bool verbose, FILE *out)
+{
+    bool any_mend = false;
+
+    for (size_t i = 0; i < preflight->findings_count; i++) {
+        if (preflight->findings[i].level == level) {
+            finding_print(out, &preflight->findings[i], verbose);
+            any_mend = any_mend || preflight->findings[i].mend != NULL;
+        }
+    }
+    return any_mend;
+}
+
 static void all_print(const struct nw_preflight *preflight, const char *name, bool verbose,
                       FILE *out)
 {
@@ -79,17 +94,10 @@ static void all_print(const struct nw_preflight *preflight, const char *name, bo
     } else {
         (void)fprintf(out, "%s\n", name);
     }
-    for (int level = NW_FINDING_OK; level <= NW_FINDING_FAIL; level++) {
-        /* first what is well, then what must be mended, then what may be */
-        int wanted = level == 0 ? NW_FINDING_OK : level == 1 ? NW_FINDING_FAIL : NW_FINDING_WARN;
-
-        for (size_t i = 0; i < preflight->findings_count; i++) {
-            if ((int)preflight->findings[i].level == wanted) {
-                finding_print(out, &preflight->findings[i], verbose);
-                any_mend = any_mend || preflight->findings[i].mend != NULL;
-            }
-        }
-    }
+    /* first what is well, then what must be mended, then what may be */
+    any_mend = level_print(preflight, NW_FINDING_OK, verbose, out);
+    any_mend = level_print(preflight, NW_FINDING_FAIL, verbose, out) || any_mend;
+    any_mend = level_print(preflight, NW_FINDING_WARN, verbose, out) || any_mend;
     (void)fprintf(out, "%zu to mend, %zu to consider; nothing was changed.%s\n", fails, warnings,
                   any_mend ? " For your DBA: narwal check --sql" : "");
 }

@@ -179,6 +179,12 @@ nw_status nw_server_history_check(const struct nw_server *server, uint32_t timel
 
 /* ---- the slot ---- */
 
+static bool slot_is_invalid(const struct nw_catalog_slot *slot)
+{
+    return strcmp(slot->wal_status, "lost") == 0 || slot->invalidation_reason[0] != '\0' ||
+           slot->conflicting || slot->restart_lsn == 0;
+}
+
 static nw_status slot_usable(const struct nw_server *server, const struct nw_catalog_slot *slot,
                              struct nw_error *err)
 {
@@ -208,8 +214,7 @@ static nw_status slot_usable(const struct nw_server *server, const struct nw_cat
                        "slot %s is kept in step with a primary by this standby: %s", name,
                        server->followed ? "waiting for its promotion" : "follow the primary");
     }
-    if (strcmp(slot->wal_status, "lost") == 0 || slot->invalidation_reason[0] != '\0' ||
-        slot->conflicting || slot->restart_lsn == 0) {
+    if (slot_is_invalid(slot)) {
         return nw_fail(
             err, NW_FATAL,
             "slot %s was invalidated (%s): the server removed WAL that was not read yet, "

@@ -200,6 +200,21 @@ static struct nw_copy_state copy_state(uint32_t table, uint32_t generation, bool
                                   .size = sizeof COPY_BYTES};
 }
 
+static bool copy_is(struct nw_check *check, const struct nw_copy_state *copy, uint32_t generation,
+                    bool complete)
+{
+    if (copy->generation != generation || copy->complete != complete) {
+        return nw_check_fails(check, "recover() gave generation %u (%s) of the copy, not %u (%s)",
+                              copy->generation, copy->complete ? "complete" : "not complete",
+                              generation, complete ? "complete" : "not complete");
+    }
+    if (copy->size != sizeof COPY_BYTES ||
+        memcmp(copy->bytes, COPY_BYTES, sizeof COPY_BYTES) != 0) {
+        return nw_check_fails(check, "recover() gave other bytes of the copy's state");
+    }
+    return true;
+}
+
 static bool copy_stored(struct nw_check *check, uint32_t table, uint32_t generation, bool complete)
 {
     uint32_t oid = nw_check_table(table)->relation_oid;
@@ -208,22 +223,9 @@ static bool copy_stored(struct nw_check *check, uint32_t table, uint32_t generat
         return true;
     }
     for (uint32_t i = 0; i < check->recovery->copies_count; i++) {
-        const struct nw_copy_state *copy = &check->recovery->copies[i];
-
-        if (copy->relation_oid != oid) {
-            continue;
+        if (check->recovery->copies[i].relation_oid == oid) {
+            return copy_is(check, &check->recovery->copies[i], generation, complete);
         }
-        if (copy->generation != generation || copy->complete != complete) {
-            return nw_check_fails(check,
-                                  "recover() gave generation %u (%s) of the copy, not %u (%s)",
-                                  copy->generation, copy->complete ? "complete" : "not complete",
-                                  generation, complete ? "complete" : "not complete");
-        }
-        if (copy->size != sizeof COPY_BYTES ||
-            memcmp(copy->bytes, COPY_BYTES, sizeof COPY_BYTES) != 0) {
-            return nw_check_fails(check, "recover() gave other bytes of the copy's state");
-        }
-        return true;
     }
     return nw_check_fails(check, "recover() did not give the state of the copy");
 }

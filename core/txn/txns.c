@@ -320,6 +320,7 @@ static void record_put(struct chunk *chunk, const struct nw_txn_change *change)
     uint8_t *to = chunk->bytes + chunk->size;
     uint32_t size = (uint32_t)change->rest.size + 1;
 
+    NW_ASSERT(chunk->bytes != NULL); /* room_make() saw to it */
     memcpy(to, &size, 4);
     memcpy(to + 4, &change->subxid, 4);
     memcpy(to + 8, &change->lsn, 8);
