@@ -32,8 +32,7 @@ struct reader {
     char *publications;
 };
 
-/* Whoever holds a table locked does not hold us for long, nor those who queue behind us: NW_RETRY.
- */
+/* Whoever holds a table locked does not hold us for long, nor those behind us: NW_RETRY. */
 #define BEGIN "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '1s'"
 
 static nw_status no_memory(struct nw_error *err)

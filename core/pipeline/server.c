@@ -179,16 +179,22 @@ nw_status nw_server_history_check(const struct nw_server *server, uint32_t timel
 
 /* ---- the slot ---- */
 
-static bool slot_is_invalid(const struct nw_catalog_slot *slot)
+/* Why the slot cannot be read any more, in the server's word; NULL: it can. */
+static const char *slot_invalid(const struct nw_catalog_slot *slot)
 {
-    return strcmp(slot->wal_status, "lost") == 0 || slot->invalidation_reason[0] != '\0' ||
-           slot->conflicting || slot->restart_lsn == 0;
+    if (slot->invalidation_reason[0] != '\0') {
+        return slot->invalidation_reason;
+    }
+    return strcmp(slot->wal_status, "lost") == 0 || slot->conflicting || slot->restart_lsn == 0
+               ? slot->wal_status
+               : NULL;
 }
 
 static nw_status slot_usable(const struct nw_server *server, const struct nw_catalog_slot *slot,
                              struct nw_error *err)
 {
     const char *name = server->options.slot_name;
+    const char *invalid = slot_invalid(slot);
 
     if (!slot->logical || strcmp(slot->plugin, "pgoutput") != 0) {
         return nw_fail(err, NW_FATAL,
@@ -214,14 +220,12 @@ static nw_status slot_usable(const struct nw_server *server, const struct nw_cat
                        "slot %s is kept in step with a primary by this standby: %s", name,
                        server->followed ? "waiting for its promotion" : "follow the primary");
     }
-    if (slot_is_invalid(slot)) {
+    if (invalid != NULL) {
         return nw_fail(
             err, NW_FATAL,
             "slot %s was invalidated (%s): the server removed WAL that was not read yet, "
             "and changes are gone. " REPAIR,
-            name,
-            slot->invalidation_reason[0] != '\0' ? slot->invalidation_reason : slot->wal_status,
-            name);
+            name, invalid, name);
     }
     return NW_OK;
 }

@@ -36,6 +36,7 @@ static nw_status hang_open(const struct nw_host *host, const struct nw_config *c
 
     (void)workers;
     if (hang == NULL || atexit(exit_slowly) != 0) {
+        free(hang);
         return nw_fail(err, NW_FATAL, "cannot begin");
     }
     hang->host = host;
