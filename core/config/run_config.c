@@ -181,6 +181,16 @@ void nw_config_document(FILE *out)
 
 /* ---- sections into fields ---- */
 
+/* Of several failures, the first is returned; problems has them all. */
+static void failure_keep(nw_status *status, struct nw_error *err, nw_status each,
+                         const struct nw_error *why)
+{
+    if (*status == NW_OK && each != NW_OK) {
+        *status = each;
+        *err = *why;
+    }
+}
+
 /* One section. Whatever is wrong in it, the others are looked at too; err keeps the first. */
 static void section_take(struct nw_run_config *config, const struct nw_option_table *table,
                          const struct nw_node *map, struct nw_setting *settings, nw_status *status,
@@ -190,10 +200,7 @@ static void section_take(struct nw_run_config *config, const struct nw_option_ta
     nw_status each =
         nw_options_resolve(table, map, &config->arena, settings, config->problems, &why);
 
-    if (*status == NW_OK && each != NW_OK) {
-        *status = each;
-        *err = why;
-    }
+    failure_keep(status, err, each, &why);
 }
 
 /* A mistake that no table finds. */
@@ -381,10 +388,7 @@ static nw_status sinks_take(struct nw_run_config *config, const struct nw_node *
         struct nw_error why = {0};
         nw_status each = sink_look(config, node, &why);
 
-        if (status == NW_OK && each != NW_OK) {
-            status = each;
-            *err = why;
-        }
+        failure_keep(&status, err, each, &why);
     }
     return status;
 }
@@ -402,10 +406,7 @@ static nw_status sections_take(struct nw_run_config *config, const struct nw_nod
         struct nw_error why = {0};
         nw_status each = takes[i](config, root, &why);
 
-        if (status == NW_OK && each != NW_OK) {
-            status = each;
-            *err = why;
-        }
+        failure_keep(&status, err, each, &why);
     }
     return status;
 }
