@@ -320,17 +320,18 @@ class Session:
                 (self.text(), key, key + 20)))
 
     def add_column(self):
-        if not self.workload.rewrites or self.workload.columns_added >= 8 or \
+        if not self.workload.rewrites or self.workload.columns_kept >= 8 or \
                 self.random.random() > 0.2:
             return
         number = self.workload.column_number()
         name = f"added_{number}"
-        default = ["", " DEFAULT 'it''s new'", "", " NOT NULL DEFAULT ''"][number % 4]
+        defaults = ["", " DEFAULT 'it''s new'", "", " NOT NULL DEFAULT ''"]
+        default = defaults[self.workload.columns_kept % len(defaults)]
         self.run(f"ALTER TABLE lab.evolving ADD COLUMN {name} text{default}")
         self.did("column added with default" if default else "column added")
         self.run(f"INSERT INTO lab.evolving (id, v, {name}) VALUES (%s, 'new', 'x') "
                  "ON CONFLICT DO NOTHING", (self.key(),))
-        self.on_commit = lambda: setattr(self.workload, "column_newest", name)
+        self.on_commit = lambda: self.workload.column_keep(name)
 
     def emptied(self):
         what = self.random.choice(["insert"] * 6 + ["truncate", "cascade"])
@@ -547,7 +548,8 @@ class Workload:
         self.counters = collections.Counter()
         self.transactions = 0
         self.column_newest = None
-        self.columns_added = 0
+        self.columns_added = 0  # names given out
+        self.columns_kept = 0  # committed
         self.lock = threading.Lock()
         self.failures = []
         self.threads = [threading.Thread(target=self.thread, args=(number,), daemon=True)
@@ -557,6 +559,11 @@ class Workload:
         with self.lock:
             self.columns_added += 1
             return self.columns_added
+
+    def column_keep(self, name):
+        with self.lock:
+            self.columns_kept += 1
+            self.column_newest = name
 
     def thread(self, number):
         try:
