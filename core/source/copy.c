@@ -212,6 +212,13 @@ static nw_status tuple_skip(struct nw_cursor *cursor, uint16_t fields)
     return cursor->failed ? NW_CORRUPT : NW_OK;
 }
 
+/* Only this thread adds, so that no locked addition is needed. */
+static void count(_Atomic uint64_t *counter, uint64_t more)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more,
+                          memory_order_relaxed);
+}
+
 static nw_status row_deal(struct nw_copy_reader *reader, struct nw_bytes tuple,
                           struct nw_error *err)
 {
@@ -240,8 +247,8 @@ static nw_status row_deal(struct nw_copy_reader *reader, struct nw_bytes tuple,
     block->frames_count++;
     reader->task->rows++;
     reader->task->bytes += tuple.size;
-    atomic_fetch_add_explicit(&reader->rows, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&reader->bytes, tuple.size, memory_order_relaxed);
+    count(&reader->rows, 1);
+    count(&reader->bytes, tuple.size);
     return NW_OK;
 }
 

@@ -51,7 +51,7 @@ static const struct nw_option options[OPTIONS_COUNT] = {
                       .type = NW_OPTION_INTEGER,
                       .minimum = 1,
                       .maximum = 22,
-                      .help = "Compression level: gzip 1 to 12 (6 if unset), zstd 1 to 22 (3 if "
+                      .help = "Compression level: gzip 1 to 12 (6 if unset), zstd 1 to 22 (1 if "
                               "unset)."},
     [OPTION_ROTATE_SIZE] = {.name = "rotate_size",
                             .type = NW_OPTION_SIZE,
@@ -108,7 +108,7 @@ static nw_status options_read(const struct nw_config *config, struct nw_file_opt
     to->path = settings[OPTION_PATH].text;
     to->compress = compress == 1 ? NW_CHUNK_GZIP : compress == 2 ? NW_CHUNK_ZSTD : NW_CHUNK_NONE;
     to->suffix = suffixes[to->compress];
-    to->level = to->compress == NW_CHUNK_GZIP ? 6 : 3;
+    to->level = to->compress == NW_CHUNK_GZIP ? 6 : 1;
     if (settings[OPTION_LEVEL].set) {
         to->level = (int)settings[OPTION_LEVEL].number;
     }

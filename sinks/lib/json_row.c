@@ -13,6 +13,7 @@
 #include "lib/print.h"
 
 #define HEAD_SIZE_MAX  96u /* {"op":"I","lsn":"...","seq":...} without the transaction */
+#define HEAD_KEPT_MAX  256u
 #define VALUE_SIZE_MAX 64u /* of fixed width, quoted */
 #define KEY_COPY_SIZE  32u /* keys up to this size are copied by two moves */
 
@@ -39,6 +40,13 @@ struct nw_json_layout {
     bool copy;
     uint32_t origin_size;
     uint8_t origin[64]; /* longer ones are printed anew each time */
+
+    /* What was printed last before the images of a row: all rows of a copy have the same. */
+    uint8_t head[HEAD_KEPT_MAX];
+    uint32_t head_size; /* 0: none is kept */
+    uint8_t head_op;
+    uint64_t head_lsn;
+    uint64_t head_seq;
 };
 
 /* One row being printed. */
@@ -164,6 +172,7 @@ static bool transaction_print(struct nw_json_layout *layout, const struct nw_bat
 
     out->used = 0;
     out->failed = false;
+    layout->head_size = 0;
     layout->commit_lsn = batch->commit_lsn[row];
     layout->commit_ts = batch->commit_ts[row];
     layout->xid = batch->xid[row];
@@ -195,12 +204,30 @@ static bool transaction_print(struct nw_json_layout *layout, const struct nw_bat
     return true;
 }
 
+/* Of a copy the next row is likely to begin the same. */
+static void head_keep(struct nw_json_layout *layout, const struct nw_batch *batch, size_t row,
+                      const uint8_t *head, size_t size)
+{
+    if (layout->copy && size <= sizeof layout->head) {
+        memcpy(layout->head, head, size);
+        layout->head_size = (uint32_t)size;
+        layout->head_op = batch->op[row];
+        layout->head_lsn = batch->row_lsn[row];
+        layout->head_seq = batch->seq[row];
+    }
+}
+
 /* Opens the line, up to and with its schema number. */
 static uint8_t *head_print(struct writer *writer, uint8_t *at, size_t row)
 {
     struct nw_json_layout *layout = writer->layout;
     const struct nw_batch *batch = writer->batch;
+    const uint8_t *start = at;
 
+    if (layout->head_size > 0 && batch->row_lsn[row] == layout->head_lsn &&
+        batch->seq[row] == layout->head_seq && batch->op[row] == layout->head_op) {
+        return append(at, layout->head, layout->head_size);
+    }
     at = LITERAL(at, "{\"op\":\"");
     *at++ = batch->op[row];
     at = LITERAL(at, "\",\"lsn\":\"");
@@ -208,7 +235,9 @@ static uint8_t *head_print(struct writer *writer, uint8_t *at, size_t row)
     at = LITERAL(at, "\",\"seq\":");
     at = nw_print_u64(at, batch->seq[row]);
     at = append(at, layout->transaction.bytes, layout->transaction.used);
-    return append(at, layout->tail.bytes, layout->tail.used);
+    at = append(at, layout->tail.bytes, layout->tail.used);
+    head_keep(layout, batch, row, start, (size_t)(at - start));
+    return at;
 }
 
 static uint8_t *float_print(uint8_t *at, const void *values, size_t row, bool wide)

@@ -85,10 +85,33 @@ uint8_t *nw_print_lsn(uint8_t *at, uint64_t lsn)
     return print_hex_u32(at, (uint32_t)lsn);
 }
 
+/* Four bytes as eight digits: each half byte is moved into a byte of its own, and those above nine
+ * are raised from behind '9' to 'a'. */
+static inline uint8_t *print_hex_4(uint8_t *at, const uint8_t *bytes)
+{
+    uint32_t four;
+    uint64_t spread;
+    uint64_t halves;
+    uint64_t letters;
+
+    memcpy(&four, bytes, sizeof four);
+    spread = (four & UINT64_C(0xffff0000)) << 16 | (four & UINT64_C(0xffff));
+    spread = (spread << 8 | spread) & UINT64_C(0x00ff00ff00ff00ff);
+    halves = (spread >> 4 & UINT64_C(0x000f000f000f000f)) | (spread & UINT64_C(0x000f000f000f000f))
+                                                                << 8;
+    letters = (halves + UINT64_C(0x0606060606060606)) >> 4 & UINT64_C(0x0101010101010101);
+    halves += UINT64_C(0x3030303030303030) + letters * ('a' - '9' - 1);
+    memcpy(at, &halves, sizeof halves);
+    return at + sizeof halves;
+}
+
 uint8_t *nw_print_hex(uint8_t *at, const void *bytes, size_t size)
 {
     const uint8_t *byte = bytes;
 
+    for (; size >= 4; size -= 4, byte += 4) {
+        at = print_hex_4(at, byte);
+    }
     for (size_t i = 0; i < size; i++) {
         *at++ = (uint8_t)("0123456789abcdef"[byte[i] >> 4]);
         *at++ = (uint8_t)("0123456789abcdef"[byte[i] & 15]);
@@ -232,14 +255,16 @@ uint8_t *nw_print_decimal(uint8_t *at, const uint8_t bytes[16], uint8_t scale)
 
 uint8_t *nw_print_uuid(uint8_t *at, const uint8_t bytes[16])
 {
-    static const uint8_t groups[5] = {4, 2, 2, 2, 6};
+    uint8_t digits[32];
 
-    for (int i = 0; i < 5; i++) {
-        at = nw_print_hex(at, bytes, groups[i]);
-        bytes += groups[i];
-        if (i < 4) {
-            *at++ = '-';
-        }
+    for (size_t i = 0; i < 4; i++) {
+        (void)print_hex_4(digits + i * 8, bytes + i * 4);
     }
-    return at;
+    memcpy(at, digits, 8);
+    memcpy(at + 9, digits + 8, 4);
+    memcpy(at + 14, digits + 12, 4);
+    memcpy(at + 19, digits + 16, 4);
+    memcpy(at + 24, digits + 20, 12);
+    at[8] = at[13] = at[18] = at[23] = '-';
+    return at + NW_PRINT_UUID_SIZE;
 }

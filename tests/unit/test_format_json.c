@@ -518,6 +518,62 @@ static void copy_rows_have_their_generation_and_changes_their_origin(void **stat
     free(b);
 }
 
+/* The beginning of a copied row is kept for the next, as long as it is the same. */
+static void copied_rows_say_what_differs_between_them(void **state)
+{
+    struct test_batch *b = test_batch_create(&few_table);
+    struct nw_out out = {0};
+    int32_t id = 1;
+
+    (void)state;
+    for (uint64_t seq = 0; seq < 4; seq++) {
+        (void)test_row(b, NW_OP_INSERT, 0x4000, seq == 0 ? 0 : 1);
+        test_value(b, NW_AFTER, 0, &id, sizeof id);
+    }
+    b->batch.flags = NW_BATCH_COPY;
+    b->batch.generation = 4;
+    for (uint32_t i = 0; i < 4; i++) {
+        b->row_lsn[i] = i < 3 ? 0x4000 : 0x5000;
+    }
+    (void)rows_print(b, &out);
+    for (uint32_t i = 0; i < 4; i++) {
+        static const char *const heads[] = {"{\"op\":\"I\",\"lsn\":\"0/4000\",\"seq\":0,",
+                                            "{\"op\":\"I\",\"lsn\":\"0/4000\",\"seq\":1,",
+                                            "{\"op\":\"I\",\"lsn\":\"0/4000\",\"seq\":1,",
+                                            "{\"op\":\"I\",\"lsn\":\"0/5000\",\"seq\":1,"};
+        const char *line = (const char *)out.bytes;
+
+        for (uint32_t skipped = 0; skipped < i; skipped++) {
+            line = strchr(line, '\n') + 1;
+        }
+        assert_memory_equal(line, heads[i], strlen(heads[i]));
+        assert_non_null(strstr(line, ",\"commit_lsn\":\"0/4000\",\"copy\":4,\"schema\":3,"));
+    }
+    nw_out_fini(&out);
+    free(b);
+}
+
+static void every_byte_has_its_two_digits_wherever_it_is(void **state)
+{
+    uint8_t bytes[16];
+    uint8_t printed[40];
+    char expected[40];
+
+    (void)state;
+    for (unsigned byte = 0; byte < 256; byte++) {
+        for (size_t size = 0; size <= sizeof bytes; size++) {
+            for (size_t i = 0; i < sizeof bytes; i++) {
+                bytes[i] = (uint8_t)(byte + i * 17);
+                (void)snprintf(expected + i * 2, 3, "%02x", bytes[i]);
+            }
+            memset(printed, '!', sizeof printed);
+            assert_ptr_equal(nw_print_hex(printed, bytes, size), printed + 2 * size);
+            assert_memory_equal(printed, expected, 2 * size);
+            assert_int_equal(printed[2 * size], '!');
+        }
+    }
+}
+
 static void events_are_lines(void **state)
 {
     struct nw_event event = {.size = sizeof event,
@@ -624,6 +680,8 @@ int main(void)
         cmocka_unit_test(null_missing_and_exception_are_three_things),
         cmocka_unit_test(a_run_of_rows_inside_a_batch_prints_these_rows),
         cmocka_unit_test(copy_rows_have_their_generation_and_changes_their_origin),
+        cmocka_unit_test(copied_rows_say_what_differs_between_them),
+        cmocka_unit_test(every_byte_has_its_two_digits_wherever_it_is),
         cmocka_unit_test(events_are_lines),
         cmocka_unit_test(a_schema_says_everything_of_the_table),
     };
