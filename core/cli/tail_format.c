@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 /* By the first byte; 0: no character begins with it. */
 static size_t size_announced(uint8_t first)
 {
@@ -120,20 +122,6 @@ void nw_tail_format_value(FILE *out, struct nw_bytes text)
     }
 }
 
-static bool is_utf8(struct nw_bytes text)
-{
-    while (text.size > 0) {
-        uint32_t code = 0;
-        size_t size = character(text, &code);
-
-        if (size == 0) {
-            return false;
-        }
-        text = behind(text, size);
-    }
-    return true;
-}
-
 /* 0x7f and C1 controls are legal in JSON; they are escaped all the same, for whoever looks at it.
  */
 void nw_tail_format_json_name(FILE *out, struct nw_bytes text)
@@ -162,7 +150,7 @@ void nw_tail_format_json_name(FILE *out, struct nw_bytes text)
 
 void nw_tail_format_json(FILE *out, struct nw_bytes text)
 {
-    if (is_utf8(text)) {
+    if (nw_utf8_is_valid(text.at, text.size)) {
         nw_tail_format_json_name(out, text);
         return;
     }

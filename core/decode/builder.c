@@ -136,6 +136,14 @@ static void lay_out(struct nw_builder *builder, const struct nw_table *table)
     }
 }
 
+/* Whether PostgreSQL leaves it open if a column's text is UTF-8: see checked.c. */
+static bool is_unchecked(const struct nw_table *table, const struct nw_column_schema *schema,
+                         const struct nw_column *column)
+{
+    return (schema->type == NW_TYPE_TEXT || schema->type == NW_TYPE_JSON) &&
+           (table->text_unchecked || column->binary == NULL);
+}
+
 /* All values are valid until one is found not to be; bits past the last row stay zero. */
 static void validity_fill(uint8_t *validity, uint32_t rows)
 {
@@ -157,6 +165,9 @@ static void columns_prepare(struct nw_builder *builder, const struct nw_table *t
             column->exceptions = &builder->exception_bytes;
             column->text = nw_decoder_text(schema);
             column->binary = nw_decoder_binary(schema);
+            if (is_unchecked(table, schema, column)) {
+                nw_column_check_text(column);
+            }
             column->print = nw_printer_of(schema->base_type_oid);
             column->element_oid = nw_type_element(schema->base_type_oid);
             column->precision = schema->precision;

@@ -39,8 +39,9 @@ struct nw_column {
     struct nw_buffer bytes;       /* variable width */
     struct nw_buffer *exceptions; /* shared by all columns */
     nw_decode_fn text, binary;    /* binary: NULL when the type's send format is not decoded */
-    nw_print_fn print;            /* for types whose form is text but not what is sent */
-    uint32_t element_oid;         /* of an array */
+    nw_decode_fn unchecked_text, unchecked_binary; /* what those call when they check text */
+    nw_print_fn print;    /* for types whose form is text but not what is sent */
+    uint32_t element_oid; /* of an array */
     uint8_t precision, scale;
     uint32_t bytes_counted; /* capacity that the builder has counted, see builder.c */
 };
@@ -54,6 +55,9 @@ static inline bool nw_type_is_variable(enum nw_type type)
 nw_decode_fn nw_decoder_text(const struct nw_column_schema *schema);
 /** NULL when the column's type has a send format that narwal does not decode. */
 nw_decode_fn nw_decoder_binary(const struct nw_column_schema *schema);
+
+/** From now on both decoders of a column of text refuse what is not UTF-8, as an exception. */
+void nw_column_check_text(struct nw_column *column);
 
 /** Copies the bytes as they are into a variable-width column. */
 enum nw_decoded nw_decode_copy(struct nw_column *column, uint32_t row, const uint8_t *at,

@@ -281,7 +281,7 @@ static nw_status read_change(const struct row *row, struct nw_cursor *message, c
 /* What narwal does not decode in binary, it asked for as text. */
 static inline nw_decode_fn copied_decoder(const struct nw_column *column)
 {
-    return column->binary != NULL ? column->binary : nw_decode_copy;
+    return column->binary != NULL ? column->binary : column->text;
 }
 
 /* One tuple of COPY BINARY. */

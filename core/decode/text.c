@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Values as PostgreSQL's output functions print them: pgoutput's text mode. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "decode/column.h"
 #include "decode/datetime.h"
 #include "decode/numeric.h"
+#include "pg/types.h"
 
 /* Longest text of a float that goes to strtod(): the server prints at most 24 bytes. */
 #define FLOAT_TEXT_MAX 63u
@@ -376,6 +378,46 @@ static enum nw_decoded text_bytea(struct nw_column *column, uint32_t row, const 
     return NW_DECODED;
 }
 
+/* One byte of "char" as its output function prints it since PostgreSQL 16. */
+static bool append_char(struct nw_buffer *out, uint8_t byte, const char *backslash)
+{
+    char octal[8];
+    int size = sprintf(octal, "%s%03o", backslash, byte);
+
+    return byte < 0x80 ? nw_buffer_append(out, &byte, 1)
+                       : nw_buffer_append(out, octal, (size_t)size);
+}
+
+/* "char": before PostgreSQL 16 bytes from 0x80 on come as they are, which is no valid text. */
+static enum nw_decoded text_char(struct nw_column *column, uint32_t row, const uint8_t *at,
+                                 uint32_t size)
+{
+    if (size == 1 && *at >= 0x80) {
+        bool good = append_char(&column->bytes, *at, "\\");
+
+        column->offsets[row + 1] = (int32_t)column->bytes.size;
+        return good ? NW_DECODED : NW_DECODED_NO_MEMORY;
+    }
+    return nw_decode_copy(column, row, at, size);
+}
+
+/* "char"[]: such a byte is an element, which with its backslash is quoted. */
+static enum nw_decoded text_chars(struct nw_column *column, uint32_t row, const uint8_t *at,
+                                  uint32_t size)
+{
+    bool good = nw_buffer_reserve(&column->bytes, size) != NULL;
+
+    for (uint32_t i = 0; i < size && good; i++) {
+        bool odd = at[i] >= 0x80;
+
+        good = (!odd || nw_buffer_append(&column->bytes, "\"", 1)) &&
+               append_char(&column->bytes, at[i], "\\\\") &&
+               (!odd || nw_buffer_append(&column->bytes, "\"", 1));
+    }
+    column->offsets[row + 1] = (int32_t)column->bytes.size;
+    return good ? NW_DECODED : NW_DECODED_NO_MEMORY;
+}
+
 static enum nw_decoded text_decimal(struct nw_column *column, uint32_t row, const uint8_t *at,
                                     uint32_t size)
 {
@@ -448,6 +490,9 @@ nw_decode_fn nw_decoder_text(const struct nw_column_schema *schema)
 {
     switch ((enum nw_type)schema->type) {
     case NW_TYPE_TEXT:
+        return schema->base_type_oid == NW_OID_CHAR                    ? text_char
+               : nw_type_element(schema->base_type_oid) == NW_OID_CHAR ? text_chars
+                                                                       : nw_decode_copy;
     case NW_TYPE_JSON:
     case NW_TYPE_NUMERIC:
         return nw_decode_copy;

@@ -22,7 +22,7 @@
     "-c DateStyle=ISO -c IntervalStyle=postgres -c TimeZone=UTC -c extra_float_digits=3"           \
     " -c bytea_output=hex -c search_path=pg_catalog -c lc_monetary=C -c statement_timeout=0"       \
     " -c lock_timeout=0 -c idle_in_transaction_session_timeout=0 -c idle_session_timeout=0"        \
-    " -c row_security=off -c standard_conforming_strings=on"
+    " -c row_security=off -c standard_conforming_strings=on -c quote_all_identifiers=off"
 
 /* Where distributions keep the CA bundle: Debian, Fedora, openSUSE, Alpine, Arch. */
 static const char *const ca_bundles[] = {

@@ -186,13 +186,28 @@ static nw_status connect_session(struct nw_session *session, struct nw_conninfo 
     return NW_OK;
 }
 
-/* Settings that older servers do not know and would refuse in the startup packet. */
+bool nw_session_encoding_is_unknown(const struct nw_session *session)
+{
+    const char *encoding = PQparameterStatus(session->connection, "server_encoding");
+
+    return encoding != NULL && strcmp(encoding, "SQL_ASCII") == 0;
+}
+
+/* What cannot be in the startup packet: settings that older servers do not know and would refuse,
+ * and an encoding that depends on the database's. SQL_ASCII is no encoding: there the server has
+ * bytes, and asked for UTF-8 it ends the stream at the first that are none. */
 static nw_status pin_later_settings(struct nw_session *session, struct nw_error *err)
 {
-    if (nw_session_server_version(session) < 170000) {
-        return NW_OK;
+    nw_status status = NW_OK;
+
+    if (nw_session_server_version(session) >= 170000) {
+        status = nw_session_query(session, "SET transaction_timeout = 0", NULL, 0, NULL, NULL, err);
     }
-    return nw_session_query(session, "SET transaction_timeout = 0", NULL, 0, NULL, NULL, err);
+    if (status == NW_OK && nw_session_encoding_is_unknown(session)) {
+        status = nw_session_query(session, "SET client_encoding = 'SQL_ASCII'", NULL, 0, NULL, NULL,
+                                  err);
+    }
+    return status;
 }
 
 nw_status nw_session_open(const struct nw_pg_options *options, bool replication,

@@ -2,8 +2,8 @@
 /*
  * SQL sessions: blocking, through libpq, one thread each. Every session, replication ones too, has
  * the same pinned settings (DateStyle ISO, IntervalStyle postgres, TimeZone UTC,
- * extra_float_digits 3, bytea_output hex, search_path pg_catalog, client_encoding UTF8,
- * lc_monetary C, statement_timeout, lock_timeout, idle timeouts 0), sent in the startup packet so
+ * extra_float_digits 3, bytea_output hex, search_path pg_catalog, client_encoding UTF8 (SQL_ASCII in
+ * a database that has that encoding), lc_monetary C, quote_all_identifiers off, statement_timeout, lock_timeout, idle timeouts 0), sent in the startup packet so
  * that ALTER ROLE ... SET cannot change what values look like.
  */
 #ifndef NW_PG_SESSION_H
@@ -78,6 +78,8 @@ NW_MUST_CHECK nw_status nw_session_quote_literal(struct nw_session *session, con
                                                  char *out, size_t out_size, struct nw_error *err);
 
 int nw_session_server_version(const struct nw_session *session); /* 150018 */
+/** Whether the database's encoding is SQL_ASCII: its text may be any bytes. */
+bool nw_session_encoding_is_unknown(const struct nw_session *session);
 int nw_session_backend_pid(const struct nw_session *session);
 const char *nw_session_host(const struct nw_session *session);
 bool nw_session_is_replication(const struct nw_session *session);

@@ -127,6 +127,22 @@ static nw_status table_print(struct nw_session *session, FILE *stream,
     return status == NW_OK ? name_print(session, stream, table->name, err) : status;
 }
 
+/* What the type's output function prints, as in the stream: a cast to text may be something else
+ * (xml's keeps the encoding's declaration, and users make casts). concat() makes '' of NULL, and
+ * IS NULL is also true of a composite value whose fields are all NULL. */
+static nw_status text_print(struct nw_session *session, FILE *stream, const char *name,
+                            struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    (void)fputs("CASE WHEN ", stream);
+    status = name_print(session, stream, name, err);
+    (void)fputs(" IS DISTINCT FROM NULL THEN pg_catalog.concat(", stream);
+    status = status == NW_OK ? name_print(session, stream, name, err) : status;
+    (void)fputs(") END", stream);
+    return status;
+}
+
 static nw_status columns_print(struct nw_session *session, FILE *stream,
                                const struct nw_catalog_table *table, struct nw_error *err)
 {
@@ -136,10 +152,9 @@ static nw_status columns_print(struct nw_session *session, FILE *stream,
         const struct nw_catalog_column *column = &table->columns[i];
 
         (void)fputs(i > 0 ? ", " : "", stream);
-        status = name_print(session, stream, column->name, err);
-        if (!nw_type_is_binary(column->base_type_oid, column->typtype)) {
-            (void)fputs("::pg_catalog.text", stream);
-        }
+        status = nw_type_is_binary(column->base_type_oid, column->typtype)
+                     ? name_print(session, stream, column->name, err)
+                     : text_print(session, stream, column->name, err);
     }
     return status;
 }

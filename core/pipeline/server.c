@@ -313,6 +313,9 @@ nw_status nw_server_register(struct nw_server *server, const struct nw_catalog_t
 {
     nw_status status = NW_OK;
 
+    if (nw_session_encoding_is_unknown(server->control)) {
+        nw_schemas_text_unchecked(server->schemas);
+    }
     for (size_t i = 0; i < tables->count && status == NW_OK; i++) {
         struct nw_table *described = NULL;
         const struct nw_table *table = NULL;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/utf8.h"
 #include "sink/arrow_schema.h"
 #include "source/block.h"
 
@@ -90,6 +91,14 @@ static void array_init(struct tree *tree, struct ArrowArray *array, int64_t leng
     atomic_fetch_add_explicit(&tree->references, 1, memory_order_relaxed);
 }
 
+/* Texts of exceptions, or the bytes of those that are not UTF-8: null in the one or the other. */
+struct texts {
+    uint8_t *validity;
+    int32_t *offsets;
+    uint8_t *bytes;
+    int32_t size;
+};
+
 /* What one export is made from. */
 struct job {
     const struct nw_batch *batch;
@@ -102,8 +111,7 @@ struct job {
     int32_t *exception_offsets; /* rows + 1 */
     uint8_t *exception_sides;
     uint16_t *exception_columns;
-    int32_t *exception_texts; /* exceptions + 1 offsets into exception_bytes */
-    char *exception_bytes;
+    struct texts exception_texts, exception_bytes;
     uint32_t exceptions_first, exceptions_count; /* of batch->exceptions: those of our rows */
     uint64_t exception_bytes_size;
 };
@@ -162,6 +170,15 @@ static void missing_export(struct job *job, struct ArrowArray *array, int side)
     flat(job, array, image->columns == NULL ? job->zeros : image->missing);
 }
 
+static void texts_export(struct job *job, struct ArrowArray *array, const struct texts *texts)
+{
+    array_init(job->tree, array, job->exceptions_count, 0, 3, 0);
+    array->null_count = -1;
+    array->buffers[0] = texts->validity;
+    array->buffers[1] = texts->offsets;
+    array->buffers[2] = texts->bytes;
+}
+
 static void exceptions_export(struct job *job, struct ArrowArray *array)
 {
     struct ArrowArray *entry;
@@ -169,14 +186,13 @@ static void exceptions_export(struct job *job, struct ArrowArray *array)
     array_init(job->tree, array, job->rows, 0, 2, 1);
     array->buffers[1] = job->exception_offsets;
     entry = array->children[0];
-    array_init(job->tree, entry, job->exceptions_count, 0, 1, 3);
+    array_init(job->tree, entry, job->exceptions_count, 0, 1, 4);
     array_init(job->tree, entry->children[0], job->exceptions_count, 0, 2, 0);
     entry->children[0]->buffers[1] = job->exception_sides;
     array_init(job->tree, entry->children[1], job->exceptions_count, 0, 2, 0);
     entry->children[1]->buffers[1] = job->exception_columns;
-    array_init(job->tree, entry->children[2], job->exceptions_count, 0, 3, 0);
-    entry->children[2]->buffers[1] = job->exception_texts;
-    entry->children[2]->buffers[2] = job->exception_bytes;
+    texts_export(job, entry->children[2], &job->exception_texts);
+    texts_export(job, entry->children[3], &job->exception_bytes);
 }
 
 /* Exceptions are ordered by row: those of our rows are one run. */
@@ -192,34 +208,55 @@ static void exceptions_find(struct job *job)
     }
 }
 
+/* A value's place in one of the two: its content, or a null. */
+static void texts_add(struct texts *texts, uint32_t at, const uint8_t *bytes, uint32_t size)
+{
+    texts->offsets[at] = texts->size;
+    if (bytes != NULL) {
+        texts->validity[at >> 3] |= (uint8_t)(1u << (at & 7u));
+        memcpy(texts->bytes + texts->size, bytes, size);
+        texts->size += (int32_t)size;
+    }
+    texts->offsets[at + 1] = texts->size;
+}
+
 static void exceptions_fill(struct job *job)
 {
     const struct nw_batch *batch = job->batch;
     uint32_t at = 0;
-    int32_t size = 0;
 
     for (uint32_t row = 0; row < batch->rows_count; row++) {
         job->exception_offsets[row] = (int32_t)at;
         for (; at < job->exceptions_count; at++) {
             const struct nw_exception *e = &batch->exceptions[job->exceptions_first + at];
+            const uint8_t *text = batch->exception_bytes + e->offset;
+            bool valid = nw_utf8_is_valid(text, e->size);
 
             if (e->row - batch->first_row != row) {
                 break;
             }
             job->exception_sides[at] = e->side;
             job->exception_columns[at] = e->column;
-            job->exception_texts[at] = size;
-            memcpy(job->exception_bytes + size, batch->exception_bytes + e->offset, e->size);
-            size += (int32_t)e->size;
+            texts_add(&job->exception_texts, at, valid ? text : NULL, e->size);
+            texts_add(&job->exception_bytes, at, valid ? NULL : text, e->size);
         }
     }
     job->exception_offsets[batch->rows_count] = (int32_t)at;
-    job->exception_texts[at] = size;
 }
 
 static size_t aligned(size_t size)
 {
     return (size + 63) & ~(size_t)63;
+}
+
+static uint8_t *texts_lay_out(struct texts *texts, uint8_t *at, const struct job *job)
+{
+    texts->validity = at;
+    at += aligned(job->exceptions_count / 8 + 1u);
+    texts->offsets = (int32_t *)(void *)at;
+    at += aligned((job->exceptions_count + 1u) * sizeof(int32_t));
+    texts->bytes = at;
+    return at + aligned(job->exception_bytes_size + 1);
 }
 
 /* One allocation for what the batch does not hold in Arrow's form. */
@@ -233,9 +270,10 @@ static bool scratch_make(struct job *job)
     size_t offsets = aligned(((size_t)job->rows + 1) * sizeof(int32_t));
     size_t sides = aligned(job->exceptions_count + 1u);
     size_t columns = aligned((job->exceptions_count + 1u) * sizeof(uint16_t));
-    size_t texts = aligned((job->exceptions_count + 1u) * sizeof(int32_t));
-    uint8_t *at =
-        calloc(1, zeros + bits + offsets + sides + columns + texts + job->exception_bytes_size + 1);
+    size_t texts = aligned(job->exceptions_count / 8 + 1u) +
+                   aligned((job->exceptions_count + 1u) * sizeof(int32_t)) +
+                   aligned(job->exception_bytes_size + 1);
+    uint8_t *at = calloc(1, zeros + bits + offsets + sides + columns + 2 * texts);
 
     if (at == NULL) {
         return false;
@@ -252,9 +290,8 @@ static bool scratch_make(struct job *job)
     at += sides;
     job->exception_columns = (uint16_t *)(void *)at;
     at += columns;
-    job->exception_texts = (int32_t *)(void *)at;
-    at += texts;
-    job->exception_bytes = (char *)at;
+    at = texts_lay_out(&job->exception_texts, at, job);
+    (void)texts_lay_out(&job->exception_bytes, at, job);
     exceptions_fill(job);
     return true;
 }
@@ -277,8 +314,8 @@ static struct tree *tree_make(const struct nw_batch *batch, _Atomic uint32_t *ho
     if (tree == NULL) {
         return NULL;
     }
-    /* Root, its children, the columns of two images, and four below exceptions. */
-    tree->nodes_count = 1 + NW_ARROW_FIELDS + 2u * batch->table->columns_count + 4;
+    /* Root, its children, the columns of two images, and five below exceptions. */
+    tree->nodes_count = 1 + NW_ARROW_FIELDS + 2u * batch->table->columns_count + 5;
     tree->nodes = calloc(tree->nodes_count, sizeof *tree->nodes);
     tree->arrays = calloc(tree->nodes_count, sizeof *tree->arrays);
     tree->lists = calloc(tree->nodes_count, sizeof *tree->lists);

@@ -218,10 +218,16 @@ static bool exceptions_make(struct ArrowSchema *schema)
         return false;
     }
     entry = schema->children[0];
-    return node_make(entry, "+s", "item", NULL, 0) && children_make(entry, 3) &&
-           node_make(entry->children[0], "C", "side", NULL, 0) &&
-           node_make(entry->children[1], "S", "column", NULL, 0) &&
-           node_make(entry->children[2], "u", "text", NULL, 0);
+    if (!node_make(entry, "+s", "item", NULL, 0) || !children_make(entry, 4) ||
+        !node_make(entry->children[0], "C", "side", NULL, 0) ||
+        !node_make(entry->children[1], "S", "column", NULL, 0) ||
+        !node_make(entry->children[2], "u", "text", NULL, 0) ||
+        !node_make(entry->children[3], "z", "bytes", NULL, 0)) {
+        return false;
+    }
+    entry->children[2]->flags = ARROW_FLAG_NULLABLE; /* one of the two is null */
+    entry->children[3]->flags = ARROW_FLAG_NULLABLE;
+    return true;
 }
 
 static bool fields_make(struct ArrowSchema *schema, const struct nw_table *table, uint32_t stride)

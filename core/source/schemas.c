@@ -21,6 +21,7 @@ struct nw_schemas {
     uint32_t count, capacity;
     uint32_t *slots; /* open addressing: id + 1 by relation oid; 0: empty */
     uint32_t slots_count;
+    bool text_unchecked; /* nw_table.text_unchecked of every version */
 };
 
 nw_status nw_schemas_create(struct nw_schemas **schemas, struct nw_error *err)
@@ -55,6 +56,11 @@ void nw_schemas_destroy(struct nw_schemas *schemas)
     free(schemas->current);
     free(schemas->slots);
     free(schemas);
+}
+
+void nw_schemas_text_unchecked(struct nw_schemas *schemas)
+{
+    schemas->text_unchecked = true;
 }
 
 /* The slot that has this oid, or the empty one where it belongs. */
@@ -246,6 +252,7 @@ static nw_status version_add(struct nw_schemas *schemas, const struct nw_table *
     }
     pool = (struct pool){.at = (char *)(made + 1), .left = size};
     table_copy(&made->table, from, &pool);
+    made->table.text_unchecked = schemas->text_unchecked;
     made->former = former;
     if (former != NULL) {
         made->table.id = former->table.id;

@@ -23,6 +23,8 @@ struct nw_schemas;
 
 NW_MUST_CHECK nw_status nw_schemas_create(struct nw_schemas **schemas, struct nw_error *err);
 void nw_schemas_destroy(struct nw_schemas *schemas); /* NULL is fine */
+/** Versions made from now on are of a database that does not check text (SQL_ASCII). */
+void nw_schemas_text_unchecked(struct nw_schemas *schemas);
 
 /** The version in force, or NULL when the relation was never seen. */
 const struct nw_table *nw_schemas_find(const struct nw_schemas *schemas, uint32_t relation_oid);

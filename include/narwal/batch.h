@@ -11,9 +11,10 @@
  *   missing    the database did not send the value (unchanged TOAST, or not in the replica
  *              identity). It is unknown, not NULL;
  *   exception  the value exists and has no exact typed form (numeric NaN in a decimal column,
- *              timestamps past the year 294247, infinity, 24:00:00). Its slot in the column is null
- *              and its text, as PostgreSQL prints it, is in `exceptions`. Only sinks that declare
- *              NW_SINK_EXCEPTIONS get such rows; for others the host stops the table.
+ *              timestamps past the year 294247, infinity, 24:00:00; text that is not UTF-8). Its
+ *              slot in the column is null and its text, as PostgreSQL prints it, is in
+ * `exceptions`. Only sinks that declare NW_SINK_EXCEPTIONS get such rows; for others the host stops
+ * the table.
  */
 #ifndef NARWAL_BATCH_H
 #define NARWAL_BATCH_H
@@ -97,7 +98,7 @@ enum nw_value_kind {
     NW_VALUE_NULL = 0,
     NW_VALUE_PRESENT = 1,
     NW_VALUE_MISSING = 2,   /**< the database did not send it */
-    NW_VALUE_EXCEPTION = 3, /**< bytes/size hold PostgreSQL's text */
+    NW_VALUE_EXCEPTION = 3, /**< bytes/size hold PostgreSQL's text, UTF-8 or not */
 };
 
 /** One value. Pointers are valid as long as the batch. */

@@ -116,6 +116,10 @@ struct nw_table {
     uint16_t key_columns_count; /**< 0: the table has no key */
     const struct nw_column_schema *columns;
     const uint16_t *key_columns; /**< indexes into columns, in key order */
+    /* Members above exist since the first version of ABI 1. */
+    /** The database has no encoding (SQL_ASCII), so its text may be any bytes: values that are not
+     * UTF-8 arrive as exceptions. Names of this table and its columns may be any bytes too. */
+    bool text_unchecked;
 };
 
 #ifdef __cplusplus

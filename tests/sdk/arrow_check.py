@@ -92,6 +92,7 @@ def compare(pa, table, first, ops, exception):
                     value(image[name], index + 1, name)
         texts = [(e["side"], e["column"], e["text"]) for e in row["exceptions"]]
         assert texts == ([(1, 3, "NaN")] if exception and index == 0 else []), texts
+        assert all(e["bytes"] is None for e in row["exceptions"])
 
 
 def value(found, number, name):

@@ -117,6 +117,15 @@ static const struct nw_table *apply(const struct nw_relation *relation,
     return table;
 }
 
+static void all_versions_know_that_text_is_unchecked(void **state)
+{
+    (void)state;
+    assert_false(add()->text_unchecked);
+    nw_schemas_text_unchecked(schemas);
+    assert_true(apply(said(), NULL)->text_unchecked);
+    assert_true(add()->text_unchecked);
+}
+
 static void a_version_is_a_copy_of_its_own(void **state)
 {
     const struct nw_table *table = add();
@@ -338,6 +347,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
+        TEST(all_versions_know_that_text_is_unchecked),
         TEST(a_version_is_a_copy_of_its_own),
         TEST(a_relation_that_says_the_same_is_the_same),
         TEST(every_difference_counts),

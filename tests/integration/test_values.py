@@ -1,0 +1,272 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Values of every type against PostgreSQL's own output: copy and stream, binary and text.
+
+What is expected of a type comes from the table of docs/values.md, what is expected of a value from
+the server: its text, and its canonical bytes by the SQL expression of that table.
+"""
+import collections
+import re
+
+from lab import canonical, check, oracle, type_matrix, workload
+from lab.narwal import Narwal
+
+# Settings of the role and of the database that must change nothing.
+NASTY = ("datestyle = 'SQL, DMY'", "intervalstyle = 'iso_8601'", "timezone = 'Asia/Kolkata'",
+         "extra_float_digits = -5", "bytea_output = 'escape'", "xmloption = 'document'",
+         "search_path = 'lab', 'typed', 'other'", "client_encoding = 'LATIN1'",
+         "lc_monetary = 'C.UTF-8'", "quote_all_identifiers = on", "default_transaction_isolation = "
+         "'serializable'", "xmlbinary = 'hex'", "lc_messages = 'C.UTF-8'", "row_security = off",
+         "array_nulls = off", "statement_timeout = '1s'", "idle_in_transaction_session_timeout = '1s'")
+STEP = 1000  # between the ids of the same value in the copy, inserted, and updated
+
+
+def stream_of(narwal):
+    """How the server was asked for the stream."""
+    return narwal.cluster.value("SELECT query FROM pg_stat_activity WHERE pid = (SELECT active_pid FROM "
+                                "pg_replication_slots WHERE slot_name = %s)", (narwal.slot,))
+
+
+class Column:
+    """A table of one type: (id, v)."""
+
+    def __init__(self, number, kind, rows):
+        self.kind = kind
+        self.schema = "typed" if kind.typed else "plain"
+        self.name = f"t{number}"
+        self.table = f"{self.schema}.{self.name}"
+        self.rows = rows
+
+    def create(self, cursor):
+        cursor.execute(f"CREATE TABLE {self.table} (id integer PRIMARY KEY, v {self.kind.sql})")
+        cursor.execute(f"ALTER TABLE {self.table} REPLICA IDENTITY FULL")
+        for index, value in enumerate(self.kind.values):
+            cursor.execute(f"INSERT INTO {self.table} VALUES (%s, %s::{self.kind.sql})",
+                           (index + 1, value))
+        cursor.execute(f"INSERT INTO {self.table} VALUES (0, NULL)")
+
+    def change(self, cursor):
+        cursor.execute(f"INSERT INTO {self.table} SELECT id + {STEP}, v FROM {self.table}")
+        cursor.execute(f"UPDATE {self.table} SET id = id + {STEP} WHERE id >= {STEP}")
+        cursor.execute(f"DELETE FROM {self.table} WHERE id >= {2 * STEP}")
+
+    def read(self, cursor):
+        """id -> (what the output function prints, canonical bytes), and the table's line."""
+        cursor.execute(
+            "WITH RECURSIVE down AS (SELECT atttypid AS oid, atttypmod AS typmod FROM "
+            f"pg_catalog.pg_attribute WHERE attrelid = '{self.table}'::pg_catalog.regclass AND "
+            "attname = 'v' UNION ALL SELECT t.typbasetype, t.typtypmod FROM down JOIN "
+            "pg_catalog.pg_type t ON t.oid = down.oid AND t.typtype = 'd') "
+            "SELECT format_type(d.oid, NULL), substring(format_type(d.oid, d.typmod) from "
+            "'\\(.*\\)'), t.typtype = 'e' FROM down d JOIN pg_catalog.pg_type t "
+            "ON t.oid = d.oid AND t.typtype <> 'd'")
+        self.row = canonical.row_of(self.rows, *cursor.fetchone())
+        expression = re.sub(r"\bc\b", "v", self.row.sql)
+        cursor.execute(f"SELECT id, CASE WHEN v IS DISTINCT FROM NULL THEN concat(v) END, "
+                       f"{expression}, v IS DISTINCT FROM NULL FROM {self.table}")
+        self.expected = {}
+        for id_, printed, hashed, there in cursor.fetchall():
+            self.expected[id_] = (printed, bytes(hashed)) if there else (None, None)
+
+
+class ValuesTest(check.Case):
+    def setUp(self):
+        self.server = self.cluster()
+        self.server.sql("CREATE DATABASE strange")
+        connection = oracle.connect(self.server.dsn("strange"))
+        self.cursor = connection.cursor()
+        self.addCleanup(connection.close)
+        workload.create_types(connection)
+        self.cursor.execute("CREATE TABLE lab.marker (id bigint PRIMARY KEY)")
+        self.cursor.execute("CREATE SCHEMA typed; CREATE SCHEMA plain")
+        self.cursor.execute(type_matrix.TYPES_SQL)
+        rows = canonical.table()
+        self.columns = [Column(number, kind, rows)
+                        for number, kind in enumerate(type_matrix.of_version(check.version()))]
+        self.cursor.execute("CREATE ROLE odd LOGIN SUPERUSER REPLICATION")
+        for setting in NASTY:  # for later sessions than ours
+            self.cursor.execute(f"ALTER DATABASE strange SET {setting}")
+            self.cursor.execute(f"ALTER ROLE odd SET {setting}")
+
+    def follow(self, name, schemas, **source):
+        source["dsn"] = self.server.dsn("strange", user="odd")
+        narwal = self.enter(Narwal(self.server, name=name, database="strange", settings={
+            "source": source, "tables": {"include": ["lab.marker"] + [f"{s}.*" for s in schemas]}}))
+        return narwal.start()
+
+    def test_every_type(self):
+        for column in self.columns:
+            column.create(self.cursor)
+        binary = self.follow("binary", ["typed"])
+        text = self.follow("text", ["typed", "plain"], values="text")
+        for narwal in (binary, text):
+            narwal.wait_streaming()
+        self.assertRegex(stream_of(binary), "binary '?(true|on|1)", "values did not come in binary")
+        self.assertNotRegex(stream_of(text), "binary '?(true|on|1)")
+        for column in self.columns:
+            column.change(self.cursor)
+        for narwal in (binary, text):
+            narwal.wait_caught_up()
+        for column in self.columns:
+            column.read(self.cursor)
+        self.problems = []
+        images = self.examine(binary, "typed") + self.examine(text, "typed", "plain")
+        self.assertEqual(self.problems, [], "\n".join([""] + self.problems[:30]))
+        # Each value: once in the copy, inserted, before and after the update, before the delete.
+        values = [len(column.kind.values) + 1 for column in self.columns]
+        typed = [len(column.kind.values) + 1 for column in self.columns if column.kind.typed]
+        self.assertEqual(images, 5 * (sum(values) + sum(typed)))
+        print(f"{len(self.columns)} types, {images} values ... ", end="", flush=True)
+
+    def examine(self, narwal, *schemas):
+        logs = {(log.schema, log.name): log for log in narwal.state().logs()}
+        images = 0
+        for column in self.columns:
+            if column.schema in schemas:
+                log = logs[column.schema, column.name]
+                label = f"{narwal.name}: {column.kind.sql}"
+                for schema in log.schemas.values():
+                    kind = next(c["kind"] for c in schema["columns"] if c["name"] == "v")
+                    if kind not in column.row.kinds:
+                        self.problems.append(f"{label} is {kind}, not {column.row.kinds}")
+                for where, events in (("copy", log.copy()), ("stream", log.changes())):
+                    for event in events:
+                        images += self.examine_event(f"{label} {where}", column, event)
+        return images
+
+    def examine_event(self, label, column, event):
+        images = 0
+        for side in ("before", "after"):
+            image = event.get(side)
+            if image is not None:
+                images += 1
+                self.examine_value(f"{label} {side}", column.row,
+                                   column.expected[int(image["id"]) % STEP], image.get("v", "absent"))
+        return images
+
+    def examine_value(self, label, row, expected, value):
+        printed, hashed = expected
+        form = printed
+        if row.json == "bool" and printed is not None:
+            form = printed == "t"
+        if value != form:
+            self.problems.append(f"{label}: {value!r:.200}, the server prints {form!r:.200}")
+        elif canonical.canonical(row, value) != hashed:
+            self.problems.append(f"{label}: canonical bytes of {value!r:.200} are "
+                                 f"{canonical.canonical(row, value)!r:.200}, the server's {hashed!r:.200}")
+
+    def test_no_type_is_forgotten(self):
+        """Each type that the server has, and each line of the table, has values in the matrix."""
+        self.cursor.execute(
+            "SELECT typname FROM pg_catalog.pg_type WHERE typnamespace = 'pg_catalog'::regnamespace "
+            "AND typtype IN ('b', 'r', 'm') AND NOT (typcategory = 'A' AND typname LIKE '\\_%')")
+        there = {name for name, in self.cursor.fetchall()} - type_matrix.WITHOUT_VALUES
+        self.cursor.execute("CREATE TEMP TABLE every (id integer)")
+        tested, lines = set(), collections.Counter()
+        for number, column in enumerate(self.columns):
+            self.cursor.execute(f"ALTER TABLE every ADD v{number} {column.kind.sql}")
+        self.cursor.execute("SELECT t.typname FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type "
+                            "t ON t.oid = a.atttypid WHERE attrelid = 'pg_temp.every'::regclass")
+        tested = {name for name, in self.cursor.fetchall()}
+        self.assertEqual(there - tested, set())
+        for column in self.columns:
+            column.create(self.cursor)
+            column.read(self.cursor)
+            lines[tuple(column.row.names)] += 1
+        self.assertEqual([row.names for row in canonical.table() if not lines[tuple(row.names)]], [])
+
+
+class EncodingTest(check.Case):
+    """Databases that are not in UTF-8."""
+
+    TYPED = ("text", "varchar(40)", "char(40)", "json", "jsonb", "text[]", "lab.odd", "bytea")
+    TYPES = TYPED + ("lab.odd[]", "lab.pair", "other.custom", "public.hstore")
+
+    def create(self, encoding, values):
+        """A database with a table of each type, whose values are bytes; its cursor."""
+        self.server = self.cluster()
+        self.server.sql(f"CREATE DATABASE strange ENCODING '{encoding}' TEMPLATE template0 LOCALE 'C'")
+        connection = oracle.connect(self.server.dsn("strange"))
+        self.addCleanup(connection.close)
+        cursor = connection.cursor()
+        cursor.execute("SET client_encoding = 'SQL_ASCII'")  # bytes in, bytes out
+        cursor.execute(b"CREATE SCHEMA lab; CREATE TABLE lab.marker (id bigint PRIMARY KEY);"
+                       b"CREATE TYPE lab.odd AS ENUM ('plain', 'odd \xe9'); SET search_path = ''")
+        cursor.execute(b"CREATE TYPE lab.pair AS (a integer, b text); CREATE TYPE lab.mood AS ENUM ()")
+        cursor.execute("CREATE DOMAIN lab.positive AS integer")
+        cursor.execute(type_matrix.TYPES_SQL)
+        forms = {"json": b'["%s"]', "jsonb": b'["%s"]', "text[]": b'{NULL,"%s"}', "bytea": b"%s",
+                 "lab.pair": b'(1,"%s")', "public.hstore": b'"%s"=>"%s"'}
+        for number, name in enumerate(self.TYPES):
+            cursor.execute(f"CREATE TABLE lab.t{number} (id integer PRIMARY KEY, v {name})")
+            cursor.execute(f"ALTER TABLE lab.t{number} REPLICA IDENTITY FULL")
+            for index, value in enumerate(values):
+                form = forms.get(name, b"%s")
+                literal = form.replace(b"%s", value)
+                if name.startswith("lab.odd"):
+                    literal = b"odd \xe9" if name == "lab.odd" else b'{plain,"odd \xe9"}'
+                cursor.execute(f"INSERT INTO lab.t{number} VALUES ({index + 1}, '".encode() + literal +
+                               f"'::{name})".encode())
+        return cursor
+
+    def follow(self, cursor, client, types):
+        """Copied, then inserted, updated and deleted: each image against the server's bytes."""
+        narwal = self.enter(Narwal(self.server, database="strange", settings={"tables": {
+            "include": ["lab.marker"] + [f"lab.t{number}" for number in range(len(types))]}}))
+        narwal.start().wait_streaming()
+        (self.assertRegex if types == self.TYPED else self.assertNotRegex)(
+            stream_of(narwal), "binary '?(true|on|1)")
+        for number in range(len(types)):
+            for statement in ("INSERT INTO {} SELECT id + 1000, v FROM {}",
+                              "UPDATE {} SET id = id + 1000 WHERE id > 1000",
+                              "DELETE FROM {} WHERE id > 1000"):
+                cursor.execute(statement.replace("{}", f"lab.t{number}"))
+        narwal.wait_caught_up()
+        cursor.execute(f"SET client_encoding = {client}")
+        logs = {log.name: log for log in narwal.state().logs()}
+        odd = 0
+        for number, name in enumerate(types):
+            expression = "v" if name == "bytea" else "textsend(concat(v))"
+            cursor.execute(f"SELECT id, {expression} FROM lab.t{number}")
+            expected = {id_: bytes(value) for id_, value in cursor.fetchall()}
+            images = [(where, event[side]) for where, events in (("copy", logs[f"t{number}"].copy()),
+                                                                  ("stream", logs[f"t{number}"].changes()))
+                      for event in events for side in ("before", "after") if event.get(side)]
+            self.assertEqual(len(images), 5 * len(expected), name)
+            for where, image in images:
+                value = image["v"]
+                found = bytes.fromhex(value["$bytes"]) if isinstance(value, dict) else \
+                    bytes.fromhex(value[2:]) if name == "bytea" else value.encode()
+                self.assertEqual(found, expected[int(image["id"]) % 1000], f"{name} {where} {value}")
+                odd += isinstance(value, dict)
+        return odd
+
+    def test_bytes_that_are_no_text(self):
+        """SQL_ASCII: carried as they are, in the copy and in both forms of the stream."""
+        values = [b"plain", b"caf\xc3\xa9", b"caf\xe9", b"\xff\xfe", b"\xed\xa0\x80"]
+        cursor = self.create("SQL_ASCII", values)
+        # Three of the values in all types but enums and bytea, and the enums' label each time.
+        self.assertEqual(self.follow(cursor, "SQL_ASCII", self.TYPES),
+                         5 * (3 * (len(self.TYPES) - 3) + 2 * len(values)))
+        self.assertEqual(self.follow(cursor, "SQL_ASCII", self.TYPED),
+                         5 * (3 * (len(self.TYPED) - 2) + len(values)))
+
+    def test_another_encoding_arrives_as_utf8(self):
+        cursor = self.create("LATIN1", [b"plain", b"caf\xe9", b"\xff \x80"])
+        self.assertEqual(self.follow(cursor, "UTF8", self.TYPES), 0)
+
+
+    def test_names_that_are_no_text(self):
+        cursor = self.create("SQL_ASCII", [])
+        cursor.execute(b'CREATE TABLE lab."t\xe9" (id integer PRIMARY KEY, "v\xe9" text)')
+        cursor.execute(b'INSERT INTO lab."t\xe9" VALUES (1, \'x\')')
+        narwal = self.enter(Narwal(self.server, database="strange")).start().wait_streaming()
+        cursor.execute(b'INSERT INTO lab."t\xe9" VALUES (2, \'y\')')
+        narwal.wait_caught_up()
+        log = next(log for log in narwal.state().logs() if log.name == "t\udce9")
+        self.assertEqual([event["after"] for event in [*log.copy(), *log.changes()]],
+                         [{"id": "1", "v\udce9": "x"}, {"id": "2", "v\udce9": "y"}])
+
+
+if __name__ == "__main__":
+    check.main()
