@@ -597,7 +597,11 @@ nw_status nw_catalog_to_table(const struct nw_catalog_table *from, struct nw_are
                               struct nw_table **table, struct nw_error *err)
 {
     struct nw_column_schema *columns = nw_arena_array(arena, from->columns_count, sizeof *columns);
-    bool primary = from->primary_key_count > 0;
+    /* With REPLICA IDENTITY USING INDEX old images have the columns of that index alone: a row is
+     * found by them, whatever the primary key is. */
+    bool by_index = from->replica_identity == 'i' && from->replica_key_count > 0;
+    bool primary =
+        from->primary_key_count > 0 && (!by_index || from->replica_key == from->primary_key);
 
     *table = nw_arena_alloc(arena, sizeof **table);
     if (*table == NULL || columns == NULL) {

@@ -2,9 +2,10 @@
 /*
  * SQL sessions: blocking, through libpq, one thread each. Every session, replication ones too, has
  * the same pinned settings (DateStyle ISO, IntervalStyle postgres, TimeZone UTC,
- * extra_float_digits 3, bytea_output hex, search_path pg_catalog, client_encoding UTF8 (SQL_ASCII in
- * a database that has that encoding), lc_monetary C, quote_all_identifiers off, statement_timeout, lock_timeout, idle timeouts 0), sent in the startup packet so
- * that ALTER ROLE ... SET cannot change what values look like.
+ * extra_float_digits 3, bytea_output hex, search_path pg_catalog, client_encoding UTF8 (SQL_ASCII
+ * in a database that has that encoding), lc_monetary C, quote_all_identifiers off,
+ * statement_timeout, lock_timeout, idle timeouts 0), sent in the startup packet so that ALTER ROLE
+ * ... SET cannot change what values look like.
  */
 #ifndef NW_PG_SESSION_H
 #define NW_PG_SESSION_H
