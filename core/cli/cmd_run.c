@@ -178,6 +178,7 @@ static void options_fill(struct session *s)
     o->snapshot = (enum nw_snapshot_mode)c->snapshot;
     o->copy_workers = (uint32_t)c->copy_workers;
     o->lock_timeout_us = c->lock_wait_us;
+    o->policies = (struct nw_policies){c->usual, c->policies, c->policies_count};
     o->memory_bytes = (uint64_t)c->memory_bytes;
     o->spill_bytes = (uint64_t)c->spill_bytes;
     o->epoch_us_max = c->epoch_us;

@@ -12,7 +12,7 @@ static const char HELP[] =
     "usage: narwal status FILE.yaml | --name NAME | --state-dir DIR   [--json]\n\n"
     "Asks the narwal that runs with this configuration, name or state folder how it is.\n"
     "--json prints everything, as docs/status.md says.\n"
-    "exit codes: 0 it answered and all is well, 1 none runs or a sink does not work\n";
+    "exit codes: 0 it answered and all is well, 1 none runs, or a sink or a table does not go on\n";
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -53,11 +53,34 @@ static bool sinks_print(const json_t *sinks)
     return well;
 }
 
+/* @return whether every table goes on */
+static bool stopped_print(const json_t *root)
+{
+    const json_t *tables = json_object_get(root, "stopped_tables");
+    char age[NW_NUMBER_TEXT_SIZE];
+    size_t index = 0;
+    const json_t *table = NULL;
+    bool well = true;
+
+    json_array_foreach(tables, index, table)
+    {
+        const char *sink = text_of(table, "sink");
+
+        (void)printf("table  %s %s%s%s at %s, for %s\n     %s\n", text_of(table, "table"),
+                     text_of(table, "state"), sink[0] == '\0' ? "" : " at sink ", sink,
+                     text_of(table, "lsn"), nw_duration_text(age, number_of(table, "seconds")),
+                     text_of(table, "reason"));
+        well = well && strcmp(text_of(table, "state"), "stopped") != 0;
+    }
+    return well;
+}
+
 static bool report_print(const json_t *root)
 {
     const json_t *source = json_object_get(root, "source");
     const json_t *copy = json_object_get(root, "copy");
     bool stuck = false; /* it cannot even begin */
+    bool whole = true;
     char a[NW_NUMBER_TEXT_SIZE];
     char b[NW_NUMBER_TEXT_SIZE];
 
@@ -81,7 +104,8 @@ static bool report_print(const json_t *root)
         (void)printf("last fault: %s\n", text_of(root, "last_error"));
         stuck = strcmp(text_of(root, "phase"), "starting") == 0;
     }
-    return sinks_print(json_object_get(root, "sinks")) && !stuck;
+    whole = stopped_print(root);
+    return sinks_print(json_object_get(root, "sinks")) && whole && !stuck;
 }
 
 static int ask_and_print(const char *folder, bool as_json)

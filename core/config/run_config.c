@@ -91,8 +91,33 @@ static const struct nw_option TABLES[] = {
     {"no_key", NW_OPTION_CHOICE, 0, "insert_only", 0, 0, KEYLESS,
      "Tables without a usable replica identity: follow inserts and truncates only, or leave them "
      "out. Their updates and deletes cannot be published without breaking the application."},
+    {"drop_column", NW_OPTION_CHOICE, 0, "apply", 0, 0, NW_POLICY_RULES,
+     "A column was dropped (or renamed, with stop). keep: sinks that hold tables keep the column. "
+     "stop: the table stops."},
+    {"drop_table", NW_OPTION_CHOICE, 0, "apply", 0, 0, NW_POLICY_RULES,
+     "A table was dropped. What sinks have of it stays; stop: it counts as stopped, not as "
+     "dropped; keep: it is not marked."},
+    {"truncate", NW_OPTION_CHOICE, 0, "apply", 0, 0, NW_POLICY_RULES,
+     "keep: sinks do not hear of it, and what they have stays. stop: the table stops."},
+    {"ambiguous_rename", NW_OPTION_CHOICE, 0, "stop", 0, 0, NW_POLICY_AMBIGUOUS,
+     "A column may be a former one under another name as well as another one, and the catalog does "
+     "not tell any more. stop: the table stops. drop_add: it is another one. rename: it is the "
+     "former one. narwal ddl-trigger makes it exact."},
+    {"policies", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
+     "Lines \"PATTERN key=value ...\" with the four keys above, for tables that differ; the first "
+     "whose pattern matches holds."},
 };
-enum { TABLES_INCLUDE, TABLES_EXCLUDE, TABLES_NO_KEY, TABLES_COUNT };
+enum {
+    TABLES_INCLUDE,
+    TABLES_EXCLUDE,
+    TABLES_NO_KEY,
+    TABLES_DROP_COLUMN,
+    TABLES_DROP_TABLE,
+    TABLES_TRUNCATE,
+    TABLES_AMBIGUOUS_RENAME,
+    TABLES_POLICIES,
+    TABLES_COUNT
+};
 
 static const struct nw_option SINK[] = {
     {"name", NW_OPTION_TEXT, 0, NULL, 0, 0, NULL, "Default: its type."},
@@ -295,6 +320,33 @@ static nw_status limits_take(struct nw_run_config *config, const struct nw_node 
     return NW_OK;
 }
 
+/* The lines of tables.policies. */
+static nw_status policies_take(struct nw_run_config *config, const struct nw_node *root,
+                               const struct nw_setting *lines, struct nw_error *err)
+{
+    const struct nw_node *at = nw_tree_member(nw_tree_member(root, "tables"), "policies");
+    uint32_t count = 0;
+
+    while (lines->items != NULL && lines->items[count] != NULL) {
+        count++;
+    }
+    config->policies = nw_arena_array(&config->arena, count + 1, sizeof *config->policies);
+    if (config->policies == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory");
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct nw_error why = {0};
+
+        if (nw_config_policy_read(lines->items[i], &config->usual, &config->arena,
+                                  &config->policies[i], &why) != NW_OK) {
+            (void)nw_tree_fail(at, "NW1003", err, "tables.policies: %s", why.text);
+            return noted(config, at, NW_FATAL, err);
+        }
+        config->policies_count++;
+    }
+    return NW_OK;
+}
+
 static nw_status tables_take(struct nw_run_config *config, const struct nw_node *root,
                              struct nw_error *err)
 {
@@ -312,7 +364,11 @@ static nw_status tables_take(struct nw_run_config *config, const struct nw_node 
     config->keyless_skip = s[TABLES_NO_KEY].number == 1;
     config->copy_workers = copy[COPY_WORKERS].number;
     config->lock_wait_us = copy[COPY_LOCK_WAIT].number;
-    return NW_OK;
+    config->usual.values[NW_POLICY_DROP_COLUMN] = s[TABLES_DROP_COLUMN].number;
+    config->usual.values[NW_POLICY_DROP_TABLE] = s[TABLES_DROP_TABLE].number;
+    config->usual.values[NW_POLICY_TRUNCATE] = s[TABLES_TRUNCATE].number;
+    config->usual.values[NW_POLICY_AMBIGUOUS_RENAME] = s[TABLES_AMBIGUOUS_RENAME].number;
+    return policies_take(config, root, &s[TABLES_POLICIES], err);
 }
 
 /* The host's part of a sink; what else is in the mapping is the plugin's, looked at later. */

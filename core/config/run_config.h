@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "config/options.h"
+#include "config/policies.h"
 
 #define NW_CONFIG_SINKS_MAX 16u
 
@@ -46,6 +47,9 @@ struct nw_run_config {
     const char *const *include;
     const char *const *exclude;
     bool keyless_skip;
+    struct nw_config_policy usual; /* what changes of tables mean */
+    struct nw_config_policy *policies;
+    uint32_t policies_count;
 
     struct nw_sink_config sinks[NW_CONFIG_SINKS_MAX];
     uint32_t sinks_count;

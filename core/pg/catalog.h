@@ -97,6 +97,7 @@ struct nw_catalog_table {
     uint64_t bytes; /* heap, of all leaves; 0 from nw_catalog_table(), which must not lock */
     const struct nw_catalog_column *columns; /* by attnum */
     uint16_t columns_count;
+    uint16_t attributes_count;   /* pg_class.relnatts: dropped ones and those left out too */
     uint16_t primary_key_count;  /* 0: none, or not all of it is published */
     uint16_t replica_key_count;  /* of the REPLICA IDENTITY USING INDEX */
     const uint16_t *primary_key; /* indexes into columns, in index order */

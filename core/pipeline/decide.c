@@ -81,6 +81,7 @@ static bool copies_whole(const struct nw_run *run, const struct nw_run_member *m
         const struct nw_copy_state *copy = copy_of(member, table->relation_oid);
 
         if (nw_run_table_wanted((void *)(uintptr_t)run, table) &&
+            !nw_run_left_out(run, (uint32_t)(member - run->members), table->relation_oid) &&
             (copy == NULL || !copy->complete)) {
             return false;
         }
@@ -329,6 +330,7 @@ static nw_status conductor_make(struct nw_run *run, struct nw_error *err)
      */
     if (status == NW_OK && (!run->slot_found || only_copies)) {
         run->start_lsn = nw_conductor_fence_lsn(run->conductor);
+        nw_schemas_place_all(run->schemas); /* as the snapshot saw them, and nothing before it */
     }
     return status;
 }

@@ -77,6 +77,7 @@ struct nw_engine {
     struct nw_source_status published;
     bool drained;
     struct nw_error failure; /* of the first agent that failed */
+    struct nw_engine_refusal refusal;
 
     struct nw_agent agents[NW_ENGINE_AGENTS_MAX]; /* thread by thread */
     uint32_t agents_count;
@@ -127,14 +128,28 @@ static void control_wait(void *self, int64_t now_ns, struct nw_wait *wait)
         .deadline_ns = engine->draining || deadline < now_ns ? now_ns + STATUS_NS / 20 : deadline};
 }
 
+/* What a sequencer refused; on its own thread. */
+static void refusal_note(struct nw_engine *engine, const struct nw_agent *agent,
+                         const struct nw_error *err)
+{
+    for (uint32_t s = 0; s < engine->options.sinks_count && err->status == NW_REJECT; s++) {
+        if (agent->self == engine->sequencers[s]) {
+            engine->refusal.table =
+                nw_sequencer_refused(engine->sequencers[s], &engine->refusal.lsn);
+            engine->refusal.sink = s;
+            engine->refusal.error = *err;
+        }
+    }
+}
+
 static void agent_failed(void *context, const struct nw_agent *agent, const struct nw_error *err)
 {
     struct nw_engine *engine = context;
 
-    (void)agent;
     (void)pthread_mutex_lock(&engine->mutex);
     if (engine->failure.status == NW_OK) {
         engine->failure = *err;
+        refusal_note(engine, agent, err);
     }
     (void)pthread_mutex_unlock(&engine->mutex);
 }
@@ -303,12 +318,16 @@ static nw_status source_make(struct nw_engine *engine, struct nw_error *err)
                                        .identity = o->identity,
                                        .transactions = o->transactions,
                                        .wanted = o->wanted,
-                                       .context = o->context};
+                                       .stopped = o->stopped,
+                                       .policy = o->policy,
+                                       .context = o->context,
+                                       .row_bytes_max = o->memory_bytes};
     struct nw_source_options source = {.env = o->env,
                                        .schemas = o->schemas,
                                        .connect = o->connect,
                                        .disconnect = o->disconnect,
                                        .describe = o->describe,
+                                       .stop = o->stop,
                                        .context = o->context,
                                        .epoch_us_max = o->epoch_us_max,
                                        .epoch_bytes_max = o->epoch_bytes_max,
@@ -577,6 +596,12 @@ nw_status nw_engine_fence(struct nw_engine *engine, uint32_t sink, uint32_t rela
     return nw_sequencer_fence(engine->sequencers[sink], relation_oid, fence_lsn, err);
 }
 
+nw_status nw_engine_leave_out(struct nw_engine *engine, uint32_t sink, uint32_t relation_oid,
+                              struct nw_error *err)
+{
+    return nw_sequencer_fence(engine->sequencers[sink], relation_oid, UINT64_MAX, err);
+}
+
 bool nw_engine_copy(struct nw_engine *engine, uint32_t reader, struct nw_copy_task *task)
 {
     bool pushed = nw_spsc_push(engine->readers[reader].tasks, task);
@@ -652,6 +677,13 @@ nw_status nw_engine_failure(struct nw_engine *engine, struct nw_error *err)
     }
     (void)pthread_mutex_unlock(&engine->mutex);
     return status;
+}
+
+void nw_engine_refused(struct nw_engine *engine, struct nw_engine_refusal *refusal)
+{
+    (void)locked(engine);
+    *refusal = engine->refusal;
+    (void)pthread_mutex_unlock(&engine->mutex);
 }
 
 void nw_engine_source_status(struct nw_engine *engine, struct nw_source_status *status)

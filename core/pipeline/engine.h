@@ -49,6 +49,9 @@ struct nw_engine_options {
                           struct nw_error *err);
     nw_status (*record)(void *context, uint64_t lsn, struct nw_error *err);
     bool (*wanted)(void *context, const struct nw_table *table);
+    bool (*stopped)(void *context, const struct nw_table *table);
+    struct nw_table_policy (*policy)(void *context, const struct nw_table *table);
+    nw_status (*stop)(void *context, const struct nw_dealer_stop *stop, struct nw_error *err);
     void *context;
 };
 
@@ -69,6 +72,10 @@ NW_MUST_CHECK nw_status nw_engine_fence(struct nw_engine *engine, uint32_t sink,
                                         uint32_t relation_oid, uint64_t fence_lsn,
                                         struct nw_error *err);
 
+/** Leave a table out at one sink, from where it stands on. Before it runs. */
+NW_MUST_CHECK nw_status nw_engine_leave_out(struct nw_engine *engine, uint32_t sink,
+                                            uint32_t relation_oid, struct nw_error *err);
+
 /* What the main thread may ask and tell while the engine runs. */
 
 /** Hand a reader its next table; false: its ring is full. */
@@ -85,6 +92,14 @@ bool nw_engine_drained(const struct nw_engine *engine);
 
 /** Why it failed; NW_OK: it runs. */
 nw_status nw_engine_failure(struct nw_engine *engine, struct nw_error *err);
+/** A table whose rows a sink refused, which made the engine fail with NW_REJECT. */
+struct nw_engine_refusal {
+    const struct nw_table *table; /* NULL: none was refused */
+    uint32_t sink;
+    uint64_t lsn; /* the sink has everything before it */
+    struct nw_error error;
+};
+void nw_engine_refused(struct nw_engine *engine, struct nw_engine_refusal *refusal);
 /** A copy of the source's numbers, at most 100 ms old while it runs. */
 void nw_engine_source_status(struct nw_engine *engine, struct nw_source_status *status);
 int64_t nw_engine_memory_used(const struct nw_engine *engine);

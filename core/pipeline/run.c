@@ -32,7 +32,8 @@ bool nw_run_table_wanted(void *context, const struct nw_table *table)
     const struct nw_run *run = context;
 
     return nw_table_filter_match(&run->options->server.publication.filter, table->schema_name,
-                                 table->name);
+                                 table->name) &&
+           !nw_tables_stopped(run->table_states, table->relation_oid);
 }
 
 /* ---- sinks ---- */
@@ -138,6 +139,9 @@ static nw_status engine_make(struct nw_run *run, struct nw_error *err)
                                         .describe = run_describe,
                                         .record = record,
                                         .wanted = nw_run_table_wanted,
+                                        .stopped = nw_run_table_stopped,
+                                        .policy = nw_run_table_policy,
+                                        .stop = nw_run_table_stop,
                                         .context = run};
     nw_status status = NW_OK;
 
@@ -157,6 +161,9 @@ static nw_status engine_make(struct nw_run *run, struct nw_error *err)
     if (status == NW_OK) {
         status = fences_set(run, err);
     }
+    if (status == NW_OK) {
+        status = nw_run_leave_out(run, err);
+    }
     return status == NW_OK ? nw_engine_start(run->engine, err) : status;
 }
 
@@ -168,6 +175,7 @@ static void status_collect(struct nw_run *run)
     struct nw_conductor_progress progress = {0};
 
     s->now_ns = run->env->ops->now_ns(run->env);
+    s->wall_us = run->env->ops->wall_us(run->env);
     s->identity = run->server.identity;
     s->server_version = run->server.version;
     for (uint32_t i = 0; i < run->options->sinks_count; i++) {
@@ -204,6 +212,19 @@ static nw_status turn(struct nw_run *run, struct nw_error *err)
     return run->engine == NULL ? NW_OK : nw_engine_failure(run->engine, err);
 }
 
+/* How many tables are copied that this sink does not take. */
+static uint64_t left_out(const struct nw_run *run, uint32_t sink)
+{
+    uint64_t count = 0;
+
+    for (size_t t = 0; t < run->tables.count; t++) {
+        uint32_t oid = run->tables.tables[t].oid;
+
+        count += !nw_tables_stopped(run->table_states, oid) && nw_run_left_out(run, sink, oid);
+    }
+    return count;
+}
+
 /* Whether every sink that was to get it has the whole copy, durable. */
 static bool copies_durable(struct nw_run *run)
 {
@@ -214,7 +235,7 @@ static bool copies_durable(struct nw_run *run)
         struct nw_sink_status status;
 
         nw_sink_status(run->members[i].sink, &status);
-        if (run->members[i].needs_copy && status.copies < progress.tables) {
+        if (run->members[i].needs_copy && status.copies + left_out(run, i) < progress.tables) {
             return false;
         }
     }
@@ -337,8 +358,10 @@ static bool attempt_end(struct nw_run *run)
 static nw_status attempt(struct nw_run *run, struct nw_error *err)
 {
     nw_status status = attempt_begin(run, err);
+    struct nw_table_trouble refused;
     bool whole = false;
     bool stopped = false;
+    bool refuses = false;
 
     if (status == NW_OK) {
         status = nw_run_decide(run, err);
@@ -353,7 +376,11 @@ static nw_status attempt(struct nw_run *run, struct nw_error *err)
     if (status == NW_OK && !nw_run_stopping(run) && run->options->snapshot != NW_SNAPSHOT_ONLY) {
         status = stream(run, err);
     }
+    refuses = status == NW_REJECT && nw_run_refusal(run, &refused);
     whole = attempt_end(run);
+    if (refuses) {
+        status = nw_run_refusal_record(run, &refused, err);
+    }
     if (status == NW_FATAL && run->server.promoted) {
         status = err->status = NW_RETRY; /* the sinks' positions say whether it can go on */
     }
@@ -455,6 +482,20 @@ static void say_end(const struct nw_run *run)
     }
 }
 
+static nw_status state_open(struct nw_run *run, struct nw_error *err)
+{
+    nw_status status = nw_state_open(run->options->state_folder, &run->state, err);
+
+    if (status == NW_OK) {
+        status = nw_tables_open(run->state, &run->table_states, err);
+    }
+    if (status == NW_OK) {
+        run->status.tables = run->table_states;
+        nw_run_tables_say(run);
+    }
+    return status;
+}
+
 nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
 {
     struct nw_run *run = calloc(1, sizeof *run);
@@ -469,7 +510,7 @@ nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
     run->env = options->env;
     run->status.options = options;
     run->status.started_ns = run->env->ops->now_ns(run->env);
-    status = nw_state_open(options->state_folder, &run->state, err);
+    status = state_open(run, err);
     while (status == NW_OK) {
         int64_t began_ns = run->env->ops->now_ns(run->env);
 
@@ -493,6 +534,7 @@ nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
     }
     *options->left_running = run->left_running;
     if (!run->left_running) {
+        nw_tables_close(run->table_states);
         nw_state_close(run->state);
         free(run);
     }

@@ -15,7 +15,9 @@
 
 #include "io/env.h"
 #include "io/plan.h"
+#include "pipeline/policies.h"
 #include "pipeline/server.h"
+#include "pipeline/tables.h"
 #include "sink/sink.h"
 
 enum nw_snapshot_mode { NW_SNAPSHOT_INITIAL, NW_SNAPSHOT_NEVER, NW_SNAPSHOT_ONLY };
@@ -43,6 +45,7 @@ struct nw_run_options {
     enum nw_snapshot_mode snapshot;
     uint32_t copy_workers;
     int64_t lock_timeout_us;
+    struct nw_policies policies; /* what changes of tables mean */
     struct nw_run_sink sinks[NW_SEQUENCERS_MAX];
     uint32_t sinks_count;
     const struct nw_plan *plan; /* which thread runs what, for these sinks and copy workers */
@@ -70,6 +73,7 @@ struct nw_run_status {
     const struct nw_run_options *options;
     enum nw_run_phase phase;
     int64_t now_ns;
+    int64_t wall_us;       /* our clock */
     int64_t server_now_us; /* the server's wall clock, as far as we know it */
     int64_t started_ns;
     struct nw_identity identity;
@@ -81,6 +85,7 @@ struct nw_run_status {
     struct nw_source_status source;
     struct nw_sink_status sinks[NW_SEQUENCERS_MAX];
     struct nw_sink *members[NW_SEQUENCERS_MAX]; /* for nw_sink_lags(); NULL: not open */
+    struct nw_tables *tables; /* that do not go on as the others; valid during tick() */
     int64_t memory_used;
     uint32_t attempts;
     struct nw_error last_error;

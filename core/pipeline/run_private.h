@@ -8,6 +8,7 @@
 #include "pipeline/engine.h"
 #include "pipeline/run.h"
 #include "pipeline/state.h"
+#include "pipeline/tables.h"
 
 /* A sink in an attempt. */
 struct nw_run_member {
@@ -24,6 +25,7 @@ struct nw_run {
     const struct nw_run_options *options;
     struct nw_env *env;
     struct nw_state *state;
+    struct nw_tables *table_states;
     struct nw_state_source source;
     struct nw_run_status status;
     int64_t ticked_ns;
@@ -48,6 +50,26 @@ struct nw_run {
 bool nw_run_stopping(const struct nw_run *run);
 /** Whether the configuration wants this table; context is the run. */
 bool nw_run_table_wanted(void *context, const struct nw_table *table);
+
+/* run_tables.c */
+
+/** See nw_dealer_options and nw_source_options; context is the run. */
+bool nw_run_table_stopped(void *context, const struct nw_table *table);
+struct nw_table_policy nw_run_table_policy(void *context, const struct nw_table *table);
+NW_MUST_CHECK nw_status nw_run_table_stop(void *context, const struct nw_dealer_stop *stop,
+                                          struct nw_error *err);
+/** Whether a sink gets nothing of a table. */
+bool nw_run_left_out(const struct nw_run *run, uint32_t sink, uint32_t relation_oid);
+/** Tells the engine, before it runs, which tables are left out at one sink. */
+NW_MUST_CHECK nw_status nw_run_leave_out(struct nw_run *run, struct nw_error *err);
+/** What made the engine fail, while it and the versions are there; false: no refused row. */
+bool nw_run_refusal(struct nw_run *run, struct nw_table_trouble *trouble);
+/** Records it, with no engine. @return NW_RETRY: the next attempt goes on without the table. */
+NW_MUST_CHECK nw_status nw_run_refusal_record(struct nw_run *run,
+                                              const struct nw_table_trouble *trouble,
+                                              struct nw_error *err);
+/** Log which tables are stopped. */
+void nw_run_tables_say(const struct nw_run *run);
 
 /**
  * What an attempt does before there is an engine, with its sinks open: looks at the server, decides

@@ -188,6 +188,11 @@ void nw_state_close(struct nw_state *state)
     free(state);
 }
 
+struct sqlite3 *nw_state_database(struct nw_state *state)
+{
+    return state->db;
+}
+
 static const char *column_text(sqlite3_stmt *statement, int column)
 {
     const unsigned char *text = sqlite3_column_text(statement, column);

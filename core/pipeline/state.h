@@ -16,6 +16,7 @@
 #include <narwal/status.h>
 
 struct nw_state;
+struct sqlite3;
 
 /** What is known of the source. */
 struct nw_state_source {
@@ -32,6 +33,8 @@ struct nw_state_source {
 NW_MUST_CHECK nw_status nw_state_open(const char *folder, struct nw_state **state,
                                       struct nw_error *err);
 void nw_state_close(struct nw_state *state); /* NULL is fine */
+/** The database, for what else is kept there; borrow. */
+struct sqlite3 *nw_state_database(struct nw_state *state);
 
 NW_MUST_CHECK nw_status nw_state_source_read(struct nw_state *state, struct nw_state_source *source,
                                              struct nw_error *err);

@@ -58,11 +58,27 @@ static void copy_text(const struct nw_report *former, const struct nw_report *r,
     }
 }
 
+/* What is behind the lags, as far as there is something to say. */
+static void extras_text(const struct nw_report *r, struct line *line)
+{
+    char a[NW_NUMBER_TEXT_SIZE];
+    char lsn[NW_LSN_TEXT_SIZE];
+
+    if (r->stopped_count > 0) {
+        append(line, "  |  %u table%s stopped", r->stopped_count, r->stopped_count == 1 ? "" : "s");
+    }
+    if (r->source_lag_bytes > 0) {
+        append(line, "  |  source behind %s", nw_size_text(a, (double)r->source_lag_bytes));
+    }
+    if (r->flush_lsn != 0) {
+        append(line, "  |  durable %s", nw_lsn_text(lsn, r->flush_lsn));
+    }
+}
+
 static void stream_text(const struct nw_report *former, const struct nw_report *r,
                         struct line *line)
 {
     char a[NW_NUMBER_TEXT_SIZE];
-    char lsn[NW_LSN_TEXT_SIZE];
 
     if (r->received_lsn == 0) { /* the server has sent nothing yet: there are no figures */
         bool again = strcmp(r->phase, "waiting") == 0 && r->last_error[0] != '\0';
@@ -78,12 +94,7 @@ static void stream_text(const struct nw_report *former, const struct nw_report *
                nw_duration_text(a, r->sinks[i].lag_s),
                strcmp(r->sinks[i].state, "retrying") == 0 ? " (retrying)" : "");
     }
-    if (r->source_lag_bytes > 0) {
-        append(line, "  |  source behind %s", nw_size_text(a, (double)r->source_lag_bytes));
-    }
-    if (r->flush_lsn != 0) {
-        append(line, "  |  durable %s", nw_lsn_text(lsn, r->flush_lsn));
-    }
+    extras_text(r, line);
 }
 
 void nw_live_text(const struct nw_report *former, const struct nw_report *report,

@@ -101,6 +101,27 @@ static void sink_make(const struct nw_run_status *status, uint32_t index,
     tables_make(status, index, sink);
 }
 
+static void stopped_make(const struct nw_run_status *status, struct nw_report *report)
+{
+    struct nw_table_trouble trouble;
+
+    for (uint32_t i = 0; status->tables != NULL && nw_tables_at(status->tables, i, &trouble); i++) {
+        struct nw_report_stopped *to = &report->stopped[i];
+
+        report->stopped_count++;
+        if (i >= NW_REPORT_STOPPED_MAX) {
+            continue;
+        }
+        (void)snprintf(to->name, sizeof to->name, "%s.%s", trouble.schema_name, trouble.table_name);
+        (void)snprintf(to->sink, sizeof to->sink, "%s", trouble.sink);
+        (void)snprintf(to->reason, sizeof to->reason, "%s", trouble.reason);
+        nw_redact(to->reason);
+        to->state = nw_table_condition_name(trouble.condition);
+        to->lsn = trouble.lsn;
+        to->for_s = (double)(status->wall_us - trouble.since_us) / 1e6;
+    }
+}
+
 void nw_report_make(const struct nw_run_status *status, struct nw_report *report)
 {
     const struct nw_source_status *source = &status->source;
@@ -125,6 +146,8 @@ void nw_report_make(const struct nw_run_status *status, struct nw_report *report
     report->streamed_transactions = source->streamed;
     report->streamed_bytes = source->spilled_bytes;
     report->tables = source->dealer.tables;
+    report->rows_left_out = source->dealer.rows_left_out;
+    stopped_make(status, report);
     report->copy_rows = status->copy_rows;
     report->copy_bytes = status->copy_bytes;
     report->copy_tables = status->copy_tables;
@@ -174,6 +197,25 @@ static json_t *tables_json(const struct nw_report_sink *sink)
         put_text(table, "table", sink->tables[i].name);
         (void)json_object_set_new(table, "lag_seconds", json_real(sink->tables[i].lag_s));
         put_count(table, "lag_bytes", sink->tables[i].lag_bytes);
+        (void)json_array_append_new(tables, table);
+    }
+    return tables;
+}
+
+static json_t *stopped_json(const struct nw_report *report)
+{
+    json_t *tables = json_array();
+
+    for (uint32_t i = 0; i < report->stopped_count && i < NW_REPORT_STOPPED_MAX; i++) {
+        const struct nw_report_stopped *from = &report->stopped[i];
+        json_t *table = json_object();
+
+        put_text(table, "table", from->name);
+        put_text(table, "sink", from->sink);
+        put_text(table, "state", from->state);
+        put_text(table, "reason", from->reason);
+        put_lsn(table, "lsn", from->lsn);
+        (void)json_object_set_new(table, "seconds", json_real(from->for_s));
         (void)json_array_append_new(tables, table);
     }
     return tables;
@@ -242,6 +284,9 @@ void nw_report_json(const struct nw_report *report, FILE *out)
     put_text(root, "phase", report->phase);
     (void)json_object_set_new(root, "uptime_seconds", json_real(report->uptime_s));
     put_count(root, "tables", report->tables);
+    put_count(root, "stopped_tables_count", report->stopped_count);
+    (void)json_object_set_new(root, "stopped_tables", stopped_json(report));
+    put_count(root, "rows_left_out", report->rows_left_out);
     put_count(root, "attempts", report->attempts);
     put_text(root, "last_error", report->last_error);
     put_count(root, "memory_used_bytes",

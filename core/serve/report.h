@@ -27,6 +27,18 @@ struct nw_report_table {
     uint64_t lag_bytes;
 };
 
+#define NW_REPORT_STOPPED_MAX 64u
+
+/** A table that does not go on as the others do. */
+struct nw_report_stopped {
+    char name[2 * NW_REPORT_NAME_SIZE + 1]; /* schema.table */
+    char sink[NW_REPORT_NAME_SIZE];         /* "": at every sink */
+    const char *state;                      /* stopped dropped */
+    uint64_t lsn;
+    double for_s; /* how long */
+    char reason[NW_ERROR_TEXT_SIZE];
+};
+
 struct nw_report_sink {
     char name[NW_REPORT_NAME_SIZE];
     char type[NW_REPORT_NAME_SIZE];
@@ -54,6 +66,9 @@ struct nw_report {
     uint32_t streamed_transactions;     /* in progress, kept here */
     uint64_t streamed_bytes;            /* of them on disk */
     uint32_t tables;
+    uint64_t rows_left_out; /* of tables that stopped, in this attempt */
+    uint32_t stopped_count; /* of all, of which the first are listed */
+    struct nw_report_stopped stopped[NW_REPORT_STOPPED_MAX];
     uint64_t copy_rows, copy_bytes, copy_tables, copy_tables_done, copy_total_bytes;
     int64_t memory_used, memory_limit;
     uint32_t attempts;

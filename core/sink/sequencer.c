@@ -314,13 +314,19 @@ static bool is_copy(const struct nw_item *item)
            (item->kind == NW_ITEM_BATCH && (item->as.batch.flags & NW_BATCH_COPY) != 0);
 }
 
+/* Whether the sink gets nothing of this table. */
+static bool is_left_out(const struct nw_sequencer *seq, const struct nw_table *table)
+{
+    return nw_sequencer_fence_of(seq, table->relation_oid) == UINT64_MAX;
+}
+
 /* Whether the sink is to get an item at all, and which rows of it. */
 static nw_status entry_filter(struct nw_sequencer *seq, struct nw_entry *entry, bool *wanted,
                               struct nw_error *err)
 {
     const struct nw_item *item = entry->item;
 
-    *wanted = !(seq->options.refuse_copies && is_copy(item));
+    *wanted = !(is_copy(item) && (seq->options.refuse_copies || is_left_out(seq, item->table)));
     if (!*wanted) {
         return NW_OK;
     }
@@ -372,7 +378,9 @@ static nw_status log_append(struct nw_sequencer *seq, struct nw_entry *entry, st
     status = entry_filter(seq, entry, &wanted, err);
     if (status != NW_OK || !wanted) {
         list_append(&seq->leaving, entry);
-        return status == NW_OK ? NW_OK : nw_sequencer_fail(seq, err, NULL);
+        return status == NW_OK
+                   ? NW_OK
+                   : nw_sequencer_fail(seq, err, status == NW_REJECT ? entry->table : NULL);
     }
     list_append(&seq->log, entry);
     seq->hand_new = entry;
@@ -527,6 +535,7 @@ nw_status nw_sequencer_fail(struct nw_sequencer *seq, const struct nw_error *cau
 {
     struct nw_error whole = {0};
 
+    seq->refused = cause->status == NW_REJECT ? table : NULL;
     if (table != NULL) {
         (void)nw_fail(&whole, cause->status, "sink %s refuses rows of table %s.%s: %.*s",
                       seq->sink->config->name, table->schema_name, table->name, 700, cause->text);
@@ -538,6 +547,20 @@ nw_status nw_sequencer_fail(struct nw_sequencer *seq, const struct nw_error *cau
     seq->state = NW_SEQUENCER_FAILED;
     nw_sink_state_set(seq->sink, NW_SINK_STATE_STOPPED, whole.text);
     return whole.status;
+}
+
+const struct nw_table *nw_sequencer_refused(const struct nw_sequencer *sequencer, uint64_t *lsn)
+{
+    const struct nw_envelope *envelope = &sequencer->sink->durable[0];
+    const struct nw_position stored = {.bytes = envelope->bytes, .size = envelope->size};
+    struct nw_envelope_content content = {0};
+    struct nw_error ignored;
+
+    *lsn = 0;
+    if (envelope->size > 0 && nw_envelope_read(&stored, &content, &ignored) == NW_OK) {
+        *lsn = content.position.lsn;
+    }
+    return sequencer->refused;
 }
 
 static nw_status do_work(void *self, int64_t now_ns, uint32_t *work, struct nw_error *err)

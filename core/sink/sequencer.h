@@ -206,6 +206,7 @@ struct nw_sequencer {
     int64_t resume_ns;
     uint32_t resolve_next;
     struct nw_error failure;
+    const struct nw_table *refused; /* whose rows are the failure; NULL: something else is */
 
     struct nw_spill *spill; /* NULL: none */
 };

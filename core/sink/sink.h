@@ -115,10 +115,18 @@ void nw_sequencer_destroy(struct nw_sequencer *sequencer);
 struct nw_agent nw_sequencer_agent(struct nw_sequencer *sequencer);
 /**
  * Drop rows and truncates of this table with commit_lsn < fence_lsn, as a finished copy of an
- * earlier run demands. Before the agent runs; copies of this run bring their fence along.
+ * earlier run demands; UINT64_MAX: all of it, copies too. Before the agent runs; copies of this run
+ * bring their fence along.
  */
 NW_MUST_CHECK nw_status nw_sequencer_fence(struct nw_sequencer *sequencer, uint32_t relation_oid,
                                            uint64_t fence_lsn, struct nw_error *err);
+
+/**
+ * The table whose rows the sink refused, which made the agent fail with NW_REJECT; NULL: none.
+ * After it failed, on its thread or once that ended.
+ * @param lsn  filled: the sink has everything that committed before it.
+ */
+const struct nw_table *nw_sequencer_refused(const struct nw_sequencer *sequencer, uint64_t *lsn);
 
 /** Consumer of nw_sequencer_options.durable: the next epoch that is durable, 0 when none. */
 static inline uint64_t nw_durable_pop(struct nw_spsc *durable)

@@ -60,6 +60,8 @@ void nw_dealer_reconnected(struct nw_dealer *dealer)
 {
     transaction_over(dealer);
     dealer->relation_waits = false;
+    dealer->relation_read = 0;
+    dealer->stop_waits = false;
 }
 
 void nw_dealer_state(const struct nw_dealer *dealer, struct nw_dealer_state *state)
@@ -78,65 +80,6 @@ void nw_dealer_advance(struct nw_dealer *dealer, uint64_t lsn)
 const struct nw_relation *nw_dealer_unknown(const struct nw_dealer *dealer)
 {
     return dealer->relation_waits ? dealer->relation : NULL;
-}
-
-/* Makes a slot for every table that the registry has. */
-static nw_status slots_grow(struct nw_dealer *dealer, struct nw_error *err)
-{
-    uint32_t count = nw_schemas_count(dealer->options.schemas);
-    uint32_t capacity = count * 2;
-    struct nw_slot *slots = NULL;
-    uint32_t *open_ids = NULL;
-
-    if (count <= dealer->slots_count) {
-        return NW_OK;
-    }
-    slots = realloc(dealer->slots, capacity * sizeof *slots);
-    if (slots != NULL) {
-        dealer->slots = slots;
-        open_ids = realloc(dealer->open_ids, capacity * sizeof *open_ids);
-    }
-    if (open_ids == NULL) {
-        return nw_fail(err, NW_FATAL, "out of memory for %u tables", count);
-    }
-    dealer->open_ids = open_ids;
-    memset(slots + dealer->slots_count, 0, (capacity - dealer->slots_count) * sizeof *slots);
-    dealer->slots_count = capacity;
-    return NW_OK;
-}
-
-/* The slot of a relation; NULL without an error: a relation that was never announced. */
-struct nw_slot *nw_dealer_slot(struct nw_dealer *dealer, uint32_t oid, nw_status *status,
-                               struct nw_error *err)
-{
-    const struct nw_table *table = NULL;
-    struct nw_slot *slot = NULL;
-
-    if (oid == dealer->last_oid && oid != 0) {
-        return &dealer->slots[dealer->last_id];
-    }
-    table = nw_schemas_find(dealer->options.schemas, oid);
-    if (table == NULL) {
-        *status =
-            nw_fail(err, NW_CORRUPT,
-                    "pgoutput: a row of relation %u, which no Relation message announced", oid);
-        return NULL;
-    }
-    *status = slots_grow(dealer, err);
-    if (*status != NW_OK) {
-        return NULL;
-    }
-    NW_ASSERT(dealer->slots != NULL && table->id < dealer->slots_count);
-    slot = &dealer->slots[table->id];
-    if (slot->table != table) {
-        NW_ASSERT(slot->open == NULL);
-        slot->table = table;
-        slot->wanted = dealer->options.wanted == NULL ||
-                       dealer->options.wanted(dealer->options.context, table);
-    }
-    dealer->last_oid = oid;
-    dealer->last_id = table->id;
-    return slot;
 }
 
 nw_status nw_dealer_flush(struct nw_dealer *dealer, struct nw_error *err)
@@ -321,8 +264,12 @@ static nw_status row_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns
         return status;
     }
     if (!slot->wanted || nw_dealer_dealt_before(dealer)) {
+        dealer->state.rows_left_out += slot->stopped ? 1 : 0;
         nw_dealer_change_done(dealer);
         return NW_OK;
+    }
+    if (dealer->options.row_bytes_max != 0 && cursor.left > dealer->options.row_bytes_max) {
+        return nw_dealer_too_large(dealer, slot, cursor.left);
     }
     status = nw_dealer_announce(dealer, slot, err);
     if (status == NW_OK) {
@@ -354,72 +301,6 @@ static nw_status row_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns
     return NW_OK;
 }
 
-/*
- * A new version is in force from here on. Its event waits for the first use: behind the Relation
- * message of a table that is published as another (a partition as its root) comes no row of it.
- */
-static nw_status relation_adopted(struct nw_dealer *dealer, const struct nw_table *table,
-                                  struct nw_error *err)
-{
-    nw_status status = slots_grow(dealer, err);
-
-    dealer->last_oid = 0;
-    if (status == NW_OK) {
-        dealer->slots[table->id].announce = true;
-    }
-    return status;
-}
-
-static nw_status relation_take(struct nw_dealer *dealer, struct nw_bytes message,
-                               struct nw_error *err)
-{
-    const struct nw_table *current = NULL;
-    char *bytes = NULL;
-    nw_status status = nw_pgoutput_relation_parse(message, dealer->relation, err);
-
-    if (status != NW_OK) {
-        return status;
-    }
-    current = nw_schemas_find(dealer->options.schemas, dealer->relation->oid);
-    if (current != NULL && nw_schemas_same(current, dealer->relation)) {
-        return slots_grow(dealer, err);
-    }
-    status = nw_dealer_flush(dealer, err);
-    if (status != NW_OK) {
-        return status;
-    }
-    /* The texts must outlive the message while the catalog is read. */
-    bytes = realloc(dealer->relation_bytes, message.size);
-    if (bytes == NULL) {
-        return nw_fail(err, NW_FATAL, "out of memory for a Relation message");
-    }
-    memcpy(bytes, message.at, message.size);
-    dealer->relation_bytes = bytes;
-    status = nw_pgoutput_relation_parse((struct nw_bytes){(const uint8_t *)bytes, message.size},
-                                        dealer->relation, err);
-    dealer->relation_waits = status == NW_OK;
-    return status == NW_OK ? NW_AGAIN : status;
-}
-
-nw_status nw_dealer_describe(struct nw_dealer *dealer, const struct nw_table *described,
-                             struct nw_error *err)
-{
-    const struct nw_table *table = NULL;
-    nw_status status = NW_OK;
-
-    NW_ASSERT(dealer->relation_waits);
-    /* Room first: the version must not be made twice. */
-    if (nw_producer_room(dealer->options.producer) == 0 || dealer->open_count > 0) {
-        return NW_AGAIN;
-    }
-    status = nw_schemas_apply(dealer->options.schemas, dealer->relation, described, &table, err);
-    if (status == NW_OK) {
-        dealer->relation_waits = false;
-        status = relation_adopted(dealer, table, err);
-    }
-    return status;
-}
-
 static nw_status origin_take(struct nw_dealer *dealer, struct nw_bytes message,
                              struct nw_error *err)
 {
@@ -443,6 +324,9 @@ nw_status nw_dealer_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns,
     nw_status status = NW_OK;
 
     dealer->now_ns = now_ns;
+    if (dealer->stop_waits) {
+        return NW_AGAIN;
+    }
     switch (message.size == 0 ? 0 : (char)message.at[0]) {
     case 'I':
     case 'U':
@@ -455,7 +339,7 @@ nw_status nw_dealer_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns,
         status = nw_pgoutput_commit_parse(message, &commit, err);
         return status == NW_OK ? nw_dealer_commit(dealer, &commit, err) : status;
     case 'R':
-        return dealer->relation_waits ? NW_AGAIN : relation_take(dealer, message, err);
+        return dealer->relation_waits ? NW_AGAIN : nw_dealer_relation(dealer, message, err);
     case 'Y': /* a type's name; the catalog read has it with all else */
         return NW_OK;
     case 'T':

@@ -21,6 +21,17 @@
 #include "source/producer.h"
 #include "source/schemas.h"
 
+/** What becomes of a change that a user may not want downstream. */
+enum nw_rule { NW_RULE_APPLY = 0, NW_RULE_KEEP = 1, NW_RULE_STOP = 2 };
+
+/** What a table's changes of schema and contents mean: see docs/schema-changes.md. */
+struct nw_table_policy {
+    enum nw_ambiguous ambiguous_rename;
+    enum nw_rule drop_column; /* keep: its sinks keep the column, new rows are without it */
+    enum nw_rule drop_table;
+    enum nw_rule truncate; /* keep: the event is not handed on */
+};
+
 struct nw_dealer_options {
     struct nw_producer *producer; /* borrow */
     struct nw_schemas *schemas;   /* borrow */
@@ -28,7 +39,20 @@ struct nw_dealer_options {
     bool transactions;            /* a sink wants begin and commit events */
     /** Whether rows of this table are wanted; others are counted in seq and dropped. */
     bool (*wanted)(void *context, const struct nw_table *table);
+    /** Whether this table stopped in an earlier run; NULL: none did. */
+    bool (*stopped)(void *context, const struct nw_table *table);
+    /** NULL: everything is applied, and what is ambiguous stops its table. */
+    struct nw_table_policy (*policy)(void *context, const struct nw_table *table);
     void *context;
+    uint64_t row_bytes_max; /* a larger row stops its table; 0: none does */
+};
+
+/** A table that cannot go on, while the others do. */
+struct nw_dealer_stop {
+    const struct nw_table *table;
+    uint64_t lsn; /* commit LSN: rows of this transaction, from some place on, and later are left
+                     out */
+    char reason[NW_ERROR_TEXT_SIZE];
 };
 
 struct nw_dealer;
@@ -61,6 +85,13 @@ const struct nw_relation *nw_dealer_unknown(const struct nw_dealer *dealer);
 NW_MUST_CHECK nw_status nw_dealer_describe(struct nw_dealer *dealer,
                                            const struct nw_table *described, struct nw_error *err);
 
+/**
+ * The table that stops here, or NULL. Until nw_dealer_stopped() nothing is taken: the stop has to
+ * be recorded for good before an epoch can end that lacks the table's rows.
+ */
+const struct nw_dealer_stop *nw_dealer_stopping(const struct nw_dealer *dealer);
+void nw_dealer_stopped(struct nw_dealer *dealer);
+
 /** The server's stream is complete up to here: everything that committed before was received. */
 void nw_dealer_advance(struct nw_dealer *dealer, uint64_t lsn);
 
@@ -86,6 +117,7 @@ struct nw_dealer_state {
     int64_t oldest_open_ns; /* when the oldest row in an open block came; 0: none */
     bool between;           /* no transaction is being received, or broke off half dealt */
     uint64_t rows, bytes;   /* in all */
+    uint64_t rows_left_out; /* of tables that stopped */
     uint64_t transactions;
     uint32_t tables; /* known to the source */
     int64_t last_commit_ts;

@@ -143,6 +143,12 @@ nw_status nw_dealer_announce(struct nw_dealer *dealer, struct nw_slot *slot, str
                                                              : status;
 }
 
+/* Whether sinks hear that the table of a slot was emptied. */
+static bool truncate_applies(const struct nw_slot *slot)
+{
+    return slot != NULL && slot->wanted && slot->policy.truncate != NW_RULE_KEEP;
+}
+
 /* Announces what a truncate is about, and counts the tables of it that are wanted. */
 static nw_status truncate_announce(struct nw_dealer *dealer,
                                    const struct nw_pgoutput_truncate *truncate,
@@ -155,7 +161,11 @@ static nw_status truncate_announce(struct nw_dealer *dealer,
     for (uint32_t i = 0; i < truncate->relations_count && status == NW_OK; i++) {
         struct nw_slot *slot = nw_dealer_slot(dealer, nw_cursor_u32be(&relations), &status, err);
 
-        if (slot != NULL && slot->wanted) {
+        if (truncate_applies(slot) && slot->policy.truncate == NW_RULE_STOP) {
+            return nw_dealer_stop(dealer, slot->table,
+                                  "it was truncated, and tables.truncate is stop");
+        }
+        if (truncate_applies(slot)) {
             status = nw_dealer_announce(dealer, slot, err);
             ++*tables_count;
         }
@@ -198,7 +208,7 @@ nw_status nw_dealer_truncate(struct nw_dealer *dealer, uint64_t lsn, struct nw_b
     for (uint32_t i = 0; i < truncate.relations_count && status == NW_OK; i++) {
         struct nw_slot *slot = nw_dealer_slot(dealer, nw_cursor_u32be(&relations), &status, err);
 
-        if (slot != NULL && slot->wanted) {
+        if (truncate_applies(slot)) {
             (void)event_copy(block, &slot->table, sizeof slot->table);
         }
     }

@@ -16,6 +16,8 @@ struct nw_slot {
     uint64_t open_transaction; /* serial of the last transaction in the open block */
     uint64_t rows;             /* of the current transaction, when counted */
     bool announce;             /* a new version, whose event was not dealt yet */
+    bool stopped;              /* its rows are left out until it is copied again */
+    struct nw_table_policy policy;
 };
 
 struct nw_dealer {
@@ -40,7 +42,11 @@ struct nw_dealer {
 
     struct nw_relation *relation; /* waits for the catalog when relation_waits */
     bool relation_waits;
-    char *relation_bytes; /* the texts it borrows */
+    char *relation_bytes;   /* the texts it borrows */
+    uint32_t relation_read; /* its oid, once it was compared with the catalog; 0: none was */
+
+    bool stop_waits; /* until the stop is recorded nothing is taken */
+    struct nw_dealer_stop stop;
 
     int64_t now_ns;   /* of the last message */
     uint32_t last_id; /* cache: rows of one table come in runs */
@@ -48,6 +54,17 @@ struct nw_dealer {
     struct nw_dealer_state state;
 };
 
+/* dealer_tables.c */
+
+NW_MUST_CHECK nw_status nw_dealer_slots_grow(struct nw_dealer *dealer, struct nw_error *err);
+NW_MUST_CHECK nw_status nw_dealer_relation(struct nw_dealer *dealer, struct nw_bytes message,
+                                           struct nw_error *err);
+/** A table cannot go on: see nw_dealer_stopping(). @return NW_AGAIN */
+NW_PRINTF(3, 4)
+nw_status nw_dealer_stop(struct nw_dealer *dealer, const struct nw_table *table, const char *format,
+                         ...);
+/** A row that the memory budget cannot hold stops its table. @return NW_AGAIN */
+nw_status nw_dealer_too_large(struct nw_dealer *dealer, const struct nw_slot *slot, size_t size);
 /** The slot of a relation; NULL: one that was never announced, and *status says so. */
 struct nw_slot *nw_dealer_slot(struct nw_dealer *dealer, uint32_t oid, nw_status *status,
                                struct nw_error *err);

@@ -8,11 +8,14 @@
 #include "base/assert.h"
 #include "pg/types.h"
 
-#define SLOTS_FIRST 256u
+#define SLOTS_FIRST   256u
+#define EXACT_MESSAGE (NW_EXACT_NAME | NW_EXACT_TYPE | NW_EXACT_KEY)
 
 /* A version and the one before it, so that all can be freed. */
 struct version {
     struct version *former;
+    bool placed;  /* known to have been in force at some place of the WAL before the next one */
+    bool guessed; /* some column's number was not the only one possible */
     struct nw_table table;
 };
 
@@ -254,6 +257,7 @@ static nw_status version_add(struct nw_schemas *schemas, const struct nw_table *
     table_copy(&made->table, from, &pool);
     made->table.text_unchecked = schemas->text_unchecked;
     made->former = former;
+    made->placed = made->guessed = false;
     if (former != NULL) {
         made->table.id = former->table.id;
         made->table.version = former->table.version + 1;
@@ -277,6 +281,7 @@ nw_status nw_schemas_add(struct nw_schemas *schemas, const struct nw_table *desc
         struct version *version = schemas->current[(*table)->id];
         struct nw_column_schema *columns = (struct nw_column_schema *)(version + 1);
 
+        version->placed = exact != 0;
         NW_ASSERT((*table)->columns == columns);
         for (uint16_t i = 0; i < (*table)->columns_count; i++) {
             columns[i].exact = exact;
@@ -315,13 +320,82 @@ bool nw_schemas_same(const struct nw_table *table, const struct nw_relation *rel
     return true;
 }
 
-static const struct nw_column_schema *column_named(const struct nw_table *table, const char *name,
-                                                   uint32_t type_oid)
+void nw_schemas_place_all(struct nw_schemas *schemas)
 {
-    for (uint16_t i = 0; table != NULL && i < table->columns_count; i++) {
-        if (strcmp(table->columns[i].name, name) == 0 &&
-            (type_oid == 0 || table->columns[i].type_oid == type_oid)) {
-            return &table->columns[i];
+    for (uint32_t i = 0; i < schemas->count; i++) {
+        schemas->current[i]->placed = true;
+    }
+}
+
+void nw_schemas_confirm(struct nw_schemas *schemas, const struct nw_table *table)
+{
+    NW_ASSERT(&schemas->current[table->id]->table == table);
+    schemas->current[table->id]->placed = true;
+}
+
+static bool text_same(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool labels_same(const char *const *a, const char *const *b)
+{
+    size_t i = 0;
+
+    if (a == NULL || b == NULL) {
+        return a == b;
+    }
+    while (a[i] != NULL && b[i] != NULL && strcmp(a[i], b[i]) == 0) {
+        i++;
+    }
+    return a[i] == NULL && b[i] == NULL;
+}
+
+static bool column_stale(const struct nw_column_schema *column,
+                         const struct nw_column_schema *described)
+{
+    return column->attnum != described->attnum || column->not_null != described->not_null ||
+           !text_same(column->type_name, described->type_name) ||
+           !text_same(column->default_expr, described->default_expr) ||
+           !labels_same(column->enum_labels, described->enum_labels);
+}
+
+bool nw_schemas_stale(const struct nw_table *table, const struct nw_table *described)
+{
+    if (table->columns_count != described->columns_count ||
+        table->key_columns_count != described->key_columns_count ||
+        table->key_is_primary != described->key_is_primary) {
+        return true;
+    }
+    for (uint16_t i = 0; i < table->key_columns_count; i++) {
+        if (table->key_columns[i] != described->key_columns[i]) {
+            return true;
+        }
+    }
+    for (uint16_t i = 0; i < table->columns_count; i++) {
+        if (column_stale(&table->columns[i], &described->columns[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What is known of the column with this number and type: from the catalog, else from before. */
+static const struct nw_column_schema *column_known(const struct nw_table *described,
+                                                   const struct nw_table *former,
+                                                   const struct nw_relation_column *said,
+                                                   int16_t attnum)
+{
+    const struct nw_table *tables[2] = {described, former};
+
+    for (size_t t = 0; t < 2; t++) {
+        for (uint16_t i = 0; tables[t] != NULL && i < tables[t]->columns_count; i++) {
+            const struct nw_column_schema *column = &tables[t]->columns[i];
+
+            if (column->type_oid == said->type_oid &&
+                (attnum != 0 ? column->attnum == attnum : strcmp(column->name, said->name) == 0)) {
+                return column;
+            }
         }
     }
     return NULL;
@@ -329,27 +403,20 @@ static const struct nw_column_schema *column_named(const struct nw_table *table,
 
 /* One column as the message says it, with what else is known from the catalog or from before. */
 static void column_derive(struct nw_column_schema *column, const struct nw_relation_column *said,
-                          const struct nw_table *described, const struct nw_table *former)
+                          const struct nw_column_schema *known, const struct nw_attnum *attnum)
 {
-    const struct nw_column_schema *known = column_named(described, said->name, said->type_oid);
-
-    if (known == NULL) {
-        known = column_named(former, said->name, said->type_oid);
-    }
     if (known != NULL) {
         *column = *known;
     } else {
-        const struct nw_column_schema *renumbered = column_named(former, said->name, 0);
-
         memset(column, 0, sizeof *column);
         column->base_type_oid = said->type_oid;
-        column->attnum = renumbered == NULL ? 0 : renumbered->attnum; /* its type was changed */
         column->type_name = "";
     }
+    column->attnum = attnum->number;
     column->name = said->name;
     column->type_oid = said->type_oid;
     column->identity = said->identity;
-    column->exact = NW_EXACT_NAME | NW_EXACT_TYPE | NW_EXACT_KEY;
+    column->exact = EXACT_MESSAGE | (attnum->exact ? NW_EXACT_ATTNUM : 0);
     if (known == NULL || !typmod_same(column, said)) {
         struct nw_type_form form = nw_type_of(column->base_type_oid, said->typmod);
 
@@ -360,49 +427,102 @@ static void column_derive(struct nw_column_schema *column, const struct nw_relat
     }
 }
 
-nw_status nw_schemas_apply(struct nw_schemas *schemas, const struct nw_relation *relation,
-                           const struct nw_table *described, const struct nw_table **table,
-                           struct nw_error *err)
+/* Room for a version's columns while it is derived. */
+struct derived {
+    struct nw_table table;
+    struct nw_column_schema *columns;
+    uint16_t *keys;
+    struct nw_attnum *attnums;
+};
+
+static void derive(struct derived *to, const struct nw_schemas_change *change,
+                   const struct nw_table *former)
 {
-    const struct nw_table *former = nw_schemas_find(schemas, relation->oid);
-    struct nw_table derived = {0};
-    struct nw_column_schema *columns = NULL;
-    uint16_t *keys = NULL;
+    const struct nw_relation *relation = change->relation;
+    struct nw_table *table = &to->table;
+
+    if (change->described != NULL || former != NULL) {
+        *table = change->described != NULL ? *change->described : *former;
+    }
+    table->relation_oid = relation->oid;
+    table->schema_name = relation->schema_name;
+    table->name = relation->name;
+    table->replica_identity = relation->replica_identity;
+    table->columns_count = relation->columns_count;
+    table->key_columns_count = 0;
+    table->key_is_primary = table->key_is_primary && relation->replica_identity == 'd';
+    table->attributes_count = former == NULL ? 0 : former->attributes_count;
+    for (uint16_t i = 0; i < relation->columns_count; i++) {
+        const struct nw_relation_column *said = &relation->columns[i];
+        int16_t number = to->attnums[i].number;
+
+        column_derive(&to->columns[i], said, column_known(change->described, former, said, number),
+                      &to->attnums[i]);
+        if (said->identity && relation->replica_identity != 'f') {
+            to->keys[table->key_columns_count++] = i;
+        }
+        if (number > (int16_t)table->attributes_count) {
+            table->attributes_count = (uint16_t)number;
+        }
+    }
+    table->columns = to->columns;
+    table->key_columns = to->keys;
+}
+
+static bool all_exact(const struct nw_table *table)
+{
+    for (uint16_t i = 0; i < table->columns_count; i++) {
+        if ((table->columns[i].exact & NW_EXACT_ATTNUM) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+nw_status nw_schemas_apply(struct nw_schemas *schemas, const struct nw_schemas_change *change,
+                           const struct nw_table **table, struct nw_error *err)
+{
+    const struct nw_relation *relation = change->relation;
+    const struct version *version = version_find(schemas, relation->oid);
+    const struct nw_table *former = version == NULL ? NULL : &version->table;
+    bool placed = version != NULL && version->placed;
+    struct nw_attnums_known known = {.former = placed ? former : NULL,
+                                     .is_guess = placed && version->guessed,
+                                     .later = change->described != NULL ? change->described
+                                              : placed                  ? NULL
+                                                                        : former};
+    struct derived derived = {0};
+    size_t room = relation->columns_count + 1u;
+    bool guessed = false;
     nw_status status = NW_OK;
 
-    if (described != NULL && nw_schemas_same(described, relation)) {
-        return nw_schemas_add(schemas, described,
-                              NW_EXACT_NAME | NW_EXACT_TYPE | NW_EXACT_KEY | NW_EXACT_ATTNUM, table,
-                              err);
+    if (change->described != NULL && nw_schemas_same(change->described, relation)) {
+        status =
+            nw_schemas_add(schemas, change->described, EXACT_MESSAGE | NW_EXACT_ATTNUM, table, err);
+        goto out;
     }
-    columns = calloc(relation->columns_count + 1u, sizeof *columns);
-    keys = calloc(relation->columns_count + 1u, sizeof *keys);
-    if (columns == NULL || keys == NULL) {
+    derived.columns = calloc(room, sizeof *derived.columns);
+    derived.keys = calloc(room, sizeof *derived.keys);
+    derived.attnums = calloc(room, sizeof *derived.attnums);
+    if (derived.columns == NULL || derived.keys == NULL || derived.attnums == NULL) {
         status = nw_fail(err, NW_FATAL, "out of memory for a schema version");
         goto out;
     }
-    if (described != NULL || former != NULL) {
-        derived = described != NULL ? *described : *former;
+    status = nw_attnums_find(relation, &known, change->ambiguous, derived.attnums, err);
+    if (status == NW_OK) {
+        derive(&derived, change, former);
+        status = version_add(schemas, &derived.table, table, err);
+        guessed = !all_exact(&derived.table);
     }
-    derived.relation_oid = relation->oid;
-    derived.schema_name = relation->schema_name;
-    derived.name = relation->name;
-    derived.replica_identity = relation->replica_identity;
-    derived.columns_count = relation->columns_count;
-    derived.key_columns_count = 0;
-    derived.key_is_primary = derived.key_is_primary && relation->replica_identity == 'd';
-    for (uint16_t i = 0; i < relation->columns_count; i++) {
-        column_derive(&columns[i], &relation->columns[i], described, former);
-        if (relation->columns[i].identity && relation->replica_identity != 'f') {
-            keys[derived.key_columns_count++] = i;
-        }
-    }
-    derived.columns = columns;
-    derived.key_columns = keys;
-    status = version_add(schemas, &derived, table, err);
 
 out:
-    free(columns);
-    free(keys);
+    if (status == NW_OK) {
+        schemas->current[(*table)->id]->placed = true;
+        schemas->current[(*table)->id]->guessed = guessed;
+        schemas->current[(*table)->id]->table.flags = change->flags;
+    }
+    free(derived.columns);
+    free(derived.keys);
+    free(derived.attnums);
     return status;
 }

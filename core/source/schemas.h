@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "source/attnums.h"
 #include "source/pgoutput.h"
 #include <narwal/schema.h>
 
@@ -41,14 +42,34 @@ NW_MUST_CHECK nw_status nw_schemas_add(struct nw_schemas *schemas, const struct 
 /** Whether a Relation message says the same as a version. */
 bool nw_schemas_same(const struct nw_table *table, const struct nw_relation *relation);
 
+/** Every current version is what the table was where the stream begins. */
+void nw_schemas_place_all(struct nw_schemas *schemas);
+/** The stream showed the current version as it is: it was in force at that place of the WAL. */
+void nw_schemas_confirm(struct nw_schemas *schemas, const struct nw_table *table);
+
+/**
+ * Whether a catalog read that agrees with a Relation message says more than the version that does
+ * so too: other attribute numbers, defaults, labels, NOT NULL, or another key.
+ */
+bool nw_schemas_stale(const struct nw_table *table, const struct nw_table *described);
+
+/** What a new version is made of. */
+struct nw_schemas_change {
+    const struct nw_relation *relation;
+    /* What a catalog read found for this oid now; NULL: nothing (dropped since). Used whole when it
+     * agrees with the message, else column by column. */
+    const struct nw_table *described;
+    enum nw_ambiguous ambiguous; /* for columns that may be renamed ones as well as new ones */
+    uint32_t flags;              /* NW_TABLE_..., of the new version */
+};
+
 /**
  * Make a new version out of a Relation message.
- * @param described  what a catalog read found for this oid now; NULL: nothing (dropped since).
- *                   Used whole when it agrees with the message, else column by column.
+ * @return NW_REJECT: a column is not to be told from another, see nw_attnums_find(); nothing is
+ * made.
  */
 NW_MUST_CHECK nw_status nw_schemas_apply(struct nw_schemas *schemas,
-                                         const struct nw_relation *relation,
-                                         const struct nw_table *described,
+                                         const struct nw_schemas_change *change,
                                          const struct nw_table **table, struct nw_error *err);
 
 /** Whether every column's binary form is one that the lanes decode. */

@@ -57,7 +57,9 @@ struct nw_source {
     struct nw_txn_record record;
     bool has_record, replay_end;
 
-    struct nw_job connect_job, disconnect_job, describe_job;
+    struct nw_job connect_job, disconnect_job, describe_job, stop_job;
+    struct nw_dealer_stop stop; /* the job's */
+    bool stop_asked;
     uint32_t describe_oid;
     const struct nw_table *described;
     bool has_described;
@@ -92,6 +94,15 @@ static nw_status describe_run(void *context, struct nw_error *err)
                                     &source->described, err);
 }
 
+static nw_status stop_run(void *context, struct nw_error *err)
+{
+    struct nw_source *source = context;
+
+    return source->options.stop == NULL
+               ? NW_OK
+               : source->options.stop(source->options.context, &source->stop, err);
+}
+
 nw_status nw_source_create(const struct nw_source_options *options, struct nw_source **source,
                            struct nw_error *err)
 {
@@ -105,6 +116,7 @@ nw_status nw_source_create(const struct nw_source_options *options, struct nw_so
     made->connect_job = (struct nw_job){.run = connect_run, .context = made};
     made->disconnect_job = (struct nw_job){.run = disconnect_run, .context = made};
     made->describe_job = (struct nw_job){.run = describe_run, .context = made};
+    made->stop_job = (struct nw_job){.run = stop_run, .context = made};
     *source = made;
     return NW_OK;
 }
@@ -191,7 +203,7 @@ static void connection_lost(struct nw_source *source, int64_t now_ns, const stru
         source->backoff_ns = BACKOFF_NS_MAX;
     }
     source->has_pending = source->in_stream = source->replaying = source->has_record = false;
-    source->has_described = false;
+    source->has_described = source->stop_asked = false;
     nw_txns_reset(source->options.txns);
     nw_dealer_reconnected(source->options.dealer);
     if (source->connected) {
@@ -203,7 +215,8 @@ static void connection_lost(struct nw_source *source, int64_t now_ns, const stru
 static nw_status connection_step(struct nw_source *source, int64_t now_ns, uint32_t *work,
                                  struct nw_error *err)
 {
-    if (source->disconnect_job.pending || source->describe_job.pending) {
+    if (source->disconnect_job.pending || source->describe_job.pending ||
+        source->stop_job.pending) {
         return NW_OK;
     }
     if (source->phase == NW_SOURCE_WAITING && now_ns >= source->retry_ns && !source->draining) {
@@ -490,6 +503,29 @@ static nw_status describe_step(struct nw_source *source, uint32_t *work, struct 
     return status == NW_AGAIN ? NW_OK : status;
 }
 
+/* A table stops: the others go on once that is recorded. */
+static nw_status stop_step(struct nw_source *source, uint32_t *work, struct nw_error *err)
+{
+    const struct nw_dealer_stop *stop = nw_dealer_stopping(source->options.dealer);
+
+    if (stop == NULL || source->stop_job.pending) {
+        return NW_OK;
+    }
+    *work += 1;
+    source->stop_asked = !source->stop_asked;
+    if (source->stop_asked) {
+        source->stop = *stop;
+        nw_jobs_submit(source->options.jobs, &source->stop_job);
+        return NW_OK;
+    }
+    if (source->stop_job.status != NW_OK) {
+        *err = source->stop_job.error;
+        return source->stop_job.status;
+    }
+    nw_dealer_stopped(source->options.dealer);
+    return NW_OK;
+}
+
 /* ---- epochs ---- */
 
 static bool epoch_is_due(const struct nw_source *source, const struct nw_dealer_state *state,
@@ -616,8 +652,9 @@ static nw_status streaming_step(struct nw_source *source, int64_t now_ns, uint32
 {
     struct nw_dealer_state state;
     bool idle = false;
-    nw_status status = describe_step(source, work, err);
+    nw_status status = stop_step(source, work, err);
 
+    status = status == NW_OK ? describe_step(source, work, err) : status;
     nw_dealer_state(source->options.dealer, &state);
     if (status == NW_OK && !(source->draining && state.between && !source->replaying)) {
         status = receive_step(source, now_ns, work, err);
@@ -686,7 +723,8 @@ static void wait_for(void *self, int64_t now_ns, struct nw_wait *wait)
     } else if (source->phase == NW_SOURCE_COPYING) {
         wait->deadline_ns = now_ns + COPY_EPOCH_NS / 8;
     }
-    if (source->on_disk && nw_dealer_unknown(source->options.dealer) == NULL) {
+    if (source->on_disk && nw_dealer_unknown(source->options.dealer) == NULL &&
+        nw_dealer_stopping(source->options.dealer) == NULL) {
         wait->deadline_ns = earlier(wait->deadline_ns, now_ns + DISK_POLL_NS);
     }
     if (state.oldest_open_ns != 0) {

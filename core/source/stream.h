@@ -49,6 +49,11 @@ struct nw_source_options {
      */
     nw_status (*describe)(void *context, uint32_t relation_oid, const struct nw_table **described,
                           struct nw_error *err);
+    /**
+     * Record for good that a table stops. On the service thread, before any epoch ends that lacks
+     * rows of it. NULL: there is nothing to record.
+     */
+    nw_status (*stop)(void *context, const struct nw_dealer_stop *stop, struct nw_error *err);
     void *context;
     int64_t epoch_us_max; /* under load an epoch ends after this */
     uint64_t epoch_bytes_max;

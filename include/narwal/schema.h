@@ -99,6 +99,9 @@ struct nw_column_schema {
     uint32_t exact; /**< NW_EXACT_... */
 };
 
+/** Columns that a former version had stay in what the sink holds; new rows are without them. */
+#define NW_TABLE_KEEP_COLUMNS 1u
+
 /** A schema version of a table. */
 struct nw_table {
     uint32_t size;    /**< sizeof(struct nw_table) in the host */
@@ -120,6 +123,9 @@ struct nw_table {
     /** The database has no encoding (SQL_ASCII), so its text may be any bytes: values that are not
      * UTF-8 arrive as exceptions. Names of this table and its columns may be any bytes too. */
     bool text_unchecked;
+    uint16_t attributes_count; /**< attnums ever given out, those of dropped columns too; at least
+                                  so many, 0: not known */
+    uint32_t flags;            /**< NW_TABLE_... */
 };
 
 #ifdef __cplusplus

@@ -57,9 +57,9 @@ MUTANTS = [
      "nw_dealer_advance(dealer, commit->end_lsn);",
      "nw_dealer_advance(dealer, commit->commit_lsn);"),
     ("count only wanted changes", "core/source/dealer.c",
-     "if (!slot->wanted || nw_dealer_dealt_before(dealer)) {\n        nw_dealer_change_done(dealer);",
-     "if (!slot->wanted) {\n        return NW_OK;\n    }\n"
-     "    if (nw_dealer_dealt_before(dealer)) {\n        nw_dealer_change_done(dealer);"),
+     "        dealer->state.rows_left_out += slot->stopped ? 1 : 0;\n        nw_dealer_change_done(dealer);",
+     "        if (!slot->wanted) {\n            return NW_OK;\n        }\n"
+     "        nw_dealer_change_done(dealer);"),
     ("keep the origin of the transaction before", "core/source/dealer.c",
      "dealer->origin[0] = '\\0';", ""),
     ("forget that a message was seen", "core/source/dealer_events.c",
@@ -91,7 +91,8 @@ MUTANTS = [
      "nw_status status = open_flush(reader);",
      "nw_status status = complete ? NW_OK : open_flush(reader);"),
     ("copy for a sink that has its copies", "core/sink/sequencer.c",
-     "*wanted = !(seq->options.refuse_copies && is_copy(item));", "*wanted = true;"),
+     "*wanted = !(is_copy(item) && (seq->options.refuse_copies || is_left_out(seq, item->table)));",
+     "*wanted = !(is_copy(item) && is_left_out(seq, item->table));"),
     ("stream rows that the copy has", "core/sink/sequencer.c",
      "entry->first_row = rows_from(batch, position > fence ? position : fence);",
      "entry->first_row = rows_from(batch, position > fence ? position : position);"),

@@ -28,6 +28,11 @@ uint16_t sim_columns_count(uint16_t version)
     return version % 3 == 2 ? 3 : 2;
 }
 
+int16_t sim_extra_attnum(uint16_t version)
+{
+    return (int16_t)(2 + (version + 1) / 3); /* never the same twice */
+}
+
 void sim_server_init(struct sim_server *server, struct sim *sim, uint64_t seed)
 {
     server->sim = sim;
@@ -371,7 +376,7 @@ void sim_server_describe(struct sim_server *server, uint32_t oid, const struct n
                                                    .type = NW_TYPE_TEXT};
     server->columns[2] = server->columns[1];
     server->columns[2].name = "extra";
-    server->columns[2].attnum = 3;
+    server->columns[2].attnum = sim_extra_attnum(version);
     server->table = (struct nw_table){.size = sizeof server->table,
                                       .relation_oid = oid,
                                       .schema_name = "public",
@@ -381,7 +386,8 @@ void sim_server_describe(struct sim_server *server, uint32_t oid, const struct n
                                       .columns_count = sim_columns_count(version),
                                       .key_columns_count = 1,
                                       .columns = server->columns,
-                                      .key_columns = key};
+                                      .key_columns = key,
+                                      .attributes_count = (uint16_t)sim_extra_attnum(version)};
     *described = &server->table;
 }
 

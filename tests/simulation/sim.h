@@ -175,6 +175,8 @@ bool sim_wanted(void *context, const struct nw_table *table);
 void sim_note(uint64_t lsn, uint32_t size, char *note);
 void sim_column_name(uint16_t version, char name[32]);
 uint16_t sim_columns_count(uint16_t version);
+/** Of the column that versions with three have; as attributes_count, of every version. */
+int16_t sim_extra_attnum(uint16_t version);
 
 /* ---- copy.c ---- */
 

@@ -329,6 +329,20 @@ bool sim_text_is(const uint8_t *bytes, uint32_t size, const struct sim_item *ite
     return same;
 }
 
+/* Attribute numbers that are said to be exact are those that the server gave. */
+static bool attnums_right(const struct nw_table *table, uint16_t version)
+{
+    const int16_t numbers[3] = {1, 2, sim_extra_attnum(version)};
+
+    for (uint16_t i = 0; i < table->columns_count && i < 3; i++) {
+        if ((table->columns[i].exact & NW_EXACT_ATTNUM) != 0 &&
+            table->columns[i].attnum != numbers[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Values, and the schema that they came with. */
 static void row_check(struct sim_sink *sink, const struct nw_batch *batch, uint32_t row,
                       const struct sim_item *item)
@@ -347,6 +361,7 @@ static void row_check(struct sim_sink *sink, const struct nw_batch *batch, uint3
     if (id.kind != NW_VALUE_PRESENT || id.as.integer != known->id ||
         batch->table->columns_count != sim_columns_count(known->version) ||
         strcmp(batch->table->columns[1].name, column) != 0 ||
+        !attnums_right(batch->table, known->version) ||
         (item->kind != 'D' &&
          (note.kind != NW_VALUE_PRESENT || !sim_text_is(note.bytes, note.size, known)))) {
         sim_fail(sink->sim, "sink %u: the row at (%" PRIu64 ", %" PRIu64 ") is not what it was",

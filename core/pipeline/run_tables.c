@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tables that stop while the others go on: what the engine asks of them, and what is recorded. See
+ * tables.h for who may call what when.
+ */
+#include <string.h>
+
+#include "base/log.h"
+#include "pg/lsn.h"
+#include "pipeline/run_private.h"
+
+#define REPAIR                                                                                     \
+    "its rows are left out from there on, and all other tables go on; it has to be copied again"
+
+static void trouble_of(const struct nw_run *run, const struct nw_table *table, uint64_t lsn,
+                       struct nw_table_trouble *trouble)
+{
+    *trouble = (struct nw_table_trouble){.relation_oid = table->relation_oid,
+                                         .condition = NW_TABLE_STOPPED,
+                                         .lsn = lsn,
+                                         .since_us = run->env->ops->wall_us(run->env)};
+    (void)snprintf(trouble->schema_name, sizeof trouble->schema_name, "%s", table->schema_name);
+    (void)snprintf(trouble->table_name, sizeof trouble->table_name, "%s", table->name);
+}
+
+/* Says it, and records it for good. */
+static nw_status trouble_record(struct nw_run *run, const struct nw_table_trouble *trouble,
+                                struct nw_error *err)
+{
+    char lsn[NW_LSN_TEXT_SIZE];
+    nw_status status = nw_tables_set(run->table_states, trouble, err);
+
+    if (status == NW_OK) {
+        nw_log(NW_LOG_ERROR, "table %s.%s stopped at %s%s%s: %.700s; " REPAIR, trouble->schema_name,
+               trouble->table_name, nw_lsn_text(lsn, trouble->lsn),
+               trouble->sink[0] == '\0' ? "" : " at sink ", trouble->sink, trouble->reason);
+    }
+    return status;
+}
+
+nw_status nw_run_table_stop(void *context, const struct nw_dealer_stop *stop, struct nw_error *err)
+{
+    struct nw_run *run = context;
+    struct nw_table_trouble trouble;
+
+    trouble_of(run, stop->table, stop->lsn, &trouble);
+    (void)snprintf(trouble.reason, sizeof trouble.reason, "%s", stop->reason);
+    return trouble_record(run, &trouble, err);
+}
+
+bool nw_run_table_stopped(void *context, const struct nw_table *table)
+{
+    const struct nw_run *run = context;
+
+    return nw_tables_stopped(run->table_states, table->relation_oid);
+}
+
+struct nw_table_policy nw_run_table_policy(void *context, const struct nw_table *table)
+{
+    const struct nw_run *run = context;
+
+    return nw_policies_find(&run->options->policies, table->schema_name, table->name);
+}
+
+bool nw_run_left_out(const struct nw_run *run, uint32_t sink, uint32_t relation_oid)
+{
+    struct nw_table_trouble trouble;
+
+    for (uint32_t i = 0; nw_tables_at(run->table_states, i, &trouble); i++) {
+        if (trouble.relation_oid == relation_oid && trouble.condition == NW_TABLE_STOPPED &&
+            (trouble.sink[0] == '\0' ||
+             strcmp(trouble.sink, run->options->sinks[sink].name) == 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+nw_status nw_run_leave_out(struct nw_run *run, struct nw_error *err)
+{
+    struct nw_table_trouble trouble;
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; status == NW_OK && nw_tables_at(run->table_states, i, &trouble); i++) {
+        for (uint32_t s = 0; s < run->options->sinks_count && status == NW_OK; s++) {
+            if (trouble.condition == NW_TABLE_STOPPED &&
+                strcmp(trouble.sink, run->options->sinks[s].name) == 0) {
+                status = nw_engine_leave_out(run->engine, s, trouble.relation_oid, err);
+            }
+        }
+    }
+    return status;
+}
+
+bool nw_run_refusal(struct nw_run *run, struct nw_table_trouble *trouble)
+{
+    struct nw_engine_refusal refusal = {0};
+
+    nw_engine_refused(run->engine, &refusal);
+    if (refusal.table == NULL) {
+        return false;
+    }
+    trouble_of(run, refusal.table, refusal.lsn, trouble);
+    (void)snprintf(trouble->sink, sizeof trouble->sink, "%s",
+                   run->options->sinks[refusal.sink].name);
+    (void)snprintf(trouble->reason, sizeof trouble->reason, "%s", refusal.error.text);
+    return true;
+}
+
+nw_status nw_run_refusal_record(struct nw_run *run, const struct nw_table_trouble *trouble,
+                                struct nw_error *err)
+{
+    nw_status status = trouble_record(run, trouble, err);
+
+    /* As after a crash: the sink goes back to its position, and on from there without the table. */
+    return status == NW_OK ? nw_fail(err, NW_RETRY, "going on at sink %s without table %s.%s",
+                                     trouble->sink, trouble->schema_name, trouble->table_name)
+                           : status;
+}
+
+void nw_run_tables_say(const struct nw_run *run)
+{
+    struct nw_table_trouble trouble;
+    char lsn[NW_LSN_TEXT_SIZE];
+
+    for (uint32_t i = 0; nw_tables_at(run->table_states, i, &trouble); i++) {
+        if (trouble.condition == NW_TABLE_STOPPED) {
+            nw_log(NW_LOG_WARN, "table %s.%s is stopped since %s%s%s: %.700s; " REPAIR,
+                   trouble.schema_name, trouble.table_name, nw_lsn_text(lsn, trouble.lsn),
+                   trouble.sink[0] == '\0' ? "" : " at sink ", trouble.sink, trouble.reason);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The tables that do not go on as the others do, in narwal's own state: stopped ones, whose rows
+ * are left out until they are copied again, and dropped ones.
+ *
+ * A stop is recorded, synced, before an epoch can be committed that lacks rows of its table, so
+ * that no restart ever goes on with a table that has a gap. The list in memory is guarded by a
+ * mutex: any thread may look; the thread that writes the state (service while an engine runs, else
+ * main) sets.
+ */
+#ifndef NW_PIPELINE_TABLES_H
+#define NW_PIPELINE_TABLES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pipeline/state.h"
+
+#define NW_TABLE_NAME_SIZE 64u /* NAMEDATALEN */
+
+enum nw_table_condition {
+    NW_TABLE_STOPPED = 1, /* its rows are left out from lsn on */
+    NW_TABLE_DROPPED = 2, /* on the server */
+};
+
+struct nw_table_trouble {
+    uint32_t relation_oid;
+    char sink[NW_TABLE_NAME_SIZE]; /* "": at every sink */
+    char schema_name[NW_TABLE_NAME_SIZE];
+    char table_name[NW_TABLE_NAME_SIZE];
+    enum nw_table_condition condition;
+    uint64_t lsn;
+    int64_t since_us; /* wall clock */
+    char reason[NW_ERROR_TEXT_SIZE];
+};
+
+struct nw_tables;
+
+/** Read what is recorded. @param state  borrow until closed. */
+NW_MUST_CHECK nw_status nw_tables_open(struct nw_state *state, struct nw_tables **tables,
+                                       struct nw_error *err);
+void nw_tables_close(struct nw_tables *tables); /* NULL is fine */
+
+/** Record, synced when it returns NW_OK; a table's former trouble at that sink is replaced. */
+NW_MUST_CHECK nw_status nw_tables_set(struct nw_tables *tables,
+                                      const struct nw_table_trouble *trouble, struct nw_error *err);
+/** The table goes on at every sink: it was copied again. */
+NW_MUST_CHECK nw_status nw_tables_clear(struct nw_tables *tables, uint32_t relation_oid,
+                                        struct nw_error *err);
+
+/** Whether a table's rows are left out at every sink. */
+bool nw_tables_stopped(struct nw_tables *tables, uint32_t relation_oid);
+
+uint32_t nw_tables_count(struct nw_tables *tables);
+/** The one at this place, in the order in which they were recorded; false: there are not so many.
+ */
+bool nw_tables_at(struct nw_tables *tables, uint32_t index, struct nw_table_trouble *trouble);
+
+const char *nw_table_condition_name(enum nw_table_condition condition);
+
+#endif

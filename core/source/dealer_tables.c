@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the dealer does with tables: their versions, and those that stop. */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "source/dealer_private.h"
+
+/* Makes a slot for every table that the registry has. */
+nw_status nw_dealer_slots_grow(struct nw_dealer *dealer, struct nw_error *err)
+{
+    uint32_t count = nw_schemas_count(dealer->options.schemas);
+    uint32_t capacity = count * 2;
+    struct nw_slot *slots = NULL;
+    uint32_t *open_ids = NULL;
+
+    if (count <= dealer->slots_count) {
+        return NW_OK;
+    }
+    slots = realloc(dealer->slots, capacity * sizeof *slots);
+    if (slots != NULL) {
+        dealer->slots = slots;
+        open_ids = realloc(dealer->open_ids, capacity * sizeof *open_ids);
+    }
+    if (open_ids == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory for %u tables", count);
+    }
+    dealer->open_ids = open_ids;
+    memset(slots + dealer->slots_count, 0, (capacity - dealer->slots_count) * sizeof *slots);
+    dealer->slots_count = capacity;
+    return NW_OK;
+}
+
+/* What is to be done with rows of a version that the slot has not seen yet. */
+static void slot_refresh(struct nw_dealer *dealer, struct nw_slot *slot,
+                         const struct nw_table *table)
+{
+    const struct nw_dealer_options *o = &dealer->options;
+
+    NW_ASSERT(slot->open == NULL);
+    slot->table = table;
+    slot->stopped = slot->stopped || (o->stopped != NULL && o->stopped(o->context, table));
+    slot->policy = o->policy == NULL ? (struct nw_table_policy){0} : o->policy(o->context, table);
+    slot->wanted = !slot->stopped && (o->wanted == NULL || o->wanted(o->context, table));
+}
+
+struct nw_slot *nw_dealer_slot(struct nw_dealer *dealer, uint32_t oid, nw_status *status,
+                               struct nw_error *err)
+{
+    const struct nw_table *table = NULL;
+    struct nw_slot *slot = NULL;
+
+    if (oid == dealer->last_oid && oid != 0) {
+        return &dealer->slots[dealer->last_id];
+    }
+    table = nw_schemas_find(dealer->options.schemas, oid);
+    if (table == NULL) {
+        *status =
+            nw_fail(err, NW_CORRUPT,
+                    "pgoutput: a row of relation %u, which no Relation message announced", oid);
+        return NULL;
+    }
+    *status = nw_dealer_slots_grow(dealer, err);
+    if (*status != NW_OK) {
+        return NULL;
+    }
+    NW_ASSERT(dealer->slots != NULL && table->id < dealer->slots_count);
+    slot = &dealer->slots[table->id];
+    if (slot->table != table) {
+        slot_refresh(dealer, slot, table);
+    }
+    dealer->last_oid = oid;
+    dealer->last_id = table->id;
+    return slot;
+}
+
+/* ---- a table stops ---- */
+
+nw_status nw_dealer_stop(struct nw_dealer *dealer, const struct nw_table *table, const char *format,
+                         ...)
+{
+    struct nw_dealer_stop *stop = &dealer->stop;
+    va_list args;
+
+    stop->table = table;
+    stop->lsn = dealer->in_transaction ? dealer->begin.commit_lsn : dealer->state.position_lsn;
+    va_start(args, format);
+    (void)vsnprintf(stop->reason, sizeof stop->reason, format, args);
+    va_end(args);
+    dealer->stop_waits = true;
+    return NW_AGAIN;
+}
+
+const struct nw_dealer_stop *nw_dealer_stopping(const struct nw_dealer *dealer)
+{
+    return dealer->stop_waits ? &dealer->stop : NULL;
+}
+
+void nw_dealer_stopped(struct nw_dealer *dealer)
+{
+    struct nw_slot *slot = NULL;
+
+    NW_ASSERT(dealer->stop_waits && dealer->stop.table->id < dealer->slots_count);
+    slot = &dealer->slots[dealer->stop.table->id];
+    slot->stopped = true;
+    slot->wanted = false;
+    dealer->stop_waits = false;
+}
+
+nw_status nw_dealer_too_large(struct nw_dealer *dealer, const struct nw_slot *slot, size_t size)
+{
+    return nw_dealer_stop(dealer, slot->table,
+                          "a row has %zu bytes, and limits.memory has room for rows of %" PRIu64
+                          ": raise it, or leave the column out",
+                          size, dealer->options.row_bytes_max);
+}
+
+/* ---- versions ---- */
+
+/*
+ * A new version is in force from here on. Its event waits for the first use: behind the Relation
+ * message of a table that is published as another (a partition as its root) comes no row of it.
+ */
+static nw_status version_adopted(struct nw_dealer *dealer, const struct nw_table *table,
+                                 struct nw_error *err)
+{
+    nw_status status = nw_dealer_slots_grow(dealer, err);
+
+    dealer->last_oid = 0;
+    if (status == NW_OK) {
+        dealer->slots[table->id].announce = true;
+    }
+    return status;
+}
+
+/* Whether the message need not be looked at: no row of this version will be dealt, or the present
+ * one is the last of what was dealt before the connection broke. */
+static bool is_passed_over(const struct nw_dealer *dealer, const struct nw_table *current)
+{
+    const struct nw_slot *slot = NULL;
+
+    if (current == NULL) {
+        return false;
+    }
+    slot = current->id < dealer->slots_count ? &dealer->slots[current->id] : NULL;
+    if (slot != NULL && (slot->stopped || (slot->table == current && !slot->wanted &&
+                                           nw_schemas_same(current, dealer->relation)))) {
+        return true;
+    }
+    return dealer->in_transaction && nw_dealer_dealt_before(dealer);
+}
+
+/* The message waits for a catalog read; its texts must outlive it until then. */
+static nw_status relation_keep(struct nw_dealer *dealer, struct nw_bytes message,
+                               struct nw_error *err)
+{
+    char *bytes = realloc(dealer->relation_bytes, message.size);
+    nw_status status = NW_OK;
+
+    if (bytes == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory for a Relation message");
+    }
+    memcpy(bytes, message.at, message.size);
+    dealer->relation_bytes = bytes;
+    status = nw_pgoutput_relation_parse((struct nw_bytes){(const uint8_t *)bytes, message.size},
+                                        dealer->relation, err);
+    dealer->relation_waits = status == NW_OK;
+    return status == NW_OK ? NW_AGAIN : status;
+}
+
+nw_status nw_dealer_relation(struct nw_dealer *dealer, struct nw_bytes message,
+                             struct nw_error *err)
+{
+    const struct nw_table *current = NULL;
+    nw_status status = nw_pgoutput_relation_parse(message, dealer->relation, err);
+
+    if (status != NW_OK) {
+        return status;
+    }
+    current = nw_schemas_find(dealer->options.schemas, dealer->relation->oid);
+    if (is_passed_over(dealer, current)) {
+        return nw_dealer_slots_grow(dealer, err);
+    }
+    if (dealer->relation_read == dealer->relation->oid && current != NULL &&
+        nw_schemas_same(current, dealer->relation)) {
+        dealer->relation_read = 0; /* this very message was compared with the catalog */
+        return nw_dealer_slots_grow(dealer, err);
+    }
+    status = nw_dealer_flush(dealer, err);
+    return status == NW_OK ? relation_keep(dealer, message, err) : status;
+}
+
+static struct nw_table_policy policy_of(const struct nw_dealer *dealer,
+                                        const struct nw_table *table)
+{
+    const struct nw_dealer_options *o = &dealer->options;
+
+    if (table == NULL || (o->wanted != NULL && !o->wanted(o->context, table))) {
+        return (struct nw_table_policy){.ambiguous_rename = NW_AMBIGUOUS_DROP_ADD};
+    }
+    return o->policy == NULL ? (struct nw_table_policy){0} : o->policy(o->context, table);
+}
+
+/* Whether the message is without a column that the current version has. */
+static bool is_missing(const struct nw_dealer *dealer, const struct nw_table *current,
+                       const char **column)
+{
+    for (uint16_t i = 0; current != NULL && i < current->columns_count; i++) {
+        bool there = false;
+
+        for (uint16_t c = 0; c < dealer->relation->columns_count && !there; c++) {
+            there = strcmp(dealer->relation->columns[c].name, current->columns[i].name) == 0;
+        }
+        if (!there) {
+            *column = current->columns[i].name;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A message that differs from the current version, or the first one. */
+static nw_status version_make(struct nw_dealer *dealer, const struct nw_table *current,
+                              const struct nw_table *described, struct nw_error *err)
+{
+    const struct nw_table_policy policy = policy_of(dealer, current);
+    const struct nw_schemas_change change = {
+        .relation = dealer->relation,
+        .described = described,
+        .ambiguous = policy.ambiguous_rename,
+        .flags = policy.drop_column == NW_RULE_KEEP ? NW_TABLE_KEEP_COLUMNS : 0};
+    const struct nw_table *table = NULL;
+    const char *column = NULL;
+    nw_status status = NW_OK;
+
+    if (policy.drop_column == NW_RULE_STOP && is_missing(dealer, current, &column)) {
+        (void)nw_dealer_stop(dealer, current,
+                             "column %s was dropped or renamed, and tables.drop_column is stop",
+                             column);
+        return NW_OK;
+    }
+    status = nw_schemas_apply(dealer->options.schemas, &change, &table, err);
+    if (status == NW_REJECT) {
+        NW_ASSERT(current != NULL); /* of a new table there is nothing to mistake a column for */
+        (void)nw_dealer_stop(dealer, current, "%s", err->text);
+        return NW_OK;
+    }
+    return status == NW_OK ? version_adopted(dealer, table, err) : status;
+}
+
+nw_status nw_dealer_describe(struct nw_dealer *dealer, const struct nw_table *described,
+                             struct nw_error *err)
+{
+    const struct nw_relation *relation = dealer->relation;
+    const struct nw_table *current = NULL;
+    nw_status status = NW_OK;
+
+    NW_ASSERT(dealer->relation_waits);
+    /* Room first: the version must not be made twice. */
+    if (nw_producer_room(dealer->options.producer) == 0 || dealer->open_count > 0) {
+        return NW_AGAIN;
+    }
+    current = nw_schemas_find(dealer->options.schemas, relation->oid);
+    status = nw_dealer_slots_grow(dealer, err);
+    if (status != NW_OK) {
+        return status;
+    }
+    if (current == NULL || !nw_schemas_same(current, relation)) {
+        status = version_make(dealer, current, described, err);
+    } else {
+        nw_schemas_confirm(dealer->options.schemas, current);
+        if (described != NULL && nw_schemas_same(described, relation) &&
+            nw_schemas_stale(current, described)) {
+            status = version_make(dealer, current, described, err);
+        }
+    }
+    if (status == NW_OK) {
+        dealer->relation_waits = false;
+        dealer->relation_read = relation->oid;
+    }
+    return status;
+}

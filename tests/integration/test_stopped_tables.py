@@ -1,0 +1,119 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A table that cannot go on stops, with the reason, for good; all others go on."""
+import json
+import sqlite3
+
+from lab import check, workload
+from lab.narwal import Narwal
+
+TABLES = ("cut", "kept", "narrowed", "other")
+
+
+class StoppedTablesTest(check.Case):
+    def setUp(self):
+        self.server = self.cluster()
+        workload.create_tables(self.server.connect())
+        for table in TABLES:
+            self.server.sql(f"CREATE TABLE lab.{table} (id int PRIMARY KEY, note text, n int)")
+            self.server.sql(f"INSERT INTO lab.{table} SELECT g, 'copied', 0 "
+                            "FROM generate_series(1, 10) g")
+
+    def narwal(self, **settings):
+        return self.enter(Narwal(self.server, settings=settings))
+
+    def rows(self, narwal, table):
+        """The table's rows as the files have them, by id."""
+        for found in narwal.state().folder.tables:
+            if (found.schema, found.name) == ("lab", table):
+                return {row["id"]: row for row in found.rebuild()}
+        return None
+
+    def status(self, narwal):
+        code, text = narwal.call("status", "--json")
+        self.assertEqual(code, 0, text)
+        return json.loads(text)
+
+    def stopped(self, narwal):
+        return {(table["table"], table["sink"]): table
+                for table in self.status(narwal)["stopped_tables"]}
+
+    def test_what_a_policy_forbids_stops_its_table_alone(self):
+        narwal = self.narwal(tables={"policies": [
+            "lab.cut truncate=stop", "lab.kept truncate=keep", "lab.narrowed drop_column=stop"]})
+        narwal.start().wait_streaming()
+        self.server.sql("INSERT INTO lab.cut VALUES (11, 'before', 1)")
+        self.server.sql("TRUNCATE lab.cut, lab.kept")
+        self.server.sql("INSERT INTO lab.cut VALUES (1, 'after', 2)")
+        self.server.sql("INSERT INTO lab.kept VALUES (11, 'after', 2)")
+        self.server.sql("ALTER TABLE lab.narrowed DROP COLUMN n")
+        self.server.sql("INSERT INTO lab.narrowed VALUES (11, 'after')")
+        self.server.sql("UPDATE lab.other SET n = 7")
+        narwal.wait_caught_up()
+        narwal.wait("the status", lambda: len(self.stopped(narwal)) == 2)
+        stopped = self.stopped(narwal)
+        self.assertEqual(set(stopped), {("lab.cut", ""), ("lab.narrowed", "")})
+        self.assertIn("truncate", stopped["lab.cut", ""]["reason"])
+        self.assertIn("column n was dropped", stopped["lab.narrowed", ""]["reason"])
+        self.assertEqual(set(self.rows(narwal, "cut")), set(range(1, 12)))
+        self.assertEqual({row["note"] for row in self.rows(narwal, "cut").values()},
+                         {"copied", "before"})
+        self.assertEqual(set(self.rows(narwal, "narrowed")), set(range(1, 11)))
+        self.assertEqual({row["n"] for row in self.rows(narwal, "other").values()}, {7})
+        self.assertEqual(set(self.rows(narwal, "kept")), set(range(1, 12)))
+        self.assertEqual(self.status(narwal)["rows_left_out"], 2)
+        code, text = narwal.call("status")
+        self.assertEqual(code, 1, text)
+        self.assertIn("lab.cut stopped at", text)
+
+        narwal.kill()
+        self.server.sql("INSERT INTO lab.cut VALUES (12, 'later', 3)")
+        self.server.sql("UPDATE lab.other SET n = 8")
+        narwal.start().wait_caught_up()
+        self.assertIn("table lab.cut is stopped since", narwal.log())
+        self.assertEqual(set(self.rows(narwal, "cut")), set(range(1, 12)))
+        self.assertEqual({row["n"] for row in self.rows(narwal, "other").values()}, {8})
+        narwal.wait("the status", lambda: len(self.stopped(narwal)) == 2)
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        with sqlite3.connect(narwal.state_dir / "state.db") as state:
+            self.assertEqual(state.execute("SELECT schema_name, table_name, state FROM tables "
+                                           "ORDER BY table_name").fetchall(),
+                             [("lab", "cut", "stopped"), ("lab", "narrowed", "stopped")])
+
+    def test_a_column_that_nobody_can_tell_stops_its_table(self):
+        """Renamed, or dropped and another one added: while narwal is down both look alike."""
+        narwal = self.narwal(tables={"policies": ["lab.kept ambiguous_rename=rename",
+                                                  "lab.narrowed ambiguous_rename=drop_add"]})
+        narwal.start().wait_streaming().wait_caught_up()
+        narwal.process.send_signal(check.signal.SIGSTOP)
+        for table in TABLES:
+            with self.server.connect() as session, session.cursor() as cursor:
+                cursor.execute(f"ALTER TABLE lab.{table} RENAME n TO m")
+                cursor.execute(f"INSERT INTO lab.{table} VALUES (11, 'm', 1)")
+                cursor.execute(f"ALTER TABLE lab.{table} DROP m")
+                cursor.execute(f"ALTER TABLE lab.{table} ADD k int")
+                cursor.execute(f"INSERT INTO lab.{table} VALUES (12, 'k', 2)")
+        self.server.sql("DROP TABLE lab.cut")
+        narwal.process.send_signal(check.signal.SIGCONT)
+        narwal.wait_caught_up()
+        narwal.wait("the status", lambda: ("lab.other", "") in self.stopped(narwal))
+        stopped = self.stopped(narwal)
+        self.assertEqual(set(stopped) - {("lab.cut", "")}, {("lab.other", "")})
+        self.assertIn("column m is either column n under another name",
+                      stopped["lab.other", ""]["reason"])
+        self.assertEqual(set(self.rows(narwal, "other")), set(range(1, 11)))
+        for table in ("kept", "narrowed"):
+            rename = table == "kept"
+            # Whichever it is taken for, the columns follow: m went on as k, or came from n.
+            self.assertEqual({key: row["k"] for key, row in self.rows(narwal, table).items()},
+                             {**dict.fromkeys(range(1, 11)), 11: None if rename else 1, 12: 2}, table)
+            schemas = next(found.schemas() for found in narwal.state().folder.tables
+                           if found.name == table)
+            numbers = {column["name"]: column["attnum"] for schema in schemas.values()
+                       for column in schema["columns"]}
+            self.assertEqual(numbers, {"id": 1, "note": 2, "n": 3, "m": 3 if rename else 4,
+                                       "k": 4}, table)
+
+
+if __name__ == "__main__":
+    check.main()
