@@ -8,8 +8,9 @@
  * before all of it was read again. Records come back in order, at first from the files, then from
  * what is still in memory, while new ones are appended.
  *
- * Owned by the source's thread. begin(), open(), remove() and discard() block; nothing else does,
- * but for the making and removing of a segment's file, once for each of 64 MiB.
+ * Owned by one thread at a time. begin(), open(), remove() and discard() block; nothing else does,
+ * but for the making and removing of a segment's file, once for each of 64 MiB. Removing takes some
+ * 20 ms a segment, so what was dealt is better trimmed than left for remove().
  *
  * The folder holds segments, 0000000001.spool and so on without a gap. All numbers are le.
  *
@@ -116,7 +117,10 @@ NW_MUST_CHECK nw_status nw_spool_open(const struct nw_spool_options *options,
                                       struct nw_error *err);
 /** Waits for what is under way, and leaves the files as they are. NULL is fine. */
 void nw_spool_destroy(struct nw_spool *spool);
-/** Remove all files and the folder, synced. Only destroy() may follow. */
+/**
+ * Remove all files and the folder, synced. Only destroy() may follow. Cut short by a failure or the
+ * end of the process, it is finished by the next open(), which then finds no spool.
+ */
 NW_MUST_CHECK nw_status nw_spool_remove(struct nw_spool *spool, struct nw_error *err);
 /** The same for a spool that is not open, whatever its state. Of options: env and folder. */
 NW_MUST_CHECK nw_status nw_spool_discard(const struct nw_spool_options *options,

@@ -119,6 +119,7 @@ const char *nw_spool_record_take(struct nw_bytes bytes, uint64_t id, uint64_t nu
     record->position_lsn = nw_cursor_u64le(&cursor);
     record->body.size = nw_cursor_u32le(&cursor);
     *kind = nw_cursor_u32le(&cursor);
+    record->kind = *kind; /* of no use to others when it is a trim */
     record->body = nw_cursor_bytes(&cursor, record->body.size);
     if (!nw_cursor_done(&cursor)) {
         return "a record ends early";
@@ -126,9 +127,12 @@ const char *nw_spool_record_take(struct nw_bytes bytes, uint64_t id, uint64_t nu
     if (checksum != record_checksum(bytes.at, bytes.size, id, number)) {
         return "a record's checksum does not match";
     }
-    if (*kind == 0 || *kind > NW_SPOOL_TRIM || (*kind == NW_SPOOL_TRIM && record->body.size != 8)) {
-        return "a record is of no known kind";
+    if (*kind == NW_SPOOL_TRIM) {
+        cursor = nw_cursor_of(record->body.at, record->body.size);
+        return nw_cursor_u64le(&cursor) <= number && nw_cursor_done(&cursor)
+                   ? NULL
+                   : "a trim record makes no sense";
     }
-    record->kind = (enum nw_spool_kind) * kind; /* for the reader's own eyes, when it is a trim */
-    return NULL;
+    return *kind >= NW_SPOOL_MESSAGE && *kind <= NW_SPOOL_POSITION ? NULL
+                                                                   : "a record is of no known kind";
 }

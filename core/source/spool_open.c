@@ -129,12 +129,19 @@ static nw_status lost(const char *what, uint64_t from_lsn, uint64_t to_lsn, stru
 {
     char from[NW_LSN_TEXT_SIZE];
     char to[NW_LSN_TEXT_SIZE];
+    char between[128];
 
+    if (from_lsn < to_lsn) {
+        (void)snprintf(between, sizeof between, "between %s and %s", nw_lsn_text(from, from_lsn),
+                       nw_lsn_text(to, to_lsn));
+    } else { /* a part of what was committed later */
+        (void)snprintf(between, sizeof between, "after %s", nw_lsn_text(from, from_lsn));
+    }
     return nw_fail(err, NW_FATAL,
-                   "%s. The changes between %s and %s were acknowledged to the server and are "
-                   "nowhere else. Nothing was written. To begin again with a new copy: drop the "
-                   "slot, and move the spool and the sinks' former data away",
-                   what, nw_lsn_text(from, from_lsn), nw_lsn_text(to, to_lsn));
+                   "%s. Changes %s may have been acknowledged to the server, and are nowhere else. "
+                   "Nothing was written. To begin again with a new copy: drop the slot, and move "
+                   "the spool and the sinks' former data away",
+                   what, between);
 }
 
 NW_PRINTF(3, 4)

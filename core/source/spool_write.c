@@ -33,7 +33,8 @@ static nw_status chunk_push(struct nw_spool *spool, uint32_t needed, struct nw_s
     struct nw_spool_chunk *made = chunk_of(spool, spool->chunks_count);
 
     if (spool->chunks_count == NW_SPOOL_CHUNKS ||
-        (spool->chunks_count > 0 && needed > NW_SPOOL_MEMORY_BYTES_MAX - spool->chunks_bytes)) {
+        (spool->chunks_count > 0 && (spool->chunks_bytes >= NW_SPOOL_MEMORY_BYTES_MAX ||
+                                     needed > NW_SPOOL_MEMORY_BYTES_MAX - spool->chunks_bytes))) {
         return NW_AGAIN;
     }
     if (made->capacity < capacity) {

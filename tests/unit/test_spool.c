@@ -75,12 +75,452 @@ static void the_reader_follows_the_writer(void **state)
     }
 }
 
+/* Larger than a segment, than what is read at once, and than all that may wait in memory. */
+static void large_records_have_segments_of_their_own(void **state)
+{
+    static const size_t sizes[] = {10,      9000,    8024,    8025,     1048544, 1048545, 5,
+                                   1048546, 1048576, 3 << 20, 12000000, 0,       2000000, 20};
+
+    (void)state;
+    for (int late = 0; late < 4; late++) { /* read at once, from memory; synced; after a restart */
+        struct kit kit;
+
+        kit_make(&kit, 1);
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            struct nw_spool_status status;
+
+            assert_int_equal(kit_append_size(&kit, sizes[i]), NW_OK);
+            nw_spool_status(kit.spool, &status);
+            assert_true(status.memory_bytes <= NW_SPOOL_MEMORY_BYTES_MAX ||
+                        status.memory_bytes < sizes[i] + 4096);
+            if (late == 0 || (late == 1 && i % 3 == 2)) {
+                for (uint64_t n = late == 0 ? i : i - 2; n <= i; n++) {
+                    struct nw_spool_record record;
+                    bool end = false;
+
+                    assert_int_equal(kit_next(&kit, &record, &end), NW_OK);
+                    kit_assert_record(&record, n + 1, sizes[n]);
+                }
+            }
+        }
+        if (late >= 2) {
+            assert_int_equal(kit_settle(&kit), NW_OK);
+            assert_int_equal(nw_spool_synced_lsn(kit.spool), kit_reached(kit.appended));
+            if (late == 3) {
+                kit_drop(&kit);
+                assert_int_equal(kit_open(&kit, kit_reached(kit.appended)), NW_OK);
+            }
+            for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+                struct nw_spool_record record;
+                bool end = false;
+
+                assert_int_equal(kit_next(&kit, &record, &end), NW_OK);
+                kit_assert_record(&record, i + 1, sizes[i]);
+            }
+            kit_expect_end(&kit);
+        }
+        kit_free(&kit);
+    }
+}
+
+static void a_record_stays_while_others_are_appended_and_written(void **state)
+{
+    struct kit kit;
+    struct nw_spool_record record;
+    bool end = false;
+
+    (void)state;
+    kit_make(&kit, 1);
+    kit.options.segment_bytes = 0;
+    assert_int_equal(kit_append_size(&kit, 4000), NW_OK);
+    assert_int_equal(kit_next(&kit, &record, &end), NW_OK);
+    for (int i = 0; i < 30; i++) {
+        assert_int_equal(kit_append_size(&kit, 900000), NW_OK);
+    }
+    assert_int_equal(kit_settle(&kit), NW_OK);
+    kit_assert_record(&record, 1, 4000);
+    assert_int_equal(kit_next(&kit, &record, &end), NW_OK);
+    assert_int_equal(kit_append_size(&kit, 2000000), NW_OK);
+    assert_int_equal(kit_settle(&kit), NW_OK);
+    kit_assert_record(&record, 2, 900000);
+    kit_free(&kit);
+}
+
+/* ---- when is what synced ---- */
+
+static nw_status step_at(struct kit *kit, int64_t now_ns)
+{
+    uint32_t work = 0;
+
+    kit->now_ns = now_ns;
+    return nw_spool_step(kit->spool, now_ns, &work, &kit->err);
+}
+
+/* Lets what is under way finish, without time going by. */
+static void finish(struct kit *kit)
+{
+    for (int i = 0; i < 200; i++) {
+        assert_int_equal(step_at(kit, kit->now_ns), NW_OK);
+    }
+}
+
+static void it_is_synced_after_20_ms_or_4_mib_and_not_before(void **state)
+{
+    struct kit kit;
+    int64_t began_ns = 0;
+
+    (void)state;
+    kit_make(&kit, 1);
+    kit.options.segment_bytes = 0;
+    assert_int_equal(nw_spool_deadline(kit.spool, kit.now_ns), INT64_MAX);
+    assert_int_equal(kit_append(&kit, 3), NW_OK); /* the third is a position */
+    began_ns = kit.now_ns;
+    finish(&kit);
+    assert_int_equal(nw_spool_synced_lsn(kit.spool), KIT_BEGIN_LSN);
+    assert_int_equal(nw_spool_deadline(kit.spool, kit.now_ns), began_ns + 20000000);
+    assert_int_equal(step_at(&kit, began_ns + 19999999), NW_OK);
+    finish(&kit);
+    assert_int_equal(nw_spool_synced_lsn(kit.spool), KIT_BEGIN_LSN);
+    assert_int_equal(step_at(&kit, began_ns + 20000000), NW_OK);
+    finish(&kit);
+    assert_int_equal(nw_spool_synced_lsn(kit.spool), kit_reached(3));
+    assert_int_equal(nw_spool_deadline(kit.spool, kit.now_ns), INT64_MAX);
+    for (int i = 0; i < 5; i++) { /* records 4 to 8 */
+        assert_int_equal(kit_append_size(&kit, 900000), NW_OK);
+    }
+    finish(&kit);
+    assert_int_equal(nw_spool_synced_lsn(kit.spool), kit_reached(8));
+    assert_int_equal(kit_append(&kit, 5), NW_OK);
+    nw_spool_flush(kit.spool);
+    finish(&kit);
+    assert_int_equal(nw_spool_synced_lsn(kit.spool), kit_reached(13));
+    kit_free(&kit);
+}
+
+static void an_agent_that_sleeps_until_the_deadline_gets_everything_synced(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 30; seed++) {
+        struct kit kit;
+        int steps = 0;
+
+        kit_make(&kit, seed);
+        assert_int_equal(kit_append(&kit, 20 + seed * 7), NW_OK);
+        for (;; steps++) {
+            int64_t deadline_ns = nw_spool_deadline(kit.spool, kit.now_ns);
+
+            if (deadline_ns == INT64_MAX) {
+                break;
+            }
+            assert_true(steps < 2000);
+            assert_int_equal(step_at(&kit, deadline_ns), NW_OK);
+        }
+        assert_int_equal(nw_spool_synced_lsn(kit.spool), kit_reached(kit.appended));
+        kit_free(&kit);
+    }
+}
+
+/* ---- bounds ---- */
+
+static void a_slow_disk_is_waited_for(void **state)
+{
+    struct kit kit;
+    struct nw_spool_status status;
+    uint8_t *bytes = malloc(1 << 19);
+    struct nw_spool_record record;
+    int count = 0;
+
+    (void)state;
+    assert_non_null(bytes);
+    kit_make(&kit, 1);
+    record = kit_record(1, bytes, 1 << 19);
+    while (nw_spool_append(kit.spool, &record, &kit.err) == NW_OK) {
+        count++;
+        assert_true(count < 100);
+    }
+    assert_int_equal(nw_spool_pressure(kit.spool), NW_SPOOL_BEHIND);
+    nw_spool_status(kit.spool, &status);
+    assert_int_equal(status.pressure, NW_SPOOL_BEHIND);
+    assert_true(status.memory_bytes <= NW_SPOOL_MEMORY_BYTES_MAX);
+    assert_true(status.memory_bytes > NW_SPOOL_MEMORY_BYTES_MAX / 2 - (1 << 20));
+    finish(&kit); /* no time goes by: it is written because somebody waits */
+    assert_int_equal(nw_spool_append(kit.spool, &record, &kit.err), NW_OK);
+    assert_int_equal(nw_spool_pressure(kit.spool), NW_SPOOL_FREE);
+    free(bytes);
+    kit_free(&kit);
+}
+
+static uint64_t bytes_on_disk(struct kit *kit)
+{
+    struct nw_spool_status status;
+
+    nw_spool_status(kit->spool, &status);
+    return status.bytes;
+}
+
+/* Appends until it is full. @return records appended */
+static uint64_t fill_up(struct kit *kit)
+{
+    uint64_t before = kit->appended;
+    uint8_t bytes[4096];
+
+    for (;;) {
+        uint64_t number = kit->appended + 1;
+        struct nw_spool_record record = kit_record(number, bytes, kit_size(kit, number));
+        nw_status status = nw_spool_append(kit->spool, &record, &kit->err);
+
+        assert_true(kit->appended < 100000);
+        if (status == NW_AGAIN && nw_spool_pressure(kit->spool) == NW_SPOOL_FULL) {
+            return kit->appended - before;
+        }
+        kit->appended += status == NW_OK;
+        assert_true(status == NW_OK || status == NW_AGAIN);
+        assert_int_equal(kit_step(kit), NW_OK);
+    }
+}
+
+static void a_full_spool_takes_no_more_until_it_is_trimmed(void **state)
+{
+    struct kit kit;
+    struct nw_spool_record record;
+    uint64_t read = 0;
+
+    (void)state;
+    kit_make(&kit, 1);
+    kit_drop(&kit);
+    kit.options.quota_bytes = 10 * KIT_SEGMENT;
+    assert_int_equal(kit_open(&kit, KIT_BEGIN_LSN), NW_OK);
+    assert_true(fill_up(&kit) > 100);
+    assert_int_equal(kit_settle(&kit), NW_OK); /* what it has is safe */
+    assert_int_equal(nw_spool_synced_lsn(kit.spool), kit_reached(kit.appended));
+    for (int round = 0; round < 20; round++) {
+        bool end = false;
+
+        for (int i = 0; i < 50; i++) {
+            assert_int_equal(kit_next(&kit, &record, &end), NW_OK);
+            assert_false(end);
+            read++;
+            kit_assert_record(&record, read, kit_size(&kit, read));
+        }
+        nw_spool_trim(kit.spool, record.number);
+        assert_int_equal(kit_settle(&kit), NW_OK);
+        (void)fill_up(&kit);
+        assert_true(bytes_on_disk(&kit) <= kit.options.quota_bytes + 200 /* trim records */);
+    }
+    assert_true(kit.appended > 1000);
+    kit_free(&kit);
+}
+
+static void a_record_that_no_quota_holds_is_refused_for_good(void **state)
+{
+    struct kit kit;
+
+    (void)state;
+    kit_make(&kit, 1);
+    kit_drop(&kit);
+    kit.options.quota_bytes = 10 * KIT_SEGMENT;
+    assert_int_equal(kit_open(&kit, KIT_BEGIN_LSN), NW_OK);
+    assert_int_equal(kit_append_size(&kit, 11 * KIT_SEGMENT), NW_FATAL);
+    assert_non_null(strstr(kit.err.text, "raise its quota"));
+    kit_free(&kit);
+}
+
+/* ---- trimming and removing ---- */
+
+static void what_was_trimmed_is_gone_also_for_a_later_process(void **state)
+{
+    struct kit kit;
+    struct nw_spool_status before, after;
+    struct nw_spool_record record;
+    uint64_t first = 0;
+
+    (void)state;
+    kit_make(&kit, 1);
+    assert_int_equal(kit_append(&kit, 200), NW_OK);
+    kit_expect(&kit, 1, 120);
+    nw_spool_status(kit.spool, &before);
+    nw_spool_trim(kit.spool, 500); /* no more than was read */
+    assert_int_equal(kit_settle(&kit), NW_OK);
+    nw_spool_status(kit.spool, &after);
+    assert_true(after.segments < before.segments / 2 + 2);
+    assert_true(after.bytes < before.bytes);
+    assert_true(after.first_record > 60 && after.first_record <= 121);
+    assert_true(after.first_lsn > KIT_BEGIN_LSN);
+    first = after.first_record;
+    kit_expect(&kit, 121, 200);
+    kit_expect_end(&kit);
+    kit_drop(&kit);
+    assert_int_equal(kit_open(&kit, kit_reached(200)), NW_OK);
+    nw_spool_status(kit.spool, &after);
+    assert_int_equal(after.first_record, first);
+    assert_int_equal(after.first_lsn, kit_reached(first - 1));
+    for (uint64_t number = first; number <= 200; number++) {
+        bool end = false;
+
+        assert_int_equal(kit_next(&kit, &record, &end), NW_OK);
+        assert_int_equal(record.number, number);
+        kit_assert_record(&record, number, kit_size(&kit, number));
+    }
+    kit_expect_end(&kit);
+    kit_drop(&kit);
+    /* What is missing beyond that is missed. */
+    (void)snprintf(kit.err.text, sizeof kit.err.text, "%s", kit_path(before.segments - 1));
+    assert_int_equal(kit.env->ops->file_remove(kit.env, kit_path(before.segments - 1), NULL),
+                     NW_OK);
+    assert_int_equal(kit_open(&kit, KIT_BEGIN_LSN), NW_FATAL);
+    kit_free(&kit);
+}
+
+static nw_status count_names(void *context, const char *name, bool is_folder, struct nw_error *err)
+{
+    (void)name;
+    (void)is_folder;
+    (void)err;
+    ++*(int *)context;
+    return NW_OK;
+}
+
+static void a_removed_spool_leaves_nothing(void **state)
+{
+    struct kit kit;
+    int names = 0;
+
+    (void)state;
+    kit_make(&kit, 1);
+    assert_int_equal(kit_append(&kit, 200), NW_OK); /* some of it still in memory */
+    assert_int_equal(nw_spool_remove(kit.spool, &kit.err), NW_OK);
+    kit_drop(&kit);
+    assert_int_equal(kit.env->ops->folder_list(kit.env, "/", count_names, &names, NULL), NW_OK);
+    assert_int_equal(names, 0);
+    nw_env_model_crash(kit.env, 0);
+    assert_int_equal(kit_open(&kit, 5), NW_OK);
+    assert_null(kit.spool);
+    kit.appended = 0;
+    assert_int_equal(nw_spool_begin(&kit.options, KIT_BEGIN_LSN, &kit.spool, &kit.err), NW_OK);
+    assert_int_equal(kit_append(&kit, 10), NW_OK);
+    kit_expect(&kit, 1, 10);
+    kit_free(&kit);
+}
+
+static void there_is_one_spool_only(void **state)
+{
+    struct kit kit;
+    struct nw_spool *second = NULL;
+
+    (void)state;
+    kit_make(&kit, 1);
+    assert_int_equal(nw_spool_begin(&kit.options, 5, &second, &kit.err), NW_FATAL);
+    assert_null(second);
+    assert_non_null(strstr(kit.err.text, "there is a spool in /spool already"));
+    kit_free(&kit);
+}
+
+/* ---- verification ---- */
+
+struct watch {
+    uint64_t done, all;
+    int calls, stop_after;
+};
+
+static void progress(void *context, uint64_t done_bytes, uint64_t all_bytes)
+{
+    struct watch *watch = context;
+
+    assert_true(done_bytes >= watch->done && done_bytes <= all_bytes);
+    watch->done = done_bytes;
+    watch->all = all_bytes;
+    watch->calls++;
+}
+
+static bool stopping(void *context)
+{
+    struct watch *watch = context;
+
+    return watch->stop_after > 0 && watch->calls >= watch->stop_after;
+}
+
+static void verification_tells_how_far_it_is_and_can_be_stopped(void **state)
+{
+    struct kit kit;
+    struct watch watch = {0};
+
+    (void)state;
+    kit_make(&kit, 1);
+    assert_int_equal(kit_append(&kit, 300), NW_OK);
+    assert_int_equal(kit_settle(&kit), NW_OK);
+    watch.all = bytes_on_disk(&kit);
+    kit_drop(&kit);
+    kit.options.progress = progress;
+    kit.options.stopping = stopping;
+    kit.options.context = &watch;
+    assert_int_equal(kit_open(&kit, kit_reached(300)), NW_OK);
+    assert_int_equal(watch.done, watch.all);
+    assert_true(watch.calls > 10);
+    kit_drop(&kit);
+    watch = (struct watch){.stop_after = 5};
+    assert_int_equal(kit_open(&kit, kit_reached(300)), NW_RETRY);
+    assert_null(kit.spool);
+    kit_free(&kit);
+}
+
+/* ---- the kernel's files ---- */
+
+static void it_works_on_real_files(void **state)
+{
+    static const enum nw_io_choice choices[] = {NW_IO_AUTO, NW_IO_PREAD};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        char parent[] = "/tmp/nw-spool-XXXXXX";
+        char folder[64];
+        struct kit kit;
+        struct nw_env *env = NULL;
+        int names = 0;
+
+        assert_non_null(mkdtemp(parent));
+        (void)snprintf(folder, sizeof folder, "%s/spool", parent);
+        assert_int_equal(nw_env_system_create(choices[i], &env, NULL), NW_OK);
+        kit_options(&kit, env);
+        kit.options.folder = folder;
+        kit.options.segment_bytes = 1 << 20;
+        assert_int_equal(kit_open(&kit, 0), NW_OK);
+        assert_null(kit.spool);
+        assert_int_equal(nw_spool_begin(&kit.options, KIT_BEGIN_LSN, &kit.spool, &kit.err), NW_OK);
+        assert_int_equal(kit_append(&kit, 4000), NW_OK);
+        kit_expect(&kit, 1, 2000);
+        assert_int_equal(kit_settle(&kit), NW_OK);
+        kit_drop(&kit);
+        assert_int_equal(kit_open(&kit, kit_reached(4000)), NW_OK);
+        assert_int_equal(kit_append(&kit, 1000), NW_OK);
+        kit_expect(&kit, 1, 5000);
+        kit_expect_end(&kit);
+        assert_int_equal(nw_spool_remove(kit.spool, &kit.err), NW_OK);
+        kit_drop(&kit);
+        assert_int_equal(env->ops->folder_list(env, parent, count_names, &names, NULL), NW_OK);
+        assert_int_equal(names, 0);
+        assert_int_equal(rmdir(parent), 0);
+        nw_env_system_destroy(env);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_appended_comes_back),
         cmocka_unit_test(a_later_process_reads_it_from_the_beginning),
         cmocka_unit_test(the_reader_follows_the_writer),
+        cmocka_unit_test(large_records_have_segments_of_their_own),
+        cmocka_unit_test(a_record_stays_while_others_are_appended_and_written),
+        cmocka_unit_test(it_is_synced_after_20_ms_or_4_mib_and_not_before),
+        cmocka_unit_test(an_agent_that_sleeps_until_the_deadline_gets_everything_synced),
+        cmocka_unit_test(a_slow_disk_is_waited_for),
+        cmocka_unit_test(a_full_spool_takes_no_more_until_it_is_trimmed),
+        cmocka_unit_test(a_record_that_no_quota_holds_is_refused_for_good),
+        cmocka_unit_test(what_was_trimmed_is_gone_also_for_a_later_process),
+        cmocka_unit_test(a_removed_spool_leaves_nothing),
+        cmocka_unit_test(there_is_one_spool_only),
+        cmocka_unit_test(verification_tells_how_far_it_is_and_can_be_stopped),
+        cmocka_unit_test(it_works_on_real_files),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
