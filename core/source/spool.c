@@ -36,6 +36,8 @@ nw_status nw_spool_make(const struct nw_spool_options *options, struct nw_spool 
     }
     made->timeline = options->identity.timeline;
     made->file = made->next_file = made->reader.file = -1;
+    made->make_job = (struct nw_job){.run = nw_spool_make_run, .context = made};
+    made->remove_job = (struct nw_job){.run = nw_spool_remove_run, .context = made};
     status = options->env->ops->io_create(options->env, IO_DEPTH, &made->io, err);
     if (status != NW_OK) {
         free(made);
@@ -57,6 +59,9 @@ void nw_spool_destroy(struct nw_spool *spool)
 {
     if (spool == NULL) {
         return;
+    }
+    if (spool->options.jobs != NULL) {
+        (void)nw_jobs_collect(spool->options.jobs); /* a file may have been made meanwhile */
     }
     nw_spool_drain(spool);
     spool->options.env->ops->io_destroy(spool->options.env, spool->io);

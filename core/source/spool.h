@@ -9,8 +9,7 @@
  * what is still in memory, while new ones are appended.
  *
  * Owned by one thread at a time. begin(), open(), remove() and discard() block; nothing else does,
- * but for the making and removing of a segment's file, once for each of 64 MiB. Removing takes some
- * 20 ms a segment, so what was dealt is better trimmed than left for remove().
+ * if there are jobs to hand the making and removing of files to.
  *
  * The folder holds segments, 0000000001.spool and so on without a gap. All numbers are le.
  *
@@ -38,6 +37,7 @@
 
 #include "base/cursor.h"
 #include "io/env.h"
+#include "ring/job.h"
 #include "source/position.h"
 #include <narwal/status.h>
 
@@ -68,6 +68,8 @@ struct nw_spool_options {
     struct nw_identity identity;
     uint64_t quota_bytes;
     uint64_t segment_bytes; /* 0: NW_SPOOL_SEGMENT_BYTES; a larger record has one of its own */
+    /* For step(): makes and removes segments' files. The owner collects. NULL: step() blocks. */
+    struct nw_jobs *jobs;
     /* For open(), which reads everything; any may be NULL. */
     void (*progress)(void *context, uint64_t done_bytes, uint64_t all_bytes);
     bool (*stopping)(void *context); /* asked for each read and segment */
@@ -115,11 +117,16 @@ NW_MUST_CHECK nw_status nw_spool_begin(const struct nw_spool_options *options, u
 NW_MUST_CHECK nw_status nw_spool_open(const struct nw_spool_options *options,
                                       uint64_t acknowledged_lsn, struct nw_spool **spool,
                                       struct nw_error *err);
-/** Waits for what is under way, and leaves the files as they are. NULL is fine. */
+/**
+ * Waits for what is under way, and leaves the files as they are. NULL is fine. With jobs: none of
+ * ours is running any more (their thread ended, or they were collected).
+ */
 void nw_spool_destroy(struct nw_spool *spool);
 /**
  * Remove all files and the folder, synced. Only destroy() may follow. Cut short by a failure or the
- * end of the process, it is finished by the next open(), which then finds no spool.
+ * end of the process, it is finished by the next open(), which then finds no spool. It takes some
+ * 20 ms for each segment: what was dealt is better trimmed before. With jobs, it is one itself, so
+ * that those of step() are done when it runs.
  */
 NW_MUST_CHECK nw_status nw_spool_remove(struct nw_spool *spool, struct nw_error *err);
 /** The same for a spool that is not open, whatever its state. Of options: env and folder. */

@@ -113,8 +113,11 @@ struct nw_spool {
     bool appending;        /* whether the last segment is one that we began */
     int file;              /* of the segment that is written; -1: none */
     uint64_t file_segment; /* its number */
-    int next_file;         /* made early; -1: none */
+    int next_file;         /* made early, by its job; -1: none */
     uint64_t next_segment; /* its number */
+    struct nw_job make_job, remove_job;
+    bool making, removing; /* the job was started, and its end not yet seen */
+    uint64_t removing_segment;
     struct nw_spool_mark written, synced;
     int64_t unsynced_ns; /* when step() first saw what no sync covers; 0: it saw nothing */
     uint64_t due_record; /* to be written and synced as soon as possible up to this; 0: none */
@@ -145,6 +148,10 @@ NW_MUST_CHECK nw_status nw_spool_segment_add(struct nw_spool *spool,
                                              const struct nw_spool_segment *segment,
                                              struct nw_error *err);
 struct nw_spool_segment *nw_spool_segment_find(struct nw_spool *spool, uint64_t number);
+/** A job's work: makes the file of next_segment. @param context  the spool */
+nw_status nw_spool_make_run(void *context, struct nw_error *err);
+/** A job's work: removes the file of removing_segment. */
+nw_status nw_spool_remove_run(void *context, struct nw_error *err);
 /** Closes a file that may be open. */
 void nw_spool_file_close(struct nw_spool *spool, int *file);
 /** Remembers the first failure: nothing is written any more. @return status */

@@ -281,33 +281,73 @@ uint64_t nw_spool_synced_lsn(const struct nw_spool *spool)
 
 /* ---- writing ---- */
 
-static nw_status segment_open(struct nw_spool *spool, uint64_t number, int *file,
-                              struct nw_error *err)
+nw_status nw_spool_make_run(void *context, struct nw_error *err)
 {
+    struct nw_spool *spool = context;
     struct nw_env *env = spool->options.env;
     char path[NW_SPOOL_PATH_SIZE];
-    nw_status status = env->ops->file_open(env, nw_spool_path(spool->options.folder, number, path),
-                                           NW_FILE_CREATE, file, err);
+    nw_status status =
+        env->ops->file_open(env, nw_spool_path(spool->options.folder, spool->next_segment, path),
+                            NW_FILE_CREATE, &spool->next_file, err);
 
     if (status != NW_OK) {
-        *file = -1;
+        spool->next_file = -1;
         return status;
     }
-    status = env->ops->file_truncate(env, *file, 0, err);
+    status = env->ops->file_truncate(env, spool->next_file, 0, err);
     return status == NW_OK ? env->ops->folder_sync(env, spool->options.folder, err) : status;
+}
+
+nw_status nw_spool_remove_run(void *context, struct nw_error *err)
+{
+    struct nw_spool *spool = context;
+    struct nw_env *env = spool->options.env;
+    char path[NW_SPOOL_PATH_SIZE];
+
+    return env->ops->file_remove(
+        env, nw_spool_path(spool->options.folder, spool->removing_segment, path), err);
+}
+
+static void job_start(struct nw_spool *spool, struct nw_job *job, bool *started)
+{
+    *started = true;
+    if (spool->options.jobs != NULL) {
+        nw_jobs_submit(spool->options.jobs, job);
+    } else {
+        job->status = job->run(job->context, &job->error);
+    }
+}
+
+/* Sees the end of a job that was started. NW_AGAIN while it runs. */
+static nw_status job_end(const struct nw_job *job, bool *started, struct nw_error *err)
+{
+    if (job->pending) {
+        return NW_AGAIN;
+    }
+    *started = false;
+    return job->status == NW_OK ? NW_OK : nw_fail(err, job->status, "%s", job->error.text);
+}
+
+static nw_status segment_make(struct nw_spool *spool, uint64_t number, struct nw_error *err)
+{
+    if (!spool->making) {
+        spool->next_segment = number;
+        job_start(spool, &spool->make_job, &spool->making);
+    }
+    return job_end(&spool->make_job, &spool->making, err);
 }
 
 /* Makes the next segment's file when the one that is written is half full. */
 static nw_status segment_prepare(struct nw_spool *spool, struct nw_error *err)
 {
     const struct nw_spool_segment *last = &spool->segments[spool->segments_count - 1];
+    nw_status status = NW_OK;
 
-    if (spool->next_file >= 0 || last->number != spool->file_segment || spool->file < 0 ||
-        last->bytes < spool->options.segment_bytes / 2) {
-        return NW_OK;
+    if (spool->making || (spool->next_file < 0 && last->number == spool->file_segment &&
+                          spool->file >= 0 && last->bytes >= spool->options.segment_bytes / 2)) {
+        status = segment_make(spool, last->number + 1, err);
     }
-    spool->next_segment = last->number + 1;
-    return segment_open(spool, spool->next_segment, &spool->next_file, err);
+    return status == NW_AGAIN ? NW_OK : status;
 }
 
 /* Goes on to the segment of a chunk, the oldest one. */
@@ -320,13 +360,12 @@ static nw_status segment_turn(struct nw_spool *spool, const struct nw_spool_chun
         spool->synced.record != spool->written.record) {
         return NW_AGAIN;
     }
-    nw_spool_file_close(spool, &spool->file);
-    if (spool->next_file < 0) {
-        spool->next_segment = chunk->segment;
-        status = segment_open(spool, chunk->segment, &spool->next_file, err);
+    if (spool->making || spool->next_file < 0) {
+        status = segment_make(spool, chunk->segment, err);
     }
     if (status == NW_OK) {
         NW_ASSERT(spool->next_segment == chunk->segment);
+        nw_spool_file_close(spool, &spool->file);
         spool->file = spool->next_file;
         spool->next_file = -1;
         spool->file_segment = chunk->segment;
@@ -422,9 +461,7 @@ static nw_status trim_note(struct nw_spool *spool, struct nw_error *err)
 /* Says in the spool what may go, and when that is durable removes it, a segment at a time. */
 static nw_status trim_step(struct nw_spool *spool, uint32_t *work, struct nw_error *err)
 {
-    struct nw_env *env = spool->options.env;
     const struct nw_spool_segment *first = trim_due(spool);
-    char path[NW_SPOOL_PATH_SIZE];
     nw_status status = NW_OK;
 
     if (first == NULL) {
@@ -436,14 +473,17 @@ static nw_status trim_step(struct nw_spool *spool, uint32_t *work, struct nw_err
     if (spool->synced.record < spool->trim_record) {
         return NW_OK;
     }
-    status =
-        env->ops->file_remove(env, nw_spool_path(spool->options.folder, first->number, path), err);
+    if (!spool->removing) {
+        spool->removing_segment = first->number;
+        job_start(spool, &spool->remove_job, &spool->removing);
+    }
+    status = job_end(&spool->remove_job, &spool->removing, err);
     if (status == NW_OK) {
         spool->bytes -= first->bytes;
         spool->segments_first++;
         *work += 1;
     }
-    return status;
+    return status == NW_AGAIN ? NW_OK : status;
 }
 
 /* ---- step ---- */
@@ -499,7 +539,7 @@ int64_t nw_spool_deadline(const struct nw_spool *spool, int64_t now_ns)
     if (spool->failure.status != NW_OK) {
         return now_ns; /* step() has to say so */
     }
-    if (spool->under_way > 0) {
+    if (spool->under_way > 0 || spool->making || spool->removing) {
         return now_ns + (reads ? POLL_READ_NS : POLL_WRITE_NS);
     }
     if (spool->due_record > 0 || (spool->hurry && spool->chunks_count > 0) || turn_waits(spool)) {

@@ -415,6 +415,78 @@ static void there_is_one_spool_only(void **state)
     kit_free(&kit);
 }
 
+/* ---- jobs ---- */
+
+static nw_status jobs_run(const struct nw_agent *agent)
+{
+    nw_status status = NW_OK;
+    uint32_t work = 1;
+
+    while (status == NW_OK && work > 0) {
+        work = 0;
+        status = agent->do_work(agent->self, 0, &work, NULL);
+    }
+    return status;
+}
+
+static bool file_there(struct kit *kit, uint64_t segment)
+{
+    int file = -1;
+
+    if (kit->env->ops->file_open(kit->env, kit_path(segment), 0, &file, NULL) != NW_OK) {
+        return false;
+    }
+    kit->env->ops->file_close(kit->env, file);
+    return true;
+}
+
+static void files_are_made_and_removed_by_jobs_alone(void **state)
+{
+    struct kit kit;
+    struct nw_jobs *jobs = NULL;
+    struct nw_agent agent;
+    struct nw_spool_record record;
+
+    (void)state;
+    assert_int_equal(nw_jobs_create(NULL, NULL, &jobs, NULL), NW_OK);
+    agent = nw_jobs_agent(jobs);
+    kit_make(&kit, 1);
+    kit_drop(&kit);
+    kit.options.jobs = jobs;
+    assert_int_equal(kit_open(&kit, KIT_BEGIN_LSN), NW_OK);
+    assert_int_equal(kit_append(&kit, 100), NW_OK);
+    nw_spool_flush(kit.spool);
+    finish(&kit);
+    assert_int_equal(nw_spool_synced_lsn(kit.spool), KIT_BEGIN_LSN);
+    assert_false(file_there(&kit, 2)); /* one begins after the one that was left */
+    assert_true(nw_spool_deadline(kit.spool, kit.now_ns) > kit.now_ns);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(jobs_run(&agent), NW_OK);
+        (void)nw_jobs_collect(jobs);
+        nw_spool_flush(kit.spool);
+        finish(&kit);
+    }
+    assert_int_equal(nw_spool_synced_lsn(kit.spool), kit_reached(100));
+    kit_expect(&kit, 1, 99);
+    assert_int_equal(kit_next(&kit, &record, &(bool){false}), NW_OK);
+    nw_spool_trim(kit.spool, record.number);
+    nw_spool_flush(kit.spool);
+    finish(&kit);
+    nw_spool_flush(kit.spool);
+    finish(&kit);
+    assert_true(file_there(&kit, 1));
+    assert_int_equal(jobs_run(&agent), NW_OK);
+    assert_false(file_there(&kit, 1));
+    assert_true(file_there(&kit, 2));
+    /* It is given up with what jobs did and nobody saw. */
+    assert_int_equal(kit_append(&kit, 14), NW_OK);
+    nw_spool_flush(kit.spool);
+    finish(&kit);
+    assert_int_equal(jobs_run(&agent), NW_OK);
+    kit_free(&kit);
+    nw_jobs_destroy(jobs);
+}
+
 /* ---- verification ---- */
 
 struct watch {
@@ -519,6 +591,7 @@ int main(void)
         cmocka_unit_test(what_was_trimmed_is_gone_also_for_a_later_process),
         cmocka_unit_test(a_removed_spool_leaves_nothing),
         cmocka_unit_test(there_is_one_spool_only),
+        cmocka_unit_test(files_are_made_and_removed_by_jobs_alone),
         cmocka_unit_test(verification_tells_how_far_it_is_and_can_be_stopped),
         cmocka_unit_test(it_works_on_real_files),
     };
