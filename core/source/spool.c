@@ -35,11 +35,16 @@ nw_status nw_spool_make(const struct nw_spool_options *options, struct nw_spool 
         made->options.segment_bytes = NW_SPOOL_SEGMENT_BYTES;
     }
     made->timeline = options->identity.timeline;
-    made->file = made->next_file = made->reader.file = -1;
+    made->file = made->next_file = -1;
     made->make_job = (struct nw_job){.run = nw_spool_make_run, .context = made};
     made->remove_job = (struct nw_job){.run = nw_spool_remove_run, .context = made};
-    status = options->env->ops->io_create(options->env, IO_DEPTH, &made->io, err);
+    if (!nw_spool_reader_init(made)) {
+        status = nw_fail(err, NW_FATAL, "out of memory for the spool");
+    } else {
+        status = options->env->ops->io_create(options->env, IO_DEPTH, &made->io, err);
+    }
     if (status != NW_OK) {
+        nw_spool_reader_fini(made);
         free(made);
         return status;
     }
@@ -371,6 +376,27 @@ nw_status nw_spool_reap(struct nw_spool *spool, bool wait, struct nw_error *err)
     return NW_OK;
 }
 
+/* What an operation that ran alone came to. */
+static nw_status result_check(const struct nw_spool *spool, const struct nw_file_op *op,
+                              struct nw_error *err)
+{
+    const char *verb = op->verb == NW_FILE_SYNC ? "sync" : "read";
+
+    if (op->verb == NW_FILE_WRITE) {
+        verb = "write";
+    }
+    if (op->result < 0) {
+        return nw_fail(err, op->verb == NW_FILE_SYNC ? NW_FATAL : NW_RETRY,
+                       "cannot %s the spool in %s: %s", verb, spool->options.folder,
+                       nw_errno_text(-op->result));
+    }
+    if (op->verb == NW_FILE_WRITE && (uint32_t)op->result != op->size) {
+        return nw_fail(err, NW_RETRY, "cannot write the spool in %s: it took only a part",
+                       spool->options.folder);
+    }
+    return NW_OK;
+}
+
 nw_status nw_spool_run(struct nw_spool *spool, struct nw_file_op *op, struct nw_error *err)
 {
     struct nw_env *env = spool->options.env;
@@ -383,19 +409,7 @@ nw_status nw_spool_run(struct nw_spool *spool, struct nw_file_op *op, struct nw_
     while (status == NW_OK && spool->under_way > 0) {
         status = nw_spool_reap(spool, true, err);
     }
-    if (status == NW_OK && op->result < 0) {
-        return nw_fail(err, op->verb == NW_FILE_SYNC ? NW_FATAL : NW_RETRY,
-                       "cannot %s the spool in %s: %s",
-                       op->verb == NW_FILE_SYNC   ? "sync"
-                       : op->verb == NW_FILE_READ ? "read"
-                                                  : "write",
-                       spool->options.folder, nw_errno_text(-op->result));
-    }
-    if (status == NW_OK && op->verb == NW_FILE_WRITE && (uint32_t)op->result != op->size) {
-        return nw_fail(err, NW_RETRY, "cannot write the spool in %s: it took only a part",
-                       spool->options.folder);
-    }
-    return status;
+    return status == NW_OK ? result_check(spool, op, err) : status;
 }
 
 void nw_spool_drain(struct nw_spool *spool)

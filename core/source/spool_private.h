@@ -168,6 +168,8 @@ struct nw_bytes nw_spool_memory_at(const struct nw_spool *spool, uint64_t segmen
 /** How much of a segment can be read from its file; its end is a record's. */
 uint64_t nw_spool_file_bytes(const struct nw_spool *spool, const struct nw_spool_segment *segment);
 
+/** @return false when memory is out; fini() follows anyway */
+bool nw_spool_reader_init(struct nw_spool *spool);
 /** Let the reader stand at a segment's beginning, which must be there. Nothing is under way. */
 void nw_spool_reader_seek(struct nw_spool *spool, const struct nw_spool_segment *segment);
 void nw_spool_reader_fini(struct nw_spool *spool);

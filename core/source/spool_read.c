@@ -31,6 +31,16 @@ void nw_spool_reader_seek(struct nw_spool *spool, const struct nw_spool_segment 
     reader->pieces[1].head = reader->pieces[1].tail = 0;
 }
 
+bool nw_spool_reader_init(struct nw_spool *spool)
+{
+    struct nw_spool_reader *reader = &spool->reader;
+
+    reader->file = -1;
+    reader->pieces[0].bytes = malloc((size_t)2 * NW_SPOOL_READ_BYTES);
+    reader->pieces[1].bytes = malloc((size_t)2 * NW_SPOOL_READ_BYTES);
+    return reader->pieces[0].bytes != NULL && reader->pieces[1].bytes != NULL;
+}
+
 void nw_spool_reader_fini(struct nw_spool *spool)
 {
     nw_spool_file_close(spool, &spool->reader.file);
@@ -53,14 +63,6 @@ static nw_status damaged(const struct nw_spool *spool, const char *why, struct n
 static uint32_t unread(const struct nw_spool_piece *piece)
 {
     return piece->busy ? 0 : piece->tail - piece->head;
-}
-
-static nw_status piece_memory(struct nw_spool_piece *piece, struct nw_error *err)
-{
-    if (piece->bytes == NULL) {
-        piece->bytes = malloc((size_t)2 * NW_SPOOL_READ_BYTES);
-    }
-    return piece->bytes != NULL ? NW_OK : nw_fail(err, NW_FATAL, "out of memory for the spool");
 }
 
 static nw_status reader_open(struct nw_spool *spool, struct nw_error *err)
@@ -89,11 +91,8 @@ static nw_status piece_read(struct nw_spool *spool, struct nw_spool_piece *piece
     struct nw_spool_reader *reader = &spool->reader;
     uint64_t left = file_bytes - reader->read_at;
     uint32_t size = left < NW_SPOOL_READ_BYTES ? (uint32_t)left : NW_SPOOL_READ_BYTES;
-    nw_status status = piece_memory(piece, err);
+    nw_status status = reader_open(spool, err);
 
-    if (status == NW_OK) {
-        status = reader_open(spool, err);
-    }
     if (status != NW_OK) {
         return status;
     }
@@ -167,24 +166,18 @@ static enum supply supply_decide(struct nw_spool *spool, const struct nw_spool_s
 }
 
 /* What is in memory goes into a piece, but for a record that no piece holds. */
-static nw_status memory_take(struct nw_spool *spool, struct nw_error *err)
+static void memory_take(struct nw_spool *spool)
 {
     struct nw_spool_reader *reader = &spool->reader;
     struct nw_spool_piece *piece = &reader->pieces[reader->current];
     struct nw_bytes bytes = nw_spool_memory_at(spool, reader->segment, reader->read_at);
-    nw_status status = piece_memory(piece, err);
+    uint32_t size = bytes.size < NW_SPOOL_READ_BYTES ? (uint32_t)bytes.size : NW_SPOOL_READ_BYTES;
 
-    NW_ASSERT(unread(piece) == 0 && bytes.size > 0);
-    if (status == NW_OK) {
-        uint32_t size =
-            bytes.size < NW_SPOOL_READ_BYTES ? (uint32_t)bytes.size : NW_SPOOL_READ_BYTES;
-
-        memcpy(piece->bytes + NW_SPOOL_READ_BYTES, bytes.at, size);
-        piece->head = NW_SPOOL_READ_BYTES;
-        piece->tail = NW_SPOOL_READ_BYTES + size;
-        reader->read_at += size;
-    }
-    return status;
+    NW_ASSERT(unread(piece) == 0 && size > 0);
+    memcpy(piece->bytes + NW_SPOOL_READ_BYTES, bytes.at, size);
+    piece->head = NW_SPOOL_READ_BYTES;
+    piece->tail = NW_SPOOL_READ_BYTES + size;
+    reader->read_at += size;
 }
 
 /* Gets more behind what is unread. NW_AGAIN while the disk is read; *end when there is no more. */
@@ -210,7 +203,10 @@ static nw_status supply_more(struct nw_spool *spool, bool *end, struct nw_error 
     case SUPPLY_READ:
         return piece_read(spool, other, file_bytes, err);
     case SUPPLY_MEMORY:
-        return rest == 0 ? memory_take(spool, err) : damaged(spool, "a record ends early", err);
+        if (rest == 0) {
+            memory_take(spool);
+        }
+        break;
     case SUPPLY_SEGMENT:
         if (rest == 0) {
             nw_spool_reader_seek(spool, segment + 1);
