@@ -322,6 +322,9 @@ static void chunks_release(struct nw_spool *spool)
             return;
         }
         spool->chunks_bytes -= chunk->size;
+        if (spool->pressure == NW_SPOOL_BEHIND) {
+            spool->pressure = NW_SPOOL_FREE;
+        }
         if (chunk->capacity > NW_SPOOL_CHUNK_BYTES) { /* a large record's memory is not kept */
             free(chunk->bytes);
             chunk->bytes = NULL;

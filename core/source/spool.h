@@ -76,7 +76,7 @@ struct nw_spool_options {
     void *context;
 };
 
-/** Why append() said NW_AGAIN. */
+/** Why append() said NW_AGAIN; NW_SPOOL_FREE again when it is worth another try. */
 enum nw_spool_pressure {
     NW_SPOOL_FREE,
     NW_SPOOL_BEHIND, /* the disk is slower than the server: soon there is room again */
@@ -107,7 +107,8 @@ NW_MUST_CHECK nw_status nw_spool_begin(const struct nw_spool_options *options, u
                                        struct nw_spool **spool, struct nw_error *err);
 /**
  * Open what a former process left, verify all of it, and stand at its beginning. An unsynced end is
- * cut off.
+ * cut off. (A spool that no sink needs, since all have what was acknowledged, may well end before
+ * that: it is discarded, not opened.)
  *
  * @param acknowledged_lsn  what the server was told: the spool must reach it.
  * @param spool             give; NULL when there is none.

@@ -481,6 +481,9 @@ static nw_status trim_step(struct nw_spool *spool, uint32_t *work, struct nw_err
     if (status == NW_OK) {
         spool->bytes -= first->bytes;
         spool->segments_first++;
+        if (spool->pressure == NW_SPOOL_FULL) {
+            spool->pressure = NW_SPOOL_FREE;
+        }
         *work += 1;
     }
     return status == NW_AGAIN ? NW_OK : status;

@@ -244,6 +244,7 @@ static void a_slow_disk_is_waited_for(void **state)
     assert_true(status.memory_bytes <= NW_SPOOL_MEMORY_BYTES_MAX);
     assert_true(status.memory_bytes > NW_SPOOL_MEMORY_BYTES_MAX / 2 - (1 << 20));
     finish(&kit); /* no time goes by: it is written because somebody waits */
+    assert_int_equal(nw_spool_pressure(kit.spool), NW_SPOOL_FREE);
     assert_int_equal(nw_spool_append(kit.spool, &record, &kit.err), NW_OK);
     assert_int_equal(nw_spool_pressure(kit.spool), NW_SPOOL_FREE);
     free(bytes);
@@ -303,7 +304,9 @@ static void a_full_spool_takes_no_more_until_it_is_trimmed(void **state)
             kit_assert_record(&record, read, kit_size(&kit, read));
         }
         nw_spool_trim(kit.spool, record.number);
+        assert_int_equal(nw_spool_pressure(kit.spool), NW_SPOOL_FULL);
         assert_int_equal(kit_settle(&kit), NW_OK);
+        assert_int_equal(nw_spool_pressure(kit.spool), NW_SPOOL_FREE);
         (void)fill_up(&kit);
         assert_true(bytes_on_disk(&kit) <= kit.options.quota_bytes + 200 /* trim records */);
     }

@@ -226,6 +226,30 @@ static void exchanged_segments_are_not_taken(void **state)
     kit_free(&kit);
 }
 
+/* Each of them is right by itself, at another's place. */
+static void exchanged_records_are_not_taken(void **state)
+{
+    struct kit kit;
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    const size_t record = KIT_RECORD + 40;
+
+    (void)state;
+    kit_make(&kit, 1);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(kit_append_size(&kit, 40), NW_OK);
+    }
+    assert_int_equal(kit_append(&kit, 14), NW_OK); /* the last is a position */
+    assert_int_equal(kit_settle(&kit), NW_OK);
+    kit_drop(&kit);
+    bytes = kit_file_read(&kit, 1, &size);
+    kit_file_write(&kit, 1, KIT_HEADER + record, bytes + KIT_HEADER + 2 * record, record);
+    kit_file_write(&kit, 1, KIT_HEADER + 2 * record, bytes + KIT_HEADER + record, record);
+    assert_refused(&kit, kit_reached(18), "0000000001.spool at offset 208: a record's checksum");
+    free(bytes);
+    kit_free(&kit);
+}
+
 /* A segment with the same number, of another spool of the same source: records fit by number. */
 static void a_segment_of_another_spool_is_not_taken(void **state)
 {
@@ -351,6 +375,7 @@ int main(void)
         cmocka_unit_test(a_change_after_opening_is_found_while_reading),
         cmocka_unit_test(a_missing_segment_is_missed),
         cmocka_unit_test(exchanged_segments_are_not_taken),
+        cmocka_unit_test(exchanged_records_are_not_taken),
         cmocka_unit_test(a_segment_of_another_spool_is_not_taken),
         cmocka_unit_test(another_source_is_refused),
         cmocka_unit_test(a_newer_version_is_refused),
