@@ -177,6 +177,8 @@ static void options_fill(struct session *s)
     o->server.env = s->env;
     o->snapshot = (enum nw_snapshot_mode)c->snapshot;
     o->copy_workers = (uint32_t)c->copy_workers;
+    o->copy_chunk_bytes = (uint64_t)c->copy_chunk_bytes;
+    o->copy_rate_bytes = (uint64_t)c->copy_rate_bytes;
     o->lock_timeout_us = c->lock_wait_us;
     o->policies = (struct nw_policies){c->usual, c->policies, c->policies_count};
     o->memory_bytes = (uint64_t)c->memory_bytes;

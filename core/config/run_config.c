@@ -75,11 +75,17 @@ static const struct nw_option NAMED[] = {
 enum { NAMED_NAME, NAMED_CREATE, NAMED_COUNT };
 
 static const struct nw_option COPY[] = {
-    {"workers", NW_OPTION_INTEGER, 0, "4", 1, 32, NULL, "Tables that are copied side by side."},
+    {"workers", NW_OPTION_INTEGER, 0, "4", 1, 32, NULL,
+     "Sessions that copy side by side, each a part of a table."},
+    {"chunk", NW_OPTION_SIZE, 0, NULL, 64 << 10, 1ll << 40, NULL,
+     "About how much of a table is read in one transaction. Default: 32MiB to 1GiB, by size and "
+     "workers."},
+    {"rate", NW_OPTION_SIZE, 0, NULL, 1 << 10, 1ll << 40, NULL,
+     "Most bytes a second that all workers together read. Default: as fast as it goes."},
     {"lock_wait", NW_OPTION_DURATION, 0, "1s", 1000, 3600000000, NULL,
      "How long a table's ACCESS SHARE lock may be waited for, which queues others behind it."},
 };
-enum { COPY_WORKERS, COPY_LOCK_WAIT, COPY_COUNT };
+enum { COPY_WORKERS, COPY_CHUNK, COPY_RATE, COPY_LOCK_WAIT, COPY_COUNT };
 
 static const struct nw_option TABLES[] = {
     {"include", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
@@ -363,6 +369,8 @@ static nw_status tables_take(struct nw_run_config *config, const struct nw_node 
     config->exclude = s[TABLES_EXCLUDE].items;
     config->keyless_skip = s[TABLES_NO_KEY].number == 1;
     config->copy_workers = copy[COPY_WORKERS].number;
+    config->copy_chunk_bytes = copy[COPY_CHUNK].number;
+    config->copy_rate_bytes = copy[COPY_RATE].number;
     config->lock_wait_us = copy[COPY_LOCK_WAIT].number;
     config->usual.values[NW_POLICY_DROP_COLUMN] = s[TABLES_DROP_COLUMN].number;
     config->usual.values[NW_POLICY_DROP_TABLE] = s[TABLES_DROP_TABLE].number;

@@ -44,6 +44,7 @@ struct nw_run_config {
     int64_t connect_timeout_us;
 
     int64_t copy_workers, lock_wait_us;
+    int64_t copy_chunk_bytes, copy_rate_bytes; /* 0: chosen, and no limit */
     const char *const *include;
     const char *const *exclude;
     bool keyless_skip;

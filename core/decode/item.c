@@ -59,7 +59,6 @@ void nw_item_relocate(struct nw_item *item, const struct nw_item *former)
         break;
     case NW_ITEM_COPY_BEGIN:
     case NW_ITEM_COPY_END:
-        item->as.copy.bytes = moved(&move, item->as.copy.bytes);
         break;
     case NW_ITEM_EPOCH_END:
         item->as.position.bytes = moved(&move, item->as.position.bytes);

@@ -23,7 +23,7 @@
 enum nw_item_kind {
     NW_ITEM_BATCH = 1,
     NW_ITEM_EVENT = 2,
-    NW_ITEM_COPY_BEGIN = 3,
+    NW_ITEM_COPY_BEGIN = 3, /* of a chunk */
     NW_ITEM_COPY_END = 4,
     NW_ITEM_EPOCH_END = 5,
 };
@@ -44,7 +44,7 @@ struct nw_item {
         struct nw_batch batch;       /* first_row 0, all rows; BATCH */
         struct nw_event event;       /* EVENT */
         struct nw_position position; /* EPOCH_END */
-        struct nw_copy_state copy;   /* COPY_BEGIN, COPY_END */
+        struct nw_copy_mark mark;    /* COPY_BEGIN, COPY_END */
     } as;
 };
 

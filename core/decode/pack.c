@@ -209,7 +209,6 @@ static enum nw_item_kind item_kind(const struct nw_block *block)
 static void pack_content(struct packer *packer, const struct nw_builder *builder)
 {
     const struct nw_block *block = builder->block;
-    struct nw_copy_state copy = block->copy;
     struct nw_position position = block->position;
 
     switch (item_kind(block)) {
@@ -221,9 +220,8 @@ static void pack_content(struct packer *packer, const struct nw_builder *builder
         break;
     case NW_ITEM_COPY_BEGIN:
     case NW_ITEM_COPY_END:
-        copy.bytes = copy.size == 0 ? NULL : pack_bytes(packer, copy.bytes, copy.size);
         if (packer->item != NULL) {
-            packer->item->as.copy = copy;
+            packer->item->as.mark = block->mark;
         }
         break;
     case NW_ITEM_EPOCH_END:

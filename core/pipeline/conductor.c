@@ -2,267 +2,172 @@
 /* See conductor.h. */
 #include "pipeline/conductor.h"
 
+#include <assert.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/log.h"
 #include "pg/lsn.h"
-#include "pg/types.h"
+#include "pipeline/copy_plan.h"
+#include "pipeline/copy_watch.h"
 
 #define CATALOG_BYTES_MAX (512u << 20)
 #define READERS_MAX       (NW_PRODUCERS_MAX - 1u)
 #define PAUSE_NS_MIN      100000000LL /* before a locked table is tried again; doubling */
 #define PAUSE_NS_MAX      5000000000LL
 #define SLOT_WATCH_NS     10000000000LL
+#define LOCK_WATCH_NS     250000000LL
+#define FENCES_MAX        64u /* held at once; past it, tables wait for those to end */
+
+static_assert(READERS_MAX <= NW_COPY_WATCHED_MAX, "every reader is watched");
+static_assert(offsetof(struct nw_copy_chunk, task) == 0, "a task finds its chunk");
+
+/* A session that reads, and the chunk that is read through it. */
+struct seat {
+    struct nw_session *session; /* NULL: to be opened */
+    struct nw_stream *stream;
+    struct nw_copy_chunk *chunk;
+};
 
 struct nw_conductor {
     struct nw_conductor_options options;
     struct nw_arena arena;
-    struct nw_session *exporter; /* holds the snapshot while it stays idle */
-    struct nw_slot_created slot;
-    const char *snapshot_text; /* pg_current_snapshot() under it */
-    struct nw_session *sessions[READERS_MAX];
-    struct nw_stream *streams[READERS_MAX];
-    struct nw_copy_task *tasks; /* largest first */
-    size_t tasks_count, tasks_given, tasks_done;
-    size_t tasks_locked; /* wait for somebody else's lock */
-    int64_t slot_seen_ns;
-    uint32_t under_way[READERS_MAX];
-    uint64_t bytes;
+    struct nw_copy_fence *fences[FENCES_MAX]; /* [0] is the first one's; a NULL is free */
+    struct nw_copy_plan **plans;              /* the largest table first; then those made later */
+    size_t plans_count, plans_capacity;
+    struct seat seats[READERS_MAX];
+    uint32_t chunk_pages;
+    uint32_t generation; /* last one that was given to a table */
+    uint64_t first_lsn;
+    struct nw_copy_fencer fencer;
+    const struct nw_copy_plan **again; /* tables that wait for a new fence, by their void plan */
+    size_t again_count;
+    int64_t slot_seen_ns, locks_seen_ns;
+    uint64_t rows_again;
 };
 
-/* ---- the snapshot ---- */
+/* ---- making one ---- */
 
-static nw_status snapshot_export(struct nw_conductor *conductor, struct nw_error *err)
+/* Reads the tables as the fence's snapshot sees them. */
+static nw_status tables_read(struct nw_conductor *conductor, const struct nw_copy_fence *fence,
+                             struct nw_catalog_tables *tables, struct nw_error *err)
 {
-    const struct nw_server *server = conductor->options.server;
-    char name[NW_SLOT_NAME_SIZE];
-    struct nw_slot_request request = {.name = server->options.slot_name,
-                                      .snapshot = NW_SLOT_SNAPSHOT_EXPORT};
-    nw_status status = nw_server_session(server, true, &conductor->exporter, err);
-    char lsn[NW_LSN_TEXT_SIZE];
-
-    if (!conductor->options.make_slot) { /* it is there: a temporary one lends its snapshot */
-        uint32_t token = 0;              /* in containers all have the same process id */
-
-        server->options.env->ops->random(server->options.env, &token, sizeof token);
-        (void)snprintf(name, sizeof name, "narwal_copy_%" PRIu32 "_%08" PRIx32,
-                       conductor->options.generation, token);
-        request.name = name;
-        request.temporary = true;
-    }
-    if (status == NW_OK) {
-        nw_log(NW_LOG_INFO, "waiting for a consistent point (running transactions must end first)");
-        nw_session_wait_mark(conductor->exporter);
-        status =
-            nw_replication_create_slot(conductor->exporter, &request, NULL, &conductor->slot, err);
-        nw_session_wait_mark(NULL);
-    }
-    if (status == NW_OK) {
-        nw_log(NW_LOG_INFO, "%sslot %s made at %s", request.temporary ? "temporary " : "",
-               request.name, nw_lsn_text(lsn, conductor->slot.consistent_lsn));
-    }
-    return status;
-}
-
-static nw_status snapshot_enter(struct nw_conductor *conductor, struct nw_session *session,
-                                struct nw_error *err)
-{
-    char sql[160];
-    nw_status status = nw_session_query(session, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-                                        NULL, 0, NULL, NULL, err);
-
-    (void)snprintf(sql, sizeof sql, "SET TRANSACTION SNAPSHOT '%s'", conductor->slot.snapshot);
-    return status == NW_OK ? nw_session_query(session, sql, NULL, 0, NULL, NULL, err) : status;
-}
-
-/* Reads the tables as the snapshot sees them, and what the snapshot calls itself. */
-static nw_status tables_read(struct nw_conductor *conductor, struct nw_catalog_tables *tables,
-                             struct nw_error *err)
-{
+    char sql[120];
     struct nw_session *session = NULL;
-    struct nw_rows *rows = NULL;
     nw_status status = nw_server_session(conductor->options.server, false, &session, err);
 
+    (void)snprintf(sql, sizeof sql, "SET TRANSACTION SNAPSHOT '%s'", fence->snapshot);
     if (status == NW_OK) {
-        status = snapshot_enter(conductor, session, err);
+        status = nw_session_query(session, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", NULL,
+                                  0, NULL, NULL, err);
     }
     if (status == NW_OK) {
-        status = nw_session_query(session, "SELECT pg_catalog.pg_current_snapshot()::text", NULL, 0,
-                                  NULL, &rows, err);
+        status = nw_session_query(session, sql, NULL, 0, NULL, NULL, err);
     }
     if (status == NW_OK) {
-        conductor->snapshot_text = nw_arena_text(&conductor->arena, nw_rows_text(rows, 0, 0));
         status =
             nw_server_tables(conductor->options.server, session, &conductor->arena, tables, err);
     }
-    nw_rows_free(rows);
     nw_session_close(session);
     return status;
 }
 
-/* ---- one table's transaction ---- */
-
-static nw_status name_print(struct nw_session *session, FILE *stream, const char *name,
-                            struct nw_error *err)
+static nw_status plan_add(struct nw_conductor *conductor, const struct nw_catalog_table *from,
+                          const struct nw_table *table, struct nw_copy_fence *fence,
+                          struct nw_error *err)
 {
-    char quoted[160] = "";
-    nw_status status = nw_session_quote_name(session, name, quoted, sizeof quoted, err);
-
-    if (status == NW_OK) {
-        (void)fputs(quoted, stream);
-    }
-    return status;
-}
-
-static nw_status table_print(struct nw_session *session, FILE *stream,
-                             const struct nw_catalog_table *table, struct nw_error *err)
-{
+    struct nw_copy_plan_options options = {.server = conductor->options.server,
+                                           .session = conductor->options.server->control,
+                                           .arena = &conductor->arena,
+                                           .from = from,
+                                           .table = table,
+                                           .fence = fence,
+                                           .generation = conductor->generation,
+                                           .chunk_pages = conductor->chunk_pages};
     nw_status status = NW_OK;
 
-    (void)fputs(table->kind == 'r' ? "ONLY " : "", stream);
-    status = name_print(session, stream, table->schema_name, err);
-    (void)fputc('.', stream);
-    return status == NW_OK ? name_print(session, stream, table->name, err) : status;
-}
+    if (conductor->plans_count == conductor->plans_capacity) {
+        size_t capacity = conductor->plans_capacity == 0 ? 64 : conductor->plans_capacity * 2;
+        struct nw_copy_plan **grown =
+            reallocarray((void *)conductor->plans, capacity, sizeof *grown);
 
-/* What the type's output function prints, as in the stream: a cast to text may be something else
- * (xml's keeps the encoding's declaration, and users make casts). concat() makes '' of NULL, and
- * IS NULL is also true of a composite value whose fields are all NULL. */
-static nw_status text_print(struct nw_session *session, FILE *stream, const char *name,
-                            struct nw_error *err)
-{
-    nw_status status = NW_OK;
-
-    (void)fputs("CASE WHEN ", stream);
-    status = name_print(session, stream, name, err);
-    (void)fputs(" IS DISTINCT FROM NULL THEN pg_catalog.concat(", stream);
-    status = status == NW_OK ? name_print(session, stream, name, err) : status;
-    (void)fputs(") END", stream);
-    return status;
-}
-
-static nw_status columns_print(struct nw_session *session, FILE *stream,
-                               const struct nw_catalog_table *table, struct nw_error *err)
-{
-    nw_status status = NW_OK;
-
-    for (uint16_t i = 0; i < table->columns_count && status == NW_OK; i++) {
-        const struct nw_catalog_column *column = &table->columns[i];
-
-        (void)fputs(i > 0 ? ", " : "", stream);
-        status = nw_type_is_binary(column->base_type_oid, column->typtype)
-                     ? name_print(session, stream, column->name, err)
-                     : text_print(session, stream, column->name, err);
+        if (grown == NULL) {
+            return nw_fail(err, NW_FATAL, "out of memory for %zu tables", capacity);
+        }
+        conductor->plans = grown;
+        conductor->plans_capacity = capacity;
     }
-    return status;
-}
-
-/*
- * The whole transaction as one query: what it returns before COPY begins is checked by the reader.
- * Of a partitioned table every leaf must still have its file.
- */
-static nw_status sql_print(const struct nw_conductor *conductor,
-                           const struct nw_catalog_table *table, FILE *stream, struct nw_error *err)
-{
-    struct nw_session *session = conductor->options.server->control;
-    nw_status status = NW_OK;
-
-    (void)fprintf(stream,
-                  "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '%s'; "
-                  "SET LOCAL lock_timeout = '%" PRId64 "ms'; SET LOCAL row_security = off; "
-                  "LOCK TABLE ",
-                  conductor->slot.snapshot, conductor->options.lock_timeout_us / 1000);
-    status = table_print(session, stream, table, err);
-    (void)fprintf(
-        stream,
-        " IN ACCESS SHARE MODE; SELECT pg_catalog.pg_current_snapshot()::text, "
-        "coalesce(bool_and(c.relfilenode = coalesce(pg_catalog.pg_relation_filenode(c.oid), 0)), "
-        "true) FROM pg_catalog.pg_class c WHERE c.relkind = 'r' AND (c.oid = %" PRIu32
-        " OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree(%" PRIu32
-        "))); COPY (SELECT ",
-        table->oid, table->oid);
-    status = status == NW_OK ? columns_print(session, stream, table, err) : status;
-    (void)fputs(" FROM ", stream);
-    status = status == NW_OK ? table_print(session, stream, table, err) : status;
-    if (table->row_filter != NULL) {
-        (void)fprintf(stream, " WHERE (%s)", table->row_filter);
-    }
-    (void)fputs(") TO STDOUT (FORMAT binary); COMMIT", stream);
-    return status;
-}
-
-static nw_status task_make(struct nw_conductor *conductor, const struct nw_catalog_table *from,
-                           const struct nw_table *table, struct nw_error *err)
-{
-    struct nw_copy_task *task = &conductor->tasks[conductor->tasks_count];
-    char *text = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
-    nw_status status = NW_OK;
-
-    if (stream == NULL) {
-        return nw_fail(err, NW_FATAL, "out of memory for a copy");
-    }
-    status = sql_print(conductor, from, stream, err);
-    (void)fclose(stream);
-    *task = (struct nw_copy_task){.table = table,
-                                  .generation = conductor->options.generation,
-                                  .fence_lsn = conductor->slot.consistent_lsn,
-                                  .snapshot = conductor->snapshot_text,
-                                  .sql = nw_arena_text(&conductor->arena, text)};
-    free(text);
-    if (status == NW_OK && task->sql == NULL) {
-        status = nw_fail(err, NW_FATAL, "out of memory for a copy");
-    }
-    conductor->tasks_count += status == NW_OK;
-    conductor->bytes += from->bytes;
+    status = nw_copy_plan_create(&options, &conductor->plans[conductor->plans_count], err);
+    conductor->plans_count += status == NW_OK;
     return status;
 }
 
 static int by_size(const void *left, const void *right)
 {
-    const struct nw_catalog_table *a = *(const struct nw_catalog_table *const *)left;
-    const struct nw_catalog_table *b = *(const struct nw_catalog_table *const *)right;
+    const struct nw_copy_plan *a = *(const struct nw_copy_plan *const *)left;
+    const struct nw_copy_plan *b = *(const struct nw_copy_plan *const *)right;
 
     return a->bytes < b->bytes ? 1 : a->bytes > b->bytes ? -1 : 0;
 }
 
-static nw_status tasks_make(struct nw_conductor *conductor, const struct nw_catalog_tables *tables,
+static nw_status plans_make(struct nw_conductor *conductor, const struct nw_catalog_tables *tables,
                             struct nw_error *err)
 {
     struct nw_schemas *schemas = conductor->options.server->schemas;
-    const struct nw_catalog_table **sorted =
-        nw_arena_array(&conductor->arena, tables->count + 1, sizeof(void *));
+    uint64_t bytes = 0;
     nw_status status = NW_OK;
 
-    conductor->tasks = calloc(tables->count + 1, sizeof *conductor->tasks);
-    if (sorted == NULL || conductor->tasks == NULL) {
-        return nw_fail(err, NW_FATAL, "out of memory for %zu tables", tables->count);
-    }
     for (size_t i = 0; i < tables->count; i++) {
-        sorted[i] = &tables->tables[i];
+        bytes += tables->tables[i].bytes;
     }
-    qsort((void *)sorted, tables->count, sizeof *sorted, by_size);
+    conductor->chunk_pages = nw_copy_chunk_pages(conductor->options.chunk_bytes, bytes,
+                                                 conductor->options.workers_count);
     for (size_t i = 0; i < tables->count && status == NW_OK; i++) {
-        const struct nw_table *table = nw_schemas_find(schemas, sorted[i]->oid);
+        const struct nw_table *table = nw_schemas_find(schemas, tables->tables[i].oid);
 
         if (table != NULL && conductor->options.wanted(conductor->options.context, table)) {
-            status = task_make(conductor, sorted[i], table, err);
+            status = plan_add(conductor, &tables->tables[i], table, conductor->fences[0], err);
         }
+    }
+    if (status == NW_OK && conductor->plans_count > 0) {
+        qsort((void *)conductor->plans, conductor->plans_count, sizeof *conductor->plans, by_size);
     }
     return status;
 }
 
-static nw_status readers_open(struct nw_conductor *conductor, struct nw_error *err)
+static nw_status fence_keep(struct nw_conductor *conductor, const struct nw_copy_fence *made,
+                            struct nw_copy_fence **kept, struct nw_error *err)
 {
-    nw_status status = NW_OK;
+    for (size_t i = 0; i < FENCES_MAX; i++) {
+        if (conductor->fences[i] == NULL) {
+            conductor->fences[i] = malloc(sizeof *made);
+            if (conductor->fences[i] == NULL) {
+                return nw_fail(err, NW_FATAL, "out of memory for a snapshot");
+            }
+            *conductor->fences[i] = *made;
+            *kept = conductor->fences[i];
+            return NW_OK;
+        }
+    }
+    return nw_fail(err, NW_RETRY, "more than %u snapshots are held", FENCES_MAX);
+}
 
-    for (uint32_t r = 0; r < conductor->options.workers_count && status == NW_OK; r++) {
-        status = nw_server_session(conductor->options.server, false, &conductor->sessions[r], err);
-        if (status == NW_OK) {
-            status = nw_session_take_stream(conductor->sessions[r], &conductor->streams[r], err);
+static nw_status first_fence(struct nw_conductor *conductor, struct nw_error *err)
+{
+    const struct nw_server *server = conductor->options.server;
+    struct nw_copy_fence made = {0};
+    struct nw_copy_fence *kept = NULL;
+    nw_status status = nw_copy_fence_make(server, &server->options.connection,
+                                          conductor->options.make_slot, &made, err);
+
+    if (status == NW_OK) {
+        status = fence_keep(conductor, &made, &kept, err);
+        conductor->first_lsn = made.lsn;
+        if (status != NW_OK) {
+            nw_copy_fence_end(&made);
         }
     }
     return status;
@@ -279,13 +184,13 @@ nw_status nw_conductor_create(const struct nw_conductor_options *options,
         return nw_fail(err, NW_FATAL, "out of memory for the copy");
     }
     made->options = *options;
+    made->generation = options->generation;
     nw_arena_init(&made->arena, CATALOG_BYTES_MAX);
-    status = snapshot_export(made, err);
-    status = status != NW_OK ? status : tables_read(made, &tables, err);
+    status = first_fence(made, err);
+    status = status != NW_OK ? status : tables_read(made, made->fences[0], &tables, err);
     status =
         status != NW_OK ? status : nw_server_register(options->server, &tables, &made->arena, err);
-    status = status != NW_OK ? status : tasks_make(made, &tables, err);
-    status = status != NW_OK ? status : readers_open(made, err);
+    status = status != NW_OK ? status : plans_make(made, &tables, err);
     if (status != NW_OK) {
         nw_conductor_destroy(made);
         return status;
@@ -294,44 +199,60 @@ nw_status nw_conductor_create(const struct nw_conductor_options *options,
     return NW_OK;
 }
 
+static void seat_leave(struct seat *seat)
+{
+    if (seat->stream != NULL) {
+        seat->stream->ops->destroy(seat->stream);
+    }
+    nw_session_close(seat->session);
+    seat->stream = NULL;
+    seat->session = NULL;
+}
+
+static void fence_end(struct nw_conductor *conductor, size_t index)
+{
+    if (conductor->fences[index] != NULL) {
+        nw_copy_fence_end(conductor->fences[index]);
+        free(conductor->fences[index]);
+        conductor->fences[index] = NULL;
+    }
+}
+
 void nw_conductor_release(struct nw_conductor *conductor)
 {
     for (uint32_t r = 0; r < conductor->options.workers_count; r++) {
-        if (conductor->streams[r] != NULL) {
-            conductor->streams[r]->ops->destroy(conductor->streams[r]);
-        }
-        nw_session_close(conductor->sessions[r]);
-        conductor->streams[r] = NULL;
-        conductor->sessions[r] = NULL;
+        seat_leave(&conductor->seats[r]);
     }
-    nw_session_close(conductor->exporter);
-    conductor->exporter = NULL;
+    nw_copy_fencer_end(&conductor->fencer);
+    for (size_t i = 0; i < FENCES_MAX; i++) {
+        fence_end(conductor, i);
+    }
 }
 
 void nw_conductor_destroy(struct nw_conductor *conductor)
 {
-    if (conductor != NULL) {
-        nw_conductor_release(conductor);
-        free(conductor->tasks);
-        nw_arena_fini(&conductor->arena);
-        free(conductor);
+    if (conductor == NULL) {
+        return;
     }
-}
-
-struct nw_stream *nw_conductor_stream(const struct nw_conductor *conductor, uint32_t reader)
-{
-    return conductor->streams[reader];
+    nw_conductor_release(conductor);
+    for (size_t i = 0; i < conductor->plans_count; i++) {
+        nw_copy_plan_destroy(conductor->plans[i]);
+    }
+    free((void *)conductor->plans);
+    free((void *)conductor->again);
+    nw_arena_fini(&conductor->arena);
+    free(conductor);
 }
 
 uint64_t nw_conductor_fence_lsn(const struct nw_conductor *conductor)
 {
-    return conductor->slot.consistent_lsn;
+    return conductor->first_lsn;
 }
 
-/* ---- handing out ---- */
+/* ---- what came back ---- */
 
 /* Who holds the lock that the table's reader waits for; what cannot be learned is left out. */
-static void lock_say(const struct nw_conductor *conductor, const struct nw_table *table)
+static void lock_say(const struct nw_conductor *conductor, const struct nw_copy_chunk *chunk)
 {
     static const char sql[] =
         "SELECT l.pid, coalesce(nullif(a.application_name, ''), a.backend_type, 'a prepared "
@@ -346,7 +267,7 @@ static void lock_say(const struct nw_conductor *conductor, const struct nw_table
     const char *params[1] = {oid};
     char holder[128] = "";
 
-    (void)snprintf(oid, sizeof oid, "%" PRIu32, table->relation_oid);
+    (void)snprintf(oid, sizeof oid, "%" PRIu32, chunk->relation->oid);
     if (session == NULL || nw_session_query(session, sql, params, 1, NULL, &rows, &why) != NW_OK) {
         nw_log(NW_LOG_DEBUG, "who holds the lock is not known: %s", why.text);
     } else if (nw_rows_count(rows) == 1) {
@@ -357,87 +278,314 @@ static void lock_say(const struct nw_conductor *conductor, const struct nw_table
     nw_log(NW_LOG_WARN,
            "the copy of %s.%s waits for a lock%s; it is tried again until it is free, and the "
            "other tables go on",
-           table->schema_name, table->name, holder);
+           chunk->relation->schema_name, chunk->relation->name, holder);
 }
 
-/* The table is locked: later, with the same snapshot. */
-static void task_defer(struct nw_conductor *conductor, struct nw_copy_task *task)
+/* Later again, and until then nothing of its table: all of it is locked. */
+static void chunk_defer(struct nw_conductor *conductor, struct nw_copy_chunk *chunk)
 {
+    struct nw_copy_plan *plan = chunk->plan;
     struct nw_env *env = conductor->options.server->options.env;
-    int64_t pause_ns = PAUSE_NS_MIN << (task->tries < 10 ? task->tries : 10);
+    int64_t pause_ns = PAUSE_NS_MIN << (plan->tries < 10 ? plan->tries : 10);
 
-    if (task->tries++ == 0) {
-        lock_say(conductor, task->table);
+    if (plan->tries++ == 0) {
+        lock_say(conductor, chunk);
     }
-    task->retry_ns = env->ops->now_ns(env) + (pause_ns < PAUSE_NS_MAX ? pause_ns : PAUSE_NS_MAX);
-    conductor->tasks_locked++;
+    plan->retry_ns = env->ops->now_ns(env) + (pause_ns < PAUSE_NS_MAX ? pause_ns : PAUSE_NS_MAX);
+    chunk->waits = true;
+    plan->chunks_waiting++;
+}
+
+static void chunk_again(struct nw_copy_chunk *chunk)
+{
+    chunk->waits = true;
+    chunk->plan->chunks_waiting++;
+}
+
+static void chunk_done(struct nw_copy_chunk *chunk)
+{
+    struct nw_copy_plan *plan = chunk->plan;
+
+    plan->tries = 0;
+    plan->chunks_done++;
+    plan->bytes_done = plan->bytes / plan->chunks_count * plan->chunks_done;
+    if (plan->chunks_done == plan->chunks_count) {
+        plan->bytes_done = plan->bytes;
+        nw_log(NW_LOG_DEBUG, "read %s.%s, %" PRIu32 " chunk%s", plan->table->schema_name,
+               plan->table->name, plan->chunks_count, plan->chunks_count == 1 ? "" : "s");
+    }
+}
+
+static uint64_t rows_of(const struct nw_copy_plan *plan)
+{
+    uint64_t rows = 0;
+
+    for (uint32_t i = 0; i < plan->chunks_given; i++) {
+        rows += plan->chunks[i].task.rows;
+    }
+    return rows;
+}
+
+/* What the snapshot sees of the table is not what is there: it waits for a new fence. */
+static nw_status plan_void(struct nw_conductor *conductor, struct nw_copy_plan *plan,
+                           struct nw_error *err)
+{
+    const struct nw_copy_plan **grown = NULL;
+
+    if (plan->void_) {
+        return NW_OK;
+    }
+    grown = reallocarray((void *)conductor->again, conductor->again_count + 1, sizeof *grown);
+    if (grown == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory for a table that is copied again");
+    }
+    conductor->again = grown;
+    conductor->again[conductor->again_count++] = plan;
+    plan->void_ = true;
+    nw_log(NW_LOG_WARN,
+           "%s.%s was rewritten (ALTER TABLE, TRUNCATE, VACUUM FULL or CLUSTER) since the snapshot "
+           "was taken: its copy begins again under a new one, the other tables go on",
+           plan->table->schema_name, plan->table->name);
+    return NW_OK;
+}
+
+/* The relation is not found by its name: it was renamed, moved, or dropped. */
+static nw_status relation_look(struct nw_conductor *conductor, struct nw_copy_chunk *chunk,
+                               struct nw_error *err)
+{
+    static const char sql[] =
+        "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
+        "ON n.oid = c.relnamespace WHERE c.oid = $1::pg_catalog.oid";
+    struct nw_copy_relation *relation = (struct nw_copy_relation *)(uintptr_t)chunk->relation;
+    struct nw_copy_plan *plan = chunk->plan;
+    struct nw_rows *rows = NULL;
+    char oid[16];
+    const char *params[1] = {oid};
+    nw_status status = NW_OK;
+
+    (void)snprintf(oid, sizeof oid, "%" PRIu32, relation->oid);
+    status = nw_session_query(conductor->options.server->control, sql, params, 1, NULL, &rows, err);
+    if (status == NW_OK && nw_rows_count(rows) == 1) {
+        relation->schema_name = nw_arena_text(&conductor->arena, nw_rows_text(rows, 0, 0));
+        relation->name = nw_arena_text(&conductor->arena, nw_rows_text(rows, 0, 1));
+        chunk_again(chunk);
+        status = relation->schema_name == NULL || relation->name == NULL
+                     ? nw_fail(err, NW_FATAL, "out of memory for a table's new name")
+                     : NW_OK;
+    } else if (status == NW_OK && relation->oid != plan->from->oid) {
+        chunk->gone = true; /* a leaf, and its rows with it: the table goes on without */
+        chunk_again(chunk);
+    } else if (status == NW_OK && !plan->void_) {
+        plan->void_ = true;
+        nw_log(NW_LOG_WARN, "%s.%s was dropped while it was copied; the other tables go on",
+               plan->table->schema_name, plan->table->name);
+    }
+    nw_rows_free(rows);
+    return status;
+}
+
+static nw_status chunk_take(struct nw_conductor *conductor, struct seat *seat,
+                            struct nw_copy_chunk *chunk, struct nw_error *err)
+{
+    struct nw_copy_task *task = &chunk->task;
+
+    if (task->outcome == NW_COPY_BROKEN) {
+        nw_log(NW_LOG_WARN, "%s; going on with a new session", task->error.text);
+        seat_leave(seat);
+    }
+    if (chunk->plan->void_) {
+        return NW_OK; /* whatever it was */
+    }
+    switch (task->outcome) {
+    case NW_COPY_DONE:
+        chunk_done(chunk);
+        return NW_OK;
+    case NW_COPY_LOCKED:
+        chunk_defer(conductor, chunk);
+        return NW_OK;
+    case NW_COPY_BROKEN:
+        chunk_again(chunk);
+        return NW_OK;
+    case NW_COPY_REWRITTEN:
+        return plan_void(conductor, chunk->plan, err);
+    case NW_COPY_GONE:
+        return relation_look(conductor, chunk, err);
+    case NW_COPY_NO_SNAPSHOT:
+    case NW_COPY_REFUSED:
+    case NW_COPY_FAILED:
+        break;
+    }
+    *err = task->error;
+    return task->error.status;
 }
 
 /* Takes in what a reader is done with. */
-static nw_status task_collect(struct nw_conductor *conductor, struct nw_engine *engine,
+static nw_status seat_collect(struct nw_conductor *conductor, struct nw_engine *engine,
                               uint32_t reader, struct nw_error *err)
 {
+    struct seat *seat = &conductor->seats[reader];
     struct nw_copy_task *task = nw_engine_copied(engine, reader);
 
     if (task == NULL) {
         return NW_OK;
     }
-    conductor->under_way[reader]--;
-    if (task->status == NW_AGAIN) {
-        task_defer(conductor, task);
-        return NW_OK;
-    }
-    conductor->tasks_done++;
-    if (task->status != NW_OK) {
-        *err = task->error;
-        return task->status;
-    }
-    nw_log(NW_LOG_DEBUG, "copied %s.%s: %" PRIu64 " rows", task->table->schema_name,
-           task->table->name, task->rows);
-    return NW_OK;
+    NW_ASSERT(seat->chunk != NULL && task == &seat->chunk->task);
+    seat->chunk->plan->chunks_out--;
+    seat->chunk = NULL;
+    return chunk_take(conductor, seat, (struct nw_copy_chunk *)task, err);
 }
 
-/* A locked table whose pause is over, or NULL. */
-static struct nw_copy_task *task_due(const struct nw_conductor *conductor)
-{
-    struct nw_env *env = conductor->options.server->options.env;
-    int64_t now_ns = conductor->tasks_locked == 0 ? 0 : env->ops->now_ns(env);
+/* ---- handing out ---- */
 
-    for (size_t i = 0; i < conductor->tasks_given && conductor->tasks_locked > 0; i++) {
-        if (conductor->tasks[i].retry_ns != 0 && conductor->tasks[i].retry_ns <= now_ns) {
-            return &conductor->tasks[i];
+/* The next chunk of a table that may be given; one that waits comes first. NULL: none */
+static struct nw_copy_chunk *plan_next(struct nw_copy_plan *plan)
+{
+    if (plan->chunks_waiting > 0) {
+        for (uint32_t i = 0; i < plan->chunks_given; i++) {
+            if (plan->chunks[i].waits) {
+                plan->chunks[i].waits = false;
+                plan->chunks_waiting--;
+                return &plan->chunks[i];
+            }
         }
+    }
+    /* While a table is found locked one chunk of it asks, not all readers. */
+    if (plan->chunks_given < plan->chunks_count && (plan->tries == 0 || plan->chunks_out == 0)) {
+        return &plan->chunks[plan->chunks_given++];
     }
     return NULL;
 }
 
-/* Gives an idle reader its next table, if there is one. */
-static void task_give(struct nw_conductor *conductor, struct nw_engine *engine, uint32_t reader)
-{
-    struct nw_copy_task *due = task_due(conductor);
-    struct nw_copy_task *task = due;
-
-    if (task == NULL && conductor->tasks_given < conductor->tasks_count) {
-        task = &conductor->tasks[conductor->tasks_given];
-    }
-    if (task == NULL || !nw_engine_copy(engine, reader, task)) {
-        return;
-    }
-    conductor->under_way[reader]++;
-    if (due != NULL) {
-        due->retry_ns = 0;
-        conductor->tasks_locked--;
-    } else {
-        conductor->tasks_given++;
-    }
-}
-
-/* A copy is for nothing when the slot that is to go on from it was invalidated meanwhile. */
-static nw_status slot_watch(struct nw_conductor *conductor, struct nw_error *err)
+static struct nw_copy_chunk *chunk_next(const struct nw_conductor *conductor)
 {
     struct nw_env *env = conductor->options.server->options.env;
     int64_t now_ns = env->ops->now_ns(env);
+    struct nw_copy_chunk *chunk = NULL;
 
+    for (size_t i = 0; i < conductor->plans_count && chunk == NULL; i++) {
+        struct nw_copy_plan *plan = conductor->plans[i];
+
+        if (!plan->void_ && plan->retry_ns <= now_ns) {
+            chunk = plan_next(plan);
+        }
+    }
+    return chunk;
+}
+
+static nw_status seat_open(struct nw_conductor *conductor, struct seat *seat, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    if (seat->stream != NULL) {
+        return NW_OK;
+    }
+    status = nw_server_session(conductor->options.server, false, &seat->session, err);
+    if (status == NW_OK) {
+        status = nw_session_take_stream(seat->session, &seat->stream, err);
+    }
+    return status;
+}
+
+/* Gives an idle reader its next chunk, if there is one. */
+static nw_status seat_give(struct nw_conductor *conductor, struct nw_engine *engine,
+                           uint32_t reader, struct nw_error *err)
+{
+    struct seat *seat = &conductor->seats[reader];
+    struct nw_copy_chunk *chunk = chunk_next(conductor);
+    bool given = false;
+    nw_status status = NW_OK;
+
+    if (chunk == NULL) {
+        return NW_OK;
+    }
+    status = seat_open(conductor, seat, err);
+    if (status == NW_OK) {
+        status = nw_copy_chunk_prepare(chunk, conductor->options.server->control,
+                                       conductor->options.lock_timeout_us, err);
+    }
+    if (status != NW_OK) {
+        return status;
+    }
+    chunk->task.stream = seat->stream;
+    atomic_store_explicit(&chunk->task.give_up, false, memory_order_relaxed);
+    given = nw_engine_copy(engine, reader, &chunk->task);
+    NW_ASSERT(given); /* it has none */
+    seat->chunk = chunk;
+    chunk->plan->chunks_out++;
+    return NW_OK;
+}
+
+/* ---- tables that begin again ---- */
+
+static nw_status table_again(struct nw_conductor *conductor, struct nw_engine *engine,
+                             const struct nw_copy_plan *former,
+                             const struct nw_catalog_tables *tables, struct nw_copy_fence *fence,
+                             struct nw_error *err)
+{
+    for (size_t i = 0; i < tables->count; i++) {
+        const struct nw_table *table = NULL;
+        struct nw_table *described = NULL;
+        nw_status status = NW_OK;
+
+        if (tables->tables[i].oid != former->from->oid) {
+            continue;
+        }
+        status = nw_catalog_to_table(&tables->tables[i], &conductor->arena, &described, err);
+        if (status == NW_OK) {
+            status = nw_engine_register(engine, described, &table, err);
+        }
+        return status == NW_OK ? plan_add(conductor, &tables->tables[i], table, fence, err)
+                               : status;
+    }
+    nw_log(NW_LOG_WARN, "%s.%s was dropped while it was copied; the other tables go on",
+           former->table->schema_name, former->table->name);
+    return NW_OK;
+}
+
+static nw_status tables_again(struct nw_conductor *conductor, struct nw_engine *engine,
+                              const struct nw_copy_fence *made, struct nw_error *err)
+{
+    struct nw_catalog_tables tables = {0};
+    struct nw_copy_fence *fence = NULL;
+    nw_status status = fence_keep(conductor, made, &fence, err);
+
+    if (status == NW_OK) {
+        status = tables_read(conductor, fence, &tables, err);
+    }
+    conductor->generation++;
+    for (size_t i = 0; i < conductor->again_count && status == NW_OK; i++) {
+        conductor->rows_again += rows_of(conductor->again[i]);
+        status = table_again(conductor, engine, conductor->again[i], &tables, fence, err);
+    }
+    conductor->again_count = 0;
+    return status;
+}
+
+/* A new fence for those that wait for one, made beside; what comes meanwhile waits for the next. */
+static nw_status again_step(struct nw_conductor *conductor, struct nw_engine *engine,
+                            struct nw_error *err)
+{
+    struct nw_copy_fence made = {0};
+    nw_status status = NW_OK;
+
+    if (conductor->again_count == 0) {
+        return NW_OK;
+    }
+    if (!conductor->fencer.started) {
+        return nw_copy_fencer_start(&conductor->fencer, conductor->options.server, err);
+    }
+    status = nw_copy_fencer_take(&conductor->fencer, &made, err);
+    if (status == NW_OK) {
+        status = tables_again(conductor, engine, &made, err);
+    }
+    return status == NW_AGAIN ? NW_OK : status;
+}
+
+/* ---- looking around ---- */
+
+/* A copy is for nothing when the slot that is to go on from it was invalidated meanwhile. */
+static nw_status slot_watch(struct nw_conductor *conductor, int64_t now_ns, struct nw_error *err)
+{
     if (!conductor->options.watch_slot || now_ns - conductor->slot_seen_ns < SLOT_WATCH_NS) {
         return NW_OK;
     }
@@ -445,25 +593,95 @@ static nw_status slot_watch(struct nw_conductor *conductor, struct nw_error *err
     return nw_server_slot_watch(conductor->options.server, err);
 }
 
+/* Nobody is to wait for a lock of ours; what cannot be learned now is learned the next time. */
+static void locks_watch(struct nw_conductor *conductor, struct nw_engine *engine, int64_t now_ns)
+{
+    int pids[READERS_MAX] = {0};
+    uint32_t cancelled = 0;
+    struct nw_error why = {0};
+
+    if (now_ns - conductor->locks_seen_ns < LOCK_WATCH_NS ||
+        conductor->options.server->control == NULL) {
+        return;
+    }
+    conductor->locks_seen_ns = now_ns;
+    for (uint32_t r = 0; r < conductor->options.workers_count; r++) {
+        const struct seat *seat = &conductor->seats[r];
+
+        pids[r] = seat->chunk == NULL ? 0 : nw_session_backend_pid(seat->session);
+    }
+    if (nw_copy_watch(conductor->options.server->control, pids, conductor->options.workers_count,
+                      &cancelled, &why) != NW_OK) {
+        nw_log(NW_LOG_DEBUG, "who waits for a lock of the copy is not known: %s", why.text);
+    }
+    for (uint32_t r = 0; r < conductor->options.workers_count; r++) {
+        if ((cancelled >> r & 1u) != 0) {
+            nw_engine_copy_give_up(engine, r, &conductor->seats[r].chunk->task);
+        }
+    }
+}
+
+size_t nw_conductor_tables(const struct nw_conductor *conductor,
+                           bool (*wanted)(void *context, const struct nw_table *table),
+                           void *context)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < conductor->plans_count; i++) {
+        count += !conductor->plans[i]->void_ && wanted(context, conductor->plans[i]->table);
+    }
+    return count;
+}
+
+static bool all_read(const struct nw_conductor *conductor)
+{
+    for (size_t i = 0; i < conductor->plans_count; i++) {
+        const struct nw_copy_plan *plan = conductor->plans[i];
+
+        if (plan->chunks_out > 0 || (!plan->void_ && plan->chunks_done < plan->chunks_count)) {
+            return false;
+        }
+    }
+    return conductor->again_count == 0;
+}
+
 nw_status nw_conductor_step(struct nw_conductor *conductor, struct nw_engine *engine,
                             bool *finished, struct nw_error *err)
 {
-    nw_status status = slot_watch(conductor, err);
+    struct nw_env *env = conductor->options.server->options.env;
+    int64_t now_ns = env->ops->now_ns(env);
+    nw_status status = slot_watch(conductor, now_ns, err);
 
+    locks_watch(conductor, engine, now_ns);
     for (uint32_t r = 0; r < conductor->options.workers_count && status == NW_OK; r++) {
-        status = task_collect(conductor, engine, r, err);
-        if (status == NW_OK && conductor->under_way[r] == 0) {
-            task_give(conductor, engine, r);
+        status = seat_collect(conductor, engine, r, err);
+        if (status == NW_OK && conductor->seats[r].chunk == NULL) {
+            status = seat_give(conductor, engine, r, err);
         }
     }
-    *finished = status == NW_OK && conductor->tasks_done == conductor->tasks_count;
+    if (status == NW_OK) {
+        status = again_step(conductor, engine, err);
+    }
+    *finished = status == NW_OK && all_read(conductor);
     return status;
 }
 
 void nw_conductor_progress(const struct nw_conductor *conductor,
                            struct nw_conductor_progress *progress)
 {
-    *progress = (struct nw_conductor_progress){.tables = conductor->tasks_count,
-                                               .tables_done = conductor->tasks_done,
-                                               .bytes = conductor->bytes};
+    *progress = (struct nw_conductor_progress){.tables = conductor->again_count,
+                                               .rows_again = conductor->rows_again};
+    for (size_t i = 0; i < conductor->plans_count; i++) {
+        const struct nw_copy_plan *plan = conductor->plans[i];
+
+        if (plan->void_) {
+            continue;
+        }
+        progress->tables++;
+        progress->tables_done += plan->chunks_done == plan->chunks_count;
+        progress->chunks += plan->chunks_count;
+        progress->chunks_done += plan->chunks_done;
+        progress->bytes += plan->bytes;
+        progress->bytes_done += plan->bytes_done;
+    }
 }

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The conductor of the first copy: takes the snapshot, opens the readers' sessions, hands out
- * tables, largest first. Blocking; main thread.
+ * The conductor of copies: takes the snapshot, plans the chunks of every table, opens the readers'
+ * sessions, hands chunks out, the largest table first, and takes them in. Blocking; main thread.
+ *
+ * A table that was rewritten since the snapshot gets a new fence and begins again as a new
+ * generation, while the others go on. A chunk whose session broke, or whose lock somebody waited
+ * for, goes on where it stopped.
  */
 #ifndef NW_PIPELINE_CONDUCTOR_H
 #define NW_PIPELINE_CONDUCTOR_H
@@ -12,7 +16,8 @@
 struct nw_conductor_options {
     struct nw_server *server; /* borrow */
     uint32_t workers_count;   /* readers, 1 .. NW_PRODUCERS_MAX - 1 */
-    uint32_t generation;      /* of this copy */
+    uint64_t chunk_bytes;     /* 0: chosen by size and workers */
+    uint32_t generation;      /* of this copy; tables that begin again count on from it */
     bool make_slot;           /* make the main slot, and use its snapshot */
     bool watch_slot;          /* the main slot is needed: end when it becomes unusable */
     int64_t lock_timeout_us;  /* how long a table's lock may be waited for */
@@ -23,33 +28,37 @@ struct nw_conductor_options {
 struct nw_conductor;
 
 /**
- * Take the snapshot, register the tables as it sees them, open the readers' sessions.
+ * Take the snapshot, register the tables as it sees them, plan their copies.
  */
 NW_MUST_CHECK nw_status nw_conductor_create(const struct nw_conductor_options *options,
                                             struct nw_conductor **conductor, struct nw_error *err);
 /** After the engine with its readers was destroyed. NULL is fine. */
 void nw_conductor_destroy(struct nw_conductor *conductor);
 
-/** For nw_engine_options.readers. */
-struct nw_stream *nw_conductor_stream(const struct nw_conductor *conductor, uint32_t reader);
 uint64_t nw_conductor_fence_lsn(const struct nw_conductor *conductor);
 
 /**
- * Hand out and take in what can be, without waiting.
+ * Hand out and take in what can be; waits only for a session's connection.
  * @param finished  set when every table was read
- * @return NW_RETRY: the copy has to begin again as a new generation.
+ * @return NW_RETRY: the snapshot is lost. Tables whose copy is whole keep it.
  */
 NW_MUST_CHECK nw_status nw_conductor_step(struct nw_conductor *conductor, struct nw_engine *engine,
                                           bool *finished, struct nw_error *err);
-/** All was read: end the snapshot and the sessions. */
+/** All was read: end the snapshots and the sessions, which the engine's readers hold no more. */
 void nw_conductor_release(struct nw_conductor *conductor);
 
 /** For status. */
 struct nw_conductor_progress {
-    size_t tables, tables_done;
-    uint64_t bytes; /* on the server's disk, of all tables */
+    size_t tables, tables_done; /* without those that were dropped */
+    uint64_t chunks, chunks_done;
+    uint64_t bytes, bytes_done; /* on the server's disk, about */
+    uint64_t rows_again;        /* rows that were read in vain: of tables that began again */
 };
 void nw_conductor_progress(const struct nw_conductor *conductor,
                            struct nw_conductor_progress *progress);
+/** How many tables that are copied, or were, a sink of this taste gets. */
+size_t nw_conductor_tables(const struct nw_conductor *conductor,
+                           bool (*wanted)(void *context, const struct nw_table *table),
+                           void *context);
 
 #endif

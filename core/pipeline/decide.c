@@ -73,48 +73,75 @@ static const struct nw_copy_state *copy_of(const struct nw_run_member *member, u
     return NULL;
 }
 
-/* Whether the sink has a whole copy of every wanted table. */
-static bool copies_whole(const struct nw_run *run, const struct nw_run_member *member)
+bool nw_run_table_missing(void *context, const struct nw_table *table)
 {
-    for (uint32_t i = 0; i < nw_schemas_count(run->schemas); i++) {
-        const struct nw_table *table = nw_schemas_at(run->schemas, i);
-        const struct nw_copy_state *copy = copy_of(member, table->relation_oid);
+    const struct nw_run_member *member = context;
+    const struct nw_copy_state *copy = copy_of(member, table->relation_oid);
 
-        if (nw_run_table_wanted((void *)(uintptr_t)run, table) &&
-            !nw_run_left_out(run, (uint32_t)(member - run->members), table->relation_oid) &&
-            (copy == NULL || !copy->complete)) {
-            return false;
+    return member->needs_copy && nw_run_table_wanted(member->run, table) &&
+           !nw_run_left_out(member->run, (uint32_t)(member - member->run->members),
+                            table->relation_oid) &&
+           (copy == NULL || !copy->complete || member->copies_void);
+}
+
+/* Whether some sink is to get a copy of this table; context is the run. */
+static bool missing_anywhere(void *context, const struct nw_table *table)
+{
+    struct nw_run *run = context;
+
+    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
+        if (nw_run_table_missing(&run->members[i], table)) {
+            return true;
         }
     }
-    return nw_schemas_count(run->schemas) > 0;
+    return false;
+}
+
+/* Whether the sink lacks a whole copy of a wanted table, or there is none to have. */
+static bool copies_missing(struct nw_run *run, struct nw_run_member *member)
+{
+    bool missing = nw_schemas_count(run->schemas) == 0;
+
+    member->needs_copy = true;
+    for (uint32_t i = 0; i < nw_schemas_count(run->schemas); i++) {
+        missing = missing || nw_run_table_missing(member, nw_schemas_at(run->schemas, i));
+    }
+    return missing;
 }
 
 /*
- * A sink that has its copies and no position yet needs the stream from their fences on, however far
- * other sinks have come.
+ * A sink without a position needs the stream from the lowest fence of its finished copies on,
+ * however far other sinks have come. The others' fence is still to come.
  */
 static nw_status need_decide(struct nw_run_member *member, struct nw_error *err)
 {
     uint64_t lowest = UINT64_MAX;
     nw_status status = NW_OK;
 
-    member->need_lsn = member->needs_copy ? UINT64_MAX : member->lsn;
+    member->need_lsn = member->lsn;
     if (member->need_lsn != 0) {
         return NW_OK;
     }
     for (uint32_t i = 0; i < member->recovered.copies_count && status == NW_OK; i++) {
         const struct nw_copy_state *copy = &member->recovered.copies[i];
-        uint64_t fence_lsn = 0;
-        bool complete = false;
+        struct nw_copy_progress progress;
 
-        if (copy->complete) {
-            status = nw_copy_unpack((struct nw_bytes){copy->bytes, copy->size}, &fence_lsn,
-                                    &complete, err);
-            lowest = status == NW_OK && fence_lsn < lowest ? fence_lsn : lowest;
+        if (copy->complete && !member->copies_void) {
+            status = nw_copy_unpack((struct nw_bytes){copy->bytes, copy->size}, &progress, err);
+            lowest = status == NW_OK && progress.fence_lsn < lowest ? progress.fence_lsn : lowest;
         }
     }
-    member->need_lsn = lowest == UINT64_MAX ? 0 : lowest;
+    member->need_lsn = lowest == UINT64_MAX && !member->needs_copy ? 0 : lowest;
     return status;
+}
+
+/*
+ * Whether what is whole of an unfinished copy cannot be gone on from: there is no slot any more
+ * that holds the changes since, or there is to be none and all tables are to have one snapshot.
+ */
+static bool copies_end_here(const struct nw_run *run)
+{
+    return !run->slot_found || run->options->snapshot == NW_SNAPSHOT_ONLY;
 }
 
 static nw_status copies_decide(struct nw_run *run, struct nw_error *err)
@@ -126,14 +153,15 @@ static nw_status copies_decide(struct nw_run *run, struct nw_error *err)
         struct nw_run_member *member = &run->members[i];
 
         member->needs_copy = run->options->snapshot != NW_SNAPSHOT_NEVER && member->lsn == 0 &&
-                             !copies_whole(run, member);
+                             copies_missing(run, member);
+        member->copies_void = member->needs_copy && copies_end_here(run);
         run->any_copy = run->any_copy || member->needs_copy;
         status = need_decide(member, err);
     }
     return status;
 }
 
-/* Unfinished copies are thrown away: a new generation follows. */
+/* Unfinished copies are thrown away: a new generation follows. Those that are whole stay. */
 static nw_status copies_resolve(struct nw_run *run, struct nw_error *err)
 {
     nw_status status = NW_OK;
@@ -197,8 +225,7 @@ static bool takes_all(const struct nw_run *run)
 static bool sinks_hold_data(const struct nw_run *run)
 {
     for (uint32_t i = 0; i < run->options->sinks_count; i++) {
-        if (run->members[i].lsn != 0 ||
-            (!run->members[i].needs_copy && run->members[i].recovered.copies_count > 0)) {
+        if (run->members[i].need_lsn != 0 && run->members[i].need_lsn != UINT64_MAX) {
             return true;
         }
     }
@@ -270,13 +297,8 @@ static nw_status slot_decide(struct nw_run *run, struct nw_error *err)
 {
     uint64_t lowest = lowest_need(run);
     uint64_t lsn = lowest == UINT64_MAX ? 0 : lowest;
-    uint64_t confirmed = 0;
-    nw_status status =
-        nw_server_slot_check(&run->server, run->server.control, &confirmed, &run->slot_found, err);
+    nw_status status = state_check(run, run->confirmed_lsn, err);
 
-    if (status == NW_OK) {
-        status = state_check(run, confirmed, err);
-    }
     if (status == NW_OK && run->slot_found) {
         status =
             nw_server_slot_check(&run->server, run->server.control, &lsn, &run->slot_found, err);
@@ -284,7 +306,7 @@ static nw_status slot_decide(struct nw_run *run, struct nw_error *err)
     if (status != NW_OK) {
         return status;
     }
-    run->start_lsn = takes_all(run) ? confirmed : lsn;
+    run->start_lsn = takes_all(run) ? run->confirmed_lsn : lsn;
     if (run->options->snapshot == NW_SNAPSHOT_ONLY) {
         return NW_OK; /* nothing is streamed */
     }
@@ -314,11 +336,12 @@ static nw_status conductor_make(struct nw_run *run, struct nw_error *err)
     struct nw_conductor_options options = {
         .server = &run->server,
         .workers_count = run->options->copy_workers,
+        .chunk_bytes = run->options->copy_chunk_bytes,
         .generation = ++run->source.generation,
         .make_slot = !run->slot_found && run->options->snapshot != NW_SNAPSHOT_ONLY,
         .watch_slot = run->options->snapshot != NW_SNAPSHOT_ONLY,
         .lock_timeout_us = run->options->lock_timeout_us,
-        .wanted = nw_run_table_wanted,
+        .wanted = missing_anywhere,
         .context = run,
     };
     bool only_copies = lowest_need(run) == UINT64_MAX && !takes_all(run);
@@ -356,6 +379,8 @@ nw_status nw_run_decide(struct nw_run *run, struct nw_error *err)
     struct nw_server_options server = run->options->server;
     nw_status status = NW_OK;
 
+    run->confirmed_lsn = 0;
+    run->slot_found = false;
     server.connection.stopping = stops;
     server.connection.stopping_context = run;
     server.followed = run->followed;
@@ -381,6 +406,10 @@ nw_status nw_run_decide(struct nw_run *run, struct nw_error *err)
     }
     if (status == NW_OK) {
         status = copies_resolve(run, err);
+    }
+    if (status == NW_OK) {
+        status = nw_server_slot_check(&run->server, run->server.control, &run->confirmed_lsn,
+                                      &run->slot_found, err);
     }
     if (status == NW_OK) {
         status = copies_decide(run, err);

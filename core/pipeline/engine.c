@@ -7,8 +7,10 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/assert.h"
 #include "base/log.h"
@@ -28,7 +30,18 @@ static_assert(NW_PLAN_LANES_MAX == NW_LANES_MAX && NW_PLAN_SINKS_MAX == NW_SEQUE
 #define BLOCK_BYTES_USUAL                                                                          \
     (2 * (uint64_t)NW_BLOCK_BYTES) /* what a block in use takes, for the budget's share */
 
-enum command_kind { COMMAND_STREAM = 1, COMMAND_DRAIN };
+#define REGISTER_POLL_NS 1000000L
+
+enum command_kind { COMMAND_STREAM = 1, COMMAND_DRAIN, COMMAND_REGISTER };
+
+/* Asked and answered: the main thread waits for it. */
+struct registration {
+    const struct nw_table *described;
+    const struct nw_table *table;
+    nw_status status;
+    struct nw_error error;
+    atomic_bool done; /* released by the source's thread */
+};
 
 struct command {
     enum command_kind kind;
@@ -45,6 +58,7 @@ struct reader {
 struct nw_engine {
     struct nw_engine_options options;
     struct nw_budget budget;
+    struct nw_copy_rate copy_rate;
     uint32_t producers_count;
 
     struct nw_bell *bells[NW_PLAN_ENGINE_THREADS_MAX]; /* of the plan's threads */
@@ -70,8 +84,9 @@ struct nw_engine {
     struct nw_spsc *commands; /* main to control */
     struct command command_slots[COMMANDS_CAPACITY];
     uint32_t commands_sent;
-    bool draining;        /* control's */
-    int64_t published_ns; /* control's */
+    struct registration registration; /* one at a time */
+    bool draining;                    /* control's */
+    int64_t published_ns;             /* control's */
 
     pthread_mutex_t mutex; /* guards all below */
     struct nw_source_status published;
@@ -88,6 +103,16 @@ struct nw_engine {
 
 /* ---- the control agent, on the source's thread ---- */
 
+static void register_answer(struct nw_engine *engine)
+{
+    struct registration *registration = &engine->registration;
+
+    registration->status = nw_schemas_add(engine->options.schemas, registration->described, 0,
+                                          &registration->table, &registration->error);
+    /* Release: pairs with the acquire in nw_engine_register(). */
+    atomic_store_explicit(&registration->done, true, memory_order_release);
+}
+
 static nw_status control_work(void *self, int64_t now_ns, uint32_t *work, struct nw_error *err)
 {
     struct nw_engine *engine = self;
@@ -95,11 +120,17 @@ static nw_status control_work(void *self, int64_t now_ns, uint32_t *work, struct
 
     (void)err;
     while ((command = nw_spsc_pop(engine->commands)) != NULL) {
-        if (command->kind == COMMAND_STREAM) {
+        switch (command->kind) {
+        case COMMAND_STREAM:
             nw_source_start(engine->source, command->lsn);
-        } else {
+            break;
+        case COMMAND_DRAIN:
             engine->draining = true;
             nw_source_drain(engine->source);
+            break;
+        case COMMAND_REGISTER:
+            register_answer(engine);
+            break;
         }
         *work += 1;
     }
@@ -376,7 +407,7 @@ static nw_status readers_make(struct nw_engine *engine, struct nw_error *err)
     for (uint32_t r = 0; r < engine->options.readers_count && status == NW_OK; r++) {
         struct reader *reader = &engine->readers[r];
         struct nw_copy_reader_options options = {
-            .stream = engine->options.readers[r], .tasks = reader->tasks, .done = reader->done};
+            .tasks = reader->tasks, .done = reader->done, .rate = &engine->copy_rate};
 
         status = producer_make(engine, r + 1, BLOCKS_FOR_READER, &reader->producer, err);
         if (status == NW_OK) {
@@ -449,6 +480,7 @@ nw_status nw_engine_create(const struct nw_engine_options *options, struct nw_en
         return nw_fail(err, NW_FATAL, "out of memory for the engine");
     }
     made->options = *options;
+    made->copy_rate.bytes_a_second = options->copy_bytes_a_second;
     made->budget.limit_bytes = (int64_t)options->memory_bytes;
     made->producers_count = options->readers_count + 1;
     (void)pthread_mutex_init(&made->mutex, NULL);
@@ -610,6 +642,12 @@ bool nw_engine_copy(struct nw_engine *engine, uint32_t reader, struct nw_copy_ta
     return pushed;
 }
 
+void nw_engine_copy_give_up(struct nw_engine *engine, uint32_t reader, struct nw_copy_task *task)
+{
+    atomic_store_explicit(&task->give_up, true, memory_order_relaxed);
+    nw_bell_ring(reader_bell(engine, reader));
+}
+
 struct nw_copy_task *nw_engine_copied(struct nw_engine *engine, uint32_t reader)
 {
     return nw_spsc_pop(engine->readers[reader].done);
@@ -628,25 +666,48 @@ void nw_engine_copy_counts(const struct nw_engine *engine, uint64_t *rows, uint6
     }
 }
 
-static void command_send(struct nw_engine *engine, enum command_kind kind, uint64_t lsn)
+static void command_send(struct nw_engine *engine, struct command sent)
 {
     struct command *command = &engine->command_slots[engine->commands_sent++ % COMMANDS_CAPACITY];
     bool pushed = false;
 
-    *command = (struct command){kind, lsn};
+    *command = sent;
     pushed = nw_spsc_push(engine->commands, command);
-    NW_ASSERT(pushed); /* two commands in a life */
+    NW_ASSERT(pushed); /* start and drain once in a life; a registration is waited for */
     nw_bell_ring(source_bell(engine));
+}
+
+nw_status nw_engine_register(struct nw_engine *engine, const struct nw_table *described,
+                             const struct nw_table **table, struct nw_error *err)
+{
+    struct registration *registration = &engine->registration;
+    struct timespec pause = {.tv_nsec = REGISTER_POLL_NS};
+
+    registration->described = described;
+    atomic_store_explicit(&registration->done, false, memory_order_relaxed);
+    command_send(engine, (struct command){.kind = COMMAND_REGISTER});
+    /* Acquire: pairs with the release in register_answer(). */
+    while (!atomic_load_explicit(&registration->done, memory_order_acquire)) {
+        nw_status status = nw_engine_failure(engine, err);
+
+        if (status != NW_OK) {
+            return status; /* the source's thread may run no more */
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+    *table = registration->table;
+    *err = registration->error;
+    return registration->status;
 }
 
 void nw_engine_stream(struct nw_engine *engine, uint64_t lsn)
 {
-    command_send(engine, COMMAND_STREAM, lsn);
+    command_send(engine, (struct command){.kind = COMMAND_STREAM, .lsn = lsn});
 }
 
 void nw_engine_drain(struct nw_engine *engine)
 {
-    command_send(engine, COMMAND_DRAIN, 0);
+    command_send(engine, (struct command){.kind = COMMAND_DRAIN});
 }
 
 static struct nw_engine *locked(const struct nw_engine *engine)

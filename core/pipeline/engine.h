@@ -27,8 +27,8 @@ struct nw_engine_options {
     struct nw_sink *sinks[NW_SEQUENCERS_MAX]; /* open, every unfinished copy resolved */
     bool refuse_copies[NW_SEQUENCERS_MAX];    /* it has its copies */
     uint32_t sinks_count;
-    struct nw_stream *readers[NW_PRODUCERS_MAX - 1]; /* a copy reader for each */
-    uint32_t readers_count;
+    uint32_t readers_count;       /* copy readers */
+    uint64_t copy_bytes_a_second; /* all of them together; 0: no limit */
     /* Borrow, as all: lanes, and which thread runs what. Planned for as many sinks, and for as many
      * readers or more. */
     const struct nw_plan *plan;
@@ -78,11 +78,20 @@ NW_MUST_CHECK nw_status nw_engine_leave_out(struct nw_engine *engine, uint32_t s
 
 /* What the main thread may ask and tell while the engine runs. */
 
-/** Hand a reader its next table; false: its ring is full. */
+/** Hand a reader its next chunk; false: its ring is full. */
 bool nw_engine_copy(struct nw_engine *engine, uint32_t reader, struct nw_copy_task *task);
+/** Somebody waits for the lock of the chunk that this reader has. */
+void nw_engine_copy_give_up(struct nw_engine *engine, uint32_t reader, struct nw_copy_task *task);
 /** The next task that a reader finished, or NULL. */
 struct nw_copy_task *nw_engine_copied(struct nw_engine *engine, uint32_t reader);
 void nw_engine_copy_counts(const struct nw_engine *engine, uint64_t *rows, uint64_t *bytes);
+/**
+ * Put a version of a table into the registry, which is the source thread's; waits for it.
+ * @param described  copied
+ */
+NW_MUST_CHECK nw_status nw_engine_register(struct nw_engine *engine,
+                                           const struct nw_table *described,
+                                           const struct nw_table **table, struct nw_error *err);
 /** The stream begins here; called once. */
 void nw_engine_stream(struct nw_engine *engine, uint64_t lsn);
 /** Receive no more, make durable what was received. */

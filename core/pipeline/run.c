@@ -50,6 +50,7 @@ static nw_status sinks_open(struct nw_run *run, struct nw_error *err)
                                           .workers_count = from->workers_count};
         struct nw_run_member *member = &run->members[i];
 
+        member->run = run;
         status = nw_sink_create(&options, &member->sink, err);
         if (status == NW_OK) {
             status = nw_sink_start(member->sink, err);
@@ -95,27 +96,33 @@ static nw_status run_describe(void *context, uint32_t oid, const struct nw_table
     return nw_server_describe(&run->server, oid, described, err);
 }
 
-/* Changes older than a finished copy are in it. */
+/* Changes older than a finished copy are in it, and it is not to be copied again. */
+static nw_status member_fences_set(struct nw_run *run, uint32_t index, struct nw_error *err)
+{
+    const struct nw_run_member *member = &run->members[index];
+    nw_status status = NW_OK;
+
+    for (uint32_t c = 0; c < member->recovered.copies_count && status == NW_OK; c++) {
+        const struct nw_copy_state *copy = &member->recovered.copies[c];
+        struct nw_copy_progress progress;
+
+        if (copy->complete && !member->copies_void) {
+            status = nw_copy_unpack((struct nw_bytes){copy->bytes, copy->size}, &progress, err);
+            if (status == NW_OK) {
+                status = nw_engine_fence(run->engine, index, copy->relation_oid, progress.fence_lsn,
+                                         err);
+            }
+        }
+    }
+    return status;
+}
+
 static nw_status fences_set(struct nw_run *run, struct nw_error *err)
 {
     nw_status status = NW_OK;
 
-    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
-        const struct nw_sink_recovered *recovered = &run->members[i].recovered;
-
-        for (uint32_t c = 0; c < recovered->copies_count && status == NW_OK; c++) {
-            const struct nw_copy_state *copy = &recovered->copies[c];
-            uint64_t fence_lsn = 0;
-            bool complete = false;
-
-            if (copy->complete && !run->members[i].needs_copy) {
-                status = nw_copy_unpack((struct nw_bytes){copy->bytes, copy->size}, &fence_lsn,
-                                        &complete, err);
-                if (status == NW_OK) {
-                    status = nw_engine_fence(run->engine, i, copy->relation_oid, fence_lsn, err);
-                }
-            }
-        }
+    for (uint32_t i = 0; i < run->options->sinks_count && status == NW_OK; i++) {
+        status = member_fences_set(run, i, err);
     }
     return status;
 }
@@ -153,9 +160,7 @@ static nw_status engine_make(struct nw_run *run, struct nw_error *err)
     }
     if (run->conductor != NULL) {
         options.readers_count = o->copy_workers;
-        for (uint32_t r = 0; r < o->copy_workers; r++) {
-            options.readers[r] = nw_conductor_stream(run->conductor, r);
-        }
+        options.copy_bytes_a_second = o->copy_rate_bytes;
     }
     status = nw_engine_create(&options, &run->engine, err);
     if (status == NW_OK) {
@@ -212,30 +217,16 @@ static nw_status turn(struct nw_run *run, struct nw_error *err)
     return run->engine == NULL ? NW_OK : nw_engine_failure(run->engine, err);
 }
 
-/* How many tables are copied that this sink does not take. */
-static uint64_t left_out(const struct nw_run *run, uint32_t sink)
-{
-    uint64_t count = 0;
-
-    for (size_t t = 0; t < run->tables.count; t++) {
-        uint32_t oid = run->tables.tables[t].oid;
-
-        count += !nw_tables_stopped(run->table_states, oid) && nw_run_left_out(run, sink, oid);
-    }
-    return count;
-}
-
 /* Whether every sink that was to get it has the whole copy, durable. */
 static bool copies_durable(struct nw_run *run)
 {
-    struct nw_conductor_progress progress;
-
-    nw_conductor_progress(run->conductor, &progress);
     for (uint32_t i = 0; i < run->options->sinks_count; i++) {
+        struct nw_run_member *member = &run->members[i];
         struct nw_sink_status status;
 
-        nw_sink_status(run->members[i].sink, &status);
-        if (run->members[i].needs_copy && status.copies + left_out(run, i) < progress.tables) {
+        nw_sink_status(member->sink, &status);
+        if (member->needs_copy &&
+            status.copies < nw_conductor_tables(run->conductor, nw_run_table_missing, member)) {
             return false;
         }
     }

@@ -44,6 +44,8 @@ struct nw_run_options {
     struct nw_server_options server;
     enum nw_snapshot_mode snapshot;
     uint32_t copy_workers;
+    uint64_t copy_chunk_bytes; /* 0: chosen */
+    uint64_t copy_rate_bytes;  /* a second, all workers together; 0: no limit */
     int64_t lock_timeout_us;
     struct nw_policies policies; /* what changes of tables mean */
     struct nw_run_sink sinks[NW_SEQUENCERS_MAX];

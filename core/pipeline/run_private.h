@@ -10,14 +10,18 @@
 #include "pipeline/state.h"
 #include "pipeline/tables.h"
 
+struct nw_run;
+
 /* A sink in an attempt. */
 struct nw_run_member {
+    struct nw_run *run;
     struct nw_sink *sink;
     struct nw_sink_recovered recovered;
-    bool needs_copy;
-    uint64_t lsn; /* its lowest position; 0: none */
+    bool copies_void; /* also what is whole of its copies is to be copied again */
+    bool needs_copy;  /* of some table at least: nw_run_table_missing() */
+    uint64_t lsn;     /* its lowest position; 0: none */
     /* What it needs of the stream: all from here on. 0: from wherever the slot stands; UINT64_MAX:
-     * its copy, which is to come, has all that was before. */
+     * its copies, none of which is whole, will have all that was before. */
     uint64_t need_lsn;
 };
 
@@ -41,6 +45,7 @@ struct nw_run {
     struct nw_run_member members[NW_SEQUENCERS_MAX];
     bool any_copy;
     bool slot_found;
+    uint64_t confirmed_lsn; /* of the slot, when there is one */
     uint64_t start_lsn;
     struct nw_conductor *conductor;
     struct nw_engine *engine;
@@ -50,6 +55,8 @@ struct nw_run {
 bool nw_run_stopping(const struct nw_run *run);
 /** Whether the configuration wants this table; context is the run. */
 bool nw_run_table_wanted(void *context, const struct nw_table *table);
+/** Whether a sink is still to get a copy of this table; context is its member. */
+bool nw_run_table_missing(void *context, const struct nw_table *table);
 
 /* run_tables.c */
 

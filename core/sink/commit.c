@@ -14,6 +14,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "sink/copies.h"
 
 static nw_status recover_begin(struct nw_sequencer *seq, const struct nw_error *cause)
 {
@@ -98,49 +99,6 @@ static nw_status tasks_take(struct nw_sequencer *seq, uint32_t *work)
 
 /* Committing. */
 
-static struct nw_copy_state *copy_slot(struct nw_sequencer *seq, uint32_t relation_oid)
-{
-    for (uint32_t i = 0; i < seq->commit_copies_count; i++) {
-        if (seq->commit_copies[i].relation_oid == relation_oid) {
-            return &seq->commit_copies[i];
-        }
-    }
-    if (seq->commit_copies_count == seq->commit_copies_capacity) {
-        uint32_t capacity = seq->commit_copies_capacity == 0 ? 64 : seq->commit_copies_capacity * 2;
-        struct nw_copy_state *grown = reallocarray(seq->commit_copies, capacity, sizeof *grown);
-
-        if (grown == NULL) {
-            return NULL;
-        }
-        seq->commit_copies = grown;
-        seq->commit_copies_capacity = capacity;
-    }
-    return &seq->commit_copies[seq->commit_copies_count++];
-}
-
-/* The last state of every table whose copy began or ended since the last durable epoch. */
-static nw_status copies_collect(struct nw_sequencer *seq, const struct nw_entry *last,
-                                struct nw_error *err)
-{
-    seq->commit_copies_count = 0;
-    for (const struct nw_entry *entry = seq->log.first; entry != last; entry = entry->next) {
-        struct nw_copy_state *state;
-
-        if (entry->kind != NW_ITEM_COPY_BEGIN && entry->kind != NW_ITEM_COPY_END) {
-            continue;
-        }
-        state = copy_slot(seq, entry->item->table->relation_oid);
-        if (state == NULL) {
-            return nw_fail(err, NW_FATAL, "out of memory for copy states");
-        }
-        *state = entry->item->as.copy;
-        state->relation_oid = entry->item->table->relation_oid;
-        state->generation = entry->item->generation;
-        state->complete = entry->kind == NW_ITEM_COPY_END;
-    }
-    return NW_OK;
-}
-
 /* The position that a worker of the sink has: empty when it has none. */
 static nw_status position_own(const struct nw_sink *sink, uint32_t worker, struct nw_position *own,
                               struct nw_error *err)
@@ -213,7 +171,7 @@ static nw_status commit_start(struct nw_sequencer *seq, uint32_t *work, struct n
     }
     status = positions_make(seq, &seal->entry->item->as.position, err);
     if (status == NW_OK) {
-        status = copies_collect(seq, seal->entry, err);
+        status = nw_copies_collect(seq, seal->entry, err);
     }
     if (status != NW_OK) {
         return nw_sequencer_fail(seq, err, NULL);
@@ -268,6 +226,7 @@ static void commit_finish(struct nw_sequencer *seq)
     atomic_store_explicit(&sink->epoch_durable, seq->commit_epoch, memory_order_relaxed);
     atomic_fetch_add_explicit(&sink->commits_done, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&sink->copies_done, copies_complete(seq), memory_order_relaxed);
+    nw_copies_durable(seq);
     seq->commit_entry = NULL;
     seq->commit_pending = false;
     seq->lost = false;

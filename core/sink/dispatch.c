@@ -187,6 +187,7 @@ static nw_status batch_deliver(struct nw_sequencer *seq, struct nw_entry *entry,
     return status;
 }
 
+/* The first chunk's begin is the copy's, and the end of the chunk with which it is whole. */
 static nw_status copy_deliver(struct nw_sequencer *seq, struct nw_entry *entry,
                               struct nw_error *err)
 {
@@ -401,8 +402,11 @@ static nw_status entry_deliver(struct nw_sequencer *seq, struct nw_entry *entry,
         return batch_deliver(seq, entry, err);
     case NW_ITEM_COPY_BEGIN:
     case NW_ITEM_COPY_END:
-        return entry->epoch <= seq->skip_epoch[entry->worker] ? NW_OK
-                                                              : copy_deliver(seq, entry, err);
+        if (entry->epoch <= seq->skip_epoch[entry->worker] ||
+            (entry->kind == NW_ITEM_COPY_END && !entry->copy_whole)) {
+            return NW_OK;
+        }
+        return copy_deliver(seq, entry, err);
     case NW_ITEM_EVENT:
         return event_deliver(seq, entry, err);
     case NW_ITEM_EPOCH_END:

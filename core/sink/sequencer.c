@@ -10,8 +10,8 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "sink/copies.h"
 #include "sink/spill.h"
-#include "source/position.h"
 
 /* Items taken from one lane in one step. */
 #define TAKE_MAX 64u
@@ -128,65 +128,17 @@ uint32_t nw_sequencer_shard(const struct nw_sequencer *seq, uint32_t relation_oi
            seq->sink->workers_count;
 }
 
-/* The slot of a relation, or the free one where it belongs; there is always a free one. */
-static struct nw_fence *fence_slot(struct nw_fence *fences, uint32_t capacity,
-                                   uint32_t relation_oid)
-{
-    uint32_t mask = capacity - 1;
-    uint32_t at = (relation_oid * 2654435761u) & mask;
-
-    while (fences[at].relation_oid != 0 && fences[at].relation_oid != relation_oid) {
-        at = (at + 1) & mask;
-    }
-    return &fences[at];
-}
-
 uint64_t nw_sequencer_fence_of(const struct nw_sequencer *seq, uint32_t relation_oid)
 {
-    return seq->fences_capacity == 0
-               ? 0
-               : fence_slot(seq->fences, seq->fences_capacity, relation_oid)->lsn;
-}
+    const struct nw_followed *followed = nw_copies_find(seq, relation_oid);
 
-static nw_status fences_grow(struct nw_sequencer *seq, struct nw_error *err)
-{
-    struct nw_fence *former = seq->fences;
-    uint32_t former_capacity = seq->fences_capacity;
-    uint32_t capacity = former_capacity == 0 ? 256 : former_capacity * 2;
-    struct nw_fence *grown = calloc(capacity, sizeof *grown);
-
-    if (grown == NULL) {
-        return nw_fail(err, NW_FATAL, "out of memory for %u fences", capacity);
-    }
-    seq->fences = grown;
-    seq->fences_capacity = capacity;
-    for (uint32_t i = 0; i < former_capacity; i++) {
-        if (former[i].relation_oid != 0) {
-            *fence_slot(grown, capacity, former[i].relation_oid) = former[i];
-        }
-    }
-    free(former);
-    return NW_OK;
+    return followed == NULL ? 0 : followed->fence_lsn;
 }
 
 nw_status nw_sequencer_fence(struct nw_sequencer *seq, uint32_t relation_oid, uint64_t fence_lsn,
                              struct nw_error *err)
 {
-    struct nw_fence *fence;
-
-    if (seq->fences_count * 2 >= seq->fences_capacity) {
-        nw_status status = fences_grow(seq, err);
-
-        if (status != NW_OK) {
-            return status;
-        }
-    }
-    fence = fence_slot(seq->fences, seq->fences_capacity, relation_oid);
-    if (fence->relation_oid == 0) {
-        seq->fences_count++;
-    }
-    *fence = (struct nw_fence){relation_oid, fence_lsn};
-    return NW_OK;
+    return nw_copies_had(seq, relation_oid, fence_lsn, err);
 }
 
 /* The first row that belongs to a transaction at or after the limit; they are in commit order. */
@@ -295,29 +247,10 @@ static bool epoch_end_filter(struct nw_sequencer *seq, const struct nw_entry *en
     return false;
 }
 
-/* From here on the stream's rows before the copy's fence are the copy's. */
-static nw_status fence_raise(struct nw_sequencer *seq, const struct nw_item *item,
-                             struct nw_error *err)
-{
-    struct nw_bytes state = {item->as.copy.bytes, item->as.copy.size};
-    uint64_t fence_lsn = 0;
-    bool complete = false;
-    nw_status status = nw_copy_unpack(state, &fence_lsn, &complete, err);
-
-    return status == NW_OK ? nw_sequencer_fence(seq, item->table->relation_oid, fence_lsn, err)
-                           : status;
-}
-
 static bool is_copy(const struct nw_item *item)
 {
     return item->kind == NW_ITEM_COPY_BEGIN || item->kind == NW_ITEM_COPY_END ||
            (item->kind == NW_ITEM_BATCH && (item->as.batch.flags & NW_BATCH_COPY) != 0);
-}
-
-/* Whether the sink gets nothing of this table. */
-static bool is_left_out(const struct nw_sequencer *seq, const struct nw_table *table)
-{
-    return nw_sequencer_fence_of(seq, table->relation_oid) == UINT64_MAX;
 }
 
 /* Whether the sink is to get an item at all, and which rows of it. */
@@ -326,9 +259,13 @@ static nw_status entry_filter(struct nw_sequencer *seq, struct nw_entry *entry, 
 {
     const struct nw_item *item = entry->item;
 
-    *wanted = !(is_copy(item) && (seq->options.refuse_copies || is_left_out(seq, item->table)));
-    if (!*wanted) {
-        return NW_OK;
+    *wanted = true;
+    if (is_copy(item)) {
+        nw_status status = nw_copies_take(seq, entry, wanted, err);
+
+        if (status != NW_OK || !*wanted || item->kind != NW_ITEM_BATCH) {
+            return status;
+        }
     }
     switch (item->kind) {
     case NW_ITEM_BATCH:
@@ -336,15 +273,12 @@ static nw_status entry_filter(struct nw_sequencer *seq, struct nw_entry *entry, 
     case NW_ITEM_EVENT:
         *wanted = event_wanted(seq, &item->as.event);
         return NW_OK;
-    case NW_ITEM_COPY_BEGIN:
-        entry->worker = nw_sequencer_shard(seq, item->table->relation_oid);
-        return fence_raise(seq, item, err);
-    case NW_ITEM_COPY_END:
-        entry->worker = nw_sequencer_shard(seq, item->table->relation_oid);
-        return NW_OK;
     case NW_ITEM_EPOCH_END:
         *wanted = epoch_end_filter(seq, entry);
         return NW_OK;
+    case NW_ITEM_COPY_BEGIN:
+    case NW_ITEM_COPY_END:
+        break;
     }
     return nw_fail(err, NW_FATAL, "an item of unknown kind %u", (unsigned)item->kind);
 }
@@ -769,7 +703,7 @@ void nw_sequencer_destroy(struct nw_sequencer *seq)
     }
     nw_merge_fini(seq);
     free(seq->tasks);
-    free(seq->fences);
+    nw_copies_fini(seq);
     free(seq->commit_copies);
     free(seq);
 }

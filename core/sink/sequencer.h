@@ -6,6 +6,7 @@
  *   dispatch.c    delivery: epochs, shards, table announcements
  *   merge.c       total order: runs of rows, from the batches between two cuts
  *   commit.c      seals, commits and their outcomes, recover and replay
+ *   copies.c      tables that are copied: which copy is in force, which chunks are durable
  *   lag.c         what of each table is not durable yet
  *   spill.c       items that the sink does not need soon, in a scratch file
  *
@@ -47,7 +48,9 @@
 /** How often items that exported arrays hold are looked at. */
 #define NW_HELD_POLL_NS 50000000
 
-struct nw_spill; /* core/sink/spill.h */
+struct nw_spill;       /* core/sink/spill.h */
+struct nw_followed;    /* core/sink/copies.h */
+struct nw_copy_commit; /* core/sink/copies.h */
 
 enum nw_spill_state {
     NW_SPILL_NONE = 0,    /* in memory */
@@ -71,8 +74,9 @@ struct nw_entry {
     uint32_t worker;    /* BATCH, COPY_...: whose */
     bool stream;        /* of the stream's producer */
     bool cut;
-    bool delivered; /* in total order: all rows were handed out before the cursor came here */
-    uint64_t epoch; /* in which it ends at the latest */
+    bool copy_whole; /* COPY_END: of the last chunk, with which the copy is whole */
+    bool delivered;  /* in total order: all rows were handed out before the cursor came here */
+    uint64_t epoch;  /* in which it ends at the latest */
     int64_t received_ns;
     int64_t commit_ts;        /* of its first row or event, on the server's clock; 0: none */
     _Atomic uint32_t exports; /* arrays that a plugin holds; up by workers, down by any thread */
@@ -119,11 +123,6 @@ struct nw_window {
     struct nw_entry **slots;
 };
 
-struct nw_fence {
-    uint32_t relation_oid; /* 0: free */
-    uint64_t lsn;
-};
-
 /** Where a row belongs in the total order. */
 struct nw_place {
     uint64_t commit_lsn;
@@ -151,9 +150,9 @@ struct nw_sequencer {
     /* Intake. */
     uint64_t window_mask;
     struct nw_window windows[NW_PRODUCERS_MAX];
-    uint64_t epoch_open; /* that entries without an epoch of their own go to */
-    struct nw_fence *fences;
-    uint32_t fences_capacity, fences_count;
+    uint64_t epoch_open;          /* that entries without an epoch of their own go to */
+    struct nw_followed *followed; /* copies.c, as the next line */
+    uint32_t followed_capacity, followed_count;
 
     /* Entries. */
     struct nw_entry **slabs;
@@ -199,7 +198,9 @@ struct nw_sequencer {
     bool commit_seen;    /* it said NW_COMMITTED when something else had failed already */
     struct nw_envelope commit_envelopes[NW_SINK_WORKERS_MAX];
     struct nw_position commit_positions[NW_SINK_WORKERS_MAX];
-    struct nw_copy_state *commit_copies;
+    struct nw_copy_commit **copy_commits; /* copies.c */
+    uint32_t copy_commits_count, copy_commits_capacity;
+    struct nw_copy_state *commit_copies; /* the same, as the sink gets them */
     uint32_t commit_copies_count, commit_copies_capacity;
     uint64_t durable_pending; /* to push to options.durable; 0: none */
     uint32_t retries;

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "ring/spsc.h"
+#include "source/copy_state.h"
 #include <narwal/sink.h>
 
 #define NW_PRODUCERS_MAX       33u /* the stream and up to 32 copy readers */
@@ -24,12 +25,12 @@
 #define NW_BLOCKS_PER_PRODUCER 64u /* in flight; a power of two, the sequencers' reorder window */
 
 enum nw_block_kind {
-    NW_BLOCK_CHANGES = 1, /* pgoutput row messages */
-    NW_BLOCK_COPY = 2,    /* COPY BINARY tuples */
-    NW_BLOCK_EVENT = 3,   /* truncate, message, schema, begin or commit of a transaction */
-    NW_BLOCK_COPY_BEGIN = 4,
-    NW_BLOCK_COPY_END = 5,
-    NW_BLOCK_EPOCH_END = 6, /* `position` holds for everything up to here */
+    NW_BLOCK_CHANGES = 1,    /* pgoutput row messages */
+    NW_BLOCK_COPY = 2,       /* COPY BINARY tuples */
+    NW_BLOCK_EVENT = 3,      /* truncate, message, schema, begin or commit of a transaction */
+    NW_BLOCK_COPY_BEGIN = 4, /* a chunk's rows follow */
+    NW_BLOCK_COPY_END = 5,   /* and are all there */
+    NW_BLOCK_EPOCH_END = 6,  /* `position` holds for everything up to here */
 };
 
 /* How frames of a COPY block are laid out: see decode/tuple.h. */
@@ -79,7 +80,7 @@ struct nw_block {
     struct nw_event event; /* EVENT; its pointers point into bytes, tables and counts */
     const struct nw_table **tables;
     struct nw_position position; /* EPOCH_END; bytes points into `bytes` */
-    struct nw_copy_state copy;   /* COPY_END (and BEGIN): the table's state string */
+    struct nw_copy_mark mark;    /* COPY_BEGIN, COPY_END */
     int64_t received_ns;         /* monotonic time at which its oldest row was received */
 };
 

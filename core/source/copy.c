@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "source/position.h"
 
 #define MESSAGES_PER_STEP 4096
 #define FLUSH_NS          20000000LL
@@ -17,17 +16,18 @@
 
 struct nw_copy_reader {
     struct nw_copy_reader_options options;
+    struct nw_stream *stream; /* of the last task; receiver and transmitter are on it */
     struct nw_receiver *receiver;
     struct nw_transmitter transmitter;
     struct nw_copy_task *task; /* being copied; NULL: none */
     struct nw_block *open;
-    bool begun;   /* its begin block was dealt */
     bool checked; /* the row of checks was right */
     bool header_seen;
     bool trailer_seen;
-    bool failed; /* the server refused; waits for ReadyForQuery */
-    bool undone; /* ROLLBACK was sent behind a refusal */
-    bool broken; /* the connection is of no use any more */
+    bool failed;      /* the server refused; waits for ReadyForQuery */
+    bool undone;      /* ROLLBACK was sent behind a refusal */
+    nw_status broken; /* not NW_OK: the session failed, which the conductor is still to hear */
+    struct nw_error why;
     struct nw_message pending;
     bool has_pending, starved;
     int64_t now_ns;
@@ -38,21 +38,42 @@ nw_status nw_copy_reader_create(const struct nw_copy_reader_options *options,
                                 struct nw_copy_reader **reader, struct nw_error *err)
 {
     struct nw_copy_reader *made = calloc(1, sizeof *made);
-    nw_status status = NW_OK;
 
     if (made == NULL) {
         return nw_fail(err, NW_FATAL, "out of memory for a copy reader");
     }
     made->options = *options;
-    nw_transmitter_init(&made->transmitter, options->stream);
-    status = nw_receiver_create(options->stream, &made->receiver, err);
-    if (status != NW_OK) {
-        nw_transmitter_fini(&made->transmitter);
-        free(made);
-        return status;
-    }
     *reader = made;
     return NW_OK;
+}
+
+/* Lets go of the session, which is not used any more. */
+static void stream_leave(struct nw_copy_reader *reader)
+{
+    if (reader->stream != NULL) {
+        nw_receiver_destroy(reader->receiver);
+        nw_transmitter_fini(&reader->transmitter);
+    }
+    reader->stream = NULL;
+    reader->receiver = NULL;
+    reader->has_pending = false;
+}
+
+static nw_status stream_enter(struct nw_copy_reader *reader, struct nw_stream *stream,
+                              struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    if (stream == reader->stream) {
+        return NW_OK;
+    }
+    stream_leave(reader);
+    status = nw_receiver_create(stream, &reader->receiver, err);
+    if (status == NW_OK) {
+        nw_transmitter_init(&reader->transmitter, stream);
+        reader->stream = stream;
+    }
+    return status;
 }
 
 void nw_copy_reader_destroy(struct nw_copy_reader *reader)
@@ -63,8 +84,7 @@ void nw_copy_reader_destroy(struct nw_copy_reader *reader)
     if (reader->open != NULL) {
         nw_producer_put(reader->options.producer, reader->open);
     }
-    nw_receiver_destroy(reader->receiver);
-    nw_transmitter_fini(&reader->transmitter);
+    stream_leave(reader);
     free(reader);
 }
 
@@ -74,11 +94,11 @@ void nw_copy_reader_counts(const struct nw_copy_reader *reader, uint64_t *rows, 
     *bytes = atomic_load_explicit(&reader->bytes, memory_order_relaxed);
 }
 
-static void task_finish(struct nw_copy_reader *reader, nw_status status)
+static void task_finish(struct nw_copy_reader *reader, enum nw_copy_outcome outcome)
 {
     bool pushed = false;
 
-    reader->task->status = status;
+    reader->task->outcome = outcome;
     pushed = nw_spsc_push(reader->options.done, reader->task);
     NW_ASSERT(pushed);
     reader->task = NULL;
@@ -97,15 +117,17 @@ static nw_status query_send(struct nw_copy_reader *reader, const char *sql, stru
 static nw_status task_start(struct nw_copy_reader *reader, struct nw_error *err)
 {
     struct nw_copy_task *task = nw_spsc_pop(reader->options.tasks);
+    nw_status status = NW_OK;
 
     if (task == NULL) {
         return NW_AGAIN;
     }
     reader->task = task;
-    task->rows = task->bytes = 0;
-    reader->begun = reader->checked = reader->header_seen = reader->trailer_seen = false;
+    task->outcome = NW_COPY_DONE;
+    reader->checked = reader->header_seen = reader->trailer_seen = false;
     reader->failed = reader->undone = false;
-    return query_send(reader, task->sql, err);
+    status = stream_enter(reader, task->stream, err);
+    return status == NW_OK ? query_send(reader, task->sql, err) : status;
 }
 
 /* A free block behind the ones dealt before, or NW_AGAIN. */
@@ -123,7 +145,7 @@ static nw_status block_take(struct nw_copy_reader *reader, enum nw_block_kind ki
     (*block)->epoch = 0; /* the sequencers put copies into their own open epoch */
     (*block)->table = reader->task->table;
     (*block)->generation = reader->task->generation;
-    (*block)->fence_lsn = reader->task->fence_lsn;
+    (*block)->fence_lsn = reader->task->mark.fence_lsn;
     (*block)->received_ns = reader->now_ns;
     return NW_OK;
 }
@@ -141,33 +163,27 @@ static nw_status open_flush(struct nw_copy_reader *reader)
     return NW_OK;
 }
 
-/* The begin or end of this table's copy, as a block of its own. */
-static nw_status mark_deal(struct nw_copy_reader *reader, enum nw_block_kind kind,
-                           struct nw_error *err)
+/* The begin or end of this chunk, as a block of its own. */
+static nw_status mark_deal(struct nw_copy_reader *reader, enum nw_block_kind kind)
 {
-    const struct nw_copy_task *task = reader->task;
     struct nw_block *block = NULL;
-    bool complete = kind == NW_BLOCK_COPY_END;
     nw_status status = open_flush(reader);
 
     if (status == NW_OK) {
         status = block_take(reader, kind, &block);
     }
-    if (status != NW_OK) {
-        return status;
+    if (status == NW_OK) {
+        block->mark = reader->task->mark;
+        nw_producer_deal(reader->options.producer, block);
     }
-    if (nw_block_reserve(block, NW_COPY_BYTES_MAX) == NULL) {
-        nw_producer_put(reader->options.producer, block);
-        return nw_fail(err, NW_FATAL, "out of memory for a copy's state");
-    }
-    block->bytes_size = nw_copy_pack(task->fence_lsn, complete, block->bytes);
-    block->copy = (struct nw_copy_state){.relation_oid = task->table->relation_oid,
-                                         .generation = task->generation,
-                                         .complete = complete,
-                                         .bytes = block->bytes,
-                                         .size = block->bytes_size};
-    nw_producer_deal(reader->options.producer, block);
-    return NW_OK;
+    return status;
+}
+
+/* Why the task cannot be done; what was sent behind it is still read. */
+static void task_fail(struct nw_copy_reader *reader, enum nw_copy_outcome outcome)
+{
+    reader->failed = true;
+    reader->task->outcome = outcome;
 }
 
 /* The row of checks: the snapshot's text, and whether the table still has its file. */
@@ -189,11 +205,12 @@ static nw_status checks_take(struct nw_copy_reader *reader, struct nw_bytes body
         return nw_fail(err, NW_RETRY, "a copy session of %s.%s does not see the shared snapshot",
                        task->table->schema_name, task->table->name);
     }
+    /*
+     * Of a rewritten relation (ALTER TABLE, TRUNCATE, VACUUM FULL, CLUSTER) the rows that follow
+     * are none, or others: they are read and dropped.
+     */
     if (same_file.size != 1 || same_file.at[0] != 't') {
-        return nw_fail(err, NW_RETRY,
-                       "%s.%s was rewritten (ALTER TABLE, TRUNCATE, VACUUM FULL or CLUSTER) since "
-                       "the snapshot was taken: the copy begins again",
-                       task->table->schema_name, task->table->name);
+        task_fail(reader, NW_COPY_REWRITTEN);
     }
     reader->checked = true;
     return NW_OK;
@@ -239,7 +256,7 @@ static nw_status row_deal(struct nw_copy_reader *reader, struct nw_bytes tuple,
     block = reader->open;
     frame = &block->frames[block->frames_count];
     *frame = (struct nw_frame){.size = (uint32_t)tuple.size, .op = NW_OP_INSERT};
-    frame->row_lsn = reader->task->fence_lsn;
+    frame->row_lsn = reader->task->mark.fence_lsn;
     if (!nw_block_append(block, tuple.at, tuple.size, &frame->offset)) {
         return nw_fail(err, NW_FATAL, "out of memory for a row of %s.%s (%zu bytes)",
                        reader->task->table->schema_name, reader->task->table->name, tuple.size);
@@ -279,6 +296,9 @@ static nw_status data_take(struct nw_copy_reader *reader, struct nw_message *mes
     if (!reader->checked) {
         return nw_fail(err, NW_CORRUPT, "rows came before the checks of the copy");
     }
+    if (reader->failed) {
+        return NW_OK;
+    }
     if (!reader->header_seen) {
         status = header_take(&cursor, err);
         reader->header_seen = status == NW_OK;
@@ -306,10 +326,32 @@ static nw_status data_take(struct nw_copy_reader *reader, struct nw_message *mes
     return status;
 }
 
-/* Somebody else's lock was in the way, and nothing was read yet: the same can be tried again. */
-static bool is_locked(const struct nw_copy_reader *reader, const char *sqlstate)
+/* What a refusal by the server means for the chunk. */
+static enum nw_copy_outcome outcome_of(const char *sqlstate)
 {
-    return !reader->begun && (strcmp(sqlstate, "55P03") == 0 || strcmp(sqlstate, "40P01") == 0);
+    static const struct {
+        const char *sqlstate;
+        enum nw_copy_outcome outcome;
+    } known[] = {
+        {"55P03", NW_COPY_LOCKED},      /* lock_not_available */
+        {"40P01", NW_COPY_LOCKED},      /* deadlock_detected */
+        {"57014", NW_COPY_LOCKED},      /* query_canceled: by us, for somebody who waits */
+        {"57P01", NW_COPY_BROKEN},      /* admin_shutdown: of the session */
+        {"42P01", NW_COPY_GONE},        /* undefined_table */
+        {"3F000", NW_COPY_GONE},        /* invalid_schema_name */
+        {"42703", NW_COPY_REWRITTEN},   /* undefined_column: it was renamed or dropped */
+        {"42809", NW_COPY_REWRITTEN},   /* wrong_object_type: the name is another relation's now */
+        {"22023", NW_COPY_NO_SNAPSHOT}, /* invalid_parameter_value: no such snapshot */
+        {"42704", NW_COPY_NO_SNAPSHOT}, /* undefined_object: the same, from PostgreSQL 17 on */
+        {"42501", NW_COPY_REFUSED},     /* insufficient_privilege */
+    };
+
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strcmp(sqlstate, known[i].sqlstate) == 0) {
+            return known[i].outcome;
+        }
+    }
+    return NW_COPY_FAILED;
 }
 
 static nw_status server_failed(struct nw_copy_reader *reader, struct nw_bytes body)
@@ -318,22 +360,19 @@ static nw_status server_failed(struct nw_copy_reader *reader, struct nw_bytes bo
     struct nw_server_error error;
 
     nw_server_error_parse(body, &error);
-    if (reader->failed) { /* of the ROLLBACK: the first reason stands */
+    if (reader->failed) { /* the first reason stands */
         return NW_OK;
     }
-    reader->failed = true;
-    if (is_locked(reader, error.sqlstate)) {
-        task->status = NW_AGAIN;
-    } else if (strcmp(error.sqlstate, "42501") == 0) {
-        task->status = nw_fail(&task->error, NW_FATAL,
-                               "copying %s.%s: %s: grant it, for example "
-                               "GRANT SELECT ON \"%s\".\"%s\" to narwal's role",
-                               task->table->schema_name, task->table->name, error.message,
-                               task->table->schema_name, task->table->name);
+    task_fail(reader, outcome_of(error.sqlstate));
+    if (task->outcome == NW_COPY_REFUSED) {
+        (void)nw_fail(&task->error, NW_FATAL,
+                      "copying %s.%s: %s: grant it, for example "
+                      "GRANT SELECT ON \"%s\".\"%s\" to narwal's role",
+                      task->table->schema_name, task->table->name, error.message,
+                      task->table->schema_name, task->table->name);
     } else {
-        task->status =
-            nw_fail(&task->error, NW_RETRY, "copying %s.%s: %s (%s)", task->table->schema_name,
-                    task->table->name, error.message, error.sqlstate);
+        (void)nw_fail(&task->error, NW_RETRY, "copying %s.%s: %s (%s)", task->table->schema_name,
+                      task->table->name, error.message, error.sqlstate);
     }
     return NW_OK;
 }
@@ -350,16 +389,19 @@ static nw_status task_over(struct nw_copy_reader *reader, struct nw_bytes body,
         return query_send(reader, "ROLLBACK", err);
     }
     if (reader->failed) {
-        task_finish(reader, task->status);
-        return NW_OK;
+        status = open_flush(reader); /* what came before is dealt and counted */
+        if (status == NW_OK) {
+            task_finish(reader, task->outcome);
+        }
+        return status;
     }
     if (!reader->trailer_seen) {
         return nw_fail(err, NW_CORRUPT, "COPY BINARY of %s.%s ended without its trailer",
                        task->table->schema_name, task->table->name);
     }
-    status = mark_deal(reader, NW_BLOCK_COPY_END, err);
+    status = mark_deal(reader, NW_BLOCK_COPY_END);
     if (status == NW_OK) {
-        task_finish(reader, NW_OK);
+        task_finish(reader, NW_COPY_DONE);
     }
     return status;
 }
@@ -373,9 +415,9 @@ static nw_status message_take(struct nw_copy_reader *reader, struct nw_message *
     case 'D':
         return checks_take(reader, message->body, err);
     case 'H': /* CopyOutResponse: the rows follow */
-        if (!reader->begun) {
-            status = mark_deal(reader, NW_BLOCK_COPY_BEGIN, err);
-            reader->begun = status == NW_OK;
+        if (!reader->task->begun && !reader->failed) {
+            status = mark_deal(reader, NW_BLOCK_COPY_BEGIN);
+            reader->task->begun = status == NW_OK;
         }
         return status;
     case 'd':
@@ -389,6 +431,36 @@ static nw_status message_take(struct nw_copy_reader *reader, struct nw_message *
     }
 }
 
+/* ---- the limit ---- */
+
+/* Nothing is read before then; 0: at once. Relaxed, as below: the numbers stand for themselves. */
+static int64_t rate_due_ns(const struct nw_copy_reader *reader)
+{
+    const struct nw_copy_rate *rate = reader->options.rate;
+    int64_t due_ns = rate == NULL || rate->bytes_a_second == 0
+                         ? 0
+                         : atomic_load_explicit(&rate->due_ns, memory_order_relaxed);
+
+    return due_ns > reader->now_ns ? due_ns : 0;
+}
+
+static void rate_spend(struct nw_copy_reader *reader, size_t bytes)
+{
+    struct nw_copy_rate *rate = reader->options.rate;
+    int64_t worth_ns = 0;
+    int64_t due_ns = 0;
+
+    if (rate == NULL || rate->bytes_a_second == 0) {
+        return;
+    }
+    worth_ns = (int64_t)((double)bytes * 1e9 / (double)rate->bytes_a_second);
+    due_ns = atomic_load_explicit(&rate->due_ns, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(
+        &rate->due_ns, &due_ns, (due_ns > reader->now_ns ? due_ns : reader->now_ns) + worth_ns,
+        memory_order_relaxed, memory_order_relaxed)) {
+    }
+}
+
 static nw_status copy_step(struct nw_copy_reader *reader, uint32_t *work, struct nw_error *err)
 {
     nw_status status = nw_transmitter_flush(&reader->transmitter, err);
@@ -396,6 +468,11 @@ static nw_status copy_step(struct nw_copy_reader *reader, uint32_t *work, struct
 
     status = status == NW_AGAIN ? NW_OK : status;
     reader->starved = false;
+    /* Relaxed: nothing is handed over by it. The server has been told; what it sends until it stops
+     * must be read, for it holds the lock as long as it cannot send. */
+    if (!reader->failed && atomic_load_explicit(&reader->task->give_up, memory_order_relaxed)) {
+        task_fail(reader, NW_COPY_LOCKED);
+    }
     for (int i = 0; i < MESSAGES_PER_STEP && status == NW_OK && reader->task != NULL; i++) {
         if (!reader->has_pending) {
             status = nw_receiver_next(reader->receiver, &reader->pending, err);
@@ -404,7 +481,11 @@ static nw_status copy_step(struct nw_copy_reader *reader, uint32_t *work, struct
                 size_t got = 0;
 
                 filled = true;
+                if (!reader->failed && rate_due_ns(reader) != 0) {
+                    break; /* a lock that others wait for is let go at full speed */
+                }
                 status = nw_receiver_fill(reader->receiver, reader->now_ns, &got, err);
+                rate_spend(reader, got);
                 *work += got > 0;
                 continue;
             }
@@ -419,31 +500,44 @@ static nw_status copy_step(struct nw_copy_reader *reader, uint32_t *work, struct
     return status == NW_AGAIN ? NW_OK : status;
 }
 
+/*
+ * The session is of no use any more. Rows that came with it and were not dealt come again; those
+ * before them must be counted as dealt and be so.
+ */
+static bool task_break(struct nw_copy_reader *reader, nw_status status, const struct nw_error *why)
+{
+    if (open_flush(reader) != NW_OK) {
+        return false;
+    }
+    stream_leave(reader);
+    reader->task->error = *why;
+    task_finish(reader, status == NW_RETRY ? NW_COPY_BROKEN : NW_COPY_FAILED);
+    return true;
+}
+
 static nw_status do_work(void *self, int64_t now_ns, uint32_t *work, struct nw_error *err)
 {
     struct nw_copy_reader *reader = self;
-    struct nw_error why = {0};
     nw_status status = NW_OK;
 
     (void)err; /* a reader's failure is its task's: the conductor decides */
     reader->now_ns = now_ns;
-    if (reader->broken) {
-        return NW_OK;
-    }
-    if (reader->task == NULL) {
-        status = task_start(reader, &why);
+    if (reader->broken == NW_OK && reader->task == NULL) {
+        status = task_start(reader, &reader->why);
         *work += status == NW_OK;
     }
-    if (reader->task != NULL && status == NW_OK) {
-        status = copy_step(reader, work, &why);
+    if (reader->broken == NW_OK && reader->task != NULL && status == NW_OK) {
+        status = copy_step(reader, work, &reader->why);
     }
     if (reader->open != NULL && now_ns - reader->open->received_ns >= FLUSH_NS) {
         *work += open_flush(reader) == NW_OK;
     }
-    if (status != NW_OK && status != NW_AGAIN && reader->task != NULL) {
-        reader->task->error = why;
-        reader->broken = true;
-        task_finish(reader, status);
+    if (status != NW_OK && status != NW_AGAIN) {
+        reader->broken = status;
+    }
+    if (reader->broken != NW_OK && task_break(reader, reader->broken, &reader->why)) {
+        reader->broken = NW_OK;
+        *work += 1;
     }
     return NW_OK;
 }
@@ -453,8 +547,15 @@ static void wait_for(void *self, int64_t now_ns, struct nw_wait *wait)
     struct nw_copy_reader *reader = self;
 
     *wait = (struct nw_wait){.descriptor = -1, .deadline_ns = INT64_MAX};
-    if (reader->task != NULL && !reader->starved) {
-        nw_receiver_wait(reader->receiver, now_ns, wait);
+    if (reader->task != NULL && reader->stream != NULL && !reader->starved &&
+        reader->broken == NW_OK) {
+        int64_t due_ns = reader->failed ? 0 : rate_due_ns(reader);
+
+        if (due_ns == 0) {
+            nw_receiver_wait(reader->receiver, now_ns, wait);
+        } else {
+            wait->deadline_ns = due_ns;
+        }
     }
     if (reader->open != NULL && wait->deadline_ns > reader->open->received_ns + FLUSH_NS) {
         wait->deadline_ns = reader->open->received_ns + FLUSH_NS;

@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A copy reader: an agent that copies tables, one after the other, with COPY BINARY through a
- * session of its own, and deals the rows raw.
+ * A copy reader: an agent that copies chunks of tables, one after the other, with COPY BINARY
+ * through a session of its own, and deals the rows raw.
  *
- * Every table is a transaction of its own that imports the snapshot, takes ACCESS SHARE with a lock
- * timeout, checks that it sees that snapshot and that the table was not rewritten since (an old
- * snapshot sees nothing of a rewritten table, without an error), and then reads.
+ * Every chunk is a transaction of its own that imports the snapshot, takes ACCESS SHARE with a lock
+ * timeout, checks that it sees that snapshot and that the relation was not rewritten since (an old
+ * snapshot sees nothing of a rewritten relation, without an error), and then reads.
+ *
+ * A chunk that breaks off half read (its statement was cancelled for an application that waits for
+ * the lock, its session is gone) can be given again, to any reader: with the same snapshot its rows
+ * come in the same order, so its query leaves out as many as were dealt.
  *
  * The format of COPY BINARY: PostgreSQL documentation, "COPY", "Binary Format".
  */
 #ifndef NW_SOURCE_COPY_H
 #define NW_SOURCE_COPY_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -21,27 +26,44 @@
 
 #define NW_COPY_TASKS_MAX 4u /* waiting in a reader's ring */
 
-/** One table to copy. Made by the conductor, which keeps it until it comes back. */
+/** What became of a task. */
+enum nw_copy_outcome {
+    NW_COPY_DONE = 0,
+    NW_COPY_LOCKED,      /* somebody's lock was in the way, or waited behind ours: again, later */
+    NW_COPY_BROKEN,      /* the session is gone: again, with another stream */
+    NW_COPY_REWRITTEN,   /* what the snapshot sees is not there any more: a new fence */
+    NW_COPY_GONE,        /* the relation was dropped */
+    NW_COPY_NO_SNAPSHOT, /* the snapshot is gone with its session: everything unfinished anew */
+    NW_COPY_REFUSED,     /* the server will say the same again; error has the repair */
+    NW_COPY_FAILED,      /* error says why, its status what to do */
+};
+
+/** A chunk to copy. Made by the conductor, which keeps it until it comes back. */
 struct nw_copy_task {
     const struct nw_table *table;
     uint32_t generation;
-    uint64_t fence_lsn;
-    const char *sql;      /* the whole transaction, one simple query: see nw_copy_sql() */
-    const char *snapshot; /* what pg_current_snapshot() must say */
-    /* filled by the reader */
-    /* NW_RETRY: the whole copy has to begin again. NW_AGAIN: the table is locked, nothing was read,
-     * and the same task may be given again. */
-    nw_status status;
-    uint64_t rows, bytes;
+    struct nw_copy_mark mark;
+    struct nw_stream *stream; /* of an idle session; borrow, the reader's until the task is back */
+    const char *sql;          /* the whole transaction, one simple query */
+    const char *snapshot;     /* what pg_current_snapshot() must say */
+    atomic_bool give_up; /* set by the conductor: read no more of it, somebody waits for the lock */
+    /* filled by the reader, kept when it is given again */
+    bool begun;           /* its first mark was dealt */
+    uint64_t rows, bytes; /* dealt */
+    /* filled by the reader each time */
+    enum nw_copy_outcome outcome;
     struct nw_error error;
-    /* the conductor's own */
-    uint32_t tries;   /* that found the table locked, up to now */
-    int64_t retry_ns; /* given again from then on; 0: not waiting */
+};
+
+/** How fast all readers together may read. Shared by their threads. */
+struct nw_copy_rate {
+    uint64_t bytes_a_second; /* 0: as fast as it goes */
+    _Atomic int64_t due_ns;  /* what was read is worth the time until then */
 };
 
 struct nw_copy_reader_options {
-    struct nw_stream *stream;     /* of an idle session; borrow */
     struct nw_producer *producer; /* borrow */
+    struct nw_copy_rate *rate;    /* borrow; NULL: no limit */
     struct nw_spsc *tasks;        /* from the conductor */
     struct nw_spsc *done;         /* to the conductor */
 };
@@ -52,7 +74,7 @@ NW_MUST_CHECK nw_status nw_copy_reader_create(const struct nw_copy_reader_option
 void nw_copy_reader_destroy(struct nw_copy_reader *reader); /* NULL is fine */
 struct nw_agent nw_copy_reader_agent(struct nw_copy_reader *reader);
 
-/** Rows and bytes read so far, all tables. Any thread. */
+/** Rows and bytes read so far, of all chunks. Any thread. */
 void nw_copy_reader_counts(const struct nw_copy_reader *reader, uint64_t *rows, uint64_t *bytes);
 
 #endif

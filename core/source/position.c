@@ -74,30 +74,3 @@ nw_status nw_position_unpack(struct nw_bytes bytes, struct nw_identity *identity
     }
     return NW_OK;
 }
-
-uint32_t nw_copy_pack(uint64_t fence_lsn, bool complete, uint8_t *bytes)
-{
-    struct writer writer = {.bytes = bytes};
-
-    put(&writer, (const uint8_t[]){POSITION_VERSION, 'C'}, 2);
-    put(&writer, &fence_lsn, 8);
-    put(&writer, (const uint8_t[]){complete ? 1 : 0}, 1);
-    return writer.size;
-}
-
-nw_status nw_copy_unpack(struct nw_bytes bytes, uint64_t *fence_lsn, bool *complete,
-                         struct nw_error *err)
-{
-    struct nw_cursor cursor = nw_cursor_of(bytes.at, bytes.size);
-    nw_status status = check_head(&cursor, 'C', err);
-
-    if (status != NW_OK) {
-        return status;
-    }
-    *fence_lsn = nw_cursor_u64le(&cursor);
-    *complete = nw_cursor_u8(&cursor) != 0;
-    if (!nw_cursor_done(&cursor)) {
-        return nw_fail(err, NW_CORRUPT, "the sink gave back a damaged copy state");
-    }
-    return NW_OK;
-}

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Positions: the opaque strings that sinks store inside their commits.
+ * Positions: the opaque strings that sinks store inside their commits. That of a table's copy is in
+ * copy_state.h.
  *
  * Format, le: u8 version (1), u8 kind ('P' pgoutput), u32 timeline, u64 system identifier, u32
- * database oid, u64 lsn, u8 length and bytes of the slot's name. A copy's state: u8 version (1),
- * u8 kind ('C'), u64 fence lsn, u8 complete.
+ * database oid, u64 lsn, u8 length and bytes of the slot's name.
  */
 #ifndef NW_SOURCE_POSITION_H
 #define NW_SOURCE_POSITION_H
@@ -17,7 +17,6 @@
 #include <narwal/status.h>
 
 #define NW_POSITION_BYTES_MAX 96u
-#define NW_COPY_BYTES_MAX     16u
 
 /** Where a source's changes come from. */
 struct nw_identity {
@@ -31,9 +30,5 @@ struct nw_identity {
 uint32_t nw_position_pack(const struct nw_identity *identity, uint64_t lsn, uint8_t *bytes);
 NW_MUST_CHECK nw_status nw_position_unpack(struct nw_bytes bytes, struct nw_identity *identity,
                                            uint64_t *lsn, struct nw_error *err);
-
-uint32_t nw_copy_pack(uint64_t fence_lsn, bool complete, uint8_t *bytes);
-NW_MUST_CHECK nw_status nw_copy_unpack(struct nw_bytes bytes, uint64_t *fence_lsn, bool *complete,
-                                       struct nw_error *err);
 
 #endif

@@ -282,13 +282,12 @@ static uint64_t need_of(struct sim *sim, const struct sim_sink *sink,
     }
     for (uint32_t i = 0; sim->copies && !sink->needs_copy && i < recovered->copies_count; i++) {
         struct nw_bytes bytes = {recovered->copies[i].bytes, recovered->copies[i].size};
-        uint64_t fence_lsn = 0;
-        bool complete = false;
+        struct nw_copy_progress progress;
 
-        if (nw_copy_unpack(bytes, &fence_lsn, &complete, &err) != NW_OK) {
+        if (nw_copy_unpack(bytes, &progress, &err) != NW_OK) {
             sim_fail(sim, "sink %u: %s", sink->index, err.text);
         }
-        lowest = fence_lsn < lowest ? fence_lsn : lowest;
+        lowest = progress.fence_lsn < lowest ? progress.fence_lsn : lowest;
     }
     return sim->copies ? lowest : SIM_SLOT_LSN;
 }
@@ -373,7 +372,9 @@ static void task_add(struct sim *sim, uint32_t table, struct nw_schemas *schemas
 
     sim_server_describe(&sim->server, SIM_OID + table, &described);
     *task = (struct nw_copy_task){.generation = copy->generation,
-                                  .fence_lsn = copy->fence_lsn,
+                                  .mark = {.fence_lsn = copy->fence_lsn,
+                                           .range = {SIM_OID + table, 0, NW_COPY_PAGE_END},
+                                           .chunks_count = 1},
                                   .sql = queries[table],
                                   .snapshot = "5:5:"};
     if (nw_schemas_add(schemas, described, 0, &task->table, &err) != NW_OK) {
@@ -383,7 +384,7 @@ static void task_add(struct sim *sim, uint32_t table, struct nw_schemas *schemas
     contents_read(sim, SIM_OID + table, copy->fence_lsn, &copy->contents[table]);
 }
 
-void sim_copy_begin(struct sim *sim, struct nw_schemas *schemas, struct nw_stream **readers)
+void sim_copy_begin(struct sim *sim, struct nw_schemas *schemas)
 {
     struct sim_copy *copy = &sim->copy;
 
@@ -402,7 +403,6 @@ void sim_copy_begin(struct sim *sim, struct nw_schemas *schemas, struct nw_strea
         }
         copy->readers[r]->stream = (struct nw_stream){&reader_ops, NW_TRANSPORT_MODEL};
         copy->readers[r]->sim = sim;
-        readers[r] = &copy->readers[r]->stream;
     }
 }
 
@@ -440,14 +440,26 @@ static bool task_collect(struct sim *sim, struct nw_engine *engine, uint32_t rea
         return true;
     }
     copy->under_way[reader] = NULL;
-    if (task->status == NW_OK) {
+    switch (task->outcome) {
+    case NW_COPY_DONE:
         copy->tasks_done++;
-    } else if (task->status == NW_AGAIN) { /* locked: at once again */
+        return true;
+    case NW_COPY_LOCKED: /* at once again */
         copy->under_way[reader] = nw_engine_copy(engine, reader, task) ? task : NULL;
-    } else if (task->status != NW_RETRY) {
+        return true;
+    case NW_COPY_BROKEN:
+    case NW_COPY_REWRITTEN:
+    case NW_COPY_GONE:
+    case NW_COPY_NO_SNAPSHOT:
+    case NW_COPY_REFUSED:
+        return false;
+    case NW_COPY_FAILED:
+        break;
+    }
+    if (task->error.status != NW_RETRY) {
         sim_fail(sim, "a copy failed: %s", task->error.text);
     }
-    return task->status == NW_OK || task->status == NW_AGAIN;
+    return false;
 }
 
 bool sim_copy_step(struct sim *sim, struct nw_engine *engine, struct nw_sink *const *sinks,
@@ -461,6 +473,7 @@ bool sim_copy_step(struct sim *sim, struct nw_engine *engine, struct nw_sink *co
         }
         if (copy->under_way[r] == NULL && copy->tasks_given < copy->tasks_count) {
             copy->under_way[r] = &copy->tasks[copy->tasks_given++];
+            copy->under_way[r]->stream = &copy->readers[r]->stream;
             if (!nw_engine_copy(engine, r, copy->under_way[r])) {
                 sim_fail(sim, "an idle reader takes no task");
             }

@@ -152,7 +152,7 @@ static void life_begin(struct life *life, struct sim *sim)
     life->copying = sim->copy.running;
     if (life->copying) {
         options.readers_count = SIM_READERS;
-        sim_copy_begin(sim, life->schemas, options.readers);
+        sim_copy_begin(sim, life->schemas);
     }
     if (nw_engine_create(&options, &life->engine, &err) != NW_OK) {
         sim_fail(sim, "%s", err.text);

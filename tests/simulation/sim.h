@@ -203,8 +203,7 @@ struct sim_copy {
 /** What is discarded and copied, by whom, and where the stream begins (sim->start_lsn). */
 void sim_copy_decide(struct sim *sim, struct nw_sink *const *sinks,
                      const struct nw_sink_recovered *recovered);
-/** @param readers  filled: SIM_READERS of them */
-void sim_copy_begin(struct sim *sim, struct nw_schemas *schemas, struct nw_stream **readers);
+void sim_copy_begin(struct sim *sim, struct nw_schemas *schemas);
 /** The sequencers are told of the copies that sinks have. */
 void sim_copy_fences(struct sim *sim, struct nw_engine *engine);
 /** @return false: the copy has to begin again. */

@@ -246,20 +246,27 @@ static inline void kit_copy_rows(struct kit *kit, uint32_t producer, uint32_t ta
     kit_push(kit, item, producer);
 }
 
+/* The begin or end of one of a copy's chunks: the pages `chunk` and up to the next of `chunks`. */
+static inline void kit_chunk_mark(struct kit *kit, uint32_t producer, uint32_t table,
+                                  uint32_t generation, const struct nw_copy_mark *mark, bool ends)
+{
+    struct nw_item *item =
+        kit_item(kit, ends ? NW_ITEM_COPY_END : NW_ITEM_COPY_BEGIN, 0, &kit_tables[table], 0);
+
+    item->generation = generation;
+    item->as.mark = *mark;
+    kit_push(kit, item, producer);
+}
+
+/* The same of a copy in one chunk. */
 static inline void kit_copy_mark(struct kit *kit, uint32_t producer, uint32_t table,
                                  uint32_t generation, uint64_t fence, bool ends)
 {
-    struct nw_item *item = kit_item(kit, ends ? NW_ITEM_COPY_END : NW_ITEM_COPY_BEGIN, 0,
-                                    &kit_tables[table], NW_COPY_BYTES_MAX);
-    uint8_t *bytes = (uint8_t *)(item + 1);
+    struct nw_copy_mark mark = {.fence_lsn = fence,
+                                .range = {kit_tables[table].relation_oid, 0, NW_COPY_PAGE_END},
+                                .chunks_count = 1};
 
-    item->generation = generation;
-    item->as.copy = (struct nw_copy_state){.relation_oid = kit_tables[table].relation_oid,
-                                           .generation = generation,
-                                           .complete = ends,
-                                           .bytes = bytes,
-                                           .size = nw_copy_pack(fence, ends, bytes)};
-    kit_push(kit, item, producer);
+    kit_chunk_mark(kit, producer, table, generation, &mark, ends);
 }
 
 /* The source's position is its LSN as text, or nothing at LSN 0. */

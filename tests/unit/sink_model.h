@@ -53,7 +53,7 @@ struct model {
     uint64_t position_lsn[NW_SINK_WORKERS_MAX];
     uint32_t positions_count;
     struct nw_copy_state copies[MODEL_COPIES_MAX];
-    uint8_t copy_bytes[MODEL_COPIES_MAX][32];
+    uint8_t copy_bytes[MODEL_COPIES_MAX][NW_COPY_BYTES_MAX];
     uint32_t copies_count;
     uint64_t fencing;
 
@@ -405,7 +405,7 @@ static inline void model_given(const struct nw_commit *commit)
     }
     model.given_copies_count = commit->copies_count;
     for (uint32_t i = 0; i < commit->copies_count; i++) {
-        MODEL_CHECK(i < MODEL_COPIES_MAX && commit->copies[i].size <= 32);
+        MODEL_CHECK(i < MODEL_COPIES_MAX && commit->copies[i].size <= NW_COPY_BYTES_MAX);
         model.given_copies[i] = commit->copies[i];
     }
 }

@@ -94,7 +94,7 @@ static const struct nw_stream_ops script_ops = {.read = script_read,
 
 static void fixture_make(struct fixture *f)
 {
-    struct nw_copy_reader_options options = {.stream = &f->script.stream};
+    struct nw_copy_reader_options options = {0};
 
     memset(f, 0, sizeof *f);
     f->now_ns = 1000000000;
@@ -109,11 +109,13 @@ static void fixture_make(struct fixture *f)
     assert_int_equal(nw_copy_reader_create(&options, &f->reader, &f->kit.err), NW_OK);
     f->agent = nw_copy_reader_agent(f->reader);
     f->table = kit_table(100);
-    f->task = (struct nw_copy_task){.table = &f->table,
-                                    .generation = 3,
-                                    .fence_lsn = 5000,
-                                    .sql = "BEGIN; COPY",
-                                    .snapshot = SNAPSHOT};
+    f->task = (struct nw_copy_task){
+        .table = &f->table,
+        .generation = 3,
+        .mark = {.fence_lsn = 5000, .range = {100, 0, NW_COPY_PAGE_END}, .chunks_count = 1},
+        .stream = &f->script.stream,
+        .sql = "BEGIN; COPY",
+        .snapshot = SNAPSHOT};
     assert_true(nw_spsc_push(f->tasks, &f->task));
 }
 
@@ -244,8 +246,6 @@ static void a_table_is_begun_filled_and_ended(void **state)
 {
     struct fixture f;
     struct nw_block *block = NULL;
-    uint64_t fence = 0;
-    bool complete = true;
 
     (void)state;
     fixture_make(&f);
@@ -259,11 +259,8 @@ static void a_table_is_begun_filled_and_ended(void **state)
     assert_string_equal((char *)f.script.in.bytes + 5, "BEGIN; COPY");
     block = kit_expect(&f.kit, NW_BLOCK_COPY_BEGIN);
     assert_int_equal(block->generation, 3);
-    assert_int_equal(nw_copy_unpack((struct nw_bytes){block->copy.bytes, block->copy.size}, &fence,
-                                    &complete, &f.kit.err),
-                     NW_OK);
-    assert_int_equal(fence, 5000);
-    assert_false(complete);
+    assert_int_equal(block->mark.fence_lsn, 5000);
+    assert_int_equal(block->mark.chunks_count, 1);
     kit_back(&f.kit, block);
     block = kit_expect(&f.kit, NW_BLOCK_COPY);
     assert_int_equal(block->frames_count, 2);
@@ -275,11 +272,10 @@ static void a_table_is_begun_filled_and_ended(void **state)
     assert_int_equal(block->bytes[1], 2); /* from the count of fields on */
     kit_back(&f.kit, block);
     block = kit_expect(&f.kit, NW_BLOCK_COPY_END);
-    assert_true(block->copy.complete);
-    assert_int_equal(block->copy.relation_oid, 100);
+    assert_int_equal(block->mark.range.relation_oid, 100);
     kit_back(&f.kit, block);
     assert_ptr_equal(nw_spsc_pop(f.done), &f.task);
-    assert_int_equal(f.task.status, NW_OK);
+    assert_int_equal(f.task.outcome, NW_COPY_DONE);
     assert_int_equal(f.task.rows, 2);
     fixture_free(&f);
 }
@@ -298,7 +294,7 @@ static void pieces_of_any_size_make_the_same_rows(void **state)
         }
         say_end(&f);
         assert_int_equal(finish(&f), 40);
-        assert_int_equal(f.task.status, NW_OK);
+        assert_int_equal(f.task.outcome, NW_COPY_DONE);
         fixture_free(&f);
     }
 }
@@ -312,7 +308,7 @@ static void an_empty_table_has_a_begin_and_an_end(void **state)
     say_begin(&f);
     say_end(&f);
     assert_int_equal(finish(&f), 0);
-    assert_int_equal(f.task.status, NW_OK);
+    assert_int_equal(f.task.outcome, NW_COPY_DONE);
     assert_int_equal(f.kit.ordinal, 2);
     fixture_free(&f);
 }
@@ -358,6 +354,14 @@ static void back_pressure_loses_and_repeats_nothing(void **state)
     fixture_free(&f);
 }
 
+/* The same task as a new one. */
+static void again(struct fixture *f)
+{
+    f->task.begun = false;
+    f->task.rows = f->task.bytes = 0;
+    assert_true(nw_spsc_push(f->tasks, &f->task));
+}
+
 static void another_table_follows_on_the_same_connection(void **state)
 {
     struct fixture f;
@@ -368,18 +372,18 @@ static void another_table_follows_on_the_same_connection(void **state)
     say_row(&f, 1, 1);
     say_end(&f);
     assert_int_equal(finish(&f), 1);
-    assert_true(nw_spsc_push(f.tasks, &f.task));
+    again(&f);
     say_begin(&f);
     say_row(&f, 1, 1);
     say_row(&f, 2, 1);
     say_end(&f);
     assert_int_equal(finish(&f), 2);
-    assert_int_equal(f.task.status, NW_OK);
+    assert_int_equal(f.task.outcome, NW_COPY_DONE);
     assert_int_equal(f.task.rows, 2);
     fixture_free(&f);
 }
 
-static void checks(const char *snapshot, const char *same_file, nw_status expected)
+static void checks(const char *snapshot, const char *same_file, enum nw_copy_outcome expected)
 {
     struct fixture f;
 
@@ -388,79 +392,107 @@ static void checks(const char *snapshot, const char *same_file, nw_status expect
     say_checks(&f, snapshot, same_file);
     say(&f, 'H', "\1\0\0", 3);
     say(&f, 'd', "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19);
+    say_row(&f, 1, 1);
     say_end(&f);
-    assert_int_equal(finish(&f), 0);
-    assert_int_equal(f.task.status, expected);
-    assert_int_equal(f.task.error.status, expected);
+    assert_int_equal(finish(&f), expected == NW_COPY_DONE ? 1 : 0);
+    assert_int_equal(f.task.outcome, expected);
+    assert_int_equal(f.task.begun, expected == NW_COPY_DONE);
     fixture_free(&f);
 }
 
 static void checks_that_fail_end_the_copy(void **state)
 {
     (void)state;
-    checks(SNAPSHOT, "t", NW_OK);
-    checks("7:10:", "t", NW_RETRY);
-    checks("", "t", NW_RETRY);
-    checks(SNAPSHOT, "f", NW_RETRY); /* rewritten */
-    checks(SNAPSHOT, "", NW_RETRY);
+    checks(SNAPSHOT, "t", NW_COPY_DONE);
+    checks("7:10:", "t", NW_COPY_BROKEN); /* a session that sees another is of no use */
+    checks("", "t", NW_COPY_BROKEN);
+    checks(SNAPSHOT, "f", NW_COPY_REWRITTEN);
+    checks(SNAPSHOT, "", NW_COPY_REWRITTEN);
 }
 
-static void an_error_of_the_server_leaves_the_connection_usable(void **state)
-{
-    struct fixture f;
-
-    (void)state;
-    fixture_make(&f);
-    say(&f, 'C', "BEGIN", 6);
-    wire_server_error(&f.script.out, "55P03", "canceling statement due to lock timeout");
-    say_undone(&f);
-    assert_int_equal(finish(&f), 0);
-    assert_int_equal(f.task.status, NW_AGAIN); /* nothing was read: in place */
-    assert_int_equal(f.kit.ordinal, 0);        /* no begin without an end */
-    assert_non_null(memmem(f.script.in.bytes, f.script.in.size, "ROLLBACK", 9));
-    assert_true(nw_spsc_push(f.tasks, &f.task));
-    say_begin(&f);
-    say_row(&f, 1, 1);
-    wire_server_error(&f.script.out, "42501", "permission denied for table t"); /* in between */
-    say_undone(&f);
-    (void)finish(&f);
-    assert_int_equal(f.task.status, NW_FATAL);
-    assert_non_null(strstr(f.task.error.text, "GRANT SELECT"));
-    assert_true(nw_spsc_push(f.tasks, &f.task));
-    say_begin(&f);
-    say_end(&f);
-    assert_int_equal(finish(&f), 1); /* the row of the one that failed, in its place */
-    assert_int_equal(f.task.status, NW_OK);
-    fixture_free(&f);
-}
-
-/* The copy is refused with this code, before its first row or after. */
-static void refused(const char *sqlstate, bool rows_came, nw_status expected)
+/* The chunk is refused with this code after so many rows. */
+static void refused(const char *sqlstate, uint64_t rows, enum nw_copy_outcome expected)
 {
     struct fixture f;
 
     fixture_make(&f);
-    if (rows_came) {
+    if (rows > 0) {
         say_begin(&f);
-        say_row(&f, 1, 1);
     } else {
         say(&f, 'C', "BEGIN", 6);
     }
+    for (uint64_t id = 0; id < rows; id++) {
+        say_row(&f, id, 1);
+    }
     wire_server_error(&f.script.out, sqlstate, "refused");
     say_undone(&f);
-    (void)finish(&f);
-    assert_int_equal(f.task.status, expected);
+    assert_int_equal(finish(&f), rows); /* what was dealt is counted, and the other way round */
+    assert_int_equal(f.task.outcome, expected);
+    assert_int_equal(f.task.rows, rows);
+    assert_int_equal(f.task.begun, rows > 0);
+    assert_non_null(memmem(f.script.in.bytes, f.script.in.size, "ROLLBACK", 9));
     fixture_free(&f);
 }
 
-static void only_a_lock_before_the_first_row_is_tried_again_in_place(void **state)
+static void what_the_server_says_decides_what_becomes_of_a_chunk(void **state)
 {
     (void)state;
-    refused("55P03", false, NW_AGAIN);
-    refused("40P01", false, NW_AGAIN);
-    refused("55P03", true, NW_RETRY);
-    refused("40P01", true, NW_RETRY);
-    refused("22023", false, NW_RETRY); /* the snapshot is gone */
+    for (uint64_t rows = 0; rows < 3; rows++) {
+        refused("55P03", rows, NW_COPY_LOCKED);
+        refused("40P01", rows, NW_COPY_LOCKED);
+        refused("57014", rows, NW_COPY_LOCKED);
+        refused("42P01", rows, NW_COPY_GONE);
+        refused("42703", rows, NW_COPY_REWRITTEN);
+        refused("22023", rows, NW_COPY_NO_SNAPSHOT);
+        refused("42501", rows, NW_COPY_REFUSED);
+        refused("XX001", rows, NW_COPY_FAILED);
+    }
+}
+
+static void a_refused_chunk_goes_on_with_its_rows_counted_and_one_begin(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_make(&f);
+    say_begin(&f);
+    say_row(&f, 1, 1);
+    wire_server_error(&f.script.out, "42501", "permission denied for table t");
+    say_undone(&f);
+    assert_int_equal(finish(&f), 1);
+    assert_int_equal(f.task.error.status, NW_FATAL);
+    assert_non_null(strstr(f.task.error.text, "GRANT SELECT"));
+    assert_int_equal(f.kit.ordinal, 2); /* the begin, and the row */
+    assert_true(nw_spsc_push(f.tasks, &f.task));
+    say_begin(&f);
+    say_row(&f, 2, 1);
+    say_end(&f);
+    assert_int_equal(finish(&f), 1);
+    assert_int_equal(f.task.outcome, NW_COPY_DONE);
+    assert_int_equal(f.task.rows, 2);
+    assert_int_equal(f.kit.ordinal, 4); /* a row and the end: it had begun */
+    fixture_free(&f);
+}
+
+static void a_chunk_that_is_given_up_is_read_to_its_end_and_dropped(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_make(&f);
+    say_begin(&f);
+    say_row(&f, 1, 1);
+    step(&f);
+    step(&f);
+    atomic_store(&f.task.give_up, true);
+    say_row(&f, 2, 1);
+    say_row(&f, 3, 1);
+    wire_server_error(&f.script.out, "57014", "canceling statement due to user request");
+    say_undone(&f);
+    assert_int_equal(finish(&f), 1);
+    assert_int_equal(f.task.outcome, NW_COPY_LOCKED);
+    assert_int_equal(f.task.rows, 1);
+    fixture_free(&f);
 }
 
 /* A copy whose data messages are these bytes. */
@@ -475,7 +507,8 @@ static void malformed(const void *bytes, size_t size, nw_status expected)
     say(&f, 'd', bytes, size);
     say(&f, 'Z', "I", 1);
     (void)finish(&f);
-    assert_int_equal(f.task.status, expected);
+    assert_int_equal(f.task.outcome, expected == NW_OK ? NW_COPY_DONE : NW_COPY_FAILED);
+    assert_int_equal(f.task.error.status, expected);
     fixture_free(&f);
 }
 
@@ -523,12 +556,13 @@ static void rows_before_their_checks_are_corrupt(void **state)
     say(&f, 'H', "\1\0\0", 3);
     say(&f, 'd', header.bytes, header.size);
     (void)finish(&f);
-    assert_int_equal(f.task.status, NW_CORRUPT);
+    assert_int_equal(f.task.outcome, NW_COPY_FAILED);
+    assert_int_equal(f.task.error.status, NW_CORRUPT);
     wire_free(&header);
     fixture_free(&f);
 }
 
-static void a_broken_connection_is_the_tasks_error(void **state)
+static void a_chunk_whose_session_broke_goes_on_with_another(void **state)
 {
     struct fixture f;
     size_t whole = 0;
@@ -541,17 +575,33 @@ static void a_broken_connection_is_the_tasks_error(void **state)
     whole = f.script.out.size;
     fixture_free(&f);
     for (size_t size = 0; size < whole; size += 5) {
+        struct script other = {.stream = {.ops = &script_ops, .transport = NW_TRANSPORT_MODEL},
+                               .piece = SIZE_MAX};
+        struct script former;
+        uint64_t rows = 0;
+
         fixture_make(&f);
         say_begin(&f);
         say_row(&f, 1, 5);
         say_end(&f);
         f.script.out.size = size;
         f.script.ends = true;
-        (void)finish(&f);
-        assert_int_equal(f.task.status, NW_RETRY);
-        assert_true(nw_spsc_push(f.tasks, &f.task)); /* it takes no more */
-        step(&f);
-        assert_null(nw_spsc_pop(f.done));
+        rows = finish(&f);
+        assert_int_equal(f.task.outcome, NW_COPY_BROKEN);
+        assert_int_equal(f.task.rows, rows);
+        former = f.script;
+        f.script = other;
+        f.task.stream = &f.script.stream;
+        assert_true(nw_spsc_push(f.tasks, &f.task));
+        say_begin(&f);
+        if (rows == 0) {
+            say_row(&f, 1, 5);
+        }
+        say_end(&f);
+        assert_int_equal(rows + finish(&f), 1);
+        assert_int_equal(f.task.outcome, NW_COPY_DONE);
+        wire_free(&former.out);
+        wire_free(&former.in);
         fixture_free(&f);
     }
 }
@@ -586,11 +636,12 @@ int main(void)
         cmocka_unit_test(back_pressure_loses_and_repeats_nothing),
         cmocka_unit_test(another_table_follows_on_the_same_connection),
         cmocka_unit_test(checks_that_fail_end_the_copy),
-        cmocka_unit_test(an_error_of_the_server_leaves_the_connection_usable),
-        cmocka_unit_test(only_a_lock_before_the_first_row_is_tried_again_in_place),
+        cmocka_unit_test(what_the_server_says_decides_what_becomes_of_a_chunk),
+        cmocka_unit_test(a_refused_chunk_goes_on_with_its_rows_counted_and_one_begin),
+        cmocka_unit_test(a_chunk_that_is_given_up_is_read_to_its_end_and_dropped),
         cmocka_unit_test(malformed_data_is_corrupt_at_every_length),
         cmocka_unit_test(rows_before_their_checks_are_corrupt),
-        cmocka_unit_test(a_broken_connection_is_the_tasks_error),
+        cmocka_unit_test(a_chunk_whose_session_broke_goes_on_with_another),
         cmocka_unit_test(rows_wait_no_longer_than_a_moment_for_a_full_block),
     };
 

@@ -536,7 +536,7 @@ static void event_is_copied_whole(void **state)
     free(item);
 }
 
-static void position_and_copy_state_are_copied(void **state)
+static void positions_and_marks_of_copies_are_copied(void **state)
 {
     uint8_t bytes[] = "position";
     struct nw_block *block = block_make(NW_BLOCK_EPOCH_END, NULL);
@@ -553,23 +553,20 @@ static void position_and_copy_state_are_copied(void **state)
 
     block = block_make(NW_BLOCK_COPY_END, &table);
     block->generation = 3;
-    block->copy = (struct nw_copy_state){.relation_oid = 16400,
-                                         .generation = 3,
-                                         .complete = true,
-                                         .bytes = bytes,
-                                         .size = sizeof bytes};
+    block->mark = (struct nw_copy_mark){
+        .fence_lsn = 77, .range = {16400, 5, NW_COPY_PAGE_END}, .chunks_count = 2};
     item = move_item(decode_good(block));
     assert_int_equal(item->kind, NW_ITEM_COPY_END);
     assert_int_equal(item->generation, 3);
     assert_ptr_equal(item->table, &table);
-    assert_true(item->as.copy.complete);
-    assert_memory_equal(item->as.copy.bytes, bytes, sizeof bytes);
+    assert_int_equal(item->as.mark.fence_lsn, 77);
+    assert_int_equal(item->as.mark.range.end_page, NW_COPY_PAGE_END);
+    assert_int_equal(item->as.mark.chunks_count, 2);
     free(item);
 
     block = block_make(NW_BLOCK_COPY_BEGIN, &table);
     item = move_item(decode_good(block));
     assert_int_equal(item->kind, NW_ITEM_COPY_BEGIN);
-    assert_null(item->as.copy.bytes);
     free(item);
 }
 
@@ -639,7 +636,7 @@ int main(void)
         cmocka_unit_test(table_without_columns_has_rows),
         cmocka_unit_test(moved_item_reads_the_same),
         cmocka_unit_test(event_is_copied_whole),
-        cmocka_unit_test(position_and_copy_state_are_copied),
+        cmocka_unit_test(positions_and_marks_of_copies_are_copied),
         cmocka_unit_test(builder_is_used_again_for_another_table),
     };
 

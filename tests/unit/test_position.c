@@ -75,16 +75,11 @@ static void a_newer_format_asks_for_a_newer_narwal(void **state)
     uint8_t bytes[NW_POSITION_BYTES_MAX];
     uint32_t size = nw_position_pack(&identity, 5, bytes);
     uint64_t lsn = 0;
-    bool complete = false;
 
     (void)state;
     bytes[0]++;
     assert_int_equal(unpack(bytes, size, &found, &lsn, &err), NW_FATAL);
     assert_non_null(strstr(err.text, "upgrade"));
-    size = nw_copy_pack(5, true, bytes);
-    bytes[0]++;
-    assert_int_equal(nw_copy_unpack((struct nw_bytes){bytes, size}, &lsn, &complete, &err),
-                     NW_FATAL);
 }
 
 static void what_is_no_position_is_refused(void **state)
@@ -92,41 +87,15 @@ static void what_is_no_position_is_refused(void **state)
     struct nw_identity found;
     struct nw_error err = {0};
     uint8_t bytes[NW_POSITION_BYTES_MAX];
-    uint32_t size = nw_copy_pack(5, true, bytes);
+    uint32_t size = nw_position_pack(&identity, 5, bytes);
     uint64_t lsn = 0;
-    bool complete = false;
 
     (void)state;
-    assert_int_equal(unpack(bytes, size, &found, &lsn, &err), NW_CORRUPT); /* a copy's state */
-    size = nw_position_pack(&identity, 5, bytes);
-    assert_int_equal(nw_copy_unpack((struct nw_bytes){bytes, size}, &lsn, &complete, &err),
-                     NW_CORRUPT);
+    bytes[1] = 'C'; /* a copy's state */
+    assert_int_equal(unpack(bytes, size, &found, &lsn, &err), NW_CORRUPT);
+    bytes[1] = 'P';
     bytes[size - 1 - strlen("narwal")] = NW_SLOT_NAME_SIZE; /* a name longer than names are */
     assert_int_equal(unpack(bytes, size, &found, &lsn, &err), NW_CORRUPT);
-}
-
-static void a_copy_state_comes_back_as_it_was(void **state)
-{
-    uint8_t bytes[NW_COPY_BYTES_MAX];
-    struct nw_error err = {0};
-
-    (void)state;
-    for (int complete = 0; complete < 2; complete++) {
-        uint32_t whole = nw_copy_pack(0x1122334455667788, complete == 1, bytes);
-
-        assert_true(whole < NW_COPY_BYTES_MAX);
-        for (uint32_t size = 0; size <= whole + 1; size++) {
-            uint64_t fence = 0;
-            bool found = false;
-            nw_status status = nw_copy_unpack((struct nw_bytes){bytes, size}, &fence, &found, &err);
-
-            assert_int_equal(status, size == whole ? NW_OK : NW_CORRUPT);
-            if (status == NW_OK) {
-                assert_int_equal(fence, 0x1122334455667788);
-                assert_int_equal(found, complete);
-            }
-        }
-    }
 }
 
 int main(void)
@@ -136,7 +105,6 @@ int main(void)
         cmocka_unit_test(no_part_of_a_position_is_one),
         cmocka_unit_test(a_newer_format_asks_for_a_newer_narwal),
         cmocka_unit_test(what_is_no_position_is_refused),
-        cmocka_unit_test(a_copy_state_comes_back_as_it_was),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -216,6 +216,7 @@ static void unknown_outcomes_are_told_apart_while_the_source_has_no_position(voi
     (void)state;
     for (int done = 0; done < 2; done++) {
         start(&model_ops, 1, 1);
+        kit_copy_mark(&kit, 1, 0, 1, 1000, false);
         for (uint64_t epoch = 1; epoch <= 3; epoch++) {
             kit_copy_rows(&kit, 1, 0, 1, (const struct kit_row[]){{0, 0, (int64_t)epoch}}, 1);
             assert_int_equal(kit_run(&kit), NW_OK);

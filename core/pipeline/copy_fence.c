@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See copy_fence.h. */
+#include "pipeline/copy_fence.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/errno.h"
+#include "base/log.h"
+#include "pg/lsn.h"
+
+/* Makes the slot whose snapshot it is; the session that made it lends it until its next command. */
+static nw_status slot_make(const struct nw_server *server, bool make_slot,
+                           struct nw_session *session, struct nw_slot_created *slot,
+                           struct nw_error *err)
+{
+    char name[NW_SLOT_NAME_SIZE];
+    struct nw_slot_request request = {.name = server->options.slot_name,
+                                      .temporary = !make_slot,
+                                      .snapshot = NW_SLOT_SNAPSHOT_EXPORT};
+    char lsn[NW_LSN_TEXT_SIZE];
+    nw_status status = NW_OK;
+
+    if (!make_slot) {
+        uint64_t token = 0; /* in containers all have the same process id */
+
+        server->options.env->ops->random(server->options.env, &token, sizeof token);
+        (void)snprintf(name, sizeof name, "narwal_copy_%016" PRIx64, token);
+        request.name = name;
+    }
+    nw_log(NW_LOG_INFO, "waiting for a consistent point (running transactions must end first)");
+    if (make_slot) { /* on the main thread: a signal ends the wait */
+        nw_session_wait_mark(session);
+    }
+    status = nw_replication_create_slot(session, &request, NULL, slot, err);
+    if (make_slot) {
+        nw_session_wait_mark(NULL);
+    }
+    if (status == NW_OK) {
+        nw_log(NW_LOG_INFO, "%s%s%s at %s", make_slot ? "slot " : "snapshot of a temporary slot",
+               make_slot ? request.name : "", make_slot ? " made" : "",
+               nw_lsn_text(lsn, slot->consistent_lsn));
+    }
+    return status;
+}
+
+/* The holder's transaction takes the snapshot over, and lends it under a name of its own. */
+static nw_status snapshot_hold(struct nw_copy_fence *fence, const char *snapshot,
+                               struct nw_error *err)
+{
+    char sql[160];
+    struct nw_rows *rows = NULL;
+    nw_status status = nw_session_query(
+        fence->holder, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", NULL, 0, NULL, NULL, err);
+
+    (void)snprintf(sql, sizeof sql, "SET TRANSACTION SNAPSHOT '%.100s'", snapshot);
+    if (status == NW_OK) {
+        status = nw_session_query(fence->holder, sql, NULL, 0, NULL, NULL, err);
+    }
+    if (status == NW_OK) {
+        status = nw_session_query(
+            fence->holder,
+            "SELECT pg_catalog.pg_export_snapshot(), pg_catalog.pg_current_snapshot()::text", NULL,
+            0, NULL, &rows, err);
+    }
+    if (status == NW_OK) {
+        (void)snprintf(fence->snapshot, sizeof fence->snapshot, "%s", nw_rows_text(rows, 0, 0));
+        fence->text = strdup(nw_rows_text(rows, 0, 1));
+        status =
+            fence->text == NULL ? nw_fail(err, NW_FATAL, "out of memory for a snapshot") : NW_OK;
+    }
+    nw_rows_free(rows);
+    return status;
+}
+
+nw_status nw_copy_fence_make(const struct nw_server *server, const struct nw_pg_options *connection,
+                             bool make_slot, struct nw_copy_fence *fence, struct nw_error *err)
+{
+    struct nw_session *exporter = NULL;
+    struct nw_slot_created slot = {0};
+    nw_status status = nw_session_open(connection, true, &exporter, err);
+
+    memset(fence, 0, sizeof *fence);
+    if (status == NW_OK) {
+        status = nw_session_open(connection, false, &fence->holder, err);
+    }
+    if (status == NW_OK) {
+        status = slot_make(server, make_slot, exporter, &slot, err);
+    }
+    if (status == NW_OK) {
+        fence->lsn = slot.consistent_lsn;
+        status = snapshot_hold(fence, slot.snapshot, err);
+    }
+    nw_session_close(exporter);
+    if (status != NW_OK) {
+        nw_copy_fence_end(fence);
+    }
+    return status;
+}
+
+void nw_copy_fence_end(struct nw_copy_fence *fence)
+{
+    nw_session_close(fence->holder);
+    free(fence->text);
+    memset(fence, 0, sizeof *fence);
+}
+
+/* ---- by a thread of its own ---- */
+
+static bool fencer_stops(void *context)
+{
+    const struct nw_copy_fencer *fencer = context;
+    const struct nw_pg_options *connection = &fencer->server->options.connection;
+
+    return atomic_load_explicit(&fencer->stop, memory_order_relaxed) ||
+           (connection->stopping != NULL && connection->stopping(connection->stopping_context));
+}
+
+static void *fencer_run(void *context)
+{
+    struct nw_copy_fencer *fencer = context;
+    struct nw_pg_options connection = fencer->server->options.connection;
+
+    connection.stopping = fencer_stops;
+    connection.stopping_context = fencer;
+    fencer->status =
+        nw_copy_fence_make(fencer->server, &connection, false, &fencer->fence, &fencer->error);
+    /* Release: pairs with the acquire in nw_copy_fencer_take(). */
+    atomic_store_explicit(&fencer->done, true, memory_order_release);
+    return NULL;
+}
+
+nw_status nw_copy_fencer_start(struct nw_copy_fencer *fencer, const struct nw_server *server,
+                               struct nw_error *err)
+{
+    int failure = 0;
+
+    fencer->server = server;
+    atomic_store_explicit(&fencer->done, false, memory_order_relaxed);
+    atomic_store_explicit(&fencer->stop, false, memory_order_relaxed);
+    failure = pthread_create(&fencer->thread, NULL, fencer_run, fencer);
+    if (failure != 0) {
+        return nw_fail(err, NW_RETRY, "cannot start a thread: %s", nw_errno_text(failure));
+    }
+    fencer->started = true;
+    return NW_OK;
+}
+
+nw_status nw_copy_fencer_take(struct nw_copy_fencer *fencer, struct nw_copy_fence *fence,
+                              struct nw_error *err)
+{
+    /* Acquire: pairs with the release at the end of fencer_run(). */
+    if (!fencer->started || !atomic_load_explicit(&fencer->done, memory_order_acquire)) {
+        return NW_AGAIN;
+    }
+    (void)pthread_join(fencer->thread, NULL);
+    fencer->started = false;
+    if (fencer->status != NW_OK) {
+        *err = fencer->error;
+        return fencer->status;
+    }
+    *fence = fencer->fence;
+    return NW_OK;
+}
+
+void nw_copy_fencer_end(struct nw_copy_fencer *fencer)
+{
+    if (fencer->started) {
+        atomic_store_explicit(&fencer->stop, true, memory_order_relaxed);
+        (void)pthread_join(fencer->thread, NULL);
+        fencer->started = false;
+        nw_copy_fence_end(&fencer->fence);
+    }
+}

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See copy_plan.h. */
+#include "pipeline/copy_plan.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "pg/types.h"
+
+#define PAGE_BYTES      8192u   /* as PostgreSQL is built; another size makes other chunks */
+#define CHUNK_PAGES_MIN 4096u   /* 32 MiB */
+#define CHUNK_PAGES_MAX 131072u /* 1 GiB: what is read again when a session breaks */
+#define CHUNKS_A_READER 16u     /* so that all of them end at about the same time */
+#define CHUNKS_MAX      (1u << 20)
+
+static uint32_t pages_of(uint64_t bytes)
+{
+    uint64_t pages = bytes / PAGE_BYTES;
+
+    return pages < UINT32_MAX / 2 ? (uint32_t)pages : UINT32_MAX / 2;
+}
+
+uint32_t nw_copy_chunk_pages(uint64_t chunk_bytes, uint64_t bytes, uint32_t readers_count)
+{
+    uint32_t pages = pages_of(bytes / ((uint64_t)readers_count * CHUNKS_A_READER));
+
+    if (chunk_bytes > 0) {
+        return pages_of(chunk_bytes) + (chunk_bytes < PAGE_BYTES);
+    }
+    return pages < CHUNK_PAGES_MIN   ? CHUNK_PAGES_MIN
+           : pages > CHUNK_PAGES_MAX ? CHUNK_PAGES_MAX
+                                     : pages;
+}
+
+/* ---- relations ---- */
+
+static nw_status no_memory(struct nw_error *err)
+{
+    return nw_fail(err, NW_FATAL, "out of memory for the plan of a copy");
+}
+
+/* The table as it is: an ordinary one, or a partitioned one whose leaves this role may not read. */
+static nw_status relation_single(struct nw_copy_plan *plan, struct nw_error *err)
+{
+    plan->relations = calloc(1, sizeof *plan->relations);
+    if (plan->relations == NULL) {
+        return no_memory(err);
+    }
+    plan->relations_count = 1;
+    plan->relations[0] = (struct nw_copy_relation){.oid = plan->from->oid,
+                                                   .schema_name = plan->from->schema_name,
+                                                   .name = plan->from->name,
+                                                   .pages = pages_of(plan->from->bytes)};
+    return NW_OK;
+}
+
+static nw_status leaves_keep(struct nw_copy_plan *plan, const struct nw_rows *rows,
+                             struct nw_arena *arena, struct nw_error *err)
+{
+    int count = nw_rows_count(rows);
+
+    plan->relations = calloc((size_t)count + 1, sizeof *plan->relations);
+    if (plan->relations == NULL) {
+        return no_memory(err);
+    }
+    for (int i = 0; i < count; i++) {
+        struct nw_copy_relation *leaf = &plan->relations[plan->relations_count++];
+
+        *leaf =
+            (struct nw_copy_relation){.oid = (uint32_t)nw_rows_u64(rows, i, 0),
+                                      .schema_name = nw_arena_text(arena, nw_rows_text(rows, i, 1)),
+                                      .name = nw_arena_text(arena, nw_rows_text(rows, i, 2)),
+                                      .pages = (uint32_t)nw_rows_u64(rows, i, 3)};
+        if (leaf->schema_name == NULL || leaf->name == NULL) {
+            return no_memory(err);
+        }
+    }
+    return NW_OK;
+}
+
+/*
+ * The leaves, with the sizes that the last VACUUM or ANALYZE wrote down: asking for those of now
+ * would wait for whoever has a leaf locked, and a chunk too large or too small only costs time.
+ */
+static nw_status relations_find(struct nw_copy_plan *plan,
+                                const struct nw_copy_plan_options *options, struct nw_error *err)
+{
+    static const char sql[] =
+        "SELECT c.oid, n.nspname, c.relname, greatest(c.relpages, 0), "
+        "bool_and(pg_catalog.has_table_privilege(c.oid, 'SELECT')) OVER () "
+        "FROM pg_catalog.pg_partition_tree($1::pg_catalog.oid::pg_catalog.regclass) t "
+        "JOIN pg_catalog.pg_class c ON c.oid = t.relid "
+        "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE t.isleaf AND c.relkind = 'r' ORDER BY c.oid";
+    char oid[16];
+    const char *params[1] = {oid};
+    struct nw_rows *rows = NULL;
+    nw_status status = NW_OK;
+
+    if (plan->from->kind != 'p') {
+        return relation_single(plan, err);
+    }
+    (void)snprintf(oid, sizeof oid, "%" PRIu32, plan->from->oid);
+    status = nw_session_query(options->session, sql, params, 1, NULL, &rows, err);
+    if (status == NW_OK && nw_rows_count(rows) > 0 && nw_rows_bool(rows, 0, 4)) {
+        status = leaves_keep(plan, rows, options->arena, err);
+    } else if (status == NW_OK) {
+        status = relation_single(plan, err);
+    }
+    nw_rows_free(rows);
+    return status;
+}
+
+/* ---- chunks ---- */
+
+static uint32_t chunks_of(const struct nw_copy_plan *plan, const struct nw_copy_relation *relation,
+                          uint32_t chunk_pages)
+{
+    /* A whole partitioned table has no order of pages. */
+    bool divisible = plan->from->kind == 'r' || relation->oid != plan->from->oid;
+
+    return !divisible || relation->pages <= chunk_pages + chunk_pages / 2
+               ? 1
+               : (relation->pages + chunk_pages - 1) / chunk_pages;
+}
+
+static void relation_divide(struct nw_copy_plan *plan, const struct nw_copy_relation *relation,
+                            uint32_t chunk_pages)
+{
+    uint32_t count = chunks_of(plan, relation, chunk_pages);
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct nw_copy_chunk *chunk = &plan->chunks[plan->chunks_count++];
+        bool last = i + 1 == count;
+
+        chunk->plan = plan;
+        chunk->relation = relation;
+        chunk->whole = count == 1;
+        chunk->task = (struct nw_copy_task){
+            .table = plan->table,
+            .generation = plan->generation,
+            .mark = {.fence_lsn = plan->fence->lsn,
+                     .range = {.relation_oid = relation->oid,
+                               .first_page = i * chunk_pages,
+                               .end_page = last ? NW_COPY_PAGE_END : (i + 1) * chunk_pages}},
+            .snapshot = plan->fence->text};
+    }
+}
+
+static nw_status chunks_make(struct nw_copy_plan *plan, uint32_t chunk_pages, struct nw_error *err)
+{
+    uint64_t count = 0;
+
+    for (uint32_t i = 0; i < plan->relations_count; i++) {
+        count += chunks_of(plan, &plan->relations[i], chunk_pages);
+    }
+    if (count > CHUNKS_MAX) {
+        return nw_fail(err, NW_FATAL, "%s.%s would be copied in %" PRIu64 " chunks; %u is the most",
+                       plan->from->schema_name, plan->from->name, count, CHUNKS_MAX);
+    }
+    plan->chunks = calloc(count + 1, sizeof *plan->chunks);
+    if (plan->chunks == NULL) {
+        return no_memory(err);
+    }
+    for (uint32_t i = 0; i < plan->relations_count; i++) {
+        relation_divide(plan, &plan->relations[i], chunk_pages);
+    }
+    NW_ASSERT(plan->chunks_count == count && count > 0);
+    for (uint32_t i = 0; i < plan->chunks_count; i++) {
+        plan->chunks[i].task.mark.chunks_count = plan->chunks_count;
+    }
+    return NW_OK;
+}
+
+nw_status nw_copy_plan_create(const struct nw_copy_plan_options *options,
+                              struct nw_copy_plan **plan, struct nw_error *err)
+{
+    struct nw_copy_plan *made = calloc(1, sizeof *made);
+    nw_status status = NW_OK;
+
+    if (made == NULL) {
+        return no_memory(err);
+    }
+    made->from = options->from;
+    made->table = options->table;
+    made->fence = options->fence;
+    made->generation = options->generation;
+    made->bytes = options->from->bytes;
+    status = relations_find(made, options, err);
+    if (status == NW_OK) {
+        status = chunks_make(made, options->chunk_pages, err);
+    }
+    if (status != NW_OK) {
+        nw_copy_plan_destroy(made);
+        return status;
+    }
+    *plan = made;
+    return NW_OK;
+}
+
+void nw_copy_plan_destroy(struct nw_copy_plan *plan)
+{
+    if (plan == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < plan->chunks_count; i++) {
+        free(plan->chunks[i].sql);
+    }
+    free(plan->chunks);
+    free(plan->relations);
+    free(plan);
+}
+
+/* ---- a chunk's transaction ---- */
+
+static nw_status name_print(struct nw_session *session, FILE *stream, const char *name,
+                            struct nw_error *err)
+{
+    char quoted[160] = "";
+    nw_status status = nw_session_quote_name(session, name, quoted, sizeof quoted, err);
+
+    if (status == NW_OK) {
+        (void)fputs(quoted, stream);
+    }
+    return status;
+}
+
+static nw_status relation_print(const struct nw_copy_chunk *chunk, struct nw_session *session,
+                                FILE *stream, struct nw_error *err)
+{
+    const struct nw_copy_relation *relation = chunk->relation;
+    bool partitioned = chunk->plan->from->kind == 'p' && relation->oid == chunk->plan->from->oid;
+    nw_status status = NW_OK;
+
+    (void)fputs(partitioned ? "" : "ONLY ", stream);
+    status = name_print(session, stream, relation->schema_name, err);
+    (void)fputc('.', stream);
+    return status == NW_OK ? name_print(session, stream, relation->name, err) : status;
+}
+
+/*
+ * What the type's output function prints, as in the stream: a cast to text may be something else
+ * (xml's keeps the encoding's declaration, and users make casts). concat() makes '' of NULL, and
+ * IS NULL is also true of a composite value whose fields are all NULL.
+ */
+static nw_status text_print(struct nw_session *session, FILE *stream, const char *name,
+                            struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    (void)fputs("CASE WHEN ", stream);
+    status = name_print(session, stream, name, err);
+    (void)fputs(" IS DISTINCT FROM NULL THEN pg_catalog.concat(", stream);
+    status = status == NW_OK ? name_print(session, stream, name, err) : status;
+    (void)fputs(") END", stream);
+    return status;
+}
+
+static nw_status columns_print(struct nw_session *session, FILE *stream,
+                               const struct nw_catalog_table *table, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    for (uint16_t i = 0; i < table->columns_count && status == NW_OK; i++) {
+        const struct nw_catalog_column *column = &table->columns[i];
+
+        (void)fputs(i > 0 ? ", " : "", stream);
+        status = nw_type_is_binary(column->base_type_oid, column->typtype)
+                     ? name_print(session, stream, column->name, err)
+                     : text_print(session, stream, column->name, err);
+    }
+    return status;
+}
+
+/* Which rows: those of the pages that the row filter lets through, without those dealt before. */
+static void conditions_print(const struct nw_copy_chunk *chunk, FILE *stream)
+{
+    const struct nw_copy_range *range = &chunk->task.mark.range;
+    const char *between = " WHERE ";
+
+    if (!chunk->whole) {
+        (void)fprintf(stream, "%sctid >= '(%" PRIu32 ",0)'::pg_catalog.tid", between,
+                      range->first_page);
+        between = " AND ";
+    }
+    if (!chunk->whole && range->end_page != NW_COPY_PAGE_END) {
+        (void)fprintf(stream, "%sctid < '(%" PRIu32 ",0)'::pg_catalog.tid", between,
+                      range->end_page);
+    }
+    if (chunk->plan->from->row_filter != NULL) {
+        (void)fprintf(stream, "%s(%s)", between, chunk->plan->from->row_filter);
+    }
+    if (chunk->task.rows > 0) {
+        (void)fprintf(stream, " OFFSET %" PRIu64, chunk->task.rows);
+    }
+}
+
+/*
+ * The checks: the reader compares the snapshot, and what was read is void when a relation has
+ * another file now (pg_relation_filenode) than the snapshot sees in the catalog.
+ */
+static nw_status read_print(const struct nw_copy_chunk *chunk, struct nw_session *session,
+                            FILE *stream, struct nw_error *err)
+{
+    uint32_t oid = chunk->relation->oid;
+    nw_status status = NW_OK;
+
+    (void)fputs("LOCK TABLE ", stream);
+    status = relation_print(chunk, session, stream, err);
+    (void)fprintf(
+        stream,
+        " IN ACCESS SHARE MODE; SELECT pg_catalog.pg_current_snapshot()::text, "
+        "coalesce(bool_and(c.relfilenode = coalesce(pg_catalog.pg_relation_filenode(c.oid), 0)), "
+        "true) FROM pg_catalog.pg_class c WHERE c.relkind = 'r' AND (c.oid = %" PRIu32
+        " OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree(%" PRIu32
+        "))); COPY (SELECT ",
+        oid, oid);
+    status = status == NW_OK ? columns_print(session, stream, chunk->plan->from, err) : status;
+    (void)fputs(" FROM ", stream);
+    status = status == NW_OK ? relation_print(chunk, session, stream, err) : status;
+    conditions_print(chunk, stream);
+    (void)fputs(") TO STDOUT (FORMAT binary); COMMIT", stream);
+    return status;
+}
+
+/* A relation that is gone has no rows: only its marks are to travel. */
+static void nothing_print(FILE *stream)
+{
+    (void)fputs("SELECT pg_catalog.pg_current_snapshot()::text, true; "
+                "COPY (SELECT WHERE false) TO STDOUT (FORMAT binary); COMMIT",
+                stream);
+}
+
+/*
+ * The whole transaction as one query. What is read twice must come in the same order, since what
+ * was dealt is left out: by one process, from the first page on.
+ */
+static nw_status sql_print(const struct nw_copy_chunk *chunk, struct nw_session *session,
+                           int64_t lock_timeout_us, FILE *stream, struct nw_error *err)
+{
+    (void)fprintf(stream,
+                  "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '%s'; "
+                  "SET LOCAL lock_timeout = '%" PRId64 "ms'; SET LOCAL row_security = off; "
+                  "SET LOCAL max_parallel_workers_per_gather = 0; "
+                  "SET LOCAL synchronize_seqscans = off; ",
+                  chunk->plan->fence->snapshot, lock_timeout_us / 1000);
+    if (chunk->gone) {
+        nothing_print(stream);
+        return NW_OK;
+    }
+    return read_print(chunk, session, stream, err);
+}
+
+nw_status nw_copy_chunk_prepare(struct nw_copy_chunk *chunk, struct nw_session *session,
+                                int64_t lock_timeout_us, struct nw_error *err)
+{
+    size_t size = 0;
+    FILE *stream = NULL;
+    nw_status status = NW_OK;
+
+    free(chunk->sql);
+    chunk->sql = NULL;
+    stream = open_memstream(&chunk->sql, &size);
+    if (stream == NULL) {
+        return no_memory(err);
+    }
+    status = sql_print(chunk, session, lock_timeout_us, stream, err);
+    if (fclose(stream) != 0 && status == NW_OK) {
+        status = no_memory(err);
+    }
+    chunk->task.sql = chunk->sql;
+    return status;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The copy of one table, in chunks: ranges of pages of the table, or of the leaves of a partitioned
+ * one. Planned under a fence; which chunk is given to whom is the conductor's. Main thread.
+ */
+#ifndef NW_PIPELINE_COPY_PLAN_H
+#define NW_PIPELINE_COPY_PLAN_H
+
+#include "pipeline/copy_fence.h"
+#include "source/copy.h"
+
+/** A relation that has rows of the table: itself, or a leaf. */
+struct nw_copy_relation {
+    uint32_t oid;
+    const char *schema_name, *name;
+    uint32_t pages; /* as far as is known; the last chunk has no end */
+};
+
+struct nw_copy_plan;
+
+struct nw_copy_chunk {
+    struct nw_copy_task task; /* first, so that a task finds its chunk */
+    struct nw_copy_plan *plan;
+    const struct nw_copy_relation *relation;
+    bool whole; /* the relation is one chunk: read as it is, without a range */
+    bool gone;  /* the relation was dropped: only its marks travel */
+    bool waits; /* to be given again */
+    char *sql;  /* of the task; own memory */
+};
+
+/** Tables are few; what is big are the chunks of a large one. */
+struct nw_copy_plan {
+    const struct nw_catalog_table *from; /* borrow: as the fence's snapshot sees it */
+    const struct nw_table *table;        /* the version that the copied rows have */
+    struct nw_copy_fence *fence;         /* borrow */
+    uint32_t generation;
+    struct nw_copy_relation *relations;
+    uint32_t relations_count;
+    struct nw_copy_chunk *chunks;
+    uint32_t chunks_count;
+    uint32_t chunks_given; /* for the first time */
+    uint32_t chunks_out;   /* at a reader */
+    uint32_t chunks_waiting;
+    uint32_t chunks_done;
+    uint64_t bytes, bytes_done; /* on the server's disk, about */
+    bool void_;                 /* superseded, or its table is gone: nothing more of it is given */
+    uint32_t tries;             /* that found it locked, since it last got on */
+    int64_t retry_ns;           /* nothing of it is given before then; 0: any time */
+};
+
+struct nw_copy_plan_options {
+    const struct nw_server *server;
+    struct nw_session *session; /* plain; reads what the plan needs */
+    struct nw_arena *arena;     /* for names; as long as the plan */
+    const struct nw_catalog_table *from;
+    const struct nw_table *table;
+    struct nw_copy_fence *fence;
+    uint32_t generation;
+    uint32_t chunk_pages; /* of a relation with more than that */
+};
+
+NW_MUST_CHECK nw_status nw_copy_plan_create(const struct nw_copy_plan_options *options,
+                                            struct nw_copy_plan **plan, struct nw_error *err);
+void nw_copy_plan_destroy(struct nw_copy_plan *plan); /* NULL is fine */
+
+/**
+ * How many pages chunks should have.
+ * @param chunk_bytes  as configured; 0: chosen, for so many bytes in all and so many readers
+ */
+uint32_t nw_copy_chunk_pages(uint64_t chunk_bytes, uint64_t bytes, uint32_t readers_count);
+
+/**
+ * Write the chunk's transaction into its task, as far as it is not read yet.
+ * @param session  of this server: quotes names
+ */
+NW_MUST_CHECK nw_status nw_copy_chunk_prepare(struct nw_copy_chunk *chunk,
+                                              struct nw_session *session, int64_t lock_timeout_us,
+                                              struct nw_error *err);
+
+#endif

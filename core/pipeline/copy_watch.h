@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Applications before copies: a look at who waits behind the locks of our copy sessions. Main
+ * thread.
+ */
+#ifndef NW_PIPELINE_COPY_WATCH_H
+#define NW_PIPELINE_COPY_WATCH_H
+
+#include "pg/session.h"
+
+#define NW_COPY_WATCHED_MAX 32u
+
+/**
+ * Cancel the statements of those sessions for whose lock on a table somebody waits: DDL, which
+ * whoever comes next would queue behind.
+ * @param pids       backends of ours that copy; 0: none
+ * @param cancelled  filled: bit i is set when pids[i] was told to stop
+ */
+NW_MUST_CHECK nw_status nw_copy_watch(struct nw_session *session, const int *pids,
+                                      uint32_t pids_count, uint32_t *cancelled,
+                                      struct nw_error *err);
+
+#endif

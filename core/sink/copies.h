@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a sequencer knows of the tables that are copied to its sink: which copy is in force, how
+ * many of its chunks came, and which of them are durable. A part of the sequencer; its thread.
+ */
+#ifndef NW_SINK_COPIES_H
+#define NW_SINK_COPIES_H
+
+#include "sink/sequencer.h"
+
+/** A table, by its relation oid. */
+struct nw_followed {
+    uint32_t relation_oid; /* 0: free */
+    bool has_copy;         /* from a former run: copies of this one are not for this sink */
+    uint64_t fence_lsn;    /* rows of the stream before it are in the copy */
+    /* Of this run's copy. */
+    uint32_t generation;              /* 0: none began */
+    uint32_t chunks_ended;            /* in the log or gone from it */
+    struct nw_copy_progress *durable; /* NULL: nothing of it is */
+};
+
+/** What a commit says of a copy, and its place in the sequencer. */
+struct nw_copy_commit {
+    uint32_t relation_oid;
+    uint32_t generation;
+    struct nw_copy_progress progress;
+    uint8_t bytes[NW_COPY_BYTES_MAX];
+};
+
+/** NULL: nothing is known of it. */
+const struct nw_followed *nw_copies_find(const struct nw_sequencer *seq, uint32_t relation_oid);
+/** The table has a finished copy of a former run. */
+NW_MUST_CHECK nw_status nw_copies_had(struct nw_sequencer *seq, uint32_t relation_oid,
+                                      uint64_t fence_lsn, struct nw_error *err);
+/**
+ * Whether an item of a copy is for the sink: rows and marks of the copy in force; of the marks that
+ * begin chunks only the first, which begins the copy.
+ */
+NW_MUST_CHECK nw_status nw_copies_take(struct nw_sequencer *seq, struct nw_entry *entry,
+                                       bool *wanted, struct nw_error *err);
+
+/** The states for a commit of everything before `last`: into seq->commit_copies. */
+NW_MUST_CHECK nw_status nw_copies_collect(struct nw_sequencer *seq, const struct nw_entry *last,
+                                          struct nw_error *err);
+/** That commit happened. */
+void nw_copies_durable(struct nw_sequencer *seq);
+void nw_copies_fini(struct nw_sequencer *seq);
+
+#endif

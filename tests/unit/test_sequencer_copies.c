@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copies in chunks: one begin, one end, and what a commit says of the chunks between. */
+#include "sink_model.h"
+
+#define FENCE 2000u
+
+static struct kit kit;
+
+static void start(void)
+{
+    model_reset();
+    kit_init(&kit, &model_ops, 2);
+    assert_int_equal(kit_open(&kit, 1), NW_OK);
+    kit_sequence(&kit);
+}
+
+static int finish(void **state)
+{
+    (void)state;
+    kit_fini(&kit);
+    assert_contract_kept();
+    return 0;
+}
+
+/* A mark of chunk `chunk` of three of table 0, from a reader of its own. */
+static void mark(uint32_t generation, uint32_t chunk, bool ends)
+{
+    struct nw_copy_mark said = {
+        .fence_lsn = FENCE,
+        .range = {100, chunk * 10, chunk == 2 ? NW_COPY_PAGE_END : (chunk + 1) * 10},
+        .chunks_count = 3};
+
+    kit_chunk_mark(&kit, 1 + chunk, 0, generation, &said, ends);
+}
+
+static void row(uint32_t generation, uint32_t chunk, int64_t id)
+{
+    kit_copy_rows(&kit, 1 + chunk, 0, generation, (const struct kit_row[]){{FENCE, 0, id}}, 1);
+}
+
+static void commit(uint64_t epoch)
+{
+    assert_int_equal(kit_run(&kit), NW_OK);
+    kit_epoch_end(&kit, epoch, 0);
+    assert_int_equal(kit_run_for(&kit, 300000000), NW_OK);
+    assert_int_equal(kit.durable_epoch, epoch);
+}
+
+static struct nw_copy_progress stored(void)
+{
+    const struct nw_copy_state *copy = &model.copies[0];
+    struct nw_copy_progress progress;
+
+    assert_int_equal(model.copies_count, 1);
+    assert_int_equal(
+        nw_copy_unpack((struct nw_bytes){copy->bytes, copy->size}, &progress, &kit.err), NW_OK);
+    assert_int_equal(progress.fence_lsn, FENCE);
+    assert_int_equal(progress.chunks_count, 3);
+    assert_int_equal(progress.complete, copy->complete);
+    return progress;
+}
+
+static void chunks_of_several_readers_are_one_copy(void **state)
+{
+    (void)state;
+    start();
+    mark(1, 1, false);
+    mark(1, 0, false);
+    row(1, 0, 1);
+    row(1, 1, 2);
+    mark(1, 1, true);
+    commit(1);
+    assert_int_equal(model.begins, 1);
+    assert_int_equal(stored().chunks_done, 1);
+    assert_int_equal(stored().ranges[0].first_page, 10);
+    mark(1, 0, true);
+    commit(2);
+    assert_int_equal(stored().chunks_done, 2);
+    assert_int_equal(stored().ranges_count, 1);
+    assert_int_equal(model.ends, 0);
+    mark(1, 2, false);
+    row(1, 2, 3);
+    mark(1, 2, true);
+    commit(3);
+    assert_int_equal(model.begins, 1);
+    assert_int_equal(model.ends, 1);
+    assert_true(stored().complete);
+    assert_int_equal(model.rows_stored, 3);
+}
+
+/* The sink fails at each commit in turn: what was durable of the chunks is said again with the
+ * rest. */
+static void progress_survives_a_recover(void **state)
+{
+    (void)state;
+    for (uint64_t failing = 1; failing <= 3; failing++) {
+        start();
+        for (uint32_t chunk = 0; chunk < 3; chunk++) {
+            mark(1, chunk, false);
+            row(1, chunk, chunk);
+            mark(1, chunk, true);
+            model.plan = chunk + 1 == failing ? MODEL_NOT_COMMITTED : MODEL_COMMIT;
+            commit(chunk + 1);
+            assert_int_equal(stored().chunks_done, chunk + 1);
+        }
+        assert_true(stored().complete);
+        assert_int_equal(model.rows_stored, 3);
+        kit_fini(&kit);
+        assert_contract_kept();
+    }
+    start();
+}
+
+static void a_newer_copy_takes_the_place_of_an_unfinished_one(void **state)
+{
+    (void)state;
+    start();
+    mark(1, 0, false);
+    row(1, 0, 1);
+    mark(1, 0, true);
+    mark(1, 1, false);
+    commit(1);
+    mark(2, 0, false);
+    row(1, 1, 7); /* of the former, still on its way */
+    mark(1, 1, true);
+    row(2, 0, 1);
+    mark(2, 0, true);
+    commit(2);
+    assert_int_equal(model.begins, 2);
+    assert_int_equal(model.copies[0].generation, 2);
+    assert_int_equal(stored().chunks_done, 1);
+    assert_int_equal(model_count(0, 7), 0);
+    for (uint32_t chunk = 1; chunk < 3; chunk++) {
+        mark(2, chunk, false);
+        mark(2, chunk, true);
+    }
+    commit(3);
+    assert_int_equal(model.ends, 1);
+    assert_true(stored().complete);
+}
+
+static void a_table_that_the_sink_has_is_not_copied_to_it(void **state)
+{
+    (void)state;
+    start();
+    assert_int_equal(nw_sequencer_fence(kit.sequencer, 100, FENCE, &kit.err), NW_OK);
+    for (uint32_t chunk = 0; chunk < 3; chunk++) {
+        mark(1, chunk, false);
+        row(1, chunk, chunk);
+        mark(1, chunk, true);
+    }
+    kit_copy_mark(&kit, 1, 1, 1, 2500, false);
+    kit_copy_mark(&kit, 1, 1, 1, 2500, true);
+    commit(1);
+    assert_int_equal(model.begins, 1); /* the other table's */
+    assert_int_equal(model.rows_stored, 0);
+    assert_int_equal(nw_sequencer_fence_of(kit.sequencer, 100), FENCE);
+    assert_int_equal(nw_sequencer_fence_of(kit.sequencer, 101), 2500);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(chunks_of_several_readers_are_one_copy, finish),
+        cmocka_unit_test_teardown(progress_survives_a_recover, finish),
+        cmocka_unit_test_teardown(a_newer_copy_takes_the_place_of_an_unfinished_one, finish),
+        cmocka_unit_test_teardown(a_table_that_the_sink_has_is_not_copied_to_it, finish),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
