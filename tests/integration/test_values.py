@@ -268,5 +268,43 @@ class EncodingTest(check.Case):
                          [{"id": "1", "v\udce9": "x"}, {"id": "2", "v\udce9": "y"}])
 
 
+class UnknownTypeTest(check.Case):
+    def test_a_type_that_nobody_knows_appears_later(self):
+        """Followed in binary; then a column of a new base type comes, which has no binary form at all."""
+        server = self.cluster()
+        server.sql("CREATE SCHEMA lab; CREATE TABLE lab.marker (id bigint PRIMARY KEY)")
+        values = "1.50, '2024-02-29 23:59:59.5+00', '\\x00ff', 'ünï', '{1,NULL}', '-0', 'NaN', '24:00:00'"
+        for name in ("changed", "other"):
+            server.sql(f"CREATE TABLE lab.{name} (id integer PRIMARY KEY, n numeric(9,3), ts timestamptz, "
+                       "b bytea, t text, a integer[], f float8, m numeric(4,2), e time)")
+            server.sql(f"INSERT INTO lab.{name} VALUES (1, {values})")
+        narwal = self.enter(Narwal(server)).start().wait_streaming()
+        self.assertRegex(stream_of(narwal), "binary '?(true|on|1)")
+        for name in ("changed", "other"):
+            server.sql(f"INSERT INTO lab.{name} VALUES (2, {values})")
+        server.sql("CREATE TYPE lab.odd;"
+                   "CREATE FUNCTION lab.odd_in(cstring) RETURNS lab.odd AS 'textin' LANGUAGE internal STRICT;"
+                   "CREATE FUNCTION lab.odd_out(lab.odd) RETURNS cstring AS 'textout' LANGUAGE internal STRICT;"
+                   "CREATE TYPE lab.odd (INPUT = lab.odd_in, OUTPUT = lab.odd_out, LIKE = text)")
+        server.sql(f"BEGIN; INSERT INTO lab.other VALUES (3, {values});"
+                   "ALTER TABLE lab.changed ADD odd lab.odd;"
+                   f"INSERT INTO lab.changed VALUES (3, {values}, 'first');"
+                   f"INSERT INTO lab.other VALUES (4, {values}); COMMIT")
+        server.sql(f"INSERT INTO lab.changed VALUES (4, {values}, NULL), (5, {values}, 'last')")
+        narwal.wait_caught_up()
+        self.assertNotRegex(stream_of(narwal), "binary '?(true|on|1)")
+        logs = {log.name: log for log in narwal.state().logs()}
+        images = {name: [event["after"] for event in [*logs[name].copy(), *logs[name].changes()]
+                         if event["op"] == "I"] for name in ("changed", "other")}
+        for name in images:
+            for image in images[name]:
+                self.assertEqual({**images["other"][0], "id": image["id"]},
+                                 {column: image[column] for column in images["other"][0]}, name)
+        self.assertEqual([image["id"] for image in images["other"]], list("1234"))
+        self.assertEqual([(image["id"], image.get("odd", "absent")) for image in images["changed"]],
+                         [("1", "absent"), ("2", "absent"), ("3", "first"), ("4", None), ("5", "last")])
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
+
 if __name__ == "__main__":
     check.main()
