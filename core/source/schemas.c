@@ -435,6 +435,67 @@ struct derived {
     struct nw_attnum *attnums;
 };
 
+/* The index of the column with this number; columns_count: there is none. */
+static uint16_t column_numbered(const struct derived *derived, int16_t attnum)
+{
+    uint16_t index = 0;
+
+    while (index < derived->table.columns_count &&
+           (attnum == 0 || derived->columns[index].attnum != attnum)) {
+        index++;
+    }
+    return index;
+}
+
+/* Takes the key of another version if it can be this one's too: where the message names the key,
+ * that has to be the same; where it does not (FULL, NOTHING), it is the primary key if any. */
+static bool key_take(struct derived *to, const struct nw_table *other, uint16_t named)
+{
+    struct nw_table *table = &to->table;
+    bool names_it = table->replica_identity == 'd' || table->replica_identity == 'i';
+
+    if (other == NULL || other->key_columns_count == 0 ||
+        (names_it ? other->key_columns_count != named : !other->key_is_primary)) {
+        return false;
+    }
+    for (uint16_t i = 0; i < other->key_columns_count; i++) {
+        uint16_t at = column_numbered(to, other->columns[other->key_columns[i]].attnum);
+
+        if (at == table->columns_count || (names_it && !to->columns[at].identity)) {
+            return false;
+        }
+        to->keys[i] = at;
+    }
+    table->key_columns_count = other->key_columns_count;
+    table->key_is_primary = table->replica_identity == 'd' || other->key_is_primary;
+    return true;
+}
+
+/* A message says which columns identify a row, not in which order, and with FULL it is all. */
+static void key_derive(struct derived *to, const struct nw_table *described,
+                       const struct nw_table *former)
+{
+    struct nw_table *table = &to->table;
+    uint16_t named = 0;
+
+    for (uint16_t i = 0; i < table->columns_count; i++) {
+        named = (uint16_t)(named + to->columns[i].identity);
+    }
+    table->key_columns_count = 0;
+    table->key_is_primary = false;
+    if (key_take(to, described, named) || key_take(to, former, named)) {
+        return;
+    }
+    if (table->replica_identity == 'd' || table->replica_identity == 'i') {
+        for (uint16_t i = 0; i < table->columns_count; i++) {
+            if (to->columns[i].identity) {
+                to->keys[table->key_columns_count++] = i;
+            }
+        }
+        table->key_is_primary = table->replica_identity == 'd' && named > 0;
+    }
+}
+
 static void derive(struct derived *to, const struct nw_schemas_change *change,
                    const struct nw_table *former)
 {
@@ -449,8 +510,6 @@ static void derive(struct derived *to, const struct nw_schemas_change *change,
     table->name = relation->name;
     table->replica_identity = relation->replica_identity;
     table->columns_count = relation->columns_count;
-    table->key_columns_count = 0;
-    table->key_is_primary = table->key_is_primary && relation->replica_identity == 'd';
     table->attributes_count = former == NULL ? 0 : former->attributes_count;
     for (uint16_t i = 0; i < relation->columns_count; i++) {
         const struct nw_relation_column *said = &relation->columns[i];
@@ -458,13 +517,11 @@ static void derive(struct derived *to, const struct nw_schemas_change *change,
 
         column_derive(&to->columns[i], said, column_known(change->described, former, said, number),
                       &to->attnums[i]);
-        if (said->identity && relation->replica_identity != 'f') {
-            to->keys[table->key_columns_count++] = i;
-        }
         if (number > (int16_t)table->attributes_count) {
             table->attributes_count = (uint16_t)number;
         }
     }
+    key_derive(to, change->described, former);
     table->columns = to->columns;
     table->key_columns = to->keys;
 }

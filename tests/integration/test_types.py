@@ -57,9 +57,7 @@ class TypesTest(check.Case):
             self.fill(name, columns, 0)
         narwal = self.enter(Narwal(self.server, settings={"source": source}))
         narwal.start().wait_streaming()
-        command = self.server.value("SELECT query FROM pg_stat_activity WHERE pid = (SELECT "
-                                    "active_pid FROM pg_replication_slots WHERE slot_name = %s)",
-                                    (narwal.slot,))
+        command = narwal.stream_query()
         for name, columns in tables.items():
             self.fill(name, columns, ROWS)
             self.change(name, columns, 0)

@@ -21,12 +21,6 @@ NASTY = ("datestyle = 'SQL, DMY'", "intervalstyle = 'iso_8601'", "timezone = 'As
 STEP = 1000  # between the ids of the same value in the copy, inserted, and updated
 
 
-def stream_of(narwal):
-    """How the server was asked for the stream."""
-    return narwal.cluster.value("SELECT query FROM pg_stat_activity WHERE pid = (SELECT active_pid FROM "
-                                "pg_replication_slots WHERE slot_name = %s)", (narwal.slot,))
-
-
 class Column:
     """A table of one type: (id, v)."""
 
@@ -101,8 +95,8 @@ class ValuesTest(check.Case):
         text = self.follow("text", ["typed", "plain"], values="text")
         for narwal in (binary, text):
             narwal.wait_streaming()
-        self.assertRegex(stream_of(binary), "binary '?(true|on|1)", "values did not come in binary")
-        self.assertNotRegex(stream_of(text), "binary '?(true|on|1)")
+        self.assertRegex(binary.stream_query(), "binary '?(true|on|1)", "values did not come in binary")
+        self.assertNotRegex(text.stream_query(), "binary '?(true|on|1)")
         for column in self.columns:
             column.change(self.cursor)
         for narwal in (binary, text):
@@ -215,7 +209,7 @@ class EncodingTest(check.Case):
             "include": ["lab.marker"] + [f"lab.t{number}" for number in range(len(types))]}}))
         narwal.start().wait_streaming()
         (self.assertRegex if types == self.TYPED else self.assertNotRegex)(
-            stream_of(narwal), "binary '?(true|on|1)")
+            narwal.stream_query(), "binary '?(true|on|1)")
         for number in range(len(types)):
             for statement in ("INSERT INTO {} SELECT id + 1000, v FROM {}",
                               "UPDATE {} SET id = id + 1000 WHERE id > 1000",
@@ -279,7 +273,7 @@ class UnknownTypeTest(check.Case):
                        "b bytea, t text, a integer[], f float8, m numeric(4,2), e time)")
             server.sql(f"INSERT INTO lab.{name} VALUES (1, {values})")
         narwal = self.enter(Narwal(server)).start().wait_streaming()
-        self.assertRegex(stream_of(narwal), "binary '?(true|on|1)")
+        self.assertRegex(narwal.stream_query(), "binary '?(true|on|1)")
         for name in ("changed", "other"):
             server.sql(f"INSERT INTO lab.{name} VALUES (2, {values})")
         server.sql("CREATE TYPE lab.odd;"
@@ -292,7 +286,7 @@ class UnknownTypeTest(check.Case):
                    f"INSERT INTO lab.other VALUES (4, {values}); COMMIT")
         server.sql(f"INSERT INTO lab.changed VALUES (4, {values}, NULL), (5, {values}, 'last')")
         narwal.wait_caught_up()
-        self.assertNotRegex(stream_of(narwal), "binary '?(true|on|1)")
+        self.assertNotRegex(narwal.stream_query(), "binary '?(true|on|1)")
         logs = {log.name: log for log in narwal.state().logs()}
         images = {name: [event["after"] for event in [*logs[name].copy(), *logs[name].changes()]
                          if event["op"] == "I"] for name in ("changed", "other")}

@@ -277,6 +277,54 @@ static void a_new_name_between_two_others_is_a_renamed_column(void **state)
     assert_string_equal(table->columns[0].name, "id");
 }
 
+/* The message has the columns of the key, not their order. */
+static void the_key_has_the_order_that_is_known(void **state)
+{
+    static const uint16_t two[2] = {3, 0};
+    struct nw_table other = described;
+    struct nw_relation *relation = said();
+    const struct nw_table *table = NULL;
+
+    (void)state;
+    other.key_columns = two;
+    other.key_columns_count = 2;
+    relation->columns[3].identity = true;
+    relation->name = "renamed_since";
+    table = apply(relation, &other);
+    assert_int_equal(table->key_columns_count, 2);
+    assert_int_equal(table->key_columns[0], 3);
+    assert_int_equal(table->key_columns[1], 0);
+    assert_true(table->key_is_primary);
+    /* And where another key is known: that of the message, in the order of columns. */
+    relation->columns[1].identity = true;
+    table = apply(relation, &other);
+    assert_int_equal(table->key_columns_count, 3);
+    assert_int_equal(table->key_columns[0], 0);
+    assert_int_equal(table->key_columns[2], 3);
+}
+
+static void the_primary_key_stays_when_the_whole_row_is_sent(void **state)
+{
+    struct nw_relation *relation = said();
+    const struct nw_table *table = NULL;
+
+    (void)state;
+    (void)add();
+    relation->replica_identity = 'f';
+    for (uint16_t i = 0; i < 4; i++) {
+        relation->columns[i].identity = true;
+    }
+    table = apply(relation, NULL);
+    assert_int_equal(table->key_columns_count, 1);
+    assert_int_equal(table->key_columns[0], 0);
+    assert_true(table->key_is_primary);
+    relation->columns_count = 3; /* and goes with its column */
+    memmove(relation->columns, relation->columns + 1, 3 * sizeof relation->columns[0]);
+    table = apply(relation, NULL);
+    assert_int_equal(table->key_columns_count, 0);
+    assert_false(table->key_is_primary);
+}
+
 static void the_key_is_what_the_stream_says(void **state)
 {
     struct nw_relation *relation = said();
@@ -359,6 +407,8 @@ int main(void)
         TEST(a_changed_type_keeps_the_columns_number),
         TEST(a_new_name_between_two_others_is_a_renamed_column),
         TEST(the_key_is_what_the_stream_says),
+        TEST(the_key_has_the_order_that_is_known),
+        TEST(the_primary_key_stays_when_the_whole_row_is_sent),
         TEST(a_table_that_was_never_seen_and_is_gone_is_known_by_its_message),
         TEST(many_tables_keep_their_ids),
         TEST(binary_is_possible_when_every_column_is_decodable),

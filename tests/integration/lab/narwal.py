@@ -193,6 +193,18 @@ class Narwal:
         self.wait(f"position {lsn:x}", lambda: self.state().lsn > lsn, seconds)
         return self
 
+    def stream_query(self):
+        """How the server was asked for the stream that it sends now."""
+        found = []
+
+        def active():
+            found[:] = self.cluster.sql(
+                "SELECT query FROM pg_stat_activity WHERE pid = (SELECT active_pid FROM "
+                "pg_replication_slots WHERE slot_name = %s)", (self.slot,))
+            return found and found[0][0].startswith("START_REPLICATION")
+        self.wait("the stream", active)
+        return found[0][0]
+
     def confirmed_lsn(self):
         """What the server was told."""
         return self.cluster.value("SELECT confirmed_flush_lsn - '0/0'::pg_lsn FROM "
