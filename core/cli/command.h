@@ -21,6 +21,7 @@
 
 int nw_cmd_run(int argc, char **argv);
 int nw_cmd_check(int argc, char **argv);
+int nw_cmd_plan(int argc, char **argv);
 int nw_cmd_status(int argc, char **argv);
 int nw_cmd_tail(int argc, char **argv);
 int nw_cmd_topology(int argc, char **argv);

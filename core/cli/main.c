@@ -15,6 +15,7 @@ struct command {
 static const struct command COMMANDS[] = {
     {"run", nw_cmd_run, "copy a database into its sinks, then follow every change"},
     {"check", nw_cmd_check, "name every problem before anything is touched"},
+    {"plan", nw_cmd_plan, "say how long the copy takes, how much room it needs, and the risks"},
     {"status", nw_cmd_status, "ask a running narwal how it is"},
     {"tail", nw_cmd_tail, "print changes as they happen, and leave nothing behind"},
     {"topology", nw_cmd_topology, "show cores, the plan of threads, and why"},

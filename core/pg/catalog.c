@@ -134,21 +134,32 @@ nw_status nw_catalog_slot(struct nw_session *session, const char *name,
     return NW_OK;
 }
 
+/* The size of a table that somebody holds locked, or is about to, is that of its last VACUUM: to
+ * ask for it would wait. */
 /* An index serves as replica identity as RelationGetIndexList() of relcache.c sees it: a deferrable
  * primary key does not. A root is as good as its worst leaf: that is where statements fail. */
 static const char candidates_sql[] =
     "WITH keyed AS MATERIALIZED (SELECT indrelid, bool_or(indisprimary) AS by_key,"
     "  bool_or(indisreplident) AS by_index FROM pg_index"
     "  WHERE indisvalid AND indimmediate AND (indisprimary OR indisreplident) GROUP BY indrelid),"
+    " held AS MATERIALIZED (SELECT relation FROM pg_locks WHERE locktype = 'relation'"
+    "  AND mode = 'AccessExclusiveLock' AND database ="
+    "  (SELECT oid FROM pg_database WHERE datname = current_database())),"
     " base AS MATERIALIZED (SELECT c.oid, c.relname, c.relnamespace, c.relkind, c.relreplident,"
     "  c.relispartition, c.relowner, c.relrowsecurity, c.reltuples,"
+    "  CASE WHEN c.relkind <> 'r' THEN 0 WHEN c.oid IN (SELECT relation FROM held)"
+    "   THEN c.relpages::bigint * current_setting('block_size')::bigint"
+    "   ELSE pg_relation_size(c.oid) END AS bytes,"
+    "  CASE WHEN c.relkind <> 'r' OR c.reltoastrelid = 0 OR c.oid IN (SELECT relation FROM held)"
+    "   OR c.reltoastrelid IN (SELECT relation FROM held) THEN 0"
+    "   ELSE pg_relation_size(c.reltoastrelid) END AS apart,"
     "  CASE c.relreplident WHEN 'f' THEN true WHEN 'd' THEN coalesce(k.by_key, false)"
     "   WHEN 'i' THEN coalesce(k.by_index, false) ELSE false END AS usable"
     "  FROM pg_class c LEFT JOIN keyed k ON k.indrelid = c.oid"
     "  WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p'),"
     " leaves AS MATERIALIZED (SELECT b.oid AS root, bool_and(l.usable) AS usable,"
-    "  sum(l.reltuples) FILTER (WHERE l.reltuples >= 0) AS rows, sum(pg_relation_size(l.oid)) AS "
-    "bytes"
+    "  sum(l.reltuples) FILTER (WHERE l.reltuples >= 0) AS rows, sum(l.bytes) AS bytes,"
+    "  sum(l.apart) AS apart"
     "  FROM base b CROSS JOIN LATERAL pg_partition_tree(b.oid) t JOIN base l ON l.oid = t.relid"
     "  WHERE b.relkind = 'p' AND t.isleaf AND l.relkind = 'r' GROUP BY b.oid),"
     " extended AS MATERIALIZED (SELECT objid FROM pg_depend"
@@ -159,7 +170,8 @@ static const char candidates_sql[] =
     "  pg_has_role(b.relowner, 'USAGE'), has_table_privilege(b.oid, 'SELECT'), b.relrowsecurity,"
     "  b.oid IN (SELECT objid FROM extended),"
     "  CASE WHEN b.relkind = 'p' THEN coalesce(l.rows, -1) ELSE b.reltuples END,"
-    "  CASE WHEN b.relkind = 'p' THEN coalesce(l.bytes, 0) ELSE pg_relation_size(b.oid) END"
+    "  CASE WHEN b.relkind = 'p' THEN coalesce(l.bytes, 0) ELSE b.bytes END,"
+    "  CASE WHEN b.relkind = 'p' THEN coalesce(l.apart, 0) ELSE b.apart END"
     " FROM base b JOIN pg_namespace n ON n.oid = b.relnamespace LEFT JOIN leaves l ON l.root = "
     "b.oid"
     " WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
@@ -182,6 +194,7 @@ static bool fill_candidate(struct nw_catalog_candidate *table, struct nw_arena *
     table->rows = strtod(nw_rows_text(rows, row, 11), NULL);
     /* A table that was dropped meanwhile has no size. */
     table->bytes = nw_rows_u64(rows, row, 12);
+    table->toast_bytes = nw_rows_u64(rows, row, 13);
     return table->schema_name != NULL && table->name != NULL;
 }
 

@@ -157,7 +157,8 @@ struct nw_catalog_candidate {
     bool row_security;
     bool of_extension;
     double rows;
-    uint64_t bytes;
+    uint64_t bytes;       /* heap, of all leaves */
+    uint64_t toast_bytes; /* large values that are stored apart; 0 while somebody holds the table */
 };
 
 struct nw_catalog_candidates {

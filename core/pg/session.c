@@ -27,6 +27,7 @@
 
 #define CONNECT_TIMEOUT_DEFAULT_US 10000000
 #define STOP_NOTICED_MS            100
+#define COPY_GATHER_NS             200000
 
 struct nw_session {
     PGconn *connection;
@@ -363,6 +364,94 @@ nw_status nw_session_query(struct nw_session *session, const char *sql, const ch
     }
     PQclear(result);
     return status;
+}
+
+/* Who takes what a COPY sends. */
+struct copy_taker {
+    bool (*take)(void *context, const void *bytes, size_t size);
+    void *context;
+    bool enough;
+};
+
+/* The server sends row by row: who wakes up for each of them slows it down. */
+static nw_status copy_wait(const struct nw_session *session, struct nw_error *err)
+{
+    struct pollfd entry = {.fd = PQsocket(session->connection), .events = POLLIN};
+
+    if (is_stopping(session)) {
+        return stopped(session, err);
+    }
+    if (poll(&entry, 1, STOP_NOTICED_MS) <= 0) {
+        return NW_OK;
+    }
+    (void)nanosleep(&(struct timespec){.tv_nsec = COPY_GATHER_NS}, NULL);
+    return PQconsumeInput(session->connection) == 0 ? lost(session, err) : NW_OK;
+}
+
+/* Until it ends. Once enough was taken the rest is only read. */
+static nw_status copy_receive(const struct nw_session *session, struct copy_taker *taker,
+                              struct nw_error *err)
+{
+    nw_status status = NW_OK;
+    char *bytes = NULL;
+    int size = 0;
+
+    while (status == NW_OK && (size = PQgetCopyData(session->connection, &bytes, 1)) >= 0) {
+        if (size == 0) {
+            status = copy_wait(session, err);
+            continue;
+        }
+        if (!taker->enough && !taker->take(taker->context, bytes, (size_t)size)) {
+            taker->enough = true;
+            nw_session_cancel(session);
+        }
+        PQfreemem(bytes);
+    }
+    return status == NW_OK && size != -1 ? lost(session, err) : status;
+}
+
+/* One result of the statements. That of a COPY which was given up is no failure. */
+static nw_status copy_result(const struct nw_session *session, const PGresult *result,
+                             struct copy_taker *taker, char *sqlstate, struct nw_error *err)
+{
+    ExecStatusType outcome = PQresultStatus(result);
+
+    if (outcome == PGRES_COPY_OUT) {
+        return copy_receive(session, taker, err);
+    }
+    if (outcome != PGRES_BAD_RESPONSE && outcome != PGRES_FATAL_ERROR) {
+        return NW_OK;
+    }
+    return taker->enough && PQstatus(session->connection) == CONNECTION_OK
+               ? NW_OK
+               : refused(session, result, sqlstate, err);
+}
+
+nw_status nw_session_copy(struct nw_session *session, const char *sql,
+                          bool (*take)(void *context, const void *bytes, size_t size),
+                          void *context, char *sqlstate, struct nw_error *err)
+{
+    struct copy_taker taker = {.take = take, .context = context};
+    bool stop = false;
+    nw_status status = NW_OK;
+    PGresult *result = NULL;
+
+    NW_ASSERT(!session->taken);
+    sqlstate[0] = '\0';
+    if (PQsendQuery(session->connection, sql) == 0) {
+        return lost(session, err);
+    }
+    while ((status == NW_OK || sqlstate[0] != '\0') &&
+           (result = result_next(session, &stop)) != NULL) {
+        nw_status each = copy_result(session, result, &taker, sqlstate, err);
+
+        status = status == NW_OK ? each : status;
+        PQclear(result);
+    }
+    if (stop) {
+        return stopped(session, err);
+    }
+    return status == NW_OK && taker.enough ? NW_AGAIN : status;
 }
 
 void nw_session_cancel(const struct nw_session *session)

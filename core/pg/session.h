@@ -52,6 +52,17 @@ NW_MUST_CHECK nw_status nw_session_query(struct nw_session *session, const char 
                                          char *sqlstate, struct nw_rows **rows,
                                          struct nw_error *err);
 /**
+ * Run statements of which one is COPY ... TO STDOUT, and hand over what it sends, message by
+ * message. When a statement fails, those behind it are not run; an open transaction then waits for
+ * its ROLLBACK.
+ * @param take      false: enough; the rest is cancelled, which ends the transaction in failure.
+ * @param sqlstate  6 bytes, filled as by nw_session_query().
+ * @return NW_AGAIN when enough was taken; err is not filled then.
+ */
+NW_MUST_CHECK nw_status nw_session_copy(struct nw_session *session, const char *sql,
+                                        bool (*take)(void *context, const void *bytes, size_t size),
+                                        void *context, char *sqlstate, struct nw_error *err);
+/**
  * Ask the server to stop what the session's statement does; that call then returns NW_RETRY
  * (57014). Any thread, while the session is open; blocks for a connection's time.
  */

@@ -67,6 +67,8 @@ size_t nw_preflight_count(const struct nw_preflight *preflight, enum nw_finding_
 /** For people. @param verbose  all names, not the first five */
 void nw_preflight_print(const struct nw_preflight *preflight, const char *name, bool verbose,
                         FILE *out);
+/** For people, only what is wrong, and how much of it. */
+void nw_preflight_risks(const struct nw_preflight *preflight, bool verbose, FILE *out);
 /** The mending statements alone, for a DBA to run. */
 void nw_preflight_sql(const struct nw_preflight *preflight, const char *name, FILE *out);
 

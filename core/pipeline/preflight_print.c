@@ -123,9 +123,20 @@ static void sql_print(const struct nw_preflight *preflight, const char *name, FI
     mends_print(preflight, true, out);
 }
 
+static void risks_print(const struct nw_preflight *preflight, bool verbose, FILE *out)
+{
+    (void)level_print(preflight, NW_FINDING_FAIL, verbose, out);
+    (void)level_print(preflight, NW_FINDING_WARN, verbose, out);
+    (void)fprintf(out, "%zu to mend, %zu to consider; nothing was changed.\n",
+                  nw_preflight_count(preflight, NW_FINDING_FAIL),
+                  nw_preflight_count(preflight, NW_FINDING_WARN));
+}
+
+enum print_what { PRINT_ALL, PRINT_RISKS, PRINT_SQL };
+
 /* Secrets cannot be in there; if they are by some server's error text, they are taken out. */
-static void redacted(const struct nw_preflight *preflight, const char *name, bool sql, bool verbose,
-                     FILE *out)
+static void redacted(const struct nw_preflight *preflight, const char *name, enum print_what what,
+                     bool verbose, FILE *out)
 {
     char *text = NULL;
     size_t size = 0;
@@ -134,8 +145,10 @@ static void redacted(const struct nw_preflight *preflight, const char *name, boo
     if (stream == NULL) {
         return;
     }
-    if (sql) {
+    if (what == PRINT_SQL) {
         sql_print(preflight, name, stream);
+    } else if (what == PRINT_RISKS) {
+        risks_print(preflight, verbose, stream);
     } else {
         all_print(preflight, name, verbose, stream);
     }
@@ -149,10 +162,15 @@ static void redacted(const struct nw_preflight *preflight, const char *name, boo
 void nw_preflight_print(const struct nw_preflight *preflight, const char *name, bool verbose,
                         FILE *out)
 {
-    redacted(preflight, name, false, verbose, out);
+    redacted(preflight, name, PRINT_ALL, verbose, out);
 }
 
 void nw_preflight_sql(const struct nw_preflight *preflight, const char *name, FILE *out)
 {
-    redacted(preflight, name, true, false, out);
+    redacted(preflight, name, PRINT_SQL, false, out);
+}
+
+void nw_preflight_risks(const struct nw_preflight *preflight, bool verbose, FILE *out)
+{
+    redacted(preflight, "", PRINT_RISKS, verbose, out);
 }
