@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -35,6 +36,7 @@ struct kit {
     int64_t now_ns;
     uint64_t appended; /* records of ours */
     uint64_t size_seed;
+    bool real; /* the disk takes its time */
 };
 
 /* Sizes that meet the ends of segments, chunks and reads; small ones mostly. */
@@ -96,14 +98,20 @@ UNUSED static void kit_options(struct kit *kit, struct nw_env *env)
                                              .segment_bytes = KIT_SEGMENT};
 }
 
-/* A spool on a disk of its own. */
-UNUSED static void kit_make(struct kit *kit, uint64_t seed)
+/* A spool on a disk of its own. segment_bytes 0: as large as in production. */
+UNUSED static void kit_make_of(struct kit *kit, uint64_t seed, uint64_t segment_bytes)
 {
     struct nw_env *env = NULL;
 
     assert_int_equal(nw_env_model_create(seed, &env, NULL), NW_OK);
     kit_options(kit, env);
+    kit->options.segment_bytes = segment_bytes;
     assert_int_equal(nw_spool_begin(&kit->options, KIT_BEGIN_LSN, &kit->spool, &kit->err), NW_OK);
+}
+
+UNUSED static void kit_make(struct kit *kit, uint64_t seed)
+{
+    kit_make_of(kit, seed, KIT_SEGMENT);
 }
 
 UNUSED static void kit_free(struct kit *kit)
@@ -112,10 +120,19 @@ UNUSED static void kit_free(struct kit *kit)
     nw_env_model_destroy(kit->env);
 }
 
+/* Lets a real disk work, instead of asking it again at once. */
+UNUSED static void kit_pause(const struct kit *kit)
+{
+    if (kit->real) {
+        (void)nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
+    }
+}
+
 UNUSED static nw_status kit_step(struct kit *kit)
 {
     uint32_t work = 0;
 
+    kit_pause(kit);
     kit->now_ns += 1000000;
     return nw_spool_step(kit->spool, kit->now_ns, &work, &kit->err);
 }
@@ -173,6 +190,9 @@ UNUSED static nw_status kit_next(struct kit *kit, struct nw_spool_record *record
 
     for (int i = 0; i < KIT_STEPS_MAX && status == NW_AGAIN; i++) {
         status = nw_spool_next(kit->spool, record, end, &kit->err);
+        if (status == NW_AGAIN) {
+            kit_pause(kit);
+        }
     }
     return status;
 }

@@ -123,6 +123,37 @@ static void large_records_have_segments_of_their_own(void **state)
     }
 }
 
+/* Segments of many reads: records lie across the ends of what is read at once. */
+static void records_lie_across_reads(void **state)
+{
+    static const uint64_t counts[] = {2100, 9000};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) { /* just over one read; many */
+        for (uint64_t seed = 0; seed < 3; seed++) {
+            struct kit kit;
+            struct nw_spool_status status;
+            uint64_t count = counts[i];
+
+            kit_make_of(&kit, seed, 0);
+            kit.size_seed = seed;
+            assert_int_equal(kit_append(&kit, count), NW_OK);
+            kit_expect(&kit, 1, count / 3); /* a part of it from memory */
+            assert_int_equal(kit_settle(&kit), NW_OK);
+            kit_expect(&kit, count / 3 + 1, count);
+            kit_expect_end(&kit);
+            nw_spool_status(kit.spool, &status);
+            assert_int_equal(status.segments, 1);
+            assert_true(status.bytes > 1 << 20);
+            kit_drop(&kit);
+            assert_int_equal(kit_open(&kit, kit_reached(count)), NW_OK);
+            kit_expect(&kit, 1, count);
+            kit_expect_end(&kit);
+            kit_free(&kit);
+        }
+    }
+}
+
 static void a_record_stays_while_others_are_appended_and_written(void **state)
 {
     struct kit kit;
@@ -130,8 +161,7 @@ static void a_record_stays_while_others_are_appended_and_written(void **state)
     bool end = false;
 
     (void)state;
-    kit_make(&kit, 1);
-    kit.options.segment_bytes = 0;
+    kit_make_of(&kit, 1, 0);
     assert_int_equal(kit_append_size(&kit, 4000), NW_OK);
     assert_int_equal(kit_next(&kit, &record, &end), NW_OK);
     for (int i = 0; i < 30; i++) {
@@ -170,8 +200,7 @@ static void it_is_synced_after_20_ms_or_4_mib_and_not_before(void **state)
     int64_t began_ns = 0;
 
     (void)state;
-    kit_make(&kit, 1);
-    kit.options.segment_bytes = 0;
+    kit_make_of(&kit, 1, 0);
     assert_int_equal(nw_spool_deadline(kit.spool, kit.now_ns), INT64_MAX);
     assert_int_equal(kit_append(&kit, 3), NW_OK); /* the third is a position */
     began_ns = kit.now_ns;
@@ -247,6 +276,24 @@ static void a_slow_disk_is_waited_for(void **state)
     assert_int_equal(nw_spool_pressure(kit.spool), NW_SPOOL_FREE);
     assert_int_equal(nw_spool_append(kit.spool, &record, &kit.err), NW_OK);
     assert_int_equal(nw_spool_pressure(kit.spool), NW_SPOOL_FREE);
+    free(bytes);
+    kit_free(&kit);
+}
+
+static void a_large_record_does_not_wait_for_the_next_sync(void **state)
+{
+    struct kit kit;
+    uint8_t *bytes = malloc(9 << 20);
+    struct nw_spool_record record;
+
+    (void)state;
+    assert_non_null(bytes);
+    kit_make(&kit, 1);
+    assert_int_equal(kit_append_size(&kit, 100), NW_OK);
+    record = kit_record(2, bytes, 9 << 20);
+    assert_int_equal(nw_spool_append(kit.spool, &record, &kit.err), NW_AGAIN);
+    finish(&kit);
+    assert_int_equal(nw_spool_append(kit.spool, &record, &kit.err), NW_OK);
     free(bytes);
     kit_free(&kit);
 }
@@ -372,6 +419,24 @@ static void what_was_trimmed_is_gone_also_for_a_later_process(void **state)
                      NW_OK);
     assert_int_equal(kit_open(&kit, KIT_BEGIN_LSN), NW_FATAL);
     kit_free(&kit);
+}
+
+/* Also where the reader stands at the end of the segment that goes. */
+static void trimming_does_not_disturb_the_reader(void **state)
+{
+    (void)state;
+    for (uint64_t read = 1; read < 60; read++) {
+        struct kit kit;
+
+        kit_make(&kit, read);
+        assert_int_equal(kit_append(&kit, 60), NW_OK);
+        kit_expect(&kit, 1, read);
+        nw_spool_trim(kit.spool, read + 1);
+        assert_int_equal(kit_settle(&kit), NW_OK);
+        kit_expect(&kit, read + 1, 60);
+        kit_expect_end(&kit);
+        kit_free(&kit);
+    }
 }
 
 static nw_status count_names(void *context, const char *name, bool is_folder, struct nw_error *err)
@@ -556,8 +621,9 @@ static void it_works_on_real_files(void **state)
         (void)snprintf(folder, sizeof folder, "%s/spool", parent);
         assert_int_equal(nw_env_system_create(choices[i], &env, NULL), NW_OK);
         kit_options(&kit, env);
+        kit.real = true;
         kit.options.folder = folder;
-        kit.options.segment_bytes = 1 << 20;
+        kit.options.segment_bytes = 3 << 19;
         assert_int_equal(kit_open(&kit, 0), NW_OK);
         assert_null(kit.spool);
         assert_int_equal(nw_spool_begin(&kit.options, KIT_BEGIN_LSN, &kit.spool, &kit.err), NW_OK);
@@ -585,13 +651,16 @@ int main(void)
         cmocka_unit_test(a_later_process_reads_it_from_the_beginning),
         cmocka_unit_test(the_reader_follows_the_writer),
         cmocka_unit_test(large_records_have_segments_of_their_own),
+        cmocka_unit_test(records_lie_across_reads),
         cmocka_unit_test(a_record_stays_while_others_are_appended_and_written),
         cmocka_unit_test(it_is_synced_after_20_ms_or_4_mib_and_not_before),
         cmocka_unit_test(an_agent_that_sleeps_until_the_deadline_gets_everything_synced),
         cmocka_unit_test(a_slow_disk_is_waited_for),
+        cmocka_unit_test(a_large_record_does_not_wait_for_the_next_sync),
         cmocka_unit_test(a_full_spool_takes_no_more_until_it_is_trimmed),
         cmocka_unit_test(a_record_that_no_quota_holds_is_refused_for_good),
         cmocka_unit_test(what_was_trimmed_is_gone_also_for_a_later_process),
+        cmocka_unit_test(trimming_does_not_disturb_the_reader),
         cmocka_unit_test(a_removed_spool_leaves_nothing),
         cmocka_unit_test(there_is_one_spool_only),
         cmocka_unit_test(files_are_made_and_removed_by_jobs_alone),

@@ -184,6 +184,24 @@ static void a_change_after_opening_is_found_while_reading(void **state)
     kit_free(&kit);
 }
 
+static void a_file_cut_off_after_opening_is_found_while_reading(void **state)
+{
+    struct kit kit;
+    struct nw_spool_record record;
+    bool end = false;
+
+    (void)state;
+    kit_left(&kit, 43);
+    assert_int_equal(kit_open(&kit, kit_reached(43)), NW_OK);
+    kit_file_truncate(&kit, 2, 4000);
+    while (kit_next(&kit, &record, &end) == NW_OK && !end) {
+    }
+    assert_false(end);
+    assert_int_equal(kit.err.status, NW_CORRUPT);
+    assert_says(&kit, "0000000002.spool at offset 136: the file ends early");
+    kit_free(&kit);
+}
+
 static void a_missing_segment_is_missed(void **state)
 {
     (void)state;
@@ -373,6 +391,7 @@ int main(void)
         cmocka_unit_test(zeros_at_the_end_are_an_end),
         cmocka_unit_test(a_changed_bit_is_found_with_file_and_offset),
         cmocka_unit_test(a_change_after_opening_is_found_while_reading),
+        cmocka_unit_test(a_file_cut_off_after_opening_is_found_while_reading),
         cmocka_unit_test(a_missing_segment_is_missed),
         cmocka_unit_test(exchanged_segments_are_not_taken),
         cmocka_unit_test(exchanged_records_are_not_taken),
