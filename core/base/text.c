@@ -3,6 +3,7 @@
 #include "base/text.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -176,6 +177,16 @@ const char *nw_count_text(char text[static NW_NUMBER_TEXT_SIZE], double count)
         (void)snprintf(text, NW_NUMBER_TEXT_SIZE, "%.2f G", count / 1e9);
     }
     return text;
+}
+
+bool nw_patterns_match(const char *const *patterns, const char *name)
+{
+    for (; patterns != NULL && *patterns != NULL; patterns++) {
+        if (fnmatch(*patterns, name, FNM_NOESCAPE) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static size_t lower(size_t a, size_t b)

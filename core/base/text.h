@@ -32,6 +32,13 @@ const char *nw_duration_text(char text[static NW_NUMBER_TEXT_SIZE], double secon
 /** "12.4 k", "1.20 M", "980" */
 const char *nw_count_text(char text[static NW_NUMBER_TEXT_SIZE], double count);
 
+/**
+ * Whether some pattern of a NULL-terminated list (NULL: empty) is the whole of a name: * is any
+ * text, ? one byte, [ab] one of these bytes, so that [*], [?] and [[] are the characters
+ * themselves. A backslash is a backslash.
+ */
+bool nw_patterns_match(const char *const *patterns, const char *name);
+
 /** How many letters must be inserted, removed, replaced or swapped to make one text the other. */
 size_t nw_text_distance(const char *a, const char *b);
 

@@ -62,6 +62,7 @@ static struct nw_preflight_options options_of(const struct nw_run_config *c)
     return (struct nw_preflight_options){.copies = c->snapshot != NW_CONFIG_NEVER,
                                          .streams = c->snapshot != NW_CONFIG_ONLY,
                                          .copy_workers = (uint32_t)c->copy_workers,
+                                         .transforms = &c->transforms,
                                          .running = ours ? c->state_dir : NULL,
                                          .server = nw_config_server(c)};
 }

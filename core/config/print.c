@@ -199,12 +199,39 @@ static void sink_print(const struct nw_sink_config *sink, const struct nw_option
     }
 }
 
+/* Each rule as it was written; the keys of `transforms` have no defaults that everybody would want
+ * to see. */
+static void transforms_print(const struct nw_run_config *config,
+                             const struct nw_option_table *table, FILE *out)
+{
+    if (config->transforms.count > 0) {
+        (void)fputs("transforms:\n", out);
+    }
+    for (uint32_t rule = 0; rule < config->transforms.count; rule++) {
+        const struct nw_node *map = config->transforms.rules[rule].node;
+        const char *before = "  - ";
+
+        for (uint32_t i = 0; i < table->count; i++) {
+            const struct nw_node *node = nw_tree_member(map, table->options[i].name);
+
+            if (node != NULL) {
+                option_print(out, before, &table->options[i], node, NULL);
+                before = "    ";
+            }
+        }
+    }
+}
+
 static void all_print(const struct nw_run_config *config, const struct nw_config_plugin *plugins,
                       FILE *out)
 {
     const struct nw_option_table *table = NULL;
 
     for (size_t i = 0; (table = nw_config_table(i)) != NULL; i++) {
+        if (strcmp(table->section, "transforms") == 0) {
+            transforms_print(config, table, out);
+            continue;
+        }
         if (strcmp(table->section, "sinks") != 0) {
             section_print(config, table, out);
             continue;

@@ -33,7 +33,7 @@ static const struct nw_option TOP[] = {
      "installed."},
 };
 enum { TOP_NAME, TOP_STATE_DIR, TOP_PLUGIN_DIR, TOP_COUNT };
-static const char *const TOP_SECTIONS[] = {"source", "copy",  "tables", "sinks",
+static const char *const TOP_SECTIONS[] = {"source", "copy",  "tables", "transforms", "sinks",
                                            "limits", "epoch", "log",    NULL};
 
 static const struct nw_option SOURCE[] = {
@@ -197,8 +197,9 @@ static const struct nw_option_table TABLE_LOG = {"log", "log", LOG, LOG_COUNT, N
 const struct nw_option_table *nw_config_table(size_t index)
 {
     static const struct nw_option_table *const tables[] = {
-        &TABLE_TOP,    &TABLE_SOURCE, &TABLE_SLOT,   &TABLE_PUBLICATION, &TABLE_COPY,
-        &TABLE_TABLES, &TABLE_SINK,   &TABLE_LIMITS, &TABLE_EPOCH,       &TABLE_LOG};
+        &TABLE_TOP,    &TABLE_SOURCE, &TABLE_SLOT,         &TABLE_PUBLICATION,
+        &TABLE_COPY,   &TABLE_TABLES, &NW_TRANSFORM_TABLE, &TABLE_SINK,
+        &TABLE_LIMITS, &TABLE_EPOCH,  &TABLE_LOG};
 
     return index < sizeof tables / sizeof tables[0] ? tables[index] : NULL;
 }
@@ -379,6 +380,13 @@ static nw_status tables_take(struct nw_run_config *config, const struct nw_node 
     return policies_take(config, root, &s[TABLES_POLICIES], err);
 }
 
+static nw_status transforms_take(struct nw_run_config *config, const struct nw_node *root,
+                                 struct nw_error *err)
+{
+    return nw_transform_rules_take(root, &config->arena, &config->transforms, config->problems,
+                                   err);
+}
+
 /* The host's part of a sink; what else is in the mapping is the plugin's, looked at later. */
 static nw_status sink_take(struct nw_run_config *config, const struct nw_node *map,
                            struct nw_error *err)
@@ -462,8 +470,8 @@ static nw_status sections_take(struct nw_run_config *config, const struct nw_nod
                                struct nw_error *err)
 {
     nw_status (*const takes[])(struct nw_run_config *, const struct nw_node *,
-                               struct nw_error *) = {top_take, source_find, limits_take,
-                                                     tables_take, sinks_take};
+                               struct nw_error *) = {top_take,    source_find,     limits_take,
+                                                     tables_take, transforms_take, sinks_take};
     nw_status status = NW_OK;
 
     for (size_t i = 0; i < sizeof takes / sizeof takes[0]; i++) {

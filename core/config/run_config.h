@@ -12,6 +12,7 @@
 
 #include "config/options.h"
 #include "config/policies.h"
+#include "config/transforms.h"
 
 #define NW_CONFIG_SINKS_MAX 16u
 
@@ -51,6 +52,7 @@ struct nw_run_config {
     struct nw_config_policy usual; /* what changes of tables mean */
     struct nw_config_policy *policies;
     uint32_t policies_count;
+    struct nw_transform_rules transforms;
 
     struct nw_sink_config sinks[NW_CONFIG_SINKS_MAX];
     uint32_t sinks_count;

@@ -45,6 +45,9 @@ void nw_builder_destroy(struct nw_builder *builder)
         free(builder->side[side].columns);
     }
     free(builder->old);
+    free(builder->fresh);
+    nw_selection_destroy(builder->selection);
+    nw_buffer_fini(&builder->scratch);
     free(builder->fixed);
     nw_buffer_fini(&builder->exceptions);
     nw_buffer_fini(&builder->exception_bytes);
@@ -63,6 +66,7 @@ uint32_t nw_builder_exceptions(const struct nw_builder *builder)
 static bool columns_reserve(struct nw_builder *builder, uint32_t count)
 {
     struct nw_field *old = NULL;
+    struct nw_field *fresh = NULL;
 
     if (count <= builder->columns_capacity) {
         return true;
@@ -78,10 +82,14 @@ static bool columns_reserve(struct nw_builder *builder, uint32_t count)
                (count - builder->columns_capacity) * sizeof *columns);
     }
     old = realloc(builder->old, count * sizeof *old);
-    if (old == NULL) {
+    if (old != NULL) {
+        builder->old = old;
+        fresh = realloc(builder->fresh, count * sizeof *fresh);
+    }
+    if (fresh == NULL) {
         return false;
     }
-    builder->old = old;
+    builder->fresh = fresh;
     builder->columns_capacity = count;
     return true;
 }
@@ -95,12 +103,19 @@ static uint8_t *fixed_take(struct nw_builder *builder, size_t size)
     return at;
 }
 
-static void lay_out_column(struct nw_builder *builder, struct nw_column *column, enum nw_type type,
-                           size_t rows)
+static void lay_out_column(struct nw_builder *builder, struct nw_column *column)
 {
-    column->validity = fixed_take(builder, (rows + 7) / 8);
+    size_t rows = builder->rows_count;
+    enum nw_type type = NW_TYPE_TEXT;
+
     column->values = NULL;
     column->offsets = NULL;
+    if (column->seen == NW_FIELD_UNSEEN) {
+        column->validity = builder->unseen;
+        return;
+    }
+    type = (enum nw_type)builder->seen->columns[column->seen].type;
+    column->validity = fixed_take(builder, (rows + 7) / 8);
     if (nw_type_is_variable(type)) {
         column->offsets = (void *)fixed_take(builder, (rows + 1) * sizeof(int32_t));
     } else if (type == NW_TYPE_BOOL) {
@@ -110,7 +125,7 @@ static void lay_out_column(struct nw_builder *builder, struct nw_column *column,
     }
 }
 
-static void lay_out(struct nw_builder *builder, const struct nw_table *table)
+static void lay_out(struct nw_builder *builder)
 {
     size_t rows = builder->rows_count;
 
@@ -128,9 +143,8 @@ static void lay_out(struct nw_builder *builder, const struct nw_table *table)
         if (side->used) {
             side->present = fixed_take(builder, (rows + 7) / 8);
             side->missing = fixed_take(builder, rows * builder->missing_stride);
-            for (uint16_t i = 0; i < table->columns_count; i++) {
-                lay_out_column(builder, &side->columns[i], (enum nw_type)table->columns[i].type,
-                               rows);
+            for (uint16_t i = 0; i < builder->fields_count; i++) {
+                lay_out_column(builder, &side->columns[i]);
             }
         }
     }
@@ -140,7 +154,8 @@ static void lay_out(struct nw_builder *builder, const struct nw_table *table)
 static bool is_unchecked(const struct nw_table *table, const struct nw_column_schema *schema,
                          const struct nw_column *column)
 {
-    return (schema->type == NW_TYPE_TEXT || schema->type == NW_TYPE_JSON) &&
+    return column->seen != NW_FIELD_UNSEEN &&
+           (schema->type == NW_TYPE_TEXT || schema->type == NW_TYPE_JSON) &&
            (table->text_unchecked || column->binary == NULL);
 }
 
@@ -153,25 +168,60 @@ static void validity_fill(uint8_t *validity, uint32_t rows)
     }
 }
 
-static void columns_prepare(struct nw_builder *builder, const struct nw_table *table)
+/* Which column a field is of, and what sinks see of it. */
+static struct nw_projected_field field_at(const struct nw_block *block, uint16_t index)
+{
+    int wire = block->kind == NW_BLOCK_COPY ? NW_WIRE_COPY : NW_WIRE_CHANGES;
+
+    return block->projection == NULL ? (struct nw_projected_field){.column = index, .seen = index}
+                                     : block->projection->fields[wire][index];
+}
+
+/* The functions that decode a field. What is masked never meets a function that shows it. */
+static void decoders_choose(struct nw_column *column, const struct nw_column_schema *schema)
+{
+    if (column->seen == NW_FIELD_UNSEEN) {
+        column->text = nw_decode_nothing;
+        column->binary = nw_decode_nothing;
+    } else if (column->mask != NULL) {
+        column->text = nw_decoder_masked_text(schema);
+        column->binary = nw_decoder_masked_binary(schema);
+    } else {
+        column->text = nw_decoder_text(schema);
+        column->binary = nw_decoder_binary(schema);
+    }
+}
+
+static void columns_choose(struct nw_builder *builder, const struct nw_block *block)
 {
     for (int side = 0; side < 2; side++) {
-        for (uint16_t i = 0; builder->side[side].used && i < table->columns_count; i++) {
-            const struct nw_column_schema *schema = &table->columns[i];
+        for (uint16_t i = 0; builder->side[side].used && i < builder->fields_count; i++) {
+            struct nw_projected_field field = field_at(block, i);
+            const struct nw_column_schema *schema = &block->table->columns[field.column];
             struct nw_column *column = &builder->side[side].columns[i];
 
-            validity_fill(column->validity, builder->rows_count);
-            column->bytes.size = 0;
+            column->seen = field.seen;
+            column->mask = field.mask;
+            column->scratch = &builder->scratch;
             column->exceptions = &builder->exception_bytes;
-            column->text = nw_decoder_text(schema);
-            column->binary = nw_decoder_binary(schema);
-            if (is_unchecked(table, schema, column)) {
-                nw_column_check_text(column);
-            }
             column->print = nw_printer_of(schema->base_type_oid);
             column->element_oid = nw_type_element(schema->base_type_oid);
             column->precision = schema->precision;
             column->scale = schema->scale;
+            decoders_choose(column, schema);
+            if (is_unchecked(block->table, schema, column)) {
+                nw_column_check_text(column);
+            }
+        }
+    }
+}
+
+static void columns_clear(struct nw_builder *builder)
+{
+    for (int side = 0; side < 2; side++) {
+        for (uint16_t i = 0; builder->side[side].used && i < builder->fields_count; i++) {
+            validity_fill(builder->side[side].columns[i].validity, builder->rows_count);
+            builder->side[side].columns[i].bytes.size = 0;
         }
     }
 }
@@ -182,57 +232,89 @@ static void find_sides(struct nw_builder *builder, const struct nw_block *block)
     bool before = false;
     bool after = block->kind == NW_BLOCK_COPY;
 
-    for (uint32_t i = 0; block->kind == NW_BLOCK_CHANGES && i < block->frames_count; i++) {
-        const struct nw_frame *frame = &block->frames[i];
+    for (uint32_t i = 0; block->kind == NW_BLOCK_CHANGES && i < builder->rows_count; i++) {
+        const struct nw_selected *selected =
+            builder->selected == NULL ? NULL : &builder->selected[i];
+        const struct nw_frame *frame = &block->frames[selected == NULL ? i : selected->frame];
+        char op = selected == NULL ? frame->op : selected->op;
 
-        after = after || frame->op != NW_OP_DELETE;
-        before =
-            before || frame->op == NW_OP_DELETE ||
-            (frame->op == NW_OP_UPDATE && frame->size > 0 && block->bytes[frame->offset] != 'N');
+        after = after || op != NW_OP_DELETE;
+        before = before || op == NW_OP_DELETE ||
+                 (op == NW_OP_UPDATE && frame->size > 0 && block->bytes[frame->offset] != 'N');
     }
     builder->side[NW_BEFORE].used = before;
     builder->side[NW_AFTER].used = after;
 }
 
-nw_status nw_builder_prepare(struct nw_builder *builder, const struct nw_block *block,
-                             struct nw_error *err)
+static nw_status fixed_reserve(struct nw_builder *builder, struct nw_error *err)
 {
-    const struct nw_table *table = block->table;
+    const struct nw_table *table = builder->block->table;
 
-    NW_ASSERT(block->frames_count > 0 && table != NULL);
-    builder->rows_count = block->frames_count;
-    builder->missing_stride = ((uint32_t)table->columns_count + 7) / 8;
-    builder->exceptions.size = 0;
-    builder->exception_bytes.size = 0;
-    builder->origins.size = 0;
-    find_sides(builder, block);
-    if (!columns_reserve(builder, table->columns_count)) {
-        return nw_fail(err, NW_FATAL, "out of memory for the %u columns of %s.%s",
-                       table->columns_count, table->schema_name, table->name);
-    }
-    builder->laying_out = true;
-    lay_out(builder, table);
-    builder->laying_out = false;
     if (builder->fixed_size > builder->fixed_capacity) {
         free(builder->fixed);
         builder->fixed_capacity = builder->fixed_size;
         builder->fixed = malloc(builder->fixed_capacity);
         if (builder->fixed == NULL) {
             builder->fixed_capacity = 0;
-            return nw_fail(err, NW_FATAL, "out of memory for %u rows of %s.%s", block->frames_count,
+            return nw_fail(err, NW_FATAL, "out of memory for %u rows of %s.%s", builder->rows_count,
                            table->schema_name, table->name);
         }
     }
-    lay_out(builder, table);
-    memset(builder->fixed, 0, builder->fixed_size);
-    columns_prepare(builder, table);
     return NW_OK;
 }
 
-void nw_builder_trim(struct nw_builder *builder, const struct nw_table *table)
+/* Whose rows they are, and which of them are decoded. */
+static nw_status rows_choose(struct nw_builder *builder, const struct nw_block *block,
+                             struct nw_error *err)
+{
+    const struct nw_table *table = block->table;
+    const struct nw_projection *projection = block->projection;
+    int wire = block->kind == NW_BLOCK_COPY ? NW_WIRE_COPY : NW_WIRE_CHANGES;
+
+    builder->rows_count = block->frames_count;
+    builder->fields_count =
+        projection == NULL ? table->columns_count : projection->fields_count[wire];
+    builder->missing_stride = ((uint32_t)builder->seen->columns_count + 7) / 8;
+    builder->selected = NULL;
+    if (!columns_reserve(builder, builder->fields_count)) {
+        return nw_fail(err, NW_FATAL, "out of memory for the %u columns of %s.%s",
+                       table->columns_count, table->schema_name, table->name);
+    }
+    return projection == NULL || projection->filter == NULL ? NW_OK
+                                                            : nw_builder_select(builder, err);
+}
+
+nw_status nw_builder_prepare(struct nw_builder *builder, const struct nw_block *block,
+                             struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    NW_ASSERT(block->frames_count > 0 && block->table != NULL);
+    builder->exceptions.size = 0;
+    builder->exception_bytes.size = 0;
+    builder->origins.size = 0;
+    status = rows_choose(builder, block, err);
+    if (status != NW_OK) {
+        return status;
+    }
+    find_sides(builder, block);
+    columns_choose(builder, block);
+    builder->laying_out = true;
+    lay_out(builder);
+    builder->laying_out = false;
+    status = fixed_reserve(builder, err);
+    if (status == NW_OK) {
+        lay_out(builder);
+        memset(builder->fixed, 0, builder->fixed_size);
+        columns_clear(builder);
+    }
+    return status;
+}
+
+void nw_builder_trim(struct nw_builder *builder)
 {
     for (int side = 0; side < 2; side++) {
-        for (uint16_t i = 0; builder->side[side].used && i < table->columns_count; i++) {
+        for (uint16_t i = 0; builder->side[side].used && i < builder->fields_count; i++) {
             struct nw_column *column = &builder->side[side].columns[i];
 
             builder->bytes_kept += column->bytes.capacity - column->bytes_counted;
@@ -246,6 +328,9 @@ void nw_builder_trim(struct nw_builder *builder, const struct nw_table *table)
         free(builder->fixed);
         builder->fixed = NULL;
         builder->fixed_capacity = 0;
+    }
+    if (builder->scratch.capacity > BYTES_KEPT_MAX) {
+        nw_buffer_fini(&builder->scratch);
     }
     if (builder->exception_bytes.capacity > BYTES_KEPT_MAX) {
         nw_buffer_fini(&builder->exception_bytes);

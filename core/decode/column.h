@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "decode/buffer.h"
-#include <narwal/schema.h>
+#include "source/projection.h"
 
 enum nw_decoded {
     NW_DECODED = 0,
@@ -44,6 +44,9 @@ struct nw_column {
     uint32_t element_oid; /* of an array */
     uint8_t precision, scale;
     uint32_t bytes_counted; /* capacity that the builder has counted, see builder.c */
+    uint16_t seen;          /* its index for sinks; NW_FIELD_UNSEEN: they do not see it */
+    const struct nw_mask *mask;
+    struct nw_buffer *scratch; /* of a masked column: for the text of a value */
 };
 
 static inline bool nw_type_is_variable(enum nw_type type)
@@ -58,6 +61,16 @@ nw_decode_fn nw_decoder_binary(const struct nw_column_schema *schema);
 
 /** From now on both decoders of a column of text refuse what is not UTF-8, as an exception. */
 void nw_column_check_text(struct nw_column *column);
+
+/**
+ * A column whose values sinks see masked: its type is text then, and what the decoders put in is
+ * what column->mask makes of the value's text. See nw_decoder_text() and nw_decoder_binary().
+ */
+nw_decode_fn nw_decoder_masked_text(const struct nw_column_schema *schema);
+nw_decode_fn nw_decoder_masked_binary(const struct nw_column_schema *schema);
+/** Takes no notice of the value: the column is not seen. */
+enum nw_decoded nw_decode_nothing(struct nw_column *column, uint32_t row, const uint8_t *at,
+                                  uint32_t size);
 
 /** Copies the bytes as they are into a variable-width column. */
 enum nw_decoded nw_decode_copy(struct nw_column *column, uint32_t row, const uint8_t *at,

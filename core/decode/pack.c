@@ -74,17 +74,19 @@ static void pack_side(struct packer *packer, const struct nw_builder *builder, i
                       const uint8_t *fixed, struct nw_array *arrays)
 {
     const struct nw_side *side = &builder->side[s];
-    uint16_t count = builder->block->table->columns_count;
 
-    for (uint16_t i = 0; side->used && i < count; i++) {
+    for (uint16_t i = 0; side->used && i < builder->fields_count; i++) {
         const struct nw_column *column = &side->columns[i];
         const uint8_t *bytes = NULL;
 
+        if (column->seen == NW_FIELD_UNSEEN) {
+            continue;
+        }
         if (column->offsets != NULL) {
             bytes = pack_bytes(packer, column->bytes.at, column->bytes.size);
         }
         if (arrays != NULL) {
-            arrays[i] = (struct nw_array){
+            arrays[column->seen] = (struct nw_array){
                 .validity = moved(builder, fixed, column->validity),
                 .values = moved(builder, fixed, column->values),
                 .offsets = moved(builder, fixed, column->offsets),
@@ -109,7 +111,7 @@ static void fill_batch(struct nw_batch *batch, const struct nw_builder *builder,
 
     batch->size = sizeof *batch;
     batch->flags = block->kind == NW_BLOCK_COPY ? NW_BATCH_COPY : 0;
-    batch->table = block->table;
+    batch->table = builder->seen;
     batch->epoch = block->epoch;
     batch->rows_count = builder->rows_count;
     batch->generation = block->kind == NW_BLOCK_COPY ? block->generation : 0;
@@ -127,7 +129,7 @@ static void fill_batch(struct nw_batch *batch, const struct nw_builder *builder,
 static void pack_batch(struct packer *packer, const struct nw_builder *builder)
 {
     struct nw_batch *batch = packer->item == NULL ? NULL : &packer->item->as.batch;
-    size_t arrays_size = (size_t)builder->block->table->columns_count * sizeof(struct nw_array);
+    size_t arrays_size = (size_t)builder->seen->columns_count * sizeof(struct nw_array);
     struct nw_array *arrays[2] = {NULL, NULL};
     const uint8_t *fixed = NULL;
     const void *origins = NULL;
@@ -241,6 +243,7 @@ nw_status nw_builder_decode(struct nw_builder *builder, const struct nw_block *b
     nw_status status = NW_OK;
 
     builder->block = block;
+    builder->seen = nw_table_seen(block->table, block->projection);
     builder->rows_count = 0;
     if (has_rows(block)) {
         status = nw_builder_prepare(builder, block, err);
@@ -254,7 +257,7 @@ nw_status nw_builder_decode(struct nw_builder *builder, const struct nw_block *b
     pack_content(&packer, builder);
     if (packer.size > UINT32_MAX) {
         return nw_fail(err, NW_FATAL, "%u rows of %s.%s decode into more than 4 GiB",
-                       block->frames_count, block->table->schema_name, block->table->name);
+                       builder->rows_count, block->table->schema_name, block->table->name);
     }
     *size = packer.size;
     return NW_OK;
@@ -273,11 +276,11 @@ void nw_builder_pack(struct nw_builder *builder, struct nw_item *item)
     item->received_ns = block->received_ns;
     item->generation = block->generation;
     item->cut = block->cut;
-    item->table = block->table;
+    item->table = builder->seen;
     pack_content(&packer, builder);
     item->size = (uint32_t)packer.size;
     if (item->kind == NW_ITEM_BATCH) {
-        nw_builder_trim(builder, block->table);
+        nw_builder_trim(builder);
     }
     builder->block = NULL;
 }

@@ -32,12 +32,27 @@ static nw_status corrupt(const struct row *row, const char *what)
                    (unsigned)row->lsn, what);
 }
 
-static nw_status corrupt_value(const struct row *row, uint16_t column, const char *what)
+/* The column of the source's table that a field of this block is of. */
+static const struct nw_column_schema *column_of(const struct row *row, uint16_t field)
 {
+    const struct nw_block *block = row->builder->block;
+    const struct nw_projection *projection = block->projection;
+
+    if (projection != NULL) {
+        int wire = block->kind == NW_BLOCK_COPY ? NW_WIRE_COPY : NW_WIRE_CHANGES;
+
+        field = projection->fields[wire][field].column;
+    }
+    return &row->table->columns[field];
+}
+
+static nw_status corrupt_value(const struct row *row, uint16_t field, const char *what)
+{
+    const struct nw_column_schema *column = column_of(row, field);
+
     return nw_fail(row->err, NW_CORRUPT, "malformed row of %s.%s at LSN %X/%X: column %s (%s) %s",
                    row->table->schema_name, row->table->name, (unsigned)(row->lsn >> 32),
-                   (unsigned)row->lsn, row->table->columns[column].name,
-                   row->table->columns[column].type_name, what);
+                   (unsigned)row->lsn, column->name, column->type_name, what);
 }
 
 static nw_status out_of_memory(const struct row *row)
@@ -57,12 +72,15 @@ static void skip_value(struct nw_column *column, uint32_t row)
     }
 }
 
-static void miss_value(struct nw_builder *builder, int side, uint32_t row, uint16_t column)
+static void miss_value(struct nw_builder *builder, int side, uint32_t row, uint16_t field)
 {
     uint8_t *missing = builder->side[side].missing + (size_t)row * builder->missing_stride;
+    struct nw_column *column = &builder->side[side].columns[field];
 
-    set_bit(missing, column);
-    skip_value(&builder->side[side].columns[column], row);
+    if (column->seen != NW_FIELD_UNSEEN) {
+        set_bit(missing, column->seen);
+    }
+    skip_value(column, row);
 }
 
 /* Where the texts of all exceptions so far end. */
@@ -77,19 +95,19 @@ static uint32_t exceptions_end(const struct nw_builder *builder)
 }
 
 /* The value has no exact form; its text is the last in exception_bytes. */
-static nw_status except_value(const struct row *row, int side, uint16_t column)
+static nw_status except_value(const struct row *row, int side, uint16_t field)
 {
     struct nw_builder *builder = row->builder;
     uint32_t offset = exceptions_end(builder);
     struct nw_exception exception = {
         .row = row->index,
-        .column = column,
+        .column = builder->side[side].columns[field].seen,
         .side = (uint8_t)side,
         .offset = offset,
         .size = builder->exception_bytes.size - offset,
     };
 
-    skip_value(&builder->side[side].columns[column], row->index);
+    skip_value(&builder->side[side].columns[field], row->index);
     return nw_buffer_append(&builder->exceptions, &exception, sizeof exception)
                ? NW_OK
                : out_of_memory(row);
@@ -163,11 +181,11 @@ static nw_status check_count(const struct row *row, const struct nw_cursor *mess
     if (message->failed) {
         return corrupt(row, "it ends early");
     }
-    if (count != row->table->columns_count) {
+    if (count != row->builder->fields_count) {
         return nw_fail(row->err, NW_CORRUPT,
                        "malformed row of %s.%s at LSN %X/%X: it has %u columns, the table has %u",
                        row->table->schema_name, row->table->name, (unsigned)(row->lsn >> 32),
-                       (unsigned)row->lsn, count, row->table->columns_count);
+                       (unsigned)row->lsn, count, row->builder->fields_count);
     }
     return NW_OK;
 }
@@ -238,11 +256,11 @@ read_tuple(const struct row *row, struct nw_cursor *message, const struct image 
 }
 
 /* This row has no such image, others of the block have. */
-static void skip_image(struct nw_builder *builder, int s, uint32_t row, uint16_t columns_count)
+static void skip_image(struct nw_builder *builder, int s, uint32_t row)
 {
     struct nw_side *side = &builder->side[s];
 
-    for (uint16_t c = 0; side->used && c < columns_count; c++) {
+    for (uint16_t c = 0; side->used && c < builder->fields_count; c++) {
         skip_value(&side->columns[c], row);
     }
 }
@@ -266,16 +284,61 @@ static nw_status read_change(const struct row *row, struct nw_cursor *message, c
     } else if (op == NW_OP_DELETE) {
         return corrupt(row, "a delete without the old row");
     } else {
-        skip_image(builder, NW_BEFORE, row->index, row->table->columns_count);
+        skip_image(builder, NW_BEFORE, row->index);
     }
     if (op == NW_OP_DELETE) {
-        skip_image(builder, NW_AFTER, row->index, row->table->columns_count);
+        skip_image(builder, NW_AFTER, row->index);
     } else if (part != 'N') {
         return corrupt(row, message->failed ? "it ends early" : "the new row does not follow");
     } else {
         status = read_tuple(row, message, &(struct image){.side = NW_AFTER, .old = old}, true);
     }
     return status;
+}
+
+bool nw_fields_read(const struct nw_builder *builder, struct nw_cursor *message, bool key,
+                    struct nw_field *fields)
+{
+    uint16_t count = nw_cursor_u16be(message);
+
+    if (message->failed || count != builder->fields_count) {
+        return false;
+    }
+    for (uint16_t c = 0; c < count && !message->failed; c++) {
+        fields[c] = read_field(message);
+        if (key && fields[c].kind == 'n' && !builder->block->table->columns[c].identity) {
+            fields[c].kind = 'u';
+        }
+    }
+    return !message->failed;
+}
+
+/*
+ * An update whose row crosses the filter: it is an insert or a delete for sinks, and what it was,
+ * or became, on the other side is read, but not shown. It has an old image, or it could not cross.
+ */
+static nw_status read_crossing(const struct row *row, struct nw_cursor *message, char op)
+{
+    struct nw_builder *builder = row->builder;
+    bool key = nw_cursor_u8(message) == 'K';
+    struct image image = {.side = NW_BEFORE, .key = key, .keep = builder->old};
+    nw_status status = NW_OK;
+
+    if (op == NW_OP_DELETE) {
+        skip_image(builder, NW_AFTER, row->index);
+        status = read_tuple(row, message, &image, false);
+        if (status == NW_OK && (nw_cursor_u8(message) != 'N' ||
+                                !nw_fields_read(builder, message, false, builder->fresh))) {
+            status = corrupt(row, "the new row does not follow");
+        }
+        return status;
+    }
+    skip_image(builder, NW_BEFORE, row->index);
+    if (!nw_fields_read(builder, message, key, builder->old) || nw_cursor_u8(message) != 'N') {
+        return corrupt(row, "the new row does not follow");
+    }
+    image = (struct image){.side = NW_AFTER, .old = builder->old};
+    return read_tuple(row, message, &image, true);
 }
 
 /* What narwal does not decode in binary, it asked for as text. */
@@ -326,6 +389,32 @@ static nw_status read_copied(const struct row *row, struct nw_cursor *message)
     return status;
 }
 
+bool nw_fields_read_copied(const struct nw_builder *builder, struct nw_cursor *message,
+                           struct nw_field *fields)
+{
+    uint16_t count = nw_cursor_u16be(message);
+
+    if (message->failed || count != builder->fields_count) {
+        return false;
+    }
+    for (uint16_t c = 0; c < count && !message->failed; c++) {
+        uint32_t size = nw_cursor_u32be(message);
+
+        fields[c] = (struct nw_field){.kind = size == UINT32_MAX ? 'n' : 'b'};
+        if (size != UINT32_MAX) {
+            fields[c].value = nw_cursor_bytes(message, size);
+        }
+    }
+    return !message->failed;
+}
+
+/* The frame of a row. */
+static inline const struct nw_frame *frame_at(const struct nw_builder *builder,
+                                              const struct nw_block *block, uint32_t row)
+{
+    return &block->frames[builder->selected == NULL ? row : builder->selected[row].frame];
+}
+
 /* What the rows of a copy share; op and seq differ from it in nothing. */
 static void fill_copied(struct nw_builder *builder, const struct nw_block *block)
 {
@@ -339,20 +428,19 @@ static void fill_copied(struct nw_builder *builder, const struct nw_block *block
     for (uint32_t i = 0; i < count; i++) {
         commit_lsn[i] = block->fence_lsn;
         row_lsn[i] = block->fence_lsn;
-        seq[i] = block->frames[i].seq;
+        seq[i] = frame_at(builder, block, i)->seq;
     }
 }
 
 static bool fill_changes(struct nw_builder *builder, const struct nw_block *block)
 {
     const struct nw_builder to = *builder; /* its pointers, which no store here can change */
-    const struct nw_frame *frames = block->frames;
     const struct nw_transaction *transaction = NULL;
     const char *origin = "";
     size_t origin_size = 0;
 
     for (uint32_t i = 0; i < to.rows_count; i++) {
-        const struct nw_frame *frame = &frames[i];
+        const struct nw_frame *frame = frame_at(&to, block, i);
 
         if (transaction != &block->transactions[frame->transaction]) {
             NW_ASSERT(frame->transaction < block->transactions_count);
@@ -360,7 +448,7 @@ static bool fill_changes(struct nw_builder *builder, const struct nw_block *bloc
             origin = block->names_size == 0 ? "" : block->names + transaction->origin;
             origin_size = strlen(origin);
         }
-        to.op[i] = (uint8_t)frame->op;
+        to.op[i] = (uint8_t)(to.selected == NULL ? frame->op : to.selected[i].op);
         to.commit_lsn[i] = transaction->commit_lsn;
         to.row_lsn[i] = frame->row_lsn;
         to.seq[i] = frame->seq;
@@ -374,6 +462,27 @@ static bool fill_changes(struct nw_builder *builder, const struct nw_block *bloc
     return true;
 }
 
+static inline nw_status read_row(const struct row *row, const struct nw_block *block,
+                                 const struct nw_frame *frame)
+{
+    const struct nw_builder *builder = row->builder;
+    struct nw_cursor message = nw_cursor_of(block->bytes + frame->offset, frame->size);
+    char op = builder->selected == NULL ? frame->op : builder->selected[row->index].op;
+    nw_status status = NW_OK;
+
+    NW_ASSERT(frame->offset <= block->bytes_size &&
+              frame->size <= block->bytes_size - frame->offset);
+    if (block->kind == NW_BLOCK_COPY) {
+        status = read_copied(row, &message);
+    } else if (op == frame->op) {
+        status = read_change(row, &message, op);
+    } else {
+        status = read_crossing(row, &message, op);
+    }
+    return status == NW_OK && !nw_cursor_done(&message) ? corrupt(row, "bytes follow its end")
+                                                        : status;
+}
+
 nw_status nw_builder_rows(struct nw_builder *builder, const struct nw_block *block,
                           struct nw_error *err)
 {
@@ -381,18 +490,12 @@ nw_status nw_builder_rows(struct nw_builder *builder, const struct nw_block *blo
     bool copied = block->kind == NW_BLOCK_COPY;
 
     for (uint32_t i = 0; i < builder->rows_count; i++) {
-        const struct nw_frame *frame = &block->frames[i];
-        struct nw_cursor message = nw_cursor_of(block->bytes + frame->offset, frame->size);
+        const struct nw_frame *frame = frame_at(builder, block, i);
         nw_status status = NW_OK;
 
-        NW_ASSERT(frame->offset <= block->bytes_size &&
-                  frame->size <= block->bytes_size - frame->offset);
         row.index = i;
         row.lsn = copied ? block->fence_lsn : frame->row_lsn;
-        status = copied ? read_copied(&row, &message) : read_change(&row, &message, frame->op);
-        if (status == NW_OK && !nw_cursor_done(&message)) {
-            status = corrupt(&row, "bytes follow its end");
-        }
+        status = read_row(&row, block, frame);
         if (status != NW_OK) {
             return status;
         }

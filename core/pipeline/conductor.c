@@ -79,16 +79,22 @@ static nw_status plan_add(struct nw_conductor *conductor, const struct nw_catalo
                           const struct nw_table *table, struct nw_copy_fence *fence,
                           struct nw_error *err)
 {
+    const struct nw_projection *projection = NULL;
+    nw_status status =
+        conductor->options.project(conductor->options.context, table, &projection, err);
     struct nw_copy_plan_options options = {.server = conductor->options.server,
                                            .session = conductor->options.server->control,
                                            .arena = &conductor->arena,
                                            .from = from,
                                            .table = table,
+                                           .projection = projection,
                                            .fence = fence,
                                            .generation = conductor->generation,
                                            .chunk_pages = conductor->chunk_pages};
-    nw_status status = NW_OK;
 
+    if (status != NW_OK) {
+        return err->status = status == NW_REJECT ? NW_FATAL : status;
+    }
     if (conductor->plans_count == conductor->plans_capacity) {
         size_t capacity = conductor->plans_capacity == 0 ? 64 : conductor->plans_capacity * 2;
         struct nw_copy_plan **grown =

@@ -22,6 +22,9 @@ struct nw_conductor_options {
     bool watch_slot;          /* the main slot is needed: end when it becomes unusable */
     int64_t lock_timeout_us;  /* how long a table's lock may be waited for */
     bool (*wanted)(void *context, const struct nw_table *table);
+    /** What sinks see of a wanted table; see nw_dealer_options. */
+    nw_status (*project)(void *context, const struct nw_table *table,
+                         const struct nw_projection **projection, struct nw_error *err);
     void *context;
 };
 

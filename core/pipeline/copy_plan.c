@@ -141,6 +141,7 @@ static void relation_divide(struct nw_copy_plan *plan, const struct nw_copy_rela
         chunk->whole = count == 1;
         chunk->task = (struct nw_copy_task){
             .table = plan->table,
+            .projection = plan->projection,
             .generation = plan->generation,
             .mark = {.fence_lsn = plan->fence->lsn,
                      .range = {.relation_oid = relation->oid,
@@ -186,6 +187,7 @@ nw_status nw_copy_plan_create(const struct nw_copy_plan_options *options,
     }
     made->from = options->from;
     made->table = options->table;
+    made->projection = options->projection;
     made->fence = options->fence;
     made->generation = options->generation;
     made->bytes = options->from->bytes;
@@ -259,13 +261,18 @@ static nw_status text_print(struct nw_session *session, FILE *stream, const char
     return status;
 }
 
+/* Nothing is selected that neither sinks nor the filter see. */
 static nw_status columns_print(struct nw_session *session, FILE *stream,
-                               const struct nw_catalog_table *table, struct nw_error *err)
+                               const struct nw_copy_plan *plan, struct nw_error *err)
 {
+    const struct nw_projection *projection = plan->projection;
+    uint16_t count =
+        projection == NULL ? plan->from->columns_count : projection->fields_count[NW_WIRE_COPY];
     nw_status status = NW_OK;
 
-    for (uint16_t i = 0; i < table->columns_count && status == NW_OK; i++) {
-        const struct nw_catalog_column *column = &table->columns[i];
+    for (uint16_t i = 0; i < count && status == NW_OK; i++) {
+        uint16_t index = projection == NULL ? i : projection->fields[NW_WIRE_COPY][i].column;
+        const struct nw_catalog_column *column = &plan->from->columns[index];
 
         (void)fputs(i > 0 ? ", " : "", stream);
         status = nw_type_is_binary(column->base_type_oid, column->typtype)
@@ -318,7 +325,7 @@ static nw_status read_print(const struct nw_copy_chunk *chunk, struct nw_session
         " OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree(%" PRIu32
         "))); COPY (SELECT ",
         oid, oid);
-    status = status == NW_OK ? columns_print(session, stream, chunk->plan->from, err) : status;
+    status = status == NW_OK ? columns_print(session, stream, chunk->plan, err) : status;
     (void)fputs(" FROM ", stream);
     status = status == NW_OK ? relation_print(chunk, session, stream, err) : status;
     conditions_print(chunk, stream);

@@ -30,9 +30,10 @@ struct nw_copy_chunk {
 
 /** Tables are few; what is big are the chunks of a large one. */
 struct nw_copy_plan {
-    const struct nw_catalog_table *from; /* borrow: as the fence's snapshot sees it */
-    const struct nw_table *table;        /* the version that the copied rows have */
-    struct nw_copy_fence *fence;         /* borrow */
+    const struct nw_catalog_table *from;    /* borrow: as the fence's snapshot sees it */
+    const struct nw_table *table;           /* the version that the copied rows have */
+    const struct nw_projection *projection; /* what of it is selected; NULL: all columns */
+    struct nw_copy_fence *fence;            /* borrow */
     uint32_t generation;
     struct nw_copy_relation *relations;
     uint32_t relations_count;
@@ -54,6 +55,7 @@ struct nw_copy_plan_options {
     struct nw_arena *arena;     /* for names; as long as the plan */
     const struct nw_catalog_table *from;
     const struct nw_table *table;
+    const struct nw_projection *projection; /* as long as the plan */
     struct nw_copy_fence *fence;
     uint32_t generation;
     uint32_t chunk_pages; /* of a relation with more than that */

@@ -342,6 +342,7 @@ static nw_status conductor_make(struct nw_run *run, struct nw_error *err)
         .watch_slot = run->options->snapshot != NW_SNAPSHOT_ONLY,
         .lock_timeout_us = run->options->lock_timeout_us,
         .wanted = missing_anywhere,
+        .project = nw_run_table_project,
         .context = run,
     };
     bool only_copies = lowest_need(run) == UINT64_MAX && !takes_all(run);
@@ -367,6 +368,44 @@ static nw_status state_write(struct nw_run *run, struct nw_error *err)
         run->source.acknowledged_lsn = run->start_lsn;
     }
     return nw_state_source_write(run->state, &run->source, err);
+}
+
+/* Every rule against every table before anything is done; what meets nothing is likely a mistake.
+ */
+static nw_status transforms_check(struct nw_run *run, struct nw_error *err)
+{
+    struct nw_transform_use use;
+    const char *text = NULL;
+    uint32_t at = 0;
+    nw_status status = nw_transform_use_init(&use, run->options->transforms, &run->arena, err);
+
+    for (uint32_t i = 0; i < nw_schemas_count(run->schemas) && status == NW_OK; i++) {
+        const struct nw_table *table = nw_schemas_at(run->schemas, i);
+        const struct nw_projection *ignored = NULL;
+
+        if (nw_run_table_wanted(run, table)) {
+            nw_transform_use_table(&use, table);
+            status = nw_run_table_project(run, table, &ignored, err);
+        }
+        if (status == NW_REJECT) { /* later it is the stream that stops the table, at its place */
+            status = run->status.attempts > 1 ? NW_OK : (err->status = NW_FATAL);
+        }
+    }
+    while (status == NW_OK && (text = nw_transform_use_unmet(&use, &at)) != NULL) {
+        nw_log(NW_LOG_WARN, "%s", text);
+    }
+    return status;
+}
+
+static nw_status tables_register(struct nw_run *run, struct nw_error *err)
+{
+    nw_status status =
+        nw_server_tables(&run->server, run->server.control, &run->arena, &run->tables, err);
+
+    if (status == NW_OK) {
+        status = nw_server_register(&run->server, &run->tables, &run->arena, err);
+    }
+    return status == NW_OK ? transforms_check(run, err) : status;
 }
 
 static bool stops(void *context)
@@ -398,11 +437,7 @@ nw_status nw_run_decide(struct nw_run *run, struct nw_error *err)
                                         &run->server.publications, err);
     }
     if (status == NW_OK) {
-        status =
-            nw_server_tables(&run->server, run->server.control, &run->arena, &run->tables, err);
-    }
-    if (status == NW_OK) {
-        status = nw_server_register(&run->server, &run->tables, &run->arena, err);
+        status = tables_register(run, err);
     }
     if (status == NW_OK) {
         status = copies_resolve(run, err);

@@ -351,6 +351,7 @@ static nw_status source_make(struct nw_engine *engine, struct nw_error *err)
                                        .wanted = o->wanted,
                                        .stopped = o->stopped,
                                        .policy = o->policy,
+                                       .project = o->project,
                                        .context = o->context,
                                        .row_bytes_max = o->memory_bytes};
     struct nw_source_options source = {.env = o->env,

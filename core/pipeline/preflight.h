@@ -14,6 +14,7 @@
 
 #include "base/arena.h"
 #include "pipeline/server.h"
+#include "transform/transform.h"
 
 #define NW_FINDINGS_MAX 96u
 
@@ -35,6 +36,7 @@ struct nw_preflight_options {
     bool copies;  /* tables will be copied (snapshot is not never) */
     bool streams; /* changes will be followed (snapshot is not only) */
     uint32_t copy_workers;
+    const struct nw_transform_rules *transforms; /* NULL: none */
     const char *running; /* a narwal answers in this state folder and uses the slot; NULL: none */
 };
 

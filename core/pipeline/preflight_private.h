@@ -27,5 +27,11 @@ const char *nw_preflight_text(struct nw_preflight *preflight, const char *format
 /** Everything about tables and publications. */
 NW_MUST_CHECK nw_status nw_preflight_tables(struct nw_examination *examination,
                                             struct nw_error *err);
+/** What the transforms do to the tables that a run would see. */
+NW_MUST_CHECK nw_status nw_preflight_transforms(struct nw_examination *examination,
+                                                struct nw_arena *arena,
+                                                const struct nw_catalog_candidates *candidates,
+                                                const struct nw_catalog_tables *published,
+                                                struct nw_error *err);
 
 #endif

@@ -606,6 +606,10 @@ nw_status nw_preflight_tables(struct nw_examination *examination, struct nw_erro
     if (status == NW_OK && examination->options->copies) {
         status = select_check(&check, err);
     }
+    if (status == NW_OK) {
+        status = nw_preflight_transforms(examination, &check.arena, &check.candidates,
+                                         &check.published, err);
+    }
     nw_arena_fini(&check.arena);
     return status;
 }

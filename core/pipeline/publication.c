@@ -2,11 +2,11 @@
 /* See publication.h. What can be published, and with what key, is core/pg/catalog's to know. */
 #include "pipeline/publication.h"
 
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "pg/catalog.h"
 
 #define INSERT_ONLY_SUFFIX "_insert_only"
@@ -19,16 +19,6 @@ struct pending {
     size_t count;
 };
 
-static bool any_matches(const char *const *patterns, const char *name)
-{
-    for (; patterns != NULL && *patterns != NULL; patterns++) {
-        if (fnmatch(*patterns, name, FNM_NOESCAPE) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 bool nw_table_filter_match(const struct nw_table_filter *filter, const char *schema,
                            const char *name)
 {
@@ -36,10 +26,10 @@ bool nw_table_filter_match(const struct nw_table_filter *filter, const char *sch
 
     (void)snprintf(whole, sizeof whole, "%s.%s", schema, name);
     if (filter->include != NULL && filter->include[0] != NULL &&
-        !any_matches(filter->include, whole)) {
+        !nw_patterns_match(filter->include, whole)) {
         return false;
     }
-    return !any_matches(filter->exclude, whole);
+    return !nw_patterns_match(filter->exclude, whole);
 }
 
 static nw_status exists(struct nw_session *session, const char *name, bool *found,

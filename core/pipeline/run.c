@@ -36,6 +36,14 @@ bool nw_run_table_wanted(void *context, const struct nw_table *table)
            !nw_tables_stopped(run->table_states, table->relation_oid);
 }
 
+nw_status nw_run_table_project(void *context, const struct nw_table *table,
+                               const struct nw_projection **projection, struct nw_error *err)
+{
+    const struct nw_run *run = context;
+
+    return nw_transforms_project(run->transforms, table, projection, err);
+}
+
 /* ---- sinks ---- */
 
 static nw_status sinks_open(struct nw_run *run, struct nw_error *err)
@@ -149,6 +157,7 @@ static nw_status engine_make(struct nw_run *run, struct nw_error *err)
                                         .stopped = nw_run_table_stopped,
                                         .policy = nw_run_table_policy,
                                         .stop = nw_run_table_stop,
+                                        .project = nw_run_table_project,
                                         .context = run};
     nw_status status = NW_OK;
 
@@ -295,6 +304,10 @@ static nw_status attempt_begin(struct nw_run *run, struct nw_error *err)
 {
     nw_status status = nw_schemas_create(&run->schemas, err);
 
+    run->transforms = NULL;
+    if (status == NW_OK) {
+        status = nw_transforms_create(run->options->transforms, &run->transforms, err);
+    }
     run->server_open = false;
     run->server.promoted = false;
     run->conductor = NULL;
@@ -340,6 +353,7 @@ static bool attempt_end(struct nw_run *run)
     if (run->server_open) {
         nw_server_close(&run->server);
     }
+    nw_transforms_destroy(run->transforms);
     nw_schemas_destroy(run->schemas);
     nw_arena_fini(&run->arena);
     run->engine = NULL;

@@ -19,6 +19,7 @@
 #include "pipeline/server.h"
 #include "pipeline/tables.h"
 #include "sink/sink.h"
+#include "transform/transform.h"
 
 enum nw_snapshot_mode { NW_SNAPSHOT_INITIAL, NW_SNAPSHOT_NEVER, NW_SNAPSHOT_ONLY };
 
@@ -48,6 +49,7 @@ struct nw_run_options {
     uint64_t copy_rate_bytes;  /* a second, all workers together; 0: no limit */
     int64_t lock_timeout_us;
     struct nw_policies policies; /* what changes of tables mean */
+    const struct nw_transform_rules *transforms;
     struct nw_run_sink sinks[NW_SEQUENCERS_MAX];
     uint32_t sinks_count;
     const struct nw_plan *plan; /* which thread runs what, for these sinks and copy workers */

@@ -40,6 +40,7 @@ struct nw_run {
     struct nw_server server;
     bool server_open;
     struct nw_schemas *schemas;
+    struct nw_transforms *transforms;
     struct nw_arena arena;
     struct nw_catalog_tables tables;
     struct nw_run_member members[NW_SEQUENCERS_MAX];
@@ -57,6 +58,9 @@ bool nw_run_stopping(const struct nw_run *run);
 bool nw_run_table_wanted(void *context, const struct nw_table *table);
 /** Whether a sink is still to get a copy of this table; context is its member. */
 bool nw_run_table_missing(void *context, const struct nw_table *table);
+/** What sinks see of a table; context is the run. */
+nw_status nw_run_table_project(void *context, const struct nw_table *table,
+                               const struct nw_projection **projection, struct nw_error *err);
 
 /* run_tables.c */
 

@@ -68,10 +68,10 @@ static nw_status entry_make(struct nw_sequencer *seq, struct nw_item *item, stru
     made->stream = item->producer == NW_PRODUCER_STREAM;
     made->cut = item->cut;
     made->received_ns = item->received_ns;
-    made->commit_ts = item->kind == NW_ITEM_BATCH   ? item->as.batch.commit_ts[0]
+    made->rows_count = item->kind == NW_ITEM_BATCH ? item->as.batch.rows_count : 0;
+    made->commit_ts = made->rows_count > 0          ? item->as.batch.commit_ts[0]
                       : item->kind == NW_ITEM_EVENT ? item->as.event.commit_ts
                                                     : 0;
-    made->rows_count = item->kind == NW_ITEM_BATCH ? item->as.batch.rows_count : 0;
     seq->held_bytes += made->size;
     *entry = made;
     return NW_OK;
@@ -303,6 +303,19 @@ static bool entry_is_change(const struct nw_entry *entry)
     return entry->stream && (entry->kind == NW_ITEM_BATCH || entry->kind == NW_ITEM_EVENT);
 }
 
+/* What leaves may have been the last of its flush: then the one before it is. */
+static void cut_keep(struct nw_sequencer *seq, const struct nw_entry *leaving)
+{
+    struct nw_entry *last = seq->log.last;
+
+    while (last != NULL && !last->stream) {
+        last = last->prev;
+    }
+    if (leaving->stream && leaving->cut && last != NULL) {
+        last->cut = true;
+    }
+}
+
 static nw_status log_append(struct nw_sequencer *seq, struct nw_entry *entry, struct nw_error *err)
 {
     bool wanted = false;
@@ -311,6 +324,7 @@ static nw_status log_append(struct nw_sequencer *seq, struct nw_entry *entry, st
     epoch_label(seq, entry);
     status = entry_filter(seq, entry, &wanted, err);
     if (status != NW_OK || !wanted) {
+        cut_keep(seq, entry);
         list_append(&seq->leaving, entry);
         return status == NW_OK
                    ? NW_OK

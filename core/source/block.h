@@ -16,6 +16,7 @@
 
 #include "ring/spsc.h"
 #include "source/copy_state.h"
+#include "source/projection.h"
 #include <narwal/sink.h>
 
 #define NW_PRODUCERS_MAX       33u /* the stream and up to 32 copy readers */
@@ -63,9 +64,10 @@ struct nw_block {
     uint32_t producer;
     uint64_t ordinal;
     uint64_t epoch; /* the dealer's current epoch; copy blocks get theirs at the sequencer */
-    const struct nw_table *table; /* CHANGES, COPY, COPY_BEGIN, COPY_END */
-    uint32_t generation;          /* copies */
-    uint64_t fence_lsn;           /* copies: commit_lsn of the copied rows */
+    const struct nw_table *table;           /* CHANGES, COPY, COPY_BEGIN, COPY_END */
+    const struct nw_projection *projection; /* of the table; NULL: sinks see all of it */
+    uint32_t generation;                    /* copies */
+    uint64_t fence_lsn;                     /* copies: commit_lsn of the copied rows */
     bool cut; /* last block of a flush: all rows before it in commit order were dealt */
 
     struct nw_frame *frames; /* NW_BLOCK_ROWS_MAX */

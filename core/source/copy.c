@@ -144,6 +144,7 @@ static nw_status block_take(struct nw_copy_reader *reader, enum nw_block_kind ki
     (*block)->kind = kind;
     (*block)->epoch = 0; /* the sequencers put copies into their own open epoch */
     (*block)->table = reader->task->table;
+    (*block)->projection = reader->task->projection;
     (*block)->generation = reader->task->generation;
     (*block)->fence_lsn = reader->task->mark.fence_lsn;
     (*block)->received_ns = reader->now_ns;
@@ -269,6 +270,12 @@ static nw_status row_deal(struct nw_copy_reader *reader, struct nw_bytes tuple,
     return NW_OK;
 }
 
+static uint16_t fields_count(const struct nw_copy_task *task)
+{
+    return task->projection == NULL ? task->table->columns_count
+                                    : task->projection->fields_count[NW_WIRE_COPY];
+}
+
 static nw_status header_take(struct nw_cursor *cursor, struct nw_error *err)
 {
     struct nw_bytes signature = nw_cursor_bytes(cursor, SIGNATURE_BYTES);
@@ -312,7 +319,7 @@ static nw_status data_take(struct nw_copy_reader *reader, struct nw_message *mes
             reader->trailer_seen = true;
             break;
         }
-        if (reader->trailer_seen || fields != reader->task->table->columns_count ||
+        if (reader->trailer_seen || fields != fields_count(reader->task) ||
             tuple_skip(&cursor, fields) != NW_OK) {
             return nw_fail(
                 err, NW_CORRUPT, "COPY BINARY of %s.%s: a malformed tuple after row %" PRIu64,

@@ -41,6 +41,7 @@ enum nw_copy_outcome {
 /** A chunk to copy. Made by the conductor, which keeps it until it comes back. */
 struct nw_copy_task {
     const struct nw_table *table;
+    const struct nw_projection *projection; /* what of it is selected; NULL: all columns */
     uint32_t generation;
     struct nw_copy_mark mark;
     struct nw_stream *stream; /* of an idle session; borrow, the reader's until the task is back */

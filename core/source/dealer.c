@@ -211,6 +211,7 @@ static nw_status block_open(struct nw_dealer *dealer, struct nw_slot *slot, int6
     }
     block->kind = NW_BLOCK_CHANGES;
     block->table = slot->table;
+    block->projection = slot->projection;
     block->epoch = dealer->state.epoch;
     block->received_ns = now_ns;
     slot->open = block;

@@ -43,6 +43,10 @@ struct nw_dealer_options {
     bool (*stopped)(void *context, const struct nw_table *table);
     /** NULL: everything is applied, and what is ambiguous stops its table. */
     struct nw_table_policy (*policy)(void *context, const struct nw_table *table);
+    /** What sinks see of a wanted version, before its first row; NULL: of every version all.
+     * NW_REJECT stops the table. */
+    nw_status (*project)(void *context, const struct nw_table *table,
+                         const struct nw_projection **projection, struct nw_error *err);
     void *context;
     uint64_t row_bytes_max; /* a larger row stops its table; 0: none does */
 };

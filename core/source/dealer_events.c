@@ -89,7 +89,9 @@ nw_status nw_dealer_transaction_event(struct nw_dealer *dealer, enum nw_event_ki
         struct nw_slot *slot = &dealer->slots[i];
 
         if (slot->rows > 0) {
-            (void)event_copy(block, &(struct nw_table_count){slot->table, slot->rows},
+            const struct nw_table *seen = nw_table_seen(slot->table, slot->projection);
+
+            (void)event_copy(block, &(struct nw_table_count){seen, slot->rows},
                              sizeof(struct nw_table_count));
             slot->rows = 0;
             counts_count++;
@@ -106,17 +108,18 @@ nw_status nw_dealer_transaction_event(struct nw_dealer *dealer, enum nw_event_ki
 /* The event of a table's new version, before the first change that has it. */
 static nw_status slot_announce(struct nw_dealer *dealer, struct nw_slot *slot, struct nw_error *err)
 {
+    const struct nw_table *seen = nw_table_seen(slot->table, slot->projection);
     struct nw_block *block = NULL;
     nw_status status = event_open(dealer, NW_BLOCK_EVENT, &block, err);
 
     if (status != NW_OK) {
         return status;
     }
-    if (nw_block_reserve(block, NW_ORIGIN_SIZE + sizeof slot->table) == NULL) {
+    if (nw_block_reserve(block, NW_ORIGIN_SIZE + sizeof seen) == NULL) {
         nw_producer_put(dealer->options.producer, block);
         return nw_fail(err, NW_FATAL, "out of memory for a schema event");
     }
-    (void)event_copy(block, &slot->table, sizeof slot->table);
+    (void)event_copy(block, &seen, sizeof seen);
     event_fill(dealer, block, NW_EVENT_SCHEMA, dealer->state.position_lsn);
     block->event.tables = (const struct nw_table *const *)(const void *)block->bytes;
     block->event.tables_count = 1;
@@ -209,7 +212,9 @@ nw_status nw_dealer_truncate(struct nw_dealer *dealer, uint64_t lsn, struct nw_b
         struct nw_slot *slot = nw_dealer_slot(dealer, nw_cursor_u32be(&relations), &status, err);
 
         if (truncate_applies(slot)) {
-            (void)event_copy(block, &slot->table, sizeof slot->table);
+            const struct nw_table *seen = nw_table_seen(slot->table, slot->projection);
+
+            (void)event_copy(block, &seen, sizeof seen);
         }
     }
     if (status != NW_OK) {

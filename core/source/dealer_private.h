@@ -10,7 +10,8 @@
 
 /* What the dealer knows of a table, by its id. */
 struct nw_slot {
-    const struct nw_table *table; /* version for which wanted was asked */
+    const struct nw_table *table;           /* version for which wanted was asked */
+    const struct nw_projection *projection; /* of that version, when it is wanted */
     bool wanted;
     struct nw_block *open;
     uint64_t open_transaction; /* serial of the last transaction in the open block */

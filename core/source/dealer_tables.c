@@ -33,17 +33,30 @@ nw_status nw_dealer_slots_grow(struct nw_dealer *dealer, struct nw_error *err)
     return NW_OK;
 }
 
-/* What is to be done with rows of a version that the slot has not seen yet. */
-static void slot_refresh(struct nw_dealer *dealer, struct nw_slot *slot,
-                         const struct nw_table *table)
+/* What is to be done with rows of a version that the slot has not seen yet. NW_AGAIN: its table
+ * stops, for it cannot be shown to sinks as it was to be. */
+static nw_status slot_refresh(struct nw_dealer *dealer, struct nw_slot *slot,
+                              const struct nw_table *table, struct nw_error *err)
 {
     const struct nw_dealer_options *o = &dealer->options;
+    const struct nw_projection *projection = NULL;
+    bool stopped = slot->stopped || (o->stopped != NULL && o->stopped(o->context, table));
+    bool wanted = !stopped && (o->wanted == NULL || o->wanted(o->context, table));
 
     NW_ASSERT(slot->open == NULL);
+    if (wanted && o->project != NULL) {
+        nw_status status = o->project(o->context, table, &projection, err);
+
+        if (status != NW_OK) {
+            return status == NW_REJECT ? nw_dealer_stop(dealer, table, "%s", err->text) : status;
+        }
+    }
     slot->table = table;
-    slot->stopped = slot->stopped || (o->stopped != NULL && o->stopped(o->context, table));
+    slot->projection = projection;
+    slot->stopped = stopped;
     slot->policy = o->policy == NULL ? (struct nw_table_policy){0} : o->policy(o->context, table);
-    slot->wanted = !slot->stopped && (o->wanted == NULL || o->wanted(o->context, table));
+    slot->wanted = wanted;
+    return NW_OK;
 }
 
 struct nw_slot *nw_dealer_slot(struct nw_dealer *dealer, uint32_t oid, nw_status *status,
@@ -69,7 +82,10 @@ struct nw_slot *nw_dealer_slot(struct nw_dealer *dealer, uint32_t oid, nw_status
     NW_ASSERT(dealer->slots != NULL && table->id < dealer->slots_count);
     slot = &dealer->slots[table->id];
     if (slot->table != table) {
-        slot_refresh(dealer, slot, table);
+        *status = slot_refresh(dealer, slot, table, err);
+        if (*status != NW_OK) {
+            return NULL;
+        }
     }
     dealer->last_oid = oid;
     dealer->last_id = table->id;

@@ -117,6 +117,7 @@ struct nw_block *nw_producer_take(struct nw_producer *producer)
         block->names[0] = '\0';
         block->names_size = 1;
         block->table = NULL;
+        block->projection = NULL;
         block->cut = false;
     }
     return block;

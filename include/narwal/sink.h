@@ -119,7 +119,7 @@ enum nw_event_kind {
 #define NW_TRUNCATE_CASCADE          1u
 #define NW_TRUNCATE_RESTART_IDENTITY 2u
 
-/** Rows that one transaction changed in one table. */
+/** Rows that one transaction changed in one table, before any filter (as nw_batch.seq counts). */
 struct nw_table_count {
     const struct nw_table *table;
     uint64_t rows_count;

@@ -70,10 +70,14 @@ class Narwal:
     def command(self, *words):
         return [str(build() / "narwal"), *map(str, words)]
 
-    def start(self, **environment):
-        """environment: as NARWAL_CRASH_AT="commit:3"."""
+    def write(self):
+        """The configuration file, as start() does."""
         # JSON is YAML.
         self.file.write_text(json.dumps(self.config, ensure_ascii=False, indent=1) + "\n")
+
+    def start(self, **environment):
+        """environment: as NARWAL_CRASH_AT="commit:3"."""
+        self.write()
         self.starts += 1
         with open(self.log_path, "ab") as log:
             log.write(f"--- start {self.starts} {environment or ''}\n".encode())
