@@ -15,6 +15,7 @@
 #define IO_DEPTH          16u
 #define REAP_MAX          16u
 #define SEGMENTS_CAPACITY 16u
+#define SEGMENTS_MIN      4u /* in a full spool, so that a part of it can be trimmed */
 
 static_assert(IO_DEPTH >= NW_SPOOL_CHUNKS + 1 + 2 + 1,
               "chunks, a sync, two pieces, a large record");
@@ -33,6 +34,9 @@ nw_status nw_spool_make(const struct nw_spool_options *options, struct nw_spool 
     made->options = *options;
     if (made->options.segment_bytes == 0) {
         made->options.segment_bytes = NW_SPOOL_SEGMENT_BYTES;
+    }
+    if (made->options.segment_bytes > options->quota_bytes / SEGMENTS_MIN) {
+        made->options.segment_bytes = options->quota_bytes / SEGMENTS_MIN;
     }
     made->timeline = options->identity.timeline;
     made->file = made->next_file = -1;

@@ -67,7 +67,8 @@ struct nw_spool_options {
     const char *folder; /* its parent exists; borrow until destroyed */
     struct nw_identity identity;
     uint64_t quota_bytes;
-    uint64_t segment_bytes; /* 0: NW_SPOOL_SEGMENT_BYTES; a larger record has one of its own */
+    /* 0: NW_SPOOL_SEGMENT_BYTES; at most a fourth of the quota. A larger record has its own. */
+    uint64_t segment_bytes;
     /* For step(): makes and removes segments' files. The owner collects. NULL: step() blocks. */
     struct nw_jobs *jobs;
     /* For open(), which reads everything; any may be NULL. */

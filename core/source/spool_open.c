@@ -486,6 +486,7 @@ static nw_status take_over(struct verify *verify, const struct listing *listing,
     nw_status status = last_settle(spool, err);
 
     spool->trim_wanted = spool->trim_noted = verify->trim;
+    spool->last_record = spool->end.record; /* or a trim record: it does no harm */
     while (spool->segments_count - spool->segments_first > 1 &&
            first[1].first_record <= verify->trim) {
         spool->bytes -= first->bytes;

@@ -129,6 +129,7 @@ struct nw_spool {
 
     uint64_t trim_wanted, trim_noted; /* record numbers: asked for; said by a record */
     uint64_t trim_record;             /* that record */
+    uint64_t last_record;             /* the last that is no trim record */
 
     struct nw_spool_reader reader;
 };

@@ -121,6 +121,9 @@ static nw_status record_put(struct nw_spool *spool, struct nw_spool_chunk *chunk
     spool->end.offset += size;
     spool->end.total += size;
     spool->end.record++;
+    if (kind != NW_SPOOL_TRIM) {
+        spool->last_record = spool->end.record;
+    }
     if (record->position_lsn > spool->end.lsn) {
         spool->end.lsn = record->position_lsn;
     }
@@ -152,6 +155,22 @@ static nw_status failure_say(const struct nw_spool *spool, struct nw_error *err)
     return nw_fail(err, spool->failure.status, "%s", spool->failure.text);
 }
 
+/*
+ * Whether the quota has room. The segment that is appended to is never trimmed: when nothing in it
+ * is needed, the record begins another one instead of waiting for ever.
+ */
+static bool quota_admits(struct nw_spool *spool, uint64_t size)
+{
+    if (spool->bytes <= spool->options.quota_bytes - size) {
+        return true;
+    }
+    if (spool->trim_wanted <= spool->last_record) {
+        return false;
+    }
+    spool->appending = false;
+    return true;
+}
+
 nw_status nw_spool_append(struct nw_spool *spool, const struct nw_spool_record *record,
                           struct nw_error *err)
 {
@@ -172,9 +191,8 @@ nw_status nw_spool_append(struct nw_spool *spool, const struct nw_spool_record *
                        " bytes: raise its quota",
                        record->body.size, spool->options.quota_bytes);
     }
-    spool->pressure =
-        spool->bytes > spool->options.quota_bytes - size ? NW_SPOOL_FULL : NW_SPOOL_FREE;
-    if (spool->pressure == NW_SPOOL_FULL) {
+    if (!quota_admits(spool, size)) {
+        spool->pressure = NW_SPOOL_FULL;
         return NW_AGAIN;
     }
     status = record_append(spool, record, record->kind, &why);

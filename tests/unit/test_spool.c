@@ -361,6 +361,40 @@ static void a_full_spool_takes_no_more_until_it_is_trimmed(void **state)
     kit_free(&kit);
 }
 
+/* The last segment is never trimmed; it must not fill the quota for ever. */
+static void a_large_record_does_not_fill_the_quota_for_ever(void **state)
+{
+    struct kit kit;
+    struct nw_spool_record more = {.kind = NW_SPOOL_MESSAGE};
+    uint8_t bytes[2000] = {0};
+
+    (void)state;
+    more.body = (struct nw_bytes){bytes, sizeof bytes};
+    kit_make(&kit, 1);
+    kit_drop(&kit);
+    kit.options.quota_bytes = 100000;
+    assert_int_equal(kit_open(&kit, KIT_BEGIN_LSN), NW_OK);
+    for (int i = 0; i < 10; i++) {
+        struct nw_spool_record read;
+        struct nw_spool_status status;
+        bool end = false;
+
+        assert_int_equal(kit_append_size(&kit, 99000), NW_OK);
+        assert_int_equal(kit_next(&kit, &read, &end), NW_OK);
+        kit_assert_record(&read, kit.appended, 99000);
+        nw_spool_trim(kit.spool, read.number); /* not all of it yet */
+        assert_int_equal(kit_settle(&kit), NW_OK);
+        assert_int_equal(nw_spool_append(kit.spool, &more, &kit.err), NW_AGAIN);
+        assert_int_equal(nw_spool_pressure(kit.spool), NW_SPOOL_FULL);
+        nw_spool_trim(kit.spool, read.number + 1);
+        assert_int_equal(kit_settle(&kit), NW_OK);
+        nw_spool_status(kit.spool, &status);
+        assert_true(status.segments <= 3);
+        assert_true(status.bytes < 2 * kit.options.quota_bytes);
+    }
+    kit_free(&kit);
+}
+
 static void a_record_that_no_quota_holds_is_refused_for_good(void **state)
 {
     struct kit kit;
@@ -658,6 +692,7 @@ int main(void)
         cmocka_unit_test(a_slow_disk_is_waited_for),
         cmocka_unit_test(a_large_record_does_not_wait_for_the_next_sync),
         cmocka_unit_test(a_full_spool_takes_no_more_until_it_is_trimmed),
+        cmocka_unit_test(a_large_record_does_not_fill_the_quota_for_ever),
         cmocka_unit_test(a_record_that_no_quota_holds_is_refused_for_good),
         cmocka_unit_test(what_was_trimmed_is_gone_also_for_a_later_process),
         cmocka_unit_test(trimming_does_not_disturb_the_reader),
