@@ -156,19 +156,13 @@ static nw_status failure_say(const struct nw_spool *spool, struct nw_error *err)
 }
 
 /*
- * Whether the quota has room. The segment that is appended to is never trimmed: when nothing in it
- * is needed, the record begins another one instead of waiting for ever.
+ * Whether the quota has room. When nothing that is there is needed any more, one record is let in
+ * anyway: the segment that is appended to is never trimmed, and could fill the quota for ever.
  */
-static bool quota_admits(struct nw_spool *spool, uint64_t size)
+static bool quota_admits(const struct nw_spool *spool, uint64_t size)
 {
-    if (spool->bytes <= spool->options.quota_bytes - size) {
-        return true;
-    }
-    if (spool->trim_wanted <= spool->last_record) {
-        return false;
-    }
-    spool->appending = false;
-    return true;
+    return spool->bytes <= spool->options.quota_bytes - size ||
+           spool->trim_wanted > spool->last_record;
 }
 
 nw_status nw_spool_append(struct nw_spool *spool, const struct nw_spool_record *record,
