@@ -172,6 +172,9 @@ static void options_fill(struct session *s)
     o->name = c->name;
     o->state_folder = c->state_dir;
     o->spill_folder = c->spill_dir;
+    o->spool_folder = c->spool_dir;
+    o->spool_bytes = (uint64_t)c->spool_bytes;
+    o->ack_spool = c->ack_spool;
     o->env = s->env;
     o->server = nw_config_server(c);
     o->server.env = s->env;

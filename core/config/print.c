@@ -133,6 +133,7 @@ static const char *effective_of(const struct nw_run_config *config, const char *
                {"source", "dsn", config->dsn_shown == NULL ? HIDDEN : config->dsn_shown},
                {"source.slot", "name", config->slot_name},
                {"source.publication", "name", config->publication_name},
+               {"protect", "spool_dir", config->spool_dir},
                {"limits", "spill_dir", config->spill_dir}};
 
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {

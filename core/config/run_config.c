@@ -16,6 +16,7 @@ static const char *const SNAPSHOTS[] = {"initial", "never", "only", NULL};
 static const char *const ORIGINS[] = {"any", "none", NULL};
 static const char *const VALUES[] = {"auto", "text", NULL};
 static const char *const KEYLESS[] = {"insert_only", "skip", NULL};
+static const char *const ACKS[] = {"spool", "sink", NULL};
 static const char *const PINNING[] = {"auto", "never", NULL};
 static const char *const IO_ENGINES[] = {"auto", "io_uring", "pread", NULL};
 static const char *const LEVELS[] = {"error", "warn", "info", "debug", NULL};
@@ -34,7 +35,7 @@ static const struct nw_option TOP[] = {
 };
 enum { TOP_NAME, TOP_STATE_DIR, TOP_PLUGIN_DIR, TOP_COUNT };
 static const char *const TOP_SECTIONS[] = {"source", "copy",  "tables", "transforms", "sinks",
-                                           "limits", "epoch", "log",    NULL};
+                                           "protect", "limits", "epoch", "log", NULL};
 
 static const struct nw_option SOURCE[] = {
     {"dsn", NW_OPTION_TEXT, NW_OPTION_REQUIRED, NULL, 0, 0, NULL,
@@ -125,6 +126,17 @@ enum {
     TABLES_COUNT
 };
 
+static const struct nw_option PROTECT[] = {
+    {"ack", NW_OPTION_CHOICE, 0, "spool", 0, 0, ACKS,
+     "While the copy runs, what the server may forget. spool: what is synced in the spool, on "
+     "narwal's disk, so that WAL does not pile up there. sink: only what every sink has."},
+    {"spool", NW_OPTION_SIZE, 0, "100GiB", 64ll << 20, 1ll << 50, NULL,
+     "Most that the spool may take on disk. When it is full WAL stays on the server."},
+    {"spool_dir", NW_OPTION_PATH, 0, NULL, 0, 0, NULL,
+     "Folder of the spool, on a disk that is not scratch. Default: spool in the state folder."},
+};
+enum { PROTECT_ACK, PROTECT_SPOOL, PROTECT_SPOOL_DIR, PROTECT_COUNT };
+
 static const struct nw_option SINK[] = {
     {"name", NW_OPTION_TEXT, 0, NULL, 0, 0, NULL, "Default: its type."},
     {"type", NW_OPTION_TEXT, NW_OPTION_REQUIRED, NULL, 0, 0, NULL,
@@ -186,6 +198,8 @@ static const struct nw_option_table TABLE_PUBLICATION = {"source.publication", "
                                                          NAMED, NAMED_COUNT, NULL};
 static const struct nw_option_table TABLE_COPY = {"copy", "copy", COPY, COPY_COUNT, NULL};
 static const struct nw_option_table TABLE_TABLES = {"tables", "tables", TABLES, TABLES_COUNT, NULL};
+static const struct nw_option_table TABLE_PROTECT = {"protect", "protect", PROTECT, PROTECT_COUNT,
+                                                     NULL};
 static const struct nw_option_table TABLE_SINK = {"sinks",
                                                   "sinks (a list; further keys are the "
                                                   "plugin's)",
@@ -197,9 +211,9 @@ static const struct nw_option_table TABLE_LOG = {"log", "log", LOG, LOG_COUNT, N
 const struct nw_option_table *nw_config_table(size_t index)
 {
     static const struct nw_option_table *const tables[] = {
-        &TABLE_TOP,    &TABLE_SOURCE, &TABLE_SLOT,         &TABLE_PUBLICATION,
-        &TABLE_COPY,   &TABLE_TABLES, &NW_TRANSFORM_TABLE, &TABLE_SINK,
-        &TABLE_LIMITS, &TABLE_EPOCH,  &TABLE_LOG};
+        &TABLE_TOP,     &TABLE_SOURCE, &TABLE_SLOT,         &TABLE_PUBLICATION,
+        &TABLE_COPY,    &TABLE_TABLES, &NW_TRANSFORM_TABLE, &TABLE_SINK,
+        &TABLE_PROTECT, &TABLE_LIMITS, &TABLE_EPOCH,        &TABLE_LOG};
 
     return index < sizeof tables / sizeof tables[0] ? tables[index] : NULL;
 }
@@ -305,11 +319,13 @@ static nw_status limits_take(struct nw_run_config *config, const struct nw_node 
     struct nw_setting s[LIMITS_COUNT];
     struct nw_setting epoch[EPOCH_COUNT];
     struct nw_setting log[LOG_COUNT];
+    struct nw_setting protect[PROTECT_COUNT];
     nw_status status = NW_OK;
 
     section_take(config, &TABLE_LIMITS, nw_tree_member(root, "limits"), s, &status, err);
     section_take(config, &TABLE_EPOCH, nw_tree_member(root, "epoch"), epoch, &status, err);
     section_take(config, &TABLE_LOG, nw_tree_member(root, "log"), log, &status, err);
+    section_take(config, &TABLE_PROTECT, nw_tree_member(root, "protect"), protect, &status, err);
     if (status != NW_OK) {
         return status;
     }
@@ -322,6 +338,9 @@ static nw_status limits_take(struct nw_run_config *config, const struct nw_node 
     config->drain_us = s[LIMITS_DRAIN].number;
     config->epoch_us = epoch[EPOCH_TIME].number;
     config->epoch_bytes = epoch[EPOCH_SIZE].number;
+    config->ack_spool = protect[PROTECT_ACK].number == 0;
+    config->spool_bytes = protect[PROTECT_SPOOL].number;
+    config->spool_dir = protect[PROTECT_SPOOL_DIR].text;
     config->log_level = log[LOG_LEVEL].number + 1;
     config->log_format = log[LOG_FORMAT].number;
     return NW_OK;
@@ -630,6 +649,8 @@ nw_status nw_config_finish(struct nw_run_config *config, const char *name, struc
     status = status == NW_OK
                  ? print(config, &config->publication_name, err, "narwal_", config->name)
                  : status;
+    status = status == NW_OK ? print(config, &config->spool_dir, err, config->state_dir, "/spool")
+                             : status;
     return status == NW_OK ? print(config, &config->spill_dir, err, config->state_dir, "/spill")
                            : status;
 }

@@ -60,6 +60,9 @@ struct nw_run_config {
     int64_t memory_bytes, spill_bytes, cpus;
     bool pin; /* where the machine allows it */
     const char *spill_dir;
+    bool ack_spool;
+    int64_t spool_bytes;
+    const char *spool_dir;
     const char *io; /* auto | io_uring | pread */
     int64_t epoch_us, epoch_bytes;
     int64_t drain_us;

@@ -114,6 +114,10 @@ static void collect(struct nw_acknowledger *a, uint32_t *work)
 
         a->durable_all = lowest;
         a->wanted_lsn = safe > a->wanted_lsn ? safe : a->wanted_lsn;
+        nw_source_durable(a->options.source, safe);
+    }
+    if (nw_source_spooled_lsn(a->options.source) > a->wanted_lsn) {
+        a->wanted_lsn = nw_source_spooled_lsn(a->options.source);
     }
     nw_source_ready(a->options.source, highest >= a->ended);
 }

@@ -2,7 +2,8 @@
 /*
  * The acknowledger: the only one that says what the server may forget.
  *
- * flush_lsn = min over sinks of the position of their last durable epoch. It never moves back. It
+ * flush_lsn = what every sink has durable, min over sinks of the position of their last durable
+ * epoch, or what the spool has synced, whichever is more. It never moves back. It
  * is recorded and synced in narwal's own state before the source may tell the server. Runs on the
  * source's thread.
  */

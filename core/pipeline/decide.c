@@ -299,6 +299,10 @@ static nw_status slot_decide(struct nw_run *run, struct nw_error *err)
     uint64_t lsn = lowest == UINT64_MAX ? 0 : lowest;
     nw_status status = state_check(run, run->confirmed_lsn, err);
 
+    if (status == NW_OK) {
+        status = nw_run_spool_find(run, lowest, err);
+    }
+    lsn = run->spool != NULL ? nw_run_spool_end(run) : lsn;
     if (status == NW_OK && run->slot_found) {
         status =
             nw_server_slot_check(&run->server, run->server.control, &lsn, &run->slot_found, err);
@@ -306,7 +310,7 @@ static nw_status slot_decide(struct nw_run *run, struct nw_error *err)
     if (status != NW_OK) {
         return status;
     }
-    run->start_lsn = takes_all(run) ? run->confirmed_lsn : lsn;
+    run->start_lsn = takes_all(run) && run->spool == NULL ? run->confirmed_lsn : lsn;
     if (run->options->snapshot == NW_SNAPSHOT_ONLY) {
         return NW_OK; /* nothing is streamed */
     }
@@ -459,6 +463,9 @@ nw_status nw_run_decide(struct nw_run *run, struct nw_error *err)
         status = conductor_make(run, err);
     } else if (status == NW_OK && !run->slot_found && run->options->snapshot != NW_SNAPSHOT_ONLY) {
         status = slot_make(run, err);
+    }
+    if (status == NW_OK) {
+        status = nw_run_spool_begin(run, err);
     }
     return status == NW_OK ? state_write(run, err) : status;
 }

@@ -32,7 +32,7 @@ static_assert(NW_PLAN_LANES_MAX == NW_LANES_MAX && NW_PLAN_SINKS_MAX == NW_SEQUE
 
 #define REGISTER_POLL_NS 1000000L
 
-enum command_kind { COMMAND_STREAM = 1, COMMAND_DRAIN, COMMAND_REGISTER };
+enum command_kind { COMMAND_STREAM = 1, COMMAND_RELEASE, COMMAND_DRAIN, COMMAND_REGISTER };
 
 /* Asked and answered: the main thread waits for it. */
 struct registration {
@@ -123,6 +123,9 @@ static nw_status control_work(void *self, int64_t now_ns, uint32_t *work, struct
         switch (command->kind) {
         case COMMAND_STREAM:
             nw_source_start(engine->source, command->lsn);
+            break;
+        case COMMAND_RELEASE:
+            nw_source_release(engine->source);
             break;
         case COMMAND_DRAIN:
             engine->draining = true;
@@ -381,6 +384,11 @@ static nw_status source_make(struct nw_engine *engine, struct nw_error *err)
     }
     if (status == NW_OK) {
         source.jobs = engine->jobs;
+        source.spool = o->spool;
+        source.spool_lsn = o->spool_lsn;
+        if (o->spool != NULL) {
+            nw_spool_use(o->spool, engine->jobs);
+        }
         source.dealer = engine->dealer;
         source.txns = engine->txns;
         status = nw_source_create(&source, &engine->source, err);
@@ -704,6 +712,11 @@ nw_status nw_engine_register(struct nw_engine *engine, const struct nw_table *de
 void nw_engine_stream(struct nw_engine *engine, uint64_t lsn)
 {
     command_send(engine, (struct command){.kind = COMMAND_STREAM, .lsn = lsn});
+}
+
+void nw_engine_release(struct nw_engine *engine)
+{
+    command_send(engine, (struct command){.kind = COMMAND_RELEASE});
 }
 
 void nw_engine_drain(struct nw_engine *engine)

@@ -37,8 +37,10 @@ struct nw_engine_options {
     const char *spill_folder;
     struct nw_schemas *schemas;
     struct nw_identity identity;
-    uint64_t flush_lsn; /* already safe */
-    bool transactions;  /* a sink wants begin and commit events */
+    uint64_t flush_lsn;     /* already safe */
+    struct nw_spool *spool; /* see nw_source_options; NULL: none */
+    uint64_t spool_lsn;
+    bool transactions; /* a sink wants begin and commit events */
     int64_t epoch_us_max;
     uint64_t epoch_bytes_max;
     /* See nw_source_options and nw_acknowledger_options. */
@@ -95,6 +97,8 @@ void nw_engine_copy_counts(const struct nw_engine *engine, uint64_t *rows, uint6
 NW_MUST_CHECK nw_status nw_engine_register(struct nw_engine *engine,
                                            const struct nw_table *described,
                                            const struct nw_table **table, struct nw_error *err);
+/** The copy is done: what was spooled is dealt. */
+void nw_engine_release(struct nw_engine *engine);
 /** The stream begins here; called once. */
 void nw_engine_stream(struct nw_engine *engine, uint64_t lsn);
 /** Receive no more, make durable what was received. */

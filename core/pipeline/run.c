@@ -147,6 +147,8 @@ static nw_status engine_make(struct nw_run *run, struct nw_error *err)
                                         .schemas = run->schemas,
                                         .identity = run->server.identity,
                                         .flush_lsn = run->start_lsn,
+                                        .spool = run->spool,
+                                        .spool_lsn = run->spool_lsn,
                                         .epoch_us_max = o->epoch_us_max,
                                         .epoch_bytes_max = o->epoch_bytes_max,
                                         .connect = run_connect,
@@ -291,7 +293,11 @@ static nw_status stream(struct nw_run *run, struct nw_error *err)
     nw_status status = NW_OK;
 
     run->status.phase = NW_RUN_STREAMING;
-    nw_engine_stream(run->engine, run->start_lsn);
+    if (run->spool == NULL) {
+        nw_engine_stream(run->engine, run->start_lsn);
+    } else {
+        nw_engine_release(run->engine); /* it has been receiving all along */
+    }
     while (status == NW_OK && !nw_run_stopping(run)) {
         status = turn(run, err);
     }
@@ -312,6 +318,7 @@ static nw_status attempt_begin(struct nw_run *run, struct nw_error *err)
     run->server.promoted = false;
     run->conductor = NULL;
     run->engine = NULL;
+    run->spool = NULL;
     memset(run->members, 0, sizeof run->members);
     memset(&run->tables, 0, sizeof run->tables);
     nw_arena_init(&run->arena, TABLES_BYTES_MAX);
@@ -346,6 +353,11 @@ static bool attempt_end(struct nw_run *run)
         return false; /* a plugin still runs in its call: leave everything it may touch */
     }
     nw_engine_destroy(run->engine);
+    if (run->spool != NULL) {
+        nw_spool_use(run->spool, NULL); /* those jobs are gone with the engine */
+    }
+    nw_spool_destroy(run->spool);
+    run->spool = NULL;
     for (uint32_t i = 0; i < run->options->sinks_count; i++) {
         nw_sink_destroy(run->members[i].sink);
     }
@@ -374,6 +386,9 @@ static nw_status attempt(struct nw_run *run, struct nw_error *err)
     }
     if (status == NW_OK) {
         status = engine_make(run, err);
+    }
+    if (status == NW_OK && run->spool != NULL) {
+        nw_engine_stream(run->engine, run->start_lsn);
     }
     if (status == NW_OK && run->any_copy) {
         status = copy(run, err);

@@ -41,6 +41,9 @@ struct nw_run_options {
     const char *name;
     const char *state_folder;
     const char *spill_folder;
+    const char *spool_folder;
+    uint64_t spool_bytes; /* quota */
+    bool ack_spool;       /* what is spooled is acknowledged while the copy runs */
     struct nw_env *env;
     struct nw_server_options server;
     enum nw_snapshot_mode snapshot;

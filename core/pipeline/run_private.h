@@ -47,7 +47,10 @@ struct nw_run {
     bool any_copy;
     bool slot_found;
     uint64_t confirmed_lsn; /* of the slot, when there is one */
-    uint64_t start_lsn;
+    uint64_t start_lsn;     /* the server sends from here on */
+    struct nw_spool *spool;
+    uint64_t spool_lsn; /* where it begins */
+    int64_t spool_said_ns;
     struct nw_conductor *conductor;
     struct nw_engine *engine;
 };
@@ -81,6 +84,19 @@ NW_MUST_CHECK nw_status nw_run_refusal_record(struct nw_run *run,
                                               struct nw_error *err);
 /** Log which tables are stopped. */
 void nw_run_tables_say(const struct nw_run *run);
+
+/* decide_spool.c */
+
+/**
+ * Open the spool that a former attempt left, when it has what some sink needs, else remove it.
+ * @param need_lsn  the lowest that a sink needs; UINT64_MAX: none needs anything yet
+ */
+NW_MUST_CHECK nw_status nw_run_spool_find(struct nw_run *run, uint64_t need_lsn,
+                                          struct nw_error *err);
+/** Begin one, when there is to be one and is none. */
+NW_MUST_CHECK nw_status nw_run_spool_begin(struct nw_run *run, struct nw_error *err);
+/** What is committed from there on the server has to send; 0: there is no spool. */
+uint64_t nw_run_spool_end(const struct nw_run *run);
 
 /**
  * What an attempt does before there is an engine, with its sinks open: looks at the server, decides

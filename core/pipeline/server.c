@@ -501,7 +501,7 @@ nw_status nw_server_connect(void *context, uint64_t lsn, struct nw_walsender *wa
                             struct nw_error *err)
 {
     struct nw_server *server = context;
-    bool binary = all_binary(server);
+    bool binary = all_binary(server) && !walsender->text_only;
     bool found = false;
     uint64_t from = lsn;
     nw_status status = service_session(server, true, &server->walsender, err);

@@ -293,7 +293,7 @@ nw_status nw_dealer_end_epoch(struct nw_dealer *dealer, bool with_position, int6
     if (status != NW_OK) {
         return status;
     }
-    block->position = (struct nw_position){.lsn = state->position_lsn};
+    block->position = (struct nw_position){.lsn = with_position ? state->position_lsn : 0};
     if (with_position) {
         if (nw_block_reserve(block, NW_POSITION_BYTES_MAX) == NULL) {
             nw_producer_put(dealer->options.producer, block);

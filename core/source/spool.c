@@ -64,6 +64,11 @@ void nw_spool_file_close(struct nw_spool *spool, int *file)
     }
 }
 
+void nw_spool_use(struct nw_spool *spool, struct nw_jobs *jobs)
+{
+    spool->options.jobs = jobs;
+}
+
 void nw_spool_destroy(struct nw_spool *spool)
 {
     if (spool == NULL) {

@@ -119,6 +119,8 @@ NW_MUST_CHECK nw_status nw_spool_begin(const struct nw_spool_options *options, u
 NW_MUST_CHECK nw_status nw_spool_open(const struct nw_spool_options *options,
                                       uint64_t acknowledged_lsn, struct nw_spool **spool,
                                       struct nw_error *err);
+/** From now on step() hands what blocks to these jobs. Before it runs. */
+void nw_spool_use(struct nw_spool *spool, struct nw_jobs *jobs);
 /**
  * Waits for what is under way, and leaves the files as they are. NULL is fine. With jobs: none of
  * ours is running any more (their thread ended, or they were collected).

@@ -3,7 +3,7 @@
  * See stream.h. Everything belongs to the source agent's thread; a job that is under way owns the
  * fields that it fills until it is collected.
  */
-#include "source/stream.h"
+#include "source/stream_private.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,62 +11,15 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "pg/lsn.h"
-#include "pg/replication.h"
 
-#define MESSAGES_PER_STEP 8192
-#define FLUSH_NS          2000000LL   /* a row waits no longer than this in an open block */
-#define BACKOFF_NS_MIN    100000000LL /* 100 ms, doubling */
-#define BACKOFF_NS_MAX    30000000000LL
-#define SETTLED_NS        10000000000LL /* a connection that lasted this long resets the backoff */
+#define FLUSH_NS       2000000LL   /* a row waits no longer than this in an open block */
+#define BACKOFF_NS_MIN 100000000LL /* 100 ms, doubling */
+#define BACKOFF_NS_MAX 30000000000LL
+#define SETTLED_NS     10000000000LL /* a connection that lasted this long resets the backoff */
 #define STARVED_US                                                                                 \
     1000000LL /* feedback at least this often while what the server asks is not read */
-#define EPOCHS_KEPT   1024u /* ended and not yet fetched by the acknowledger */
 #define COPY_EPOCH_NS 250000000LL
 #define DISK_POLL_NS  50000LL /* a spill write or read is under way: nobody rings for it */
-
-struct ended {
-    uint64_t epoch, lsn;
-};
-
-struct nw_source {
-    struct nw_source_options options;
-    enum nw_source_phase phase;
-    struct nw_walsender walsender;
-    bool connected;
-    bool draining;
-    bool ready;
-    bool demanded; /* the server waits for an answer */
-    uint64_t start_lsn, flush_lsn, received_lsn, server_lsn, told_lsn;
-    int64_t server_ahead_us;
-    int64_t told_ns; /* last feedback */
-    int64_t epoch_ended_ns;
-    int64_t retry_ns, backoff_ns;
-    int64_t connected_ns;
-    uint64_t reconnects;
-    struct nw_error last_error;
-
-    struct nw_message pending; /* received, not yet taken */
-    bool has_pending;
-    bool starved; /* the dealer could not take more: a returned block rings our bell */
-    bool on_disk; /* a streamed transaction waits for its file */
-
-    bool in_stream; /* between Stream Start and Stream Stop */
-    uint32_t stream_xid;
-    bool replaying; /* a committed streamed transaction is read back */
-    struct nw_pgoutput_commit replayed;
-    struct nw_txn_record record;
-    bool has_record, replay_end;
-
-    struct nw_job connect_job, disconnect_job, describe_job, stop_job;
-    struct nw_dealer_stop stop; /* the job's */
-    bool stop_asked;
-    uint32_t describe_oid;
-    const struct nw_table *described;
-    bool has_described;
-
-    struct ended ended[EPOCHS_KEPT];
-    uint32_t ended_head, ended_count;
-};
 
 static nw_status connect_run(void *context, struct nw_error *err)
 {
@@ -74,6 +27,13 @@ static nw_status connect_run(void *context, struct nw_error *err)
 
     return source->options.connect(source->options.context, source->start_lsn, &source->walsender,
                                    err);
+}
+
+static nw_status remove_run(void *context, struct nw_error *err)
+{
+    struct nw_source *source = context;
+
+    return nw_spool_remove(source->options.spool, err);
 }
 
 static nw_status disconnect_run(void *context, struct nw_error *err)
@@ -117,6 +77,8 @@ nw_status nw_source_create(const struct nw_source_options *options, struct nw_so
     made->disconnect_job = (struct nw_job){.run = disconnect_run, .context = made};
     made->describe_job = (struct nw_job){.run = describe_run, .context = made};
     made->stop_job = (struct nw_job){.run = stop_run, .context = made};
+    made->recorder.remove_job = (struct nw_job){.run = remove_run, .context = made};
+    made->recorder.recording = made->recorder.holding = options->spool != NULL;
     *source = made;
     return NW_OK;
 }
@@ -140,9 +102,15 @@ void nw_source_start(struct nw_source *source, uint64_t lsn)
 {
     source->start_lsn = lsn;
     source->flush_lsn = lsn;
-    nw_dealer_advance(source->options.dealer, lsn);
+    nw_dealer_advance(source->options.dealer,
+                      source->options.spool == NULL ? lsn : source->options.spool_lsn);
     source->phase = NW_SOURCE_WAITING;
     source->retry_ns = 0;
+}
+
+void nw_source_release(struct nw_source *source)
+{
+    source->recorder.holding = false;
 }
 
 void nw_source_drain(struct nw_source *source)
@@ -167,8 +135,8 @@ bool nw_source_ended(struct nw_source *source, uint64_t *epoch, uint64_t *lsn)
     if (source->ended_count == 0) {
         return false;
     }
-    *epoch = source->ended[source->ended_head % EPOCHS_KEPT].epoch;
-    *lsn = source->ended[source->ended_head % EPOCHS_KEPT].lsn;
+    *epoch = source->ended[source->ended_head % NW_SOURCE_EPOCHS_KEPT].epoch;
+    *lsn = source->ended[source->ended_head % NW_SOURCE_EPOCHS_KEPT].lsn;
     source->ended_head++;
     source->ended_count--;
     return true;
@@ -185,31 +153,54 @@ void nw_source_status(const struct nw_source *source, struct nw_source_status *s
     status->streamed = nw_txns_count(source->options.txns);
     status->spilled_bytes = nw_txns_spilled_bytes(source->options.txns);
     status->last_error = source->last_error;
+    status->spooling = source->options.spool != NULL && !source->recorder.ending;
+    if (status->spooling) {
+        nw_spool_status(source->options.spool, &status->spool);
+    }
     nw_dealer_state(source->options.dealer, &status->dealer);
 }
 
 /* ---- the connection ---- */
 
-/* The connection is of no use any more: close it, and try again after a while. */
-static void connection_lost(struct nw_source *source, int64_t now_ns, const struct nw_error *why)
+void nw_source_reconnect(struct nw_source *source, int64_t now_ns, const struct nw_error *why)
 {
-    source->last_error = *why;
     source->phase = NW_SOURCE_WAITING;
-    source->retry_ns = now_ns + source->backoff_ns;
-    nw_log(NW_LOG_WARN, "replication connection lost: %s; trying again in %.1f s", why->text,
-           (double)source->backoff_ns / 1e9);
-    source->backoff_ns *= 2;
-    if (source->backoff_ns > BACKOFF_NS_MAX) {
-        source->backoff_ns = BACKOFF_NS_MAX;
+    source->retry_ns = now_ns + (why == NULL ? 0 : source->backoff_ns);
+    source->has_pending = false;
+    if (!source->recorder.recording) { /* else the spool tells, in its place */
+        nw_source_forget(source);
     }
-    source->has_pending = source->in_stream = source->replaying = source->has_record = false;
-    source->has_described = source->stop_asked = false;
-    nw_txns_reset(source->options.txns);
-    nw_dealer_reconnected(source->options.dealer);
     if (source->connected) {
         source->connected = false;
         nw_jobs_submit(source->options.jobs, &source->disconnect_job);
     }
+}
+
+/* The connection is of no use any more: close it, and try again after a while. */
+static void connection_lost(struct nw_source *source, int64_t now_ns, const struct nw_error *why)
+{
+    source->last_error = *why;
+    nw_log(NW_LOG_WARN, "replication connection lost: %s; trying again in %.1f s", why->text,
+           (double)source->backoff_ns / 1e9);
+    nw_source_reconnect(source, now_ns, why);
+    source->backoff_ns *= 2;
+    if (source->backoff_ns > BACKOFF_NS_MAX) {
+        source->backoff_ns = BACKOFF_NS_MAX;
+    }
+}
+
+/* From where the server is to send. What was recorded need not come again. */
+static uint64_t start_of(const struct nw_source *source)
+{
+    uint64_t lsn = source->flush_lsn > source->start_lsn ? source->flush_lsn : source->start_lsn;
+
+    if (source->recorder.recording) {
+        struct nw_spool_status spool;
+
+        nw_spool_status(source->options.spool, &spool);
+        lsn = spool.end_lsn > lsn ? spool.end_lsn : lsn;
+    }
+    return lsn;
 }
 
 static nw_status connection_step(struct nw_source *source, int64_t now_ns, uint32_t *work,
@@ -221,9 +212,8 @@ static nw_status connection_step(struct nw_source *source, int64_t now_ns, uint3
     }
     if (source->phase == NW_SOURCE_WAITING && now_ns >= source->retry_ns && !source->draining) {
         source->phase = NW_SOURCE_CONNECTING;
-        if (source->flush_lsn > source->start_lsn) {
-            source->start_lsn = source->flush_lsn;
-        }
+        source->start_lsn = start_of(source);
+        source->walsender.text_only = source->recorder.recording;
         nw_jobs_submit(source->options.jobs, &source->connect_job);
         *work += 1;
     } else if (source->phase == NW_SOURCE_CONNECTING && !source->connect_job.pending) {
@@ -234,6 +224,7 @@ static nw_status connection_step(struct nw_source *source, int64_t now_ns, uint3
             source->connected = true;
             source->phase = NW_SOURCE_STREAMING;
             source->reconnects++;
+            nw_source_spool_connected(source);
             source->told_ns = source->connected_ns = now_ns;
             nw_log(NW_LOG_INFO, "streaming from %s, values in %s",
                    nw_lsn_text(lsn, source->start_lsn),
@@ -292,248 +283,20 @@ static nw_status feedback_step(struct nw_source *source, int64_t now_ns, struct 
     return status == NW_AGAIN ? NW_OK : status;
 }
 
-/* ---- messages ---- */
-
-/* A message inside a streamed transaction: stored in its place, without the xid after its type. */
-static nw_status stream_store(struct nw_source *source, const struct nw_replication_message *data,
-                              struct nw_error *err)
-{
-    struct nw_cursor cursor = nw_cursor_of(data->data.at, data->data.size);
-    struct nw_txn_change change = {
-        .lsn = data->start_lsn, .subxid = source->stream_xid, .type = nw_cursor_u8(&cursor)};
-
-    if (change.type != 'O') { /* the only one that carries no xid */
-        change.subxid = nw_cursor_u32be(&cursor);
-    }
-    if (cursor.failed) {
-        return nw_fail(err, NW_CORRUPT, "pgoutput: a message in a stream ends early");
-    }
-    change.rest = (struct nw_bytes){cursor.at, cursor.left};
-    return nw_txns_append(source->options.txns, source->stream_xid, &change, err);
-}
-
-static nw_status stream_commit(struct nw_source *source, struct nw_bytes payload,
-                               struct nw_error *err)
-{
-    struct nw_pgoutput_begin begin = {0};
-    nw_status status = nw_pgoutput_stream_commit_parse(payload, &source->replayed, err);
-
-    if (status != NW_OK) {
-        return status;
-    }
-    begin.commit_lsn = source->replayed.commit_lsn;
-    begin.commit_ts = source->replayed.commit_ts;
-    begin.xid = source->replayed.xid;
-    status = nw_dealer_begin(source->options.dealer, &begin, err);
-    if (status == NW_OK) {
-        status = nw_txns_open(source->options.txns, source->replayed.xid, err);
-    }
-    source->replaying = status == NW_OK;
-    source->replay_end = source->has_record = false;
-    return status;
-}
-
-static nw_status payload_take(struct nw_source *source, const struct nw_replication_message *data,
-                              int64_t now_ns, struct nw_error *err)
-{
-    struct nw_pgoutput_abort undone = {0};
-    char type = data->data.size == 0 ? '\0' : (char)data->data.at[0];
-    nw_status status = NW_OK;
-
-    switch (type) {
-    case 'S':
-        if (source->in_stream) {
-            return nw_fail(err, NW_CORRUPT, "pgoutput: a stream starts inside a stream");
-        }
-        status = nw_pgoutput_stream_start_parse(data->data, &source->stream_xid, err);
-        source->in_stream = status == NW_OK;
-        return status;
-    case 'E':
-        source->in_stream = false;
-        return NW_OK;
-    case 'c':
-        return stream_commit(source, data->data, err);
-    case 'A':
-        status = nw_pgoutput_stream_abort_parse(data->data, &undone, err);
-        return status == NW_OK ? nw_txns_abort(source->options.txns, undone.xid, undone.subxid, err)
-                               : status;
-    default:
-        return source->in_stream ? stream_store(source, data, err)
-                                 : nw_dealer_take(source->options.dealer, data->start_lsn, now_ns,
-                                                  data->data, err);
-    }
-}
-
-/* Reads a committed streamed transaction back into the dealer. */
-static nw_status replay_step(struct nw_source *source, int64_t now_ns, struct nw_error *err)
-{
-    nw_status status = NW_OK;
-
-    if (!source->has_record && !source->replay_end) {
-        status = nw_txns_next(source->options.txns, &source->record, &source->replay_end, err);
-        if (status != NW_OK) {
-            return status;
-        }
-        source->has_record = !source->replay_end;
-    }
-    if (source->has_record) {
-        status = nw_dealer_take(source->options.dealer, source->record.lsn, now_ns,
-                                source->record.message, err);
-        source->has_record = status == NW_AGAIN;
-        return status;
-    }
-    status = nw_dealer_commit(source->options.dealer, &source->replayed, err);
-    if (status == NW_OK) {
-        source->replaying = false;
-    }
-    return status;
-}
-
-static nw_status server_failed(struct nw_bytes body, struct nw_error *err)
-{
-    struct nw_server_error error;
-
-    nw_server_error_parse(body, &error);
-    if (strstr(error.message, "could not map filenumber") != NULL ||
-        strstr(error.message, "could not map filenode") != NULL) {
-        return nw_fail(
-            err, NW_FATAL,
-            "the server says: %s. The slot was made while a table was rewritten or "
-            "truncated, and cannot be decoded: drop the slot, and let narwal make it and "
-            "the copy again",
-            error.message);
-    }
-    if (strcmp(error.sqlstate, "42704") == 0) { /* undefined object */
-        return nw_fail(err, NW_FATAL,
-                       "the server says: %s. A publication that was dropped is missing in the WAL "
-                       "from there on, even when it is made again: drop the slot, make both anew, "
-                       "and copy again",
-                       error.message);
-    }
-    return nw_fail(err, NW_RETRY, "the server says: %s (%s)", error.message, error.sqlstate);
-}
-
-/* Keepalives are few and say when they were sent: enough to know the server's clock. */
-static void clock_compare(struct nw_source *source, int64_t sent_us)
-{
-    int64_t ahead_us = 0;
-
-    if (sent_us != 0 && /* some servers leave it out */
-        !__builtin_sub_overflow(sent_us, source->options.env->ops->wall_us(source->options.env),
-                                &ahead_us)) {
-        source->server_ahead_us = ahead_us;
-    }
-}
-
-static uint64_t later(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
-static nw_status message_take(struct nw_source *source, const struct nw_message *message,
-                              int64_t now_ns, struct nw_error *err)
-{
-    struct nw_replication_message data = {0};
-    nw_status status = NW_OK;
-
-    if (message->type == 'E') {
-        return server_failed(message->body, err);
-    }
-    if (message->type == 'c' || message->type == 'C' || message->type == 'Z') {
-        return nw_fail(err, NW_RETRY, "the server ended the stream");
-    }
-    if (message->type != 'd') { /* notices and parameter changes */
-        return NW_OK;
-    }
-    status = nw_replication_message_parse(message->body, &data, err);
-    if (status != NW_OK) {
-        return status;
-    }
-    if (data.kind == 'k') {
-        clock_compare(source, data.sent_us);
-        source->demanded = source->demanded || data.reply;
-        nw_dealer_advance(source->options.dealer, data.end_lsn);
-        data.start_lsn = data.end_lsn;
-    } else {
-        status = payload_take(source, &data, now_ns, err);
-    }
-    if (status == NW_OK) {
-        source->received_lsn = later(source->received_lsn, data.start_lsn);
-        source->server_lsn = later(source->server_lsn, data.end_lsn);
-    }
-    return status;
-}
-
-/* ---- schema versions ---- */
-
-/* The dealer met a Relation message that it does not know: read the catalog, then go on. */
-static nw_status describe_step(struct nw_source *source, uint32_t *work, struct nw_error *err)
-{
-    const struct nw_relation *unknown = nw_dealer_unknown(source->options.dealer);
-    nw_status status = NW_OK;
-
-    if (unknown == NULL || source->describe_job.pending) {
-        return NW_OK;
-    }
-    if (!source->has_described) {
-        source->describe_oid = unknown->oid;
-        source->has_described = true;
-        nw_jobs_submit(source->options.jobs, &source->describe_job);
-        *work += 1;
-        return NW_OK;
-    }
-    if (source->describe_job.status != NW_OK) {
-        source->has_described = false;
-        *err = source->describe_job.error;
-        return source->describe_job.status;
-    }
-    status = nw_dealer_describe(source->options.dealer, source->described, err);
-    if (status == NW_OK) {
-        const struct nw_table *table =
-            nw_schemas_find(source->options.schemas, source->describe_oid);
-
-        source->has_described = false;
-        *work += 1;
-        if (source->walsender.binary && !nw_table_is_binary(table)) {
-            return nw_fail(err, NW_RETRY,
-                           "%s.%s has a column whose binary form is not decoded: going on in text",
-                           table->schema_name, table->name);
-        }
-    }
-    return status == NW_AGAIN ? NW_OK : status;
-}
-
-/* A table stops: the others go on once that is recorded. */
-static nw_status stop_step(struct nw_source *source, uint32_t *work, struct nw_error *err)
-{
-    const struct nw_dealer_stop *stop = nw_dealer_stopping(source->options.dealer);
-
-    if (stop == NULL || source->stop_job.pending) {
-        return NW_OK;
-    }
-    *work += 1;
-    source->stop_asked = !source->stop_asked;
-    if (source->stop_asked) {
-        source->stop = *stop;
-        nw_jobs_submit(source->options.jobs, &source->stop_job);
-        return NW_OK;
-    }
-    if (source->stop_job.status != NW_OK) {
-        *err = source->stop_job.error;
-        return source->stop_job.status;
-    }
-    nw_dealer_stopped(source->options.dealer);
-    return NW_OK;
-}
-
 /* ---- epochs ---- */
+
+/* Nothing is dealt but rows of copies, whose epochs have no position. */
+static bool is_copying(const struct nw_source *source)
+{
+    return source->phase == NW_SOURCE_COPYING || source->recorder.holding;
+}
 
 static bool epoch_is_due(const struct nw_source *source, const struct nw_dealer_state *state,
                          int64_t now_ns, bool idle)
 {
     int64_t age_ns = state->epoch_first_ns == 0 ? 0 : now_ns - state->epoch_first_ns;
 
-    if (source->phase == NW_SOURCE_COPYING) {
+    if (is_copying(source)) {
         return now_ns - source->epoch_ended_ns >= COPY_EPOCH_NS && source->ready;
     }
     if (state->epoch_rows == 0) { /* the first epoch of a stream gives the sinks their position */
@@ -548,24 +311,26 @@ static bool epoch_is_due(const struct nw_source *source, const struct nw_dealer_
     return source->ready && (idle || age_ns >= FLUSH_NS);
 }
 
-static nw_status epoch_step(struct nw_source *source, int64_t now_ns, bool idle, uint32_t *work,
-                            struct nw_error *err)
+nw_status nw_source_epoch(struct nw_source *source, int64_t now_ns, bool idle, uint32_t *work,
+                          struct nw_error *err)
 {
     struct nw_dealer_state state;
-    struct ended *ended = NULL;
+    struct nw_source_ended *ended = NULL;
     uint64_t lsn = 0;
     nw_status status = NW_OK;
 
     nw_dealer_state(source->options.dealer, &state);
-    if (state.between && source->ended_count < EPOCHS_KEPT &&
+    if (state.between && source->ended_count < NW_SOURCE_EPOCHS_KEPT &&
         epoch_is_due(source, &state, now_ns, idle)) {
-        status = nw_dealer_end_epoch(source->options.dealer, source->phase != NW_SOURCE_COPYING,
-                                     now_ns, &lsn, err);
+        status =
+            nw_dealer_end_epoch(source->options.dealer, !is_copying(source), now_ns, &lsn, err);
         if (status == NW_OK) {
-            ended = &source->ended[(source->ended_head + source->ended_count) % EPOCHS_KEPT];
-            *ended = (struct ended){state.epoch, lsn};
+            ended =
+                &source->ended[(source->ended_head + source->ended_count) % NW_SOURCE_EPOCHS_KEPT];
+            *ended = (struct nw_source_ended){state.epoch, lsn};
             source->ended_count++;
             source->epoch_ended_ns = now_ns;
+            nw_source_spool_mark(source, lsn);
             source->ready = false; /* until the acknowledger says so again */
             *work += 1;
         }
@@ -611,7 +376,7 @@ static nw_status pending_receive(struct nw_source *source, int64_t now_ns, bool 
 static nw_status pending_take(struct nw_source *source, int64_t now_ns, uint32_t *work,
                               struct nw_error *err)
 {
-    nw_status status = message_take(source, &source->pending, now_ns, err);
+    nw_status status = nw_source_message(source, &source->pending, now_ns, err);
 
     source->starved = status == NW_AGAIN;
     if (status != NW_OK) {
@@ -619,7 +384,8 @@ static nw_status pending_take(struct nw_source *source, int64_t now_ns, uint32_t
     }
     source->has_pending = false;
     *work += 1;
-    return commit_seen(&source->pending) ? epoch_step(source, now_ns, false, work, err) : NW_OK;
+    return commit_seen(&source->pending) ? nw_source_epoch(source, now_ns, false, work, err)
+                                         : NW_OK;
 }
 
 /* Receives and takes messages until there are none, the dealer is full, or the step is over. */
@@ -630,9 +396,9 @@ static nw_status receive_step(struct nw_source *source, int64_t now_ns, uint32_t
     bool filled = false;
 
     source->starved = source->on_disk = false;
-    for (int i = 0; i < MESSAGES_PER_STEP && status == NW_OK; i++) {
+    for (int i = 0; i < NW_SOURCE_STEP_MAX && status == NW_OK; i++) {
         if (source->replaying) {
-            status = replay_step(source, now_ns, err);
+            status = nw_source_replay(source, now_ns, err);
             continue;
         }
         if (!source->has_pending) {
@@ -647,14 +413,45 @@ static nw_status receive_step(struct nw_source *source, int64_t now_ns, uint32_t
     return status;
 }
 
+static bool all_binary(const struct nw_source *source)
+{
+    for (uint32_t i = 0; i < nw_schemas_count(source->options.schemas); i++) {
+        if (!nw_table_is_binary(nw_schemas_at(source->options.schemas, i))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What was recorded came as text. Binary is cheaper for both sides, and the connection is made new
+ * for it once nothing is under way that would come twice. */
+static void upgrade_step(struct nw_source *source, int64_t now_ns)
+{
+    struct nw_dealer_state state;
+
+    nw_dealer_state(source->options.dealer, &state);
+    if (!source->recorder.upgrading || source->draining || !state.between || source->in_stream ||
+        source->replaying || source->has_pending || nw_txns_count(source->options.txns) > 0 ||
+        nw_dealer_unknown(source->options.dealer) != NULL) {
+        return;
+    }
+    source->recorder.upgrading = false;
+    if (all_binary(source)) {
+        nw_source_reconnect(source, now_ns, NULL);
+    }
+}
+
 static nw_status streaming_step(struct nw_source *source, int64_t now_ns, uint32_t *work,
                                 struct nw_error *err)
 {
     struct nw_dealer_state state;
     bool idle = false;
-    nw_status status = stop_step(source, work, err);
+    nw_status status = NW_OK;
 
-    status = status == NW_OK ? describe_step(source, work, err) : status;
+    if (!source->recorder.recording) {
+        status = nw_source_stop(source, work, err);
+        status = status == NW_OK ? nw_source_describe(source, work, err) : status;
+    }
     nw_dealer_state(source->options.dealer, &state);
     if (status == NW_OK && !(source->draining && state.between && !source->replaying)) {
         status = receive_step(source, now_ns, work, err);
@@ -665,10 +462,13 @@ static nw_status streaming_step(struct nw_source *source, int64_t now_ns, uint32
         if (now_ns - source->connected_ns >= SETTLED_NS) {
             source->backoff_ns = BACKOFF_NS_MIN;
         }
-        status = epoch_step(source, now_ns, idle, work, err);
+        status = nw_source_epoch(source, now_ns, idle, work, err);
     }
     if (status == NW_OK) {
         status = feedback_step(source, now_ns, err);
+    }
+    if (status == NW_OK) {
+        upgrade_step(source, now_ns);
     }
     if (status == NW_RETRY) {
         struct nw_error why = *err;
@@ -684,18 +484,23 @@ static nw_status do_work(void *self, int64_t now_ns, uint32_t *work, struct nw_e
 {
     struct nw_source *source = self;
 
+    nw_status status = NW_OK;
+
     *work += nw_jobs_collect(source->options.jobs);
+    status = nw_source_spool(source, now_ns, work, err);
+    if (status != NW_OK) {
+        return status;
+    }
     if (source->phase == NW_SOURCE_STREAMING) {
         return streaming_step(source, now_ns, work, err);
     }
     if (source->phase != NW_SOURCE_COPYING) {
-        nw_status status = connection_step(source, now_ns, work, err);
-
+        status = connection_step(source, now_ns, work, err);
         if (status != NW_OK) {
             return status;
         }
     }
-    return epoch_step(source, now_ns, true, work, err);
+    return nw_source_epoch(source, now_ns, true, work, err);
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -720,10 +525,16 @@ static void wait_for(void *self, int64_t now_ns, struct nw_wait *wait)
         }
     } else if (source->phase == NW_SOURCE_WAITING) {
         wait->deadline_ns = source->retry_ns;
-    } else if (source->phase == NW_SOURCE_COPYING) {
-        wait->deadline_ns = now_ns + COPY_EPOCH_NS / 8;
     }
-    if (source->on_disk && nw_dealer_unknown(source->options.dealer) == NULL &&
+    if (is_copying(source)) {
+        wait->deadline_ns = earlier(wait->deadline_ns, now_ns + COPY_EPOCH_NS / 8);
+    }
+    if (source->options.spool != NULL && !source->recorder.ending) {
+        wait->deadline_ns =
+            earlier(wait->deadline_ns, nw_spool_deadline(source->options.spool, now_ns));
+    }
+    if ((source->on_disk || source->recorder.on_disk) &&
+        nw_dealer_unknown(source->options.dealer) == NULL &&
         nw_dealer_stopping(source->options.dealer) == NULL) {
         wait->deadline_ns = earlier(wait->deadline_ns, now_ns + DISK_POLL_NS);
     }

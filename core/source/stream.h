@@ -19,14 +19,16 @@
 #include "ring/agent.h"
 #include "ring/job.h"
 #include "source/dealer.h"
+#include "source/spool.h"
 #include "txn/txns.h"
 
 /** An open walsender connection, START_REPLICATION answered: only CopyData messages follow. */
 struct nw_walsender {
     struct nw_receiver *receiver;
     struct nw_transmitter *transmitter;
-    bool binary;   /* values are asked for in binary */
-    void *context; /* the connector's own */
+    bool binary;    /* values are asked for in binary */
+    void *context;  /* the connector's own */
+    bool text_only; /* set by the source before it connects: values must not come in binary */
 };
 
 struct nw_source_options {
@@ -35,6 +37,12 @@ struct nw_source_options {
     struct nw_dealer *dealer;
     struct nw_schemas *schemas;
     struct nw_txns *txns;
+    /**
+     * Borrow; NULL: none. From the start on what is received is recorded here, and dealt from here
+     * after nw_source_release(), until the one has caught up with the other; then it goes.
+     */
+    struct nw_spool *spool;
+    uint64_t spool_lsn; /* everything committed from here on is in the spool, or will be */
     /**
      * Connect, look at the slot and the server's identity, and start from lsn. On the service
      * thread. NW_RETRY: try again later; NW_FATAL: the slot or the server is not what it was.
@@ -72,11 +80,17 @@ struct nw_agent nw_source_agent(struct nw_source *source);
 
 /** Follow the slot from here on; before this only epochs of the copy are cut. */
 void nw_source_start(struct nw_source *source, uint64_t lsn);
+/** The copy is done: deal what the spool has. Without a spool nothing. */
+void nw_source_release(struct nw_source *source);
 /** Receive no more; end the epoch, so that all that was received becomes durable. */
 void nw_source_drain(struct nw_source *source);
 /** Whether all that was received is in an ended epoch (after nw_source_drain). */
 bool nw_source_drained(const struct nw_source *source);
 
+/** Everything committed before it is durable at every sink: the spool may forget it. */
+void nw_source_durable(struct nw_source *source, uint64_t lsn);
+/** Everything committed before it is durable in the spool; 0: there is none. */
+uint64_t nw_source_spooled_lsn(const struct nw_source *source);
 /** The acknowledger's word: may be told to the server from now on. Never moves back. */
 void nw_source_acknowledge(struct nw_source *source, uint64_t flush_lsn);
 /** Whether some sink has nothing left to commit: then an epoch ends as soon as it can. */
@@ -102,6 +116,8 @@ struct nw_source_status {
     uint64_t reconnects;
     uint32_t streamed; /* transactions in progress that are kept here */
     uint64_t spilled_bytes;
+    bool spooling; /* there is a spool, and it is in use */
+    struct nw_spool_status spool;
     struct nw_dealer_state dealer;
     struct nw_error last_error;
 };

@@ -24,6 +24,7 @@ struct nw_source {
     uint32_t ended_count, ended_taken;
     uint64_t acknowledged;
     uint32_t acknowledgements;
+    uint64_t durable, spooled;
     bool ready;
 };
 
@@ -42,6 +43,17 @@ void nw_source_acknowledge(struct nw_source *source, uint64_t flush_lsn)
     assert_true(flush_lsn > source->acknowledged);
     source->acknowledged = flush_lsn;
     source->acknowledgements++;
+}
+
+void nw_source_durable(struct nw_source *source, uint64_t lsn)
+{
+    assert_true(lsn >= source->durable);
+    source->durable = lsn;
+}
+
+uint64_t nw_source_spooled_lsn(const struct nw_source *source)
+{
+    return source->spooled;
 }
 
 void nw_source_ready(struct nw_source *source, bool ready)

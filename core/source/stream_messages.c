@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the server says: messages, streamed transactions until they commit, schema versions and
+ * tables that stop. See stream_private.h. */
+#include <string.h>
+
+#include "base/log.h"
+#include "source/stream_private.h"
+
+void nw_source_forget(struct nw_source *source)
+{
+    source->in_stream = source->replaying = source->has_record = false;
+    source->has_described = source->stop_asked = false;
+    nw_txns_reset(source->options.txns);
+    nw_dealer_reconnected(source->options.dealer);
+}
+
+/* A message inside a streamed transaction: stored in its place, without the xid after its type. */
+static nw_status stream_store(struct nw_source *source, const struct nw_replication_message *data,
+                              struct nw_error *err)
+{
+    struct nw_cursor cursor = nw_cursor_of(data->data.at, data->data.size);
+    struct nw_txn_change change = {
+        .lsn = data->start_lsn, .subxid = source->stream_xid, .type = nw_cursor_u8(&cursor)};
+
+    if (change.type != 'O') { /* the only one that carries no xid */
+        change.subxid = nw_cursor_u32be(&cursor);
+    }
+    if (cursor.failed) {
+        return nw_fail(err, NW_CORRUPT, "pgoutput: a message in a stream ends early");
+    }
+    change.rest = (struct nw_bytes){cursor.at, cursor.left};
+    return nw_txns_append(source->options.txns, source->stream_xid, &change, err);
+}
+
+static nw_status stream_commit(struct nw_source *source, struct nw_bytes payload,
+                               struct nw_error *err)
+{
+    struct nw_pgoutput_begin begin = {0};
+    nw_status status = nw_pgoutput_stream_commit_parse(payload, &source->replayed, err);
+
+    if (status != NW_OK) {
+        return status;
+    }
+    begin.commit_lsn = source->replayed.commit_lsn;
+    begin.commit_ts = source->replayed.commit_ts;
+    begin.xid = source->replayed.xid;
+    status = nw_dealer_begin(source->options.dealer, &begin, err);
+    if (status == NW_OK) {
+        status = nw_txns_open(source->options.txns, source->replayed.xid, err);
+    }
+    source->replaying = status == NW_OK;
+    source->replay_end = source->has_record = false;
+    return status;
+}
+
+nw_status nw_source_payload(struct nw_source *source, const struct nw_replication_message *data,
+                            int64_t now_ns, struct nw_error *err)
+{
+    struct nw_pgoutput_abort undone = {0};
+    char type = data->data.size == 0 ? '\0' : (char)data->data.at[0];
+    nw_status status = NW_OK;
+
+    switch (type) {
+    case 'S':
+        if (source->in_stream) {
+            return nw_fail(err, NW_CORRUPT, "pgoutput: a stream starts inside a stream");
+        }
+        status = nw_pgoutput_stream_start_parse(data->data, &source->stream_xid, err);
+        source->in_stream = status == NW_OK;
+        return status;
+    case 'E':
+        source->in_stream = false;
+        return NW_OK;
+    case 'c':
+        return stream_commit(source, data->data, err);
+    case 'A':
+        status = nw_pgoutput_stream_abort_parse(data->data, &undone, err);
+        return status == NW_OK ? nw_txns_abort(source->options.txns, undone.xid, undone.subxid, err)
+                               : status;
+    default:
+        return source->in_stream ? stream_store(source, data, err)
+                                 : nw_dealer_take(source->options.dealer, data->start_lsn, now_ns,
+                                                  data->data, err);
+    }
+}
+
+/* Reads a committed streamed transaction back into the dealer. */
+nw_status nw_source_replay(struct nw_source *source, int64_t now_ns, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    if (!source->has_record && !source->replay_end) {
+        status = nw_txns_next(source->options.txns, &source->record, &source->replay_end, err);
+        if (status != NW_OK) {
+            return status;
+        }
+        source->has_record = !source->replay_end;
+    }
+    if (source->has_record) {
+        status = nw_dealer_take(source->options.dealer, source->record.lsn, now_ns,
+                                source->record.message, err);
+        source->has_record = status == NW_AGAIN;
+        return status;
+    }
+    status = nw_dealer_commit(source->options.dealer, &source->replayed, err);
+    if (status == NW_OK) {
+        source->replaying = false;
+    }
+    return status;
+}
+
+static nw_status server_failed(struct nw_bytes body, struct nw_error *err)
+{
+    struct nw_server_error error;
+
+    nw_server_error_parse(body, &error);
+    if (strstr(error.message, "could not map filenumber") != NULL ||
+        strstr(error.message, "could not map filenode") != NULL) {
+        return nw_fail(
+            err, NW_FATAL,
+            "the server says: %s. The slot was made while a table was rewritten or "
+            "truncated, and cannot be decoded: drop the slot, and let narwal make it and "
+            "the copy again",
+            error.message);
+    }
+    if (strcmp(error.sqlstate, "42704") == 0) { /* undefined object */
+        return nw_fail(err, NW_FATAL,
+                       "the server says: %s. A publication that was dropped is missing in the WAL "
+                       "from there on, even when it is made again: drop the slot, make both anew, "
+                       "and copy again",
+                       error.message);
+    }
+    return nw_fail(err, NW_RETRY, "the server says: %s (%s)", error.message, error.sqlstate);
+}
+
+/* Keepalives are few and say when they were sent: enough to know the server's clock. */
+static void clock_compare(struct nw_source *source, int64_t sent_us)
+{
+    int64_t ahead_us = 0;
+
+    if (sent_us != 0 && /* some servers leave it out */
+        !__builtin_sub_overflow(sent_us, source->options.env->ops->wall_us(source->options.env),
+                                &ahead_us)) {
+        source->server_ahead_us = ahead_us;
+    }
+}
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+nw_status nw_source_message(struct nw_source *source, const struct nw_message *message,
+                            int64_t now_ns, struct nw_error *err)
+{
+    struct nw_replication_message data = {0};
+    nw_status status = NW_OK;
+
+    if (message->type == 'E') {
+        return server_failed(message->body, err);
+    }
+    if (message->type == 'c' || message->type == 'C' || message->type == 'Z') {
+        return nw_fail(err, NW_RETRY, "the server ended the stream");
+    }
+    if (message->type != 'd') { /* notices and parameter changes */
+        return NW_OK;
+    }
+    status = nw_replication_message_parse(message->body, &data, err);
+    if (status != NW_OK) {
+        return status;
+    }
+    if (data.kind == 'k') {
+        clock_compare(source, data.sent_us);
+        source->demanded = source->demanded || data.reply;
+        if (source->recorder.recording) {
+            nw_source_record_position(source, data.end_lsn, now_ns);
+        } else {
+            nw_dealer_advance(source->options.dealer, data.end_lsn);
+        }
+        data.start_lsn = data.end_lsn;
+    } else if (source->recorder.recording) {
+        status = nw_source_record(source, &data, err);
+    } else {
+        status = nw_source_payload(source, &data, now_ns, err);
+    }
+    if (status == NW_OK) {
+        source->received_lsn = later(source->received_lsn, data.start_lsn);
+        source->server_lsn = later(source->server_lsn, data.end_lsn);
+    }
+    return status;
+}
+
+/* ---- schema versions ---- */
+
+/* The dealer met a Relation message that it does not know: read the catalog, then go on. */
+nw_status nw_source_describe(struct nw_source *source, uint32_t *work, struct nw_error *err)
+{
+    const struct nw_relation *unknown = nw_dealer_unknown(source->options.dealer);
+    nw_status status = NW_OK;
+
+    if (unknown == NULL || source->describe_job.pending) {
+        return NW_OK;
+    }
+    if (!source->has_described) {
+        source->describe_oid = unknown->oid;
+        source->has_described = true;
+        nw_jobs_submit(source->options.jobs, &source->describe_job);
+        *work += 1;
+        return NW_OK;
+    }
+    if (source->describe_job.status != NW_OK) {
+        source->has_described = false;
+        *err = source->describe_job.error;
+        return source->describe_job.status;
+    }
+    status = nw_dealer_describe(source->options.dealer, source->described, err);
+    if (status == NW_OK) {
+        const struct nw_table *table =
+            nw_schemas_find(source->options.schemas, source->describe_oid);
+
+        source->has_described = false;
+        *work += 1;
+        if (source->walsender.binary && !nw_table_is_binary(table)) {
+            return nw_fail(err, NW_RETRY,
+                           "%s.%s has a column whose binary form is not decoded: going on in text",
+                           table->schema_name, table->name);
+        }
+    }
+    return status == NW_AGAIN ? NW_OK : status;
+}
+
+/* A table stops: the others go on once that is recorded. */
+nw_status nw_source_stop(struct nw_source *source, uint32_t *work, struct nw_error *err)
+{
+    const struct nw_dealer_stop *stop = nw_dealer_stopping(source->options.dealer);
+
+    if (stop == NULL || source->stop_job.pending) {
+        return NW_OK;
+    }
+    *work += 1;
+    source->stop_asked = !source->stop_asked;
+    if (source->stop_asked) {
+        source->stop = *stop;
+        nw_jobs_submit(source->options.jobs, &source->stop_job);
+        return NW_OK;
+    }
+    if (source->stop_job.status != NW_OK) {
+        *err = source->stop_job.error;
+        return source->stop_job.status;
+    }
+    nw_dealer_stopped(source->options.dealer);
+    return NW_OK;
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The stream source's state, shared by stream.c (the agent, its connection and epochs),
+ * stream_messages.c (what the server says) and stream_spool.c (what is kept until the copy is
+ * done). Not for others; all of it belongs to the source agent's thread. */
+#ifndef NW_SOURCE_STREAM_PRIVATE_H
+#define NW_SOURCE_STREAM_PRIVATE_H
+
+#include "pg/replication.h"
+#include "source/spool.h"
+#include "source/stream.h"
+
+#define NW_SOURCE_STEP_MAX    8192  /* messages of one step */
+#define NW_SOURCE_EPOCHS_KEPT 1024u /* ended and not yet fetched by the acknowledger */
+#define NW_SOURCE_MARKS_MAX   64u   /* places in the spool up to which it is not needed later */
+
+struct nw_source_ended {
+    uint64_t epoch, lsn;
+};
+
+/* What is kept. */
+struct nw_recorder {
+    bool holding;   /* nothing is dealt of it: the copy runs */
+    bool recording; /* what is received goes to the spool, and comes back from there */
+    bool restarted; /* a new connection, which the spool is still to be told */
+    bool in_transaction, in_stream; /* of what was recorded */
+    bool upgrading; /* it was recorded as text: connect again when that can be done unnoticed */
+    int64_t positioned_ns;         /* when a position without a message was last recorded */
+    struct nw_spool_record played; /* comes back, not yet taken */
+    bool has_played;
+    bool on_disk;     /* a streamed transaction of it waits for its file */
+    int64_t retry_ns; /* a catalog read failed: not again before then */
+    uint64_t end_lsn; /* of the spool when it was left: once that is durable, it goes */
+    bool ending;      /* remove_job was submitted */
+    struct nw_job remove_job;
+    struct {
+        uint64_t lsn,
+            number; /* the spool's records below number are not needed once lsn is durable */
+    } marks[NW_SOURCE_MARKS_MAX];
+    uint32_t marks_head, marks_count;
+};
+
+struct nw_source {
+    struct nw_source_options options;
+    enum nw_source_phase phase;
+    struct nw_walsender walsender;
+    bool connected;
+    bool draining;
+    bool ready;
+    bool demanded; /* the server waits for an answer */
+    uint64_t start_lsn, flush_lsn, received_lsn, server_lsn, told_lsn;
+    int64_t server_ahead_us;
+    int64_t told_ns; /* last feedback */
+    int64_t epoch_ended_ns;
+    int64_t retry_ns, backoff_ns;
+    int64_t connected_ns;
+    uint64_t reconnects;
+    struct nw_error last_error;
+
+    struct nw_message pending; /* received, not yet taken */
+    bool has_pending;
+    bool starved; /* the dealer could not take more: a returned block rings our bell */
+    bool on_disk; /* a streamed transaction waits for its file */
+
+    bool in_stream; /* between Stream Start and Stream Stop */
+    uint32_t stream_xid;
+    bool replaying; /* a committed streamed transaction is read back */
+    struct nw_pgoutput_commit replayed;
+    struct nw_txn_record record;
+    bool has_record, replay_end;
+
+    struct nw_job connect_job, disconnect_job, describe_job, stop_job;
+    struct nw_dealer_stop stop; /* the job's */
+    bool stop_asked;
+    uint32_t describe_oid;
+    const struct nw_table *described;
+    bool has_described;
+
+    struct nw_source_ended ended[NW_SOURCE_EPOCHS_KEPT];
+    uint32_t ended_head, ended_count;
+
+    struct nw_recorder recorder;
+};
+
+/* stream_messages.c */
+
+/** One message of the walsender. NW_AGAIN: not taken. */
+NW_MUST_CHECK nw_status nw_source_message(struct nw_source *source,
+                                          const struct nw_message *message, int64_t now_ns,
+                                          struct nw_error *err);
+/** What an XLogData carries, from wherever it comes. */
+NW_MUST_CHECK nw_status nw_source_payload(struct nw_source *source,
+                                          const struct nw_replication_message *data, int64_t now_ns,
+                                          struct nw_error *err);
+/** Reads a committed streamed transaction back into the dealer. */
+NW_MUST_CHECK nw_status nw_source_replay(struct nw_source *source, int64_t now_ns,
+                                         struct nw_error *err);
+/** The catalog reads and records that the dealer waits for. */
+NW_MUST_CHECK nw_status nw_source_describe(struct nw_source *source, uint32_t *work,
+                                           struct nw_error *err);
+NW_MUST_CHECK nw_status nw_source_stop(struct nw_source *source, uint32_t *work,
+                                       struct nw_error *err);
+/** What was half received is void. */
+void nw_source_forget(struct nw_source *source);
+
+/* stream.c */
+
+/** End an epoch, or deal what lies open, when it is time. */
+NW_MUST_CHECK nw_status nw_source_epoch(struct nw_source *source, int64_t now_ns, bool idle,
+                                        uint32_t *work, struct nw_error *err);
+/** Close the connection and make another, at once when why is NULL. */
+void nw_source_reconnect(struct nw_source *source, int64_t now_ns, const struct nw_error *why);
+
+/* stream_spool.c */
+
+/** Keep what an XLogData carries. NW_AGAIN: there is no room now. */
+NW_MUST_CHECK nw_status nw_source_record(struct nw_source *source,
+                                         const struct nw_replication_message *data,
+                                         struct nw_error *err);
+/** Keep that everything committed before lsn was received. */
+void nw_source_record_position(struct nw_source *source, uint64_t lsn, int64_t now_ns);
+/** Writes, syncs, and deals what was kept, unless the copy runs. */
+NW_MUST_CHECK nw_status nw_source_spool(struct nw_source *source, int64_t now_ns, uint32_t *work,
+                                        struct nw_error *err);
+/** An epoch ended at lsn: what of the spool it makes superfluous. */
+void nw_source_spool_mark(struct nw_source *source, uint64_t lsn);
+/** A connection begins. */
+void nw_source_spool_connected(struct nw_source *source);
+
+#endif

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * While the copy runs: what the walsender sends is recorded in the spool, word for word, so that
+ * the server may forget it. Once the copy is done it comes back from there, through the same
+ * functions that take what comes from the server, while what the server sends goes on being
+ * recorded. When the one has caught up with the other the stream is live, and the spool goes as
+ * soon as the sinks have what was in it. See stream_private.h.
+ *
+ * Values are asked for as text meanwhile: the binary form of a type that we do not know could not
+ * be asked for again.
+ */
+#include "base/assert.h"
+#include "base/log.h"
+#include "pg/lsn.h"
+#include "source/stream_private.h"
+
+#define POSITION_NS 1000000000LL /* an idle server's position is recorded no more often */
+#define RETRY_NS    1000000000LL
+
+/* ---- recording ---- */
+
+/* The position that holds once this message is recorded; 0: it says nothing. */
+static nw_status position_after(const struct nw_replication_message *data, uint64_t *lsn,
+                                struct nw_error *err)
+{
+    struct nw_pgoutput_commit commit = {0};
+    nw_status status = NW_OK;
+
+    *lsn = 0;
+    if (data->data.size > 0 && data->data.at[0] == 'C') {
+        status = nw_pgoutput_commit_parse(data->data, &commit, err);
+        *lsn = commit.end_lsn;
+    } else if (data->data.size > 0 && data->data.at[0] == 'c') {
+        status = nw_pgoutput_stream_commit_parse(data->data, &commit, err);
+        *lsn = commit.end_lsn;
+    }
+    return status;
+}
+
+/* Follows transactions and streams, between which alone a server's position may be recorded. */
+static void recorder_follow(struct nw_recorder *recorder, const struct nw_replication_message *data)
+{
+    switch (data->data.size == 0 ? '\0' : (char)data->data.at[0]) {
+    case 'B':
+        recorder->in_transaction = true;
+        break;
+    case 'C':
+        recorder->in_transaction = false;
+        break;
+    case 'S':
+        recorder->in_stream = true;
+        break;
+    case 'E':
+        recorder->in_stream = false;
+        break;
+    default:
+        break;
+    }
+}
+
+static nw_status restart_record(struct nw_source *source, struct nw_error *err)
+{
+    const struct nw_spool_record restart = {.kind = NW_SPOOL_RESTART};
+    nw_status status = NW_OK;
+
+    if (source->recorder.restarted) {
+        status = nw_spool_append(source->options.spool, &restart, err);
+        source->recorder.restarted = status != NW_OK;
+    }
+    return status;
+}
+
+static uint64_t spool_end_lsn(const struct nw_source *source)
+{
+    struct nw_spool_status status;
+
+    nw_spool_status(source->options.spool, &status);
+    return status.end_lsn;
+}
+
+nw_status nw_source_record(struct nw_source *source, const struct nw_replication_message *data,
+                           struct nw_error *err)
+{
+    struct nw_spool_record record = {
+        .kind = NW_SPOOL_MESSAGE, .lsn = data->start_lsn, .body = data->data};
+    nw_status status = restart_record(source, err);
+
+    if (status == NW_OK) {
+        status = position_after(data, &record.position_lsn, err);
+    }
+    if (status == NW_OK && record.position_lsn <= spool_end_lsn(source)) {
+        record.position_lsn = 0; /* sent again: it is in there already */
+    }
+    if (status == NW_OK) {
+        status = nw_spool_append(source->options.spool, &record, err);
+    }
+    if (status == NW_OK) {
+        recorder_follow(&source->recorder, data);
+    }
+    return status;
+}
+
+void nw_source_record_position(struct nw_source *source, uint64_t lsn, int64_t now_ns)
+{
+    struct nw_recorder *recorder = &source->recorder;
+    const struct nw_spool_record record = {.kind = NW_SPOOL_POSITION, .position_lsn = lsn};
+    struct nw_error ignored; /* there is no room now: a later one will say more */
+
+    if (recorder->in_transaction || recorder->in_stream || lsn <= spool_end_lsn(source) ||
+        (now_ns - recorder->positioned_ns < POSITION_NS && !source->demanded)) {
+        return;
+    }
+    if (restart_record(source, &ignored) == NW_OK &&
+        nw_spool_append(source->options.spool, &record, &ignored) == NW_OK) {
+        recorder->positioned_ns = now_ns;
+    }
+}
+
+void nw_source_spool_connected(struct nw_source *source)
+{
+    struct nw_recorder *recorder = &source->recorder;
+
+    recorder->restarted = recorder->recording;
+    recorder->in_transaction = recorder->in_stream = false;
+}
+
+/* ---- playing ---- */
+
+/* The reader has what the writer wrote: from here on there is no difference. */
+static void go_live(struct nw_source *source)
+{
+    struct nw_recorder *recorder = &source->recorder;
+    char lsn[NW_LSN_TEXT_SIZE];
+
+    recorder->recording = false;
+    recorder->end_lsn = spool_end_lsn(source);
+    recorder->upgrading = true;
+    nw_spool_flush(source->options.spool);
+    if (source->phase != NW_SOURCE_STREAMING) {
+        nw_source_forget(source); /* the next connection is not told to the spool any more */
+    }
+    nw_log(NW_LOG_INFO, "the spool is read up to %s: live", nw_lsn_text(lsn, recorder->end_lsn));
+}
+
+static nw_status record_play(struct nw_source *source, int64_t now_ns, struct nw_error *err)
+{
+    const struct nw_spool_record *record = &source->recorder.played;
+    struct nw_replication_message data = {
+        .kind = 'w', .start_lsn = record->lsn, .data = record->body};
+
+    switch (record->kind) {
+    case NW_SPOOL_MESSAGE:
+        return nw_source_payload(source, &data, now_ns, err);
+    case NW_SPOOL_RESTART:
+        nw_source_forget(source);
+        return NW_OK;
+    case NW_SPOOL_POSITION:
+        nw_dealer_advance(source->options.dealer, record->position_lsn);
+        return NW_OK;
+    case NW_SPOOL_TABLE:
+        break;
+    }
+    return NW_OK; /* a later narwal's, which this one can do without */
+}
+
+/* The next record, if there is one. @return NW_AGAIN: not now, or the end was reached. */
+static nw_status record_next(struct nw_source *source, struct nw_error *err)
+{
+    struct nw_recorder *recorder = &source->recorder;
+    bool end = false;
+    nw_status status = NW_OK;
+
+    if (recorder->has_played) {
+        return NW_OK;
+    }
+    status = nw_spool_next(source->options.spool, &recorder->played, &end, err);
+    if (status == NW_OK && end) {
+        /* What waits to be recorded comes behind it. */
+        if (!source->has_pending) {
+            go_live(source);
+        }
+        return NW_AGAIN;
+    }
+    recorder->has_played = status == NW_OK;
+    return status;
+}
+
+static bool ends_a_transaction(const struct nw_spool_record *record)
+{
+    return record->kind == NW_SPOOL_MESSAGE && record->body.size > 0 && record->body.at[0] == 'C';
+}
+
+/* What the dealer waits for. The server may be away, in which case it is asked again later. */
+static nw_status catalog_step(struct nw_source *source, int64_t now_ns, uint32_t *work,
+                              struct nw_error *err)
+{
+    nw_status status = nw_source_stop(source, work, err);
+
+    status = status == NW_OK ? nw_source_describe(source, work, err) : status;
+    if (status == NW_RETRY) {
+        source->recorder.retry_ns = now_ns + RETRY_NS;
+        nw_log(NW_LOG_WARN, "%s; trying again in a second", err->text);
+        return NW_AGAIN;
+    }
+    return status;
+}
+
+static nw_status play_step(struct nw_source *source, int64_t now_ns, uint32_t *work,
+                           struct nw_error *err)
+{
+    struct nw_recorder *recorder = &source->recorder;
+    struct nw_dealer_state state;
+    nw_status status = NW_OK;
+
+    if (now_ns < recorder->retry_ns) {
+        return NW_OK;
+    }
+    status = catalog_step(source, now_ns, work, err);
+    nw_dealer_state(source->options.dealer, &state);
+    for (int i = 0; i < NW_SOURCE_STEP_MAX && status == NW_OK && recorder->recording; i++) {
+        if (source->draining && !source->replaying && state.between) {
+            break; /* what is left is read by the next start */
+        }
+        if (source->replaying) {
+            status = nw_source_replay(source, now_ns, err);
+        } else {
+            status = record_next(source, err);
+            if (status == NW_OK) {
+                status = record_play(source, now_ns, err);
+                recorder->has_played = status != NW_OK;
+            }
+            if (status == NW_OK && ends_a_transaction(&recorder->played)) {
+                status = nw_source_epoch(source, now_ns, false, work, err);
+            }
+        }
+        *work += status == NW_OK;
+        nw_dealer_state(source->options.dealer, &state);
+    }
+    recorder->on_disk = status == NW_AGAIN && (source->replaying || source->in_stream);
+    return status == NW_AGAIN ? NW_OK : status;
+}
+
+/* ---- the end of the spool ---- */
+
+/*
+ * What is before this place was dealt, and is durable with the epoch that ends here; but a streamed
+ * transaction that is kept began in there, and may end in the spool.
+ */
+void nw_source_spool_mark(struct nw_source *source, uint64_t lsn)
+{
+    struct nw_recorder *recorder = &source->recorder;
+    struct nw_spool_status status;
+    uint32_t at = (recorder->marks_head + recorder->marks_count) % NW_SOURCE_MARKS_MAX;
+
+    if (source->options.spool == NULL || recorder->holding || !recorder->recording ||
+        nw_txns_count(source->options.txns) > 0 || source->replaying ||
+        recorder->marks_count == NW_SOURCE_MARKS_MAX) {
+        return;
+    }
+    nw_spool_status(source->options.spool, &status);
+    recorder->marks[at].lsn = lsn;
+    recorder->marks[at].number = status.read_record;
+    recorder->marks_count++;
+}
+
+void nw_source_durable(struct nw_source *source, uint64_t lsn)
+{
+    struct nw_recorder *recorder = &source->recorder;
+
+    if (source->options.spool == NULL || recorder->ending) {
+        return;
+    }
+    while (recorder->marks_count > 0 && recorder->marks[recorder->marks_head].lsn <= lsn) {
+        nw_spool_trim(source->options.spool, recorder->marks[recorder->marks_head].number);
+        recorder->marks_head = (recorder->marks_head + 1) % NW_SOURCE_MARKS_MAX;
+        recorder->marks_count--;
+    }
+    if (!recorder->recording && recorder->end_lsn != 0 && lsn >= recorder->end_lsn) {
+        recorder->ending = true;
+        nw_jobs_submit(source->options.jobs, &recorder->remove_job);
+    }
+}
+
+uint64_t nw_source_spooled_lsn(const struct nw_source *source)
+{
+    return source->options.spool == NULL ? 0 : nw_spool_synced_lsn(source->options.spool);
+}
+
+/* ---- the step ---- */
+
+nw_status nw_source_spool(struct nw_source *source, int64_t now_ns, uint32_t *work,
+                          struct nw_error *err)
+{
+    struct nw_recorder *recorder = &source->recorder;
+    nw_status status = NW_OK;
+
+    if (source->options.spool == NULL) {
+        return NW_OK;
+    }
+    if (recorder->ending) {
+        if (!recorder->remove_job.pending && recorder->remove_job.status != NW_OK) {
+            *err = recorder->remove_job.error;
+            return recorder->remove_job.status;
+        }
+        return NW_OK;
+    }
+    status = nw_spool_step(source->options.spool, now_ns, work, err);
+    if (status == NW_OK && recorder->recording && !recorder->holding) {
+        status = play_step(source, now_ns, work, err);
+    }
+    return status;
+}
