@@ -9,7 +9,7 @@
  * Values are asked for as text meanwhile: the binary form of a type that we do not know could not
  * be asked for again.
  */
-#include "base/assert.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "pg/lsn.h"
 #include "source/stream_private.h"
@@ -148,6 +148,7 @@ static nw_status record_play(struct nw_source *source, int64_t now_ns, struct nw
     struct nw_replication_message data = {
         .kind = 'w', .start_lsn = record->lsn, .data = record->body};
 
+    nw_crash_point("play");
     switch (record->kind) {
     case NW_SPOOL_MESSAGE:
         return nw_source_payload(source, &data, now_ns, err);
