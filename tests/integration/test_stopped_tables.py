@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A table that cannot go on stops, with the reason, for good; all others go on."""
 import json
+import shutil
 import sqlite3
 
 from lab import check, workload
-from lab.narwal import Narwal
+from lab.narwal import Narwal, build
 
 TABLES = ("cut", "kept", "narrowed", "other")
 
@@ -113,6 +114,40 @@ class StoppedTablesTest(check.Case):
                        for column in schema["columns"]}
             self.assertEqual(numbers, {"id": 1, "note": 2, "n": 3, "m": 3 if rename else 4,
                                        "k": 4}, table)
+
+    def test_what_one_sink_refuses_stops_the_table_there_alone(self):
+        """By write(), and a value without an exact form at a sink that reads no exceptions."""
+        plugins = self.server.folder / "plugins"
+        plugins.mkdir(mode=0o755)
+        for plugin in ("plugins/file.so", "tests/sdk/plugins/refuse.so"):
+            shutil.copy(build() / plugin, plugins)
+        for table in ("refused", "refused_later"):
+            self.server.sql(f"CREATE TABLE lab.{table} (id int PRIMARY KEY, n numeric(5, 2))")
+        self.server.sql("INSERT INTO lab.refused VALUES (1, 1)")
+        self.server.sql("ALTER TABLE lab.kept ADD d numeric(5, 2)")
+        narwal = self.narwal(plugin_dir=str(plugins))
+        narwal.config["sinks"].append({"type": "refuse"})
+        narwal.start().wait_streaming()
+        self.server.sql("INSERT INTO lab.refused_later VALUES (1, 1)")
+        self.server.sql("UPDATE lab.kept SET d = 'NaN'")
+        self.server.sql("UPDATE lab.other SET n = 7")
+        narwal.wait("the status", lambda: len(self.stopped(narwal)) == 3)
+        narwal.wait_caught_up()
+        stopped = self.stopped(narwal)
+        self.assertEqual(set(stopped), {("lab.refused", "refuse"), ("lab.refused_later", "refuse"),
+                                        ("lab.kept", "refuse")})
+        self.assertIn("no row of such a table", stopped["lab.refused", "refuse"]["reason"])
+        self.assertIn("without an exact form", stopped["lab.kept", "refuse"]["reason"])
+        self.assertEqual({row["d"] for row in self.rows(narwal, "kept").values()}, {"NaN"})
+        for table in ("refused", "refused_later"):
+            self.assertEqual(self.rows(narwal, table), {1: {"id": 1, "n": "1.00"}})
+        self.assertEqual({row["n"] for row in self.rows(narwal, "other").values()}, {7})
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        self.server.sql("INSERT INTO lab.refused_later VALUES (2, 2)")
+        narwal.start().wait_caught_up()
+        self.assertEqual(len(self.rows(narwal, "refused_later")), 2)
+        self.assertIn("table lab.refused is stopped since", narwal.log())
+        self.assertIn("at sink refuse", narwal.log())
 
 
 if __name__ == "__main__":
