@@ -49,6 +49,8 @@ struct nw_receiver {
     size_t start;  /* of the next message */
     size_t end;    /* of what was read */
     size_t needed; /* size of the message at start, once its header is there and it is not whole */
+    size_t limit;  /* messages above it are cut; 0: none is */
+    size_t left_out; /* bytes still to come of a message that was cut */
     uint32_t fills_small;
 
     bool gathering;
@@ -91,13 +93,45 @@ void nw_receiver_destroy(struct nw_receiver *receiver)
     }
 }
 
+void nw_receiver_limit(struct nw_receiver *receiver, size_t message_bytes_max)
+{
+    receiver->limit = message_bytes_max;
+}
+
+/* Passes over what came of a message that was cut. @return whether that was all of it */
+static bool rest_skip(struct nw_receiver *self)
+{
+    size_t there = self->end - self->start;
+    size_t count = there < self->left_out ? there : self->left_out;
+
+    self->start += count;
+    self->left_out -= count;
+    return self->left_out == 0;
+}
+
+/* The head of a message that is too large, once it is there. */
+static nw_status head_take(struct nw_receiver *self, struct nw_cursor *header, uint32_t length,
+                           struct nw_message *message)
+{
+    if (header->left < NW_MESSAGE_HEAD_SIZE) {
+        self->needed = HEADER_SIZE + NW_MESSAGE_HEAD_SIZE;
+        return NW_AGAIN;
+    }
+    message->body = (struct nw_bytes){header->at, NW_MESSAGE_HEAD_SIZE};
+    message->cut = self->left_out = length - 4 - NW_MESSAGE_HEAD_SIZE;
+    self->start += HEADER_SIZE + NW_MESSAGE_HEAD_SIZE;
+    self->needed = 0;
+    return NW_OK;
+}
+
 nw_status nw_receiver_next(struct nw_receiver *receiver, struct nw_message *message,
                            struct nw_error *err)
 {
+    bool skipped = rest_skip(receiver);
     size_t left = receiver->end - receiver->start;
     struct nw_cursor header = nw_cursor_of(receiver->bytes + receiver->start, left);
 
-    if (left < HEADER_SIZE) {
+    if (!skipped || left < HEADER_SIZE) {
         receiver->needed = 0;
         return NW_AGAIN;
     }
@@ -110,11 +144,15 @@ nw_status nw_receiver_next(struct nw_receiver *receiver, struct nw_message *mess
                        "the server sent a message of type 0x%02x with the impossible length %u",
                        type, length);
     }
+    message->type = (char)type;
+    message->cut = 0;
+    if (receiver->limit != 0 && length > receiver->limit && length - 4 > NW_MESSAGE_HEAD_SIZE) {
+        return head_take(receiver, &header, length, message);
+    }
     if (length - 4 > header.left) {
         receiver->needed = (size_t)length + 1;
         return NW_AGAIN;
     }
-    message->type = (char)type;
     message->body = (struct nw_bytes){header.at, length - 4};
     receiver->start += (size_t)length + 1;
     receiver->needed = 0;

@@ -46,6 +46,7 @@ struct nw_stream {
 struct nw_message {
     char type;
     struct nw_bytes body;
+    size_t cut; /* bytes behind `body` that were left out, see nw_receiver_limit() */
 };
 
 /**
@@ -57,6 +58,13 @@ NW_MUST_CHECK nw_status nw_receiver_create(struct nw_stream *stream, struct nw_r
                                            struct nw_error *err);
 void nw_receiver_destroy(struct nw_receiver *receiver); /* not the stream; NULL is fine */
 
+/** What is kept of a message that is larger than the limit. */
+#define NW_MESSAGE_HEAD_SIZE 128u
+/**
+ * From now on a message of more than so many bytes (0: none is) loses all but its first
+ * NW_MESSAGE_HEAD_SIZE bytes, and the buffer does not grow for it.
+ */
+void nw_receiver_limit(struct nw_receiver *receiver, size_t message_bytes_max);
 /**
  * Read what gathered, if it is time to.
  * @param got  bytes read; 0 with NW_AGAIN when nothing was there or it is too early.

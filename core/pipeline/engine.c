@@ -27,6 +27,7 @@ static_assert(NW_PLAN_LANES_MAX == NW_LANES_MAX && NW_PLAN_SINKS_MAX == NW_SEQUE
 #define STATUS_US         10000000LL /* feedback to the server at least this often */
 #define IDLE_US           60000000LL /* an idle database's empty epochs */
 #define BLOCKS_FOR_READER 8u
+#define ROW_SHARE         4u /* a row is held in the receiver, a block and an item */
 #define BLOCK_BYTES_USUAL                                                                          \
     (2 * (uint64_t)NW_BLOCK_BYTES) /* what a block in use takes, for the budget's share */
 
@@ -356,7 +357,7 @@ static nw_status source_make(struct nw_engine *engine, struct nw_error *err)
                                        .policy = o->policy,
                                        .project = o->project,
                                        .context = o->context,
-                                       .row_bytes_max = o->memory_bytes};
+                                       .row_bytes_max = o->memory_bytes / ROW_SHARE};
     struct nw_source_options source = {.env = o->env,
                                        .schemas = o->schemas,
                                        .connect = o->connect,
@@ -367,7 +368,8 @@ static nw_status source_make(struct nw_engine *engine, struct nw_error *err)
                                        .epoch_us_max = o->epoch_us_max,
                                        .epoch_bytes_max = o->epoch_bytes_max,
                                        .status_us = STATUS_US,
-                                       .idle_us = IDLE_US};
+                                       .idle_us = IDLE_US,
+                                       .row_bytes_max = o->memory_bytes / ROW_SHARE};
     nw_status status =
         producer_make(engine, NW_PRODUCER_STREAM, stream_blocks(engine), &engine->producer, err);
 

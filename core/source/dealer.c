@@ -269,8 +269,9 @@ static nw_status row_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns
         nw_dealer_change_done(dealer);
         return NW_OK;
     }
-    if (dealer->options.row_bytes_max != 0 && cursor.left > dealer->options.row_bytes_max) {
-        return nw_dealer_too_large(dealer, slot, cursor.left);
+    if (dealer->cut > 0 ||
+        (dealer->options.row_bytes_max != 0 && cursor.left > dealer->options.row_bytes_max)) {
+        return nw_dealer_too_large(dealer, slot, cursor.left + dealer->cut);
     }
     status = nw_dealer_announce(dealer, slot, err);
     if (status == NW_OK) {
@@ -314,6 +315,24 @@ static nw_status origin_take(struct nw_dealer *dealer, struct nw_bytes message,
     if (status == NW_OK) {
         memcpy(dealer->origin, name, strlen(name) + 1);
     }
+    return status;
+}
+
+nw_status nw_dealer_take_cut(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns,
+                             struct nw_bytes message, size_t cut, struct nw_error *err)
+{
+    char type = message.size == 0 ? '\0' : (char)message.at[0];
+    nw_status status = NW_OK;
+
+    if (type != 'I' && type != 'U' && type != 'D') {
+        return nw_fail(err, NW_FATAL,
+                       "pgoutput: a message of type '%c' at %X/%X has %zu bytes, and limits.memory "
+                       "has no room for it: raise it",
+                       type, (uint32_t)(lsn >> 32), (uint32_t)lsn, message.size + cut);
+    }
+    dealer->cut = cut;
+    status = nw_dealer_take(dealer, lsn, now_ns, message, err);
+    dealer->cut = 0;
     return status;
 }
 

@@ -48,7 +48,7 @@ struct nw_dealer_options {
     nw_status (*project)(void *context, const struct nw_table *table,
                          const struct nw_projection **projection, struct nw_error *err);
     void *context;
-    uint64_t row_bytes_max; /* a larger row stops its table; 0: none does */
+    uint64_t row_bytes_max; /* a larger row stops its table; 0: only those that came cut do */
 };
 
 /** A table that cannot go on, while the others do. */
@@ -75,6 +75,13 @@ void nw_dealer_reconnected(struct nw_dealer *dealer);
  */
 NW_MUST_CHECK nw_status nw_dealer_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns,
                                        struct nw_bytes message, struct nw_error *err);
+/**
+ * The same for a row of which only the first bytes came, as many as a row's relation takes, and
+ * `cut` bytes did not: when it is wanted, its table stops.
+ */
+NW_MUST_CHECK nw_status nw_dealer_take_cut(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns,
+                                           struct nw_bytes message, size_t cut,
+                                           struct nw_error *err);
 /** A streamed transaction committed: its messages follow through nw_dealer_take(). */
 NW_MUST_CHECK nw_status nw_dealer_begin(struct nw_dealer *dealer,
                                         const struct nw_pgoutput_begin *begin,

@@ -49,6 +49,7 @@ struct nw_dealer {
     bool stop_waits; /* until the stop is recorded nothing is taken */
     struct nw_dealer_stop stop;
 
+    size_t cut;       /* bytes of the message under way that did not come */
     int64_t now_ns;   /* of the last message */
     uint32_t last_id; /* cache: rows of one table come in runs */
     uint32_t last_oid;

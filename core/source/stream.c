@@ -362,7 +362,12 @@ static nw_status pending_receive(struct nw_source *source, int64_t now_ns, bool 
                                  uint32_t *work, struct nw_error *err)
 {
     size_t got = 0;
-    nw_status status = nw_receiver_next(source->walsender.receiver, &source->pending, err);
+    nw_status status = NW_OK;
+
+    /* What is recorded must be whole. */
+    nw_receiver_limit(source->walsender.receiver,
+                      source->recorder.recording ? 0 : source->options.row_bytes_max);
+    status = nw_receiver_next(source->walsender.receiver, &source->pending, err);
 
     source->has_pending = status == NW_OK;
     if (status == NW_AGAIN && !*filled && !source->draining) {

@@ -65,8 +65,9 @@ struct nw_source_options {
     void *context;
     int64_t epoch_us_max; /* under load an epoch ends after this */
     uint64_t epoch_bytes_max;
-    int64_t status_us; /* feedback at least this often */
-    int64_t idle_us;   /* an idle database: an empty epoch at most this often */
+    int64_t status_us;      /* feedback at least this often */
+    int64_t idle_us;        /* an idle database: an empty epoch at most this often */
+    uint64_t row_bytes_max; /* a larger row is not received whole; 0: every one is */
 };
 
 struct nw_source;

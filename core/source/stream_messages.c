@@ -3,6 +3,7 @@
  * tables that stop. See stream_private.h. */
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/log.h"
 #include "source/stream_private.h"
 
@@ -14,6 +15,38 @@ void nw_source_forget(struct nw_source *source)
     nw_dealer_reconnected(source->options.dealer);
 }
 
+/* How a message is stored that was not received whole: how much is missing, then its type and what
+ * there is. No message of pgoutput has this type. */
+#define CUT           0x01u
+#define CUT_HEAD_SIZE 9u
+
+static struct nw_bytes cut_pack(const struct nw_txn_change *change, size_t cut,
+                                uint8_t head[CUT_HEAD_SIZE + NW_MESSAGE_HEAD_SIZE])
+{
+    NW_ASSERT(change->rest.size <= NW_MESSAGE_HEAD_SIZE);
+    for (size_t i = 0; i < 8; i++) {
+        head[i] = (uint8_t)((uint64_t)cut >> (56 - 8 * i));
+    }
+    head[8] = change->type;
+    memcpy(head + CUT_HEAD_SIZE, change->rest.at, change->rest.size);
+    return (struct nw_bytes){head, CUT_HEAD_SIZE + change->rest.size};
+}
+
+/* A message of a committed streamed transaction, as it was stored. */
+static nw_status record_take(struct nw_source *source, int64_t now_ns, struct nw_error *err)
+{
+    const struct nw_txn_record *record = &source->record;
+    struct nw_cursor cursor = nw_cursor_of(record->message.at, record->message.size);
+    uint64_t cut = 0;
+
+    if (nw_cursor_u8(&cursor) != CUT) {
+        return nw_dealer_take(source->options.dealer, record->lsn, now_ns, record->message, err);
+    }
+    cut = nw_cursor_u64be(&cursor);
+    return nw_dealer_take_cut(source->options.dealer, record->lsn, now_ns,
+                              (struct nw_bytes){cursor.at, cursor.left}, (size_t)cut, err);
+}
+
 /* A message inside a streamed transaction: stored in its place, without the xid after its type. */
 static nw_status stream_store(struct nw_source *source, const struct nw_replication_message *data,
                               struct nw_error *err)
@@ -21,14 +54,20 @@ static nw_status stream_store(struct nw_source *source, const struct nw_replicat
     struct nw_cursor cursor = nw_cursor_of(data->data.at, data->data.size);
     struct nw_txn_change change = {
         .lsn = data->start_lsn, .subxid = source->stream_xid, .type = nw_cursor_u8(&cursor)};
+    uint8_t head[CUT_HEAD_SIZE + NW_MESSAGE_HEAD_SIZE];
 
     if (change.type != 'O') { /* the only one that carries no xid */
         change.subxid = nw_cursor_u32be(&cursor);
     }
-    if (cursor.failed) {
-        return nw_fail(err, NW_CORRUPT, "pgoutput: a message in a stream ends early");
+    if (cursor.failed || change.type == CUT) {
+        return nw_fail(err, NW_CORRUPT, "pgoutput: a message in a stream %s",
+                       cursor.failed ? "ends early" : "has an unknown type");
     }
     change.rest = (struct nw_bytes){cursor.at, cursor.left};
+    if (source->cut > 0) {
+        change.rest = cut_pack(&change, source->cut, head);
+        change.type = CUT;
+    }
     return nw_txns_append(source->options.txns, source->stream_xid, &change, err);
 }
 
@@ -78,9 +117,13 @@ nw_status nw_source_payload(struct nw_source *source, const struct nw_replicatio
         return status == NW_OK ? nw_txns_abort(source->options.txns, undone.xid, undone.subxid, err)
                                : status;
     default:
-        return source->in_stream ? stream_store(source, data, err)
-                                 : nw_dealer_take(source->options.dealer, data->start_lsn, now_ns,
-                                                  data->data, err);
+        if (source->in_stream) {
+            return stream_store(source, data, err);
+        }
+        return source->cut > 0 ? nw_dealer_take_cut(source->options.dealer, data->start_lsn, now_ns,
+                                                    data->data, source->cut, err)
+                               : nw_dealer_take(source->options.dealer, data->start_lsn, now_ns,
+                                                data->data, err);
     }
 }
 
@@ -97,8 +140,7 @@ nw_status nw_source_replay(struct nw_source *source, int64_t now_ns, struct nw_e
         source->has_record = !source->replay_end;
     }
     if (source->has_record) {
-        status = nw_dealer_take(source->options.dealer, source->record.lsn, now_ns,
-                                source->record.message, err);
+        status = record_take(source, now_ns, err);
         source->has_record = status == NW_AGAIN;
         return status;
     }
@@ -181,7 +223,9 @@ nw_status nw_source_message(struct nw_source *source, const struct nw_message *m
     } else if (source->recorder.recording) {
         status = nw_source_record(source, &data, err);
     } else {
+        source->cut = message->cut;
         status = nw_source_payload(source, &data, now_ns, err);
+        source->cut = 0;
     }
     if (status == NW_OK) {
         source->received_lsn = later(source->received_lsn, data.start_lsn);

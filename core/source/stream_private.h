@@ -58,6 +58,7 @@ struct nw_source {
 
     struct nw_message pending; /* received, not yet taken */
     bool has_pending;
+    size_t cut;   /* bytes of the message being taken that were not received */
     bool starved; /* the dealer could not take more: a returned block rings our bell */
     bool on_disk; /* a streamed transaction waits for its file */
 

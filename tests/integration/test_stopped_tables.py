@@ -149,6 +149,30 @@ class StoppedTablesTest(check.Case):
         self.assertIn("table lab.refused is stopped since", narwal.log())
         self.assertIn("at sink refuse", narwal.log())
 
+    def test_a_row_that_the_memory_budget_cannot_hold_stops_its_table(self):
+        """With transactions streamed, and without; the buffer that receives does not grow to it."""
+        for streaming in (True, False):
+            narwal = self.narwal(limits={"memory": "64MiB"}, source={"streaming": streaming})
+            narwal.start().wait_streaming()
+            narwal.wait_caught_up()
+            table = "kept" if streaming else "narrowed"
+            before = narwal.memory_peak()
+            with self.server.connect() as session, session.cursor() as cursor:
+                cursor.execute(f"UPDATE lab.{table} SET n = 1")
+                cursor.execute(f"UPDATE lab.{table} SET note = repeat('x', 40000000) WHERE id = 5")
+                cursor.execute(f"UPDATE lab.{table} SET n = 2")
+                cursor.execute("UPDATE lab.other SET n = n + 1")
+            narwal.wait_caught_up()
+            narwal.wait("the status", lambda: self.stopped(narwal))
+            stopped = self.stopped(narwal)
+            self.assertEqual(set(stopped), {(f"lab.{table}", "")})
+            self.assertRegex(stopped[f"lab.{table}", ""]["reason"], "a row has 4000.* bytes")
+            self.assertLess(narwal.memory_peak() - before, 30 << 20)
+            self.assertEqual({row["n"] for row in self.rows(narwal, "other").values()},
+                             {1 if streaming else 2})
+            self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+            self.server.sql(f"DELETE FROM lab.{table} WHERE id = 5")
+
 
 if __name__ == "__main__":
     check.main()

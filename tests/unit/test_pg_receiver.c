@@ -566,11 +566,53 @@ static void writing_to_a_closed_socket_is_a_retry_and_no_signal(void **state)
     close_pair(&pair);
 }
 
+/* With a limit the head of a large message comes, and the next message after it, whatever the reads
+ * bring together. */
+static void a_message_above_the_limit_is_cut(void **state)
+{
+    enum { LARGE = 300000, SMALL = 700, STEP = 4099 };
+    uint8_t *bytes = malloc(2 * (5 + LARGE) + 2 * (5 + SMALL));
+    uint8_t *at = bytes;
+    struct pair pair;
+    struct nw_message message = {0};
+    uint8_t seen = 0;
+
+    (void)state;
+    assert_non_null(bytes);
+    for (int i = 0; i < 4; i++) {
+        uint32_t size = i % 2 == 0 ? LARGE : SMALL;
+
+        put_header(at, 'd', size);
+        memset(at + 5, i + 1, size);
+        at += 5 + size;
+    }
+    open_pair(&pair, false);
+    nw_receiver_limit(pair.receiver, 1000);
+    for (uint8_t *from = bytes; from < at; from += STEP) {
+        size_t got = 0;
+
+        send_all(pair.theirs, from, at - from < STEP ? (size_t)(at - from) : STEP);
+        assert_int_equal(nw_receiver_fill(pair.receiver, (int64_t)(from - bytes) * 3600000 * MS,
+                                          &got, &err),
+                         NW_OK);
+        while (nw_receiver_next(pair.receiver, &message, &err) == NW_OK) {
+            seen++;
+            assert_int_equal(message.body.at[message.body.size - 1], seen);
+            assert_int_equal(message.body.size, seen % 2 == 1 ? NW_MESSAGE_HEAD_SIZE : SMALL);
+            assert_int_equal(message.cut, seen % 2 == 1 ? LARGE - NW_MESSAGE_HEAD_SIZE : 0);
+        }
+    }
+    assert_int_equal(seen, 4);
+    close_pair(&pair);
+    free(bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_in_pieces_comes_out_whole),
         cmocka_unit_test(messages_of_all_sizes_keep_their_bytes),
+        cmocka_unit_test(a_message_above_the_limit_is_cut),
         cmocka_unit_test(a_length_that_no_message_can_have_is_corrupt),
         cmocka_unit_test(what_came_before_the_end_is_delivered_first),
         cmocka_unit_test(an_idle_receiver_wakes_for_one_byte),
