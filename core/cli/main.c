@@ -20,6 +20,7 @@ static const struct command COMMANDS[] = {
     {"tail", nw_cmd_tail, "print changes as they happen, and leave nothing behind"},
     {"topology", nw_cmd_topology, "show cores, the plan of threads, and why"},
     {"sink-check", nw_cmd_sink_check, "try a sink plugin: order, retry, restart, misuse"},
+    {"ddl-trigger", nw_cmd_ddl_trigger, "note changes of tables in the WAL, or no longer"},
     {"files", nw_cmd_files, "verify what the file sink wrote"},
     {"version", nw_cmd_version, "print versions of narwal and its libraries"},
     {"document", nw_cmd_document, NULL},

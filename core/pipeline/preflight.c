@@ -13,6 +13,7 @@
 #include <strings.h>
 
 #include "base/text.h"
+#include "pg/ddl_trigger.h"
 #include "pg/lsn.h"
 
 #define VERSION_MIN        140000
@@ -641,6 +642,26 @@ static nw_status prepared_check(struct nw_examination *x, struct nw_error *err)
     return status;
 }
 
+/* Whether changes of tables are noted in the WAL. */
+static nw_status ddl_trigger_check(struct nw_examination *x, struct nw_error *err)
+{
+    struct nw_rows *rows = NULL;
+    nw_status status =
+        nw_session_query(x->session, NW_DDL_TRIGGER_COUNT, NULL, 0, NULL, &rows, err);
+
+    if (status == NW_OK) {
+        bool there = nw_rows_u64(rows, 0, 0) == 2;
+
+        (void)nw_preflight_add(x->report, NW_FINDING_OK, "", "%s",
+                               there ? "the DDL trigger is installed: renamed columns are certain"
+                                     : "no DDL trigger: a column that may be a renamed one stops "
+                                       "its table, unless tables.ambiguous_rename says otherwise "
+                                       "(narwal ddl-trigger install)");
+    }
+    nw_rows_free(rows);
+    return status;
+}
+
 /* ---- all of it ---- */
 
 static nw_status examine(struct nw_examination *x, struct nw_error *err)
@@ -666,6 +687,9 @@ static nw_status examine(struct nw_examination *x, struct nw_error *err)
     }
     if (status == NW_OK) {
         status = prepared_check(x, err);
+    }
+    if (status == NW_OK) {
+        status = ddl_trigger_check(x, err);
     }
     return status == NW_OK ? nw_preflight_tables(x, err) : status;
 }

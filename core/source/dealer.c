@@ -16,7 +16,8 @@ nw_status nw_dealer_create(const struct nw_dealer_options *options, struct nw_de
     if (made != NULL) {
         made->relation = calloc(1, sizeof *made->relation);
     }
-    if (made == NULL || made->relation == NULL) {
+    if (made == NULL || made->relation == NULL || nw_notes_create(&made->notes, err) != NW_OK) {
+        free(made == NULL ? NULL : made->relation);
         free(made);
         return nw_fail(err, NW_FATAL, "out of memory for the dealer");
     }
@@ -38,6 +39,7 @@ void nw_dealer_destroy(struct nw_dealer *dealer)
     free(dealer->slots);
     free(dealer->open_ids);
     free(dealer->relation_bytes);
+    nw_notes_destroy(dealer->notes);
     free(dealer->relation);
     free(dealer);
 }

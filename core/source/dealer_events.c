@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "pg/ddl_trigger.h"
 #include "source/dealer_private.h"
 
 /* An empty block for an event, behind everything received before it. */
@@ -246,6 +247,11 @@ nw_status nw_dealer_message(struct nw_dealer *dealer, struct nw_bytes bytes, str
         if (message.transactional) {
             nw_dealer_change_done(dealer);
         }
+        return NW_OK;
+    }
+    if (message.transactional && strcmp(message.prefix, NW_DDL_PREFIX) == 0) {
+        nw_dealer_note(dealer, &message);
+        nw_dealer_change_done(dealer);
         return NW_OK;
     }
     if (message.transactional) {

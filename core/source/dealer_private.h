@@ -44,6 +44,7 @@ struct nw_dealer {
     struct nw_relation *relation; /* waits for the catalog when relation_waits */
     bool relation_waits;
     char *relation_bytes;   /* the texts it borrows */
+    struct nw_notes *notes; /* of the event trigger, for messages that are to come */
     uint32_t relation_read; /* its oid, once it was compared with the catalog; 0: none was */
 
     bool stop_waits; /* until the stop is recorded nothing is taken */
@@ -65,6 +66,8 @@ NW_MUST_CHECK nw_status nw_dealer_relation(struct nw_dealer *dealer, struct nw_b
 NW_PRINTF(3, 4)
 nw_status nw_dealer_stop(struct nw_dealer *dealer, const struct nw_table *table, const char *format,
                          ...);
+/** A note of narwal's event trigger. */
+void nw_dealer_note(struct nw_dealer *dealer, const struct nw_pgoutput_message *message);
 /** A row that the memory budget cannot hold stops its table. @return NW_AGAIN */
 nw_status nw_dealer_too_large(struct nw_dealer *dealer, const struct nw_slot *slot, size_t size);
 /** The slot of a relation; NULL: one that was never announced, and *status says so. */

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/log.h"
+#include "pg/lsn.h"
 #include "source/dealer_private.h"
 
 /* Makes a slot for every table that the registry has. */
@@ -237,6 +239,25 @@ static bool is_missing(const struct nw_dealer *dealer, const struct nw_table *cu
     return false;
 }
 
+/* The note of the table of the message, as far as it is to be believed. */
+static const struct nw_note *note_of(const struct nw_dealer *dealer)
+{
+    const struct nw_note *note = nw_notes_find(dealer->notes, dealer->relation->oid);
+
+    return note != NULL && nw_note_agrees(note, dealer->relation) ? note : NULL;
+}
+
+void nw_dealer_note(struct nw_dealer *dealer, const struct nw_pgoutput_message *message)
+{
+    struct nw_error why = {0};
+    char lsn[NW_LSN_TEXT_SIZE];
+
+    if (nw_notes_put(dealer->notes, message->content, &why) != NW_OK) {
+        nw_log(NW_LOG_WARN, "the event trigger's note at %s is not used: %s",
+               nw_lsn_text(lsn, message->lsn), why.text);
+    }
+}
+
 /* A message that differs from the current version, or the first one. */
 static nw_status version_make(struct nw_dealer *dealer, const struct nw_table *current,
                               const struct nw_table *described, struct nw_error *err)
@@ -246,7 +267,8 @@ static nw_status version_make(struct nw_dealer *dealer, const struct nw_table *c
         .relation = dealer->relation,
         .described = described,
         .ambiguous = policy.ambiguous_rename,
-        .flags = policy.drop_column == NW_RULE_KEEP ? NW_TABLE_KEEP_COLUMNS : 0};
+        .flags = policy.drop_column == NW_RULE_KEEP ? NW_TABLE_KEEP_COLUMNS : 0,
+        .note = note_of(dealer)};
     const struct nw_table *table = NULL;
     const char *column = NULL;
     nw_status status = NW_OK;
@@ -271,6 +293,7 @@ nw_status nw_dealer_describe(struct nw_dealer *dealer, const struct nw_table *de
 {
     const struct nw_relation *relation = dealer->relation;
     const struct nw_table *current = NULL;
+    const struct nw_note *note = NULL;
     nw_status status = NW_OK;
 
     NW_ASSERT(dealer->relation_waits);
@@ -287,14 +310,17 @@ nw_status nw_dealer_describe(struct nw_dealer *dealer, const struct nw_table *de
         status = version_make(dealer, current, described, err);
     } else {
         nw_schemas_confirm(dealer->options.schemas, current);
-        if (described != NULL && nw_schemas_same(described, relation) &&
-            nw_schemas_stale(current, described)) {
+        note = note_of(dealer);
+        if (note != NULL ? nw_schemas_noted(current, note)
+                         : described != NULL && nw_schemas_same(described, relation) &&
+                               nw_schemas_stale(current, described)) {
             status = version_make(dealer, current, described, err);
         }
     }
     if (status == NW_OK) {
         dealer->relation_waits = false;
         dealer->relation_read = relation->oid;
+        nw_notes_drop(dealer->notes, relation->oid); /* it was for this message */
     }
     return status;
 }

@@ -401,6 +401,59 @@ static const struct nw_column_schema *column_known(const struct nw_table *descri
     return NULL;
 }
 
+#define EXACT_NOTE (NW_EXACT_ATTNUM | NW_EXACT_NOT_NULL | NW_EXACT_DEFAULT | NW_EXACT_ENUM)
+
+/* A column's note has what held at that place; of domains it does not have what lies below. */
+static void column_noted(struct nw_column_schema *column, const struct nw_column_schema *noted)
+{
+    column->attnum = noted->attnum;
+    column->default_expr = noted->default_expr;
+    column->exact |= EXACT_NOTE;
+    if (column->base_type_oid == column->type_oid) {
+        column->not_null = noted->not_null;
+        column->enum_labels = noted->enum_labels;
+    } else {
+        column->exact &= ~(NW_EXACT_NOT_NULL | NW_EXACT_ENUM);
+    }
+}
+
+static const struct nw_column_schema *note_numbered(const struct nw_note *note, int16_t attnum)
+{
+    for (uint16_t i = 0; i < note->columns_count; i++) {
+        if (note->columns[i].attnum == attnum) {
+            return &note->columns[i];
+        }
+    }
+    return NULL;
+}
+
+bool nw_schemas_noted(const struct nw_table *table, const struct nw_note *note)
+{
+    for (uint16_t i = 0; i < table->columns_count; i++) {
+        const struct nw_column_schema *column = &table->columns[i];
+        const struct nw_column_schema *noted = note_numbered(note, column->attnum);
+
+        if (noted == NULL || strcmp(noted->name, column->name) != 0 ||
+            !text_same(noted->default_expr, column->default_expr) ||
+            (column->base_type_oid == column->type_oid &&
+             (noted->not_null != column->not_null ||
+              !labels_same(noted->enum_labels, column->enum_labels)))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Where the event trigger said so, a column's number is known. */
+static void numbers_from_note(const struct nw_schemas_change *change, struct nw_attnum *attnums)
+{
+    for (uint16_t i = 0; i < change->relation->columns_count; i++) {
+        attnums[i] = (struct nw_attnum){
+            .number = nw_note_column(change->note, &change->relation->columns[i])->attnum,
+            .exact = true};
+    }
+}
+
 /* One column as the message says it, with what else is known from the catalog or from before. */
 static void column_derive(struct nw_column_schema *column, const struct nw_relation_column *said,
                           const struct nw_column_schema *known, const struct nw_attnum *attnum)
@@ -510,13 +563,18 @@ static void derive(struct derived *to, const struct nw_schemas_change *change,
     table->name = relation->name;
     table->replica_identity = relation->replica_identity;
     table->columns_count = relation->columns_count;
-    table->attributes_count = former == NULL ? 0 : former->attributes_count;
+    table->attributes_count = change->note != NULL ? change->note->attributes_count
+                              : former == NULL     ? 0
+                                                   : former->attributes_count;
     for (uint16_t i = 0; i < relation->columns_count; i++) {
         const struct nw_relation_column *said = &relation->columns[i];
         int16_t number = to->attnums[i].number;
 
         column_derive(&to->columns[i], said, column_known(change->described, former, said, number),
                       &to->attnums[i]);
+        if (change->note != NULL) {
+            column_noted(&to->columns[i], note_numbered(change->note, number));
+        }
         if (number > (int16_t)table->attributes_count) {
             table->attributes_count = (uint16_t)number;
         }
@@ -565,7 +623,11 @@ nw_status nw_schemas_apply(struct nw_schemas *schemas, const struct nw_schemas_c
         status = nw_fail(err, NW_FATAL, "out of memory for a schema version");
         goto out;
     }
-    status = nw_attnums_find(relation, &known, change->ambiguous, derived.attnums, err);
+    if (change->note != NULL) {
+        numbers_from_note(change, derived.attnums);
+    } else {
+        status = nw_attnums_find(relation, &known, change->ambiguous, derived.attnums, err);
+    }
     if (status == NW_OK) {
         derive(&derived, change, former);
         status = version_add(schemas, &derived.table, table, err);

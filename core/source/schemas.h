@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "source/attnums.h"
+#include "source/notes.h"
 #include "source/pgoutput.h"
 #include <narwal/schema.h>
 
@@ -53,6 +54,9 @@ void nw_schemas_confirm(struct nw_schemas *schemas, const struct nw_table *table
  */
 bool nw_schemas_stale(const struct nw_table *table, const struct nw_table *described);
 
+/** Whether a note that agrees with a version says more than it. */
+bool nw_schemas_noted(const struct nw_table *table, const struct nw_note *note);
+
 /** What a new version is made of. */
 struct nw_schemas_change {
     const struct nw_relation *relation;
@@ -61,6 +65,8 @@ struct nw_schemas_change {
     const struct nw_table *described;
     enum nw_ambiguous ambiguous; /* for columns that may be renamed ones as well as new ones */
     uint32_t flags;              /* NW_TABLE_..., of the new version */
+    /* What the event trigger wrote before the message; NULL: nothing that agrees with it. */
+    const struct nw_note *note;
 };
 
 /**
