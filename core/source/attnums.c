@@ -22,11 +22,13 @@ struct candidate {
 struct finder {
     const struct nw_relation *relation;
     const struct nw_table *former, *later;
+    int16_t former_last;                                       /* the highest of the former table */
     int16_t last;                                              /* the highest number there may be */
     uint8_t presence[NUMBERS_MAX + 2];                         /* by number */
     const struct nw_column_schema *in_former[NUMBERS_MAX + 2]; /* by number */
     const struct nw_column_schema *in_later[NUMBERS_MAX + 2];
     uint16_t surely[NUMBERS_MAX + 2];   /* how many are below a number */
+    uint16_t behind[NUMBERS_MAX + 2];   /* the same, when that number was given */
     uint16_t possible[NUMBERS_MAX + 2]; /* surely or maybe */
     struct candidate candidates[2 * NUMBERS_MAX];
     uint32_t candidates_count;
@@ -60,12 +62,12 @@ static void spread(const struct nw_table *table,
     }
 }
 
-static enum presence presence_of(const struct finder *f, int16_t number, int16_t former_last)
+static enum presence presence_of(const struct finder *f, int16_t number)
 {
     bool before = f->in_former[number] != NULL;
     bool after = f->in_later[number] != NULL;
 
-    if (f->former == NULL || number > former_last) {
+    if (number > f->former_last) {
         return MAYBE;
     }
     if (before) {
@@ -76,15 +78,16 @@ static enum presence presence_of(const struct finder *f, int16_t number, int16_t
 
 static void prepare(struct finder *f)
 {
-    int16_t former_last = highest(f->former);
     int16_t later_last = highest(f->later);
-    uint32_t last = (uint32_t)former_last;
+    uint32_t last = 0;
 
+    f->former_last = highest(f->former);
+    last = (uint32_t)f->former_last;
     spread(f->former, f->in_former);
     spread(f->later, f->in_later);
     if (f->later == NULL) { /* it may have had any number of columns since */
         last += f->relation->columns_count;
-    } else if (later_last > former_last) {
+    } else if (later_last > f->former_last) {
         last = (uint32_t)later_last;
     }
     if (last < f->relation->columns_count) { /* what is known is not of this table */
@@ -92,9 +95,13 @@ static void prepare(struct finder *f)
     }
     f->last = last > NUMBERS_MAX ? (int16_t)NUMBERS_MAX : (int16_t)last;
     for (int16_t number = 1; number <= f->last; number++) {
-        f->presence[number] = (uint8_t)presence_of(f, number, former_last);
-        f->surely[number + 1] =
-            (uint16_t)(f->surely[number] + (f->presence[number] == SURELY ? 1 : 0));
+        f->presence[number] = (uint8_t)presence_of(f, number);
+
+        bool surely = f->presence[number] == SURELY;
+        bool before = surely || (number > f->former_last && f->in_later[number] != NULL);
+
+        f->surely[number + 1] = (uint16_t)(f->surely[number] + (surely ? 1 : 0));
+        f->behind[number + 1] = (uint16_t)(f->behind[number] + (before ? 1 : 0));
         f->possible[number + 1] =
             (uint16_t)(f->possible[number] + (f->presence[number] != NEVER ? 1 : 0));
     }
@@ -103,7 +110,8 @@ static void prepare(struct finder *f)
 /* Whether so many columns fit between two numbers, and take all that must be there. */
 static bool fits(const struct finder *f, int16_t low, int16_t high, uint32_t count)
 {
-    uint32_t surely = (uint32_t)f->surely[high] - f->surely[low + 1];
+    const uint16_t *counts = high <= f->last ? f->behind : f->surely;
+    uint32_t surely = (uint32_t)counts[high] - counts[low + 1];
     uint32_t possible = (uint32_t)f->possible[high] - f->possible[low + 1];
 
     return surely <= count && count <= possible;
@@ -222,40 +230,104 @@ static enum kind kind_of(const struct finder *f, const struct gap *gap, int16_t 
     return f->in_former[number] == NULL && f->in_later[number] == NULL ? FRESH : OTHER;
 }
 
-/* Takes up to `wanted` of the gap's numbers that may be there and are of this kind. */
-static uint32_t take(const struct finder *f, const struct gap *gap, enum kind kind, uint32_t wanted,
-                     bool *taken)
-{
-    uint32_t count = 0;
+/*
+ * One way to fill a gap. Numbers past those of the former table were given one after the other, so
+ * up to the highest that was given at the message everything that is still there was there too.
+ */
+struct option {
+    bool taken[NUMBERS_MAX + 2]; /* by number */
+    int16_t given;               /* the highest number that was given */
+    uint32_t count;              /* taken */
+    uint32_t of_kind[4];
+    bool is_ambiguous; /* others of the same kind of reasons fit as well */
+};
 
-    for (int16_t number = (int16_t)(gap->low + 1); number < gap->high && count < wanted; number++) {
-        if (f->presence[number] == MAYBE && !taken[number] && kind_of(f, gap, number) == kind) {
-            taken[number] = true;
-            count++;
-        }
+static enum presence presence_in(const struct finder *f, const struct option *option,
+                                 int16_t number)
+{
+    if (number <= f->former_last) {
+        return (enum presence)f->presence[number];
     }
-    return count;
+    if (number > option->given) {
+        return NEVER;
+    }
+    return f->in_later[number] != NULL ? SURELY : MAYBE;
 }
 
-/* What is left, in order, whatever it is. */
-static void take_rest(const struct finder *f, const struct gap *gap, uint32_t wanted, bool *taken)
+static void option_add(const struct finder *f, const struct gap *gap, struct option *option,
+                       int16_t number)
 {
-    for (int16_t number = (int16_t)(gap->low + 1); number < gap->high && wanted > 0; number++) {
-        if (f->presence[number] == MAYBE && !taken[number]) {
-            taken[number] = true;
-            wanted--;
-        }
-    }
+    option->taken[number] = true;
+    option->count++;
+    option->of_kind[kind_of(f, gap, number)]++;
 }
 
-/* Whether more numbers make sense than are wanted, and some of them mean a rename. */
-static bool is_ambiguous(const struct finder *f, const struct gap *gap, uint32_t wanted)
+/* Takes what may be there and is of a kind, as far as there is room. @return how many there are */
+static uint32_t option_take(const struct finder *f, const struct gap *gap, struct option *option,
+                            enum kind kind)
 {
-    bool seen[NUMBERS_MAX + 2] = {false};
-    uint32_t renames =
-        take(f, gap, BEFORE, UINT32_MAX, seen) + take(f, gap, AFTER, UINT32_MAX, seen);
+    uint32_t there = 0;
 
-    return renames > 0 && renames + take(f, gap, FRESH, UINT32_MAX, seen) > wanted;
+    for (int16_t number = (int16_t)(gap->low + 1); number < gap->high; number++) {
+        if (presence_in(f, option, number) == MAYBE && kind_of(f, gap, number) == kind) {
+            there++;
+            if (option->count < gap->count) {
+                option_add(f, gap, option, number);
+            }
+        }
+    }
+    return there;
+}
+
+/* @return whether as many columns as the gap has can be there when so many numbers were given */
+static bool option_make(const struct finder *f, const struct gap *gap, enum nw_ambiguous policy,
+                        struct option *option)
+{
+    static const enum kind usual[] = {FRESH, AFTER, BEFORE, OTHER};
+    static const enum kind renames[] = {BEFORE, AFTER, FRESH, OTHER};
+    uint32_t there[4] = {0};
+    uint32_t wanted = 0;
+
+    for (int16_t number = (int16_t)(gap->low + 1); number < gap->high; number++) {
+        if (presence_in(f, option, number) == SURELY) {
+            option_add(f, gap, option, number);
+        }
+    }
+    if (option->count > gap->count) {
+        return false;
+    }
+    wanted = gap->count - option->count;
+    for (size_t i = 0; i < 4; i++) {
+        enum kind kind = policy == NW_AMBIGUOUS_RENAME ? renames[i] : usual[i];
+
+        there[kind] = option_take(f, gap, option, kind);
+    }
+    option->is_ambiguous = wanted > 0 && there[BEFORE] + there[AFTER] > 0 &&
+                           there[BEFORE] + there[AFTER] + there[FRESH] > wanted;
+    return option->count == gap->count;
+}
+
+/* Whether there is more reason for an option than for another. */
+static bool is_better(const struct option *option, const struct option *best,
+                      enum nw_ambiguous policy)
+{
+    static const enum kind least[] = {OTHER, BEFORE, AFTER};
+
+    for (size_t i = 0; i < 3; i++) {
+        uint32_t here = option->of_kind[least[i]];
+        uint32_t there = best->of_kind[least[i]];
+
+        if (here != there) {
+            return least[i] == BEFORE && policy == NW_AMBIGUOUS_RENAME ? here > there
+                                                                       : here < there;
+        }
+    }
+    return false;
+}
+
+static bool has_rename(const struct option *option)
+{
+    return option->of_kind[BEFORE] + option->of_kind[AFTER] > 0;
 }
 
 static nw_status ambiguous(const struct finder *f, const struct gap *gap, struct nw_error *err)
@@ -266,7 +338,7 @@ static nw_status ambiguous(const struct finder *f, const struct gap *gap, struct
         const struct nw_column_schema *other =
             f->in_former[number] != NULL ? f->in_former[number] : f->in_later[number];
 
-        if (f->presence[number] == MAYBE && other != NULL && kind_of(f, gap, number) != OTHER) {
+        if (f->presence[number] != NEVER && other != NULL && kind_of(f, gap, number) != OTHER) {
             return nw_fail(err, NW_REJECT,
                            "%s.%s: column %s is either column %s under another name or another "
                            "column, and the catalog does not tell any more (tables."
@@ -279,29 +351,49 @@ static nw_status ambiguous(const struct finder *f, const struct gap *gap, struct
                    relation->schema_name, relation->name, relation->columns[gap->first].name);
 }
 
+/* The best of the ways to fill a gap. @return whether another one is as good as it */
+static bool option_choose(const struct finder *f, const struct gap *gap, enum nw_ambiguous policy,
+                          struct option *best)
+{
+    int16_t from = gap->high <= f->last ? (int16_t)(gap->high - 1) : f->former_last;
+    bool doubtful = false;
+    bool found = false;
+
+    from = from < gap->low ? gap->low : from;
+    for (int16_t given = from; given < gap->high; given++) {
+        struct option option = {.given = given};
+        bool better = false;
+
+        if (!option_make(f, gap, policy, &option)) {
+            continue;
+        }
+        better = !found || is_better(&option, best, policy);
+        if (found && option.of_kind[OTHER] == best->of_kind[OTHER] &&
+            memcmp(option.taken, best->taken, sizeof option.taken) != 0 &&
+            (has_rename(&option) || has_rename(best))) {
+            doubtful = true;
+        } else if (better) {
+            doubtful = false;
+        }
+        doubtful = doubtful || (better && option.is_ambiguous);
+        *best = better ? option : *best;
+        found = true;
+    }
+    return doubtful;
+}
+
 static nw_status gap_fill(const struct finder *f, const struct gap *gap, enum nw_ambiguous policy,
                           struct nw_attnum *attnums, struct nw_error *err)
 {
-    uint32_t surely = (uint32_t)f->surely[gap->high] - f->surely[gap->low + 1];
-    uint32_t possible = (uint32_t)f->possible[gap->high] - f->possible[gap->low + 1];
-    uint32_t free_count = gap->count > surely ? gap->count - surely : 0;
-    bool taken[NUMBERS_MAX + 2] = {false};
+    struct option best = {0};
     uint16_t column = gap->first;
 
-    if (free_count > 0 && gap->count < possible) {
-        bool rename = policy == NW_AMBIGUOUS_RENAME;
-
-        if (policy == NW_AMBIGUOUS_STOP && is_ambiguous(f, gap, free_count)) {
-            return ambiguous(f, gap, err);
-        }
-        free_count -= take(f, gap, rename ? BEFORE : FRESH, free_count, taken);
-        free_count -= take(f, gap, AFTER, free_count, taken);
-        free_count -= take(f, gap, rename ? FRESH : BEFORE, free_count, taken);
+    if (option_choose(f, gap, policy, &best) && policy == NW_AMBIGUOUS_STOP) {
+        return ambiguous(f, gap, err);
     }
-    take_rest(f, gap, free_count, taken);
     for (int16_t number = (int16_t)(gap->low + 1);
          number < gap->high && column < gap->first + gap->count; number++) {
-        if (taken[number] || f->presence[number] == SURELY) {
+        if (best.taken[number]) {
             attnums[column++].number = number;
         }
     }
@@ -367,7 +459,7 @@ nw_status nw_attnums_find(const struct nw_relation *relation, const struct nw_at
         return nw_fail(err, NW_FATAL, "out of memory for a schema version");
     }
     f->relation = relation;
-    f->former = highest(known->former) == 0 ? NULL : known->former;
+    f->former = known->former;
     f->later = known->later;
     prepare(f);
     if (!fits(f, 0, (int16_t)(f->last + 1), relation->columns_count)) {

@@ -250,9 +250,11 @@ nw_status nw_dealer_message(struct nw_dealer *dealer, struct nw_bytes bytes, str
         return NW_OK;
     }
     if (message.transactional && strcmp(message.prefix, NW_DDL_PREFIX) == 0) {
-        nw_dealer_note(dealer, &message);
-        nw_dealer_change_done(dealer);
-        return NW_OK;
+        status = nw_dealer_note(dealer, &message, err);
+        if (status == NW_OK) {
+            nw_dealer_change_done(dealer);
+        }
+        return status;
     }
     if (message.transactional) {
         status = nw_dealer_announce(dealer, NULL, err);

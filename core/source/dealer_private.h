@@ -66,8 +66,10 @@ NW_MUST_CHECK nw_status nw_dealer_relation(struct nw_dealer *dealer, struct nw_b
 NW_PRINTF(3, 4)
 nw_status nw_dealer_stop(struct nw_dealer *dealer, const struct nw_table *table, const char *format,
                          ...);
-/** A note of narwal's event trigger. */
-void nw_dealer_note(struct nw_dealer *dealer, const struct nw_pgoutput_message *message);
+/** A note of narwal's event trigger. NW_AGAIN: not taken. */
+NW_MUST_CHECK nw_status nw_dealer_note(struct nw_dealer *dealer,
+                                       const struct nw_pgoutput_message *message,
+                                       struct nw_error *err);
 /** A row that the memory budget cannot hold stops its table. @return NW_AGAIN */
 nw_status nw_dealer_too_large(struct nw_dealer *dealer, const struct nw_slot *slot, size_t size);
 /** The slot of a relation; NULL: one that was never announced, and *status says so. */

@@ -155,7 +155,8 @@ static nw_status version_adopted(struct nw_dealer *dealer, const struct nw_table
 
 /* Whether the message need not be looked at: no row of this version will be dealt, or the present
  * one is the last of what was dealt before the connection broke. */
-static bool is_passed_over(const struct nw_dealer *dealer, const struct nw_table *current)
+static bool is_passed_over(const struct nw_dealer *dealer, const struct nw_table *current,
+                           const struct nw_relation *relation)
 {
     const struct nw_slot *slot = NULL;
 
@@ -163,8 +164,9 @@ static bool is_passed_over(const struct nw_dealer *dealer, const struct nw_table
         return false;
     }
     slot = current->id < dealer->slots_count ? &dealer->slots[current->id] : NULL;
-    if (slot != NULL && (slot->stopped || (slot->table == current && !slot->wanted &&
-                                           nw_schemas_same(current, dealer->relation)))) {
+    if (slot != NULL &&
+        (slot->stopped || (slot->table == current && !slot->wanted &&
+                           (relation == NULL || nw_schemas_same(current, relation))))) {
         return true;
     }
     return dealer->in_transaction && nw_dealer_dealt_before(dealer);
@@ -198,7 +200,7 @@ nw_status nw_dealer_relation(struct nw_dealer *dealer, struct nw_bytes message,
         return status;
     }
     current = nw_schemas_find(dealer->options.schemas, dealer->relation->oid);
-    if (is_passed_over(dealer, current)) {
+    if (is_passed_over(dealer, current, dealer->relation)) {
         return nw_dealer_slots_grow(dealer, err);
     }
     if (dealer->relation_read == dealer->relation->oid && current != NULL &&
@@ -247,15 +249,31 @@ static const struct nw_note *note_of(const struct nw_dealer *dealer)
     return note != NULL && nw_note_agrees(note, dealer->relation) ? note : NULL;
 }
 
-void nw_dealer_note(struct nw_dealer *dealer, const struct nw_pgoutput_message *message)
+nw_status nw_dealer_note(struct nw_dealer *dealer, const struct nw_pgoutput_message *message,
+                         struct nw_error *err)
 {
+    const struct nw_table *current = NULL;
+    const struct nw_table *table = NULL;
+    const struct nw_note *note = NULL;
     struct nw_error why = {0};
     char lsn[NW_LSN_TEXT_SIZE];
+    nw_status status = nw_dealer_flush(dealer, err);
 
-    if (nw_notes_put(dealer->notes, message->content, &why) != NW_OK) {
+    if (status != NW_OK) {
+        return status;
+    }
+    if (nw_notes_put(dealer->notes, message->content, &note, &why) != NW_OK) {
         nw_log(NW_LOG_WARN, "the event trigger's note at %s is not used: %s",
                nw_lsn_text(lsn, message->lsn), why.text);
+        return NW_OK;
     }
+    current = nw_schemas_find(dealer->options.schemas, note->relation_oid);
+    if (current == NULL || is_passed_over(dealer, current, NULL)) {
+        return NW_OK;
+    }
+    table = current;
+    status = nw_schemas_note(dealer->options.schemas, note, &table, err);
+    return status == NW_OK && table != current ? version_adopted(dealer, table, err) : status;
 }
 
 /* A message that differs from the current version, or the first one. */

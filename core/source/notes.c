@@ -186,7 +186,8 @@ static nw_status room_make(struct nw_notes *notes, struct nw_error *err)
     return NW_OK;
 }
 
-nw_status nw_notes_put(struct nw_notes *notes, struct nw_bytes content, struct nw_error *err)
+nw_status nw_notes_put(struct nw_notes *notes, struct nw_bytes content, const struct nw_note **note,
+                       struct nw_error *err)
 {
     struct kept made = {0};
     nw_status status = NW_OK;
@@ -206,6 +207,7 @@ nw_status nw_notes_put(struct nw_notes *notes, struct nw_bytes content, struct n
         return status;
     }
     notes->items[notes->count++] = made;
+    *note = &notes->items[notes->count - 1].note;
     return NW_OK;
 }
 

@@ -33,10 +33,11 @@ void nw_notes_destroy(struct nw_notes *notes); /* NULL is fine */
 
 /**
  * Keep a note in place of a former one of its table.
+ * @param note  filled; valid until the next put or drop
  * @return NW_REJECT: it is not one that is understood; nothing was kept.
  */
 NW_MUST_CHECK nw_status nw_notes_put(struct nw_notes *notes, struct nw_bytes content,
-                                     struct nw_error *err);
+                                     const struct nw_note **note, struct nw_error *err);
 /** The note of a table, or NULL; valid until the next put or drop. */
 const struct nw_note *nw_notes_find(const struct nw_notes *notes, uint32_t relation_oid);
 void nw_notes_drop(struct nw_notes *notes, uint32_t relation_oid);

@@ -444,6 +444,42 @@ bool nw_schemas_noted(const struct nw_table *table, const struct nw_note *note)
     return false;
 }
 
+nw_status nw_schemas_note(struct nw_schemas *schemas, const struct nw_note *note,
+                          const struct nw_table **table, struct nw_error *err)
+{
+    const struct nw_table *former = *table;
+    struct nw_table derived = *former;
+    struct nw_column_schema *columns = NULL;
+    nw_status status = NW_OK;
+
+    if (!nw_schemas_noted(former, note)) {
+        return NW_OK;
+    }
+    for (uint16_t i = 0; i < former->columns_count; i++) {
+        const struct nw_column_schema *noted = note_numbered(note, former->columns[i].attnum);
+
+        if (noted == NULL || strcmp(noted->name, former->columns[i].name) != 0 ||
+            noted->type_oid != former->columns[i].type_oid) {
+            return NW_OK; /* a Relation message will say so too */
+        }
+    }
+    columns = calloc(former->columns_count + 1u, sizeof *columns);
+    if (columns == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory for a schema version");
+    }
+    for (uint16_t i = 0; i < former->columns_count; i++) {
+        columns[i] = former->columns[i];
+        column_noted(&columns[i], note_numbered(note, columns[i].attnum));
+    }
+    derived.columns = columns;
+    status = version_add(schemas, &derived, table, err);
+    if (status == NW_OK) {
+        schemas->current[(*table)->id]->placed = true;
+    }
+    free(columns);
+    return status;
+}
+
 /* Where the event trigger said so, a column's number is known. */
 static void numbers_from_note(const struct nw_schemas_change *change, struct nw_attnum *attnums)
 {

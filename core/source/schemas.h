@@ -57,6 +57,14 @@ bool nw_schemas_stale(const struct nw_table *table, const struct nw_table *descr
 /** Whether a note that agrees with a version says more than it. */
 bool nw_schemas_noted(const struct nw_table *table, const struct nw_note *note);
 
+/**
+ * Make a new version of what a note says beside names, numbers and types, when it has all of the
+ * version's columns, and something else of them: no Relation message need follow it.
+ * @param table  filled; as it was when there is nothing new
+ */
+NW_MUST_CHECK nw_status nw_schemas_note(struct nw_schemas *schemas, const struct nw_note *note,
+                                        const struct nw_table **table, struct nw_error *err);
+
 /** What a new version is made of. */
 struct nw_schemas_change {
     const struct nw_relation *relation;

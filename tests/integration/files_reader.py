@@ -179,14 +179,17 @@ class Table:
         yield from self.copy_rows()
         yield from self.changes()
 
-    def rebuild(self, until=None):
+    def rebuild(self, until=None, default=None):
         """The table's rows after every commit up to LSN `until` (a number; None: all).
+
+        default, of an expression in SQL, is its value, which rows from before a column was added
+        have; without it they have NULL.
 
         Returns a list of dicts. Rows are found by the key of the schema in force, or, without one,
         by the whole former row (REPLICA IDENTITY FULL, or inserts alone).
         """
         schemas = self.schemas()
-        state = _Rebuilding()
+        state = _Rebuilding(default)
         for line in self.copy_rows():
             state.apply(line, schemas[line["schema"]])
         for line in self.changes(until):
@@ -197,7 +200,8 @@ class Table:
 class _Rebuilding:
     """Rows while changes are applied to them. Equal rows are counted by lists."""
 
-    def __init__(self):
+    def __init__(self, default):
+        self.default = default
         self.key = None
         self.columns = None
         self.rows = collections.defaultdict(list)
@@ -223,15 +227,21 @@ class _Rebuilding:
     def schema_enter(self, schema):
         """Follow a new version: rows get its columns by attnum, new ones with NULL."""
         columns = {column["attnum"]: column["name"] for column in schema["columns"]}
-        if all(attnum == 0 for attnum in columns):
+        if all(attnum == 0 for attnum in columns) or self.columns and all(
+                isinstance(attnum, str) for attnum in self.columns):
+            # Numbers are not known on one side: by name.
             columns = {column["name"]: column["name"] for column in schema["columns"]}
+            self.columns = self.columns and {name: name for name in self.columns.values()}
         key = schema["key"] or sorted(c["name"] for c in schema["columns"] if c["identity"])
         if columns == self.columns and key == self.key:
             return
         former, self.columns, self.key = self.columns or columns, columns, key
         rows, self.rows = self.all(), collections.defaultdict(list)
+        new = {column["name"]: self.default(column["default"]) for column in schema["columns"]
+               if self.default and column["default"]}
         for row in rows:
-            self.insert({name: row.get(former.get(attnum)) for attnum, name in columns.items()})
+            self.insert({name: row.get(former[attnum]) if attnum in former else new.get(name)
+                         for attnum, name in columns.items()})
 
     def place(self, row):
         names = self.key or sorted(row)

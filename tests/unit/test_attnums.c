@@ -38,7 +38,7 @@ static const struct vector {
     {"a1 b2 c3", "-", "abc", "1 2 3", NULL, NULL},
     /* Added, also more than once, and dropped again before the catalog was read. */
     {"a1 b2", "a1 b2 c3", "abc", "1! 2! 3!", NULL, NULL},
-    {"a1 b2", "a1 b2 c3 d4", "abc", "1! 2! 3", NULL, NULL},
+    {"a1 b2", "a1 b2 c3 d4", "abc", "1! 2! 3!", NULL, NULL},
     {"a1 b2", "a1 b2 /3", "abc", "1! 2! 3!", NULL, NULL},
     /* Dropped: the gap stays. */
     {"a1 b2 c3", "a1 c3", "ac", "1! 3!", NULL, NULL},
@@ -68,12 +68,15 @@ static const struct vector {
     {"a1 b2 c3", "a1 c3 b4", "ac", "1! 3!", NULL, NULL},
     /* Two names changed places. */
     {"a1 b2", "b1 a2", "ba", "1! 2!", NULL, NULL},
+    /* Numbers are given in order: the fifth was not there without the fourth. */
+    {"a1 b2 C3", "a1 C3 Y4 /5", "abCX", "1! 2 3! 4", NULL, NULL},
+    {"a1", "a1 B2 c3", "ax", "1! 2!", NULL, NULL},
     /* Everything is another table's: still in order. */
     {"a1 b2", "a1 b2", "wxyz", "1! 2! 3! 4!", NULL, NULL},
     /* While narwal was down: the catalog is all there is. */
     {"-", "a1 y2 c3", "axc", "1! 2! 3!", NULL, NULL},
     {"-", "a1 c3", "abc", "1! 2! 3!", NULL, NULL},
-    {"-", "a1 c3 d4", "abc", "1 2 3", NULL, NULL},
+    {"-", "a1 c3 d4", "abc", "1! 2 3", NULL, NULL},
 };
 
 static const struct nw_table *table_read(const char *text, struct text_table *room)

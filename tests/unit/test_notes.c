@@ -41,7 +41,9 @@ static int teardown(void **state)
 
 static nw_status put(const char *text)
 {
-    return nw_notes_put(notes, (struct nw_bytes){(const uint8_t *)text, strlen(text)}, &err);
+    const struct nw_note *note = NULL;
+
+    return nw_notes_put(notes, (struct nw_bytes){(const uint8_t *)text, strlen(text)}, &note, &err);
 }
 
 static struct nw_relation *said(void)

@@ -592,9 +592,9 @@ static void a_message_above_the_limit_is_cut(void **state)
         size_t got = 0;
 
         send_all(pair.theirs, from, at - from < STEP ? (size_t)(at - from) : STEP);
-        assert_int_equal(nw_receiver_fill(pair.receiver, (int64_t)(from - bytes) * 3600000 * MS,
-                                          &got, &err),
-                         NW_OK);
+        assert_int_equal(
+            nw_receiver_fill(pair.receiver, (int64_t)(from - bytes) * 3600000 * MS, &got, &err),
+            NW_OK);
         while (nw_receiver_next(pair.receiver, &message, &err) == NW_OK) {
             seen++;
             assert_int_equal(message.body.at[message.body.size - 1], seen);
