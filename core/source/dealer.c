@@ -246,6 +246,14 @@ static nw_status block_ready(struct nw_dealer *dealer, struct nw_slot *slot, siz
     return slot->open != NULL ? NW_OK : block_open(dealer, slot, now_ns, err);
 }
 
+/* Whether a row did not come whole, or is more than may be held. */
+static bool is_too_large(const struct nw_dealer *dealer, size_t size)
+{
+    uint64_t most = dealer->options.row_bytes_max;
+
+    return dealer->cut > 0 || (most != 0 && size > most);
+}
+
 static nw_status row_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns,
                           struct nw_bytes message, struct nw_error *err)
 {
@@ -271,8 +279,7 @@ static nw_status row_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns
         nw_dealer_change_done(dealer);
         return NW_OK;
     }
-    if (dealer->cut > 0 ||
-        (dealer->options.row_bytes_max != 0 && cursor.left > dealer->options.row_bytes_max)) {
+    if (is_too_large(dealer, cursor.left)) {
         return nw_dealer_too_large(dealer, slot, cursor.left + dealer->cut);
     }
     status = nw_dealer_announce(dealer, slot, err);

@@ -231,6 +231,18 @@ nw_status nw_dealer_truncate(struct nw_dealer *dealer, uint64_t lsn, struct nw_b
     return NW_OK;
 }
 
+/* A message of narwal's own: sinks do not get it. */
+static nw_status note_take(struct nw_dealer *dealer, const struct nw_pgoutput_message *message,
+                           struct nw_error *err)
+{
+    nw_status status = nw_dealer_note(dealer, message, err);
+
+    if (status == NW_OK) {
+        nw_dealer_change_done(dealer);
+    }
+    return status;
+}
+
 nw_status nw_dealer_message(struct nw_dealer *dealer, struct nw_bytes bytes, struct nw_error *err)
 {
     struct nw_pgoutput_message message = {0};
@@ -250,11 +262,7 @@ nw_status nw_dealer_message(struct nw_dealer *dealer, struct nw_bytes bytes, str
         return NW_OK;
     }
     if (message.transactional && strcmp(message.prefix, NW_DDL_PREFIX) == 0) {
-        status = nw_dealer_note(dealer, &message, err);
-        if (status == NW_OK) {
-            nw_dealer_change_done(dealer);
-        }
-        return status;
+        return note_take(dealer, &message, err);
     }
     if (message.transactional) {
         status = nw_dealer_announce(dealer, NULL, err);

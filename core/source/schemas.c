@@ -585,6 +585,16 @@ static void key_derive(struct derived *to, const struct nw_table *described,
     }
 }
 
+/* How many numbers were given at least, as far as the columns do not say so. */
+static uint16_t attributes_least(const struct nw_schemas_change *change,
+                                 const struct nw_table *former)
+{
+    if (change->note != NULL) {
+        return change->note->attributes_count;
+    }
+    return former == NULL ? 0 : former->attributes_count;
+}
+
 static void derive(struct derived *to, const struct nw_schemas_change *change,
                    const struct nw_table *former)
 {
@@ -599,9 +609,7 @@ static void derive(struct derived *to, const struct nw_schemas_change *change,
     table->name = relation->name;
     table->replica_identity = relation->replica_identity;
     table->columns_count = relation->columns_count;
-    table->attributes_count = change->note != NULL ? change->note->attributes_count
-                              : former == NULL     ? 0
-                                                   : former->attributes_count;
+    table->attributes_count = attributes_least(change, former);
     for (uint16_t i = 0; i < relation->columns_count; i++) {
         const struct nw_relation_column *said = &relation->columns[i];
         int16_t number = to->attnums[i].number;
@@ -630,24 +638,37 @@ static bool all_exact(const struct nw_table *table)
     return true;
 }
 
+/* By a note, or by what can have been between the version before and the catalog after. */
+static nw_status numbers_find(const struct nw_schemas_change *change, const struct version *version,
+                              struct nw_attnum *attnums, struct nw_error *err)
+{
+    struct nw_attnums_known known = {.later = change->described};
+
+    if (change->note != NULL) {
+        numbers_from_note(change, attnums);
+        return NW_OK;
+    }
+    if (version != NULL && version->placed) {
+        known.former = &version->table;
+        known.is_guess = version->guessed;
+    } else if (version != NULL && known.later == NULL) {
+        known.later = &version->table;
+    }
+    return nw_attnums_find(change->relation, &known, change->ambiguous, attnums, err);
+}
+
 nw_status nw_schemas_apply(struct nw_schemas *schemas, const struct nw_schemas_change *change,
                            const struct nw_table **table, struct nw_error *err)
 {
     const struct nw_relation *relation = change->relation;
     const struct version *version = version_find(schemas, relation->oid);
-    const struct nw_table *former = version == NULL ? NULL : &version->table;
-    bool placed = version != NULL && version->placed;
-    struct nw_attnums_known known = {.former = placed ? former : NULL,
-                                     .is_guess = placed && version->guessed,
-                                     .later = change->described != NULL ? change->described
-                                              : placed                  ? NULL
-                                                                        : former};
     struct derived derived = {0};
     size_t room = relation->columns_count + 1u;
     bool guessed = false;
     nw_status status = NW_OK;
 
-    if (change->described != NULL && nw_schemas_same(change->described, relation)) {
+    if (change->note == NULL && change->described != NULL &&
+        nw_schemas_same(change->described, relation)) {
         status =
             nw_schemas_add(schemas, change->described, EXACT_MESSAGE | NW_EXACT_ATTNUM, table, err);
         goto out;
@@ -659,13 +680,9 @@ nw_status nw_schemas_apply(struct nw_schemas *schemas, const struct nw_schemas_c
         status = nw_fail(err, NW_FATAL, "out of memory for a schema version");
         goto out;
     }
-    if (change->note != NULL) {
-        numbers_from_note(change, derived.attnums);
-    } else {
-        status = nw_attnums_find(relation, &known, change->ambiguous, derived.attnums, err);
-    }
+    status = numbers_find(change, version, derived.attnums, err);
     if (status == NW_OK) {
-        derive(&derived, change, former);
+        derive(&derived, change, version == NULL ? NULL : &version->table);
         status = version_add(schemas, &derived.table, table, err);
         guessed = !all_exact(&derived.table);
     }
