@@ -706,7 +706,11 @@ nw_status nw_preflight_run(const struct nw_preflight_options *options, struct nw
         (void)nw_preflight_add(preflight, NW_FINDING_FAIL, "NW1201", "%s", why.text);
         return NW_OK;
     }
-    status = examine(&x, err);
+    /* Who locks a table between the look at pg_locks and that at its size is not waited for. */
+    status = query(&x, "SET lock_timeout = '1s'", NULL, err);
+    if (status == NW_OK) {
+        status = examine(&x, err);
+    }
     nw_session_close(x.session);
     return status;
 }
