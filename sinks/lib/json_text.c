@@ -66,21 +66,43 @@ static inline uint8_t *character_print(uint8_t *to, const uint8_t **from, const 
     return to + size;
 }
 
+/* The last 1 to 7 bytes; those behind them are clean. */
+static inline uint64_t tail_word(const uint8_t *at, size_t left)
+{
+    uint64_t word = EACH_BYTE('a') << left * 8;
+
+    if (left >= 4) {
+        uint32_t first;
+        uint32_t last; /* overlaps the first where there are less than eight */
+
+        memcpy(&first, at, 4);
+        memcpy(&last, at + left - 4, 4);
+        return word | first | (uint64_t)last << (left - 4) * 8;
+    }
+    return word | at[0] | (uint64_t)at[left / 2] << left / 2 * 8 |
+           (uint64_t)at[left - 1] << (left - 1) * 8;
+}
+
 /*
- * Copies clean bytes, eight at a time, while eight are left before the limit.
- * @return where writing ended; *from is at a byte that needs a look, or near the limit.
+ * Copies clean bytes, eight at a time.
+ * @return where writing ended; *from is at a byte that needs a look, or not before the end.
  */
 static inline uint8_t *clean_copy(uint8_t *to, const uint8_t **from, const uint8_t *end,
                                   const uint8_t *limit)
 {
     const uint8_t *at = *from;
 
-    while (at < end && limit - at >= 8) {
+    while (at < end) {
+        size_t left = (size_t)(limit - at);
+        size_t clean = left < 8 ? left : 8;
         uint64_t word;
         uint64_t special;
-        size_t clean = 8;
 
-        memcpy(&word, at, 8);
+        if (left >= 8) {
+            memcpy(&word, at, 8);
+        } else {
+            word = tail_word(at, left);
+        }
         memcpy(to, &word, 8);
         special = special_bytes(word);
         if (special != 0) {
@@ -88,7 +110,7 @@ static inline uint8_t *clean_copy(uint8_t *to, const uint8_t **from, const uint8
         }
         at += clean;
         to += clean;
-        if (clean < 8) {
+        if (special != 0) {
             break;
         }
     }
@@ -108,10 +130,9 @@ static uint8_t *escape(uint8_t *to, const uint8_t **at, const uint8_t *end, cons
     while (from < end) {
         to = clean_copy(to, &from, end, limit);
         while (from < end) {
-            bool plain = *from >= 0x20 && *from < 0x80 && limit - from >= 8;
             uint8_t *next;
 
-            if (plain && *from != '"' && *from != '\\') {
+            if (*from >= 0x20 && *from < 0x80 && *from != '"' && *from != '\\') {
                 break;
             }
             next = character_print(to, &from, limit);

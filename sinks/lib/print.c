@@ -24,26 +24,33 @@ static uint8_t *print_pair(uint8_t *at, unsigned value)
     return at + 2;
 }
 
+/* The logarithm follows from the number of bits, too low by one at most. */
 static unsigned digits_count(uint64_t value)
 {
-    unsigned count = 1;
+    static const uint64_t powers[20] = {0,
+                                        10,
+                                        100,
+                                        1000,
+                                        10000,
+                                        100000,
+                                        1000000,
+                                        10000000,
+                                        100000000,
+                                        1000000000,
+                                        10000000000,
+                                        100000000000,
+                                        1000000000000,
+                                        10000000000000,
+                                        100000000000000,
+                                        1000000000000000,
+                                        10000000000000000,
+                                        100000000000000000,
+                                        1000000000000000000,
+                                        UINT64_C(10000000000000000000)};
+    unsigned bits = 64u - (unsigned)__builtin_clzll(value | 1u);
+    unsigned count = bits * 1233u >> 12; /* log10(2) is 1233 / 4096, nearly */
 
-    for (;;) {
-        if (value < 10) {
-            return count;
-        }
-        if (value < 100) {
-            return count + 1;
-        }
-        if (value < 1000) {
-            return count + 2;
-        }
-        if (value < 10000) {
-            return count + 3;
-        }
-        value /= 10000;
-        count += 4;
-    }
+    return count + (value >= powers[count] ? 1u : 0u);
 }
 
 uint8_t *nw_print_u64(uint8_t *at, uint64_t value)

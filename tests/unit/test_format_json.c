@@ -65,6 +65,40 @@ static void strings_are_escaped_and_bytes_that_are_no_utf8_are_wrapped(void **st
     nw_out_fini(&out);
 }
 
+/* What is copied eight at a time has to stop at each byte that it must not copy. */
+static void one_odd_byte_is_escaped_wherever_it_is(void **state)
+{
+    static const struct {
+        uint8_t byte;
+        const char *json;
+    } odd[] = {{'"', "\\\""},  {'\\', "\\\\"}, {0, "\\u0000"}, {0x1f, "\\u001f"}, {0x20, " "},
+               {0x7f, "\x7f"}, {'!', "!"},     {'#', "#"},     {'[', "["},        {']', "]"}};
+    struct nw_out out = {0};
+
+    (void)state;
+    for (size_t size = 1; size <= 20; size++) {
+        for (size_t place = 0; place < size; place++) {
+            for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+                uint8_t *input = malloc(size); /* so that a sanitizer sees every byte too many */
+                char expected[64];
+
+                for (size_t c = 0; c < size; c++) {
+                    input[c] = (uint8_t)(c == place ? odd[i].byte : 'a' + c);
+                }
+                (void)snprintf(expected, sizeof expected, "\"%.*s%s%.*s\"", (int)place,
+                               "abcdefghijklmnopqrstu", odd[i].json, (int)(size - place - 1),
+                               "abcdefghijklmnopqrstu" + place + 1);
+                out.used = 0;
+                assert_true(nw_json_string(&out, input, size, 0));
+                assert_int_equal(out.used, strlen(expected));
+                assert_memory_equal(out.bytes, expected, out.used);
+                free(input);
+            }
+        }
+    }
+    nw_out_fini(&out);
+}
+
 static void strings_longer_than_a_piece_are_whole_wherever_a_character_falls(void **state)
 {
     (void)state;
@@ -667,6 +701,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(strings_are_escaped_and_bytes_that_are_no_utf8_are_wrapped),
+        cmocka_unit_test(one_odd_byte_is_escaped_wherever_it_is),
         cmocka_unit_test(strings_longer_than_a_piece_are_whole_wherever_a_character_falls),
         cmocka_unit_test(names_keep_bytes_that_are_no_utf8_as_surrogates),
         cmocka_unit_test(whole_numbers_are_printed_up_to_their_ends),
