@@ -172,6 +172,13 @@ static nw_status server_failed(struct nw_bytes body, struct nw_error *err)
                        "and copy again",
                        error.message);
     }
+    if (strcmp(error.sqlstate, "22P05") == 0) { /* untranslatable character */
+        return nw_fail(
+            err, NW_FATAL,
+            "the server says: %s. It sends nothing that was written after that value: mend "
+            "the value, drop the slot, and let narwal make it and the copy again",
+            error.message);
+    }
     return nw_fail(err, NW_RETRY, "the server says: %s (%s)", error.message, error.sqlstate);
 }
 

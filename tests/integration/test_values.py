@@ -9,7 +9,10 @@ import collections
 import re
 
 from lab import canonical, check, oracle, type_matrix, workload
+from lab.cluster import servers  # noqa: F401, puts tests/servers on the path
 from lab.narwal import Narwal
+
+import extensions  # noqa: E402
 
 # Settings of the role and of the database that must change nothing.
 NASTY = ("datestyle = 'SQL, DMY'", "intervalstyle = 'iso_8601'", "timezone = 'Asia/Kolkata'",
@@ -56,14 +59,63 @@ class Column:
             "ON t.oid = d.oid AND t.typtype <> 'd'")
         self.row = canonical.row_of(self.rows, *cursor.fetchone())
         expression = re.sub(r"\bc\b", "v", self.row.sql)
-        cursor.execute(f"SELECT id, CASE WHEN v IS DISTINCT FROM NULL THEN concat(v) END, "
-                       f"{expression}, v IS DISTINCT FROM NULL FROM {self.table}")
+        cursor.execute(f"SELECT id, textsend(concat(v)), {expression}, v IS DISTINCT FROM NULL "
+                       f"FROM {self.table}")
         self.expected = {}
         for id_, printed, hashed, there in cursor.fetchall():
-            self.expected[id_] = (printed, bytes(hashed)) if there else (None, None)
+            self.expected[id_] = self.values(bytes(printed), bytes(hashed)) if there else (None, None)
+
+    def values(self, printed, hashed):
+        """Text, and canonical bytes. Before 16 "char" prints bytes as they are: docs/values.md."""
+        if self.kind.sql.startswith('"char"') and any(byte >= 0x80 for byte in printed):
+            form = '"\\\\%03o"' if self.kind.sql.endswith("[]") else "\\%03o"
+            text = "".join(form % byte if byte >= 0x80 else chr(byte) for byte in printed)
+            return text, text.encode() if self.kind.sql.endswith("[]") else hashed
+        return printed.decode(), hashed
 
 
-class ValuesTest(check.Case):
+class Examining(check.Case):
+    """Tables of one type each in the database `strange`, against what the server says of them."""
+
+    def examine(self, narwal, *schemas):
+        logs = {(log.schema, log.name): log for log in narwal.state().logs()}
+        images = 0
+        for column in self.columns:
+            if column.schema in schemas:
+                log = logs[column.schema, column.name]
+                label = f"{narwal.name}: {column.kind.sql}"
+                for schema in log.schemas.values():
+                    kind = next(c["kind"] for c in schema["columns"] if c["name"] == "v")
+                    if kind not in column.row.kinds:
+                        self.problems.append(f"{label} is {kind}, not {column.row.kinds}")
+                for where, events in (("copy", log.copy()), ("stream", log.changes())):
+                    for event in events:
+                        images += self.examine_event(f"{label} {where}", column, event)
+        return images
+
+    def examine_event(self, label, column, event):
+        images = 0
+        for side in ("before", "after"):
+            image = event.get(side)
+            if image is not None:
+                images += 1
+                self.examine_value(f"{label} {side}", column.row,
+                                   column.expected[int(image["id"]) % STEP], image.get("v", "absent"))
+        return images
+
+    def examine_value(self, label, row, expected, value):
+        printed, hashed = expected
+        form = printed
+        if row.json == "bool" and printed is not None:
+            form = printed == "t"
+        if value != form:
+            self.problems.append(f"{label}: {value!r:.200}, the server prints {form!r:.200}")
+        elif canonical.canonical(row, value) != hashed:
+            self.problems.append(f"{label}: canonical bytes of {value!r:.200} are "
+                                 f"{canonical.canonical(row, value)!r:.200}, the server's {hashed!r:.200}")
+
+
+class ValuesTest(Examining):
     def setUp(self):
         self.server = self.cluster()
         self.server.sql("CREATE DATABASE strange")
@@ -112,43 +164,6 @@ class ValuesTest(check.Case):
         self.assertEqual(images, 5 * (sum(values) + sum(typed)))
         print(f"{len(self.columns)} types, {images} values ... ", end="", flush=True)
 
-    def examine(self, narwal, *schemas):
-        logs = {(log.schema, log.name): log for log in narwal.state().logs()}
-        images = 0
-        for column in self.columns:
-            if column.schema in schemas:
-                log = logs[column.schema, column.name]
-                label = f"{narwal.name}: {column.kind.sql}"
-                for schema in log.schemas.values():
-                    kind = next(c["kind"] for c in schema["columns"] if c["name"] == "v")
-                    if kind not in column.row.kinds:
-                        self.problems.append(f"{label} is {kind}, not {column.row.kinds}")
-                for where, events in (("copy", log.copy()), ("stream", log.changes())):
-                    for event in events:
-                        images += self.examine_event(f"{label} {where}", column, event)
-        return images
-
-    def examine_event(self, label, column, event):
-        images = 0
-        for side in ("before", "after"):
-            image = event.get(side)
-            if image is not None:
-                images += 1
-                self.examine_value(f"{label} {side}", column.row,
-                                   column.expected[int(image["id"]) % STEP], image.get("v", "absent"))
-        return images
-
-    def examine_value(self, label, row, expected, value):
-        printed, hashed = expected
-        form = printed
-        if row.json == "bool" and printed is not None:
-            form = printed == "t"
-        if value != form:
-            self.problems.append(f"{label}: {value!r:.200}, the server prints {form!r:.200}")
-        elif canonical.canonical(row, value) != hashed:
-            self.problems.append(f"{label}: canonical bytes of {value!r:.200} are "
-                                 f"{canonical.canonical(row, value)!r:.200}, the server's {hashed!r:.200}")
-
     def test_no_type_is_forgotten(self):
         """Each type that the server has, and each line of the table, has values in the matrix."""
         self.cursor.execute(
@@ -168,6 +183,58 @@ class ValuesTest(check.Case):
             column.read(self.cursor)
             lines[tuple(column.row.names)] += 1
         self.assertEqual([row.names for row in canonical.table() if not lines[tuple(row.names)]], [])
+
+
+class ExtensionsTest(Examining):
+    """Extensions that PostgreSQL does not come with."""
+
+    def follow(self, made, extension, kinds):
+        """The values of `kinds` in the copy and in the stream; the open cursor."""
+        try:
+            major, programs, libraries = made()
+        except extensions.servers.Unavailable as error:
+            self.skipTest(str(error))
+        server = self.cluster(version=major, programs=programs, libraries=libraries)
+        connection = oracle.connect(server.dsn())
+        self.addCleanup(connection.close)
+        self.cursor = connection.cursor()
+        self.cursor.execute("CREATE SCHEMA lab; CREATE TABLE lab.marker (id bigint PRIMARY KEY);"
+                            f"CREATE SCHEMA plain; CREATE EXTENSION {extension} SCHEMA public")
+        self.columns = [Column(number, kind, canonical.table()) for number, kind in enumerate(kinds)]
+        for column in self.columns:
+            column.create(self.cursor)
+        narwal = self.enter(Narwal(server, settings={"tables": {"include": ["lab.marker", "plain.*"]}}))
+        narwal.start().wait_streaming()
+        for column in self.columns:
+            column.change(self.cursor)
+        narwal.wait_caught_up()
+        for column in self.columns:
+            column.read(self.cursor)
+        self.problems = []
+        images = self.examine(narwal, "plain")
+        self.assertEqual(self.problems, [])
+        self.assertEqual(images, 5 * sum(len(kind.values) + 1 for kind in kinds))
+
+    def test_postgis(self):
+        points = ("POINT(1 2)", "SRID=4326;POINT Z (1 2 3)", "POINT EMPTY",
+                  "SRID=3857;POLYGON((0 0,4 0,4 4,0 4,0 0),(1 1,2 1,2 2,1 2,1 1))",
+                  "GEOMETRYCOLLECTION(POINT(0.1 -0),LINESTRING(1 2,4 5))", "LINESTRING M (1 2 3,4 5 6)")
+        self.follow(extensions.postgis, "postgis", [
+            type_matrix.text("public.geometry", *points),
+            type_matrix.text("public.geometry(Point,4326)", "SRID=4326;POINT(1 2)"),
+            type_matrix.text("public.geography", "SRID=4326;POINT(-71.06 42.28)", "LINESTRING(0 0,1 1)"),
+            type_matrix.text("public.geometry[]", "{0101000000000000000000F03F0000000000000040:NULL}"),
+            type_matrix.text("public.box2d", "BOX(0 0,1.5 2)"),
+            type_matrix.text("public.box3d", "BOX3D(0 0 0,1.5 2 3)")])
+        self.cursor.execute("SELECT count(*), count(*) FILTER (WHERE concat(v) = "
+                            "upper(encode(public.ST_AsEWKB(v), 'hex'))) FROM plain.t0 WHERE id > 0")
+        self.assertEqual(self.cursor.fetchone(), (len(points), len(points)), "it is EWKB in hex")
+
+    def test_pgvector(self):
+        self.follow(extensions.vector, "vector", [
+            type_matrix.text("public.vector", "[1,2.5,-0]", "[1e-30,3.4e38]"),
+            type_matrix.text("public.vector(3)", "[0.1,0.2,0.3]"),
+            type_matrix.text("public.vector[]", '{"[1,2]",NULL}')])
 
 
 class EncodingTest(check.Case):
@@ -249,6 +316,22 @@ class EncodingTest(check.Case):
         cursor = self.create("LATIN1", [b"plain", b"caf\xe9", b"\xff \x80"])
         self.assertEqual(self.follow(cursor, "UTF8", self.TYPES), 0)
 
+
+    def test_a_character_that_utf8_does_not_have(self):
+        """Byte 81 of WIN1252: the copy waits until it is mended, the stream cannot go on."""
+        cursor = self.create("WIN1252", [])
+        cursor.execute(b"INSERT INTO lab.t0 VALUES (1, 'a\x81'), (2, 'caf\xe9')")
+        narwal = self.enter(Narwal(self.server, database="strange")).start()
+        reason = 'character with byte sequence 0x81 in encoding "WIN1252" has no equivalent'
+        narwal.wait("the reason", lambda: reason in narwal.log())
+        cursor.execute("UPDATE lab.t0 SET v = 'mended' WHERE id = 1")
+        narwal.wait_streaming().wait_caught_up()
+        log = next(log for log in narwal.state().logs() if log.name == "t0")
+        self.assertEqual({event["after"]["v"] for event in log.copy()}, {"mended", "café"})
+        cursor.execute(b"INSERT INTO lab.t0 VALUES (3, '\x81')")
+        self.assertNotEqual(narwal.wait_exit(), 0)
+        self.assertIn(reason, narwal.log())
+        self.assertIn("drop the slot", narwal.log())
 
     def test_names_that_are_no_text(self):
         cursor = self.create("SQL_ASCII", [])

@@ -75,13 +75,18 @@ def binaries(major):
     system = SYSTEM / str(major) / "bin"
     if (system / "postgres").exists() and (system / "initdb").exists():
         return system
+    return pinned(major) / "bin"
+
+
+def pinned(major):
+    """The folder of a major version's download."""
     version, sums = PINNED[major]
     folder = cache_folder() / f"postgresql-{version}"
     if not (folder / "bin" / "postgres").exists():
         with locked(cache_folder()):
             if not (folder / "bin" / "postgres").exists():
                 fetch(version, sums, folder)
-    return folder / "bin"
+    return folder
 
 
 @contextlib.contextmanager

@@ -87,14 +87,18 @@ class Cluster:
 
     options   settings over DEFAULTS; wait_for_disk keeps fsync on
     tls       also offers TLS, with a certificate for localhost signed by `ca` (a file)
+    programs  a folder of postgres and initdb of that version, and libraries that they need besides
     """
 
-    def __init__(self, version=15, options=None, tls=False, hba=HBA, wait_for_disk=False):
+    def __init__(self, version=15, options=None, tls=False, hba=HBA, wait_for_disk=False,
+                 programs=None, libraries=None):
         self.version = version
         self.options = {**DEFAULTS, **(options or {})}
         if wait_for_disk:
             self.options["fsync"] = self.options["full_page_writes"] = "on"
         self.tls = tls
+        self.programs = programs
+        self.environment = {**os.environ, "LD_LIBRARY_PATH": str(libraries)} if libraries else None
         self.hba = hba
         self.folder = None
         self.process = None
@@ -115,7 +119,7 @@ class Cluster:
     # ---- making it -------------------------------------------------------------------------------
 
     def create(self):
-        self.bin = servers.binaries(self.version)
+        self.bin = self.programs or servers.binaries(self.version)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"narwal-pg{self.version}-"))
         self.data = self.folder / "data"
         self.socket = self.folder / "s"
@@ -179,7 +183,7 @@ class Cluster:
                 self.process = subprocess.Popen(
                     as_server_user([self.bin / "postgres", "-D", self.data, *words], "SIGQUIT"),
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
-                    start_new_session=True)
+                    env=self.environment, start_new_session=True)
             if not wait or self.wait_ready(port):
                 self.port = port
                 return
