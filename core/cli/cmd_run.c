@@ -175,6 +175,8 @@ static void options_fill(struct session *s)
     o->spool_folder = c->spool_dir;
     o->spool_bytes = (uint64_t)c->spool_bytes;
     o->ack_spool = c->ack_spool;
+    o->retained_wal_bytes = (uint64_t)c->retained_wal_bytes;
+    o->drop_slot = c->drop_slot;
     o->env = s->env;
     o->server = nw_config_server(c);
     o->server.env = s->env;

@@ -75,6 +75,23 @@ static bool stopped_print(const json_t *root)
     return well;
 }
 
+/* Nothing while there is none. What is in it and acknowledged exists nowhere else. */
+static void spool_print(const json_t *spool)
+{
+    char a[NW_NUMBER_TEXT_SIZE];
+    char b[NW_NUMBER_TEXT_SIZE];
+
+    if (spool == NULL || strcmp(text_of(spool, "state"), "none") == 0) {
+        return;
+    }
+    (void)printf("spool  %s of %s   from %s   synced %s   %s%s\n",
+                 nw_size_text(a, number_of(spool, "bytes")),
+                 nw_size_text(b, number_of(spool, "quota_bytes")), text_of(spool, "first_lsn"),
+                 text_of(spool, "synced_lsn"), text_of(spool, "state"),
+                 json_is_true(json_object_get(spool, "full")) ? " (full: WAL stays on the server)"
+                                                              : "");
+}
+
 static bool report_print(const json_t *root)
 {
     const json_t *source = json_object_get(root, "source");
@@ -95,9 +112,12 @@ static bool report_print(const json_t *root)
                  text_of(source, "flush_lsn"), text_of(source, "server_lsn"),
                  nw_size_text(a, number_of(source, "lag_bytes")));
     if (strcmp(text_of(root, "phase"), "copying") == 0) {
-        (void)printf("copy   %.0f/%.0f tables   %s rows\n", number_of(copy, "tables_done"),
-                     number_of(copy, "tables"), nw_count_text(a, number_of(copy, "rows")));
+        (void)printf("copy   %.0f/%.0f tables   %.0f/%.0f chunks   %s rows\n",
+                     number_of(copy, "tables_done"), number_of(copy, "tables"),
+                     number_of(copy, "chunks_done"), number_of(copy, "chunks"),
+                     nw_count_text(a, number_of(copy, "rows")));
     }
+    spool_print(json_object_get(root, "spool"));
     (void)printf("live   %s rows in %s transactions\n", nw_count_text(a, number_of(source, "rows")),
                  nw_count_text(b, number_of(source, "transactions")));
     if (text_of(root, "last_error")[0] != '\0') {

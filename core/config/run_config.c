@@ -16,6 +16,7 @@ static const char *const SNAPSHOTS[] = {"initial", "never", "only", NULL};
 static const char *const ORIGINS[] = {"any", "none", NULL};
 static const char *const VALUES[] = {"auto", "text", NULL};
 static const char *const KEYLESS[] = {"insert_only", "skip", NULL};
+static const char *const EXCEEDED[] = {"wait", "drop_slot", NULL};
 static const char *const ACKS[] = {"spool", "sink", NULL};
 static const char *const PINNING[] = {"auto", "never", NULL};
 static const char *const IO_ENGINES[] = {"auto", "io_uring", "pread", NULL};
@@ -34,8 +35,8 @@ static const struct nw_option TOP[] = {
      "installed."},
 };
 enum { TOP_NAME, TOP_STATE_DIR, TOP_PLUGIN_DIR, TOP_COUNT };
-static const char *const TOP_SECTIONS[] = {"source", "copy",  "tables", "transforms", "sinks",
-                                           "protect", "limits", "epoch", "log", NULL};
+static const char *const TOP_SECTIONS[] = {"source",  "copy",   "tables", "transforms", "sinks",
+                                           "protect", "limits", "epoch",  "log",        NULL};
 
 static const struct nw_option SOURCE[] = {
     {"dsn", NW_OPTION_TEXT, NW_OPTION_REQUIRED, NULL, 0, 0, NULL,
@@ -134,8 +135,21 @@ static const struct nw_option PROTECT[] = {
      "Most that the spool may take on disk. When it is full WAL stays on the server."},
     {"spool_dir", NW_OPTION_PATH, 0, NULL, 0, 0, NULL,
      "Folder of the spool, on a disk that is not scratch. Default: spool in the state folder."},
+    {"retained_wal", NW_OPTION_SIZE, 0, NULL, 16ll << 20, 1ll << 50, NULL,
+     "Most WAL that the slot may hold back on the server before when_exceeded is done. Looked at "
+     "every ten seconds. Default: no limit of narwal's."},
+    {"when_exceeded", NW_OPTION_CHOICE, 0, "wait", 0, 0, EXCEEDED,
+     "wait: warn, and go on. drop_slot: end the run and drop the slot, so that the server can "
+     "forget its WAL; a new copy is needed then."},
 };
-enum { PROTECT_ACK, PROTECT_SPOOL, PROTECT_SPOOL_DIR, PROTECT_COUNT };
+enum {
+    PROTECT_ACK,
+    PROTECT_SPOOL,
+    PROTECT_SPOOL_DIR,
+    PROTECT_RETAINED_WAL,
+    PROTECT_WHEN_EXCEEDED,
+    PROTECT_COUNT
+};
 
 static const struct nw_option SINK[] = {
     {"name", NW_OPTION_TEXT, 0, NULL, 0, 0, NULL, "Default: its type."},
@@ -341,6 +355,8 @@ static nw_status limits_take(struct nw_run_config *config, const struct nw_node 
     config->ack_spool = protect[PROTECT_ACK].number == 0;
     config->spool_bytes = protect[PROTECT_SPOOL].number;
     config->spool_dir = protect[PROTECT_SPOOL_DIR].text;
+    config->retained_wal_bytes = protect[PROTECT_RETAINED_WAL].number;
+    config->drop_slot = protect[PROTECT_WHEN_EXCEEDED].number == 1;
     config->log_level = log[LOG_LEVEL].number + 1;
     config->log_format = log[LOG_FORMAT].number;
     return NW_OK;

@@ -355,6 +355,15 @@ static nw_status plan_void(struct nw_conductor *conductor, struct nw_copy_plan *
     return NW_OK;
 }
 
+/* The session for questions, again after it broke. */
+static nw_status control_open(const struct nw_conductor *conductor, struct nw_error *err)
+{
+    struct nw_server *server = conductor->options.server;
+
+    return server->control != NULL ? NW_OK
+                                   : nw_server_session(server, false, &server->control, err);
+}
+
 /* The relation is not found by its name: it was renamed, moved, or dropped. */
 static nw_status relation_look(struct nw_conductor *conductor, struct nw_copy_chunk *chunk,
                                struct nw_error *err)
@@ -370,7 +379,11 @@ static nw_status relation_look(struct nw_conductor *conductor, struct nw_copy_ch
     nw_status status = NW_OK;
 
     (void)snprintf(oid, sizeof oid, "%" PRIu32, relation->oid);
-    status = nw_session_query(conductor->options.server->control, sql, params, 1, NULL, &rows, err);
+    status = control_open(conductor, err);
+    if (status == NW_OK) {
+        status =
+            nw_session_query(conductor->options.server->control, sql, params, 1, NULL, &rows, err);
+    }
     if (status == NW_OK && nw_rows_count(rows) == 1) {
         relation->schema_name = nw_arena_text(&conductor->arena, nw_rows_text(rows, 0, 0));
         relation->name = nw_arena_text(&conductor->arena, nw_rows_text(rows, 0, 1));
@@ -506,6 +519,9 @@ static nw_status seat_give(struct nw_conductor *conductor, struct nw_engine *eng
     }
     status = seat_open(conductor, seat, err);
     if (status == NW_OK) {
+        status = control_open(conductor, err);
+    }
+    if (status == NW_OK) {
         status = nw_copy_chunk_prepare(chunk, conductor->options.server->control,
                                        conductor->options.lock_timeout_us, err);
     }
@@ -555,6 +571,9 @@ static nw_status tables_again(struct nw_conductor *conductor, struct nw_engine *
     struct nw_copy_fence *fence = NULL;
     nw_status status = fence_keep(conductor, made, &fence, err);
 
+    if (status == NW_OK) {
+        status = control_open(conductor, err);
+    }
     if (status == NW_OK) {
         status = tables_read(conductor, fence, &tables, err);
     }

@@ -209,6 +209,10 @@ static void status_collect(struct nw_run *run)
         s->copy_tables = progress.tables;
         s->copy_tables_done = progress.tables_done;
         s->copy_total_bytes = progress.bytes;
+        s->copy_done_bytes = progress.bytes_done;
+        s->copy_chunks = progress.chunks;
+        s->copy_chunks_done = progress.chunks_done;
+        s->copy_rows_again = progress.rows_again;
     }
 }
 
@@ -217,6 +221,7 @@ static nw_status turn(struct nw_run *run, struct nw_error *err)
 {
     struct timespec pause = {.tv_nsec = STEP_NS};
     int64_t now_ns = 0;
+    nw_status status = NW_OK;
 
     (void)nanosleep(&pause, NULL);
     now_ns = run->env->ops->now_ns(run->env);
@@ -225,7 +230,8 @@ static nw_status turn(struct nw_run *run, struct nw_error *err)
         status_collect(run);
         run->options->tick(run->options->context, &run->status);
     }
-    return run->engine == NULL ? NW_OK : nw_engine_failure(run->engine, err);
+    status = run->engine == NULL ? NW_OK : nw_engine_failure(run->engine, err);
+    return status == NW_OK ? nw_run_protect(run, err) : status;
 }
 
 /* Whether every sink that was to get it has the whole copy, durable. */
@@ -362,6 +368,10 @@ static bool attempt_end(struct nw_run *run)
         nw_sink_destroy(run->members[i].sink);
     }
     nw_conductor_destroy(run->conductor);
+    if (run->drop_slot && run->server_open) {
+        nw_server_disconnect(&run->server, NULL);
+        nw_run_slot_drop(run);
+    }
     if (run->server_open) {
         nw_server_close(&run->server);
     }

@@ -42,8 +42,10 @@ struct nw_run_options {
     const char *state_folder;
     const char *spill_folder;
     const char *spool_folder;
-    uint64_t spool_bytes; /* quota */
-    bool ack_spool;       /* what is spooled is acknowledged while the copy runs */
+    uint64_t spool_bytes;        /* quota */
+    uint64_t retained_wal_bytes; /* most that the slot may hold back; 0: no limit */
+    bool drop_slot;              /* when it holds back more; false: only warn */
+    bool ack_spool;              /* what is spooled is acknowledged while the copy runs */
     struct nw_env *env;
     struct nw_server_options server;
     enum nw_snapshot_mode snapshot;
@@ -88,7 +90,11 @@ struct nw_run_status {
     const char *database, *host;
     uint64_t copy_rows, copy_bytes;
     uint64_t copy_tables, copy_tables_done;
-    uint64_t copy_total_bytes; /* on the server's disk */
+    uint64_t copy_chunks, copy_chunks_done;
+    uint64_t copy_total_bytes;   /* on the server's disk */
+    uint64_t copy_done_bytes;    /* of that, read */
+    uint64_t retained_wal_bytes; /* held back by the slot, when it was last looked at */
+    uint64_t copy_rows_again;    /* rows that were read in vain, of tables that began again */
     struct nw_source_status source;
     struct nw_sink_status sinks[NW_SEQUENCERS_MAX];
     struct nw_sink *members[NW_SEQUENCERS_MAX]; /* for nw_sink_lags(); NULL: not open */

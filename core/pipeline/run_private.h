@@ -33,6 +33,8 @@ struct nw_run {
     struct nw_state_source source;
     struct nw_run_status status;
     int64_t ticked_ns;
+    int64_t protect_seen_ns, protect_said_ns;
+    bool drop_slot;    /* it holds back too much: drop it when nobody reads it any more */
     bool followed;     /* an attempt has streamed: a standby's promotion is waited for */
     bool left_running; /* a plugin did not return: everything that its thread may touch stays */
 
@@ -84,6 +86,13 @@ NW_MUST_CHECK nw_status nw_run_refusal_record(struct nw_run *run,
                                               struct nw_error *err);
 /** Log which tables are stopped. */
 void nw_run_tables_say(const struct nw_run *run);
+
+/* protect.c */
+
+/** Looks now and then at what the slot holds back. NW_FATAL: more than allowed, end the run. */
+NW_MUST_CHECK nw_status nw_run_protect(struct nw_run *run, struct nw_error *err);
+/** Nobody reads the slot any more: drop it, or say how to. */
+void nw_run_slot_drop(struct nw_run *run);
 
 /* decide_spool.c */
 

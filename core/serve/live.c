@@ -35,27 +35,49 @@ static double rate(uint64_t before, uint64_t after, double seconds)
     return seconds <= 0 || after < before ? 0 : (double)(after - before) / seconds;
 }
 
+/*
+ * How much of the copy is done: pages of whole chunks; while there is none of them yet, bytes that
+ * came against pages on disk.
+ */
+static double copy_done(const struct nw_report *r)
+{
+    double total = (double)r->copy_total_bytes;
+    double done = r->copy_done_bytes > 0 ? (double)r->copy_done_bytes : (double)r->copy_bytes;
+
+    return total <= 0 ? 0 : done > total ? 1 : done / total;
+}
+
+static void spool_text(const struct nw_report *r, struct line *line)
+{
+    char a[NW_NUMBER_TEXT_SIZE];
+
+    if (strcmp(r->spool, "none") != 0 && strcmp(r->spool, "read") != 0) {
+        append(line, "   spool %s%s%s", nw_size_text(a, (double)r->spool_bytes),
+               strcmp(r->spool, "reading") == 0 ? " being read" : "",
+               r->spool_full ? " (full: WAL stays on the server)" : "");
+    }
+}
+
 static void copy_text(const struct nw_report *former, const struct nw_report *r, struct line *line)
 {
     char a[NW_NUMBER_TEXT_SIZE];
     char b[NW_NUMBER_TEXT_SIZE];
     double seconds = r->uptime_s - former->uptime_s;
     double bytes_per_s = rate(former->copy_bytes, r->copy_bytes, seconds);
-    double done =
-        r->copy_total_bytes == 0 ? 0 : (double)r->copy_bytes / (double)r->copy_total_bytes;
+    double done = copy_done(r);
 
     if (r->copy_tables == 0) { /* the catalog is being read, a snapshot taken */
         append(line, "preparing the copy");
         return;
     }
-    done = done > 1 ? 1 : done; /* rows on the wire against pages on disk: an estimate */
     append(line, "copy %.0f %%   %llu/%llu tables   %s rows   %s/s", done * 100,
            (unsigned long long)r->copy_tables_done, (unsigned long long)r->copy_tables,
            nw_count_text(a, (double)r->copy_rows), nw_size_text(b, bytes_per_s));
-    if (bytes_per_s > 0 && done < 1) {
+    if (bytes_per_s > 0 && done > 0 && done < 1) {
         append(line, "   ETA %s",
-               nw_duration_text(a, (double)(r->copy_total_bytes - r->copy_bytes) / bytes_per_s));
+               nw_duration_text(a, (double)r->copy_bytes / done * (1 - done) / bytes_per_s));
     }
+    spool_text(r, line);
 }
 
 /* What is behind the lags, as far as there is something to say. */
@@ -94,6 +116,7 @@ static void stream_text(const struct nw_report *former, const struct nw_report *
                nw_duration_text(a, r->sinks[i].lag_s),
                strcmp(r->sinks[i].state, "retrying") == 0 ? " (retrying)" : "");
     }
+    spool_text(r, line);
     extras_text(r, line);
 }
 

@@ -122,6 +122,19 @@ static void stopped_make(const struct nw_run_status *status, struct nw_report *r
     }
 }
 
+static void spool_make(const struct nw_source_status *source, struct nw_report *report)
+{
+    static const char *const names[] = {"none", "recording", "reading", "read"};
+
+    report->spool = names[source->spooling];
+    report->spool_bytes = source->spool.bytes;
+    report->spool_quota_bytes = source->spool.quota_bytes;
+    report->spool_first_lsn = source->spool.first_lsn;
+    report->spool_end_lsn = source->spool.end_lsn;
+    report->spool_synced_lsn = source->spool.synced_lsn;
+    report->spool_full = source->spool.pressure == NW_SPOOL_FULL;
+}
+
 void nw_report_make(const struct nw_run_status *status, struct nw_report *report)
 {
     const struct nw_source_status *source = &status->source;
@@ -153,6 +166,11 @@ void nw_report_make(const struct nw_run_status *status, struct nw_report *report
     report->copy_tables = status->copy_tables;
     report->copy_tables_done = status->copy_tables_done;
     report->copy_total_bytes = status->copy_total_bytes;
+    report->copy_done_bytes = status->copy_done_bytes;
+    report->copy_chunks = status->copy_chunks;
+    report->copy_chunks_done = status->copy_chunks_done;
+    report->copy_rows_again = status->copy_rows_again;
+    spool_make(source, report);
     report->memory_used = status->memory_used;
     report->memory_limit = (int64_t)status->options->memory_bytes;
     report->attempts = status->attempts;
@@ -271,7 +289,25 @@ static json_t *copy_json(const struct nw_report *report)
     put_count(object, "bytes", report->copy_bytes);
     put_count(object, "tables", report->copy_tables);
     put_count(object, "tables_done", report->copy_tables_done);
+    put_count(object, "chunks", report->copy_chunks);
+    put_count(object, "chunks_done", report->copy_chunks_done);
     put_count(object, "source_bytes", report->copy_total_bytes);
+    put_count(object, "source_bytes_done", report->copy_done_bytes);
+    put_count(object, "rows_read_again", report->copy_rows_again);
+    return object;
+}
+
+static json_t *spool_json(const struct nw_report *report)
+{
+    json_t *object = json_object();
+
+    put_text(object, "state", report->spool);
+    put_count(object, "bytes", report->spool_bytes);
+    put_count(object, "quota_bytes", report->spool_quota_bytes);
+    (void)json_object_set_new(object, "full", json_boolean(report->spool_full));
+    put_lsn(object, "first_lsn", report->spool_first_lsn);
+    put_lsn(object, "end_lsn", report->spool_end_lsn);
+    put_lsn(object, "synced_lsn", report->spool_synced_lsn);
     return object;
 }
 
@@ -294,6 +330,7 @@ void nw_report_json(const struct nw_report *report, FILE *out)
     put_count(root, "memory_limit_bytes", (uint64_t)report->memory_limit);
     (void)json_object_set_new(root, "source", source_json(report));
     (void)json_object_set_new(root, "copy", copy_json(report));
+    (void)json_object_set_new(root, "spool", spool_json(report));
     for (uint32_t i = 0; i < report->sinks_count; i++) {
         (void)json_array_append_new(sinks, sink_json(&report->sinks[i]));
     }

@@ -70,6 +70,12 @@ struct nw_report {
     uint32_t stopped_count; /* of all, of which the first are listed */
     struct nw_report_stopped stopped[NW_REPORT_STOPPED_MAX];
     uint64_t copy_rows, copy_bytes, copy_tables, copy_tables_done, copy_total_bytes;
+    uint64_t copy_done_bytes, copy_chunks, copy_chunks_done, copy_rows_again;
+    const char
+        *spool; /* none, recording (the copy runs), reading, read (until the sinks have it) */
+    uint64_t spool_bytes, spool_quota_bytes;
+    uint64_t spool_first_lsn, spool_end_lsn, spool_synced_lsn;
+    bool spool_full; /* WAL stays on the server */
     int64_t memory_used, memory_limit;
     uint32_t attempts;
     char last_error[NW_ERROR_TEXT_SIZE];

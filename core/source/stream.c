@@ -142,6 +142,16 @@ bool nw_source_ended(struct nw_source *source, uint64_t *epoch, uint64_t *lsn)
     return true;
 }
 
+static enum nw_source_spooling spooling_of(const struct nw_source *source)
+{
+    const struct nw_recorder *recorder = &source->recorder;
+
+    return source->options.spool == NULL || recorder->ending ? NW_SPOOLING_NONE
+           : recorder->holding                               ? NW_SPOOLING_RECORDING
+           : recorder->recording                             ? NW_SPOOLING_READING
+                                                             : NW_SPOOLING_READ;
+}
+
 void nw_source_status(const struct nw_source *source, struct nw_source_status *status)
 {
     status->phase = source->phase;
@@ -153,8 +163,9 @@ void nw_source_status(const struct nw_source *source, struct nw_source_status *s
     status->streamed = nw_txns_count(source->options.txns);
     status->spilled_bytes = nw_txns_spilled_bytes(source->options.txns);
     status->last_error = source->last_error;
-    status->spooling = source->options.spool != NULL && !source->recorder.ending;
-    if (status->spooling) {
+    memset(&status->spool, 0, sizeof status->spool);
+    status->spooling = spooling_of(source);
+    if (status->spooling != NW_SPOOLING_NONE) {
         nw_spool_status(source->options.spool, &status->spool);
     }
     nw_dealer_state(source->options.dealer, &status->dealer);
@@ -330,7 +341,6 @@ nw_status nw_source_epoch(struct nw_source *source, int64_t now_ns, bool idle, u
             *ended = (struct nw_source_ended){state.epoch, lsn};
             source->ended_count++;
             source->epoch_ended_ns = now_ns;
-            nw_source_spool_mark(source, lsn);
             source->ready = false; /* until the acknowledger says so again */
             *work += 1;
         }

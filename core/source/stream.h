@@ -107,6 +107,14 @@ enum nw_source_phase {
     NW_SOURCE_WAITING, /* backs off before the next try */
 };
 
+/** What becomes of the spool. */
+enum nw_source_spooling {
+    NW_SPOOLING_NONE,
+    NW_SPOOLING_RECORDING, /* the copy runs */
+    NW_SPOOLING_READING,   /* what was recorded is dealt, and more is recorded */
+    NW_SPOOLING_READ,      /* the stream is live; it goes once the sinks have what was in it */
+};
+
 /** For status. */
 struct nw_source_status {
     enum nw_source_phase phase;
@@ -117,7 +125,7 @@ struct nw_source_status {
     uint64_t reconnects;
     uint32_t streamed; /* transactions in progress that are kept here */
     uint64_t spilled_bytes;
-    bool spooling; /* there is a spool, and it is in use */
+    enum nw_source_spooling spooling;
     struct nw_spool_status spool;
     struct nw_dealer_state dealer;
     struct nw_error last_error;

@@ -11,7 +11,6 @@
 
 #define NW_SOURCE_STEP_MAX    8192  /* messages of one step */
 #define NW_SOURCE_EPOCHS_KEPT 1024u /* ended and not yet fetched by the acknowledger */
-#define NW_SOURCE_MARKS_MAX   64u   /* places in the spool up to which it is not needed later */
 
 struct nw_source_ended {
     uint64_t epoch, lsn;
@@ -32,11 +31,6 @@ struct nw_recorder {
     uint64_t end_lsn; /* of the spool when it was left: once that is durable, it goes */
     bool ending;      /* remove_job was submitted */
     struct nw_job remove_job;
-    struct {
-        uint64_t lsn,
-            number; /* the spool's records below number are not needed once lsn is durable */
-    } marks[NW_SOURCE_MARKS_MAX];
-    uint32_t marks_head, marks_count;
 };
 
 struct nw_source {
@@ -122,8 +116,6 @@ void nw_source_record_position(struct nw_source *source, uint64_t lsn, int64_t n
 /** Writes, syncs, and deals what was kept, unless the copy runs. */
 NW_MUST_CHECK nw_status nw_source_spool(struct nw_source *source, int64_t now_ns, uint32_t *work,
                                         struct nw_error *err);
-/** An epoch ended at lsn: what of the spool it makes superfluous. */
-void nw_source_spool_mark(struct nw_source *source, uint64_t lsn);
 /** A connection begins. */
 void nw_source_spool_connected(struct nw_source *source);
 

@@ -136,8 +136,8 @@ static void go_live(struct nw_source *source)
     recorder->end_lsn = spool_end_lsn(source);
     recorder->upgrading = true;
     nw_spool_flush(source->options.spool);
-    if (source->phase != NW_SOURCE_STREAMING) {
-        nw_source_forget(source); /* the next connection is not told to the spool any more */
+    if (source->phase != NW_SOURCE_STREAMING || recorder->restarted) {
+        nw_source_forget(source); /* a new connection, of which the spool was not told */
     }
     nw_log(NW_LOG_INFO, "the spool is read up to %s: live", nw_lsn_text(lsn, recorder->end_lsn));
 }
@@ -176,10 +176,7 @@ static nw_status record_next(struct nw_source *source, struct nw_error *err)
     }
     status = nw_spool_next(source->options.spool, &recorder->played, &end, err);
     if (status == NW_OK && end) {
-        /* What waits to be recorded comes behind it. */
-        if (!source->has_pending) {
-            go_live(source);
-        }
+        go_live(source); /* what waits to be recorded is dealt next */
         return NW_AGAIN;
     }
     recorder->has_played = status == NW_OK;
@@ -244,37 +241,15 @@ static nw_status play_step(struct nw_source *source, int64_t now_ns, uint32_t *w
 /* ---- the end of the spool ---- */
 
 /*
- * What is before this place was dealt, and is durable with the epoch that ends here; but a streamed
- * transaction that is kept began in there, and may end in the spool.
+ * Its beginning is not trimmed while the rest is read: after a crash the rows that are left would
+ * lack the Relation messages that describe them.
  */
-void nw_source_spool_mark(struct nw_source *source, uint64_t lsn)
-{
-    struct nw_recorder *recorder = &source->recorder;
-    struct nw_spool_status status;
-    uint32_t at = (recorder->marks_head + recorder->marks_count) % NW_SOURCE_MARKS_MAX;
-
-    if (source->options.spool == NULL || recorder->holding || !recorder->recording ||
-        nw_txns_count(source->options.txns) > 0 || source->replaying ||
-        recorder->marks_count == NW_SOURCE_MARKS_MAX) {
-        return;
-    }
-    nw_spool_status(source->options.spool, &status);
-    recorder->marks[at].lsn = lsn;
-    recorder->marks[at].number = status.read_record;
-    recorder->marks_count++;
-}
-
 void nw_source_durable(struct nw_source *source, uint64_t lsn)
 {
     struct nw_recorder *recorder = &source->recorder;
 
     if (source->options.spool == NULL || recorder->ending) {
         return;
-    }
-    while (recorder->marks_count > 0 && recorder->marks[recorder->marks_head].lsn <= lsn) {
-        nw_spool_trim(source->options.spool, recorder->marks[recorder->marks_head].number);
-        recorder->marks_head = (recorder->marks_head + 1) % NW_SOURCE_MARKS_MAX;
-        recorder->marks_count--;
     }
     if (!recorder->recording && recorder->end_lsn != 0 && lsn >= recorder->end_lsn) {
         recorder->ending = true;

@@ -160,6 +160,20 @@ class SpoolTest(check.Case):
         self.refused(self.narwal(rate="20MiB"), flip, [".spool", "new copy"])
         end()
 
+    def test_a_slot_that_holds_too_much_is_dropped_to_save_the_server(self):
+        """A transaction that stays open keeps the slot from moving, whatever is acknowledged."""
+        narwal = self.narwal(rate="20MiB", retained_wal="16MiB", when_exceeded="drop_slot").start()
+        narwal.wait_streaming()
+        ours = self.server.connect(autocommit=False)
+        ours.cursor().execute("INSERT INTO lab.large VALUES (-1, 1, 'open', '')")
+        for _ in range(40):
+            self.server.sql("SELECT pg_logical_emit_message(false, 'x', repeat('m', 1000000))")
+        self.assertGreater(narwal.wait_exit(60), 0)
+        ours.rollback()
+        self.assertIn("protect.retained_wal", narwal.log())
+        self.assertEqual(self.server.value("SELECT count(*) FROM pg_replication_slots WHERE "
+                                           "slot_name = %s", (narwal.slot,)), 0, narwal.log_tail())
+
 
 if __name__ == "__main__":
     check.main()

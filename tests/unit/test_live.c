@@ -48,7 +48,8 @@ static void a_copy_shows_rate_and_what_is_left(void **state)
                                .copy_tables_done = 1,
                                .copy_rows = 1500,
                                .copy_bytes = 5000000,
-                               .copy_total_bytes = 10000000};
+                               .copy_total_bytes = 10000000,
+                               .spool = "none"};
 
     (void)state;
     assert_string_equal(line_of(&former, &report),
@@ -59,6 +60,7 @@ static void a_stream_shows_rate_lag_and_what_is_durable(void **state)
 {
     struct nw_report former = {.phase = "streaming", .uptime_s = 1, .received_lsn = 1};
     struct nw_report report = {.phase = "streaming",
+                               .spool = "none",
                                .uptime_s = 2,
                                .rows = 12,
                                .received_lsn = 0x100000020,
