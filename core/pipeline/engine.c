@@ -364,6 +364,7 @@ static nw_status source_make(struct nw_engine *engine, struct nw_error *err)
                                        .disconnect = o->disconnect,
                                        .describe = o->describe,
                                        .stop = o->stop,
+                                       .watch = o->watch,
                                        .context = o->context,
                                        .epoch_us_max = o->epoch_us_max,
                                        .epoch_bytes_max = o->epoch_bytes_max,

@@ -54,6 +54,8 @@ struct nw_engine_options {
     bool (*stopped)(void *context, const struct nw_table *table);
     struct nw_table_policy (*policy)(void *context, const struct nw_table *table);
     nw_status (*stop)(void *context, const struct nw_dealer_stop *stop, struct nw_error *err);
+    nw_status (*watch)(void *context, const struct nw_table *const *tables, uint32_t count,
+                       struct nw_error *err);
     /** See nw_dealer_options; may be NULL. */
     nw_status (*project)(void *context, const struct nw_table *table,
                          const struct nw_projection **projection, struct nw_error *err);

@@ -159,6 +159,7 @@ static nw_status engine_make(struct nw_run *run, struct nw_error *err)
                                         .stopped = nw_run_table_stopped,
                                         .policy = nw_run_table_policy,
                                         .stop = nw_run_table_stop,
+                                        .watch = nw_run_watch,
                                         .project = nw_run_table_project,
                                         .context = run};
     nw_status status = NW_OK;
@@ -359,6 +360,7 @@ static bool attempt_end(struct nw_run *run)
         return false; /* a plugin still runs in its call: leave everything it may touch */
     }
     nw_engine_destroy(run->engine);
+    nw_run_watch_forget(run);
     if (run->spool != NULL) {
         nw_spool_use(run->spool, NULL); /* those jobs are gone with the engine */
     }

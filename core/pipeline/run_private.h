@@ -30,6 +30,8 @@ struct nw_run {
     struct nw_env *env;
     struct nw_state *state;
     struct nw_tables *table_states;
+    struct nw_run_parts *parts; /* run_watch.c; the service thread's while an engine runs */
+    uint32_t parts_count;
     struct nw_state_source source;
     struct nw_run_status status;
     int64_t ticked_ns;
@@ -84,6 +86,14 @@ bool nw_run_refusal(struct nw_run *run, struct nw_table_trouble *trouble);
 NW_MUST_CHECK nw_status nw_run_refusal_record(struct nw_run *run,
                                               const struct nw_table_trouble *trouble,
                                               struct nw_error *err);
+/** Record and say what became of a table. */
+NW_MUST_CHECK nw_status nw_run_table_trouble(struct nw_run *run, const struct nw_table *table,
+                                             enum nw_table_condition condition, const char *reason,
+                                             struct nw_error *err);
+/* run_watch.c: see nw_source_options.watch; context is the run. */
+NW_MUST_CHECK nw_status nw_run_watch(void *context, const struct nw_table *const *tables,
+                                     uint32_t count, struct nw_error *err);
+void nw_run_watch_forget(struct nw_run *run);
 /** Log which tables are stopped. */
 void nw_run_tables_say(const struct nw_run *run);
 

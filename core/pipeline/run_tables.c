@@ -38,6 +38,26 @@ static nw_status trouble_record(struct nw_run *run, const struct nw_table_troubl
     return status;
 }
 
+nw_status nw_run_table_trouble(struct nw_run *run, const struct nw_table *table,
+                               enum nw_table_condition condition, const char *reason,
+                               struct nw_error *err)
+{
+    struct nw_table_trouble trouble;
+    nw_status status = NW_OK;
+
+    trouble_of(run, table, 0, &trouble);
+    trouble.condition = condition;
+    (void)snprintf(trouble.reason, sizeof trouble.reason, "%s", reason);
+    if (condition == NW_TABLE_STOPPED) {
+        return trouble_record(run, &trouble, err);
+    }
+    status = nw_tables_set(run->table_states, &trouble, err);
+    if (status == NW_OK) {
+        nw_log(NW_LOG_WARN, "table %s.%s: %s", table->schema_name, table->name, reason);
+    }
+    return status;
+}
+
 nw_status nw_run_table_stop(void *context, const struct nw_dealer_stop *stop, struct nw_error *err)
 {
     struct nw_run *run = context;

@@ -358,6 +358,24 @@ nw_status nw_server_describe(void *context, uint32_t relation_oid,
     return status;
 }
 
+nw_status nw_server_query(struct nw_server *server, const char *sql, const char *const *params,
+                          int params_count, struct nw_rows **rows, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    if (server->catalog == NULL) {
+        status = service_session(server, false, &server->catalog, err);
+    }
+    if (status == NW_OK) {
+        status = nw_session_query(server->catalog, sql, params, params_count, NULL, rows, err);
+    }
+    if (status == NW_RETRY) {
+        nw_session_close(server->catalog);
+        server->catalog = NULL;
+    }
+    return status;
+}
+
 /* ---- the walsender ---- */
 
 static bool all_binary(const struct nw_server *server)

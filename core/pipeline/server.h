@@ -95,6 +95,11 @@ NW_MUST_CHECK nw_status nw_server_register(struct nw_server *server,
                                            const struct nw_catalog_tables *tables,
                                            struct nw_arena *arena, struct nw_error *err);
 
+/** A query about the catalog. On the service thread. */
+NW_MUST_CHECK nw_status nw_server_query(struct nw_server *server, const char *sql,
+                                        const char *const *params, int params_count,
+                                        struct nw_rows **rows, struct nw_error *err);
+
 /* The connector: see nw_source_options. context is the server. */
 nw_status nw_server_connect(void *context, uint64_t lsn, struct nw_walsender *walsender,
                             struct nw_error *err);

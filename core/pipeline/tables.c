@@ -22,7 +22,7 @@ static const char SCHEMA[] =
     " table_name TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL, lsn TEXT NOT NULL,"
     " since INTEGER NOT NULL, PRIMARY KEY (relation_oid, sink)) STRICT";
 
-static const char *const CONDITIONS[] = {"", "stopped", "dropped"};
+static const char *const CONDITIONS[] = {"", "stopped", "dropped", "doubtful"};
 
 const char *nw_table_condition_name(enum nw_table_condition condition)
 {
@@ -77,8 +77,12 @@ static void row_take(sqlite3_stmt *statement, struct nw_table_trouble *trouble)
     text_take(statement, 2, trouble->schema_name, sizeof trouble->schema_name);
     text_take(statement, 3, trouble->table_name, sizeof trouble->table_name);
     text_take(statement, 4, text, sizeof text);
-    trouble->condition =
-        strcmp(text, CONDITIONS[NW_TABLE_DROPPED]) == 0 ? NW_TABLE_DROPPED : NW_TABLE_STOPPED;
+    trouble->condition = NW_TABLE_STOPPED;
+    for (int i = NW_TABLE_STOPPED; i <= NW_TABLE_DOUBTFUL; i++) {
+        if (strcmp(text, CONDITIONS[i]) == 0) {
+            trouble->condition = (enum nw_table_condition)i;
+        }
+    }
     text_take(statement, 5, trouble->reason, sizeof trouble->reason);
     text_take(statement, 6, text, sizeof text);
     (void)nw_lsn_parse(text, &trouble->lsn);
@@ -209,6 +213,18 @@ bool nw_tables_stopped(struct nw_tables *tables, uint32_t relation_oid)
     }
     (void)pthread_mutex_unlock(&tables->mutex);
     return stopped;
+}
+
+bool nw_tables_has(struct nw_tables *tables, uint32_t relation_oid)
+{
+    bool has = false;
+
+    (void)pthread_mutex_lock(&tables->mutex);
+    for (uint32_t i = 0; i < tables->count && !has; i++) {
+        has = tables->items[i].relation_oid == relation_oid && tables->items[i].sink[0] == '\0';
+    }
+    (void)pthread_mutex_unlock(&tables->mutex);
+    return has;
 }
 
 uint32_t nw_tables_count(struct nw_tables *tables)

@@ -19,8 +19,9 @@
 #define NW_TABLE_NAME_SIZE 64u /* NAMEDATALEN */
 
 enum nw_table_condition {
-    NW_TABLE_STOPPED = 1, /* its rows are left out from lsn on */
-    NW_TABLE_DROPPED = 2, /* on the server */
+    NW_TABLE_STOPPED = 1,  /* its rows are left out from lsn on */
+    NW_TABLE_DROPPED = 2,  /* on the server */
+    NW_TABLE_DOUBTFUL = 3, /* it goes on, and sinks may have other rows than it */
 };
 
 struct nw_table_trouble {
@@ -50,6 +51,9 @@ NW_MUST_CHECK nw_status nw_tables_clear(struct nw_tables *tables, uint32_t relat
 
 /** Whether a table's rows are left out at every sink. */
 bool nw_tables_stopped(struct nw_tables *tables, uint32_t relation_oid);
+
+/** Whether there is anything of a table at every sink. */
+bool nw_tables_has(struct nw_tables *tables, uint32_t relation_oid);
 
 uint32_t nw_tables_count(struct nw_tables *tables);
 /** The one at this place, in the order in which they were recorded; false: there are not so many.

@@ -102,6 +102,8 @@ NW_MUST_CHECK nw_status nw_dealer_describe(struct nw_dealer *dealer,
  */
 const struct nw_dealer_stop *nw_dealer_stopping(const struct nw_dealer *dealer);
 void nw_dealer_stopped(struct nw_dealer *dealer);
+/** Ask again which tables stopped: some may have, for what the catalog says. */
+void nw_dealer_refresh(struct nw_dealer *dealer);
 
 /** The server's stream is complete up to here: everything that committed before was received. */
 void nw_dealer_advance(struct nw_dealer *dealer, uint64_t lsn);

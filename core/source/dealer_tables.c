@@ -135,6 +135,20 @@ nw_status nw_dealer_too_large(struct nw_dealer *dealer, const struct nw_slot *sl
                           size, dealer->options.row_bytes_max);
 }
 
+void nw_dealer_refresh(struct nw_dealer *dealer)
+{
+    const struct nw_dealer_options *o = &dealer->options;
+
+    for (uint32_t i = 0; i < dealer->slots_count && o->stopped != NULL; i++) {
+        struct nw_slot *slot = &dealer->slots[i];
+
+        if (slot->table != NULL && !slot->stopped && o->stopped(o->context, slot->table)) {
+            slot->stopped = true;
+            slot->wanted = false;
+        }
+    }
+}
+
 /* ---- versions ---- */
 
 /*

@@ -76,6 +76,7 @@ nw_status nw_source_create(const struct nw_source_options *options, struct nw_so
     made->connect_job = (struct nw_job){.run = connect_run, .context = made};
     made->disconnect_job = (struct nw_job){.run = disconnect_run, .context = made};
     made->describe_job = (struct nw_job){.run = describe_run, .context = made};
+    made->watch.job = (struct nw_job){.run = nw_source_watch_run, .context = made};
     made->stop_job = (struct nw_job){.run = stop_run, .context = made};
     made->recorder.remove_job = (struct nw_job){.run = remove_run, .context = made};
     made->recorder.recording = made->recorder.holding = options->spool != NULL;
@@ -95,6 +96,7 @@ void nw_source_destroy(struct nw_source *source)
          source->connect_job.status == NW_OK)) {
         source->options.disconnect(source->options.context, &source->walsender);
     }
+    free((void *)source->watch.tables);
     free(source);
 }
 
@@ -464,6 +466,7 @@ static nw_status streaming_step(struct nw_source *source, int64_t now_ns, uint32
     nw_status status = NW_OK;
 
     if (!source->recorder.recording) {
+        nw_source_watch(source, now_ns);
         status = nw_source_stop(source, work, err);
         status = status == NW_OK ? nw_source_describe(source, work, err) : status;
     }

@@ -62,6 +62,12 @@ struct nw_source_options {
      * rows of it. NULL: there is nothing to record.
      */
     nw_status (*stop)(void *context, const struct nw_dealer_stop *stop, struct nw_error *err);
+    /**
+     * Look in the catalog for what the stream does not say: dropped tables, partitions that come
+     * and go. On the service thread, every ten seconds while it streams. NULL: nobody looks.
+     */
+    nw_status (*watch)(void *context, const struct nw_table *const *tables, uint32_t count,
+                       struct nw_error *err);
     void *context;
     int64_t epoch_us_max; /* under load an epoch ends after this */
     uint64_t epoch_bytes_max;

@@ -33,6 +33,15 @@ struct nw_recorder {
     struct nw_job remove_job;
 };
 
+/** Looks at the catalog, from time to time. */
+struct nw_source_watch {
+    struct nw_job job;
+    const struct nw_table **tables; /* the job's while it is pending */
+    uint32_t count, capacity;
+    int64_t looked_ns; /* 0: not yet */
+    bool looking;      /* what it found is not looked at yet */
+};
+
 struct nw_source {
     struct nw_source_options options;
     enum nw_source_phase phase;
@@ -74,6 +83,7 @@ struct nw_source {
     uint32_t ended_head, ended_count;
 
     struct nw_recorder recorder;
+    struct nw_source_watch watch;
 };
 
 /* stream_messages.c */
@@ -104,6 +114,12 @@ NW_MUST_CHECK nw_status nw_source_epoch(struct nw_source *source, int64_t now_ns
                                         uint32_t *work, struct nw_error *err);
 /** Close the connection and make another, at once when why is NULL. */
 void nw_source_reconnect(struct nw_source *source, int64_t now_ns, const struct nw_error *why);
+
+/* stream_watch.c */
+
+/** Look, when it is time. */
+void nw_source_watch(struct nw_source *source, int64_t now_ns);
+nw_status nw_source_watch_run(void *context, struct nw_error *err); /* the job */
 
 /* stream_spool.c */
 

@@ -115,6 +115,43 @@ class StoppedTablesTest(check.Case):
             self.assertEqual(numbers, {"id": 1, "note": 2, "n": 3, "m": 3 if rename else 4,
                                        "k": 4}, table)
 
+    def test_what_the_stream_does_not_say_is_found_in_the_catalog(self):
+        """Dropped, taken out of the publication, put back at once; partitions detached, attached."""
+        for name in ("left", "joined", "grown"):
+            self.server.sql(f"CREATE TABLE lab.{name} (id int PRIMARY KEY, n int) PARTITION BY RANGE (id); "
+                            f"CREATE TABLE lab.{name}_1 PARTITION OF lab.{name} FOR VALUES FROM (0) TO (10); "
+                            f"INSERT INTO lab.{name} VALUES (1, 1)")
+        narwal = self.narwal()
+        narwal.start().wait_streaming().wait_caught_up()
+        check.time.sleep(1)  # the first look follows the first connection at once
+        self.server.sql("DROP TABLE lab.cut")
+        self.server.sql(f"ALTER PUBLICATION {narwal.slot} DROP TABLE ONLY lab.kept")
+        self.server.sql(f"ALTER PUBLICATION {narwal.slot} DROP TABLE ONLY lab.narrowed")
+        self.server.sql("UPDATE lab.narrowed SET n = 1")
+        self.server.sql(f"ALTER PUBLICATION {narwal.slot} ADD TABLE ONLY lab.narrowed")
+        self.server.sql("ALTER TABLE lab.left DETACH PARTITION lab.left_1")
+        self.server.sql("CREATE TABLE lab.joined_2 (id int PRIMARY KEY, n int)")
+        self.server.sql("INSERT INTO lab.joined_2 VALUES (11, 1)")
+        self.server.sql("ALTER TABLE lab.joined ATTACH PARTITION lab.joined_2 FOR VALUES FROM (10) TO (20)")
+        self.server.sql("CREATE TABLE lab.grown_2 PARTITION OF lab.grown FOR VALUES FROM (10) TO (20)")
+        self.server.sql("INSERT INTO lab.grown VALUES (11, 1)")
+        narwal.wait("the look", lambda: len(self.stopped(narwal)) >= 5, 60)
+        states = {table: (one["state"], one["reason"]) for (table, _), one in self.stopped(narwal).items()}
+        self.assertEqual({table: state for table, (state, _) in states.items()},
+                         {"lab.cut": "dropped", "lab.kept": "stopped", "lab.narrowed": "stopped",
+                          "lab.left": "doubtful", "lab.joined": "doubtful"})
+        self.assertIn("not in the publication any more", states["lab.kept"][1])
+        self.assertIn("taken out and put back", states["lab.narrowed"][1])
+        self.assertIn("left_1 was detached", states["lab.left"][1])
+        self.assertIn("joined_2, a table of its own before", states["lab.joined"][1])
+        check.time.sleep(0.5)
+        self.server.sql("UPDATE lab.narrowed SET n = 2")
+        self.server.sql("UPDATE lab.other SET n = 2")
+        narwal.wait_caught_up()
+        self.assertEqual({row["n"] for row in self.rows(narwal, "narrowed").values()}, {0})
+        self.assertEqual({row["n"] for row in self.rows(narwal, "other").values()}, {2})
+        self.assertEqual(set(self.rows(narwal, "grown")), {1, 11})
+
     def test_what_one_sink_refuses_stops_the_table_there_alone(self):
         """By write(), and a value without an exact form at a sink that reads no exceptions."""
         plugins = self.server.folder / "plugins"
