@@ -34,6 +34,7 @@ struct seat {
 
 struct nw_conductor {
     struct nw_conductor_options options;
+    const struct nw_table *refused; /* it has a row that cannot be held */
     struct nw_arena arena;
     struct nw_copy_fence *fences[FENCES_MAX]; /* [0] is the first one's; a NULL is free */
     struct nw_copy_plan **plans;              /* the largest table first; then those made later */
@@ -434,6 +435,7 @@ static nw_status chunk_take(struct nw_conductor *conductor, struct seat *seat,
     case NW_COPY_FAILED:
         break;
     }
+    conductor->refused = task->error.status == NW_REJECT ? task->table : NULL;
     *err = task->error;
     return task->error.status;
 }
@@ -709,4 +711,9 @@ void nw_conductor_progress(const struct nw_conductor *conductor,
         progress->bytes += plan->bytes;
         progress->bytes_done += plan->bytes_done;
     }
+}
+
+const struct nw_table *nw_conductor_refused(const struct nw_conductor *conductor)
+{
+    return conductor == NULL ? NULL : conductor->refused;
 }

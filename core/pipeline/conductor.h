@@ -64,4 +64,7 @@ size_t nw_conductor_tables(const struct nw_conductor *conductor,
                            bool (*wanted)(void *context, const struct nw_table *table),
                            void *context);
 
+/** The table that cannot be copied, when a step ended with NW_REJECT; NULL: none. */
+const struct nw_table *nw_conductor_refused(const struct nw_conductor *conductor);
+
 #endif

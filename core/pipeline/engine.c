@@ -418,8 +418,11 @@ static nw_status readers_make(struct nw_engine *engine, struct nw_error *err)
 
     for (uint32_t r = 0; r < engine->options.readers_count && status == NW_OK; r++) {
         struct reader *reader = &engine->readers[r];
-        struct nw_copy_reader_options options = {
-            .tasks = reader->tasks, .done = reader->done, .rate = &engine->copy_rate};
+        struct nw_copy_reader_options options = {.row_bytes_max =
+                                                     engine->options.memory_bytes / ROW_SHARE,
+                                                 .tasks = reader->tasks,
+                                                 .done = reader->done,
+                                                 .rate = &engine->copy_rate};
 
         status = producer_make(engine, r + 1, BLOCKS_FOR_READER, &reader->producer, err);
         if (status == NW_OK) {

@@ -408,7 +408,7 @@ static nw_status attempt(struct nw_run *run, struct nw_error *err)
     if (status == NW_OK && !nw_run_stopping(run) && run->options->snapshot != NW_SNAPSHOT_ONLY) {
         status = stream(run, err);
     }
-    refuses = status == NW_REJECT && nw_run_refusal(run, &refused);
+    refuses = status == NW_REJECT && nw_run_refusal(run, err, &refused);
     whole = attempt_end(run);
     if (refuses) {
         status = nw_run_refusal_record(run, &refused, err);

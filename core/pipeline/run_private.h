@@ -81,7 +81,8 @@ bool nw_run_left_out(const struct nw_run *run, uint32_t sink, uint32_t relation_
 /** Tells the engine, before it runs, which tables are left out at one sink. */
 NW_MUST_CHECK nw_status nw_run_leave_out(struct nw_run *run, struct nw_error *err);
 /** What made the engine fail, while it and the versions are there; false: no refused row. */
-bool nw_run_refusal(struct nw_run *run, struct nw_table_trouble *trouble);
+bool nw_run_refusal(struct nw_run *run, const struct nw_error *err,
+                    struct nw_table_trouble *trouble);
 /** Records it, with no engine. @return NW_RETRY: the next attempt goes on without the table. */
 NW_MUST_CHECK nw_status nw_run_refusal_record(struct nw_run *run,
                                               const struct nw_table_trouble *trouble,

@@ -112,13 +112,20 @@ nw_status nw_run_leave_out(struct nw_run *run, struct nw_error *err)
     return status;
 }
 
-bool nw_run_refusal(struct nw_run *run, struct nw_table_trouble *trouble)
+bool nw_run_refusal(struct nw_run *run, const struct nw_error *err,
+                    struct nw_table_trouble *trouble)
 {
     struct nw_engine_refusal refusal = {0};
 
     nw_engine_refused(run->engine, &refusal);
     if (refusal.table == NULL) {
-        return false;
+        const struct nw_table *table = nw_conductor_refused(run->conductor);
+
+        if (table != NULL) {
+            trouble_of(run, table, 0, trouble);
+            (void)snprintf(trouble->reason, sizeof trouble->reason, "%s", err->text);
+        }
+        return table != NULL;
     }
     trouble_of(run, refusal.table, refusal.lsn, trouble);
     (void)snprintf(trouble->sink, sizeof trouble->sink, "%s",
@@ -133,8 +140,9 @@ nw_status nw_run_refusal_record(struct nw_run *run, const struct nw_table_troubl
     nw_status status = trouble_record(run, trouble, err);
 
     /* As after a crash: the sink goes back to its position, and on from there without the table. */
-    return status == NW_OK ? nw_fail(err, NW_RETRY, "going on at sink %s without table %s.%s",
-                                     trouble->sink, trouble->schema_name, trouble->table_name)
+    return status == NW_OK ? nw_fail(err, NW_RETRY, "going on%s%s without table %s.%s",
+                                     trouble->sink[0] == '\0' ? "" : " at sink ", trouble->sink,
+                                     trouble->schema_name, trouble->table_name)
                            : status;
 }
 

@@ -70,6 +70,7 @@ static nw_status stream_enter(struct nw_copy_reader *reader, struct nw_stream *s
     stream_leave(reader);
     status = nw_receiver_create(stream, &reader->receiver, err);
     if (status == NW_OK) {
+        nw_receiver_limit(reader->receiver, reader->options.row_bytes_max);
         nw_transmitter_init(&reader->transmitter, stream);
         reader->stream = stream;
     }
@@ -237,6 +238,15 @@ static void count(_Atomic uint64_t *counter, uint64_t more)
                           memory_order_relaxed);
 }
 
+/* The table cannot be copied: its rows are left out, and the others go on. */
+static nw_status row_refuse(const struct nw_copy_reader *reader, size_t size, struct nw_error *err)
+{
+    return nw_fail(err, NW_REJECT,
+                   "a row has %zu bytes, and limits.memory has room for rows of %" PRIu64
+                   ": raise it, or leave the column out",
+                   size, reader->options.row_bytes_max);
+}
+
 static nw_status row_deal(struct nw_copy_reader *reader, struct nw_bytes tuple,
                           struct nw_error *err)
 {
@@ -305,6 +315,9 @@ static nw_status data_take(struct nw_copy_reader *reader, struct nw_message *mes
     }
     if (reader->failed) {
         return NW_OK;
+    }
+    if (message->cut > 0) {
+        return row_refuse(reader, message->body.size + message->cut, err);
     }
     if (!reader->header_seen) {
         status = header_take(&cursor, err);

@@ -67,6 +67,7 @@ struct nw_copy_reader_options {
     struct nw_copy_rate *rate;    /* borrow; NULL: no limit */
     struct nw_spsc *tasks;        /* from the conductor */
     struct nw_spsc *done;         /* to the conductor */
+    uint64_t row_bytes_max;       /* a larger row fails its task with NW_REJECT; 0: none does */
 };
 
 struct nw_copy_reader;

@@ -110,7 +110,9 @@ class ExtremesTest(check.Case):
         self.server.sql("CREATE TABLE lab.large (id integer PRIMARY KEY, n integer, t text)")
         insert = f"INSERT INTO lab.large SELECT %s, 0, repeat('0123456789abcde' || chr(10), {FIELD_MB} * 62500)"
         self.server.sql(insert, (1,))
-        narwal = self.enter(Narwal(self.server, sink={"compress": "zstd"}))
+        # A row of more than a quarter of it would stop its table.
+        memory = {"memory": f"{max(1024, 5 * FIELD_MB)}MiB"}
+        narwal = self.enter(Narwal(self.server, sink={"compress": "zstd"}, settings={"limits": memory}))
         narwal.start().wait_streaming(300)
         copied = narwal.memory_peak()
         self.server.sql(insert, (2,))

@@ -186,6 +186,20 @@ class StoppedTablesTest(check.Case):
         self.assertIn("table lab.refused is stopped since", narwal.log())
         self.assertIn("at sink refuse", narwal.log())
 
+    def test_a_row_that_the_copy_cannot_hold_stops_its_table(self):
+        self.server.sql("UPDATE lab.kept SET note = repeat('x', 40000000) WHERE id = 5")
+        narwal = self.narwal(limits={"memory": "64MiB"})
+        narwal.start().wait_streaming()
+        self.server.sql("UPDATE lab.kept SET n = 1")
+        self.server.sql("UPDATE lab.other SET n = 1")
+        narwal.wait_caught_up()
+        narwal.wait("the status", lambda: self.stopped(narwal))
+        stopped = self.stopped(narwal)
+        self.assertEqual(set(stopped), {("lab.kept", "")})
+        self.assertRegex(stopped["lab.kept", ""]["reason"], "a row has 4000.* bytes")
+        self.assertEqual({row["n"] for row in self.rows(narwal, "other").values()}, {1})
+        self.assertEqual(len(self.rows(narwal, "cut")), 10)
+
     def test_a_row_that_the_memory_budget_cannot_hold_stops_its_table(self):
         """With transactions streamed, and without; the buffer that receives does not grow to it."""
         for streaming in (True, False):
