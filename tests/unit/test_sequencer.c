@@ -594,6 +594,27 @@ static void total_order_is_delivered_in_runs(void **state)
     assert_int_equal(model.events_count, 1);
 }
 
+/* A filter kept none of a block's rows, and that block was the last of its flush. */
+static void a_batch_without_rows_ends_its_flush_all_the_same(void **state)
+{
+    struct nw_sink_ops ops = model_ops;
+
+    (void)state;
+    ops.flags = NW_SINK_TOTAL_ORDER;
+    ops.workers_max = 1;
+    start(&ops, 2, 1);
+    for (uint64_t flush = 0; flush < 2000; flush++) { /* more than can lie between two cuts */
+        kit_batch(&kit, 0, 1, (const struct kit_row[]){{1000 + flush, 0, (int64_t)flush + 1}}, 1,
+                  false);
+        kit_batch(&kit, 1, 1, NULL, 0, true);
+        assert_int_equal(kit_run(&kit), NW_OK);
+        assert_int_equal(model.writes, flush + 1);
+    }
+    kit_epoch_end(&kit, 1, 9000);
+    assert_int_equal(kit_run(&kit), NW_OK);
+    assert_int_equal(model.rows_stored, 2000);
+}
+
 static void total_order_is_the_same_after_a_replay(void **state)
 {
     struct nw_sink_ops ops = model_ops;
@@ -763,6 +784,7 @@ int main(void)
         CASE(copy_that_a_recover_interrupts_is_resumed_without_doubles),
         CASE(verdict_of_the_start_is_repeated_after_a_recover),
         CASE(total_order_is_delivered_in_runs),
+        CASE(a_batch_without_rows_ends_its_flush_all_the_same),
         CASE(total_order_is_the_same_after_a_replay),
         CASE(events_go_where_they_belong_and_only_if_wanted),
         CASE(value_without_exact_form_stops_a_sink_that_cannot_take_it),
