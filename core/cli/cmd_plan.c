@@ -205,8 +205,10 @@ static struct nw_forecast_options options_of(const struct nw_run_config *c, int6
                       .server = nw_config_server(c)},
         .cores_count = cores_count(c),
         .time_ns = time_us * 1000,
-        .spool_folder = c->state_dir,
-        .spool_free_bytes = free_bytes(c->state_dir),
+        .spools = c->ack_spool && c->snapshot != NW_CONFIG_ONLY,
+        .spool_folder = c->spool_dir,
+        .spool_free_bytes = free_bytes(c->spool_dir),
+        .spool_max_bytes = (uint64_t)c->spool_bytes,
         .memory_bytes = (uint64_t)c->memory_bytes,
     };
 }
@@ -242,6 +244,9 @@ static int plan_run(struct nw_run_config *config, int64_t time_us, bool json, bo
 
         if (json) {
             printed = nw_plan_json(&plan->options, &forecast, config->name, stdout);
+            if (!printed) {
+                nw_complain("the plan cannot be printed");
+            }
         } else {
             nw_plan_text(&plan->options, &forecast, config->name, verbose, stdout);
         }

@@ -123,9 +123,14 @@ static void totals_text(const struct nw_forecast_options *options,
     (void)fprintf(out, "wal     %s/s now", nw_size_text(size, forecast->wal_rate_now));
     (void)fprintf(out, ", %s/s since the server's statistics began\n",
                   nw_size_text(size, forecast->checks.wal_rate));
-    (void)fprintf(out, "spool   about %s of WAL while the copy runs",
-                  nw_size_text(size, forecast->spool_bytes));
-    space_text(out, options->spool_free_bytes, options->spool_folder);
+    if (options->spools) {
+        (void)fprintf(out, "spool   about %s of changes while the copy runs",
+                      nw_size_text(size, forecast->waiting_bytes));
+        space_text(out, options->spool_free_bytes, options->spool_folder);
+    } else if (options->preflight.streams) {
+        (void)fprintf(out, "        about %s of WAL stay on the server while the copy runs\n",
+                      nw_size_text(size, forecast->waiting_bytes));
+    }
     for (uint32_t i = 0; i < options->sinks_count; i++) {
         sink_text(options, forecast, i, out);
     }
@@ -236,19 +241,19 @@ bool nw_plan_json(const struct nw_forecast_options *options, const struct nw_for
     for (size_t i = 0; i < forecast->tables_count; i++) {
         (void)json_array_append_new(tables, table_json(options, &forecast->tables[i]));
     }
-    all = json_pack("{so so ss so s{sf sf sf sI sf ss sI sf sf} s{sf sf sf} s{sf so so} so so}",
-                    "name", text_json(name), "host", text_json(checks->host), "version",
-                    checks->version, "tables", tables, "copy", "rows", forecast->rows, "bytes",
-                    forecast->copy_bytes, "table_bytes", forecast->bytes, "workers",
-                    (json_int_t)options->preflight.copy_workers, "seconds", forecast->seconds,
-                    "limit", forecast->limit == NULL ? "" : forecast->limit, "workers_suggested",
-                    (json_int_t)forecast->workers_suggested, "seconds_suggested",
-                    forecast->seconds_suggested, "decode_cpu_seconds", forecast->decode_seconds,
-                    "wal", "bytes_per_second_now", forecast->wal_rate_now, "over_seconds",
-                    forecast->wal_seconds, "bytes_per_second_average", checks->wal_rate, "spool",
-                    "bytes", forecast->spool_bytes, "folder", text_json(options->spool_folder),
-                    "free_bytes", space_json(options->spool_free_bytes), "sinks",
-                    sinks_json(options, forecast), "risks", risks_json(checks));
+    all = json_pack(
+        "{so so ss so s{sf sf sf sI sf ss sI sf sf} s{sf sf sf} s{sb sf so so sI} so so}", "name",
+        text_json(name), "host", text_json(checks->host), "version", checks->version, "tables",
+        tables, "copy", "rows", forecast->rows, "bytes", forecast->copy_bytes, "table_bytes",
+        forecast->bytes, "workers", (json_int_t)options->preflight.copy_workers, "seconds",
+        forecast->seconds, "limit", forecast->limit == NULL ? "" : forecast->limit,
+        "workers_suggested", (json_int_t)forecast->workers_suggested, "seconds_suggested",
+        forecast->seconds_suggested, "decode_cpu_seconds", forecast->decode_seconds, "wal",
+        "bytes_per_second_now", forecast->wal_rate_now, "over_seconds", forecast->wal_seconds,
+        "bytes_per_second_average", checks->wal_rate, "spool", "used", (int)options->spools,
+        "bytes", forecast->waiting_bytes, "folder", text_json(options->spool_folder), "free_bytes",
+        space_json(options->spool_free_bytes), "max_bytes", (json_int_t)options->spool_max_bytes,
+        "sinks", sinks_json(options, forecast), "risks", risks_json(checks));
     good = all != NULL && json_dumpf(all, out, JSON_INDENT(1)) == 0 && fputc('\n', out) != EOF;
     json_decref(all);
     return good;

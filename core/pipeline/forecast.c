@@ -300,7 +300,7 @@ static void reckon(const struct nw_forecast_options *options, struct nw_forecast
     workers_suggest(options, forecast);
     rate = forecast->wal_rate_now > forecast->checks.wal_rate ? forecast->wal_rate_now
                                                               : forecast->checks.wal_rate;
-    forecast->spool_bytes = rate * forecast->seconds;
+    forecast->waiting_bytes = options->preflight.streams ? rate * forecast->seconds : 0;
 }
 
 /* ---- all of it ---- */

@@ -33,8 +33,10 @@ struct nw_forecast_options {
     uint32_t sinks_count;
     uint32_t cores_count;      /* for narwal; and for the server when that is on this host */
     int64_t time_ns;           /* for all samples */
-    const char *spool_folder;  /* or of the state */
+    bool spools;               /* changes that wait for the copy are kept here, not on the server */
+    const char *spool_folder;  /* or the one that it will lie in */
     uint64_t spool_free_bytes; /* UINT64_MAX: not known */
+    uint64_t spool_max_bytes;  /* past it WAL stays on the server */
     uint64_t memory_bytes;
 };
 
@@ -80,7 +82,7 @@ struct nw_forecast {
     uint32_t workers_suggested;
     double seconds_suggested;
     double wal_rate_now, wal_seconds; /* bytes per second, over so many seconds */
-    double spool_bytes;               /* that gather while the copy runs */
+    double waiting_bytes;             /* that gather while the copy runs */
     bool server_here;                 /* on this host, as far as the DSN says */
 };
 

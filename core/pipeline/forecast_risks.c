@@ -169,17 +169,26 @@ void nw_forecast_updates(struct nw_forecast *forecast, const struct nw_rows *bef
 
 /* ---- of disks ---- */
 
+/* What of the waiting changes lies in the spool. */
+static double spooled(const struct nw_forecast_options *options, const struct nw_forecast *forecast)
+{
+    double most = options->spools ? (double)options->spool_max_bytes : 0;
+
+    return forecast->waiting_bytes < most ? forecast->waiting_bytes : most;
+}
+
 static void space_risks(const struct nw_forecast_options *options, struct nw_forecast *forecast)
 {
     struct nw_preflight *p = &forecast->checks;
     char wanted[NW_NUMBER_TEXT_SIZE];
     char there[NW_NUMBER_TEXT_SIZE];
 
-    if (options->spool_free_bytes != UINT64_MAX &&
-        forecast->spool_bytes > (double)options->spool_free_bytes) {
+    if (options->spools && options->spool_free_bytes != UINT64_MAX &&
+        spooled(options, forecast) > (double)options->spool_free_bytes) {
         (void)nw_preflight_add(p, NW_FINDING_FAIL, "NW1408",
                                "about %s of changes gather while the copy runs, and %s has %s free",
-                               nw_size_text(wanted, forecast->spool_bytes), options->spool_folder,
+                               nw_size_text(wanted, spooled(options, forecast)),
+                               options->spool_folder,
                                nw_size_text(there, (double)options->spool_free_bytes));
     }
     for (uint32_t i = 0; i < options->sinks_count; i++) {
@@ -197,22 +206,31 @@ static void space_risks(const struct nw_forecast_options *options, struct nw_for
 /* ---- of the server ---- */
 
 /* @param keep  max_slot_wal_keep_size in MB; -1: no limit */
-static void retention_risk(struct nw_forecast *forecast, double keep)
+static void retention_risk(const struct nw_forecast_options *options, struct nw_forecast *forecast,
+                           double keep)
 {
     struct nw_preflight *p = &forecast->checks;
+    double held = forecast->waiting_bytes - spooled(options, forecast);
     char wanted[NW_NUMBER_TEXT_SIZE];
     char there[NW_NUMBER_TEXT_SIZE];
 
-    if (keep >= 0 && forecast->spool_bytes > keep * MB) {
-        nw_preflight_add(
-            p, NW_FINDING_WARN, "NW1407",
-            "about %s of WAL are written while the copy runs, and "
-            "max_slot_wal_keep_size is %s: where the slot has to hold them, it is lost",
-            nw_size_text(wanted, forecast->spool_bytes), nw_size_text(there, keep * MB))
+    if (options->spools && held > 0) {
+        nw_preflight_add(p, NW_FINDING_WARN, "NW1412",
+                         "about %s of changes gather while the copy runs, and the spool may have "
+                         "%s: the rest stays on the server",
+                         nw_size_text(wanted, forecast->waiting_bytes),
+                         nw_size_text(there, (double)options->spool_max_bytes))
+            ->otherwise = "in the configuration, a larger  protect: {spool: ...}";
+    }
+    if (keep >= 0 && held > keep * MB) {
+        nw_preflight_add(p, NW_FINDING_WARN, "NW1407",
+                         "about %s of WAL stay on the server while the copy runs, and "
+                         "max_slot_wal_keep_size is %s: the slot would be lost",
+                         nw_size_text(wanted, held), nw_size_text(there, keep * MB))
             ->mend = nw_preflight_text(p,
                                        "ALTER SYSTEM SET max_slot_wal_keep_size = '%.0fGB'; SELECT "
                                        "pg_reload_conf();",
-                                       forecast->spool_bytes * 2 / 1e9 + 1);
+                                       held * 2 / 1e9 + 1);
     }
 }
 
@@ -249,7 +267,7 @@ nw_status nw_forecast_risks(const struct nw_forecast_options *options, struct nw
     if (status == NW_OK && nw_rows_count(rows) == 1) {
         const char *keep = nw_rows_text(rows, 0, 1);
 
-        retention_risk(forecast, keep == NULL ? -1 : strtod(keep, NULL));
+        retention_risk(options, forecast, keep == NULL ? -1 : strtod(keep, NULL));
         age_risks(forecast, nw_rows_u64(rows, 0, 0));
     }
     nw_rows_free(rows);

@@ -111,7 +111,7 @@ class PlanTest(check.Case):
         self.assertTrue(1 <= plan["copy"]["workers_suggested"] <= 16)
 
     def test_wal_of_now_becomes_spool(self):
-        self.prepare()
+        self.prepare(max_slot_wal_keep_size="1MB")
         stop = threading.Event()
 
         def write():
@@ -125,9 +125,14 @@ class PlanTest(check.Case):
         try:
             time.sleep(1)
             plan = self.plan(self.narwal())
+            held = self.plan(self.narwal(settings={"protect": {"ack": "sink"}}))
         finally:
             stop.set()
             writer.join()
+        self.assertTrue(plan["spool"]["used"])
+        self.assertNotIn("NW1407", [risk["code"] for risk in plan["risks"]])
+        self.assertFalse(held["spool"]["used"])
+        self.assertIn("max_slot_wal_keep_size", self.risk(held, "NW1407")["text"])
         self.assertGreater(plan["wal"]["bytes_per_second_now"], 100000)
         self.assert_near(plan["spool"]["bytes"],
                          max(plan["wal"]["bytes_per_second_now"],
