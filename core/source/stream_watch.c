@@ -23,7 +23,7 @@ static bool tables_list(struct nw_source *source)
 
     if (count > watch->capacity) {
         const struct nw_table **tables =
-            reallocarray((void *)watch->tables, count * 2, sizeof *tables);
+            reallocarray((void *)watch->tables, (size_t)count * 2, sizeof *tables);
 
         if (tables == NULL) {
             return false; /* the next time */

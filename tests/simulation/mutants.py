@@ -40,7 +40,7 @@ MUTANTS = [
      "        nw_jobs_submit(a->options.jobs, &a->job);"),
     ("tell the server what was received", "core/source/stream.c",
      ".flushed_lsn = source->flush_lsn,", ".flushed_lsn = written,"),
-    ("answer a keepalive with its own LSN", "core/source/stream.c",
+    ("answer a keepalive with its own LSN", "core/source/stream_messages.c",
      "source->demanded = source->demanded || data.reply;",
      "source->demanded = source->demanded || data.reply;\n"
      "        source->flush_lsn = data.reply ? data.end_lsn : source->flush_lsn;"),
@@ -71,7 +71,7 @@ MUTANTS = [
     ("forget the chunk that is still in memory", "core/txn/txns.c",
      "if (txns->chunk_at == chunk->size) {",
      "if (txns->chunk_at == chunk->size || txns->reading->file_bytes > 0) {"),
-    ("keep streamed changes over a reconnect", "core/source/stream.c",
+    ("keep streamed changes over a reconnect", "core/source/stream_messages.c",
      "nw_txns_reset(source->options.txns);\n    nw_dealer_reconnected",
      "nw_dealer_reconnected"),
     ("ignore a changed relation", "core/source/schemas.c",
