@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "base/crash.h"
 #include "base/log.h"
 #include "pg/lsn.h"
 #include "pipeline/run_private.h"
@@ -28,9 +29,12 @@ static nw_status trouble_record(struct nw_run *run, const struct nw_table_troubl
                                 struct nw_error *err)
 {
     char lsn[NW_LSN_TEXT_SIZE];
-    nw_status status = nw_tables_set(run->table_states, trouble, err);
+    nw_status status = NW_OK;
 
+    nw_crash_point("stopping");
+    status = nw_tables_set(run->table_states, trouble, err);
     if (status == NW_OK) {
+        nw_crash_point("stopped");
         nw_log(NW_LOG_ERROR, "table %s.%s stopped at %s%s%s: %.700s; " REPAIR, trouble->schema_name,
                trouble->table_name, nw_lsn_text(lsn, trouble->lsn),
                trouble->sink[0] == '\0' ? "" : " at sink ", trouble->sink, trouble->reason);

@@ -526,6 +526,14 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* A file's operation is under way, for which nobody rings; a job that the dealer waits for does. */
+static bool waits_for_disk(const struct nw_source *source)
+{
+    return (source->on_disk || source->recorder.on_disk) &&
+           nw_dealer_unknown(source->options.dealer) == NULL &&
+           nw_dealer_stopping(source->options.dealer) == NULL;
+}
+
 static void wait_for(void *self, int64_t now_ns, struct nw_wait *wait)
 {
     struct nw_source *source = self;
@@ -551,9 +559,7 @@ static void wait_for(void *self, int64_t now_ns, struct nw_wait *wait)
         wait->deadline_ns =
             earlier(wait->deadline_ns, nw_spool_deadline(source->options.spool, now_ns));
     }
-    if ((source->on_disk || source->recorder.on_disk) &&
-        nw_dealer_unknown(source->options.dealer) == NULL &&
-        nw_dealer_stopping(source->options.dealer) == NULL) {
+    if (waits_for_disk(source)) {
         wait->deadline_ns = earlier(wait->deadline_ns, now_ns + DISK_POLL_NS);
     }
     if (state.oldest_open_ns != 0) {

@@ -81,6 +81,27 @@ class StoppedTablesTest(check.Case):
                                            "ORDER BY table_name").fetchall(),
                              [("lab", "cut", "stopped"), ("lab", "narrowed", "stopped")])
 
+    def test_a_kill_while_a_table_stops_leaves_no_gap_behind(self):
+        """Just before the stop is recorded, and just after: it is stopped at the next start."""
+        for moment, table in (("stopping", "cut"), ("stopped", "kept")):
+            narwal = self.narwal(tables={"policies": [f"lab.{table} truncate=stop"]})
+            narwal.start(NARWAL_CRASH_AT=f"{moment}:1").wait_streaming()
+            self.server.sql(f"INSERT INTO lab.{table} VALUES (11, 'before', 1)")
+            self.server.sql(f"TRUNCATE lab.{table}")
+            self.server.sql(f"INSERT INTO lab.{table} VALUES (1, 'after', 2)")
+            self.server.sql("UPDATE lab.other SET n = n + 1")
+            self.assertNotEqual(narwal.wait_exit(), 0)
+            narwal.start().wait_caught_up()
+            narwal.wait("the status", lambda: self.stopped(narwal))
+            self.assertEqual(set(self.stopped(narwal)), {(f"lab.{table}", "")})
+            # What came just before the stop may be left out too; nothing behind it comes.
+            rows = self.rows(narwal, table)
+            self.assertIn(set(rows), (set(range(1, 11)), set(range(1, 12))))
+            self.assertNotIn("after", {row["note"] for row in rows.values()})
+            self.assertEqual({row["n"] for row in self.rows(narwal, "other").values()},
+                             {self.server.value("SELECT max(n) FROM lab.other")})
+            self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
     def test_a_column_that_nobody_can_tell_stops_its_table(self):
         """Renamed, or dropped and another one added: while narwal is down both look alike."""
         narwal = self.narwal(tables={"policies": ["lab.kept ambiguous_rename=rename",
