@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Row targets: an input is one byte that chooses a table of those below, then rows, each an
+ * Row targets: an input is one byte that chooses a table of those below, checked by the server or
+ * not (SQL_ASCII), then rows, each an
  * operation (one byte; not in COPY), its size (two bytes, little-endian) and its bytes. The tables
  * are those of corpus/make_corpus.py.
  */
@@ -9,16 +10,18 @@
 
 #include "base/assert.h"
 #include "base/cursor.h"
+#include "base/utf8.h"
 #include "decode/builder.h"
 #include "pg/types.h"
 
 #include <stdlib.h>
 
-#define FUZZ_TABLES_COUNT  5u
+#define FUZZ_TABLES_COUNT  6u
 #define FUZZ_COLUMNS_MAX   24u
 #define FUZZ_ROWS_MAX      64u
 #define FUZZ_TYPMOD(p, s)  (((p) << 16 | (s)) + 4)
 #define FUZZ_ENUM_TYPE_OID 16384u
+#define FUZZ_UNKNOWN_OID   99999u
 
 struct fuzz_column {
     uint32_t oid;
@@ -66,6 +69,7 @@ static const struct fuzz_column fuzz_columns[FUZZ_TABLES_COUNT][FUZZ_COLUMNS_MAX
      {NW_OID_XID8, -1},
      {1187, -1},
      {2951, -1}},
+    {{NW_OID_INT4, -1}, {1002, -1}, {FUZZ_UNKNOWN_OID, -1}, {NW_OID_CHAR, -1}},
 };
 
 static inline void fuzz_table(uint32_t index, struct nw_column_schema *columns,
@@ -74,10 +78,13 @@ static inline void fuzz_table(uint32_t index, struct nw_column_schema *columns,
     static const char *const labels[] = {"sad", "ok", NULL};
     uint16_t count = 0;
 
-    for (; count < FUZZ_COLUMNS_MAX && fuzz_columns[index][count].oid != 0; count++) {
-        const struct fuzz_column *column = &fuzz_columns[index][count];
+    for (; count < FUZZ_COLUMNS_MAX; count++) {
+        const struct fuzz_column *column = &fuzz_columns[index % FUZZ_TABLES_COUNT][count];
         struct nw_type_form form = nw_type_of(column->oid, column->typmod);
 
+        if (column->oid == 0) {
+            break;
+        }
         columns[count] = (struct nw_column_schema){
             .name = "c",
             .type_name = "a type",
@@ -91,8 +98,11 @@ static inline void fuzz_table(uint32_t index, struct nw_column_schema *columns,
             .identity = count == 0,
         };
     }
-    *table = (struct nw_table){
-        .schema_name = "public", .name = "t", .columns = columns, .columns_count = count};
+    *table = (struct nw_table){.schema_name = "public",
+                               .name = "t",
+                               .columns = columns,
+                               .columns_count = count,
+                               .text_unchecked = index >= FUZZ_TABLES_COUNT};
 }
 
 /* Every value is read, and what the batch says of itself must hold. */
@@ -106,6 +116,9 @@ static inline void fuzz_read_batch(const struct nw_batch *batch)
                 struct nw_value value = nw_batch_value(batch, side, row, c);
 
                 NW_ASSERT(value.size <= INT32_MAX);
+                NW_ASSERT(!batch->table->text_unchecked || value.kind != NW_VALUE_PRESENT ||
+                          (value.type != NW_TYPE_TEXT && value.type != NW_TYPE_JSON) ||
+                          nw_utf8_is_valid(value.bytes, value.size));
                 for (uint32_t i = 0; value.bytes != NULL && i < value.size; i++) {
                     sum += value.bytes[i];
                 }
@@ -168,7 +181,7 @@ static inline void fuzz_rows_projected(enum nw_block_kind kind, fuzz_project_fn 
                              .names_size = 1,
                              .bytes_size = (uint32_t)size};
 
-    fuzz_table(nw_cursor_u8(&input) % FUZZ_TABLES_COUNT, columns, &table);
+    fuzz_table(nw_cursor_u8(&input) % (2 * FUZZ_TABLES_COUNT), columns, &table);
     block.projection = project == NULL ? NULL : project(&table);
     block.bytes = malloc(size + 1);
     NW_ASSERT(block.bytes != NULL);

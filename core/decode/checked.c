@@ -11,11 +11,16 @@
 /* A value that was appended to the column's bytes from `start` on. */
 static enum nw_decoded check(struct nw_column *column, uint32_t start, enum nw_decoded decoded)
 {
-    const uint8_t *text = column->bytes.at + start;
-    uint32_t size = column->bytes.size - start;
+    const uint8_t *text = NULL;
+    uint32_t size = 0;
 
-    if (decoded != NW_DECODED || nw_utf8_is_valid(text, size)) {
-        return decoded;
+    if (decoded != NW_DECODED) {
+        return decoded; /* perhaps before there was any memory to append to */
+    }
+    text = column->bytes.at + start;
+    size = column->bytes.size - start;
+    if (nw_utf8_is_valid(text, size)) {
+        return NW_DECODED;
     }
     column->bytes.size = start;
     return nw_decoded_exception(column, text, size);

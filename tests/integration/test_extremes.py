@@ -19,8 +19,8 @@ TIMES_MAX = 6.25
 ALLOWANCE = 64 * MIB
 COLUMNS_MAX = 1600
 
-NAMES = ["n" * 63, "ü" * 31, "😀" * 15, 'quo"te', '""', "back\\slash", "new\nline", "tab\tcr\r", "it's", " ", "$bytes",
-         "%s%n", "a.b", ";--", "UPPER", "upper", "select", "{}", "id'", "\x01\x7f", "after_missing", "é", "e\u0301"]
+NAMES = ["n" * 63, "ü" * 31, "😀" * 15, 'quo"te', '""', "back\\slash", "new\nline", "tab\tcr\r", "it's", " ",
+         "$bytes", "%s%n", "a.b", ";--", "UPPER", "upper", "select", "{}", "id'", "\x01\x7f", "after_missing", "é", "e\u0301"]
 
 
 class ExtremesTest(check.Case):

@@ -120,6 +120,26 @@ static void copied_text_is_checked_too(void **state)
     free(item);
 }
 
+static void a_malformed_value_is_malformed_where_nobody_checks(void **state)
+{
+    struct nw_block *block = block_make(NW_BLOCK_CHANGES, &table);
+    struct nw_error err = {.text = ""};
+    nw_status status = NW_OK;
+
+    (void)state;
+    table.text_unchecked = true;
+    block_row(block, 'I');
+    block_tuple(block, 'N', 5);
+    block_kind(block, 'n');
+    block_kind(block, 'n');
+    block_value(block, 'b', "no array", 8); /* and nothing was appended to the column before */
+    block_kind(block, 'n');
+    block_kind(block, 'n');
+    assert_null(block_decode(block, &status, &err));
+    assert_int_equal(status, NW_CORRUPT);
+    block_free(block);
+}
+
 static void high_bytes_of_char_become_octal(void **state)
 {
     static const char *const vectors[][3] = {
@@ -199,6 +219,7 @@ int main(void)
         cmocka_unit_test_setup(text_that_is_not_utf8_is_an_exception_where_nobody_checks, set_up),
         cmocka_unit_test_setup(text_of_an_unknown_type_is_checked_everywhere, set_up),
         cmocka_unit_test_setup(copied_text_is_checked_too, set_up),
+        cmocka_unit_test_setup(a_malformed_value_is_malformed_where_nobody_checks, set_up),
         cmocka_unit_test(high_bytes_of_char_become_octal),
         cmocka_unit_test(utf8_is_neither_overlong_nor_cut_nor_surrogates),
     };
