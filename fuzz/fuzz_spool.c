@@ -97,7 +97,9 @@ static void files_make(struct nw_env *env, uint8_t choices, const uint8_t *data,
         struct nw_bytes bytes = nw_cursor_bytes(&cursor, part);
         uint8_t *copy = malloc(part + 1);
 
-        check(copy != NULL);
+        if (copy == NULL) {
+            abort();
+        }
         if (part > 0) {
             memcpy(copy, bytes.at, part);
         }

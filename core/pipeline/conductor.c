@@ -20,7 +20,7 @@
 #define PAUSE_NS_MAX      5000000000LL
 #define SLOT_WATCH_NS     10000000000LL
 #define LOCK_WATCH_NS     250000000LL
-#define FENCES_MAX        64u /* held at once; past it, tables wait for those to end */
+#define FENCES_MAX        64u /* held at once */
 
 static_assert(READERS_MAX <= NW_COPY_WATCHED_MAX, "every reader is watched");
 static_assert(offsetof(struct nw_copy_chunk, task) == 0, "a task finds its chunk");
@@ -32,12 +32,18 @@ struct seat {
     struct nw_copy_chunk *chunk;
 };
 
+/* A fence, and what the catalog says under its snapshot. */
+struct held {
+    struct nw_copy_fence fence; /* first, so that a plan's fence finds it */
+    struct nw_arena arena;
+};
+
 struct nw_conductor {
     struct nw_conductor_options options;
     const struct nw_table *refused; /* it has a row that cannot be held */
-    struct nw_arena arena;
-    struct nw_copy_fence *fences[FENCES_MAX]; /* [0] is the first one's; a NULL is free */
-    struct nw_copy_plan **plans;              /* the largest table first; then those made later */
+    struct nw_arena arena;          /* new names of relations */
+    struct held *held[FENCES_MAX];  /* [0] is the first one's; a NULL is free */
+    struct nw_copy_plan **plans;    /* the largest table first; then those made later */
     size_t plans_count, plans_capacity;
     struct seat seats[READERS_MAX];
     uint32_t chunk_pages;
@@ -53,14 +59,14 @@ struct nw_conductor {
 /* ---- making one ---- */
 
 /* Reads the tables as the fence's snapshot sees them. */
-static nw_status tables_read(struct nw_conductor *conductor, const struct nw_copy_fence *fence,
+static nw_status tables_read(struct nw_conductor *conductor, struct held *held,
                              struct nw_catalog_tables *tables, struct nw_error *err)
 {
     char sql[120];
     struct nw_session *session = NULL;
     nw_status status = nw_server_session(conductor->options.server, false, &session, err);
 
-    (void)snprintf(sql, sizeof sql, "SET TRANSACTION SNAPSHOT '%s'", fence->snapshot);
+    (void)snprintf(sql, sizeof sql, "SET TRANSACTION SNAPSHOT '%s'", held->fence.snapshot);
     if (status == NW_OK) {
         status = nw_session_query(session, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", NULL,
                                   0, NULL, NULL, err);
@@ -69,27 +75,25 @@ static nw_status tables_read(struct nw_conductor *conductor, const struct nw_cop
         status = nw_session_query(session, sql, NULL, 0, NULL, NULL, err);
     }
     if (status == NW_OK) {
-        status =
-            nw_server_tables(conductor->options.server, session, &conductor->arena, tables, err);
+        status = nw_server_tables(conductor->options.server, session, &held->arena, tables, err);
     }
     nw_session_close(session);
     return status;
 }
 
 static nw_status plan_add(struct nw_conductor *conductor, const struct nw_catalog_table *from,
-                          const struct nw_table *table, struct nw_copy_fence *fence,
-                          struct nw_error *err)
+                          const struct nw_table *table, struct held *held, struct nw_error *err)
 {
     const struct nw_projection *projection = NULL;
     nw_status status =
         conductor->options.project(conductor->options.context, table, &projection, err);
     struct nw_copy_plan_options options = {.server = conductor->options.server,
                                            .session = conductor->options.server->control,
-                                           .arena = &conductor->arena,
+                                           .arena = &held->arena,
                                            .from = from,
                                            .table = table,
                                            .projection = projection,
-                                           .fence = fence,
+                                           .fence = &held->fence,
                                            .generation = conductor->generation,
                                            .chunk_pages = conductor->chunk_pages};
 
@@ -136,7 +140,7 @@ static nw_status plans_make(struct nw_conductor *conductor, const struct nw_cata
         const struct nw_table *table = nw_schemas_find(schemas, tables->tables[i].oid);
 
         if (table != NULL && conductor->options.wanted(conductor->options.context, table)) {
-            status = plan_add(conductor, &tables->tables[i], table, conductor->fences[0], err);
+            status = plan_add(conductor, &tables->tables[i], table, conductor->held[0], err);
         }
     }
     if (status == NW_OK && conductor->plans_count > 0) {
@@ -145,28 +149,62 @@ static nw_status plans_make(struct nw_conductor *conductor, const struct nw_cata
     return status;
 }
 
-static nw_status fence_keep(struct nw_conductor *conductor, const struct nw_copy_fence *made,
-                            struct nw_copy_fence **kept, struct nw_error *err)
+static void held_end(struct nw_conductor *conductor, size_t index)
 {
-    for (size_t i = 0; i < FENCES_MAX; i++) {
-        if (conductor->fences[i] == NULL) {
-            conductor->fences[i] = malloc(sizeof *made);
-            if (conductor->fences[i] == NULL) {
-                return nw_fail(err, NW_FATAL, "out of memory for a snapshot");
-            }
-            *conductor->fences[i] = *made;
-            *kept = conductor->fences[i];
-            return NW_OK;
+    struct held *held = conductor->held[index];
+
+    if (held != NULL) {
+        nw_copy_fence_end(&held->fence);
+        nw_arena_fini(&held->arena);
+        free(held);
+        conductor->held[index] = NULL;
+    }
+}
+
+static bool held_in_use(const struct nw_conductor *conductor, const struct held *held)
+{
+    for (size_t i = 0; i < conductor->plans_count; i++) {
+        const struct nw_copy_plan *plan = conductor->plans[i];
+        bool over =
+            plan->chunks_out == 0 && (plan->void_ || plan->chunks_done == plan->chunks_count);
+
+        if (plan->fence == &held->fence && !over) {
+            return true;
         }
     }
-    return nw_fail(err, NW_RETRY, "more than %u snapshots are held", FENCES_MAX);
+    return false;
+}
+
+/* Takes a fence over, in the place of one that no table needs any more. */
+static nw_status fence_keep(struct nw_conductor *conductor, const struct nw_copy_fence *made,
+                            struct held **kept, struct nw_error *err)
+{
+    size_t free_index = FENCES_MAX;
+
+    for (size_t i = 0; i < FENCES_MAX; i++) {
+        if (conductor->held[i] != NULL && !held_in_use(conductor, conductor->held[i])) {
+            held_end(conductor, i);
+        }
+        free_index = conductor->held[i] == NULL && free_index == FENCES_MAX ? i : free_index;
+    }
+    if (free_index == FENCES_MAX) {
+        return nw_fail(err, NW_RETRY, "more than %u snapshots are held", FENCES_MAX);
+    }
+    *kept = malloc(sizeof **kept);
+    if (*kept == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory for a snapshot");
+    }
+    (*kept)->fence = *made;
+    nw_arena_init(&(*kept)->arena, CATALOG_BYTES_MAX);
+    conductor->held[free_index] = *kept;
+    return NW_OK;
 }
 
 static nw_status first_fence(struct nw_conductor *conductor, struct nw_error *err)
 {
     const struct nw_server *server = conductor->options.server;
     struct nw_copy_fence made = {0};
-    struct nw_copy_fence *kept = NULL;
+    struct held *kept = NULL;
     nw_status status = nw_copy_fence_make(server, &server->options.connection,
                                           conductor->options.make_slot, &made, err);
 
@@ -194,9 +232,10 @@ nw_status nw_conductor_create(const struct nw_conductor_options *options,
     made->generation = options->generation;
     nw_arena_init(&made->arena, CATALOG_BYTES_MAX);
     status = first_fence(made, err);
-    status = status != NW_OK ? status : tables_read(made, made->fences[0], &tables, err);
-    status =
-        status != NW_OK ? status : nw_server_register(options->server, &tables, &made->arena, err);
+    status = status != NW_OK ? status : tables_read(made, made->held[0], &tables, err);
+    status = status != NW_OK
+                 ? status
+                 : nw_server_register(options->server, &tables, &made->held[0]->arena, err);
     status = status != NW_OK ? status : plans_make(made, &tables, err);
     if (status != NW_OK) {
         nw_conductor_destroy(made);
@@ -216,15 +255,6 @@ static void seat_leave(struct seat *seat)
     seat->session = NULL;
 }
 
-static void fence_end(struct nw_conductor *conductor, size_t index)
-{
-    if (conductor->fences[index] != NULL) {
-        nw_copy_fence_end(conductor->fences[index]);
-        free(conductor->fences[index]);
-        conductor->fences[index] = NULL;
-    }
-}
-
 void nw_conductor_release(struct nw_conductor *conductor)
 {
     for (uint32_t r = 0; r < conductor->options.workers_count; r++) {
@@ -232,7 +262,7 @@ void nw_conductor_release(struct nw_conductor *conductor)
     }
     nw_copy_fencer_end(&conductor->fencer);
     for (size_t i = 0; i < FENCES_MAX; i++) {
-        fence_end(conductor, i);
+        held_end(conductor, i);
     }
 }
 
@@ -543,7 +573,7 @@ static nw_status seat_give(struct nw_conductor *conductor, struct nw_engine *eng
 
 static nw_status table_again(struct nw_conductor *conductor, struct nw_engine *engine,
                              const struct nw_copy_plan *former,
-                             const struct nw_catalog_tables *tables, struct nw_copy_fence *fence,
+                             const struct nw_catalog_tables *tables, struct held *held,
                              struct nw_error *err)
 {
     for (size_t i = 0; i < tables->count; i++) {
@@ -551,15 +581,14 @@ static nw_status table_again(struct nw_conductor *conductor, struct nw_engine *e
         struct nw_table *described = NULL;
         nw_status status = NW_OK;
 
-        if (tables->tables[i].oid != former->from->oid) {
+        if (tables->tables[i].oid != former->table->relation_oid) {
             continue;
         }
-        status = nw_catalog_to_table(&tables->tables[i], &conductor->arena, &described, err);
+        status = nw_catalog_to_table(&tables->tables[i], &held->arena, &described, err);
         if (status == NW_OK) {
             status = nw_engine_register(engine, described, &table, err);
         }
-        return status == NW_OK ? plan_add(conductor, &tables->tables[i], table, fence, err)
-                               : status;
+        return status == NW_OK ? plan_add(conductor, &tables->tables[i], table, held, err) : status;
     }
     nw_log(NW_LOG_WARN, "%s.%s was dropped while it was copied; the other tables go on",
            former->table->schema_name, former->table->name);
@@ -570,19 +599,19 @@ static nw_status tables_again(struct nw_conductor *conductor, struct nw_engine *
                               const struct nw_copy_fence *made, struct nw_error *err)
 {
     struct nw_catalog_tables tables = {0};
-    struct nw_copy_fence *fence = NULL;
-    nw_status status = fence_keep(conductor, made, &fence, err);
+    struct held *held = NULL;
+    nw_status status = fence_keep(conductor, made, &held, err);
 
     if (status == NW_OK) {
         status = control_open(conductor, err);
     }
     if (status == NW_OK) {
-        status = tables_read(conductor, fence, &tables, err);
+        status = tables_read(conductor, held, &tables, err);
     }
     conductor->generation++;
     for (size_t i = 0; i < conductor->again_count && status == NW_OK; i++) {
         conductor->rows_again += rows_of(conductor->again[i]);
-        status = table_again(conductor, engine, conductor->again[i], &tables, fence, err);
+        status = table_again(conductor, engine, conductor->again[i], &tables, held, err);
     }
     conductor->again_count = 0;
     return status;

@@ -82,6 +82,11 @@ static nw_status spool_open(struct nw_run *run, uint64_t need_lsn, uint64_t unti
                        nw_lsn_text(need, need_lsn), run->options->spool_folder,
                        nw_lsn_text(first, found.first_lsn));
     }
+    /* A server that was promoted without all of that went on without what the sinks would get. */
+    status = nw_server_history_check(&run->server, found.timeline, found.end_lsn, err);
+    if (status != NW_OK) {
+        return status;
+    }
     run->spool_lsn = found.first_lsn;
     nw_log(NW_LOG_INFO, "going on with the spool of the former run: %" PRIu64 " MiB from %s",
            found.bytes >> 20, nw_lsn_text(first, found.first_lsn));

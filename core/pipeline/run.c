@@ -15,6 +15,7 @@
 #include "pg/lsn.h"
 
 #define STEP_NS          10000000L /* the main thread looks around this often */
+#define COPY_STEP_NS     2000000L  /* and this often while idle readers may wait for it */
 #define TICK_NS          500000000LL
 #define BACKOFF_NS_MIN   500000000LL
 #define BACKOFF_NS_MAX   30000000000LL
@@ -220,7 +221,8 @@ static void status_collect(struct nw_run *run)
 /* One turn of the main thread: sleep a little, report, look for failures. */
 static nw_status turn(struct nw_run *run, struct nw_error *err)
 {
-    struct timespec pause = {.tv_nsec = STEP_NS};
+    struct timespec pause = {.tv_nsec =
+                                 run->status.phase == NW_RUN_COPYING ? COPY_STEP_NS : STEP_NS};
     int64_t now_ns = 0;
     nw_status status = NW_OK;
 
@@ -384,6 +386,23 @@ static bool attempt_end(struct nw_run *run)
     return true;
 }
 
+/* Copies what there is to copy, then streams, until it is stopped or something fails. */
+static nw_status attempt_run(struct nw_run *run, struct nw_error *err)
+{
+    nw_status status = engine_make(run, err);
+
+    if (status == NW_OK && run->spool != NULL) {
+        nw_engine_stream(run->engine, run->start_lsn);
+    }
+    if (status == NW_OK && run->any_copy) {
+        status = copy(run, err);
+    }
+    if (status == NW_OK && !nw_run_stopping(run) && run->options->snapshot != NW_SNAPSHOT_ONLY) {
+        status = stream(run, err);
+    }
+    return status;
+}
+
 static nw_status attempt(struct nw_run *run, struct nw_error *err)
 {
     nw_status status = attempt_begin(run, err);
@@ -396,18 +415,7 @@ static nw_status attempt(struct nw_run *run, struct nw_error *err)
         status = nw_run_decide(run, err);
         stopped = status == NW_RETRY && nw_run_stopping(run); /* it was waited for, and cancelled */
     }
-    if (status == NW_OK) {
-        status = engine_make(run, err);
-    }
-    if (status == NW_OK && run->spool != NULL) {
-        nw_engine_stream(run->engine, run->start_lsn);
-    }
-    if (status == NW_OK && run->any_copy) {
-        status = copy(run, err);
-    }
-    if (status == NW_OK && !nw_run_stopping(run) && run->options->snapshot != NW_SNAPSHOT_ONLY) {
-        status = stream(run, err);
-    }
+    status = status == NW_OK ? attempt_run(run, err) : status;
     refuses = status == NW_REJECT && nw_run_refusal(run, err, &refused);
     whole = attempt_end(run);
     if (refuses) {

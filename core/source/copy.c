@@ -481,6 +481,41 @@ static void rate_spend(struct nw_copy_reader *reader, size_t bytes)
     }
 }
 
+/* ---- the step ---- */
+
+/*
+ * The next message, into `pending`; at most once a step, for bytes are to gather, more are read.
+ * NW_AGAIN: there is none.
+ */
+static nw_status pending_receive(struct nw_copy_reader *reader, bool *filled, uint32_t *work,
+                                 struct nw_error *err)
+{
+    size_t got = 0;
+    nw_status status = nw_receiver_next(reader->receiver, &reader->pending, err);
+
+    /* A lock that others wait for is let go at full speed. */
+    if (status == NW_AGAIN && !*filled && (reader->failed || rate_due_ns(reader) == 0)) {
+        *filled = true;
+        status = nw_receiver_fill(reader->receiver, reader->now_ns, &got, err);
+        rate_spend(reader, got);
+        *work += got > 0;
+        if (status == NW_OK) {
+            status = nw_receiver_next(reader->receiver, &reader->pending, err);
+        }
+    }
+    reader->has_pending = status == NW_OK;
+    return status;
+}
+
+static nw_status pending_take(struct nw_copy_reader *reader, uint32_t *work, struct nw_error *err)
+{
+    nw_status status = message_take(reader, &reader->pending, err);
+
+    reader->has_pending = reader->starved = status == NW_AGAIN;
+    *work += status == NW_OK;
+    return status;
+}
+
 static nw_status copy_step(struct nw_copy_reader *reader, uint32_t *work, struct nw_error *err)
 {
     nw_status status = nw_transmitter_flush(&reader->transmitter, err);
@@ -495,26 +530,10 @@ static nw_status copy_step(struct nw_copy_reader *reader, uint32_t *work, struct
     }
     for (int i = 0; i < MESSAGES_PER_STEP && status == NW_OK && reader->task != NULL; i++) {
         if (!reader->has_pending) {
-            status = nw_receiver_next(reader->receiver, &reader->pending, err);
-            reader->has_pending = status == NW_OK;
-            if (status == NW_AGAIN && !filled) {
-                size_t got = 0;
-
-                filled = true;
-                if (!reader->failed && rate_due_ns(reader) != 0) {
-                    break; /* a lock that others wait for is let go at full speed */
-                }
-                status = nw_receiver_fill(reader->receiver, reader->now_ns, &got, err);
-                rate_spend(reader, got);
-                *work += got > 0;
-                continue;
-            }
+            status = pending_receive(reader, &filled, work, err);
         }
         if (status == NW_OK) {
-            status = message_take(reader, &reader->pending, err);
-            reader->has_pending = status == NW_AGAIN;
-            reader->starved = status == NW_AGAIN;
-            *work += status == NW_OK;
+            status = pending_take(reader, work, err);
         }
     }
     return status == NW_AGAIN ? NW_OK : status;
@@ -526,6 +545,7 @@ static nw_status copy_step(struct nw_copy_reader *reader, uint32_t *work, struct
  */
 static bool task_break(struct nw_copy_reader *reader, nw_status status, const struct nw_error *why)
 {
+    NW_ASSERT(reader->task != NULL); /* only a task breaks */
     if (open_flush(reader) != NW_OK) {
         return false;
     }

@@ -534,13 +534,9 @@ static bool waits_for_disk(const struct nw_source *source)
            nw_dealer_stopping(source->options.dealer) == NULL;
 }
 
-static void wait_for(void *self, int64_t now_ns, struct nw_wait *wait)
+/* Of the connection: bytes from it, feedback, or another try. */
+static void connection_wait(struct nw_source *source, int64_t now_ns, struct nw_wait *wait)
 {
-    struct nw_source *source = self;
-    struct nw_dealer_state state;
-
-    nw_dealer_state(source->options.dealer, &state);
-    *wait = (struct nw_wait){.descriptor = -1, .deadline_ns = INT64_MAX};
     if (source->phase == NW_SOURCE_STREAMING) {
         if (!source->starved && !source->draining) {
             nw_receiver_wait(source->walsender.receiver, now_ns, wait);
@@ -552,13 +548,20 @@ static void wait_for(void *self, int64_t now_ns, struct nw_wait *wait)
     } else if (source->phase == NW_SOURCE_WAITING) {
         wait->deadline_ns = source->retry_ns;
     }
+}
+
+static void wait_for(void *self, int64_t now_ns, struct nw_wait *wait)
+{
+    struct nw_source *source = self;
+    struct nw_dealer_state state;
+
+    nw_dealer_state(source->options.dealer, &state);
+    *wait = (struct nw_wait){.descriptor = -1, .deadline_ns = INT64_MAX};
+    connection_wait(source, now_ns, wait);
     if (is_copying(source)) {
         wait->deadline_ns = earlier(wait->deadline_ns, now_ns + COPY_EPOCH_NS / 8);
     }
-    if (source->options.spool != NULL && !source->recorder.ending) {
-        wait->deadline_ns =
-            earlier(wait->deadline_ns, nw_spool_deadline(source->options.spool, now_ns));
-    }
+    wait->deadline_ns = earlier(wait->deadline_ns, nw_source_spool_deadline(source, now_ns));
     if (waits_for_disk(source)) {
         wait->deadline_ns = earlier(wait->deadline_ns, now_ns + DISK_POLL_NS);
     }

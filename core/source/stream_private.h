@@ -132,6 +132,8 @@ void nw_source_record_position(struct nw_source *source, uint64_t lsn, int64_t n
 /** Writes, syncs, and deals what was kept, unless the copy runs. */
 NW_MUST_CHECK nw_status nw_source_spool(struct nw_source *source, int64_t now_ns, uint32_t *work,
                                         struct nw_error *err);
+/** When there is something to do again. */
+int64_t nw_source_spool_deadline(const struct nw_source *source, int64_t now_ns);
 /** A connection begins. */
 void nw_source_spool_connected(struct nw_source *source);
 

@@ -203,6 +203,26 @@ static nw_status catalog_step(struct nw_source *source, int64_t now_ns, uint32_t
     return status;
 }
 
+/* Deals the next record, or the next change of a streamed transaction that committed. */
+static nw_status play_next(struct nw_source *source, int64_t now_ns, uint32_t *work,
+                           struct nw_error *err)
+{
+    struct nw_recorder *recorder = &source->recorder;
+    nw_status status = NW_OK;
+
+    if (source->replaying) {
+        return nw_source_replay(source, now_ns, err);
+    }
+    status = record_next(source, err);
+    if (status == NW_OK) {
+        status = record_play(source, now_ns, err);
+        recorder->has_played = status != NW_OK;
+    }
+    return status == NW_OK && ends_a_transaction(&recorder->played)
+               ? nw_source_epoch(source, now_ns, false, work, err)
+               : status;
+}
+
 static nw_status play_step(struct nw_source *source, int64_t now_ns, uint32_t *work,
                            struct nw_error *err)
 {
@@ -219,18 +239,7 @@ static nw_status play_step(struct nw_source *source, int64_t now_ns, uint32_t *w
         if (source->draining && !source->replaying && state.between) {
             break; /* what is left is read by the next start */
         }
-        if (source->replaying) {
-            status = nw_source_replay(source, now_ns, err);
-        } else {
-            status = record_next(source, err);
-            if (status == NW_OK) {
-                status = record_play(source, now_ns, err);
-                recorder->has_played = status != NW_OK;
-            }
-            if (status == NW_OK && ends_a_transaction(&recorder->played)) {
-                status = nw_source_epoch(source, now_ns, false, work, err);
-            }
-        }
+        status = play_next(source, now_ns, work, err);
         *work += status == NW_OK;
         nw_dealer_state(source->options.dealer, &state);
     }
@@ -263,6 +272,17 @@ uint64_t nw_source_spooled_lsn(const struct nw_source *source)
 }
 
 /* ---- the step ---- */
+
+int64_t nw_source_spool_deadline(const struct nw_source *source, int64_t now_ns)
+{
+    const struct nw_recorder *recorder = &source->recorder;
+    int64_t deadline_ns = source->options.spool == NULL || recorder->ending
+                              ? INT64_MAX
+                              : nw_spool_deadline(source->options.spool, now_ns);
+
+    return recorder->retry_ns > now_ns && recorder->retry_ns < deadline_ns ? recorder->retry_ns
+                                                                           : deadline_ns;
+}
 
 nw_status nw_source_spool(struct nw_source *source, int64_t now_ns, uint32_t *work,
                           struct nw_error *err)

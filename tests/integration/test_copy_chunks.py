@@ -8,9 +8,9 @@ from files_reader import read_tables
 from lab import check, workload
 from lab.narwal import Narwal
 
-ROWS = 200000
+ROWS = 100000
 COPYING = "query LIKE %s AND state = 'active' AND pid <> pg_backend_pid()"
-SLOW = "30MiB"  # a second: about three seconds for all
+SLOW = "16MiB"  # a second: about three seconds for all
 KEYED = [("lab", "large"), ("lab", "other")]
 
 
