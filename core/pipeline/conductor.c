@@ -98,7 +98,7 @@ static nw_status plan_add(struct nw_conductor *conductor, const struct nw_catalo
                                            .chunk_pages = conductor->chunk_pages};
 
     if (status != NW_OK) {
-        return err->status = status == NW_REJECT ? NW_FATAL : status;
+        return status;
     }
     if (conductor->plans_count == conductor->plans_capacity) {
         size_t capacity = conductor->plans_capacity == 0 ? 64 : conductor->plans_capacity * 2;
@@ -141,6 +141,7 @@ static nw_status plans_make(struct nw_conductor *conductor, const struct nw_cata
 
         if (table != NULL && conductor->options.wanted(conductor->options.context, table)) {
             status = plan_add(conductor, &tables->tables[i], table, conductor->held[0], err);
+            status = err->status = status == NW_REJECT ? NW_FATAL : status; /* a wrong rule */
         }
     }
     if (status == NW_OK && conductor->plans_count > 0) {
@@ -363,9 +364,9 @@ static uint64_t rows_of(const struct nw_copy_plan *plan)
     return rows;
 }
 
-/* What the snapshot sees of the table is not what is there: it waits for a new fence. */
+/* What was read of the table cannot be gone on from: it waits for a new fence. */
 static nw_status plan_void(struct nw_conductor *conductor, struct nw_copy_plan *plan,
-                           struct nw_error *err)
+                           const char *why, struct nw_error *err)
 {
     const struct nw_copy_plan **grown = NULL;
 
@@ -380,9 +381,8 @@ static nw_status plan_void(struct nw_conductor *conductor, struct nw_copy_plan *
     conductor->again[conductor->again_count++] = plan;
     plan->void_ = true;
     nw_log(NW_LOG_WARN,
-           "%s.%s was rewritten (ALTER TABLE, TRUNCATE, VACUUM FULL or CLUSTER) since the snapshot "
-           "was taken: its copy begins again under a new one, the other tables go on",
-           plan->table->schema_name, plan->table->name);
+           "%s.%s %s: its copy begins again under a new snapshot, the other tables go on",
+           plan->table->schema_name, plan->table->name, why);
     return NW_OK;
 }
 
@@ -446,6 +446,11 @@ static nw_status chunk_take(struct nw_conductor *conductor, struct seat *seat,
     if (chunk->plan->void_) {
         return NW_OK; /* whatever it was */
     }
+    if ((task->outcome == NW_COPY_LOCKED || task->outcome == NW_COPY_BROKEN) && task->rows > 0 &&
+        !nw_copy_chunk_is_ordered(chunk)) {
+        return plan_void(conductor, chunk->plan, "was read in part, and as one with its partitions",
+                         err);
+    }
     switch (task->outcome) {
     case NW_COPY_DONE:
         chunk_done(chunk);
@@ -457,7 +462,10 @@ static nw_status chunk_take(struct nw_conductor *conductor, struct seat *seat,
         chunk_again(chunk);
         return NW_OK;
     case NW_COPY_REWRITTEN:
-        return plan_void(conductor, chunk->plan, err);
+        return plan_void(conductor, chunk->plan,
+                         "was rewritten (ALTER TABLE, TRUNCATE, VACUUM FULL or CLUSTER) since the "
+                         "snapshot was taken",
+                         err);
     case NW_COPY_GONE:
         return relation_look(conductor, chunk, err);
     case NW_COPY_NO_SNAPSHOT:
@@ -488,12 +496,16 @@ static nw_status seat_collect(struct nw_conductor *conductor, struct nw_engine *
 
 /* ---- handing out ---- */
 
-/* The next chunk of a table that may be given; one that waits comes first. NULL: none */
-static struct nw_copy_chunk *plan_next(struct nw_copy_plan *plan)
+/*
+ * The next chunk of a table that may be given to this reader; one that waits comes first. Rows of
+ * it may still be on their way from the reader that had it, and those of another would overtake
+ * them. NULL: none
+ */
+static struct nw_copy_chunk *plan_next(struct nw_copy_plan *plan, uint32_t reader)
 {
     if (plan->chunks_waiting > 0) {
         for (uint32_t i = 0; i < plan->chunks_given; i++) {
-            if (plan->chunks[i].waits) {
+            if (plan->chunks[i].waits && plan->chunks[i].reader == reader) {
                 plan->chunks[i].waits = false;
                 plan->chunks_waiting--;
                 return &plan->chunks[i];
@@ -507,7 +519,7 @@ static struct nw_copy_chunk *plan_next(struct nw_copy_plan *plan)
     return NULL;
 }
 
-static struct nw_copy_chunk *chunk_next(const struct nw_conductor *conductor)
+static struct nw_copy_chunk *chunk_next(const struct nw_conductor *conductor, uint32_t reader)
 {
     struct nw_env *env = conductor->options.server->options.env;
     int64_t now_ns = env->ops->now_ns(env);
@@ -517,7 +529,7 @@ static struct nw_copy_chunk *chunk_next(const struct nw_conductor *conductor)
         struct nw_copy_plan *plan = conductor->plans[i];
 
         if (!plan->void_ && plan->retry_ns <= now_ns) {
-            chunk = plan_next(plan);
+            chunk = plan_next(plan, reader);
         }
     }
     return chunk;
@@ -542,7 +554,7 @@ static nw_status seat_give(struct nw_conductor *conductor, struct nw_engine *eng
                            uint32_t reader, struct nw_error *err)
 {
     struct seat *seat = &conductor->seats[reader];
-    struct nw_copy_chunk *chunk = chunk_next(conductor);
+    struct nw_copy_chunk *chunk = chunk_next(conductor, reader);
     bool given = false;
     nw_status status = NW_OK;
 
@@ -565,6 +577,7 @@ static nw_status seat_give(struct nw_conductor *conductor, struct nw_engine *eng
     given = nw_engine_copy(engine, reader, &chunk->task);
     NW_ASSERT(given); /* it has none */
     seat->chunk = chunk;
+    chunk->reader = reader;
     chunk->plan->chunks_out++;
     return NW_OK;
 }
@@ -588,7 +601,10 @@ static nw_status table_again(struct nw_conductor *conductor, struct nw_engine *e
         if (status == NW_OK) {
             status = nw_engine_register(engine, described, &table, err);
         }
-        return status == NW_OK ? plan_add(conductor, &tables->tables[i], table, held, err) : status;
+        status =
+            status == NW_OK ? plan_add(conductor, &tables->tables[i], table, held, err) : status;
+        conductor->refused = status == NW_REJECT ? table : NULL; /* it alone stops */
+        return status;
     }
     nw_log(NW_LOG_WARN, "%s.%s was dropped while it was copied; the other tables go on",
            former->table->schema_name, former->table->name);
@@ -599,8 +615,14 @@ static nw_status tables_again(struct nw_conductor *conductor, struct nw_engine *
                               const struct nw_copy_fence *made, struct nw_error *err)
 {
     struct nw_catalog_tables tables = {0};
+    struct nw_copy_fence fence = *made;
     struct held *held = NULL;
-    nw_status status = fence_keep(conductor, made, &held, err);
+    nw_status status = fence_keep(conductor, &fence, &held, err);
+
+    if (status != NW_OK) {
+        nw_copy_fence_end(&fence);
+        return status;
+    }
 
     if (status == NW_OK) {
         status = control_open(conductor, err);
@@ -656,11 +678,13 @@ static void locks_watch(struct nw_conductor *conductor, struct nw_engine *engine
     uint32_t cancelled = 0;
     struct nw_error why = {0};
 
-    if (now_ns - conductor->locks_seen_ns < LOCK_WATCH_NS ||
-        conductor->options.server->control == NULL) {
+    if (now_ns - conductor->locks_seen_ns < LOCK_WATCH_NS) {
         return;
     }
     conductor->locks_seen_ns = now_ns;
+    if (control_open(conductor, &why) != NW_OK) {
+        return;
+    }
     for (uint32_t r = 0; r < conductor->options.workers_count; r++) {
         const struct seat *seat = &conductor->seats[r];
 
@@ -669,6 +693,8 @@ static void locks_watch(struct nw_conductor *conductor, struct nw_engine *engine
     if (nw_copy_watch(conductor->options.server->control, pids, conductor->options.workers_count,
                       &cancelled, &why) != NW_OK) {
         nw_log(NW_LOG_DEBUG, "who waits for a lock of the copy is not known: %s", why.text);
+        nw_session_close(conductor->options.server->control);
+        conductor->options.server->control = NULL; /* whoever asks next opens it */
     }
     for (uint32_t r = 0; r < conductor->options.workers_count; r++) {
         if ((cancelled >> r & 1u) != 0) {

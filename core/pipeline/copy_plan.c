@@ -218,6 +218,11 @@ void nw_copy_plan_destroy(struct nw_copy_plan *plan)
 
 /* ---- a chunk's transaction ---- */
 
+bool nw_copy_chunk_is_ordered(const struct nw_copy_chunk *chunk)
+{
+    return chunk->plan->from->kind == 'r' || chunk->relation->oid != chunk->plan->from->oid;
+}
+
 static nw_status name_print(struct nw_session *session, FILE *stream, const char *name,
                             struct nw_error *err)
 {
@@ -234,7 +239,7 @@ static nw_status relation_print(const struct nw_copy_chunk *chunk, struct nw_ses
                                 FILE *stream, struct nw_error *err)
 {
     const struct nw_copy_relation *relation = chunk->relation;
-    bool partitioned = chunk->plan->from->kind == 'p' && relation->oid == chunk->plan->from->oid;
+    bool partitioned = !nw_copy_chunk_is_ordered(chunk);
     nw_status status = NW_OK;
 
     (void)fputs(partitioned ? "" : "ONLY ", stream);
@@ -305,9 +310,32 @@ static void conditions_print(const struct nw_copy_chunk *chunk, FILE *stream)
     }
 }
 
+/* 'schema."Na me"' as a literal, for to_regclass(). */
+static nw_status regclass_print(const struct nw_copy_chunk *chunk, struct nw_session *session,
+                                FILE *stream, struct nw_error *err)
+{
+    char schema_name[160] = "";
+    char name[160] = "";
+    char both[sizeof schema_name + sizeof name + 1];
+    char literal[2 * sizeof both + 4] = "";
+    nw_status status = nw_session_quote_name(session, chunk->relation->schema_name, schema_name,
+                                             sizeof schema_name, err);
+
+    if (status == NW_OK) {
+        status = nw_session_quote_name(session, chunk->relation->name, name, sizeof name, err);
+    }
+    (void)snprintf(both, sizeof both, "%s.%s", schema_name, name);
+    if (status == NW_OK) {
+        status = nw_session_quote_literal(session, both, literal, sizeof literal, err);
+    }
+    (void)fputs(literal, stream);
+    return status;
+}
+
 /*
- * The checks: the reader compares the snapshot, and what was read is void when a relation has
- * another file now (pg_relation_filenode) than the snapshot sees in the catalog.
+ * The checks: the reader compares the snapshot; the name must still be this relation's (n), or it
+ * was renamed and may be another's now; and what is read is void (f) when a relation has another
+ * file now (pg_relation_filenode) than the snapshot sees in the catalog.
  */
 static nw_status read_print(const struct nw_copy_chunk *chunk, struct nw_session *session,
                             FILE *stream, struct nw_error *err)
@@ -317,14 +345,18 @@ static nw_status read_print(const struct nw_copy_chunk *chunk, struct nw_session
 
     (void)fputs("LOCK TABLE ", stream);
     status = relation_print(chunk, session, stream, err);
+    (void)fputs(" IN ACCESS SHARE MODE; SELECT pg_catalog.pg_current_snapshot()::text, "
+                "CASE WHEN pg_catalog.to_regclass(",
+                stream);
+    status = status == NW_OK ? regclass_print(chunk, session, stream, err) : status;
     (void)fprintf(
         stream,
-        " IN ACCESS SHARE MODE; SELECT pg_catalog.pg_current_snapshot()::text, "
-        "coalesce(bool_and(c.relfilenode = coalesce(pg_catalog.pg_relation_filenode(c.oid), 0)), "
-        "true) FROM pg_catalog.pg_class c WHERE c.relkind = 'r' AND (c.oid = %" PRIu32
+        ")::pg_catalog.oid IS DISTINCT FROM %" PRIu32 " THEN 'n' WHEN coalesce(bool_and("
+        "c.relfilenode = coalesce(pg_catalog.pg_relation_filenode(c.oid), 0)), true) THEN 't' "
+        "ELSE 'f' END FROM pg_catalog.pg_class c WHERE c.relkind = 'r' AND (c.oid = %" PRIu32
         " OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree(%" PRIu32
         "))); COPY (SELECT ",
-        oid, oid);
+        oid, oid, oid);
     status = status == NW_OK ? columns_print(session, stream, chunk->plan, err) : status;
     (void)fputs(" FROM ", stream);
     status = status == NW_OK ? relation_print(chunk, session, stream, err) : status;
@@ -336,14 +368,14 @@ static nw_status read_print(const struct nw_copy_chunk *chunk, struct nw_session
 /* A relation that is gone has no rows: only its marks are to travel. */
 static void nothing_print(FILE *stream)
 {
-    (void)fputs("SELECT pg_catalog.pg_current_snapshot()::text, true; "
+    (void)fputs("SELECT pg_catalog.pg_current_snapshot()::text, 't'; "
                 "COPY (SELECT WHERE false) TO STDOUT (FORMAT binary); COMMIT",
                 stream);
 }
 
 /*
  * The whole transaction as one query. What is read twice must come in the same order, since what
- * was dealt is left out: by one process, from the first page on.
+ * was dealt is left out: by one process, by pages, whatever indexes there are, from the first on.
  */
 static nw_status sql_print(const struct nw_copy_chunk *chunk, struct nw_session *session,
                            int64_t lock_timeout_us, FILE *stream, struct nw_error *err)
@@ -352,6 +384,8 @@ static nw_status sql_print(const struct nw_copy_chunk *chunk, struct nw_session 
                   "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '%s'; "
                   "SET LOCAL lock_timeout = '%" PRId64 "ms'; SET LOCAL row_security = off; "
                   "SET LOCAL max_parallel_workers_per_gather = 0; "
+                  "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; "
+                  "SET LOCAL enable_bitmapscan = off; "
                   "SET LOCAL synchronize_seqscans = off; ",
                   chunk->plan->fence->snapshot, lock_timeout_us / 1000);
     if (chunk->gone) {

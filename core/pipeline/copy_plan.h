@@ -22,10 +22,11 @@ struct nw_copy_chunk {
     struct nw_copy_task task; /* first, so that a task finds its chunk */
     struct nw_copy_plan *plan;
     const struct nw_copy_relation *relation;
-    bool whole; /* the relation is one chunk: read as it is, without a range */
-    bool gone;  /* the relation was dropped: only its marks travel */
-    bool waits; /* to be given again */
-    char *sql;  /* of the task; own memory */
+    bool whole;      /* the relation is one chunk: read as it is, without a range */
+    bool gone;       /* the relation was dropped: only its marks travel */
+    bool waits;      /* to be given again */
+    uint32_t reader; /* to which it was given: its rows and marks keep their order only there */
+    char *sql;       /* of the task; own memory */
 };
 
 /** Tables are few; what is big are the chunks of a large one. */
@@ -64,6 +65,12 @@ struct nw_copy_plan_options {
 NW_MUST_CHECK nw_status nw_copy_plan_create(const struct nw_copy_plan_options *options,
                                             struct nw_copy_plan **plan, struct nw_error *err);
 void nw_copy_plan_destroy(struct nw_copy_plan *plan); /* NULL is fine */
+
+/**
+ * Whether what is read of it again comes in the same order. Not of a partitioned table that is read
+ * as one: which leaves it has may change.
+ */
+bool nw_copy_chunk_is_ordered(const struct nw_copy_chunk *chunk);
 
 /**
  * How many pages chunks should have.

@@ -95,14 +95,13 @@ static nw_status spool_open(struct nw_run *run, uint64_t need_lsn, uint64_t unti
 
 nw_status nw_run_spool_find(struct nw_run *run, uint64_t need_lsn, struct nw_error *err)
 {
-    struct nw_spool_options options = options_of(run);
     uint64_t until_lsn = run->confirmed_lsn;
 
     run->spool = NULL;
     /* What the server still has, or nobody needs, is received again, or not at all. */
     if (run->options->snapshot == NW_SNAPSHOT_ONLY || !run->slot_found ||
         need_lsn >= run->confirmed_lsn) {
-        return nw_spool_discard(&options, err);
+        return NW_OK;
     }
     if (run->source.known && run->source.acknowledged_lsn > until_lsn) {
         until_lsn = run->source.acknowledged_lsn;
@@ -113,10 +112,14 @@ nw_status nw_run_spool_find(struct nw_run *run, uint64_t need_lsn, struct nw_err
 nw_status nw_run_spool_begin(struct nw_run *run, struct nw_error *err)
 {
     struct nw_spool_options options = options_of(run);
+    nw_status status = NW_OK;
 
-    if (run->spool != NULL || !run->any_copy || !run->options->ack_spool ||
-        run->options->snapshot == NW_SNAPSHOT_ONLY) {
+    if (run->spool != NULL || run->options->snapshot == NW_SNAPSHOT_ONLY) {
         return NW_OK;
+    }
+    status = nw_spool_discard(&options, err); /* nothing was refused: nobody needs what there is */
+    if (status != NW_OK || !run->any_copy || !run->options->ack_spool) {
+        return status;
     }
     run->spool_lsn = run->start_lsn;
     return nw_spool_begin(&options, run->start_lsn, &run->spool, err);

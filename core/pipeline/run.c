@@ -336,6 +336,16 @@ static nw_status attempt_begin(struct nw_run *run, struct nw_error *err)
     return status == NW_OK ? sinks_open(run, err) : status;
 }
 
+/* Drops the slot when protect says so; the engine, which read it, is stopped. */
+static void slot_save(struct nw_run *run)
+{
+    if (run->drop_slot && run->server_open) {
+        nw_server_disconnect(&run->server, NULL);
+        nw_run_slot_drop(run);
+        run->drop_slot = false;
+    }
+}
+
 /* Takes everything down again. @return whether all of it could be */
 static bool attempt_end(struct nw_run *run)
 {
@@ -359,6 +369,7 @@ static bool attempt_end(struct nw_run *run)
     }
     if (!whole) {
         run->left_running = true;
+        slot_save(run);
         return false; /* a plugin still runs in its call: leave everything it may touch */
     }
     nw_engine_destroy(run->engine);
@@ -372,10 +383,7 @@ static bool attempt_end(struct nw_run *run)
         nw_sink_destroy(run->members[i].sink);
     }
     nw_conductor_destroy(run->conductor);
-    if (run->drop_slot && run->server_open) {
-        nw_server_disconnect(&run->server, NULL);
-        nw_run_slot_drop(run);
-    }
+    slot_save(run);
     if (run->server_open) {
         nw_server_close(&run->server);
     }

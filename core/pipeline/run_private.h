@@ -108,12 +108,12 @@ void nw_run_slot_drop(struct nw_run *run);
 /* decide_spool.c */
 
 /**
- * Open the spool that a former attempt left, when it has what some sink needs, else remove it.
+ * Open the spool that a former attempt left, when it has what some sink needs. Nothing is removed.
  * @param need_lsn  the lowest that a sink needs; UINT64_MAX: none needs anything yet
  */
 NW_MUST_CHECK nw_status nw_run_spool_find(struct nw_run *run, uint64_t need_lsn,
                                           struct nw_error *err);
-/** Begin one, when there is to be one and is none. */
+/** Nothing was refused: remove one that nobody needs, and begin one when there is to be one. */
 NW_MUST_CHECK nw_status nw_run_spool_begin(struct nw_run *run, struct nw_error *err);
 /** What is committed from there on the server has to send; 0: there is no spool. */
 uint64_t nw_run_spool_end(const struct nw_run *run);

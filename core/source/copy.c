@@ -196,7 +196,7 @@ static nw_status checks_take(struct nw_copy_reader *reader, struct nw_bytes body
     struct nw_cursor cursor = nw_cursor_of(body.at, body.size);
     uint16_t count = nw_cursor_u16be(&cursor);
     struct nw_bytes snapshot = nw_cursor_bytes(&cursor, nw_cursor_u32be(&cursor));
-    struct nw_bytes same_file = nw_cursor_bytes(&cursor, nw_cursor_u32be(&cursor));
+    struct nw_bytes same = nw_cursor_bytes(&cursor, nw_cursor_u32be(&cursor));
 
     if (count != 2 || !nw_cursor_done(&cursor)) {
         return nw_fail(err, NW_CORRUPT, "the checks before copying %s.%s came back malformed",
@@ -211,7 +211,9 @@ static nw_status checks_take(struct nw_copy_reader *reader, struct nw_bytes body
      * Of a rewritten relation (ALTER TABLE, TRUNCATE, VACUUM FULL, CLUSTER) the rows that follow
      * are none, or others: they are read and dropped.
      */
-    if (same_file.size != 1 || same_file.at[0] != 't') {
+    if (same.size == 1 && same.at[0] == 'n') {
+        task_fail(reader, NW_COPY_GONE);
+    } else if (same.size != 1 || same.at[0] != 't') {
         task_fail(reader, NW_COPY_REWRITTEN);
     }
     reader->checked = true;

@@ -323,7 +323,7 @@ nw_status nw_dealer_end_epoch(struct nw_dealer *dealer, bool with_position, int6
     block->received_ns = now_ns;
     nw_producer_deal(dealer->options.producer, block);
     *lsn = state->position_lsn;
-    state->epoch_lsn = state->position_lsn;
+    state->epoch_lsn = with_position ? state->position_lsn : state->epoch_lsn;
     state->epoch++;
     state->epoch_rows = 0;
     state->epoch_bytes = 0;

@@ -108,7 +108,9 @@ class CopyChunksTest(check.Case):
     def test_a_table_that_is_renamed_is_copied_and_one_that_is_dropped_is_not(self):
         narwal = self.narwal(workers=1).start()
         self.copying(narwal)
-        self.server.sql("ALTER TABLE lab.large RENAME TO renamed")
+        self.server.sql("ALTER TABLE lab.large RENAME TO renamed;"
+                        "CREATE TABLE lab.large (LIKE lab.renamed);"  # another under the old name
+                        "INSERT INTO lab.large VALUES (-1, 1, 'another')")
         self.server.sql("DROP TABLE lab.keyless")
         narwal.wait_streaming()
         self.assertIn("lab.keyless was dropped", narwal.log())

@@ -132,6 +132,21 @@ class SpoolTest(check.Case):
         self.assertEqual(narwal.terminate(), 0)
         self.assertIn("going on with the spool", narwal.log())
 
+    def test_a_start_that_is_refused_leaves_the_spool(self):
+        narwal = self.narwal(rate="20MiB")
+        end = self.churning()
+        narwal.run_to_end(NARWAL_CRASH_AT="play:300")
+        kept = self.spool(narwal)
+        narwal.config["source"]["slot"] = {"name": "another"}
+        self.assertGreater(narwal.run_to_end(), 0)
+        self.assertIn("slot another is gone", narwal.log_tail())
+        self.assertEqual(self.spool(narwal), kept)
+        del narwal.config["source"]["slot"]
+        end()
+        narwal.start()
+        self.same(narwal)
+        self.assertEqual(narwal.terminate(), 0)
+
     def refused(self, narwal, damage, words):
         """A spool that is needed and not whole: nothing goes on without it."""
         narwal.run_to_end(NARWAL_CRASH_AT="play:300")

@@ -84,7 +84,7 @@ MUTANTS = [
     ("move past the end of a message", "core/source/dealer_events.c",
      "nw_dealer_advance(dealer, message.lsn);", "nw_dealer_advance(dealer, message.lsn + 1);"),
     ("believe a table that was rewritten", "core/source/copy.c",
-     "if (same_file.size != 1 || same_file.at[0] != 't') {", "if (same_file.size != 1) {"),
+     "} else if (same.size != 1 || same.at[0] != 't') {", "} else if (same.size != 1) {"),
     ("copy under another snapshot", "core/source/copy.c",
      "memcmp(snapshot.at, task->snapshot, snapshot.size) != 0) {", "false) {"),
     ("say that a copy ends before its last rows", "core/source/copy.c",

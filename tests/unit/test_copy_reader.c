@@ -407,6 +407,7 @@ static void checks_that_fail_end_the_copy(void **state)
     checks("7:10:", "t", NW_COPY_BROKEN); /* a session that sees another is of no use */
     checks("", "t", NW_COPY_BROKEN);
     checks(SNAPSHOT, "f", NW_COPY_REWRITTEN);
+    checks(SNAPSHOT, "n", NW_COPY_GONE); /* the name is another's */
     checks(SNAPSHOT, "", NW_COPY_REWRITTEN);
 }
 
