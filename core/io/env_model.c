@@ -51,6 +51,7 @@ struct model {
     uint64_t random;
     uint64_t trace;
     int64_t now_ns;
+    bool off; /* no power */
     struct node *nodes;
     struct entry *entries; /* in the order of their making */
     struct entry **entries_end;
@@ -293,6 +294,9 @@ static nw_status model_file_open(struct nw_env *env, const char *path, uint32_t 
     struct node *node = node_find(model, path);
     unsigned handle = 0;
 
+    if (model_of(env)->off) {
+        return model_fail(NW_RETRY, path, EIO, err);
+    }
     trace_call(model, "open", path);
     if (node != NULL && (node->folder || (flags & NW_FILE_EXCLUSIVE) != 0)) {
         return model_fail(NW_RETRY, path, node->folder ? EISDIR : EEXIST, err);
@@ -342,6 +346,9 @@ static nw_status model_file_truncate(struct nw_env *env, int file, uint64_t size
     const struct handle *handle = handle_of(env, file);
     uint64_t numbers[2] = {(uint64_t)file, size};
 
+    if (model_of(env)->off) {
+        return model_fail(NW_RETRY, "truncate", EIO, err);
+    }
     trace_call(model_of(env), "truncate", "");
     trace_add(model_of(env), numbers, sizeof numbers);
     if (handle == NULL || handle->read_only) {
@@ -390,6 +397,9 @@ static nw_status model_file_rename(struct nw_env *env, const char *from, const c
     char folder[PATH_SIZE];
     size_t size = parent_size(to);
 
+    if (model_of(env)->off) {
+        return model_fail(NW_RETRY, to, EIO, err);
+    }
     trace_call(model, "rename", from);
     trace_call(model, "to", to);
     if (source == NULL || source->seen == NULL || !parent_there(model, to)) {
@@ -414,6 +424,9 @@ static nw_status model_file_remove(struct nw_env *env, const char *path, struct 
 {
     struct entry *entry = entry_find(model_of(env), path);
 
+    if (model_of(env)->off) {
+        return model_fail(NW_RETRY, path, EIO, err);
+    }
     trace_call(model_of(env), "remove", path);
     if (entry != NULL && entry->seen != NULL) {
         if (entry->seen->folder) {
@@ -468,8 +481,8 @@ static bool folder_there(struct model *model, const char *path)
 static nw_status model_folder_sync(struct nw_env *env, const char *path, struct nw_error *err)
 {
     trace_call(model_of(env), "folder sync", path);
-    if (!folder_there(model_of(env), path)) {
-        return model_fail(NW_RETRY, path, ENOENT, err);
+    if (model_of(env)->off || !folder_there(model_of(env), path)) {
+        return model_fail(NW_RETRY, path, model_of(env)->off ? EIO : ENOENT, err);
     }
     folder_settle(model_of(env), path);
     return NW_OK;
@@ -480,6 +493,9 @@ static nw_status model_folder_remove(struct nw_env *env, const char *path, struc
     struct model *model = model_of(env);
     struct entry *entry = entry_find(model, path);
 
+    if (model_of(env)->off) {
+        return model_fail(NW_RETRY, path, EIO, err);
+    }
     trace_call(model, "folder remove", path);
     if (entry == NULL || entry->seen == NULL) {
         return NW_OK;
@@ -590,6 +606,9 @@ static int32_t op_run(struct nw_env *env, const struct nw_file_op *op)
     uint64_t numbers[4] = {(uint64_t)op->verb, (uint64_t)op->file, op->offset, op->size};
 
     trace_add(model_of(env), numbers, sizeof numbers);
+    if (model_of(env)->off) {
+        return -EIO;
+    }
     if (handle == NULL || (op->verb == NW_FILE_WRITE && handle->read_only)) {
         return -EBADF;
     }
@@ -704,6 +723,11 @@ void nw_env_model_advance(struct nw_env *env, int64_t ns)
     model_of(env)->now_ns += ns;
 }
 
+void nw_env_model_power_off(struct nw_env *env)
+{
+    model_of(env)->off = true;
+}
+
 /* What a crash leaves of a file becomes what is seen and what is durable. */
 static void node_crash(struct model *model, struct node *node, uint32_t survive_percent)
 {
@@ -736,6 +760,7 @@ void nw_env_model_crash(struct nw_env *env, uint32_t survive_percent)
     struct model *model = model_of(env);
 
     trace_call(model, "crash", "");
+    model->off = false;
     memset(model->handles, 0, sizeof model->handles);
     for (struct node *node = model->nodes; node != NULL; node = node->next) {
         node->locked_by = -1;

@@ -21,6 +21,8 @@ NW_MUST_CHECK nw_status nw_env_model_create(uint64_t seed, struct nw_env **env,
 void nw_env_model_destroy(struct nw_env *env);
 
 void nw_env_model_advance(struct nw_env *env, int64_t ns);
+/** From now on every operation on files fails and changes nothing, until the crash. */
+void nw_env_model_power_off(struct nw_env *env);
 /**
  * The power goes. What was not synced is lost, but for a part: each unsynced 512-byte sector,
  * length and name survives with this chance. All files are closed, locks are free; queues must be

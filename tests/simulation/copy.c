@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The first copy: what a run decides before it (core/pipeline/decide.c), the conductor, and the
- * model of the sessions that read tables with COPY BINARY under a snapshot.
+ * The model of the sessions that read chunks of tables with COPY BINARY under a snapshot. The SQL
+ * is a token: the numbers of a plan and a chunk of it, and how many rows are left out.
  *
  * A table's contents are a function of the history: the rows inserted since its last truncate, the
  * newest of them, in their order. So the rows of another snapshot are other rows.
@@ -14,7 +14,7 @@
 #include "source/position.h"
 #include <narwal/sink.h>
 
-#define CONTENTS_MAX 60u
+#define NEVER UINT32_MAX
 
 struct sim_reader {
     struct nw_stream stream; /* first */
@@ -22,12 +22,21 @@ struct sim_reader {
     struct wire in, out;
     size_t out_read;
     bool ending; /* after out the session is gone */
+    /* the answer that is under way */
+    bool saying;
+    bool empty; /* the table was rewritten: no rows */
+    bool cancelled;
+    const struct sim_plan *plan;
+    struct sim_contents other; /* of another snapshot */
+    bool is_other;
+    uint32_t next_row, end_row;
+    uint32_t fail_at, cut_at; /* before this row; NEVER */
 };
 
 /* ---- contents ---- */
 
-static void contents_read(const struct sim *sim, uint32_t oid, uint64_t lsn,
-                          struct sim_contents *contents)
+void sim_contents_read(const struct sim *sim, uint32_t oid, uint64_t lsn,
+                       struct sim_contents *contents)
 {
     const struct sim_server *server = &sim->server;
 
@@ -46,29 +55,29 @@ static void contents_read(const struct sim *sim, uint32_t oid, uint64_t lsn,
             sim_grow(contents->rows, contents->count, &contents->capacity, sizeof *contents->rows);
         contents->rows[contents->count++] = *item;
     }
-    if (contents->count > CONTENTS_MAX) {
-        memmove(contents->rows, contents->rows + contents->count - CONTENTS_MAX,
-                CONTENTS_MAX * sizeof *contents->rows);
-        contents->count = CONTENTS_MAX;
+    if (contents->count > SIM_ROWS_MAX) {
+        memmove(contents->rows, contents->rows + contents->count - SIM_ROWS_MAX,
+                SIM_ROWS_MAX * sizeof *contents->rows);
+        contents->count = SIM_ROWS_MAX;
     }
 }
 
 /* Since the snapshot it was emptied or altered, so that the snapshot sees nothing of it. */
-static bool is_rewritten(const struct sim *sim, uint32_t table)
+static bool is_rewritten(const struct sim *sim, const struct sim_plan *plan)
 {
     const struct sim_server *server = &sim->server;
 
     for (size_t i = server->items_count; i > 0; i--) {
         const struct sim_item *item = &server->items[i - 1];
 
-        if (item->commit_lsn < sim->copy.fence_lsn) {
+        if (item->commit_lsn < plan->fence_lsn) {
             break;
         }
-        if (item->kind == 'T' && item->table == SIM_OID + table) {
+        if (item->kind == 'T' && item->table == SIM_OID + plan->table) {
             return true;
         }
     }
-    return server->versions[table] != sim->copy.versions[table];
+    return server->versions[plan->table] != plan->version;
 }
 
 /* A transaction that goes on has emptied it. */
@@ -136,11 +145,11 @@ static void mark_say(struct wire *out, char type)
     wire_message_end(out, wire_message_start(out, type));
 }
 
-static void ready_say(struct wire *out)
+static void ready_say(struct wire *out, char state)
 {
     size_t place = wire_message_start(out, 'Z');
 
-    wire_u8(out, 'I');
+    wire_u8(out, (uint8_t)state);
     wire_message_end(out, place);
 }
 
@@ -163,49 +172,130 @@ static void trailer_say(struct wire *out)
     wire_u16(out, UINT16_MAX);
     wire_message_end(out, place);
     mark_say(out, 'c');
-    ready_say(out);
+    ready_say(out, 'I');
 }
 
-/* The answer to one table's transaction. */
-static void table_say(struct sim_reader *reader, uint32_t table)
+/* The transaction fails; the session is in it until it is told to roll back. */
+static void refusal_say(struct sim_reader *reader, const char *sqlstate, const char *text)
+{
+    wire_server_error(&reader->out, sqlstate, text);
+    ready_say(&reader->out, 'E');
+    reader->saying = false;
+}
+
+/* What goes wrong before anything is read. @return whether something did */
+static bool chunk_refuse(struct sim_reader *reader)
 {
     struct sim *sim = reader->sim;
     struct sim_random *random = &sim->server.random;
-    bool is_other = sim_chance(random, sim->copy.fault); /* the session has another snapshot */
-    bool rewritten = is_rewritten(sim, table);
-    struct sim_contents *contents = &sim->copy.contents[table];
-    struct sim_contents other = {0};
+    const struct sim_plan *plan = reader->plan;
 
-    sim_counters.copies_rewritten += rewritten;
-    sim_counters.copies_of_another_snapshot += is_other;
-    if (is_locked(sim, table)) {
+    if (is_locked(sim, plan->table)) {
         SIM_COUNT(copies_locked);
-        wire_server_error(&reader->out, "55P03", "canceling statement due to lock timeout");
-        ready_say(&reader->out);
+        refusal_say(reader, "55P03", "canceling statement due to lock timeout");
+    } else if (sim->server.versions[plan->table] != plan->version && sim_chance(random, 500)) {
+        SIM_COUNT(copies_rewritten);
+        refusal_say(reader, "42703", "column \"note\" does not exist");
+    } else if (sim_chance(random, sim->copy.fault)) {
+        SIM_COUNT(copies_renamed);
+        refusal_say(reader, "42P01", "relation \"t\" does not exist");
+    } else if (sim_chance(random, sim->copy.fault / 10)) {
+        SIM_COUNT(snapshots_gone);
+        refusal_say(reader, "22023", "invalid snapshot identifier");
+    } else if (sim_chance(random, sim->copy.fault)) {
+        SIM_COUNT(sessions_ended);
+        wire_server_error(&reader->out, "57P01", "terminating connection");
+        reader->ending = true;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* Somewhere in a chunk that has so many rows left. */
+static uint32_t place_choose(struct sim_reader *reader, bool happens)
+{
+    uint32_t left = reader->end_row - reader->next_row;
+
+    return happens ? reader->next_row + sim_below(&reader->sim->server.random, left + 1) : NEVER;
+}
+
+/* The answer to one chunk's transaction; its rows follow as they are read. */
+static void chunk_say(struct sim_reader *reader, const struct sim_chunk *chunk, uint64_t rows)
+{
+    struct sim *sim = reader->sim;
+    struct sim_random *random = &sim->server.random;
+    const struct sim_plan *plan = chunk->plan;
+    bool rewritten = is_rewritten(sim, plan);
+
+    reader->plan = plan;
+    reader->cancelled = false;
+    if (chunk_refuse(reader)) {
         return;
     }
-    if (is_other) {
-        contents_read(sim, SIM_OID + table, sim->server.lsn, &other);
-        contents = &other;
+    reader->is_other = sim_chance(random, sim->copy.fault); /* the session has another snapshot */
+    if (reader->is_other) {
+        SIM_COUNT(copies_of_another_snapshot);
+        sim_contents_read(sim, SIM_OID + plan->table, sim->server.lsn, &reader->other);
     }
-    checks_say(&reader->out, is_other ? "7:9:" : "5:5:", !rewritten);
+    reader->empty = rewritten;
+    sim_counters.copies_rewritten += rewritten;
+    sim_counters.rows_left_out += rows;
+    reader->next_row = chunk->first_row + (uint32_t)rows;
+    reader->end_row = reader->is_other ? (uint32_t)reader->other.count : chunk->end_row;
+    reader->end_row = reader->end_row < reader->next_row ? reader->next_row : reader->end_row;
+    reader->fail_at = place_choose(reader, sim_chance(random, sim->copy.fault / 2));
+    reader->cut_at = place_choose(reader, sim_chance(random, sim->copy.fault * 2));
+    checks_say(&reader->out, reader->is_other ? "7:9:" : "5:5:", !rewritten);
     header_say(&reader->out);
-    for (size_t i = 0; !rewritten && i < contents->count; i++) {
-        row_say(&reader->out, &contents->rows[i], sim_columns_count(sim->copy.versions[table]), i);
+    reader->saying = true;
+}
+
+/* The session breaks off, anywhere in what was not read of it. */
+static void session_cut(struct sim_reader *reader)
+{
+    struct wire *out = &reader->out;
+    size_t left = out->size - reader->out_read;
+
+    SIM_COUNT(copies_cut);
+    reader->ending = true;
+    reader->saying = false;
+    if (left > 0) {
+        out->size = reader->out_read + sim_below(&reader->sim->server.random, (uint32_t)left);
     }
-    if (sim_chance(random, sim->copy.fault)) {
-        SIM_COUNT(copies_failed);
-        wire_server_error(&reader->out, "XX001", "invalid page in a block");
-        ready_say(&reader->out);
-    } else {
-        trailer_say(&reader->out);
+}
+
+/* A few rows more of the answer that is under way, or its end. */
+static void answer_go_on(struct sim_reader *reader)
+{
+    const struct sim_contents *contents =
+        reader->is_other ? &reader->other : &reader->plan->contents;
+    uint32_t count = 1 + sim_below(&reader->sim->server.random, 6);
+
+    for (uint32_t i = 0; i < count && reader->saying; i++) {
+        uint32_t row = reader->next_row;
+
+        if (reader->cancelled) {
+            refusal_say(reader, "57014", "canceling statement due to user request");
+        } else if (row == reader->cut_at) {
+            session_cut(reader);
+        } else if (row == reader->fail_at) {
+            SIM_COUNT(copies_failed);
+            refusal_say(reader, "XX001", "invalid page in a block");
+        } else if (row == reader->end_row || reader->empty) {
+            trailer_say(&reader->out);
+            reader->saying = false;
+        } else {
+            row_say(&reader->out, &contents->rows[row], sim_columns_count(reader->plan->version),
+                    row);
+            reader->next_row++;
+        }
     }
-    if (sim_chance(random, sim->copy.fault)) {
-        SIM_COUNT(copies_cut);
-        reader->out.size = sim_below(random, (uint32_t)reader->out.size);
-        reader->ending = true;
-    }
-    free(other.rows);
+}
+
+void sim_reader_cancel(struct sim_reader *reader)
+{
+    reader->cancelled = true;
 }
 
 static struct sim_reader *reader_of(struct nw_stream *stream)
@@ -222,8 +312,11 @@ static nw_status reader_read(struct nw_stream *stream, void *bytes, size_t size,
     nw_status status = NW_OK;
 
     *got = 0;
-    if (!reader->sim->server.quiet && sim_chance(random, 700)) { /* so that epochs end meanwhile */
+    if (!reader->sim->server.quiet && sim_chance(random, 600)) { /* so that epochs end meanwhile */
         return NW_AGAIN;
+    }
+    if (reader->saying && sim_chance(random, 700)) {
+        answer_go_on(reader);
     }
     piece = sim_chance(random, 800) && piece > 500 ? 500 : piece;
     status = sim_out_take(random, &reader->out, &reader->out_read, bytes, piece, got);
@@ -231,6 +324,24 @@ static nw_status reader_read(struct nw_stream *stream, void *bytes, size_t size,
     return status == NW_AGAIN && reader->ending
                ? nw_fail(err, NW_RETRY, "the session of a copy is gone")
                : status;
+}
+
+/* A whole query: 'Q', the length, the text, NUL. */
+static void query_take(struct sim_reader *reader, const char *text)
+{
+    const struct sim_copy *copy = &reader->sim->copy;
+    unsigned plan = 0;
+    unsigned chunk = 0;
+    uint64_t rows = 0;
+
+    if (strcmp(text, "ROLLBACK") == 0) {
+        ready_say(&reader->out, 'I');
+        return;
+    }
+    if (sscanf(text, "%u %u %" SCNu64, &plan, &chunk, &rows) != 3 || plan >= copy->plans_count) {
+        sim_fail(reader->sim, "a session was sent something else than a chunk: %s", text);
+    }
+    chunk_say(reader, &copy->plans[plan]->chunks[chunk], rows);
 }
 
 static nw_status reader_write(struct nw_stream *stream, const void *bytes, size_t size, size_t *put,
@@ -242,255 +353,42 @@ static nw_status reader_write(struct nw_stream *stream, const void *bytes, size_
     (void)err;
     *put = sim_chance(&reader->sim->server.random, 200) ? 1 : size;
     wire_bytes(in, bytes, *put);
-    if (in->size == 7) { /* 'Q', the length, the table's digit, NUL */
-        table_say(reader, (uint32_t)(in->bytes[5] - '0'));
-        wire_clear(in);
+    if (in->size > 5 && in->bytes[in->size - 1] == '\0') { /* the length of short ones has NULs */
+        struct nw_cursor cursor = nw_cursor_of(in->bytes + 1, 4);
+
+        if (nw_cursor_u32be(&cursor) + 1 == in->size) {
+            query_take(reader, (const char *)in->bytes + 5);
+            wire_clear(in);
+        }
     }
     return NW_OK;
 }
 
 static const struct nw_stream_ops reader_ops = MODEL_STREAM_OPS(reader_read, reader_write);
 
-/* ---- the decision ---- */
-
-static bool is_whole(const struct sim *sim, const struct nw_sink_recovered *recovered)
+struct sim_reader *sim_reader_create(struct sim *sim)
 {
-    uint32_t wanted = SIM_TABLES - (sim->unwanted_oid != 0);
-    uint32_t whole = 0;
+    struct sim_reader *reader = calloc(1, sizeof *reader);
 
-    for (uint32_t i = 0; i < recovered->copies_count; i++) {
-        whole += recovered->copies[i].complete;
+    if (reader == NULL) {
+        abort();
     }
-    return whole == wanted;
+    reader->stream = (struct nw_stream){&reader_ops, NW_TRANSPORT_MODEL};
+    reader->sim = sim;
+    return reader;
 }
 
-/* Where the sink needs the stream to begin; UINT64_MAX: at the fence of the copy that it gets. */
-static uint64_t need_of(struct sim *sim, const struct sim_sink *sink,
-                        const struct nw_sink_recovered *recovered)
+void sim_reader_destroy(struct sim_reader *reader)
 {
-    struct nw_identity identity;
-    struct nw_error err = {0};
-    uint64_t lowest = UINT64_MAX;
-
-    if (recovered->positions_count > 0 && recovered->positions[0].size > 0) {
-        struct nw_bytes bytes = {recovered->positions[0].bytes, recovered->positions[0].size};
-
-        if (nw_position_unpack(bytes, &identity, &lowest, &err) != NW_OK) {
-            sim_fail(sim, "sink %u: %s", sink->index, err.text);
-        }
-        return lowest;
-    }
-    for (uint32_t i = 0; sim->copies && !sink->needs_copy && i < recovered->copies_count; i++) {
-        struct nw_bytes bytes = {recovered->copies[i].bytes, recovered->copies[i].size};
-        struct nw_copy_progress progress;
-
-        if (nw_copy_unpack(bytes, &progress, &err) != NW_OK) {
-            sim_fail(sim, "sink %u: %s", sink->index, err.text);
-        }
-        lowest = progress.fence_lsn < lowest ? progress.fence_lsn : lowest;
-    }
-    return sim->copies ? lowest : SIM_SLOT_LSN;
-}
-
-/* Unfinished copies are thrown away; @return the highest generation that the sink knows. */
-static uint32_t copies_resolve(struct sim *sim, struct nw_sink *sink,
-                               const struct nw_sink_recovered *recovered)
-{
-    uint32_t highest = 0;
-    struct nw_error err = {0};
-
-    for (uint32_t i = 0; i < recovered->copies_count; i++) {
-        const struct nw_copy_state *copy = &recovered->copies[i];
-
-        highest = copy->generation > highest ? copy->generation : highest;
-        if (!copy->complete && nw_sink_resolve(sink, copy->relation_oid, copy->generation,
-                                               NW_COPY_DISCARD, &err) != NW_OK) {
-            sim_fail(sim, "a sink does not discard a copy: %s", err.text);
-        }
-    }
-    return highest;
-}
-
-void sim_copy_decide(struct sim *sim, struct nw_sink *const *sinks,
-                     const struct nw_sink_recovered *recovered)
-{
-    uint32_t highest = sim_chance(&sim->random, 500) ? sim->copy.generation : 0; /* state is lost */
-    uint64_t lowest = UINT64_MAX;
-
-    sim->copy.running = false;
-    for (uint32_t i = 0; i < sim->sinks_count; i++) {
-        struct sim_sink *sink = &sim->sinks[i];
-        bool has_position = recovered[i].positions_count > 0 && recovered[i].positions[0].size > 0;
-        uint32_t known = copies_resolve(sim, sinks[i], &recovered[i]);
-        uint64_t need_lsn = 0;
-
-        highest = known > highest ? known : highest;
-        sink->needs_copy = sim->copies && !has_position && !is_whole(sim, &recovered[i]);
-        sim->copy.running = sim->copy.running || sink->needs_copy;
-        need_lsn = need_of(sim, sink, &recovered[i]);
-        lowest = need_lsn < lowest ? need_lsn : lowest;
-    }
-    if (sim->copy.running) {
-        sim->copy.generation = highest + 1;
-        sim->copy.fence_lsn = sim->server.lsn;
-        if (!sim->server.has_slot) {
-            sim->server.has_slot = true;
-            sim->server.confirmed_lsn = sim->server.told_lsn = sim->server.lsn;
-            lowest = UINT64_MAX;
-        }
-        sim_counters.copies_apart += lowest < sim->copy.fence_lsn;
-    }
-    sim->start_lsn =
-        lowest < sim->copy.fence_lsn || !sim->copy.running ? lowest : sim->copy.fence_lsn;
-}
-
-void sim_copy_fences(struct sim *sim, struct nw_engine *engine)
-{
-    struct nw_error err = {0};
-
-    for (uint32_t i = 0; i < sim->sinks_count; i++) {
-        for (uint32_t t = 0; t < SIM_TABLES; t++) {
-            const struct sim_copied *copied = &sim->sinks[i].copies[t];
-
-            if (copied->complete && !sim->sinks[i].needs_copy &&
-                nw_engine_fence(engine, i, SIM_OID + t, copied->fence_lsn, &err) != NW_OK) {
-                sim_fail(sim, "%s", err.text);
-            }
-        }
+    if (reader != NULL) {
+        wire_free(&reader->in);
+        wire_free(&reader->out);
+        free(reader->other.rows);
+        free(reader);
     }
 }
 
-/* ---- the conductor ---- */
-
-static void task_add(struct sim *sim, uint32_t table, struct nw_schemas *schemas)
+struct nw_stream *sim_reader_stream(struct sim_reader *reader)
 {
-    static const char *const queries[SIM_TABLES] = {"0", "1", "2", "3"};
-    struct sim_copy *copy = &sim->copy;
-    struct nw_copy_task *task = &copy->tasks[copy->tasks_count++];
-    const struct nw_table *described = NULL;
-    struct nw_error err = {0};
-
-    sim_server_describe(&sim->server, SIM_OID + table, &described);
-    *task = (struct nw_copy_task){.generation = copy->generation,
-                                  .mark = {.fence_lsn = copy->fence_lsn,
-                                           .range = {SIM_OID + table, 0, NW_COPY_PAGE_END},
-                                           .chunks_count = 1},
-                                  .sql = queries[table],
-                                  .snapshot = "5:5:"};
-    if (nw_schemas_add(schemas, described, 0, &task->table, &err) != NW_OK) {
-        sim_fail(sim, "%s", err.text);
-    }
-    copy->versions[table] = sim->server.versions[table];
-    contents_read(sim, SIM_OID + table, copy->fence_lsn, &copy->contents[table]);
-}
-
-void sim_copy_begin(struct sim *sim, struct nw_schemas *schemas)
-{
-    struct sim_copy *copy = &sim->copy;
-
-    SIM_COUNT(copy_lives);
-    copy->tasks_count = copy->tasks_given = copy->tasks_done = 0;
-    memset(copy->under_way, 0, sizeof copy->under_way);
-    for (uint32_t table = 0; table < SIM_TABLES; table++) {
-        if (SIM_OID + table != sim->unwanted_oid) {
-            task_add(sim, table, schemas);
-        }
-    }
-    for (uint32_t r = 0; r < SIM_READERS; r++) {
-        copy->readers[r] = calloc(1, sizeof *copy->readers[r]);
-        if (copy->readers[r] == NULL) {
-            abort();
-        }
-        copy->readers[r]->stream = (struct nw_stream){&reader_ops, NW_TRANSPORT_MODEL};
-        copy->readers[r]->sim = sim;
-    }
-}
-
-bool sim_copy_reads(const struct sim *sim)
-{
-    return !sim->server.has_slot ||
-           (sim->copy.running && sim->copy.tasks_done < sim->copy.tasks_count);
-}
-
-void sim_copy_end(struct sim *sim)
-{
-    for (uint32_t r = 0; r < SIM_READERS; r++) {
-        if (sim->copy.readers[r] != NULL) {
-            wire_free(&sim->copy.readers[r]->in);
-            wire_free(&sim->copy.readers[r]->out);
-            free(sim->copy.readers[r]);
-            sim->copy.readers[r] = NULL;
-        }
-    }
-}
-
-void sim_copy_free(struct sim *sim)
-{
-    for (uint32_t table = 0; table < SIM_TABLES; table++) {
-        free(sim->copy.contents[table].rows);
-    }
-}
-
-static bool task_collect(struct sim *sim, struct nw_engine *engine, uint32_t reader)
-{
-    struct sim_copy *copy = &sim->copy;
-    struct nw_copy_task *task = nw_engine_copied(engine, reader);
-
-    if (task == NULL) {
-        return true;
-    }
-    copy->under_way[reader] = NULL;
-    switch (task->outcome) {
-    case NW_COPY_DONE:
-        copy->tasks_done++;
-        return true;
-    case NW_COPY_LOCKED: /* at once again */
-        copy->under_way[reader] = nw_engine_copy(engine, reader, task) ? task : NULL;
-        return true;
-    case NW_COPY_BROKEN:
-    case NW_COPY_REWRITTEN:
-    case NW_COPY_GONE:
-    case NW_COPY_NO_SNAPSHOT:
-    case NW_COPY_REFUSED:
-        return false;
-    case NW_COPY_FAILED:
-        break;
-    }
-    if (task->error.status != NW_RETRY) {
-        sim_fail(sim, "a copy failed: %s", task->error.text);
-    }
-    return false;
-}
-
-bool sim_copy_step(struct sim *sim, struct nw_engine *engine, struct nw_sink *const *sinks,
-                   bool *finished)
-{
-    struct sim_copy *copy = &sim->copy;
-
-    for (uint32_t r = 0; r < SIM_READERS; r++) {
-        if (!task_collect(sim, engine, r)) {
-            return false;
-        }
-        if (copy->under_way[r] == NULL && copy->tasks_given < copy->tasks_count) {
-            copy->under_way[r] = &copy->tasks[copy->tasks_given++];
-            copy->under_way[r]->stream = &copy->readers[r]->stream;
-            if (!nw_engine_copy(engine, r, copy->under_way[r])) {
-                sim_fail(sim, "an idle reader takes no task");
-            }
-        }
-    }
-    *finished = copy->tasks_done == copy->tasks_count;
-    for (uint32_t i = 0; i < sim->sinks_count; i++) {
-        struct nw_sink_status status;
-
-        nw_sink_status(sinks[i], &status);
-        *finished = *finished && (!sim->sinks[i].needs_copy || status.copies >= copy->tasks_count);
-    }
-    for (uint32_t i = 0; *finished && i < sim->sinks_count; i++) {
-        if (sim->sinks[i].needs_copy && sim_sink_whole(&sim->sinks[i]) < copy->tasks_count) {
-            sim_fail(sim, "sink %u is said to have the copy, and has %u of %u tables", i,
-                     sim_sink_whole(&sim->sinks[i]), copy->tasks_count);
-        }
-    }
-    return true;
+    return &reader->stream;
 }

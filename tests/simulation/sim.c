@@ -10,6 +10,7 @@
 #include "sim.h"
 
 #include "base/log.h"
+#include "io/env_model.h"
 
 #define STEPS_MIN    4000u
 #define STEPS_MAX    16000u
@@ -30,7 +31,7 @@ struct life {
     struct nw_engine *engine;
     struct nw_agent agents[NW_ENGINE_AGENTS_MAX + SIM_SINKS_MAX * NW_SINK_AGENTS_MAX];
     uint32_t agents_count;
-    bool copying; /* and the stream is not begun */
+    bool copying; /* and nothing of the stream is dealt */
     bool draining;
 };
 
@@ -51,13 +52,13 @@ static nw_status record(void *context, uint64_t lsn, struct nw_error *err)
 {
     struct sim *sim = context;
 
-    if (lsn < sim->recorded_lsn) {
-        sim_fail(sim, "recorded %" PRIu64 " after %" PRIu64, lsn, sim->recorded_lsn);
+    if (lsn < sim->safe_lsn) {
+        sim_fail(sim, "recorded %" PRIu64 " after %" PRIu64, lsn, sim->safe_lsn);
     }
     if (sim_chance(&sim->random, 2) && !sim->server.quiet) {
         return nw_fail(err, NW_RETRY, "the state cannot be written");
     }
-    sim->recorded_lsn = lsn;
+    sim->recorded_lsn = sim->safe_lsn = lsn;
     return NW_OK;
 }
 
@@ -87,13 +88,16 @@ static void sinks_open(struct life *life)
         }
     }
     sim_copy_decide(sim, life->sinks, recovered);
+    /* What was recorded and not told may be behind where the server sends from now on. */
+    sim->recorded_lsn = sim->start_lsn > sim->recorded_lsn ? sim->start_lsn : sim->recorded_lsn;
+    sim->safe_lsn = sim->start_lsn;
     if (sim->start_lsn < sim->server.confirmed_lsn) {
         sim_fail(sim, "sinks have %" PRIu64 ", the server forgot up to %" PRIu64, sim->start_lsn,
                  sim->server.confirmed_lsn);
     }
     for (uint32_t i = 0; i < sim->sinks_count; i++) {
         if (!sim->sinks[i].has_position) {
-            sim_sink_empty(&sim->sinks[i], sim->start_lsn);
+            sim_sink_empty(&sim->sinks[i], sim->stream_lsn);
         }
     }
 }
@@ -110,6 +114,16 @@ static struct nw_table_policy sim_policy(void *context, const struct nw_table *t
     (void)context;
     (void)table;
     return (struct nw_table_policy){.ambiguous_rename = NW_AMBIGUOUS_DROP_ADD};
+}
+
+/* The copies are durable: what was committed since is dealt. */
+static void stream(struct life *life)
+{
+    if (life->sim->spool.spool == NULL) {
+        nw_engine_stream(life->engine, life->sim->start_lsn);
+    } else {
+        nw_engine_release(life->engine); /* it has been receiving all along */
+    }
 }
 
 static void life_begin(struct life *life, struct sim *sim)
@@ -140,6 +154,8 @@ static void life_begin(struct life *life, struct sim *sim)
     life->plan.engine_threads_count = 2;
     sinks_open(life);
     options.flush_lsn = sim->start_lsn;
+    options.spool = sim->spool.spool;
+    options.spool_lsn = sim->stream_lsn;
     for (uint32_t i = 0; i < sim->sinks_count; i++) {
         options.sinks[i] = life->sinks[i];
         options.transactions = options.transactions || sim->sinks[i].transactions;
@@ -162,8 +178,11 @@ static void life_begin(struct life *life, struct sim *sim)
         life->agents_count += nw_sink_agents(life->sinks[i], life->agents + life->agents_count);
     }
     sim_copy_fences(sim, life->engine);
-    if (!life->copying) {
+    if (sim->spool.spool != NULL) {
         nw_engine_stream(life->engine, sim->start_lsn);
+    }
+    if (!life->copying) {
+        stream(life);
     }
 }
 
@@ -173,7 +192,13 @@ static void life_end(struct life *life)
     struct sim *sim = life->sim;
     struct nw_error err = {0};
 
+    struct nw_source_status source;
+
     sim->crashing = true;
+    sim_spool_power(sim);
+    nw_engine_source_status(life->engine, &source);
+    sim_counters.spools_read += source.spooling == NW_SPOOLING_READ;
+    sim_counters.spools_gone += sim->spool.spool != NULL && source.spooling == NW_SPOOLING_NONE;
     for (uint32_t i = 0; i < sim->sinks_count; i++) {
         if (nw_sink_stop(life->sinks[i], INT64_MAX, &err) != NW_OK) {
             sim_fail(sim, "sink %u does not stop: %s", i, err.text);
@@ -181,6 +206,7 @@ static void life_end(struct life *life)
     }
     nw_engine_destroy(life->engine);
     sim_copy_end(sim);
+    sim_spool_end(sim);
     for (uint32_t i = 0; i < sim->sinks_count; i++) {
         nw_sink_destroy(life->sinks[i]);
     }
@@ -197,12 +223,12 @@ static bool copy_step(struct life *life)
     if (!life->copying) {
         return true;
     }
-    if (!sim_copy_step(life->sim, life->engine, life->sinks, &finished)) {
+    if (!sim_copy_step(life->sim, life->engine, life->schemas, life->sinks, &finished)) {
         return false;
     }
     if (finished) {
         life->copying = false;
-        nw_engine_stream(life->engine, life->sim->start_lsn);
+        stream(life);
     }
     return true;
 }
@@ -414,10 +440,11 @@ static uint64_t story(uint64_t seed)
     sim_server_init(&sim->server, sim, seed);
     sim->server.connect_fault = sim_chance(&sim->random, 500) ? 200 : 0;
     sim->server.catalog_fault = sim_chance(&sim->random, 300) ? 200 : 0;
-    sim->disk.write_fault = sim_chance(&sim->random, 400) ? 300 : 0;
+    sim->disk.write_fault = sim_chance(&sim->random, 500) ? 600 : 0;
     sim->copies = sim_chance(&sim->random, 400);
     sim->copy.fault = sim_chance(&sim->random, 500) ? 30 : 0;
     sim->server.has_slot = !sim->copies;
+    sim_spool_init(sim);
     for (uint32_t i = 0; sim->copies && i < 600; i++) {
         sim_server_act(&sim->server);
     }
@@ -429,6 +456,7 @@ static uint64_t story(uint64_t seed)
         steps = trouble(sim, steps);
     }
     converge(sim);
+    sim_trace(sim, nw_env_model_trace(sim->spool.env));
     trace = sim->trace;
     if (sim_verbose) {
         (void)printf("seed %" PRIu64 ": %zu items, %zu records, %" PRIu64
@@ -439,6 +467,7 @@ static uint64_t story(uint64_t seed)
         sim_sink_free(&sim->sinks[i]);
     }
     sim_copy_free(sim);
+    sim_spool_free(sim);
     sim_server_free(&sim->server);
     free(sim);
     return trace;

@@ -6,7 +6,9 @@
  *
  * sim.c       the choices: which agent goes on, what breaks, when all is lost and begins again
  * server.c    the history of a database, and the walsender that tells it
- * copy.c      the first copy: its decision, its conductor, and the sessions that read tables
+ * copy.c      tables under a snapshot, and the sessions that read them in chunks
+ * conductor.c the first copy: who lacks what, where the stream begins, which chunk is read next
+ * spool.c     what is kept on a disk that forgets when the power goes
  * sink.c      sinks that store, refuse, forget and do not know
  * sink_copy.c what they are given of copies
  * disk.c      the environment: a clock, and files that are gone after a crash
@@ -25,13 +27,18 @@
 #include "../unit/wire.h"
 #include "io/env.h"
 #include "pipeline/engine.h"
+#include "source/copy_state.h"
 #include "source/position.h"
+#include "source/spool.h"
 
-#define SIM_TABLES    4u
-#define SIM_OID       100u /* of the first table */
-#define SIM_SINKS_MAX 2u
-#define SIM_SLOT_LSN  4096u /* where the slot was made, without a copy */
-#define SIM_READERS   2u    /* of the first copy */
+#define SIM_TABLES     4u
+#define SIM_OID        100u /* of the first table */
+#define SIM_SINKS_MAX  2u
+#define SIM_SLOT_LSN   4096u /* where the slot was made, without a copy */
+#define SIM_READERS    2u    /* of the first copy */
+#define SIM_ROWS_MAX   60u   /* of a copied table: one a page, a bit for each */
+#define SIM_CHUNKS_MAX 5u    /* of a copied table */
+#define SIM_PLANS_MAX  64u   /* of a life: tables, and those that begin again */
 
 /* ---- choices ---- */
 
@@ -73,7 +80,11 @@ static inline bool sim_chance(struct sim_random *random, uint32_t permille)
     X(late_commits) X(drains) X(failed_lives) X(sinks_apart) X(total_order) X(transactions_told)   \
     X(replayed_rows) X(copy_lives) X(copied_rows) X(copied_tables) X(copies_rewritten)             \
     X(copies_of_another_snapshot) X(copies_failed) X(copies_cut) X(copies_locked) X(copies_apart)  \
-    X(copies_discarded) X(copies_resumed) X(crashes_in_copy)
+    X(copies_discarded) X(copies_resumed) X(crashes_in_copy) X(chunks) X(chunks_again)             \
+    X(rows_left_out) X(copies_given_up) X(copies_renamed) X(sessions_ended) X(snapshots_gone)      \
+    X(tables_again) X(copies_kept) X(progress_stored) X(copies_partly_had) X(spools)               \
+    X(spools_found) X(spools_full) X(spools_of_several_segments) X(spools_read) X(spools_gone)     \
+    X(told_by_spool) X(power_cuts)
 /* clang-format on */
 
 #define SIM_MEMBER(name) uint64_t name;
@@ -180,39 +191,95 @@ int16_t sim_extra_attnum(uint16_t version);
 
 /* ---- copy.c ---- */
 
-/** A table's rows under the snapshot. */
+/** A table's rows under a snapshot; the row with index i is on page i. */
 struct sim_contents {
     struct sim_item *rows;
     size_t count, capacity;
 };
 
-struct sim_reader;
-struct sim_copy {
-    bool running; /* this life copies first */
-    uint32_t generation;
-    uint64_t fence_lsn;
-    uint32_t fault; /* permille */
-    struct nw_copy_task tasks[SIM_TABLES];
-    uint32_t tasks_count, tasks_given, tasks_done;
-    struct nw_copy_task *under_way[SIM_READERS];
-    struct sim_contents contents[SIM_TABLES];
-    uint16_t versions[SIM_TABLES];
-    struct sim_reader *readers[SIM_READERS];
+struct sim_plan;
+struct sim_chunk {
+    struct nw_copy_task task; /* first, so that a task finds its chunk */
+    struct sim_plan *plan;
+    uint32_t first_row, end_row; /* that the snapshot sees */
+    bool waits;                  /* to be given again */
+    char sql[64];
 };
 
-/** What is discarded and copied, by whom, and where the stream begins (sim->start_lsn). */
+/** The copy of a table under a fence. */
+struct sim_plan {
+    uint32_t index; /* in the life */
+    uint32_t table, generation;
+    uint64_t fence_lsn;
+    uint16_t version; /* of the schema */
+    struct sim_contents contents;
+    struct sim_chunk chunks[SIM_CHUNKS_MAX];
+    uint32_t chunks_count, chunks_given, chunks_out, chunks_waiting, chunks_done;
+    bool void_;
+    uint32_t tries;
+    int64_t retry_ns;
+};
+
+struct sim_reader;
+struct sim_copy {
+    bool running;        /* this life copies first */
+    uint32_t generation; /* last one that was given */
+    uint64_t fence_lsn;  /* of the first fence */
+    uint32_t fault;      /* permille */
+    struct sim_plan *plans[SIM_PLANS_MAX];
+    uint32_t plans_count;
+    bool again[SIM_TABLES]; /* waits for a new fence */
+    struct sim_chunk *under_way[SIM_READERS];
+    struct sim_reader *readers[SIM_READERS]; /* NULL: to be opened */
+};
+
+/** What a snapshot at this LSN sees. */
+void sim_contents_read(const struct sim *sim, uint32_t oid, uint64_t lsn,
+                       struct sim_contents *contents);
+struct sim_reader *sim_reader_create(struct sim *sim);
+void sim_reader_destroy(struct sim_reader *reader); /* NULL is fine */
+struct nw_stream *sim_reader_stream(struct sim_reader *reader);
+/** Its statement is cancelled, if there is one. */
+void sim_reader_cancel(struct sim_reader *reader);
+
+/* ---- conductor.c ---- */
+
+/** What is discarded and copied, by whom, and from where the server sends (sim->start_lsn). */
 void sim_copy_decide(struct sim *sim, struct nw_sink *const *sinks,
                      const struct nw_sink_recovered *recovered);
 void sim_copy_begin(struct sim *sim, struct nw_schemas *schemas);
 /** The sequencers are told of the copies that sinks have. */
 void sim_copy_fences(struct sim *sim, struct nw_engine *engine);
-/** @return false: the copy has to begin again. */
-bool sim_copy_step(struct sim *sim, struct nw_engine *engine, struct nw_sink *const *sinks,
-                   bool *finished);
+/** @return false: the life ends here. */
+bool sim_copy_step(struct sim *sim, struct nw_engine *engine, struct nw_schemas *schemas,
+                   struct nw_sink *const *sinks, bool *finished);
 /** Before the copy, and while tables are read. */
 bool sim_copy_reads(const struct sim *sim);
 void sim_copy_end(struct sim *sim); /* the sessions are closed */
 void sim_copy_free(struct sim *sim);
+/** NULL: no such copy was planned in this life, or in the last that copied. */
+const struct sim_plan *sim_plan_find(const struct sim *sim, uint32_t oid, uint32_t generation);
+
+/* ---- spool.c ---- */
+
+struct sim_spool {
+    struct nw_env *env;
+    struct nw_spool *spool; /* of this life; NULL: none */
+    bool wanted;            /* (ack: spool) */
+    bool off;               /* the power is gone */
+    uint64_t quota_bytes, segment_bytes;
+};
+
+void sim_spool_init(struct sim *sim);
+void sim_spool_free(struct sim *sim);
+/** Opens what a former life left when a sink needs it, which moves start_lsn and stream_lsn. */
+void sim_spool_find(struct sim *sim, uint64_t need_lsn);
+void sim_spool_begin(struct sim *sim);
+/** Whether all that was committed before lsn is said to be synced there. */
+bool sim_spool_has(const struct sim *sim, uint64_t lsn);
+/** A life ends: its power may go, before anything else happens on the disk. */
+void sim_spool_power(struct sim *sim);
+void sim_spool_end(struct sim *sim); /* the engine is gone */
 
 /* ---- sink.c, sink_copy.c ---- */
 
@@ -221,7 +288,7 @@ struct sim_copied {
     bool present, complete;
     uint32_t generation;
     uint64_t fence_lsn;
-    uint32_t rows;
+    uint64_t rows;                    /* a bit for each */
     uint8_t bytes[NW_COPY_BYTES_MAX]; /* its state */
     uint32_t size;
 };
@@ -253,7 +320,8 @@ struct sim_sink {
     size_t items_stored;  /* how many of the history's items */
     uint64_t fencing;
     struct sim_copied copies[SIM_TABLES];
-    bool needs_copy; /* in this life */
+    bool needs_copy;          /* in this life, of some table at least: */
+    bool missing[SIM_TABLES]; /* those */
 
     /* staged */
     const struct nw_host *host;
@@ -282,9 +350,6 @@ void sim_sink_step(struct sim_sink *sink);
 void sim_sink_empty(struct sim_sink *sink, uint64_t lsn);
 /** A fault of a call, if it is time for one. */
 nw_status sim_sink_fault(struct sim_sink *sink, struct nw_error *err);
-/** How many tables' copies of this life are whole and durable here. */
-uint32_t sim_sink_whole(const struct sim_sink *sink);
-
 nw_status sim_sink_copy_begin(void *self, uint32_t worker, const struct nw_table *table,
                               uint32_t generation, struct nw_error *err);
 nw_status sim_sink_copy_end(void *self, uint32_t worker, const struct nw_table *table,
@@ -310,10 +375,14 @@ struct sim {
     struct sim_sink sinks[SIM_SINKS_MAX];
     uint32_t sinks_count;
     struct sim_copy copy;
+    struct sim_spool spool;
     bool copies;           /* the sinks begin empty, with a first copy */
     uint32_t unwanted_oid; /* 0: all are wanted */
     bool crashing;         /* nothing becomes durable any more */
-    uint64_t recorded_lsn, start_lsn;
+    uint64_t recorded_lsn; /* in the state */
+    uint64_t safe_lsn;     /* recorded in this life */
+    uint64_t start_lsn;    /* the server sends from here on */
+    uint64_t stream_lsn;   /* what is dealt begins here */
     uint64_t steps;
     uint64_t trace;
 };

@@ -1,20 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The model sink's copies: each row is compared with the contents under the snapshot as it comes,
- * and at each commit the copy states with what was staged.
+ * The model sink's copies: each row is compared with the contents under its fence's snapshot as it
+ * comes, and at each commit the copy states with what is stored then.
  */
 #include "sim.h"
-
-uint32_t sim_sink_whole(const struct sim_sink *sink)
-{
-    uint32_t whole = 0;
-
-    for (uint32_t t = 0; t < SIM_TABLES; t++) {
-        whole +=
-            sink->copies[t].complete && sink->copies[t].generation == sink->sim->copy.generation;
-    }
-    return whole;
-}
 
 bool sim_sink_copy_has(const struct sim_sink *sink, const struct sim_item *item)
 {
@@ -27,28 +16,35 @@ bool sim_sink_copy_has(const struct sim_sink *sink, const struct sim_item *item)
     return copied->complete && item->commit_lsn < copied->fence_lsn;
 }
 
-static void stage(struct sim_sink *sink, uint32_t worker, uint32_t oid, char kind, uint64_t epoch)
+static void stage(struct sim_sink *sink, uint32_t worker, const struct sim_plan *plan, char kind,
+                  struct sim_item item)
 {
     sink->copied =
         sim_grow(sink->copied, sink->copied_count, &sink->copied_capacity, sizeof *sink->copied);
-    sink->copied[sink->copied_count++] = (struct sim_item){.table = oid,
-                                                           .kind = kind,
-                                                           .order = worker,
-                                                           .xid = sink->sim->copy.generation,
-                                                           .commit_lsn = sink->sim->copy.fence_lsn,
-                                                           .epoch = epoch};
+    item.table = SIM_OID + plan->table;
+    item.kind = kind;
+    item.order = worker;
+    item.xid = plan->generation;
+    item.commit_lsn = plan->fence_lsn;
+    sink->copied[sink->copied_count++] = item;
 }
 
-/* The copy that a call is about, which must be of this life. */
-static struct sim_copied *copying_of(struct sim_sink *sink, uint32_t oid, uint32_t generation)
+/* What a call is about, which must be a copy of this life, of a table that the sink lacks. */
+static const struct sim_plan *plan_of(const struct sim_sink *sink, uint32_t oid,
+                                      uint32_t generation)
 {
-    const struct sim_copy *copy = &sink->sim->copy;
+    const struct sim_plan *plan = sim_plan_find(sink->sim, oid, generation);
 
-    if (!copy->running || !sink->needs_copy || generation != copy->generation) {
+    if (!sink->sim->copy.running || plan == NULL || !sink->missing[oid - SIM_OID]) {
         sim_fail(sink->sim, "sink %u: a copy of %u, generation %u, that it is not to have",
                  sink->index, oid, generation);
     }
-    return &sink->copying[oid - SIM_OID];
+    return plan;
+}
+
+static uint64_t all_rows(const struct sim_plan *plan)
+{
+    return ((uint64_t)1 << plan->contents.count) - 1;
 }
 
 nw_status sim_sink_copy_begin(void *self, uint32_t worker, const struct nw_table *table,
@@ -56,7 +52,8 @@ nw_status sim_sink_copy_begin(void *self, uint32_t worker, const struct nw_table
 {
     struct sim_sink *sink = self;
     nw_status status = sim_sink_fault(sink, err);
-    struct sim_copied *copying = copying_of(sink, table->relation_oid, generation);
+    const struct sim_plan *plan = plan_of(sink, table->relation_oid, generation);
+    struct sim_copied *copying = &sink->copying[plan->table];
 
     if (status != NW_OK) {
         return status;
@@ -66,7 +63,7 @@ nw_status sim_sink_copy_begin(void *self, uint32_t worker, const struct nw_table
                  table->relation_oid, copying->generation);
     }
     *copying = (struct sim_copied){.present = true, .generation = generation};
-    stage(sink, worker, table->relation_oid, '<', 0);
+    stage(sink, worker, plan, '<', (struct sim_item){0});
     return NW_OK;
 }
 
@@ -75,19 +72,19 @@ nw_status sim_sink_copy_end(void *self, uint32_t worker, const struct nw_table *
 {
     struct sim_sink *sink = self;
     nw_status status = sim_sink_fault(sink, err);
-    struct sim_copied *copying = copying_of(sink, table->relation_oid, generation);
-    size_t count = sink->sim->copy.contents[table->relation_oid - SIM_OID].count;
+    const struct sim_plan *plan = plan_of(sink, table->relation_oid, generation);
+    struct sim_copied *copying = &sink->copying[plan->table];
 
     if (status != NW_OK) {
         return status;
     }
     if (!copying->present || copying->complete || copying->generation != generation ||
-        copying->rows != count) {
-        sim_fail(sink->sim, "sink %u: the copy of %u ends with %u rows of %zu", sink->index,
-                 table->relation_oid, copying->rows, count);
+        copying->rows != all_rows(plan)) {
+        sim_fail(sink->sim, "sink %u: the copy of %u ends with rows %" PRIx64 " of %" PRIx64,
+                 sink->index, table->relation_oid, copying->rows, all_rows(plan));
     }
     copying->complete = true;
-    stage(sink, worker, table->relation_oid, '>', 0);
+    stage(sink, worker, plan, '>', (struct sim_item){0});
     return NW_OK;
 }
 
@@ -109,17 +106,17 @@ nw_status sim_sink_copy_resolve(void *self, uint32_t oid, uint32_t generation,
         return NW_OK;
     }
     SIM_COUNT(copies_resumed);
-    (void)copying_of(sink, oid, generation); /* only what this life copies can go on */
+    (void)plan_of(sink, oid, generation); /* only what this life copies can go on */
     return NW_OK;
 }
 
-/* One reader reads a table, so that its rows come as the snapshot has them. */
-static void row_check(struct sim_sink *sink, const struct nw_batch *batch, uint32_t row,
-                      struct sim_copied *copying)
+/* Chunks come in any order, and those of two readers at once: each row once. */
+static int64_t row_check(struct sim_sink *sink, const struct nw_batch *batch, uint32_t row,
+                         const struct sim_plan *plan)
 {
-    uint32_t table = batch->table->relation_oid - SIM_OID;
-    const struct sim_contents *contents = &sink->sim->copy.contents[table];
-    uint16_t columns = sim_columns_count(sink->sim->copy.versions[table]);
+    struct sim_copied *copying = &sink->copying[plan->table];
+    const struct sim_contents *contents = &plan->contents;
+    uint16_t columns = sim_columns_count(plan->version);
     uint32_t at = batch->first_row + row;
     struct nw_value id = nw_batch_value(batch, NW_AFTER, row, 0);
     struct nw_value note = nw_batch_value(batch, NW_AFTER, row, 1);
@@ -128,23 +125,27 @@ static void row_check(struct sim_sink *sink, const struct nw_batch *batch, uint3
     if (columns == 3) {
         extra = nw_batch_value(batch, NW_AFTER, row, 2);
     }
-    if (copying->rows >= contents->count || id.kind != NW_VALUE_PRESENT ||
-        id.as.integer != copying->rows || note.kind != NW_VALUE_PRESENT ||
-        !sim_text_is(note.bytes, note.size, &contents->rows[copying->rows]) ||
+    if (id.kind != NW_VALUE_PRESENT || id.as.integer < 0 ||
+        (uint64_t)id.as.integer >= contents->count || (copying->rows >> id.as.integer & 1u) != 0 ||
+        note.kind != NW_VALUE_PRESENT ||
+        !sim_text_is(note.bytes, note.size, &contents->rows[id.as.integer]) ||
         batch->table->columns_count != columns || batch->op[at] != NW_OP_INSERT ||
-        batch->commit_lsn[at] != sink->sim->copy.fence_lsn ||
-        extra.kind != (columns == 3 && copying->rows % 2 == 0 ? NW_VALUE_PRESENT : NW_VALUE_NULL)) {
-        sim_fail(sink->sim, "sink %u: row %u of the copy of %u is not what the snapshot has",
-                 sink->index, copying->rows, SIM_OID + table);
+        batch->commit_lsn[at] != plan->fence_lsn ||
+        extra.kind != (columns == 3 && id.as.integer % 2 == 0 ? NW_VALUE_PRESENT : NW_VALUE_NULL)) {
+        sim_fail(sink->sim,
+                 "sink %u: row %" PRId64 " of the copy of %u is not what the snapshot has",
+                 sink->index, id.as.integer, SIM_OID + plan->table);
     }
-    copying->rows++;
+    copying->rows |= (uint64_t)1 << id.as.integer;
     SIM_COUNT(copied_rows);
+    return id.as.integer;
 }
 
 void sim_sink_copy_write(struct sim_sink *sink, uint32_t worker, const struct nw_batch *batch)
 {
     uint32_t oid = batch->table->relation_oid;
-    struct sim_copied *copying = copying_of(sink, oid, batch->generation);
+    const struct sim_plan *plan = plan_of(sink, oid, batch->generation);
+    struct sim_copied *copying = &sink->copying[plan->table];
 
     if (!copying->present || copying->complete || copying->generation != batch->generation) {
         sim_fail(sink->sim, "sink %u: rows of a copy of %u that is not open", sink->index, oid);
@@ -154,8 +155,9 @@ void sim_sink_copy_write(struct sim_sink *sink, uint32_t worker, const struct nw
                  sink->index, batch->epoch);
     }
     for (uint32_t row = 0; row < batch->rows_count; row++) {
-        row_check(sink, batch, row, copying);
-        stage(sink, worker, oid, 'r', batch->epoch);
+        int64_t id = row_check(sink, batch, row, plan);
+
+        stage(sink, worker, plan, 'r', (struct sim_item){.id = id, .epoch = batch->epoch});
     }
 }
 
@@ -177,11 +179,80 @@ static void item_store(struct sim_sink *sink, const struct sim_item *item)
         *stored = (struct sim_copied){
             .present = true, .generation = item->xid, .fence_lsn = item->commit_lsn};
     } else if (item->kind == 'r') {
-        stored->rows++;
+        stored->rows |= (uint64_t)1 << item->id;
     } else {
         stored->complete = true;
         SIM_COUNT(copied_tables);
     }
+}
+
+/* The rows that a progress says are here. */
+static uint64_t rows_said(const struct sim_plan *plan, const struct nw_copy_progress *progress)
+{
+    uint64_t rows = 0;
+
+    for (uint16_t i = 0; i < progress->ranges_count; i++) {
+        const struct nw_copy_range *range = &progress->ranges[i];
+        uint64_t first =
+            range->first_page < plan->contents.count ? range->first_page : plan->contents.count;
+        uint64_t end =
+            range->end_page < plan->contents.count ? range->end_page : plan->contents.count;
+
+        rows |= (((uint64_t)1 << end) - 1) & ~(((uint64_t)1 << first) - 1);
+    }
+    return rows;
+}
+
+/* Chunks that lie in the ranges of a progress. */
+static uint32_t chunks_said(const struct sim_plan *plan, const struct nw_copy_progress *progress)
+{
+    uint32_t count = 0;
+
+    for (uint32_t c = 0; c < plan->chunks_count; c++) {
+        const struct nw_copy_range *chunk = &plan->chunks[c].task.mark.range;
+
+        for (uint16_t i = 0; i < progress->ranges_count; i++) {
+            const struct nw_copy_range *range = &progress->ranges[i];
+
+            count += range->relation_oid == chunk->relation_oid &&
+                     range->first_page <= chunk->first_page && range->end_page >= chunk->end_page;
+        }
+    }
+    return count;
+}
+
+/*
+ * What a commit says of a copy is what was stored of it, and says no less than the one before;
+ * except of one that was superseded, which is of no use to anyone.
+ */
+static void progress_check(const struct sim_sink *sink, uint32_t oid, const struct sim_copied *said,
+                           const struct sim_copied *stored)
+{
+    const struct sim_plan *plan = sim_plan_find(sink->sim, oid, said->generation);
+    struct nw_copy_progress progress;
+    struct nw_copy_progress former = {0};
+    struct nw_error err = {0};
+
+    if (plan == NULL || said->generation != stored->generation ||
+        nw_copy_unpack((struct nw_bytes){said->bytes, said->size}, &progress, &err) != NW_OK ||
+        (stored->size > 0 &&
+         nw_copy_unpack((struct nw_bytes){stored->bytes, stored->size}, &former, &err) != NW_OK)) {
+        sim_fail(sink->sim, "sink %u: the state of the copy of %u is not of what came: %s",
+                 sink->index, oid, err.text);
+    }
+    if (progress.fence_lsn != plan->fence_lsn || progress.complete != said->complete ||
+        said->complete != stored->complete || progress.chunks_count != plan->chunks_count ||
+        progress.chunks_done != chunks_said(plan, &progress) ||
+        (progress.chunks_done < former.chunks_done && !plan->void_) ||
+        progress.complete != (progress.chunks_done == plan->chunks_count) ||
+        (rows_said(plan, &progress) & ~stored->rows) != 0) {
+        sim_fail(sink->sim,
+                 "sink %u: the copy of %u is said to be %s with %u of %u chunks; it has rows "
+                 "%" PRIx64 ", and had %u chunks",
+                 sink->index, oid, said->complete ? "whole" : "under way", progress.chunks_done,
+                 progress.chunks_count, stored->rows, former.chunks_done);
+    }
+    sim_counters.progress_stored += !said->complete && progress.chunks_done > 0;
 }
 
 void sim_sink_copy_store(struct sim_sink *sink, const struct sim_pending *commit)
@@ -204,13 +275,12 @@ void sim_sink_copy_store(struct sim_sink *sink, const struct sim_pending *commit
         const struct sim_copied *said = &commit->copies[t];
         struct sim_copied *stored = &sink->copies[t];
 
-        if (said->present != changed[t] || (changed[t] && (said->generation != stored->generation ||
-                                                           said->complete != stored->complete))) {
-            sim_fail(sink->sim,
-                     "sink %u, epoch %" PRIu64 ": the state of the copy of %u is not what came",
+        if (changed[t] && !said->present) {
+            sim_fail(sink->sim, "sink %u, epoch %" PRIu64 ": nothing is said of the copy of %u",
                      sink->index, commit->epoch, SIM_OID + t);
         }
-        if (changed[t]) {
+        if (said->present) {
+            progress_check(sink, SIM_OID + t, said, stored);
             stored->size = said->size;
             memcpy(stored->bytes, said->bytes, said->size);
         }

@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a run decides before it begins (core/pipeline/decide.c), and how its first copy is conducted
+ * (core/pipeline/conductor.c): chunks of tables go to whichever reader is idle; what was locked or
+ * broke off is given again; a rewritten table begins again under a new fence.
+ */
+#include "server.h"
+
+#define PAUSE_NS_MIN 20000000ll /* before a locked table is tried again; doubling */
+#define PAUSE_TRIES  6u
+
+/* ---- the decision ---- */
+
+static const struct nw_copy_state *copy_of(const struct nw_sink_recovered *recovered, uint32_t oid)
+{
+    for (uint32_t i = 0; i < recovered->copies_count; i++) {
+        if (recovered->copies[i].relation_oid == oid) {
+            return &recovered->copies[i];
+        }
+    }
+    return NULL;
+}
+
+static uint64_t copy_fence(const struct sim_sink *sink, const struct nw_copy_state *copy)
+{
+    struct nw_bytes bytes = {copy->bytes, copy->size};
+    struct nw_copy_progress progress;
+    struct nw_error err = {0};
+
+    if (nw_copy_unpack(bytes, &progress, &err) != NW_OK) {
+        sim_fail(sink->sim, "sink %u: %s", sink->index, err.text);
+    }
+    return progress.fence_lsn;
+}
+
+/* Which tables the sink lacks; those that are whole stay, with their fences. */
+static void missing_decide(struct sim *sim, struct sim_sink *sink, bool has_position,
+                           const struct nw_sink_recovered *recovered)
+{
+    sink->needs_copy = false;
+    for (uint32_t t = 0; t < SIM_TABLES; t++) {
+        const struct nw_copy_state *copy = copy_of(recovered, SIM_OID + t);
+        bool whole = copy != NULL && copy->complete;
+
+        sink->missing[t] =
+            sim->copies && !has_position && SIM_OID + t != sim->unwanted_oid && !whole;
+        sink->needs_copy = sink->needs_copy || sink->missing[t];
+    }
+    for (uint32_t t = 0; t < SIM_TABLES && sink->needs_copy; t++) {
+        sim_counters.copies_kept += SIM_OID + t != sim->unwanted_oid && !sink->missing[t];
+    }
+}
+
+/* Where the sink needs the stream to begin; UINT64_MAX: at the fence of the copy that it gets. */
+static uint64_t need_of(struct sim *sim, const struct sim_sink *sink, bool has_position,
+                        const struct nw_sink_recovered *recovered)
+{
+    struct nw_identity identity;
+    struct nw_error err = {0};
+    uint64_t lowest = UINT64_MAX;
+
+    if (has_position) {
+        struct nw_bytes bytes = {recovered->positions[0].bytes, recovered->positions[0].size};
+
+        if (nw_position_unpack(bytes, &identity, &lowest, &err) != NW_OK) {
+            sim_fail(sim, "sink %u: %s", sink->index, err.text);
+        }
+        return lowest;
+    }
+    for (uint32_t i = 0; sim->copies && i < recovered->copies_count; i++) {
+        const struct nw_copy_state *copy = &recovered->copies[i];
+        uint64_t fence_lsn = copy_fence(sink, copy);
+
+        lowest = copy->complete && fence_lsn < lowest ? fence_lsn : lowest;
+    }
+    return sim->copies ? lowest : SIM_SLOT_LSN;
+}
+
+/* Unfinished copies are thrown away; @return the highest generation that the sink knows. */
+static uint32_t copies_resolve(struct sim *sim, struct nw_sink *sink,
+                               const struct nw_sink_recovered *recovered)
+{
+    uint32_t highest = 0;
+    struct nw_error err = {0};
+
+    for (uint32_t i = 0; i < recovered->copies_count; i++) {
+        const struct nw_copy_state *copy = &recovered->copies[i];
+
+        highest = copy->generation > highest ? copy->generation : highest;
+        if (!copy->complete && nw_sink_resolve(sink, copy->relation_oid, copy->generation,
+                                               NW_COPY_DISCARD, &err) != NW_OK) {
+            sim_fail(sim, "a sink does not discard a copy: %s", err.text);
+        }
+    }
+    return highest;
+}
+
+void sim_copy_decide(struct sim *sim, struct nw_sink *const *sinks,
+                     const struct nw_sink_recovered *recovered)
+{
+    uint32_t highest = sim_chance(&sim->random, 500) ? sim->copy.generation : 0; /* state is lost */
+    uint64_t lowest = UINT64_MAX;
+
+    sim->copy.running = false;
+    for (uint32_t i = 0; i < sim->sinks_count; i++) {
+        struct sim_sink *sink = &sim->sinks[i];
+        bool has_position = recovered[i].positions_count > 0 && recovered[i].positions[0].size > 0;
+        uint32_t known = copies_resolve(sim, sinks[i], &recovered[i]);
+        uint64_t need_lsn = 0;
+
+        highest = known > highest ? known : highest;
+        missing_decide(sim, sink, has_position, &recovered[i]);
+        sim->copy.running = sim->copy.running || sink->needs_copy;
+        need_lsn = need_of(sim, sink, has_position, &recovered[i]);
+        lowest = need_lsn < lowest ? need_lsn : lowest;
+    }
+    sim->start_lsn = sim->stream_lsn = lowest;
+    sim_spool_find(sim, lowest);
+    if (sim->copy.running) {
+        sim->copy.generation = highest + 1;
+        sim->copy.fence_lsn = sim->server.lsn;
+        if (!sim->server.has_slot) {
+            sim->server.has_slot = true;
+            sim->server.confirmed_lsn = sim->server.told_lsn = sim->server.lsn;
+        }
+        sim_counters.copies_apart += lowest < sim->copy.fence_lsn;
+        if (lowest == UINT64_MAX) {
+            sim->start_lsn = sim->stream_lsn = sim->copy.fence_lsn;
+        }
+    }
+    sim_spool_begin(sim);
+}
+
+void sim_copy_fences(struct sim *sim, struct nw_engine *engine)
+{
+    struct nw_error err = {0};
+
+    for (uint32_t i = 0; i < sim->sinks_count; i++) {
+        for (uint32_t t = 0; t < SIM_TABLES; t++) {
+            const struct sim_copied *copied = &sim->sinks[i].copies[t];
+
+            if (copied->complete &&
+                nw_engine_fence(engine, i, SIM_OID + t, copied->fence_lsn, &err) != NW_OK) {
+                sim_fail(sim, "%s", err.text);
+            }
+        }
+    }
+}
+
+/* ---- plans ---- */
+
+static void plan_free(struct sim_plan *plan)
+{
+    free(plan->contents.rows);
+    free(plan);
+}
+
+void sim_copy_free(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->copy.plans_count; i++) {
+        plan_free(sim->copy.plans[i]);
+    }
+    sim->copy.plans_count = 0;
+}
+
+const struct sim_plan *sim_plan_find(const struct sim *sim, uint32_t oid, uint32_t generation)
+{
+    for (uint32_t i = 0; i < sim->copy.plans_count; i++) {
+        const struct sim_plan *plan = sim->copy.plans[i];
+
+        if (SIM_OID + plan->table == oid && plan->generation == generation) {
+            return plan;
+        }
+    }
+    return NULL;
+}
+
+/* A row is on the page of its index; the last chunk has no end. */
+static void chunks_make(struct sim *sim, struct sim_plan *plan, const struct nw_table *table)
+{
+    uint32_t rows = (uint32_t)plan->contents.count;
+    uint32_t pages = 0;
+
+    plan->chunks_count = 1 + sim_below(&sim->random, SIM_CHUNKS_MAX);
+    pages = SIM_ROWS_MAX / plan->chunks_count;
+    for (uint32_t i = 0; i < plan->chunks_count; i++) {
+        struct sim_chunk *chunk = &plan->chunks[i];
+        bool last = i + 1 == plan->chunks_count;
+        uint32_t end = last ? rows : (i + 1) * pages;
+
+        chunk->plan = plan;
+        chunk->first_row = i * pages < rows ? i * pages : rows;
+        chunk->end_row = end < rows ? end : rows;
+        chunk->task =
+            (struct nw_copy_task){.table = table,
+                                  .generation = plan->generation,
+                                  .mark = {.fence_lsn = plan->fence_lsn,
+                                           .range = {SIM_OID + plan->table, i * pages,
+                                                     last ? NW_COPY_PAGE_END : (i + 1) * pages},
+                                           .chunks_count = plan->chunks_count},
+                                  .sql = chunk->sql,
+                                  .snapshot = "5:5:"};
+    }
+    sim_counters.chunks += plan->chunks_count;
+}
+
+/* The source's thread registers versions (nw_engine_register); here there is only one thread. */
+static void plan_add(struct sim *sim, uint32_t table, struct nw_schemas *schemas)
+{
+    struct sim_copy *copy = &sim->copy;
+    struct sim_plan *plan = calloc(1, sizeof *plan);
+    const struct nw_table *described = NULL;
+    const struct nw_table *version = NULL;
+    struct nw_error err = {0};
+
+    if (plan == NULL) {
+        abort();
+    }
+    plan->index = copy->plans_count;
+    plan->table = table;
+    plan->generation = copy->generation;
+    plan->fence_lsn = sim->server.lsn;
+    plan->version = sim->server.versions[table];
+    sim_server_describe(&sim->server, SIM_OID + table, &described);
+    if (nw_schemas_add(schemas, described, 0, &version, &err) != NW_OK) {
+        sim_fail(sim, "%s", err.text);
+    }
+    sim_contents_read(sim, SIM_OID + table, plan->fence_lsn, &plan->contents);
+    chunks_make(sim, plan, version);
+    copy->plans[copy->plans_count++] = plan;
+}
+
+static bool missing_anywhere(const struct sim *sim, uint32_t table)
+{
+    bool missing = false;
+
+    for (uint32_t i = 0; i < sim->sinks_count; i++) {
+        missing = missing || sim->sinks[i].missing[table];
+    }
+    return missing;
+}
+
+void sim_copy_begin(struct sim *sim, struct nw_schemas *schemas)
+{
+    struct sim_copy *copy = &sim->copy;
+    uint32_t wanted = SIM_TABLES - (sim->unwanted_oid != 0);
+
+    SIM_COUNT(copy_lives);
+    sim_copy_free(sim);
+    memset(copy->again, 0, sizeof copy->again);
+    memset((void *)copy->under_way, 0, sizeof copy->under_way);
+    for (uint32_t table = 0; table < SIM_TABLES; table++) {
+        if (missing_anywhere(sim, table)) {
+            plan_add(sim, table, schemas);
+        }
+    }
+    sim_counters.copies_partly_had += copy->plans_count < wanted;
+}
+
+void sim_copy_end(struct sim *sim)
+{
+    for (uint32_t r = 0; r < SIM_READERS; r++) {
+        sim_reader_destroy(sim->copy.readers[r]);
+        sim->copy.readers[r] = NULL;
+    }
+}
+
+/* ---- what came back ---- */
+
+static void chunk_again(struct sim_chunk *chunk)
+{
+    SIM_COUNT(chunks_again);
+    chunk->waits = true;
+    chunk->plan->chunks_waiting++;
+}
+
+static void chunk_defer(struct sim *sim, struct sim_chunk *chunk)
+{
+    struct sim_plan *plan = chunk->plan;
+
+    plan->retry_ns = sim->disk.now_ns + (PAUSE_NS_MIN << plan->tries);
+    plan->tries += plan->tries < PAUSE_TRIES;
+    chunk_again(chunk);
+}
+
+/* @return false: the life ends here */
+static bool chunk_take(struct sim *sim, uint32_t reader, struct sim_chunk *chunk)
+{
+    struct sim_copy *copy = &sim->copy;
+    struct nw_copy_task *task = &chunk->task;
+
+    if (task->outcome == NW_COPY_BROKEN) {
+        sim_reader_destroy(copy->readers[reader]);
+        copy->readers[reader] = NULL;
+    }
+    if (chunk->plan->void_) {
+        return true; /* whatever it was */
+    }
+    switch (task->outcome) {
+    case NW_COPY_DONE:
+        chunk->plan->tries = 0;
+        chunk->plan->chunks_done++;
+        return true;
+    case NW_COPY_LOCKED:
+        chunk_defer(sim, chunk);
+        return true;
+    case NW_COPY_BROKEN:
+    case NW_COPY_GONE: /* it has another name now */
+        chunk_again(chunk);
+        return true;
+    case NW_COPY_REWRITTEN:
+        chunk->plan->void_ = true;
+        copy->again[chunk->plan->table] = true;
+        return true;
+    case NW_COPY_NO_SNAPSHOT:
+        return false;
+    case NW_COPY_REFUSED:
+    case NW_COPY_FAILED:
+        break;
+    }
+    if (task->error.status != NW_RETRY) {
+        sim_fail(sim, "a copy failed: %s", task->error.text);
+    }
+    return false;
+}
+
+static bool seat_collect(struct sim *sim, struct nw_engine *engine, uint32_t reader)
+{
+    struct sim_copy *copy = &sim->copy;
+    struct nw_copy_task *task = nw_engine_copied(engine, reader);
+    struct sim_chunk *chunk = copy->under_way[reader];
+
+    if (task == NULL) {
+        return true;
+    }
+    if (chunk == NULL || task != &chunk->task) {
+        sim_fail(sim, "reader %u gives back a chunk that it was not given", reader);
+    }
+    chunk->plan->chunks_out--;
+    copy->under_way[reader] = NULL;
+    return chunk_take(sim, reader, chunk);
+}
+
+/* ---- handing out ---- */
+
+static struct sim_chunk *plan_next(struct sim_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->chunks_given && plan->chunks_waiting > 0; i++) {
+        if (plan->chunks[i].waits) {
+            plan->chunks[i].waits = false;
+            plan->chunks_waiting--;
+            return &plan->chunks[i];
+        }
+    }
+    if (plan->chunks_given < plan->chunks_count && (plan->tries == 0 || plan->chunks_out == 0)) {
+        return &plan->chunks[plan->chunks_given++];
+    }
+    return NULL;
+}
+
+/* Of any table, so that one that begins again may do so while its former chunks are read. */
+static struct sim_chunk *chunk_next(struct sim *sim)
+{
+    const struct sim_copy *copy = &sim->copy;
+    uint32_t first = copy->plans_count == 0 ? 0 : sim_below(&sim->random, copy->plans_count);
+    struct sim_chunk *chunk = NULL;
+
+    for (uint32_t i = 0; i < copy->plans_count && chunk == NULL; i++) {
+        struct sim_plan *plan = copy->plans[(first + i) % copy->plans_count];
+
+        if (!plan->void_ && plan->retry_ns <= sim->disk.now_ns) {
+            chunk = plan_next(plan);
+        }
+    }
+    return chunk;
+}
+
+static void seat_give(struct sim *sim, struct nw_engine *engine, uint32_t reader)
+{
+    struct sim_copy *copy = &sim->copy;
+    struct sim_chunk *chunk = chunk_next(sim);
+
+    if (chunk == NULL) {
+        return;
+    }
+    if (copy->readers[reader] == NULL) {
+        copy->readers[reader] = sim_reader_create(sim);
+    }
+    (void)snprintf(chunk->sql, sizeof chunk->sql, "%u %u %" PRIu64, chunk->plan->index,
+                   (unsigned)(chunk - chunk->plan->chunks), chunk->task.rows);
+    chunk->task.stream = sim_reader_stream(copy->readers[reader]);
+    atomic_store_explicit(&chunk->task.give_up, false, memory_order_relaxed);
+    if (!nw_engine_copy(engine, reader, &chunk->task)) {
+        sim_fail(sim, "an idle reader takes no task");
+    }
+    copy->under_way[reader] = chunk;
+    chunk->plan->chunks_out++;
+}
+
+/* Somebody waits for the lock of what a reader reads. */
+static void locks_watch(struct sim *sim, struct nw_engine *engine)
+{
+    for (uint32_t r = 0; r < SIM_READERS; r++) {
+        if (sim->copy.under_way[r] != NULL && sim_chance(&sim->random, sim->copy.fault)) {
+            SIM_COUNT(copies_given_up);
+            sim_reader_cancel(sim->copy.readers[r]);
+            nw_engine_copy_give_up(engine, r, &sim->copy.under_way[r]->task);
+        }
+    }
+}
+
+/* A new fence for the tables that wait for one; it takes a while. @return false: the life ends */
+static bool again_step(struct sim *sim, struct nw_schemas *schemas)
+{
+    struct sim_copy *copy = &sim->copy;
+    uint32_t count = 0;
+
+    for (uint32_t t = 0; t < SIM_TABLES; t++) {
+        count += copy->again[t];
+    }
+    if (count == 0 || (!sim->server.quiet && sim_chance(&sim->random, 700))) {
+        return true;
+    }
+    if (copy->plans_count + count > SIM_PLANS_MAX) {
+        return false;
+    }
+    copy->generation++;
+    for (uint32_t t = 0; t < SIM_TABLES; t++) {
+        if (copy->again[t]) {
+            SIM_COUNT(tables_again);
+            copy->again[t] = false;
+            plan_add(sim, t, schemas);
+        }
+    }
+    return true;
+}
+
+/* ---- the end ---- */
+
+static bool all_read(const struct sim *sim)
+{
+    const struct sim_copy *copy = &sim->copy;
+
+    for (uint32_t i = 0; i < copy->plans_count; i++) {
+        const struct sim_plan *plan = copy->plans[i];
+
+        if (plan->chunks_out > 0 || (!plan->void_ && plan->chunks_done < plan->chunks_count)) {
+            return false;
+        }
+    }
+    for (uint32_t t = 0; t < SIM_TABLES; t++) {
+        if (copy->again[t]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool sim_copy_reads(const struct sim *sim)
+{
+    return !sim->server.has_slot || (sim->copy.running && !all_read(sim));
+}
+
+/* Tables of which the sink is to get a copy. */
+static uint32_t tables_of(const struct sim *sim, const struct sim_sink *sink)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < sim->copy.plans_count; i++) {
+        count += !sim->copy.plans[i]->void_ && sink->missing[sim->copy.plans[i]->table];
+    }
+    return count;
+}
+
+/* What it said that it has it must have, of the plan that holds. */
+static void whole_check(const struct sim *sim, const struct sim_sink *sink)
+{
+    for (uint32_t i = 0; i < sim->copy.plans_count; i++) {
+        const struct sim_plan *plan = sim->copy.plans[i];
+        const struct sim_copied *copied = &sink->copies[plan->table];
+
+        if (!plan->void_ && sink->missing[plan->table] &&
+            (!copied->complete || copied->generation != plan->generation)) {
+            sim_fail(sim, "sink %u is said to have the copy, and lacks table %u", sink->index,
+                     SIM_OID + plan->table);
+        }
+    }
+}
+
+bool sim_copy_step(struct sim *sim, struct nw_engine *engine, struct nw_schemas *schemas,
+                   struct nw_sink *const *sinks, bool *finished)
+{
+    locks_watch(sim, engine);
+    for (uint32_t r = 0; r < SIM_READERS; r++) {
+        if (!seat_collect(sim, engine, r)) {
+            return false;
+        }
+        if (sim->copy.under_way[r] == NULL) {
+            seat_give(sim, engine, r);
+        }
+    }
+    if (!again_step(sim, schemas)) {
+        return false;
+    }
+    *finished = all_read(sim);
+    for (uint32_t i = 0; i < sim->sinks_count; i++) {
+        struct nw_sink_status status;
+
+        nw_sink_status(sinks[i], &status);
+        *finished = *finished &&
+                    (!sim->sinks[i].needs_copy || status.copies >= tables_of(sim, &sim->sinks[i]));
+    }
+    for (uint32_t i = 0; *finished && i < sim->sinks_count; i++) {
+        whole_check(sim, &sim->sinks[i]);
+    }
+    return true;
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The spool of a story, and what a run does with the one that it finds (core/pipeline/
+ * decide_spool.c). Its disk, core/io/env_model.c, outlives every life, and when the power goes
+ * it keeps little of what was not synced. So that opening it, which reads all of it, also says
+ * whether the server was told the truth.
+ */
+#include "server.h"
+
+#include "io/env_model.h"
+
+#define FOLDER "/spool"
+
+static struct nw_spool_options options_of(const struct sim *sim)
+{
+    return (struct nw_spool_options){
+        .env = sim->spool.env,
+        .folder = FOLDER,
+        .identity = {.system_identifier = 1, .timeline = 1, .slot_name = "narwal"},
+        .quota_bytes = sim->spool.quota_bytes,
+        .segment_bytes = sim->spool.segment_bytes};
+}
+
+void sim_spool_init(struct sim *sim)
+{
+    struct sim_spool *spool = &sim->spool;
+    uint32_t shift = sim->server.note_max > 1000 ? 18 : 14; /* a row is to fit */
+    struct nw_error err = {0};
+
+    spool->wanted = sim->copies && sim_chance(&sim->random, 600);
+    spool->quota_bytes = 1ull << (shift + sim_below(&sim->random, 6));
+    spool->segment_bytes = spool->quota_bytes >> (2 + sim_below(&sim->random, 3));
+    if (nw_env_model_create(sim->seed ^ 0x73706f6f6cu, &spool->env, &err) != NW_OK) {
+        sim_fail(sim, "%s", err.text);
+    }
+}
+
+void sim_spool_free(struct sim *sim)
+{
+    nw_env_model_destroy(sim->spool.env);
+}
+
+/* What the server still has, or nobody needs, is received again, or not at all. */
+static void spool_discard(struct sim *sim)
+{
+    struct nw_spool_options options = options_of(sim);
+    struct nw_error err = {0};
+
+    if (nw_spool_discard(&options, &err) != NW_OK) {
+        sim_fail(sim, "a spool is not discarded: %s", err.text);
+    }
+}
+
+void sim_spool_find(struct sim *sim, uint64_t need_lsn)
+{
+    struct sim_spool *spool = &sim->spool;
+    struct nw_spool_options options = options_of(sim);
+    uint64_t confirmed_lsn = sim->server.confirmed_lsn;
+    uint64_t until_lsn = sim->recorded_lsn > confirmed_lsn ? sim->recorded_lsn : confirmed_lsn;
+    struct nw_spool_status found;
+    struct nw_error err = {0};
+
+    if (!sim->server.has_slot || need_lsn >= confirmed_lsn) {
+        spool_discard(sim);
+        return;
+    }
+    if (confirmed_lsn > sim->recorded_lsn) {
+        sim_fail(sim, "the server forgot up to %" PRIu64 ", recorded is %" PRIu64, confirmed_lsn,
+                 sim->recorded_lsn);
+    }
+    if (nw_spool_open(&options, until_lsn, &spool->spool, &err) != NW_OK) {
+        sim_fail(sim, "the spool does not open: %s", err.text);
+    }
+    if (spool->spool == NULL) {
+        sim_fail(sim, "sinks have %" PRIu64 ", the server forgot up to %" PRIu64 ", no spool",
+                 need_lsn, confirmed_lsn);
+    }
+    nw_spool_status(spool->spool, &found);
+    if (found.first_lsn > need_lsn || found.end_lsn < until_lsn) {
+        sim_fail(sim, "the spool has %" PRIu64 " to %" PRIu64 " of %" PRIu64 " to %" PRIu64,
+                 found.first_lsn, found.end_lsn, need_lsn, until_lsn);
+    }
+    sim->stream_lsn = found.first_lsn;
+    sim->start_lsn = found.end_lsn;
+    SIM_COUNT(spools_found);
+}
+
+void sim_spool_begin(struct sim *sim)
+{
+    struct nw_spool_options options = options_of(sim);
+    struct nw_error err = {0};
+
+    if (sim->spool.spool != NULL || !sim->copy.running || !sim->spool.wanted) {
+        return;
+    }
+    if (nw_spool_begin(&options, sim->start_lsn, &sim->spool.spool, &err) != NW_OK) {
+        sim_fail(sim, "no spool: %s", err.text);
+    }
+    sim->stream_lsn = sim->start_lsn;
+    SIM_COUNT(spools);
+}
+
+bool sim_spool_has(const struct sim *sim, uint64_t lsn)
+{
+    return sim->spool.spool != NULL && lsn <= nw_spool_synced_lsn(sim->spool.spool);
+}
+
+void sim_spool_power(struct sim *sim)
+{
+    if (sim->spool.spool != NULL && sim_chance(&sim->random, 600)) {
+        SIM_COUNT(power_cuts);
+        sim->spool.off = true;
+        nw_env_model_power_off(sim->spool.env);
+    }
+}
+
+void sim_spool_end(struct sim *sim)
+{
+    static const uint32_t survive_percent[] = {0, 0, 30, 90};
+    struct sim_spool *spool = &sim->spool;
+    struct nw_spool_status status;
+
+    if (spool->spool == NULL) {
+        return;
+    }
+    nw_spool_status(spool->spool, &status);
+    sim_counters.spools_full += status.pressure == NW_SPOOL_FULL;
+    sim_counters.spools_of_several_segments += status.segments > 1;
+    nw_spool_use(spool->spool, NULL); /* those jobs are gone with the engine */
+    nw_spool_destroy(spool->spool);
+    spool->spool = NULL;
+    if (spool->off) {
+        spool->off = false;
+        nw_env_model_crash(spool->env, survive_percent[sim_below(&sim->random, 4)]);
+    }
+}
