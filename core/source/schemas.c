@@ -585,19 +585,21 @@ static void key_derive(struct derived *to, const struct nw_table *described,
     }
 }
 
-/* How many numbers were given at least, as far as the columns do not say so. */
+/* How many numbers were given at least, as far as the columns do not say so. A version that is not
+ * placed may be of a later time, when more were. */
 static uint16_t attributes_least(const struct nw_schemas_change *change,
-                                 const struct nw_table *former)
+                                 const struct version *version)
 {
     if (change->note != NULL) {
         return change->note->attributes_count;
     }
-    return former == NULL ? 0 : former->attributes_count;
+    return version == NULL || !version->placed ? 0 : version->table.attributes_count;
 }
 
 static void derive(struct derived *to, const struct nw_schemas_change *change,
-                   const struct nw_table *former)
+                   const struct version *version)
 {
+    const struct nw_table *former = version == NULL ? NULL : &version->table;
     const struct nw_relation *relation = change->relation;
     struct nw_table *table = &to->table;
 
@@ -609,7 +611,7 @@ static void derive(struct derived *to, const struct nw_schemas_change *change,
     table->name = relation->name;
     table->replica_identity = relation->replica_identity;
     table->columns_count = relation->columns_count;
-    table->attributes_count = attributes_least(change, former);
+    table->attributes_count = attributes_least(change, version);
     for (uint16_t i = 0; i < relation->columns_count; i++) {
         const struct nw_relation_column *said = &relation->columns[i];
         int16_t number = to->attnums[i].number;
@@ -682,7 +684,7 @@ nw_status nw_schemas_apply(struct nw_schemas *schemas, const struct nw_schemas_c
     }
     status = numbers_find(change, version, derived.attnums, err);
     if (status == NW_OK) {
-        derive(&derived, change, version == NULL ? NULL : &version->table);
+        derive(&derived, change, version);
         status = version_add(schemas, &derived.table, table, err);
         guessed = !all_exact(&derived.table);
     }

@@ -21,7 +21,8 @@ struct sim_reader {
     struct sim *sim;
     struct wire in, out;
     size_t out_read;
-    bool ending; /* after out the session is gone */
+    uint32_t idle; /* permille of reads that find nothing */
+    bool ending;   /* after out the session is gone */
     /* the answer that is under way */
     bool saying;
     bool empty; /* the table was rewritten: no rows */
@@ -312,7 +313,7 @@ static nw_status reader_read(struct nw_stream *stream, void *bytes, size_t size,
     nw_status status = NW_OK;
 
     *got = 0;
-    if (!reader->sim->server.quiet && sim_chance(random, 600)) { /* so that epochs end meanwhile */
+    if (!reader->sim->server.quiet && sim_chance(random, reader->idle)) {
         return NW_AGAIN;
     }
     if (reader->saying && sim_chance(random, 700)) {
@@ -375,6 +376,7 @@ struct sim_reader *sim_reader_create(struct sim *sim)
     }
     reader->stream = (struct nw_stream){&reader_ops, NW_TRANSPORT_MODEL};
     reader->sim = sim;
+    reader->idle = sim_chance(&sim->server.random, 200) ? 980 : 600; /* epochs end meanwhile */
     return reader;
 }
 

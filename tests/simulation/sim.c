@@ -88,7 +88,7 @@ static void sinks_open(struct life *life)
         }
     }
     sim_copy_decide(sim, life->sinks, recovered);
-    /* What was recorded and not told may be behind where the server sends from now on. */
+    /* What was recorded, and not told, may be ahead of where the server sends from now on. */
     sim->recorded_lsn = sim->start_lsn > sim->recorded_lsn ? sim->start_lsn : sim->recorded_lsn;
     sim->safe_lsn = sim->start_lsn;
     if (sim->start_lsn < sim->server.confirmed_lsn) {
@@ -186,19 +186,26 @@ static void life_begin(struct life *life, struct sim *sim)
     }
 }
 
+/* How far a spool came in this life. */
+static void spool_count(const struct life *life)
+{
+    struct nw_source_status status;
+
+    nw_engine_source_status(life->engine, &status);
+    sim_counters.spools_read += status.spooling == NW_SPOOLING_READ;
+    sim_counters.spools_gone +=
+        life->sim->spool.spool != NULL && status.spooling == NW_SPOOLING_NONE;
+}
+
 /* All that is in memory and in scratch files is gone, as after kill -9. */
 static void life_end(struct life *life)
 {
     struct sim *sim = life->sim;
     struct nw_error err = {0};
 
-    struct nw_source_status source;
-
     sim->crashing = true;
     sim_spool_power(sim);
-    nw_engine_source_status(life->engine, &source);
-    sim_counters.spools_read += source.spooling == NW_SPOOLING_READ;
-    sim_counters.spools_gone += sim->spool.spool != NULL && source.spooling == NW_SPOOLING_NONE;
+    spool_count(life);
     for (uint32_t i = 0; i < sim->sinks_count; i++) {
         if (nw_sink_stop(life->sinks[i], INT64_MAX, &err) != NW_OK) {
             sim_fail(sim, "sink %u does not stop: %s", i, err.text);

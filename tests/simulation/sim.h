@@ -359,6 +359,8 @@ nw_status sim_sink_copy_resolve(void *self, uint32_t oid, uint32_t generation,
 void sim_sink_copy_write(struct sim_sink *sink, uint32_t worker, const struct nw_batch *batch);
 void sim_sink_copy_seal(struct sim_sink *sink, uint32_t worker, uint64_t epoch);
 void sim_sink_copy_store(struct sim_sink *sink, const struct sim_pending *commit);
+/** It has a position only behind all its copies: the next start would not make them. */
+void sim_sink_copy_position(const struct sim_sink *sink);
 void sim_sink_copy_recover(struct sim_sink *sink, struct nw_recovery *recovery);
 /** Whether a stored copy has this change of the history. */
 bool sim_sink_copy_has(const struct sim_sink *sink, const struct sim_item *item);

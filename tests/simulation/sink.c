@@ -197,6 +197,7 @@ static void store(struct sim_sink *sink, const struct sim_pending *commit)
     sink->items_stored = at;
     sink->durable_lsn = lsn;
     sink->has_position = sink->has_position || commit->position_size > NW_ENVELOPE_SIZE;
+    sim_sink_copy_position(sink);
     sink->position_size = commit->position_size;
     memcpy(sink->position, commit->position, commit->position_size);
     SIM_COUNT(sink_commits);

@@ -287,6 +287,17 @@ void sim_sink_copy_store(struct sim_sink *sink, const struct sim_pending *commit
     }
 }
 
+void sim_sink_copy_position(const struct sim_sink *sink)
+{
+    for (uint32_t t = 0; t < SIM_TABLES; t++) {
+        if (sink->has_position && sink->sim->copies && SIM_OID + t != sink->sim->unwanted_oid &&
+            !sink->copies[t].complete) {
+            sim_fail(sink->sim, "sink %u has a position, and no whole copy of %u", sink->index,
+                     SIM_OID + t);
+        }
+    }
+}
+
 void sim_sink_copy_recover(struct sim_sink *sink, struct nw_recovery *recovery)
 {
     static struct nw_copy_state states[SIM_SINKS_MAX][SIM_TABLES];

@@ -201,6 +201,29 @@ static void removing_and_truncating_are_undone_unless_synced(void **state)
     assert_content("/d/a", NULL);
 }
 
+static void without_power_nothing_changes_any_more(void **state)
+{
+    int file = -1;
+
+    (void)state;
+    file_make("/d/a", "aaaa", true);
+    file_make("/d/b", "bbbb", true);
+    file = open_file("/d/a", 0);
+    assert_int_equal(run(NW_FILE_WRITE, file, "xxxx", 4, 0), 4);
+    nw_env_model_power_off(f.model);
+    assert_int_equal(run(NW_FILE_SYNC, file, NULL, 0, 0), -EIO);
+    assert_int_equal(run(NW_FILE_WRITE, file, "yyyy", 4, 0), -EIO);
+    assert_int_equal(f.env->ops->file_truncate(f.env, file, 1, &f.err), NW_RETRY);
+    assert_int_equal(f.env->ops->file_rename(f.env, "/d/a", "/d/c", &f.err), NW_RETRY);
+    assert_int_equal(f.env->ops->file_remove(f.env, "/d/b", &f.err), NW_RETRY);
+    assert_int_equal(f.env->ops->folder_sync(f.env, "/d", &f.err), NW_RETRY);
+    f.env->ops->file_close(f.env, file);
+    nw_env_model_crash(f.model, 0);
+    assert_content("/d/a", "aaaa");
+    assert_content("/d/b", "bbbb");
+    assert_content("/d/c", NULL);
+}
+
 static void a_crash_may_leave_any_part_of_what_was_not_synced(void **state)
 {
     static char bytes[8 * 512];
@@ -500,6 +523,7 @@ int main(void)
         MODEL(a_rename_is_atomic_and_durable),
         MODEL(a_renamed_file_that_was_not_synced_is_empty),
         MODEL(removing_and_truncating_are_undone_unless_synced),
+        MODEL(without_power_nothing_changes_any_more),
         MODEL(a_crash_may_leave_any_part_of_what_was_not_synced),
         MODEL(a_folder_that_was_not_synced_goes_with_all_in_it),
         MODEL(folders_list_their_own_and_refuse_to_go_full),

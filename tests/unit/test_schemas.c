@@ -258,6 +258,32 @@ static void a_changed_type_keeps_the_columns_number(void **state)
     assert_null(table->columns[1].default_expr);
 }
 
+/* What a copy registers is of its snapshot; the stream that is dealt after it begins before that.
+ */
+static void a_version_of_a_later_time_says_nothing_of_the_numbers_before_it(void **state)
+{
+    const struct nw_column_schema kept[3] = {columns[0], columns[1], columns[3]};
+    struct nw_table registered = described;
+    struct nw_table now = described;
+    struct nw_relation *relation = said();
+    const struct nw_table *table = NULL;
+
+    (void)state;
+    registered.columns = now.columns = kept;
+    registered.columns_count = 2;
+    registered.attributes_count = 4; /* two were dropped */
+    now.columns_count = 3;
+    now.attributes_count = 5;
+    assert_int_equal(nw_schemas_add(schemas, &registered, 0, &table, &err), NW_OK);
+    relation->columns[1].name = "cost";
+    relation->columns_count = 2;
+    assert_int_equal(apply(relation, &now)->attributes_count, 2);
+    relation->columns[2] = relation->columns[3]; /* 3 or 4, dropped since, or 5 */
+    relation->columns_count = 3;
+    table = apply(relation, &now);
+    assert_int_equal(table->columns[2].exact & NW_EXACT_ATTNUM, 0);
+}
+
 static void a_new_name_between_two_others_is_a_renamed_column(void **state)
 {
     struct nw_relation *relation = said();
@@ -405,6 +431,7 @@ int main(void)
         TEST(of_a_catalog_that_moved_on_what_agrees_is_used),
         TEST(what_the_catalog_has_no_more_is_taken_from_the_version_before),
         TEST(a_changed_type_keeps_the_columns_number),
+        TEST(a_version_of_a_later_time_says_nothing_of_the_numbers_before_it),
         TEST(a_new_name_between_two_others_is_a_renamed_column),
         TEST(the_key_is_what_the_stream_says),
         TEST(the_key_has_the_order_that_is_known),
