@@ -246,7 +246,7 @@ static void chunk_say(struct sim_reader *reader, const struct sim_chunk *chunk, 
     reader->end_row = reader->is_other ? (uint32_t)reader->other.count : chunk->end_row;
     reader->end_row = reader->end_row < reader->next_row ? reader->next_row : reader->end_row;
     reader->fail_at = place_choose(reader, sim_chance(random, sim->copy.fault / 2));
-    reader->cut_at = place_choose(reader, sim_chance(random, sim->copy.fault * 2));
+    reader->cut_at = place_choose(reader, sim_chance(random, sim->copy.fault * 5));
     checks_say(&reader->out, reader->is_other ? "7:9:" : "5:5:", !rewritten);
     header_say(&reader->out);
     reader->saying = true;

@@ -11,6 +11,36 @@
 
 #define FOLDER "/spool"
 
+/* The disk of some stories takes its time, so that much happens while a sync is under way. */
+static struct {
+    struct nw_env_ops ops;
+    const struct nw_env_ops *model;
+    struct sim_random random;
+    uint32_t idle; /* permille of looks that find nothing done */
+} slow;
+
+/* NOLINTNEXTLINE(readability-function-size): the signature of nw_env_ops */
+static nw_status slow_reap(struct nw_env *env, struct nw_io *io, bool wait,
+                           struct nw_file_op **done, size_t done_max, size_t *done_count,
+                           struct nw_error *err)
+{
+    if (!wait && sim_chance(&slow.random, slow.idle)) {
+        *done_count = 0;
+        return NW_OK;
+    }
+    return slow.model->io_reap(env, io, wait, done, done_max, done_count, err);
+}
+
+static void slow_init(struct sim *sim, struct nw_env *env)
+{
+    slow.model = env->ops;
+    slow.ops = *env->ops;
+    slow.ops.io_reap = slow_reap;
+    slow.random.state = sim->seed ^ 0x736c6f77u;
+    slow.idle = sim_chance(&slow.random, 400) ? 980 : 0;
+    env->ops = &slow.ops;
+}
+
 static struct nw_spool_options options_of(const struct sim *sim)
 {
     return (struct nw_spool_options){
@@ -33,6 +63,7 @@ void sim_spool_init(struct sim *sim)
     if (nw_env_model_create(sim->seed ^ 0x73706f6f6cu, &spool->env, &err) != NW_OK) {
         sim_fail(sim, "%s", err.text);
     }
+    slow_init(sim, spool->env);
 }
 
 void sim_spool_free(struct sim *sim)
@@ -51,14 +82,32 @@ static void spool_discard(struct sim *sim)
     }
 }
 
+/* Opens what is there, which must reach as far as the server was told. */
+static void spool_open(struct sim *sim, uint64_t need_lsn, uint64_t until_lsn,
+                       struct nw_spool_status *found)
+{
+    struct nw_spool_options options = options_of(sim);
+    struct nw_error err = {0};
+
+    if (nw_spool_open(&options, until_lsn, &sim->spool.spool, &err) != NW_OK) {
+        sim_fail(sim, "the spool does not open: %s", err.text);
+    }
+    if (sim->spool.spool == NULL) {
+        sim_fail(sim, "sinks have %" PRIu64 ", the server forgot up to %" PRIu64 ", no spool",
+                 need_lsn, until_lsn);
+    }
+    nw_spool_status(sim->spool.spool, found);
+    if (found->first_lsn > need_lsn || found->end_lsn < until_lsn) {
+        sim_fail(sim, "the spool has %" PRIu64 " to %" PRIu64 " of %" PRIu64 " to %" PRIu64,
+                 found->first_lsn, found->end_lsn, need_lsn, until_lsn);
+    }
+}
+
 void sim_spool_find(struct sim *sim, uint64_t need_lsn)
 {
-    struct sim_spool *spool = &sim->spool;
-    struct nw_spool_options options = options_of(sim);
     uint64_t confirmed_lsn = sim->server.confirmed_lsn;
     uint64_t until_lsn = sim->recorded_lsn > confirmed_lsn ? sim->recorded_lsn : confirmed_lsn;
     struct nw_spool_status found;
-    struct nw_error err = {0};
 
     if (!sim->server.has_slot || need_lsn >= confirmed_lsn) {
         spool_discard(sim);
@@ -68,17 +117,12 @@ void sim_spool_find(struct sim *sim, uint64_t need_lsn)
         sim_fail(sim, "the server forgot up to %" PRIu64 ", recorded is %" PRIu64, confirmed_lsn,
                  sim->recorded_lsn);
     }
-    if (nw_spool_open(&options, until_lsn, &spool->spool, &err) != NW_OK) {
-        sim_fail(sim, "the spool does not open: %s", err.text);
-    }
-    if (spool->spool == NULL) {
-        sim_fail(sim, "sinks have %" PRIu64 ", the server forgot up to %" PRIu64 ", no spool",
-                 need_lsn, confirmed_lsn);
-    }
-    nw_spool_status(spool->spool, &found);
-    if (found.first_lsn > need_lsn || found.end_lsn < until_lsn) {
-        sim_fail(sim, "the spool has %" PRIu64 " to %" PRIu64 " of %" PRIu64 " to %" PRIu64,
-                 found.first_lsn, found.end_lsn, need_lsn, until_lsn);
+    spool_open(sim, need_lsn, until_lsn, &found);
+    if (sim_chance(&sim->random, 300)) { /* the power goes when the server was told of its end */
+        SIM_COUNT(power_cuts);
+        nw_spool_destroy(sim->spool.spool);
+        nw_env_model_crash(sim->spool.env, 0);
+        spool_open(sim, need_lsn, found.end_lsn, &found);
     }
     sim->stream_lsn = found.first_lsn;
     sim->start_lsn = found.end_lsn;
