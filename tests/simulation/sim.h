@@ -275,7 +275,7 @@ void sim_spool_free(struct sim *sim);
 /** Opens what a former life left when a sink needs it, which moves start_lsn and stream_lsn. */
 void sim_spool_find(struct sim *sim, uint64_t need_lsn);
 void sim_spool_begin(struct sim *sim);
-/** Whether all that was committed before lsn is said to be synced there. */
+/** Whether all that was committed before lsn is said to be synced there, and it is there. */
 bool sim_spool_has(const struct sim *sim, uint64_t lsn);
 /** A life ends: its power may go, before anything else happens on the disk. */
 void sim_spool_power(struct sim *sim);

@@ -144,9 +144,23 @@ void sim_spool_begin(struct sim *sim)
     SIM_COUNT(spools);
 }
 
+static nw_status name_seen(void *context, const char *name, bool is_folder, struct nw_error *err)
+{
+    (void)name;
+    (void)is_folder;
+    (void)err;
+    *(bool *)context = true;
+    return NW_OK;
+}
+
 bool sim_spool_has(const struct sim *sim, uint64_t lsn)
 {
-    return sim->spool.spool != NULL && lsn <= nw_spool_synced_lsn(sim->spool.spool);
+    struct nw_env *env = sim->spool.env;
+    bool there = false;
+    struct nw_error ignored;
+
+    return sim->spool.spool != NULL && lsn <= nw_spool_synced_lsn(sim->spool.spool) &&
+           env->ops->folder_list(env, FOLDER, name_seen, &there, &ignored) == NW_OK && there;
 }
 
 void sim_spool_power(struct sim *sim)
