@@ -185,7 +185,7 @@ static const char *pattern_at(const struct nw_transform_rule *rule, uint32_t ind
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         uint32_t count = list_count(lists[i].list);
 
-        if (index < count) {
+        if (lists[i].list != NULL && index < count) {
             *key = lists[i].key;
             return lists[i].list[index];
         }
