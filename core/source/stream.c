@@ -405,6 +405,13 @@ static nw_status pending_take(struct nw_source *source, int64_t now_ns, uint32_t
                                          : NW_OK;
 }
 
+/* A streamed transaction is read back, behind which the next message waits. While the stream is
+ * recorded nothing waits for it: the spool is read beside. */
+static bool replays(const struct nw_source *source)
+{
+    return source->replaying && !source->recorder.recording;
+}
+
 /* Receives and takes messages until there are none, the dealer is full, or the step is over. */
 static nw_status receive_step(struct nw_source *source, int64_t now_ns, uint32_t *work,
                               struct nw_error *err)
@@ -414,7 +421,7 @@ static nw_status receive_step(struct nw_source *source, int64_t now_ns, uint32_t
 
     source->starved = source->on_disk = false;
     for (int i = 0; i < NW_SOURCE_STEP_MAX && status == NW_OK; i++) {
-        if (source->replaying) {
+        if (replays(source)) {
             status = nw_source_replay(source, now_ns, err);
             continue;
         }
@@ -425,8 +432,9 @@ static nw_status receive_step(struct nw_source *source, int64_t now_ns, uint32_t
             status = pending_take(source, now_ns, work, err);
         }
     }
-    source->starved = source->starved || (source->replaying && status == NW_AGAIN);
-    source->on_disk = source->starved && (source->replaying || source->in_stream);
+    source->starved = source->starved || (replays(source) && status == NW_AGAIN);
+    source->on_disk =
+        source->starved && !source->recorder.recording && (source->replaying || source->in_stream);
     return status;
 }
 
