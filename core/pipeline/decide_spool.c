@@ -53,8 +53,9 @@ static nw_status spool_missing(const struct nw_run *run, uint64_t need_lsn, uint
 
     return nw_fail(
         err, NW_FATAL,
-        "the sinks have everything up to %s, the server was told that it may forget up to "
-        "%s, and the spool in %s, which alone had what is between, is gone. " REPAIR,
+        "the sinks have everything up to %s, the server may have forgotten what was before "
+        "%s, and there is no spool in %s that has what is between: the changes between "
+        "are gone, or a sink was set back. " REPAIR,
         nw_lsn_text(need, need_lsn), nw_lsn_text(until, until_lsn), run->options->spool_folder);
 }
 

@@ -275,7 +275,8 @@ static nw_status copy(struct nw_run *run, struct nw_error *err)
                run->status.copy_rows, run->status.copy_tables);
         nw_crash_point("handover");
     }
-    return status;
+    /* A session that was waited for ends with the wish to stop. */
+    return status == NW_RETRY && nw_run_stopping(run) ? NW_OK : status;
 }
 
 static nw_status drain(struct nw_run *run, struct nw_error *err)

@@ -67,8 +67,9 @@ class LifecycleTest(check.Case):
         self.assertEqual(narwal.state().lines, lines)
 
     def test_nothing_is_acknowledged_before_it_is_durable(self):
+        """At the sink: what the spool has is test_spool's."""
         self.prepare()
-        narwal = self.enter(Narwal(self.server))
+        narwal = self.enter(Narwal(self.server, settings={"protect": {"ack": "sink"}}))
         with self.load:
             self.more()
             narwal.start().wait_streaming()

@@ -198,14 +198,17 @@ class Narwal:
         return self
 
     def stream_query(self):
-        """How the server was asked for the stream that it sends now."""
+        """How the server was asked for the stream that it sends now, once what was recorded while the
+        copy ran, as text, is behind it: binary comes with a connection of its own."""
         found = []
+        until = time.monotonic() + 3
 
         def active():
             found[:] = self.cluster.sql(
                 "SELECT query FROM pg_stat_activity WHERE pid = (SELECT active_pid FROM "
                 "pg_replication_slots WHERE slot_name = %s)", (self.slot,))
-            return found and found[0][0].startswith("START_REPLICATION")
+            return found and found[0][0].startswith("START_REPLICATION") and (
+                "binary" in found[0][0] or time.monotonic() > until)
         self.wait("the stream", active)
         return found[0][0]
 
