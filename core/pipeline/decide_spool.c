@@ -73,7 +73,10 @@ static nw_status spool_open(struct nw_run *run, uint64_t need_lsn, uint64_t unti
         return status;
     }
     if (run->spool == NULL) {
-        return spool_missing(run, need_lsn, until_lsn, err);
+        /* The server cannot forget what we did not acknowledge: then the slot is another. */
+        return run->source.known && run->source.acknowledged_lsn >= run->confirmed_lsn
+                   ? spool_missing(run, need_lsn, until_lsn, err)
+                   : NW_OK;
     }
     nw_spool_status(run->spool, &found);
     if (found.first_lsn > need_lsn) {
