@@ -513,7 +513,12 @@ static void say_end(const struct nw_run *run)
         return;
     }
     if (run->status.phase == NW_RUN_STREAMING || run->status.phase == NW_RUN_DRAINING) {
-        (void)snprintf(reached, sizeof reached, "drained to %s",
+        bool spooled = run->status.source.spooling == NW_SPOOLING_READING;
+
+        (void)snprintf(reached, sizeof reached,
+                       spooled ? "received up to %s, of which the spool has what "
+                                 "the next start goes on with"
+                               : "drained to %s",
                        nw_lsn_text(lsn, run->status.source.flush_lsn));
     }
     publications_print(run, names);

@@ -28,6 +28,8 @@ class StallingProxy(Proxy):
         if not self.silent:
             super().forward(source)
 
+# What the sink has, and nothing else, is acknowledged, also right behind the copy.
+NO_SPOOL = {"protect": {"ack": "sink"}}
 
 class LifecycleTest(check.Case):
     options = {}
@@ -69,7 +71,7 @@ class LifecycleTest(check.Case):
     def test_nothing_is_acknowledged_before_it_is_durable(self):
         """At the sink: what the spool has is test_spool's."""
         self.prepare()
-        narwal = self.enter(Narwal(self.server, settings={"protect": {"ack": "sink"}}))
+        narwal = self.enter(Narwal(self.server, settings=NO_SPOOL))
         with self.load:
             self.more()
             narwal.start().wait_streaming()
@@ -84,7 +86,7 @@ class LifecycleTest(check.Case):
 
     def test_sigterm_drains_what_was_received(self):
         self.prepare()
-        narwal = self.enter(Narwal(self.server))
+        narwal = self.enter(Narwal(self.server, settings=NO_SPOOL))
         with self.load:
             self.more()
             narwal.start().wait_streaming()
@@ -141,7 +143,7 @@ class LifecycleTest(check.Case):
     def test_resumes_without_its_own_state(self):
         """The sink's position and the slot are all that is needed."""
         self.prepare()
-        narwal = self.enter(Narwal(self.server))
+        narwal = self.enter(Narwal(self.server, settings=NO_SPOOL))
         with self.load:
             self.more()
             narwal.start().wait_streaming()
