@@ -6,6 +6,7 @@ Every scenario has tables of its own and all run beside each other, before one c
 tables that are rebuilt from the files are the server's, row by row, and the attnums of the last
 version are those of pg_attribute.
 """
+import re
 import decimal
 import json
 
@@ -330,6 +331,10 @@ class SchemaChangesTest(check.Case):
         self.server.sql("UPDATE lab.published SET n = 1")
         self.server.sql(f"CREATE PUBLICATION {publication} FOR ALL TABLES WITH (publish_via_partition_root)")
         self.server.sql("UPDATE lab.published SET n = 2")
+        if check.version() >= 18:  # the server passes over a publication that is not there
+            narwal.wait("the look at the catalog", lambda: re.search(
+                r"lab\.published stopped.*entry in the publication was changed", narwal.log()))
+            return
         self.assertNotEqual(narwal.wait_exit(), 0)
         self.assertRegex(narwal.log(), "publication.*drop the slot, make both anew")
 
