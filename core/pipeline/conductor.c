@@ -34,7 +34,7 @@ struct seat {
 
 /* A fence, and what the catalog says under its snapshot. */
 struct held {
-    struct nw_copy_fence fence; /* first, so that a plan's fence finds it */
+    struct nw_copy_fence fence;
     struct nw_arena arena;
 };
 
@@ -62,17 +62,11 @@ struct nw_conductor {
 static nw_status tables_read(struct nw_conductor *conductor, struct held *held,
                              struct nw_catalog_tables *tables, struct nw_error *err)
 {
-    char sql[120];
     struct nw_session *session = NULL;
     nw_status status = nw_server_session(conductor->options.server, false, &session, err);
 
-    (void)snprintf(sql, sizeof sql, "SET TRANSACTION SNAPSHOT '%s'", held->fence.snapshot);
     if (status == NW_OK) {
-        status = nw_session_query(session, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", NULL,
-                                  0, NULL, NULL, err);
-    }
-    if (status == NW_OK) {
-        status = nw_session_query(session, sql, NULL, 0, NULL, NULL, err);
+        status = nw_copy_snapshot_enter(session, held->fence.snapshot, err);
     }
     if (status == NW_OK) {
         status = nw_server_tables(conductor->options.server, session, &held->arena, tables, err);
@@ -87,8 +81,7 @@ static nw_status plan_add(struct nw_conductor *conductor, const struct nw_catalo
     const struct nw_projection *projection = NULL;
     nw_status status =
         conductor->options.project(conductor->options.context, table, &projection, err);
-    struct nw_copy_plan_options options = {.server = conductor->options.server,
-                                           .session = conductor->options.server->control,
+    struct nw_copy_plan_options options = {.session = conductor->options.server->control,
                                            .arena = &held->arena,
                                            .from = from,
                                            .table = table,
@@ -319,6 +312,12 @@ static void lock_say(const struct nw_conductor *conductor, const struct nw_copy_
            chunk->relation->schema_name, chunk->relation->name, holder);
 }
 
+static void chunk_again(struct nw_copy_chunk *chunk)
+{
+    chunk->waits = true;
+    chunk->plan->chunks_waiting++;
+}
+
 /* Later again, and until then nothing of its table: all of it is locked. */
 static void chunk_defer(struct nw_conductor *conductor, struct nw_copy_chunk *chunk)
 {
@@ -330,14 +329,7 @@ static void chunk_defer(struct nw_conductor *conductor, struct nw_copy_chunk *ch
         lock_say(conductor, chunk);
     }
     plan->retry_ns = env->ops->now_ns(env) + (pause_ns < PAUSE_NS_MAX ? pause_ns : PAUSE_NS_MAX);
-    chunk->waits = true;
-    plan->chunks_waiting++;
-}
-
-static void chunk_again(struct nw_copy_chunk *chunk)
-{
-    chunk->waits = true;
-    chunk->plan->chunks_waiting++;
+    chunk_again(chunk);
 }
 
 static void chunk_done(struct nw_copy_chunk *chunk)
@@ -346,9 +338,7 @@ static void chunk_done(struct nw_copy_chunk *chunk)
 
     plan->tries = 0;
     plan->chunks_done++;
-    plan->bytes_done = plan->bytes / plan->chunks_count * plan->chunks_done;
     if (plan->chunks_done == plan->chunks_count) {
-        plan->bytes_done = plan->bytes;
         nw_log(NW_LOG_DEBUG, "read %s.%s, %" PRIu32 " chunk%s", plan->table->schema_name,
                plan->table->name, plan->chunks_count, plan->chunks_count == 1 ? "" : "s");
     }
@@ -384,6 +374,12 @@ static nw_status plan_void(struct nw_conductor *conductor, struct nw_copy_plan *
            "%s.%s %s: its copy begins again under a new snapshot, the other tables go on",
            plan->table->schema_name, plan->table->name, why);
     return NW_OK;
+}
+
+static void dropped_say(const struct nw_table *table)
+{
+    nw_log(NW_LOG_WARN, "%s.%s was dropped while it was copied; the other tables go on",
+           table->schema_name, table->name);
 }
 
 /* The session for questions, again after it broke. */
@@ -427,8 +423,7 @@ static nw_status relation_look(struct nw_conductor *conductor, struct nw_copy_ch
         chunk_again(chunk);
     } else if (status == NW_OK && !plan->void_) {
         plan->void_ = true;
-        nw_log(NW_LOG_WARN, "%s.%s was dropped while it was copied; the other tables go on",
-               plan->table->schema_name, plan->table->name);
+        dropped_say(plan->table);
     }
     nw_rows_free(rows);
     return status;
@@ -606,8 +601,7 @@ static nw_status table_again(struct nw_conductor *conductor, struct nw_engine *e
         conductor->refused = status == NW_REJECT ? table : NULL; /* it alone stops */
         return status;
     }
-    nw_log(NW_LOG_WARN, "%s.%s was dropped while it was copied; the other tables go on",
-           former->table->schema_name, former->table->name);
+    dropped_say(former->table);
     return NW_OK;
 }
 
@@ -764,7 +758,7 @@ void nw_conductor_progress(const struct nw_conductor *conductor,
         progress->chunks += plan->chunks_count;
         progress->chunks_done += plan->chunks_done;
         progress->bytes += plan->bytes;
-        progress->bytes_done += plan->bytes_done;
+        progress->bytes_done += plan->bytes * plan->chunks_done / plan->chunks_count;
     }
 }
 

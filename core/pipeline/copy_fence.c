@@ -45,19 +45,24 @@ static nw_status slot_make(const struct nw_server *server, bool make_slot,
     return status;
 }
 
+nw_status nw_copy_snapshot_enter(struct nw_session *session, const char *snapshot,
+                                 struct nw_error *err)
+{
+    char sql[160];
+    nw_status status = nw_session_query(session, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                                        NULL, 0, NULL, NULL, err);
+
+    (void)snprintf(sql, sizeof sql, "SET TRANSACTION SNAPSHOT '%.100s'", snapshot);
+    return status == NW_OK ? nw_session_query(session, sql, NULL, 0, NULL, NULL, err) : status;
+}
+
 /* The holder's transaction takes the snapshot over, and lends it under a name of its own. */
 static nw_status snapshot_hold(struct nw_copy_fence *fence, const char *snapshot,
                                struct nw_error *err)
 {
-    char sql[160];
     struct nw_rows *rows = NULL;
-    nw_status status = nw_session_query(
-        fence->holder, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", NULL, 0, NULL, NULL, err);
+    nw_status status = nw_copy_snapshot_enter(fence->holder, snapshot, err);
 
-    (void)snprintf(sql, sizeof sql, "SET TRANSACTION SNAPSHOT '%.100s'", snapshot);
-    if (status == NW_OK) {
-        status = nw_session_query(fence->holder, sql, NULL, 0, NULL, NULL, err);
-    }
     if (status == NW_OK) {
         status = nw_session_query(
             fence->holder,

@@ -36,6 +36,9 @@ NW_MUST_CHECK nw_status nw_copy_fence_make(const struct nw_server *server,
                                            const struct nw_pg_options *connection, bool make_slot,
                                            struct nw_copy_fence *fence, struct nw_error *err);
 void nw_copy_fence_end(struct nw_copy_fence *fence); /* an empty one is fine */
+/** Begin a transaction of a plain session that sees an exported snapshot. */
+NW_MUST_CHECK nw_status nw_copy_snapshot_enter(struct nw_session *session, const char *snapshot,
+                                               struct nw_error *err);
 
 /** A fence that is made by a thread of its own, while its owner goes on. */
 struct nw_copy_fencer {

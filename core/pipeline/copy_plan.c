@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "base/log.h"
 #include "pg/types.h"
 
 #define PAGE_BYTES      8192u   /* as PostgreSQL is built; another size makes other chunks */

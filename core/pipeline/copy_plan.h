@@ -44,14 +44,13 @@ struct nw_copy_plan {
     uint32_t chunks_out;   /* at a reader */
     uint32_t chunks_waiting;
     uint32_t chunks_done;
-    uint64_t bytes, bytes_done; /* on the server's disk, about */
-    bool void_;                 /* superseded, or its table is gone: nothing more of it is given */
-    uint32_t tries;             /* that found it locked, since it last got on */
-    int64_t retry_ns;           /* nothing of it is given before then; 0: any time */
+    uint64_t bytes;   /* on the server's disk, about */
+    bool void_;       /* superseded, or its table is gone: nothing more of it is given */
+    uint32_t tries;   /* that found it locked, since it last got on */
+    int64_t retry_ns; /* nothing of it is given before then; 0: any time */
 };
 
 struct nw_copy_plan_options {
-    const struct nw_server *server;
     struct nw_session *session; /* plain; reads what the plan needs */
     struct nw_arena *arena;     /* for names; as long as the plan */
     const struct nw_catalog_table *from;

@@ -466,10 +466,17 @@ static void upgrade_step(struct nw_source *source, int64_t now_ns)
     }
 }
 
+bool nw_source_rests(const struct nw_source *source)
+{
+    struct nw_dealer_state state;
+
+    nw_dealer_state(source->options.dealer, &state);
+    return state.between && !source->replaying;
+}
+
 static nw_status streaming_step(struct nw_source *source, int64_t now_ns, uint32_t *work,
                                 struct nw_error *err)
 {
-    struct nw_dealer_state state;
     bool idle = false;
     nw_status status = NW_OK;
 
@@ -478,8 +485,7 @@ static nw_status streaming_step(struct nw_source *source, int64_t now_ns, uint32
         status = nw_source_stop(source, work, err);
         status = status == NW_OK ? nw_source_describe(source, work, err) : status;
     }
-    nw_dealer_state(source->options.dealer, &state);
-    if (status == NW_OK && !(source->draining && state.between && !source->replaying)) {
+    if (status == NW_OK && !(source->draining && nw_source_rests(source))) {
         status = receive_step(source, now_ns, work, err);
         idle = status == NW_AGAIN && !source->starved;
         status = status == NW_AGAIN ? NW_OK : status;

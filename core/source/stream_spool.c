@@ -88,7 +88,8 @@ nw_status nw_source_record(struct nw_source *source, const struct nw_replication
     if (status == NW_OK) {
         status = position_after(data, &record.position_lsn, err);
     }
-    if (status == NW_OK && record.position_lsn <= spool_end_lsn(source)) {
+    if (status == NW_OK && record.position_lsn != 0 &&
+        record.position_lsn <= spool_end_lsn(source)) {
         record.position_lsn = 0; /* sent again: it is in there already */
     }
     if (status == NW_OK) {
@@ -227,21 +228,17 @@ static nw_status play_step(struct nw_source *source, int64_t now_ns, uint32_t *w
                            struct nw_error *err)
 {
     struct nw_recorder *recorder = &source->recorder;
-    struct nw_dealer_state state;
     nw_status status = NW_OK;
 
     if (now_ns < recorder->retry_ns) {
         return NW_OK;
     }
     status = catalog_step(source, now_ns, work, err);
-    nw_dealer_state(source->options.dealer, &state);
-    for (int i = 0; i < NW_SOURCE_STEP_MAX && status == NW_OK && recorder->recording; i++) {
-        if (source->draining && !source->replaying && state.between) {
-            break; /* what is left is read by the next start */
-        }
+    for (int i = 0; i < NW_SOURCE_STEP_MAX && status == NW_OK && recorder->recording &&
+                    !(source->draining && nw_source_rests(source));
+         i++) {
         status = play_next(source, now_ns, work, err);
         *work += status == NW_OK;
-        nw_dealer_state(source->options.dealer, &state);
     }
     recorder->on_disk = status == NW_AGAIN && (source->replaying || source->in_stream);
     return status == NW_AGAIN ? NW_OK : status;
