@@ -109,6 +109,9 @@ struct nw_catalog_tables {
     size_t count;
 };
 
+/** Whether this table is among them, itself or as the root of one. */
+bool nw_catalog_is_published(const struct nw_catalog_tables *published, uint32_t oid);
+
 /** Which tables and columns: what these publications publish. */
 struct nw_catalog_scope {
     const char *const *publications;

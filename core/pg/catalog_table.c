@@ -629,3 +629,13 @@ nw_status nw_catalog_to_table(const struct nw_catalog_table *from, struct nw_are
     };
     return NW_OK;
 }
+
+bool nw_catalog_is_published(const struct nw_catalog_tables *published, uint32_t oid)
+{
+    for (size_t i = 0; i < published->count; i++) {
+        if (published->tables[i].oid == oid || published->tables[i].root_oid == oid) {
+            return true;
+        }
+    }
+    return false;
+}

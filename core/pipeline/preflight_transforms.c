@@ -36,16 +36,6 @@ static nw_status table_add(struct transforms_check *check, const struct nw_catal
     return status;
 }
 
-static bool is_published(const struct nw_catalog_tables *published, uint32_t oid)
-{
-    for (size_t i = 0; i < published->count; i++) {
-        if (published->tables[i].oid == oid || published->tables[i].root_oid == oid) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* A table that is to be published: as it would be then. */
 static nw_status candidate_add(struct transforms_check *check,
                                const struct nw_catalog_candidate *candidate, struct nw_error *err)
@@ -81,7 +71,8 @@ static nw_status tables_gather(struct transforms_check *check,
     for (size_t i = 0; i < candidates->count && status == NW_OK; i++) {
         const struct nw_catalog_candidate *table = &candidates->tables[i];
 
-        if (table->root_oid == 0 && !table->of_extension && !is_published(published, table->oid) &&
+        if (table->root_oid == 0 && !table->of_extension &&
+            !nw_catalog_is_published(published, table->oid) &&
             wanted(check, table->schema_name, table->name)) {
             status = candidate_add(check, table, err);
         }

@@ -65,16 +65,6 @@ nw_status nw_publications_known(struct nw_session *session, char *text, size_t s
     return status;
 }
 
-static bool is_published(const struct nw_catalog_tables *published, uint32_t oid)
-{
-    for (size_t i = 0; i < published->count; i++) {
-        if (published->tables[i].oid == oid || published->tables[i].root_oid == oid) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Partitions come with their root, extensions' tables with the extension. */
 static nw_status pending_read(struct nw_session *session,
                               const struct nw_publication_options *options,
@@ -100,7 +90,7 @@ static nw_status pending_read(struct nw_session *session,
 
         if (table->root_oid == 0 && !table->of_extension &&
             nw_table_filter_match(&options->filter, table->schema_name, table->name) &&
-            !is_published(&published, table->oid)) {
+            !nw_catalog_is_published(&published, table->oid)) {
             pending->tables[pending->count++] = table;
         }
     }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/writer.h"
 
 #define VERSION 2u
 
@@ -81,32 +82,21 @@ void nw_copy_progress_add(struct nw_copy_progress *progress, const struct nw_cop
 
 /* ---- bytes ---- */
 
-struct writer {
-    uint8_t *bytes;
-    uint32_t size;
-};
-
-static void put(struct writer *writer, const void *bytes, uint32_t size)
-{
-    memcpy(writer->bytes + writer->size, bytes, size);
-    writer->size += size;
-}
-
 uint32_t nw_copy_pack(const struct nw_copy_progress *progress, uint8_t *bytes)
 {
-    struct writer writer = {.bytes = bytes};
+    struct nw_writer writer = {.bytes = bytes};
 
-    put(&writer, (const uint8_t[]){VERSION, 'C'}, 2);
-    put(&writer, &progress->fence_lsn, 8);
-    put(&writer, (const uint8_t[]){progress->complete ? 1 : 0}, 1);
-    put(&writer, &progress->chunks_count, 4);
-    put(&writer, &progress->chunks_done, 4);
-    put(&writer, &progress->ranges_count, 2);
+    nw_writer_put(&writer, (const uint8_t[]){VERSION, 'C'}, 2);
+    nw_writer_put(&writer, &progress->fence_lsn, 8);
+    nw_writer_put(&writer, (const uint8_t[]){progress->complete ? 1 : 0}, 1);
+    nw_writer_put(&writer, &progress->chunks_count, 4);
+    nw_writer_put(&writer, &progress->chunks_done, 4);
+    nw_writer_put(&writer, &progress->ranges_count, 2);
     NW_ASSERT(writer.size == NW_COPY_HEAD_BYTES);
     for (uint16_t i = 0; i < progress->ranges_count; i++) {
-        put(&writer, &progress->ranges[i].relation_oid, 4);
-        put(&writer, &progress->ranges[i].first_page, 4);
-        put(&writer, &progress->ranges[i].end_page, 4);
+        nw_writer_put(&writer, &progress->ranges[i].relation_oid, 4);
+        nw_writer_put(&writer, &progress->ranges[i].first_page, 4);
+        nw_writer_put(&writer, &progress->ranges[i].end_page, 4);
     }
     return writer.size;
 }

@@ -3,33 +3,23 @@
 #include "source/position.h"
 
 #include "base/assert.h"
+#include "base/writer.h"
 
 #define POSITION_VERSION 1u
 
-struct writer {
-    uint8_t *bytes;
-    uint32_t size;
-};
-
-static void put(struct writer *writer, const void *value, uint32_t size)
-{
-    memcpy(writer->bytes + writer->size, value, size);
-    writer->size += size;
-}
-
 uint32_t nw_position_pack(const struct nw_identity *identity, uint64_t lsn, uint8_t *bytes)
 {
-    struct writer writer = {.bytes = bytes};
+    struct nw_writer writer = {.bytes = bytes};
     size_t name_size = strnlen(identity->slot_name, sizeof identity->slot_name);
 
     NW_ASSERT(name_size < sizeof identity->slot_name);
-    put(&writer, (const uint8_t[]){POSITION_VERSION, 'P'}, 2);
-    put(&writer, &identity->timeline, 4);
-    put(&writer, &identity->system_identifier, 8);
-    put(&writer, &identity->database_oid, 4);
-    put(&writer, &lsn, 8);
-    put(&writer, (const uint8_t[]){(uint8_t)name_size}, 1);
-    put(&writer, identity->slot_name, (uint32_t)name_size);
+    nw_writer_put(&writer, (const uint8_t[]){POSITION_VERSION, 'P'}, 2);
+    nw_writer_put(&writer, &identity->timeline, 4);
+    nw_writer_put(&writer, &identity->system_identifier, 8);
+    nw_writer_put(&writer, &identity->database_oid, 4);
+    nw_writer_put(&writer, &lsn, 8);
+    nw_writer_put(&writer, (const uint8_t[]){(uint8_t)name_size}, 1);
+    nw_writer_put(&writer, identity->slot_name, (uint32_t)name_size);
     return writer.size;
 }
 

@@ -6,45 +6,35 @@
 #include <xxhash.h>
 
 #include "base/assert.h"
+#include "base/writer.h"
 
 #define MAGIC      "NWSPOOL\n"
 #define NUMBER_MIX UINT64_C(0x9e3779b97f4a7c15)
 
 static_assert(NW_SLOT_NAME_SIZE <= 64, "a slot's name fits into the header");
 
-struct writer {
-    uint8_t *bytes;
-    uint32_t size;
-};
-
-static void put(struct writer *writer, const void *value, uint32_t size)
-{
-    memcpy(writer->bytes + writer->size, value, size);
-    writer->size += size;
-}
-
 void nw_spool_header_put(const struct nw_spool_header *header, uint8_t *bytes)
 {
-    struct writer writer = {.bytes = bytes};
+    struct nw_writer writer = {.bytes = bytes};
     char name[64] = {0};
     uint32_t zero = 0;
     uint64_t checksum = 0;
 
     memcpy(name, header->identity.slot_name,
            strnlen(header->identity.slot_name, sizeof header->identity.slot_name));
-    put(&writer, MAGIC, 8);
-    put(&writer, &header->version, 4);
-    put(&writer, &header->identity.timeline, 4);
-    put(&writer, &header->identity.system_identifier, 8);
-    put(&writer, &header->identity.database_oid, 4);
-    put(&writer, &zero, 4);
-    put(&writer, &header->id, 8);
-    put(&writer, &header->number, 8);
-    put(&writer, &header->first_record, 8);
-    put(&writer, &header->first_lsn, 8);
-    put(&writer, name, sizeof name);
+    nw_writer_put(&writer, MAGIC, 8);
+    nw_writer_put(&writer, &header->version, 4);
+    nw_writer_put(&writer, &header->identity.timeline, 4);
+    nw_writer_put(&writer, &header->identity.system_identifier, 8);
+    nw_writer_put(&writer, &header->identity.database_oid, 4);
+    nw_writer_put(&writer, &zero, 4);
+    nw_writer_put(&writer, &header->id, 8);
+    nw_writer_put(&writer, &header->number, 8);
+    nw_writer_put(&writer, &header->first_record, 8);
+    nw_writer_put(&writer, &header->first_lsn, 8);
+    nw_writer_put(&writer, name, sizeof name);
     checksum = XXH3_64bits(bytes, writer.size);
-    put(&writer, &checksum, 8);
+    nw_writer_put(&writer, &checksum, 8);
     NW_ASSERT(writer.size == NW_SPOOL_HEADER_BYTES);
 }
 
