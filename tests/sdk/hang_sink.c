@@ -10,6 +10,8 @@
 
 #include <narwal/sink.h>
 
+#include "quiet_sink.h"
+
 #define TAKEN_AWAY 99
 
 struct hang {
@@ -45,24 +47,6 @@ static nw_status hang_open(const struct nw_host *host, const struct nw_config *c
     return NW_OK;
 }
 
-static nw_status hang_recover(void *self, struct nw_recovery *recovery, struct nw_error *err)
-{
-    (void)self;
-    (void)err;
-    recovery->positions_count = 0;
-    return NW_OK;
-}
-
-static nw_status hang_table(void *self, uint32_t worker, const struct nw_table *table,
-                            struct nw_error *err)
-{
-    (void)self;
-    (void)worker;
-    (void)table;
-    (void)err;
-    return NW_OK;
-}
-
 static nw_status hang_write(void *self, uint32_t worker, const struct nw_batch *batch,
                             struct nw_error *err)
 {
@@ -86,25 +70,6 @@ static nw_status hang_write(void *self, uint32_t worker, const struct nw_batch *
     }
 }
 
-static nw_status hang_seal(void *self, uint32_t worker, uint64_t epoch, struct nw_error *err)
-{
-    (void)self;
-    (void)worker;
-    (void)epoch;
-    (void)err;
-    return NW_OK;
-}
-
-static nw_status hang_commit(void *self, const struct nw_commit *commit, enum nw_outcome *outcome,
-                             struct nw_error *err)
-{
-    (void)self;
-    (void)commit;
-    (void)err;
-    *outcome = NW_COMMITTED;
-    return NW_OK;
-}
-
 static void hang_close(void *self)
 {
     free(self);
@@ -122,11 +87,11 @@ static const struct nw_sink_ops ops = {
     .options = options,
     .workers_max = 1,
     .open = hang_open,
-    .recover = hang_recover,
-    .table = hang_table,
+    .recover = quiet_recover,
+    .table = quiet_table,
     .write = hang_write,
-    .seal = hang_seal,
-    .commit = hang_commit,
+    .seal = quiet_seal,
+    .commit = quiet_commit,
     .close = hang_close,
 };
 

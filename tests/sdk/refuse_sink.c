@@ -7,6 +7,8 @@
 
 #include <narwal/sink.h>
 
+#include "quiet_sink.h"
+
 static nw_status refuse_open(const struct nw_host *host, const struct nw_config *config,
                              uint32_t workers, void **self, struct nw_error *err)
 {
@@ -18,24 +20,6 @@ static nw_status refuse_open(const struct nw_host *host, const struct nw_config 
     return NW_OK;
 }
 
-static nw_status refuse_recover(void *self, struct nw_recovery *recovery, struct nw_error *err)
-{
-    (void)self;
-    (void)err;
-    recovery->positions_count = 0;
-    return NW_OK;
-}
-
-static nw_status refuse_table(void *self, uint32_t worker, const struct nw_table *table,
-                              struct nw_error *err)
-{
-    (void)self;
-    (void)worker;
-    (void)table;
-    (void)err;
-    return NW_OK;
-}
-
 static nw_status refuse_write(void *self, uint32_t worker, const struct nw_batch *batch,
                               struct nw_error *err)
 {
@@ -44,25 +28,6 @@ static nw_status refuse_write(void *self, uint32_t worker, const struct nw_batch
     return strncmp(batch->table->name, "refused", 7) == 0
                ? nw_fail(err, NW_REJECT, "no row of such a table is taken here")
                : NW_OK;
-}
-
-static nw_status refuse_seal(void *self, uint32_t worker, uint64_t epoch, struct nw_error *err)
-{
-    (void)self;
-    (void)worker;
-    (void)epoch;
-    (void)err;
-    return NW_OK;
-}
-
-static nw_status refuse_commit(void *self, const struct nw_commit *commit, enum nw_outcome *outcome,
-                               struct nw_error *err)
-{
-    (void)self;
-    (void)commit;
-    (void)err;
-    *outcome = NW_COMMITTED;
-    return NW_OK;
 }
 
 static void refuse_close(void *self)
@@ -78,11 +43,11 @@ static const struct nw_sink_ops ops = {
     .flags = NW_SINK_APPEND_ONLY | NW_SINK_STORES_NOTHING,
     .workers_max = 1,
     .open = refuse_open,
-    .recover = refuse_recover,
-    .table = refuse_table,
+    .recover = quiet_recover,
+    .table = quiet_table,
     .write = refuse_write,
-    .seal = refuse_seal,
-    .commit = refuse_commit,
+    .seal = quiet_seal,
+    .commit = quiet_commit,
     .close = refuse_close,
 };
 
