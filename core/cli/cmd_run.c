@@ -164,6 +164,20 @@ static void tick(void *context, const struct nw_run_status *status)
     nw_live_show(&s->live, &report);
 }
 
+static const char *asked(void *context)
+{
+    struct session *s = context;
+
+    return nw_control_asked(s->control);
+}
+
+static void answer(void *context, bool well, const char *text)
+{
+    struct session *s = context;
+
+    nw_control_answer(s->control, well, text);
+}
+
 static void options_fill(struct session *s)
 {
     const struct nw_run_config *c = &s->config;
@@ -193,6 +207,8 @@ static void options_fill(struct session *s)
     o->epoch_bytes_max = (uint64_t)c->epoch_bytes;
     o->drain_us = c->drain_us;
     o->tick = tick;
+    o->asked = asked;
+    o->answer = answer;
     o->context = s;
     o->stop = &stop_asked;
     o->left_running = &s->left_running;

@@ -160,7 +160,7 @@ static int ask_and_print(const char *folder, bool as_json)
 int nw_cmd_status(int argc, char **argv)
 {
     struct nw_config_arguments arguments = {0};
-    struct nw_run_config config;
+    char folder[NW_FOLDER_SIZE];
     const char *rest[1] = {NULL};
     bool as_json = false;
     int code = 0;
@@ -173,21 +173,7 @@ int nw_cmd_status(int argc, char **argv)
     if (code != NW_GO_ON) {
         return code;
     }
-    if (rest[0] == NULL && arguments.state_dir != NULL) {
-        return ask_and_print(arguments.state_dir, as_json);
-    }
     arguments.file = rest[0];
-    if (rest[0] == NULL && arguments.name == NULL) {
-        nw_complain("of which narwal? Name its configuration file, --name or --state-dir");
-        return NW_EXIT_USAGE;
-    }
-    if (rest[0] == NULL) {
-        arguments.source = "dbname=status"; /* only the name counts */
-    }
-    if (!nw_config_open(&arguments, &config)) {
-        return NW_EXIT_USAGE;
-    }
-    code = ask_and_print(config.state_dir, as_json);
-    nw_config_free(&config);
-    return code;
+    code = nw_state_folder_find(&arguments, folder);
+    return code == NW_GO_ON ? ask_and_print(folder, as_json) : code;
 }

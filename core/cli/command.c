@@ -314,6 +314,29 @@ bool nw_config_open(const struct nw_config_arguments *arguments, struct nw_run_c
     return status == NW_OK;
 }
 
+int nw_state_folder_find(struct nw_config_arguments *arguments, char folder[NW_FOLDER_SIZE])
+{
+    struct nw_run_config config;
+
+    if (arguments->file == NULL && arguments->state_dir != NULL) {
+        (void)snprintf(folder, NW_FOLDER_SIZE, "%s", arguments->state_dir);
+        return NW_GO_ON;
+    }
+    if (arguments->file == NULL && arguments->name == NULL) {
+        nw_complain("of which narwal? Name its configuration file, --name or --state-dir");
+        return NW_EXIT_USAGE;
+    }
+    if (arguments->file == NULL) {
+        arguments->source = "dbname=status"; /* only the name counts */
+    }
+    if (!nw_config_open(arguments, &config)) {
+        return NW_EXIT_USAGE;
+    }
+    (void)snprintf(folder, NW_FOLDER_SIZE, "%s", config.state_dir);
+    nw_config_free(&config);
+    return NW_GO_ON;
+}
+
 struct nw_server_options nw_config_server(const struct nw_run_config *c)
 {
     return (struct nw_server_options){

@@ -17,12 +17,14 @@
 
 #define NW_EXIT_FAILED 1
 #define NW_EXIT_USAGE  2
+#define NW_FOLDER_SIZE 4096u
 #define NW_GO_ON       (-1) /* no exit code: there is more to do */
 
 int nw_cmd_run(int argc, char **argv);
 int nw_cmd_check(int argc, char **argv);
 int nw_cmd_plan(int argc, char **argv);
 int nw_cmd_status(int argc, char **argv);
+int nw_cmd_table(int argc, char **argv);
 int nw_cmd_tail(int argc, char **argv);
 int nw_cmd_topology(int argc, char **argv);
 int nw_cmd_sink_check(int argc, char **argv);
@@ -57,6 +59,11 @@ struct nw_config_arguments {
     const char *name;
     const char *state_dir;
 };
+/**
+ * The state folder of a running narwal: of a configuration file, a name, or itself.
+ * @return NW_GO_ON, or the exit code after printing what is wrong.
+ */
+int nw_state_folder_find(struct nw_config_arguments *arguments, char folder[NW_FOLDER_SIZE]);
 /** On failure nothing is to be freed. */
 bool nw_config_open(const struct nw_config_arguments *arguments, struct nw_run_config *config);
 

@@ -17,6 +17,7 @@ static const struct command COMMANDS[] = {
     {"check", nw_cmd_check, "name every problem before anything is touched"},
     {"plan", nw_cmd_plan, "say how long the copy takes, how much room it needs, and the risks"},
     {"status", nw_cmd_status, "ask a running narwal how it is"},
+    {"table", nw_cmd_table, "copy a table again, or add one, while narwal runs"},
     {"tail", nw_cmd_tail, "print changes as they happen, and leave nothing behind"},
     {"topology", nw_cmd_topology, "show cores, the plan of threads, and why"},
     {"sink-check", nw_cmd_sink_check, "try a sink plugin: order, retry, restart, misuse"},

@@ -76,12 +76,19 @@ static const struct nw_copy_state *copy_of(const struct nw_run_member *member, u
 bool nw_run_table_missing(void *context, const struct nw_table *table)
 {
     const struct nw_run_member *member = context;
+    struct nw_run *run = member->run;
+    uint32_t sink = (uint32_t)(member - run->members);
     const struct nw_copy_state *copy = copy_of(member, table->relation_oid);
 
-    return member->needs_copy && nw_run_table_wanted(member->run, table) &&
-           !nw_run_left_out(member->run, (uint32_t)(member - member->run->members),
-                            table->relation_oid) &&
-           (copy == NULL || !copy->complete || member->copies_void);
+    if (!member->needs_copy || !nw_run_table_wanted(run, table) ||
+        nw_run_left_out(run, sink, table->relation_oid)) {
+        return false;
+    }
+    if (nw_run_table_waits(run, sink, table->relation_oid)) {
+        return true;
+    }
+    /* Of a sink that streams already only those whose copy broke off: the rest it has. */
+    return copy == NULL ? member->lsn == 0 : !copy->complete || member->copies_void;
 }
 
 /* Whether some sink is to get a copy of this table; context is the run. */
@@ -100,7 +107,7 @@ static bool missing_anywhere(void *context, const struct nw_table *table)
 /* Whether the sink lacks a whole copy of a wanted table, or there is none to have. */
 static bool copies_missing(struct nw_run *run, struct nw_run_member *member)
 {
-    bool missing = nw_schemas_count(run->schemas) == 0;
+    bool missing = member->lsn == 0 && nw_schemas_count(run->schemas) == 0;
 
     member->needs_copy = true;
     for (uint32_t i = 0; i < nw_schemas_count(run->schemas); i++) {
@@ -152,9 +159,9 @@ static nw_status copies_decide(struct nw_run *run, struct nw_error *err)
     for (uint32_t i = 0; i < run->options->sinks_count && status == NW_OK; i++) {
         struct nw_run_member *member = &run->members[i];
 
-        member->needs_copy = run->options->snapshot != NW_SNAPSHOT_NEVER && member->lsn == 0 &&
+        member->needs_copy = (run->options->snapshot != NW_SNAPSHOT_NEVER || member->lsn != 0) &&
                              copies_missing(run, member);
-        member->copies_void = member->needs_copy && copies_end_here(run);
+        member->copies_void = member->needs_copy && member->lsn == 0 && copies_end_here(run);
         run->any_copy = run->any_copy || member->needs_copy;
         status = need_decide(member, err);
     }
@@ -360,7 +367,7 @@ static nw_status conductor_make(struct nw_run *run, struct nw_error *err)
         run->start_lsn = nw_conductor_fence_lsn(run->conductor);
         nw_schemas_place_all(run->schemas); /* as the snapshot saw them, and nothing before it */
     }
-    return status;
+    return status == NW_OK ? nw_run_joining_note(run, err) : status;
 }
 
 /* The state knows the source before anything is done there. */

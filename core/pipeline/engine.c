@@ -354,6 +354,7 @@ static nw_status source_make(struct nw_engine *engine, struct nw_error *err)
                                        .transactions = o->transactions,
                                        .wanted = o->wanted,
                                        .stopped = o->stopped,
+                                       .joins = o->joins,
                                        .policy = o->policy,
                                        .project = o->project,
                                        .context = o->context,

@@ -52,6 +52,7 @@ struct nw_engine_options {
     nw_status (*record)(void *context, uint64_t lsn, struct nw_error *err);
     bool (*wanted)(void *context, const struct nw_table *table);
     bool (*stopped)(void *context, const struct nw_table *table);
+    uint64_t (*joins)(void *context, const struct nw_table *table);
     struct nw_table_policy (*policy)(void *context, const struct nw_table *table);
     nw_status (*stop)(void *context, const struct nw_dealer_stop *stop, struct nw_error *err);
     nw_status (*watch)(void *context, const struct nw_table *const *tables, uint32_t count,

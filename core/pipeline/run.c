@@ -105,17 +105,43 @@ static nw_status run_describe(void *context, uint32_t oid, const struct nw_table
     return nw_server_describe(&run->server, oid, described, err);
 }
 
+static bool copy_missing(const struct nw_run *run, struct nw_run_member *member,
+                         uint32_t relation_oid)
+{
+    const struct nw_table *table = nw_schemas_find(run->schemas, relation_oid);
+
+    return table != NULL && nw_run_table_missing(member, table);
+}
+
+/* A sink that streams has what it was never given a copy of, too: others' copies are not for it. */
+static nw_status member_streams(struct nw_run *run, uint32_t index, struct nw_error *err)
+{
+    struct nw_run_member *member = &run->members[index];
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; i < nw_schemas_count(run->schemas) && status == NW_OK; i++) {
+        const struct nw_table *table = nw_schemas_at(run->schemas, i);
+
+        if (!nw_run_table_missing(member, table)) {
+            status = nw_engine_fence(run->engine, index, table->relation_oid, 0, err);
+        }
+    }
+    return status;
+}
+
 /* Changes older than a finished copy are in it, and it is not to be copied again. */
 static nw_status member_fences_set(struct nw_run *run, uint32_t index, struct nw_error *err)
 {
-    const struct nw_run_member *member = &run->members[index];
-    nw_status status = NW_OK;
+    struct nw_run_member *member = &run->members[index];
+    nw_status status =
+        member->lsn != 0 && member->needs_copy ? member_streams(run, index, err) : NW_OK;
 
     for (uint32_t c = 0; c < member->recovered.copies_count && status == NW_OK; c++) {
         const struct nw_copy_state *copy = &member->recovered.copies[c];
         struct nw_copy_progress progress;
 
-        if (copy->complete && !member->copies_void) {
+        if (copy->complete && !member->copies_void &&
+            !copy_missing(run, member, copy->relation_oid)) {
             status = nw_copy_unpack((struct nw_bytes){copy->bytes, copy->size}, &progress, err);
             if (status == NW_OK) {
                 status = nw_engine_fence(run->engine, index, copy->relation_oid, progress.fence_lsn,
@@ -158,6 +184,7 @@ static nw_status engine_make(struct nw_run *run, struct nw_error *err)
                                         .record = record,
                                         .wanted = nw_run_table_wanted,
                                         .stopped = nw_run_table_stopped,
+                                        .joins = nw_run_table_joins,
                                         .policy = nw_run_table_policy,
                                         .stop = nw_run_table_stop,
                                         .watch = nw_run_watch,
@@ -232,6 +259,10 @@ static nw_status turn(struct nw_run *run, struct nw_error *err)
         run->ticked_ns = now_ns;
         status_collect(run);
         run->options->tick(run->options->context, &run->status);
+        status = nw_run_commands(run, err);
+    }
+    if (status != NW_OK) {
+        return status;
     }
     status = run->engine == NULL ? NW_OK : nw_engine_failure(run->engine, err);
     return status == NW_OK ? nw_run_protect(run, err) : status;
@@ -273,6 +304,7 @@ static nw_status copy(struct nw_run *run, struct nw_error *err)
         status_collect(run); /* the last report is up to half a second old */
         nw_log(NW_LOG_INFO, "copy complete: %" PRIu64 " rows of %" PRIu64 " tables",
                run->status.copy_rows, run->status.copy_tables);
+        status = nw_tables_copied(run->table_states, err);
         nw_crash_point("handover");
     }
     /* A session that was waited for ends with the wish to stop. */
@@ -391,6 +423,9 @@ static bool attempt_end(struct nw_run *run)
     nw_transforms_destroy(run->transforms);
     nw_schemas_destroy(run->schemas);
     nw_arena_fini(&run->arena);
+    free(run->joining);
+    run->joining = NULL;
+    run->joining_count = 0;
     run->engine = NULL;
     return true;
 }
@@ -572,6 +607,12 @@ nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
         status = nw_state_source_read(run->state, &run->source, err);
         if (status == NW_OK) {
             status = attempt(run, err);
+        }
+        if (status == NW_RETRY && run->again.table.relation_oid != 0) {
+            status = nw_run_again_record(run, err); /* no fault: at once */
+            if (status == NW_OK && !nw_run_stopping(run)) {
+                continue;
+            }
         }
         if (status != NW_RETRY || nw_run_stopping(run)) {
             break;

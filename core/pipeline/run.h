@@ -65,6 +65,10 @@ struct nw_run_options {
     int64_t drain_us; /* how long a stop may take */
     /** Called about twice a second on the main thread while it runs. */
     void (*tick)(void *context, const struct nw_run_status *status);
+    /** A command's line that waits for its answer, or NULL; the same until it is answered. */
+    const char *(*asked)(void *context);
+    /** Answer it. @param well  it is done, or will be */
+    void (*answer)(void *context, bool well, const char *text);
     void *context;
     const volatile sig_atomic_t *stop; /* set by a signal handler: drain and end */
     bool *left_running;                /* filled; see above */

@@ -12,6 +12,12 @@
 
 struct nw_run;
 
+/* A table that a command wants to be copied again: the next attempt does. */
+struct nw_run_again {
+    struct nw_table_trouble table; /* as it is to be recorded; relation_oid 0: none */
+    bool everywhere;               /* at every sink, else where it is in trouble */
+};
+
 /* A sink in an attempt. */
 struct nw_run_member {
     struct nw_run *run;
@@ -36,8 +42,9 @@ struct nw_run {
     struct nw_run_status status;
     int64_t ticked_ns;
     int64_t protect_seen_ns, protect_said_ns;
-    bool drop_slot;    /* it holds back too much: drop it when nobody reads it any more */
-    bool followed;     /* an attempt has streamed: a standby's promotion is waited for */
+    bool drop_slot;            /* it holds back too much: drop it when nobody reads it any more */
+    struct nw_run_again again; /* what a command asked for */
+    bool followed;             /* an attempt has streamed: a standby's promotion is waited for */
     bool left_running; /* a plugin did not return: everything that its thread may touch stays */
 
     /* of the attempt */
@@ -49,6 +56,9 @@ struct nw_run {
     struct nw_catalog_tables tables;
     struct nw_run_member members[NW_SEQUENCERS_MAX];
     bool any_copy;
+    uint32_t *joining; /* oids of tables that are copied again at every sink, under joins_lsn */
+    uint32_t joining_count;
+    uint64_t joins_lsn;
     bool slot_found;
     uint64_t confirmed_lsn; /* of the slot, when there is one */
     uint64_t start_lsn;     /* the server sends from here on */
@@ -76,6 +86,12 @@ bool nw_run_table_stopped(void *context, const struct nw_table *table);
 struct nw_table_policy nw_run_table_policy(void *context, const struct nw_table *table);
 NW_MUST_CHECK nw_status nw_run_table_stop(void *context, const struct nw_dealer_stop *stop,
                                           struct nw_error *err);
+/** What committed before it is in the table's copy at every sink; context is the run. */
+uint64_t nw_run_table_joins(void *context, const struct nw_table *table);
+/** Before the engine is there: which tables are copied again, and under which fence at least. */
+NW_MUST_CHECK nw_status nw_run_joining_note(struct nw_run *run, struct nw_error *err);
+/** Whether a table is to be copied again at a sink. */
+bool nw_run_table_waits(const struct nw_run *run, uint32_t sink, uint32_t relation_oid);
 /** Whether a sink gets nothing of a table. */
 bool nw_run_left_out(const struct nw_run *run, uint32_t sink, uint32_t relation_oid);
 /** Tells the engine, before it runs, which tables are left out at one sink. */
@@ -97,6 +113,13 @@ NW_MUST_CHECK nw_status nw_run_watch(void *context, const struct nw_table *const
 void nw_run_watch_forget(struct nw_run *run);
 /** Log which tables are stopped. */
 void nw_run_tables_say(const struct nw_run *run);
+
+/* run_commands.c */
+
+/** Answer what was asked through the control socket. NW_RETRY: the attempt is to end for it. */
+NW_MUST_CHECK nw_status nw_run_commands(struct nw_run *run, struct nw_error *err);
+/** Record, with no engine, what a command asked for. */
+NW_MUST_CHECK nw_status nw_run_again_record(struct nw_run *run, struct nw_error *err);
 
 /* protect.c */
 

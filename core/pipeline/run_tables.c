@@ -3,6 +3,7 @@
  * Tables that stop while the others go on: what the engine asks of them, and what is recorded. See
  * tables.h for who may call what when.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/crash.h"
@@ -11,7 +12,9 @@
 #include "pipeline/run_private.h"
 
 #define REPAIR                                                                                     \
-    "its rows are left out from there on, and all other tables go on; it has to be copied again"
+    "its rows are left out from there on, and all other tables go on; narwal table repair copies " \
+    "it "                                                                                          \
+    "again"
 
 static void trouble_of(const struct nw_run *run, const struct nw_table *table, uint64_t lsn,
                        struct nw_table_trouble *trouble)
@@ -84,6 +87,44 @@ struct nw_table_policy nw_run_table_policy(void *context, const struct nw_table 
     const struct nw_run *run = context;
 
     return nw_policies_find(&run->options->policies, table->schema_name, table->name);
+}
+
+/* ---- tables that are copied again ---- */
+
+nw_status nw_run_joining_note(struct nw_run *run, struct nw_error *err)
+{
+    struct nw_table_trouble trouble;
+    uint32_t count = nw_tables_count(run->table_states);
+
+    run->joins_lsn = nw_conductor_fence_lsn(run->conductor);
+    run->joining = calloc(count + 1u, sizeof *run->joining);
+    if (run->joining == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory for tables that are copied again");
+    }
+    for (uint32_t i = 0; i < count && nw_tables_at(run->table_states, i, &trouble); i++) {
+        if (trouble.condition == NW_TABLE_WAITING && trouble.sink[0] == '\0') {
+            run->joining[run->joining_count++] = trouble.relation_oid;
+        }
+    }
+    return NW_OK;
+}
+
+uint64_t nw_run_table_joins(void *context, const struct nw_table *table)
+{
+    const struct nw_run *run = context;
+
+    for (uint32_t i = 0; i < run->joining_count; i++) {
+        if (run->joining[i] == table->relation_oid) {
+            return run->joins_lsn;
+        }
+    }
+    return 0;
+}
+
+bool nw_run_table_waits(const struct nw_run *run, uint32_t sink, uint32_t relation_oid)
+{
+    return nw_tables_waits(run->table_states, relation_oid, "") ||
+           nw_tables_waits(run->table_states, relation_oid, run->options->sinks[sink].name);
 }
 
 bool nw_run_left_out(const struct nw_run *run, uint32_t sink, uint32_t relation_oid)

@@ -22,7 +22,7 @@ static const char SCHEMA[] =
     " table_name TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL, lsn TEXT NOT NULL,"
     " since INTEGER NOT NULL, PRIMARY KEY (relation_oid, sink)) STRICT";
 
-static const char *const CONDITIONS[] = {"", "stopped", "dropped", "doubtful"};
+static const char *const CONDITIONS[] = {"", "stopped", "dropped", "doubtful", "waiting"};
 
 const char *nw_table_condition_name(enum nw_table_condition condition)
 {
@@ -78,7 +78,7 @@ static void row_take(sqlite3_stmt *statement, struct nw_table_trouble *trouble)
     text_take(statement, 3, trouble->table_name, sizeof trouble->table_name);
     text_take(statement, 4, text, sizeof text);
     trouble->condition = NW_TABLE_STOPPED;
-    for (int i = NW_TABLE_STOPPED; i <= NW_TABLE_DOUBTFUL; i++) {
+    for (int i = NW_TABLE_STOPPED; i <= NW_TABLE_WAITING; i++) {
         if (strcmp(text, CONDITIONS[i]) == 0) {
             trouble->condition = (enum nw_table_condition)i;
         }
@@ -176,23 +176,17 @@ nw_status nw_tables_set(struct nw_tables *tables, const struct nw_table_trouble 
     return status;
 }
 
-nw_status nw_tables_clear(struct nw_tables *tables, uint32_t relation_oid, struct nw_error *err)
+nw_status nw_tables_copied(struct nw_tables *tables, struct nw_error *err)
 {
-    sqlite3_stmt *statement = NULL;
     uint32_t kept = 0;
-    bool written = sqlite3_prepare_v2(tables->db, "DELETE FROM tables WHERE relation_oid = ?1", -1,
-                                      &statement, NULL) == SQLITE_OK &&
-                   sqlite3_bind_int64(statement, 1, relation_oid) == SQLITE_OK &&
-                   sqlite3_step(statement) == SQLITE_DONE;
-    nw_status status = written ? NW_OK : db_fail(tables, "write", err);
 
-    (void)sqlite3_finalize(statement);
-    if (status != NW_OK) {
-        return status;
+    if (sqlite3_exec(tables->db, "DELETE FROM tables WHERE state = 'waiting'", NULL, NULL, NULL) !=
+        SQLITE_OK) {
+        return db_fail(tables, "write", err);
     }
     (void)pthread_mutex_lock(&tables->mutex);
     for (uint32_t i = 0; i < tables->count; i++) {
-        if (tables->items[i].relation_oid != relation_oid) {
+        if (tables->items[i].condition != NW_TABLE_WAITING) {
             tables->items[kept++] = tables->items[i];
         }
     }
@@ -201,18 +195,29 @@ nw_status nw_tables_clear(struct nw_tables *tables, uint32_t relation_oid, struc
     return NW_OK;
 }
 
-bool nw_tables_stopped(struct nw_tables *tables, uint32_t relation_oid)
+/* Whether the table is in this condition at a sink; "": at every sink. */
+static bool is_in(struct nw_tables *tables, uint32_t relation_oid, const char *sink,
+                  enum nw_table_condition condition)
 {
-    bool stopped = false;
+    bool found = false;
 
     (void)pthread_mutex_lock(&tables->mutex);
-    for (uint32_t i = 0; i < tables->count && !stopped; i++) {
-        stopped = tables->items[i].relation_oid == relation_oid &&
-                  tables->items[i].condition == NW_TABLE_STOPPED &&
-                  tables->items[i].sink[0] == '\0';
+    for (uint32_t i = 0; i < tables->count && !found; i++) {
+        found = tables->items[i].relation_oid == relation_oid &&
+                tables->items[i].condition == condition && strcmp(tables->items[i].sink, sink) == 0;
     }
     (void)pthread_mutex_unlock(&tables->mutex);
-    return stopped;
+    return found;
+}
+
+bool nw_tables_stopped(struct nw_tables *tables, uint32_t relation_oid)
+{
+    return is_in(tables, relation_oid, "", NW_TABLE_STOPPED);
+}
+
+bool nw_tables_waits(struct nw_tables *tables, uint32_t relation_oid, const char *sink)
+{
+    return is_in(tables, relation_oid, sink, NW_TABLE_WAITING);
 }
 
 bool nw_tables_has(struct nw_tables *tables, uint32_t relation_oid)

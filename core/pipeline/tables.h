@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The tables that do not go on as the others do, in narwal's own state: stopped ones, whose rows
- * are left out until they are copied again, and dropped ones.
+ * are left out until they are copied again, those that are to be copied again, and dropped ones.
  *
  * A stop is recorded, synced, before an epoch can be committed that lacks rows of its table, so
- * that no restart ever goes on with a table that has a gap. The list in memory is guarded by a
- * mutex: any thread may look; the thread that writes the state (service while an engine runs, else
- * main) sets.
+ * that no restart ever goes on with a table that has a gap. Any thread may look and set: the list
+ * in memory is guarded by a mutex, and SQLite lets one thread at a time into the connection.
  */
 #ifndef NW_PIPELINE_TABLES_H
 #define NW_PIPELINE_TABLES_H
@@ -22,6 +21,7 @@ enum nw_table_condition {
     NW_TABLE_STOPPED = 1,  /* its rows are left out from lsn on */
     NW_TABLE_DROPPED = 2,  /* on the server */
     NW_TABLE_DOUBTFUL = 3, /* it goes on, and sinks may have other rows than it */
+    NW_TABLE_WAITING = 4,  /* it is to be copied again, or is being copied */
 };
 
 struct nw_table_trouble {
@@ -45,12 +45,14 @@ void nw_tables_close(struct nw_tables *tables); /* NULL is fine */
 /** Record, synced when it returns NW_OK; a table's former trouble at that sink is replaced. */
 NW_MUST_CHECK nw_status nw_tables_set(struct nw_tables *tables,
                                       const struct nw_table_trouble *trouble, struct nw_error *err);
-/** The table goes on at every sink: it was copied again. */
-NW_MUST_CHECK nw_status nw_tables_clear(struct nw_tables *tables, uint32_t relation_oid,
-                                        struct nw_error *err);
+/** Every table that was to be copied again was. */
+NW_MUST_CHECK nw_status nw_tables_copied(struct nw_tables *tables, struct nw_error *err);
 
 /** Whether a table's rows are left out at every sink. */
 bool nw_tables_stopped(struct nw_tables *tables, uint32_t relation_oid);
+
+/** Whether a table is to be copied again at this sink; "": at every sink. */
+bool nw_tables_waits(struct nw_tables *tables, uint32_t relation_oid, const char *sink);
 
 /** Whether there is anything of a table at every sink. */
 bool nw_tables_has(struct nw_tables *tables, uint32_t relation_oid);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -13,22 +14,30 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/errno.h"
 #include "base/folder.h"
 
 #define REQUEST_SIZE 256
+#define ANSWER_SIZE  1024
 #define TIMEOUT_S    5
+#define ANSWER_S     10
 
 struct nw_control {
     struct sockaddr_un address;
     int listener;
     int stop; /* eventfd */
     pthread_t thread;
-    pthread_mutex_t mutex; /* guards report */
+    char taken[REQUEST_SIZE]; /* the main thread's */
+    pthread_mutex_t mutex;    /* guards all below */
+    pthread_cond_t changed;
     struct nw_report report;
     bool has_report;
+    char asked[REQUEST_SIZE]; /* "": nothing */
+    char answer[ANSWER_SIZE]; /* "": not yet */
+    bool well, stopping;
 };
 
 static nw_status address_make(const char *folder, struct sockaddr_un *address, struct nw_error *err)
@@ -43,6 +52,57 @@ static nw_status address_make(const char *folder, struct sockaddr_un *address, s
                        folder);
     }
     return NW_OK;
+}
+
+static void status_print(struct nw_control *control, FILE *out)
+{
+    struct nw_report *report = malloc(sizeof *report);
+    bool has_report = false;
+
+    (void)pthread_mutex_lock(&control->mutex);
+    has_report = control->has_report && report != NULL;
+    if (has_report) {
+        *report = control->report;
+    }
+    (void)pthread_mutex_unlock(&control->mutex);
+    if (has_report) {
+        nw_report_json(report, out);
+    } else {
+        (void)fputs("{\"phase\":\"starting\"}\n", out);
+    }
+    free(report);
+}
+
+/* Hands a command over to whoever runs the pipeline, and waits. */
+static void command_pass(struct nw_control *control, const char *request, FILE *out)
+{
+    struct timespec until;
+    char text[ANSWER_SIZE] = "narwal does not answer just now, for it is starting, waiting for the "
+                             "server, or stopping: ask again";
+    bool well = false;
+    json_t *root = NULL;
+    int result = 0;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ANSWER_S;
+    (void)pthread_mutex_lock(&control->mutex);
+    (void)snprintf(control->asked, sizeof control->asked, "%s", request);
+    control->answer[0] = '\0';
+    while (control->answer[0] == '\0' && !control->stopping && result == 0) {
+        result = pthread_cond_timedwait(&control->changed, &control->mutex, &until);
+    }
+    if (control->answer[0] != '\0') {
+        (void)snprintf(text, sizeof text, "%s", control->answer);
+        well = control->well;
+    }
+    control->asked[0] = '\0';
+    (void)pthread_mutex_unlock(&control->mutex);
+    root = json_pack("{s:s}", well ? "done" : "error", text);
+    if (root != NULL) {
+        (void)json_dumpf(root, out, JSON_COMPACT);
+        (void)fputc('\n', out);
+    }
+    json_decref(root);
 }
 
 static void answer(struct nw_control *control, int client)
@@ -62,23 +122,9 @@ static void answer(struct nw_control *control, int client)
         return;
     }
     if (strcmp(request, "status") == 0) {
-        struct nw_report *report = malloc(sizeof *report);
-        bool has_report = false;
-
-        (void)pthread_mutex_lock(&control->mutex);
-        has_report = control->has_report && report != NULL;
-        if (has_report) {
-            *report = control->report;
-        }
-        (void)pthread_mutex_unlock(&control->mutex);
-        if (has_report) {
-            nw_report_json(report, out);
-        } else {
-            (void)fputs("{\"phase\":\"starting\"}\n", out);
-        }
-        free(report);
+        status_print(control, out);
     } else {
-        (void)fputs("{\"error\":\"unknown request\"}\n", out);
+        command_pass(control, request, out);
     }
     (void)fclose(out);
 }
@@ -146,6 +192,7 @@ static bool in_use(const struct sockaddr_un *address)
 nw_status nw_control_start(const char *folder, struct nw_control **control, struct nw_error *err)
 {
     struct nw_control *made = calloc(1, sizeof *made);
+    pthread_condattr_t monotonic;
     nw_status status = NW_OK;
 
     if (made == NULL) {
@@ -153,6 +200,10 @@ nw_status nw_control_start(const char *folder, struct nw_control **control, stru
     }
     made->listener = made->stop = -1;
     (void)pthread_mutex_init(&made->mutex, NULL);
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&made->changed, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
     status = nw_state_folder_make(folder, err);
     status = status == NW_OK ? address_make(folder, &made->address, err) : status;
     if (status == NW_OK && in_use(&made->address)) {
@@ -193,16 +244,45 @@ void nw_control_publish(struct nw_control *control, const struct nw_report *repo
     }
 }
 
+const char *nw_control_asked(struct nw_control *control)
+{
+    bool asked = false;
+
+    if (control != NULL) {
+        (void)pthread_mutex_lock(&control->mutex);
+        asked = control->asked[0] != '\0' && control->answer[0] == '\0';
+        if (asked) { /* its own copy: who asked may go away meanwhile */
+            memcpy(control->taken, control->asked, sizeof control->taken);
+        }
+        (void)pthread_mutex_unlock(&control->mutex);
+    }
+    return asked ? control->taken : NULL;
+}
+
+void nw_control_answer(struct nw_control *control, bool well, const char *text)
+{
+    (void)pthread_mutex_lock(&control->mutex);
+    (void)snprintf(control->answer, sizeof control->answer, "%s", text);
+    control->well = well;
+    (void)pthread_cond_signal(&control->changed);
+    (void)pthread_mutex_unlock(&control->mutex);
+}
+
 void nw_control_stop(struct nw_control *control)
 {
     uint64_t one = 1;
 
     if (control != NULL) {
+        (void)pthread_mutex_lock(&control->mutex);
+        control->stopping = true;
+        (void)pthread_cond_signal(&control->changed);
+        (void)pthread_mutex_unlock(&control->mutex);
         (void)!write(control->stop, &one, sizeof one);
         (void)pthread_join(control->thread, NULL);
         (void)unlink(control->address.sun_path);
         (void)close(control->listener);
         (void)close(control->stop);
+        (void)pthread_cond_destroy(&control->changed);
         (void)pthread_mutex_destroy(&control->mutex);
         free(control);
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The control socket: `narwal status` and later commands reach the running process through a unix
+ * The control socket: `narwal status` and `narwal table` reach the running process through a unix
  * socket (mode 0600) in the state folder. A request is one line; the answer is one JSON document.
  */
 #ifndef NW_SERVE_CONTROL_H
@@ -15,6 +15,13 @@ NW_MUST_CHECK nw_status nw_control_start(const char *folder, struct nw_control *
                                          struct nw_error *err);
 /** What `status` answers from now on. NULL control is fine. */
 void nw_control_publish(struct nw_control *control, const struct nw_report *report);
+/**
+ * A command that waits for its answer, or NULL: any line that is not `status`. Whoever asked waits
+ * for some seconds. The line stays until it is answered. NULL control is fine.
+ */
+const char *nw_control_asked(struct nw_control *control);
+/** Answer it: {"done": text}, or {"error": text}. */
+void nw_control_answer(struct nw_control *control, bool well, const char *text);
 void nw_control_stop(struct nw_control *control); /* NULL is fine */
 
 /** The client's side: send a line, print the answer to out. */

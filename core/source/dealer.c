@@ -274,7 +274,8 @@ static nw_status row_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns
     if (slot == NULL) {
         return status;
     }
-    if (!slot->wanted || nw_dealer_dealt_before(dealer)) {
+    if (!slot->wanted || dealer->begin.commit_lsn < slot->joins_lsn ||
+        nw_dealer_dealt_before(dealer)) {
         dealer->state.rows_left_out += slot->stopped ? 1 : 0;
         nw_dealer_change_done(dealer);
         return NW_OK;

@@ -41,6 +41,9 @@ struct nw_dealer_options {
     bool (*wanted)(void *context, const struct nw_table *table);
     /** Whether this table stopped in an earlier run; NULL: none did. */
     bool (*stopped)(void *context, const struct nw_table *table);
+    /** What committed before this LSN is in the table's copy at every sink, and is not looked at;
+     * 0, or NULL: of no table. */
+    uint64_t (*joins)(void *context, const struct nw_table *table);
     /** NULL: everything is applied, and what is ambiguous stops its table. */
     struct nw_table_policy (*policy)(void *context, const struct nw_table *table);
     /** What sinks see of a wanted version, before its first row; NULL: of every version all.

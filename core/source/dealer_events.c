@@ -148,9 +148,10 @@ nw_status nw_dealer_announce(struct nw_dealer *dealer, struct nw_slot *slot, str
 }
 
 /* Whether sinks hear that the table of a slot was emptied. */
-static bool truncate_applies(const struct nw_slot *slot)
+static bool truncate_applies(const struct nw_dealer *dealer, const struct nw_slot *slot)
 {
-    return slot != NULL && slot->wanted && slot->policy.truncate != NW_RULE_KEEP;
+    return slot != NULL && slot->wanted && slot->policy.truncate != NW_RULE_KEEP &&
+           dealer->begin.commit_lsn >= slot->joins_lsn;
 }
 
 /* Announces what a truncate is about, and counts the tables of it that are wanted. */
@@ -165,11 +166,11 @@ static nw_status truncate_announce(struct nw_dealer *dealer,
     for (uint32_t i = 0; i < truncate->relations_count && status == NW_OK; i++) {
         struct nw_slot *slot = nw_dealer_slot(dealer, nw_cursor_u32be(&relations), &status, err);
 
-        if (truncate_applies(slot) && slot->policy.truncate == NW_RULE_STOP) {
+        if (truncate_applies(dealer, slot) && slot->policy.truncate == NW_RULE_STOP) {
             return nw_dealer_stop(dealer, slot->table,
                                   "it was truncated, and tables.truncate is stop");
         }
-        if (truncate_applies(slot)) {
+        if (truncate_applies(dealer, slot)) {
             status = nw_dealer_announce(dealer, slot, err);
             ++*tables_count;
         }
@@ -212,7 +213,7 @@ nw_status nw_dealer_truncate(struct nw_dealer *dealer, uint64_t lsn, struct nw_b
     for (uint32_t i = 0; i < truncate.relations_count && status == NW_OK; i++) {
         struct nw_slot *slot = nw_dealer_slot(dealer, nw_cursor_u32be(&relations), &status, err);
 
-        if (truncate_applies(slot)) {
+        if (truncate_applies(dealer, slot)) {
             const struct nw_table *seen = nw_table_seen(slot->table, slot->projection);
 
             (void)event_copy(block, &seen, sizeof seen);

@@ -18,6 +18,7 @@ struct nw_slot {
     uint64_t rows;             /* of the current transaction, when counted */
     bool announce;             /* a new version, whose event was not dealt yet */
     bool stopped;              /* its rows are left out until it is copied again */
+    uint64_t joins_lsn;        /* what committed before is in its copy */
     struct nw_table_policy policy;
 };
 

@@ -56,6 +56,7 @@ static nw_status slot_refresh(struct nw_dealer *dealer, struct nw_slot *slot,
     slot->table = table;
     slot->projection = projection;
     slot->stopped = stopped;
+    slot->joins_lsn = o->joins == NULL ? 0 : o->joins(o->context, table);
     slot->policy = o->policy == NULL ? (struct nw_table_policy){0} : o->policy(o->context, table);
     slot->wanted = wanted;
     return NW_OK;
@@ -178,6 +179,10 @@ static bool is_passed_over(const struct nw_dealer *dealer, const struct nw_table
         return false;
     }
     slot = current->id < dealer->slots_count ? &dealer->slots[current->id] : NULL;
+    if (dealer->in_transaction && dealer->options.joins != NULL &&
+        dealer->begin.commit_lsn < dealer->options.joins(dealer->options.context, current)) {
+        return true; /* its copy has it as it was later */
+    }
     if (slot != NULL &&
         (slot->stopped || (slot->table == current && !slot->wanted &&
                            (relation == NULL || nw_schemas_same(current, relation))))) {

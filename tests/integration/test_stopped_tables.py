@@ -207,6 +207,101 @@ class StoppedTablesTest(check.Case):
         self.assertIn("table lab.refused is stopped since", narwal.log())
         self.assertIn("at sink refuse", narwal.log())
 
+    def ask(self, narwal, verb, table):
+        code, text = narwal.call("table", verb, table)
+        self.assertEqual(code, 0, text)
+        self.assertIn("narwal status lists it as waiting", text)
+        narwal.wait("the copy", lambda: f"table {table} is copied again" in narwal.log())
+
+    def wait_phase(self, narwal):
+        """Until a started narwal streams, whatever its files had before."""
+        narwal.wait("the stream", lambda: narwal.call("status", "--json")[0] == 0 and
+                    self.status(narwal)["phase"] == "streaming")
+
+    def wait_whole(self, narwal, *tables):
+        """Until the tables are copied, and the files have all there is."""
+        self.wait_phase(narwal)
+        narwal.wait("the copy", lambda: not set(self.stopped(narwal)) & {(table, "") for table in tables})
+        narwal.wait_caught_up()
+        for table in tables:
+            name = table.split(".")[1]
+            expected = {row[0]: row for row in self.server.sql(f"SELECT id, note, n FROM {table}")}
+            self.assertEqual({key: (row["id"], row["note"], row["n"])
+                              for key, row in self.rows(narwal, name).items()}, expected, table)
+        code, text = narwal.call_verify()
+        self.assertEqual(code, 0, text)
+
+    def test_a_stopped_table_is_repaired_while_the_others_go_on(self):
+        """Also when narwal is killed in the copy, and when what stopped the table comes again."""
+        narwal = self.narwal(tables={"policies": ["lab.cut truncate=stop"]}, copy={"chunk": "64KiB"})
+        narwal.start().wait_streaming()
+        self.server.sql("TRUNCATE lab.cut")
+        self.server.sql("INSERT INTO lab.cut SELECT g, repeat('x', 100), 0 FROM generate_series(1, 5000) g")
+        self.server.sql("INSERT INTO lab.other VALUES (11, 'before', 1)")
+        narwal.wait_caught_up()
+        narwal.wait("the stop", lambda: ("lab.cut", "") in self.stopped(narwal))
+        narwal.kill()
+
+        self.wait_phase(narwal.start(NARWAL_CRASH_AT="copy:2"))
+        self.server.sql("UPDATE lab.other SET n = 8")
+        self.server.sql("TRUNCATE lab.cut")  # before the copy's fence: it must not stop it again
+        self.server.sql("INSERT INTO lab.cut SELECT g, repeat('y', 100), 0 FROM generate_series(1, 5000) g")
+        self.ask(narwal, "repair", "lab.cut")
+        self.assertNotEqual(narwal.wait_exit(), 0)
+        self.server.sql("UPDATE lab.cut SET n = 1 WHERE id % 2 = 0")
+        self.server.sql("DELETE FROM lab.cut WHERE id % 10 = 0")
+        self.server.sql("UPDATE lab.other SET n = 9")
+        narwal.start()
+        self.server.sql("UPDATE lab.cut SET n = 2 WHERE id % 3 = 0")
+        self.wait_whole(narwal, "lab.cut", "lab.other", "lab.kept")
+        self.assertEqual(self.stopped(narwal), {})
+        code, text = narwal.call("table", "repair", "lab.cut")
+        self.assertEqual(code, 1, text)
+        self.assertIn("nothing to repair", text)
+
+        self.server.sql("TRUNCATE lab.cut")  # the policy still holds
+        narwal.wait("the stop", lambda: self.stopped(narwal))
+        self.ask(narwal, "repair", "lab.cut")
+        self.wait_whole(narwal, "lab.cut", "lab.other", "lab.kept")
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        narwal.start().wait_caught_up()
+        self.assertNotIn("is copied again", narwal.log())
+        self.wait_whole(narwal, "lab.cut", "lab.other", "lab.kept")
+
+    def test_a_table_is_copied_again_or_joins(self):
+        for ack in ("spool", "sink"):
+            narwal = self.narwal(protect={"ack": ack}, tables={"exclude": ["lab.kept"]})
+            narwal.start().wait_streaming()
+            joins = f"joins_{ack}"
+            self.server.sql(f"CREATE TABLE lab.{joins} (id int PRIMARY KEY, note text, n int)")
+            self.server.sql(f"INSERT INTO lab.{joins} SELECT g, 'before', 0 FROM generate_series(1, 10) g")
+            self.server.sql("INSERT INTO lab.other VALUES (20, 'later', 1) ON CONFLICT DO NOTHING")
+            self.ask(narwal, "add", f"lab.{joins}")
+            self.server.sql(f"INSERT INTO lab.{joins} SELECT g, 'after', 0 FROM generate_series(11, 20) g")
+            self.server.sql("UPDATE lab.other SET n = n + 1")
+            self.wait_whole(narwal, f"lab.{joins}", "lab.other", "lab.cut")
+            self.server.sql(f"UPDATE lab.{joins} SET n = 1 WHERE id < 15")
+            self.wait_whole(narwal, f"lab.{joins}")
+            self.ask(narwal, "refresh", "lab.other")
+            self.server.sql("DELETE FROM lab.other WHERE id = 3")
+            self.wait_whole(narwal, f"lab.{joins}", "lab.other", "lab.cut")
+            self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
+            for words, reason in ((("refresh", "lab.other"), "no narwal runs"),):
+                code, text = narwal.call("table", *words)
+                self.assertEqual(code, 1, text)
+                self.assertIn(reason, text)
+            self.wait_phase(narwal.start())
+            for words, code, reason in ((("refresh", "lab.none"), 1, "there is no table lab.none"),
+                                        (("refresh", "lab.kept"), 1, "leaves lab.kept out"),
+                                        (("repair", "lab.other"), 1, "nothing to repair"),
+                                        (("mend", "lab.other"), 2, "add|refresh|repair")):
+                found, text = narwal.call("table", *words)
+                self.assertEqual(found, code, text)
+                self.assertIn(reason, text)
+            self.wait_whole(narwal, f"lab.{joins}", "lab.other", "lab.cut")
+            self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
     def test_a_row_that_the_copy_cannot_hold_stops_its_table(self):
         self.server.sql("UPDATE lab.kept SET note = repeat('x', 40000000) WHERE id = 5")
         narwal = self.narwal(limits={"memory": "64MiB"})

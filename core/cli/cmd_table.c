@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `narwal table`: asks the running process to copy a table, through its control socket. */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "serve/control.h"
+
+#define LINE_SIZE 240
+
+static const char HELP[] =
+    "usage: narwal table add|refresh|repair SCHEMA.TABLE  FILE.yaml | --name NAME | --state-dir DIR"
+    "\n\n"
+    "Asks the narwal that runs with this configuration, name or state folder to copy a table.\n"
+    "  add      one that matches the configuration and is not followed yet; it is put into the\n"
+    "           publication if narwal made that\n"
+    "  refresh  one that is followed, at every sink\n"
+    "  repair   one that stopped, or of which sinks may have other rows, where that is so\n\n"
+    "Sinks keep what they have of the table until the copy is whole, and then have the copy in "
+    "its\n"
+    "place. While it is copied the stream goes into the spool (protect.ack: sink: it stays on the\n"
+    "server), and the other tables' changes follow after it. `narwal status` lists the table as\n"
+    "waiting until then.\n"
+    "exit codes: 0 it will be copied, 1 none runs or it cannot be done, 2 called wrongly\n";
+
+static bool is_verb(const char *text)
+{
+    return strcmp(text, "add") == 0 || strcmp(text, "refresh") == 0 || strcmp(text, "repair") == 0;
+}
+
+static int ask(const char *folder, const char *verb, const char *name)
+{
+    struct nw_error err = {0};
+    char line[LINE_SIZE];
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+    json_t *root = NULL;
+    nw_status status = stream == NULL ? nw_fail(&err, NW_FATAL, "out of memory") : NW_OK;
+    int code = NW_EXIT_FAILED;
+
+    if (status == NW_OK &&
+        snprintf(line, sizeof line, "table %s %s", verb, name) >= (int)sizeof line) {
+        status = nw_fail(&err, NW_FATAL, "the table's name is too long");
+    }
+    if (status == NW_OK) {
+        status = nw_control_ask(folder, line, stream, &err);
+    }
+    if (stream != NULL) {
+        (void)fclose(stream);
+    }
+    root = status == NW_OK ? json_loadb(text, size, 0, NULL) : NULL;
+    if (status != NW_OK) {
+        nw_complain("%s", err.text);
+    } else if (json_string_value(json_object_get(root, "done")) != NULL) {
+        (void)printf("%s\n", json_string_value(json_object_get(root, "done")));
+        code = 0;
+    } else if (json_string_value(json_object_get(root, "error")) != NULL) {
+        nw_complain("%s", json_string_value(json_object_get(root, "error")));
+    } else {
+        nw_complain("the running narwal did not answer");
+    }
+    json_decref(root);
+    free(text);
+    return code;
+}
+
+int nw_cmd_table(int argc, char **argv)
+{
+    struct nw_config_arguments arguments = {0};
+    const char *rest[3] = {NULL};
+    char folder[NW_FOLDER_SIZE];
+    int code = 0;
+    const struct nw_argument known[] = {{.name = "name", .value = &arguments.name},
+                                        {.name = "state-dir", .value = &arguments.state_dir},
+                                        {.name = NULL}};
+
+    code = nw_arguments_read(argc, argv, known, HELP, rest, 3);
+    if (code != NW_GO_ON) {
+        return code;
+    }
+    if (rest[0] == NULL || !is_verb(rest[0]) || rest[1] == NULL) {
+        nw_complain("what is to be done with which table? narwal table add|refresh|repair "
+                    "SCHEMA.TABLE; narwal table --help says more");
+        return NW_EXIT_USAGE;
+    }
+    arguments.file = rest[2];
+    code = nw_state_folder_find(&arguments, folder);
+    return code == NW_GO_ON ? ask(folder, rest[0], rest[1]) : code;
+}

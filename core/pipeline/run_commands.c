@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Commands that come through the control socket: tables that are copied again. On the main thread,
+ * while an engine runs. A command is checked and answered here; it is carried out by the next
+ * attempt, which begins at once: the stream goes on into the spool while the table is copied.
+ */
+#include <string.h>
+
+#include "base/log.h"
+#include "pipeline/run_private.h"
+
+#define REASON_SIZE 512u
+
+enum verb { VERB_ADD, VERB_REFRESH, VERB_REPAIR, VERBS_COUNT };
+
+static const char *const VERBS[VERBS_COUNT] = {
+    [VERB_ADD] = "add", [VERB_REFRESH] = "refresh", [VERB_REPAIR] = "repair"};
+
+/* What the server says of the table that a command names. */
+struct asked {
+    enum verb verb;
+    const char *name;
+    uint32_t relation_oid;
+    char schema_name[NW_TABLE_NAME_SIZE];
+    char table_name[NW_TABLE_NAME_SIZE];
+    bool published;
+    bool keyed; /* its updates and deletes can be published */
+    bool followable;
+};
+
+static void refuse(struct nw_run *run, const char *text)
+{
+    nw_log(NW_LOG_WARN, "%s", text);
+    run->options->answer(run->options->context, false, text);
+}
+
+/* "table VERB NAME". */
+static bool line_parse(const char *line, struct asked *asked)
+{
+    static const char prefix[] = "table ";
+
+    if (strncmp(line, prefix, sizeof prefix - 1) != 0) {
+        return false;
+    }
+    line += sizeof prefix - 1;
+    for (int verb = 0; verb < VERBS_COUNT; verb++) {
+        size_t size = strlen(VERBS[verb]);
+
+        if (strncmp(line, VERBS[verb], size) == 0 && line[size] == ' ') {
+            asked->verb = (enum verb)verb;
+            asked->name = line + size + 1;
+            return asked->name[0] != '\0';
+        }
+    }
+    return false;
+}
+
+static nw_status control_open(struct nw_run *run, struct nw_error *err)
+{
+    return run->server.control != NULL
+               ? NW_OK
+               : nw_server_session(&run->server, false, &run->server.control, err);
+}
+
+/* NW_REJECT: there is no such table. */
+static nw_status table_find(struct nw_run *run, struct asked *asked, struct nw_error *err)
+{
+    static const char sql[] =
+        "SELECT c.oid, n.nspname, c.relname, EXISTS (SELECT FROM pg_catalog.pg_publication_tables "
+        "p WHERE p.pubname IN ($2, $3) AND p.schemaname = n.nspname AND p.tablename = c.relname), "
+        "c.relreplident = 'f' OR EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = "
+        "c.oid AND CASE c.relreplident WHEN 'i' THEN i.indisreplident WHEN 'd' THEN i.indisprimary "
+        "ELSE false END), "
+        "c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartition "
+        "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE c.oid = pg_catalog.to_regclass($1)";
+    const struct nw_publications *publications = &run->server.publications;
+    const char *params[3] = {asked->name, publications->main, publications->insert_only};
+    struct nw_rows *rows = NULL;
+    char sqlstate[6] = "";
+    nw_status status = control_open(run, err);
+
+    if (status == NW_OK) {
+        status = nw_session_query(run->server.control, sql, params, 3, sqlstate, &rows, err);
+    }
+    if (status == NW_RETRY) { /* whoever asks next opens it */
+        nw_session_close(run->server.control);
+        run->server.control = NULL;
+    } else if (status == NW_OK && nw_rows_count(rows) == 0) {
+        status = nw_fail(err, NW_REJECT,
+                         "there is no table %.200s: write it as SCHEMA.TABLE, quoted as in SQL",
+                         asked->name);
+    } else if (status == NW_OK) {
+        asked->relation_oid = (uint32_t)nw_rows_u64(rows, 0, 0);
+        (void)snprintf(asked->schema_name, sizeof asked->schema_name, "%s",
+                       nw_rows_text(rows, 0, 1));
+        (void)snprintf(asked->table_name, sizeof asked->table_name, "%s", nw_rows_text(rows, 0, 2));
+        asked->published = nw_rows_bool(rows, 0, 3);
+        asked->keyed = nw_rows_bool(rows, 0, 4);
+        asked->followable = nw_rows_bool(rows, 0, 5);
+    }
+    nw_rows_free(rows);
+    return status;
+}
+
+/* Whether it is in trouble somewhere that a copy mends. */
+static bool in_trouble(struct nw_run *run, uint32_t relation_oid)
+{
+    struct nw_table_trouble trouble;
+
+    for (uint32_t i = 0; nw_tables_at(run->table_states, i, &trouble); i++) {
+        if (trouble.relation_oid == relation_oid && trouble.condition != NW_TABLE_DROPPED) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Why the command cannot be carried out; "": it can. */
+static void reason_find(struct nw_run *run, const struct asked *asked, char reason[REASON_SIZE])
+{
+    const char *schema = asked->schema_name;
+    const char *name = asked->table_name;
+    const char *publication = run->server.publications.main;
+    bool ours = run->options->server.publication.create;
+
+    reason[0] = '\0';
+    if (run->status.phase != NW_RUN_STREAMING) {
+        (void)snprintf(reason, REASON_SIZE,
+                       "a copy runs, or narwal is stopping: ask again when it streams");
+    } else if (!asked->followable) {
+        (void)snprintf(reason, REASON_SIZE,
+                       "%s.%s is a partition, or no permanent table: name the table that "
+                       "applications see",
+                       schema, name);
+    } else if (!nw_table_filter_match(&run->options->server.publication.filter, schema, name)) {
+        (void)snprintf(reason, REASON_SIZE,
+                       "the configuration leaves %s.%s out: change tables.include or "
+                       "tables.exclude first",
+                       schema, name);
+    } else if (!asked->published && (asked->verb != VERB_ADD || !ours || !asked->keyed)) {
+        (void)snprintf(reason, REASON_SIZE,
+                       "%s.%s is not in publication %s: ALTER PUBLICATION \"%s\" ADD TABLE ONLY "
+                       "\"%s\".\"%s\"; then ask again%s",
+                       schema, name, publication, publication, schema, name,
+                       asked->keyed ? ""
+                                    : " (it has no usable key: without REPLICA IDENTITY FULL "
+                                      "its UPDATE and DELETE would fail)");
+    } else if (asked->verb == VERB_REPAIR && !in_trouble(run, asked->relation_oid)) {
+        (void)snprintf(reason, REASON_SIZE,
+                       "%s.%s goes on as it should: there is nothing to repair. To copy it again "
+                       "all the same: narwal table refresh",
+                       schema, name);
+    }
+}
+
+/* Puts the table into our publication: its changes are sent from there on. */
+static nw_status publish(struct nw_run *run, const struct asked *asked, struct nw_error *err)
+{
+    char publication[160] = "";
+    char schema[160] = "";
+    char name[160] = "";
+    char sql[sizeof publication + sizeof schema + sizeof name + 64];
+    struct nw_session *session = run->server.control;
+    nw_status status = nw_session_quote_name(session, run->server.publications.main, publication,
+                                             sizeof publication, err);
+
+    if (status == NW_OK) {
+        status = nw_session_quote_name(session, asked->schema_name, schema, sizeof schema, err);
+    }
+    if (status == NW_OK) {
+        status = nw_session_quote_name(session, asked->table_name, name, sizeof name, err);
+    }
+    (void)snprintf(sql, sizeof sql, "ALTER PUBLICATION %s ADD TABLE ONLY %s.%s", publication,
+                   schema, name);
+    return status == NW_OK ? nw_session_query(session, sql, NULL, 0, NULL, NULL, err) : status;
+}
+
+static void again_ask(struct nw_run *run, const struct asked *asked)
+{
+    struct nw_table_trouble *table = &run->again.table;
+    char text[REASON_SIZE];
+
+    *table = (struct nw_table_trouble){.relation_oid = asked->relation_oid,
+                                       .condition = NW_TABLE_WAITING,
+                                       .since_us = run->env->ops->wall_us(run->env)};
+    (void)snprintf(table->schema_name, sizeof table->schema_name, "%s", asked->schema_name);
+    (void)snprintf(table->table_name, sizeof table->table_name, "%s", asked->table_name);
+    (void)snprintf(table->reason, sizeof table->reason,
+                   "it is copied again, as narwal table %s asked; sinks keep what they have of it "
+                   "until then",
+                   VERBS[asked->verb]);
+    run->again.everywhere = asked->verb != VERB_REPAIR;
+    (void)snprintf(text, sizeof text,
+                   "%s.%s is copied; until its copy is whole narwal status lists it as waiting",
+                   asked->schema_name, asked->table_name);
+    run->options->answer(run->options->context, true, text);
+}
+
+nw_status nw_run_commands(struct nw_run *run, struct nw_error *err)
+{
+    const char *line =
+        run->options->asked == NULL ? NULL : run->options->asked(run->options->context);
+    struct asked asked = {0};
+    struct nw_error why = {0};
+    char reason[REASON_SIZE];
+    nw_status status = NW_OK;
+
+    if (line == NULL) {
+        return NW_OK;
+    }
+    if (!line_parse(line, &asked)) {
+        run->options->answer(run->options->context, false, "an unknown command");
+        return NW_OK;
+    }
+    status = table_find(run, &asked, &why);
+    if (status == NW_OK) {
+        reason_find(run, &asked, reason);
+        status = reason[0] == '\0' ? NW_OK : nw_fail(&why, NW_REJECT, "%s", reason);
+    }
+    if (status == NW_OK && !asked.published) {
+        status = publish(run, &asked, &why);
+    }
+    if (status != NW_OK) {
+        refuse(run, why.text);
+        return NW_OK;
+    }
+    again_ask(run, &asked);
+    return nw_fail(err, NW_RETRY, "going on with a copy of %s.%s", asked.schema_name,
+                   asked.table_name);
+}
+
+/* Every trouble of the table becomes that of being copied. */
+static nw_status troubles_replace(struct nw_run *run, const struct nw_table_trouble *table,
+                                  struct nw_error *err)
+{
+    struct nw_table_trouble trouble;
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; status == NW_OK && nw_tables_at(run->table_states, i, &trouble); i++) {
+        if (trouble.relation_oid == table->relation_oid) {
+            struct nw_table_trouble waiting = *table;
+
+            memcpy(waiting.sink, trouble.sink, sizeof waiting.sink);
+            status = nw_tables_set(run->table_states, &waiting, err);
+        }
+    }
+    return status;
+}
+
+nw_status nw_run_again_record(struct nw_run *run, struct nw_error *err)
+{
+    const struct nw_table_trouble table = run->again.table;
+    nw_status status = troubles_replace(run, &table, err);
+
+    if (status == NW_OK && run->again.everywhere) {
+        status = nw_tables_set(run->table_states, &table, err);
+    }
+    run->again.table.relation_oid = 0;
+    if (status == NW_OK) {
+        nw_log(NW_LOG_INFO, "table %s.%s is copied again; the stream goes on into the spool",
+               table.schema_name, table.table_name);
+    }
+    return status;
+}
