@@ -200,6 +200,14 @@ class StoppedTablesTest(check.Case):
         for table in ("refused", "refused_later"):
             self.assertEqual(self.rows(narwal, table), {1: {"id": 1, "n": "1.00"}})
         self.assertEqual({row["n"] for row in self.rows(narwal, "other").values()}, {7})
+        self.server.sql("UPDATE lab.kept SET d = 1")
+        self.ask(narwal, "repair", "lab.kept")  # at that sink alone
+        narwal.wait("the copy", lambda: "copy complete" in narwal.log().rpartition("is copied again")[2])
+        self.wait_phase(narwal)
+        narwal.wait_caught_up()
+        narwal.wait("the status", lambda: set(self.stopped(narwal)) ==
+                    {("lab.refused", "refuse"), ("lab.refused_later", "refuse")})
+        self.assertEqual({row["d"] for row in self.rows(narwal, "kept").values()}, {"1.00"})
         self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
         self.server.sql("INSERT INTO lab.refused_later VALUES (2, 2)")
         narwal.start().wait_caught_up()
