@@ -33,7 +33,13 @@ static_assert(NW_PLAN_LANES_MAX == NW_LANES_MAX && NW_PLAN_SINKS_MAX == NW_SEQUE
 
 #define REGISTER_POLL_NS 1000000L
 
-enum command_kind { COMMAND_STREAM = 1, COMMAND_RELEASE, COMMAND_DRAIN, COMMAND_REGISTER };
+enum command_kind {
+    COMMAND_STREAM = 1,
+    COMMAND_ALL_READ,
+    COMMAND_RELEASE,
+    COMMAND_DRAIN,
+    COMMAND_REGISTER
+};
 
 /* Asked and answered: the main thread waits for it. */
 struct registration {
@@ -124,6 +130,9 @@ static nw_status control_work(void *self, int64_t now_ns, uint32_t *work, struct
         switch (command->kind) {
         case COMMAND_STREAM:
             nw_source_start(engine->source, command->lsn);
+            break;
+        case COMMAND_ALL_READ:
+            nw_source_copied(engine->source);
             break;
         case COMMAND_RELEASE:
             nw_source_release(engine->source);
@@ -719,6 +728,11 @@ nw_status nw_engine_register(struct nw_engine *engine, const struct nw_table *de
 void nw_engine_stream(struct nw_engine *engine, uint64_t lsn)
 {
     command_send(engine, (struct command){.kind = COMMAND_STREAM, .lsn = lsn});
+}
+
+void nw_engine_all_read(struct nw_engine *engine)
+{
+    command_send(engine, (struct command){.kind = COMMAND_ALL_READ});
 }
 
 void nw_engine_release(struct nw_engine *engine)

@@ -100,6 +100,8 @@ void nw_engine_copy_counts(const struct nw_engine *engine, uint64_t *rows, uint6
 NW_MUST_CHECK nw_status nw_engine_register(struct nw_engine *engine,
                                            const struct nw_table *described,
                                            const struct nw_table **table, struct nw_error *err);
+/** All of the copy was read: the rest of it becomes durable soon. */
+void nw_engine_all_read(struct nw_engine *engine);
 /** The copy is done: what was spooled is dealt. */
 void nw_engine_release(struct nw_engine *engine);
 /** The stream begins here; called once. */

@@ -293,6 +293,9 @@ static nw_status copy(struct nw_run *run, struct nw_error *err)
     while (status == NW_OK && !nw_run_stopping(run) && !(finished && copies_durable(run))) {
         if (!finished) {
             status = nw_conductor_step(run->conductor, run->engine, &finished, err);
+            if (finished) {
+                nw_engine_all_read(run->engine);
+            }
         }
         if (status == NW_OK) {
             status = turn(run, err);

@@ -19,7 +19,8 @@
 #define STARVED_US                                                                                 \
     1000000LL /* feedback at least this often while what the server asks is not read */
 #define COPY_EPOCH_NS 250000000LL
-#define DISK_POLL_NS  50000LL /* a spill write or read is under way: nobody rings for it */
+#define LAST_EPOCH_NS 10000000LL /* the same, when all is read and only waits to be durable */
+#define DISK_POLL_NS  50000LL    /* a spill write or read is under way: nobody rings for it */
 
 static nw_status connect_run(void *context, struct nw_error *err)
 {
@@ -113,6 +114,11 @@ void nw_source_start(struct nw_source *source, uint64_t lsn)
 void nw_source_release(struct nw_source *source)
 {
     source->recorder.holding = false;
+}
+
+void nw_source_copied(struct nw_source *source)
+{
+    source->copied = true;
 }
 
 void nw_source_drain(struct nw_source *source)
@@ -304,13 +310,18 @@ static bool is_copying(const struct nw_source *source)
     return source->phase == NW_SOURCE_COPYING || source->recorder.holding;
 }
 
+static int64_t copy_epoch_ns(const struct nw_source *source)
+{
+    return source->copied ? LAST_EPOCH_NS : COPY_EPOCH_NS;
+}
+
 static bool epoch_is_due(const struct nw_source *source, const struct nw_dealer_state *state,
                          int64_t now_ns, bool idle)
 {
     int64_t age_ns = state->epoch_first_ns == 0 ? 0 : now_ns - state->epoch_first_ns;
 
     if (is_copying(source)) {
-        return now_ns - source->epoch_ended_ns >= COPY_EPOCH_NS && source->ready;
+        return now_ns - source->epoch_ended_ns >= copy_epoch_ns(source) && source->ready;
     }
     if (state->epoch_rows == 0) { /* the first epoch of a stream gives the sinks their position */
         return state->position_lsn > state->epoch_lsn &&
@@ -573,7 +584,7 @@ static void wait_for(void *self, int64_t now_ns, struct nw_wait *wait)
     *wait = (struct nw_wait){.descriptor = -1, .deadline_ns = INT64_MAX};
     connection_wait(source, now_ns, wait);
     if (is_copying(source)) {
-        wait->deadline_ns = earlier(wait->deadline_ns, now_ns + COPY_EPOCH_NS / 8);
+        wait->deadline_ns = earlier(wait->deadline_ns, now_ns + copy_epoch_ns(source) / 8);
     }
     wait->deadline_ns = earlier(wait->deadline_ns, nw_source_spool_deadline(source, now_ns));
     if (waits_for_disk(source)) {

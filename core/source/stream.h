@@ -87,6 +87,8 @@ struct nw_agent nw_source_agent(struct nw_source *source);
 
 /** Follow the slot from here on; before this only epochs of the copy are cut. */
 void nw_source_start(struct nw_source *source, uint64_t lsn);
+/** All of the copy was read: what is not durable of it yet is not to wait for more. */
+void nw_source_copied(struct nw_source *source);
 /** The copy is done: deal what the spool has. Without a spool nothing. */
 void nw_source_release(struct nw_source *source);
 /** Receive no more; end the epoch, so that all that was received becomes durable. */
