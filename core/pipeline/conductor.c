@@ -382,15 +382,6 @@ static void dropped_say(const struct nw_table *table)
            table->schema_name, table->name);
 }
 
-/* The session for questions, again after it broke. */
-static nw_status control_open(const struct nw_conductor *conductor, struct nw_error *err)
-{
-    struct nw_server *server = conductor->options.server;
-
-    return server->control != NULL ? NW_OK
-                                   : nw_server_session(server, false, &server->control, err);
-}
-
 /* The relation is not found by its name: it was renamed, moved, or dropped. */
 static nw_status relation_look(struct nw_conductor *conductor, struct nw_copy_chunk *chunk,
                                struct nw_error *err)
@@ -406,7 +397,7 @@ static nw_status relation_look(struct nw_conductor *conductor, struct nw_copy_ch
     nw_status status = NW_OK;
 
     (void)snprintf(oid, sizeof oid, "%" PRIu32, relation->oid);
-    status = control_open(conductor, err);
+    status = nw_server_control_open(conductor->options.server, err);
     if (status == NW_OK) {
         status =
             nw_session_query(conductor->options.server->control, sql, params, 1, NULL, &rows, err);
@@ -558,7 +549,7 @@ static nw_status seat_give(struct nw_conductor *conductor, struct nw_engine *eng
     }
     status = seat_open(conductor, seat, err);
     if (status == NW_OK) {
-        status = control_open(conductor, err);
+        status = nw_server_control_open(conductor->options.server, err);
     }
     if (status == NW_OK) {
         status = nw_copy_chunk_prepare(chunk, conductor->options.server->control,
@@ -619,7 +610,7 @@ static nw_status tables_again(struct nw_conductor *conductor, struct nw_engine *
     }
 
     if (status == NW_OK) {
-        status = control_open(conductor, err);
+        status = nw_server_control_open(conductor->options.server, err);
     }
     if (status == NW_OK) {
         status = tables_read(conductor, held, &tables, err);
@@ -676,7 +667,7 @@ static void locks_watch(struct nw_conductor *conductor, struct nw_engine *engine
         return;
     }
     conductor->locks_seen_ns = now_ns;
-    if (control_open(conductor, &why) != NW_OK) {
+    if (nw_server_control_open(conductor->options.server, &why) != NW_OK) {
         return;
     }
     for (uint32_t r = 0; r < conductor->options.workers_count; r++) {

@@ -55,13 +55,6 @@ static bool line_parse(const char *line, struct asked *asked)
     return false;
 }
 
-static nw_status control_open(struct nw_run *run, struct nw_error *err)
-{
-    return run->server.control != NULL
-               ? NW_OK
-               : nw_server_session(&run->server, false, &run->server.control, err);
-}
-
 /* NW_REJECT: there is no such table. */
 static nw_status table_find(struct nw_run *run, struct asked *asked, struct nw_error *err)
 {
@@ -78,7 +71,7 @@ static nw_status table_find(struct nw_run *run, struct asked *asked, struct nw_e
     const char *params[3] = {asked->name, publications->main, publications->insert_only};
     struct nw_rows *rows = NULL;
     char sqlstate[6] = "";
-    nw_status status = control_open(run, err);
+    nw_status status = nw_server_control_open(&run->server, err);
 
     if (status == NW_OK) {
         status = nw_session_query(run->server.control, sql, params, 3, sqlstate, &rows, err);

@@ -25,6 +25,12 @@ nw_status nw_server_session(const struct nw_server *server, bool replication,
     return nw_session_open(&server->options.connection, replication, session, err);
 }
 
+nw_status nw_server_control_open(struct nw_server *server, struct nw_error *err)
+{
+    return server->control != NULL ? NW_OK
+                                   : nw_server_session(server, false, &server->control, err);
+}
+
 static bool is_abandoned(void *context)
 {
     struct nw_server *server = context;

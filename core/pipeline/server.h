@@ -64,6 +64,8 @@ void nw_server_abandon(struct nw_server *server);
 /** A further session of either kind. Main thread. */
 NW_MUST_CHECK nw_status nw_server_session(const struct nw_server *server, bool replication,
                                           struct nw_session **session, struct nw_error *err);
+/** The main thread's session for questions, server->control: opened again after it broke. */
+NW_MUST_CHECK nw_status nw_server_control_open(struct nw_server *server, struct nw_error *err);
 
 /**
  * Whether the server's history has all that was followed up to lsn, maybe on another timeline. A
