@@ -155,6 +155,8 @@ static void spool_use(const struct nw_spool_options *options, struct nw_spool *s
     uint64_t sums[2] = {0, 0};
     uint64_t count = read_all(spool, &sums[0]);
     uint64_t acknowledged_lsn = nw_spool_synced_lsn(spool);
+    nw_status status = NW_OK;
+    int turns = 0;
 
     check(nw_spool_append(spool, &more, &err) == NW_OK);
     settle(spool);
@@ -162,7 +164,10 @@ static void spool_use(const struct nw_spool_options *options, struct nw_spool *s
     nw_spool_destroy(spool);
     check(nw_spool_open(options, acknowledged_lsn, &spool, &err) == NW_OK && spool != NULL);
     check(read_all(spool, &sums[1]) == count + 1);
-    check(nw_spool_remove(spool, &err) == NW_OK);
+    while ((status = nw_spool_remove(spool, &err)) == NW_AGAIN) {
+        check(turns++ < STEPS_MAX);
+    }
+    check(status == NW_OK);
     nw_spool_destroy(spool);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Protecting the primary: how much WAL the slot holds back there, and what is done when that is
- * more than allowed. On the main thread, beside what it conducts.
+ * more than allowed. On the main thread, beside what it conducts and between two attempts.
  */
 #include "pipeline/run_private.h"
 
@@ -16,7 +16,7 @@
 #define DROP_PAUSE_NS 100000000L
 
 /* @return false when it cannot be learned now */
-static bool retained_read(struct nw_run *run, uint64_t *bytes)
+static bool retained_read(const struct nw_run *run, struct nw_session **session, uint64_t *bytes)
 {
     static const char sql[] = "SELECT greatest(0, CASE WHEN pg_catalog.pg_is_in_recovery() THEN "
                               "pg_catalog.pg_last_wal_replay_lsn() ELSE "
@@ -28,21 +28,35 @@ static bool retained_read(struct nw_run *run, uint64_t *bytes)
     nw_status status = NW_OK;
     bool known = false;
 
-    if (run->server.control == NULL) {
-        status = nw_server_session(&run->server, false, &run->server.control, &why);
+    if (*session == NULL) {
+        status = nw_session_open(&run->options->server.connection, false, session, &why);
     }
     if (status == NW_OK) {
-        status = nw_session_query(run->server.control, sql, params, 1, NULL, &rows, &why);
+        status = nw_session_query(*session, sql, params, 1, NULL, &rows, &why);
     }
     if (status == NW_OK && nw_rows_count(rows) == 1) {
         *bytes = nw_rows_u64(rows, 0, 0);
         known = true;
     } else if (status != NW_OK) {
         nw_log(NW_LOG_DEBUG, "how much WAL the slot holds is not known: %s", why.text);
-        nw_session_close(run->server.control);
-        run->server.control = NULL;
+        nw_session_close(*session);
+        *session = NULL;
     }
     nw_rows_free(rows);
+    return known;
+}
+
+/* By the attempt's session, or by one of its own when there is no attempt. */
+static bool retained_look(struct nw_run *run, uint64_t *bytes)
+{
+    struct nw_session *session = NULL;
+    bool known = false;
+
+    if (run->server_open) {
+        return retained_read(run, &run->server.control, bytes);
+    }
+    known = retained_read(run, &session, bytes);
+    nw_session_close(session);
     return known;
 }
 
@@ -57,7 +71,7 @@ nw_status nw_run_protect(struct nw_run *run, struct nw_error *err)
         return NW_OK;
     }
     run->protect_seen_ns = now_ns;
-    if (!retained_read(run, &bytes)) {
+    if (!retained_look(run, &bytes)) {
         return NW_OK;
     }
     run->status.retained_wal_bytes = bytes;
@@ -78,9 +92,11 @@ nw_status nw_run_protect(struct nw_run *run, struct nw_error *err)
         run->protect_said_ns = now_ns;
         nw_log(NW_LOG_WARN,
                "slot %s holds %" PRIu64 " MiB of WAL on the server, more than the %" PRIu64
-               " that protect.retained_wal allows: a sink or the spool's disk is too slow, or a "
-               "transaction has been open for long",
-               run->options->server.slot_name, bytes >> 20, limit >> 20);
+               " that protect.retained_wal allows: %s",
+               run->options->server.slot_name, bytes >> 20, limit >> 20,
+               run->server_open ? "a sink or the spool's disk is too slow, or a transaction has "
+                                  "been open for long"
+                                : "nothing is received at present");
     }
     return NW_OK;
 }
@@ -91,7 +107,7 @@ void nw_run_slot_drop(struct nw_run *run)
     struct timespec pause = {.tv_nsec = DROP_PAUSE_NS};
     struct nw_session *session = NULL;
     struct nw_error why = {0};
-    nw_status status = nw_server_session(&run->server, false, &session, &why);
+    nw_status status = nw_session_open(&run->options->server.connection, false, &session, &why);
 
     if (status == NW_OK) {
         status = NW_RETRY; /* our walsender takes a moment to let go of it */

@@ -375,11 +375,14 @@ static nw_status attempt_begin(struct nw_run *run, struct nw_error *err)
 /* Drops the slot when protect says so; the engine, which read it, is stopped. */
 static void slot_save(struct nw_run *run)
 {
-    if (run->drop_slot && run->server_open) {
-        nw_server_disconnect(&run->server, NULL);
-        nw_run_slot_drop(run);
-        run->drop_slot = false;
+    if (!run->drop_slot) {
+        return;
     }
+    if (run->server_open) {
+        nw_server_disconnect(&run->server, NULL);
+    }
+    nw_run_slot_drop(run);
+    run->drop_slot = false;
 }
 
 /* Takes everything down again. @return whether all of it could be */
@@ -422,6 +425,7 @@ static bool attempt_end(struct nw_run *run)
     slot_save(run);
     if (run->server_open) {
         nw_server_close(&run->server);
+        run->server_open = false;
     }
     nw_transforms_destroy(run->transforms);
     nw_schemas_destroy(run->schemas);
@@ -494,15 +498,20 @@ static void say_waiting(struct nw_run *run)
     }
 }
 
-static void pause_for(struct nw_run *run, int64_t pause_ns)
+/* Waits before the next attempt. NW_FATAL: the slot holds back too much meanwhile. */
+static nw_status pause_for(struct nw_run *run, int64_t pause_ns, struct nw_error *err)
 {
     int64_t until_ns = run->env->ops->now_ns(run->env) + pause_ns;
     struct timespec step = {.tv_nsec = STEP_NS};
+    nw_status status = NW_OK;
 
     say_waiting(run);
-    while (!nw_run_stopping(run) && run->env->ops->now_ns(run->env) < until_ns) {
+    while (status == NW_OK && !nw_run_stopping(run) && run->env->ops->now_ns(run->env) < until_ns) {
         (void)nanosleep(&step, NULL);
+        status = nw_run_protect(run, err);
     }
+    slot_save(run);
+    return status;
 }
 
 /* A name as SQL takes it. @return the end of what was written */
@@ -624,9 +633,9 @@ nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
             run->env->ops->now_ns(run->env) - began_ns > SETTLED_NS ? BACKOFF_NS_MIN : backoff_ns;
         nw_log(NW_LOG_WARN, "%s; trying again in %.1f s", err->text, (double)backoff_ns / 1e9);
         run->status.last_error = *err;
-        pause_for(run, backoff_ns);
+        status = pause_for(run, backoff_ns, err);
         backoff_ns = backoff_ns * 2 > BACKOFF_NS_MAX ? BACKOFF_NS_MAX : backoff_ns * 2;
-        status = nw_run_stopping(run) ? NW_RETRY : NW_OK;
+        status = status == NW_OK && nw_run_stopping(run) ? NW_RETRY : status;
     }
     if (status == NW_OK) {
         say_end(run);

@@ -46,6 +46,7 @@
 /* A server's message is below 1 GiB. */
 #define NW_SPOOL_BODY_BYTES_MAX ((1u << 30) + (1u << 20))
 #define NW_SPOOL_SEGMENT_BYTES  (64u << 20)
+#define NW_SPOOL_REMOVE_MAX     4u /* segments that one remove() removes */
 
 enum nw_spool_kind {
     NW_SPOOL_MESSAGE = 1,  /* what one XLogData carried */
@@ -128,9 +129,10 @@ void nw_spool_use(struct nw_spool *spool, struct nw_jobs *jobs);
 void nw_spool_destroy(struct nw_spool *spool);
 /**
  * Remove all files and the folder, synced. Only destroy() may follow. Cut short by a failure or the
- * end of the process, it is finished by the next open(), which then finds no spool. It takes some
- * 20 ms for each segment: what was dealt is better trimmed before. With jobs, it is one itself, so
- * that those of step() are done when it runs.
+ * end of the process, it is finished by the next open(), which then finds no spool. A segment takes
+ * some 20 ms, so a call removes only a few. With jobs, it is one itself, so that those of step()
+ * are done when it runs.
+ * @return NW_AGAIN when segments are left: call it again, when others had their turn.
  */
 NW_MUST_CHECK nw_status nw_spool_remove(struct nw_spool *spool, struct nw_error *err);
 /** The same for a spool that is not open, whatever its state. Of options: env and folder. */

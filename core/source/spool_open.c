@@ -544,10 +544,14 @@ nw_status nw_spool_open(const struct nw_spool_options *options, uint64_t acknowl
 
 /* ---- removing ---- */
 
-/* Removes the segments. One of them becomes the sign that the others are of no use. */
+/*
+ * Removes segments, at most so many. One of them becomes the sign that the others are of no use.
+ * NW_AGAIN: some are left.
+ */
 static nw_status segments_remove(const struct nw_spool_options *options,
-                                 const struct listing *listing, struct nw_error *err)
+                                 const struct listing *listing, size_t most, struct nw_error *err)
 {
+    size_t end = listing->count < most ? listing->count : most;
     struct nw_env *env = options->env;
     char path[NW_SPOOL_PATH_SIZE];
     char sign[NW_SPOOL_PATH_SIZE];
@@ -559,9 +563,12 @@ static nw_status segments_remove(const struct nw_spool_options *options,
         status = env->ops->file_rename(
             env, nw_spool_path(options->folder, listing->numbers[i++], path), sign, err);
     }
-    for (; i < listing->count && status == NW_OK; i++) {
+    for (; i < end && status == NW_OK; i++) {
         status = env->ops->file_remove(
             env, nw_spool_path(options->folder, listing->numbers[i], path), err);
+    }
+    if (status == NW_OK && end < listing->count) {
+        return NW_AGAIN;
     }
     if (status == NW_OK) {
         status = env->ops->file_remove(
@@ -573,7 +580,8 @@ static nw_status segments_remove(const struct nw_spool_options *options,
     return status == NW_OK ? env->ops->file_remove(env, sign, err) : status;
 }
 
-nw_status nw_spool_discard(const struct nw_spool_options *options, struct nw_error *err)
+/* NW_AGAIN: segments are left. */
+static nw_status discard(const struct nw_spool_options *options, size_t most, struct nw_error *err)
 {
     struct nw_env *env = options->env;
     struct listing listing = {0};
@@ -582,7 +590,7 @@ nw_status nw_spool_discard(const struct nw_spool_options *options, struct nw_err
     nw_status status = listing_make(options, &listing, err);
 
     if (status == NW_OK && listing.there) {
-        status = segments_remove(options, &listing, err);
+        status = segments_remove(options, &listing, most, err);
     }
     if (status == NW_OK && listing.there) {
         status = env->ops->folder_sync(env, options->folder, err);
@@ -598,11 +606,16 @@ nw_status nw_spool_discard(const struct nw_spool_options *options, struct nw_err
     return env->ops->folder_sync(env, nw_spool_parent(options->folder, parent), err);
 }
 
+nw_status nw_spool_discard(const struct nw_spool_options *options, struct nw_error *err)
+{
+    return discard(options, SIZE_MAX, err);
+}
+
 nw_status nw_spool_remove(struct nw_spool *spool, struct nw_error *err)
 {
     nw_spool_drain(spool);
     nw_spool_file_close(spool, &spool->reader.file);
     nw_spool_file_close(spool, &spool->file);
     nw_spool_file_close(spool, &spool->next_file);
-    return nw_spool_discard(&spool->options, err);
+    return discard(&spool->options, NW_SPOOL_REMOVE_MAX, err);
 }

@@ -281,6 +281,23 @@ int64_t nw_source_spool_deadline(const struct nw_source *source, int64_t now_ns)
                                                                            : deadline_ns;
 }
 
+/* The files go a few at a time, so that what else the service thread has to do waits for no more.
+ */
+static nw_status removal_step(struct nw_source *source, struct nw_error *err)
+{
+    struct nw_job *job = &source->recorder.remove_job;
+
+    if (job->pending || job->status == NW_OK) {
+        return NW_OK;
+    }
+    if (job->status == NW_AGAIN) {
+        nw_jobs_submit(source->options.jobs, job);
+        return NW_OK;
+    }
+    *err = job->error;
+    return job->status;
+}
+
 nw_status nw_source_spool(struct nw_source *source, int64_t now_ns, uint32_t *work,
                           struct nw_error *err)
 {
@@ -291,11 +308,7 @@ nw_status nw_source_spool(struct nw_source *source, int64_t now_ns, uint32_t *wo
         return NW_OK;
     }
     if (recorder->ending) {
-        if (!recorder->remove_job.pending && recorder->remove_job.status != NW_OK) {
-            *err = recorder->remove_job.error;
-            return recorder->remove_job.status;
-        }
-        return NW_OK;
+        return removal_step(source, err);
     }
     status = nw_spool_step(source->options.spool, now_ns, work, err);
     if (status == NW_OK && recorder->recording && !recorder->holding) {

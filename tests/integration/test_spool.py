@@ -189,6 +189,23 @@ class SpoolTest(check.Case):
         self.assertEqual(self.server.value("SELECT count(*) FROM pg_replication_slots WHERE "
                                            "slot_name = %s", (narwal.slot,)), 0, narwal.log_tail())
 
+    def test_a_slot_that_nobody_reads_meanwhile_is_dropped_too(self):
+        """No attempt gets as far as the server: the sink's folder is none."""
+        narwal = self.narwal(rate="20MiB", retained_wal="16MiB", when_exceeded="drop_slot").start()
+        narwal.wait_streaming()
+        narwal.kill()
+        narwal.out.rename(narwal.home / "kept")
+        narwal.out.write_text("no folder")
+        narwal.start()
+        narwal.wait("the first pause", lambda: "trying again" in narwal.log())
+        for _ in range(40):
+            self.server.sql("SELECT pg_logical_emit_message(false, 'x', repeat('m', 1000000))")
+        self.assertGreater(narwal.wait_exit(60), 0)
+        self.assertIn("protect.retained_wal", narwal.log())
+        self.assertNotIn("streaming from", narwal.log())
+        self.assertEqual(self.server.value("SELECT count(*) FROM pg_replication_slots WHERE "
+                                           "slot_name = %s", (narwal.slot,)), 0, narwal.log_tail())
+
 
 if __name__ == "__main__":
     check.main()

@@ -250,6 +250,20 @@ UNUSED static nw_status kit_open(struct kit *kit, uint64_t acknowledged_lsn)
     return nw_spool_open(&kit->options, acknowledged_lsn, &kit->spool, &kit->err);
 }
 
+/* Removes it, in as many turns as it takes. @param turns  how many; NULL is fine */
+UNUSED static nw_status kit_remove(struct kit *kit, uint64_t *turns)
+{
+    nw_status status = NW_AGAIN;
+
+    for (uint64_t i = 0; i < KIT_STEPS_MAX && status == NW_AGAIN; i++) {
+        status = nw_spool_remove(kit->spool, &kit->err);
+        if (turns != NULL) {
+            *turns = i + 1;
+        }
+    }
+    return status;
+}
+
 /* ---- the files behind its back ---- */
 
 UNUSED static const char *kit_path(uint64_t segment)

@@ -202,7 +202,7 @@ static nw_status story(struct kit *kit, struct told *told)
     }
     if (status == NW_OK) {
         told->removing = true;
-        status = nw_spool_remove(kit->spool, &kit->err);
+        status = kit_remove(kit, NULL);
     }
     return status;
 }
@@ -231,7 +231,7 @@ static void assert_recovers(struct kit *kit, struct told *told)
 
         (void)assert_whole(kit, told);
         assert_true(synced_lsn >= told->lsn);
-        assert_int_equal(nw_spool_remove(kit->spool, &kit->err), NW_OK);
+        assert_int_equal(kit_remove(kit, NULL), NW_OK);
         kit_drop(kit);
     }
     assert_int_equal(kit->env->ops->folder_list(kit->env, "/", count_names, &names, NULL), NW_OK);
@@ -310,7 +310,7 @@ static void removing_is_all_or_nothing(void **state)
             assert_int_equal(kit_append(&kit, 63), NW_OK);
             assert_int_equal(story_settle(&kit, &told), NW_OK);
             nw_env_fault_arm(fault, nth, NW_FAULT_ERROR, EIO);
-            (void)!nw_spool_remove(kit.spool, &kit.err);
+            (void)!kit_remove(&kit, NULL);
             fired = nw_env_fault_fired(fault);
             nw_env_fault_arm(fault, 0, NW_FAULT_ERROR, EIO);
             kit_drop(&kit);
