@@ -20,7 +20,9 @@ struct nw_acknowledger {
     uint64_t durable_all;      /* last epoch that is durable everywhere */
     uint64_t durable[16];      /* the same of each sink */
     uint64_t wanted_lsn;       /* safe; to be recorded */
+    uint64_t sinks_lsn;        /* everything before it is durable at every sink */
     uint64_t recording_lsn;
+    const char *recording_why;
     uint64_t flush_lsn; /* recorded */
     struct nw_job job;
     int64_t recorded_ns;
@@ -32,7 +34,7 @@ static nw_status record_run(void *context, struct nw_error *err)
     struct nw_acknowledger *acknowledger = context;
 
     return acknowledger->options.record(acknowledger->options.context, acknowledger->recording_lsn,
-                                        err);
+                                        acknowledger->recording_why, err);
 }
 
 nw_status nw_acknowledger_create(const struct nw_acknowledger_options *options,
@@ -113,6 +115,7 @@ static void collect(struct nw_acknowledger *a, uint32_t *work)
         uint64_t safe = a->lsns[lowest % EPOCHS_MAX];
 
         a->durable_all = lowest;
+        a->sinks_lsn = safe > a->sinks_lsn ? safe : a->sinks_lsn;
         a->wanted_lsn = safe > a->wanted_lsn ? safe : a->wanted_lsn;
         nw_source_durable(a->options.source, safe);
     }
@@ -141,6 +144,8 @@ static nw_status do_work(void *self, int64_t now_ns, uint32_t *work, struct nw_e
         a->recording = true;
         a->recorded_ns = now_ns;
         a->recording_lsn = a->wanted_lsn;
+        a->recording_why =
+            a->wanted_lsn <= a->sinks_lsn ? "durable at every sink" : "durable in the spool";
         nw_jobs_submit(a->options.jobs, &a->job);
         *work += 1;
     }

@@ -20,8 +20,8 @@ struct nw_acknowledger_options {
     uint32_t sinks_count;
     struct nw_spsc *durable[16]; /* from each sequencer: see nw_durable_pop() */
     uint64_t flush_lsn;          /* known to be safe at the start */
-    /** Record it for good; on the service thread. */
-    nw_status (*record)(void *context, uint64_t lsn, struct nw_error *err);
+    /** Record it for good, and why it is safe; on the service thread. `why` is static. */
+    nw_status (*record)(void *context, uint64_t lsn, const char *why, struct nw_error *err);
     void *context;
 };
 

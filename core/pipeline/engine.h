@@ -49,7 +49,7 @@ struct nw_engine_options {
     void (*disconnect)(void *context, struct nw_walsender *walsender);
     nw_status (*describe)(void *context, uint32_t relation_oid, const struct nw_table **described,
                           struct nw_error *err);
-    nw_status (*record)(void *context, uint64_t lsn, struct nw_error *err);
+    nw_status (*record)(void *context, uint64_t lsn, const char *why, struct nw_error *err);
     bool (*wanted)(void *context, const struct nw_table *table);
     bool (*stopped)(void *context, const struct nw_table *table);
     uint64_t (*joins)(void *context, const struct nw_table *table);

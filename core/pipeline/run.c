@@ -73,10 +73,10 @@ static nw_status sinks_open(struct nw_run *run, struct nw_error *err)
 
 /* ---- the engine ---- */
 
-static nw_status record(void *context, uint64_t lsn, struct nw_error *err)
+static nw_status record(void *context, uint64_t lsn, const char *why, struct nw_error *err)
 {
     struct nw_run *run = context;
-    nw_status status = nw_state_acknowledge(run->state, lsn, "durable at every sink", err);
+    nw_status status = nw_state_acknowledge(run->state, lsn, why, err);
 
     nw_crash_point("acknowledge");
     return status;

@@ -48,10 +48,11 @@ void sim_fail(const struct sim *sim, const char *format, ...)
     exit(1);
 }
 
-static nw_status record(void *context, uint64_t lsn, struct nw_error *err)
+static nw_status record(void *context, uint64_t lsn, const char *why, struct nw_error *err)
 {
     struct sim *sim = context;
 
+    (void)why;
     if (lsn < sim->safe_lsn) {
         sim_fail(sim, "recorded %" PRIu64 " after %" PRIu64, lsn, sim->safe_lsn);
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The acknowledger: nothing is told to the server that is not durable at every sink and recorded.
+ * The acknowledger: nothing is told to the server that is not durable (at every sink, or in
+ * the spool) and recorded.
  * The source beside it is a stand-in: its few functions that the acknowledger calls are here.
  */
 #include <setjmp.h>
@@ -71,11 +72,12 @@ struct fixture {
     struct nw_acknowledger *acknowledger;
     int64_t now_ns;
     uint64_t recorded;
+    const char *why;
     nw_status record_status;
     struct nw_error err;
 };
 
-static nw_status record(void *context, uint64_t lsn, struct nw_error *err)
+static nw_status record(void *context, uint64_t lsn, const char *why, struct nw_error *err)
 {
     struct fixture *f = context;
 
@@ -84,6 +86,7 @@ static nw_status record(void *context, uint64_t lsn, struct nw_error *err)
     }
     assert_true(lsn > f->recorded);
     f->recorded = lsn;
+    f->why = why;
     return NW_OK;
 }
 
@@ -305,6 +308,32 @@ static void the_source_is_ready_when_some_sink_has_nothing_to_do(void **state)
     fixture_free(&f);
 }
 
+static void it_records_whether_the_sinks_have_it_or_the_spool(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_make(&f, 1, 50);
+    ends(&f, 1, 100);
+    is_durable(&f, 0, 1);
+    settle(&f);
+    assert_string_equal(f.why, "durable at every sink");
+    f.source.spooled = 300;
+    settle(&f);
+    assert_int_equal(f.source.acknowledged, 300);
+    assert_string_equal(f.why, "durable in the spool");
+    ends(&f, 2, 200); /* what the spool has: nothing new to record */
+    is_durable(&f, 0, 2);
+    settle(&f);
+    assert_int_equal(f.recorded, 300);
+    ends(&f, 3, 400);
+    is_durable(&f, 0, 3);
+    settle(&f);
+    assert_int_equal(f.source.acknowledged, 400);
+    assert_string_equal(f.why, "durable at every sink");
+    fixture_free(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,6 +343,7 @@ int main(void)
         cmocka_unit_test(it_never_moves_back),
         cmocka_unit_test(records_are_a_tenth_of_a_second_apart_and_take_the_newest),
         cmocka_unit_test(what_is_durable_before_its_end_was_heard_waits),
+        cmocka_unit_test(it_records_whether_the_sinks_have_it_or_the_spool),
         cmocka_unit_test(the_source_is_ready_when_some_sink_has_nothing_to_do),
     };
 

@@ -128,9 +128,10 @@ static nw_status describe(void *context, uint32_t oid, const struct nw_table **d
     return NW_OK;
 }
 
-static nw_status record(void *context, uint64_t lsn, struct nw_error *err)
+static nw_status record(void *context, uint64_t lsn, const char *why, struct nw_error *err)
 {
     (void)context;
+    (void)why;
     (void)err;
     atomic_store_explicit(&last_recorded, lsn, memory_order_release);
     return NW_OK;
