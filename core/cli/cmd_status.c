@@ -80,6 +80,7 @@ static void spool_print(const json_t *spool)
 {
     char a[NW_NUMBER_TEXT_SIZE];
     char b[NW_NUMBER_TEXT_SIZE];
+    const char *blocked = NULL;
 
     if (spool == NULL || strcmp(text_of(spool, "state"), "none") == 0) {
         return;
@@ -90,6 +91,10 @@ static void spool_print(const json_t *spool)
                  text_of(spool, "synced_lsn"), text_of(spool, "state"),
                  json_is_true(json_object_get(spool, "full")) ? " (full: WAL stays on the server)"
                                                               : "");
+    blocked = text_of(spool, "blocked");
+    if (blocked[0] != '\0') {
+        (void)printf("       nothing is received, and WAL stays on the server: %s\n", blocked);
+    }
 }
 
 static bool report_print(const json_t *root)

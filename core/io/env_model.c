@@ -51,7 +51,8 @@ struct model {
     uint64_t random;
     uint64_t trace;
     int64_t now_ns;
-    bool off; /* no power */
+    bool off;             /* no power */
+    uint64_t limit_bytes; /* of all files; 0: none */
     struct node *nodes;
     struct entry *entries; /* in the order of their making */
     struct entry **entries_end;
@@ -287,6 +288,11 @@ static bool image_copy(struct node *node, struct image *to, const struct image *
 
 /* ---- files ---- */
 
+static bool has_room(const struct model *model, uint64_t bytes)
+{
+    return model->limit_bytes == 0 || bytes + nw_env_model_used(&model->env) <= model->limit_bytes;
+}
+
 static nw_status model_file_open(struct nw_env *env, const char *path, uint32_t flags, int *file,
                                  struct nw_error *err)
 {
@@ -302,8 +308,9 @@ static nw_status model_file_open(struct nw_env *env, const char *path, uint32_t 
         return model_fail(NW_RETRY, path, node->folder ? EISDIR : EEXIST, err);
     }
     if (node == NULL) {
-        nw_status status = (flags & NW_FILE_CREATE) != 0 ? node_add(model, path, false, err)
-                                                         : model_fail(NW_RETRY, path, ENOENT, err);
+        nw_status status = (flags & NW_FILE_CREATE) == 0 ? model_fail(NW_RETRY, path, ENOENT, err)
+                           : !has_room(model, 1)         ? model_fail(NW_RETRY, path, ENOSPC, err)
+                                                         : node_add(model, path, false, err);
 
         if (status != NW_OK) {
             return status;
@@ -346,13 +353,10 @@ static nw_status model_file_truncate(struct nw_env *env, int file, uint64_t size
     const struct handle *handle = handle_of(env, file);
     uint64_t numbers[2] = {(uint64_t)file, size};
 
-    if (model_of(env)->off) {
-        return model_fail(NW_RETRY, "truncate", EIO, err);
-    }
     trace_call(model_of(env), "truncate", "");
     trace_add(model_of(env), numbers, sizeof numbers);
-    if (handle == NULL || handle->read_only) {
-        return model_fail(NW_RETRY, "truncate", handle == NULL ? EBADF : EINVAL, err);
+    if (model_of(env)->off || handle == NULL || handle->read_only) {
+        return model_fail(NW_RETRY, "truncate", model_of(env)->off ? EIO : EBADF, err);
     }
     return node_resize(handle->node, size) ? NW_OK : model_fail(NW_RETRY, "truncate", ENOSPC, err);
 }
@@ -397,13 +401,10 @@ static nw_status model_file_rename(struct nw_env *env, const char *from, const c
     char folder[PATH_SIZE];
     size_t size = parent_size(to);
 
-    if (model_of(env)->off) {
-        return model_fail(NW_RETRY, to, EIO, err);
-    }
     trace_call(model, "rename", from);
     trace_call(model, "to", to);
-    if (source == NULL || source->seen == NULL || !parent_there(model, to)) {
-        return model_fail(NW_RETRY, to, ENOENT, err);
+    if (model->off || source == NULL || source->seen == NULL || !parent_there(model, to)) {
+        return model_fail(NW_RETRY, to, model->off ? EIO : ENOENT, err);
     }
     NW_ASSERT(!source->seen->folder); /* nobody renames folders: what is in them would not follow */
     target = entry_make(model, to);
@@ -565,14 +566,15 @@ static nw_status model_io_submit(struct nw_env *env, struct nw_io *io, struct nw
     return NW_OK;
 }
 
-static int32_t node_write(struct node *node, const struct nw_file_op *op)
+static int32_t node_write(const struct model *model, struct node *node, const struct nw_file_op *op)
 {
     uint64_t end = op->offset + op->size;
 
     if (op->size == 0) {
         return 0;
     }
-    if (end > node->seen.size && !node_resize(node, end)) {
+    if (end > node->seen.size &&
+        (!has_room(model, end - node->seen.size) || !node_resize(node, end))) {
         return -ENOSPC;
     }
     memcpy(node->seen.bytes + op->offset, op->bytes, op->size);
@@ -606,18 +608,15 @@ static int32_t op_run(struct nw_env *env, const struct nw_file_op *op)
     uint64_t numbers[4] = {(uint64_t)op->verb, (uint64_t)op->file, op->offset, op->size};
 
     trace_add(model_of(env), numbers, sizeof numbers);
-    if (model_of(env)->off) {
-        return -EIO;
-    }
-    if (handle == NULL || (op->verb == NW_FILE_WRITE && handle->read_only)) {
-        return -EBADF;
+    if (model_of(env)->off || handle == NULL || (op->verb == NW_FILE_WRITE && handle->read_only)) {
+        return model_of(env)->off ? -EIO : -EBADF;
     }
     switch (op->verb) {
     case NW_FILE_READ:
         return node_read(handle->node, op);
     case NW_FILE_WRITE:
         trace_add(model_of(env), op->bytes, op->size);
-        return node_write(handle->node, op);
+        return node_write(model_of(env), handle->node, op);
     case NW_FILE_SYNC:
         return node_sync(handle->node);
     }
@@ -721,6 +720,21 @@ void nw_env_model_advance(struct nw_env *env, int64_t ns)
 {
     NW_ASSERT(ns >= 0);
     model_of(env)->now_ns += ns;
+}
+
+void nw_env_model_limit(struct nw_env *env, uint64_t bytes)
+{
+    model_of(env)->limit_bytes = bytes;
+}
+
+uint64_t nw_env_model_used(const struct nw_env *env)
+{
+    uint64_t bytes = 0;
+
+    for (const struct entry *at = ((const struct model *)env)->entries; at != NULL; at = at->next) {
+        bytes += at->seen == NULL ? 0 : at->seen->seen.size;
+    }
+    return bytes;
 }
 
 void nw_env_model_power_off(struct nw_env *env)

@@ -21,6 +21,10 @@ NW_MUST_CHECK nw_status nw_env_model_create(uint64_t seed, struct nw_env **env,
 void nw_env_model_destroy(struct nw_env *env);
 
 void nw_env_model_advance(struct nw_env *env, int64_t ns);
+/** Files have no more room than this in all, and there are no new ones past it; 0: as they like. */
+void nw_env_model_limit(struct nw_env *env, uint64_t bytes);
+/** Of all files, as they are seen. */
+uint64_t nw_env_model_used(const struct nw_env *env);
 /** From now on every operation on files fails and changes nothing, until the crash. */
 void nw_env_model_power_off(struct nw_env *env);
 /**

@@ -54,7 +54,9 @@ static void spool_text(const struct nw_report *r, struct line *line)
     if (strcmp(r->spool, "none") != 0 && strcmp(r->spool, "read") != 0) {
         append(line, "   spool %s%s%s", nw_size_text(a, (double)r->spool_bytes),
                strcmp(r->spool, "reading") == 0 ? " being read" : "",
-               r->spool_full ? " (full: WAL stays on the server)" : "");
+               r->spool_blocked[0] != '\0' ? " (its disk is full: WAL stays on the server)"
+               : r->spool_full             ? " (full: WAL stays on the server)"
+                                           : "");
     }
 }
 

@@ -133,6 +133,8 @@ static void spool_make(const struct nw_source_status *source, struct nw_report *
     report->spool_end_lsn = source->spool.end_lsn;
     report->spool_synced_lsn = source->spool.synced_lsn;
     report->spool_full = source->spool.pressure == NW_SPOOL_FULL;
+    (void)snprintf(report->spool_blocked, sizeof report->spool_blocked, "%s",
+                   source->spool_blocked);
 }
 
 void nw_report_make(const struct nw_run_status *status, struct nw_report *report)
@@ -305,6 +307,7 @@ static json_t *spool_json(const struct nw_report *report)
     put_count(object, "bytes", report->spool_bytes);
     put_count(object, "quota_bytes", report->spool_quota_bytes);
     (void)json_object_set_new(object, "full", json_boolean(report->spool_full));
+    put_text(object, "blocked", report->spool_blocked);
     put_lsn(object, "first_lsn", report->spool_first_lsn);
     put_lsn(object, "end_lsn", report->spool_end_lsn);
     put_lsn(object, "synced_lsn", report->spool_synced_lsn);

@@ -75,7 +75,8 @@ struct nw_report {
         *spool; /* none, recording (the copy runs), reading, read (until the sinks have it) */
     uint64_t spool_bytes, spool_quota_bytes;
     uint64_t spool_first_lsn, spool_end_lsn, spool_synced_lsn;
-    bool spool_full; /* WAL stays on the server */
+    bool spool_full;                        /* WAL stays on the server */
+    char spool_blocked[NW_ERROR_TEXT_SIZE]; /* so too, and why; "": it is not */
     int64_t memory_used, memory_limit;
     uint32_t attempts;
     char last_error[NW_ERROR_TEXT_SIZE];

@@ -5,6 +5,7 @@
  */
 #include "source/spool_private.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -268,28 +269,45 @@ nw_status nw_spool_broken(struct nw_spool *spool, nw_status status, const struct
     return status;
 }
 
+/* Whether a write came back because there is no room. */
+static bool has_no_room(const struct nw_file_op *op)
+{
+    return op->result == -ENOSPC || op->result == -EDQUOT ||
+           (op->result >= 0 && (uint32_t)op->result < op->size);
+}
+
 static void write_finish(struct nw_spool *spool, struct nw_spool_chunk *chunk)
 {
     char path[NW_SPOOL_PATH_SIZE];
     struct nw_error why = {0};
+    int32_t result = chunk->op.result;
 
     chunk->busy = false;
-    if (chunk->op.result < 0 || (uint32_t)chunk->op.result != chunk->op.size) {
-        (void)nw_spool_broken(
-            spool,
-            nw_fail(&why, NW_RETRY,
-                    "cannot write the spool, %s: %s; free space there, or point narwal's state "
-                    "to another file system",
-                    nw_spool_path(spool->options.folder, chunk->segment, path),
-                    chunk->op.result < 0 ? nw_errno_text(-chunk->op.result)
-                                         : "it took only a part"),
-            &why);
+    chunk->refused = has_no_room(&chunk->op);
+    (void)nw_spool_path(spool->options.folder, chunk->segment, path);
+    if (chunk->refused) { /* what it holds stays, and is written again as a whole */
+        chunk->started = chunk->written;
+        chunk->started_end = chunk->written_end;
+        spool->refused = true;
+        (void)nw_fail(&spool->why, NW_RETRY, "cannot write the spool, %s: %s; free space there",
+                      path, result < 0 ? nw_errno_text(-result) : "it took only a part");
+    } else if (result < 0) {
+        (void)nw_spool_broken(spool,
+                              nw_fail(&why, NW_RETRY,
+                                      "cannot write the spool, %s: %s; check the "
+                                      "disk",
+                                      path, nw_errno_text(-result)),
+                              &why);
+    } else {
+        chunk->written = chunk->started;
+        chunk->written_end = chunk->started_end;
     }
 }
 
 /*
  * After a failed sync the kernel may call pages clean that never reached the disk: what they hold
- * would be found right by the next open, and be gone after the next power cut. So it is cut off.
+ * would be found right by the next open, and be gone after the next power cut. So it is cut off. A
+ * disk that says only here that it is full is no exception: the pages may be gone just the same.
  */
 static void sync_finish(struct nw_spool *spool)
 {
@@ -307,10 +325,12 @@ static void sync_finish(struct nw_spool *spool)
         spool,
         nw_fail(&why, NW_FATAL,
                 "cannot sync the spool, %s: %s; what the server sent after %s is not safe "
-                "there, was not acknowledged, and will be sent again. Check the disk, then "
-                "start narwal again",
+                "there, was not acknowledged, and will be sent again. %s, then start narwal again",
                 nw_spool_path(spool->options.folder, spool->file_segment, path),
-                nw_errno_text(-spool->sync_op.result), nw_lsn_text(lsn, spool->synced.lsn)),
+                nw_errno_text(-spool->sync_op.result), nw_lsn_text(lsn, spool->synced.lsn),
+                spool->sync_op.result == -ENOSPC || spool->sync_op.result == -EDQUOT
+                    ? "Free space there"
+                    : "Check the disk"),
         &why);
     (void)!env->ops->file_truncate(env, spool->file, spool->synced.offset, NULL);
 }
@@ -324,10 +344,10 @@ static void chunks_release(struct nw_spool *spool)
         if (chunk->busy) {
             return;
         }
-        if (chunk->started > 0) {
-            spool->written = chunk->started_end;
+        if (chunk->written > 0) {
+            spool->written = chunk->written_end;
         }
-        if (chunk->started < chunk->size) {
+        if (chunk->written < chunk->size) {
             return;
         }
         spool->chunks_bytes -= chunk->size;

@@ -81,8 +81,9 @@ struct nw_spool_options {
 /** Why append() said NW_AGAIN; NW_SPOOL_FREE again when it is worth another try. */
 enum nw_spool_pressure {
     NW_SPOOL_FREE,
-    NW_SPOOL_BEHIND, /* the disk is slower than the server: soon there is room again */
-    NW_SPOOL_FULL,   /* the quota is used up: only trim() makes room */
+    NW_SPOOL_BEHIND,  /* the disk is slower than the server: soon there is room again */
+    NW_SPOOL_FULL,    /* the quota is used up: only trim() makes room */
+    NW_SPOOL_BLOCKED, /* the disk is full, or takes no new file: step() tries again each second */
 };
 
 struct nw_spool_status {
@@ -147,13 +148,15 @@ NW_MUST_CHECK nw_status nw_spool_discard(const struct nw_spool_options *options,
 NW_MUST_CHECK nw_status nw_spool_append(struct nw_spool *spool,
                                         const struct nw_spool_record *record, struct nw_error *err);
 enum nw_spool_pressure nw_spool_pressure(const struct nw_spool *spool);
+/** Why it is NW_SPOOL_BLOCKED; NULL: it is not. What is not synced stays in memory meanwhile. */
+const char *nw_spool_blocked(const struct nw_spool *spool);
 /** Write out and sync what there is, without waiting for more; step() does it. */
 void nw_spool_flush(struct nw_spool *spool);
 /**
  * Take in what is finished, start what is due. To be called often.
  * @param work  added to: how much was done.
- * @return NW_RETRY when the disk failed or is full, NW_FATAL when it could not sync. For good: only
- *         what nw_spool_synced_lsn() says can be relied on.
+ * @return NW_RETRY when the disk failed, NW_FATAL when it could not sync, also for want of room.
+ * For good: only what nw_spool_synced_lsn() says can be relied on.
  */
 NW_MUST_CHECK nw_status nw_spool_step(struct nw_spool *spool, int64_t now_ns, uint32_t *work,
                                       struct nw_error *err);

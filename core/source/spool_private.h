@@ -60,15 +60,18 @@ struct nw_spool_mark {
     uint64_t record, lsn;
 };
 
-/* Records on their way to the file. [0, started) was handed to the kernel. */
+/* Records on their way to the file. [0, started) was handed to the kernel, [0, written) is there.
+ */
 struct nw_spool_chunk {
     struct nw_file_op op; /* first, so that a finished op finds its chunk */
     bool busy;
+    bool refused; /* the disk had no room for it: it is written again */
     uint8_t *bytes;
-    uint32_t capacity, size, started;
-    uint64_t segment;                      /* number */
-    uint64_t offset;                       /* in its file */
-    struct nw_spool_mark end, started_end; /* after what it holds; after what was handed over */
+    uint32_t capacity, size, started, written;
+    uint64_t segment;         /* number */
+    uint64_t offset;          /* in its file */
+    struct nw_spool_mark end; /* after what it holds */
+    struct nw_spool_mark started_end, written_end;
 };
 
 static_assert(offsetof(struct nw_spool_chunk, op) == 0, "a finished op finds its chunk");
@@ -126,6 +129,11 @@ struct nw_spool {
     bool sync_busy;
     struct nw_spool_mark sync_end; /* what the sync under way covers */
     enum nw_spool_pressure pressure;
+    bool make_refused;   /* the next segment's file could not be made */
+    bool refused;        /* something was, which step() has not seen yet */
+    struct nw_error why; /* of what was refused last */
+    int64_t retry_ns;    /* nothing is written before; 0: at once */
+    bool said;           /* that it is refused; not yet that it is not any more */
 
     uint64_t trim_wanted, trim_noted; /* record numbers: asked for; said by a record */
     uint64_t trim_record;             /* that record */

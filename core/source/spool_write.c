@@ -12,11 +12,13 @@
 
 #include "base/assert.h"
 #include "base/errno.h"
+#include "base/log.h"
 
 #define SYNC_NS       20000000LL
 #define SYNC_BYTES    (4u << 20)
 #define POLL_READ_NS  50000LL /* nobody rings for what is under way */
 #define POLL_WRITE_NS 500000LL
+#define RETRY_NS      1000000000LL
 
 /* ---- appending ---- */
 
@@ -47,8 +49,9 @@ static nw_status chunk_push(struct nw_spool *spool, uint32_t needed, struct nw_s
         }
         made->capacity = capacity;
     }
-    made->size = made->started = 0;
-    made->end = made->started_end = spool->end;
+    made->size = made->started = made->written = 0;
+    made->end = made->started_end = made->written_end = spool->end;
+    made->refused = false;
     spool->chunks_count++;
     *chunk = made;
     return NW_OK;
@@ -198,9 +201,25 @@ nw_status nw_spool_append(struct nw_spool *spool, const struct nw_spool_record *
     return status;
 }
 
+/* Something could not be written, or its file not be made, for want of room. */
+static bool is_blocked(const struct nw_spool *spool)
+{
+    bool blocked = spool->make_refused;
+
+    for (uint32_t i = 0; i < spool->chunks_count; i++) {
+        blocked = blocked || spool->chunks[(spool->chunks_head + i) % NW_SPOOL_CHUNKS].refused;
+    }
+    return blocked;
+}
+
 enum nw_spool_pressure nw_spool_pressure(const struct nw_spool *spool)
 {
-    return spool->pressure;
+    return is_blocked(spool) ? NW_SPOOL_BLOCKED : spool->pressure;
+}
+
+const char *nw_spool_blocked(const struct nw_spool *spool)
+{
+    return is_blocked(spool) ? spool->why.text : NULL;
 }
 
 struct nw_bytes nw_spool_memory_at(const struct nw_spool *spool, uint64_t segment, uint64_t offset)
@@ -264,7 +283,8 @@ static nw_status sync_start(struct nw_spool *spool, int64_t now_ns, uint32_t *wo
 {
     struct nw_env *env = spool->options.env;
     bool due = (spool->due_record > 0 && spool->written.record >= spool->due_record) ||
-               spool->written.total - spool->synced.total >= SYNC_BYTES || turn_waits(spool);
+               spool->written.total - spool->synced.total >= SYNC_BYTES || turn_waits(spool) ||
+               is_blocked(spool);
     nw_status status = NW_OK;
 
     if (spool->sync_busy || spool->written.record == spool->synced.record || !due) {
@@ -307,7 +327,11 @@ nw_status nw_spool_make_run(void *context, struct nw_error *err)
         return status;
     }
     status = env->ops->file_truncate(env, spool->next_file, 0, err);
-    return status == NW_OK ? env->ops->folder_sync(env, spool->options.folder, err) : status;
+    status = status == NW_OK ? env->ops->folder_sync(env, spool->options.folder, err) : status;
+    if (status != NW_OK) {
+        nw_spool_file_close(spool, &spool->next_file);
+    }
+    return status;
 }
 
 nw_status nw_spool_remove_run(void *context, struct nw_error *err)
@@ -340,13 +364,26 @@ static nw_status job_end(const struct nw_job *job, bool *started, struct nw_erro
     return job->status == NW_OK ? NW_OK : nw_fail(err, job->status, "%s", job->error.text);
 }
 
+/* NW_AGAIN: not yet, or the disk takes no file now. */
 static nw_status segment_make(struct nw_spool *spool, uint64_t number, struct nw_error *err)
 {
+    nw_status status = NW_OK;
+
+    if (!spool->making && spool->make_refused && spool->refused) {
+        return NW_AGAIN; /* a moment ago */
+    }
     if (!spool->making) {
         spool->next_segment = number;
         job_start(spool, &spool->make_job, &spool->making);
     }
-    return job_end(&spool->make_job, &spool->making, err);
+    status = job_end(&spool->make_job, &spool->making, err);
+    if (status == NW_RETRY) {
+        spool->make_refused = spool->refused = true;
+        spool->why = spool->make_job.error;
+        return NW_AGAIN;
+    }
+    spool->make_refused = spool->make_refused && status == NW_AGAIN;
+    return status;
 }
 
 /* Makes the next segment's file when the one that is written is half full. */
@@ -457,6 +494,18 @@ static const struct nw_spool_segment *trim_due(const struct nw_spool *spool)
     return first;
 }
 
+/* Whether there is something to do for it that waits for nothing else. */
+static bool trim_goes_on(const struct nw_spool *spool)
+{
+    const struct nw_spool_segment *first = trim_due(spool);
+
+    if (first == NULL) {
+        return false;
+    }
+    return first[1].first_record <= spool->trim_noted ? spool->synced.record >= spool->trim_record
+                                                      : !is_blocked(spool);
+}
+
 static nw_status trim_note(struct nw_spool *spool, struct nw_error *err)
 {
     struct nw_spool_record record = {
@@ -503,6 +552,25 @@ static nw_status trim_step(struct nw_spool *spool, uint32_t *work, struct nw_err
 
 /* ---- step ---- */
 
+/* What is refused is tried again each second; said is it once, and when it is over. */
+static void refusal_see(struct nw_spool *spool, int64_t now_ns)
+{
+    if (spool->refused) {
+        spool->refused = false;
+        spool->retry_ns = now_ns + RETRY_NS;
+        if (!spool->said) {
+            spool->said = true;
+            nw_log(NW_LOG_WARN,
+                   "%s. Until it can be written nothing more is received, and WAL stays on the "
+                   "server; trying again each second",
+                   spool->why.text);
+        }
+    } else if (spool->said && !is_blocked(spool)) {
+        spool->said = false;
+        nw_log(NW_LOG_INFO, "the spool is written again");
+    }
+}
+
 static nw_status write_step(struct nw_spool *spool, int64_t now_ns, uint32_t *work,
                             struct nw_error *err)
 {
@@ -510,9 +578,13 @@ static nw_status write_step(struct nw_spool *spool, int64_t now_ns, uint32_t *wo
     nw_status status = NW_OK;
 
     due_decide(spool, now_ns);
-    status = segment_prepare(spool, err);
-    if (status == NW_OK) {
-        status = writes_start(spool, work, err);
+    refusal_see(spool, now_ns);
+    if (now_ns >= spool->retry_ns) {
+        status = segment_prepare(spool, err);
+        if (status == NW_OK) {
+            status = writes_start(spool, work, err);
+        }
+        refusal_see(spool, now_ns);
     }
     if (status == NW_OK) {
         status = sync_start(spool, now_ns, work, err);
@@ -546,21 +618,27 @@ nw_status nw_spool_step(struct nw_spool *spool, int64_t now_ns, uint32_t *work,
     return spool->failure.status == NW_OK ? NW_OK : failure_say(spool, err);
 }
 
+static bool write_is_due(const struct nw_spool *spool)
+{
+    return spool->due_record > 0 || (spool->hurry && spool->chunks_count > 0) || turn_waits(spool);
+}
+
 int64_t nw_spool_deadline(const struct nw_spool *spool, int64_t now_ns)
 {
     const struct nw_spool_reader *reader = &spool->reader;
     bool reads = reader->large_busy || reader->pieces[0].busy || reader->pieces[1].busy;
 
-    if (spool->failure.status != NW_OK) {
-        return now_ns; /* step() has to say so */
-    }
-    if (spool->under_way > 0 || spool->making || spool->removing) {
+    if (spool->failure.status == NW_OK &&
+        (spool->under_way > 0 || spool->making || spool->removing)) {
         return now_ns + (reads ? POLL_READ_NS : POLL_WRITE_NS);
     }
-    if (spool->due_record > 0 || (spool->hurry && spool->chunks_count > 0) || turn_waits(spool)) {
+    if (spool->failure.status != NW_OK || trim_goes_on(spool)) { /* step() has to say so */
         return now_ns;
     }
-    if (trim_due(spool) != NULL && spool->synced.record >= spool->trim_record) {
+    if (is_blocked(spool)) {
+        return spool->retry_ns > now_ns ? spool->retry_ns : now_ns;
+    }
+    if (write_is_due(spool)) {
         return now_ns;
     }
     if (spool->end.total > covered(spool)->total) {
@@ -584,5 +662,5 @@ void nw_spool_status(const struct nw_spool *spool, struct nw_spool_status *statu
                                        .next_record = spool->end.record + 1,
                                        .read_record = spool->reader.record,
                                        .timeline = spool->timeline,
-                                       .pressure = spool->pressure};
+                                       .pressure = nw_spool_pressure(spool)};
 }

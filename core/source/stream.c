@@ -172,9 +172,15 @@ void nw_source_status(const struct nw_source *source, struct nw_source_status *s
     status->spilled_bytes = nw_txns_spilled_bytes(source->options.txns);
     status->last_error = source->last_error;
     memset(&status->spool, 0, sizeof status->spool);
+    status->spool_blocked[0] = '\0';
     status->spooling = spooling_of(source);
     if (status->spooling != NW_SPOOLING_NONE) {
+        const char *blocked = nw_spool_blocked(source->options.spool);
+
         nw_spool_status(source->options.spool, &status->spool);
+        if (blocked != NULL) {
+            (void)snprintf(status->spool_blocked, sizeof status->spool_blocked, "%s", blocked);
+        }
     }
     nw_dealer_state(source->options.dealer, &status->dealer);
 }

@@ -135,6 +135,7 @@ struct nw_source_status {
     uint64_t spilled_bytes;
     enum nw_source_spooling spooling;
     struct nw_spool_status spool;
+    char spool_blocked[NW_ERROR_TEXT_SIZE]; /* why it is NW_SPOOL_BLOCKED, or "" */
     struct nw_dealer_state dealer;
     struct nw_error last_error;
 };

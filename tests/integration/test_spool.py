@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """While the copy runs the stream goes into the spool, so that WAL does not pile up on the server."""
+import json
 import random
 import signal
+import subprocess
 import threading
 import time
 
@@ -62,6 +64,20 @@ class SpoolTest(check.Case):
         narwal.wait_caught_up()
         result = narwal.compare(self.tables)
         self.assertTrue(result.good, result.report() + narwal.log_tail())
+
+    def small_disk(self, mib):
+        """A file system of its own. @return its folder"""
+        disk = self.server.folder / "disk"
+        disk.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m", "narwal", str(disk)],
+                          capture_output=True).returncode != 0:
+            self.skipTest("this user may not mount a file system")
+        self.addCleanup(subprocess.run, ["umount", "-l", str(disk)], check=True)
+        return disk
+
+    def spool_status(self, narwal):
+        text = narwal.call("status", "--json")[1]
+        return json.loads(text)["spool"] if text.startswith("{") else {"blocked": ""}
 
     def spool(self, narwal):
         return sorted((narwal.state_dir / "spool").glob("*.spool"))
@@ -174,6 +190,29 @@ class SpoolTest(check.Case):
         self.refused(self.narwal(rate="20MiB"), lose, ["spool", "new copy"])
         self.refused(self.narwal(rate="20MiB"), flip, [".spool", "new copy"])
         end()
+
+    def test_a_full_disk_is_waited_out(self):
+        disk = self.small_disk(4)
+        narwal = self.narwal(rate="2MiB", spool_dir=str(disk / "spool")).start()
+        narwal.wait_slot()
+        end = self.churning()
+        narwal.wait("a full disk", lambda: self.spool_status(narwal)["blocked"] != "")
+        self.assertIn("No space left on device; free space there", self.spool_status(narwal)["blocked"])
+        self.assertIn("nothing is received, and WAL stays on the server", narwal.call("status")[1])
+        synced = self.spool_status(narwal)["synced_lsn"]
+        confirmed = self.server.value("SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE "
+                                      "slot_name = %s", (narwal.slot,))
+        self.assertTrue(self.server.value("SELECT %s::pg_lsn <= %s::pg_lsn", (confirmed, synced)))
+        time.sleep(3)
+        self.assertEqual(self.spool_status(narwal)["synced_lsn"], synced)
+        subprocess.run(["mount", "-o", "remount,size=1g", str(disk)], check=True)
+        narwal.wait("more of the spool", lambda: "the spool is written again" in narwal.log(), 10)
+        narwal.wait("the end of the copy", lambda: "copy complete" in narwal.log())
+        end()
+        self.same(narwal)
+        self.assertNotIn("trying again in", narwal.log())
+        self.assertEqual(narwal.log().count("No space left on device"), 1, narwal.log())
+        self.assertEqual(narwal.terminate(), 0)
 
     def test_a_slot_that_holds_too_much_is_dropped_to_save_the_server(self):
         """A transaction that stays open keeps the slot from moving, whatever is acknowledged."""

@@ -250,6 +250,9 @@ static bool agent_step(struct life *life, uint32_t index, uint32_t *work)
     nw_status status = agent->do_work(agent->self, sim->disk.now_ns, work, &err);
 
     sim_trace(sim, index * 1000003u + *work);
+    if (status == NW_RETRY && strstr(err.text, "No space left") != NULL) {
+        sim_fail(sim, "a full disk ends the life: %s", err.text);
+    }
     if (status == NW_RETRY) { /* the run begins again, as the pipeline does */
         SIM_COUNT(failed_lives);
         return false;
@@ -295,6 +298,7 @@ static bool life_step(struct life *life)
         for (uint32_t i = 0; i < sim->sinks_count; i++) {
             sim_sink_step(&sim->sinks[i]);
         }
+        sim_spool_step(sim);
     } else if (sim_chance(&sim->random, 500)) {
         sim_server_cut(&sim->server);
     }
@@ -353,6 +357,7 @@ static void faults_stop(struct sim *sim)
     sim->server.connect_fault = sim->server.catalog_fault = 0;
     sim->disk.write_fault = 0;
     sim->copy.fault = 0;
+    sim->spool.fills_up = false;
     for (uint32_t i = 0; i < sim->sinks_count; i++) {
         sim->sinks[i].commit_fault = sim->sinks[i].call_fault = sim->sinks[i].again = 0;
     }

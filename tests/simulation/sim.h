@@ -84,7 +84,7 @@ static inline bool sim_chance(struct sim_random *random, uint32_t permille)
     X(rows_left_out) X(copies_given_up) X(copies_renamed) X(sessions_ended) X(snapshots_gone)      \
     X(tables_again) X(copies_kept) X(progress_stored) X(copies_partly_had) X(spools)               \
     X(spools_found) X(spools_full) X(spools_of_several_segments) X(spools_read) X(spools_gone)     \
-    X(told_by_spool) X(power_cuts)
+    X(told_by_spool) X(power_cuts) X(spools_blocked)
 /* clang-format on */
 
 #define SIM_MEMBER(name) uint64_t name;
@@ -267,6 +267,8 @@ struct sim_spool {
     struct nw_spool *spool; /* of this life; NULL: none */
     bool wanted;            /* (ack: spool) */
     bool off;               /* the power is gone */
+    bool fills_up;          /* the disk does, at times */
+    bool filled, blocked;   /* it is full; the spool said so in this life */
     uint64_t quota_bytes, segment_bytes;
 };
 
@@ -277,6 +279,8 @@ void sim_spool_find(struct sim *sim, uint64_t need_lsn);
 void sim_spool_begin(struct sim *sim);
 /** Whether all that was committed before lsn is said to be synced there, and it is there. */
 bool sim_spool_has(const struct sim *sim, uint64_t lsn);
+/** Its disk fills up, or has room again. */
+void sim_spool_step(struct sim *sim);
 /** A life ends: its power may go, before anything else happens on the disk. */
 void sim_spool_power(struct sim *sim);
 void sim_spool_end(struct sim *sim); /* the engine is gone */

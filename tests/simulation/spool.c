@@ -31,6 +31,26 @@ static nw_status slow_reap(struct nw_env *env, struct nw_io *io, bool wait,
     return slow.model->io_reap(env, io, wait, done, done_max, done_count, err);
 }
 
+/* Sometimes the disk is full for a while. */
+void sim_spool_step(struct sim *sim)
+{
+    struct nw_env *env = sim->spool.env;
+
+    if (sim->spool.spool == NULL || !sim->spool.fills_up || sim->spool.off) {
+        return;
+    }
+    if (sim->spool.filled) {
+        sim->spool.blocked = sim->spool.blocked || nw_spool_blocked(sim->spool.spool) != NULL;
+        if (sim_chance(&slow.random, 250)) {
+            sim->spool.filled = false;
+            nw_env_model_limit(env, 0);
+        }
+    } else if (sim_chance(&slow.random, 400)) {
+        sim->spool.filled = true;
+        nw_env_model_limit(env, nw_env_model_used(env) + 1 + sim_below(&slow.random, 4000));
+    }
+}
+
 static void slow_init(struct sim *sim, struct nw_env *env)
 {
     slow.model = env->ops;
@@ -38,6 +58,7 @@ static void slow_init(struct sim *sim, struct nw_env *env)
     slow.ops.io_reap = slow_reap;
     slow.random.state = sim->seed ^ 0x736c6f77u;
     slow.idle = sim_chance(&slow.random, 400) ? 980 : 0;
+    sim->spool.fills_up = sim_chance(&slow.random, 500);
     env->ops = &slow.ops;
 }
 
@@ -184,6 +205,9 @@ void sim_spool_end(struct sim *sim)
     nw_spool_status(spool->spool, &status);
     sim_counters.spools_full += status.pressure == NW_SPOOL_FULL;
     sim_counters.spools_of_several_segments += status.segments > 1;
+    sim_counters.spools_blocked += spool->blocked;
+    spool->filled = spool->blocked = false;
+    nw_env_model_limit(spool->env, 0);
     nw_spool_use(spool->spool, NULL); /* those jobs are gone with the engine */
     nw_spool_destroy(spool->spool);
     spool->spool = NULL;

@@ -36,7 +36,8 @@ struct kit {
     int64_t now_ns;
     uint64_t appended; /* records of ours */
     uint64_t size_seed;
-    bool real; /* the disk takes its time */
+    bool real;    /* the disk takes its time */
+    bool blocked; /* the spool said so, now or before */
 };
 
 /* Sizes that meet the ends of segments, chunks and reads; small ones mostly. */
@@ -132,9 +133,13 @@ UNUSED static nw_status kit_step(struct kit *kit)
 {
     uint32_t work = 0;
 
+    nw_status status = NW_OK;
+
     kit_pause(kit);
     kit->now_ns += 1000000;
-    return nw_spool_step(kit->spool, kit->now_ns, &work, &kit->err);
+    status = nw_spool_step(kit->spool, kit->now_ns, &work, &kit->err);
+    kit->blocked = kit->blocked || nw_spool_blocked(kit->spool) != NULL;
+    return status;
 }
 
 /* Appends a record of this size as the next; steps while the disk is behind. */
