@@ -8,20 +8,26 @@
 
 const char *const NW_POLICY_RULES[] = {"apply", "keep", "stop", NULL};
 const char *const NW_POLICY_AMBIGUOUS[] = {"stop", "drop_add", "rename", NULL};
+const char *const NW_POLICY_APPLY_STOP[] = {"apply", "stop", NULL};
 
-static const char *const KEYS[NW_POLICY_KEYS] = {"drop_column", "drop_table", "truncate",
-                                                 "ambiguous_rename"};
+/* In the order of enum nw_config_policy_key. */
+static const struct {
+    const char *name;
+    const char *const *choices;
+    const char *said; /* the choices, for whoever wrote another one */
+} KEYS[NW_POLICY_KEYS] = {
+    {"drop_column", NW_POLICY_RULES, "apply, keep or stop"},
+    {"drop_table", NW_POLICY_RULES, "apply, keep or stop"},
+    {"truncate", NW_POLICY_RULES, "apply, keep or stop"},
+    {"ambiguous_rename", NW_POLICY_AMBIGUOUS, "stop, drop_add or rename"},
+    {"type_change", NW_POLICY_APPLY_STOP, "apply or stop"},
+};
 
-static const char *const *choices_of(size_t key)
+static int choice_of(const char *const *choices, const char *text)
 {
-    return key == NW_POLICY_AMBIGUOUS_RENAME ? NW_POLICY_AMBIGUOUS : NW_POLICY_RULES;
-}
-
-static int index_of(const char *const *texts, size_t count, const char *text)
-{
-    for (size_t i = 0; i < count && texts[i] != NULL; i++) {
-        if (strcmp(texts[i], text) == 0) {
-            return (int)i;
+    for (int i = 0; choices[i] != NULL; i++) {
+        if (strcmp(choices[i], text) == 0) {
+            return i;
         }
     }
     return -1;
@@ -31,23 +37,24 @@ static int index_of(const char *const *texts, size_t count, const char *text)
 static nw_status pair_read(char *pair, struct nw_config_policy *policy, struct nw_error *err)
 {
     char *equals = strchr(pair, '=');
-    int key = -1;
+    size_t key = equals == NULL ? NW_POLICY_KEYS : 0;
     int value = -1;
 
     if (equals != NULL) {
         *equals = '\0';
-        key = index_of(KEYS, NW_POLICY_KEYS, pair);
     }
-    if (key < 0) {
-        return nw_fail(
-            err, NW_FATAL,
-            "\"%s\" is none of drop_column=, drop_table=, truncate=, ambiguous_rename=", pair);
+    while (key < NW_POLICY_KEYS && strcmp(KEYS[key].name, pair) != 0) {
+        key++;
     }
-    value = index_of(choices_of((size_t)key), 8, equals + 1);
+    if (key == NW_POLICY_KEYS) {
+        return nw_fail(err, NW_FATAL,
+                       "\"%s\" is none of drop_column=, drop_table=, truncate=, "
+                       "ambiguous_rename=, type_change=",
+                       pair);
+    }
+    value = choice_of(KEYS[key].choices, equals + 1);
     if (value < 0) {
-        return nw_fail(err, NW_FATAL, "%s=%s: %s", pair, equals + 1,
-                       key == NW_POLICY_AMBIGUOUS_RENAME ? "stop, drop_add or rename"
-                                                         : "apply, keep or stop");
+        return nw_fail(err, NW_FATAL, "%s=%s: %s", pair, equals + 1, KEYS[key].said);
     }
     policy->values[key] = value;
     return NW_OK;

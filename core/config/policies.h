@@ -18,11 +18,13 @@ enum nw_config_policy_key {
     NW_POLICY_DROP_TABLE,
     NW_POLICY_TRUNCATE,
     NW_POLICY_AMBIGUOUS_RENAME,
+    NW_POLICY_TYPE_CHANGE,
     NW_POLICY_KEYS,
 };
 
-extern const char *const NW_POLICY_RULES[];     /* apply keep stop, NULL */
-extern const char *const NW_POLICY_AMBIGUOUS[]; /* stop drop_add rename, NULL */
+extern const char *const NW_POLICY_RULES[];      /* apply keep stop, NULL */
+extern const char *const NW_POLICY_AMBIGUOUS[];  /* stop drop_add rename, NULL */
+extern const char *const NW_POLICY_APPLY_STOP[]; /* apply stop, NULL */
 
 struct nw_config_policy {
     const char *pattern; /* over schema.table; NULL: the usual one */

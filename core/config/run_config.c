@@ -111,8 +111,11 @@ static const struct nw_option TABLES[] = {
      "A column may be a former one under another name as well as another one, and the catalog does "
      "not tell any more. stop: the table stops. drop_add: it is another one. rename: it is the "
      "former one. narwal ddl-trigger makes it exact."},
+    {"type_change", NW_OPTION_CHOICE, 0, "apply", 0, 0, NW_POLICY_APPLY_STOP,
+     "A column has another type, length or precision. apply: rows have it from then on, and what "
+     "sinks have of older rows stays as it was. stop: the table stops."},
     {"policies", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
-     "Lines \"PATTERN key=value ...\" with the four keys above, for tables that differ; the first "
+     "Lines \"PATTERN key=value ...\" with the five keys above, for tables that differ; the first "
      "whose pattern matches holds."},
 };
 enum {
@@ -123,6 +126,7 @@ enum {
     TABLES_DROP_TABLE,
     TABLES_TRUNCATE,
     TABLES_AMBIGUOUS_RENAME,
+    TABLES_TYPE_CHANGE,
     TABLES_POLICIES,
     TABLES_COUNT
 };
@@ -412,6 +416,7 @@ static nw_status tables_take(struct nw_run_config *config, const struct nw_node 
     config->usual.values[NW_POLICY_DROP_TABLE] = s[TABLES_DROP_TABLE].number;
     config->usual.values[NW_POLICY_TRUNCATE] = s[TABLES_TRUNCATE].number;
     config->usual.values[NW_POLICY_AMBIGUOUS_RENAME] = s[TABLES_AMBIGUOUS_RENAME].number;
+    config->usual.values[NW_POLICY_TYPE_CHANGE] = s[TABLES_TYPE_CHANGE].number;
     return policies_take(config, root, &s[TABLES_POLICIES], err);
 }
 

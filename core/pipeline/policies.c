@@ -30,5 +30,6 @@ struct nw_table_policy nw_policies_find(const struct nw_policies *policies, cons
         .drop_column = (enum nw_rule)found->values[NW_POLICY_DROP_COLUMN],
         .drop_table = (enum nw_rule)found->values[NW_POLICY_DROP_TABLE],
         .truncate = (enum nw_rule)found->values[NW_POLICY_TRUNCATE],
+        .type_change = found->values[NW_POLICY_TYPE_CHANGE] == 0 ? NW_RULE_APPLY : NW_RULE_STOP,
     };
 }

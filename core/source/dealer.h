@@ -29,7 +29,8 @@ struct nw_table_policy {
     enum nw_ambiguous ambiguous_rename;
     enum nw_rule drop_column; /* keep: its sinks keep the column, new rows are without it */
     enum nw_rule drop_table;
-    enum nw_rule truncate; /* keep: the event is not handed on */
+    enum nw_rule truncate;    /* keep: the event is not handed on */
+    enum nw_rule type_change; /* apply or stop */
 };
 
 struct nw_dealer_options {

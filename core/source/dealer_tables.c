@@ -304,6 +304,7 @@ static nw_status version_make(struct nw_dealer *dealer, const struct nw_table *c
         .relation = dealer->relation,
         .described = described,
         .ambiguous = policy.ambiguous_rename,
+        .retype_is_refused = policy.type_change == NW_RULE_STOP,
         .flags = policy.drop_column == NW_RULE_KEEP ? NW_TABLE_KEEP_COLUMNS : 0,
         .note = note_of(dealer)};
     const struct nw_table *table = NULL;
@@ -318,7 +319,7 @@ static nw_status version_make(struct nw_dealer *dealer, const struct nw_table *c
     }
     status = nw_schemas_apply(dealer->options.schemas, &change, &table, err);
     if (status == NW_REJECT) {
-        NW_ASSERT(current != NULL); /* of a new table there is nothing to mistake a column for */
+        NW_ASSERT(current != NULL); /* a new table has no column that was another or other before */
         (void)nw_dealer_stop(dealer, current, "%s", err->text);
         return NW_OK;
     }

@@ -659,6 +659,33 @@ static nw_status numbers_find(const struct nw_schemas_change *change, const stru
     return nw_attnums_find(change->relation, &known, change->ambiguous, attnums, err);
 }
 
+/* Whether the columns that were there before have the type that they had, if they must. */
+static nw_status types_check(const struct nw_schemas_change *change, const struct version *version,
+                             const struct nw_table *table, struct nw_error *err)
+{
+    const struct nw_table *former = version == NULL ? NULL : &version->table;
+
+    if (!change->retype_is_refused || former == NULL || !version->placed) {
+        return NW_OK;
+    }
+    for (uint16_t i = 0; i < table->columns_count; i++) {
+        const struct nw_column_schema *column = &table->columns[i];
+
+        for (uint16_t f = 0; f < former->columns_count; f++) {
+            const struct nw_column_schema *was = &former->columns[f];
+
+            if (column->attnum != 0 && column->attnum == was->attnum &&
+                (column->type_oid != was->type_oid || column->typmod != was->typmod)) {
+                return nw_fail(err, NW_REJECT,
+                               "column %s has another type (it was %s), and tables.type_change "
+                               "is stop",
+                               column->name, was->type_name);
+            }
+        }
+    }
+    return NW_OK;
+}
+
 nw_status nw_schemas_apply(struct nw_schemas *schemas, const struct nw_schemas_change *change,
                            const struct nw_table **table, struct nw_error *err)
 {
@@ -671,8 +698,11 @@ nw_status nw_schemas_apply(struct nw_schemas *schemas, const struct nw_schemas_c
 
     if (change->note == NULL && change->described != NULL &&
         nw_schemas_same(change->described, relation)) {
-        status =
-            nw_schemas_add(schemas, change->described, EXACT_MESSAGE | NW_EXACT_ATTNUM, table, err);
+        status = types_check(change, version, change->described, err);
+        if (status == NW_OK) {
+            status = nw_schemas_add(schemas, change->described, EXACT_MESSAGE | NW_EXACT_ATTNUM,
+                                    table, err);
+        }
         goto out;
     }
     derived.columns = calloc(room, sizeof *derived.columns);
@@ -685,6 +715,9 @@ nw_status nw_schemas_apply(struct nw_schemas *schemas, const struct nw_schemas_c
     status = numbers_find(change, version, derived.attnums, err);
     if (status == NW_OK) {
         derive(&derived, change, version);
+        status = types_check(change, version, &derived.table, err);
+    }
+    if (status == NW_OK) {
         status = version_add(schemas, &derived.table, table, err);
         guessed = !all_exact(&derived.table);
     }

@@ -72,6 +72,7 @@ struct nw_schemas_change {
      * agrees with the message, else column by column. */
     const struct nw_table *described;
     enum nw_ambiguous ambiguous; /* for columns that may be renamed ones as well as new ones */
+    bool retype_is_refused;      /* of a column of the version before; its length counts too */
     uint32_t flags;              /* NW_TABLE_..., of the new version */
     /* What the event trigger wrote before the message; NULL: nothing that agrees with it. */
     const struct nw_note *note;
@@ -79,8 +80,8 @@ struct nw_schemas_change {
 
 /**
  * Make a new version out of a Relation message.
- * @return NW_REJECT: a column is not to be told from another, see nw_attnums_find(); nothing is
- * made.
+ * @return NW_REJECT: a column is not to be told from another, see nw_attnums_find(), or has
+ * another type and may not; nothing is made.
  */
 NW_MUST_CHECK nw_status nw_schemas_apply(struct nw_schemas *schemas,
                                          const struct nw_schemas_change *change,

@@ -81,6 +81,34 @@ class StoppedTablesTest(check.Case):
                                            "ORDER BY table_name").fetchall(),
                              [("lab", "cut", "stopped"), ("lab", "narrowed", "stopped")])
 
+    def test_another_type_stops_its_table_where_it_may_not_change(self):
+        """With a rewrite and without one, length and precision too; a rename is no other type."""
+        alters = {"rewritten": "ALTER n TYPE bigint", "kept_as_it_is": "ALTER note TYPE varchar",
+                  "longer": "ALTER v TYPE varchar(9)", "renamed": "RENAME n TO m",
+                  "grown": "ADD x bigint", "again": "DROP n, ADD n bigint",
+                  "free": "ALTER n TYPE bigint USING -n"}
+        for table in alters:
+            self.server.sql(f"CREATE TABLE lab.{table} (id int PRIMARY KEY, note text, n int, v varchar(5));"
+                            f"INSERT INTO lab.{table} VALUES (1, 'copied', 0, 'v')")
+        narwal = self.narwal(tables={"type_change": "stop", "policies": ["lab.free type_change=apply"]})
+        narwal.start().wait_streaming()
+        for table, alter in alters.items():
+            self.server.sql(f"INSERT INTO lab.{table} (id) VALUES (2)")
+            with self.server.connect() as session, session.cursor() as cursor:
+                cursor.execute(f"INSERT INTO lab.{table} (id) VALUES (3)")
+                cursor.execute(f"ALTER TABLE lab.{table} {alter}")
+                cursor.execute(f"INSERT INTO lab.{table} (id) VALUES (4)")
+        narwal.wait_caught_up()
+        narwal.wait("the status", lambda: len(self.stopped(narwal)) == 3)
+        stopped = self.stopped(narwal)
+        for table, column, former in (("rewritten", "n", "integer"), ("kept_as_it_is", "note", "text"),
+                                      ("longer", "v", "character varying(5)")):
+            self.assertIn(f"column {column} has another type (it was {former})",
+                          stopped[f"lab.{table}", ""]["reason"])
+            self.assertEqual(set(self.rows(narwal, table)), {1, 2, 3}, table)
+        for table in ("renamed", "grown", "again", "free"):
+            self.assertEqual(set(self.rows(narwal, table)), {1, 2, 3, 4}, table)
+
     def test_a_kill_while_a_table_stops_leaves_no_gap_behind(self):
         """Just before the stop is recorded, and just after: it is stopped at the next start."""
         for moment, table in (("stopping", "cut"), ("stopped", "kept")):

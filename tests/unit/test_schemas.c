@@ -258,6 +258,40 @@ static void a_changed_type_keeps_the_columns_number(void **state)
     assert_null(table->columns[1].default_expr);
 }
 
+/* By the catalog's word and without it; a rename is none, nor a column that took another's name. */
+static void where_types_must_stay_another_is_refused_and_nothing_made(void **state)
+{
+    struct nw_relation *relation = said();
+    struct nw_schemas_change change = {
+        .relation = relation, .ambiguous = NW_AMBIGUOUS_DROP_ADD, .retype_is_refused = true};
+    struct nw_table catalog = described;
+    struct nw_column_schema changed[4];
+    const struct nw_table *before = add();
+    const struct nw_table *table = before;
+
+    (void)state;
+    nw_schemas_confirm(schemas, before);
+    memcpy(changed, columns, sizeof changed);
+    catalog.columns = changed;
+    for (int with_catalog = 0; with_catalog < 2; with_catalog++) {
+        relation = said();
+        relation->columns[1].typmod = changed[1].typmod = 983047;
+        change.described = with_catalog ? &catalog : NULL;
+        assert_int_equal(nw_schemas_apply(schemas, &change, &table, &err), NW_REJECT);
+        assert_non_null(strstr(err.text, relation->columns[1].name));
+        assert_ptr_equal(nw_schemas_find(schemas, relation->oid), before);
+    }
+    change.described = NULL;
+    relation = said();
+    relation->columns[1].name = "renamed";
+    assert_int_equal(nw_schemas_apply(schemas, &change, &table, &err), NW_OK);
+    assert_int_equal(table->columns[1].attnum, 2);
+    change.retype_is_refused = false;
+    relation->columns[1].typmod = 983047;
+    assert_int_equal(nw_schemas_apply(schemas, &change, &table, &err), NW_OK);
+    assert_int_equal(table->columns[1].typmod, 983047);
+}
+
 /* What a copy registers is of its snapshot; the stream that is dealt after it begins before that.
  */
 static void a_version_of_a_later_time_says_nothing_of_the_numbers_before_it(void **state)
@@ -431,6 +465,7 @@ int main(void)
         TEST(of_a_catalog_that_moved_on_what_agrees_is_used),
         TEST(what_the_catalog_has_no_more_is_taken_from_the_version_before),
         TEST(a_changed_type_keeps_the_columns_number),
+        TEST(where_types_must_stay_another_is_refused_and_nothing_made),
         TEST(a_version_of_a_later_time_says_nothing_of_the_numbers_before_it),
         TEST(a_new_name_between_two_others_is_a_renamed_column),
         TEST(the_key_is_what_the_stream_says),
