@@ -4,24 +4,32 @@
 
 ctest knows one build directory. This collects what each build registered (`ctest --show-only`), puts
 the build's name before each test's name, writes one CTestTestfile.cmake into build/test, and runs it.
-At the end it lists what was skipped and why, and repeats ctest's summary. Arguments go to ctest.
+At the end it lists what was skipped and why, and repeats ctest's summary. Arguments go to ctest, but
+--all, which adds what runs every night: the versions of PostgreSQL between the oldest and the newest.
 """
+import contextlib
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
+import tempfile
 import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MERGED = ROOT / "build" / "test"
 
-# Build and the selection of its tests. Soak tests run for hours and are started by hand. Under TSan
-# runs what has threads; a text protocol's parser gains nothing there.
+# Soak tests run for hours and are started by hand.
+ALL = "--all" in sys.argv[1:]
+ARGUMENTS = [word for word in sys.argv[1:] if word != "--all"]
+LEFT_OUT = "^soak$" if ALL else "^(soak|nightly)$"
+# Build and the selection of its tests. Under TSan runs what has threads; a text protocol's parser
+# gains nothing there.
 BUILDS = [
-    ("dev", ["-LE", "soak"]),
-    ("asan", ["-LE", "soak"]),
-    ("tsan", ["-L", "^(unit|stress|simulation|threads)$", "-LE", "soak"]),
+    ("dev", []),
+    ("asan", []),
+    ("tsan", ["-L", "^(unit|stress|simulation|threads)$"]),
 ]
 ENVIRONMENT = {
     "dev": [],
@@ -33,6 +41,7 @@ ENVIRONMENT = {
 OWN_NAMES = {"DEPENDS", "FIXTURES_REQUIRED", "FIXTURES_SETUP", "FIXTURES_CLEANUP"}
 TEST_SECONDS_MAX = 600
 OUTPUT_BYTES_MAX = 1 << 20
+SERVERS_BYTES_MAX = 8 << 30
 
 
 def wrapper(build):
@@ -73,7 +82,8 @@ def collect():
     texts = []
     for build, selection in BUILDS:
         shown = subprocess.run(
-            ["ctest", "--test-dir", str(ROOT / "build" / build), "--show-only=json-v1", *selection],
+            ["ctest", "--test-dir", str(ROOT / "build" / build), "--show-only=json-v1", *selection,
+             "-LE", LEFT_OUT],
             check=True, stdout=subprocess.PIPE).stdout
         for test in json.loads(shown)["tests"]:
             if "command" not in test:
@@ -83,14 +93,35 @@ def collect():
     (MERGED / "CTestTestfile.cmake").write_text("".join(texts))
 
 
+@contextlib.contextmanager
+def memory_folder():
+    """Where the servers' data may lie in memory, if there is plenty: the environment that says so.
+    narwal's own files stay on the disk."""
+    parent = pathlib.Path("/dev/shm")
+    available = 0
+    if parent.is_dir():
+        meminfo = dict(line.split(":") for line in open("/proc/meminfo"))
+        available = min(int(meminfo["MemAvailable"].split()[0]) << 10, shutil.disk_usage(parent).free)
+    if available < SERVERS_BYTES_MAX:
+        yield {}
+        return
+    with tempfile.TemporaryDirectory(prefix="narwal-", dir=parent, ignore_cleanup_errors=True) as folder:
+        os.chmod(folder, 0o711)
+        yield {"NARWAL_MEMORY_FOLDER": folder}
+
+
 def run_ctest(report):
     """Run ctest, pass its output on, and return its exit status and its summary lines."""
-    command = ["ctest", "--test-dir", str(MERGED), "-j", str(os.cpu_count()), "--output-on-failure",
+    # Tests of servers wait for more than half of their time, so one more than there are processors.
+    jobs = os.cpu_count() + 1
+    command = ["ctest", "--test-dir", str(MERGED), "-j", str(jobs), "--output-on-failure",
                "--no-tests=error", "--timeout", str(TEST_SECONDS_MAX),
                "--test-output-size-passed", str(OUTPUT_BYTES_MAX),
-               "--output-junit", str(report), *sys.argv[1:]]
+               "--output-junit", str(report), *ARGUMENTS]
     summary = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace") as ctest:
+    with memory_folder() as environment, subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, errors="replace",
+            env={**os.environ, **environment}) as ctest:
         for line in ctest.stdout:
             sys.stdout.write(line)
             sys.stdout.flush()

@@ -228,7 +228,8 @@ def main():
     if options.keep:
         os.environ["NARWAL_KEEP"] = "1"
     try:
-        with cluster.Cluster(15, {"logical_decoding_work_mem": "1MB", "max_wal_size": "4GB"}) as server:
+        with cluster.Cluster(15, {"logical_decoding_work_mem": "1MB", "max_wal_size": "4GB"},
+                             fresh=True) as server:
             screen.say(screen.paint("A throw-away PostgreSQL 15", BOLD) +
                        f" on port {server.port}, in {server.folder}")
             server.sql(SCHEMA.replace("{customers}", "60000"))

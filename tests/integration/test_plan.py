@@ -218,7 +218,7 @@ class PlanTest(check.Case):
                                         "generate_series(1, 1000) g")
         self.server.sql("ANALYZE")
         started = time.monotonic()
-        plan = self.plan(self.narwal())
+        plan = self.plan(self.narwal(), "--time", "10s")
         self.assertLess(time.monotonic() - started, SECONDS_MAX)
         wide = self.table(plan, "wide")
         self.assertLess(wide["sample"]["bytes"], 30e6)

@@ -13,7 +13,7 @@ import unittest
 import psycopg2
 
 from lab import check, cluster, folder
-from lab.narwal import Narwal
+from lab.narwal import BINARY_SECONDS_MAX, Narwal
 
 sys.path.insert(0, str(folder.pathlib.Path(__file__).resolve().parent))
 import files_reader  # noqa: E402
@@ -136,7 +136,7 @@ class RowImagesTest(unittest.TestCase):
         for narwal in (cls.text, cls.binary):
             narwal.wait_streaming()
         for narwal, wanted in ((cls.text, False), (cls.binary, True)):
-            query = narwal.stream_query()
+            query = narwal.stream_query(BINARY_SECONDS_MAX if wanted else 3)
             if bool(re.search("binary '?(true|on|1)", query)) != wanted:
                 raise AssertionError(f"{narwal.name} follows by {query}")
 

@@ -140,7 +140,7 @@ class SlotStatesTest(check.Case):
 
     def test_files_are_of_another_system(self):
         narwal = self.stopped_narwal()
-        other = self.cluster()
+        other = self.cluster(fresh=True)
         workload.create_tables(other.connect())
         narwal.config["source"]["dsn"] = other.dsn()
         self.assert_refuses(narwal, "another source")

@@ -8,7 +8,7 @@ lab.values is there, so nothing depends on what a random load happens to pick.
 import random
 
 from lab import check, values, workload
-from lab.narwal import Narwal
+from lab.narwal import BINARY_SECONDS_MAX, Narwal
 
 # What has a typed form; a publication of only these is followed in binary.
 COMMON = ["c_bool", "c_int2", "c_int4", "c_int8", "c_float4", "c_float8", "c_numeric",
@@ -51,13 +51,13 @@ class TypesTest(check.Case):
                                                  first + number))
             cursor.execute(f"DELETE FROM lab.{name} WHERE id %% 17 = 0", ())
 
-    def follow(self, tables, **source):
+    def follow(self, tables, binary_seconds=3, **source):
         for name, columns in tables.items():
             self.make(name, columns)
             self.fill(name, columns, 0)
         narwal = self.enter(Narwal(self.server, settings={"source": source}))
         narwal.start().wait_streaming()
-        command = narwal.stream_query()
+        command = narwal.stream_query(binary_seconds)
         for name, columns in tables.items():
             self.fill(name, columns, ROWS)
             self.change(name, columns, 0)
@@ -79,7 +79,7 @@ class TypesTest(check.Case):
                     self.assertEqual(len(event["before"]), len(tables[log.name]) + 1)
 
     def test_common_types_in_binary(self):
-        command = self.follow({"common": COMMON})
+        command = self.follow({"common": COMMON}, BINARY_SECONDS_MAX)
         self.assertRegex(command, "binary '?(true|on|1)", "values did not come in binary")
 
     def test_common_types_in_text(self):

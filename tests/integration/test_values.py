@@ -9,7 +9,7 @@ import re
 
 from lab import canonical, check, oracle, type_matrix, workload
 from lab.cluster import servers  # noqa: F401, puts tests/servers on the path
-from lab.narwal import Narwal
+from lab.narwal import BINARY_SECONDS_MAX, Narwal
 
 import extensions  # noqa: E402
 
@@ -146,7 +146,8 @@ class ValuesTest(Examining):
         text = self.follow("text", ["typed", "plain"], values="text")
         for narwal in (binary, text):
             narwal.wait_streaming()
-        self.assertRegex(binary.stream_query(), "binary '?(true|on|1)", "values did not come in binary")
+        self.assertRegex(binary.stream_query(BINARY_SECONDS_MAX), "binary '?(true|on|1)",
+                         "values did not come in binary")
         self.assertNotRegex(text.stream_query(), "binary '?(true|on|1)")
         for column in self.columns:
             column.change(self.cursor)
@@ -270,8 +271,10 @@ class EncodingTest(check.Case):
         narwal = self.enter(Narwal(self.server, database="strange", settings={"tables": {
             "include": ["lab.marker"] + [f"lab.t{number}" for number in range(len(types))]}}))
         narwal.start().wait_streaming()
-        (self.assertRegex if types == self.TYPED else self.assertNotRegex)(
-            narwal.stream_query(), "binary '?(true|on|1)")
+        if types == self.TYPED:
+            self.assertRegex(narwal.stream_query(BINARY_SECONDS_MAX), "binary '?(true|on|1)")
+        else:
+            self.assertNotRegex(narwal.stream_query(), "binary '?(true|on|1)")
         for number in range(len(types)):
             for statement in ("INSERT INTO {} SELECT id + 1000, v FROM {}",
                               "UPDATE {} SET id = id + 1000 WHERE id > 1000",
@@ -351,7 +354,7 @@ class UnknownTypeTest(check.Case):
                        "b bytea, t text, a integer[], f float8, m numeric(4,2), e time)")
             server.sql(f"INSERT INTO lab.{name} VALUES (1, {values})")
         narwal = self.enter(Narwal(server)).start().wait_streaming()
-        self.assertRegex(narwal.stream_query(), "binary '?(true|on|1)")
+        self.assertRegex(narwal.stream_query(BINARY_SECONDS_MAX), "binary '?(true|on|1)")
         for name in ("changed", "other"):
             server.sql(f"INSERT INTO lab.{name} VALUES (2, {values})")
         server.sql("CREATE TYPE lab.odd;"

@@ -25,9 +25,10 @@
 #define KIT_LANES_MAX 4u
 
 struct kit {
-    struct nw_env env;     /* first: kit_of() */
-    struct nw_env *system; /* files; NULL: none */
-    int32_t write_result;  /* of every write, when not 0: a fault */
+    struct nw_env env;           /* first: kit_of() */
+    struct nw_env *system;       /* files; NULL: none */
+    int32_t write_result;        /* of every write, when not 0: a fault */
+    _Atomic uint32_t operations; /* on files, under way */
     _Atomic int64_t now_ns;
     uint64_t random;
     struct nw_budget budget;
@@ -414,7 +415,13 @@ static inline void kit_io_destroy(struct nw_env *env, struct nw_io *io)
 static inline nw_status kit_io_submit(struct nw_env *env, struct nw_io *io, struct nw_file_op *op,
                                       struct nw_error *err)
 {
-    return kit_of(env)->system->ops->io_submit(kit_of(env)->system, io, op, err);
+    struct kit *kit = kit_of(env);
+    nw_status status = kit->system->ops->io_submit(kit->system, io, op, err);
+
+    if (status == NW_OK) {
+        atomic_fetch_add_explicit(&kit->operations, 1, memory_order_relaxed);
+    }
+    return status;
 }
 
 static inline nw_status kit_io_reap(struct nw_env *env, struct nw_io *io, bool wait,
@@ -425,6 +432,7 @@ static inline nw_status kit_io_reap(struct nw_env *env, struct nw_io *io, bool w
     nw_status status =
         kit->system->ops->io_reap(kit->system, io, wait, done, done_max, done_count, err);
 
+    atomic_fetch_sub_explicit(&kit->operations, (uint32_t)*done_count, memory_order_relaxed);
     for (size_t i = 0; i < *done_count && kit->write_result != 0; i++) {
         if (done[i]->verb == NW_FILE_WRITE) {
             done[i]->result = kit->write_result;

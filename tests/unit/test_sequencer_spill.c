@@ -70,17 +70,43 @@ static void fat_row(uint32_t table, uint64_t epoch, uint64_t lsn, int64_t id, bo
     kit_push(&kit, item, NW_PRODUCER_STREAM);
 }
 
-static void settle(void)
-{
-    for (int i = 0; i < 20; i++) {
-        (void)usleep(500); /* operations finish in their own time */
-        assert_int_equal(kit_run(&kit), NW_OK);
-    }
-}
-
 static int64_t used(void)
 {
     return atomic_load(&kit.budget.used_bytes);
+}
+
+/* Lets the files work: they take as long as they take, and the kit's clock stands still meanwhile.
+ * @return whether there is something to wait for */
+static bool files_work(void)
+{
+    bool waits = atomic_load(&kit.operations) > 0;
+
+    if (waits) {
+        (void)usleep(50);
+    }
+    return waits;
+}
+
+/* Runs until nothing moves and the files are done. @return the most memory that was used between */
+static int64_t settle(void)
+{
+    int64_t most = 0;
+
+    do {
+        assert_int_equal(kit_run(&kit), NW_OK);
+        most = used() > most ? used() : most;
+    } while (files_work());
+    return most;
+}
+
+/* The same over and over, a millisecond of the kit's time apart, until this epoch is durable. */
+static void settle_until_durable(uint64_t epoch, int64_t used_max)
+{
+    for (int tries = 0; kit.durable_epoch < epoch && tries < 2000; tries++) {
+        kit.now_ns += 1000000;
+        assert_true(settle() <= used_max);
+    }
+    assert_int_equal(kit.durable_epoch, epoch);
 }
 
 /* More rows than fit, while the sink does not commit. */
@@ -89,9 +115,8 @@ static void flood(uint32_t rows, uint64_t epoch)
     for (uint32_t i = 0; i < rows; i++) {
         fat_row(i % 2, epoch, 1000 * epoch + i, (int64_t)(epoch * 10000 + i), true);
         assert_int_equal(kit_run(&kit), NW_OK);
-        for (int tries = 0; used() > 2 * MIB && tries < 1000; tries++) {
-            (void)usleep(200);
-            assert_int_equal(kit_run(&kit), NW_OK);
+        if (used() > 2 * MIB) {
+            (void)settle();
         }
         assert_true(used() <= 2 * MIB + 65536);
     }
@@ -124,21 +149,17 @@ static void memory_stays_within_the_budget_while_the_sink_stands_still(void **st
         kit_epoch_end(&kit, 2, 2990);
         flood(200, 3); /* waits */
         kit_epoch_end(&kit, 3, 3990);
-        settle();
+        (void)settle();
         nw_sink_status(kit.sink, &status);
         assert_true(status.spilled_bytes > 20 * (uint64_t)MIB);
         assert_true(kit.returned > 300);
         assert_int_equal(model.rows_stored, 0);
         model_answer(1, NW_COMMITTED);
-        for (int tries = 0; kit.durable_epoch < 3 && tries < 2000; tries++) {
-            (void)usleep(200);
-            assert_int_equal(kit_run(&kit), NW_OK);
-            assert_true(used() <= 3 * MIB);
-        }
+        assert_true(settle() <= 3 * MIB);
         assert_int_equal(kit.durable_epoch, 3);
         rows_intact(200, 2);
         rows_intact(200, 3);
-        settle();
+        (void)settle();
         nw_sink_status(kit.sink, &status);
         assert_int_equal(status.spilled_bytes, 0);
         assert_int_equal(status.held_bytes, 0);
@@ -155,15 +176,10 @@ static void replay_reads_back_what_was_delivered_and_spilled(void **state)
     flood(100, 1);
     model.plan = MODEL_NOT_COMMITTED;
     kit_epoch_end(&kit, 1, 1990);
-    settle();
+    (void)settle();
     assert_int_equal(model.writes, 100);
     assert_int_equal(model.rows_stored, 0);
-    for (int tries = 0; kit.durable_epoch < 1 && tries < 2000; tries++) {
-        (void)usleep(200);
-        kit.now_ns += 1000000;
-        assert_int_equal(kit_run(&kit), NW_OK);
-        assert_true(used() <= 3 * MIB);
-    }
+    settle_until_durable(1, 3 * MIB);
     assert_int_equal(model.writes, 200);
     rows_intact(100, 1);
     assert_int_equal(model.rows_stored, 100);
@@ -187,13 +203,10 @@ static void total_order_comes_back_from_the_spill_as_it_was(void **state)
         assert_int_equal(kit_run(&kit), NW_OK);
     }
     kit_epoch_end(&kit, 3, 3990);
-    settle();
+    (void)settle();
     assert_true(kit.returned > 50);
     model_answer(1, NW_COMMITTED);
-    for (int tries = 0; kit.durable_epoch < 3 && tries < 2000; tries++) {
-        (void)usleep(200);
-        assert_int_equal(kit_run(&kit), NW_OK);
-    }
+    (void)settle();
     rows_intact(120, 3);
 }
 
@@ -252,17 +265,13 @@ static void rows_before_a_cut_may_be_more_than_the_budget(void **state)
     for (uint32_t i = 0; i < WIDE_COUNT; i++) {
         wide_batch(1, i, i + 1 == WIDE_COUNT);
         /* A lane needs room for the next one, or the cut would never come. */
-        for (int tries = 0; used() > 2 * MIB / 4 * 3 && tries < 2000; tries++) {
-            (void)usleep(200);
-            assert_int_equal(kit_run(&kit), NW_OK);
-        }
+        (void)settle();
         assert_true(used() <= 2 * MIB / 4 * 3 + WIDE_BYTES || i + 1 == WIDE_COUNT);
     }
     kit_epoch_end(&kit, 1, 1990);
-    for (int tries = 0; kit.durable_epoch < 1 && tries < 200000; tries++) {
+    for (int idle = 0; kit.durable_epoch < 1 && idle < 20000; idle += files_work() ? 0 : 1) {
         int64_t now_used = step_once();
 
-        (void)usleep(tries % 8 == 0 ? 50 : 0);
         most = now_used > most ? now_used : most;
     }
     assert_int_equal(kit.durable_epoch, 1);
@@ -280,14 +289,10 @@ static void rows_before_a_cut_are_the_same_after_a_replay(void **state)
     model.write_status = NW_RETRY;
     for (uint32_t i = 0; i < WIDE_COUNT; i++) {
         wide_batch(1, i, i + 1 == WIDE_COUNT);
-        settle();
+        (void)settle();
     }
     kit_epoch_end(&kit, 1, 1990);
-    for (int tries = 0; kit.durable_epoch < 1 && tries < 20000; tries++) {
-        (void)usleep(50);
-        kit.now_ns += 1000000;
-        assert_int_equal(kit_run(&kit), NW_OK);
-    }
+    settle_until_durable(1, INT64_MAX);
     assert_int_equal(model.recovers, 2);
     rows_intact(WIDE_ROWS * WIDE_COUNT, 1);
 }
@@ -301,9 +306,9 @@ static void rows_before_a_cut_that_fit_nowhere_end_the_run(void **state)
     for (uint32_t i = 0; i < 10; i++) {
         wide_batch(1, i, false); /* lanes wait from here on: the cut will never come */
     }
-    settle();
+    (void)settle();
     kit.now_ns += 20000000000;
-    settle();
+    (void)settle();
     for (int i = 0; i < 100 && status == NW_OK; i++) {
         kit.now_ns += 1000000000;
         status = kit_run(&kit);
@@ -323,13 +328,13 @@ static void used_up_quota_leaves_the_rest_in_memory(void **state)
     for (uint32_t i = 0; i < 60; i++) {
         fat_row(0, 2, 2000 + i, 20000 + i, true);
     }
-    settle();
+    (void)settle();
     nw_sink_status(kit.sink, &status);
     assert_in_range(status.spilled_bytes, MIB / 2, MIB);
     assert_true(used() > 2 * MIB); /* lanes wait from here on */
     kit_epoch_end(&kit, 2, 2990);
     model_answer(1, NW_COMMITTED);
-    settle();
+    (void)settle();
     assert_int_equal(kit.durable_epoch, 2);
     rows_intact(60, 2);
 }
@@ -339,9 +344,8 @@ static void trickle(uint32_t rows, uint64_t epoch)
 {
     for (uint32_t i = 0; i < rows; i++) {
         for (int tries = 0; used() > 2 * MIB && tries < 6000; tries++) {
-            (void)usleep(20);
             kit.now_ns += 10000000;
-            assert_int_equal(kit_run(&kit), NW_OK);
+            (void)settle();
         }
         assert_true(used() <= 2 * MIB);
         fat_row(0, epoch, 1000 * epoch + i, (int64_t)(epoch * 10000 + i), true);
@@ -356,7 +360,7 @@ static void epoch_larger_than_memory_and_quota_still_comes_through(void **state)
         start_with(&model_ops, 2, NW_IO_AUTO, spills ? (uint64_t)MIB : 0);
         trickle(300, 1);
         kit_epoch_end(&kit, 1, 1990);
-        settle();
+        (void)settle();
         assert_int_equal(kit.durable_epoch, 1);
         rows_intact(300, 1);
         /* The next one can be replayed again. */
@@ -393,17 +397,17 @@ static void full_disk_is_waited_for(void **state)
     for (uint32_t i = 0; i < 60; i++) {
         fat_row(0, 2, 2000 + i, 20000 + i, true);
     }
-    settle();
+    (void)settle();
     nw_sink_status(kit.sink, &status);
     assert_int_equal(status.spilled_bytes, 0);
     kit.write_result = 0;
     kit.now_ns += 11000000000;
-    settle();
+    (void)settle();
     nw_sink_status(kit.sink, &status);
     assert_true(status.spilled_bytes > 0);
     kit_epoch_end(&kit, 2, 2990);
     model_answer(1, NW_COMMITTED);
-    settle();
+    (void)settle();
     assert_int_equal(kit.durable_epoch, 2);
     rows_intact(60, 2);
 }
@@ -417,7 +421,7 @@ static void changed_bytes_in_the_file_stop_the_run(void **state)
     (void)state;
     start();
     flood(60, 1);
-    settle();
+    (void)settle();
     (void)snprintf(path, sizeof path, "%s/0.spill", folder);
     file = open(path, O_WRONLY);
     assert_true(file >= 0);
@@ -427,9 +431,8 @@ static void changed_bytes_in_the_file_stop_the_run(void **state)
     assert_int_equal(close(file), 0);
     model.plan = MODEL_NOT_COMMITTED;
     kit_epoch_end(&kit, 1, 1990);
-    for (int tries = 0; status == NW_OK && tries < 2000; tries++) {
-        (void)usleep(200);
-        kit.now_ns += 1000000;
+    for (int tries = 0; status == NW_OK && tries < 2000; tries += files_work() ? 0 : 1) {
+        kit.now_ns += atomic_load(&kit.operations) > 0 ? 0 : 1000000;
         status = kit_run(&kit);
     }
     assert_int_equal(status, NW_FATAL);
@@ -445,16 +448,14 @@ static void windows_are_spilled_while_they_wait_for_one_lane(void **state)
     for (uint32_t i = 1; i < 100; i++) {
         fat_row(i % 2, 1, 1000 + i, 10000 + i, true);
     }
-    settle();
+    (void)settle();
     /* One item is left out, and nothing can be delivered; still there is room for it. */
     assert_int_equal(model.writes, 0);
     assert_true(used() < 2 * MIB);
     kit_release_late(&kit);
     kit_epoch_end(&kit, 1, 1990);
-    for (int tries = 0; kit.durable_epoch < 1 && tries < 2000; tries++) {
-        (void)usleep(200);
-        assert_int_equal(kit_run(&kit), NW_OK);
-    }
+    (void)settle();
+    assert_int_equal(kit.durable_epoch, 1);
     rows_intact(100, 1);
 }
 
@@ -490,20 +491,20 @@ static void item_behind_an_exported_array_is_not_spilled(void **state)
     model.plan = MODEL_PENDING;
     kit_epoch_end(&kit, 1, 900);
     fat_row(0, 2, 2000, 20000, true);
-    settle();
+    (void)settle();
     assert_int_equal(model.writes, 1);
     kit.sequencer->log.last->exports = 1; /* as batch_export() does */
     for (uint32_t i = 1; i < 60; i++) {
         fat_row(0, 2, 2000 + i, 20000 + i, true);
     }
-    settle();
+    (void)settle();
     assert_true(kit.returned > 10);
     assert_non_null(kit.sequencer->log.first->next->item);
     kit.sequencer->log.first->next->exports = 0;
-    settle();
+    (void)settle();
     kit_epoch_end(&kit, 2, 2990);
     model_answer(1, NW_COMMITTED);
-    settle();
+    (void)settle();
     assert_int_equal(kit.durable_epoch, 2);
 }
 

@@ -4,6 +4,7 @@
 The server runs as an unprivileged user (root becomes postgres), listens on a free loopback port
 and on a unix socket in its own folder, and dies with this process even when that is killed.
 """
+import hashlib
 import os
 import pathlib
 import pwd
@@ -49,6 +50,7 @@ DEFAULTS = {
 }
 HBA = "local all all trust\nhost all all 127.0.0.1/32 trust\n" \
       "local replication all trust\nhost replication all 127.0.0.1/32 trust\n"
+INIT = ["-U", "postgres", "--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]
 SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 
@@ -82,16 +84,46 @@ def quote_conninfo(value):
     return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
+def init(programs, data):
+    """initdb makes this data folder."""
+    data.mkdir(mode=0o700)
+    user = server_user()
+    if user:
+        os.chown(data, user.pw_uid, user.pw_gid)
+    subprocess.run(as_server_user([programs / "initdb", "-D", data, *INIT]), check=True,
+                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                   cwd="/")
+
+
+def prepared(programs):
+    """A data folder as initdb leaves it, made once for each version and user and kept in the cache:
+    hundreds of tests begin with a copy of it."""
+    version = subprocess.run([programs / "postgres", "--version"], check=True,
+                             stdout=subprocess.PIPE).stdout
+    built = (programs / "postgres").stat().st_mtime_ns
+    key = f"{version} {programs} {built} {os.geteuid()} {INIT}"
+    folder = servers.cache_folder() / f"data-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    if not folder.exists():
+        with servers.locked(folder.parent):
+            if not folder.exists():
+                making = folder.with_suffix(".making")
+                shutil.rmtree(making, ignore_errors=True)
+                init(programs, making)
+                making.rename(folder)
+    return folder
+
+
 class Cluster:
     """Use as a context manager; entering makes and starts it.
 
     options   settings over DEFAULTS; wait_for_disk keeps fsync on
     tls       also offers TLS, with a certificate for localhost signed by `ca` (a file)
     programs  a folder of postgres and initdb of that version, and libraries that they need besides
+    fresh     made by initdb for this test alone: its system identifier is like no other's
     """
 
     def __init__(self, version=15, options=None, tls=False, hba=HBA, wait_for_disk=False,
-                 programs=None, libraries=None):
+                 programs=None, libraries=None, fresh=False):
         self.version = version
         self.options = {**DEFAULTS, **(options or {})}
         if wait_for_disk:
@@ -100,7 +132,9 @@ class Cluster:
         self.programs = programs
         self.environment = {**os.environ, "LD_LIBRARY_PATH": str(libraries)} if libraries else None
         self.hba = hba
+        self.fresh = fresh
         self.folder = None
+        self.in_memory = None
         self.process = None
         self.port = None
 
@@ -121,19 +155,23 @@ class Cluster:
     def create(self):
         self.bin = self.programs or servers.binaries(self.version)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"narwal-pg{self.version}-"))
+        # Making and removing its thousand files is most of what a short test costs on a disk.
+        self.in_memory = os.environ.get("NARWAL_MEMORY_FOLDER")
         self.data = self.folder / "data"
+        if self.in_memory:
+            self.in_memory = pathlib.Path(tempfile.mkdtemp(prefix="data-", dir=self.in_memory))
+            self.in_memory.chmod(0o711)
+            self.data = self.in_memory / "data"
         self.socket = self.folder / "s"
         self.log = self.folder / "server.log"
-        for folder in (self.data, self.socket):
-            folder.mkdir(mode=0o700)
+        self.socket.mkdir(mode=0o755)
         self.folder.chmod(0o711)
-        self.socket.chmod(0o755)
-        self.own(self.data, self.socket)
-        subprocess.run(
-            as_server_user([self.bin / "initdb", "-D", self.data, "-U", "postgres", "--no-sync",
-                            "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]),
-            check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            cwd="/")
+        self.own(self.socket)
+        if self.fresh:
+            init(self.bin, self.data)
+        else:
+            subprocess.run(["cp", "-a", "--reflink=auto", "--sparse=always", prepared(self.bin),
+                            self.data], check=True)
         self.write("pg_hba.conf", self.hba)
         if self.tls:
             self.make_certificates()
@@ -240,6 +278,8 @@ class Cluster:
                 self.process.wait()
         if self.folder and not os.environ.get("NARWAL_KEEP"):
             shutil.rmtree(self.folder, ignore_errors=True)
+            if self.in_memory:
+                shutil.rmtree(self.in_memory, ignore_errors=True)
 
     def log_tail(self, lines=30):
         if not self.log.exists():

@@ -17,6 +17,7 @@ from . import folder, oracle
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 WAIT_SECONDS_MAX = 120
+BINARY_SECONDS_MAX = 60
 MARK_SECONDS = 1
 LOG_LINES_SHOWN = 25
 
@@ -197,11 +198,14 @@ class Narwal:
         self.wait(f"position {lsn:x}", lambda: self.state().lsn > lsn, seconds)
         return self
 
-    def stream_query(self):
+    def stream_query(self, seconds=3):
         """How the server was asked for the stream that it sends now, once what was recorded while the
-        copy ran, as text, is behind it: binary comes with a connection of its own."""
+        copy ran, as text, is behind it: binary comes with a connection of its own.
+
+        seconds   how long binary is waited for: `BINARY_SECONDS_MAX` where it has to come
+        """
         found = []
-        until = time.monotonic() + 3
+        until = time.monotonic() + seconds
 
         def active():
             found[:] = self.cluster.sql(

@@ -327,6 +327,8 @@ class Session:
         name = f"added_{number}"
         defaults = ["", " DEFAULT 'it''s new'", "", " NOT NULL DEFAULT ''"]
         default = defaults[self.workload.columns_kept % len(defaults)]
+        # The others go by it once it is committed: a crash of the server must not take it back.
+        self.run("SET LOCAL synchronous_commit = on")
         self.run(f"ALTER TABLE lab.evolving ADD COLUMN {name} text{default}")
         self.did("column added with default" if default else "column added")
         self.run(f"INSERT INTO lab.evolving (id, v, {name}) VALUES (%s, 'new', 'x') "
