@@ -110,7 +110,9 @@ static void fill_batch(struct nw_batch *batch, const struct nw_builder *builder,
     const struct nw_block *block = builder->block;
 
     batch->size = sizeof *batch;
-    batch->flags = block->kind == NW_BLOCK_COPY ? NW_BATCH_COPY : 0;
+    batch->flags = block->kind != NW_BLOCK_COPY ? 0
+                   : block->upsert              ? NW_BATCH_COPY | NW_BATCH_UPSERT
+                                                : NW_BATCH_COPY;
     batch->table = builder->seen;
     batch->epoch = block->epoch;
     batch->rows_count = builder->rows_count;

@@ -95,6 +95,8 @@ struct nw_catalog_table {
     const char *row_filter; /* SQL, of all publications together; NULL: all rows */
     double rows;            /* estimate, of all leaves; -1: never analyzed */
     uint64_t bytes; /* heap, of all leaves; 0 from nw_catalog_table(), which must not lock */
+    uint32_t
+        file_node; /* pg_relation_filenode(), which is current whatever the snapshot; 0: none */
     const struct nw_catalog_column *columns; /* by attnum */
     uint16_t columns_count;
     uint16_t attributes_count;   /* pg_class.relnatts: dropped ones and those left out too */

@@ -184,6 +184,7 @@ static bool fill_table(struct nw_catalog_table *table, struct nw_arena *arena,
     table->rows = strtod(nw_rows_text(rows, row, 15), NULL);
     table->bytes = nw_rows_u64(rows, row, 16); /* NULL, so 0: dropped meanwhile */
     table->attributes_count = (uint16_t)nw_rows_u64(rows, row, 17);
+    table->file_node = (uint32_t)nw_rows_u64(rows, row, 18); /* NULL, so 0: partitioned, dropped */
     return table->schema_name != NULL && table->name != NULL;
 }
 
@@ -238,7 +239,8 @@ static nw_status read_tables(struct reader *reader, uint32_t oid, struct nw_erro
         "  CASE WHEN c.relkind = 'p' THEN coalesce((SELECT sum(l.reltuples)"
         "    FILTER (WHERE l.reltuples >= 0) FROM pg_inherits i JOIN pg_class l ON l.oid = "
         "i.inhrelid"
-        "    WHERE i.inhparent = c.oid), -1) ELSE c.reltuples END, %s, c.relnatts"
+        "    WHERE i.inhparent = c.oid), -1) ELSE c.reltuples END, %s, c.relnatts,"
+        "  pg_relation_filenode(c.oid)"
         " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         "  %s JOIN published p ON p.relid = c.oid"
         "  LEFT JOIN pg_class r ON c.relispartition AND r.oid = pg_partition_root(c.oid)"

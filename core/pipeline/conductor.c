@@ -75,10 +75,22 @@ static nw_status tables_read(struct nw_conductor *conductor, struct held *held,
     return status;
 }
 
+static void resumed_say(const struct nw_copy_plan *plan)
+{
+    char lsn[NW_LSN_TEXT_SIZE];
+
+    nw_log(NW_LOG_INFO,
+           "going on with the copy of %s.%s: %" PRIu32 " of %" PRIu32
+           " chunks are kept, and of those what changed since %s is read",
+           plan->table->schema_name, plan->table->name, plan->chunks_kept, plan->chunks_count,
+           nw_lsn_text(lsn, plan->origin.fence_lsn));
+}
+
 static nw_status plan_add(struct nw_conductor *conductor, const struct nw_catalog_table *from,
                           const struct nw_table *table, struct held *held, struct nw_error *err)
 {
     const struct nw_projection *projection = NULL;
+    struct nw_copy_former former;
     nw_status status =
         conductor->options.project(conductor->options.context, table, &projection, err);
     struct nw_copy_plan_options options = {.session = conductor->options.server->control,
@@ -89,6 +101,8 @@ static nw_status plan_add(struct nw_conductor *conductor, const struct nw_catalo
                                            .fence = &held->fence,
                                            .generation = conductor->generation,
                                            .chunk_pages = conductor->chunk_pages};
+    bool first =
+        held == conductor->held[0] && conductor->generation == conductor->options.generation;
 
     if (status != NW_OK) {
         return status;
@@ -104,8 +118,13 @@ static nw_status plan_add(struct nw_conductor *conductor, const struct nw_catalo
         conductor->plans = grown;
         conductor->plans_capacity = capacity;
     }
+    if (first && conductor->options.former(conductor->options.context, table, &former)) {
+        options.former = &former;
+    }
     status = nw_copy_plan_create(&options, &conductor->plans[conductor->plans_count], err);
-    conductor->plans_count += status == NW_OK;
+    if (status == NW_OK && conductor->plans[conductor->plans_count++]->resumed) {
+        resumed_say(conductor->plans[conductor->plans_count - 1]);
+    }
     return status;
 }
 
@@ -332,18 +351,6 @@ static void chunk_defer(struct nw_conductor *conductor, struct nw_copy_chunk *ch
     chunk_again(chunk);
 }
 
-static void chunk_done(struct nw_copy_chunk *chunk)
-{
-    struct nw_copy_plan *plan = chunk->plan;
-
-    plan->tries = 0;
-    plan->chunks_done++;
-    if (plan->chunks_done == plan->chunks_count) {
-        nw_log(NW_LOG_DEBUG, "read %s.%s, %" PRIu32 " chunk%s", plan->table->schema_name,
-               plan->table->name, plan->chunks_count, plan->chunks_count == 1 ? "" : "s");
-    }
-}
-
 static uint64_t rows_of(const struct nw_copy_plan *plan)
 {
     uint64_t rows = 0;
@@ -352,6 +359,32 @@ static uint64_t rows_of(const struct nw_copy_plan *plan)
         rows += plan->chunks[i].task.rows;
     }
     return rows;
+}
+
+static void read_say(const struct nw_copy_plan *plan)
+{
+    if (plan->resumed) {
+        nw_log(NW_LOG_INFO,
+               "read %s.%s: %" PRIu32 " of %" PRIu32 " chunks were kept, %" PRIu64
+               " rows of them selected again, %" PRIu64 " rows read of the others",
+               plan->table->schema_name, plan->table->name, plan->chunks_kept, plan->chunks_count,
+               plan->rows_reread, rows_of(plan) - plan->rows_reread);
+    } else {
+        nw_log(NW_LOG_DEBUG, "read %s.%s, %" PRIu32 " chunk%s", plan->table->schema_name,
+               plan->table->name, plan->chunks_count, plan->chunks_count == 1 ? "" : "s");
+    }
+}
+
+static void chunk_done(struct nw_copy_chunk *chunk)
+{
+    struct nw_copy_plan *plan = chunk->plan;
+
+    plan->tries = 0;
+    plan->chunks_done++;
+    plan->rows_reread += chunk->kept ? chunk->task.rows : 0;
+    if (plan->chunks_done == plan->chunks_count) {
+        read_say(plan);
+    }
 }
 
 /* What was read of the table cannot be gone on from: it waits for a new fence. */
@@ -750,6 +783,8 @@ void nw_conductor_progress(const struct nw_conductor *conductor,
         progress->chunks_done += plan->chunks_done;
         progress->bytes += plan->bytes;
         progress->bytes_done += plan->bytes * plan->chunks_done / plan->chunks_count;
+        progress->chunks_kept += plan->chunks_kept;
+        progress->rows_reread += plan->rows_reread;
     }
 }
 

@@ -10,6 +10,7 @@
 #ifndef NW_PIPELINE_CONDUCTOR_H
 #define NW_PIPELINE_CONDUCTOR_H
 
+#include "pipeline/copy_resume.h"
 #include "pipeline/engine.h"
 #include "pipeline/server.h"
 
@@ -25,6 +26,8 @@ struct nw_conductor_options {
     /** What sinks see of a wanted table; see nw_dealer_options. */
     nw_status (*project)(void *context, const struct nw_table *table,
                          const struct nw_projection **projection, struct nw_error *err);
+    /** What is at all sinks that lack the table, of a copy that broke off; false: nothing. */
+    bool (*former)(void *context, const struct nw_table *table, struct nw_copy_former *former);
     void *context;
 };
 
@@ -55,6 +58,8 @@ struct nw_conductor_progress {
     size_t tables, tables_done; /* without those that were dropped */
     uint64_t chunks, chunks_done;
     uint64_t bytes, bytes_done; /* on the server's disk, about */
+    uint64_t chunks_kept;       /* durable from a former run: of them only what changed is read */
+    uint64_t rows_reread;       /* of those */
     uint64_t rows_again;        /* rows that were read in vain: of tables that began again */
 };
 void nw_conductor_progress(const struct nw_conductor *conductor,

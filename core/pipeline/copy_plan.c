@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "pg/types.h"
+#include "pipeline/copy_resume.h"
 
 #define PAGE_BYTES      8192u   /* as PostgreSQL is built; another size makes other chunks */
 #define CHUNK_PAGES_MIN 4096u   /* 32 MiB */
@@ -52,6 +53,7 @@ static nw_status relation_single(struct nw_copy_plan *plan, struct nw_error *err
     plan->relations[0] = (struct nw_copy_relation){.oid = plan->from->oid,
                                                    .schema_name = plan->from->schema_name,
                                                    .name = plan->from->name,
+                                                   .file_node = plan->from->file_node,
                                                    .pages = pages_of(plan->from->bytes)};
     return NW_OK;
 }
@@ -72,7 +74,8 @@ static nw_status leaves_keep(struct nw_copy_plan *plan, const struct nw_rows *ro
             (struct nw_copy_relation){.oid = (uint32_t)nw_rows_u64(rows, i, 0),
                                       .schema_name = nw_arena_text(arena, nw_rows_text(rows, i, 1)),
                                       .name = nw_arena_text(arena, nw_rows_text(rows, i, 2)),
-                                      .pages = (uint32_t)nw_rows_u64(rows, i, 3)};
+                                      .pages = (uint32_t)nw_rows_u64(rows, i, 3),
+                                      .file_node = (uint32_t)nw_rows_u64(rows, i, 5)};
         if (leaf->schema_name == NULL || leaf->name == NULL) {
             return no_memory(err);
         }
@@ -89,8 +92,9 @@ static nw_status relations_find(struct nw_copy_plan *plan,
 {
     static const char sql[] =
         "SELECT c.oid, n.nspname, c.relname, greatest(c.relpages, 0), "
-        "bool_and(pg_catalog.has_table_privilege(c.oid, 'SELECT')) OVER () "
-        "FROM pg_catalog.pg_partition_tree($1::pg_catalog.oid::pg_catalog.regclass) t "
+        "bool_and(pg_catalog.has_table_privilege(c.oid, 'SELECT')) OVER (), "
+        "pg_catalog.pg_relation_filenode(c.oid) FROM "
+        "pg_catalog.pg_partition_tree($1::pg_catalog.oid::pg_catalog.regclass) t "
         "JOIN pg_catalog.pg_class c ON c.oid = t.relid "
         "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
         "WHERE t.isleaf AND c.relkind = 'r' ORDER BY c.oid";
@@ -115,64 +119,102 @@ static nw_status relations_find(struct nw_copy_plan *plan,
 
 /* ---- chunks ---- */
 
-static uint32_t chunks_of(const struct nw_copy_plan *plan, const struct nw_copy_relation *relation,
-                          uint32_t chunk_pages)
+/* The pages of a chunk that begins at `page`; what is done of a former run is not mixed with what
+ * is not. A whole partitioned table has no order of pages. */
+static uint32_t chunk_end(const struct nw_copy_plan *plan, const struct nw_copy_relation *relation,
+                          const struct nw_copy_plan_options *options, uint32_t page, bool *kept)
 {
-    /* A whole partitioned table has no order of pages. */
     bool divisible = plan->from->kind == 'r' || relation->oid != plan->from->oid;
+    uint32_t end = NW_COPY_PAGE_END;
+    uint32_t limit = NW_COPY_PAGE_END;
 
-    return !divisible || relation->pages <= chunk_pages + chunk_pages / 2
-               ? 1
-               : (relation->pages + chunk_pages - 1) / chunk_pages;
+    *kept = plan->resumed &&
+            nw_copy_progress_at(&options->former->progress, relation->oid, page, &limit);
+    /* Half a chunk more is no chunk of its own, so that the last, which has no end, is not tiny. */
+    if (divisible && page < relation->pages &&
+        relation->pages - page > options->chunk_pages + options->chunk_pages / 2) {
+        end = page + options->chunk_pages;
+    }
+    return end < limit ? end : limit;
 }
 
+static void chunk_make(struct nw_copy_plan *plan, const struct nw_copy_relation *relation,
+                       uint32_t first_page, uint32_t end_page, bool kept)
+{
+    struct nw_copy_chunk *chunk = &plan->chunks[plan->chunks_count];
+
+    chunk->plan = plan;
+    chunk->relation = relation;
+    chunk->whole = first_page == 0 && end_page == NW_COPY_PAGE_END;
+    chunk->kept = kept;
+    chunk->task = (struct nw_copy_task){.table = plan->table,
+                                        .projection = plan->projection,
+                                        .generation = plan->generation,
+                                        .mark = {.origin = plan->origin,
+                                                 .range = {.relation_oid = relation->oid,
+                                                           .first_page = first_page,
+                                                           .end_page = end_page}},
+                                        .fence_lsn = plan->fence->lsn,
+                                        .upsert = plan->resumed,
+                                        .snapshot = plan->fence->text};
+}
+
+/* Counts the chunks of a relation into the plan's, and makes them where there is room for them. */
 static void relation_divide(struct nw_copy_plan *plan, const struct nw_copy_relation *relation,
-                            uint32_t chunk_pages)
+                            const struct nw_copy_plan_options *options)
 {
-    uint32_t count = chunks_of(plan, relation, chunk_pages);
+    uint32_t page = 0;
 
-    for (uint32_t i = 0; i < count; i++) {
-        struct nw_copy_chunk *chunk = &plan->chunks[plan->chunks_count++];
-        bool last = i + 1 == count;
+    do {
+        bool kept = false;
+        uint32_t end = chunk_end(plan, relation, options, page, &kept);
 
-        chunk->plan = plan;
-        chunk->relation = relation;
-        chunk->whole = count == 1;
-        chunk->task = (struct nw_copy_task){
-            .table = plan->table,
-            .projection = plan->projection,
-            .generation = plan->generation,
-            .mark = {.fence_lsn = plan->fence->lsn,
-                     .range = {.relation_oid = relation->oid,
-                               .first_page = i * chunk_pages,
-                               .end_page = last ? NW_COPY_PAGE_END : (i + 1) * chunk_pages}},
-            .snapshot = plan->fence->text};
+        if (plan->chunks != NULL) {
+            chunk_make(plan, relation, page, end, kept);
+            plan->chunks_kept += kept;
+        }
+        plan->chunks_count++;
+        page = end;
+    } while (page != NW_COPY_PAGE_END && plan->chunks_count <= CHUNKS_MAX);
+}
+
+static void relations_divide(struct nw_copy_plan *plan, const struct nw_copy_plan_options *options)
+{
+    plan->chunks_count = 0;
+    for (uint32_t i = 0; i < plan->relations_count && plan->chunks_count <= CHUNKS_MAX; i++) {
+        relation_divide(plan, &plan->relations[i], options);
     }
 }
 
-static nw_status chunks_make(struct nw_copy_plan *plan, uint32_t chunk_pages, struct nw_error *err)
+static nw_status chunks_make(struct nw_copy_plan *plan, const struct nw_copy_plan_options *options,
+                             struct nw_error *err)
 {
-    uint64_t count = 0;
-
-    for (uint32_t i = 0; i < plan->relations_count; i++) {
-        count += chunks_of(plan, &plan->relations[i], chunk_pages);
+    relations_divide(plan, options);
+    NW_ASSERT(plan->chunks_count > 0);
+    if (plan->chunks_count > CHUNKS_MAX) {
+        return nw_fail(err, NW_FATAL, "%s.%s would be copied in more than %u chunks, the most",
+                       plan->from->schema_name, plan->from->name, CHUNKS_MAX);
     }
-    if (count > CHUNKS_MAX) {
-        return nw_fail(err, NW_FATAL, "%s.%s would be copied in %" PRIu64 " chunks; %u is the most",
-                       plan->from->schema_name, plan->from->name, count, CHUNKS_MAX);
-    }
-    plan->chunks = calloc(count + 1, sizeof *plan->chunks);
+    plan->chunks = calloc(plan->chunks_count, sizeof *plan->chunks);
     if (plan->chunks == NULL) {
         return no_memory(err);
     }
-    for (uint32_t i = 0; i < plan->relations_count; i++) {
-        relation_divide(plan, &plan->relations[i], chunk_pages);
-    }
-    NW_ASSERT(plan->chunks_count == count && count > 0);
+    relations_divide(plan, options);
     for (uint32_t i = 0; i < plan->chunks_count; i++) {
         plan->chunks[i].task.mark.chunks_count = plan->chunks_count;
     }
     return NW_OK;
+}
+
+/* A new generation, or the one that broke off. */
+static void origin_choose(struct nw_copy_plan *plan, const struct nw_copy_former *former)
+{
+    nw_copy_origin_of(plan, &plan->origin);
+    if (former != NULL && nw_copy_resumable(plan, former)) {
+        plan->resumed = true;
+        plan->generation = former->generation;
+        plan->origin = former->progress.origin;
+    }
 }
 
 nw_status nw_copy_plan_create(const struct nw_copy_plan_options *options,
@@ -192,7 +234,8 @@ nw_status nw_copy_plan_create(const struct nw_copy_plan_options *options,
     made->bytes = options->from->bytes;
     status = relations_find(made, options, err);
     if (status == NW_OK) {
-        status = chunks_make(made, options->chunk_pages, err);
+        origin_choose(made, options->former);
+        status = chunks_make(made, options, err);
     }
     if (status != NW_OK) {
         nw_copy_plan_destroy(made);
@@ -300,6 +343,13 @@ static void conditions_print(const struct nw_copy_chunk *chunk, FILE *stream)
     if (!chunk->whole && range->end_page != NW_COPY_PAGE_END) {
         (void)fprintf(stream, "%sctid < '(%" PRIu32 ",0)'::pg_catalog.tid", between,
                       range->end_page);
+        between = " AND ";
+    }
+    if (chunk->kept) { /* its pages were read: of copy_resume.h, what changed since */
+        (void)fprintf(stream,
+                      "%spg_catalog.age(xmin) <= pg_catalog.age('%" PRIu32 "'::pg_catalog.xid)",
+                      between, (uint32_t)chunk->plan->origin.xmin);
+        between = " AND ";
     }
     if (chunk->plan->from->row_filter != NULL) {
         (void)fprintf(stream, "%s(%s)", between, chunk->plan->from->row_filter);

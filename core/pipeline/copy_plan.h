@@ -13,10 +13,12 @@
 struct nw_copy_relation {
     uint32_t oid;
     const char *schema_name, *name;
-    uint32_t pages; /* as far as is known; the last chunk has no end */
+    uint32_t file_node; /* 0: none, or it has just been dropped */
+    uint32_t pages;     /* as far as is known; the last chunk has no end */
 };
 
 struct nw_copy_plan;
+struct nw_copy_former; /* pipeline/copy_resume.h */
 
 struct nw_copy_chunk {
     struct nw_copy_task task; /* first, so that a task finds its chunk */
@@ -25,6 +27,7 @@ struct nw_copy_chunk {
     bool whole;      /* the relation is one chunk: read as it is, without a range */
     bool gone;       /* the relation was dropped: only its marks travel */
     bool waits;      /* to be given again */
+    bool kept;       /* durable from a former run: only what changed since its origin is selected */
     uint32_t reader; /* to which it was given: its rows and marks keep their order only there */
     char *sql;       /* of the task; own memory */
 };
@@ -36,6 +39,8 @@ struct nw_copy_plan {
     const struct nw_projection *projection; /* what of it is selected; NULL: all columns */
     struct nw_copy_fence *fence;            /* borrow */
     uint32_t generation;
+    struct nw_copy_origin origin; /* of the generation; a former fence's when it is gone on with */
+    bool resumed;
     struct nw_copy_relation *relations;
     uint32_t relations_count;
     struct nw_copy_chunk *chunks;
@@ -44,10 +49,12 @@ struct nw_copy_plan {
     uint32_t chunks_out;   /* at a reader */
     uint32_t chunks_waiting;
     uint32_t chunks_done;
-    uint64_t bytes;   /* on the server's disk, about */
-    bool void_;       /* superseded, or its table is gone: nothing more of it is given */
-    uint32_t tries;   /* that found it locked, since it last got on */
-    int64_t retry_ns; /* nothing of it is given before then; 0: any time */
+    uint32_t chunks_kept;
+    uint64_t rows_reread; /* of those, since they changed */
+    uint64_t bytes;       /* on the server's disk, about */
+    bool void_;           /* superseded, or its table is gone: nothing more of it is given */
+    uint32_t tries;       /* that found it locked, since it last got on */
+    int64_t retry_ns;     /* nothing of it is given before then; 0: any time */
 };
 
 struct nw_copy_plan_options {
@@ -58,7 +65,8 @@ struct nw_copy_plan_options {
     const struct nw_projection *projection; /* as long as the plan */
     struct nw_copy_fence *fence;
     uint32_t generation;
-    uint32_t chunk_pages; /* of a relation with more than that */
+    const struct nw_copy_former *former; /* a copy that broke off; NULL: none */
+    uint32_t chunk_pages;                /* of a relation with more than that */
 };
 
 NW_MUST_CHECK nw_status nw_copy_plan_create(const struct nw_copy_plan_options *options,

@@ -117,8 +117,8 @@ static bool copies_missing(struct nw_run *run, struct nw_run_member *member)
 }
 
 /*
- * A sink without a position needs the stream from the lowest fence of its finished copies on,
- * however far other sinks have come. The others' fence is still to come.
+ * A sink without a position needs the stream from the lowest fence on of its copies that are whole
+ * or gone on with, however far other sinks have come. The others' fence is still to come.
  */
 static nw_status need_decide(struct nw_run_member *member, struct nw_error *err)
 {
@@ -133,22 +133,17 @@ static nw_status need_decide(struct nw_run_member *member, struct nw_error *err)
         const struct nw_copy_state *copy = &member->recovered.copies[i];
         struct nw_copy_progress progress;
 
-        if (copy->complete && !member->copies_void) {
+        if (nw_run_copy_resumes(member, copy, &progress)) {
+            lowest = progress.origin.fence_lsn < lowest ? progress.origin.fence_lsn : lowest;
+        } else if (copy->complete && !member->copies_void) {
             status = nw_copy_unpack((struct nw_bytes){copy->bytes, copy->size}, &progress, err);
-            lowest = status == NW_OK && progress.fence_lsn < lowest ? progress.fence_lsn : lowest;
+            lowest = status == NW_OK && progress.origin.fence_lsn < lowest
+                         ? progress.origin.fence_lsn
+                         : lowest;
         }
     }
     member->need_lsn = lowest == UINT64_MAX && !member->needs_copy ? 0 : lowest;
     return status;
-}
-
-/*
- * Whether what is whole of an unfinished copy cannot be gone on from: there is no slot any more
- * that holds the changes since, or there is to be none and all tables are to have one snapshot.
- */
-static bool copies_end_here(const struct nw_run *run)
-{
-    return !run->slot_found || run->options->snapshot == NW_SNAPSHOT_ONLY;
 }
 
 static nw_status copies_decide(struct nw_run *run, struct nw_error *err)
@@ -161,32 +156,9 @@ static nw_status copies_decide(struct nw_run *run, struct nw_error *err)
 
         member->needs_copy = (run->options->snapshot != NW_SNAPSHOT_NEVER || member->lsn != 0) &&
                              copies_missing(run, member);
-        member->copies_void = member->needs_copy && member->lsn == 0 && copies_end_here(run);
+        member->copies_void = member->needs_copy && member->lsn == 0 && nw_run_copies_end(run);
         run->any_copy = run->any_copy || member->needs_copy;
         status = need_decide(member, err);
-    }
-    return status;
-}
-
-/* Unfinished copies are thrown away: a new generation follows. Those that are whole stay. */
-static nw_status copies_resolve(struct nw_run *run, struct nw_error *err)
-{
-    nw_status status = NW_OK;
-
-    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
-        struct nw_run_member *member = &run->members[i];
-
-        for (uint32_t c = 0; c < member->recovered.copies_count && status == NW_OK; c++) {
-            const struct nw_copy_state *copy = &member->recovered.copies[c];
-
-            if (copy->generation > run->source.generation) {
-                run->source.generation = copy->generation;
-            }
-            if (!copy->complete) {
-                status = nw_sink_resolve(member->sink, copy->relation_oid, copy->generation,
-                                         NW_COPY_DISCARD, err);
-            }
-        }
     }
     return status;
 }
@@ -354,6 +326,7 @@ static nw_status conductor_make(struct nw_run *run, struct nw_error *err)
         .lock_timeout_us = run->options->lock_timeout_us,
         .wanted = missing_anywhere,
         .project = nw_run_table_project,
+        .former = nw_run_former,
         .context = run,
     };
     bool only_copies = lowest_need(run) == UINT64_MAX && !takes_all(run);
@@ -451,14 +424,14 @@ nw_status nw_run_decide(struct nw_run *run, struct nw_error *err)
         status = tables_register(run, err);
     }
     if (status == NW_OK) {
-        status = copies_resolve(run, err);
-    }
-    if (status == NW_OK) {
         status = nw_server_slot_check(&run->server, run->server.control, &run->confirmed_lsn,
                                       &run->slot_found, err);
     }
     if (status == NW_OK) {
         status = copies_decide(run, err);
+    }
+    if (status == NW_OK) {
+        status = nw_run_copies_resolve(run, err);
     }
     if (status == NW_OK) {
         status = slot_decide(run, err);

@@ -653,10 +653,9 @@ nw_status nw_engine_fence(struct nw_engine *engine, uint32_t sink, uint32_t rela
     return nw_sequencer_fence(engine->sequencers[sink], relation_oid, fence_lsn, err);
 }
 
-nw_status nw_engine_leave_out(struct nw_engine *engine, uint32_t sink, uint32_t relation_oid,
-                              struct nw_error *err)
+struct nw_sequencer *nw_engine_sequencer(struct nw_engine *engine, uint32_t sink)
 {
-    return nw_sequencer_fence(engine->sequencers[sink], relation_oid, UINT64_MAX, err);
+    return engine->sequencers[sink];
 }
 
 bool nw_engine_copy(struct nw_engine *engine, uint32_t reader, struct nw_copy_task *task)

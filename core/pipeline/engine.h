@@ -81,8 +81,15 @@ NW_MUST_CHECK nw_status nw_engine_fence(struct nw_engine *engine, uint32_t sink,
                                         struct nw_error *err);
 
 /** Leave a table out at one sink, from where it stands on. Before it runs. */
-NW_MUST_CHECK nw_status nw_engine_leave_out(struct nw_engine *engine, uint32_t sink,
-                                            uint32_t relation_oid, struct nw_error *err);
+NW_MUST_CHECK static inline nw_status nw_engine_leave_out(struct nw_engine *engine, uint32_t sink,
+                                                          uint32_t relation_oid,
+                                                          struct nw_error *err)
+{
+    return nw_engine_fence(engine, sink, relation_oid, UINT64_MAX, err);
+}
+
+/** The sequencer of a sink; it is the engine's once that runs. */
+struct nw_sequencer *nw_engine_sequencer(struct nw_engine *engine, uint32_t sink);
 
 /* What the main thread may ask and tell while the engine runs. */
 

@@ -144,8 +144,8 @@ static nw_status member_fences_set(struct nw_run *run, uint32_t index, struct nw
             !copy_missing(run, member, copy->relation_oid)) {
             status = nw_copy_unpack((struct nw_bytes){copy->bytes, copy->size}, &progress, err);
             if (status == NW_OK) {
-                status = nw_engine_fence(run->engine, index, copy->relation_oid, progress.fence_lsn,
-                                         err);
+                status = nw_engine_fence(run->engine, index, copy->relation_oid,
+                                         progress.origin.fence_lsn, err);
             }
         }
     }
@@ -158,6 +158,7 @@ static nw_status fences_set(struct nw_run *run, struct nw_error *err)
 
     for (uint32_t i = 0; i < run->options->sinks_count && status == NW_OK; i++) {
         status = member_fences_set(run, i, err);
+        status = status == NW_OK ? nw_run_copies_resume(run, i, err) : status;
     }
     return status;
 }
@@ -242,6 +243,8 @@ static void status_collect(struct nw_run *run)
         s->copy_chunks = progress.chunks;
         s->copy_chunks_done = progress.chunks_done;
         s->copy_rows_again = progress.rows_again;
+        s->copy_chunks_kept = progress.chunks_kept;
+        s->copy_rows_reread = progress.rows_reread;
     }
 }
 

@@ -99,6 +99,8 @@ struct nw_run_status {
     uint64_t copy_done_bytes;    /* of that, read */
     uint64_t retained_wal_bytes; /* held back by the slot, when it was last looked at */
     uint64_t copy_rows_again;    /* rows that were read in vain, of tables that began again */
+    uint64_t copy_chunks_kept;   /* durable from a former run: of them what changed since is read */
+    uint64_t copy_rows_reread;   /* of those */
     struct nw_source_status source;
     struct nw_sink_status sinks[NW_SEQUENCERS_MAX];
     struct nw_sink *members[NW_SEQUENCERS_MAX]; /* for nw_sink_lags(); NULL: not open */

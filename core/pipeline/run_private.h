@@ -141,6 +141,22 @@ NW_MUST_CHECK nw_status nw_run_spool_begin(struct nw_run *run, struct nw_error *
 /** What is committed from there on the server has to send; 0: there is no spool. */
 uint64_t nw_run_spool_end(const struct nw_run *run);
 
+/* decide_resume.c */
+
+/** Whether copies cannot be gone on from: there is no slot any more that holds the changes since,
+ * or there is to be none and all tables are to have one snapshot. */
+bool nw_run_copies_end(const struct nw_run *run);
+/** Whether a copy of a sink that broke off may be gone on with. @param progress  filled if so. */
+bool nw_run_copy_resumes(struct nw_run_member *member, const struct nw_copy_state *copy,
+                         struct nw_copy_progress *progress);
+/** See nw_conductor_options; context is the run. */
+bool nw_run_former(void *context, const struct nw_table *table, struct nw_copy_former *former);
+/** Tell sinks what becomes of copies that broke off: kept where they may be gone on with. */
+NW_MUST_CHECK nw_status nw_run_copies_resolve(struct nw_run *run, struct nw_error *err);
+/** Tell a sink's sequencer, before it runs, which copies may be gone on with. */
+NW_MUST_CHECK nw_status nw_run_copies_resume(struct nw_run *run, uint32_t sink,
+                                             struct nw_error *err);
+
 /**
  * What an attempt does before there is an engine, with its sinks open: looks at the server, decides
  * what is copied and from where the stream begins, and makes the slot or begins the copy.

@@ -172,6 +172,8 @@ void nw_report_make(const struct nw_run_status *status, struct nw_report *report
     report->copy_chunks = status->copy_chunks;
     report->copy_chunks_done = status->copy_chunks_done;
     report->copy_rows_again = status->copy_rows_again;
+    report->copy_chunks_kept = status->copy_chunks_kept;
+    report->copy_rows_reread = status->copy_rows_reread;
     spool_make(source, report);
     report->memory_used = status->memory_used;
     report->memory_limit = (int64_t)status->options->memory_bytes;
@@ -296,6 +298,8 @@ static json_t *copy_json(const struct nw_report *report)
     put_count(object, "source_bytes", report->copy_total_bytes);
     put_count(object, "source_bytes_done", report->copy_done_bytes);
     put_count(object, "rows_read_again", report->copy_rows_again);
+    put_count(object, "chunks_kept", report->copy_chunks_kept);
+    put_count(object, "rows_selected_again", report->copy_rows_reread);
     return object;
 }
 

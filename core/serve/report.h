@@ -71,6 +71,7 @@ struct nw_report {
     struct nw_report_stopped stopped[NW_REPORT_STOPPED_MAX];
     uint64_t copy_rows, copy_bytes, copy_tables, copy_tables_done, copy_total_bytes;
     uint64_t copy_done_bytes, copy_chunks, copy_chunks_done, copy_rows_again;
+    uint64_t copy_chunks_kept, copy_rows_reread;
     const char
         *spool; /* none, recording (the copy runs), reading, read (until the sinks have it) */
     uint64_t spool_bytes, spool_quota_bytes;

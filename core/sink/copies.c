@@ -84,6 +84,27 @@ nw_status nw_copies_had(struct nw_sequencer *seq, uint32_t relation_oid, uint64_
     return status;
 }
 
+nw_status nw_copies_begun(struct nw_sequencer *seq, uint32_t relation_oid, uint32_t generation,
+                          const struct nw_copy_progress *durable, struct nw_error *err)
+{
+    struct nw_followed *slot = NULL;
+    nw_status status = slot_make(seq, relation_oid, &slot, err);
+
+    if (status != NW_OK) {
+        return status;
+    }
+    NW_ASSERT(slot->durable == NULL);
+    slot->durable = malloc(sizeof *slot->durable);
+    if (slot->durable == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory for the state of a copy");
+    }
+    *slot->durable = *durable;
+    slot->durable->chunks_done = 0; /* every chunk comes again, if with fewer rows */
+    slot->generation = generation;
+    slot->fence_lsn = durable->origin.fence_lsn;
+    return NW_OK;
+}
+
 /* ---- intake ---- */
 
 /* The first mark of a copy: it is in force from here on, and a former one is not any more. */
@@ -92,7 +113,7 @@ static void copy_begin(struct nw_followed *slot, const struct nw_item *item)
     free(slot->durable);
     slot->durable = NULL;
     slot->generation = item->generation;
-    slot->fence_lsn = item->as.mark.fence_lsn;
+    slot->fence_lsn = item->as.mark.origin.fence_lsn;
     slot->chunks_ended = 0;
 }
 
@@ -188,7 +209,7 @@ static void commit_add(struct nw_copy_commit *commit, const struct nw_entry *ent
         nw_copy_progress_add(&commit->progress, &mark->range);
         commit->progress.complete = commit->progress.complete || entry->copy_whole;
     }
-    commit->progress.fence_lsn = mark->fence_lsn;
+    commit->progress.origin = mark->origin;
     commit->progress.chunks_count = mark->chunks_count;
 }
 

@@ -13,7 +13,7 @@ struct nw_followed {
     uint32_t relation_oid; /* 0: free */
     bool has_copy;         /* from a former run: copies of this one are not for this sink */
     uint64_t fence_lsn;    /* rows of the stream before it are in the copy */
-    /* Of this run's copy. */
+    /* Of the copy under way. */
     uint32_t generation;              /* 0: none began */
     uint32_t chunks_ended;            /* in the log or gone from it */
     struct nw_copy_progress *durable; /* NULL: nothing of it is */
@@ -32,6 +32,11 @@ const struct nw_followed *nw_copies_find(const struct nw_sequencer *seq, uint32_
 /** The table has a finished copy of a former run. */
 NW_MUST_CHECK nw_status nw_copies_had(struct nw_sequencer *seq, uint32_t relation_oid,
                                       uint64_t fence_lsn, struct nw_error *err);
+/** A copy of a former run broke off, and is gone on with; `durable` has what the sink said of it.
+ */
+NW_MUST_CHECK nw_status nw_copies_begun(struct nw_sequencer *seq, uint32_t relation_oid,
+                                        uint32_t generation, const struct nw_copy_progress *durable,
+                                        struct nw_error *err);
 /**
  * Whether an item of a copy is for the sink: rows and marks of the copy in force; of the marks that
  * begin chunks only the first, which begins the copy.

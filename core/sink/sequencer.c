@@ -141,6 +141,12 @@ nw_status nw_sequencer_fence(struct nw_sequencer *seq, uint32_t relation_oid, ui
     return nw_copies_had(seq, relation_oid, fence_lsn, err);
 }
 
+nw_status nw_sequencer_resume(struct nw_sequencer *seq, uint32_t relation_oid, uint32_t generation,
+                              const struct nw_copy_progress *durable, struct nw_error *err)
+{
+    return nw_copies_begun(seq, relation_oid, generation, durable, err);
+}
+
 /* The first row that belongs to a transaction at or after the limit; they are in commit order. */
 static uint32_t rows_from(const struct nw_batch *batch, uint64_t limit_lsn)
 {

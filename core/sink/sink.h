@@ -122,6 +122,16 @@ NW_MUST_CHECK nw_status nw_sequencer_fence(struct nw_sequencer *sequencer, uint3
                                            uint64_t fence_lsn, struct nw_error *err);
 
 /**
+ * Go on with a copy that broke off in an earlier run, whose verdict was NW_COPY_RESUME: marks and
+ * rows of this generation are taken as those of the former run were, and what is durable of it is
+ * said again in every commit. Before the agent runs.
+ */
+NW_MUST_CHECK nw_status nw_sequencer_resume(struct nw_sequencer *sequencer, uint32_t relation_oid,
+                                            uint32_t generation,
+                                            const struct nw_copy_progress *durable,
+                                            struct nw_error *err);
+
+/**
  * The table whose rows the sink refused, which made the agent fail with NW_REJECT; NULL: none.
  * After it failed, on its thread or once that ended.
  * @param lsn  filled: the sink has everything that committed before it.

@@ -68,6 +68,7 @@ struct nw_block {
     const struct nw_projection *projection; /* of the table; NULL: sinks see all of it */
     uint32_t generation;                    /* copies */
     uint64_t fence_lsn;                     /* copies: commit_lsn of the copied rows */
+    bool upsert;                            /* COPY: NW_BATCH_UPSERT */
     bool cut; /* last block of a flush: all rows before it in commit order were dealt */
 
     struct nw_frame *frames; /* NW_BLOCK_ROWS_MAX */

@@ -147,7 +147,8 @@ static nw_status block_take(struct nw_copy_reader *reader, enum nw_block_kind ki
     (*block)->table = reader->task->table;
     (*block)->projection = reader->task->projection;
     (*block)->generation = reader->task->generation;
-    (*block)->fence_lsn = reader->task->mark.fence_lsn;
+    (*block)->fence_lsn = reader->task->fence_lsn;
+    (*block)->upsert = reader->task->upsert;
     (*block)->received_ns = reader->now_ns;
     return NW_OK;
 }
@@ -269,7 +270,7 @@ static nw_status row_deal(struct nw_copy_reader *reader, struct nw_bytes tuple,
     block = reader->open;
     frame = &block->frames[block->frames_count];
     *frame = (struct nw_frame){.size = (uint32_t)tuple.size, .op = NW_OP_INSERT};
-    frame->row_lsn = reader->task->mark.fence_lsn;
+    frame->row_lsn = reader->task->fence_lsn;
     if (!nw_block_append(block, tuple.at, tuple.size, &frame->offset)) {
         return nw_fail(err, NW_FATAL, "out of memory for a row of %s.%s (%zu bytes)",
                        reader->task->table->schema_name, reader->task->table->name, tuple.size);

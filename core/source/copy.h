@@ -44,6 +44,8 @@ struct nw_copy_task {
     const struct nw_projection *projection; /* what of it is selected; NULL: all columns */
     uint32_t generation;
     struct nw_copy_mark mark;
+    uint64_t fence_lsn;       /* of the snapshot that is read: the rows are as of there */
+    bool upsert;              /* rows of former snapshots of this copy are at the sinks */
     struct nw_stream *stream; /* of an idle session; borrow, the reader's until the task is back */
     const char *sql;          /* the whole transaction, one simple query */
     const char *snapshot;     /* what pg_current_snapshot() must say */

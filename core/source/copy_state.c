@@ -7,7 +7,7 @@
 #include "base/assert.h"
 #include "base/writer.h"
 
-#define VERSION 2u
+#define VERSION 3u
 
 /* ---- ranges ---- */
 
@@ -80,6 +80,48 @@ void nw_copy_progress_add(struct nw_copy_progress *progress, const struct nw_cop
     progress->ranges_count++;
 }
 
+bool nw_copy_progress_at(const struct nw_copy_progress *progress, uint32_t relation_oid,
+                         uint32_t page, uint32_t *end_page)
+{
+    for (uint16_t i = 0; i < progress->ranges_count; i++) {
+        const struct nw_copy_range *range = &progress->ranges[i];
+
+        if (range->relation_oid == relation_oid && range->end_page > page) {
+            bool done = range->first_page <= page;
+
+            *end_page = done ? range->end_page : range->first_page;
+            return done;
+        }
+    }
+    *end_page = NW_COPY_PAGE_END;
+    return false;
+}
+
+/* What both ranges have, if anything. */
+static bool range_meet(const struct nw_copy_range *a, const struct nw_copy_range *b,
+                       struct nw_copy_range *both)
+{
+    *both = *a;
+    both->first_page = a->first_page > b->first_page ? a->first_page : b->first_page;
+    both->end_page = a->end_page < b->end_page ? a->end_page : b->end_page;
+    return a->relation_oid == b->relation_oid && both->first_page < both->end_page;
+}
+
+void nw_copy_progress_meet(struct nw_copy_progress *progress, const struct nw_copy_progress *other)
+{
+    struct nw_copy_progress met = {.origin = progress->origin};
+    struct nw_copy_range both;
+
+    for (uint16_t i = 0; i < progress->ranges_count; i++) {
+        for (uint16_t k = 0; k < other->ranges_count; k++) {
+            if (range_meet(&progress->ranges[i], &other->ranges[k], &both)) {
+                nw_copy_progress_add(&met, &both);
+            }
+        }
+    }
+    *progress = met;
+}
+
 /* ---- bytes ---- */
 
 uint32_t nw_copy_pack(const struct nw_copy_progress *progress, uint8_t *bytes)
@@ -87,8 +129,10 @@ uint32_t nw_copy_pack(const struct nw_copy_progress *progress, uint8_t *bytes)
     struct nw_writer writer = {.bytes = bytes};
 
     nw_writer_put(&writer, (const uint8_t[]){VERSION, 'C'}, 2);
-    nw_writer_put(&writer, &progress->fence_lsn, 8);
+    nw_writer_put(&writer, &progress->origin.fence_lsn, 8);
     nw_writer_put(&writer, (const uint8_t[]){progress->complete ? 1 : 0}, 1);
+    nw_writer_put(&writer, &progress->origin.xmin, 8);
+    nw_writer_put(&writer, &progress->origin.hash, 8);
     nw_writer_put(&writer, &progress->chunks_count, 4);
     nw_writer_put(&writer, &progress->chunks_done, 4);
     nw_writer_put(&writer, &progress->ranges_count, 2);
@@ -131,9 +175,13 @@ nw_status nw_copy_unpack(struct nw_bytes bytes, struct nw_copy_progress *progres
                        "upgrade narwal",
                        version);
     }
-    progress->fence_lsn = nw_cursor_u64le(&cursor);
+    progress->origin.fence_lsn = nw_cursor_u64le(&cursor);
     progress->complete = nw_cursor_u8(&cursor) != 0;
-    if (version == VERSION) {
+    if (version >= 3) {
+        progress->origin.xmin = nw_cursor_u64le(&cursor);
+        progress->origin.hash = nw_cursor_u64le(&cursor);
+    }
+    if (version >= 2) {
         ranges_take(&cursor, progress);
     }
     if (!nw_cursor_done(&cursor) || version == 0 || kind != 'C') {

@@ -35,6 +35,14 @@ extern "C" {
 #define NW_OP_DELETE 'D'
 
 #define NW_BATCH_COPY 1u /**< rows of a table's copy: all inserts, in no particular order */
+/**
+ * With NW_BATCH_COPY: this copy broke off and is gone on with, as of a later commit_lsn, so that it
+ * may have rows of one key more than once. Of a key the row with the highest commit_lsn counts, and
+ * a change of an earlier commit_lsn leaves that row as it is: an image of such a change, before or
+ * after, whose key has a copied row of a higher commit_lsn, is passed over; a before image may also
+ * find no row. Only tables with a key get such batches.
+ */
+#define NW_BATCH_UPSERT 2u
 
 /** One column of an image. Buffers follow Arrow's layout for the column's type. */
 struct nw_array {

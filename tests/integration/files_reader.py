@@ -191,7 +191,7 @@ class Table:
         schemas = self.schemas()
         state = _Rebuilding(default)
         for line in self.copy_rows():
-            state.apply(line, schemas[line["schema"]])
+            state.copy(line, schemas[line["schema"]])
         for line in self.changes(until):
             state.apply(line, schemas[line["schema"]])
         return state.all()
@@ -205,9 +205,34 @@ class _Rebuilding:
         self.key = None
         self.columns = None
         self.rows = collections.defaultdict(list)
+        self.as_of = {}  # commit_lsn of the copied row of a key, by its place
+        self.window = 0  # the highest: a copy that broke off has rows of several snapshots
+
+    def copy(self, line, schema):
+        """A row of the copy; of a key the one with the highest commit_lsn counts."""
+        self.schema_enter(schema)
+        commit, place = lsn_number(line["commit_lsn"]), self.place(line["after"])
+        self.window = max(self.window, commit)
+        if schema["key"]:
+            former = self.as_of.get(place, -1)
+            if former > commit:
+                return
+            if former >= 0 and former < commit:
+                self.rows.pop(place)
+            self.as_of[place] = commit
+        self.insert(dict(line["after"]))
 
     def all(self):
         return [row for rows in self.rows.values() for row in rows]
+
+    def passed_over(self, image, line):
+        """Whether the copied row of this key is newer than the change."""
+        commit = lsn_number(line["commit_lsn"])
+        return commit < self.window and commit < self.as_of.get(self.place(image), -1)
+
+    def put(self, row, line):
+        if not self.passed_over(row, line):
+            self.insert(row)
 
     def apply(self, line, schema):
         op = line["op"]
@@ -215,14 +240,14 @@ class _Rebuilding:
         if op == "T":
             self.rows.clear()
         elif op == "I":
-            self.insert(dict(line["after"]))
+            self.put(dict(line["after"]), line)
         elif op == "D":
             self.remove(line["before"], line)
         elif op == "U":
             after = line["after"]
             missing = line.get("after_missing", [])
             former = self.remove(line.get("before") or after, line)
-            self.insert({**{name: former[name] for name in missing}, **after})
+            self.put({**{name: former.get(name) for name in missing}, **after}, line)
 
     def schema_enter(self, schema):
         """Follow a new version: rows get its columns by attnum, new ones with NULL."""
@@ -252,6 +277,10 @@ class _Rebuilding:
 
     def remove(self, image, line):
         rows = self.rows.get(self.place(image))
+        if self.passed_over(image, line):
+            return {}
+        if not rows and self.as_of and lsn_number(line["commit_lsn"]) < self.window:
+            return {}  # read under a later snapshot only, and gone by then
         if not rows:
             raise Damaged(f"{line['op']} at {line['lsn']} seq {line['seq']} of a row that is not there")
         for index, row in enumerate(rows):

@@ -30,7 +30,7 @@ static uint64_t copy_fence(const struct sim_sink *sink, const struct nw_copy_sta
     if (nw_copy_unpack(bytes, &progress, &err) != NW_OK) {
         sim_fail(sink->sim, "sink %u: %s", sink->index, err.text);
     }
-    return progress.fence_lsn;
+    return progress.origin.fence_lsn;
 }
 
 /* Which tables the sink lacks; those that are whole stay, with their fences. */
@@ -194,7 +194,8 @@ static void chunks_make(struct sim *sim, struct sim_plan *plan, const struct nw_
         chunk->task =
             (struct nw_copy_task){.table = table,
                                   .generation = plan->generation,
-                                  .mark = {.fence_lsn = plan->fence_lsn,
+                                  .fence_lsn = plan->fence_lsn,
+                                  .mark = {.origin = {.fence_lsn = plan->fence_lsn},
                                            .range = {SIM_OID + plan->table, i * pages,
                                                      last ? NW_COPY_PAGE_END : (i + 1) * pages},
                                            .chunks_count = plan->chunks_count},

@@ -240,7 +240,7 @@ static void progress_check(const struct sim_sink *sink, uint32_t oid, const stru
         sim_fail(sink->sim, "sink %u: the state of the copy of %u is not of what came: %s",
                  sink->index, oid, err.text);
     }
-    if (progress.fence_lsn != plan->fence_lsn || progress.complete != said->complete ||
+    if (progress.origin.fence_lsn != plan->fence_lsn || progress.complete != said->complete ||
         said->complete != stored->complete || progress.chunks_count != plan->chunks_count ||
         progress.chunks_done != chunks_said(plan, &progress) ||
         (progress.chunks_done < former.chunks_done && !plan->void_) ||

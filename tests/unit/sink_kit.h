@@ -263,7 +263,7 @@ static inline void kit_chunk_mark(struct kit *kit, uint32_t producer, uint32_t t
 static inline void kit_copy_mark(struct kit *kit, uint32_t producer, uint32_t table,
                                  uint32_t generation, uint64_t fence, bool ends)
 {
-    struct nw_copy_mark mark = {.fence_lsn = fence,
+    struct nw_copy_mark mark = {.origin = {.fence_lsn = fence},
                                 .range = {kit_tables[table].relation_oid, 0, NW_COPY_PAGE_END},
                                 .chunks_count = 1};
 

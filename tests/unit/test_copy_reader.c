@@ -109,13 +109,15 @@ static void fixture_make(struct fixture *f)
     assert_int_equal(nw_copy_reader_create(&options, &f->reader, &f->kit.err), NW_OK);
     f->agent = nw_copy_reader_agent(f->reader);
     f->table = kit_table(100);
-    f->task = (struct nw_copy_task){
-        .table = &f->table,
-        .generation = 3,
-        .mark = {.fence_lsn = 5000, .range = {100, 0, NW_COPY_PAGE_END}, .chunks_count = 1},
-        .stream = &f->script.stream,
-        .sql = "BEGIN; COPY",
-        .snapshot = SNAPSHOT};
+    f->task = (struct nw_copy_task){.table = &f->table,
+                                    .generation = 3,
+                                    .mark = {.origin = {.fence_lsn = 4000},
+                                             .range = {100, 0, NW_COPY_PAGE_END},
+                                             .chunks_count = 1},
+                                    .fence_lsn = 5000,
+                                    .stream = &f->script.stream,
+                                    .sql = "BEGIN; COPY",
+                                    .snapshot = SNAPSHOT};
     assert_true(nw_spsc_push(f->tasks, &f->task));
 }
 
@@ -259,7 +261,7 @@ static void a_table_is_begun_filled_and_ended(void **state)
     assert_string_equal((char *)f.script.in.bytes + 5, "BEGIN; COPY");
     block = kit_expect(&f.kit, NW_BLOCK_COPY_BEGIN);
     assert_int_equal(block->generation, 3);
-    assert_int_equal(block->mark.fence_lsn, 5000);
+    assert_int_equal(block->mark.origin.fence_lsn, 4000);
     assert_int_equal(block->mark.chunks_count, 1);
     kit_back(&f.kit, block);
     block = kit_expect(&f.kit, NW_BLOCK_COPY);

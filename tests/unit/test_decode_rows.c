@@ -554,12 +554,12 @@ static void positions_and_marks_of_copies_are_copied(void **state)
     block = block_make(NW_BLOCK_COPY_END, &table);
     block->generation = 3;
     block->mark = (struct nw_copy_mark){
-        .fence_lsn = 77, .range = {16400, 5, NW_COPY_PAGE_END}, .chunks_count = 2};
+        .origin = {.fence_lsn = 77}, .range = {16400, 5, NW_COPY_PAGE_END}, .chunks_count = 2};
     item = move_item(decode_good(block));
     assert_int_equal(item->kind, NW_ITEM_COPY_END);
     assert_int_equal(item->generation, 3);
     assert_ptr_equal(item->table, &table);
-    assert_int_equal(item->as.mark.fence_lsn, 77);
+    assert_int_equal(item->as.mark.origin.fence_lsn, 77);
     assert_int_equal(item->as.mark.range.end_page, NW_COPY_PAGE_END);
     assert_int_equal(item->as.mark.chunks_count, 2);
     free(item);

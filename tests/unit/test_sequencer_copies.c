@@ -26,7 +26,7 @@ static int finish(void **state)
 static void mark(uint32_t generation, uint32_t chunk, bool ends)
 {
     struct nw_copy_mark said = {
-        .fence_lsn = FENCE,
+        .origin = {.fence_lsn = FENCE, .xmin = 700 + generation},
         .range = {100, chunk * 10, chunk == 2 ? NW_COPY_PAGE_END : (chunk + 1) * 10},
         .chunks_count = 3};
 
@@ -54,7 +54,7 @@ static struct nw_copy_progress stored(void)
     assert_int_equal(model.copies_count, 1);
     assert_int_equal(
         nw_copy_unpack((struct nw_bytes){copy->bytes, copy->size}, &progress, &kit.err), NW_OK);
-    assert_int_equal(progress.fence_lsn, FENCE);
+    assert_int_equal(progress.origin.fence_lsn, FENCE);
     assert_int_equal(progress.chunks_count, 3);
     assert_int_equal(progress.complete, copy->complete);
     return progress;
@@ -158,12 +158,64 @@ static void a_table_that_the_sink_has_is_not_copied_to_it(void **state)
     assert_int_equal(nw_sequencer_fence_of(kit.sequencer, 101), 2500);
 }
 
+/* Two chunks are durable when the process goes; the next one reads all again, fewer rows of those.
+ */
+static void a_copy_that_broke_off_is_gone_on_with(void **state)
+{
+    struct nw_copy_progress former = {.origin = {.fence_lsn = FENCE, .xmin = 701},
+                                      .chunks_count = 7};
+
+    (void)state;
+    start();
+    nw_copy_progress_add(&former, &(struct nw_copy_range){100, 0, 20});
+    assert_int_equal(nw_sequencer_resume(kit.sequencer, 100, 1, &former, &kit.err), NW_OK);
+    assert_int_equal(nw_sequencer_fence_of(kit.sequencer, 100), FENCE);
+    mark(1, 2, false);
+    row(1, 2, 3);
+    mark(1, 2, true);
+    commit(1);
+    assert_int_equal(model.begins, 0);
+    assert_int_equal(model_count(0, 3), 1);
+    assert_int_equal(stored().origin.xmin, 701);
+    assert_int_equal(stored().chunks_done, 1);
+    assert_int_equal(stored().ranges_count, 1);
+    assert_int_equal(stored().ranges[0].first_page, 0);
+    assert_int_equal(stored().ranges[0].end_page, NW_COPY_PAGE_END);
+    assert_false(stored().complete);
+    for (uint32_t chunk = 0; chunk < 2; chunk++) {
+        mark(1, chunk, false);
+        mark(1, chunk, true);
+    }
+    commit(2);
+    assert_true(stored().complete);
+    assert_int_equal(model.ends, 1);
+}
+
+static void a_copy_that_broke_off_may_begin_again_all_the_same(void **state)
+{
+    struct nw_copy_progress former = {.origin = {.fence_lsn = FENCE - 5, .xmin = 3}};
+
+    (void)state;
+    start();
+    nw_copy_progress_add(&former, &(struct nw_copy_range){100, 0, 20});
+    assert_int_equal(nw_sequencer_resume(kit.sequencer, 100, 1, &former, &kit.err), NW_OK);
+    mark(2, 1, false);
+    mark(2, 1, true);
+    commit(1);
+    assert_int_equal(model.begins, 1);
+    assert_int_equal(stored().ranges_count, 1);
+    assert_int_equal(stored().ranges[0].first_page, 10);
+    assert_int_equal(stored().origin.xmin, 702);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(chunks_of_several_readers_are_one_copy, finish),
         cmocka_unit_test_teardown(progress_survives_a_recover, finish),
         cmocka_unit_test_teardown(a_newer_copy_takes_the_place_of_an_unfinished_one, finish),
+        cmocka_unit_test_teardown(a_copy_that_broke_off_is_gone_on_with, finish),
+        cmocka_unit_test_teardown(a_copy_that_broke_off_may_begin_again_all_the_same, finish),
         cmocka_unit_test_teardown(a_table_that_the_sink_has_is_not_copied_to_it, finish),
     };
 

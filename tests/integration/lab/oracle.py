@@ -53,6 +53,7 @@ class Result:
     different: int = 0  # the same key with other values
     reordered: int = 0  # a table's events not in the order of (commit, sequence)
     malformed: int = 0
+    again: int = 0      # copied rows of a key that has another one, of an earlier snapshot
     details: list = dataclasses.field(default_factory=list)
 
     @property
@@ -62,7 +63,8 @@ class Result:
     def __str__(self):
         return f"{self.changes:,} changes, {self.tables} tables compared: {self.lost} lost, " \
                f"{self.doubled} doubled, {self.different} different, {self.reordered} reordered" + \
-               (f", {self.malformed} malformed" if self.malformed else "")
+               (f", {self.malformed} malformed" if self.malformed else "") + \
+               (f", {self.again:,} rows copied again" if self.again else "")
 
     def report(self):
         return "\n".join([str(self), *("    " + line for line in self.details[:DETAILS_MAX])])
@@ -88,6 +90,8 @@ class Table:
         self.keyed = None
         self.defaults = {}
         self.names = set()
+        self.as_of = {}   # key -> commit_lsn of its copied row
+        self.window = 0   # the highest of them: a copy that broke off is from several snapshots
 
     def label(self, event):
         return f"{self.log.schema}.{self.log.name} {event.get('op')} at {event.get('commit_lsn')} " \
@@ -96,7 +100,7 @@ class Table:
     def play(self):
         for event in self.log.copy():
             self.enter(event["schema"])
-            self.insert(event, self.image(event, "after"))
+            self.copy(event, lsn_number(event["commit_lsn"]), self.image(event, "after"))
         last = (0, -1)
         for event in self.log.changes():
             commit = lsn_number(event["commit_lsn"])
@@ -107,7 +111,21 @@ class Table:
             if event["op"] != "S":  # has the sequence number of the row that follows
                 last = max(last, place)
             self.enter(event["schema"])
-            self.apply(event)
+            self.apply(event, commit)
+
+    def copy(self, event, commit, row):
+        """A copied row; of a key the one with the highest commit_lsn counts."""
+        self.window = max(self.window, commit)
+        if self.keyed:
+            key = self.key_of(event, row)
+            former = self.as_of.get(key)
+            self.result.again += former is not None and former != commit
+            if former is not None and former > commit:
+                return
+            if former is not None and former < commit:
+                del self.rows[key]
+            self.as_of[key] = commit
+        self.insert(event, row)
 
     def check_order(self, event, last, place):
         if place < last:
@@ -158,7 +176,7 @@ class Table:
                              f"{sorted(missing)}, of {sorted(self.names)}")
         return image
 
-    def apply(self, event):
+    def apply(self, event, commit):
         op = event["op"]
         if op == "S":
             return
@@ -167,15 +185,24 @@ class Table:
             self.rows.clear()
             self.bag.clear()
         elif op == "I":
-            self.insert(event, self.image(event, "after"))
+            self.put(event, commit, self.image(event, "after"))
         elif op == "D":
-            self.take(event, self.image(event, "before"))
+            self.take(event, commit, self.image(event, "before"))
         elif op == "U":
             after = self.image(event, "after")
-            old = self.take(event, self.image(event, "before") or after)
-            self.insert(event, {**old, **after})
+            old = self.take(event, commit, self.image(event, "before") or after)
+            self.put(event, commit, {**old, **after})
         else:
             self.result.note("malformed", f"{self.label(event)}: unknown op")
+
+    def put(self, event, commit, row):
+        if not self.passed_over(event, commit, row):
+            self.insert(event, row)
+
+    def passed_over(self, event, commit, image):
+        """Whether the copied row of this key is newer than a change."""
+        return commit < self.window and self.keyed and \
+            commit < self.as_of.get(self.key_of(event, image), 0)
 
     def insert(self, event, row):
         if not self.keyed:
@@ -186,12 +213,14 @@ class Table:
             self.result.note("doubled", f"{self.label(event)}: key {key} is there already")
         self.rows[key] = row
 
-    def take(self, event, image):
+    def take(self, event, commit, image):
         """Remove the row and return it; one that is not there was lost before."""
+        if self.passed_over(event, commit, image):
+            return {}
         if self.keyed:
             key = self.key_of(event, image)
             row = self.rows.pop(key, None)
-            if row is None:
+            if row is None and commit >= self.window:
                 self.result.note("lost", f"{self.label(event)}: no row with key {key}")
             return row or {}
         values = tuple(image.get(name) for name in self.columns)
