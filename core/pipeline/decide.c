@@ -116,6 +116,22 @@ static bool copies_missing(struct nw_run *run, struct nw_run_member *member)
     return missing;
 }
 
+/* From where on a copy needs the stream; UINT64_MAX: it begins again, under a fence to come. */
+static nw_status copy_need(struct nw_run_member *member, const struct nw_copy_state *copy,
+                           uint64_t *need_lsn, struct nw_error *err)
+{
+    struct nw_copy_progress progress = {.origin = {.fence_lsn = UINT64_MAX}};
+    nw_status status = NW_OK;
+
+    if (copy->complete && !member->copies_void) {
+        status = nw_copy_unpack((struct nw_bytes){copy->bytes, copy->size}, &progress, err);
+    } else if (!nw_run_copy_resumes(member, copy, &progress)) {
+        progress.origin.fence_lsn = UINT64_MAX;
+    }
+    *need_lsn = progress.origin.fence_lsn;
+    return status;
+}
+
 /*
  * A sink without a position needs the stream from the lowest fence on of its copies that are whole
  * or gone on with, however far other sinks have come. The others' fence is still to come.
@@ -130,17 +146,10 @@ static nw_status need_decide(struct nw_run_member *member, struct nw_error *err)
         return NW_OK;
     }
     for (uint32_t i = 0; i < member->recovered.copies_count && status == NW_OK; i++) {
-        const struct nw_copy_state *copy = &member->recovered.copies[i];
-        struct nw_copy_progress progress;
+        uint64_t need_lsn = UINT64_MAX;
 
-        if (nw_run_copy_resumes(member, copy, &progress)) {
-            lowest = progress.origin.fence_lsn < lowest ? progress.origin.fence_lsn : lowest;
-        } else if (copy->complete && !member->copies_void) {
-            status = nw_copy_unpack((struct nw_bytes){copy->bytes, copy->size}, &progress, err);
-            lowest = status == NW_OK && progress.origin.fence_lsn < lowest
-                         ? progress.origin.fence_lsn
-                         : lowest;
-        }
+        status = copy_need(member, &member->recovered.copies[i], &need_lsn, err);
+        lowest = need_lsn < lowest ? need_lsn : lowest;
     }
     member->need_lsn = lowest == UINT64_MAX && !member->needs_copy ? 0 : lowest;
     return status;
