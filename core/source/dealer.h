@@ -86,6 +86,12 @@ NW_MUST_CHECK nw_status nw_dealer_take(struct nw_dealer *dealer, uint64_t lsn, i
 NW_MUST_CHECK nw_status nw_dealer_take_cut(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns,
                                            struct nw_bytes message, size_t cut,
                                            struct nw_error *err);
+/**
+ * What the server said before this stream: a Relation message, or a note of the event trigger.
+ * Between two transactions.
+ */
+NW_MUST_CHECK nw_status nw_dealer_resume(struct nw_dealer *dealer, struct nw_bytes message,
+                                         struct nw_error *err);
 /** A streamed transaction committed: its messages follow through nw_dealer_take(). */
 NW_MUST_CHECK nw_status nw_dealer_begin(struct nw_dealer *dealer,
                                         const struct nw_pgoutput_begin *begin,

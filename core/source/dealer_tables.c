@@ -179,8 +179,9 @@ static bool is_passed_over(const struct nw_dealer *dealer, const struct nw_table
         return false;
     }
     slot = current->id < dealer->slots_count ? &dealer->slots[current->id] : NULL;
-    if (dealer->in_transaction && dealer->options.joins != NULL &&
-        dealer->begin.commit_lsn < dealer->options.joins(dealer->options.context, current)) {
+    if (dealer->options.joins != NULL &&
+        (dealer->in_transaction ? dealer->begin.commit_lsn : dealer->state.position_lsn) <
+            dealer->options.joins(dealer->options.context, current)) {
         return true; /* its copy has it as it was later */
     }
     if (slot != NULL &&
@@ -229,6 +230,22 @@ nw_status nw_dealer_relation(struct nw_dealer *dealer, struct nw_bytes message,
     }
     status = nw_dealer_flush(dealer, err);
     return status == NW_OK ? relation_keep(dealer, message, err) : status;
+}
+
+nw_status nw_dealer_resume(struct nw_dealer *dealer, struct nw_bytes message, struct nw_error *err)
+{
+    struct nw_pgoutput_message note = {0};
+    nw_status status = NW_OK;
+
+    NW_ASSERT(!dealer->in_transaction);
+    if (dealer->stop_waits || dealer->relation_waits) {
+        return NW_AGAIN;
+    }
+    if (message.size > 0 && message.at[0] == 'R') {
+        return nw_dealer_relation(dealer, message, err);
+    }
+    status = nw_pgoutput_message_parse(message, &note, err);
+    return status == NW_OK ? nw_dealer_note(dealer, &note, err) : status;
 }
 
 static struct nw_table_policy policy_of(const struct nw_dealer *dealer,

@@ -14,7 +14,7 @@
  * The folder holds segments, 0000000001.spool and so on without a gap. All numbers are le.
  *
  *   Segment: header, records.
- *   Header (136 bytes): "NWSPOOL\n", u32 version (1), u32 timeline, u64 system identifier,
+ *   Header (136 bytes): "NWSPOOL\n", u32 version (2), u32 timeline, u64 system identifier,
  *     u32 database oid, u32 0, u64 id of the spool (random), u64 number of the segment, u64 number
  *     of its first record, u64 position at its beginning, 64 bytes name of the slot (NUL-padded),
  *     u64 XXH3-64 of all before it. Later versions keep its size, the version's place, and the
@@ -24,6 +24,9 @@
  *     below that number may be gone. Records are numbered from 1 on through all segments.
  *     checksum = XXH3-64 of all behind it, xor (id + number * 0x9e3779b97f4a7c15): a record that
  *     stands at another's place, or comes from another spool, is not taken for right.
+ *
+ * Records are removed with their segments, and only up to a segment that begins with a state: with
+ * what its owner must know to begin there. In version 1, which is read too, there was none.
  *
  * A segment is begun only when the one before it is synced, so only the last may end in a torn
  * record. Two more names: begin.tmp is a segment that was never begun, and removed.tmp says that
@@ -51,7 +54,7 @@
 enum nw_spool_kind {
     NW_SPOOL_MESSAGE = 1,  /* what one XLogData carried */
     NW_SPOOL_RESTART = 2,  /* a new connection: what was half received before is void */
-    NW_SPOOL_TABLE = 3,    /* a table's version, in its owner's words */
+    NW_SPOOL_STATE = 3,    /* begins a segment; its position is the one that was reached before */
     NW_SPOOL_POSITION = 4, /* nothing but a position */
 };
 
@@ -141,12 +144,15 @@ NW_MUST_CHECK nw_status nw_spool_discard(const struct nw_spool_options *options,
                                          struct nw_error *err);
 
 /**
- * Add a record; its number is ignored. Copied.
+ * Add a record; its number is ignored. Copied. A state begins a new segment, with the position that
+ * is reached, whatever its own is: nothing behind it may need what is before it.
  * @return NW_AGAIN when there is no room now; nw_spool_pressure() says why. NW_RETRY and NW_FATAL
  *         are for good: open again.
  */
 NW_MUST_CHECK nw_status nw_spool_append(struct nw_spool *spool,
                                         const struct nw_spool_record *record, struct nw_error *err);
+/** Whether a segment is large enough for the next to begin, with a state of this size. */
+bool nw_spool_state_is_due(const struct nw_spool *spool, uint64_t state_bytes);
 enum nw_spool_pressure nw_spool_pressure(const struct nw_spool *spool);
 /** Why it is NW_SPOOL_BLOCKED; NULL: it is not. What is not synced stays in memory meanwhile. */
 const char *nw_spool_blocked(const struct nw_spool *spool);
@@ -166,7 +172,8 @@ uint64_t nw_spool_synced_lsn(const struct nw_spool *spool);
 int64_t nw_spool_deadline(const struct nw_spool *spool, int64_t now_ns);
 
 /**
- * The next record, borrowed until the next call of this function.
+ * The next record, borrowed until the next call of this function. When the beginning of the spool
+ * was trimmed the first is a state; later ones say nothing new.
  * @param end  set when the reader has everything that was appended: there is no record now.
  * @return NW_AGAIN while the disk is read; NW_CORRUPT names file and offset.
  */
@@ -174,8 +181,7 @@ NW_MUST_CHECK nw_status nw_spool_next(struct nw_spool *spool, struct nw_spool_re
                                       bool *end, struct nw_error *err);
 /**
  * Records below this number are not needed any more, not even after a crash: segments that hold
- * none but such, and were read, are removed by step(). What begins in a removed segment and ends
- * behind it (a transaction, the description of a table) comes back only in part.
+ * none but such, and were read, are removed by step(), up to one that begins with a state.
  */
 void nw_spool_trim(struct nw_spool *spool, uint64_t number);
 

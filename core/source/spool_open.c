@@ -298,6 +298,11 @@ static nw_status segment_enter(struct verify *verify, const struct nw_spool_head
 static void record_see(struct verify *verify, const struct nw_spool_record *record, uint32_t kind)
 {
     struct nw_spool *spool = verify->spool;
+    struct nw_spool_segment *segment = &spool->segments[spool->segments_count - 1];
+
+    if (kind == NW_SPOOL_STATE && record->number == segment->first_record) {
+        segment->stands_alone = true;
+    }
 
     spool->end.record = record->number;
     if (record->position_lsn > spool->end.lsn) {
@@ -402,6 +407,28 @@ static nw_status sizes_add(struct verify *verify, const struct listing *listing,
     return status;
 }
 
+/* Leaves out what is not needed any more. What is left must say by itself how it begins. */
+static nw_status first_find(struct verify *verify, struct nw_error *err)
+{
+    struct nw_spool *spool = verify->spool;
+    const struct nw_spool_segment *first = spool->segments + spool->segments_first;
+    char text[NW_ERROR_TEXT_SIZE];
+    char path[NW_SPOOL_PATH_SIZE];
+
+    while (spool->segments_count - spool->segments_first > 1 &&
+           first[1].first_record <= verify->trim) {
+        spool->bytes -= first->bytes;
+        spool->segments_first++;
+        first++;
+    }
+    if (first->number == 1 || first->stands_alone) {
+        return NW_OK;
+    }
+    (void)snprintf(text, sizeof text, "the spool is damaged: what precedes %.512s is missing",
+                   nw_spool_path(spool->options.folder, first->number, path));
+    return lost(text, 0, first->first_lsn, err);
+}
+
 /* Whether what was found is all that must be there. */
 static nw_status judge(const struct verify *verify, uint64_t acknowledged_lsn, struct nw_error *err)
 {
@@ -485,14 +512,7 @@ static nw_status take_over(struct verify *verify, const struct listing *listing,
     const struct nw_spool_segment *first = spool->segments + spool->segments_first;
     nw_status status = last_settle(spool, err);
 
-    spool->trim_wanted = spool->trim_noted = verify->trim;
-    spool->last_record = spool->end.record; /* or a trim record: it does no harm */
-    while (spool->segments_count - spool->segments_first > 1 &&
-           first[1].first_record <= verify->trim) {
-        spool->bytes -= first->bytes;
-        spool->segments_first++;
-        first++;
-    }
+    spool->trim_wanted = spool->trim_noted = spool->trim_before = verify->trim;
     if (status == NW_OK) {
         status = others_remove(spool, listing, err);
     }
@@ -513,6 +533,9 @@ static nw_status spool_verify(struct nw_spool *spool, uint64_t acknowledged_lsn,
     }
     if (status == NW_OK) {
         status = judge(&verify, acknowledged_lsn, err);
+    }
+    if (status == NW_OK) {
+        status = first_find(&verify, err);
     }
     return status == NW_OK ? take_over(&verify, listing, err) : status;
 }

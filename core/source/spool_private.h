@@ -7,7 +7,7 @@
 
 #include "source/spool.h"
 
-#define NW_SPOOL_VERSION             1u
+#define NW_SPOOL_VERSION             2u
 #define NW_SPOOL_HEADER_BYTES        136u
 #define NW_SPOOL_RECORD_HEADER_BYTES 32u
 #define NW_SPOOL_TRIM                5u /* a kind of our own */
@@ -50,7 +50,8 @@ const char *nw_spool_record_take(struct nw_bytes bytes, uint64_t id, uint64_t nu
 
 struct nw_spool_segment {
     uint64_t number, first_record, first_lsn;
-    uint64_t bytes; /* with what is in memory only */
+    uint64_t bytes;    /* with what is in memory only */
+    bool stands_alone; /* it begins with a state */
 };
 
 /* How far something has come: after which record. */
@@ -137,7 +138,7 @@ struct nw_spool {
 
     uint64_t trim_wanted, trim_noted; /* record numbers: asked for; said by a record */
     uint64_t trim_record;             /* that record */
-    uint64_t last_record;             /* the last that is no trim record */
+    uint64_t trim_before;             /* as trim_noted, by the record before that */
 
     struct nw_spool_reader reader;
 };

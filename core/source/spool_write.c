@@ -70,7 +70,8 @@ static nw_status chunk_find(struct nw_spool *spool, bool turn, uint32_t needed,
 }
 
 /* The next segment begins, in memory. */
-static nw_status segment_begin(struct nw_spool *spool, uint8_t *bytes, struct nw_error *err)
+static nw_status segment_begin(struct nw_spool *spool, uint8_t *bytes, bool stands_alone,
+                               struct nw_error *err)
 {
     struct nw_spool_header header = {.version = NW_SPOOL_VERSION,
                                      .identity = spool->options.identity,
@@ -82,7 +83,8 @@ static nw_status segment_begin(struct nw_spool *spool, uint8_t *bytes, struct nw
     struct nw_spool_segment segment = {.number = header.number,
                                        .first_record = header.first_record,
                                        .first_lsn = header.first_lsn,
-                                       .bytes = NW_SPOOL_HEADER_BYTES};
+                                       .bytes = NW_SPOOL_HEADER_BYTES,
+                                       .stands_alone = stands_alone};
     nw_status status = nw_spool_segment_add(spool, &segment, err);
 
     if (status == NW_OK) {
@@ -106,7 +108,7 @@ static nw_status record_put(struct nw_spool *spool, struct nw_spool_chunk *chunk
 
     if (turn) {
         NW_ASSERT(chunk->size == 0);
-        status = segment_begin(spool, chunk->bytes, err);
+        status = segment_begin(spool, chunk->bytes, kind == NW_SPOOL_STATE, err);
         if (status != NW_OK) {
             return status; /* the chunk stays, empty */
         }
@@ -116,6 +118,9 @@ static nw_status record_put(struct nw_spool *spool, struct nw_spool_chunk *chunk
     chunk->segment = spool->segments[spool->segments_count - 1].number;
     chunk->offset = spool->end.offset - chunk->size;
     numbered.number = spool->end.record + 1;
+    if (kind == NW_SPOOL_STATE) {
+        numbered.position_lsn = spool->end.lsn;
+    }
     nw_spool_record_put(&numbered, kind, spool->id, chunk->bytes + chunk->size);
     chunk->size += size;
     spool->chunks_bytes += size;
@@ -124,11 +129,8 @@ static nw_status record_put(struct nw_spool *spool, struct nw_spool_chunk *chunk
     spool->end.offset += size;
     spool->end.total += size;
     spool->end.record++;
-    if (kind != NW_SPOOL_TRIM) {
-        spool->last_record = spool->end.record;
-    }
-    if (record->position_lsn > spool->end.lsn) {
-        spool->end.lsn = record->position_lsn;
+    if (numbered.position_lsn > spool->end.lsn) {
+        spool->end.lsn = numbered.position_lsn;
     }
     chunk->end = spool->end;
     return NW_OK;
@@ -140,8 +142,9 @@ static nw_status record_append(struct nw_spool *spool, const struct nw_spool_rec
 {
     const struct nw_spool_segment *last = &spool->segments[spool->segments_count - 1];
     uint32_t size = NW_SPOOL_RECORD_HEADER_BYTES + (uint32_t)record->body.size;
-    bool turn = !spool->appending || (last->bytes > NW_SPOOL_HEADER_BYTES &&
-                                      last->bytes + size > spool->options.segment_bytes);
+    bool turn =
+        kind == NW_SPOOL_STATE || !spool->appending ||
+        (last->bytes > NW_SPOOL_HEADER_BYTES && last->bytes + size > spool->options.segment_bytes);
     struct nw_spool_chunk *chunk = NULL;
     nw_status status =
         chunk_find(spool, turn, size + (turn ? NW_SPOOL_HEADER_BYTES : 0), &chunk, err);
@@ -158,14 +161,14 @@ static nw_status failure_say(const struct nw_spool *spool, struct nw_error *err)
     return nw_fail(err, spool->failure.status, "%s", spool->failure.text);
 }
 
-/*
- * Whether the quota has room. When nothing that is there is needed any more, one record is let in
- * anyway: the segment that is appended to is never trimmed, and could fill the quota for ever.
- */
-static bool quota_admits(const struct nw_spool *spool, uint64_t size)
+bool nw_spool_state_is_due(const struct nw_spool *spool, uint64_t state_bytes)
 {
-    return spool->bytes <= spool->options.quota_bytes - size ||
-           spool->trim_wanted > spool->last_record;
+    const struct nw_spool_segment *last = &spool->segments[spool->segments_count - 1];
+    uint64_t bytes = spool->options.segment_bytes;
+
+    /* Soon after a segment that could not begin so; else before there is no choice any more. */
+    return state_bytes <= bytes / 2 &&
+           last->bytes >= (last->stands_alone ? bytes - bytes / 4 : bytes / 8);
 }
 
 nw_status nw_spool_append(struct nw_spool *spool, const struct nw_spool_record *record,
@@ -188,7 +191,7 @@ nw_status nw_spool_append(struct nw_spool *spool, const struct nw_spool_record *
                        " bytes: raise its quota",
                        record->body.size, spool->options.quota_bytes);
     }
-    if (!quota_admits(spool, size)) {
+    if (spool->bytes > spool->options.quota_bytes - size) {
         spool->pressure = NW_SPOOL_FULL;
         return NW_AGAIN;
     }
@@ -482,38 +485,62 @@ void nw_spool_trim(struct nw_spool *spool, uint64_t number)
     }
 }
 
-/* The first segment, when all of its records may go and the reader has left it. */
-static const struct nw_spool_segment *trim_due(const struct nw_spool *spool)
+/* The last segment that could become the first: what is before it was read, and may go. */
+static const struct nw_spool_segment *trim_limit(const struct nw_spool *spool)
+{
+    const struct nw_spool_segment *limit = NULL;
+
+    for (size_t i = spool->segments_first + 1; i < spool->segments_count; i++) {
+        const struct nw_spool_segment *segment = &spool->segments[i];
+
+        if (segment->first_record > spool->trim_wanted || segment->number > spool->reader.segment) {
+            break;
+        }
+        limit = segment->stands_alone ? segment : limit;
+    }
+    return limit;
+}
+
+/* What the spool says may go, durably. */
+static uint64_t trim_durable(const struct nw_spool *spool)
+{
+    return spool->synced.record >= spool->trim_record ? spool->trim_noted : spool->trim_before;
+}
+
+/* Whether the first segment may go. */
+static bool first_is_removable(const struct nw_spool *spool)
 {
     const struct nw_spool_segment *first = spool->segments + spool->segments_first;
 
-    if (spool->segments_count - spool->segments_first < 2 ||
-        first[1].first_record > spool->trim_wanted || first[1].number > spool->reader.segment) {
-        return NULL;
-    }
-    return first;
+    return spool->segments_count - spool->segments_first > 1 &&
+           first[1].first_record <= trim_durable(spool);
+}
+
+/* Whether what may go is to be said; one thing after the other. */
+static bool note_is_due(const struct nw_spool *spool)
+{
+    const struct nw_spool_segment *limit =
+        spool->trim_wanted > spool->trim_noted ? trim_limit(spool) : NULL;
+
+    return limit != NULL && limit->first_record > spool->trim_noted &&
+           trim_durable(spool) == spool->trim_noted;
 }
 
 /* Whether there is something to do for it that waits for nothing else. */
 static bool trim_goes_on(const struct nw_spool *spool)
 {
-    const struct nw_spool_segment *first = trim_due(spool);
-
-    if (first == NULL) {
-        return false;
-    }
-    return first[1].first_record <= spool->trim_noted ? spool->synced.record >= spool->trim_record
-                                                      : !is_blocked(spool);
+    return first_is_removable(spool) || (note_is_due(spool) && !is_blocked(spool));
 }
 
 static nw_status trim_note(struct nw_spool *spool, struct nw_error *err)
 {
-    struct nw_spool_record record = {
-        .body = {(const uint8_t *)&spool->trim_wanted, sizeof spool->trim_wanted}};
+    uint64_t number = trim_limit(spool)->first_record;
+    struct nw_spool_record record = {.body = {(const uint8_t *)&number, sizeof number}};
     nw_status status = record_append(spool, &record, NW_SPOOL_TRIM, err);
 
     if (status == NW_OK) {
-        spool->trim_noted = spool->trim_wanted;
+        spool->trim_before = spool->trim_noted;
+        spool->trim_noted = number;
         spool->trim_record = spool->end.record;
     }
     return status == NW_AGAIN ? NW_OK : status;
@@ -522,17 +549,14 @@ static nw_status trim_note(struct nw_spool *spool, struct nw_error *err)
 /* Says in the spool what may go, and when that is durable removes it, a segment at a time. */
 static nw_status trim_step(struct nw_spool *spool, uint32_t *work, struct nw_error *err)
 {
-    const struct nw_spool_segment *first = trim_due(spool);
+    const struct nw_spool_segment *first = spool->segments + spool->segments_first;
     nw_status status = NW_OK;
 
-    if (first == NULL) {
-        return NW_OK;
+    if (note_is_due(spool)) {
+        status = trim_note(spool, err);
     }
-    if (first[1].first_record > spool->trim_noted) {
-        return trim_note(spool, err);
-    }
-    if (spool->synced.record < spool->trim_record) {
-        return NW_OK;
+    if (status != NW_OK || !first_is_removable(spool)) {
+        return status;
     }
     if (!spool->removing) {
         spool->removing_segment = first->number;

@@ -81,6 +81,10 @@ nw_status nw_source_create(const struct nw_source_options *options, struct nw_so
     made->stop_job = (struct nw_job){.run = stop_run, .context = made};
     made->recorder.remove_job = (struct nw_job){.run = remove_run, .context = made};
     made->recorder.recording = made->recorder.holding = options->spool != NULL;
+    if (options->spool != NULL && nw_relations_create(&made->recorder.relations, err) != NW_OK) {
+        free(made);
+        return NW_FATAL;
+    }
     *source = made;
     return NW_OK;
 }
@@ -98,6 +102,7 @@ void nw_source_destroy(struct nw_source *source)
         source->options.disconnect(source->options.context, &source->walsender);
     }
     free((void *)source->watch.tables);
+    nw_relations_destroy(source->recorder.relations);
     free(source);
 }
 

@@ -6,14 +6,21 @@
 #define NW_SOURCE_STREAM_PRIVATE_H
 
 #include "pg/replication.h"
+#include "source/relations.h"
 #include "source/spool.h"
 #include "source/stream.h"
 
 #define NW_SOURCE_STEP_MAX    8192  /* messages of one step */
 #define NW_SOURCE_EPOCHS_KEPT 1024u /* ended and not yet fetched by the acknowledger */
+#define NW_SOURCE_MARKS_KEPT  256u  /* places up to which the spool can be trimmed */
 
 struct nw_source_ended {
     uint64_t epoch, lsn;
+};
+
+/* Once all before lsn is durable everywhere, the spool's records below this are not needed. */
+struct nw_source_mark {
+    uint64_t lsn, record;
 };
 
 /* What is kept. */
@@ -21,11 +28,15 @@ struct nw_recorder {
     bool holding;   /* nothing is dealt of it: the copy runs */
     bool recording; /* what is received goes to the spool, and comes back from there */
     bool restarted; /* a new connection, which the spool is still to be told */
-    bool in_transaction, in_stream; /* of what was recorded */
+    struct nw_relations *relations; /* of what was recorded in this connection */
     bool upgrading; /* it was recorded as text: connect again when that can be done unnoticed */
     int64_t positioned_ns;         /* when a position without a message was last recorded */
     struct nw_spool_record played; /* comes back, not yet taken */
     bool has_played;
+    bool begun;          /* something was played */
+    uint32_t resumed_at; /* of a state at the beginning: taken up to here */
+    struct nw_source_mark marks[NW_SOURCE_MARKS_KEPT]; /* states that were passed, a ring */
+    uint32_t marks_head, marks_count;
     bool on_disk;     /* a streamed transaction of it waits for its file */
     int64_t retry_ns; /* a catalog read failed: not again before then */
     uint64_t end_lsn; /* of the spool when it was left: once that is durable, it goes */

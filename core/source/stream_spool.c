@@ -37,27 +37,6 @@ static nw_status position_after(const struct nw_replication_message *data, uint6
     return status;
 }
 
-/* Follows transactions and streams, between which alone a server's position may be recorded. */
-static void recorder_follow(struct nw_recorder *recorder, const struct nw_replication_message *data)
-{
-    switch (data->data.size == 0 ? '\0' : (char)data->data.at[0]) {
-    case 'B':
-        recorder->in_transaction = true;
-        break;
-    case 'C':
-        recorder->in_transaction = false;
-        break;
-    case 'S':
-        recorder->in_stream = true;
-        break;
-    case 'E':
-        recorder->in_stream = false;
-        break;
-    default:
-        break;
-    }
-}
-
 static nw_status restart_record(struct nw_source *source, struct nw_error *err)
 {
     const struct nw_spool_record restart = {.kind = NW_SPOOL_RESTART};
@@ -78,6 +57,27 @@ static uint64_t spool_end_lsn(const struct nw_source *source)
     return status.end_lsn;
 }
 
+/*
+ * Begins a segment with what is in force here, between two transactions, when it is time to: up to
+ * there the spool can be trimmed. Without room it is done another time.
+ */
+static nw_status state_record(struct nw_source *source, struct nw_error *err)
+{
+    struct nw_relations *relations = source->recorder.relations;
+    struct nw_spool_record state = {.kind = NW_SPOOL_STATE};
+    nw_status status = NW_OK;
+
+    if (!nw_relations_rest(relations) ||
+        !nw_spool_state_is_due(source->options.spool, nw_relations_bytes(relations))) {
+        return NW_OK;
+    }
+    status = nw_relations_pack(relations, &state.body, err);
+    if (status == NW_OK) {
+        status = nw_spool_append(source->options.spool, &state, err);
+    }
+    return status == NW_AGAIN ? NW_OK : status;
+}
+
 nw_status nw_source_record(struct nw_source *source, const struct nw_replication_message *data,
                            struct nw_error *err)
 {
@@ -85,6 +85,9 @@ nw_status nw_source_record(struct nw_source *source, const struct nw_replication
         .kind = NW_SPOOL_MESSAGE, .lsn = data->start_lsn, .body = data->data};
     nw_status status = restart_record(source, err);
 
+    if (status == NW_OK) {
+        status = state_record(source, err);
+    }
     if (status == NW_OK) {
         status = position_after(data, &record.position_lsn, err);
     }
@@ -95,10 +98,8 @@ nw_status nw_source_record(struct nw_source *source, const struct nw_replication
     if (status == NW_OK) {
         status = nw_spool_append(source->options.spool, &record, err);
     }
-    if (status == NW_OK) {
-        recorder_follow(&source->recorder, data);
-    }
-    return status;
+    return status == NW_OK ? nw_relations_take(source->recorder.relations, data->data, err)
+                           : status;
 }
 
 void nw_source_record_position(struct nw_source *source, uint64_t lsn, int64_t now_ns)
@@ -107,7 +108,7 @@ void nw_source_record_position(struct nw_source *source, uint64_t lsn, int64_t n
     const struct nw_spool_record record = {.kind = NW_SPOOL_POSITION, .position_lsn = lsn};
     struct nw_error ignored; /* there is no room now: a later one will say more */
 
-    if (recorder->in_transaction || recorder->in_stream || lsn <= spool_end_lsn(source) ||
+    if (nw_relations_inside(recorder->relations) || lsn <= spool_end_lsn(source) ||
         (now_ns - recorder->positioned_ns < POSITION_NS && !source->demanded)) {
         return;
     }
@@ -122,7 +123,9 @@ void nw_source_spool_connected(struct nw_source *source)
     struct nw_recorder *recorder = &source->recorder;
 
     recorder->restarted = recorder->recording;
-    recorder->in_transaction = recorder->in_stream = false;
+    if (recorder->recording) {
+        nw_relations_reset(recorder->relations);
+    }
 }
 
 /* ---- playing ---- */
@@ -143,6 +146,42 @@ static void go_live(struct nw_source *source)
     nw_log(NW_LOG_INFO, "the spool is read up to %s: live", nw_lsn_text(lsn, recorder->end_lsn));
 }
 
+/* The spool begins with a state: deals what was in force there, one message after the other. */
+static nw_status state_resume(struct nw_source *source, struct nw_error *err)
+{
+    struct nw_recorder *recorder = &source->recorder;
+    struct nw_bytes body = recorder->played.body;
+    nw_status status = NW_OK;
+
+    while (status == NW_OK && recorder->resumed_at < body.size) {
+        struct nw_cursor cursor =
+            nw_cursor_of(body.at + recorder->resumed_at, body.size - recorder->resumed_at);
+        struct nw_bytes message = nw_cursor_bytes(&cursor, nw_cursor_u32le(&cursor));
+
+        if (cursor.failed) {
+            return nw_fail(err, NW_CORRUPT, "the spool's first record ends early");
+        }
+        status = nw_dealer_resume(source->options.dealer, message, err);
+        if (status == NW_OK) {
+            recorder->resumed_at = (uint32_t)(body.size - cursor.left);
+        }
+    }
+    return status;
+}
+
+/* A segment begins here that needs nothing of what is before it. */
+static void state_pass(struct nw_recorder *recorder)
+{
+    const struct nw_spool_record *record = &recorder->played;
+    uint32_t last = NW_SOURCE_MARKS_KEPT - 1;
+
+    if (recorder->marks_count < NW_SOURCE_MARKS_KEPT) {
+        last = recorder->marks_count++; /* else it takes the last one's place */
+    }
+    recorder->marks[(recorder->marks_head + last) % NW_SOURCE_MARKS_KEPT] =
+        (struct nw_source_mark){record->position_lsn, record->number};
+}
+
 static nw_status record_play(struct nw_source *source, int64_t now_ns, struct nw_error *err)
 {
     const struct nw_spool_record *record = &source->recorder.played;
@@ -159,10 +198,14 @@ static nw_status record_play(struct nw_source *source, int64_t now_ns, struct nw
     case NW_SPOOL_POSITION:
         nw_dealer_advance(source->options.dealer, record->position_lsn);
         return NW_OK;
-    case NW_SPOOL_TABLE:
-        break;
+    case NW_SPOOL_STATE:
+        if (!source->recorder.begun) {
+            return state_resume(source, err);
+        }
+        state_pass(&source->recorder);
+        return NW_OK;
     }
-    return NW_OK; /* a later narwal's, which this one can do without */
+    return NW_OK;
 }
 
 /* The next record, if there is one. @return NW_AGAIN: not now, or the end was reached. */
@@ -218,6 +261,7 @@ static nw_status play_next(struct nw_source *source, int64_t now_ns, uint32_t *w
     if (status == NW_OK) {
         status = record_play(source, now_ns, err);
         recorder->has_played = status != NW_OK;
+        recorder->begun = recorder->begun || status == NW_OK;
     }
     return status == NW_OK && ends_a_transaction(&recorder->played)
                ? nw_source_epoch(source, now_ns, false, work, err)
@@ -246,10 +290,18 @@ static nw_status play_step(struct nw_source *source, int64_t now_ns, uint32_t *w
 
 /* ---- the end of the spool ---- */
 
-/*
- * Its beginning is not trimmed while the rest is read: after a crash the rows that are left would
- * lack the Relation messages that describe them.
- */
+/* What every sink has need not be kept: while the rest is read the spool is trimmed. */
+static void marks_pass(struct nw_source *source, uint64_t lsn)
+{
+    struct nw_recorder *recorder = &source->recorder;
+
+    while (recorder->marks_count > 0 && recorder->marks[recorder->marks_head].lsn <= lsn) {
+        nw_spool_trim(source->options.spool, recorder->marks[recorder->marks_head].record);
+        recorder->marks_head = (recorder->marks_head + 1) % NW_SOURCE_MARKS_KEPT;
+        recorder->marks_count--;
+    }
+}
+
 void nw_source_durable(struct nw_source *source, uint64_t lsn)
 {
     struct nw_recorder *recorder = &source->recorder;
@@ -257,6 +309,7 @@ void nw_source_durable(struct nw_source *source, uint64_t lsn)
     if (source->options.spool == NULL || recorder->ending) {
         return;
     }
+    marks_pass(source, lsn);
     if (!recorder->recording && recorder->end_lsn != 0 && lsn >= recorder->end_lsn) {
         recorder->ending = true;
         nw_jobs_submit(source->options.jobs, &recorder->remove_job);

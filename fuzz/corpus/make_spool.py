@@ -5,10 +5,10 @@ import os
 import struct
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fuzz_spool")
-MESSAGE, RESTART, TABLE, POSITION, TRIM = 1, 2, 3, 4, 5
+MESSAGE, RESTART, STATE, POSITION, TRIM = 1, 2, 3, 4, 5
 
 
-def header(number, first_record, lsn, version=1, system=77, spool=0x1122334455667788):
+def header(number, first_record, lsn, version=2, system=77, spool=0x1122334455667788):
     return b"NWSPOOL\n" + struct.pack("<IIQIIQQQQ64sQ", version, 3, system, 5, 0, spool, number, first_record,
                                       lsn, b"narwal", 0)
 
@@ -18,14 +18,21 @@ def record(kind, lsn, body=b"", position=0, size=None):
 
 
 FIRST = header(1, 1, 1000) + record(RESTART, 1000) + record(MESSAGE, 1010, b"Begin" * 20) \
-    + record(TABLE, 1020, b"t") + record(POSITION, 1100, position=1100)
+    + record(MESSAGE, 1020, b"t") + record(POSITION, 1100, position=1100)
 SECOND = header(2, 5, 1100) + record(MESSAGE, 1200, b"I" * 300) + record(POSITION, 1500, position=1600)
+STATED = header(2, 5, 1100) + record(STATE, 0, b"\x03\0\0\0R..", position=1100) \
+    + record(MESSAGE, 1200, b"I" * 300) + record(POSITION, 1500, position=1600)
+STATED_TRIM = header(3, 8, 1600) + record(TRIM, 0, struct.pack("<Q", 5)) + record(MESSAGE, 1700, bytes(1100))
 THIRD = header(3, 7, 1600) + record(TRIM, 0, struct.pack("<Q", 5)) + record(MESSAGE, 1700, bytes(1100))
 CASES = {
     "one": (1, [FIRST]),
     "three": (3, [FIRST, SECOND, THIRD]),
     "checksums-wrong": (0, [FIRST]),
     "trimmed": (1, [b"", SECOND, THIRD]),
+    "trimmed-stated": (1, [b"", STATED, STATED_TRIM]),
+    "trimmed-half": (1, [FIRST, STATED, STATED_TRIM]),
+    "state-inside": (1, [FIRST + record(STATE, 0, b"", position=1100)]),
+    "version-1": (1, [header(1, 1, 1000, version=1) + FIRST[136:], SECOND]),
     "hole": (1, [FIRST, SECOND[:-7], THIRD]),
     "torn": (1, [FIRST, SECOND[:-7]]),
     "torn-acknowledged": (3, [FIRST, SECOND[:-7]]),
@@ -33,7 +40,7 @@ CASES = {
     "missing-records": (1, [FIRST, header(2, 6, 1100)]),
     "other-spool": (1, [FIRST, header(2, 5, 1100, spool=1)]),
     "other-source": (1, [header(1, 1, 1000, system=78)]),
-    "newer": (1, [header(1, 1, 1000, version=2)]),
+    "newer": (1, [header(1, 1, 1000, version=3)]),
     "header-short": (1, [FIRST[:100]]),
     "size-huge": (1, [FIRST + record(MESSAGE, 1, b"x", size=0xfffffff0)]),
     "kind-unknown": (1, [FIRST + record(9, 1)]),

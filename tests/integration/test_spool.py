@@ -191,6 +191,27 @@ class SpoolTest(check.Case):
         self.refused(self.narwal(rate="20MiB"), flip, [".spool", "new copy"])
         end()
 
+    def test_it_is_trimmed_while_it_is_read_and_killed_meanwhile(self):
+        """Segments go that every sink has; a start goes on from what is left, new columns and all."""
+        narwal = self.narwal(rate="3MiB", spool="64MiB").start(NARWAL_CRASH_AT="play:3000")
+        narwal.wait_slot()
+        for number in range(14):
+            if number % 4 == 1:
+                self.server.sql(f"ALTER TABLE lab.large ADD COLUMN more{number} int DEFAULT {number}")
+            self.server.sql("UPDATE lab.large SET n = n + 1, big = NULL WHERE id %% 10 = %s", (number % 10,))
+        self.assertEqual(narwal.wait_exit(), -signal.SIGKILL, narwal.log_tail())
+        self.assertGreater(len(self.spool(narwal)), 2)
+        began = []
+        for count in (30000, 40000, 50000):
+            if narwal.run_to_end(NARWAL_CRASH_AT=f"play:{count}") != -signal.SIGKILL:
+                self.fail(narwal.log_tail())
+            began.append(self.spool(narwal)[0].name)
+        print(began, end=" ... ", flush=True)
+        self.assertNotEqual(began[-1], "0000000001.spool")
+        narwal.start()
+        self.same(narwal)
+        self.assertEqual(narwal.terminate(), 0)
+
     def test_a_full_disk_is_waited_out(self):
         disk = self.small_disk(4)
         narwal = self.narwal(rate="2MiB", spool_dir=str(disk / "spool")).start()

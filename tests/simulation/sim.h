@@ -84,7 +84,8 @@ static inline bool sim_chance(struct sim_random *random, uint32_t permille)
     X(rows_left_out) X(copies_given_up) X(copies_renamed) X(sessions_ended) X(snapshots_gone)      \
     X(tables_again) X(copies_kept) X(progress_stored) X(copies_partly_had) X(spools)               \
     X(spools_found) X(spools_full) X(spools_of_several_segments) X(spools_read) X(spools_gone)     \
-    X(told_by_spool) X(power_cuts) X(spools_blocked)
+    X(told_by_spool) X(power_cuts) X(spools_blocked)                   \
+    X(spools_trimmed) X(spools_found_trimmed)
 /* clang-format on */
 
 #define SIM_MEMBER(name) uint64_t name;
@@ -268,6 +269,7 @@ struct sim_spool {
     bool wanted;            /* (ack: spool) */
     bool off;               /* the power is gone */
     bool fills_up;          /* the disk does, at times */
+    bool found_trimmed;     /* this life began in its middle */
     bool filled, blocked;   /* it is full; the spool said so in this life */
     uint64_t quota_bytes, segment_bytes;
 };

@@ -145,6 +145,10 @@ void sim_spool_find(struct sim *sim, uint64_t need_lsn)
         nw_env_model_crash(sim->spool.env, 0);
         spool_open(sim, need_lsn, found.end_lsn, &found);
     }
+    if (found.first_record > 1) {
+        sim->spool.found_trimmed = true;
+        SIM_COUNT(spools_found_trimmed);
+    }
     sim->stream_lsn = found.first_lsn;
     sim->start_lsn = found.end_lsn;
     SIM_COUNT(spools_found);
@@ -206,6 +210,8 @@ void sim_spool_end(struct sim *sim)
     sim_counters.spools_full += status.pressure == NW_SPOOL_FULL;
     sim_counters.spools_of_several_segments += status.segments > 1;
     sim_counters.spools_blocked += spool->blocked;
+    sim_counters.spools_trimmed += status.first_record > 1 && !spool->found_trimmed;
+    spool->found_trimmed = false;
     spool->filled = spool->blocked = false;
     nw_env_model_limit(spool->env, 0);
     nw_spool_use(spool->spool, NULL); /* those jobs are gone with the engine */

@@ -38,6 +38,7 @@ struct kit {
     uint64_t size_seed;
     bool real;    /* the disk takes its time */
     bool blocked; /* the spool said so, now or before */
+    bool states;  /* segments begin with a state when they can: how many records are before */
 };
 
 /* Sizes that meet the ends of segments, chunks and reads; small ones mostly. */
@@ -74,7 +75,6 @@ UNUSED static struct nw_spool_record kit_record(uint64_t number, uint8_t *bytes,
 {
     struct nw_spool_record record = {.kind = number % 5 == 3    ? NW_SPOOL_POSITION
                                              : number % 11 == 5 ? NW_SPOOL_RESTART
-                                             : number % 13 == 6 ? NW_SPOOL_TABLE
                                                                 : NW_SPOOL_MESSAGE,
                                      .lsn = number * 3,
                                      .position_lsn = kit_position(number)};
@@ -142,6 +142,19 @@ UNUSED static nw_status kit_step(struct kit *kit)
     return status;
 }
 
+/* Begins a segment with a state, when it is time to. */
+UNUSED static nw_status kit_state(struct kit *kit)
+{
+    struct nw_spool_record state = {
+        .kind = NW_SPOOL_STATE, .body = {(const uint8_t *)&kit->appended, sizeof kit->appended}};
+    nw_status status = NW_OK;
+
+    if (kit->states && nw_spool_state_is_due(kit->spool, state.body.size)) {
+        status = nw_spool_append(kit->spool, &state, &kit->err);
+    }
+    return status == NW_AGAIN ? NW_OK : status;
+}
+
 /* Appends a record of this size as the next; steps while the disk is behind. */
 UNUSED static nw_status kit_append_size(struct kit *kit, size_t size)
 {
@@ -151,6 +164,10 @@ UNUSED static nw_status kit_append_size(struct kit *kit, size_t size)
 
     assert_non_null(bytes);
     record = kit_record(kit->appended + 1, bytes, size);
+    if (kit_state(kit) != NW_OK) {
+        free(bytes);
+        return kit->err.status;
+    }
     for (int i = 0; i < KIT_STEPS_MAX && status == NW_AGAIN; i++) {
         status = nw_spool_append(kit->spool, &record, &kit->err);
         if (status == NW_AGAIN) {
@@ -189,6 +206,18 @@ UNUSED static nw_status kit_settle(struct kit *kit)
     return status == NW_OK ? NW_AGAIN : status;
 }
 
+/* A state says how many records are before it, and which position they reach. */
+UNUSED static void kit_assert_state(const struct nw_spool_record *record)
+{
+    uint64_t before = 0;
+
+    assert_int_equal(record->kind, NW_SPOOL_STATE);
+    assert_int_equal(record->body.size, sizeof before);
+    memcpy(&before, record->body.at, sizeof before);
+    assert_int_equal(record->position_lsn, kit_reached(before));
+}
+
+/* The next record that is no state. */
 UNUSED static nw_status kit_next(struct kit *kit, struct nw_spool_record *record, bool *end)
 {
     nw_status status = NW_AGAIN;
@@ -197,6 +226,9 @@ UNUSED static nw_status kit_next(struct kit *kit, struct nw_spool_record *record
         status = nw_spool_next(kit->spool, record, end, &kit->err);
         if (status == NW_AGAIN) {
             kit_pause(kit);
+        } else if (status == NW_OK && !*end && record->kind == NW_SPOOL_STATE) {
+            kit_assert_state(record);
+            status = NW_AGAIN;
         }
     }
     return status;

@@ -315,8 +315,10 @@ static uint64_t fill_up(struct kit *kit)
     for (;;) {
         uint64_t number = kit->appended + 1;
         struct nw_spool_record record = kit_record(number, bytes, kit_size(kit, number));
-        nw_status status = nw_spool_append(kit->spool, &record, &kit->err);
+        nw_status status = kit_state(kit);
 
+        assert_int_equal(status, NW_OK);
+        status = nw_spool_append(kit->spool, &record, &kit->err);
         assert_true(kit->appended < 100000);
         if (status == NW_AGAIN && nw_spool_pressure(kit->spool) == NW_SPOOL_FULL) {
             return kit->appended - before;
@@ -336,6 +338,7 @@ static void a_full_spool_takes_no_more_until_it_is_trimmed(void **state)
     (void)state;
     kit_make(&kit, 1);
     kit_drop(&kit);
+    kit.states = true;
     kit.options.quota_bytes = 10 * KIT_SEGMENT;
     assert_int_equal(kit_open(&kit, KIT_BEGIN_LSN), NW_OK);
     assert_true(fill_up(&kit) > 100);
@@ -361,40 +364,6 @@ static void a_full_spool_takes_no_more_until_it_is_trimmed(void **state)
     kit_free(&kit);
 }
 
-/* The last segment is never trimmed; it must not fill the quota for ever. */
-static void a_large_record_does_not_fill_the_quota_for_ever(void **state)
-{
-    struct kit kit;
-    struct nw_spool_record more = {.kind = NW_SPOOL_MESSAGE};
-    uint8_t bytes[2000] = {0};
-
-    (void)state;
-    more.body = (struct nw_bytes){bytes, sizeof bytes};
-    kit_make(&kit, 1);
-    kit_drop(&kit);
-    kit.options.quota_bytes = 100000;
-    assert_int_equal(kit_open(&kit, KIT_BEGIN_LSN), NW_OK);
-    for (int i = 0; i < 10; i++) {
-        struct nw_spool_record read;
-        struct nw_spool_status status;
-        bool end = false;
-
-        assert_int_equal(kit_append_size(&kit, 99000), NW_OK);
-        assert_int_equal(kit_next(&kit, &read, &end), NW_OK);
-        kit_assert_record(&read, kit.appended, 99000);
-        nw_spool_trim(kit.spool, read.number); /* not all of it yet */
-        assert_int_equal(kit_settle(&kit), NW_OK);
-        assert_int_equal(nw_spool_append(kit.spool, &more, &kit.err), NW_AGAIN);
-        assert_int_equal(nw_spool_pressure(kit.spool), NW_SPOOL_FULL);
-        nw_spool_trim(kit.spool, read.number + 1);
-        assert_int_equal(kit_settle(&kit), NW_OK);
-        nw_spool_status(kit.spool, &status);
-        assert_true(status.segments <= 3);
-        assert_true(status.bytes < 2 * kit.options.quota_bytes);
-    }
-    kit_free(&kit);
-}
-
 static void a_record_that_no_quota_holds_is_refused_for_good(void **state)
 {
     struct kit kit;
@@ -417,41 +386,74 @@ static void what_was_trimmed_is_gone_also_for_a_later_process(void **state)
     struct nw_spool_status before, after;
     struct nw_spool_record record;
     uint64_t first = 0;
+    uint64_t beginning = 0;
+    bool end = false;
 
     (void)state;
     kit_make(&kit, 1);
+    kit.states = true;
     assert_int_equal(kit_append(&kit, 200), NW_OK);
     kit_expect(&kit, 1, 120);
     nw_spool_status(kit.spool, &before);
     nw_spool_trim(kit.spool, 500); /* no more than was read */
     assert_int_equal(kit_settle(&kit), NW_OK);
     nw_spool_status(kit.spool, &after);
-    assert_true(after.segments < before.segments / 2 + 2);
+    assert_true(after.segments <= before.segments - before.segments / 3);
     assert_true(after.bytes < before.bytes);
-    assert_true(after.first_record > 60 && after.first_record <= 121);
+    assert_true(after.first_record > 60 && after.first_record <= before.read_record);
     assert_true(after.first_lsn > KIT_BEGIN_LSN);
-    first = after.first_record;
+    beginning = after.first_record;
     kit_expect(&kit, 121, 200);
     kit_expect_end(&kit);
     kit_drop(&kit);
     assert_int_equal(kit_open(&kit, kit_reached(200)), NW_OK);
     nw_spool_status(kit.spool, &after);
-    assert_int_equal(after.first_record, first);
-    assert_int_equal(after.first_lsn, kit_reached(first - 1));
-    for (uint64_t number = first; number <= 200; number++) {
-        bool end = false;
-
-        assert_int_equal(kit_next(&kit, &record, &end), NW_OK);
-        assert_int_equal(record.number, number);
-        kit_assert_record(&record, number, kit_size(&kit, number));
+    assert_int_equal(after.first_record, beginning);
+    while (nw_spool_next(kit.spool, &record, &end, &kit.err) == NW_AGAIN) {
     }
+    kit_assert_state(&record); /* before all else */
+    assert_int_equal(record.number, beginning);
+    memcpy(&first, record.body.at, sizeof first);
+    assert_int_equal(after.first_lsn, kit_reached(first));
+    kit_expect(&kit, first + 1, 200);
     kit_expect_end(&kit);
     kit_drop(&kit);
     /* What is missing beyond that is missed. */
-    (void)snprintf(kit.err.text, sizeof kit.err.text, "%s", kit_path(before.segments - 1));
     assert_int_equal(kit.env->ops->file_remove(kit.env, kit_path(before.segments - 1), NULL),
                      NW_OK);
     assert_int_equal(kit_open(&kit, KIT_BEGIN_LSN), NW_FATAL);
+    kit_free(&kit);
+}
+
+/* Only segments with a state can be the first: what is before another one stays with it. */
+static void nothing_is_trimmed_up_to_a_segment_without_a_state(void **state)
+{
+    struct kit kit;
+    struct nw_spool_status status;
+    uint64_t second = 0;
+
+    (void)state;
+    kit_make(&kit, 1);
+    assert_int_equal(kit_append(&kit, 100), NW_OK);
+    kit_expect(&kit, 1, 100);
+    nw_spool_trim(kit.spool, 101);
+    assert_int_equal(kit_settle(&kit), NW_OK);
+    nw_spool_status(kit.spool, &status);
+    assert_int_equal(status.first_record, 1);
+    kit.states = true; /* at once, for the last segment could not begin with one */
+    second = status.next_record;
+    assert_int_equal(kit_append(&kit, 1), NW_OK);
+    kit.states = false;
+    assert_int_equal(kit_append(&kit, 99), NW_OK);
+    kit_expect(&kit, 101, 200);
+    nw_spool_trim(kit.spool, 202);
+    assert_int_equal(kit_settle(&kit), NW_OK);
+    nw_spool_status(kit.spool, &status);
+    assert_int_equal(status.first_record, second);
+    assert_true(status.segments > 3);
+    kit_drop(&kit);
+    assert_int_equal(kit_open(&kit, kit_reached(200)), NW_OK);
+    kit_expect(&kit, 101, 200);
     kit_free(&kit);
 }
 
@@ -461,11 +463,14 @@ static void trimming_does_not_disturb_the_reader(void **state)
     (void)state;
     for (uint64_t read = 1; read < 60; read++) {
         struct kit kit;
+        struct nw_spool_status status;
 
         kit_make(&kit, read);
+        kit.states = true;
         assert_int_equal(kit_append(&kit, 60), NW_OK);
         kit_expect(&kit, 1, read);
-        nw_spool_trim(kit.spool, read + 1);
+        nw_spool_status(kit.spool, &status);
+        nw_spool_trim(kit.spool, status.read_record);
         assert_int_equal(kit_settle(&kit), NW_OK);
         kit_expect(&kit, read + 1, 60);
         kit_expect_end(&kit);
@@ -562,8 +567,9 @@ static void files_are_made_and_removed_by_jobs_alone(void **state)
     kit_make(&kit, 1);
     kit_drop(&kit);
     kit.options.jobs = jobs;
+    kit.states = true;
     assert_int_equal(kit_open(&kit, KIT_BEGIN_LSN), NW_OK);
-    assert_int_equal(kit_append(&kit, 100), NW_OK);
+    assert_int_equal(kit_append(&kit, 60), NW_OK);
     nw_spool_flush(kit.spool);
     finish(&kit);
     assert_int_equal(nw_spool_synced_lsn(kit.spool), KIT_BEGIN_LSN);
@@ -575,8 +581,8 @@ static void files_are_made_and_removed_by_jobs_alone(void **state)
         nw_spool_flush(kit.spool);
         finish(&kit);
     }
-    assert_int_equal(nw_spool_synced_lsn(kit.spool), kit_reached(100));
-    kit_expect(&kit, 1, 99);
+    assert_int_equal(nw_spool_synced_lsn(kit.spool), kit_reached(60));
+    kit_expect(&kit, 1, 59);
     assert_int_equal(kit_next(&kit, &record, &(bool){false}), NW_OK);
     nw_spool_trim(kit.spool, record.number);
     nw_spool_flush(kit.spool);
@@ -699,9 +705,9 @@ int main(void)
         cmocka_unit_test(a_slow_disk_is_waited_for),
         cmocka_unit_test(a_large_record_does_not_wait_for_the_next_sync),
         cmocka_unit_test(a_full_spool_takes_no_more_until_it_is_trimmed),
-        cmocka_unit_test(a_large_record_does_not_fill_the_quota_for_ever),
         cmocka_unit_test(a_record_that_no_quota_holds_is_refused_for_good),
         cmocka_unit_test(what_was_trimmed_is_gone_also_for_a_later_process),
+        cmocka_unit_test(nothing_is_trimmed_up_to_a_segment_without_a_state),
         cmocka_unit_test(trimming_does_not_disturb_the_reader),
         cmocka_unit_test(a_removed_spool_leaves_nothing),
         cmocka_unit_test(there_is_one_spool_only),

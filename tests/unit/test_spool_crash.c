@@ -125,6 +125,7 @@ static void what_was_told_to_be_synced_survives(void **state)
 
         kit_make(&kit, seed);
         kit.size_seed = seed;
+        kit.states = true;
         for (int round = 0; round < 8; round++) {
             live(&kit, &told, &random);
             kit_drop(&kit);
@@ -254,6 +255,7 @@ static void fault_loop(enum nw_fault_kind kind, int error, bool power_goes)
         assert_int_equal(nw_env_model_create(nth, &model, NULL), NW_OK);
         assert_int_equal(nw_env_fault_create(model, &fault, NULL), NW_OK);
         kit_options(&kit, fault);
+        kit.states = true;
         nw_env_fault_arm(fault, nth, kind, error);
         status = story(&kit, &told);
         fired = nw_env_fault_fired(fault);

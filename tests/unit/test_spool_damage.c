@@ -336,12 +336,12 @@ static void a_newer_version_is_refused(void **state)
     (void)state;
     kit_left(&kit, 8);
     bytes = kit_file_read(&kit, 1, &size);
-    bytes[8] = 2;
+    bytes[8] = 3;
     checksum = XXH3_64bits(bytes, KIT_HEADER - 8);
     memcpy(bytes + KIT_HEADER - 8, &checksum, 8);
     kit_file_write(&kit, 1, 0, bytes, KIT_HEADER);
     assert_int_equal(kit_open(&kit, KIT_BEGIN_LSN), NW_FATAL);
-    assert_says(&kit, "has format 2, written by a newer narwal");
+    assert_says(&kit, "has format 3, written by a newer narwal");
     free(bytes);
     kit_free(&kit);
 }
@@ -383,6 +383,69 @@ static void segments_that_were_only_made_are_removed(void **state)
     kit_free(&kit);
 }
 
+/* As version 1 wrote them: segments without states, and with another number in the header. */
+static void a_spool_of_version_1_is_read_and_goes_on(void **state)
+{
+    struct kit kit;
+    struct nw_spool_status status;
+    uint64_t segments = 0;
+    uint32_t one = 1;
+
+    (void)state;
+    kit_make(&kit, 1);
+    assert_int_equal(kit_append(&kit, 40), NW_OK);
+    assert_int_equal(kit_settle(&kit), NW_OK);
+    segments = segments_of(&kit);
+    assert_true(segments > 1);
+    kit_drop(&kit);
+    for (uint64_t i = 1; i <= segments; i++) {
+        size_t size = 0;
+        uint8_t *bytes = kit_file_read(&kit, i, &size);
+        uint64_t checksum = 0;
+
+        memcpy(bytes + 8, &one, sizeof one);
+        checksum = XXH3_64bits(bytes, KIT_HEADER - 8);
+        memcpy(bytes + KIT_HEADER - 8, &checksum, sizeof checksum);
+        kit_file_write(&kit, i, 0, bytes, KIT_HEADER);
+        free(bytes);
+    }
+    assert_int_equal(kit_open(&kit, kit_reached(40)), NW_OK);
+    kit_expect(&kit, 1, 40);
+    kit.states = true;
+    assert_int_equal(kit_append(&kit, 60), NW_OK);
+    kit_expect(&kit, 41, 100);
+    nw_spool_status(kit.spool, &status);
+    nw_spool_trim(kit.spool, status.read_record); /* what is new has its states */
+    assert_int_equal(kit_settle(&kit), NW_OK);
+    nw_spool_status(kit.spool, &status);
+    assert_true(status.first_record > 40);
+    kit_free(&kit);
+}
+
+/* A beginning that is missing is damage, whatever a trim record says. */
+static void a_first_segment_without_a_state_is_refused(void **state)
+{
+    struct kit kit;
+
+    (void)state;
+    kit_left(&kit, 60);
+    kit.states = true;
+    assert_int_equal(kit_open(&kit, kit_reached(60)), NW_OK);
+    kit_expect(&kit, 1, 60);
+    assert_int_equal(kit_append(&kit, 60), NW_OK);
+    kit_expect(&kit, 61, 120);
+    nw_spool_trim(kit.spool, 120);
+    assert_int_equal(kit_settle(&kit), NW_OK);
+    assert_int_equal(kit.env->ops->file_remove(kit.env, kit_path(1), NULL), NW_OK);
+    kit_drop(&kit);
+    assert_int_equal(kit_open(&kit, kit_reached(120)), NW_OK); /* up to a state: it may be gone */
+    kit_free(&kit);
+    kit_left(&kit, 60);
+    assert_int_equal(kit.env->ops->file_remove(kit.env, kit_path(1), NULL), NW_OK);
+    assert_refused(&kit, kit_reached(60), "0000000001.spool is missing");
+    kit_free(&kit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -398,6 +461,8 @@ int main(void)
         cmocka_unit_test(a_segment_of_another_spool_is_not_taken),
         cmocka_unit_test(another_source_is_refused),
         cmocka_unit_test(a_newer_version_is_refused),
+        cmocka_unit_test(a_spool_of_version_1_is_read_and_goes_on),
+        cmocka_unit_test(a_first_segment_without_a_state_is_refused),
         cmocka_unit_test(a_hole_in_an_older_segment_is_damage_whatever_was_acknowledged),
         cmocka_unit_test(segments_that_were_only_made_are_removed),
     };
