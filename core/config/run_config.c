@@ -103,8 +103,8 @@ static const struct nw_option TABLES[] = {
      "A column was dropped (or renamed, with stop). keep: sinks that hold tables keep the column. "
      "stop: the table stops."},
     {"drop_table", NW_OPTION_CHOICE, 0, "apply", 0, 0, NW_POLICY_RULES,
-     "A table was dropped. What sinks have of it stays; stop: it counts as stopped, not as "
-     "dropped; keep: it is not marked."},
+     "A table was dropped. What sinks have of it stays. apply: they get an event. stop: it counts "
+     "as stopped, not as dropped; keep: it is not marked."},
     {"truncate", NW_OPTION_CHOICE, 0, "apply", 0, 0, NW_POLICY_RULES,
      "keep: sinks do not hear of it, and what they have stays. stop: the table stops."},
     {"ambiguous_rename", NW_OPTION_CHOICE, 0, "stop", 0, 0, NW_POLICY_AMBIGUOUS,

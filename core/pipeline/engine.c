@@ -564,8 +564,7 @@ void nw_engine_destroy(struct nw_engine *engine)
     for (uint32_t lane = 0; lane < engine->options.plan->lanes_count; lane++) {
         nw_lane_destroy(engine->lanes[lane]);
     }
-    nw_source_destroy(
-        engine->source); /* first: it takes finished jobs in, the acknowledger's too */
+    nw_source_destroy(engine->source); /* first: it takes in all finished jobs */
     nw_acknowledger_destroy(engine->acknowledger);
     nw_dealer_destroy(engine->dealer);
     for (uint32_t r = 0; r < engine->options.readers_count; r++) {
@@ -656,6 +655,12 @@ nw_status nw_engine_fence(struct nw_engine *engine, uint32_t sink, uint32_t rela
 struct nw_sequencer *nw_engine_sequencer(struct nw_engine *engine, uint32_t sink)
 {
     return engine->sequencers[sink];
+}
+
+nw_status nw_engine_dropped(struct nw_engine *engine, const struct nw_table *table, uint64_t lsn,
+                            struct nw_error *err)
+{
+    return nw_dealer_drop_recorded(engine->dealer, table, lsn, err);
 }
 
 bool nw_engine_copy(struct nw_engine *engine, uint32_t reader, struct nw_copy_task *task)
@@ -791,9 +796,4 @@ void nw_engine_source_status(struct nw_engine *engine, struct nw_source_status *
 int64_t nw_engine_memory_used(const struct nw_engine *engine)
 {
     return atomic_load_explicit(&engine->budget.used_bytes, memory_order_relaxed);
-}
-
-uint32_t nw_engine_lanes(const struct nw_engine *engine)
-{
-    return engine->options.plan->lanes_count;
 }

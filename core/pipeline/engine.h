@@ -55,8 +55,7 @@ struct nw_engine_options {
     uint64_t (*joins)(void *context, const struct nw_table *table);
     struct nw_table_policy (*policy)(void *context, const struct nw_table *table);
     nw_status (*stop)(void *context, const struct nw_dealer_stop *stop, struct nw_error *err);
-    nw_status (*watch)(void *context, const struct nw_table *const *tables, uint32_t count,
-                       struct nw_error *err);
+    nw_status (*watch)(void *context, struct nw_look *look, struct nw_error *err);
     /** See nw_dealer_options; may be NULL. */
     nw_status (*project)(void *context, const struct nw_table *table,
                          const struct nw_projection **projection, struct nw_error *err);
@@ -90,6 +89,10 @@ NW_MUST_CHECK static inline nw_status nw_engine_leave_out(struct nw_engine *engi
 
 /** The sequencer of a sink; it is the engine's once that runs. */
 struct nw_sequencer *nw_engine_sequencer(struct nw_engine *engine, uint32_t sink);
+
+/** A table was dropped; see nw_dealer_drop_recorded(). Before it runs. */
+NW_MUST_CHECK nw_status nw_engine_dropped(struct nw_engine *engine, const struct nw_table *table,
+                                          uint64_t lsn, struct nw_error *err);
 
 /* What the main thread may ask and tell while the engine runs. */
 
@@ -131,6 +134,5 @@ void nw_engine_refused(struct nw_engine *engine, struct nw_engine_refusal *refus
 /** A copy of the source's numbers, at most 100 ms old while it runs. */
 void nw_engine_source_status(struct nw_engine *engine, struct nw_source_status *status);
 int64_t nw_engine_memory_used(const struct nw_engine *engine);
-uint32_t nw_engine_lanes(const struct nw_engine *engine);
 
 #endif

@@ -210,6 +210,9 @@ static nw_status engine_make(struct nw_run *run, struct nw_error *err)
     if (status == NW_OK) {
         status = nw_run_leave_out(run, err);
     }
+    if (status == NW_OK) {
+        status = nw_run_drops_tell(run, err);
+    }
     return status == NW_OK ? nw_engine_start(run->engine, err) : status;
 }
 

@@ -96,6 +96,8 @@ bool nw_run_table_waits(const struct nw_run *run, uint32_t sink, uint32_t relati
 bool nw_run_left_out(const struct nw_run *run, uint32_t sink, uint32_t relation_oid);
 /** Tells the engine, before it runs, which tables are left out at one sink. */
 NW_MUST_CHECK nw_status nw_run_leave_out(struct nw_run *run, struct nw_error *err);
+/** Tells the engine, before it runs, of dropped tables that some sink may not have heard of. */
+NW_MUST_CHECK nw_status nw_run_drops_tell(struct nw_run *run, struct nw_error *err);
 /** What made the engine fail, while it and the versions are there; false: no refused row. */
 bool nw_run_refusal(struct nw_run *run, const struct nw_error *err,
                     struct nw_table_trouble *trouble);
@@ -108,8 +110,7 @@ NW_MUST_CHECK nw_status nw_run_table_trouble(struct nw_run *run, const struct nw
                                              enum nw_table_condition condition, const char *reason,
                                              struct nw_error *err);
 /* run_watch.c: see nw_source_options.watch; context is the run. */
-NW_MUST_CHECK nw_status nw_run_watch(void *context, const struct nw_table *const *tables,
-                                     uint32_t count, struct nw_error *err);
+NW_MUST_CHECK nw_status nw_run_watch(void *context, struct nw_look *look, struct nw_error *err);
 void nw_run_watch_forget(struct nw_run *run);
 /** Log which tables are stopped. */
 void nw_run_tables_say(const struct nw_run *run);

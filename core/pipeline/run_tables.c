@@ -38,6 +38,11 @@ static nw_status trouble_record(struct nw_run *run, const struct nw_table_troubl
     status = nw_tables_set(run->table_states, trouble, err);
     if (status == NW_OK) {
         nw_crash_point("stopped");
+        if (trouble->condition == NW_TABLE_DROPPED) {
+            nw_log(NW_LOG_WARN, "table %s.%s: %s", trouble->schema_name, trouble->table_name,
+                   trouble->reason);
+            return NW_OK;
+        }
         nw_log(NW_LOG_ERROR, "table %s.%s stopped at %s%s%s: %.700s; " REPAIR, trouble->schema_name,
                trouble->table_name, nw_lsn_text(lsn, trouble->lsn),
                trouble->sink[0] == '\0' ? "" : " at sink ", trouble->sink, trouble->reason);
@@ -71,6 +76,7 @@ nw_status nw_run_table_stop(void *context, const struct nw_dealer_stop *stop, st
     struct nw_table_trouble trouble;
 
     trouble_of(run, stop->table, stop->lsn, &trouble);
+    trouble.condition = stop->dropped ? NW_TABLE_DROPPED : NW_TABLE_STOPPED;
     (void)snprintf(trouble.reason, sizeof trouble.reason, "%s", stop->reason);
     return trouble_record(run, &trouble, err);
 }
@@ -152,6 +158,23 @@ nw_status nw_run_leave_out(struct nw_run *run, struct nw_error *err)
                 strcmp(trouble.sink, run->options->sinks[s].name) == 0) {
                 status = nw_engine_leave_out(run->engine, s, trouble.relation_oid, err);
             }
+        }
+    }
+    return status;
+}
+
+nw_status nw_run_drops_tell(struct nw_run *run, struct nw_error *err)
+{
+    struct nw_table_trouble trouble;
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; status == NW_OK && nw_tables_at(run->table_states, i, &trouble); i++) {
+        const struct nw_table table = {.relation_oid = trouble.relation_oid,
+                                       .schema_name = trouble.schema_name,
+                                       .name = trouble.table_name};
+
+        if (trouble.condition == NW_TABLE_DROPPED && trouble.lsn > run->start_lsn) {
+            status = nw_engine_dropped(run->engine, &table, trouble.lsn, err);
         }
     }
     return status;

@@ -33,7 +33,10 @@ static const char LOOK[] =
     " (SELECT string_agg(b.oid::text || '/' || coalesce(r.oid, 0)::text, ',' ORDER BY b.oid)"
     "  FROM pg_catalog.pg_publication b LEFT JOIN pg_catalog.pg_publication_rel r"
     "   ON r.prpubid = b.oid AND r.prrelid = k.oid WHERE b.pubname IN ($2, $3)"
-    "   AND (b.puballtables OR r.oid IS NOT NULL%s)) END"
+    "   AND (b.puballtables OR r.oid IS NOT NULL%s)) END,"
+    /* behind all that this snapshot sees */
+    " CASE WHEN pg_catalog.pg_is_in_recovery() THEN greatest(pg_catalog.pg_last_wal_receive_lsn(),"
+    "  pg_catalog.pg_last_wal_replay_lsn()) ELSE pg_catalog.pg_current_wal_insert_lsn() END"
     " FROM known k LEFT JOIN pg_catalog.pg_class c ON c.oid = k.oid";
 
 /* The partitions of a table at the last look. */
@@ -156,7 +159,8 @@ static nw_status published_compare(struct nw_run *run, const struct nw_table *ta
     return reason == NULL ? NW_OK : nw_run_table_trouble(run, table, NW_TABLE_STOPPED, reason, err);
 }
 
-static nw_status dropped(struct nw_run *run, const struct nw_table *table, struct nw_error *err)
+static nw_status dropped(struct nw_run *run, struct nw_look *look, const struct nw_table *table,
+                         struct nw_error *err)
 {
     switch (nw_run_table_policy(run, table).drop_table) {
     case NW_RULE_KEEP:
@@ -165,37 +169,36 @@ static nw_status dropped(struct nw_run *run, const struct nw_table *table, struc
         return nw_run_table_trouble(run, table, NW_TABLE_STOPPED,
                                     "it was dropped, and tables.drop_table is stop", err);
     case NW_RULE_APPLY:
+        look->dropped[look->dropped_count++] = table; /* recorded when it has its place */
         break;
     }
-    return nw_run_table_trouble(run, table, NW_TABLE_DROPPED,
-                                "it was dropped on the server: what sinks have of it stays", err);
+    return NW_OK;
 }
 
-static const struct nw_table *table_of(const struct nw_table *const *tables, uint32_t count,
-                                       uint32_t relation_oid)
+static const struct nw_table *table_of(const struct nw_look *look, uint32_t relation_oid)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        if (tables[i]->relation_oid == relation_oid) {
-            return tables[i];
+    for (uint32_t i = 0; i < look->count; i++) {
+        if (look->tables[i]->relation_oid == relation_oid) {
+            return look->tables[i];
         }
     }
     return NULL;
 }
 
-static nw_status rows_take(struct nw_run *run, const struct nw_rows *rows,
-                           const struct nw_table *const *tables, uint32_t count,
+static nw_status rows_take(struct nw_run *run, const struct nw_rows *rows, struct nw_look *look,
                            struct nw_error *err)
 {
     nw_status status = NW_OK;
 
     for (int i = 0; i < nw_rows_count(rows) && status == NW_OK; i++) {
-        const struct nw_table *table = table_of(tables, count, (uint32_t)nw_rows_u64(rows, i, 0));
+        const struct nw_table *table = table_of(look, (uint32_t)nw_rows_u64(rows, i, 0));
 
+        look->dropped_lsn = nw_rows_lsn(rows, i, 4);
         if (table == NULL || nw_tables_has(run->table_states, table->relation_oid)) {
             continue;
         }
         status = nw_rows_bool(rows, i, 1)
-                     ? dropped(run, table, err)
+                     ? dropped(run, look, table, err)
                      : parts_compare(run, table, nw_rows_text(rows, i, 2), err);
         if (status == NW_OK && !nw_rows_bool(rows, i, 1)) {
             status = published_compare(run, table, nw_rows_text(rows, i, 3), err);
@@ -204,11 +207,10 @@ static nw_status rows_take(struct nw_run *run, const struct nw_rows *rows,
     return status;
 }
 
-nw_status nw_run_watch(void *context, const struct nw_table *const *tables, uint32_t count,
-                       struct nw_error *err)
+nw_status nw_run_watch(void *context, struct nw_look *look, struct nw_error *err)
 {
     struct nw_run *run = context;
-    char *oids = malloc(12u * count + 3u);
+    char *oids = malloc(12u * look->count + 3u);
     const char *params[3] = {oids, run->server.publications.main,
                              run->server.publications.insert_only};
     char sql[sizeof LOOK + sizeof BY_SCHEMA];
@@ -220,10 +222,10 @@ nw_status nw_run_watch(void *context, const struct nw_table *const *tables, uint
         return nw_fail(err, NW_RETRY, "out of memory for oids");
     }
     *at++ = '{';
-    for (uint32_t i = 0; i < count; i++) {
-        if (nw_run_table_wanted(run, tables[i])) {
-            at +=
-                snprintf(at, 12, "%s%" PRIu32, at == oids + 1 ? "" : ",", tables[i]->relation_oid);
+    for (uint32_t i = 0; i < look->count; i++) {
+        if (nw_run_table_wanted(run, look->tables[i])) {
+            at += snprintf(at, 12, "%s%" PRIu32, at == oids + 1 ? "" : ",",
+                           look->tables[i]->relation_oid);
         }
     }
     at[0] = '}';
@@ -231,7 +233,7 @@ nw_status nw_run_watch(void *context, const struct nw_table *const *tables, uint
     (void)snprintf(sql, sizeof sql, LOOK, run->server.version < 150000 ? "" : BY_SCHEMA);
     status = nw_server_query(&run->server, sql, params, 3, &rows, err);
     if (status == NW_OK) {
-        status = rows_take(run, rows, tables, count, err);
+        status = rows_take(run, rows, look, err);
     }
     nw_rows_free(rows);
     free(oids);

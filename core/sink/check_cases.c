@@ -333,6 +333,8 @@ static bool case_events(struct nw_check *check, const char **skip)
                                 .kind = NW_EVENT_TRUNCATE,
                                 .tables_count = 2,
                                 .tables = list};
+    struct nw_event drop = {
+        .size = (uint32_t)sizeof drop, .kind = NW_EVENT_DROP, .tables_count = 1, .tables = list};
     struct nw_event message = {.size = (uint32_t)sizeof message,
                                .kind = NW_EVENT_MESSAGE,
                                .flags = 1,
@@ -352,7 +354,8 @@ static bool case_events(struct nw_check *check, const char **skip)
     return (!transactions || nw_check_event(check, 0, &begin)) && nw_check_write(check, 0, 2, 3) &&
            (!transactions || nw_check_event(check, 0, &commit)) &&
            nw_check_event(check, 0, &message) && nw_check_event(check, 0, &truncate) &&
-           nw_check_write(check, 0, 2, 3) && nw_check_epoch(check) && recovered_as_committed(check);
+           nw_check_write(check, 0, 2, 3) && nw_check_event(check, 0, &drop) &&
+           nw_check_epoch(check) && recovered_as_committed(check);
 }
 
 static bool case_newer_host(struct nw_check *check, const char **skip)

@@ -293,8 +293,13 @@ static nw_status event_deliver(struct nw_sequencer *seq, struct nw_entry *entry,
     if (event->kind == NW_EVENT_TRUNCATE) {
         return truncate_deliver(seq, entry, err);
     }
-    if (event->kind == NW_EVENT_SCHEMA && event->tables_count > 0) {
+    if ((event->kind == NW_EVENT_SCHEMA || event->kind == NW_EVENT_DROP) &&
+        event->tables_count > 0) {
         worker = nw_sequencer_shard(seq, event->tables[0]->relation_oid);
+        if (event->kind == NW_EVENT_DROP &&
+            event->lsn < nw_sequencer_fence_of(seq, event->tables[0]->relation_oid)) {
+            return NW_OK; /* it stopped here */
+        }
     }
     if (entry->epoch <= seq->skip_epoch[worker] ||
         nw_event_before(event, seq->sink->durable_lsn[worker])) {

@@ -198,6 +198,9 @@ static uint64_t durable_lsn_min(const struct nw_sink *sink)
 
 bool nw_event_before(const struct nw_event *event, uint64_t lsn)
 {
+    if (event->kind == NW_EVENT_DROP) {
+        return event->lsn <= lsn; /* dealt before an epoch ends at its place */
+    }
     if (event->commit_lsn != 0) {
         return event->commit_lsn < lsn;
     }

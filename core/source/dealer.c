@@ -40,6 +40,7 @@ void nw_dealer_destroy(struct nw_dealer *dealer)
     free(dealer->open_ids);
     free(dealer->relation_bytes);
     nw_notes_destroy(dealer->notes);
+    nw_dealer_drops_free(dealer);
     free(dealer->relation);
     free(dealer);
 }
@@ -63,7 +64,8 @@ void nw_dealer_reconnected(struct nw_dealer *dealer)
     transaction_over(dealer);
     dealer->relation_waits = false;
     dealer->relation_read = 0;
-    dealer->stop_waits = false;
+    /* What the stream says of a stop it says again. */
+    dealer->stop_waits = dealer->stop_waits && dealer->stop.dropped;
 }
 
 void nw_dealer_state(const struct nw_dealer *dealer, struct nw_dealer_state *state)

@@ -58,6 +58,7 @@ struct nw_dealer_options {
 /** A table that cannot go on, while the others do. */
 struct nw_dealer_stop {
     const struct nw_table *table;
+    bool dropped; /* on the server: lsn is where sinks are told */
     uint64_t lsn; /* commit LSN: rows of this transaction, from some place on, and later are left
                      out */
     char reason[NW_ERROR_TEXT_SIZE];
@@ -111,7 +112,23 @@ NW_MUST_CHECK nw_status nw_dealer_describe(struct nw_dealer *dealer,
  * be recorded for good before an epoch can end that lacks the table's rows.
  */
 const struct nw_dealer_stop *nw_dealer_stopping(const struct nw_dealer *dealer);
-void nw_dealer_stopped(struct nw_dealer *dealer);
+NW_MUST_CHECK nw_status nw_dealer_stopped(struct nw_dealer *dealer, struct nw_error *err);
+
+/**
+ * A table was dropped on the server, in front of `lsn`: once that is recorded as a stop is, sinks
+ * are told, when the stream is complete up to a place that was not reached yet. false: something
+ * else is being recorded, ask again.
+ */
+bool nw_dealer_dropped(struct nw_dealer *dealer, const struct nw_table *table, uint64_t lsn);
+/** The same of one that is recorded already. Names are copied. */
+NW_MUST_CHECK nw_status nw_dealer_drop_recorded(struct nw_dealer *dealer,
+                                                const struct nw_table *table, uint64_t lsn,
+                                                struct nw_error *err);
+/** Tell the sinks of the tables that are due; between transactions. NW_AGAIN: no epoch may end yet.
+ */
+NW_MUST_CHECK nw_status nw_dealer_drops_deal(struct nw_dealer *dealer, int64_t now_ns,
+                                             struct nw_error *err);
+
 /** Ask again which tables stopped: some may have, for what the catalog says. */
 void nw_dealer_refresh(struct nw_dealer *dealer);
 

@@ -7,8 +7,8 @@
 #include "source/dealer_private.h"
 
 /* An empty block for an event, behind everything received before it. */
-static nw_status event_open(struct nw_dealer *dealer, enum nw_block_kind kind,
-                            struct nw_block **block, struct nw_error *err)
+nw_status nw_dealer_event_open(struct nw_dealer *dealer, enum nw_block_kind kind,
+                               struct nw_block **block, struct nw_error *err)
 {
     nw_status status = nw_dealer_flush(dealer, err);
 
@@ -29,7 +29,7 @@ static nw_status event_open(struct nw_dealer *dealer, enum nw_block_kind kind,
 }
 
 /* Copies a text or bytes into an event block that has room for it. */
-static const void *event_copy(struct nw_block *block, const void *bytes, size_t size)
+const void *nw_dealer_event_copy(struct nw_block *block, const void *bytes, size_t size)
 {
     uint8_t *at = block->bytes + block->bytes_size;
 
@@ -41,8 +41,8 @@ static const void *event_copy(struct nw_block *block, const void *bytes, size_t 
     return at;
 }
 
-static void event_fill(const struct nw_dealer *dealer, struct nw_block *block,
-                       enum nw_event_kind kind, uint64_t lsn)
+void nw_dealer_event_fill(const struct nw_dealer *dealer, struct nw_block *block,
+                          enum nw_event_kind kind, uint64_t lsn)
 {
     bool inside = dealer->in_transaction;
 
@@ -56,11 +56,11 @@ static void event_fill(const struct nw_dealer *dealer, struct nw_block *block,
         .xid = inside ? dealer->begin.xid : 0,
         .seq = inside ? dealer->seq : 0,
         .prefix = "",
-        .origin = event_copy(block, dealer->origin, strlen(dealer->origin) + 1),
+        .origin = nw_dealer_event_copy(block, dealer->origin, strlen(dealer->origin) + 1),
     };
 }
 
-static void event_deal(struct nw_dealer *dealer, struct nw_block *block)
+void nw_dealer_event_deal(struct nw_dealer *dealer, struct nw_block *block)
 {
     block->received_ns = dealer->now_ns;
     if (dealer->state.epoch_first_ns == 0) {
@@ -77,7 +77,7 @@ nw_status nw_dealer_transaction_event(struct nw_dealer *dealer, enum nw_event_ki
     uint32_t ids = dealer->slots_count;
     struct nw_block *block = NULL;
     uint32_t counts_count = 0;
-    nw_status status = event_open(dealer, NW_BLOCK_EVENT, &block, err);
+    nw_status status = nw_dealer_event_open(dealer, NW_BLOCK_EVENT, &block, err);
 
     if (status != NW_OK) {
         return status;
@@ -92,17 +92,17 @@ nw_status nw_dealer_transaction_event(struct nw_dealer *dealer, enum nw_event_ki
         if (slot->rows > 0) {
             const struct nw_table *seen = nw_table_seen(slot->table, slot->projection);
 
-            (void)event_copy(block, &(struct nw_table_count){seen, slot->rows},
-                             sizeof(struct nw_table_count));
+            (void)nw_dealer_event_copy(block, &(struct nw_table_count){seen, slot->rows},
+                                       sizeof(struct nw_table_count));
             slot->rows = 0;
             counts_count++;
         }
     }
-    event_fill(dealer, block, kind, dealer->begin.commit_lsn);
+    nw_dealer_event_fill(dealer, block, kind, dealer->begin.commit_lsn);
     block->event.commit_end_lsn = end_lsn;
     block->event.counts = (const struct nw_table_count *)(const void *)block->bytes;
     block->event.counts_count = counts_count;
-    event_deal(dealer, block);
+    nw_dealer_event_deal(dealer, block);
     return NW_OK;
 }
 
@@ -111,7 +111,7 @@ static nw_status slot_announce(struct nw_dealer *dealer, struct nw_slot *slot, s
 {
     const struct nw_table *seen = nw_table_seen(slot->table, slot->projection);
     struct nw_block *block = NULL;
-    nw_status status = event_open(dealer, NW_BLOCK_EVENT, &block, err);
+    nw_status status = nw_dealer_event_open(dealer, NW_BLOCK_EVENT, &block, err);
 
     if (status != NW_OK) {
         return status;
@@ -120,11 +120,11 @@ static nw_status slot_announce(struct nw_dealer *dealer, struct nw_slot *slot, s
         nw_producer_put(dealer->options.producer, block);
         return nw_fail(err, NW_FATAL, "out of memory for a schema event");
     }
-    (void)event_copy(block, &seen, sizeof seen);
-    event_fill(dealer, block, NW_EVENT_SCHEMA, dealer->state.position_lsn);
+    (void)nw_dealer_event_copy(block, &seen, sizeof seen);
+    nw_dealer_event_fill(dealer, block, NW_EVENT_SCHEMA, dealer->state.position_lsn);
     block->event.tables = (const struct nw_table *const *)(const void *)block->bytes;
     block->event.tables_count = 1;
-    event_deal(dealer, block);
+    nw_dealer_event_deal(dealer, block);
     slot->announce = false;
     return NW_OK;
 }
@@ -200,7 +200,7 @@ nw_status nw_dealer_truncate(struct nw_dealer *dealer, uint64_t lsn, struct nw_b
         return NW_OK;
     }
     if (status == NW_OK) {
-        status = event_open(dealer, NW_BLOCK_EVENT, &block, err);
+        status = nw_dealer_event_open(dealer, NW_BLOCK_EVENT, &block, err);
     }
     if (status != NW_OK) {
         return status;
@@ -216,18 +216,18 @@ nw_status nw_dealer_truncate(struct nw_dealer *dealer, uint64_t lsn, struct nw_b
         if (truncate_applies(dealer, slot)) {
             const struct nw_table *seen = nw_table_seen(slot->table, slot->projection);
 
-            (void)event_copy(block, &seen, sizeof seen);
+            (void)nw_dealer_event_copy(block, &seen, sizeof seen);
         }
     }
     if (status != NW_OK) {
         nw_producer_put(dealer->options.producer, block);
         return status;
     }
-    event_fill(dealer, block, NW_EVENT_TRUNCATE, lsn);
+    nw_dealer_event_fill(dealer, block, NW_EVENT_TRUNCATE, lsn);
     block->event.flags = truncate.flags;
     block->event.tables = (const struct nw_table *const *)(const void *)block->bytes;
     block->event.tables_count = tables_count;
-    event_deal(dealer, block);
+    nw_dealer_event_deal(dealer, block);
     nw_dealer_change_done(dealer);
     return NW_OK;
 }
@@ -269,7 +269,7 @@ nw_status nw_dealer_message(struct nw_dealer *dealer, struct nw_bytes bytes, str
         status = nw_dealer_announce(dealer, NULL, err);
     }
     if (status == NW_OK) {
-        status = event_open(dealer, NW_BLOCK_EVENT, &block, err);
+        status = nw_dealer_event_open(dealer, NW_BLOCK_EVENT, &block, err);
     }
     if (status != NW_OK) {
         return status;
@@ -280,12 +280,12 @@ nw_status nw_dealer_message(struct nw_dealer *dealer, struct nw_bytes bytes, str
         return nw_fail(err, NW_FATAL, "out of memory for a logical message of %zu bytes",
                        message.content.size);
     }
-    event_fill(dealer, block, NW_EVENT_MESSAGE, message.lsn);
+    nw_dealer_event_fill(dealer, block, NW_EVENT_MESSAGE, message.lsn);
     block->event.flags = message.transactional ? 1 : 0;
-    block->event.prefix = event_copy(block, message.prefix, prefix_size);
-    block->event.content = event_copy(block, message.content.at, message.content.size);
+    block->event.prefix = nw_dealer_event_copy(block, message.prefix, prefix_size);
+    block->event.content = nw_dealer_event_copy(block, message.content.at, message.content.size);
     block->event.content_size = (uint32_t)message.content.size;
-    event_deal(dealer, block);
+    nw_dealer_event_deal(dealer, block);
     if (message.transactional) {
         nw_dealer_change_done(dealer);
     } else {
@@ -306,7 +306,7 @@ nw_status nw_dealer_end_epoch(struct nw_dealer *dealer, bool with_position, int6
     nw_status status = NW_OK;
 
     NW_ASSERT(state->between);
-    status = event_open(dealer, NW_BLOCK_EPOCH_END, &block, err);
+    status = nw_dealer_event_open(dealer, NW_BLOCK_EPOCH_END, &block, err);
     if (status != NW_OK) {
         return status;
     }

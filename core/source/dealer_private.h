@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The dealer's state, shared by dealer.c (transactions and rows) and dealer_events.c. Not for
- * others. */
+/* The dealer's state, shared by dealer.c (transactions and rows) and the other dealer_*.c. Not
+ * for others. */
 #ifndef NW_SOURCE_DEALER_PRIVATE_H
 #define NW_SOURCE_DEALER_PRIVATE_H
 
@@ -20,6 +20,17 @@ struct nw_slot {
     bool stopped;              /* its rows are left out until it is copied again */
     uint64_t joins_lsn;        /* what committed before is in its copy */
     struct nw_table_policy policy;
+};
+
+#define NW_DROP_NAME_SIZE 64u /* NAMEDATALEN */
+
+/* A dropped table that sinks are to be told of. */
+struct nw_drop {
+    struct nw_drop *next;
+    uint32_t relation_oid;
+    uint64_t lsn; /* not before the stream is complete up to here */
+    char schema_name[NW_DROP_NAME_SIZE];
+    char name[NW_DROP_NAME_SIZE];
 };
 
 struct nw_dealer {
@@ -50,6 +61,7 @@ struct nw_dealer {
 
     bool stop_waits; /* until the stop is recorded nothing is taken */
     struct nw_dealer_stop stop;
+    struct nw_drop *drops; /* recorded, and not dealt yet */
 
     size_t cut;       /* bytes of the message under way that did not come */
     int64_t now_ns;   /* of the last message */
@@ -91,6 +103,15 @@ NW_MUST_CHECK nw_status nw_dealer_announce(struct nw_dealer *dealer, struct nw_s
 NW_MUST_CHECK nw_status nw_dealer_transaction_event(struct nw_dealer *dealer,
                                                     enum nw_event_kind kind, uint64_t end_lsn,
                                                     struct nw_error *err);
+void nw_dealer_drops_free(struct nw_dealer *dealer);
+/** An empty block for an event, behind everything received before it. */
+NW_MUST_CHECK nw_status nw_dealer_event_open(struct nw_dealer *dealer, enum nw_block_kind kind,
+                                             struct nw_block **block, struct nw_error *err);
+/** Copies a text or bytes into an event block that has room for it. */
+const void *nw_dealer_event_copy(struct nw_block *block, const void *bytes, size_t size);
+void nw_dealer_event_fill(const struct nw_dealer *dealer, struct nw_block *block,
+                          enum nw_event_kind kind, uint64_t lsn);
+void nw_dealer_event_deal(struct nw_dealer *dealer, struct nw_block *block);
 NW_MUST_CHECK nw_status nw_dealer_truncate(struct nw_dealer *dealer, uint64_t lsn,
                                            struct nw_bytes message, struct nw_error *err);
 NW_MUST_CHECK nw_status nw_dealer_message(struct nw_dealer *dealer, struct nw_bytes bytes,

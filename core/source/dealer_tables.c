@@ -104,6 +104,7 @@ nw_status nw_dealer_stop(struct nw_dealer *dealer, const struct nw_table *table,
     va_list args;
 
     stop->table = table;
+    stop->dropped = false;
     stop->lsn = dealer->in_transaction ? dealer->begin.commit_lsn : dealer->state.position_lsn;
     va_start(args, format);
     (void)vsnprintf(stop->reason, sizeof stop->reason, format, args);
@@ -117,15 +118,21 @@ const struct nw_dealer_stop *nw_dealer_stopping(const struct nw_dealer *dealer)
     return dealer->stop_waits ? &dealer->stop : NULL;
 }
 
-void nw_dealer_stopped(struct nw_dealer *dealer)
+nw_status nw_dealer_stopped(struct nw_dealer *dealer, struct nw_error *err)
 {
+    const struct nw_dealer_stop *stop = &dealer->stop;
     struct nw_slot *slot = NULL;
 
-    NW_ASSERT(dealer->stop_waits && dealer->stop.table->id < dealer->slots_count);
-    slot = &dealer->slots[dealer->stop.table->id];
+    NW_ASSERT(dealer->stop_waits);
+    dealer->stop_waits = false;
+    if (stop->dropped) {
+        return nw_dealer_drop_recorded(dealer, stop->table, stop->lsn, err);
+    }
+    NW_ASSERT(stop->table->id < dealer->slots_count);
+    slot = &dealer->slots[stop->table->id];
     slot->stopped = true;
     slot->wanted = false;
-    dealer->stop_waits = false;
+    return NW_OK;
 }
 
 nw_status nw_dealer_too_large(struct nw_dealer *dealer, const struct nw_slot *slot, size_t size)

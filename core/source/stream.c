@@ -103,6 +103,7 @@ void nw_source_destroy(struct nw_source *source)
     }
     free((void *)source->watch.tables);
     nw_relations_destroy(source->recorder.relations);
+    free((void *)source->watch.look.dropped);
     free(source);
 }
 
@@ -355,6 +356,13 @@ nw_status nw_source_epoch(struct nw_source *source, int64_t now_ns, bool idle, u
     nw_status status = NW_OK;
 
     nw_dealer_state(source->options.dealer, &state);
+    if (state.between && !is_copying(source)) {
+        status = nw_dealer_drops_deal(source->options.dealer, now_ns, err);
+        if (status != NW_OK) {
+            return status == NW_AGAIN ? NW_OK : status;
+        }
+        nw_dealer_state(source->options.dealer, &state);
+    }
     if (state.between && source->ended_count < NW_SOURCE_EPOCHS_KEPT &&
         epoch_is_due(source, &state, now_ns, idle)) {
         status =
@@ -549,6 +557,10 @@ static nw_status do_work(void *self, int64_t now_ns, uint32_t *work, struct nw_e
         return streaming_step(source, now_ns, work, err);
     }
     if (source->phase != NW_SOURCE_COPYING) {
+        status = nw_source_stop(source, work, err); /* one that was recorded meanwhile */
+        if (status != NW_OK) {
+            return status;
+        }
         status = connection_step(source, now_ns, work, err);
         if (status != NW_OK) {
             return status;

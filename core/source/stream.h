@@ -31,6 +31,15 @@ struct nw_walsender {
     bool text_only; /* set by the source before it connects: values must not come in binary */
 };
 
+/** What the catalog is asked, and what it says. */
+struct nw_look {
+    const struct nw_table *const *tables; /* all that are known */
+    uint32_t count;
+    const struct nw_table **dropped; /* room for as many; filled: those that sinks are told of */
+    uint32_t dropped_count;
+    uint64_t dropped_lsn; /* they were dropped in front of it */
+};
+
 struct nw_source_options {
     struct nw_env *env;
     struct nw_jobs *jobs;
@@ -66,8 +75,7 @@ struct nw_source_options {
      * Look in the catalog for what the stream does not say: dropped tables, partitions that come
      * and go. On the service thread, every ten seconds while it streams. NULL: nobody looks.
      */
-    nw_status (*watch)(void *context, const struct nw_table *const *tables, uint32_t count,
-                       struct nw_error *err);
+    nw_status (*watch)(void *context, struct nw_look *look, struct nw_error *err);
     void *context;
     int64_t epoch_us_max; /* under load an epoch ends after this */
     uint64_t epoch_bytes_max;

@@ -299,6 +299,5 @@ nw_status nw_source_stop(struct nw_source *source, uint32_t *work, struct nw_err
         *err = source->stop_job.error;
         return source->stop_job.status;
     }
-    nw_dealer_stopped(source->options.dealer);
-    return NW_OK;
+    return nw_dealer_stopped(source->options.dealer, err);
 }

@@ -47,8 +47,10 @@ struct nw_recorder {
 /** Looks at the catalog, from time to time. */
 struct nw_source_watch {
     struct nw_job job;
-    const struct nw_table **tables; /* the job's while it is pending */
-    uint32_t count, capacity;
+    struct nw_look look;            /* the job's while it is pending */
+    const struct nw_table **tables; /* as look.tables */
+    uint32_t capacity;
+    uint32_t told;     /* of look.dropped, how many the dealer was told of */
     int64_t looked_ns; /* 0: not yet */
     bool looking;      /* what it found is not looked at yet */
 };

@@ -11,8 +11,7 @@ nw_status nw_source_watch_run(void *context, struct nw_error *err)
 {
     struct nw_source *source = context;
 
-    return source->options.watch(source->options.context, source->watch.tables, source->watch.count,
-                                 err);
+    return source->options.watch(source->options.context, &source->watch.look, err);
 }
 
 /* The tables that are known now. Versions live as long as the registry, so any thread may look. */
@@ -24,18 +23,36 @@ static bool tables_list(struct nw_source *source)
     if (count > watch->capacity) {
         const struct nw_table **tables =
             reallocarray((void *)watch->tables, (size_t)count * 2, sizeof *tables);
+        const struct nw_table **dropped =
+            reallocarray((void *)watch->look.dropped, (size_t)count * 2, sizeof *dropped);
 
-        if (tables == NULL) {
+        watch->tables = tables != NULL ? tables : watch->tables;
+        watch->look.dropped = dropped != NULL ? dropped : watch->look.dropped;
+        if (tables == NULL || dropped == NULL) {
             return false; /* the next time */
         }
-        watch->tables = tables;
         watch->capacity = count * 2;
     }
     for (uint32_t i = 0; i < count; i++) {
         watch->tables[i] = nw_schemas_at(source->options.schemas, i);
     }
-    watch->count = count;
+    watch->look.tables = watch->tables;
+    watch->look.count = count;
+    watch->look.dropped_count = watch->told = 0;
     return count > 0;
+}
+
+/* One table after the other: each is recorded before the next. */
+static void drops_tell(struct nw_source *source)
+{
+    struct nw_source_watch *watch = &source->watch;
+    struct nw_look *look = &watch->look;
+
+    while (
+        watch->told < look->dropped_count &&
+        nw_dealer_dropped(source->options.dealer, look->dropped[watch->told], look->dropped_lsn)) {
+        watch->told++;
+    }
 }
 
 void nw_source_watch(struct nw_source *source, int64_t now_ns)
@@ -46,7 +63,11 @@ void nw_source_watch(struct nw_source *source, int64_t now_ns)
         watch->looking = false;
         nw_dealer_refresh(source->options.dealer);
     }
-    if (source->options.watch == NULL || watch->job.pending ||
+    if (source->options.watch == NULL || watch->job.pending) {
+        return;
+    }
+    drops_tell(source);
+    if (watch->told < watch->look.dropped_count ||
         (watch->looked_ns != 0 && now_ns - watch->looked_ns < WATCH_NS)) {
         return;
     }

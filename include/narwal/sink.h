@@ -114,6 +114,13 @@ enum nw_event_kind {
     NW_EVENT_TRUNCATE = 3, /**< the tables in `tables` were emptied, at once */
     NW_EVENT_MESSAGE = 4,  /**< pg_logical_emit_message() */
     NW_EVENT_SCHEMA = 5,   /**< tables[0] is a new schema version, at its place in the stream */
+    /**
+     * tables[0] was dropped on the server: no change of it follows. PostgreSQL does not send this;
+     * it is found out, so it comes some seconds behind the drop, outside of transactions. `lsn` and
+     * `commit_lsn` are its place, behind the drop; xid and commit_ts are 0, and the version may
+     * have no columns. What the sink has of the table is its own to keep or to remove.
+     */
+    NW_EVENT_DROP = 6,
 };
 
 #define NW_TRUNCATE_CASCADE          1u
@@ -139,7 +146,7 @@ struct nw_event {
     uint32_t flags;     /**< NW_TRUNCATE_... ; of a message: 1 = transactional */
     const char *origin; /**< "" when local */
     uint32_t tables_count;
-    const struct nw_table *const *tables; /**< TRUNCATE: only this worker's; SCHEMA: one */
+    const struct nw_table *const *tables; /**< TRUNCATE: only this worker's; SCHEMA, DROP: one */
     uint32_t counts_count;
     const struct nw_table_count *counts; /**< COMMIT */
     const char *prefix;                  /**< MESSAGE */

@@ -175,6 +175,10 @@ nw_status nw_file_event(struct nw_file_worker *worker, const struct nw_event *ev
         status = nw_file_messages_find(worker, &table, err);
         return status == NW_OK ? line_add(worker, table, event, err) : status;
     }
+    if (event->kind == NW_EVENT_DROP) { /* its version may have no columns: no schema file */
+        status = nw_file_table_find(worker, event->tables[0], &table, err);
+        return status == NW_OK ? line_add(worker, table, event, err) : status;
+    }
     if (event->kind != NW_EVENT_TRUNCATE && event->kind != NW_EVENT_SCHEMA) {
         return NW_OK;
     }

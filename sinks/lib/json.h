@@ -43,7 +43,7 @@ void nw_json_layout_destroy(struct nw_json_layout *layout);
 bool nw_json_rows(struct nw_json_layout *layout, const struct nw_batch *batch, uint32_t from,
                   uint32_t until, uint32_t *exception, struct nw_out *out);
 
-/** Append the line of an event: T (truncate), S (schema) or M (message). */
+/** Append the line of an event: T (truncate), S (schema), M (message) or X (dropped). */
 void nw_json_event(const struct nw_event *event, uint32_t schema, struct nw_out *out);
 
 /** The schema file's content: everything that struct nw_table says, but its version. */

@@ -56,7 +56,10 @@ static void out_commit_ts(struct nw_out *out, int64_t commit_ts)
 
 void nw_json_event(const struct nw_event *event, uint32_t schema, struct nw_out *out)
 {
-    char op = event->kind == NW_EVENT_TRUNCATE ? 'T' : event->kind == NW_EVENT_SCHEMA ? 'S' : 'M';
+    char op = event->kind == NW_EVENT_TRUNCATE ? 'T'
+              : event->kind == NW_EVENT_SCHEMA ? 'S'
+              : event->kind == NW_EVENT_DROP   ? 'X'
+                                               : 'M';
 
     nw_out_text(out, "{\"op\":\"");
     nw_out_bytes(out, &op, 1);
@@ -64,7 +67,7 @@ void nw_json_event(const struct nw_event *event, uint32_t schema, struct nw_out 
     nw_out_text(out, ",\"seq\":");
     nw_out_u64(out, event->seq);
     out_key_lsn(out, ",\"commit_lsn\":", event->commit_lsn);
-    if (event->commit_lsn != 0) {
+    if (event->commit_lsn != 0 && event->kind != NW_EVENT_DROP) {
         out_key_i64(out, ",\"xid\":", event->xid);
         out_commit_ts(out, event->commit_ts);
     }
@@ -78,7 +81,7 @@ void nw_json_event(const struct nw_event *event, uint32_t schema, struct nw_out 
         (void)nw_json_string(out, event->prefix, strlen(event->prefix), 0);
         nw_out_text(out, ",\"content\":");
         (void)nw_json_string(out, event->content, event->content_size, 0);
-    } else {
+    } else if (event->kind != NW_EVENT_DROP) {
         out_key_i64(out, ",\"schema\":", schema);
     }
     if (event->kind == NW_EVENT_TRUNCATE) {

@@ -193,7 +193,8 @@ class Table:
         for line in self.copy_rows():
             state.copy(line, schemas[line["schema"]])
         for line in self.changes(until):
-            state.apply(line, schemas[line["schema"]])
+            if line["op"] != "X":  # dropped on the server: its rows stay
+                state.apply(line, schemas[line["schema"]])
         return state.all()
 
 

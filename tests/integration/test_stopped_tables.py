@@ -109,6 +109,37 @@ class StoppedTablesTest(check.Case):
         for table in ("renamed", "grown", "again", "free"):
             self.assertEqual(set(self.rows(narwal, table)), {1, 2, 3, 4}, table)
 
+    def drops(self, narwal, table):
+        """The lines of the table that say that it was dropped, and how many lines follow the first."""
+        for found in narwal.state().folder.tables:
+            if (found.schema, found.name) == ("lab", table):
+                ops = [line["op"] for line in found.changes()]
+                return ops.count("X"), len(ops) - 1 - ops.index("X") if "X" in ops else None
+        return None
+
+    def test_sinks_are_told_once_of_a_dropped_table_behind_its_changes(self):
+        """Also when narwal is killed as soon as it knows, or the event is on its way."""
+        for moment, table in (("stopped:1", "cut"), (None, "kept")):
+            narwal = self.narwal()
+            narwal.start(**({"NARWAL_CRASH_AT": moment} if moment else {})).wait_streaming()
+            self.server.sql(f"UPDATE lab.{table} SET n = 5; DROP TABLE lab.{table}")
+            if moment:
+                self.assertNotEqual(narwal.wait_exit(60), 0)
+                self.assertEqual(self.drops(narwal, table), (0, None))
+                narwal.start().wait_streaming()
+            else:
+                narwal.wait("the look", lambda: self.stopped(narwal), 60)
+            self.server.sql("UPDATE lab.other SET n = 7")
+            narwal.wait_caught_up()
+            narwal.wait("the event", lambda: self.drops(narwal, table) == (1, 0), 60)
+            self.assertEqual([one["state"] for one in self.stopped(narwal).values()], ["dropped"])
+            self.assertEqual({row["n"] for row in self.rows(narwal, table).values()}, {5})
+            narwal.kill()
+            self.server.sql("UPDATE lab.other SET n = 8")
+            narwal.start().wait_caught_up()
+            self.assertEqual(self.drops(narwal, table), (1, 0))
+            self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
     def test_a_kill_while_a_table_stops_leaves_no_gap_behind(self):
         """Just before the stop is recorded, and just after: it is stopped at the next start."""
         for moment, table in (("stopping", "cut"), ("stopped", "kept")):

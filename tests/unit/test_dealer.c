@@ -590,6 +590,52 @@ static void an_epoch_ends_with_the_position_of_the_last_commit(void **state)
     kit_fini(&kit);
 }
 
+/* Recorded before it can be reached, dealt before an epoch ends there; also of a table that only
+ * its record names. */
+static void a_drop_is_dealt_where_it_was_recorded_and_no_epoch_ends_before(void **state)
+{
+    const struct nw_table gone = {.relation_oid = 77, .schema_name = "s", .name = "gone"};
+    struct kit kit;
+    struct nw_block *block = NULL;
+
+    (void)state;
+    kit_init(&kit, 8, false);
+    kit_know(&kit, 100);
+    nw_dealer_advance(kit.dealer, 5000);
+    assert_true(nw_dealer_dropped(kit.dealer, nw_schemas_find(kit.schemas, 100), 4000));
+    assert_true(nw_dealer_stopping(kit.dealer)->dropped);
+    assert_int_equal(nw_dealer_stopping(kit.dealer)->lsn, 5001); /* 5000 may be committed already */
+    assert_int_equal(nw_dealer_drops_deal(kit.dealer, 5, &kit.err), NW_AGAIN);
+    nw_dealer_reconnected(kit.dealer); /* the stream will not say it again */
+    assert_non_null(nw_dealer_stopping(kit.dealer));
+    assert_false(nw_dealer_dropped(kit.dealer, nw_schemas_find(kit.schemas, 100), 6000));
+    assert_int_equal(nw_dealer_stopped(kit.dealer, &kit.err), NW_OK);
+    assert_true(nw_dealer_dropped(kit.dealer, nw_schemas_find(kit.schemas, 100), 6000));
+    assert_null(nw_dealer_stopping(kit.dealer)); /* once is enough */
+    assert_int_equal(nw_dealer_drop_recorded(kit.dealer, &gone, 5002, &kit.err), NW_OK);
+    assert_int_equal(nw_dealer_drops_deal(kit.dealer, 5, &kit.err), NW_OK);
+    assert_null(kit_next(&kit));
+    nw_dealer_advance(kit.dealer, 5001);
+    assert_int_equal(nw_dealer_drops_deal(kit.dealer, 5, &kit.err), NW_OK);
+    block = kit_expect(&kit, NW_BLOCK_EVENT);
+    assert_int_equal(block->event.kind, NW_EVENT_DROP);
+    assert_int_equal(block->event.lsn, 5001);
+    assert_int_equal(block->event.commit_lsn, 5001);
+    assert_int_equal(block->event.tables[0]->relation_oid, 100);
+    assert_int_equal(kit_state(&kit).epoch_rows, 1);
+    kit_back(&kit, block);
+    nw_dealer_advance(kit.dealer, 5010);
+    assert_int_equal(nw_dealer_drops_deal(kit.dealer, 5, &kit.err), NW_OK);
+    block = kit_expect(&kit, NW_BLOCK_EVENT);
+    assert_int_equal(block->event.lsn, 5002);
+    assert_string_equal(block->event.tables[0]->name, "gone");
+    kit_back(&kit, block);
+    assert_int_equal(nw_dealer_drops_deal(kit.dealer, 5, &kit.err), NW_OK);
+    assert_null(kit_next(&kit));
+    assert_int_equal(nw_dealer_drop_recorded(kit.dealer, &gone, 9000, &kit.err), NW_OK);
+    kit_fini(&kit); /* frees what was never due */
+}
+
 static void a_new_relation_waits_for_the_catalog(void **state)
 {
     struct kit kit;
@@ -734,6 +780,7 @@ int main(void)
         cmocka_unit_test(a_begin_is_dealt_once_over_reconnects),
         cmocka_unit_test(a_begin_whose_row_found_no_block_is_not_dealt_again),
         cmocka_unit_test(an_epoch_ends_with_the_position_of_the_last_commit),
+        cmocka_unit_test(a_drop_is_dealt_where_it_was_recorded_and_no_epoch_ends_before),
         cmocka_unit_test(a_new_relation_waits_for_the_catalog),
         cmocka_unit_test(a_changed_relation_comes_behind_the_rows_of_the_former),
         cmocka_unit_test(a_reconnect_forgets_the_relation_that_waited),

@@ -629,6 +629,11 @@ static void events_are_lines(void **state)
     event.content = (const uint8_t *)"\x00\xfe";
     event.content_size = 2;
     nw_json_event(&event, 2, &out);
+    event.kind = NW_EVENT_DROP;
+    event.commit_lsn = 0x10;
+    event.xid = 0;
+    event.seq = 0;
+    nw_json_event(&event, 2, &out);
     nw_out_bytes(&out, "", 1);
     assert_string_equal(
         (char *)out.bytes,
@@ -636,7 +641,8 @@ static void events_are_lines(void **state)
         "\"commit_ts\":\"1970-01-01 00:00:00+00\",\"schema\":2,\"cascade\":true,"
         "\"restart_identity\":false}\n"
         "{\"op\":\"M\",\"lsn\":\"0/10\",\"seq\":3,\"commit_lsn\":\"0/0\",\"transactional\":false,"
-        "\"prefix\":\"p\\n\",\"content\":{\"$bytes\":\"00fe\"}}\n");
+        "\"prefix\":\"p\\n\",\"content\":{\"$bytes\":\"00fe\"}}\n"
+        "{\"op\":\"X\",\"lsn\":\"0/10\",\"seq\":0,\"commit_lsn\":\"0/10\"}\n");
     nw_out_fini(&out);
 }
 

@@ -44,7 +44,7 @@ static void deal_two_transactions(void)
  */
 static void story_tell(uint32_t worker, uint32_t first, uint32_t first_row, char *story)
 {
-    static const char letters[] = "?bctms";
+    static const char letters[] = "?bctmsx";
     uint32_t row = first_row;
 
     for (uint32_t i = first; i <= model.events_count; i++) {
@@ -150,6 +150,28 @@ static void each_worker_gets_the_truncates_of_its_tables_between_their_rows(void
     }
 }
 
+/* Its place is its LSN: who has a position there was told, and who stopped the table is not. */
+static void a_drop_is_told_where_the_position_does_not_say_that_it_was(void **state)
+{
+    struct nw_event event = {.kind = NW_EVENT_DROP, .lsn = 1000, .commit_lsn = 1000};
+
+    (void)state;
+    assert_false(nw_event_before(&event, 0));
+    assert_false(nw_event_before(&event, 999));
+    assert_true(nw_event_before(&event, 1000));
+    assert_true(nw_event_before(&event, 1001));
+    start(0, 4);
+    assert_int_equal(nw_sequencer_fence(kit.sequencer, 101, UINT64_MAX, &kit.err), NW_OK);
+    kit_event(&kit, NW_EVENT_DROP, 1, 1000, (const uint32_t[]){0}, 1);
+    kit_event(&kit, NW_EVENT_DROP, 1, 1000, (const uint32_t[]){1}, 1);
+    kit_epoch_end(&kit, 1, 1000);
+    assert_int_equal(kit_run(&kit), NW_OK);
+    assert_int_equal(model.events_count, 1);
+    assert_int_equal(model.events[0].kind, NW_EVENT_DROP);
+    assert_int_equal(model.events[0].tables[0]->relation_oid, 100);
+    assert_int_equal(model.events_worker[0], nw_sequencer_shard(kit.sequencer, 100));
+}
+
 #define CASE(name) cmocka_unit_test_teardown(name, finish)
 
 int main(void)
@@ -157,6 +179,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_begin_comes_before_the_truncate_of_its_transaction_in_both_orders),
         CASE(the_order_is_the_same_after_a_recover),
+        CASE(a_drop_is_told_where_the_position_does_not_say_that_it_was),
         CASE(each_worker_gets_the_truncates_of_its_tables_between_their_rows),
     };
 

@@ -143,7 +143,7 @@ static nw_status good_event(void *self, uint32_t worker, const struct nw_event *
 {
     (void)self;
     (void)worker;
-    return event->kind > NW_EVENT_SCHEMA && breach == FAILS_UNKNOWN_EVENT
+    return event->kind > NW_EVENT_DROP && breach == FAILS_UNKNOWN_EVENT
                ? nw_fail(err, NW_FATAL, "an event that I do not know")
                : NW_OK;
 }

@@ -110,6 +110,8 @@ class Table:
             self.check_order(event, last, place)
             if event["op"] != "S":  # has the sequence number of the row that follows
                 last = max(last, place)
+            if event["op"] == "X":  # the table was dropped: what there is of it stays
+                continue
             self.enter(event["schema"])
             self.apply(event, commit)
 
