@@ -5,7 +5,8 @@
 ctest knows one build directory. This collects what each build registered (`ctest --show-only`), puts
 the build's name before each test's name, writes one CTestTestfile.cmake into build/test, and runs it.
 At the end it lists what was skipped and why, and repeats ctest's summary. Arguments go to ctest, but
---all, which adds what runs every night: the versions of PostgreSQL between the oldest and the newest.
+--all, which adds what runs every night: the versions of PostgreSQL between the oldest and the newest,
+and under ASan kills at every moment.
 """
 import contextlib
 import json

@@ -20,16 +20,22 @@
 #define PAUSE_NS_MAX      5000000000LL
 #define SLOT_WATCH_NS     10000000000LL
 #define LOCK_WATCH_NS     250000000LL
-#define FENCES_MAX        64u /* held at once */
+#define FENCES_MAX        64u               /* held at once */
+#define CHUNKS_AHEAD      NW_COPY_TASKS_MAX /* with a reader: what it reads, and what it reads next */
+#define BUSY_NS           20000000LL        /* so long after a chunk came back others may, too */
+#define PAUSE_BUSY_NS     2000000LL
+#define PAUSE_CALM_NS     10000000LL
 
 static_assert(READERS_MAX <= NW_COPY_WATCHED_MAX, "every reader is watched");
 static_assert(offsetof(struct nw_copy_chunk, task) == 0, "a task finds its chunk");
 
-/* A session that reads, and the chunk that is read through it. */
+/* A session that reads, and the chunks that are read through it, one after the other. */
 struct seat {
     struct nw_session *session; /* NULL: to be opened */
     struct nw_stream *stream;
-    struct nw_copy_chunk *chunk;
+    struct nw_copy_chunk *chunks[CHUNKS_AHEAD]; /* [0] is read, or was */
+    uint32_t chunks_count;
+    uint32_t turn; /* of its next task */
 };
 
 /* A fence, and what the catalog says under its snapshot. */
@@ -53,6 +59,7 @@ struct nw_conductor {
     const struct nw_copy_plan **again; /* tables that wait for a new fence, by their void plan */
     size_t again_count;
     int64_t slot_seen_ns, locks_seen_ns;
+    int64_t collected_ns; /* when the last chunk came back */
     uint64_t rows_again;
 };
 
@@ -301,36 +308,6 @@ uint64_t nw_conductor_fence_lsn(const struct nw_conductor *conductor)
 
 /* ---- what came back ---- */
 
-/* Who holds the lock that the table's reader waits for; what cannot be learned is left out. */
-static void lock_say(const struct nw_conductor *conductor, const struct nw_copy_chunk *chunk)
-{
-    static const char sql[] =
-        "SELECT l.pid, coalesce(nullif(a.application_name, ''), a.backend_type, 'a prepared "
-        "transaction') FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a "
-        "USING (pid) WHERE l.locktype = 'relation' AND l.granted AND l.mode = "
-        "'AccessExclusiveLock' AND l.relation = $1::pg_catalog.oid AND l.database = (SELECT oid "
-        "FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) LIMIT 1";
-    struct nw_session *session = conductor->options.server->control;
-    struct nw_rows *rows = NULL;
-    struct nw_error why = {0};
-    char oid[16];
-    const char *params[1] = {oid};
-    char holder[128] = "";
-
-    (void)snprintf(oid, sizeof oid, "%" PRIu32, chunk->relation->oid);
-    if (session == NULL || nw_session_query(session, sql, params, 1, NULL, &rows, &why) != NW_OK) {
-        nw_log(NW_LOG_DEBUG, "who holds the lock is not known: %s", why.text);
-    } else if (nw_rows_count(rows) == 1) {
-        (void)snprintf(holder, sizeof holder, " that process %" PRIu64 " (%s) holds",
-                       nw_rows_u64(rows, 0, 0), nw_rows_text(rows, 0, 1));
-    }
-    nw_rows_free(rows);
-    nw_log(NW_LOG_WARN,
-           "the copy of %s.%s waits for a lock%s; it is tried again until it is free, and the "
-           "other tables go on",
-           chunk->relation->schema_name, chunk->relation->name, holder);
-}
-
 static void chunk_again(struct nw_copy_chunk *chunk)
 {
     chunk->waits = true;
@@ -345,46 +322,11 @@ static void chunk_defer(struct nw_conductor *conductor, struct nw_copy_chunk *ch
     int64_t pause_ns = PAUSE_NS_MIN << (plan->tries < 10 ? plan->tries : 10);
 
     if (plan->tries++ == 0) {
-        lock_say(conductor, chunk);
+        nw_copy_lock_say(conductor->options.server->control, chunk->relation->oid,
+                         chunk->relation->schema_name, chunk->relation->name);
     }
     plan->retry_ns = env->ops->now_ns(env) + (pause_ns < PAUSE_NS_MAX ? pause_ns : PAUSE_NS_MAX);
     chunk_again(chunk);
-}
-
-static uint64_t rows_of(const struct nw_copy_plan *plan)
-{
-    uint64_t rows = 0;
-
-    for (uint32_t i = 0; i < plan->chunks_given; i++) {
-        rows += plan->chunks[i].task.rows;
-    }
-    return rows;
-}
-
-static void read_say(const struct nw_copy_plan *plan)
-{
-    if (plan->resumed) {
-        nw_log(NW_LOG_INFO,
-               "read %s.%s: %" PRIu32 " of %" PRIu32 " chunks were kept, %" PRIu64
-               " rows of them selected again, %" PRIu64 " rows read of the others",
-               plan->table->schema_name, plan->table->name, plan->chunks_kept, plan->chunks_count,
-               plan->rows_reread, rows_of(plan) - plan->rows_reread);
-    } else {
-        nw_log(NW_LOG_DEBUG, "read %s.%s, %" PRIu32 " chunk%s", plan->table->schema_name,
-               plan->table->name, plan->chunks_count, plan->chunks_count == 1 ? "" : "s");
-    }
-}
-
-static void chunk_done(struct nw_copy_chunk *chunk)
-{
-    struct nw_copy_plan *plan = chunk->plan;
-
-    plan->tries = 0;
-    plan->chunks_done++;
-    plan->rows_reread += chunk->kept ? chunk->task.rows : 0;
-    if (plan->chunks_done == plan->chunks_count) {
-        read_say(plan);
-    }
 }
 
 /* What was read of the table cannot be gone on from: it waits for a new fence. */
@@ -472,12 +414,13 @@ static nw_status chunk_take(struct nw_conductor *conductor, struct seat *seat,
     }
     switch (task->outcome) {
     case NW_COPY_DONE:
-        chunk_done(chunk);
+        nw_copy_chunk_done(chunk);
         return NW_OK;
     case NW_COPY_LOCKED:
         chunk_defer(conductor, chunk);
         return NW_OK;
     case NW_COPY_BROKEN:
+    case NW_COPY_UNREAD:
         chunk_again(chunk);
         return NW_OK;
     case NW_COPY_REWRITTEN:
@@ -499,47 +442,49 @@ static nw_status chunk_take(struct nw_conductor *conductor, struct seat *seat,
 
 /* Takes in what a reader is done with. */
 static nw_status seat_collect(struct nw_conductor *conductor, struct nw_engine *engine,
-                              uint32_t reader, struct nw_error *err)
+                              uint32_t reader, int64_t now_ns, struct nw_error *err)
 {
     struct seat *seat = &conductor->seats[reader];
-    struct nw_copy_task *task = nw_engine_copied(engine, reader);
+    struct nw_copy_task *task = NULL;
+    nw_status status = NW_OK;
 
-    if (task == NULL) {
-        return NW_OK;
+    while (status == NW_OK && (task = nw_engine_copied(engine, reader)) != NULL) {
+        NW_ASSERT(seat->chunks_count > 0 && task == &seat->chunks[0]->task);
+        seat->chunks[0]->plan->chunks_out--;
+        seat->chunks_count--;
+        memmove((void *)seat->chunks, (void *)(seat->chunks + 1),
+                seat->chunks_count * sizeof(struct nw_copy_chunk *));
+        conductor->collected_ns = now_ns;
+        seat->turn += task->outcome != NW_COPY_DONE && task->outcome != NW_COPY_UNREAD;
+        status = chunk_take(conductor, seat, (struct nw_copy_chunk *)task, err);
     }
-    NW_ASSERT(seat->chunk != NULL && task == &seat->chunk->task);
-    seat->chunk->plan->chunks_out--;
-    seat->chunk = NULL;
-    return chunk_take(conductor, seat, (struct nw_copy_chunk *)task, err);
+    return status;
 }
 
 /* ---- handing out ---- */
 
 /*
- * The next chunk of a table that may be given to this reader; one that waits comes first. Rows of
- * it may still be on their way from the reader that had it, and those of another would overtake
- * them. NULL: none
+ * Whether a reader that has so many chunks gets one more. The last ones are for whoever is free
+ * first.
  */
-static struct nw_copy_chunk *plan_next(struct nw_copy_plan *plan, uint32_t reader)
+static bool enough_left(const struct nw_conductor *conductor, uint32_t chunks_count)
 {
-    if (plan->chunks_waiting > 0) {
-        for (uint32_t i = 0; i < plan->chunks_given; i++) {
-            if (plan->chunks[i].waits && plan->chunks[i].reader == reader) {
-                plan->chunks[i].waits = false;
-                plan->chunks_waiting--;
-                return &plan->chunks[i];
-            }
+    uint64_t left = 0;
+
+    for (size_t i = 0; i < conductor->plans_count; i++) {
+        const struct nw_copy_plan *plan = conductor->plans[i];
+
+        left += plan->void_ ? 0 : plan->chunks_count - plan->chunks_given;
+        if (left > (uint64_t)conductor->options.workers_count * chunks_count) {
+            return true;
         }
     }
-    /* While a table is found locked one chunk of it asks, not all readers. */
-    if (plan->chunks_given < plan->chunks_count && (plan->tries == 0 || plan->chunks_out == 0)) {
-        return &plan->chunks[plan->chunks_given++];
-    }
-    return NULL;
+    return false;
 }
 
 static struct nw_copy_chunk *chunk_next(const struct nw_conductor *conductor, uint32_t reader)
 {
+    bool ahead = conductor->seats[reader].chunks_count > 0;
     struct nw_env *env = conductor->options.server->options.env;
     int64_t now_ns = env->ops->now_ns(env);
     struct nw_copy_chunk *chunk = NULL;
@@ -547,8 +492,8 @@ static struct nw_copy_chunk *chunk_next(const struct nw_conductor *conductor, ui
     for (size_t i = 0; i < conductor->plans_count && chunk == NULL; i++) {
         struct nw_copy_plan *plan = conductor->plans[i];
 
-        if (!plan->void_ && plan->retry_ns <= now_ns) {
-            chunk = plan_next(plan, reader);
+        if (!plan->void_ && plan->retry_ns <= now_ns && !(ahead && plan->tries > 0)) {
+            chunk = nw_copy_plan_next(plan, reader);
         }
     }
     return chunk;
@@ -568,7 +513,7 @@ static nw_status seat_open(struct nw_conductor *conductor, struct seat *seat, st
     return status;
 }
 
-/* Gives an idle reader its next chunk, if there is one. */
+/* Gives a reader its next chunk, if there is one. */
 static nw_status seat_give(struct nw_conductor *conductor, struct nw_engine *engine,
                            uint32_t reader, struct nw_error *err)
 {
@@ -592,13 +537,29 @@ static nw_status seat_give(struct nw_conductor *conductor, struct nw_engine *eng
         return status;
     }
     chunk->task.stream = seat->stream;
+    chunk->task.turn = seat->turn + 1;
     atomic_store_explicit(&chunk->task.give_up, false, memory_order_relaxed);
     given = nw_engine_copy(engine, reader, &chunk->task);
-    NW_ASSERT(given); /* it has none */
-    seat->chunk = chunk;
+    NW_ASSERT(given); /* its ring has room for all that it may have */
+    seat->chunks[seat->chunks_count++] = chunk;
     chunk->reader = reader;
     chunk->plan->chunks_out++;
     return NW_OK;
+}
+
+/* One more for each of the readers that have so many, as long as there are enough. */
+static nw_status seats_give(struct nw_conductor *conductor, struct nw_engine *engine,
+                            uint32_t chunks_count, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    for (uint32_t r = 0; r < conductor->options.workers_count && status == NW_OK; r++) {
+        if (conductor->seats[r].chunks_count == chunks_count &&
+            (chunks_count == 0 || enough_left(conductor, chunks_count))) {
+            status = seat_give(conductor, engine, r, err);
+        }
+    }
+    return status;
 }
 
 /* ---- tables that begin again ---- */
@@ -650,7 +611,7 @@ static nw_status tables_again(struct nw_conductor *conductor, struct nw_engine *
     }
     conductor->generation++;
     for (size_t i = 0; i < conductor->again_count && status == NW_OK; i++) {
-        conductor->rows_again += rows_of(conductor->again[i]);
+        conductor->rows_again += nw_copy_plan_rows(conductor->again[i]);
         status = table_again(conductor, engine, conductor->again[i], &tables, held, err);
     }
     conductor->again_count = 0;
@@ -706,7 +667,9 @@ static void locks_watch(struct nw_conductor *conductor, struct nw_engine *engine
     for (uint32_t r = 0; r < conductor->options.workers_count; r++) {
         const struct seat *seat = &conductor->seats[r];
 
-        pids[r] = seat->chunk == NULL ? 0 : nw_session_backend_pid(seat->session);
+        pids[r] = seat->chunks_count == 0 || seat->session == NULL
+                      ? 0
+                      : nw_session_backend_pid(seat->session);
     }
     if (nw_copy_watch(conductor->options.server->control, pids, conductor->options.workers_count,
                       &cancelled, &why) != NW_OK) {
@@ -715,8 +678,10 @@ static void locks_watch(struct nw_conductor *conductor, struct nw_engine *engine
         conductor->options.server->control = NULL; /* whoever asks next opens it */
     }
     for (uint32_t r = 0; r < conductor->options.workers_count; r++) {
-        if ((cancelled >> r & 1u) != 0) {
-            nw_engine_copy_give_up(engine, r, &conductor->seats[r].chunk->task);
+        /* Which of them it reads by now is not known; one that it has not begun is given again. */
+        for (uint32_t i = 0; i < conductor->seats[r].chunks_count && (cancelled >> r & 1u) != 0;
+             i++) {
+            nw_engine_copy_give_up(engine, r, &conductor->seats[r].chunks[i]->task);
         }
     }
 }
@@ -754,16 +719,27 @@ nw_status nw_conductor_step(struct nw_conductor *conductor, struct nw_engine *en
 
     locks_watch(conductor, engine, now_ns);
     for (uint32_t r = 0; r < conductor->options.workers_count && status == NW_OK; r++) {
-        status = seat_collect(conductor, engine, r, err);
-        if (status == NW_OK && conductor->seats[r].chunk == NULL) {
-            status = seat_give(conductor, engine, r, err);
-        }
+        status = seat_collect(conductor, engine, r, now_ns, err);
+    }
+    for (uint32_t count = 0; count < CHUNKS_AHEAD && status == NW_OK; count++) {
+        status = seats_give(conductor, engine, count, err);
     }
     if (status == NW_OK) {
         status = again_step(conductor, engine, err);
     }
     *finished = status == NW_OK && all_read(conductor);
     return status;
+}
+
+int64_t nw_conductor_pause_ns(const struct nw_conductor *conductor)
+{
+    struct nw_env *env = conductor->options.server->options.env;
+    bool calm = env->ops->now_ns(env) - conductor->collected_ns > BUSY_NS;
+
+    for (uint32_t r = 0; r < conductor->options.workers_count; r++) {
+        calm = calm && conductor->seats[r].chunks_count > 0;
+    }
+    return calm ? PAUSE_CALM_NS : PAUSE_BUSY_NS;
 }
 
 void nw_conductor_progress(const struct nw_conductor *conductor,

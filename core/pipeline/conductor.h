@@ -52,6 +52,9 @@ NW_MUST_CHECK nw_status nw_conductor_step(struct nw_conductor *conductor, struct
                                           bool *finished, struct nw_error *err);
 /** All was read: end the snapshots and the sessions, which the engine's readers hold no more. */
 void nw_conductor_release(struct nw_conductor *conductor);
+/** How long the main thread may sleep before the next step; a reader without a chunk waits for it.
+ */
+int64_t nw_conductor_pause_ns(const struct nw_conductor *conductor);
 
 /** For status. */
 struct nw_conductor_progress {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/log.h"
 #include "pg/types.h"
 #include "pipeline/copy_resume.h"
 
@@ -256,6 +257,62 @@ void nw_copy_plan_destroy(struct nw_copy_plan *plan)
     free(plan->chunks);
     free(plan->relations);
     free(plan);
+}
+
+/* ---- giving ---- */
+
+struct nw_copy_chunk *nw_copy_plan_next(struct nw_copy_plan *plan, uint32_t reader)
+{
+    if (plan->chunks_waiting > 0) {
+        for (uint32_t i = 0; i < plan->chunks_given; i++) {
+            if (plan->chunks[i].waits && plan->chunks[i].reader == reader) {
+                plan->chunks[i].waits = false;
+                plan->chunks_waiting--;
+                return &plan->chunks[i];
+            }
+        }
+    }
+    /* While a table is found locked one chunk of it asks, not all readers. */
+    if (plan->chunks_given < plan->chunks_count && (plan->tries == 0 || plan->chunks_out == 0)) {
+        return &plan->chunks[plan->chunks_given++];
+    }
+    return NULL;
+}
+
+uint64_t nw_copy_plan_rows(const struct nw_copy_plan *plan)
+{
+    uint64_t rows = 0;
+
+    for (uint32_t i = 0; i < plan->chunks_given; i++) {
+        rows += plan->chunks[i].task.rows;
+    }
+    return rows;
+}
+
+static void read_say(const struct nw_copy_plan *plan)
+{
+    if (plan->resumed) {
+        nw_log(NW_LOG_INFO,
+               "read %s.%s: %" PRIu32 " of %" PRIu32 " chunks were kept, %" PRIu64
+               " rows of them selected again, %" PRIu64 " rows read of the others",
+               plan->table->schema_name, plan->table->name, plan->chunks_kept, plan->chunks_count,
+               plan->rows_reread, nw_copy_plan_rows(plan) - plan->rows_reread);
+    } else {
+        nw_log(NW_LOG_DEBUG, "read %s.%s, %" PRIu32 " chunk%s", plan->table->schema_name,
+               plan->table->name, plan->chunks_count, plan->chunks_count == 1 ? "" : "s");
+    }
+}
+
+void nw_copy_chunk_done(struct nw_copy_chunk *chunk)
+{
+    struct nw_copy_plan *plan = chunk->plan;
+
+    plan->tries = 0;
+    plan->chunks_done++;
+    plan->rows_reread += chunk->kept ? chunk->task.rows : 0;
+    if (plan->chunks_done == plan->chunks_count) {
+        read_say(plan);
+    }
 }
 
 /* ---- a chunk's transaction ---- */

@@ -74,6 +74,17 @@ NW_MUST_CHECK nw_status nw_copy_plan_create(const struct nw_copy_plan_options *o
 void nw_copy_plan_destroy(struct nw_copy_plan *plan); /* NULL is fine */
 
 /**
+ * The next chunk that may be given to this reader; one that waits comes first. Rows of it may still
+ * be on their way from the reader that had it, and those of another would overtake them.
+ * @return borrow; NULL: none
+ */
+struct nw_copy_chunk *nw_copy_plan_next(struct nw_copy_plan *plan, uint32_t reader);
+/** The chunk was read to its end; said when it was the last one. */
+void nw_copy_chunk_done(struct nw_copy_chunk *chunk);
+/** Rows that were dealt of it. */
+uint64_t nw_copy_plan_rows(const struct nw_copy_plan *plan);
+
+/**
  * Whether what is read of it again comes in the same order. Not of a partitioned table that is read
  * as one: which leaves it has may change.
  */

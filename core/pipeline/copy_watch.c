@@ -2,9 +2,11 @@
 /* See copy_watch.h. */
 #include "pipeline/copy_watch.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/log.h"
 
 /* {1,2,3}, without the zeros. @return how many there are */
 static uint32_t pids_print(const int *pids, uint32_t pids_count, char *text, size_t size)
@@ -56,4 +58,33 @@ nw_status nw_copy_watch(struct nw_session *session, const int *pids, uint32_t pi
     }
     nw_rows_free(rows);
     return status;
+}
+
+void nw_copy_lock_say(struct nw_session *session, uint32_t oid, const char *schema_name,
+                      const char *name)
+{
+    static const char sql[] =
+        "SELECT l.pid, coalesce(nullif(a.application_name, ''), a.backend_type, 'a prepared "
+        "transaction') FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a "
+        "USING (pid) WHERE l.locktype = 'relation' AND l.granted AND l.mode = "
+        "'AccessExclusiveLock' AND l.relation = $1::pg_catalog.oid AND l.database = (SELECT oid "
+        "FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) LIMIT 1";
+    struct nw_rows *rows = NULL;
+    struct nw_error why = {0};
+    char text[16];
+    const char *params[1] = {text};
+    char holder[128] = "";
+
+    (void)snprintf(text, sizeof text, "%" PRIu32, oid);
+    if (session == NULL || nw_session_query(session, sql, params, 1, NULL, &rows, &why) != NW_OK) {
+        nw_log(NW_LOG_DEBUG, "who holds the lock is not known: %s", why.text);
+    } else if (nw_rows_count(rows) == 1) {
+        (void)snprintf(holder, sizeof holder, " that process %" PRIu64 " (%s) holds",
+                       nw_rows_u64(rows, 0, 0), nw_rows_text(rows, 0, 1));
+    }
+    nw_rows_free(rows);
+    nw_log(NW_LOG_WARN,
+           "the copy of %s.%s waits for a lock%s; it is tried again until it is free, and the "
+           "other tables go on",
+           schema_name, name, holder);
 }

@@ -20,4 +20,11 @@ NW_MUST_CHECK nw_status nw_copy_watch(struct nw_session *session, const int *pid
                                       uint32_t pids_count, uint32_t *cancelled,
                                       struct nw_error *err);
 
+/**
+ * Log that the copy of a table waits for a lock, and who holds it if that can be learned.
+ * @param session  NULL is fine
+ */
+void nw_copy_lock_say(struct nw_session *session, uint32_t oid, const char *schema_name,
+                      const char *name);
+
 #endif

@@ -15,7 +15,6 @@
 #include "pg/lsn.h"
 
 #define STEP_NS          10000000L /* the main thread looks around this often */
-#define COPY_STEP_NS     2000000L  /* and this often while idle readers may wait for it */
 #define TICK_NS          500000000LL
 #define BACKOFF_NS_MIN   500000000LL
 #define BACKOFF_NS_MAX   30000000000LL
@@ -254,8 +253,9 @@ static void status_collect(struct nw_run *run)
 /* One turn of the main thread: sleep a little, report, look for failures. */
 static nw_status turn(struct nw_run *run, struct nw_error *err)
 {
-    struct timespec pause = {.tv_nsec =
-                                 run->status.phase == NW_RUN_COPYING ? COPY_STEP_NS : STEP_NS};
+    struct timespec pause = {.tv_nsec = run->status.phase == NW_RUN_COPYING
+                                            ? nw_conductor_pause_ns(run->conductor)
+                                            : STEP_NS};
     int64_t now_ns = 0;
     nw_status status = NW_OK;
 

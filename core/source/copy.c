@@ -24,9 +24,10 @@ struct nw_copy_reader {
     bool checked; /* the row of checks was right */
     bool header_seen;
     bool trailer_seen;
-    bool failed;      /* the server refused; waits for ReadyForQuery */
-    bool undone;      /* ROLLBACK was sent behind a refusal */
-    nw_status broken; /* not NW_OK: the session failed, which the conductor is still to hear */
+    bool failed;        /* the server refused; waits for ReadyForQuery */
+    bool undone;        /* ROLLBACK was sent behind a refusal */
+    uint32_t turn_over; /* what comes of this turn is not read; 0: none */
+    nw_status broken;   /* not NW_OK: the session failed, which the conductor is still to hear */
     struct nw_error why;
     struct nw_message pending;
     bool has_pending, starved;
@@ -100,6 +101,9 @@ static void task_finish(struct nw_copy_reader *reader, enum nw_copy_outcome outc
     bool pushed = false;
 
     reader->task->outcome = outcome;
+    if (outcome != NW_COPY_DONE && outcome != NW_COPY_UNREAD) {
+        reader->turn_over = reader->task->turn;
+    }
     pushed = nw_spsc_push(reader->options.done, reader->task);
     NW_ASSERT(pushed);
     reader->task = NULL;
@@ -124,6 +128,12 @@ static nw_status task_start(struct nw_copy_reader *reader, struct nw_error *err)
         return NW_AGAIN;
     }
     reader->task = task;
+    /* Relaxed, as in copy_step(). */
+    if (task->turn == reader->turn_over ||
+        atomic_load_explicit(&task->give_up, memory_order_relaxed)) {
+        task_finish(reader, NW_COPY_UNREAD);
+        return NW_OK;
+    }
     task->outcome = NW_COPY_DONE;
     reader->checked = reader->header_seen = reader->trailer_seen = false;
     reader->failed = reader->undone = false;

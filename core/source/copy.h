@@ -7,6 +7,9 @@
  * timeout, checks that it sees that snapshot and that the relation was not rewritten since (an old
  * snapshot sees nothing of a rewritten relation, without an error), and then reads.
  *
+ * Its next chunks may be given to a reader ahead. When one does not end well, those that were given
+ * behind it (of the same turn) come back unread: they may have its session, its table or its lock.
+ *
  * A chunk that breaks off half read (its statement was cancelled for an application that waits for
  * the lock, its session is gone) can be given again, to any reader: with the same snapshot its rows
  * come in the same order, so its query leaves out as many as were dealt.
@@ -36,6 +39,7 @@ enum nw_copy_outcome {
     NW_COPY_NO_SNAPSHOT, /* the snapshot is gone with its session: everything unfinished anew */
     NW_COPY_REFUSED,     /* the server will say the same again; error has the repair */
     NW_COPY_FAILED,      /* error says why, its status what to do */
+    NW_COPY_UNREAD,      /* the one before it did not end well: again */
 };
 
 /** A chunk to copy. Made by the conductor, which keeps it until it comes back. */
@@ -47,8 +51,9 @@ struct nw_copy_task {
     uint64_t fence_lsn;       /* of the snapshot that is read: the rows are as of there */
     bool upsert;              /* rows of former snapshots of this copy are at the sinks */
     struct nw_stream *stream; /* of an idle session; borrow, the reader's until the task is back */
-    const char *sql;          /* the whole transaction, one simple query */
-    const char *snapshot;     /* what pg_current_snapshot() must say */
+    uint32_t turn; /* from 1; another one after each task that came back and was not NW_COPY_DONE */
+    const char *sql;      /* the whole transaction, one simple query */
+    const char *snapshot; /* what pg_current_snapshot() must say */
     atomic_bool give_up; /* set by the conductor: read no more of it, somebody waits for the lock */
     /* filled by the reader, kept when it is given again */
     bool begun;           /* its first mark was dealt */

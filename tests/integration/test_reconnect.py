@@ -17,7 +17,7 @@ class ReconnectTest(check.Case):
     def setUp(self):
         self.server = self.cluster(options={"wal_sender_timeout": "5s"})
         workload.create_tables(self.server.connect())
-        self.load = workload.Workload(self.server.dsn(), seed=check.seed(), sessions=3, pause=0.005,
+        self.load = workload.Workload(self.server.dsn(), seed=check.seed(), sessions=3, pause=0.015,
                                       bulk_rows=1000, tolerant=True)
 
     def more(self, count=TRANSACTIONS_MORE):

@@ -306,6 +306,7 @@ static bool chunk_take(struct sim *sim, uint32_t reader, struct sim_chunk *chunk
         chunk_defer(sim, chunk);
         return true;
     case NW_COPY_BROKEN:
+    case NW_COPY_UNREAD:
     case NW_COPY_GONE: /* it has another name now */
         chunk_again(chunk);
         return true;
@@ -329,7 +330,7 @@ static bool seat_collect(struct sim *sim, struct nw_engine *engine, uint32_t rea
 {
     struct sim_copy *copy = &sim->copy;
     struct nw_copy_task *task = nw_engine_copied(engine, reader);
-    struct sim_chunk *chunk = copy->under_way[reader];
+    struct sim_chunk *chunk = copy->under_way[reader][0];
 
     if (task == NULL) {
         return true;
@@ -338,7 +339,11 @@ static bool seat_collect(struct sim *sim, struct nw_engine *engine, uint32_t rea
         sim_fail(sim, "reader %u gives back a chunk that it was not given", reader);
     }
     chunk->plan->chunks_out--;
-    copy->under_way[reader] = NULL;
+    memmove((void *)copy->under_way[reader], (void *)(copy->under_way[reader] + 1),
+            (NW_COPY_TASKS_MAX - 1) * sizeof chunk);
+    copy->under_way[reader][NW_COPY_TASKS_MAX - 1] = NULL;
+    copy->turns[reader] += task->outcome != NW_COPY_DONE && task->outcome != NW_COPY_UNREAD;
+    sim_counters.chunks_unread += task->outcome == NW_COPY_UNREAD;
     return chunk_take(sim, reader, chunk);
 }
 
@@ -380,21 +385,26 @@ static void seat_give(struct sim *sim, struct nw_engine *engine, uint32_t reader
 {
     struct sim_copy *copy = &sim->copy;
     struct sim_chunk *chunk = chunk_next(sim);
+    uint32_t at = 0;
 
     if (chunk == NULL) {
         return;
+    }
+    while (copy->under_way[reader][at] != NULL) {
+        at++;
     }
     if (copy->readers[reader] == NULL) {
         copy->readers[reader] = sim_reader_create(sim);
     }
     (void)snprintf(chunk->sql, sizeof chunk->sql, "%u %u %" PRIu64, chunk->plan->index,
                    (unsigned)(chunk - chunk->plan->chunks), chunk->task.rows);
+    chunk->task.turn = copy->turns[reader] + 1;
     chunk->task.stream = sim_reader_stream(copy->readers[reader]);
     atomic_store_explicit(&chunk->task.give_up, false, memory_order_relaxed);
     if (!nw_engine_copy(engine, reader, &chunk->task)) {
         sim_fail(sim, "an idle reader takes no task");
     }
-    copy->under_way[reader] = chunk;
+    copy->under_way[reader][at] = chunk;
     chunk->plan->chunks_out++;
 }
 
@@ -402,10 +412,15 @@ static void seat_give(struct sim *sim, struct nw_engine *engine, uint32_t reader
 static void locks_watch(struct sim *sim, struct nw_engine *engine)
 {
     for (uint32_t r = 0; r < SIM_READERS; r++) {
-        if (sim->copy.under_way[r] != NULL && sim_chance(&sim->random, sim->copy.fault)) {
+        struct sim_chunk **chunks = sim->copy.under_way[r];
+
+        if (chunks[0] != NULL && sim->copy.readers[r] != NULL &&
+            sim_chance(&sim->random, sim->copy.fault)) {
             SIM_COUNT(copies_given_up);
             sim_reader_cancel(sim->copy.readers[r]);
-            nw_engine_copy_give_up(engine, r, &sim->copy.under_way[r]->task);
+            for (uint32_t i = 0; i < NW_COPY_TASKS_MAX && chunks[i] != NULL; i++) {
+                nw_engine_copy_give_up(engine, r, &chunks[i]->task);
+            }
         }
     }
 }
@@ -496,7 +511,9 @@ bool sim_copy_step(struct sim *sim, struct nw_engine *engine, struct nw_schemas 
         if (!seat_collect(sim, engine, r)) {
             return false;
         }
-        if (sim->copy.under_way[r] == NULL) {
+        if (sim->copy.under_way[r][0] == NULL ||
+            (sim->copy.under_way[r][NW_COPY_TASKS_MAX - 1] == NULL &&
+             sim_chance(&sim->random, 300))) {
             seat_give(sim, engine, r);
         }
     }

@@ -74,6 +74,8 @@ MUTANTS = [
     ("keep streamed changes over a reconnect", "core/source/stream_messages.c",
      "nw_txns_reset(source->options.txns);\n    nw_dealer_reconnected",
      "nw_dealer_reconnected"),
+    ("read what was given ahead behind a failure", "core/source/copy.c",
+     "if (task->turn == reader->turn_over ||", "if ("),
     ("ignore a changed relation", "core/source/schemas.c",
      "strcmp(column->name, said->name) == 0;", "true;"),
     ("do not send again what was not committed", "core/sink/dispatch.c",
@@ -233,7 +235,7 @@ def play(build, mutant, seeds):
         played = subprocess.run([program, "1", str(seeds)], capture_output=True, text=True)
     if played.returncode == 0:
         return f"survived {seeds} seeds"
-    print(f"caught    {name}: {played.stderr.strip().splitlines()[0][:150]}", flush=True)
+    print(f"caught    {name}: {(played.stderr.strip().splitlines() or ['it crashed'])[0][:150]}", flush=True)
     return None
 
 

@@ -27,6 +27,7 @@
 #include "../unit/wire.h"
 #include "io/env.h"
 #include "pipeline/engine.h"
+#include "source/copy.h"
 #include "source/copy_state.h"
 #include "source/position.h"
 #include "source/spool.h"
@@ -80,7 +81,7 @@ static inline bool sim_chance(struct sim_random *random, uint32_t permille)
     X(late_commits) X(drains) X(failed_lives) X(sinks_apart) X(total_order) X(transactions_told)   \
     X(replayed_rows) X(copy_lives) X(copied_rows) X(copied_tables) X(copies_rewritten)             \
     X(copies_of_another_snapshot) X(copies_failed) X(copies_cut) X(copies_locked) X(copies_apart)  \
-    X(copies_discarded) X(copies_resumed) X(crashes_in_copy) X(chunks) X(chunks_again)             \
+    X(copies_discarded) X(copies_resumed) X(crashes_in_copy) X(chunks) X(chunks_again) X(chunks_unread)            \
     X(rows_left_out) X(copies_given_up) X(copies_renamed) X(sessions_ended) X(snapshots_gone)      \
     X(tables_again) X(copies_kept) X(progress_stored) X(copies_partly_had) X(spools)               \
     X(spools_found) X(spools_full) X(spools_of_several_segments) X(spools_read) X(spools_gone)     \
@@ -229,8 +230,9 @@ struct sim_copy {
     uint32_t fault;      /* permille */
     struct sim_plan *plans[SIM_PLANS_MAX];
     uint32_t plans_count;
-    bool again[SIM_TABLES]; /* waits for a new fence */
-    struct sim_chunk *under_way[SIM_READERS];
+    bool again[SIM_TABLES];                                      /* waits for a new fence */
+    struct sim_chunk *under_way[SIM_READERS][NW_COPY_TASKS_MAX]; /* in order; then NULL */
+    uint32_t turns[SIM_READERS];
     struct sim_reader *readers[SIM_READERS]; /* NULL: to be opened */
 };
 

@@ -116,6 +116,7 @@ static void fixture_make(struct fixture *f)
                                              .chunks_count = 1},
                                     .fence_lsn = 5000,
                                     .stream = &f->script.stream,
+                                    .turn = 1,
                                     .sql = "BEGIN; COPY",
                                     .snapshot = SNAPSHOT};
     assert_true(nw_spsc_push(f->tasks, &f->task));
@@ -466,6 +467,7 @@ static void a_refused_chunk_goes_on_with_its_rows_counted_and_one_begin(void **s
     assert_int_equal(f.task.error.status, NW_FATAL);
     assert_non_null(strstr(f.task.error.text, "GRANT SELECT"));
     assert_int_equal(f.kit.ordinal, 2); /* the begin, and the row */
+    f.task.turn++;
     assert_true(nw_spsc_push(f.tasks, &f.task));
     say_begin(&f);
     say_row(&f, 2, 1);
@@ -495,6 +497,97 @@ static void a_chunk_that_is_given_up_is_read_to_its_end_and_dropped(void **state
     assert_int_equal(finish(&f), 1);
     assert_int_equal(f.task.outcome, NW_COPY_LOCKED);
     assert_int_equal(f.task.rows, 1);
+    fixture_free(&f);
+}
+
+static struct nw_copy_task *next_done(struct fixture *f)
+{
+    struct nw_copy_task *done = NULL;
+    struct nw_block *block = NULL;
+
+    for (int i = 0; i < 1000 && done == NULL; i++) {
+        step(f);
+        while ((block = kit_next(&f->kit)) != NULL) {
+            kit_back(&f->kit, block);
+        }
+        done = nw_spsc_pop(f->done);
+    }
+    return done;
+}
+
+static void what_was_given_ahead_is_read_at_once(void **state)
+{
+    struct fixture f;
+    struct nw_copy_task second;
+
+    (void)state;
+    fixture_make(&f);
+    second = f.task;
+    second.sql = "BEGIN; COPY the next";
+    assert_true(nw_spsc_push(f.tasks, &second));
+    say_begin(&f);
+    say_end(&f);
+    say_begin(&f);
+    say_row(&f, 7, 1);
+    say_end(&f);
+    assert_ptr_equal(next_done(&f), &f.task);
+    assert_ptr_equal(next_done(&f), &second);
+    assert_int_equal(second.outcome, NW_COPY_DONE);
+    assert_int_equal(second.rows, 1);
+    fixture_free(&f);
+}
+
+/* Whether its session broke, or the server refused it and goes on. */
+static void what_was_given_ahead_comes_back_unread_behind_a_failure(void **state)
+{
+    (void)state;
+    for (int breaks = 0; breaks < 2; breaks++) {
+        struct fixture f;
+        struct nw_copy_task second;
+        struct nw_copy_task third;
+        size_t sent = 0;
+
+        fixture_make(&f);
+        second = third = f.task;
+        assert_true(nw_spsc_push(f.tasks, &second));
+        say_begin(&f);
+        say_row(&f, 1, 1);
+        if (breaks) {
+            f.script.ends = true;
+        } else {
+            wire_server_error(&f.script.out, "55P03", "locked");
+            say_undone(&f);
+        }
+        assert_ptr_equal(next_done(&f), &f.task);
+        assert_int_equal(f.task.outcome, breaks ? NW_COPY_BROKEN : NW_COPY_LOCKED);
+        sent = f.script.in.size;
+        assert_true(nw_spsc_push(f.tasks, &third)); /* before the conductor has heard of it */
+        assert_ptr_equal(next_done(&f), &second);
+        assert_int_equal(second.outcome, NW_COPY_UNREAD);
+        assert_ptr_equal(next_done(&f), &third);
+        assert_int_equal(third.outcome, NW_COPY_UNREAD);
+        assert_int_equal(f.script.in.size, sent); /* the session was left alone */
+        f.script.ends = false;
+        third.turn++;
+        say_begin(&f);
+        say_end(&f);
+        assert_true(nw_spsc_push(f.tasks, &third));
+        assert_ptr_equal(next_done(&f), &third);
+        assert_int_equal(third.outcome, NW_COPY_DONE);
+        fixture_free(&f);
+    }
+}
+
+static void a_chunk_that_is_given_up_before_it_is_begun_takes_no_lock(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_make(&f);
+    atomic_store(&f.task.give_up, true);
+    assert_ptr_equal(next_done(&f), &f.task);
+    assert_int_equal(f.task.outcome, NW_COPY_UNREAD);
+    assert_int_equal(f.script.in.size, 0);
     fixture_free(&f);
 }
 
@@ -595,6 +688,7 @@ static void a_chunk_whose_session_broke_goes_on_with_another(void **state)
         former = f.script;
         f.script = other;
         f.task.stream = &f.script.stream;
+        f.task.turn++;
         assert_true(nw_spsc_push(f.tasks, &f.task));
         say_begin(&f);
         if (rows == 0) {
@@ -638,6 +732,9 @@ int main(void)
         cmocka_unit_test(an_empty_table_has_a_begin_and_an_end),
         cmocka_unit_test(back_pressure_loses_and_repeats_nothing),
         cmocka_unit_test(another_table_follows_on_the_same_connection),
+        cmocka_unit_test(what_was_given_ahead_is_read_at_once),
+        cmocka_unit_test(what_was_given_ahead_comes_back_unread_behind_a_failure),
+        cmocka_unit_test(a_chunk_that_is_given_up_before_it_is_begun_takes_no_lock),
         cmocka_unit_test(checks_that_fail_end_the_copy),
         cmocka_unit_test(what_the_server_says_decides_what_becomes_of_a_chunk),
         cmocka_unit_test(a_refused_chunk_goes_on_with_its_rows_counted_and_one_begin),
