@@ -3,6 +3,7 @@
 #include <ftw.h>
 #include <limits.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -42,6 +43,33 @@ struct plan {
     char folders[NW_CONFIG_SINKS_MAX][PATH_MAX];
     char folder[PATH_MAX]; /* of all trials; "": none was made */
 };
+
+static volatile sig_atomic_t stop_asked;
+
+/* The first ends it after the statement under way, which leaves no folder behind; the second now.
+ */
+static void on_signal(int number)
+{
+    (void)number;
+    if (stop_asked != 0) {
+        _exit(NW_EXIT_FAILED);
+    }
+    stop_asked = 1;
+}
+
+static bool stopped(void)
+{
+    return stop_asked != 0;
+}
+
+static void signals_watch(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGHUP, &action, NULL);
+}
 
 /* Free bytes on the disk of a path that may not be there yet. */
 static uint64_t free_bytes(const char *path)
@@ -202,6 +230,7 @@ static struct nw_forecast_options options_of(const struct nw_run_config *c, int6
         .preflight = {.copies = true,
                       .streams = c->snapshot != NW_CONFIG_ONLY,
                       .copy_workers = (uint32_t)c->copy_workers,
+                      .transforms = &c->transforms,
                       .server = nw_config_server(c)},
         .cores_count = cores_count(c),
         .time_ns = time_us * 1000,
@@ -210,6 +239,7 @@ static struct nw_forecast_options options_of(const struct nw_run_config *c, int6
         .spool_free_bytes = free_bytes(c->spool_dir),
         .spool_max_bytes = (uint64_t)c->spool_bytes,
         .memory_bytes = (uint64_t)c->memory_bytes,
+        .stopped = stopped,
     };
 }
 
@@ -295,6 +325,7 @@ int nw_cmd_plan(int argc, char **argv)
         return NW_EXIT_USAGE;
     }
     nw_log_setup(2, NW_LOG_WARN, false);
+    signals_watch();
     code = plan_run(&config, time_us, json, verbose);
     nw_config_free(&config);
     return code;

@@ -20,6 +20,12 @@
 #define ASSUMED_COPY_RATIO       0.9
 #define ASSUMED_ROW_BYTES        100.0
 
+nw_status nw_forecast_goes_on(const struct nw_forecast_options *options, struct nw_error *err)
+{
+    return options->stopped != NULL && options->stopped() ? nw_fail(err, NW_FATAL, "interrupted")
+                                                          : NW_OK;
+}
+
 /* ---- tables ---- */
 
 static int by_size(const void *left, const void *right)
@@ -368,6 +374,9 @@ static nw_status observe(const struct nw_forecast_options *options, struct nw_se
     status = status == NW_OK ? tables_read(options, session, sampler, forecast, err) : status;
     if (status == NW_OK) {
         watch_out(options, started_ns);
+        status = nw_forecast_goes_on(options, err);
+    }
+    if (status == NW_OK) {
         status = wal_read(session, &last_lsn, err);
     }
     forecast->wal_seconds = (double)(env->ops->now_ns(env) - started_ns) / 1e9;
@@ -413,6 +422,9 @@ nw_status nw_forecast_make(const struct nw_forecast_options *options, struct nw_
     if (status == NW_FATAL) {
         *err = why;
         return status;
+    }
+    if (nw_forecast_goes_on(options, err) != NW_OK) {
+        return NW_FATAL;
     }
     if (status != NW_OK) {
         (void)nw_preflight_add(&forecast->checks, NW_FINDING_WARN, "NW1401",

@@ -27,7 +27,7 @@ struct nw_forecast_sink {
 };
 
 struct nw_forecast_options {
-    struct nw_preflight_options preflight; /* copy_workers too */
+    struct nw_preflight_options preflight; /* copy_workers and transforms too */
     struct nw_env *env;
     struct nw_forecast_sink sinks[NW_CONFIG_SINKS_MAX];
     uint32_t sinks_count;
@@ -38,6 +38,7 @@ struct nw_forecast_options {
     uint64_t spool_free_bytes; /* UINT64_MAX: not known */
     uint64_t spool_max_bytes;  /* past it WAL stays on the server */
     uint64_t memory_bytes;
+    bool (*stopped)(void); /* whether to give up; NULL: never */
 };
 
 /** What was read of a table. Rows of COPY BINARY. */

@@ -6,6 +6,7 @@
 #include "decode/builder.h"
 #include "pg/catalog.h"
 #include "pipeline/forecast.h"
+#include "transform/transform.h"
 
 #define NW_FORECAST_LOCK_MS      100 /* longest wait for a table's lock */
 #define NW_FORECAST_STATEMENT_MS 1000
@@ -23,10 +24,12 @@ struct nw_sampler {
     const char *trouble[NW_CONFIG_SINKS_MAX];
     int64_t deadline_ns;
     uint32_t tables_count;
-    uint64_t fed_bytes; /* of all tables */
+    uint64_t fed_bytes;               /* of all tables */
+    struct nw_transforms *transforms; /* NULL: there are no rules */
 
     /* The range under way. */
     const struct nw_table *table;
+    const struct nw_projection *projection; /* NULL: sinks see the table as it is */
     struct nw_forecast_sample *sample;
     uint64_t range_rows, range_bytes, range_fed;
     uint64_t feed_max;
@@ -49,6 +52,10 @@ void nw_sampler_fini(struct nw_sampler *sampler);
 NW_MUST_CHECK nw_status nw_sampler_read(struct nw_sampler *sampler,
                                         const struct nw_catalog_candidate *candidate,
                                         struct nw_forecast_table *table, struct nw_error *err);
+
+/** NW_FATAL once it was asked to give up. */
+NW_MUST_CHECK nw_status nw_forecast_goes_on(const struct nw_forecast_options *options,
+                                            struct nw_error *err);
 
 /** What follows from the figures, as findings. */
 NW_MUST_CHECK nw_status nw_forecast_risks(const struct nw_forecast_options *options,

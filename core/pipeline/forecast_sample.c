@@ -59,6 +59,14 @@ nw_status nw_sampler_init(struct nw_sampler *sampler, const struct nw_forecast_o
             sampler->trouble[i] = nw_arena_text(arena, why.text);
         }
     }
+    if (options->preflight.transforms != NULL) {
+        nw_status status =
+            nw_transforms_create(options->preflight.transforms, &sampler->transforms, err);
+
+        if (status != NW_OK) {
+            return status;
+        }
+    }
     return nw_builder_create(&sampler->builder, err);
 }
 
@@ -68,6 +76,7 @@ void nw_sampler_fini(struct nw_sampler *sampler)
         nw_trial_destroy(sampler->trials[i]);
     }
     nw_builder_destroy(sampler->builder);
+    nw_transforms_destroy(sampler->transforms);
     free(sampler->block.frames);
     free(sampler->block.bytes);
     free(sampler->item);
@@ -107,6 +116,7 @@ static nw_status rows_flush(struct nw_sampler *sampler, struct nw_error *err)
     }
     block->kind = NW_BLOCK_COPY;
     block->table = sampler->table;
+    block->projection = sampler->projection;
     block->generation = 1;
     block->fence_lsn = 1;
     status = nw_builder_decode(sampler->builder, block, &size, err);
@@ -117,7 +127,7 @@ static nw_status rows_flush(struct nw_sampler *sampler, struct nw_error *err)
     nw_builder_pack(sampler->builder, sampler->item);
     sampler->sample->decode_ns += cpu_now_ns() - started_ns;
     for (uint32_t i = 0; i < sampler->options->sinks_count; i++) {
-        if (sampler->trials[i] != NULL &&
+        if (sampler->trials[i] != NULL && sampler->item->as.batch.rows_count > 0 &&
             nw_trial_write(sampler->trials[i], &sampler->item->as.batch, &why) != NW_OK) {
             trial_drop(sampler, i, &why);
         }
@@ -323,6 +333,7 @@ static nw_status ranges_read(struct nw_sampler *sampler, const struct target *ta
 
         count = count < target->blocks - first ? count : target->blocks - first;
         status = range_read(sampler, target, first, count, err);
+        status = status == NW_OK ? nw_forecast_goes_on(sampler->options, err) : status;
         count = range_next(sampler, count, sample->ns - before_ns);
         if (env->ops->now_ns(env) >= end_ns) {
             break;
@@ -348,16 +359,21 @@ static char *quoted(struct nw_session *session, const char *schema, const char *
     return text;
 }
 
-static char *columns_text(struct nw_session *session, const struct nw_catalog_table *table)
+/* What the copy selects: nothing that neither sinks nor the row filter see. */
+static char *columns_text(struct nw_session *session, const struct nw_catalog_table *table,
+                          const struct nw_projection *projection)
 {
+    uint16_t count =
+        projection == NULL ? table->columns_count : projection->fields_count[NW_WIRE_COPY];
     char *text = NULL;
     size_t size = 0;
     FILE *stream = open_memstream(&text, &size);
     struct nw_error ignored = {0};
     nw_status status = NW_OK;
 
-    for (uint16_t i = 0; stream != NULL && i < table->columns_count && status == NW_OK; i++) {
-        const struct nw_catalog_column *column = &table->columns[i];
+    for (uint16_t i = 0; stream != NULL && i < count && status == NW_OK; i++) {
+        uint16_t index = projection == NULL ? i : projection->fields[NW_WIRE_COPY][i].column;
+        const struct nw_catalog_column *column = &table->columns[index];
         char name[160] = "";
 
         status = nw_session_quote_name(session, column->name, name, sizeof name, &ignored);
@@ -398,6 +414,23 @@ static nw_status leaf_find(struct nw_sampler *sampler, uint32_t oid, struct targ
     return status;
 }
 
+/* What sinks see of the table. */
+static nw_status projection_find(struct nw_sampler *sampler, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    sampler->projection = NULL;
+    if (sampler->transforms != NULL) {
+        status =
+            nw_transforms_project(sampler->transforms, sampler->table, &sampler->projection, err);
+    }
+    if (status == NW_REJECT) { /* a finding says so too */
+        sampler->sample->trouble = nw_arena_text(sampler->arena, err->text);
+        return NW_OK;
+    }
+    return status;
+}
+
 static nw_status target_find(struct nw_sampler *sampler,
                              const struct nw_catalog_candidate *candidate, struct target *target,
                              struct nw_error *err)
@@ -421,7 +454,11 @@ static nw_status target_find(struct nw_sampler *sampler,
     table->id = sampler->tables_count++;
     table->version = 1;
     sampler->table = table;
-    target->columns = columns_text(sampler->session, catalog);
+    status = projection_find(sampler, err);
+    if (status != NW_OK || sampler->sample->trouble != NULL) {
+        return status;
+    }
+    target->columns = columns_text(sampler->session, catalog, sampler->projection);
     if (candidate->kind == 'p') {
         return leaf_find(sampler, candidate->oid, target, err);
     }
@@ -435,7 +472,8 @@ static void trials_begin(struct nw_sampler *sampler)
 
     for (uint32_t i = 0; i < sampler->options->sinks_count; i++) {
         if (sampler->trials[i] != NULL &&
-            nw_trial_begin(sampler->trials[i], sampler->table, &why) != NW_OK) {
+            nw_trial_begin(sampler->trials[i], nw_table_seen(sampler->table, sampler->projection),
+                           &why) != NW_OK) {
             trial_drop(sampler, i, &why);
         }
     }
@@ -459,9 +497,12 @@ nw_status nw_sampler_read(struct nw_sampler *sampler, const struct nw_catalog_ca
 {
     struct nw_env *env = sampler->options->env;
     struct target target = {.blocks = table->blocks};
-    nw_status status = NW_OK;
+    nw_status status = nw_forecast_goes_on(sampler->options, err);
 
     sampler->sample = &table->sample;
+    if (status != NW_OK) {
+        return status;
+    }
     if (env->ops->now_ns(env) >= sampler->deadline_ns) {
         table->sample.trouble = "the time was used up";
         return NW_OK;

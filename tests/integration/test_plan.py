@@ -3,6 +3,7 @@
 """`narwal plan`: its estimates beside an actual copy, what it warns of, and that it changes nothing."""
 import json
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -274,6 +275,45 @@ class PlanTest(check.Case):
         plan = self.plan(narwal, code=1)
         self.assertIn(str(disk), self.risk(plan, "NW1409")["text"])
         self.assertEqual(list(disk.iterdir()), [])
+
+    def test_transforms_are_applied(self):
+        """Columns that no sink sees are not read, rows that are dropped are not written."""
+        self.prepare()
+        rules = {"none": {},
+                 "columns": {"exclude_columns": ["note", "token"]},
+                 "rows": {"where": f"id <= {ROWS // 2}"}}
+        sent, written = {}, {}
+        for what, rule in rules.items():
+            narwal = self.narwal(settings={
+                "tables": {"include": ["shop.orders"]},
+                "transforms": [{"tables": "shop.*", **rule}] if rule else []})
+            plan = self.plan(narwal, code=0)
+            self.assertIsNone(self.table(plan, "orders")["sample"]["trouble"])
+            sent[what] = self.table(plan, "orders")["copy_bytes"]
+            written[what] = plan["sinks"][0]["bytes"]
+        self.assertLess(sent["columns"], sent["none"] * 0.75)
+        self.assertLess(written["columns"], written["none"] * 0.75)
+        self.assert_near(sent["rows"], sent["none"], 1.1, "all rows are read")
+        self.assertTrue(0.35 < written["rows"] / written["none"] < 0.65, written)
+
+    def test_an_interrupted_plan_leaves_nothing_behind(self):
+        self.prepare()
+        folder = self.server.folder / "temporary"
+        folder.mkdir(mode=0o755)
+        narwal = self.narwal()
+        narwal.write()
+        with subprocess.Popen(narwal.command("plan", narwal.file), stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              env={**os.environ, "TMPDIR": str(folder)}) as process:
+            deadline = time.monotonic() + 30
+            while not list(folder.glob("narwal-plan-*/*")) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            self.assertTrue(list(folder.iterdir()))
+            process.send_signal(signal.SIGINT)
+            text, _ = process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 1, text)
+        self.assertIn("interrupted", text)
+        self.assertEqual(list(folder.iterdir()), [])
 
     # ---- the command -----------------------------------------------------------------------------
 
