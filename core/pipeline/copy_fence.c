@@ -56,16 +56,16 @@ nw_status nw_copy_snapshot_enter(struct nw_session *session, const char *snapsho
     return status == NW_OK ? nw_session_query(session, sql, NULL, 0, NULL, NULL, err) : status;
 }
 
-/* "xmin:xmax:those between that go on" */
-static nw_status bounds_read(struct nw_copy_fence *fence, struct nw_error *err)
+/*
+ * "xmin:xmax:those between that go on". Of a slot's snapshot xmin may be above xmax, which is
+ * behind the last commit that it saw: all below xmin had ended all the same.
+ */
+static nw_status xmin_read(struct nw_copy_fence *fence, struct nw_error *err)
 {
     char *at = NULL;
 
     fence->xmin = strtoull(fence->text, &at, 10);
-    if (*at == ':') {
-        fence->xmax = strtoull(at + 1, &at, 10);
-    }
-    return *at == ':' && fence->xmin > 0 && fence->xmax >= fence->xmin
+    return *at == ':' && fence->xmin > 0
                ? NW_OK
                : nw_fail(err, NW_FATAL, "pg_current_snapshot() says %.100s", fence->text);
 }
@@ -87,7 +87,7 @@ static nw_status snapshot_hold(struct nw_copy_fence *fence, const char *snapshot
         (void)snprintf(fence->snapshot, sizeof fence->snapshot, "%s", nw_rows_text(rows, 0, 0));
         fence->text = strdup(nw_rows_text(rows, 0, 1));
         status = fence->text == NULL ? nw_fail(err, NW_FATAL, "out of memory for a snapshot")
-                                     : bounds_read(fence, err);
+                                     : xmin_read(fence, err);
     }
     nw_rows_free(rows);
     return status;

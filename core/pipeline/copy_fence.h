@@ -24,8 +24,8 @@ struct nw_copy_fence {
     uint64_t lsn;
     char snapshot[NW_SNAPSHOT_SIZE]; /* for SET TRANSACTION SNAPSHOT */
     char *text;                      /* what pg_current_snapshot() says under it; own memory */
-    uint64_t xmin, xmax;       /* of it: all below xmin had ended, none from xmax on had begun */
-    struct nw_session *holder; /* its transaction sees the snapshot and keeps it alive */
+    uint64_t xmin;                   /* of it: all transactions below had ended */
+    struct nw_session *holder;       /* its transaction sees the snapshot and keeps it alive */
 };
 
 /**
