@@ -60,11 +60,16 @@ nw_status nw_copy_snapshot_enter(struct nw_session *session, const char *snapsho
  * "xmin:xmax:those between that go on". Of a slot's snapshot xmin may be above xmax, which is
  * behind the last commit that it saw: all below xmin had ended all the same.
  */
-static nw_status xmin_read(struct nw_copy_fence *fence, struct nw_error *err)
+static nw_status xids_read(struct nw_copy_fence *fence, struct nw_error *err)
 {
     char *at = NULL;
 
-    fence->xmin = strtoull(fence->text, &at, 10);
+    fence->xmin = fence->next_xid = strtoull(fence->text, &at, 10);
+    if (*at == ':') {
+        uint64_t xmax = strtoull(at + 1, &at, 10);
+
+        fence->next_xid = xmax > fence->xmin ? xmax : fence->xmin;
+    }
     return *at == ':' && fence->xmin > 0
                ? NW_OK
                : nw_fail(err, NW_FATAL, "pg_current_snapshot() says %.100s", fence->text);
@@ -87,7 +92,7 @@ static nw_status snapshot_hold(struct nw_copy_fence *fence, const char *snapshot
         (void)snprintf(fence->snapshot, sizeof fence->snapshot, "%s", nw_rows_text(rows, 0, 0));
         fence->text = strdup(nw_rows_text(rows, 0, 1));
         status = fence->text == NULL ? nw_fail(err, NW_FATAL, "out of memory for a snapshot")
-                                     : xmin_read(fence, err);
+                                     : xids_read(fence, err);
     }
     nw_rows_free(rows);
     return status;

@@ -25,6 +25,7 @@ struct nw_copy_fence {
     char snapshot[NW_SNAPSHOT_SIZE]; /* for SET TRANSACTION SNAPSHOT */
     char *text;                      /* what pg_current_snapshot() says under it; own memory */
     uint64_t xmin;                   /* of it: all transactions below had ended */
+    uint64_t next_xid;               /* about: what it sees is below */
     struct nw_session *holder;       /* its transaction sees the snapshot and keeps it alive */
 };
 

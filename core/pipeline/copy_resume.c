@@ -102,5 +102,5 @@ bool nw_copy_resumable(const struct nw_copy_plan *plan, const struct nw_copy_for
     return nw_table_seen(plan->table, plan->projection)->key_columns_count > 0 &&
            from->publishes_insert && from->publishes_update && from->publishes_delete &&
            files_known(plan) && origin->hash == plan->origin.hash &&
-           origin->xmin <= plan->fence->xmin && plan->fence->xmin - origin->xmin < AGE_MAX;
+           origin->xmin <= plan->fence->xmin && plan->fence->next_xid - origin->xmin < AGE_MAX;
 }
