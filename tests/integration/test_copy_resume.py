@@ -4,13 +4,14 @@
 import collections
 import random
 import re
+import shutil
 import struct
 import threading
 
 from psycopg2 import errors
 
 from files_reader import read_folder
-from lab import check
+from lab import check, folder
 from lab.narwal import Narwal
 
 ROWS = 60000
@@ -169,6 +170,49 @@ class CopyResumeTest(check.Case):
               f"copied twice by 3 kills, {self.changes['large']} changes")
         self.assertLessEqual(result.again, 3 * WORKERS * CHUNK_ROWS + 3 * self.changes["large"])
         self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
+    def test_sinks_that_have_different_parts(self):
+        """What both have of a table is kept; when one has nothing, both get it anew."""
+        self.server.sql("DROP TABLE lab.keyless")
+        narwal = self.narwal()
+        other = narwal.home / "other"
+        narwal.config["sinks"] = [{"name": "one", "type": "file", "path": str(narwal.out)},
+                                  {"name": "two", "type": "file", "path": str(other)}]
+        narwal.start()
+        generation = self.kill_at(narwal, "large", 8)
+        self.server.sql("UPDATE lab.large SET id = id + 1000000 WHERE id % 3 = 0")
+        narwal.start()
+        self.assertEqual(self.kill_at(narwal, "large", 20), generation)
+        self.server.sql("DELETE FROM lab.large WHERE id % 5 = 0")
+        narwal.start()
+        self.finish_both(narwal, other)
+        self.assertEqual(self.table(narwal, "large").generation, generation)
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
+    def test_a_sink_that_has_nothing_makes_the_table_begin_again(self):
+        self.server.sql("DROP TABLE lab.keyless")
+        narwal = self.narwal()
+        other = narwal.home / "other"
+        narwal.config["sinks"] = [{"name": "one", "type": "file", "path": str(narwal.out)},
+                                  {"name": "two", "type": "file", "path": str(other)}]
+        narwal.start()
+        generation = self.kill_at(narwal, "large", 8)
+        self.server.sql("UPDATE lab.large SET id = id + 1000000 WHERE id % 3 = 0")
+        shutil.rmtree(other)
+        narwal.start()
+        self.finish_both(narwal, other)
+        self.assertGreater(self.table(narwal, "large").generation, generation)
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
+    def finish_both(self, narwal, other):
+        self.finish(narwal, ["large"])
+        narwal.wait("the other sink", lambda: folder.State(other).lsn >= narwal.state().lsn)
+        first, narwal.out = narwal.out, other
+        try:
+            result = narwal.compare([("lab", "large")])
+            self.assertTrue(result.good, result.report())
+        finally:
+            narwal.out = first
 
     def begins_again(self, statement, tables=("large",)):
         self.server.sql("DROP TABLE lab.keyless")

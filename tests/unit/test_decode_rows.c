@@ -314,6 +314,7 @@ static void copied_rows_carry_the_fence(void **state)
 
     (void)state;
     block->generation = 4;
+    block->upsert = true;
     block_row(block, 'I');
     block_tuple(block, 0, 3);
     block_u32(block, 4);
@@ -322,7 +323,7 @@ static void copied_rows_carry_the_fence(void **state)
     block_bytes(block, "ab", 2);
     block_u32(block, UINT32_MAX);
     item = decode_good(block);
-    assert_int_equal(item->as.batch.flags, NW_BATCH_COPY);
+    assert_int_equal(item->as.batch.flags, NW_BATCH_COPY | NW_BATCH_UPSERT);
     assert_int_equal(item->as.batch.generation, 4);
     assert_int_equal(item->as.batch.op[0], NW_OP_INSERT);
     assert_int_equal(item->as.batch.commit_lsn[0], 0xABCD);
