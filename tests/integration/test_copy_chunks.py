@@ -77,6 +77,9 @@ class CopyChunksTest(check.Case):
     def test_vacuum_full_between_chunks(self):
         self.rewritten("VACUUM FULL lab.large")
 
+    def test_cluster_between_chunks(self):
+        self.rewritten("CLUSTER lab.large USING large_pkey")
+
     def test_ddl_waits_no_longer_than_a_second_behind_a_large_chunk(self):
         narwal = self.narwal(chunk="1GiB", workers=1).start()
         waits = []
