@@ -33,7 +33,8 @@ static void tell_again(struct nw_bytes packed)
     while (cursor.left > 0) {
         struct nw_bytes message = nw_cursor_bytes(&cursor, nw_cursor_u32le(&cursor));
 
-        check(!cursor.failed && (message.at[0] == 'R' || message.at[0] == 'M'));
+        check(!cursor.failed && message.size > 0 && message.at != NULL);
+        check(message.at[0] == 'R' || message.at[0] == 'M');
         check(nw_relations_take(relations, message, &err) == NW_OK);
     }
     check(nw_relations_rest(relations));

@@ -293,30 +293,34 @@ static bool has_room(const struct model *model, uint64_t bytes)
     return model->limit_bytes == 0 || bytes + nw_env_model_used(&model->env) <= model->limit_bytes;
 }
 
+static nw_status file_make(struct model *model, const char *path, uint32_t flags,
+                           struct nw_error *err)
+{
+    int error = (flags & NW_FILE_CREATE) == 0 ? ENOENT : has_room(model, 1) ? 0 : ENOSPC;
+
+    return error == 0 ? node_add(model, path, false, err) : model_fail(NW_RETRY, path, error, err);
+}
+
 static nw_status model_file_open(struct nw_env *env, const char *path, uint32_t flags, int *file,
                                  struct nw_error *err)
 {
     struct model *model = model_of(env);
     struct node *node = node_find(model, path);
+    nw_status status = NW_OK;
     unsigned handle = 0;
 
-    if (model_of(env)->off) {
+    trace_call(model, "open", path);
+    if (model->off) {
         return model_fail(NW_RETRY, path, EIO, err);
     }
-    trace_call(model, "open", path);
     if (node != NULL && (node->folder || (flags & NW_FILE_EXCLUSIVE) != 0)) {
         return model_fail(NW_RETRY, path, node->folder ? EISDIR : EEXIST, err);
     }
-    if (node == NULL) {
-        nw_status status = (flags & NW_FILE_CREATE) == 0 ? model_fail(NW_RETRY, path, ENOENT, err)
-                           : !has_room(model, 1)         ? model_fail(NW_RETRY, path, ENOSPC, err)
-                                                         : node_add(model, path, false, err);
-
-        if (status != NW_OK) {
-            return status;
-        }
-        node = node_find(model, path);
+    status = node == NULL ? file_make(model, path, flags, err) : NW_OK;
+    if (status != NW_OK) {
+        return status;
     }
+    node = node_find(model, path);
     while (handle < HANDLES_MAX && model->handles[handle].node != NULL) {
         handle++;
     }
@@ -425,14 +429,11 @@ static nw_status model_file_remove(struct nw_env *env, const char *path, struct 
 {
     struct entry *entry = entry_find(model_of(env), path);
 
-    if (model_of(env)->off) {
-        return model_fail(NW_RETRY, path, EIO, err);
-    }
     trace_call(model_of(env), "remove", path);
-    if (entry != NULL && entry->seen != NULL) {
-        if (entry->seen->folder) {
-            return model_fail(NW_RETRY, path, EISDIR, err);
-        }
+    if (model_of(env)->off || (entry != NULL && entry->seen != NULL && entry->seen->folder)) {
+        return model_fail(NW_RETRY, path, model_of(env)->off ? EIO : EISDIR, err);
+    }
+    if (entry != NULL) {
         entry->seen = NULL;
     }
     return NW_OK;

@@ -3,6 +3,7 @@
 #include "source/relations.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/writer.h"
@@ -81,7 +82,8 @@ static void said_drop(struct nw_relations *relations, uint32_t index)
     text_drop(relations, &said->relation);
     text_drop(relations, &said->note);
     text_drop(relations, &said->next);
-    *said = relations->items[--relations->items_count];
+    relations->items_count--;
+    memmove(said, said + 1, (relations->items_count - index) * sizeof *said);
 }
 
 static void all_drop(struct nw_relations *relations)
