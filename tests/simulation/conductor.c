@@ -51,6 +51,14 @@ static void missing_decide(struct sim *sim, struct sim_sink *sink, bool has_posi
     }
 }
 
+static bool goes_on(const struct sim *sim, const struct sim_sink *sink,
+                    const struct nw_copy_state *copy)
+{
+    uint32_t table = copy->relation_oid - SIM_OID;
+
+    return sink->missing[table] && sim->copy.former[table].generation == copy->generation;
+}
+
 /* Where the sink needs the stream to begin; UINT64_MAX: at the fence of the copy that it gets. */
 static uint64_t need_of(struct sim *sim, const struct sim_sink *sink, bool has_position,
                         const struct nw_sink_recovered *recovered)
@@ -71,13 +79,14 @@ static uint64_t need_of(struct sim *sim, const struct sim_sink *sink, bool has_p
         const struct nw_copy_state *copy = &recovered->copies[i];
         uint64_t fence_lsn = copy_fence(sink, copy);
 
-        lowest = copy->complete && fence_lsn < lowest ? fence_lsn : lowest;
+        lowest =
+            (copy->complete || goes_on(sim, sink, copy)) && fence_lsn < lowest ? fence_lsn : lowest;
     }
     return sim->copies ? lowest : SIM_SLOT_LSN;
 }
 
-/* Unfinished copies are thrown away; @return the highest generation that the sink knows. */
-static uint32_t copies_resolve(struct sim *sim, struct nw_sink *sink,
+/* Copies that broke off go on or are thrown away; @return the highest generation that it knows. */
+static uint32_t copies_resolve(struct sim *sim, uint32_t index, struct nw_sink *sink,
                                const struct nw_sink_recovered *recovered)
 {
     uint32_t highest = 0;
@@ -87,12 +96,20 @@ static uint32_t copies_resolve(struct sim *sim, struct nw_sink *sink,
         const struct nw_copy_state *copy = &recovered->copies[i];
 
         highest = copy->generation > highest ? copy->generation : highest;
-        if (!copy->complete && nw_sink_resolve(sink, copy->relation_oid, copy->generation,
-                                               NW_COPY_DISCARD, &err) != NW_OK) {
-            sim_fail(sim, "a sink does not discard a copy: %s", err.text);
+        if (!copy->complete &&
+            nw_sink_resolve(sink, copy->relation_oid, copy->generation,
+                            goes_on(sim, &sim->sinks[index], copy) ? NW_COPY_RESUME
+                                                                   : NW_COPY_DISCARD,
+                            &err) != NW_OK) {
+            sim_fail(sim, "a sink does not take a verdict on a copy: %s", err.text);
         }
     }
     return highest;
+}
+
+static bool has_position(const struct nw_sink_recovered *recovered)
+{
+    return recovered->positions_count > 0 && recovered->positions[0].size > 0;
 }
 
 void sim_copy_decide(struct sim *sim, struct nw_sink *const *sinks,
@@ -103,21 +120,26 @@ void sim_copy_decide(struct sim *sim, struct nw_sink *const *sinks,
 
     sim->copy.running = false;
     for (uint32_t i = 0; i < sim->sinks_count; i++) {
+        missing_decide(sim, &sim->sinks[i], has_position(&recovered[i]), &recovered[i]);
+        for (uint32_t t = 0; t < SIM_TABLES; t++) {
+            sim->sinks[i].copies[t].fresh = sim->sinks[i].copying[t].fresh = 0;
+        }
+    }
+    sim_resume_decide(sim, recovered);
+    for (uint32_t i = 0; i < sim->sinks_count; i++) {
         struct sim_sink *sink = &sim->sinks[i];
-        bool has_position = recovered[i].positions_count > 0 && recovered[i].positions[0].size > 0;
-        uint32_t known = copies_resolve(sim, sinks[i], &recovered[i]);
+        uint32_t known = copies_resolve(sim, i, sinks[i], &recovered[i]);
         uint64_t need_lsn = 0;
 
         highest = known > highest ? known : highest;
-        missing_decide(sim, sink, has_position, &recovered[i]);
         sim->copy.running = sim->copy.running || sink->needs_copy;
-        need_lsn = need_of(sim, sink, has_position, &recovered[i]);
+        need_lsn = need_of(sim, sink, has_position(&recovered[i]), &recovered[i]);
         lowest = need_lsn < lowest ? need_lsn : lowest;
     }
     sim->start_lsn = sim->stream_lsn = lowest;
     sim_spool_find(sim, lowest);
     if (sim->copy.running) {
-        sim->copy.generation = highest + 1;
+        sim->copy.generation = sim->copy.first_generation = highest + 1;
         sim->copy.fence_lsn = sim->server.lsn;
         if (!sim->server.has_slot) {
             sim->server.has_slot = true;
@@ -145,6 +167,7 @@ void sim_copy_fences(struct sim *sim, struct nw_engine *engine)
             }
         }
     }
+    sim_resume_tell(sim, engine);
 }
 
 /* ---- plans ---- */
@@ -175,6 +198,37 @@ const struct sim_plan *sim_plan_find(const struct sim *sim, uint32_t oid, uint32
     return NULL;
 }
 
+/* Its pages are durable at all sinks from a former life. */
+static bool chunk_kept(const struct sim *sim, const struct sim_plan *plan, uint32_t first_page,
+                       uint32_t end_page)
+{
+    uint32_t end = 0;
+
+    return plan->resumed &&
+           nw_copy_progress_at(&sim->copy.former[plan->table].progress, SIM_OID + plan->table,
+                               first_page, &end) &&
+           end >= end_page;
+}
+
+/* It broke off in a former life and goes on, or begins. */
+static void origin_choose(struct sim *sim, struct sim_plan *plan)
+{
+    const struct sim_former *former = &sim->copy.former[plan->table];
+    struct sim_contents contents = {0};
+
+    plan->origin = (struct nw_copy_origin){
+        .fence_lsn = plan->fence_lsn, .xmin = plan->fence_lsn, .hash = plan->version};
+    if (plan->generation == sim->copy.first_generation && sim_resume_fits(sim, plan)) {
+        SIM_COUNT(copies_gone_on);
+        plan->resumed = true;
+        plan->generation = former->generation;
+        plan->origin = former->progress.origin;
+        sim_contents_read(sim, SIM_OID + plan->table, plan->origin.fence_lsn, &contents);
+        plan->former_count = (uint32_t)contents.count;
+        free(contents.rows);
+    }
+}
+
 /* A row is on the page of its index; the last chunk has no end. */
 static void chunks_make(struct sim *sim, struct sim_plan *plan, const struct nw_table *table)
 {
@@ -191,11 +245,18 @@ static void chunks_make(struct sim *sim, struct sim_plan *plan, const struct nw_
         chunk->plan = plan;
         chunk->first_row = i * pages < rows ? i * pages : rows;
         chunk->end_row = end < rows ? end : rows;
+        if (chunk_kept(sim, plan, i * pages, last ? NW_COPY_PAGE_END : (i + 1) * pages)) {
+            SIM_COUNT(chunks_kept);
+            chunk->first_row = chunk->first_row > plan->former_count ? chunk->first_row
+                               : chunk->end_row < plan->former_count ? chunk->end_row
+                                                                     : plan->former_count;
+        }
         chunk->task =
             (struct nw_copy_task){.table = table,
                                   .generation = plan->generation,
                                   .fence_lsn = plan->fence_lsn,
-                                  .mark = {.origin = {.fence_lsn = plan->fence_lsn},
+                                  .upsert = plan->resumed,
+                                  .mark = {.origin = plan->origin,
                                            .range = {SIM_OID + plan->table, i * pages,
                                                      last ? NW_COPY_PAGE_END : (i + 1) * pages},
                                            .chunks_count = plan->chunks_count},
@@ -227,6 +288,7 @@ static void plan_add(struct sim *sim, uint32_t table, struct nw_schemas *schemas
         sim_fail(sim, "%s", err.text);
     }
     sim_contents_read(sim, SIM_OID + table, plan->fence_lsn, &plan->contents);
+    origin_choose(sim, plan);
     chunks_make(sim, plan, version);
     copy->plans[copy->plans_count++] = plan;
 }

@@ -122,8 +122,8 @@ MUTANTS = [
      "++slot->chunks_ended + 1 >= item->as.mark.chunks_count;"),
     ("count the chunks of the copy before", "core/sink/copies.c", "slot->chunks_ended = 0;", ""),
     ("keep the fence of a rewritten table", "core/sink/copies.c",
-     "    slot->generation = item->generation;\n    slot->fence_lsn = item->as.mark.fence_lsn;",
-     "    slot->fence_lsn = slot->generation == 0 ? item->as.mark.fence_lsn : slot->fence_lsn;\n"
+     "    slot->generation = item->generation;\n    slot->fence_lsn = item->as.mark.origin.fence_lsn;",
+     "    slot->fence_lsn = slot->generation == 0 ? item->as.mark.origin.fence_lsn : slot->fence_lsn;\n"
      "    slot->generation = item->generation;"),
     ("take rows of a copy that was superseded", "core/sink/copies.c",
      "*wanted = item->as.batch.generation == slot->generation;",
@@ -136,6 +136,15 @@ MUTANTS = [
      "*wanted = item->generation >= slot->generation;"),
     ("forget which chunks are durable", "core/sink/copies.c",
      "made->progress = *slot->durable;", ""),
+    ("go on with a copy that broke off under the second fence alone", "core/sink/copies.c",
+     "slot->fence_lsn = durable->origin.fence_lsn;", "slot->fence_lsn = UINT64_MAX / 2;"),
+    ("begin a copy that goes on", "core/sink/copies.c",
+     "    slot->generation = generation;\n", "    slot->generation = generation - 1;\n"),
+    ("count chunks of a copy that goes on twice", "core/sink/copies.c",
+     "    slot->durable->chunks_done = 0; /* every", "    /* every"),
+    ("forget what a former life made durable", "core/sink/copies.c",
+     "    *slot->durable = *durable;\n", "    slot->durable->origin = durable->origin;\n"
+     "    slot->durable->ranges_count = 0;\n    slot->durable->complete = false;\n"),
     ("say that chunks behind the commit are in it", "core/sink/copies.c",
      "entry = seq->log.first; entry != last;", "entry = seq->log.first; entry != NULL;"),
     ("take chunks with a gap between them for one", "core/source/copy_state.c",

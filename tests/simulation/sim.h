@@ -81,7 +81,8 @@ static inline bool sim_chance(struct sim_random *random, uint32_t permille)
     X(late_commits) X(drains) X(failed_lives) X(sinks_apart) X(total_order) X(transactions_told)   \
     X(replayed_rows) X(copy_lives) X(copied_rows) X(copied_tables) X(copies_rewritten)             \
     X(copies_of_another_snapshot) X(copies_failed) X(copies_cut) X(copies_locked) X(copies_apart)  \
-    X(copies_discarded) X(copies_resumed) X(crashes_in_copy) X(chunks) X(chunks_again) X(chunks_unread)            \
+    X(copies_discarded) X(copies_resumed) X(copies_gone_on) X(chunks_kept) X(rows_copied_again)    \
+    X(crashes_in_copy) X(chunks) X(chunks_again) X(chunks_unread)                                  \
     X(rows_left_out) X(copies_given_up) X(copies_renamed) X(sessions_ended) X(snapshots_gone)      \
     X(tables_again) X(copies_kept) X(progress_stored) X(copies_partly_had) X(spools)               \
     X(spools_found) X(spools_full) X(spools_of_several_segments) X(spools_read) X(spools_gone)     \
@@ -213,7 +214,10 @@ struct sim_plan {
     uint32_t index; /* in the life */
     uint32_t table, generation;
     uint64_t fence_lsn;
-    uint16_t version; /* of the schema */
+    struct nw_copy_origin origin; /* of the generation: its first fence */
+    bool resumed;                 /* it broke off in a former life */
+    uint32_t former_count;        /* rows that the first snapshot saw */
+    uint16_t version;             /* of the schema */
     struct sim_contents contents;
     struct sim_chunk chunks[SIM_CHUNKS_MAX];
     uint32_t chunks_count, chunks_given, chunks_out, chunks_waiting, chunks_done;
@@ -222,17 +226,25 @@ struct sim_plan {
     int64_t retry_ns;
 };
 
+/** What sinks have of a copy that broke off. */
+struct sim_former {
+    uint32_t generation; /* 0: nothing */
+    struct nw_copy_progress progress;
+};
+
 struct sim_reader;
 struct sim_copy {
-    bool running;        /* this life copies first */
-    uint32_t generation; /* last one that was given */
-    uint64_t fence_lsn;  /* of the first fence */
-    uint32_t fault;      /* permille */
+    bool running;              /* this life copies first */
+    uint32_t generation;       /* last one that was given */
+    uint32_t first_generation; /* of this life */
+    uint64_t fence_lsn;        /* of the first fence */
+    uint32_t fault;            /* permille */
     struct sim_plan *plans[SIM_PLANS_MAX];
     uint32_t plans_count;
     bool again[SIM_TABLES];                                      /* waits for a new fence */
     struct sim_chunk *under_way[SIM_READERS][NW_COPY_TASKS_MAX]; /* in order; then NULL */
     uint32_t turns[SIM_READERS];
+    struct sim_former former[SIM_TABLES];
     struct sim_reader *readers[SIM_READERS]; /* NULL: to be opened */
 };
 
@@ -262,6 +274,15 @@ void sim_copy_end(struct sim *sim); /* the sessions are closed */
 void sim_copy_free(struct sim *sim);
 /** NULL: no such copy was planned in this life, or in the last that copied. */
 const struct sim_plan *sim_plan_find(const struct sim *sim, uint32_t oid, uint32_t generation);
+
+/* ---- resume.c ---- */
+
+/** Which copies that broke off go on, if their plans fit. Which sink lacks what is known. */
+void sim_resume_decide(struct sim *sim, const struct nw_sink_recovered *recovered);
+/** Whether a plan, with the contents of its own fence, can go on from there. */
+bool sim_resume_fits(const struct sim *sim, const struct sim_plan *plan);
+/** The sequencers are told of them. */
+void sim_resume_tell(struct sim *sim, struct nw_engine *engine);
 
 /* ---- spool.c ---- */
 
@@ -297,6 +318,7 @@ struct sim_copied {
     uint32_t generation;
     uint64_t fence_lsn;
     uint64_t rows;                    /* a bit for each */
+    uint64_t fresh;                   /* of those, the ones of this life */
     uint8_t bytes[NW_COPY_BYTES_MAX]; /* its state */
     uint32_t size;
 };

@@ -106,7 +106,9 @@ nw_status sim_sink_copy_resolve(void *self, uint32_t oid, uint32_t generation,
         return NW_OK;
     }
     SIM_COUNT(copies_resumed);
-    (void)plan_of(sink, oid, generation); /* only what this life copies can go on */
+    if (sink->sim->copy.former[oid - SIM_OID].generation != generation) {
+        (void)plan_of(sink, oid, generation); /* else only what this life copies can go on */
+    }
     return NW_OK;
 }
 
@@ -126,8 +128,9 @@ static int64_t row_check(struct sim_sink *sink, const struct nw_batch *batch, ui
         extra = nw_batch_value(batch, NW_AFTER, row, 2);
     }
     if (id.kind != NW_VALUE_PRESENT || id.as.integer < 0 ||
-        (uint64_t)id.as.integer >= contents->count || (copying->rows >> id.as.integer & 1u) != 0 ||
-        note.kind != NW_VALUE_PRESENT ||
+        (uint64_t)id.as.integer >= contents->count ||
+        ((plan->resumed ? copying->fresh : copying->rows) >> id.as.integer & 1u) != 0 ||
+        plan->resumed != ((batch->flags & NW_BATCH_UPSERT) != 0) || note.kind != NW_VALUE_PRESENT ||
         !sim_text_is(note.bytes, note.size, &contents->rows[id.as.integer]) ||
         batch->table->columns_count != columns || batch->op[at] != NW_OP_INSERT ||
         batch->commit_lsn[at] != plan->fence_lsn ||
@@ -136,7 +139,9 @@ static int64_t row_check(struct sim_sink *sink, const struct nw_batch *batch, ui
                  "sink %u: row %" PRId64 " of the copy of %u is not what the snapshot has",
                  sink->index, id.as.integer, SIM_OID + plan->table);
     }
+    sim_counters.rows_copied_again += copying->rows >> id.as.integer & 1u;
     copying->rows |= (uint64_t)1 << id.as.integer;
+    copying->fresh |= (uint64_t)1 << id.as.integer;
     SIM_COUNT(copied_rows);
     return id.as.integer;
 }
@@ -180,6 +185,7 @@ static void item_store(struct sim_sink *sink, const struct sim_item *item)
             .present = true, .generation = item->xid, .fence_lsn = item->commit_lsn};
     } else if (item->kind == 'r') {
         stored->rows |= (uint64_t)1 << item->id;
+        stored->fresh |= (uint64_t)1 << item->id;
     } else {
         stored->complete = true;
         SIM_COUNT(copied_tables);
@@ -201,6 +207,13 @@ static uint64_t rows_said(const struct sim_plan *plan, const struct nw_copy_prog
         rows |= (((uint64_t)1 << end) - 1) & ~(((uint64_t)1 << first) - 1);
     }
     return rows;
+}
+
+/* Of a copy that goes on pages are done before what came there since the first fence is. */
+static uint64_t rows_known(const struct sim_plan *plan, const struct nw_copy_progress *progress)
+{
+    return plan->resumed && !progress->complete ? ((uint64_t)1 << plan->former_count) - 1
+                                                : UINT64_MAX;
 }
 
 /* Chunks that lie in the ranges of a progress. */
@@ -240,12 +253,15 @@ static void progress_check(const struct sim_sink *sink, uint32_t oid, const stru
         sim_fail(sink->sim, "sink %u: the state of the copy of %u is not of what came: %s",
                  sink->index, oid, err.text);
     }
-    if (progress.origin.fence_lsn != plan->fence_lsn || progress.complete != said->complete ||
-        said->complete != stored->complete || progress.chunks_count != plan->chunks_count ||
-        progress.chunks_done != chunks_said(plan, &progress) ||
-        (progress.chunks_done < former.chunks_done && !plan->void_) ||
+    if (memcmp(&progress.origin, &plan->origin, sizeof plan->origin) != 0 ||
+        progress.complete != said->complete || said->complete != stored->complete ||
+        progress.chunks_count != plan->chunks_count ||
+        progress.chunks_done > chunks_said(plan, &progress) ||
+        (progress.chunks_done < chunks_said(plan, &progress) && !plan->resumed) ||
+        (progress.chunks_done < former.chunks_done && !plan->void_ && !plan->resumed) ||
+        ((rows_said(plan, &former) & ~rows_said(plan, &progress)) != 0 && !plan->void_) ||
         progress.complete != (progress.chunks_done == plan->chunks_count) ||
-        (rows_said(plan, &progress) & ~stored->rows) != 0) {
+        (rows_said(plan, &progress) & rows_known(plan, &progress) & ~stored->rows) != 0) {
         sim_fail(sink->sim,
                  "sink %u: the copy of %u is said to be %s with %u of %u chunks; it has rows "
                  "%" PRIx64 ", and had %u chunks",
