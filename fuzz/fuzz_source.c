@@ -9,6 +9,7 @@
  */
 #include <stdlib.h>
 
+#include "../tests/sdk/quiet_sink.h"
 #include "../tests/simulation/disk.c" /* NOLINT(bugprone-suspicious-include): files in memory */
 #include "../tests/unit/model_stream.h"
 #include "base/log.h"
@@ -152,24 +153,6 @@ static nw_status sink_open(const struct nw_host *host, const struct nw_config *c
     return NW_OK;
 }
 
-static nw_status sink_recover(void *self, struct nw_recovery *recovery, struct nw_error *err)
-{
-    (void)self;
-    (void)err;
-    recovery->positions_count = 0; /* it is opened once, and never fails */
-    return NW_OK;
-}
-
-static nw_status sink_table(void *self, uint32_t worker, const struct nw_table *table,
-                            struct nw_error *err)
-{
-    (void)self;
-    (void)worker;
-    (void)table;
-    (void)err;
-    return NW_OK;
-}
-
 static nw_status sink_write(void *self, uint32_t worker, const struct nw_batch *batch,
                             struct nw_error *err)
 {
@@ -211,15 +194,6 @@ static nw_status sink_event(void *self, uint32_t worker, const struct nw_event *
     return NW_OK;
 }
 
-static nw_status sink_seal(void *self, uint32_t worker, uint64_t epoch, struct nw_error *err)
-{
-    (void)self;
-    (void)worker;
-    (void)epoch;
-    (void)err;
-    return NW_OK;
-}
-
 static nw_status sink_commit(void *self, const struct nw_commit *commit, enum nw_outcome *outcome,
                              struct nw_error *err)
 {
@@ -242,11 +216,11 @@ static struct nw_sink_ops sink_ops = {.abi = NW_SINK_ABI,
                                       .flags = NW_SINK_EXCEPTIONS | NW_SINK_APPEND_ONLY,
                                       .workers_max = 1,
                                       .open = sink_open,
-                                      .recover = sink_recover,
-                                      .table = sink_table,
+                                      .recover = quiet_recover,
+                                      .table = quiet_table,
                                       .write = sink_write,
                                       .event = sink_event,
-                                      .seal = sink_seal,
+                                      .seal = quiet_seal,
                                       .commit = sink_commit,
                                       .close = sink_close};
 

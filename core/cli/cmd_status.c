@@ -6,7 +6,6 @@
 
 #include "base/text.h"
 #include "cli/command.h"
-#include "serve/control.h"
 
 static const char HELP[] =
     "usage: narwal status FILE.yaml | --name NAME | --state-dir DIR   [--json]\n\n"
@@ -135,21 +134,15 @@ static bool report_print(const json_t *root)
 
 static int ask_and_print(const char *folder, bool as_json)
 {
-    struct nw_error err = {0};
     char *text = NULL;
     size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
-    nw_status status = stream == NULL ? nw_fail(&err, NW_FATAL, "out of memory")
-                                      : nw_control_ask(folder, "status", stream, &err);
     json_t *root = NULL;
     int code = NW_EXIT_FAILED;
 
-    if (stream != NULL) {
-        (void)fclose(stream);
+    if (!nw_ask(folder, "status", &text, &size)) {
+        return code;
     }
-    if (status != NW_OK) {
-        nw_complain("%s", err.text);
-    } else if (as_json) {
+    if (as_json) {
         (void)fwrite(text, 1, size, stdout);
         code = 0;
     } else if ((root = json_loadb(text, size, 0, NULL)) == NULL) {

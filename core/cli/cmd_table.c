@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "cli/command.h"
-#include "serve/control.h"
 
 #define LINE_SIZE 240
 
@@ -31,29 +30,21 @@ static bool is_verb(const char *text)
 
 static int ask(const char *folder, const char *verb, const char *name)
 {
-    struct nw_error err = {0};
     char line[LINE_SIZE];
     char *text = NULL;
     size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
     json_t *root = NULL;
-    nw_status status = stream == NULL ? nw_fail(&err, NW_FATAL, "out of memory") : NW_OK;
     int code = NW_EXIT_FAILED;
 
-    if (status == NW_OK &&
-        snprintf(line, sizeof line, "table %s %s", verb, name) >= (int)sizeof line) {
-        status = nw_fail(&err, NW_FATAL, "the table's name is too long");
+    if (snprintf(line, sizeof line, "table %s %s", verb, name) >= (int)sizeof line) {
+        nw_complain("the table's name is too long");
+        return code;
     }
-    if (status == NW_OK) {
-        status = nw_control_ask(folder, line, stream, &err);
+    if (!nw_ask(folder, line, &text, &size)) {
+        return code;
     }
-    if (stream != NULL) {
-        (void)fclose(stream);
-    }
-    root = status == NW_OK ? json_loadb(text, size, 0, NULL) : NULL;
-    if (status != NW_OK) {
-        nw_complain("%s", err.text);
-    } else if (json_string_value(json_object_get(root, "done")) != NULL) {
+    root = json_loadb(text, size, 0, NULL);
+    if (json_string_value(json_object_get(root, "done")) != NULL) {
         (void)printf("%s\n", json_string_value(json_object_get(root, "done")));
         code = 0;
     } else if (json_string_value(json_object_get(root, "error")) != NULL) {

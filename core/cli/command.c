@@ -13,6 +13,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "serve/control.h"
 
 #ifndef NARWAL_PLUGIN_FOLDER
 #define NARWAL_PLUGIN_FOLDER "/usr/local/lib/narwal"
@@ -310,6 +311,27 @@ bool nw_config_open(const struct nw_config_arguments *arguments, struct nw_run_c
             nw_complain("%s", err.text);
         }
         nw_config_free(config);
+    }
+    return status == NW_OK;
+}
+
+bool nw_ask(const char *folder, const char *line, char **text, size_t *size)
+{
+    struct nw_error err = {0};
+    FILE *stream = NULL;
+    nw_status status = NW_OK;
+
+    *text = NULL;
+    stream = open_memstream(text, size);
+    status = stream == NULL ? nw_fail(&err, NW_FATAL, "out of memory")
+                            : nw_control_ask(folder, line, stream, &err);
+    if (stream != NULL) {
+        (void)fclose(stream);
+    }
+    if (status != NW_OK) {
+        nw_complain("%s", err.text);
+        free(*text);
+        *text = NULL;
     }
     return status == NW_OK;
 }

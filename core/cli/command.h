@@ -76,4 +76,10 @@ const char *nw_plugin_folder(const struct nw_run_config *config, char *buffer, s
 /** Print "narwal: text" on standard error. */
 NW_PRINTF(1, 2) void nw_complain(const char *format, ...);
 
+/**
+ * Ask the process that runs with this state folder, and complain when none answers.
+ * @param text  give: the answer, to be freed; NULL when there is none.
+ */
+bool nw_ask(const char *folder, const char *line, char **text, size_t *size);
+
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The half of a sink that does nothing and answers that all went well, for plugins of tests that
- * are about the other half. */
+/* The half of a sink that does nothing and answers that all went well, for tests that are about
+ * the other half. */
 #ifndef TEST_QUIET_SINK_H
 #define TEST_QUIET_SINK_H
 

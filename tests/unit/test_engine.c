@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "../sdk/quiet_sink.h"
 #include "base/log.h"
 #include "model_stream.h"
 #include "pipeline/engine.h"
@@ -190,24 +191,6 @@ static nw_status sink_open(const struct nw_host *host, const struct nw_config *c
     return NW_OK;
 }
 
-static nw_status sink_recover(void *self, struct nw_recovery *recovery, struct nw_error *err)
-{
-    (void)self;
-    (void)err;
-    recovery->positions_count = 0;
-    return NW_OK;
-}
-
-static nw_status sink_table(void *self, uint32_t worker, const struct nw_table *table,
-                            struct nw_error *err)
-{
-    (void)self;
-    (void)worker;
-    (void)table;
-    (void)err;
-    return NW_OK;
-}
-
 static nw_status sink_write(void *self, uint32_t worker, const struct nw_batch *batch,
                             struct nw_error *err)
 {
@@ -251,8 +234,8 @@ static const struct nw_sink_ops sink_ops = {.abi = NW_SINK_ABI,
                                             .workers_max = 2,
                                             .epochs_ahead_max = 0, /* no write beside a commit */
                                             .open = sink_open,
-                                            .recover = sink_recover,
-                                            .table = sink_table,
+                                            .recover = quiet_recover,
+                                            .table = quiet_table,
                                             .write = sink_write,
                                             .seal = sink_seal,
                                             .commit = sink_commit,

@@ -133,10 +133,9 @@ class SoundTest(CheckTest):
         lab = narwal.Narwal(self.server, name="own")
         lab.start()
         self.addCleanup(lab.kill)
-        for _ in range(200):
-            if "copy complete" in lab.log_path.read_text():
-                break
-            time.sleep(0.05)
+        # The slot is in use a moment after the log says that the copy is complete.
+        lab.wait("the slot's reader", lambda: self.server.value(
+            "SELECT active FROM pg_replication_slots WHERE slot_name = 'narwal_own'"))
         code, out = lab.call("check")
         self.assertEqual(code, 0, out)
         self.assertNotIn("pg_terminate_backend", out)
