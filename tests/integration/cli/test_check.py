@@ -7,7 +7,6 @@ What it prints to mend a fault is run, and then the fault has to be gone.
 import pathlib
 import re
 import tempfile
-import time
 
 import support
 from support import check, narwal, run
@@ -133,9 +132,9 @@ class SoundTest(CheckTest):
         lab = narwal.Narwal(self.server, name="own")
         lab.start()
         self.addCleanup(lab.kill)
-        # The slot is in use a moment after the log says that the copy is complete.
-        lab.wait("the slot's reader", lambda: self.server.value(
-            "SELECT active FROM pg_replication_slots WHERE slot_name = 'narwal_own'"))
+        # While the slot is made it is in use too, and after the copy only a moment later.
+        lab.wait("the slot's reader", lambda: "copy complete" in lab.log_path.read_text() and
+                 self.server.value("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"))
         code, out = lab.call("check")
         self.assertEqual(code, 0, out)
         self.assertNotIn("pg_terminate_backend", out)
