@@ -242,7 +242,8 @@ void *nw_check_rows_make(const struct nw_check_rows *rows, struct nw_batch *batc
     }
     NW_ASSERT(count > 0 && count <= NW_CHECK_ROWS_MAX);
     *batch = (struct nw_batch){.size = (uint32_t)sizeof *batch,
-                               .flags = rows->copy ? NW_BATCH_COPY : 0,
+                               .flags = (rows->copy ? NW_BATCH_COPY : 0u) |
+                                        (rows->upsert ? NW_BATCH_UPSERT : 0u),
                                .table = table,
                                .rows_count = rows->rows_count,
                                .missing_stride = (table->columns_count + 7u) / 8u};

@@ -18,6 +18,7 @@ struct nw_check_rows {
     uint64_t first_id;
     uint64_t commit_lsn; /* of the first row; one more for each that follows */
     bool copy;           /* inserts, with NW_BATCH_COPY; else inserts, updates and deletes */
+    bool upsert;         /* with copy: NW_BATCH_UPSERT */
     bool exception;      /* the first row has a NaN */
 };
 
