@@ -204,6 +204,28 @@ class CopyResumeTest(check.Case):
         self.assertGreater(self.table(narwal, "large").generation, generation)
         self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
 
+    def test_leaves_that_rows_move_between(self):
+        """A partitioned table is one table; a row that moves is deleted in one leaf and comes in another."""
+        self.server.sql("DROP TABLE lab.keyless, lab.large")
+        self.server.sql("CREATE TABLE lab.large (id bigint, n int, t text, PRIMARY KEY (id, n)) "
+                        "PARTITION BY LIST (n)")
+        for n in range(3):
+            self.server.sql(f"CREATE TABLE lab.leaf_{n} PARTITION OF lab.large FOR VALUES IN ({n})")
+        self.server.sql("INSERT INTO lab.large SELECT g, g %% 3, repeat('x', 300) FROM "
+                        "generate_series(1, %s) g", (ROWS,))
+        self.server.sql("ANALYZE")
+        narwal = self.narwal().start()
+        generation = self.kill_at(narwal, "large", 10)
+        self.server.sql("UPDATE lab.large SET n = (n + 1) % 3 WHERE id % 17 = 0")
+        self.server.sql("UPDATE lab.large SET n = (n + 2) % 3, id = -id WHERE id % 19 = 0")
+        narwal.start()
+        self.assertEqual(self.kill_at(narwal, "large", 30), generation)
+        self.server.sql("DELETE FROM lab.large WHERE id % 5 = 0")
+        narwal.start()
+        self.finish(narwal, ["large"])
+        self.assertEqual(self.table(narwal, "large").generation, generation)
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
     def finish_both(self, narwal, other):
         self.finish(narwal, ["large"])
         narwal.wait("the other sink", lambda: folder.State(other).lsn >= narwal.state().lsn)
