@@ -2,7 +2,8 @@
 """narwal's first copy beside the server's own COPY to nowhere and psql's \\copy, and a restart.
 
 Each is measured with one connection and with two side by side (which read a half each). narwal's
-time is that of the whole program, from its start to its end, connecting and the snapshot included.
+time is that of the whole program, from its start to its end, connecting and the snapshot included;
+what of it does not depend on the rows is measured with a table of one row, and printed on its own.
 """
 import itertools
 import pathlib
@@ -31,6 +32,7 @@ class Bench:
         self.count = options.rows - options.rows % SMALL_TABLES
         cases = [(program, n) for program in PROGRAMS for n in AIMS] + [(SMALL, 1), (SMALL, 2)]
         self.results = {case: [] for case in cases}
+        self.fixed = []
         self.restarts = []
         self.numbers = itertools.count(1)
 
@@ -39,6 +41,7 @@ class Bench:
               flush=True)
         self.server.sql("CREATE SCHEMA lab")
         self.server.sql("CREATE TABLE lab.marker (id bigint PRIMARY KEY)")
+        self.server.sql("CREATE TABLE lab.one AS SELECT 1 AS id")
         self.server.sql("CREATE SCHEMA large")
         self.server.sql("CREATE SCHEMA small")
         self.fill("large.rows", self.count)
@@ -59,6 +62,7 @@ class Bench:
             measured.append((self.count / seconds, cpu * 1e6 / self.count, peak / measure.MIB))
             print(f"round {turn} {case[0]:34} x{case[1]}{self.count / seconds:>12,.0f} rows/s",
                   flush=True)
+        self.fixed.append(self.narwal({"type": "null"}, "lab.one", 1)[:2])
         self.restarts += self.restart()
 
     def measure(self, program, connections):
@@ -151,6 +155,10 @@ class Bench:
                     row["ratio"] = measure.ratio(value, against)
                 if kind == "rate" or program != SERVER_SIDE:
                     yield row
+        for index, (kind, unit) in enumerate([("time", "s"), ("CPU", "CPU-s")]):
+            yield {"row": f"copy, narwal to null, one row: {kind}",
+                   "value": round(measure.median(self.fixed)[index], 3), "unit": unit,
+                   "against": None, "ratio": None}
         for index, what in enumerate(["it streams", "the first row is in its file"]):
             yield {"row": f"restart, until {what}",
                    "value": round(measure.median(self.restarts)[index], 3), "unit": "s",
@@ -175,5 +183,8 @@ class Bench:
             print(f"aim, {program}: {cpu:.2f} CPU-s per million rows (less than {wanted} wanted), "
                   f"{peak:.0f} MiB at most (less than {MEMORY} wanted): "
                   f"{measure.verdict(cpu < wanted and peak < 256)}")
+        seconds, cpu = measure.median(self.fixed)
+        print(f"fixed: a copy of one row takes {seconds:.2f} s and {cpu:.2f} CPU-s; that is in the "
+              f"figures above, {seconds * against / self.count:.1%} of COPY's time on one connection")
         streams, row = measure.median(self.restarts)
         print(f"restart: streams after {streams:.2f} s, the first row is in its file after {row:.2f} s")

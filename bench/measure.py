@@ -11,7 +11,7 @@ import statistics
 import time
 
 RUN_SECONDS_MAX = 300
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.01
 MIB = 1 << 20
 
 # What is measured: fsync and checkpoints of the server are not part of it.

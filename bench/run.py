@@ -33,7 +33,7 @@ def options_read():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--changes", type=int, default=1000000, help="of the stream's backlog")
     parser.add_argument("--ways", default="unix,tcp,tls", help="how the stream is read")
-    parser.add_argument("--rows", type=int, default=5000000, help="that are copied")
+    parser.add_argument("--rows", type=int, default=10000000, help="that are copied")
     options = parser.parse_args()
     options.only = options.only.split(",")
     for part in options.only:
