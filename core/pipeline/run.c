@@ -560,8 +560,8 @@ static void say_end(const struct nw_run *run)
     char names[NW_PUBLICATION_NAME_SIZE * 4 + 8];
     const char *slot = run->options->server.slot_name;
     char lsn[NW_LSN_TEXT_SIZE];
-    char reached[NW_ERROR_TEXT_SIZE] =
-        "stopped during the copy: the next start copies again what was not whole";
+    char reached[NW_ERROR_TEXT_SIZE] = "stopped during the copy: the next start goes on with what "
+                                       "is durable of tables that have a key";
 
     if (run->options->snapshot == NW_SNAPSHOT_ONLY) {
         return;
