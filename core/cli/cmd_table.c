@@ -18,9 +18,8 @@ static const char HELP[] =
     "  repair   one that stopped, or of which sinks may have other rows, where that is so\n\n"
     "Sinks keep what they have of the table until the copy is whole, and then have the copy in "
     "its\n"
-    "place. While it is copied the stream goes into the spool (protect.ack: sink: it stays on the\n"
-    "server), and the other tables' changes follow after it. `narwal status` lists the table as\n"
-    "waiting until then.\n"
+    "place, with the changes since behind it. All other tables stream on meanwhile. `narwal\n"
+    "status` lists the table as waiting until then.\n"
     "exit codes: 0 it will be copied, 1 none runs or it cannot be done, 2 called wrongly\n";
 
 static bool is_verb(const char *text)

@@ -35,13 +35,21 @@ struct seat {
     struct nw_stream *stream;
     struct nw_copy_chunk *chunks[CHUNKS_AHEAD]; /* [0] is read, or was */
     uint32_t chunks_count;
-    uint32_t turn; /* of its next task */
+    uint32_t turn;   /* of its next task */
+    uint64_t serial; /* of the session: none has had it before */
 };
 
 /* A fence, and what the catalog says under its snapshot. */
 struct held {
     struct nw_copy_fence fence;
     struct nw_arena arena;
+};
+
+/* A table that waits for a new fence. */
+struct again {
+    uint32_t relation_oid;
+    const char *schema_name, *name; /* borrow */
+    uint64_t rows_read;             /* in vain, of its former copy */
 };
 
 struct nw_conductor {
@@ -56,8 +64,9 @@ struct nw_conductor {
     uint32_t generation; /* last one that was given to a table */
     uint64_t first_lsn;
     struct nw_copy_fencer fencer;
-    const struct nw_copy_plan **again; /* tables that wait for a new fence, by their void plan */
+    struct again *again;
     size_t again_count;
+    uint64_t sessions_opened;
     int64_t slot_seen_ns, locks_seen_ns;
     int64_t collected_ns; /* when the last chunk came back */
     uint64_t rows_again;
@@ -143,6 +152,13 @@ static int by_size(const void *left, const void *right)
     return a->bytes < b->bytes ? 1 : a->bytes > b->bytes ? -1 : 0;
 }
 
+static void plans_sort(struct nw_conductor *conductor)
+{
+    if (conductor->plans_count > 0) {
+        qsort((void *)conductor->plans, conductor->plans_count, sizeof *conductor->plans, by_size);
+    }
+}
+
 static nw_status plans_make(struct nw_conductor *conductor, const struct nw_catalog_tables *tables,
                             struct nw_error *err)
 {
@@ -163,9 +179,7 @@ static nw_status plans_make(struct nw_conductor *conductor, const struct nw_cata
             status = err->status = status == NW_REJECT ? NW_FATAL : status; /* a wrong rule */
         }
     }
-    if (status == NW_OK && conductor->plans_count > 0) {
-        qsort((void *)conductor->plans, conductor->plans_count, sizeof *conductor->plans, by_size);
-    }
+    plans_sort(conductor);
     return status;
 }
 
@@ -238,12 +252,10 @@ static nw_status first_fence(struct nw_conductor *conductor, struct nw_error *er
     return status;
 }
 
-nw_status nw_conductor_create(const struct nw_conductor_options *options,
-                              struct nw_conductor **conductor, struct nw_error *err)
+nw_status nw_conductor_create_idle(const struct nw_conductor_options *options,
+                                   struct nw_conductor **conductor, struct nw_error *err)
 {
     struct nw_conductor *made = calloc(1, sizeof *made);
-    struct nw_catalog_tables tables = {0};
-    nw_status status = NW_OK;
 
     if (made == NULL) {
         return nw_fail(err, NW_FATAL, "out of memory for the copy");
@@ -251,6 +263,20 @@ nw_status nw_conductor_create(const struct nw_conductor_options *options,
     made->options = *options;
     made->generation = options->generation;
     nw_arena_init(&made->arena, CATALOG_BYTES_MAX);
+    *conductor = made;
+    return NW_OK;
+}
+
+nw_status nw_conductor_create(const struct nw_conductor_options *options,
+                              struct nw_conductor **conductor, struct nw_error *err)
+{
+    struct nw_conductor *made = NULL;
+    struct nw_catalog_tables tables = {0};
+    nw_status status = nw_conductor_create_idle(options, &made, err);
+
+    if (status != NW_OK) {
+        return status;
+    }
     status = first_fence(made, err);
     status = status != NW_OK ? status : tables_read(made, made->held[0], &tables, err);
     status = status != NW_OK
@@ -275,7 +301,8 @@ static void seat_leave(struct seat *seat)
     seat->session = NULL;
 }
 
-void nw_conductor_release(struct nw_conductor *conductor)
+/* The snapshots and the sessions, which the engine's readers hold no more. */
+static void sessions_end(struct nw_conductor *conductor)
 {
     for (uint32_t r = 0; r < conductor->options.workers_count; r++) {
         seat_leave(&conductor->seats[r]);
@@ -286,17 +313,31 @@ void nw_conductor_release(struct nw_conductor *conductor)
     }
 }
 
+static void plans_end(struct nw_conductor *conductor)
+{
+    for (size_t i = 0; i < conductor->plans_count; i++) {
+        nw_copy_plan_destroy(conductor->plans[i]);
+    }
+    conductor->plans_count = 0;
+    conductor->again_count = 0;
+    conductor->rows_again = 0;
+}
+
+void nw_conductor_rest(struct nw_conductor *conductor)
+{
+    plans_end(conductor);
+    sessions_end(conductor);
+}
+
 void nw_conductor_destroy(struct nw_conductor *conductor)
 {
     if (conductor == NULL) {
         return;
     }
-    nw_conductor_release(conductor);
-    for (size_t i = 0; i < conductor->plans_count; i++) {
-        nw_copy_plan_destroy(conductor->plans[i]);
-    }
+    sessions_end(conductor);
+    plans_end(conductor);
     free((void *)conductor->plans);
-    free((void *)conductor->again);
+    free(conductor->again);
     nw_arena_fini(&conductor->arena);
     free(conductor);
 }
@@ -329,21 +370,41 @@ static void chunk_defer(struct nw_conductor *conductor, struct nw_copy_chunk *ch
     chunk_again(chunk);
 }
 
-/* What was read of the table cannot be gone on from: it waits for a new fence. */
-static nw_status plan_void(struct nw_conductor *conductor, struct nw_copy_plan *plan,
-                           const char *why, struct nw_error *err)
+static nw_status again_add(struct nw_conductor *conductor, struct again again, struct nw_error *err)
 {
-    const struct nw_copy_plan **grown = NULL;
+    struct again *grown = reallocarray(conductor->again, conductor->again_count + 1, sizeof *grown);
 
-    if (plan->void_) {
-        return NW_OK;
-    }
-    grown = reallocarray((void *)conductor->again, conductor->again_count + 1, sizeof *grown);
     if (grown == NULL) {
         return nw_fail(err, NW_FATAL, "out of memory for a table that is copied again");
     }
     conductor->again = grown;
-    conductor->again[conductor->again_count++] = plan;
+    conductor->again[conductor->again_count++] = again;
+    return NW_OK;
+}
+
+uint32_t nw_conductor_generation_next(const struct nw_conductor *conductor)
+{
+    return conductor->generation + 1;
+}
+
+nw_status nw_conductor_add(struct nw_conductor *conductor, uint32_t relation_oid,
+                           const char *schema_name, const char *name, struct nw_error *err)
+{
+    NW_ASSERT(!conductor->fencer.started); /* those that are added together get one fence */
+    return again_add(conductor, (struct again){relation_oid, schema_name, name, 0}, err);
+}
+
+/* What was read of the table cannot be gone on from: it waits for a new fence. */
+static nw_status plan_void(struct nw_conductor *conductor, struct nw_copy_plan *plan,
+                           const char *why, struct nw_error *err)
+{
+    struct again again = {plan->table->relation_oid, plan->table->schema_name, plan->table->name,
+                          nw_copy_plan_rows(plan)};
+    nw_status status = plan->void_ ? NW_OK : again_add(conductor, again, err);
+
+    if (plan->void_ || status != NW_OK) {
+        return status;
+    }
     plan->void_ = true;
     nw_log(NW_LOG_WARN,
            "%s.%s %s: its copy begins again under a new snapshot, the other tables go on",
@@ -351,10 +412,10 @@ static nw_status plan_void(struct nw_conductor *conductor, struct nw_copy_plan *
     return NW_OK;
 }
 
-static void dropped_say(const struct nw_table *table)
+static void dropped_say(const char *schema_name, const char *name)
 {
     nw_log(NW_LOG_WARN, "%s.%s was dropped while it was copied; the other tables go on",
-           table->schema_name, table->name);
+           schema_name, name);
 }
 
 /* The relation is not found by its name: it was renamed, moved, or dropped. */
@@ -389,7 +450,7 @@ static nw_status relation_look(struct nw_conductor *conductor, struct nw_copy_ch
         chunk_again(chunk);
     } else if (status == NW_OK && !plan->void_) {
         plan->void_ = true;
-        dropped_say(plan->table);
+        dropped_say(plan->table->schema_name, plan->table->name);
     }
     nw_rows_free(rows);
     return status;
@@ -510,6 +571,7 @@ static nw_status seat_open(struct nw_conductor *conductor, struct seat *seat, st
     if (status == NW_OK) {
         status = nw_session_take_stream(seat->session, &seat->stream, err);
     }
+    seat->serial = ++conductor->sessions_opened;
     return status;
 }
 
@@ -538,6 +600,7 @@ static nw_status seat_give(struct nw_conductor *conductor, struct nw_engine *eng
     }
     chunk->task.stream = seat->stream;
     chunk->task.turn = seat->turn + 1;
+    chunk->task.stream_serial = seat->serial;
     atomic_store_explicit(&chunk->task.give_up, false, memory_order_relaxed);
     given = nw_engine_copy(engine, reader, &chunk->task);
     NW_ASSERT(given); /* its ring has room for all that it may have */
@@ -565,16 +628,15 @@ static nw_status seats_give(struct nw_conductor *conductor, struct nw_engine *en
 /* ---- tables that begin again ---- */
 
 static nw_status table_again(struct nw_conductor *conductor, struct nw_engine *engine,
-                             const struct nw_copy_plan *former,
-                             const struct nw_catalog_tables *tables, struct held *held,
-                             struct nw_error *err)
+                             const struct again *former, const struct nw_catalog_tables *tables,
+                             struct held *held, struct nw_error *err)
 {
     for (size_t i = 0; i < tables->count; i++) {
         const struct nw_table *table = NULL;
         struct nw_table *described = NULL;
         nw_status status = NW_OK;
 
-        if (tables->tables[i].oid != former->table->relation_oid) {
+        if (tables->tables[i].oid != former->relation_oid) {
             continue;
         }
         status = nw_catalog_to_table(&tables->tables[i], &held->arena, &described, err);
@@ -586,8 +648,24 @@ static nw_status table_again(struct nw_conductor *conductor, struct nw_engine *e
         conductor->refused = status == NW_REJECT ? table : NULL; /* it alone stops */
         return status;
     }
-    dropped_say(former->table);
+    dropped_say(former->schema_name, former->name);
     return NW_OK;
+}
+
+/* How large chunks are to be, for the tables that are copied now. */
+static void chunks_measure(struct nw_conductor *conductor, const struct nw_catalog_tables *tables)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < tables->count; i++) {
+        for (size_t a = 0; a < conductor->again_count; a++) {
+            bool copied = tables->tables[i].oid == conductor->again[a].relation_oid;
+
+            bytes += copied ? tables->tables[i].bytes : 0;
+        }
+    }
+    conductor->chunk_pages = nw_copy_chunk_pages(conductor->options.chunk_bytes, bytes,
+                                                 conductor->options.workers_count);
 }
 
 static nw_status tables_again(struct nw_conductor *conductor, struct nw_engine *engine,
@@ -610,11 +688,15 @@ static nw_status tables_again(struct nw_conductor *conductor, struct nw_engine *
         status = tables_read(conductor, held, &tables, err);
     }
     conductor->generation++;
+    if (conductor->plans_count == 0) {
+        chunks_measure(conductor, &tables);
+    }
     for (size_t i = 0; i < conductor->again_count && status == NW_OK; i++) {
-        conductor->rows_again += nw_copy_plan_rows(conductor->again[i]);
-        status = table_again(conductor, engine, conductor->again[i], &tables, held, err);
+        conductor->rows_again += conductor->again[i].rows_read;
+        status = table_again(conductor, engine, &conductor->again[i], &tables, held, err);
     }
     conductor->again_count = 0;
+    plans_sort(conductor);
     return status;
 }
 

@@ -38,9 +38,24 @@ struct nw_conductor;
  */
 NW_MUST_CHECK nw_status nw_conductor_create(const struct nw_conductor_options *options,
                                             struct nw_conductor **conductor, struct nw_error *err);
+/** One that has nothing to copy until nw_conductor_add(). */
+NW_MUST_CHECK nw_status nw_conductor_create_idle(const struct nw_conductor_options *options,
+                                                 struct nw_conductor **conductor,
+                                                 struct nw_error *err);
 /** After the engine with its readers was destroyed. NULL is fine. */
 void nw_conductor_destroy(struct nw_conductor *conductor);
 
+/** The generation of what is added next. */
+uint32_t nw_conductor_generation_next(const struct nw_conductor *conductor);
+/**
+ * Copy one more table. Tables that are added before the next step get one fence, made beside.
+ * @param schema_name  borrow, as name: to say which it was when it is not there any more
+ */
+NW_MUST_CHECK nw_status nw_conductor_add(struct nw_conductor *conductor, uint32_t relation_oid,
+                                         const char *schema_name, const char *name,
+                                         struct nw_error *err);
+/** All that was added is copied: forget it, and end the sessions. */
+void nw_conductor_rest(struct nw_conductor *conductor);
 uint64_t nw_conductor_fence_lsn(const struct nw_conductor *conductor);
 
 /**
@@ -50,8 +65,6 @@ uint64_t nw_conductor_fence_lsn(const struct nw_conductor *conductor);
  */
 NW_MUST_CHECK nw_status nw_conductor_step(struct nw_conductor *conductor, struct nw_engine *engine,
                                           bool *finished, struct nw_error *err);
-/** All was read: end the snapshots and the sessions, which the engine's readers hold no more. */
-void nw_conductor_release(struct nw_conductor *conductor);
 /** How long the main thread may sleep before the next step; a reader without a chunk waits for it.
  */
 int64_t nw_conductor_pause_ns(const struct nw_conductor *conductor);

@@ -155,8 +155,19 @@ static nw_status need_decide(struct nw_run_member *member, struct nw_error *err)
     return status;
 }
 
+bool nw_run_streams(const struct nw_run *run)
+{
+    bool found = false;
+
+    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
+        found = found || run->members[i].lsn != 0;
+    }
+    return found && run->options->snapshot != NW_SNAPSHOT_ONLY;
+}
+
 static nw_status copies_decide(struct nw_run *run, struct nw_error *err)
 {
+    bool joins = nw_run_streams(run);
     nw_status status = NW_OK;
 
     run->any_copy = false;
@@ -166,10 +177,10 @@ static nw_status copies_decide(struct nw_run *run, struct nw_error *err)
         member->needs_copy = (run->options->snapshot != NW_SNAPSHOT_NEVER || member->lsn != 0) &&
                              copies_missing(run, member);
         member->copies_void = member->needs_copy && member->lsn == 0 && nw_run_copies_end(run);
-        run->any_copy = run->any_copy || member->needs_copy;
+        run->any_copy = run->any_copy || (member->needs_copy && !joins);
         status = need_decide(member, err);
     }
-    return status;
+    return status == NW_OK && joins ? nw_run_joins_plan(run, err) : status;
 }
 
 /* The lowest position of the sinks that have one; UINT64_MAX: none has. */
@@ -323,23 +334,30 @@ static nw_status slot_make(struct nw_run *run, struct nw_error *err)
     return status;
 }
 
-static nw_status conductor_make(struct nw_run *run, struct nw_error *err)
+struct nw_conductor_options nw_run_conductor_options(struct nw_run *run)
 {
-    struct nw_conductor_options options = {
+    return (struct nw_conductor_options){
         .server = &run->server,
         .workers_count = run->options->copy_workers,
         .chunk_bytes = run->options->copy_chunk_bytes,
-        .generation = ++run->source.generation,
-        .make_slot = !run->slot_found && run->options->snapshot != NW_SNAPSHOT_ONLY,
-        .watch_slot = run->options->snapshot != NW_SNAPSHOT_ONLY,
         .lock_timeout_us = run->options->lock_timeout_us,
         .wanted = missing_anywhere,
         .project = nw_run_table_project,
         .former = nw_run_former,
         .context = run,
     };
+}
+
+static nw_status conductor_make(struct nw_run *run, struct nw_error *err)
+{
+    struct nw_conductor_options options = nw_run_conductor_options(run);
     bool only_copies = lowest_need(run) == UINT64_MAX && !takes_all(run);
-    nw_status status = nw_conductor_create(&options, &run->conductor, err);
+    nw_status status = NW_OK;
+
+    options.generation = ++run->source.generation;
+    options.make_slot = !run->slot_found && run->options->snapshot != NW_SNAPSHOT_ONLY;
+    options.watch_slot = run->options->snapshot != NW_SNAPSHOT_ONLY;
+    status = nw_conductor_create(&options, &run->conductor, err);
 
     /*
      * Of a slot that exists nobody needs what was before the copy. It must not be asked for either:

@@ -32,7 +32,7 @@ bool nw_run_copy_resumes(struct nw_run_member *member, const struct nw_copy_stat
     const struct nw_table *table = nw_schemas_find(run->schemas, copy->relation_oid);
     struct nw_error ignored = {0};
 
-    if (copy->complete || table == NULL || nw_run_copies_end(run) ||
+    if (copy->complete || table == NULL || nw_run_copies_end(run) || nw_run_streams(run) ||
         !nw_run_table_missing(member, table) || nw_run_table_waits(run, sink, copy->relation_oid)) {
         return false;
     }

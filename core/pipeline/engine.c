@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * See engine.h. Built and destroyed by the main thread while nothing runs. While it runs the main
- * thread reaches the source through the control agent: commands over a ring, numbers under a mutex.
- */
-#include "pipeline/engine.h"
+/* See engine.h. Built and destroyed by the main thread while nothing runs. */
+#include "pipeline/engine_private.h"
 
 #include <assert.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/assert.h"
 #include "base/log.h"
@@ -22,8 +16,6 @@ static_assert(NW_PLAN_LANES_MAX == NW_LANES_MAX && NW_PLAN_SINKS_MAX == NW_SEQUE
 #define OUT_CAPACITY      256u   /* items from a lane to a sequencer */
 #define RETURN_CAPACITY   16384u /* items back to a lane */
 #define DURABLE_CAPACITY  1024u
-#define COMMANDS_CAPACITY 8u
-#define STATUS_NS         100000000LL
 #define STATUS_US         10000000LL /* feedback to the server at least this often */
 #define IDLE_US           60000000LL /* an idle database's empty epochs */
 #define BLOCKS_FOR_READER 8u
@@ -31,188 +23,11 @@ static_assert(NW_PLAN_LANES_MAX == NW_LANES_MAX && NW_PLAN_SINKS_MAX == NW_SEQUE
 #define BLOCK_BYTES_USUAL                                                                          \
     (2 * (uint64_t)NW_BLOCK_BYTES) /* what a block in use takes, for the budget's share */
 
-#define REGISTER_POLL_NS 1000000L
-
-enum command_kind {
-    COMMAND_STREAM = 1,
-    COMMAND_ALL_READ,
-    COMMAND_RELEASE,
-    COMMAND_DRAIN,
-    COMMAND_REGISTER
-};
-
-/* Asked and answered: the main thread waits for it. */
-struct registration {
-    const struct nw_table *described;
-    const struct nw_table *table;
-    nw_status status;
-    struct nw_error error;
-    atomic_bool done; /* released by the source's thread */
-};
-
-struct command {
-    enum command_kind kind;
-    uint64_t lsn;
-};
-
-struct reader {
-    struct nw_copy_reader *agent;
-    struct nw_producer *producer;
-    struct nw_spsc *tasks;
-    struct nw_spsc *done;
-};
-
-struct nw_engine {
-    struct nw_engine_options options;
-    struct nw_budget budget;
-    struct nw_copy_rate copy_rate;
-    uint32_t producers_count;
-
-    struct nw_bell *bells[NW_PLAN_ENGINE_THREADS_MAX]; /* of the plan's threads */
-
-    struct nw_spsc *in[NW_LANES_MAX][NW_PRODUCERS_MAX];
-    struct nw_spsc *block_return[NW_LANES_MAX][NW_PRODUCERS_MAX];
-    struct nw_spsc *out[NW_LANES_MAX][NW_SEQUENCERS_MAX];
-    struct nw_spsc *item_return[NW_LANES_MAX][NW_SEQUENCERS_MAX];
-    struct nw_spsc *durable[NW_SEQUENCERS_MAX];
-
-    struct nw_jobs *jobs;
-    struct nw_txns *txns;
-    struct nw_producer *producer;
-    struct nw_dealer *dealer;
-    struct nw_source *source;
-    struct nw_acknowledger *acknowledger;
-    struct reader readers[NW_PRODUCERS_MAX - 1];
-    struct nw_lane *lanes[NW_LANES_MAX];
-    struct nw_sequencer *sequencers[NW_SEQUENCERS_MAX];
-    char *txn_folder;
-    char *spill_folders[NW_SEQUENCERS_MAX];
-
-    struct nw_spsc *commands; /* main to control */
-    struct command command_slots[COMMANDS_CAPACITY];
-    uint32_t commands_sent;
-    struct registration registration; /* one at a time */
-    bool draining;                    /* control's */
-    int64_t published_ns;             /* control's */
-
-    pthread_mutex_t mutex; /* guards all below */
-    struct nw_source_status published;
-    bool drained;
-    struct nw_error failure; /* of the first agent that failed */
-    struct nw_engine_refusal refusal;
-
-    struct nw_agent agents[NW_ENGINE_AGENTS_MAX]; /* thread by thread */
-    uint32_t agents_count;
-    uint32_t first_agents[NW_PLAN_ENGINE_THREADS_MAX + 1]; /* where each thread's begin */
-    struct nw_thread *threads[NW_PLAN_ENGINE_THREADS_MAX];
-    uint32_t threads_count;
-};
-
-/* ---- the control agent, on the source's thread ---- */
-
-static void register_answer(struct nw_engine *engine)
-{
-    struct registration *registration = &engine->registration;
-
-    registration->status = nw_schemas_add(engine->options.schemas, registration->described, 0,
-                                          &registration->table, &registration->error);
-    /* Release: pairs with the acquire in nw_engine_register(). */
-    atomic_store_explicit(&registration->done, true, memory_order_release);
-}
-
-static nw_status control_work(void *self, int64_t now_ns, uint32_t *work, struct nw_error *err)
-{
-    struct nw_engine *engine = self;
-    struct command *command = NULL;
-
-    (void)err;
-    while ((command = nw_spsc_pop(engine->commands)) != NULL) {
-        switch (command->kind) {
-        case COMMAND_STREAM:
-            nw_source_start(engine->source, command->lsn);
-            break;
-        case COMMAND_ALL_READ:
-            nw_source_copied(engine->source);
-            break;
-        case COMMAND_RELEASE:
-            nw_source_release(engine->source);
-            break;
-        case COMMAND_DRAIN:
-            engine->draining = true;
-            nw_source_drain(engine->source);
-            break;
-        case COMMAND_REGISTER:
-            register_answer(engine);
-            break;
-        }
-        *work += 1;
-    }
-    if (now_ns - engine->published_ns >= STATUS_NS || engine->draining) {
-        bool drained = engine->draining && nw_source_drained(engine->source) &&
-                       nw_acknowledger_settled(engine->acknowledger);
-
-        engine->published_ns = now_ns;
-        (void)pthread_mutex_lock(&engine->mutex);
-        nw_source_status(engine->source, &engine->published);
-        engine->drained = drained && (engine->published.phase != NW_SOURCE_STREAMING ||
-                                      engine->published.flush_lsn >=
-                                          nw_acknowledger_flush_lsn(engine->acknowledger));
-        (void)pthread_mutex_unlock(&engine->mutex);
-    }
-    return NW_OK;
-}
-
-static void control_wait(void *self, int64_t now_ns, struct nw_wait *wait)
-{
-    struct nw_engine *engine = self;
-    int64_t deadline = engine->published_ns + STATUS_NS;
-
-    *wait = (struct nw_wait){
-        .descriptor = -1,
-        .deadline_ns = engine->draining || deadline < now_ns ? now_ns + STATUS_NS / 20 : deadline};
-}
-
-/* What a sequencer refused; on its own thread. */
-static void refusal_note(struct nw_engine *engine, const struct nw_agent *agent,
-                         const struct nw_error *err)
-{
-    for (uint32_t s = 0; s < engine->options.sinks_count && err->status == NW_REJECT; s++) {
-        if (agent->self == engine->sequencers[s]) {
-            engine->refusal.table =
-                nw_sequencer_refused(engine->sequencers[s], &engine->refusal.lsn);
-            engine->refusal.sink = s;
-            engine->refusal.error = *err;
-        }
-    }
-}
-
-static void agent_failed(void *context, const struct nw_agent *agent, const struct nw_error *err)
-{
-    struct nw_engine *engine = context;
-
-    (void)pthread_mutex_lock(&engine->mutex);
-    if (engine->failure.status == NW_OK) {
-        engine->failure = *err;
-        refusal_note(engine, agent, err);
-    }
-    (void)pthread_mutex_unlock(&engine->mutex);
-}
-
 /* ---- building ---- */
-
-static struct nw_bell *source_bell(const struct nw_engine *engine)
-{
-    return engine->bells[0];
-}
 
 static struct nw_bell *lane_bell(const struct nw_engine *engine, uint32_t lane)
 {
     return engine->bells[engine->options.plan->lane_threads[lane]];
-}
-
-static struct nw_bell *reader_bell(const struct nw_engine *engine, uint32_t reader)
-{
-    return engine->bells[engine->options.plan->reader_threads[reader]];
 }
 
 static struct nw_bell *sequencer_bell(const struct nw_engine *engine, uint32_t sequencer)
@@ -256,7 +71,7 @@ static nw_status lane_rings_make(struct nw_engine *engine, uint32_t lane, struct
 
 static nw_status rings_make(struct nw_engine *engine, struct nw_error *err)
 {
-    nw_status status = nw_spsc_create(COMMANDS_CAPACITY, &engine->commands, err);
+    nw_status status = nw_spsc_create(NW_ENGINE_COMMANDS, &engine->commands, err);
 
     for (uint32_t lane = 0; lane < engine->options.plan->lanes_count && status == NW_OK; lane++) {
         status = lane_rings_make(engine, lane, err);
@@ -298,8 +113,9 @@ static nw_status lanes_make(struct nw_engine *engine, struct nw_error *err)
         for (uint32_t p = 0; p < engine->producers_count; p++) {
             options.in[p] = engine->in[lane][p];
             options.block_return[p] = engine->block_return[lane][p];
-            options.producer_bell[p] =
-                p == NW_PRODUCER_STREAM ? source_bell(engine) : reader_bell(engine, p - 1);
+            options.producer_bell[p] = p == NW_PRODUCER_STREAM
+                                           ? nw_engine_source_bell(engine)
+                                           : nw_engine_reader_bell(engine, p - 1);
         }
         for (uint32_t s = 0; s < engine->options.sinks_count; s++) {
             options.out[s] = engine->out[lane][s];
@@ -322,9 +138,10 @@ static nw_status sequencers_make(struct nw_engine *engine, struct nw_error *err)
             .bell = sequencer_bell(engine, s),
             .budget = &engine->budget,
             .durable = engine->durable[s],
-            .durable_bell = source_bell(engine),
+            .durable_bell = nw_engine_source_bell(engine),
             .spill_quota_bytes = engine->options.spill_bytes,
             .refuse_copies = engine->options.refuse_copies[s],
+            .index = s,
         };
 
         for (uint32_t lane = 0; lane < engine->options.plan->lanes_count; lane++) {
@@ -363,6 +180,7 @@ static nw_status source_make(struct nw_engine *engine, struct nw_error *err)
                                        .transactions = o->transactions,
                                        .wanted = o->wanted,
                                        .stopped = o->stopped,
+                                       .waits = o->waits,
                                        .joins = o->joins,
                                        .policy = o->policy,
                                        .project = o->project,
@@ -385,8 +203,8 @@ static nw_status source_make(struct nw_engine *engine, struct nw_error *err)
         producer_make(engine, NW_PRODUCER_STREAM, stream_blocks(engine), &engine->producer, err);
 
     if (status == NW_OK) {
-        status = nw_jobs_create(engine->bells[o->plan->service_thread], source_bell(engine),
-                                &engine->jobs, err);
+        status = nw_jobs_create(engine->bells[o->plan->service_thread],
+                                nw_engine_source_bell(engine), &engine->jobs, err);
     }
     if (status == NW_OK) {
         status = nw_txns_create(&txns, &engine->txns, err);
@@ -427,7 +245,7 @@ static nw_status readers_make(struct nw_engine *engine, struct nw_error *err)
     nw_status status = NW_OK;
 
     for (uint32_t r = 0; r < engine->options.readers_count && status == NW_OK; r++) {
-        struct reader *reader = &engine->readers[r];
+        struct nw_engine_reader *reader = &engine->readers[r];
         struct nw_copy_reader_options options = {.row_bytes_max =
                                                      engine->options.memory_bytes / ROW_SHARE,
                                                  .tasks = reader->tasks,
@@ -474,10 +292,7 @@ static void thread_agents_list(struct nw_engine *engine, uint32_t thread)
     }
     if (thread == 0) {
         agent_add(engine, nw_acknowledger_agent(engine->acknowledger));
-        agent_add(engine, (struct nw_agent){.name = "control",
-                                            .self = engine,
-                                            .do_work = control_work,
-                                            .wait = control_wait});
+        agent_add(engine, nw_engine_control(engine));
     }
     if (thread == plan->service_thread) {
         agent_add(engine, nw_jobs_agent(engine->jobs));
@@ -603,7 +418,7 @@ static nw_status thread_start(struct nw_engine *engine, uint32_t index, struct n
                                         .core = planned->core,
                                         .now_ns = env_now,
                                         .clock = engine->options.env,
-                                        .failed = agent_failed,
+                                        .failed = nw_engine_agent_failed,
                                         .context = engine};
     nw_status status = NW_OK;
 
@@ -661,139 +476,4 @@ nw_status nw_engine_dropped(struct nw_engine *engine, const struct nw_table *tab
                             struct nw_error *err)
 {
     return nw_dealer_drop_recorded(engine->dealer, table, lsn, err);
-}
-
-bool nw_engine_copy(struct nw_engine *engine, uint32_t reader, struct nw_copy_task *task)
-{
-    bool pushed = nw_spsc_push(engine->readers[reader].tasks, task);
-
-    nw_bell_ring(reader_bell(engine, reader));
-    return pushed;
-}
-
-void nw_engine_copy_give_up(struct nw_engine *engine, uint32_t reader, struct nw_copy_task *task)
-{
-    atomic_store_explicit(&task->give_up, true, memory_order_relaxed);
-    nw_bell_ring(reader_bell(engine, reader));
-}
-
-struct nw_copy_task *nw_engine_copied(struct nw_engine *engine, uint32_t reader)
-{
-    return nw_spsc_pop(engine->readers[reader].done);
-}
-
-void nw_engine_copy_counts(const struct nw_engine *engine, uint64_t *rows, uint64_t *bytes)
-{
-    *rows = *bytes = 0;
-    for (uint32_t r = 0; r < engine->options.readers_count; r++) {
-        uint64_t reader_rows = 0;
-        uint64_t reader_bytes = 0;
-
-        nw_copy_reader_counts(engine->readers[r].agent, &reader_rows, &reader_bytes);
-        *rows += reader_rows;
-        *bytes += reader_bytes;
-    }
-}
-
-static void command_send(struct nw_engine *engine, struct command sent)
-{
-    struct command *command = &engine->command_slots[engine->commands_sent++ % COMMANDS_CAPACITY];
-    bool pushed = false;
-
-    *command = sent;
-    pushed = nw_spsc_push(engine->commands, command);
-    NW_ASSERT(pushed); /* start and drain once in a life; a registration is waited for */
-    nw_bell_ring(source_bell(engine));
-}
-
-nw_status nw_engine_register(struct nw_engine *engine, const struct nw_table *described,
-                             const struct nw_table **table, struct nw_error *err)
-{
-    struct registration *registration = &engine->registration;
-    struct timespec pause = {.tv_nsec = REGISTER_POLL_NS};
-
-    registration->described = described;
-    atomic_store_explicit(&registration->done, false, memory_order_relaxed);
-    command_send(engine, (struct command){.kind = COMMAND_REGISTER});
-    /* Acquire: pairs with the release in register_answer(). */
-    while (!atomic_load_explicit(&registration->done, memory_order_acquire)) {
-        nw_status status = nw_engine_failure(engine, err);
-
-        if (status != NW_OK) {
-            return status; /* the source's thread may run no more */
-        }
-        (void)nanosleep(&pause, NULL);
-    }
-    *table = registration->table;
-    *err = registration->error;
-    return registration->status;
-}
-
-void nw_engine_stream(struct nw_engine *engine, uint64_t lsn)
-{
-    command_send(engine, (struct command){.kind = COMMAND_STREAM, .lsn = lsn});
-}
-
-void nw_engine_all_read(struct nw_engine *engine)
-{
-    command_send(engine, (struct command){.kind = COMMAND_ALL_READ});
-}
-
-void nw_engine_release(struct nw_engine *engine)
-{
-    command_send(engine, (struct command){.kind = COMMAND_RELEASE});
-}
-
-void nw_engine_drain(struct nw_engine *engine)
-{
-    command_send(engine, (struct command){.kind = COMMAND_DRAIN});
-}
-
-static struct nw_engine *locked(const struct nw_engine *engine)
-{
-    struct nw_engine *mutable_engine = (struct nw_engine *)(uintptr_t)engine;
-
-    (void)pthread_mutex_lock(&mutable_engine->mutex);
-    return mutable_engine;
-}
-
-bool nw_engine_drained(const struct nw_engine *engine)
-{
-    struct nw_engine *held = locked(engine);
-    bool drained = held->drained;
-
-    (void)pthread_mutex_unlock(&held->mutex);
-    return drained;
-}
-
-nw_status nw_engine_failure(struct nw_engine *engine, struct nw_error *err)
-{
-    nw_status status = NW_OK;
-
-    (void)locked(engine);
-    status = engine->failure.status;
-    if (status != NW_OK) {
-        *err = engine->failure;
-    }
-    (void)pthread_mutex_unlock(&engine->mutex);
-    return status;
-}
-
-void nw_engine_refused(struct nw_engine *engine, struct nw_engine_refusal *refusal)
-{
-    (void)locked(engine);
-    *refusal = engine->refusal;
-    (void)pthread_mutex_unlock(&engine->mutex);
-}
-
-void nw_engine_source_status(struct nw_engine *engine, struct nw_source_status *status)
-{
-    (void)locked(engine);
-    *status = engine->published;
-    (void)pthread_mutex_unlock(&engine->mutex);
-}
-
-int64_t nw_engine_memory_used(const struct nw_engine *engine)
-{
-    return atomic_load_explicit(&engine->budget.used_bytes, memory_order_relaxed);
 }

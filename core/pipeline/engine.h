@@ -52,6 +52,7 @@ struct nw_engine_options {
     nw_status (*record)(void *context, uint64_t lsn, const char *why, struct nw_error *err);
     bool (*wanted)(void *context, const struct nw_table *table);
     bool (*stopped)(void *context, const struct nw_table *table);
+    bool (*waits)(void *context, const struct nw_table *table);
     uint64_t (*joins)(void *context, const struct nw_table *table);
     struct nw_table_policy (*policy)(void *context, const struct nw_table *table);
     nw_status (*stop)(void *context, const struct nw_dealer_stop *stop, struct nw_error *err);
@@ -104,14 +105,22 @@ void nw_engine_copy_give_up(struct nw_engine *engine, uint32_t reader, struct nw
 struct nw_copy_task *nw_engine_copied(struct nw_engine *engine, uint32_t reader);
 void nw_engine_copy_counts(const struct nw_engine *engine, uint64_t *rows, uint64_t *bytes);
 /**
- * Put a version of a table into the registry, which is the source thread's; waits for it.
+ * The version that rows of a copy have, from the registry, which is the source thread's; waits for
+ * it. See nw_schemas_beside().
  * @param described  copied
  */
 NW_MUST_CHECK nw_status nw_engine_register(struct nw_engine *engine,
                                            const struct nw_table *described,
                                            const struct nw_table **table, struct nw_error *err);
-/** All of the copy was read: the rest of it becomes durable soon. */
-void nw_engine_all_read(struct nw_engine *engine);
+/** Tables that are to be copied while the stream goes on: see nw_dealer_join(). */
+struct nw_engine_joins {
+    const struct nw_dealer_join *tables; /* borrow, until the attempt ends */
+    uint32_t count;
+};
+/** Deal their marks into the stream, and end epochs for rows of copies too. One at a time. */
+void nw_engine_join(struct nw_engine *engine, const struct nw_engine_joins *joins);
+/** How far what is copied is; see nw_source_copies(). */
+void nw_engine_copies(struct nw_engine *engine, enum nw_source_copies copies);
 /** The copy is done: what was spooled is dealt. */
 void nw_engine_release(struct nw_engine *engine);
 /** The stream begins here; called once. */

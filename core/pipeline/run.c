@@ -104,47 +104,36 @@ static nw_status run_describe(void *context, uint32_t oid, const struct nw_table
     return nw_server_describe(&run->server, oid, described, err);
 }
 
-static bool copy_missing(const struct nw_run *run, struct nw_run_member *member,
-                         uint32_t relation_oid)
-{
-    const struct nw_table *table = nw_schemas_find(run->schemas, relation_oid);
-
-    return table != NULL && nw_run_table_missing(member, table);
-}
-
-/* A sink that streams has what it was never given a copy of, too: others' copies are not for it. */
-static nw_status member_streams(struct nw_run *run, uint32_t index, struct nw_error *err)
-{
-    struct nw_run_member *member = &run->members[index];
-    nw_status status = NW_OK;
-
-    for (uint32_t i = 0; i < nw_schemas_count(run->schemas) && status == NW_OK; i++) {
-        const struct nw_table *table = nw_schemas_at(run->schemas, i);
-
-        if (!nw_run_table_missing(member, table)) {
-            status = nw_engine_fence(run->engine, index, table->relation_oid, 0, err);
-        }
-    }
-    return status;
-}
-
 /* Changes older than a finished copy are in it, and it is not to be copied again. */
 static nw_status member_fences_set(struct nw_run *run, uint32_t index, struct nw_error *err)
 {
     struct nw_run_member *member = &run->members[index];
-    nw_status status =
-        member->lsn != 0 && member->needs_copy ? member_streams(run, index, err) : NW_OK;
+    nw_status status = NW_OK;
 
     for (uint32_t c = 0; c < member->recovered.copies_count && status == NW_OK; c++) {
         const struct nw_copy_state *copy = &member->recovered.copies[c];
         struct nw_copy_progress progress;
 
-        if (copy->complete && !member->copies_void &&
-            !copy_missing(run, member, copy->relation_oid)) {
+        if (copy->complete && !member->copies_void) {
             status = nw_copy_unpack((struct nw_bytes){copy->bytes, copy->size}, &progress, err);
             if (status == NW_OK) {
                 status = nw_engine_fence(run->engine, index, copy->relation_oid,
                                          progress.origin.fence_lsn, err);
+            }
+        }
+    }
+    return status;
+}
+
+/* What a sink is to get a copy of is left out there until the stream says that it comes. */
+static nw_status missing_leave_out(struct nw_run *run, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    for (uint32_t t = 0; t < run->joins.queued && status == NW_OK; t++) {
+        for (uint32_t s = 0; s < run->options->sinks_count && status == NW_OK; s++) {
+            if ((run->joins.queue[t].sinks >> s & 1u) != 0) {
+                status = nw_engine_leave_out(run->engine, s, run->joins.queue[t].relation_oid, err);
             }
         }
     }
@@ -159,7 +148,7 @@ static nw_status fences_set(struct nw_run *run, struct nw_error *err)
         status = member_fences_set(run, i, err);
         status = status == NW_OK ? nw_run_copies_resume(run, i, err) : status;
     }
-    return status;
+    return status == NW_OK ? missing_leave_out(run, err) : status;
 }
 
 static nw_status engine_make(struct nw_run *run, struct nw_error *err)
@@ -184,6 +173,7 @@ static nw_status engine_make(struct nw_run *run, struct nw_error *err)
                                         .record = record,
                                         .wanted = nw_run_table_wanted,
                                         .stopped = nw_run_table_stopped,
+                                        .waits = nw_run_table_waits_for_mark,
                                         .joins = nw_run_table_joins,
                                         .policy = nw_run_table_policy,
                                         .stop = nw_run_table_stop,
@@ -194,14 +184,12 @@ static nw_status engine_make(struct nw_run *run, struct nw_error *err)
 
     for (uint32_t i = 0; i < o->sinks_count; i++) {
         options.sinks[i] = run->members[i].sink;
-        options.refuse_copies[i] = !run->members[i].needs_copy;
+        options.refuse_copies[i] = !run->members[i].needs_copy || run->conductor == NULL;
         options.transactions =
             options.transactions || (o->sinks[i].plugin->ops.flags & NW_SINK_TRANSACTIONS) != 0;
     }
-    if (run->conductor != NULL) {
-        options.readers_count = o->copy_workers;
-        options.copy_bytes_a_second = o->copy_rate_bytes;
-    }
+    options.readers_count = o->copy_workers;
+    options.copy_bytes_a_second = o->copy_rate_bytes;
     status = nw_engine_create(&options, &run->engine, err);
     if (status == NW_OK) {
         status = fences_set(run, err);
@@ -236,7 +224,7 @@ static void status_collect(struct nw_run *run)
         nw_engine_copy_counts(run->engine, &s->copy_rows, &s->copy_bytes);
         s->memory_used = nw_engine_memory_used(run->engine);
     }
-    if (run->conductor != NULL) {
+    if (run->status.phase == NW_RUN_COPYING || nw_run_joins_busy(run)) {
         nw_conductor_progress(run->conductor, &progress);
         s->copy_tables = progress.tables;
         s->copy_tables_done = progress.tables_done;
@@ -253,9 +241,8 @@ static void status_collect(struct nw_run *run)
 /* One turn of the main thread: sleep a little, report, look for failures. */
 static nw_status turn(struct nw_run *run, struct nw_error *err)
 {
-    struct timespec pause = {.tv_nsec = run->status.phase == NW_RUN_COPYING
-                                            ? nw_conductor_pause_ns(run->conductor)
-                                            : STEP_NS};
+    bool copies = run->status.phase == NW_RUN_COPYING || nw_run_joins_busy(run);
+    struct timespec pause = {.tv_nsec = copies ? nw_conductor_pause_ns(run->conductor) : STEP_NS};
     int64_t now_ns = 0;
     nw_status status = NW_OK;
 
@@ -300,7 +287,7 @@ static nw_status copy(struct nw_run *run, struct nw_error *err)
         if (!finished) {
             status = nw_conductor_step(run->conductor, run->engine, &finished, err);
             if (finished) {
-                nw_engine_all_read(run->engine);
+                nw_engine_copies(run->engine, NW_COPIES_READ);
             }
         }
         if (status == NW_OK) {
@@ -309,11 +296,11 @@ static nw_status copy(struct nw_run *run, struct nw_error *err)
         nw_crash_point("copy");
     }
     if (status == NW_OK && finished && copies_durable(run)) {
-        nw_conductor_release(run->conductor);
         status_collect(run); /* the last report is up to half a second old */
+        nw_conductor_rest(run->conductor);
         nw_log(NW_LOG_INFO, "copy complete: %" PRIu64 " rows of %" PRIu64 " tables",
                run->status.copy_rows, run->status.copy_tables);
-        status = nw_tables_copied(run->table_states, err);
+        status = nw_tables_copied(run->table_states, 0, err);
         nw_crash_point("handover");
     }
     /* A session that was waited for ends with the wish to stop. */
@@ -344,6 +331,13 @@ static nw_status stream(struct nw_run *run, struct nw_error *err)
     nw_status status = NW_OK;
 
     run->status.phase = NW_RUN_STREAMING;
+    atomic_store_explicit(&run->streams, true, memory_order_relaxed); /* only a flag */
+    if (run->joins.queued > 0) {
+        status = nw_run_joins_begin(run, err); /* before a sink gets a position without */
+    }
+    if (status != NW_OK) {
+        return status;
+    }
     if (run->spool == NULL) {
         nw_engine_stream(run->engine, run->start_lsn);
     } else {
@@ -351,6 +345,7 @@ static nw_status stream(struct nw_run *run, struct nw_error *err)
     }
     while (status == NW_OK && !nw_run_stopping(run)) {
         status = turn(run, err);
+        status = status == NW_OK ? nw_run_joins_step(run, err) : status;
     }
     return status == NW_OK ? drain(run, err) : status;
 }
@@ -373,6 +368,8 @@ static nw_status attempt_begin(struct nw_run *run, struct nw_error *err)
     memset(run->members, 0, sizeof run->members);
     memset(&run->tables, 0, sizeof run->tables);
     nw_arena_init(&run->arena, TABLES_BYTES_MAX);
+    nw_arena_init(&run->joins.arena, TABLES_BYTES_MAX);
+    atomic_store_explicit(&run->streams, false, memory_order_relaxed);
     run->status.phase = NW_RUN_STARTING;
     run->status.attempts++;
     return status == NW_OK ? sinks_open(run, err) : status;
@@ -436,6 +433,8 @@ static bool attempt_end(struct nw_run *run)
     nw_transforms_destroy(run->transforms);
     nw_schemas_destroy(run->schemas);
     nw_arena_fini(&run->arena);
+    nw_run_joins_forget(run);
+    nw_arena_fini(&run->joins.arena);
     free(run->joining);
     run->joining = NULL;
     run->joining_count = 0;
@@ -625,12 +624,6 @@ nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
         status = nw_state_source_read(run->state, &run->source, err);
         if (status == NW_OK) {
             status = attempt(run, err);
-        }
-        if (status == NW_RETRY && run->again.table.relation_oid != 0) {
-            status = nw_run_again_record(run, err); /* no fault: at once */
-            if (status == NW_OK && !nw_run_stopping(run)) {
-                continue;
-            }
         }
         if (status != NW_RETRY || nw_run_stopping(run)) {
             break;

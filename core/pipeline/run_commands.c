@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Commands that come through the control socket: tables that are copied again. On the main thread,
- * while an engine runs. A command is checked and answered here; it is carried out by the next
- * attempt, which begins at once: the stream goes on into the spool while the table is copied.
+ * while an engine runs. A command is checked, recorded and answered here; the copy is
+ * run_joins.c's.
  */
 #include <string.h>
 
@@ -121,6 +121,11 @@ static void reason_find(struct nw_run *run, const struct asked *asked, char reas
     if (run->status.phase != NW_RUN_STREAMING) {
         (void)snprintf(reason, REASON_SIZE,
                        "a copy runs, or narwal is stopping: ask again when it streams");
+    } else if (nw_run_joins_has(run, asked->relation_oid)) {
+        (void)snprintf(reason, REASON_SIZE,
+                       "%s.%s is being copied already: narwal status lists it "
+                       "as waiting until its copy is whole",
+                       schema, name);
     } else if (!asked->followable) {
         (void)snprintf(reason, REASON_SIZE,
                        "%s.%s is a partition, or no permanent table: name the table that "
@@ -169,25 +174,81 @@ static nw_status publish(struct nw_run *run, const struct asked *asked, struct n
     return status == NW_OK ? nw_session_query(session, sql, NULL, 0, NULL, NULL, err) : status;
 }
 
-static void again_ask(struct nw_run *run, const struct asked *asked)
+/* The sinks that are to get a copy, as bits. */
+static uint32_t sinks_of(const struct nw_run *run, const struct asked *asked)
 {
-    struct nw_table_trouble *table = &run->again.table;
-    char text[REASON_SIZE];
+    uint32_t sinks = 0;
 
-    *table = (struct nw_table_trouble){.relation_oid = asked->relation_oid,
-                                       .condition = NW_TABLE_WAITING,
-                                       .since_us = run->env->ops->wall_us(run->env)};
-    (void)snprintf(table->schema_name, sizeof table->schema_name, "%s", asked->schema_name);
-    (void)snprintf(table->table_name, sizeof table->table_name, "%s", asked->table_name);
-    (void)snprintf(table->reason, sizeof table->reason,
-                   "it is copied again, as narwal table %s asked; sinks keep what they have of it "
-                   "until then",
+    for (uint32_t s = 0; s < run->options->sinks_count; s++) {
+        sinks |= nw_run_table_waits(run, s, asked->relation_oid) ? 1u << s : 0;
+    }
+    return sinks;
+}
+
+/* Every trouble of the table becomes that of being copied. */
+static nw_status troubles_replace(struct nw_run *run, const struct nw_table_trouble *table,
+                                  struct nw_error *err)
+{
+    struct nw_table_trouble trouble;
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; status == NW_OK && nw_tables_at(run->table_states, i, &trouble); i++) {
+        if (trouble.relation_oid == table->relation_oid) {
+            struct nw_table_trouble waiting = *table;
+
+            memcpy(waiting.sink, trouble.sink, sizeof waiting.sink);
+            status = nw_tables_set(run->table_states, &waiting, err);
+        }
+    }
+    return status;
+}
+
+/* For good, before the sinks can have anything that only the copy makes whole. */
+static nw_status again_record(struct nw_run *run, const struct asked *asked, struct nw_error *err)
+{
+    struct nw_table_trouble table = {.relation_oid = asked->relation_oid,
+                                     .condition = NW_TABLE_WAITING,
+                                     .since_us = run->env->ops->wall_us(run->env)};
+    nw_status status = NW_OK;
+
+    (void)snprintf(table.schema_name, sizeof table.schema_name, "%s", asked->schema_name);
+    (void)snprintf(table.table_name, sizeof table.table_name, "%s", asked->table_name);
+    (void)snprintf(table.reason, sizeof table.reason,
+                   "it is copied, as narwal table %s asked; sinks keep what they have of it until "
+                   "then",
                    VERBS[asked->verb]);
-    run->again.everywhere = asked->verb != VERB_REPAIR;
-    (void)snprintf(text, sizeof text,
-                   "%s.%s is copied; until its copy is whole narwal status lists it as waiting",
-                   asked->schema_name, asked->table_name);
-    run->options->answer(run->options->context, true, text);
+    status = troubles_replace(run, &table, err);
+    if (status == NW_OK && asked->verb != VERB_REPAIR) {
+        status = nw_tables_set(run->table_states, &table, err);
+    }
+    return status;
+}
+
+static nw_status again_begin(struct nw_run *run, const struct asked *asked, struct nw_error *err)
+{
+    struct nw_run_join join = {.relation_oid = asked->relation_oid};
+    char text[REASON_SIZE];
+    nw_status status = again_record(run, asked, err);
+
+    if (status == NW_OK && !asked->published) {
+        status = publish(run, asked, err);
+    }
+    (void)snprintf(join.schema_name, sizeof join.schema_name, "%s", asked->schema_name);
+    (void)snprintf(join.name, sizeof join.name, "%s", asked->table_name);
+    join.sinks = sinks_of(run, asked);
+    if (status == NW_OK) {
+        status = nw_run_joins_add(run, &join, err);
+    }
+    if (status == NW_OK) {
+        (void)snprintf(text, sizeof text,
+                       "%s.%s is copied while the others go on; until its copy is whole narwal "
+                       "status lists it as waiting",
+                       asked->schema_name, asked->table_name);
+        nw_log(NW_LOG_INFO, "table %s.%s is copied, as narwal table %s asked; the others go on",
+               asked->schema_name, asked->table_name, VERBS[asked->verb]);
+        run->options->answer(run->options->context, true, text);
+    }
+    return status;
 }
 
 nw_status nw_run_commands(struct nw_run *run, struct nw_error *err)
@@ -211,48 +272,13 @@ nw_status nw_run_commands(struct nw_run *run, struct nw_error *err)
         reason_find(run, &asked, reason);
         status = reason[0] == '\0' ? NW_OK : nw_fail(&why, NW_REJECT, "%s", reason);
     }
-    if (status == NW_OK && !asked.published) {
-        status = publish(run, &asked, &why);
-    }
     if (status != NW_OK) {
         refuse(run, why.text);
         return NW_OK;
     }
-    again_ask(run, &asked);
-    return nw_fail(err, NW_RETRY, "going on with a copy of %s.%s", asked.schema_name,
-                   asked.table_name);
-}
-
-/* Every trouble of the table becomes that of being copied. */
-static nw_status troubles_replace(struct nw_run *run, const struct nw_table_trouble *table,
-                                  struct nw_error *err)
-{
-    struct nw_table_trouble trouble;
-    nw_status status = NW_OK;
-
-    for (uint32_t i = 0; status == NW_OK && nw_tables_at(run->table_states, i, &trouble); i++) {
-        if (trouble.relation_oid == table->relation_oid) {
-            struct nw_table_trouble waiting = *table;
-
-            memcpy(waiting.sink, trouble.sink, sizeof waiting.sink);
-            status = nw_tables_set(run->table_states, &waiting, err);
-        }
-    }
-    return status;
-}
-
-nw_status nw_run_again_record(struct nw_run *run, struct nw_error *err)
-{
-    const struct nw_table_trouble table = run->again.table;
-    nw_status status = troubles_replace(run, &table, err);
-
-    if (status == NW_OK && run->again.everywhere) {
-        status = nw_tables_set(run->table_states, &table, err);
-    }
-    run->again.table.relation_oid = 0;
-    if (status == NW_OK) {
-        nw_log(NW_LOG_INFO, "table %s.%s is copied again; the stream goes on into the spool",
-               table.schema_name, table.table_name);
+    status = again_begin(run, &asked, err);
+    if (status != NW_OK) {
+        refuse(run, err->text);
     }
     return status;
 }

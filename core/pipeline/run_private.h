@@ -3,6 +3,8 @@
 #ifndef NW_PIPELINE_RUN_PRIVATE_H
 #define NW_PIPELINE_RUN_PRIVATE_H
 
+#include <stdatomic.h>
+
 #include "base/arena.h"
 #include "pipeline/conductor.h"
 #include "pipeline/engine.h"
@@ -12,10 +14,36 @@
 
 struct nw_run;
 
-/* A table that a command wants to be copied again: the next attempt does. */
-struct nw_run_again {
-    struct nw_table_trouble table; /* as it is to be recorded; relation_oid 0: none */
-    bool everywhere;               /* at every sink, else where it is in trouble */
+/* A table that is copied while the others stream. */
+struct nw_run_join {
+    uint32_t relation_oid;
+    char schema_name[NW_TABLE_NAME_SIZE];
+    char name[NW_TABLE_NAME_SIZE];
+    uint32_t sinks;                   /* as bits: those that get the copy */
+    bool everywhere;                  /* the source passes it over until its mark is dealt */
+    const struct nw_table *described; /* by the catalog, then */
+};
+
+enum nw_run_joins_phase {
+    NW_JOINS_REST = 0,
+    NW_JOINS_MARKED, /* marks are on their way to the sinks */
+    NW_JOINS_COPYING,
+    NW_JOINS_READ, /* not durable yet */
+};
+
+/* See run_joins.c. */
+struct nw_run_joins {
+    struct nw_run_join *queue; /* for the next rounds */
+    uint32_t queued;
+    int64_t retry_ns; /* no round begins before */
+    enum nw_run_joins_phase phase;
+    struct nw_run_join *round;
+    uint32_t round_count;
+    struct nw_dealer_join *marks;             /* the round's, which the engine borrows */
+    struct nw_arena arena;                    /* what the catalog said of the round's tables */
+    uint64_t marks_wanted[NW_SEQUENCERS_MAX]; /* what the sinks' counters are to reach */
+    uint64_t copies_base[NW_SEQUENCERS_MAX];  /* and stood at before */
+    uint64_t rows_base, bytes_base;
 };
 
 /* A sink in an attempt. */
@@ -42,9 +70,8 @@ struct nw_run {
     struct nw_run_status status;
     int64_t ticked_ns;
     int64_t protect_seen_ns, protect_said_ns;
-    bool drop_slot;            /* it holds back too much: drop it when nobody reads it any more */
-    struct nw_run_again again; /* what a command asked for */
-    bool followed;             /* an attempt has streamed: a standby's promotion is waited for */
+    bool drop_slot;    /* it holds back too much: drop it when nobody reads it any more */
+    bool followed;     /* an attempt has streamed: a standby's promotion is waited for */
     bool left_running; /* a plugin did not return: everything that its thread may touch stays */
 
     /* of the attempt */
@@ -55,8 +82,10 @@ struct nw_run {
     struct nw_arena arena;
     struct nw_catalog_tables tables;
     struct nw_run_member members[NW_SEQUENCERS_MAX];
-    bool any_copy;
-    uint32_t *joining; /* oids of tables that are copied again at every sink, under joins_lsn */
+    bool any_copy; /* before anything is streamed: no sink has a position */
+    struct nw_run_joins joins;
+    atomic_bool streams; /* tables that are to be copied again wait for their mark in the stream */
+    uint32_t *joining;   /* oids of tables that are copied again at every sink, under joins_lsn */
     uint32_t joining_count;
     uint64_t joins_lsn;
     bool slot_found;
@@ -86,6 +115,8 @@ bool nw_run_table_stopped(void *context, const struct nw_table *table);
 struct nw_table_policy nw_run_table_policy(void *context, const struct nw_table *table);
 NW_MUST_CHECK nw_status nw_run_table_stop(void *context, const struct nw_dealer_stop *stop,
                                           struct nw_error *err);
+/** Whether it waits for its mark; context is the run. */
+bool nw_run_table_waits_for_mark(void *context, const struct nw_table *table);
 /** What committed before it is in the table's copy at every sink; context is the run. */
 uint64_t nw_run_table_joins(void *context, const struct nw_table *table);
 /** Before the engine is there: which tables are copied again, and under which fence at least. */
@@ -117,10 +148,25 @@ void nw_run_tables_say(const struct nw_run *run);
 
 /* run_commands.c */
 
-/** Answer what was asked through the control socket. NW_RETRY: the attempt is to end for it. */
+/** Answer and begin what was asked through the control socket. */
 NW_MUST_CHECK nw_status nw_run_commands(struct nw_run *run, struct nw_error *err);
-/** Record, with no engine, what a command asked for. */
-NW_MUST_CHECK nw_status nw_run_again_record(struct nw_run *run, struct nw_error *err);
+
+/* run_joins.c */
+
+/** Queue a table for a copy. @param join  copied: its oid, its names and the sinks */
+NW_MUST_CHECK nw_status nw_run_joins_add(struct nw_run *run, const struct nw_run_join *join,
+                                         struct nw_error *err);
+/** Queue what sinks are still to get, of which some stream already. */
+NW_MUST_CHECK nw_status nw_run_joins_plan(struct nw_run *run, struct nw_error *err);
+/** Begin a round with what is queued. */
+NW_MUST_CHECK nw_status nw_run_joins_begin(struct nw_run *run, struct nw_error *err);
+/** Go on with it, or begin one. */
+NW_MUST_CHECK nw_status nw_run_joins_step(struct nw_run *run, struct nw_error *err);
+bool nw_run_joins_busy(const struct nw_run *run);
+/** Whether the table is queued or being copied. */
+bool nw_run_joins_has(const struct nw_run *run, uint32_t relation_oid);
+/** The attempt ended. */
+void nw_run_joins_forget(struct nw_run *run);
 
 /* protect.c */
 
@@ -128,6 +174,12 @@ NW_MUST_CHECK nw_status nw_run_again_record(struct nw_run *run, struct nw_error 
 NW_MUST_CHECK nw_status nw_run_protect(struct nw_run *run, struct nw_error *err);
 /** Nobody reads the slot any more: drop it, or say how to. */
 void nw_run_slot_drop(struct nw_run *run);
+
+/* decide.c */
+
+/** Whether some sink streams already: what others lack is copied while it goes on. */
+bool nw_run_streams(const struct nw_run *run);
+struct nw_conductor_options nw_run_conductor_options(struct nw_run *run);
 
 /* decide_spool.c */
 

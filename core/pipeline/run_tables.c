@@ -88,6 +88,14 @@ bool nw_run_table_stopped(void *context, const struct nw_table *table)
     return nw_tables_stopped(run->table_states, table->relation_oid);
 }
 
+bool nw_run_table_waits_for_mark(void *context, const struct nw_table *table)
+{
+    const struct nw_run *run = context;
+
+    return atomic_load_explicit(&run->streams, memory_order_relaxed) &&
+           nw_tables_waits(run->table_states, table->relation_oid, "");
+}
+
 struct nw_table_policy nw_run_table_policy(void *context, const struct nw_table *table)
 {
     const struct nw_run *run = context;

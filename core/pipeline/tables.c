@@ -176,17 +176,25 @@ nw_status nw_tables_set(struct nw_tables *tables, const struct nw_table_trouble 
     return status;
 }
 
-nw_status nw_tables_copied(struct nw_tables *tables, struct nw_error *err)
+nw_status nw_tables_copied(struct nw_tables *tables, uint32_t relation_oid, struct nw_error *err)
 {
+    sqlite3_stmt *statement = NULL;
     uint32_t kept = 0;
+    bool written = sqlite3_prepare_v2(tables->db,
+                                      "DELETE FROM tables WHERE state = 'waiting' AND "
+                                      "(?1 = 0 OR relation_oid = ?1)",
+                                      -1, &statement, NULL) == SQLITE_OK &&
+                   sqlite3_bind_int64(statement, 1, relation_oid) == SQLITE_OK &&
+                   sqlite3_step(statement) == SQLITE_DONE;
 
-    if (sqlite3_exec(tables->db, "DELETE FROM tables WHERE state = 'waiting'", NULL, NULL, NULL) !=
-        SQLITE_OK) {
+    (void)sqlite3_finalize(statement);
+    if (!written) {
         return db_fail(tables, "write", err);
     }
     (void)pthread_mutex_lock(&tables->mutex);
     for (uint32_t i = 0; i < tables->count; i++) {
-        if (tables->items[i].condition != NW_TABLE_WAITING) {
+        if (tables->items[i].condition != NW_TABLE_WAITING ||
+            (relation_oid != 0 && tables->items[i].relation_oid != relation_oid)) {
             tables->items[kept++] = tables->items[i];
         }
     }

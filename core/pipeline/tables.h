@@ -45,8 +45,9 @@ void nw_tables_close(struct nw_tables *tables); /* NULL is fine */
 /** Record, synced when it returns NW_OK; a table's former trouble at that sink is replaced. */
 NW_MUST_CHECK nw_status nw_tables_set(struct nw_tables *tables,
                                       const struct nw_table_trouble *trouble, struct nw_error *err);
-/** Every table that was to be copied again was. */
-NW_MUST_CHECK nw_status nw_tables_copied(struct nw_tables *tables, struct nw_error *err);
+/** A table that was to be copied again was; 0: every one was. */
+NW_MUST_CHECK nw_status nw_tables_copied(struct nw_tables *tables, uint32_t relation_oid,
+                                         struct nw_error *err);
 
 /** Whether a table's rows are left out at every sink. */
 bool nw_tables_stopped(struct nw_tables *tables, uint32_t relation_oid);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "sink/held.h"
 
 /* ---- the tables ---- */
 
@@ -22,10 +23,10 @@ static struct nw_followed *slot_of(struct nw_followed *slots, uint32_t capacity,
     return &slots[at];
 }
 
-const struct nw_followed *nw_copies_find(const struct nw_sequencer *seq, uint32_t relation_oid)
+struct nw_followed *nw_copies_find(const struct nw_sequencer *seq, uint32_t relation_oid)
 {
-    const struct nw_followed *found =
-        seq->followed_capacity == 0 ? NULL
+    struct nw_followed *found = seq->followed_capacity == 0
+                                    ? NULL
                                     : slot_of(seq->followed, seq->followed_capacity, relation_oid);
 
     return found == NULL || found->relation_oid == 0 ? NULL : found;
@@ -65,7 +66,8 @@ static nw_status slot_make(struct nw_sequencer *seq, uint32_t relation_oid,
     }
     *slot = slot_of(seq->followed, seq->followed_capacity, relation_oid);
     if ((*slot)->relation_oid == 0) {
-        **slot = (struct nw_followed){.relation_oid = relation_oid};
+        **slot = (struct nw_followed){.relation_oid = relation_oid,
+                                      .takes = !seq->options.refuse_copies};
         seq->followed_count++;
     }
     return NW_OK;
@@ -78,7 +80,7 @@ nw_status nw_copies_had(struct nw_sequencer *seq, uint32_t relation_oid, uint64_
     nw_status status = slot_make(seq, relation_oid, &slot, err);
 
     if (status == NW_OK) {
-        slot->has_copy = true;
+        slot->takes = false;
         slot->fence_lsn = fence_lsn;
     }
     return status;
@@ -113,8 +115,52 @@ static void copy_begin(struct nw_followed *slot, const struct nw_item *item)
     free(slot->durable);
     slot->durable = NULL;
     slot->generation = item->generation;
-    slot->fence_lsn = item->as.mark.origin.fence_lsn;
     slot->chunks_ended = 0;
+}
+
+/* The stream's mark: a copy will be read, whose fence is not known yet. */
+static bool joins(struct nw_sequencer *seq, struct nw_followed *slot, const struct nw_item *item)
+{
+    if ((item->as.mark.joining_sinks >> seq->options.index & 1u) == 0) {
+        return false;
+    }
+    copy_begin(slot, item);
+    slot->takes = slot->holds = true;
+    slot->ended = false;
+    slot->fence_lsn = 0;
+    /* Relaxed: a counter; what it says is only that the mark came. */
+    atomic_fetch_add_explicit(&seq->sink->joins_begun, 1, memory_order_relaxed);
+    return true;
+}
+
+/* A reader's mark. @return whether it begins a copy that is not in force yet. */
+static bool chunk_begins(struct nw_sequencer *seq, struct nw_followed *slot,
+                         const struct nw_item *item)
+{
+    bool begins = item->generation > slot->generation;
+
+    if (item->generation < slot->generation) {
+        return false;
+    }
+    if (begins) {
+        copy_begin(slot, item);
+    }
+    if (slot->fence_lsn != item->as.mark.origin.fence_lsn) {
+        slot->fence_lsn = item->as.mark.origin.fence_lsn;
+        nw_held_trim(seq, slot);
+    }
+    return begins;
+}
+
+/* @return whether the mark is of the copy in force. */
+static bool chunk_ends(struct nw_followed *slot, struct nw_entry *entry)
+{
+    if (entry->item->generation != slot->generation) {
+        return false;
+    }
+    entry->copy_whole = ++slot->chunks_ended == entry->item->as.mark.chunks_count;
+    slot->takes = !entry->copy_whole;
+    return true;
 }
 
 nw_status nw_copies_take(struct nw_sequencer *seq, struct nw_entry *entry, bool *wanted,
@@ -125,22 +171,16 @@ nw_status nw_copies_take(struct nw_sequencer *seq, struct nw_entry *entry, bool 
     nw_status status = slot_make(seq, item->table->relation_oid, &slot, err);
 
     *wanted = false;
-    if (status != NW_OK || seq->options.refuse_copies || slot->has_copy) {
+    if (status != NW_OK || (!slot->takes && !entry->stream)) {
         return status;
     }
     entry->worker = nw_sequencer_shard(seq, item->table->relation_oid);
     switch (item->kind) {
     case NW_ITEM_COPY_BEGIN:
-        *wanted = item->generation > slot->generation;
-        if (*wanted) {
-            copy_begin(slot, item);
-        }
+        *wanted = entry->stream ? joins(seq, slot, item) : chunk_begins(seq, slot, item);
         break;
     case NW_ITEM_COPY_END:
-        *wanted = item->generation == slot->generation;
-        if (*wanted) {
-            entry->copy_whole = ++slot->chunks_ended == item->as.mark.chunks_count;
-        }
+        *wanted = chunk_ends(slot, entry);
         break;
     case NW_ITEM_BATCH:
         *wanted = item->as.batch.generation == slot->generation;

@@ -11,7 +11,9 @@
 /** A table, by its relation oid. */
 struct nw_followed {
     uint32_t relation_oid; /* 0: free */
-    bool has_copy;         /* from a former run: copies of this one are not for this sink */
+    bool takes;            /* a copy that is read now is for this sink */
+    bool holds;            /* what the stream has of it waits until that copy is whole: held.c */
+    bool ended;            /* that copy is whole, and its end is held with the rest */
     uint64_t fence_lsn;    /* rows of the stream before it are in the copy */
     /* Of the copy under way. */
     uint32_t generation;              /* 0: none began */
@@ -27,9 +29,9 @@ struct nw_copy_commit {
     uint8_t bytes[NW_COPY_BYTES_MAX];
 };
 
-/** NULL: nothing is known of it. */
-const struct nw_followed *nw_copies_find(const struct nw_sequencer *seq, uint32_t relation_oid);
-/** The table has a finished copy of a former run. */
+/** NULL: nothing is known of it. Good until the next table is followed. */
+struct nw_followed *nw_copies_find(const struct nw_sequencer *seq, uint32_t relation_oid);
+/** The table has a finished copy: others that are read are not for this sink. */
 NW_MUST_CHECK nw_status nw_copies_had(struct nw_sequencer *seq, uint32_t relation_oid,
                                       uint64_t fence_lsn, struct nw_error *err);
 /** A copy of a former run broke off, and is gone on with; `durable` has what the sink said of it.

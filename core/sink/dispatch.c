@@ -172,12 +172,23 @@ nw_status nw_dispatch_rows(struct nw_sequencer *seq, struct nw_entry *entry, uin
     return NW_OK;
 }
 
+/* Only when it is in memory can be said which rows of a held batch are behind the copy's fence. */
+static uint32_t rows_limit(const struct nw_entry *entry)
+{
+    uint32_t first = nw_batch_rows_from(&entry->item->as.batch, entry->limit_lsn);
+
+    return first > entry->first_row ? first : entry->first_row;
+}
+
 static nw_status batch_deliver(struct nw_sequencer *seq, struct nw_entry *entry,
                                struct nw_error *err)
 {
     nw_status status = NW_AGAIN;
 
     if (nw_spill_in_memory(seq, entry)) {
+        if (entry->limit_lsn != 0) {
+            entry->first_row = rows_limit(entry);
+        }
         status = nw_dispatch_rows(seq, entry, entry->first_row,
                                   entry->rows_count - entry->first_row, err);
     }

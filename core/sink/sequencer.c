@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "sink/copies.h"
+#include "sink/held.h"
 #include "sink/spill.h"
 
 /* Items taken from one lane in one step. */
@@ -91,7 +92,7 @@ bool nw_entry_idle(struct nw_entry *entry)
            atomic_load_explicit(&entry->exports, memory_order_acquire) == 0;
 }
 
-static void list_append(struct nw_entry_list *list, struct nw_entry *entry)
+void nw_entry_list_append(struct nw_entry_list *list, struct nw_entry *entry)
 {
     entry->next = NULL;
     entry->prev = list->last;
@@ -104,7 +105,7 @@ static void list_append(struct nw_entry_list *list, struct nw_entry *entry)
     list->count++;
 }
 
-static void list_remove(struct nw_entry_list *list, struct nw_entry *entry)
+void nw_entry_list_remove(struct nw_entry_list *list, struct nw_entry *entry)
 {
     if (entry->prev == NULL) {
         list->first = entry->next;
@@ -148,7 +149,7 @@ nw_status nw_sequencer_resume(struct nw_sequencer *seq, uint32_t relation_oid, u
 }
 
 /* The first row that belongs to a transaction at or after the limit; they are in commit order. */
-static uint32_t rows_from(const struct nw_batch *batch, uint64_t limit_lsn)
+uint32_t nw_batch_rows_from(const struct nw_batch *batch, uint64_t limit_lsn)
 {
     uint32_t low = 0;
     uint32_t high = batch->rows_count;
@@ -232,7 +233,7 @@ static nw_status batch_filter(struct nw_sequencer *seq, struct nw_entry *entry, 
         uint64_t position = seq->sink->durable_lsn[entry->worker];
         uint64_t fence = nw_sequencer_fence_of(seq, oid);
 
-        entry->first_row = rows_from(batch, position > fence ? position : fence);
+        entry->first_row = nw_batch_rows_from(batch, position > fence ? position : fence);
     }
     entry->row_next = entry->first_row;
     *wanted = entry->first_row < batch->rows_count;
@@ -325,21 +326,9 @@ static void cut_keep(struct nw_sequencer *seq, const struct nw_entry *leaving)
     }
 }
 
-static nw_status log_append(struct nw_sequencer *seq, struct nw_entry *entry, struct nw_error *err)
+void nw_sequencer_append(struct nw_sequencer *seq, struct nw_entry *entry)
 {
-    bool wanted = false;
-    nw_status status;
-
-    epoch_label(seq, entry);
-    status = entry_filter(seq, entry, &wanted, err);
-    if (status != NW_OK || !wanted) {
-        cut_keep(seq, entry);
-        list_append(&seq->leaving, entry);
-        return status == NW_OK
-                   ? NW_OK
-                   : nw_sequencer_fail(seq, err, status == NW_REJECT ? entry->table : NULL);
-    }
-    list_append(&seq->log, entry);
+    nw_entry_list_append(&seq->log, entry);
     seq->hand_new = entry;
     if (seq->cursor == NULL) {
         seq->cursor = entry;
@@ -347,7 +336,44 @@ static nw_status log_append(struct nw_sequencer *seq, struct nw_entry *entry, st
     if (seq->oldest == NULL && entry_is_change(entry)) {
         seq->oldest = entry;
     }
-    return NW_OK;
+}
+
+void nw_sequencer_pass_over(struct nw_sequencer *seq, struct nw_entry *entry)
+{
+    nw_entry_list_append(&seq->leaving, entry);
+}
+
+/* Whether rows that belong into one order with the last ones are still to come. */
+static void run_note(struct nw_sequencer *seq, const struct nw_entry *entry)
+{
+    if (entry->stream) {
+        seq->run_open = entry->kind == NW_ITEM_BATCH && !entry->cut;
+    }
+}
+
+/* Takes the next item in order: to the log, aside until its table's copy is whole, or away. */
+static nw_status entry_take(struct nw_sequencer *seq, struct nw_entry *entry, struct nw_error *err)
+{
+    bool wanted = false;
+    nw_status status;
+
+    epoch_label(seq, entry);
+    run_note(seq, entry);
+    status = entry_filter(seq, entry, &wanted, err);
+    if (status != NW_OK || !wanted) {
+        cut_keep(seq, entry);
+        nw_sequencer_pass_over(seq, entry);
+    } else if (nw_held_wants(seq, entry)) {
+        cut_keep(seq, entry);
+        status = nw_held_take(seq, entry, err);
+    } else {
+        nw_sequencer_append(seq, entry);
+    }
+    if (status == NW_OK) {
+        nw_held_release(seq);
+        return NW_OK;
+    }
+    return nw_sequencer_fail(seq, err, status == NW_REJECT ? entry->table : NULL);
 }
 
 void nw_sequencer_leave(struct nw_sequencer *seq, struct nw_entry *last)
@@ -357,10 +383,10 @@ void nw_sequencer_leave(struct nw_sequencer *seq, struct nw_entry *last)
     do {
         entry = seq->log.first;
         NW_ASSERT(entry != NULL && entry != seq->cursor);
-        list_remove(&seq->log, entry);
+        nw_entry_list_remove(&seq->log, entry);
         seq->hand_old = seq->hand_old == entry ? seq->log.first : seq->hand_old;
         seq->hand_new = seq->hand_new == entry ? seq->log.last : seq->hand_new;
-        list_append(&seq->leaving, entry);
+        nw_entry_list_append(&seq->leaving, entry);
     } while (entry != last);
     seq->oldest = seq->log.first;
     while (seq->oldest != NULL && !entry_is_change(seq->oldest)) {
@@ -427,7 +453,7 @@ static nw_status items_order(struct nw_sequencer *seq, uint32_t *work, struct nw
             entry->wanted = false; /* it may be far from its delivery */
             window->next++;
             *work += 1;
-            status = log_append(seq, entry, err);
+            status = entry_take(seq, entry, err);
             if (status != NW_OK) {
                 return status;
             }
@@ -453,7 +479,7 @@ static void items_return(struct nw_sequencer *seq, uint32_t *work)
                 nw_bell_ring(seq->options.lane_bell[entry->lane]);
                 seq->held_bytes -= entry->size;
             }
-            list_remove(&seq->leaving, entry);
+            nw_entry_list_remove(&seq->leaving, entry);
             entry_free(seq, entry);
             *work += 1;
         }
@@ -541,6 +567,9 @@ static nw_status do_work(void *self, int64_t now_ns, uint32_t *work, struct nw_e
     if (status == NW_OK) {
         nw_spill_give_up(seq, work);
         status = nw_merge_check(seq, err);
+    }
+    if (status == NW_OK && seq->state != NW_SEQUENCER_FAILED) {
+        status = nw_held_check(seq, err);
     }
     if (status == NW_OK && seq->state != NW_SEQUENCER_FAILED) {
         status = nw_spill_step(seq, work, err);
@@ -671,7 +700,7 @@ static bool list_end(struct nw_sequencer *seq, struct nw_entry_list *list)
     while (list->first != NULL) {
         struct nw_entry *entry = list->first;
 
-        list_remove(list, entry);
+        nw_entry_list_remove(list, entry);
         held |= entry_end(seq, entry);
     }
     return held;
@@ -701,6 +730,7 @@ void nw_sequencer_destroy(struct nw_sequencer *seq)
     nw_spill_quiesce(seq);
     held = list_end(seq, &seq->log);
     held |= list_end(seq, &seq->leaving);
+    held |= list_end(seq, &seq->held);
     for (uint32_t p = 0; p < seq->options.producers_count && seq->windows[p].slots != NULL; p++) {
         for (uint64_t i = 0; i <= seq->window_mask; i++) {
             if (seq->windows[p].slots[i] != NULL) {

@@ -7,6 +7,7 @@
  *   merge.c       total order: runs of rows, from the batches between two cuts
  *   commit.c      seals, commits and their outcomes, recover and replay
  *   copies.c      tables that are copied: which copy is in force, which chunks are durable
+ *   held.c        what comes of a table by the stream while it is copied: it waits for the copy
  *   lag.c         what of each table is not durable yet
  *   spill.c       items that the sink does not need soon, in a scratch file
  *
@@ -74,9 +75,11 @@ struct nw_entry {
     uint32_t worker;    /* BATCH, COPY_...: whose */
     bool stream;        /* of the stream's producer */
     bool cut;
-    bool copy_whole; /* COPY_END: of the last chunk, with which the copy is whole */
-    bool delivered;  /* in total order: all rows were handed out before the cursor came here */
-    uint64_t epoch;  /* in which it ends at the latest */
+    bool copy_whole;    /* COPY_END: of the last chunk, with which the copy is whole */
+    uint64_t last_lsn;  /* held.c: commit LSN of its last row, or of its event */
+    uint64_t limit_lsn; /* rows that committed before are not for the sink; 0: all are */
+    bool delivered;     /* in total order: all rows were handed out before the cursor came here */
+    uint64_t epoch;     /* in which it ends at the latest */
     int64_t received_ns;
     int64_t commit_ts;        /* of its first row or event, on the server's clock; 0: none */
     _Atomic uint32_t exports; /* arrays that a plugin holds; up by workers, down by any thread */
@@ -161,13 +164,17 @@ struct nw_sequencer {
     uint64_t entries_used;
     struct nw_entry_list log;
     struct nw_entry_list leaving; /* durable; wait for exports and for room in the return ring */
+    struct nw_entry_list held;    /* held.c: not in the log yet */
+    bool run_open;                /* the last rows of the stream are not the last of their flush */
+    bool copies_ended;            /* a copy is whole whose table's entries are still held */
     struct nw_entry *oldest;      /* oldest row of the stream in the log */
     int64_t lag_ns;               /* when lags were counted */
     uint32_t lags_count;
     struct nw_sink_lag lags[NW_SINK_LAGS_MAX];
     uint16_t lag_slots[NW_SINK_LAGS_MAX * 2]; /* by relation oid: 1 + index into lags */
-    struct nw_entry *hand_old; /* spill.c: next delivered entry to look at, forward */
-    struct nw_entry *hand_new; /* and next of the others, backward */
+    struct nw_entry *hand_old;  /* spill.c: next delivered entry to look at, forward */
+    struct nw_entry *hand_new;  /* and next of the others, backward */
+    struct nw_entry *hand_held; /* and next of those held, forward */
     uint64_t held_bytes;
     int64_t moved_ns; /* when something was delivered, or a task came back */
     bool lost;        /* spill.c: entries of the open epoch were given up and cannot be replayed */
@@ -213,9 +220,17 @@ struct nw_sequencer {
 };
 
 /* sequencer.c */
+void nw_entry_list_append(struct nw_entry_list *list, struct nw_entry *entry);
+void nw_entry_list_remove(struct nw_entry_list *list, struct nw_entry *entry);
+/** To the log, from which it is delivered. */
+void nw_sequencer_append(struct nw_sequencer *seq, struct nw_entry *entry);
+/** It is not for the sink: to the leaving list. */
+void nw_sequencer_pass_over(struct nw_sequencer *seq, struct nw_entry *entry);
 bool nw_entry_idle(struct nw_entry *entry); /* no task and no exported array needs it */
 void nw_sequencer_leave(struct nw_sequencer *seq, struct nw_entry *last); /* log head .. last */
 uint64_t nw_sequencer_fence_of(const struct nw_sequencer *seq, uint32_t relation_oid);
+/** The first row of a batch that committed at or after the limit. */
+uint32_t nw_batch_rows_from(const struct nw_batch *batch, uint64_t limit_lsn);
 /** Whether a sink with this position has the event already. */
 bool nw_event_before(const struct nw_event *event, uint64_t lsn);
 uint32_t nw_sequencer_shard(const struct nw_sequencer *seq, uint32_t relation_oid);

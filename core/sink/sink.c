@@ -499,6 +499,7 @@ void nw_sink_status(struct nw_sink *sink, struct nw_sink_status *status)
     status->batches = load(&sink->batches);
     status->commits = load(&sink->commits_done);
     status->copies = load(&sink->copies_done);
+    status->joins_begun = load(&sink->joins_begun);
     status->epoch_received = load(&sink->epoch_received);
     status->epoch_written = load(&sink->epoch_written);
     status->epoch_durable = load(&sink->epoch_durable);

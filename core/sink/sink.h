@@ -99,6 +99,7 @@ struct nw_sequencer_options {
     const char *spill_folder; /* this sink's own, emptied at start; NULL: no spill */
     uint64_t spill_quota_bytes;
     bool refuse_copies; /* this sink has its copies: what others still copy is not for it */
+    uint32_t index;     /* of the sink, as marks in the stream name it */
 };
 
 /** @param sequencer  give. The sink is open and every unfinished copy has its verdict. */
@@ -159,6 +160,7 @@ struct nw_sink_status {
     uint64_t batches;
     uint64_t commits;
     uint64_t copies;              /* tables whose copy is whole and durable here, in this run */
+    uint64_t joins_begun;         /* tables whose changes wait, or waited, for a copy */
     uint64_t epoch_received;      /* last epoch that ended at the sequencer */
     uint64_t epoch_written;       /* last one that every worker sealed */
     uint64_t epoch_durable;       /* last one this process made durable; 0: none yet */

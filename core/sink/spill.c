@@ -419,6 +419,21 @@ static bool delivered_spill(struct nw_sequencer *seq, uint32_t *work)
     return true;
 }
 
+/* What waits for a copy is not needed soon. */
+static bool held_spill(struct nw_sequencer *seq, uint32_t *work)
+{
+    if (seq->hand_held == NULL) {
+        seq->hand_held = seq->held.first;
+    }
+    for (uint32_t i = 0; i < SCAN_MAX && pressed(seq) && seq->hand_held != NULL; i++) {
+        if (!entry_spill(seq, seq->hand_held, work)) {
+            return false;
+        }
+        seq->hand_held = seq->hand_held->next;
+    }
+    return true;
+}
+
 /* Then what is to be delivered last. */
 static bool undelivered_spill(struct nw_sequencer *seq, uint32_t *work)
 {
@@ -510,7 +525,7 @@ nw_status nw_spill_step(struct nw_sequencer *seq, uint32_t *work, struct nw_erro
         ahead_read(seq, work);
     }
     if (pressed(seq) && (!spill->broken || seq->now_ns >= spill->broken_until_ns)) {
-        if (delivered_spill(seq, work) && undelivered_spill(seq, work)) {
+        if (held_spill(seq, work) && delivered_spill(seq, work) && undelivered_spill(seq, work)) {
             windows_spill(seq, work);
         }
     }

@@ -151,7 +151,7 @@ struct nw_sink {
     uint32_t verdicts_count, verdicts_capacity;
 
     /* Counters for status; relaxed. */
-    _Atomic uint64_t rows, batches, commits_done, copies_done;
+    _Atomic uint64_t rows, batches, commits_done, copies_done, joins_begun;
     _Atomic uint64_t epoch_received, epoch_written, epoch_durable;
     _Atomic int64_t oldest_undurable_ns, oldest_commit_ts;
     _Atomic uint64_t held_bytes, spilled_bytes, spilled_total_bytes;

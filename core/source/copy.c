@@ -17,6 +17,7 @@
 struct nw_copy_reader {
     struct nw_copy_reader_options options;
     struct nw_stream *stream; /* of the last task; receiver and transmitter are on it */
+    uint64_t stream_serial;
     struct nw_receiver *receiver;
     struct nw_transmitter transmitter;
     struct nw_copy_task *task; /* being copied; NULL: none */
@@ -60,20 +61,22 @@ static void stream_leave(struct nw_copy_reader *reader)
     reader->has_pending = false;
 }
 
-static nw_status stream_enter(struct nw_copy_reader *reader, struct nw_stream *stream,
+static nw_status stream_enter(struct nw_copy_reader *reader, const struct nw_copy_task *task,
                               struct nw_error *err)
 {
     nw_status status = NW_OK;
 
-    if (stream == reader->stream) {
+    /* Another session's stream may be where a former one was. */
+    if (task->stream == reader->stream && task->stream_serial == reader->stream_serial) {
         return NW_OK;
     }
     stream_leave(reader);
-    status = nw_receiver_create(stream, &reader->receiver, err);
+    status = nw_receiver_create(task->stream, &reader->receiver, err);
     if (status == NW_OK) {
         nw_receiver_limit(reader->receiver, reader->options.row_bytes_max);
-        nw_transmitter_init(&reader->transmitter, stream);
-        reader->stream = stream;
+        nw_transmitter_init(&reader->transmitter, task->stream);
+        reader->stream = task->stream;
+        reader->stream_serial = task->stream_serial;
     }
     return status;
 }
@@ -137,7 +140,7 @@ static nw_status task_start(struct nw_copy_reader *reader, struct nw_error *err)
     task->outcome = NW_COPY_DONE;
     reader->checked = reader->header_seen = reader->trailer_seen = false;
     reader->failed = reader->undone = false;
-    status = stream_enter(reader, task->stream, err);
+    status = stream_enter(reader, task, err);
     return status == NW_OK ? query_send(reader, task->sql, err) : status;
 }
 

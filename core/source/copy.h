@@ -51,6 +51,7 @@ struct nw_copy_task {
     uint64_t fence_lsn;       /* of the snapshot that is read: the rows are as of there */
     bool upsert;              /* rows of former snapshots of this copy are at the sinks */
     struct nw_stream *stream; /* of an idle session; borrow, the reader's until the task is back */
+    uint64_t stream_serial;   /* two sessions never have the same */
     uint32_t turn; /* from 1; another one after each task that came back and was not NW_COPY_DONE */
     const char *sql;      /* the whole transaction, one simple query */
     const char *snapshot; /* what pg_current_snapshot() must say */

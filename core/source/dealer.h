@@ -42,6 +42,8 @@ struct nw_dealer_options {
     bool (*wanted)(void *context, const struct nw_table *table);
     /** Whether this table stopped in an earlier run; NULL: none did. */
     bool (*stopped)(void *context, const struct nw_table *table);
+    /** Whether this table waits for nw_dealer_join(), as a stopped one does; NULL: none does. */
+    bool (*waits)(void *context, const struct nw_table *table);
     /** What committed before this LSN is in the table's copy at every sink, and is not looked at;
      * 0, or NULL: of no table. */
     uint64_t (*joins)(void *context, const struct nw_table *table);
@@ -128,7 +130,23 @@ NW_MUST_CHECK nw_status nw_dealer_drop_recorded(struct nw_dealer *dealer,
  */
 NW_MUST_CHECK nw_status nw_dealer_drops_deal(struct nw_dealer *dealer, int64_t now_ns,
                                              struct nw_error *err);
-
+/** A table that is to be copied while the stream goes on. */
+struct nw_dealer_join {
+    uint32_t relation_oid;
+    uint32_t sinks;      /* as bits: those that get the copy */
+    uint32_t generation; /* of the copy */
+    /** What committed before is not looked at; from there on the table is as described. 0: some
+     * sinks go on with it as it is. */
+    uint64_t from_lsn;
+    const struct nw_table *described; /* borrow; NULL with from_lsn 0 */
+};
+/**
+ * Deal the mark from which on the sinks hold back what comes of the table; a stopped or waiting one
+ * is looked at again. Its copy's snapshot is to be taken when the mark is at the sinks.
+ * @return NW_AGAIN: not yet, the lanes are behind or a stop waits.
+ */
+NW_MUST_CHECK nw_status nw_dealer_join(struct nw_dealer *dealer, const struct nw_dealer_join *join,
+                                       struct nw_error *err);
 /** Ask again which tables stopped: some may have, for what the catalog says. */
 void nw_dealer_refresh(struct nw_dealer *dealer);
 

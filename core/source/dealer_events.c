@@ -154,15 +154,14 @@ static bool truncate_applies(const struct nw_dealer *dealer, const struct nw_slo
            dealer->begin.commit_lsn >= slot->joins_lsn;
 }
 
-/* Announces what a truncate is about, and counts the tables of it that are wanted. */
+/* Announces what a truncate is about. */
 static nw_status truncate_announce(struct nw_dealer *dealer,
                                    const struct nw_pgoutput_truncate *truncate,
-                                   uint32_t *tables_count, struct nw_error *err)
+                                   struct nw_error *err)
 {
     struct nw_cursor relations = nw_cursor_of(truncate->relations.at, truncate->relations.size);
     nw_status status = NW_OK;
 
-    *tables_count = 0;
     for (uint32_t i = 0; i < truncate->relations_count && status == NW_OK; i++) {
         struct nw_slot *slot = nw_dealer_slot(dealer, nw_cursor_u32be(&relations), &status, err);
 
@@ -172,19 +171,40 @@ static nw_status truncate_announce(struct nw_dealer *dealer,
         }
         if (truncate_applies(dealer, slot)) {
             status = nw_dealer_announce(dealer, slot, err);
-            ++*tables_count;
         }
     }
     return status;
+}
+
+/* The event of one table, which a sink may have to hold back while it gets the others'. */
+static nw_status truncate_deal(struct nw_dealer *dealer, const struct nw_slot *slot, uint64_t lsn,
+                               uint32_t flags, struct nw_error *err)
+{
+    const struct nw_table *seen = nw_table_seen(slot->table, slot->projection);
+    struct nw_block *block = NULL;
+    nw_status status = nw_dealer_event_open(dealer, NW_BLOCK_EVENT, &block, err);
+
+    if (status != NW_OK) {
+        return status;
+    }
+    if (nw_block_reserve(block, NW_ORIGIN_SIZE + sizeof seen) == NULL) {
+        nw_producer_put(dealer->options.producer, block);
+        return nw_fail(err, NW_FATAL, "out of memory for a truncate event");
+    }
+    (void)nw_dealer_event_copy(block, &seen, sizeof seen);
+    nw_dealer_event_fill(dealer, block, NW_EVENT_TRUNCATE, lsn);
+    block->event.flags = flags;
+    block->event.tables = (const struct nw_table *const *)(const void *)block->bytes;
+    block->event.tables_count = 1;
+    nw_dealer_event_deal(dealer, block);
+    return NW_OK;
 }
 
 nw_status nw_dealer_truncate(struct nw_dealer *dealer, uint64_t lsn, struct nw_bytes message,
                              struct nw_error *err)
 {
     struct nw_pgoutput_truncate truncate = {0};
-    struct nw_block *block = NULL;
     struct nw_cursor relations = {0};
-    uint32_t tables_count = 0;
     nw_status status = nw_pgoutput_truncate_parse(message, &truncate, err);
 
     if (status != NW_OK) {
@@ -194,42 +214,22 @@ nw_status nw_dealer_truncate(struct nw_dealer *dealer, uint64_t lsn, struct nw_b
         nw_dealer_change_done(dealer);
         return NW_OK;
     }
-    status = truncate_announce(dealer, &truncate, &tables_count, err);
-    if (status == NW_OK && tables_count == 0) {
-        nw_dealer_change_done(dealer);
-        return NW_OK;
-    }
-    if (status == NW_OK) {
-        status = nw_dealer_event_open(dealer, NW_BLOCK_EVENT, &block, err);
-    }
-    if (status != NW_OK) {
-        return status;
-    }
-    if (nw_block_reserve(block, NW_ORIGIN_SIZE + tables_count * sizeof(void *)) == NULL) {
-        nw_producer_put(dealer->options.producer, block);
-        return nw_fail(err, NW_FATAL, "out of memory for a truncate event");
-    }
+    status = truncate_announce(dealer, &truncate, err);
     relations = nw_cursor_of(truncate.relations.at, truncate.relations.size);
     for (uint32_t i = 0; i < truncate.relations_count && status == NW_OK; i++) {
         struct nw_slot *slot = nw_dealer_slot(dealer, nw_cursor_u32be(&relations), &status, err);
 
-        if (truncate_applies(dealer, slot)) {
-            const struct nw_table *seen = nw_table_seen(slot->table, slot->projection);
-
-            (void)nw_dealer_event_copy(block, &seen, sizeof seen);
+        if (i < dealer->truncates_done || !truncate_applies(dealer, slot)) {
+            continue;
         }
+        status = truncate_deal(dealer, slot, lsn, truncate.flags, err);
+        dealer->truncates_done = status == NW_OK ? i + 1 : dealer->truncates_done;
     }
-    if (status != NW_OK) {
-        nw_producer_put(dealer->options.producer, block);
-        return status;
+    if (status == NW_OK) {
+        dealer->truncates_done = 0;
+        nw_dealer_change_done(dealer);
     }
-    nw_dealer_event_fill(dealer, block, NW_EVENT_TRUNCATE, lsn);
-    block->event.flags = truncate.flags;
-    block->event.tables = (const struct nw_table *const *)(const void *)block->bytes;
-    block->event.tables_count = tables_count;
-    nw_dealer_event_deal(dealer, block);
-    nw_dealer_change_done(dealer);
-    return NW_OK;
+    return status;
 }
 
 /* A message of narwal's own: sinks do not get it. */

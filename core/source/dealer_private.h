@@ -18,7 +18,8 @@ struct nw_slot {
     uint64_t rows;             /* of the current transaction, when counted */
     bool announce;             /* a new version, whose event was not dealt yet */
     bool stopped;              /* its rows are left out until it is copied again */
-    uint64_t joins_lsn;        /* what committed before is in its copy */
+    uint64_t joins_lsn;        /* what committed before is in its copy, or will be */
+    bool joined;               /* by nw_dealer_join(): it waits no more */
     struct nw_table_policy policy;
 };
 
@@ -58,6 +59,8 @@ struct nw_dealer {
     char *relation_bytes;   /* the texts it borrows */
     struct nw_notes *notes; /* of the event trigger, for messages that are to come */
     uint32_t relation_read; /* its oid, once it was compared with the catalog; 0: none was */
+
+    uint32_t truncates_done; /* relations of the truncate under way whose event was dealt */
 
     bool stop_waits; /* until the stop is recorded nothing is taken */
     struct nw_dealer_stop stop;
@@ -114,6 +117,10 @@ void nw_dealer_event_fill(const struct nw_dealer *dealer, struct nw_block *block
 void nw_dealer_event_deal(struct nw_dealer *dealer, struct nw_block *block);
 NW_MUST_CHECK nw_status nw_dealer_truncate(struct nw_dealer *dealer, uint64_t lsn,
                                            struct nw_bytes message, struct nw_error *err);
+/** An empty block of its own, behind everything received before it. NW_AGAIN: there is none. */
+NW_MUST_CHECK nw_status nw_dealer_event_open(struct nw_dealer *dealer, enum nw_block_kind kind,
+                                             struct nw_block **block, struct nw_error *err);
+void nw_dealer_event_deal(struct nw_dealer *dealer, struct nw_block *block);
 NW_MUST_CHECK nw_status nw_dealer_message(struct nw_dealer *dealer, struct nw_bytes bytes,
                                           struct nw_error *err);
 

@@ -42,7 +42,9 @@ static nw_status slot_refresh(struct nw_dealer *dealer, struct nw_slot *slot,
 {
     const struct nw_dealer_options *o = &dealer->options;
     const struct nw_projection *projection = NULL;
-    bool stopped = slot->stopped || (o->stopped != NULL && o->stopped(o->context, table));
+    uint64_t joins_lsn = o->joins == NULL ? 0 : o->joins(o->context, table);
+    bool stopped = slot->stopped || (o->stopped != NULL && o->stopped(o->context, table)) ||
+                   (o->waits != NULL && !slot->joined && o->waits(o->context, table));
     bool wanted = !stopped && (o->wanted == NULL || o->wanted(o->context, table));
 
     NW_ASSERT(slot->open == NULL);
@@ -56,7 +58,7 @@ static nw_status slot_refresh(struct nw_dealer *dealer, struct nw_slot *slot,
     slot->table = table;
     slot->projection = projection;
     slot->stopped = stopped;
-    slot->joins_lsn = o->joins == NULL ? 0 : o->joins(o->context, table);
+    slot->joins_lsn = joins_lsn > slot->joins_lsn ? joins_lsn : slot->joins_lsn;
     slot->policy = o->policy == NULL ? (struct nw_table_policy){0} : o->policy(o->context, table);
     slot->wanted = wanted;
     return NW_OK;
@@ -157,6 +159,56 @@ void nw_dealer_refresh(struct nw_dealer *dealer)
     }
 }
 
+/* A table that was passed over comes back, as the catalog has it. */
+static nw_status slot_return(struct nw_dealer *dealer, const struct nw_dealer_join *join,
+                             struct nw_error *err)
+{
+    const struct nw_table *table = NULL;
+    struct nw_slot *slot = NULL;
+    nw_status status = nw_schemas_look(dealer->options.schemas, join->described, &table, err);
+
+    if (status == NW_OK) {
+        status = nw_dealer_slots_grow(dealer, err);
+    }
+    if (status != NW_OK) {
+        return status;
+    }
+    slot = &dealer->slots[table->id];
+    slot->joined = true;
+    slot->stopped = false;
+    slot->joins_lsn = join->from_lsn;
+    dealer->last_oid = 0;
+    return slot_refresh(dealer, slot, table, err);
+}
+
+nw_status nw_dealer_join(struct nw_dealer *dealer, const struct nw_dealer_join *join,
+                         struct nw_error *err)
+{
+    struct nw_slot *slot = NULL;
+    struct nw_block *block = NULL;
+    nw_status status = dealer->stop_waits
+                           ? NW_AGAIN
+                           : nw_dealer_event_open(dealer, NW_BLOCK_COPY_BEGIN, &block, err);
+
+    if (status != NW_OK) {
+        return status;
+    }
+    if (join->from_lsn != 0) {
+        status = slot_return(dealer, join, err);
+    }
+    slot = status == NW_OK ? nw_dealer_slot(dealer, join->relation_oid, &status, err) : NULL;
+    if (slot == NULL) {
+        nw_producer_put(dealer->options.producer, block);
+        return status;
+    }
+    block->table = slot->table;
+    block->projection = slot->projection;
+    block->generation = join->generation;
+    block->mark = (struct nw_copy_mark){.joining_sinks = join->sinks};
+    nw_dealer_event_deal(dealer, block);
+    return NW_OK;
+}
+
 /* ---- versions ---- */
 
 /*
@@ -181,15 +233,19 @@ static bool is_passed_over(const struct nw_dealer *dealer, const struct nw_table
                            const struct nw_relation *relation)
 {
     const struct nw_slot *slot = NULL;
+    uint64_t at_lsn = 0;
 
     if (current == NULL) {
         return false;
     }
     slot = current->id < dealer->slots_count ? &dealer->slots[current->id] : NULL;
-    if (dealer->options.joins != NULL &&
-        (dealer->in_transaction ? dealer->begin.commit_lsn : dealer->state.position_lsn) <
-            dealer->options.joins(dealer->options.context, current)) {
+    at_lsn = dealer->in_transaction ? dealer->begin.commit_lsn : dealer->state.position_lsn;
+    if (slot != NULL && at_lsn < slot->joins_lsn) {
         return true; /* its copy has it as it was later */
+    }
+    if (dealer->options.joins != NULL &&
+        at_lsn < dealer->options.joins(dealer->options.context, current)) {
+        return true; /* the same */
     }
     if (slot != NULL &&
         (slot->stopped || (slot->table == current && !slot->wanted &&

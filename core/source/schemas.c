@@ -14,6 +14,7 @@
 /* A version and the one before it, so that all can be freed. */
 struct version {
     struct version *former;
+    uint32_t versions; /* the last number that was given for this table */
     bool placed;  /* known to have been in force at some place of the WAL before the next one */
     bool guessed; /* some column's number was not the only one possible */
     struct nw_table table;
@@ -260,7 +261,7 @@ static nw_status version_add(struct nw_schemas *schemas, const struct nw_table *
     made->placed = made->guessed = false;
     if (former != NULL) {
         made->table.id = former->table.id;
-        made->table.version = former->table.version + 1;
+        made->table.version = former->versions + 1;
         schemas->current[made->table.id] = made;
     } else {
         made->table.id = schemas->count;
@@ -268,6 +269,7 @@ static nw_status version_add(struct nw_schemas *schemas, const struct nw_table *
         schemas->current[schemas->count++] = made;
         *slot_of(schemas, from->relation_oid) = made->table.id + 1;
     }
+    made->versions = made->table.version;
     *table = &made->table;
     return NW_OK;
 }
@@ -288,6 +290,53 @@ nw_status nw_schemas_add(struct nw_schemas *schemas, const struct nw_table *desc
         }
     }
     return status;
+}
+
+/* Whether the catalog describes the table as the version has it. */
+static bool is_described(const struct nw_table *table, const struct nw_table *described)
+{
+    if (strcmp(table->name, described->name) != 0 ||
+        strcmp(table->schema_name, described->schema_name) != 0 ||
+        table->replica_identity != described->replica_identity ||
+        nw_schemas_stale(table, described)) {
+        return false;
+    }
+    for (uint16_t i = 0; i < table->columns_count; i++) {
+        if (table->columns[i].type_oid != described->columns[i].type_oid ||
+            table->columns[i].typmod != described->columns[i].typmod ||
+            strcmp(table->columns[i].name, described->columns[i].name) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+nw_status nw_schemas_look(struct nw_schemas *schemas, const struct nw_table *described,
+                          const struct nw_table **table, struct nw_error *err)
+{
+    *table = nw_schemas_find(schemas, described->relation_oid);
+    return *table != NULL && is_described(*table, described)
+               ? NW_OK
+               : nw_schemas_add(schemas, described, 0, table, err);
+}
+
+nw_status nw_schemas_beside(struct nw_schemas *schemas, const struct nw_table *described,
+                            const struct nw_table **table, struct nw_error *err)
+{
+    struct version *current = version_find(schemas, described->relation_oid);
+    struct version *made = NULL;
+    nw_status status = nw_schemas_look(schemas, described, table, err);
+
+    if (status != NW_OK || current == NULL || *table == &current->table) {
+        return status;
+    }
+    /* Behind the one that stays in force; what follows counts on from it. */
+    made = schemas->current[current->table.id];
+    schemas->current[current->table.id] = current;
+    made->former = current->former;
+    current->former = made;
+    current->versions = made->versions;
+    return NW_OK;
 }
 
 /* A domain's column has no typmod in the message; ours is the one below the domain. */

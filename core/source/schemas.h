@@ -40,6 +40,16 @@ NW_MUST_CHECK nw_status nw_schemas_add(struct nw_schemas *schemas, const struct 
                                        uint32_t exact, const struct nw_table **table,
                                        struct nw_error *err);
 
+/** The version in force when it is what a catalog read found, else a new one. */
+NW_MUST_CHECK nw_status nw_schemas_look(struct nw_schemas *schemas,
+                                        const struct nw_table *described,
+                                        const struct nw_table **table, struct nw_error *err);
+/** The same for rows that come beside the stream: a new version does not come into force, since the
+ * stream may not be as far as the catalog. */
+NW_MUST_CHECK nw_status nw_schemas_beside(struct nw_schemas *schemas,
+                                          const struct nw_table *described,
+                                          const struct nw_table **table, struct nw_error *err);
+
 /** Whether a Relation message says the same as a version. */
 bool nw_schemas_same(const struct nw_table *table, const struct nw_relation *relation);
 

@@ -80,6 +80,7 @@ nw_status nw_source_create(const struct nw_source_options *options, struct nw_so
     made->watch.job = (struct nw_job){.run = nw_source_watch_run, .context = made};
     made->stop_job = (struct nw_job){.run = stop_run, .context = made};
     made->recorder.remove_job = (struct nw_job){.run = remove_run, .context = made};
+    made->copies = NW_COPIES_RUNNING;
     made->recorder.recording = made->recorder.holding = options->spool != NULL;
     if (options->spool != NULL && nw_relations_create(&made->recorder.relations, err) != NW_OK) {
         free(made);
@@ -113,6 +114,7 @@ void nw_source_start(struct nw_source *source, uint64_t lsn)
     source->flush_lsn = lsn;
     nw_dealer_advance(source->options.dealer,
                       source->options.spool == NULL ? lsn : source->options.spool_lsn);
+    source->copies = source->recorder.holding ? source->copies : NW_COPIES_NONE;
     source->phase = NW_SOURCE_WAITING;
     source->retry_ns = 0;
 }
@@ -120,11 +122,12 @@ void nw_source_start(struct nw_source *source, uint64_t lsn)
 void nw_source_release(struct nw_source *source)
 {
     source->recorder.holding = false;
+    source->copies = NW_COPIES_NONE;
 }
 
-void nw_source_copied(struct nw_source *source)
+void nw_source_copies(struct nw_source *source, enum nw_source_copies copies)
 {
-    source->copied = true;
+    source->copies = copies;
 }
 
 void nw_source_drain(struct nw_source *source)
@@ -324,7 +327,14 @@ static bool is_copying(const struct nw_source *source)
 
 static int64_t copy_epoch_ns(const struct nw_source *source)
 {
-    return source->copied ? LAST_EPOCH_NS : COPY_EPOCH_NS;
+    return source->copies == NW_COPIES_READ ? LAST_EPOCH_NS : COPY_EPOCH_NS;
+}
+
+/* Rows of copies need no row of the stream for their epoch to end. */
+static bool copies_are_due(const struct nw_source *source, int64_t now_ns)
+{
+    return source->copies != NW_COPIES_NONE && source->ready &&
+           now_ns - source->epoch_ended_ns >= copy_epoch_ns(source);
 }
 
 static bool epoch_is_due(const struct nw_source *source, const struct nw_dealer_state *state,
@@ -332,8 +342,8 @@ static bool epoch_is_due(const struct nw_source *source, const struct nw_dealer_
 {
     int64_t age_ns = state->epoch_first_ns == 0 ? 0 : now_ns - state->epoch_first_ns;
 
-    if (is_copying(source)) {
-        return now_ns - source->epoch_ended_ns >= copy_epoch_ns(source) && source->ready;
+    if (is_copying(source) || copies_are_due(source, now_ns)) {
+        return copies_are_due(source, now_ns);
     }
     if (state->epoch_rows == 0) { /* the first epoch of a stream gives the sinks their position */
         return state->position_lsn > state->epoch_lsn &&
@@ -606,7 +616,7 @@ static void wait_for(void *self, int64_t now_ns, struct nw_wait *wait)
     nw_dealer_state(source->options.dealer, &state);
     *wait = (struct nw_wait){.descriptor = -1, .deadline_ns = INT64_MAX};
     connection_wait(source, now_ns, wait);
-    if (is_copying(source)) {
+    if (source->copies != NW_COPIES_NONE) {
         wait->deadline_ns = earlier(wait->deadline_ns, now_ns + copy_epoch_ns(source) / 8);
     }
     wait->deadline_ns = earlier(wait->deadline_ns, nw_source_spool_deadline(source, now_ns));

@@ -95,8 +95,14 @@ struct nw_agent nw_source_agent(struct nw_source *source);
 
 /** Follow the slot from here on; before this only epochs of the copy are cut. */
 void nw_source_start(struct nw_source *source, uint64_t lsn);
-/** All of the copy was read: what is not durable of it yet is not to wait for more. */
-void nw_source_copied(struct nw_source *source);
+/** How far the copies are whose rows come beside the stream; epochs end for them too. */
+enum nw_source_copies {
+    NW_COPIES_NONE = 0,
+    NW_COPIES_RUNNING,
+    NW_COPIES_READ, /* all was read: what is not durable of it yet is not to wait for more */
+};
+/** Before nw_source_start(), or nw_source_release() with a spool, they run. */
+void nw_source_copies(struct nw_source *source, enum nw_source_copies copies);
 /** The copy is done: deal what the spool has. Without a spool nothing. */
 void nw_source_release(struct nw_source *source);
 /** Receive no more; end the epoch, so that all that was received becomes durable. */

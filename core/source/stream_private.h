@@ -62,7 +62,7 @@ struct nw_source {
     bool connected;
     bool draining;
     bool ready;
-    bool copied;   /* all of the copy was read */
+    enum nw_source_copies copies;
     bool demanded; /* the server waits for an answer */
     uint64_t start_lsn, flush_lsn, received_lsn, server_lsn, told_lsn;
     int64_t server_ahead_us;

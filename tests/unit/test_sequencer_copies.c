@@ -208,6 +208,162 @@ static void a_copy_that_broke_off_may_begin_again_all_the_same(void **state)
     assert_int_equal(stored().origin.xmin, 702);
 }
 
+/* The stream's mark: table 0 is copied to these sinks. */
+static void joins(uint32_t generation, uint32_t sinks)
+{
+    struct nw_copy_mark said = {.joining_sinks = sinks};
+
+    kit_chunk_mark(&kit, NW_PRODUCER_STREAM, 0, generation, &said, false);
+}
+
+static void commit_at(uint64_t epoch, uint64_t lsn)
+{
+    assert_int_equal(kit_run(&kit), NW_OK);
+    kit_epoch_end(&kit, epoch, lsn);
+    assert_int_equal(kit_run_for(&kit, 300000000), NW_OK);
+    assert_int_equal(kit.durable_epoch, epoch);
+}
+
+static void chunks(uint32_t generation, int64_t first_id)
+{
+    for (uint32_t chunk = 0; chunk < 3; chunk++) {
+        mark(generation, chunk, false);
+        row(generation, chunk, first_id + chunk);
+        mark(generation, chunk, true);
+    }
+}
+
+/* Its changes from the fence on come behind the copy, in the epoch of its end; others do not wait.
+ */
+static void what_the_stream_has_of_a_joining_table_waits_for_its_copy(void **state)
+{
+    struct nw_sink_status status;
+
+    (void)state;
+    start();
+    kit_row_one(&kit, 0, 1, 1000, 1); /* it streamed already */
+    joins(5, 1);
+    kit_row_one(&kit, 0, 1, 1100, 2);
+    kit_row_one(&kit, 1, 1, 1100, 3);
+    commit_at(1, 1200);
+    nw_sink_status(kit.sink, &status);
+    assert_int_equal(status.joins_begun, 1);
+    assert_int_equal(model.rows_stored, 2);
+    assert_int_equal(model_count(0, 2), 0);
+    assert_int_equal(model.begins, 1);
+    assert_false(model.copies[0].complete);
+    assert_int_equal(model.copies[0].generation, 5);
+
+    kit_batch(&kit, 0, 2, (const struct kit_row[]){{FENCE - 1, 0, 4}, {FENCE, 0, 5}}, 2, true);
+    kit_event(&kit, NW_EVENT_TRUNCATE, 2, FENCE - 1, (const uint32_t[]){0}, 1);
+    kit_event(&kit, NW_EVENT_TRUNCATE, 2, FENCE + 1, (const uint32_t[]){0}, 1);
+    kit_row_one(&kit, 0, 2, FENCE + 1, 6);
+    chunks(5, 10);
+    assert_int_equal(kit_run(&kit), NW_OK);
+    kit_row_one(&kit, 0, 2, FENCE + 2, 7);
+    commit_at(2, 3000);
+    assert_int_equal(model.begins, 1);
+    assert_int_equal(model.ends, 1);
+    assert_true(stored().complete);
+    assert_int_equal(model_count(0, 2), 0);
+    assert_int_equal(model_count(0, 4), 0);
+    for (int64_t id = 5; id <= 7; id++) {
+        assert_int_equal(model_count(0, id), 1);
+    }
+    assert_int_equal(model.events_count, 1);
+    assert_int_equal(model.events[0].commit_lsn, FENCE + 1);
+    assert_int_equal(model.rows_stored, 2 + 3 + 3);
+    assert_int_equal(model.rows[model.rows_stored - 1].id, 7);
+    assert_int_equal(kit.made - kit.returned, 0);
+}
+
+/* The sink fails while the table's changes are held, and while they are committed with the copy. */
+static void what_is_held_survives_a_recover(void **state)
+{
+    (void)state;
+    for (uint64_t failing = 1; failing <= 3; failing++) {
+        start();
+        joins(5, 1);
+        kit_row_one(&kit, 0, 1, FENCE + 1, 1);
+        model.plan = failing == 1 ? MODEL_NOT_COMMITTED : MODEL_COMMIT;
+        commit_at(1, FENCE + 2);
+        chunks(5, 10);
+        model.plan = failing == 2 ? MODEL_UNKNOWN_NOT_DONE : MODEL_COMMIT;
+        commit_at(2, FENCE + 3);
+        assert_true(stored().complete);
+        assert_int_equal(model_count(0, 1), 1);
+        kit_row_one(&kit, 0, 3, FENCE + 4, 2);
+        model.plan = failing == 3 ? MODEL_NOT_COMMITTED : MODEL_COMMIT;
+        commit_at(3, FENCE + 5);
+        assert_int_equal(model.rows_stored, 3 + 2);
+        kit_fini(&kit);
+        assert_contract_kept();
+    }
+    start();
+}
+
+/* A mark for others says nothing here, and their copy is not for this sink. */
+static void a_table_joins_at_the_sinks_of_its_mark_alone(void **state)
+{
+    (void)state;
+    start();
+    assert_int_equal(nw_sequencer_fence(kit.sequencer, 100, 0, &kit.err), NW_OK);
+    joins(5, 2);
+    kit_row_one(&kit, 0, 1, FENCE - 1, 1);
+    chunks(5, 10);
+    kit_row_one(&kit, 0, 1, FENCE + 1, 2);
+    commit_at(1, 3000);
+    assert_int_equal(model.begins, 0);
+    assert_int_equal(model.rows_stored, 2);
+}
+
+/* It was rewritten while it was copied: another generation, under a later fence. */
+static void a_joining_table_that_begins_again_goes_on_being_held(void **state)
+{
+    (void)state;
+    start();
+    joins(5, 1);
+    mark(5, 0, false);
+    row(5, 0, 10);
+    mark(5, 0, true);
+    kit_row_one(&kit, 0, 1, FENCE + 1, 1); /* before the later fence */
+    commit_at(1, FENCE + 100);
+    kit_copy_mark(&kit, 1, 0, 6, FENCE + 50, false);
+    kit_copy_rows(&kit, 1, 0, 6, (const struct kit_row[]){{FENCE + 50, 0, 20}}, 1);
+    kit_row_one(&kit, 0, 2, FENCE + 200, 2);
+    commit_at(2, FENCE + 300);
+    kit_copy_mark(&kit, 1, 0, 6, FENCE + 50, true);
+    commit_at(3, FENCE + 301);
+    assert_int_equal(model_count(0, 1), 0);
+    assert_int_equal(model_count(0, 20), 1);
+    assert_int_equal(model_count(0, 2), 1);
+    assert_true(model.copies[0].complete);
+    assert_int_equal(model.copies[0].generation, 6);
+}
+
+/* Rows that belong into one order are not parted by a copy that ends between them. */
+static void a_copy_that_ends_inside_a_flush_waits_for_the_flush(void **state)
+{
+    (void)state;
+    model_reset();
+    kit_init(&kit, &model_ops, 1);
+    kit.plugin.ops.flags |= NW_SINK_TOTAL_ORDER;
+    assert_int_equal(kit_open(&kit, 1), NW_OK);
+    kit_sequence(&kit);
+    joins(5, 1);
+    kit_row_one(&kit, 0, 1, FENCE + 1, 1);
+    kit_batch(&kit, 1, 1, (const struct kit_row[]){{FENCE + 2, 0, 2}}, 1, false);
+    assert_int_equal(kit_run(&kit), NW_OK);
+    chunks(5, 10);
+    assert_int_equal(kit_run(&kit), NW_OK);
+    kit_batch(&kit, 0, 1, (const struct kit_row[]){{FENCE + 2, 1, 3}}, 1, true);
+    commit_at(1, FENCE + 4);
+    assert_int_equal(model.rows_stored, 3 + 3);
+    assert_int_equal(model.rows[0].id, 2);
+    assert_int_equal(model.rows[4].id, 1);
+    assert_int_equal(model.rows[5].id, 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +373,12 @@ int main(void)
         cmocka_unit_test_teardown(a_copy_that_broke_off_is_gone_on_with, finish),
         cmocka_unit_test_teardown(a_copy_that_broke_off_may_begin_again_all_the_same, finish),
         cmocka_unit_test_teardown(a_table_that_the_sink_has_is_not_copied_to_it, finish),
+        cmocka_unit_test_teardown(what_the_stream_has_of_a_joining_table_waits_for_its_copy,
+                                  finish),
+        cmocka_unit_test_teardown(what_is_held_survives_a_recover, finish),
+        cmocka_unit_test_teardown(a_table_joins_at_the_sinks_of_its_mark_alone, finish),
+        cmocka_unit_test_teardown(a_joining_table_that_begins_again_goes_on_being_held, finish),
+        cmocka_unit_test_teardown(a_copy_that_ends_inside_a_flush_waits_for_the_flush, finish),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See engine.h. While the engine runs the main thread reaches the source through the control agent:
+ * commands over a ring, numbers under a mutex.
+ */
+#include <string.h>
+#include <time.h>
+
+#include "base/assert.h"
+#include "pipeline/engine_private.h"
+
+#define STATUS_NS        100000000LL
+#define REGISTER_POLL_NS 1000000L
+
+/* ---- the control agent, on the source's thread ---- */
+
+static void register_answer(struct nw_engine *engine)
+{
+    struct nw_engine_registration *registration = &engine->registration;
+
+    registration->status = nw_schemas_beside(engine->options.schemas, registration->described,
+                                             &registration->table, &registration->error);
+    /* Release: pairs with the acquire in nw_engine_register(). */
+    atomic_store_explicit(&registration->done, true, memory_order_release);
+}
+
+/* Marks that are still to be dealt, as far as there is room for them. */
+static nw_status joins_deal(struct nw_engine *engine, uint32_t *work, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    while (engine->joins_dealt < engine->joins.count && status == NW_OK) {
+        status = nw_dealer_join(engine->dealer, &engine->joins.tables[engine->joins_dealt], err);
+        engine->joins_dealt += status == NW_OK;
+        *work += status == NW_OK;
+    }
+    return status == NW_AGAIN ? NW_OK : status;
+}
+
+static nw_status control_work(void *self, int64_t now_ns, uint32_t *work, struct nw_error *err)
+{
+    struct nw_engine *engine = self;
+    struct nw_engine_command *command = NULL;
+    nw_status status = NW_OK;
+
+    status = joins_deal(engine, work, err);
+    /* Marks come before whatever is told after them. */
+    while (status == NW_OK && engine->joins_dealt == engine->joins.count &&
+           (command = nw_spsc_pop(engine->commands)) != NULL) {
+        switch (command->kind) {
+        case COMMAND_STREAM:
+            nw_source_start(engine->source, command->lsn);
+            break;
+        case COMMAND_COPIES:
+            nw_source_copies(engine->source, command->copies);
+            break;
+        case COMMAND_JOIN:
+            engine->joins = command->joins;
+            engine->joins_dealt = 0;
+            nw_source_copies(engine->source, NW_COPIES_RUNNING);
+            status = joins_deal(engine, work, err);
+            break;
+        case COMMAND_RELEASE:
+            nw_source_release(engine->source);
+            break;
+        case COMMAND_DRAIN:
+            engine->draining = true;
+            nw_source_drain(engine->source);
+            break;
+        case COMMAND_REGISTER:
+            register_answer(engine);
+            break;
+        }
+        *work += 1;
+    }
+    if (status != NW_OK) {
+        return status;
+    }
+    if (now_ns - engine->published_ns >= STATUS_NS || engine->draining) {
+        bool drained = engine->draining && nw_source_drained(engine->source) &&
+                       nw_acknowledger_settled(engine->acknowledger);
+
+        engine->published_ns = now_ns;
+        (void)pthread_mutex_lock(&engine->mutex);
+        nw_source_status(engine->source, &engine->published);
+        engine->drained = drained && (engine->published.phase != NW_SOURCE_STREAMING ||
+                                      engine->published.flush_lsn >=
+                                          nw_acknowledger_flush_lsn(engine->acknowledger));
+        (void)pthread_mutex_unlock(&engine->mutex);
+    }
+    return NW_OK;
+}
+
+static void control_wait(void *self, int64_t now_ns, struct nw_wait *wait)
+{
+    struct nw_engine *engine = self;
+    int64_t deadline = engine->published_ns + STATUS_NS;
+
+    *wait = (struct nw_wait){.descriptor = -1,
+                             .deadline_ns = engine->draining || deadline < now_ns ||
+                                                    engine->joins_dealt < engine->joins.count
+                                                ? now_ns + STATUS_NS / 20
+                                                : deadline};
+}
+
+struct nw_agent nw_engine_control(struct nw_engine *engine)
+{
+    return (struct nw_agent){
+        .name = "control", .self = engine, .do_work = control_work, .wait = control_wait};
+}
+
+/* What a sequencer refused; on its own thread. */
+static void refusal_note(struct nw_engine *engine, const struct nw_agent *agent,
+                         const struct nw_error *err)
+{
+    for (uint32_t s = 0; s < engine->options.sinks_count && err->status == NW_REJECT; s++) {
+        if (agent->self == engine->sequencers[s]) {
+            engine->refusal.table =
+                nw_sequencer_refused(engine->sequencers[s], &engine->refusal.lsn);
+            engine->refusal.sink = s;
+            engine->refusal.error = *err;
+        }
+    }
+}
+
+void nw_engine_agent_failed(void *context, const struct nw_agent *agent, const struct nw_error *err)
+{
+    struct nw_engine *engine = context;
+
+    (void)pthread_mutex_lock(&engine->mutex);
+    if (engine->failure.status == NW_OK) {
+        engine->failure = *err;
+        refusal_note(engine, agent, err);
+    }
+    (void)pthread_mutex_unlock(&engine->mutex);
+}
+
+/* ---- the main thread ---- */
+
+bool nw_engine_copy(struct nw_engine *engine, uint32_t reader, struct nw_copy_task *task)
+{
+    bool pushed = nw_spsc_push(engine->readers[reader].tasks, task);
+
+    nw_bell_ring(nw_engine_reader_bell(engine, reader));
+    return pushed;
+}
+
+void nw_engine_copy_give_up(struct nw_engine *engine, uint32_t reader, struct nw_copy_task *task)
+{
+    atomic_store_explicit(&task->give_up, true, memory_order_relaxed);
+    nw_bell_ring(nw_engine_reader_bell(engine, reader));
+}
+
+struct nw_copy_task *nw_engine_copied(struct nw_engine *engine, uint32_t reader)
+{
+    return nw_spsc_pop(engine->readers[reader].done);
+}
+
+void nw_engine_copy_counts(const struct nw_engine *engine, uint64_t *rows, uint64_t *bytes)
+{
+    *rows = *bytes = 0;
+    for (uint32_t r = 0; r < engine->options.readers_count; r++) {
+        uint64_t reader_rows = 0;
+        uint64_t reader_bytes = 0;
+
+        nw_copy_reader_counts(engine->readers[r].agent, &reader_rows, &reader_bytes);
+        *rows += reader_rows;
+        *bytes += reader_bytes;
+    }
+}
+
+static void command_send(struct nw_engine *engine, struct nw_engine_command sent)
+{
+    struct nw_engine_command *command =
+        &engine->command_slots[engine->commands_sent++ % NW_ENGINE_COMMANDS];
+    bool pushed = false;
+
+    *command = sent;
+    pushed = nw_spsc_push(engine->commands, command);
+    NW_ASSERT(pushed); /* start and drain once in a life; the others are waited for */
+    nw_bell_ring(nw_engine_source_bell(engine));
+}
+
+nw_status nw_engine_register(struct nw_engine *engine, const struct nw_table *described,
+                             const struct nw_table **table, struct nw_error *err)
+{
+    struct nw_engine_registration *registration = &engine->registration;
+    struct timespec pause = {.tv_nsec = REGISTER_POLL_NS};
+
+    registration->described = described;
+    atomic_store_explicit(&registration->done, false, memory_order_relaxed);
+    command_send(engine, (struct nw_engine_command){.kind = COMMAND_REGISTER});
+    /* Acquire: pairs with the release in register_answer(). */
+    while (!atomic_load_explicit(&registration->done, memory_order_acquire)) {
+        nw_status status = nw_engine_failure(engine, err);
+
+        if (status != NW_OK) {
+            return status; /* the source's thread may run no more */
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+    *table = registration->table;
+    *err = registration->error;
+    return registration->status;
+}
+
+void nw_engine_stream(struct nw_engine *engine, uint64_t lsn)
+{
+    command_send(engine, (struct nw_engine_command){.kind = COMMAND_STREAM, .lsn = lsn});
+}
+
+void nw_engine_join(struct nw_engine *engine, const struct nw_engine_joins *joins)
+{
+    command_send(engine, (struct nw_engine_command){.kind = COMMAND_JOIN, .joins = *joins});
+}
+
+void nw_engine_copies(struct nw_engine *engine, enum nw_source_copies copies)
+{
+    command_send(engine, (struct nw_engine_command){.kind = COMMAND_COPIES, .copies = copies});
+}
+
+void nw_engine_release(struct nw_engine *engine)
+{
+    command_send(engine, (struct nw_engine_command){.kind = COMMAND_RELEASE});
+}
+
+void nw_engine_drain(struct nw_engine *engine)
+{
+    command_send(engine, (struct nw_engine_command){.kind = COMMAND_DRAIN});
+}
+
+static struct nw_engine *locked(const struct nw_engine *engine)
+{
+    struct nw_engine *mutable_engine = (struct nw_engine *)(uintptr_t)engine;
+
+    (void)pthread_mutex_lock(&mutable_engine->mutex);
+    return mutable_engine;
+}
+
+bool nw_engine_drained(const struct nw_engine *engine)
+{
+    struct nw_engine *held = locked(engine);
+    bool drained = held->drained;
+
+    (void)pthread_mutex_unlock(&held->mutex);
+    return drained;
+}
+
+nw_status nw_engine_failure(struct nw_engine *engine, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    (void)locked(engine);
+    status = engine->failure.status;
+    if (status != NW_OK) {
+        *err = engine->failure;
+    }
+    (void)pthread_mutex_unlock(&engine->mutex);
+    return status;
+}
+
+void nw_engine_refused(struct nw_engine *engine, struct nw_engine_refusal *refusal)
+{
+    (void)locked(engine);
+    *refusal = engine->refusal;
+    (void)pthread_mutex_unlock(&engine->mutex);
+}
+
+void nw_engine_source_status(struct nw_engine *engine, struct nw_source_status *status)
+{
+    (void)locked(engine);
+    *status = engine->published;
+    (void)pthread_mutex_unlock(&engine->mutex);
+}
+
+int64_t nw_engine_memory_used(const struct nw_engine *engine)
+{
+    return atomic_load_explicit(&engine->budget.used_bytes, memory_order_relaxed);
+}

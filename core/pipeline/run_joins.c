@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tables that are copied while the others stream, in rounds: a mark in the stream tells the sinks
+ * to hold back what comes of the round's tables; when it is at all of them a fence is made, and the
+ * conductor copies. What the sinks held goes on behind the copy. On the main thread; nobody waits.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/crash.h"
+#include "base/log.h"
+#include "pipeline/run_private.h"
+
+#define RETRY_NS        1000000000LL /* before a lock is asked for again */
+#define LOCK_TIMEOUT_MS 1000
+
+static bool is_queued(const struct nw_run_join *list, uint32_t count, uint32_t relation_oid)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (list[i].relation_oid == relation_oid) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool nw_run_joins_has(const struct nw_run *run, uint32_t relation_oid)
+{
+    const struct nw_run_joins *joins = &run->joins;
+
+    return is_queued(joins->queue, joins->queued, relation_oid) ||
+           is_queued(joins->round, joins->round_count, relation_oid);
+}
+
+bool nw_run_joins_busy(const struct nw_run *run)
+{
+    return run->joins.round_count > 0;
+}
+
+nw_status nw_run_joins_add(struct nw_run *run, const struct nw_run_join *join, struct nw_error *err)
+{
+    struct nw_run_joins *joins = &run->joins;
+    struct nw_run_join *grown = reallocarray(joins->queue, joins->queued + 1u, sizeof *grown);
+
+    if (grown == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory for tables that join");
+    }
+    joins->queue = grown;
+    joins->queue[joins->queued] = *join;
+    joins->queue[joins->queued++].everywhere =
+        nw_tables_waits(run->table_states, join->relation_oid, "");
+    return NW_OK;
+}
+
+nw_status nw_run_joins_plan(struct nw_run *run, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    for (uint32_t t = 0; t < nw_schemas_count(run->schemas) && status == NW_OK; t++) {
+        const struct nw_table *table = nw_schemas_at(run->schemas, t);
+        struct nw_run_join join = {.relation_oid = table->relation_oid};
+
+        (void)snprintf(join.schema_name, sizeof join.schema_name, "%s", table->schema_name);
+        (void)snprintf(join.name, sizeof join.name, "%s", table->name);
+        for (uint32_t s = 0; s < run->options->sinks_count; s++) {
+            join.sinks |= nw_run_table_missing(&run->members[s], table) ? 1u << s : 0;
+        }
+        if (join.sinks != 0) {
+            status = nw_run_joins_add(run, &join, err);
+        }
+    }
+    return status;
+}
+
+/* ---- a round begins ---- */
+
+static nw_status conductor_ready(struct nw_run *run, struct nw_error *err)
+{
+    struct nw_conductor_options options = nw_run_conductor_options(run);
+
+    options.generation = run->source.generation;
+    return run->conductor == NULL ? nw_conductor_create_idle(&options, &run->conductor, err)
+                                  : NW_OK;
+}
+
+/*
+ * Moves what goes together from the queue to the round. Tables at single sinks first: a sink that
+ * is new must have their marks before its first position.
+ */
+static nw_status round_take(struct nw_run *run, struct nw_error *err)
+{
+    struct nw_run_joins *joins = &run->joins;
+    bool everywhere = true;
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < joins->queued; i++) {
+        everywhere = everywhere && joins->queue[i].everywhere;
+    }
+    joins->round = calloc(joins->queued, sizeof *joins->round);
+    joins->marks = calloc(joins->queued, sizeof *joins->marks);
+    if (joins->round == NULL || joins->marks == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory for tables that join");
+    }
+    for (uint32_t i = 0; i < joins->queued; i++) {
+        if (joins->queue[i].everywhere == everywhere) {
+            joins->round[joins->round_count++] = joins->queue[i];
+        } else {
+            joins->queue[kept++] = joins->queue[i];
+        }
+    }
+    joins->queued = kept;
+    return NW_OK;
+}
+
+static void round_clear(struct nw_run_joins *joins)
+{
+    free(joins->round);
+    free(joins->marks);
+    joins->round = NULL;
+    joins->marks = NULL;
+    joins->round_count = 0;
+    joins->phase = NW_JOINS_REST;
+}
+
+/* The round goes back to the queue, for later. */
+static nw_status round_postpone(struct nw_run *run, struct nw_error *err)
+{
+    struct nw_run_joins *joins = &run->joins;
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; i < joins->round_count && status == NW_OK; i++) {
+        status = nw_run_joins_add(run, &joins->round[i], err);
+    }
+    round_clear(joins);
+    joins->retry_ns = run->env->ops->now_ns(run->env) + RETRY_NS;
+    return status;
+}
+
+/* Its columns cannot change until the transaction ends. */
+static nw_status table_lock(struct nw_session *session, const struct nw_run_join *table,
+                            char sqlstate[6], struct nw_error *err)
+{
+    char schema_name[160] = "";
+    char name[160] = "";
+    char sql[sizeof schema_name + sizeof name + 64];
+    nw_status status =
+        nw_session_quote_name(session, table->schema_name, schema_name, sizeof schema_name, err);
+
+    if (status == NW_OK) {
+        status = nw_session_quote_name(session, table->name, name, sizeof name, err);
+    }
+    (void)snprintf(sql, sizeof sql, "LOCK TABLE ONLY %s.%s IN ACCESS SHARE MODE", schema_name,
+                   name);
+    return status == NW_OK ? nw_session_query(session, sql, NULL, 0, sqlstate, NULL, err) : status;
+}
+
+static nw_status lsn_read(struct nw_session *session, uint64_t *lsn, struct nw_error *err)
+{
+    struct nw_rows *rows = NULL;
+    nw_status status =
+        nw_session_query(session, "SELECT pg_catalog.pg_current_wal_insert_lsn() - '0/0'", NULL, 0,
+                         NULL, &rows, err);
+
+    *lsn = status == NW_OK ? nw_rows_u64(rows, 0, 0) : 0;
+    nw_rows_free(rows);
+    return status;
+}
+
+/* The round's tables as they are at an LSN, which is filled. NW_AGAIN: one is locked. */
+static nw_status tables_look(struct nw_run *run, struct nw_session *session,
+                             struct nw_catalog_tables *tables, uint64_t *lsn, struct nw_error *err)
+{
+    char sqlstate[6] = "";
+    char begin[64];
+    nw_status status = NW_OK;
+
+    (void)snprintf(begin, sizeof begin, "BEGIN; SET LOCAL lock_timeout = '%dms'", LOCK_TIMEOUT_MS);
+    status = nw_session_query(session, begin, NULL, 0, NULL, NULL, err);
+    for (uint32_t i = 0; i < run->joins.round_count && status == NW_OK; i++) {
+        status = table_lock(session, &run->joins.round[i], sqlstate, err);
+    }
+    if (status != NW_OK && strcmp(sqlstate, "55P03") == 0) { /* lock_not_available */
+        status = NW_AGAIN;
+    }
+    if (status == NW_OK) {
+        status = lsn_read(session, lsn, err);
+    }
+    return status == NW_OK ? nw_server_tables(&run->server, session, &run->joins.arena, tables, err)
+                           : status;
+}
+
+/* What the catalog says of one of them. NW_RETRY: it is not there any more. */
+static nw_status table_describe(struct nw_run *run, struct nw_run_join *join,
+                                const struct nw_catalog_tables *tables, struct nw_error *err)
+{
+    for (size_t i = 0; i < tables->count; i++) {
+        struct nw_table *described = NULL;
+
+        if (tables->tables[i].oid == join->relation_oid) {
+            nw_status status =
+                nw_catalog_to_table(&tables->tables[i], &run->joins.arena, &described, err);
+
+            join->described = described;
+            return status;
+        }
+    }
+    return nw_fail(err, NW_RETRY, "%s.%s is not published any more, or was dropped",
+                   join->schema_name, join->name);
+}
+
+/*
+ * The source passed these tables over, and with them what the stream said of their columns: from an
+ * LSN on it goes on with them as the catalog has them there.
+ */
+static nw_status round_describe(struct nw_run *run, uint64_t *lsn, struct nw_error *err)
+{
+    struct nw_catalog_tables tables = {0};
+    struct nw_session *session = NULL;
+    nw_status status = nw_server_session(&run->server, false, &session, err);
+
+    nw_arena_reset(&run->joins.arena);
+    if (status == NW_OK) {
+        status = tables_look(run, session, &tables, lsn, err);
+    }
+    for (uint32_t i = 0; i < run->joins.round_count && status == NW_OK; i++) {
+        status = table_describe(run, &run->joins.round[i], &tables, err);
+    }
+    nw_session_close(session); /* and its locks with it */
+    return status;
+}
+
+static void bases_note(struct nw_run *run)
+{
+    struct nw_run_joins *joins = &run->joins;
+
+    memset(joins->marks_wanted, 0, sizeof joins->marks_wanted);
+    for (uint32_t s = 0; s < run->options->sinks_count; s++) {
+        struct nw_sink_status status;
+
+        nw_sink_status(run->members[s].sink, &status);
+        joins->copies_base[s] = status.copies;
+        joins->marks_wanted[s] = status.joins_begun;
+        for (uint32_t i = 0; i < joins->round_count; i++) {
+            joins->marks_wanted[s] += joins->round[i].sinks >> s & 1u;
+        }
+    }
+    nw_engine_copy_counts(run->engine, &joins->rows_base, &joins->bytes_base);
+}
+
+nw_status nw_run_joins_begin(struct nw_run *run, struct nw_error *err)
+{
+    struct nw_run_joins *joins = &run->joins;
+    uint32_t generation = 0;
+    uint64_t lsn = 0;
+    nw_status status = conductor_ready(run, err);
+
+    status = status == NW_OK ? round_take(run, err) : status;
+    if (status == NW_OK && joins->round[0].everywhere) {
+        status = round_describe(run, &lsn, err);
+    }
+    if (status == NW_AGAIN) {
+        return round_postpone(run, err);
+    }
+    if (status != NW_OK) {
+        return status;
+    }
+    generation = nw_conductor_generation_next(run->conductor);
+    for (uint32_t i = 0; i < joins->round_count; i++) {
+        joins->marks[i] = (struct nw_dealer_join){.relation_oid = joins->round[i].relation_oid,
+                                                  .sinks = joins->round[i].sinks,
+                                                  .generation = generation,
+                                                  .from_lsn = lsn,
+                                                  .described = joins->round[i].described};
+    }
+    bases_note(run);
+    nw_engine_join(run->engine, &(struct nw_engine_joins){joins->marks, joins->round_count});
+    joins->phase = NW_JOINS_MARKED;
+    return NW_OK;
+}
+
+/* ---- a round goes on ---- */
+
+/* A table that stopped, or is gone, leaves its changes with the sinks, which hold them. */
+static nw_status round_check(struct nw_run *run, struct nw_error *err)
+{
+    for (uint32_t i = 0; i < run->joins.round_count; i++) {
+        const struct nw_run_join *table = &run->joins.round[i];
+
+        if (nw_tables_stopped(run->table_states, table->relation_oid)) {
+            return nw_fail(err, NW_RETRY,
+                           "going on without table %s.%s, which stopped while it "
+                           "was copied",
+                           table->schema_name, table->name);
+        }
+    }
+    return NW_OK;
+}
+
+static bool marks_arrived(struct nw_run *run)
+{
+    for (uint32_t s = 0; s < run->options->sinks_count; s++) {
+        struct nw_sink_status status;
+
+        nw_sink_status(run->members[s].sink, &status);
+        if (status.joins_begun < run->joins.marks_wanted[s]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static nw_status round_copy(struct nw_run *run, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; i < run->joins.round_count && status == NW_OK; i++) {
+        status = nw_conductor_add(run->conductor, run->joins.round[i].relation_oid,
+                                  run->joins.round[i].schema_name, run->joins.round[i].name, err);
+    }
+    run->joins.phase = NW_JOINS_COPYING;
+    return status;
+}
+
+/* Which sink's tables are counted. */
+struct counted {
+    const struct nw_run_joins *joins;
+    uint32_t sinks;
+};
+
+static bool is_counted(void *context, const struct nw_table *table)
+{
+    const struct counted *counted = context;
+
+    for (uint32_t i = 0; i < counted->joins->round_count; i++) {
+        if (counted->joins->round[i].relation_oid == table->relation_oid) {
+            return (counted->joins->round[i].sinks & counted->sinks) != 0;
+        }
+    }
+    return false;
+}
+
+static bool round_is_durable(struct nw_run *run)
+{
+    struct counted counted = {.joins = &run->joins};
+
+    for (uint32_t s = 0; s < run->options->sinks_count; s++) {
+        struct nw_sink_status status;
+
+        nw_sink_status(run->members[s].sink, &status);
+        counted.sinks = 1u << s;
+        if (status.copies - run->joins.copies_base[s] <
+            nw_conductor_tables(run->conductor, is_counted, &counted)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static nw_status round_end(struct nw_run *run, struct nw_error *err)
+{
+    struct nw_run_joins *joins = &run->joins;
+    uint64_t rows = 0;
+    uint64_t bytes = 0;
+    nw_status status = NW_OK;
+
+    nw_engine_copy_counts(run->engine, &rows, &bytes);
+    for (uint32_t i = 0; i < joins->round_count && status == NW_OK; i++) {
+        status = nw_tables_copied(run->table_states, joins->round[i].relation_oid, err);
+    }
+    nw_log(NW_LOG_INFO, "copied %s.%s%s while the stream went on: %" PRIu64 " rows",
+           joins->round[0].schema_name, joins->round[0].name,
+           joins->round_count > 1 ? " and others" : "", rows - joins->rows_base);
+    nw_engine_copies(run->engine, NW_COPIES_NONE);
+    nw_conductor_rest(run->conductor);
+    round_clear(joins);
+    return status;
+}
+
+static nw_status round_step(struct nw_run *run, struct nw_error *err)
+{
+    struct nw_run_joins *joins = &run->joins;
+    struct counted all = {.joins = joins, .sinks = UINT32_MAX};
+    bool finished = joins->phase == NW_JOINS_READ;
+    nw_status status = NW_OK;
+
+    if (!finished) {
+        status = nw_conductor_step(run->conductor, run->engine, &finished, err);
+        if (status != NW_OK || !finished) {
+            return status;
+        }
+        if (nw_conductor_tables(run->conductor, is_counted, &all) < joins->round_count) {
+            return nw_fail(err, NW_RETRY, "a table was dropped while it was copied");
+        }
+        nw_engine_copies(run->engine, NW_COPIES_READ);
+        joins->phase = NW_JOINS_READ;
+    }
+    return round_is_durable(run) ? round_end(run, err) : NW_OK;
+}
+
+nw_status nw_run_joins_step(struct nw_run *run, struct nw_error *err)
+{
+    struct nw_run_joins *joins = &run->joins;
+    nw_status status = round_check(run, err);
+
+    if (status != NW_OK) {
+        return status;
+    }
+    if (nw_run_joins_busy(run)) {
+        nw_crash_point("join");
+    }
+    switch (joins->phase) {
+    case NW_JOINS_REST:
+        return joins->queued > 0 && run->env->ops->now_ns(run->env) >= joins->retry_ns
+                   ? nw_run_joins_begin(run, err)
+                   : NW_OK;
+    case NW_JOINS_MARKED:
+        return marks_arrived(run) ? round_copy(run, err) : NW_OK;
+    case NW_JOINS_COPYING:
+    case NW_JOINS_READ:
+        break;
+    }
+    return round_step(run, err);
+}
+
+void nw_run_joins_forget(struct nw_run *run)
+{
+    round_clear(&run->joins);
+    free(run->joins.queue);
+    run->joins.queue = NULL;
+    run->joins.queued = 0;
+    run->joins.retry_ns = 0;
+}

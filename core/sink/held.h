@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the stream brings of a table that is copied while it streams: it is held beside the log from
+ * the stream's mark on, which says that a copy comes. When the copy's fence is known, what
+ * committed before it goes; when the copy is whole, its end and then the rest go to the log, in one
+ * piece and so into one epoch. Positions do not wait for what is held: the mark is in the sink's
+ * own commit, so whoever finds it there without the copy's end copies the table again. A part of
+ * the sequencer; its thread.
+ */
+#ifndef NW_SINK_HELD_H
+#define NW_SINK_HELD_H
+
+#include "sink/copies.h"
+
+/** Whether an entry that the sink is to get has to wait for its table's copy. */
+bool nw_held_wants(const struct nw_sequencer *seq, const struct nw_entry *entry);
+/** Hold it. NW_REJECT: there are too many. */
+NW_MUST_CHECK nw_status nw_held_take(struct nw_sequencer *seq, struct nw_entry *entry,
+                                     struct nw_error *err);
+/** The fence is known: what is in the copy goes. */
+void nw_held_trim(struct nw_sequencer *seq, const struct nw_followed *slot);
+/** Copies that are whole go to the log with what waited for them, once the order allows it. */
+void nw_held_release(struct nw_sequencer *seq);
+/** Stop a table when nothing moves any more for what is held of it. */
+NW_MUST_CHECK nw_status nw_held_check(struct nw_sequencer *seq, struct nw_error *err);
+
+#endif
