@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See conductor.h. */
-#include "pipeline/conductor.h"
+#include "pipeline/conductor_private.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -10,247 +10,20 @@
 
 #include "base/assert.h"
 #include "base/log.h"
-#include "pg/lsn.h"
-#include "pipeline/copy_plan.h"
 #include "pipeline/copy_watch.h"
 
-#define CATALOG_BYTES_MAX (512u << 20)
-#define READERS_MAX       (NW_PRODUCERS_MAX - 1u)
-#define PAUSE_NS_MIN      100000000LL /* before a locked table is tried again; doubling */
-#define PAUSE_NS_MAX      5000000000LL
-#define SLOT_WATCH_NS     10000000000LL
-#define LOCK_WATCH_NS     250000000LL
-#define FENCES_MAX        64u               /* held at once */
-#define CHUNKS_AHEAD      NW_COPY_TASKS_MAX /* with a reader: what it reads, and what it reads next */
-#define BUSY_NS           20000000LL        /* so long after a chunk came back others may, too */
-#define PAUSE_BUSY_NS     2000000LL
-#define PAUSE_CALM_NS     10000000LL
+#define PAUSE_NS_MIN  100000000LL /* before a locked table is tried again; doubling */
+#define PAUSE_NS_MAX  5000000000LL
+#define SLOT_WATCH_NS 10000000000LL
+#define LOCK_WATCH_NS 250000000LL
+#define BUSY_NS       20000000LL /* so long after a chunk came back others may, too */
+#define PAUSE_BUSY_NS 2000000LL
+#define PAUSE_CALM_NS 10000000LL
 
-static_assert(READERS_MAX <= NW_COPY_WATCHED_MAX, "every reader is watched");
+static_assert(NW_READERS_MAX <= NW_COPY_WATCHED_MAX, "every reader is watched");
 static_assert(offsetof(struct nw_copy_chunk, task) == 0, "a task finds its chunk");
 
-/* A session that reads, and the chunks that are read through it, one after the other. */
-struct seat {
-    struct nw_session *session; /* NULL: to be opened */
-    struct nw_stream *stream;
-    struct nw_copy_chunk *chunks[CHUNKS_AHEAD]; /* [0] is read, or was */
-    uint32_t chunks_count;
-    uint32_t turn;   /* of its next task */
-    uint64_t serial; /* of the session: none has had it before */
-};
-
-/* A fence, and what the catalog says under its snapshot. */
-struct held {
-    struct nw_copy_fence fence;
-    struct nw_arena arena;
-};
-
-/* A table that waits for a new fence. */
-struct again {
-    uint32_t relation_oid;
-    const char *schema_name, *name; /* borrow */
-    uint64_t rows_read;             /* in vain, of its former copy */
-};
-
-struct nw_conductor {
-    struct nw_conductor_options options;
-    const struct nw_table *refused; /* it has a row that cannot be held */
-    struct nw_arena arena;          /* new names of relations */
-    struct held *held[FENCES_MAX];  /* [0] is the first one's; a NULL is free */
-    struct nw_copy_plan **plans;    /* the largest table first; then those made later */
-    size_t plans_count, plans_capacity;
-    struct seat seats[READERS_MAX];
-    uint32_t chunk_pages;
-    uint32_t generation; /* last one that was given to a table */
-    uint64_t first_lsn;
-    struct nw_copy_fencer fencer;
-    struct again *again;
-    size_t again_count;
-    uint64_t sessions_opened;
-    int64_t slot_seen_ns, locks_seen_ns;
-    int64_t collected_ns; /* when the last chunk came back */
-    uint64_t rows_again;
-};
-
 /* ---- making one ---- */
-
-/* Reads the tables as the fence's snapshot sees them. */
-static nw_status tables_read(struct nw_conductor *conductor, struct held *held,
-                             struct nw_catalog_tables *tables, struct nw_error *err)
-{
-    struct nw_session *session = NULL;
-    nw_status status = nw_server_session(conductor->options.server, false, &session, err);
-
-    if (status == NW_OK) {
-        status = nw_copy_snapshot_enter(session, held->fence.snapshot, err);
-    }
-    if (status == NW_OK) {
-        status = nw_server_tables(conductor->options.server, session, &held->arena, tables, err);
-    }
-    nw_session_close(session);
-    return status;
-}
-
-static void resumed_say(const struct nw_copy_plan *plan)
-{
-    char lsn[NW_LSN_TEXT_SIZE];
-
-    nw_log(NW_LOG_INFO,
-           "going on with the copy of %s.%s: %" PRIu32 " of %" PRIu32
-           " chunks are kept, and of those what changed since %s is read",
-           plan->table->schema_name, plan->table->name, plan->chunks_kept, plan->chunks_count,
-           nw_lsn_text(lsn, plan->origin.fence_lsn));
-}
-
-static nw_status plan_add(struct nw_conductor *conductor, const struct nw_catalog_table *from,
-                          const struct nw_table *table, struct held *held, struct nw_error *err)
-{
-    const struct nw_projection *projection = NULL;
-    struct nw_copy_former former;
-    nw_status status =
-        conductor->options.project(conductor->options.context, table, &projection, err);
-    struct nw_copy_plan_options options = {.session = conductor->options.server->control,
-                                           .arena = &held->arena,
-                                           .from = from,
-                                           .table = table,
-                                           .projection = projection,
-                                           .fence = &held->fence,
-                                           .generation = conductor->generation,
-                                           .chunk_pages = conductor->chunk_pages};
-    bool first =
-        held == conductor->held[0] && conductor->generation == conductor->options.generation;
-
-    if (status != NW_OK) {
-        return status;
-    }
-    if (conductor->plans_count == conductor->plans_capacity) {
-        size_t capacity = conductor->plans_capacity == 0 ? 64 : conductor->plans_capacity * 2;
-        struct nw_copy_plan **grown =
-            reallocarray((void *)conductor->plans, capacity, sizeof *grown);
-
-        if (grown == NULL) {
-            return nw_fail(err, NW_FATAL, "out of memory for %zu tables", capacity);
-        }
-        conductor->plans = grown;
-        conductor->plans_capacity = capacity;
-    }
-    if (first && conductor->options.former(conductor->options.context, table, &former)) {
-        options.former = &former;
-    }
-    status = nw_copy_plan_create(&options, &conductor->plans[conductor->plans_count], err);
-    if (status == NW_OK && conductor->plans[conductor->plans_count++]->resumed) {
-        resumed_say(conductor->plans[conductor->plans_count - 1]);
-    }
-    return status;
-}
-
-static int by_size(const void *left, const void *right)
-{
-    const struct nw_copy_plan *a = *(const struct nw_copy_plan *const *)left;
-    const struct nw_copy_plan *b = *(const struct nw_copy_plan *const *)right;
-
-    return a->bytes < b->bytes ? 1 : a->bytes > b->bytes ? -1 : 0;
-}
-
-static void plans_sort(struct nw_conductor *conductor)
-{
-    if (conductor->plans_count > 0) {
-        qsort((void *)conductor->plans, conductor->plans_count, sizeof *conductor->plans, by_size);
-    }
-}
-
-static nw_status plans_make(struct nw_conductor *conductor, const struct nw_catalog_tables *tables,
-                            struct nw_error *err)
-{
-    struct nw_schemas *schemas = conductor->options.server->schemas;
-    uint64_t bytes = 0;
-    nw_status status = NW_OK;
-
-    for (size_t i = 0; i < tables->count; i++) {
-        bytes += tables->tables[i].bytes;
-    }
-    conductor->chunk_pages = nw_copy_chunk_pages(conductor->options.chunk_bytes, bytes,
-                                                 conductor->options.workers_count);
-    for (size_t i = 0; i < tables->count && status == NW_OK; i++) {
-        const struct nw_table *table = nw_schemas_find(schemas, tables->tables[i].oid);
-
-        if (table != NULL && conductor->options.wanted(conductor->options.context, table)) {
-            status = plan_add(conductor, &tables->tables[i], table, conductor->held[0], err);
-            status = err->status = status == NW_REJECT ? NW_FATAL : status; /* a wrong rule */
-        }
-    }
-    plans_sort(conductor);
-    return status;
-}
-
-static void held_end(struct nw_conductor *conductor, size_t index)
-{
-    struct held *held = conductor->held[index];
-
-    if (held != NULL) {
-        nw_copy_fence_end(&held->fence);
-        nw_arena_fini(&held->arena);
-        free(held);
-        conductor->held[index] = NULL;
-    }
-}
-
-static bool held_in_use(const struct nw_conductor *conductor, const struct held *held)
-{
-    for (size_t i = 0; i < conductor->plans_count; i++) {
-        const struct nw_copy_plan *plan = conductor->plans[i];
-        bool over =
-            plan->chunks_out == 0 && (plan->void_ || plan->chunks_done == plan->chunks_count);
-
-        if (plan->fence == &held->fence && !over) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Takes a fence over, in the place of one that no table needs any more. */
-static nw_status fence_keep(struct nw_conductor *conductor, const struct nw_copy_fence *made,
-                            struct held **kept, struct nw_error *err)
-{
-    size_t free_index = FENCES_MAX;
-
-    for (size_t i = 0; i < FENCES_MAX; i++) {
-        if (conductor->held[i] != NULL && !held_in_use(conductor, conductor->held[i])) {
-            held_end(conductor, i);
-        }
-        free_index = conductor->held[i] == NULL && free_index == FENCES_MAX ? i : free_index;
-    }
-    if (free_index == FENCES_MAX) {
-        return nw_fail(err, NW_RETRY, "more than %u snapshots are held", FENCES_MAX);
-    }
-    *kept = malloc(sizeof **kept);
-    if (*kept == NULL) {
-        return nw_fail(err, NW_FATAL, "out of memory for a snapshot");
-    }
-    (*kept)->fence = *made;
-    nw_arena_init(&(*kept)->arena, CATALOG_BYTES_MAX);
-    conductor->held[free_index] = *kept;
-    return NW_OK;
-}
-
-static nw_status first_fence(struct nw_conductor *conductor, struct nw_error *err)
-{
-    const struct nw_server *server = conductor->options.server;
-    struct nw_copy_fence made = {0};
-    struct held *kept = NULL;
-    nw_status status = nw_copy_fence_make(server, &server->options.connection,
-                                          conductor->options.make_slot, &made, err);
-
-    if (status == NW_OK) {
-        status = fence_keep(conductor, &made, &kept, err);
-        conductor->first_lsn = made.lsn;
-        if (status != NW_OK) {
-            nw_copy_fence_end(&made);
-        }
-    }
-    return status;
-}
 
 nw_status nw_conductor_create_idle(const struct nw_conductor_options *options,
                                    struct nw_conductor **conductor, struct nw_error *err)
@@ -262,7 +35,7 @@ nw_status nw_conductor_create_idle(const struct nw_conductor_options *options,
     }
     made->options = *options;
     made->generation = options->generation;
-    nw_arena_init(&made->arena, CATALOG_BYTES_MAX);
+    nw_arena_init(&made->arena, NW_CATALOG_BYTES_MAX);
     *conductor = made;
     return NW_OK;
 }
@@ -271,18 +44,12 @@ nw_status nw_conductor_create(const struct nw_conductor_options *options,
                               struct nw_conductor **conductor, struct nw_error *err)
 {
     struct nw_conductor *made = NULL;
-    struct nw_catalog_tables tables = {0};
     nw_status status = nw_conductor_create_idle(options, &made, err);
 
     if (status != NW_OK) {
         return status;
     }
-    status = first_fence(made, err);
-    status = status != NW_OK ? status : tables_read(made, made->held[0], &tables, err);
-    status = status != NW_OK
-                 ? status
-                 : nw_server_register(options->server, &tables, &made->held[0]->arena, err);
-    status = status != NW_OK ? status : plans_make(made, &tables, err);
+    status = nw_conductor_plan_all(made, err);
     if (status != NW_OK) {
         nw_conductor_destroy(made);
         return status;
@@ -291,7 +58,7 @@ nw_status nw_conductor_create(const struct nw_conductor_options *options,
     return NW_OK;
 }
 
-static void seat_leave(struct seat *seat)
+static void seat_leave(struct nw_seat *seat)
 {
     if (seat->stream != NULL) {
         seat->stream->ops->destroy(seat->stream);
@@ -308,8 +75,8 @@ static void sessions_end(struct nw_conductor *conductor)
         seat_leave(&conductor->seats[r]);
     }
     nw_copy_fencer_end(&conductor->fencer);
-    for (size_t i = 0; i < FENCES_MAX; i++) {
-        held_end(conductor, i);
+    for (size_t i = 0; i < NW_FENCES_MAX; i++) {
+        nw_conductor_fence_end(conductor, i);
     }
 }
 
@@ -370,37 +137,13 @@ static void chunk_defer(struct nw_conductor *conductor, struct nw_copy_chunk *ch
     chunk_again(chunk);
 }
 
-static nw_status again_add(struct nw_conductor *conductor, struct again again, struct nw_error *err)
-{
-    struct again *grown = reallocarray(conductor->again, conductor->again_count + 1, sizeof *grown);
-
-    if (grown == NULL) {
-        return nw_fail(err, NW_FATAL, "out of memory for a table that is copied again");
-    }
-    conductor->again = grown;
-    conductor->again[conductor->again_count++] = again;
-    return NW_OK;
-}
-
-uint32_t nw_conductor_generation_next(const struct nw_conductor *conductor)
-{
-    return conductor->generation + 1;
-}
-
-nw_status nw_conductor_add(struct nw_conductor *conductor, uint32_t relation_oid,
-                           const char *schema_name, const char *name, struct nw_error *err)
-{
-    NW_ASSERT(!conductor->fencer.started); /* those that are added together get one fence */
-    return again_add(conductor, (struct again){relation_oid, schema_name, name, 0}, err);
-}
-
 /* What was read of the table cannot be gone on from: it waits for a new fence. */
 static nw_status plan_void(struct nw_conductor *conductor, struct nw_copy_plan *plan,
                            const char *why, struct nw_error *err)
 {
-    struct again again = {plan->table->relation_oid, plan->table->schema_name, plan->table->name,
-                          nw_copy_plan_rows(plan)};
-    nw_status status = plan->void_ ? NW_OK : again_add(conductor, again, err);
+    struct nw_copy_again again = {plan->table->relation_oid, plan->table->schema_name,
+                                  plan->table->name, nw_copy_plan_rows(plan)};
+    nw_status status = plan->void_ ? NW_OK : nw_conductor_again_add(conductor, again, err);
 
     if (plan->void_ || status != NW_OK) {
         return status;
@@ -410,12 +153,6 @@ static nw_status plan_void(struct nw_conductor *conductor, struct nw_copy_plan *
            "%s.%s %s: its copy begins again under a new snapshot, the other tables go on",
            plan->table->schema_name, plan->table->name, why);
     return NW_OK;
-}
-
-static void dropped_say(const char *schema_name, const char *name)
-{
-    nw_log(NW_LOG_WARN, "%s.%s was dropped while it was copied; the other tables go on",
-           schema_name, name);
 }
 
 /* The relation is not found by its name: it was renamed, moved, or dropped. */
@@ -450,13 +187,13 @@ static nw_status relation_look(struct nw_conductor *conductor, struct nw_copy_ch
         chunk_again(chunk);
     } else if (status == NW_OK && !plan->void_) {
         plan->void_ = true;
-        dropped_say(plan->table->schema_name, plan->table->name);
+        nw_conductor_say_dropped(plan->table->schema_name, plan->table->name);
     }
     nw_rows_free(rows);
     return status;
 }
 
-static nw_status chunk_take(struct nw_conductor *conductor, struct seat *seat,
+static nw_status chunk_take(struct nw_conductor *conductor, struct nw_seat *seat,
                             struct nw_copy_chunk *chunk, struct nw_error *err)
 {
     struct nw_copy_task *task = &chunk->task;
@@ -505,7 +242,7 @@ static nw_status chunk_take(struct nw_conductor *conductor, struct seat *seat,
 static nw_status seat_collect(struct nw_conductor *conductor, struct nw_engine *engine,
                               uint32_t reader, int64_t now_ns, struct nw_error *err)
 {
-    struct seat *seat = &conductor->seats[reader];
+    struct nw_seat *seat = &conductor->seats[reader];
     struct nw_copy_task *task = NULL;
     nw_status status = NW_OK;
 
@@ -560,7 +297,8 @@ static struct nw_copy_chunk *chunk_next(const struct nw_conductor *conductor, ui
     return chunk;
 }
 
-static nw_status seat_open(struct nw_conductor *conductor, struct seat *seat, struct nw_error *err)
+static nw_status seat_open(struct nw_conductor *conductor, struct nw_seat *seat,
+                           struct nw_error *err)
 {
     nw_status status = NW_OK;
 
@@ -579,7 +317,7 @@ static nw_status seat_open(struct nw_conductor *conductor, struct seat *seat, st
 static nw_status seat_give(struct nw_conductor *conductor, struct nw_engine *engine,
                            uint32_t reader, struct nw_error *err)
 {
-    struct seat *seat = &conductor->seats[reader];
+    struct nw_seat *seat = &conductor->seats[reader];
     struct nw_copy_chunk *chunk = chunk_next(conductor, reader);
     bool given = false;
     nw_status status = NW_OK;
@@ -625,101 +363,6 @@ static nw_status seats_give(struct nw_conductor *conductor, struct nw_engine *en
     return status;
 }
 
-/* ---- tables that begin again ---- */
-
-static nw_status table_again(struct nw_conductor *conductor, struct nw_engine *engine,
-                             const struct again *former, const struct nw_catalog_tables *tables,
-                             struct held *held, struct nw_error *err)
-{
-    for (size_t i = 0; i < tables->count; i++) {
-        const struct nw_table *table = NULL;
-        struct nw_table *described = NULL;
-        nw_status status = NW_OK;
-
-        if (tables->tables[i].oid != former->relation_oid) {
-            continue;
-        }
-        status = nw_catalog_to_table(&tables->tables[i], &held->arena, &described, err);
-        if (status == NW_OK) {
-            status = nw_engine_register(engine, described, &table, err);
-        }
-        status =
-            status == NW_OK ? plan_add(conductor, &tables->tables[i], table, held, err) : status;
-        conductor->refused = status == NW_REJECT ? table : NULL; /* it alone stops */
-        return status;
-    }
-    dropped_say(former->schema_name, former->name);
-    return NW_OK;
-}
-
-/* How large chunks are to be, for the tables that are copied now. */
-static void chunks_measure(struct nw_conductor *conductor, const struct nw_catalog_tables *tables)
-{
-    uint64_t bytes = 0;
-
-    for (size_t i = 0; i < tables->count; i++) {
-        for (size_t a = 0; a < conductor->again_count; a++) {
-            bool copied = tables->tables[i].oid == conductor->again[a].relation_oid;
-
-            bytes += copied ? tables->tables[i].bytes : 0;
-        }
-    }
-    conductor->chunk_pages = nw_copy_chunk_pages(conductor->options.chunk_bytes, bytes,
-                                                 conductor->options.workers_count);
-}
-
-static nw_status tables_again(struct nw_conductor *conductor, struct nw_engine *engine,
-                              const struct nw_copy_fence *made, struct nw_error *err)
-{
-    struct nw_catalog_tables tables = {0};
-    struct nw_copy_fence fence = *made;
-    struct held *held = NULL;
-    nw_status status = fence_keep(conductor, &fence, &held, err);
-
-    if (status != NW_OK) {
-        nw_copy_fence_end(&fence);
-        return status;
-    }
-
-    if (status == NW_OK) {
-        status = nw_server_control_open(conductor->options.server, err);
-    }
-    if (status == NW_OK) {
-        status = tables_read(conductor, held, &tables, err);
-    }
-    conductor->generation++;
-    if (conductor->plans_count == 0) {
-        chunks_measure(conductor, &tables);
-    }
-    for (size_t i = 0; i < conductor->again_count && status == NW_OK; i++) {
-        conductor->rows_again += conductor->again[i].rows_read;
-        status = table_again(conductor, engine, &conductor->again[i], &tables, held, err);
-    }
-    conductor->again_count = 0;
-    plans_sort(conductor);
-    return status;
-}
-
-/* A new fence for those that wait for one, made beside; what comes meanwhile waits for the next. */
-static nw_status again_step(struct nw_conductor *conductor, struct nw_engine *engine,
-                            struct nw_error *err)
-{
-    struct nw_copy_fence made = {0};
-    nw_status status = NW_OK;
-
-    if (conductor->again_count == 0) {
-        return NW_OK;
-    }
-    if (!conductor->fencer.started) {
-        return nw_copy_fencer_start(&conductor->fencer, conductor->options.server, err);
-    }
-    status = nw_copy_fencer_take(&conductor->fencer, &made, err);
-    if (status == NW_OK) {
-        status = tables_again(conductor, engine, &made, err);
-    }
-    return status == NW_AGAIN ? NW_OK : status;
-}
-
 /* ---- looking around ---- */
 
 /* A copy is for nothing when the slot that is to go on from it was invalidated meanwhile. */
@@ -735,7 +378,7 @@ static nw_status slot_watch(struct nw_conductor *conductor, int64_t now_ns, stru
 /* Nobody is to wait for a lock of ours; what cannot be learned now is learned the next time. */
 static void locks_watch(struct nw_conductor *conductor, struct nw_engine *engine, int64_t now_ns)
 {
-    int pids[READERS_MAX] = {0};
+    int pids[NW_READERS_MAX] = {0};
     uint32_t cancelled = 0;
     struct nw_error why = {0};
 
@@ -747,7 +390,7 @@ static void locks_watch(struct nw_conductor *conductor, struct nw_engine *engine
         return;
     }
     for (uint32_t r = 0; r < conductor->options.workers_count; r++) {
-        const struct seat *seat = &conductor->seats[r];
+        const struct nw_seat *seat = &conductor->seats[r];
 
         pids[r] = seat->chunks_count == 0 || seat->session == NULL
                       ? 0
@@ -803,11 +446,11 @@ nw_status nw_conductor_step(struct nw_conductor *conductor, struct nw_engine *en
     for (uint32_t r = 0; r < conductor->options.workers_count && status == NW_OK; r++) {
         status = seat_collect(conductor, engine, r, now_ns, err);
     }
-    for (uint32_t count = 0; count < CHUNKS_AHEAD && status == NW_OK; count++) {
+    for (uint32_t count = 0; count < NW_CHUNKS_AHEAD && status == NW_OK; count++) {
         status = seats_give(conductor, engine, count, err);
     }
     if (status == NW_OK) {
-        status = again_step(conductor, engine, err);
+        status = nw_conductor_again_step(conductor, engine, err);
     }
     *finished = status == NW_OK && all_read(conductor);
     return status;

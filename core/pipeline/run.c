@@ -603,21 +603,12 @@ static nw_status state_open(struct nw_run *run, struct nw_error *err)
     return status;
 }
 
-nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
+/* One attempt after the other, until one ends well, or must not be tried again. */
+static nw_status attempts(struct nw_run *run, struct nw_error *err)
 {
-    struct nw_run *run = calloc(1, sizeof *run);
     int64_t backoff_ns = BACKOFF_NS_MIN;
     nw_status status = NW_OK;
 
-    *options->left_running = false;
-    if (run == NULL) {
-        return nw_fail(err, NW_FATAL, "out of memory");
-    }
-    run->options = options;
-    run->env = options->env;
-    run->status.options = options;
-    run->status.started_ns = run->env->ops->now_ns(run->env);
-    status = state_open(run, err);
     while (status == NW_OK) {
         int64_t began_ns = run->env->ops->now_ns(run->env);
 
@@ -636,6 +627,24 @@ nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
         backoff_ns = backoff_ns * 2 > BACKOFF_NS_MAX ? BACKOFF_NS_MAX : backoff_ns * 2;
         status = status == NW_OK && nw_run_stopping(run) ? NW_RETRY : status;
     }
+    return status;
+}
+
+nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
+{
+    struct nw_run *run = calloc(1, sizeof *run);
+    nw_status status = NW_OK;
+
+    *options->left_running = false;
+    if (run == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory");
+    }
+    run->options = options;
+    run->env = options->env;
+    run->status.options = options;
+    run->status.started_ns = run->env->ops->now_ns(run->env);
+    status = state_open(run, err);
+    status = status == NW_OK ? attempts(run, err) : status;
     if (status == NW_OK) {
         say_end(run);
     }

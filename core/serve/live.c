@@ -82,14 +82,31 @@ static void copy_text(const struct nw_report *former, const struct nw_report *r,
     spool_text(r, line);
 }
 
+/* How many of the tables that are listed are in this state. */
+static uint32_t tables_in(const struct nw_report *r, const char *state)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < r->stopped_count && i < NW_REPORT_STOPPED_MAX; i++) {
+        count += strcmp(r->stopped[i].state, state) == 0;
+    }
+    return count;
+}
+
 /* What is behind the lags, as far as there is something to say. */
 static void extras_text(const struct nw_report *r, struct line *line)
 {
     char a[NW_NUMBER_TEXT_SIZE];
     char lsn[NW_LSN_TEXT_SIZE];
 
-    if (r->stopped_count > 0) {
-        append(line, "  |  %u table%s stopped", r->stopped_count, r->stopped_count == 1 ? "" : "s");
+    uint32_t stopped = tables_in(r, "stopped");
+    uint32_t waiting = tables_in(r, "waiting");
+
+    if (stopped > 0) {
+        append(line, "  |  %u table%s stopped", stopped, stopped == 1 ? "" : "s");
+    }
+    if (waiting > 0) {
+        append(line, "  |  %u table%s being copied", waiting, waiting == 1 ? "" : "s");
     }
     if (r->source_lag_bytes > 0) {
         append(line, "  |  source behind %s", nw_size_text(a, (double)r->source_lag_bytes));
