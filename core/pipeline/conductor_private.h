@@ -10,9 +10,10 @@
 
 #define NW_CATALOG_BYTES_MAX (512u << 20)
 #define NW_READERS_MAX       (NW_PRODUCERS_MAX - 1u)
-#define NW_FENCES_MAX        64u               /* held at once */
-#define NW_CHUNKS_AHEAD      NW_COPY_TASKS_MAX /* with a reader: what it reads, and what it reads next \
-                                                */
+#define NW_FENCES_MAX        64u /* held at once */
+#define NW_CHUNKS_AHEAD                                                                            \
+    NW_COPY_TASKS_MAX /* with a reader: what it reads, and what it reads next                      \
+                       */
 
 /* A session that reads, and the chunks that are read through it, one after the other. */
 struct nw_seat {

@@ -29,6 +29,7 @@ struct kit {
     struct nw_schemas *schemas;
     struct nw_dealer *dealer;
     uint32_t unwanted_oid;
+    uint32_t waiting_oid;
     uint64_t ordinal; /* of the next block to look at */
     int64_t now_ns;
     struct wire wire;
@@ -40,6 +41,11 @@ static const struct wire_column kit_columns[2] = {{"id", 20, -1, true}, {"note",
 static inline bool kit_wanted(void *context, const struct nw_table *table)
 {
     return ((struct kit *)context)->unwanted_oid != table->relation_oid;
+}
+
+static inline bool kit_waits(void *context, const struct nw_table *table)
+{
+    return ((struct kit *)context)->waiting_oid == table->relation_oid;
 }
 
 static inline void kit_producer_make(struct kit *kit, uint32_t blocks_max)
@@ -63,6 +69,7 @@ static inline void kit_init(struct kit *kit, uint32_t blocks_max, bool transacti
                                                      .slot_name = "narwal"},
                                         .transactions = transactions,
                                         .wanted = kit_wanted,
+                                        .waits = kit_waits,
                                         .context = kit};
 
     memset(kit, 0, sizeof *kit);

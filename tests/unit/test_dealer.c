@@ -345,6 +345,87 @@ static void a_truncate_names_its_wanted_tables_behind_their_rows(void **state)
     kit_fini(&kit);
 }
 
+/* Some sinks get a copy: the mark parts what they get now from what they hold. */
+static void a_mark_lies_between_the_rows_before_and_behind_it(void **state)
+{
+    const struct nw_dealer_join join = {.relation_oid = 100, .sinks = 2, .generation = 7};
+    struct nw_block *open[4] = {NULL};
+    struct nw_block *block = NULL;
+    struct kit kit;
+
+    (void)state;
+    kit_init(&kit, 4, false);
+    kit_know(&kit, 100);
+    kit_begin(&kit, 1000);
+    kit_row(&kit, 100, 1);
+    assert_int_equal(nw_dealer_join(kit.dealer, &join, &kit.err), NW_OK);
+    kit_row(&kit, 100, 2);
+    kit_commit(&kit, 1000);
+    kit_flush(&kit);
+    open[0] = kit_expect(&kit, NW_BLOCK_CHANGES);
+    assert_int_equal(open[0]->frames[0].seq, 0);
+    open[1] = kit_expect(&kit, NW_BLOCK_COPY_BEGIN);
+    assert_int_equal(open[1]->mark.joining_sinks, 2);
+    assert_int_equal(open[1]->generation, 7);
+    assert_int_equal(open[1]->table->relation_oid, 100);
+    assert_true(open[1]->cut);
+    open[2] = kit_expect(&kit, NW_BLOCK_CHANGES);
+    assert_int_equal(open[2]->frames[0].seq, 1);
+    assert_int_equal(nw_dealer_join(kit.dealer, &join, &kit.err), NW_OK);
+    open[3] = kit_expect(&kit, NW_BLOCK_COPY_BEGIN);
+    assert_int_equal(nw_dealer_join(kit.dealer, &join, &kit.err), NW_AGAIN); /* no block is left */
+    for (uint32_t i = 0; i < 4; i++) {
+        kit_back(&kit, open[i]);
+    }
+    assert_int_equal(nw_dealer_join(kit.dealer, &join, &kit.err), NW_OK);
+    block = kit_expect(&kit, NW_BLOCK_COPY_BEGIN);
+    kit_back(&kit, block);
+    kit_fini(&kit);
+}
+
+/* It was passed over: from the LSN on at which the catalog was read it comes as it is described. */
+static void a_table_that_waits_comes_from_its_mark_on(void **state)
+{
+    struct nw_table described;
+    struct nw_dealer_join join = {.relation_oid = 100,
+                                  .sinks = 1,
+                                  .generation = 7,
+                                  .from_lsn = 1500,
+                                  .described = &described};
+    struct nw_block *block = NULL;
+    struct kit kit;
+
+    (void)state;
+    kit_init(&kit, 8, false);
+    kit_know(&kit, 100);
+    kit.waiting_oid = 100;
+    described = *nw_schemas_find(kit.schemas, 100);
+    described.name = "renamed";
+    kit_begin(&kit, 1000);
+    kit_row(&kit, 100, 1);
+    kit_commit(&kit, 1000);
+    kit_flush(&kit);
+    assert_null(kit_next(&kit));
+    assert_int_equal(nw_dealer_join(kit.dealer, &join, &kit.err), NW_OK);
+    block = kit_expect(&kit, NW_BLOCK_COPY_BEGIN);
+    assert_string_equal(block->table->name, "renamed");
+    kit_back(&kit, block);
+    kit_begin(&kit, 1400); /* in front of the LSN */
+    kit_row(&kit, 100, 2);
+    kit_commit(&kit, 1400);
+    kit_begin(&kit, 1500);
+    kit_row(&kit, 100, 3);
+    kit_commit(&kit, 1500);
+    kit_flush(&kit);
+    block = kit_expect(&kit, NW_BLOCK_CHANGES);
+    assert_int_equal(block->frames_count, 1);
+    assert_int_equal(block->transactions[0].commit_lsn, 1500);
+    assert_string_equal(block->table->name, "renamed");
+    kit_back(&kit, block);
+    assert_null(kit_next(&kit));
+    kit_fini(&kit);
+}
+
 static void take_message(struct kit *kit, bool transactional, uint64_t lsn)
 {
     wire_clear(&kit->wire);
@@ -775,6 +856,8 @@ int main(void)
         cmocka_unit_test(no_epoch_ends_while_a_broken_transaction_is_half_dealt),
         cmocka_unit_test(a_reconnect_between_transactions_leaves_epochs_free_to_end),
         cmocka_unit_test(unwanted_tables_count_but_are_not_dealt),
+        cmocka_unit_test(a_mark_lies_between_the_rows_before_and_behind_it),
+        cmocka_unit_test(a_table_that_waits_comes_from_its_mark_on),
         cmocka_unit_test(a_truncate_names_its_wanted_tables_behind_their_rows),
         cmocka_unit_test(a_message_outside_transactions_moves_the_position_and_comes_once),
         cmocka_unit_test(a_message_of_a_transaction_counts_and_comes_once),

@@ -440,6 +440,32 @@ static void many_tables_keep_their_ids(void **state)
     }
 }
 
+/* A copy's rows may have a version that the stream has not reached. */
+static void a_version_beside_the_stream_is_not_in_force(void **state)
+{
+    struct nw_column_schema changed[4];
+    struct nw_table now = described;
+    const struct nw_table *streamed = add();
+    const struct nw_table *beside = NULL;
+    const struct nw_table *next = NULL;
+
+    (void)state;
+    assert_int_equal(nw_schemas_beside(schemas, &described, &beside, &err), NW_OK);
+    assert_ptr_equal(beside, streamed); /* the catalog says nothing else */
+    memcpy(changed, columns, sizeof changed);
+    changed[1].name = "amount";
+    now.columns = changed;
+    assert_int_equal(nw_schemas_beside(schemas, &now, &beside, &err), NW_OK);
+    assert_ptr_not_equal(beside, streamed);
+    assert_string_equal(beside->columns[1].name, "amount");
+    assert_int_equal(beside->id, streamed->id);
+    assert_int_equal(beside->version, streamed->version + 1);
+    assert_ptr_equal(nw_schemas_find(schemas, 100), streamed);
+    assert_int_equal(nw_schemas_look(schemas, &now, &next, &err), NW_OK);
+    assert_int_equal(next->version, beside->version + 1); /* no number twice */
+    assert_ptr_equal(nw_schemas_find(schemas, 100), next);
+}
+
 static void binary_is_possible_when_every_column_is_decodable(void **state)
 {
     static const struct nw_column_schema point = {
@@ -473,6 +499,7 @@ int main(void)
         TEST(the_primary_key_stays_when_the_whole_row_is_sent),
         TEST(a_table_that_was_never_seen_and_is_gone_is_known_by_its_message),
         TEST(many_tables_keep_their_ids),
+        TEST(a_version_beside_the_stream_is_not_in_force),
         TEST(binary_is_possible_when_every_column_is_decodable),
     };
 
