@@ -98,6 +98,7 @@ static nw_status round_take(struct nw_run *run, struct nw_error *err)
     for (uint32_t i = 0; i < joins->queued; i++) {
         everywhere = everywhere && joins->queue[i].everywhere;
     }
+    NW_ASSERT(joins->queued > 0);
     joins->round = calloc(joins->queued, sizeof *joins->round);
     joins->marks = calloc(joins->queued, sizeof *joins->marks);
     if (joins->round == NULL || joins->marks == NULL) {

@@ -6,7 +6,7 @@
 #include "sink/spill.h"
 
 /* Entries that may be held: others must always find room, the copy's among them. */
-#define HELD_MAX (NW_SEQUENCER_ENTRIES_MAX / 4 * 3)
+#define HELD_MAX ((uint64_t)NW_SEQUENCER_ENTRIES_MAX / 4 * 3)
 
 /* The table that an entry is about alone; NULL: it is about none, or several. */
 static const struct nw_table *table_of(const struct nw_entry *entry)

@@ -35,6 +35,16 @@ nw_status nw_dealer_slots_grow(struct nw_dealer *dealer, struct nw_error *err)
     return NW_OK;
 }
 
+/* Whether a table is passed over, whatever its rows are. */
+static bool is_stopped(const struct nw_dealer *dealer, const struct nw_slot *slot,
+                       const struct nw_table *table)
+{
+    const struct nw_dealer_options *o = &dealer->options;
+
+    return slot->stopped || (o->stopped != NULL && o->stopped(o->context, table)) ||
+           (o->waits != NULL && !slot->joined && o->waits(o->context, table));
+}
+
 /* What is to be done with rows of a version that the slot has not seen yet. NW_AGAIN: its table
  * stops, for it cannot be shown to sinks as it was to be. */
 static nw_status slot_refresh(struct nw_dealer *dealer, struct nw_slot *slot,
@@ -43,8 +53,7 @@ static nw_status slot_refresh(struct nw_dealer *dealer, struct nw_slot *slot,
     const struct nw_dealer_options *o = &dealer->options;
     const struct nw_projection *projection = NULL;
     uint64_t joins_lsn = o->joins == NULL ? 0 : o->joins(o->context, table);
-    bool stopped = slot->stopped || (o->stopped != NULL && o->stopped(o->context, table)) ||
-                   (o->waits != NULL && !slot->joined && o->waits(o->context, table));
+    bool stopped = is_stopped(dealer, slot, table);
     bool wanted = !stopped && (o->wanted == NULL || o->wanted(o->context, table));
 
     NW_ASSERT(slot->open == NULL);
