@@ -13,6 +13,7 @@
 #include "base/utf8.h"
 #include "decode/builder.h"
 #include "pg/types.h"
+#include "verify/canonical.h"
 
 #include <stdlib.h>
 
@@ -122,6 +123,24 @@ static inline uint64_t fuzz_read_value(const struct nw_value *value, bool unchec
     return sum;
 }
 
+/* The canonical bytes of every row that is whole: at least its sizes. */
+static inline void fuzz_canonical(const struct nw_batch *batch)
+{
+    struct nw_buffer out = {0};
+    struct nw_error err;
+
+    for (uint32_t i = 0; i < 2 * batch->rows_count; i++) {
+        bool whole = false;
+        nw_status status = NW_OK;
+
+        out.size = 0;
+        status = nw_canonical_row(batch, (int)(i % 2), i / 2, &whole, &out, &err);
+        NW_ASSERT(status == NW_OK);
+        NW_ASSERT(whole ? out.size >= 4u * batch->table->columns_count : out.size == 0);
+    }
+    nw_buffer_fini(&out);
+}
+
 /* Every value is read, and what the batch says of itself must hold. */
 static inline void fuzz_read_batch(const struct nw_batch *batch)
 {
@@ -136,6 +155,7 @@ static inline void fuzz_read_batch(const struct nw_batch *batch)
         }
     }
     NW_ASSERT(sum < UINT64_MAX);
+    fuzz_canonical(batch);
 }
 
 static inline void fuzz_decode(const struct nw_block *block)

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * See float_print.h. Not fast: digits are tried one more at a time, by the C library's exact
- * conversions; only masked columns of these types come here.
+ * conversions; only masked columns of these types come here, and values that are compared.
  *
  * A decimal reads back as the number that it is nearest to. The decimals of n digits nearest to a
- * number are tried for n = 1, 2, ..., and at a power of two, below which numbers lie twice as
+ * number are tried for n, n + 1, ..., and at a power of two, below which numbers lie twice as
  * dense, the next one up as well. Exactly in the middle between two numbers readers may differ, so
  * PostgreSQL does not print that, and neither do we.
  */
 #include "decode/float_print.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -73,10 +74,21 @@ static void increment(char *text)
     text[0] = '9'; /* past 9.99: one digit fewer says that, and was tried */
 }
 
-/* Fills text with d.ddde+dd. */
+/* The fewest digits worth a try. No two decimals of DBL_DIG (FLT_DIG) digits read as one number,
+ * but for numbers below the normal ones: a shorter one that reads back is that one with zeros
+ * behind. */
+static int digits_first(const struct number *number)
+{
+    if (number->value < (number->is_float ? (double)FLT_MIN : DBL_MIN)) {
+        return 1;
+    }
+    return number->is_float ? FLT_DIG : DBL_DIG;
+}
+
+/* Fills text with d.ddde+dd; zeros may be at the end of the digits. */
 static void shortest(const struct number *number, char text[static NW_FLOAT_TEXT_SIZE])
 {
-    for (int digits = 1; digits <= DIGITS_MAX; digits++) {
+    for (int digits = digits_first(number); digits <= DIGITS_MAX; digits++) {
         (void)snprintf(text, NW_FLOAT_TEXT_SIZE, "%.*e", digits - 1, number->value);
         if (reads_back(number, text)) {
             return;

@@ -1,53 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every value of vectors/values-pg*.txt (see vectors/make_values.py), from text and from binary. */
-#include <stdio.h>
-
 #include "decode_blocks.h"
+#include "vectors_kit.h"
 
 #include "decode/datetime.h"
 #include "decode/numeric.h"
-
-#define LINE_SIZE 131072
-
-static const char *const labels[] = {"sad", NULL};
-
-struct vector {
-    char name[64];
-    struct nw_column_schema columns[2]; /* the same twice: text, binary */
-    struct nw_table table;
-    uint8_t text[LINE_SIZE], binary[LINE_SIZE];
-    size_t text_size, binary_size;
-};
-
-static size_t unhex(const char *hex, uint8_t *to)
-{
-    size_t size = strlen(hex) / 2;
-
-    for (size_t i = 0; i < size; i++) {
-        char digits[3] = {hex[2 * i], hex[2 * i + 1], '\0'};
-
-        to[i] = (uint8_t)strtoul(digits, NULL, 16);
-    }
-    return size;
-}
-
-static void parse_line(char *line, struct vector *vector)
-{
-    char *rest = line;
-    const char *name = strsep(&rest, " ");
-    uint32_t oid = (uint32_t)strtoul(strsep(&rest, " "), NULL, 10);
-    int32_t typmod = (int32_t)strtol(strsep(&rest, " "), NULL, 10);
-
-    (void)snprintf(vector->name, sizeof vector->name, "%s", name);
-    vector->text_size = unhex(strsep(&rest, " "), vector->text);
-    vector->binary_size = unhex(rest, vector->binary);
-    for (int i = 0; i < 2; i++) {
-        vector->columns[i] = column_make(i == 0 ? "text" : "binary", oid, typmod);
-        vector->columns[i].type_name = vector->name;
-        vector->columns[i].enum_labels = oid == 16384 ? labels : NULL;
-    }
-    vector->table = table_make(vector->columns, 2);
-}
 
 /* What the value is, as text: PostgreSQL's, for the types whose text is determined by it. */
 static size_t print_value(const struct vector *vector, const struct nw_value *value, char *to)
@@ -132,7 +89,7 @@ static void check_decimal(const struct vector *vector, const struct nw_value *va
 static void check_same(const struct vector *vector, const struct nw_value *text,
                        const struct nw_value *binary)
 {
-    static char printed[LINE_SIZE];
+    static char printed[VECTOR_SIZE];
     size_t size = 0;
 
     assert_int_equal(text->kind, binary->kind);
@@ -186,6 +143,8 @@ static void check_vector(const struct vector *vector)
     struct nw_value text;
     struct nw_value binary;
 
+    assert_true(nw_type_is_binary(vector->columns[0].base_type_oid,
+                                  vector->columns[0].enum_labels != NULL ? 'e' : 'b'));
     block_row(block, 'I');
     block_tuple(block, 'N', 2);
     block_value(block, 't', vector->text, vector->text_size);
@@ -201,33 +160,11 @@ static void check_vector(const struct vector *vector)
     block_free(block);
 }
 
-static int check_file(const char *path)
-{
-    static struct vector vector;
-    static char line[2 * LINE_SIZE];
-    FILE *file = fopen(path, "r");
-    int count = 0;
-
-    assert_non_null(file);
-    while (fgets(line, sizeof line, file) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
-        if (line[0] != '#') {
-            parse_line(line, &vector);
-            assert_true(nw_type_is_binary(vector.columns[0].base_type_oid,
-                                          vector.columns[0].enum_labels != NULL ? 'e' : 'b'));
-            check_vector(&vector);
-            count++;
-        }
-    }
-    (void)fclose(file);
-    return count;
-}
-
 static void every_value_of_a_real_server_is_the_same_from_text_and_binary(void **state)
 {
     (void)state;
-    assert_true(check_file(NARWAL_SOURCE_DIR "/tests/unit/vectors/values-pg15.txt") > 1500);
-    assert_true(check_file(NARWAL_SOURCE_DIR "/tests/unit/vectors/values-pg18.txt") > 3);
+    assert_true(vectors_read("values-pg15.txt", check_vector) > 1500);
+    assert_true(vectors_read("values-pg18.txt", check_vector) > 3);
 }
 
 int main(void)

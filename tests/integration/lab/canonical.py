@@ -39,6 +39,14 @@ def table():
     return rows
 
 
+def sql_of_row(columns):
+    """A row's canonical bytes; columns: its columns' SQL names, each with its canonical bytes."""
+    field = re.search("```sql\n(.*)\n```", DOCUMENT.read_text())[1]
+    terms = {"c": 0, "b": 1}
+    return " || ".join(re.sub(r"\b[cb]\b", lambda term, pair=pair: pair[terms[term[0]]], field)
+                       for pair in columns)
+
+
 def row_of(rows, base, typmod_text, enum):
     """The line for a type: `base` without its typmod, `typmod_text` as in numeric(12,2)."""
     element = base.removesuffix("[]")
