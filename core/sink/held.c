@@ -2,6 +2,8 @@
 /* See held.h. */
 #include "sink/held.h"
 
+#include <inttypes.h>
+
 #include "base/assert.h"
 #include "sink/spill.h"
 
@@ -43,14 +45,12 @@ bool nw_held_wants(const struct nw_sequencer *seq, const struct nw_entry *entry)
     return false;
 }
 
-static nw_status too_much(const struct nw_sequencer *seq, struct nw_error *err)
+static nw_status too_much(const struct nw_sequencer *seq, const char *what, struct nw_error *err)
 {
-    return nw_fail(
-        err, NW_REJECT,
-        "while it is copied its changes wait for the copy's end, and they are more than "
-        "limits.memory and limits.spill hold (%llu batches): raise limits.spill, or copy "
-        "it when less is written to it",
-        (unsigned long long)seq->held.count);
+    return nw_fail(err, NW_REJECT,
+                   "while it is copied its changes wait for the copy's end, and %" PRIu64
+                   " batches of them are %s. Copy it again when less is written to it",
+                   seq->held.count, what);
 }
 
 nw_status nw_held_take(struct nw_sequencer *seq, struct nw_entry *entry, struct nw_error *err)
@@ -67,7 +67,7 @@ nw_status nw_held_take(struct nw_sequencer *seq, struct nw_entry *entry, struct 
         seq->copies_ended = true;
     }
     nw_entry_list_append(&seq->held, entry);
-    return seq->held.count > HELD_MAX ? too_much(seq, err) : NW_OK;
+    return seq->held.count > HELD_MAX ? too_much(seq, "more than narwal can hold", err) : NW_OK;
 }
 
 static void held_remove(struct nw_sequencer *seq, struct nw_entry *entry)
@@ -141,12 +141,15 @@ nw_status nw_held_check(struct nw_sequencer *seq, struct nw_error *err)
 {
     struct nw_budget *budget = seq->options.budget;
 
-    if (seq->held.count == 0 || seq->state != NW_SEQUENCER_RUNNING || seq->cursor != NULL ||
-        seq->seals_count > 0 || seq->commit_entry != NULL || !nw_spill_useless(seq) ||
-        !nw_budget_pressed(budget) || (int64_t)seq->held_bytes < budget->limit_bytes / 4 ||
-        seq->now_ns - seq->moved_ns < NW_SPILL_STUCK_NS * (int64_t)5) {
+    if (seq->held.count == 0 || seq->state != NW_SEQUENCER_RUNNING || seq->seals_count > 0 ||
+        seq->commit_entry != NULL || !nw_budget_pressed(budget) ||
+        (int64_t)seq->held_bytes < budget->limit_bytes / 4 ||
+        seq->now_ns - seq->moved_ns < NW_SPILL_STUCK_NS * (int64_t)5 || !nw_spill_rests(seq)) {
         return NW_OK;
     }
-    (void)too_much(seq, err);
+    (void)too_much(seq,
+                   "more than limits.memory and limits.spill have room for (small ones stay in "
+                   "memory): raise them",
+                   err);
     return nw_sequencer_fail(seq, err, seq->held.first->table);
 }

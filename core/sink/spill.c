@@ -538,6 +538,11 @@ bool nw_spill_useless(const struct nw_sequencer *seq)
     return seq->spill == NULL || seq->spill->full || seq->spill->broken;
 }
 
+bool nw_spill_rests(const struct nw_sequencer *seq)
+{
+    return !tasks_out(seq) && (seq->spill == NULL || seq->spill->operations == 0);
+}
+
 /* Delivered and still in memory for good: events are not spilled. */
 static bool is_held_event(struct nw_entry *entry)
 {
@@ -564,8 +569,7 @@ static bool stuck(const struct nw_sequencer *seq)
     if (seq->lost) {
         return true; /* there is no replay to save any more */
     }
-    return !tasks_out(seq) && seq->now_ns - seq->moved_ns >= NW_SPILL_STUCK_NS &&
-           (seq->spill == NULL || seq->spill->operations == 0) &&
+    return nw_spill_rests(seq) && seq->now_ns - seq->moved_ns >= NW_SPILL_STUCK_NS &&
            (nw_spill_useless(seq) || holds_events(seq));
 }
 

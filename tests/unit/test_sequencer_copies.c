@@ -341,6 +341,29 @@ static void a_joining_table_that_begins_again_goes_on_being_held(void **state)
     assert_int_equal(model.copies[0].generation, 6);
 }
 
+/* Nothing can set memory free but the copy's end, and that needs memory: the table stops. */
+static void what_is_held_and_fills_the_memory_stops_its_table(void **state)
+{
+    const struct nw_table *refused = NULL;
+    uint64_t lsn = 0;
+
+    (void)state;
+    start();
+    joins(5, 1);
+    commit_at(1, FENCE);
+    for (uint32_t i = 0; i < 50; i++) {
+        kit_row_one(&kit, 0, 2, FENCE + i, i);
+    }
+    assert_int_equal(kit_run(&kit), NW_OK);
+    kit.budget.limit_bytes = kit.budget.used_bytes;
+    assert_int_equal(kit_run_for(&kit, 4000000000), NW_OK);
+    assert_int_equal(kit_run_for(&kit, 3000000000), NW_REJECT);
+    refused = nw_sequencer_refused(kit.sequencer, &lsn);
+    assert_non_null(refused);
+    assert_int_equal(refused->relation_oid, 100);
+    assert_non_null(strstr(kit.err.text, "50 batches"));
+}
+
 /* Rows that belong into one order are not parted by a copy that ends between them. */
 static void a_copy_that_ends_inside_a_flush_waits_for_the_flush(void **state)
 {
@@ -378,6 +401,7 @@ int main(void)
         cmocka_unit_test_teardown(what_is_held_survives_a_recover, finish),
         cmocka_unit_test_teardown(a_table_joins_at_the_sinks_of_its_mark_alone, finish),
         cmocka_unit_test_teardown(a_joining_table_that_begins_again_goes_on_being_held, finish),
+        cmocka_unit_test_teardown(what_is_held_and_fills_the_memory_stops_its_table, finish),
         cmocka_unit_test_teardown(a_copy_that_ends_inside_a_flush_waits_for_the_flush, finish),
     };
 
