@@ -463,6 +463,9 @@ nw_status nw_run_decide(struct nw_run *run, struct nw_error *err)
     if (status == NW_OK) {
         status = slot_decide(run, err);
     }
+    if (status == NW_OK) {
+        status = nw_run_waiting_check(run, err);
+    }
     if (status == NW_OK && nw_run_stopping(run)) {
         return nw_fail(err, NW_RETRY, "stopped before it began");
     }

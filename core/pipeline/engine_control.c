@@ -33,6 +33,9 @@ static nw_status joins_deal(struct nw_engine *engine, uint32_t *work, struct nw_
         status = nw_dealer_join(engine->dealer, &engine->joins.tables[engine->joins_dealt], err);
         engine->joins_dealt += status == NW_OK;
         *work += status == NW_OK;
+        if (status == NW_OK) {
+            nw_source_joined(engine->source);
+        }
     }
     return status == NW_AGAIN ? NW_OK : status;
 }

@@ -139,6 +139,37 @@ static nw_status round_postpone(struct nw_run *run, struct nw_error *err)
     return status;
 }
 
+static nw_status gone(const struct nw_run_join *table, struct nw_error *err)
+{
+    return nw_fail(err, NW_RETRY, "%s.%s is not published any more, or was dropped",
+                   table->schema_name, table->name);
+}
+
+/* How it is called by now: it may have waited for its turn. NW_RETRY: it is not there any more. */
+static nw_status table_name(struct nw_session *session, struct nw_run_join *table,
+                            struct nw_error *err)
+{
+    static const char sql[] = "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN "
+                              "pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+                              "WHERE c.oid = $1::pg_catalog.oid";
+    char oid[16] = "";
+    const char *params[1] = {oid};
+    struct nw_rows *rows = NULL;
+    nw_status status = NW_OK;
+
+    (void)snprintf(oid, sizeof oid, "%" PRIu32, table->relation_oid);
+    status = nw_session_query(session, sql, params, 1, NULL, &rows, err);
+    if (status == NW_OK && nw_rows_count(rows) == 0) {
+        status = gone(table, err);
+    } else if (status == NW_OK) {
+        (void)snprintf(table->schema_name, sizeof table->schema_name, "%s",
+                       nw_rows_text(rows, 0, 0));
+        (void)snprintf(table->name, sizeof table->name, "%s", nw_rows_text(rows, 0, 1));
+    }
+    nw_rows_free(rows);
+    return status;
+}
+
 /* Its columns cannot change until the transaction ends. */
 static nw_status table_lock(struct nw_session *session, const struct nw_run_join *table,
                             char sqlstate[6], struct nw_error *err)
@@ -180,9 +211,13 @@ static nw_status tables_look(struct nw_run *run, struct nw_session *session,
     (void)snprintf(begin, sizeof begin, "BEGIN; SET LOCAL lock_timeout = '%dms'", LOCK_TIMEOUT_MS);
     status = nw_session_query(session, begin, NULL, 0, NULL, NULL, err);
     for (uint32_t i = 0; i < run->joins.round_count && status == NW_OK; i++) {
-        status = table_lock(session, &run->joins.round[i], sqlstate, err);
+        status = table_name(session, &run->joins.round[i], err);
+        status =
+            status == NW_OK ? table_lock(session, &run->joins.round[i], sqlstate, err) : status;
     }
-    if (status != NW_OK && strcmp(sqlstate, "55P03") == 0) { /* lock_not_available */
+    /* lock_not_available; or renamed, moved or dropped since its name was read */
+    if (status != NW_OK && (strcmp(sqlstate, "55P03") == 0 || strcmp(sqlstate, "42P01") == 0 ||
+                            strcmp(sqlstate, "3F000") == 0)) {
         status = NW_AGAIN;
     }
     if (status == NW_OK) {
@@ -207,8 +242,7 @@ static nw_status table_describe(struct nw_run *run, struct nw_run_join *join,
             return status;
         }
     }
-    return nw_fail(err, NW_RETRY, "%s.%s is not published any more, or was dropped",
-                   join->schema_name, join->name);
+    return gone(join, err);
 }
 
 /*

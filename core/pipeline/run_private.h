@@ -127,6 +127,8 @@ bool nw_run_table_waits(const struct nw_run *run, uint32_t sink, uint32_t relati
 bool nw_run_left_out(const struct nw_run *run, uint32_t sink, uint32_t relation_oid);
 /** Tells the engine, before it runs, which tables are left out at one sink. */
 NW_MUST_CHECK nw_status nw_run_leave_out(struct nw_run *run, struct nw_error *err);
+/** Tables that waited for a copy and are not there any more wait no longer. */
+NW_MUST_CHECK nw_status nw_run_waiting_check(struct nw_run *run, struct nw_error *err);
 /** Tells the engine, before it runs, of dropped tables that some sink may not have heard of. */
 NW_MUST_CHECK nw_status nw_run_drops_tell(struct nw_run *run, struct nw_error *err);
 /** What made the engine fail, while it and the versions are there; false: no refused row. */

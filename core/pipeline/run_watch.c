@@ -239,3 +239,76 @@ nw_status nw_run_watch(void *context, struct nw_look *look, struct nw_error *err
     free(oids);
     return status;
 }
+
+/* ---- before the stream begins: tables that waited for a copy ---- */
+
+static nw_status waiting_look(struct nw_run *run, uint32_t relation_oid, bool *gone, uint64_t *lsn,
+                              struct nw_error *err)
+{
+    static const char sql[] =
+        "SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = $1::pg_catalog.oid), "
+        "CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() "
+        "ELSE pg_catalog.pg_current_wal_insert_lsn() END";
+    char oid[16] = "";
+    const char *params[1] = {oid};
+    struct nw_rows *rows = NULL;
+    nw_status status = NW_OK;
+
+    (void)snprintf(oid, sizeof oid, "%" PRIu32, relation_oid);
+    status = nw_session_query(run->server.control, sql, params, 1, NULL, &rows, err);
+    if (status == NW_OK) {
+        *gone = nw_rows_bool(rows, 0, 0);
+        *lsn = nw_rows_lsn(rows, 0, 1);
+    }
+    nw_rows_free(rows);
+    return status;
+}
+
+/* There will be no copy of it. Sinks hear of it behind all that they can have by now. */
+static nw_status waiting_end(struct nw_run *run, const struct nw_table_trouble *waiting,
+                             uint64_t lsn, struct nw_error *err)
+{
+    const struct nw_table table = {.relation_oid = waiting->relation_oid,
+                                   .schema_name = waiting->schema_name,
+                                   .name = waiting->table_name};
+    struct nw_dealer_stop stop = {.table = &table, .lsn = lsn + 1, .dropped = true};
+    nw_status status = NW_OK;
+
+    (void)snprintf(stop.reason, sizeof stop.reason,
+                   "it was dropped on the server before its copy was whole: what sinks have of it "
+                   "stays");
+    switch (nw_run_table_policy(run, &table).drop_table) {
+    case NW_RULE_KEEP:
+        break;
+    case NW_RULE_STOP:
+        status = nw_run_table_trouble(run, &table, NW_TABLE_STOPPED,
+                                      "it was dropped, and tables.drop_table is stop", err);
+        break;
+    case NW_RULE_APPLY:
+        status = nw_run_table_stop(run, &stop, err);
+        break;
+    }
+    return status == NW_OK ? nw_tables_copied(run->table_states, waiting->relation_oid, err)
+                           : status;
+}
+
+nw_status nw_run_waiting_check(struct nw_run *run, struct nw_error *err)
+{
+    struct nw_table_trouble trouble;
+    nw_status status = NW_OK;
+    uint32_t i = 0;
+
+    while (status == NW_OK && nw_tables_at(run->table_states, i, &trouble)) {
+        bool gone = false;
+        uint64_t lsn = 0;
+
+        if (trouble.condition == NW_TABLE_WAITING) {
+            status = waiting_look(run, trouble.relation_oid, &gone, &lsn, err);
+        }
+        if (status == NW_OK && gone) {
+            status = waiting_end(run, &trouble, lsn, err);
+        }
+        i = gone ? 0 : i + 1; /* the list has changed */
+    }
+    return status;
+}

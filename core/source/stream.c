@@ -130,6 +130,11 @@ void nw_source_copies(struct nw_source *source, enum nw_source_copies copies)
     source->copies = copies;
 }
 
+void nw_source_joined(struct nw_source *source)
+{
+    source->joined = true;
+}
+
 void nw_source_drain(struct nw_source *source)
 {
     source->draining = true;
@@ -506,6 +511,18 @@ static void upgrade_step(struct nw_source *source, int64_t now_ns)
     }
 }
 
+/* What it was asked for when the connection was made may not do for a table that came back. */
+static nw_status joined_check(struct nw_source *source, struct nw_error *err)
+{
+    bool fits = !source->joined || !source->walsender.binary || all_binary(source);
+
+    source->joined = false;
+    return fits ? NW_OK
+                : nw_fail(err, NW_RETRY,
+                          "a table that is copied has a column whose binary form is not decoded: "
+                          "going on in text");
+}
+
 bool nw_source_rests(const struct nw_source *source)
 {
     struct nw_dealer_state state;
@@ -518,9 +535,9 @@ static nw_status streaming_step(struct nw_source *source, int64_t now_ns, uint32
                                 struct nw_error *err)
 {
     bool idle = false;
-    nw_status status = NW_OK;
+    nw_status status = joined_check(source, err);
 
-    if (!source->recorder.recording) {
+    if (status == NW_OK && !source->recorder.recording) {
         nw_source_watch(source, now_ns);
         status = nw_source_stop(source, work, err);
         status = status == NW_OK ? nw_source_describe(source, work, err) : status;

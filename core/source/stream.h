@@ -103,6 +103,8 @@ enum nw_source_copies {
 };
 /** Before nw_source_start(), or nw_source_release() with a spool, they run. */
 void nw_source_copies(struct nw_source *source, enum nw_source_copies copies);
+/** A table that was passed over is followed again: the server may have to send text for it. */
+void nw_source_joined(struct nw_source *source);
 /** The copy is done: deal what the spool has. Without a spool nothing. */
 void nw_source_release(struct nw_source *source);
 /** Receive no more; end the epoch, so that all that was received becomes durable. */

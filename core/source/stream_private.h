@@ -63,6 +63,7 @@ struct nw_source {
     bool draining;
     bool ready;
     enum nw_source_copies copies;
+    bool joined;   /* a table was taken up again on this connection, or before it is made */
     bool demanded; /* the server waits for an answer */
     uint64_t start_lsn, flush_lsn, received_lsn, server_lsn, told_lsn;
     int64_t server_ahead_us;

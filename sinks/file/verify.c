@@ -167,7 +167,8 @@ static bool line_parse(const uint8_t *bytes, size_t size, struct line *line)
         }
     }
     line->op = op[0];
-    return nw_scan_done(&scan) && op[0] != '\0' && op[1] == '\0' && strchr("IUDTSM", op[0]) != NULL;
+    return nw_scan_done(&scan) && op[0] != '\0' && op[1] == '\0' &&
+           strchr("IUDTSMX", op[0]) != NULL;
 }
 
 /* Where in the file a byte of the text is, as exactly as the compression lets one say. */

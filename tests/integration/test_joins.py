@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tables that are copied while the others stream: under load, killed, and for a sink that is new."""
 import copy
+import json
 import random
 import signal
 import time
@@ -145,6 +146,285 @@ class JoinsTest(check.Case):
         result = narwal.compare(tables)
         self.assertTrue(result.good, f"{result.report()}\n{narwal.log_tail()}")
         self.assertEqual(result.tables, len(tables))
+
+
+class JoinFaultsTest(check.Case):
+    """What may happen to a table, and to narwal, while it is copied beside the stream."""
+
+    TABLES = [("lab", "large"), ("lab", "other")]
+
+    def setUp(self):
+        self.server = self.cluster()
+        self.server.sql("CREATE SCHEMA lab")
+        self.server.sql("CREATE TABLE lab.marker (id bigint PRIMARY KEY, at timestamptz DEFAULT now())")
+        self.server.sql("CREATE TABLE lab.large (id int PRIMARY KEY, n int, filler text)")
+        self.server.sql("CREATE TABLE lab.other (id int PRIMARY KEY, n int)")
+        self.server.sql("INSERT INTO lab.other VALUES (1, 0)")
+
+    def fill(self, rows):
+        self.server.sql("INSERT INTO lab.large SELECT g, 0, repeat(md5(g::text), 6) "
+                        "FROM generate_series(1, %s) g", (rows,))
+
+    def narwal(self, rate="2MiB", **settings):
+        return self.enter(Narwal(self.server, settings={"copy": {"chunk": "256KiB", "rate": rate},
+                                                        **settings}))
+
+    def slowed(self, narwal, rate, **more):
+        """It has all; from now on copies are slow."""
+        narwal.start().wait_streaming()
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        narwal.config["copy"].update(rate=rate, **more)
+        narwal.start().wait_caught_up()
+
+    def join(self, narwal, table="lab.large", verb="refresh"):
+        """The copy was begun, and its fence is made."""
+        seen = narwal.log().count("snapshot of a temporary slot")
+        code, text = narwal.call("table", verb, table)
+        self.assertEqual(code, 0, text)
+        narwal.wait("the fence", lambda: narwal.log().count("snapshot of a temporary slot") > seen)
+
+    def status(self, narwal):
+        code, text = narwal.call("status", "--json")
+        return json.loads(text) if text.startswith("{") else {}
+
+    def copied(self, narwal, what="lab.large"):
+        return f"copied {what} " in narwal.log()
+
+    def others_go_on(self, narwal):
+        self.server.sql("UPDATE lab.other SET n = n + 1")
+        narwal.wait_caught_up(20)
+
+    def finish(self, narwal, tables=None):
+        narwal.wait_caught_up()
+        result = narwal.compare(tables or self.TABLES)
+        self.assertTrue(result.good, f"{result.report()}\n{narwal.log_tail()}")
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        status, output = narwal.call_verify()
+        self.assertEqual(status, 0, output)
+
+    def test_far_more_is_held_than_there_is_memory(self):
+        self.fill(40000)
+        narwal = self.narwal(rate="64MiB", limits={"memory": "64MiB", "spill": "2GiB"})
+        self.slowed(narwal, "700KiB")
+        self.join(narwal)
+        spilled = 0
+        for _ in range(5):
+            self.server.sql("UPDATE lab.large SET n = n + 1, filler = repeat(md5(id::text), 30)")
+            self.others_go_on(narwal)
+            spilled = max([spilled, *(sink["spilled_bytes"] for sink in self.status(narwal)["sinks"])])
+        self.assertFalse(self.copied(narwal), "the copy was over too soon to hold anything")
+        narwal.wait("the copy", lambda: self.copied(narwal), 90)
+        print(f"{spilled >> 20} MiB spilled, peak {narwal.memory_peak() >> 20} MiB", end=" ... ", flush=True)
+        self.assertGreater(spilled, 64 << 20)
+        self.finish(narwal)
+
+    def test_more_is_held_than_memory_and_spill(self):
+        self.fill(40000)
+        narwal = self.narwal(rate="64MiB", limits={"memory": "64MiB", "spill": "64MiB"})
+        self.slowed(narwal, "300KiB")
+        self.join(narwal)
+        for _ in range(8):
+            self.server.sql("UPDATE lab.large SET n = n + 1, filler = repeat(md5(id::text), 30)")
+            self.server.sql("UPDATE lab.other SET n = n + 1")
+        narwal.wait("the stop", lambda: "lab.large stopped" in narwal.log(), 60)
+        self.assertIn("raise limits.spill", narwal.log())
+        self.others_go_on(narwal)
+        narwal.wait("the status", lambda: [t for t in self.status(narwal).get("stopped_tables", ())
+                                           if t["table"] == "lab.large"])
+        narwal.config["copy"]["rate"] = "64MiB"
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        narwal.start().wait_caught_up()
+        narwal.wait("streaming", lambda: narwal.call("table", "repair", "lab.large")[0] == 0)
+        narwal.wait("the copy", lambda: self.copied(narwal), 90)
+        self.finish(narwal)
+
+    def ddl(self, *statements, gone=False, tables=None):
+        self.fill(20000)
+        self.server.sql("CREATE TABLE lab.child (id int PRIMARY KEY, large int REFERENCES lab.large)")
+        self.server.sql("INSERT INTO lab.child SELECT g, g FROM generate_series(1, 100) g")
+        narwal = self.narwal(rate="64MiB")
+        self.slowed(narwal, "1500KiB", workers=2)
+        self.join(narwal)
+        time.sleep(1)
+        for statement in statements:
+            self.server.sql(statement)
+        self.assertFalse(self.copied(narwal), "the copy was over too soon")
+        self.others_go_on(narwal)
+        if not gone:
+            narwal.wait("the copy", lambda: self.copied(narwal), 90)
+        narwal.wait("nothing waits", lambda: narwal.call("status", "--json")[1].find('"waiting"') < 0, 90)
+        self.others_go_on(narwal)
+        self.finish(narwal, tables or self.TABLES + [("lab", "child")])
+        return narwal
+
+    def test_columns_come_and_go_meanwhile(self):
+        self.ddl("UPDATE lab.large SET n = 1 WHERE id % 3 = 0",
+                 "ALTER TABLE lab.large ADD x int DEFAULT 7",
+                 "UPDATE lab.large SET x = 8 WHERE id % 5 = 0",
+                 "ALTER TABLE lab.large DROP COLUMN n",
+                 "UPDATE lab.large SET filler = 'y' WHERE id % 7 = 0",
+                 "ALTER TABLE lab.large RENAME filler TO label",
+                 "UPDATE lab.large SET label = 'z' WHERE id % 11 = 0")
+
+    def test_a_rewrite_meanwhile(self):
+        self.ddl("UPDATE lab.large SET n = 1 WHERE id % 3 = 0",
+                 "ALTER TABLE lab.large ALTER n TYPE bigint",
+                 "UPDATE lab.large SET n = 1::bigint << 40 WHERE id % 5 = 0")
+
+    def test_a_truncate_that_cascades_meanwhile(self):
+        self.ddl("UPDATE lab.large SET n = 1 WHERE id % 3 = 0",
+                 "TRUNCATE lab.large CASCADE",
+                 "INSERT INTO lab.large SELECT g, 5, 'new' FROM generate_series(5, 5000) g",
+                 "INSERT INTO lab.child VALUES (7, 7)")
+
+    def test_a_truncate_of_another_that_cascades_to_it(self):
+        self.ddl("INSERT INTO lab.child VALUES (101, 101)", "DELETE FROM lab.child WHERE id = 3",
+                 "TRUNCATE lab.child, lab.large, lab.other",
+                 "INSERT INTO lab.other VALUES (1, 1)",
+                 "INSERT INTO lab.large SELECT g, 5, 'new' FROM generate_series(5, 50) g")
+
+    def test_it_is_renamed_meanwhile(self):
+        self.ddl("UPDATE lab.large SET n = 1 WHERE id % 3 = 0", "ALTER TABLE lab.large RENAME TO huge",
+                 "UPDATE lab.huge SET n = 2 WHERE id % 5 = 0", gone=True,
+                 tables=[("lab", "huge"), ("lab", "other")])
+
+    def test_it_is_dropped_meanwhile(self):
+        narwal = self.ddl("UPDATE lab.large SET n = 1 WHERE id % 3 = 0", "DROP TABLE lab.large CASCADE",
+                          gone=True, tables=[("lab", "other")])
+        found = [line["op"] for table in narwal.state().folder.tables if table.name == "large"
+                 for line in table.changes()]
+        self.assertEqual(found.count("X"), 1, found[-5:])
+
+    def test_it_is_dropped_and_made_again_meanwhile(self):
+        self.ddl("UPDATE lab.large SET n = 1 WHERE id % 3 = 0", "DROP TABLE lab.large CASCADE",
+                 "CREATE TABLE lab.large (id int PRIMARY KEY, other text)",
+                 "INSERT INTO lab.large SELECT g, 'new' FROM generate_series(5, 50) g", gone=True,
+                 tables=[("lab", "other")])
+
+    def test_what_waits_for_its_turn_is_dropped_or_renamed(self):
+        self.fill(20000)
+        for table in ("dropped", "renamed"):
+            self.server.sql(f"CREATE TABLE lab.{table} (id int PRIMARY KEY, n int)")
+            self.server.sql(f"INSERT INTO lab.{table} VALUES (1, 0)")
+        narwal = self.narwal(rate="64MiB")
+        self.slowed(narwal, "1500KiB")
+        self.join(narwal)
+        for table in ("dropped", "renamed"):
+            code, text = narwal.call("table", "refresh", f"lab.{table}")
+            self.assertEqual(code, 0, text)
+        self.server.sql("UPDATE lab.renamed SET n = 1")
+        self.server.sql("DROP TABLE lab.dropped")
+        self.server.sql("ALTER TABLE lab.renamed RENAME TO renewed")
+        self.server.sql("UPDATE lab.renewed SET n = 2")
+        narwal.wait("the copy", lambda: self.copied(narwal), 90)
+        self.others_go_on(narwal)
+        narwal.wait("nothing waits", lambda: narwal.call("status", "--json")[1].find('"waiting"') < 0, 60)
+        self.finish(narwal, self.TABLES + [("lab", "renewed")])
+
+    def test_a_transaction_that_stays_open_before_the_fence(self):
+        self.fill(2000)
+        narwal = self.narwal(rate="64MiB")
+        narwal.start().wait_streaming()
+        with self.server.connect(autocommit=False) as session, session.cursor() as cursor:
+            cursor.execute("INSERT INTO lab.large VALUES (0, 9, 'open')")
+            code, text = narwal.call("table", "refresh", "lab.large")
+            self.assertEqual(code, 0, text)
+            narwal.wait("the wait", lambda: "waiting for a consistent point" in narwal.log())
+            for _ in range(3):
+                self.others_go_on(narwal)
+            self.assertEqual([(table["table"], table["state"]) for table in
+                              self.status(narwal)["stopped_tables"]], [("lab.large", "waiting")])
+            began = time.monotonic()
+            self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+            self.assertLess(time.monotonic() - began, 3)
+            narwal.start()
+            self.others_go_on(narwal)
+            session.commit()
+        narwal.wait("the copy", lambda: self.copied(narwal), 60)
+        self.finish(narwal)
+
+    def test_stopped_and_cut_off_while_it_joins(self):
+        """A stop, then a lost walsender, then lost sessions of the copy."""
+        self.fill(20000)
+        narwal = self.narwal(rate="64MiB")
+        self.slowed(narwal, "1MiB", workers=2)
+        self.join(narwal)
+        self.server.sql("UPDATE lab.large SET n = n + 1 WHERE id % 3 = 0")
+        time.sleep(0.5)
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        self.server.sql("DELETE FROM lab.large WHERE id % 5 = 0")
+        narwal.start()
+        narwal.wait("the fence", lambda: "snapshot of a temporary slot" in narwal.log())
+        self.server.sql("UPDATE lab.large SET n = n + 1 WHERE id % 7 = 0")
+        for ours in ("backend_type = 'walsender'", "query LIKE 'COPY%'", "backend_type = 'walsender'"):
+            found = self.server.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours} "
+                                    "AND pid <> pg_backend_pid()")
+            self.assertTrue(found, ours)
+            self.server.sql("UPDATE lab.large SET n = n + 1 WHERE id % 7 = 1")
+            self.others_go_on(narwal)
+        narwal.wait("the copy", lambda: self.copied(narwal), 90)
+        self.finish(narwal)
+
+    def test_huge_transactions_while_it_joins(self):
+        self.fill(10000)
+        narwal = self.narwal(rate="64MiB", limits={"memory": "64MiB", "spill": "2GiB"})
+        self.slowed(narwal, "600KiB")
+        with self.server.connect(autocommit=False) as session, session.cursor() as cursor:
+            cursor.execute("INSERT INTO lab.other SELECT g, g FROM generate_series(2, 150000) g")
+            self.server.sql("UPDATE lab.large SET n = 4 WHERE id = 4")
+            code, text = narwal.call("table", "refresh", "lab.large")
+            self.assertEqual(code, 0, text)
+            cursor.execute("UPDATE lab.large SET n = n + 1")
+            cursor.execute("SAVEPOINT a; UPDATE lab.large SET n = n + 1; ROLLBACK TO a")
+            cursor.execute("UPDATE lab.large SET filler = 'x' WHERE id % 3 = 0")
+            session.commit()
+        for _ in range(3):
+            self.server.sql("BEGIN; UPDATE lab.large SET n = n + 1, filler = repeat(md5(id::text), 30);"
+                            "UPDATE lab.other SET n = n + 1; DELETE FROM lab.large WHERE id % 31 = 0; COMMIT")
+        narwal.wait("the copy", lambda: self.copied(narwal), 120)
+        self.finish(narwal)
+
+    def test_two_sinks_several_workers_and_the_sinks_word(self):
+        """Two tables at once, then a repair at one sink of two, acknowledged by sinks only."""
+        self.fill(10000)
+        narwal = self.narwal(rate="64MiB", protect={"ack": "sink"})
+        sinks = narwal.config["sinks"]
+        sinks[0].update(name="first", workers=3)
+        sinks.append({**sinks[0], "name": "second", "path": str(narwal.home / "second"), "workers": 1})
+        self.slowed(narwal, "1MiB")
+        self.join(narwal)
+        code, text = narwal.call("table", "refresh", "lab.other")
+        self.assertEqual(code, 0, text)
+        for _ in range(20):
+            self.server.sql("UPDATE lab.large SET n = n + 1 WHERE id % 9 = 0")
+            self.server.sql("UPDATE lab.other SET n = n + 1")
+            time.sleep(0.1)
+        narwal.wait("the copy", lambda: self.copied(narwal) and self.copied(narwal, "lab.other"), 90)
+        narwal.wait_caught_up()
+        first = narwal.out
+        for out in (narwal.home / "second", first):
+            narwal.out = out
+            narwal.wait_caught_up()
+            result = narwal.compare(self.TABLES)
+            self.assertTrue(result.good, f"{out}: {result.report()}\n{narwal.log_tail()}")
+        self.finish(narwal)
+
+    def test_a_type_that_is_not_known_while_it_is_passed_over(self):
+        """What it is sent as is agreed on when a connection is made."""
+        self.server.sql("CREATE TYPE lab.pair AS (a int, b text)")
+        narwal = self.narwal(rate="64MiB", tables={"policies": ["lab.large truncate=stop"]})
+        narwal.start().wait_streaming()
+        self.server.sql("TRUNCATE lab.large")
+        narwal.wait("the stop", lambda: "lab.large stopped" in narwal.log())
+        self.server.sql("ALTER TABLE lab.large ADD p lab.pair")
+        self.server.sql("INSERT INTO lab.large VALUES (1, 1, 'a', '(1,x)')")
+        self.others_go_on(narwal)
+        code, text = narwal.call("table", "repair", "lab.large")
+        self.assertEqual(code, 0, text)
+        self.server.sql("INSERT INTO lab.large VALUES (2, 1, 'a', '(2,x)')")
+        narwal.wait("the copy", lambda: self.copied(narwal), 60)
+        self.server.sql("INSERT INTO lab.large VALUES (3, 1, 'a', '(3,x)')")
+        self.finish(narwal)
 
 
 if __name__ == "__main__":

@@ -284,6 +284,7 @@ static void what_is_held_survives_a_recover(void **state)
     for (uint64_t failing = 1; failing <= 3; failing++) {
         start();
         joins(5, 1);
+        kit_event(&kit, NW_EVENT_TRUNCATE, 1, FENCE + 1, (const uint32_t[]){0}, 1);
         kit_row_one(&kit, 0, 1, FENCE + 1, 1);
         model.plan = failing == 1 ? MODEL_NOT_COMMITTED : MODEL_COMMIT;
         commit_at(1, FENCE + 2);
@@ -292,6 +293,7 @@ static void what_is_held_survives_a_recover(void **state)
         commit_at(2, FENCE + 3);
         assert_true(stored().complete);
         assert_int_equal(model_count(0, 1), 1);
+        assert_int_equal(model.events_count, failing == 2 ? 2 : 1);
         kit_row_one(&kit, 0, 3, FENCE + 4, 2);
         model.plan = failing == 3 ? MODEL_NOT_COMMITTED : MODEL_COMMIT;
         commit_at(3, FENCE + 5);
