@@ -142,6 +142,27 @@ static void fixed_values_have_the_bytes_that_sql_makes_of_them(void **state)
     }
 }
 
+static void text_that_is_not_utf8_is_its_bytes(void **state)
+{
+    struct nw_column_schema columns[] = {column_make("t", NW_OID_TEXT, -1),
+                                         column_make("j", NW_OID_JSON, -1)};
+    struct nw_table table = table_make(columns, 2);
+    struct nw_block *block = block_make(NW_BLOCK_CHANGES, &table);
+    struct nw_item *item = NULL;
+
+    (void)state;
+    table.text_unchecked = true;
+    block_row(block, 'I');
+    block_tuple(block, 'N', 2);
+    block_text(block, "caf\351");
+    block_text(block, "[\"\377\"]");
+    item = decode(block);
+    assert_int_equal(item->as.batch.exceptions_count, 2);
+    check_value(&item->as.batch, 0, "caf\351", 4);
+    check_value(&item->as.batch, 1, "[\"\377\"]", 5);
+    free(item);
+}
+
 /* textsend(concat(c)) is the text; charsend(c), and c of a bytea, are what is sent in binary. */
 static void check_vector(const struct vector *vector)
 {
@@ -339,6 +360,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fixed_values_have_the_bytes_that_sql_makes_of_them),
+        cmocka_unit_test(text_that_is_not_utf8_is_its_bytes),
         cmocka_unit_test(every_value_of_a_real_server_has_the_bytes_that_it_prints),
         cmocka_unit_test(floats_are_as_short_as_another_algorithm_makes_them),
         cmocka_unit_test(a_row_is_its_values_with_their_sizes),
