@@ -106,8 +106,10 @@ nw_status nw_dealer_transaction_event(struct nw_dealer *dealer, enum nw_event_ki
     return NW_OK;
 }
 
-/* The event of a table's new version, before the first change that has it. */
-static nw_status slot_announce(struct nw_dealer *dealer, struct nw_slot *slot, struct nw_error *err)
+/* An event about one table. */
+static nw_status table_event_deal(struct nw_dealer *dealer, const struct nw_slot *slot,
+                                  enum nw_event_kind kind, uint64_t lsn, uint32_t flags,
+                                  struct nw_error *err)
 {
     const struct nw_table *seen = nw_table_seen(slot->table, slot->projection);
     struct nw_block *block = NULL;
@@ -118,15 +120,25 @@ static nw_status slot_announce(struct nw_dealer *dealer, struct nw_slot *slot, s
     }
     if (nw_block_reserve(block, NW_ORIGIN_SIZE + sizeof seen) == NULL) {
         nw_producer_put(dealer->options.producer, block);
-        return nw_fail(err, NW_FATAL, "out of memory for a schema event");
+        return nw_fail(err, NW_FATAL, "out of memory for an event of a table");
     }
     (void)nw_dealer_event_copy(block, &seen, sizeof seen);
-    nw_dealer_event_fill(dealer, block, NW_EVENT_SCHEMA, dealer->state.position_lsn);
+    nw_dealer_event_fill(dealer, block, kind, lsn);
+    block->event.flags = flags;
     block->event.tables = (const struct nw_table *const *)(const void *)block->bytes;
     block->event.tables_count = 1;
     nw_dealer_event_deal(dealer, block);
-    slot->announce = false;
     return NW_OK;
+}
+
+/* The event of a table's new version, before the first change that has it. */
+static nw_status slot_announce(struct nw_dealer *dealer, struct nw_slot *slot, struct nw_error *err)
+{
+    nw_status status =
+        table_event_deal(dealer, slot, NW_EVENT_SCHEMA, dealer->state.position_lsn, 0, err);
+
+    slot->announce = status != NW_OK;
+    return status;
 }
 
 /*
@@ -176,30 +188,6 @@ static nw_status truncate_announce(struct nw_dealer *dealer,
     return status;
 }
 
-/* The event of one table, which a sink may have to hold back while it gets the others'. */
-static nw_status truncate_deal(struct nw_dealer *dealer, const struct nw_slot *slot, uint64_t lsn,
-                               uint32_t flags, struct nw_error *err)
-{
-    const struct nw_table *seen = nw_table_seen(slot->table, slot->projection);
-    struct nw_block *block = NULL;
-    nw_status status = nw_dealer_event_open(dealer, NW_BLOCK_EVENT, &block, err);
-
-    if (status != NW_OK) {
-        return status;
-    }
-    if (nw_block_reserve(block, NW_ORIGIN_SIZE + sizeof seen) == NULL) {
-        nw_producer_put(dealer->options.producer, block);
-        return nw_fail(err, NW_FATAL, "out of memory for a truncate event");
-    }
-    (void)nw_dealer_event_copy(block, &seen, sizeof seen);
-    nw_dealer_event_fill(dealer, block, NW_EVENT_TRUNCATE, lsn);
-    block->event.flags = flags;
-    block->event.tables = (const struct nw_table *const *)(const void *)block->bytes;
-    block->event.tables_count = 1;
-    nw_dealer_event_deal(dealer, block);
-    return NW_OK;
-}
-
 nw_status nw_dealer_truncate(struct nw_dealer *dealer, uint64_t lsn, struct nw_bytes message,
                              struct nw_error *err)
 {
@@ -222,7 +210,8 @@ nw_status nw_dealer_truncate(struct nw_dealer *dealer, uint64_t lsn, struct nw_b
         if (i < dealer->truncates_done || !truncate_applies(dealer, slot)) {
             continue;
         }
-        status = truncate_deal(dealer, slot, lsn, truncate.flags, err);
+        /* One event for each table: a sink may have to hold it back while it gets the others'. */
+        status = table_event_deal(dealer, slot, NW_EVENT_TRUNCATE, lsn, truncate.flags, err);
         dealer->truncates_done = status == NW_OK ? i + 1 : dealer->truncates_done;
     }
     if (status == NW_OK) {

@@ -109,11 +109,12 @@ enum nw_copy_verdict {
  * COMMIT go to worker 0: they say nothing about what the others get when.
  */
 enum nw_event_kind {
-    NW_EVENT_BEGIN = 1,    /**< a transaction's first change follows; NW_SINK_TRANSACTIONS only */
-    NW_EVENT_COMMIT = 2,   /**< its last change came; NW_SINK_TRANSACTIONS only */
-    NW_EVENT_TRUNCATE = 3, /**< the tables in `tables` were emptied, at once */
-    NW_EVENT_MESSAGE = 4,  /**< pg_logical_emit_message() */
-    NW_EVENT_SCHEMA = 5,   /**< tables[0] is a new schema version, at its place in the stream */
+    NW_EVENT_BEGIN = 1,  /**< a transaction's first change follows; NW_SINK_TRANSACTIONS only */
+    NW_EVENT_COMMIT = 2, /**< its last change came; NW_SINK_TRANSACTIONS only */
+    NW_EVENT_TRUNCATE =
+        3, /**< the table in `tables` was emptied; one event for each of a TRUNCATE */
+    NW_EVENT_MESSAGE = 4, /**< pg_logical_emit_message() */
+    NW_EVENT_SCHEMA = 5,  /**< tables[0] is a new schema version, at its place in the stream */
     /**
      * tables[0] was dropped on the server: no change of it follows. PostgreSQL does not send this;
      * it is found out, so it comes some seconds behind the drop, outside of transactions. `lsn` and
@@ -146,7 +147,7 @@ struct nw_event {
     uint32_t flags;     /**< NW_TRUNCATE_... ; of a message: 1 = transactional */
     const char *origin; /**< "" when local */
     uint32_t tables_count;
-    const struct nw_table *const *tables; /**< TRUNCATE: only this worker's; SCHEMA, DROP: one */
+    const struct nw_table *const *tables; /**< TRUNCATE, SCHEMA, DROP: one */
     uint32_t counts_count;
     const struct nw_table_count *counts; /**< COMMIT */
     const char *prefix;                  /**< MESSAGE */
