@@ -332,8 +332,8 @@ class JoinFaultsTest(check.Case):
             narwal.wait("the wait", lambda: "waiting for a consistent point" in narwal.log())
             for _ in range(3):
                 self.others_go_on(narwal)
-            self.assertEqual([(table["table"], table["state"]) for table in
-                              self.status(narwal)["stopped_tables"]], [("lab.large", "waiting")])
+            narwal.wait("the status", lambda: [("lab.large", "waiting")] == [
+                (table["table"], table["state"]) for table in self.status(narwal)["stopped_tables"]], 5)
             began = time.monotonic()
             self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
             self.assertLess(time.monotonic() - began, 3)
@@ -347,7 +347,7 @@ class JoinFaultsTest(check.Case):
         """A stop, then a lost walsender, then lost sessions of the copy."""
         self.fill(20000)
         narwal = self.narwal(rate="64MiB")
-        self.slowed(narwal, "1MiB", workers=2)
+        self.slowed(narwal, "500KiB", workers=2)
         self.join(narwal)
         self.server.sql("UPDATE lab.large SET n = n + 1 WHERE id % 3 = 0")
         time.sleep(0.5)
@@ -356,21 +356,21 @@ class JoinFaultsTest(check.Case):
         narwal.start()
         narwal.wait("the fence", lambda: "snapshot of a temporary slot" in narwal.log())
         self.server.sql("UPDATE lab.large SET n = n + 1 WHERE id % 7 = 0")
-        for ours in ("backend_type = 'walsender'", "query LIKE 'COPY%'", "backend_type = 'walsender'"):
-            found = self.server.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours} "
-                                    "AND pid <> pg_backend_pid()")
-            self.assertTrue(found, ours)
+        for ours in ("backend_type = 'walsender'", "query LIKE '%COPY%'", "backend_type = 'walsender'"):
+            narwal.wait(ours, lambda ours=ours: self.server.sql(
+                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours} "
+                "AND pid <> pg_backend_pid()"), 10)
             self.server.sql("UPDATE lab.large SET n = n + 1 WHERE id % 7 = 1")
             self.others_go_on(narwal)
         narwal.wait("the copy", lambda: self.copied(narwal), 90)
         self.finish(narwal)
 
     def test_huge_transactions_while_it_joins(self):
-        self.fill(10000)
+        self.fill(6000)
         narwal = self.narwal(rate="64MiB", limits={"memory": "64MiB", "spill": "2GiB"})
-        self.slowed(narwal, "600KiB")
+        self.slowed(narwal, "350KiB")
         with self.server.connect(autocommit=False) as session, session.cursor() as cursor:
-            cursor.execute("INSERT INTO lab.other SELECT g, g FROM generate_series(2, 150000) g")
+            cursor.execute("INSERT INTO lab.other SELECT g, g FROM generate_series(2, 50000) g")
             self.server.sql("UPDATE lab.large SET n = 4 WHERE id = 4")
             code, text = narwal.call("table", "refresh", "lab.large")
             self.assertEqual(code, 0, text)
