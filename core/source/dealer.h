@@ -143,7 +143,7 @@ struct nw_dealer_join {
 /**
  * Deal the mark from which on the sinks hold back what comes of the table; a stopped or waiting one
  * is looked at again. Its copy's snapshot is to be taken when the mark is at the sinks.
- * @return NW_AGAIN: not yet, the lanes are behind or a stop waits.
+ * @return NW_AGAIN: not yet, the lanes are behind, or a stop or a Relation message waits.
  */
 NW_MUST_CHECK nw_status nw_dealer_join(struct nw_dealer *dealer, const struct nw_dealer_join *join,
                                        struct nw_error *err);

@@ -195,7 +195,8 @@ nw_status nw_dealer_join(struct nw_dealer *dealer, const struct nw_dealer_join *
 {
     struct nw_slot *slot = NULL;
     struct nw_block *block = NULL;
-    nw_status status = dealer->stop_waits
+    /* A Relation message that waits is older than what the catalog says of this table. */
+    nw_status status = dealer->stop_waits || dealer->relation_waits
                            ? NW_AGAIN
                            : nw_dealer_event_open(dealer, NW_BLOCK_COPY_BEGIN, &block, err);
 

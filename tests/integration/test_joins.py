@@ -227,7 +227,7 @@ class JoinFaultsTest(check.Case):
             self.server.sql("UPDATE lab.large SET n = n + 1, filler = repeat(md5(id::text), 30)")
             self.server.sql("UPDATE lab.other SET n = n + 1")
         narwal.wait("the stop", lambda: "lab.large stopped" in narwal.log(), 60)
-        self.assertIn("raise limits.spill", narwal.log())
+        self.assertIn("more than limits.memory and limits.spill have room for", narwal.log())
         self.others_go_on(narwal)
         narwal.wait("the status", lambda: [t for t in self.status(narwal).get("stopped_tables", ())
                                            if t["table"] == "lab.large"])

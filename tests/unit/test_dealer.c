@@ -383,6 +383,26 @@ static void a_mark_lies_between_the_rows_before_and_behind_it(void **state)
     kit_fini(&kit);
 }
 
+/* The catalog that a mark brings may be ahead of a message that waits for its own look at it. */
+static void a_mark_does_not_pass_a_relation_message_that_waits(void **state)
+{
+    const struct nw_dealer_join join = {.relation_oid = 100, .sinks = 1, .generation = 7};
+    struct nw_table described = kit_table(101);
+    struct kit kit;
+
+    (void)state;
+    kit_init(&kit, 4, false);
+    kit_know(&kit, 100);
+    kit_begin(&kit, 1000);
+    kit_relation_wire(&kit, 101);
+    assert_int_equal(kit_take(&kit, 1), NW_AGAIN);
+    assert_int_equal(nw_dealer_join(kit.dealer, &join, &kit.err), NW_AGAIN);
+    assert_int_equal(nw_dealer_describe(kit.dealer, &described, &kit.err), NW_OK);
+    assert_int_equal(nw_dealer_join(kit.dealer, &join, &kit.err), NW_OK);
+    kit_back(&kit, kit_expect(&kit, NW_BLOCK_COPY_BEGIN));
+    kit_fini(&kit);
+}
+
 /* It was passed over: from the LSN on at which the catalog was read it comes as it is described. */
 static void a_table_that_waits_comes_from_its_mark_on(void **state)
 {
@@ -857,6 +877,7 @@ int main(void)
         cmocka_unit_test(a_reconnect_between_transactions_leaves_epochs_free_to_end),
         cmocka_unit_test(unwanted_tables_count_but_are_not_dealt),
         cmocka_unit_test(a_mark_lies_between_the_rows_before_and_behind_it),
+        cmocka_unit_test(a_mark_does_not_pass_a_relation_message_that_waits),
         cmocka_unit_test(a_table_that_waits_comes_from_its_mark_on),
         cmocka_unit_test(a_truncate_names_its_wanted_tables_behind_their_rows),
         cmocka_unit_test(a_message_outside_transactions_moves_the_position_and_comes_once),
