@@ -112,9 +112,11 @@ static nw_status member_fences_set(struct nw_run *run, uint32_t index, struct nw
 
     for (uint32_t c = 0; c < member->recovered.copies_count && status == NW_OK; c++) {
         const struct nw_copy_state *copy = &member->recovered.copies[c];
+        const struct nw_table *table = nw_schemas_find(run->schemas, copy->relation_oid);
         struct nw_copy_progress progress;
 
-        if (copy->complete && !member->copies_void) {
+        if (copy->complete && !member->copies_void &&
+            (table == NULL || !nw_run_table_missing(member, table))) {
             status = nw_copy_unpack((struct nw_bytes){copy->bytes, copy->size}, &progress, err);
             if (status == NW_OK) {
                 status = nw_engine_fence(run->engine, index, copy->relation_oid,

@@ -261,7 +261,8 @@ static bool truncate_wanted(const struct nw_sequencer *seq, const struct nw_entr
 
     return nw_sequencer_shard(seq, table->relation_oid) == worker &&
            event->commit_lsn >= durable_of(seq, entry, worker) &&
-           event->commit_lsn >= nw_sequencer_fence_of(seq, table->relation_oid);
+           (event->tables_count == 1 || /* looked at when it was taken in */
+            event->commit_lsn >= nw_sequencer_fence_of(seq, table->relation_oid));
 }
 
 /* Tells one worker of those tables that are its own. */

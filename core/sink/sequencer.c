@@ -219,7 +219,9 @@ static bool event_wanted(const struct nw_sequencer *seq, const struct nw_event *
     if (event->kind == NW_EVENT_BEGIN || event->kind == NW_EVENT_COMMIT) {
         return (ops->flags & NW_SINK_TRANSACTIONS) != 0;
     }
-    return true;
+    /* By the fence that is in force here: until it is delivered a newer copy may begin. */
+    return event->kind != NW_EVENT_TRUNCATE || event->tables_count != 1 ||
+           event->commit_lsn >= nw_sequencer_fence_of(seq, event->tables[0]->relation_oid);
 }
 
 static nw_status batch_filter(struct nw_sequencer *seq, struct nw_entry *entry, bool *wanted,

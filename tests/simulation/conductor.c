@@ -40,14 +40,13 @@ static void missing_decide(struct sim *sim, struct sim_sink *sink, bool has_posi
     sink->needs_copy = false;
     for (uint32_t t = 0; t < SIM_TABLES; t++) {
         const struct nw_copy_state *copy = copy_of(recovered, SIM_OID + t);
-        bool whole = copy != NULL && copy->complete;
+        bool lacks = copy == NULL ? sink->needs[t] && !has_position : !copy->complete;
 
-        sink->missing[t] =
-            sim->copies && !has_position && SIM_OID + t != sim->unwanted_oid && !whole;
+        sink->missing[t] = lacks || (sim->joins.waits[t] >> sink->index & 1u) != 0;
         sink->needs_copy = sink->needs_copy || sink->missing[t];
     }
     for (uint32_t t = 0; t < SIM_TABLES && sink->needs_copy; t++) {
-        sim_counters.copies_kept += SIM_OID + t != sim->unwanted_oid && !sink->missing[t];
+        sim_counters.copies_kept += sink->needs[t] && !sink->missing[t];
     }
 }
 
@@ -66,6 +65,7 @@ static uint64_t need_of(struct sim *sim, const struct sim_sink *sink, bool has_p
     struct nw_identity identity;
     struct nw_error err = {0};
     uint64_t lowest = UINT64_MAX;
+    bool needs_any = false;
 
     if (has_position) {
         struct nw_bytes bytes = {recovered->positions[0].bytes, recovered->positions[0].size};
@@ -75,14 +75,17 @@ static uint64_t need_of(struct sim *sim, const struct sim_sink *sink, bool has_p
         }
         return lowest;
     }
-    for (uint32_t i = 0; sim->copies && i < recovered->copies_count; i++) {
+    for (uint32_t t = 0; t < SIM_TABLES; t++) {
+        needs_any = needs_any || sink->needs[t];
+    }
+    for (uint32_t i = 0; i < recovered->copies_count; i++) {
         const struct nw_copy_state *copy = &recovered->copies[i];
         uint64_t fence_lsn = copy_fence(sink, copy);
 
         lowest =
             (copy->complete || goes_on(sim, sink, copy)) && fence_lsn < lowest ? fence_lsn : lowest;
     }
-    return sim->copies ? lowest : SIM_SLOT_LSN;
+    return needs_any ? lowest : SIM_SLOT_LSN;
 }
 
 /* Copies that broke off go on or are thrown away; @return the highest generation that it knows. */
@@ -115,29 +118,38 @@ static bool has_position(const struct nw_sink_recovered *recovered)
 void sim_copy_decide(struct sim *sim, struct nw_sink *const *sinks,
                      const struct nw_sink_recovered *recovered)
 {
-    uint32_t highest = sim_chance(&sim->random, 500) ? sim->copy.generation : 0; /* state is lost */
+    bool state_lost = sim_chance(&sim->random, 500);
+    uint32_t highest = state_lost ? 0 : sim->copy.generation;
     uint64_t lowest = UINT64_MAX;
+    bool streaming = false;
 
+    if (state_lost) {
+        memset(sim->joins.waits, 0, sizeof sim->joins.waits);
+    }
     sim->copy.running = false;
+    sim->copy.hasty = sim_chance(&sim->random, 500);
     for (uint32_t i = 0; i < sim->sinks_count; i++) {
+        streaming = streaming || has_position(&recovered[i]);
         missing_decide(sim, &sim->sinks[i], has_position(&recovered[i]), &recovered[i]);
         for (uint32_t t = 0; t < SIM_TABLES; t++) {
             sim->sinks[i].copies[t].fresh = sim->sinks[i].copying[t].fresh = 0;
         }
     }
-    sim_resume_decide(sim, recovered);
+    sim_resume_decide(sim, streaming, recovered);
     for (uint32_t i = 0; i < sim->sinks_count; i++) {
         struct sim_sink *sink = &sim->sinks[i];
         uint32_t known = copies_resolve(sim, i, sinks[i], &recovered[i]);
         uint64_t need_lsn = 0;
 
         highest = known > highest ? known : highest;
-        sim->copy.running = sim->copy.running || sink->needs_copy;
+        sim->copy.running = sim->copy.running || (sink->needs_copy && !streaming);
         need_lsn = need_of(sim, sink, has_position(&recovered[i]), &recovered[i]);
         lowest = need_lsn < lowest ? need_lsn : lowest;
     }
     sim->start_lsn = sim->stream_lsn = lowest;
     sim_spool_find(sim, lowest);
+    sim->copy.generation = highest;
+    sim_joins_decide(sim, streaming);
     if (sim->copy.running) {
         sim->copy.generation = sim->copy.first_generation = highest + 1;
         sim->copy.fence_lsn = sim->server.lsn;
@@ -161,8 +173,12 @@ void sim_copy_fences(struct sim *sim, struct nw_engine *engine)
         for (uint32_t t = 0; t < SIM_TABLES; t++) {
             const struct sim_copied *copied = &sim->sinks[i].copies[t];
 
-            if (copied->complete &&
+            if (copied->complete && !sim->sinks[i].missing[t] &&
                 nw_engine_fence(engine, i, SIM_OID + t, copied->fence_lsn, &err) != NW_OK) {
+                sim_fail(sim, "%s", err.text);
+            }
+            if ((sim->joins.queue[t] >> i & 1u) != 0 &&
+                nw_engine_leave_out(engine, i, SIM_OID + t, &err) != NW_OK) {
                 sim_fail(sim, "%s", err.text);
             }
         }
@@ -267,7 +283,7 @@ static void chunks_make(struct sim *sim, struct sim_plan *plan, const struct nw_
 }
 
 /* The source's thread registers versions (nw_engine_register); here there is only one thread. */
-static void plan_add(struct sim *sim, uint32_t table, struct nw_schemas *schemas)
+void sim_plan_add(struct sim *sim, uint32_t table, struct nw_schemas *schemas)
 {
     struct sim_copy *copy = &sim->copy;
     struct sim_plan *plan = calloc(1, sizeof *plan);
@@ -284,7 +300,7 @@ static void plan_add(struct sim *sim, uint32_t table, struct nw_schemas *schemas
     plan->fence_lsn = sim->server.lsn;
     plan->version = sim->server.versions[table];
     sim_server_describe(&sim->server, SIM_OID + table, &described);
-    if (nw_schemas_add(schemas, described, 0, &version, &err) != NW_OK) {
+    if (nw_schemas_beside(schemas, described, &version, &err) != NW_OK) {
         sim_fail(sim, "%s", err.text);
     }
     sim_contents_read(sim, SIM_OID + table, plan->fence_lsn, &plan->contents);
@@ -303,18 +319,33 @@ static bool missing_anywhere(const struct sim *sim, uint32_t table)
     return missing;
 }
 
+void sim_copy_reset(struct sim *sim, struct nw_schemas *schemas)
+{
+    struct sim_copy *copy = &sim->copy;
+    const struct nw_table *described = NULL;
+    const struct nw_table *version = NULL;
+    struct nw_error err = {0};
+
+    sim_copy_free(sim);
+    memset(copy->again, 0, sizeof copy->again);
+    memset((void *)copy->under_way, 0, sizeof copy->under_way);
+    for (uint32_t table = 0; table < SIM_TABLES; table++) {
+        sim_server_describe(&sim->server, SIM_OID + table, &described);
+        if (nw_schemas_add(schemas, described, 0, &version, &err) != NW_OK) {
+            sim_fail(sim, "%s", err.text);
+        }
+    }
+}
+
 void sim_copy_begin(struct sim *sim, struct nw_schemas *schemas)
 {
     struct sim_copy *copy = &sim->copy;
     uint32_t wanted = SIM_TABLES - (sim->unwanted_oid != 0);
 
     SIM_COUNT(copy_lives);
-    sim_copy_free(sim);
-    memset(copy->again, 0, sizeof copy->again);
-    memset((void *)copy->under_way, 0, sizeof copy->under_way);
     for (uint32_t table = 0; table < SIM_TABLES; table++) {
         if (missing_anywhere(sim, table)) {
-            plan_add(sim, table, schemas);
+            sim_plan_add(sim, table, schemas);
         }
     }
     sim_counters.copies_partly_had += copy->plans_count < wanted;
@@ -487,6 +518,17 @@ static void locks_watch(struct sim *sim, struct nw_engine *engine)
     }
 }
 
+/* Chunks of its copies before are still being read. */
+static bool has_leftovers(const struct sim *sim, uint32_t table)
+{
+    bool found = false;
+
+    for (uint32_t i = 0; i < sim->copy.plans_count; i++) {
+        found = found || (sim->copy.plans[i]->table == table && sim->copy.plans[i]->chunks_out > 0);
+    }
+    return found;
+}
+
 /* A new fence for the tables that wait for one; it takes a while. @return false: the life ends */
 static bool again_step(struct sim *sim, struct nw_schemas *schemas)
 {
@@ -496,7 +538,7 @@ static bool again_step(struct sim *sim, struct nw_schemas *schemas)
     for (uint32_t t = 0; t < SIM_TABLES; t++) {
         count += copy->again[t];
     }
-    if (count == 0 || (!sim->server.quiet && sim_chance(&sim->random, 700))) {
+    if (count == 0 || (!sim->server.quiet && !copy->hasty && sim_chance(&sim->random, 700))) {
         return true;
     }
     if (copy->plans_count + count > SIM_PLANS_MAX) {
@@ -506,8 +548,10 @@ static bool again_step(struct sim *sim, struct nw_schemas *schemas)
     for (uint32_t t = 0; t < SIM_TABLES; t++) {
         if (copy->again[t]) {
             SIM_COUNT(tables_again);
+            sim_counters.tables_again_in_join += sim->joins.phase != SIM_JOINS_REST;
+            sim_counters.leftovers += has_leftovers(sim, t);
             copy->again[t] = false;
-            plan_add(sim, t, schemas);
+            sim_plan_add(sim, t, schemas);
         }
     }
     return true;
@@ -536,7 +580,8 @@ static bool all_read(const struct sim *sim)
 
 bool sim_copy_reads(const struct sim *sim)
 {
-    return !sim->server.has_slot || (sim->copy.running && !all_read(sim));
+    return !sim->server.has_slot || sim->joins.phase == SIM_JOINS_COPYING ||
+           (sim->copy.running && !all_read(sim));
 }
 
 /* Tables of which the sink is to get a copy. */
@@ -550,8 +595,7 @@ static uint32_t tables_of(const struct sim *sim, const struct sim_sink *sink)
     return count;
 }
 
-/* What it said that it has it must have, of the plan that holds. */
-static void whole_check(const struct sim *sim, const struct sim_sink *sink)
+void sim_copy_check(const struct sim *sim, const struct sim_sink *sink)
 {
     for (uint32_t i = 0; i < sim->copy.plans_count; i++) {
         const struct sim_plan *plan = sim->copy.plans[i];
@@ -565,8 +609,8 @@ static void whole_check(const struct sim *sim, const struct sim_sink *sink)
     }
 }
 
-bool sim_copy_step(struct sim *sim, struct nw_engine *engine, struct nw_schemas *schemas,
-                   struct nw_sink *const *sinks, bool *finished)
+bool sim_copy_read(struct sim *sim, struct nw_engine *engine, struct nw_schemas *schemas,
+                   bool *everything)
 {
     locks_watch(sim, engine);
     for (uint32_t r = 0; r < SIM_READERS; r++) {
@@ -582,7 +626,16 @@ bool sim_copy_step(struct sim *sim, struct nw_engine *engine, struct nw_schemas 
     if (!again_step(sim, schemas)) {
         return false;
     }
-    *finished = all_read(sim);
+    *everything = all_read(sim);
+    return true;
+}
+
+bool sim_copy_step(struct sim *sim, struct nw_engine *engine, struct nw_schemas *schemas,
+                   struct nw_sink *const *sinks, bool *finished)
+{
+    if (!sim_copy_read(sim, engine, schemas, finished)) {
+        return false;
+    }
     for (uint32_t i = 0; i < sim->sinks_count; i++) {
         struct nw_sink_status status;
 
@@ -591,7 +644,8 @@ bool sim_copy_step(struct sim *sim, struct nw_engine *engine, struct nw_schemas 
                     (!sim->sinks[i].needs_copy || status.copies >= tables_of(sim, &sim->sinks[i]));
     }
     for (uint32_t i = 0; *finished && i < sim->sinks_count; i++) {
-        whole_check(sim, &sim->sinks[i]);
+        sim_copy_check(sim, &sim->sinks[i]);
+        memset(sim->joins.waits, 0, sizeof sim->joins.waits);
     }
     return true;
 }

@@ -54,10 +54,10 @@ static struct sim_former former_of(const struct sim *sim, uint32_t table,
     return former;
 }
 
-void sim_resume_decide(struct sim *sim, const struct nw_sink_recovered *recovered)
+void sim_resume_decide(struct sim *sim, bool streaming, const struct nw_sink_recovered *recovered)
 {
     for (uint32_t t = 0; t < SIM_TABLES; t++) {
-        sim->copy.former[t] = sim->server.has_slot && sim_chance(&sim->random, 800)
+        sim->copy.former[t] = sim->server.has_slot && !streaming && sim_chance(&sim->random, 800)
                                   ? former_of(sim, t, recovered)
                                   : (struct sim_former){0};
     }

@@ -15,6 +15,7 @@
 #define STEPS_MIN    4000u
 #define STEPS_MAX    16000u
 #define CONVERGE_NS  (3600ll * 1000000000) /* backoff and retries go up to 30 s each */
+#define BEHIND_MAX   1000u                 /* bytes of WAL */
 #define TWICE_EVERY  16u                   /* every so manyth seed is played twice */
 #define COVERED_FROM 100u                  /* with so many seeds everything must have happened */
 
@@ -70,6 +71,14 @@ static void sinks_open(struct life *life)
     static struct nw_sink_recovered recovered[SIM_SINKS_MAX];
     struct sim *sim = life->sim;
 
+    if (sim->joins.wanted && sim->sinks_count > 1 && !sim->server.quiet &&
+        sim_chance(&sim->random, 800)) {
+        uint32_t other = sim_below(&sim->random, 2);
+
+        if (sim->sinks[other].has_position) {
+            sim_sink_wipe(&sim->sinks[1 - other]);
+        }
+    }
     for (uint32_t i = 0; i < sim->sinks_count; i++) {
         struct nw_sink_options options = {.env = &sim->disk.env,
                                           .plugin = &sim->sinks[i].plugin,
@@ -120,6 +129,8 @@ static struct nw_table_policy sim_policy(void *context, const struct nw_table *t
 /* The copies are durable: what was committed since is dealt. */
 static void stream(struct life *life)
 {
+    life->sim->joins.streaming = true;
+    sim_joins_begin(life->sim, life->engine, life->sinks);
     if (life->sim->spool.spool == NULL) {
         nw_engine_stream(life->engine, life->sim->start_lsn);
     } else {
@@ -160,15 +171,18 @@ static void life_begin(struct life *life, struct sim *sim)
     for (uint32_t i = 0; i < sim->sinks_count; i++) {
         options.sinks[i] = life->sinks[i];
         options.transactions = options.transactions || sim->sinks[i].transactions;
-        options.refuse_copies[i] = !sim->sinks[i].needs_copy;
+        options.refuse_copies[i] = !sim->sinks[i].needs_copy || !sim->copy.running;
     }
     if (nw_schemas_create(&life->schemas, &err) != NW_OK) {
         sim_fail(sim, "%s", err.text);
     }
     options.schemas = life->schemas;
     life->copying = sim->copy.running;
-    if (life->copying) {
+    if (sim->copies || sim->joins.wanted) {
         options.readers_count = SIM_READERS;
+        sim_copy_reset(sim, life->schemas);
+    }
+    if (life->copying) {
         sim_copy_begin(sim, life->schemas);
     }
     if (nw_engine_create(&options, &life->engine, &err) != NW_OK) {
@@ -229,7 +243,8 @@ static bool copy_step(struct life *life)
     bool finished = false;
 
     if (!life->copying) {
-        return true;
+        return life->draining ||
+               sim_joins_step(life->sim, life->engine, life->schemas, life->sinks);
     }
     if (!sim_copy_step(life->sim, life->engine, life->schemas, life->sinks, &finished)) {
         return false;
@@ -275,6 +290,15 @@ static void time_pass(struct sim *sim)
     sim->disk.now_ns += (int64_t)sim_below(&sim->random, span * 1000) + 1;
 }
 
+/* With tables that join little is written that is not sent: what is held is behind their fences. */
+static bool stream_keeps_up(const struct sim *sim)
+{
+    const struct sim_server *server = &sim->server;
+
+    return !sim->joins.wanted || server->lsn < server->sent_commit_lsn + BEHIND_MAX ||
+           sim->steps % 4 == 0;
+}
+
 /* One step of everything but a crash. @return false: the life ends here */
 static bool life_step(struct life *life)
 {
@@ -289,7 +313,9 @@ static bool life_step(struct life *life)
     if (choice < 750) {
         time_pass(sim);
     } else if (choice < 850) {
-        sim_server_act(&sim->server);
+        if (stream_keeps_up(sim)) {
+            sim_server_act(&sim->server);
+        }
     } else if (choice < 970) {
         sim_server_send(&sim->server);
     } else if (choice < 985) {
@@ -329,6 +355,7 @@ static uint32_t trouble(struct sim *sim, uint32_t steps)
         }
         if (crash_permille > 0 && sim_below(&sim->random, 2000) == 0) {
             SIM_COUNT(crashes);
+            sim_counters.crashes_in_join += sim->joins.phase != SIM_JOINS_REST;
             break;
         }
         if (life.copying && sim->copy.fault > 0 && sim_below(&sim->random, 2000) == 0) {
@@ -396,7 +423,7 @@ static bool converge_life(struct life *life, int64_t end_ns)
     struct sim *sim = life->sim;
     uint32_t idle = 0;
 
-    while (life->copying || !has_arrived(sim)) {
+    while (life->copying || sim_joins_busy(sim) || !has_arrived(sim)) {
         uint32_t work = 0;
 
         sim->steps++;
@@ -455,6 +482,7 @@ static uint64_t story(uint64_t seed)
     sim->server.catalog_fault = sim_chance(&sim->random, 300) ? 200 : 0;
     sim->disk.write_fault = sim_chance(&sim->random, 500) ? 600 : 0;
     sim->copies = sim_chance(&sim->random, 400);
+    sim->joins.wanted = sim_chance(&sim->random, 500);
     sim->copy.fault = sim_chance(&sim->random, 500) ? 30 : 0;
     sim->server.has_slot = !sim->copies;
     sim_spool_init(sim);
@@ -465,6 +493,7 @@ static uint64_t story(uint64_t seed)
         sim_sink_init(&sim->sinks[i], sim, i, seed);
     }
     steps = STEPS_MIN + sim_below(&sim->random, STEPS_MAX - STEPS_MIN);
+    steps += sim->joins.wanted ? steps / 2 : 0;
     while (steps > 0) {
         steps = trouble(sim, steps);
     }

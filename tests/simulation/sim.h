@@ -8,6 +8,7 @@
  * server.c    the history of a database, and the walsender that tells it
  * copy.c      tables under a snapshot, and the sessions that read them in chunks
  * conductor.c the first copy: who lacks what, where the stream begins, which chunk is read next
+ * join.c      tables that are copied while the others stream
  * spool.c     what is kept on a disk that forgets when the power goes
  * sink.c      sinks that store, refuse, forget and do not know
  * sink_copy.c what they are given of copies
@@ -87,7 +88,9 @@ static inline bool sim_chance(struct sim_random *random, uint32_t permille)
     X(tables_again) X(copies_kept) X(progress_stored) X(copies_partly_had) X(spools)               \
     X(spools_found) X(spools_full) X(spools_of_several_segments) X(spools_read) X(spools_gone)     \
     X(told_by_spool) X(power_cuts) X(spools_blocked)                   \
-    X(spools_trimmed) X(spools_found_trimmed)
+    X(spools_trimmed) X(spools_found_trimmed) X(join_commands) X(join_rounds) X(joins_done)        \
+    X(joins_at_start) X(joins_for_one) X(sinks_wiped) X(marks_stored) X(rows_superseded)           \
+    X(rows_held) X(rows_held_long) X(tables_again_in_join) X(crashes_in_join) X(leftovers)
 /* clang-format on */
 
 #define SIM_MEMBER(name) uint64_t name;
@@ -109,6 +112,7 @@ struct sim_item {
     uint16_t version; /* of the schema */
     char kind;        /* I U D, T truncate, M message, b begin, c commit */
     char origin;      /* 0: local, else the letter that is its name */
+    bool superseded;  /* at the sink: a copy of its table began behind it */
     uint64_t epoch;   /* at the sink: staged in */
 };
 
@@ -201,6 +205,7 @@ struct sim_contents {
 };
 
 struct sim_plan;
+struct sim_sink;
 struct sim_chunk {
     struct nw_copy_task task; /* first, so that a task finds its chunk */
     struct sim_plan *plan;
@@ -235,6 +240,7 @@ struct sim_former {
 struct sim_reader;
 struct sim_copy {
     bool running;              /* this life copies first */
+    bool hasty;                /* rewritten tables begin again at once */
     uint32_t generation;       /* last one that was given */
     uint32_t first_generation; /* of this life */
     uint64_t fence_lsn;        /* of the first fence */
@@ -262,12 +268,21 @@ void sim_reader_cancel(struct sim_reader *reader);
 /** What is discarded and copied, by whom, and from where the server sends (sim->start_lsn). */
 void sim_copy_decide(struct sim *sim, struct nw_sink *const *sinks,
                      const struct nw_sink_recovered *recovered);
+/** Nothing is planned, and the tables are known as the catalog has them. */
+void sim_copy_reset(struct sim *sim, struct nw_schemas *schemas);
 void sim_copy_begin(struct sim *sim, struct nw_schemas *schemas);
 /** The sequencers are told of the copies that sinks have. */
 void sim_copy_fences(struct sim *sim, struct nw_engine *engine);
 /** @return false: the life ends here. */
 bool sim_copy_step(struct sim *sim, struct nw_engine *engine, struct nw_schemas *schemas,
                    struct nw_sink *const *sinks, bool *finished);
+/** Under a new fence, of the generation that was given last. */
+void sim_plan_add(struct sim *sim, uint32_t table, struct nw_schemas *schemas);
+/** The readers' part of it. @return false: the life ends here */
+bool sim_copy_read(struct sim *sim, struct nw_engine *engine, struct nw_schemas *schemas,
+                   bool *everything);
+/** What the sink said that it has it must have, of the plans that hold. */
+void sim_copy_check(const struct sim *sim, const struct sim_sink *sink);
 /** Before the copy, and while tables are read. */
 bool sim_copy_reads(const struct sim *sim);
 void sim_copy_end(struct sim *sim); /* the sessions are closed */
@@ -275,10 +290,39 @@ void sim_copy_free(struct sim *sim);
 /** NULL: no such copy was planned in this life, or in the last that copied. */
 const struct sim_plan *sim_plan_find(const struct sim *sim, uint32_t oid, uint32_t generation);
 
+/* ---- join.c ---- */
+
+enum sim_joins_phase { SIM_JOINS_REST = 0, SIM_JOINS_MARKED, SIM_JOINS_COPYING, SIM_JOINS_READ };
+
+/** Sinks are bits, of each table. */
+struct sim_joins {
+    bool wanted;                      /* a story with commands, and sinks that are new */
+    bool streaming;                   /* what is copied now is copied beside the stream */
+    uint32_t waits[SIM_TABLES];       /* recorded in the state until the copies are durable */
+    uint32_t queue[SIM_TABLES];       /* to be marked */
+    uint32_t round[SIM_TABLES];       /* marked, and copied together */
+    uint32_t generations[SIM_TABLES]; /* of the last marks */
+    enum sim_joins_phase phase;
+    uint32_t slow; /* permille of the steps of this round in which nothing is copied */
+    struct nw_dealer_join marks[SIM_TABLES];
+    uint64_t marks_wanted[SIM_SINKS_MAX], copies_base[SIM_SINKS_MAX];
+};
+
+/** A life begins: what its sinks lack while others stream joins. */
+void sim_joins_decide(struct sim *sim, bool streaming);
+/** What waits is marked, before anything that is told to the engine later. */
+void sim_joins_begin(struct sim *sim, struct nw_engine *engine, struct nw_sink *const *sinks);
+/** @return false: the life ends here. */
+bool sim_joins_step(struct sim *sim, struct nw_engine *engine, struct nw_schemas *schemas,
+                    struct nw_sink *const *sinks);
+bool sim_joins_busy(const struct sim *sim);
+/** Whether the sink may be given a mark of this generation. */
+bool sim_joins_has(const struct sim *sim, uint32_t sink, uint32_t oid, uint32_t generation);
+
 /* ---- resume.c ---- */
 
 /** Which copies that broke off go on, if their plans fit. Which sink lacks what is known. */
-void sim_resume_decide(struct sim *sim, const struct nw_sink_recovered *recovered);
+void sim_resume_decide(struct sim *sim, bool streaming, const struct nw_sink_recovered *recovered);
 /** Whether a plan, with the contents of its own fence, can go on from there. */
 bool sim_resume_fits(const struct sim *sim, const struct sim_plan *plan);
 /** The sequencers are told of them. */
@@ -350,6 +394,7 @@ struct sim_sink {
     size_t items_stored;  /* how many of the history's items */
     uint64_t fencing;
     struct sim_copied copies[SIM_TABLES];
+    bool needs[SIM_TABLES];   /* without a copy, or its beginning, it has not the table */
     bool needs_copy;          /* in this life, of some table at least: */
     bool missing[SIM_TABLES]; /* those */
 
@@ -360,6 +405,9 @@ struct sim_sink {
     size_t staged_count, staged_capacity;
     uint64_t sealed[NW_SINK_WORKERS_MAX];
     size_t table_last[SIM_TABLES]; /* index + 1 of a table's last staged item */
+    struct sim_item total_last;    /* in total order; commit_lsn 0: none */
+    uint32_t late[SIM_TABLES];     /* by this worker + 1, in this epoch, its copy ended */
+    bool began[SIM_TABLES];        /* by the commit that is being stored */
     struct sim_item *copied; /* begins '<', rows, ends '>' of copies, in the order of arrival */
     size_t copied_count, copied_capacity;
     struct sim_copied copying[SIM_TABLES]; /* with all that is staged */
@@ -378,6 +426,8 @@ void sim_sink_free(struct sim_sink *sink);
 void sim_sink_step(struct sim_sink *sink);
 /** It has no position: what it is to have of the stream begins at lsn. */
 void sim_sink_empty(struct sim_sink *sink, uint64_t lsn);
+/** It is another one of the same name, without anything. */
+void sim_sink_wipe(struct sim_sink *sink);
 /** A fault of a call, if it is time for one. */
 nw_status sim_sink_fault(struct sim_sink *sink, struct nw_error *err);
 nw_status sim_sink_copy_begin(void *self, uint32_t worker, const struct nw_table *table,
@@ -407,6 +457,7 @@ struct sim {
     struct sim_sink sinks[SIM_SINKS_MAX];
     uint32_t sinks_count;
     struct sim_copy copy;
+    struct sim_joins joins;
     struct sim_spool spool;
     bool copies;           /* the sinks begin empty, with a first copy */
     uint32_t unwanted_oid; /* 0: all are wanted */

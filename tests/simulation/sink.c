@@ -50,6 +50,8 @@ static void staged_drop(struct sim_sink *sink)
     sink->staged_count = 0;
     memset(sink->sealed, 0, sizeof sink->sealed);
     memset(sink->table_last, 0, sizeof sink->table_last);
+    memset(sink->late, 0, sizeof sink->late);
+    sink->total_last = (struct sim_item){0};
 }
 
 /* ---- storing ---- */
@@ -98,16 +100,57 @@ static bool is_same(const struct sim_item *had, const struct sim_item *expected)
            (is_mark || had->lsn == expected->lsn);
 }
 
+/*
+ * Whether a commit has to bring this item of the history. What the stream has of a table that is
+ * copied beside it comes with the copy's end, from the fence on.
+ * @param former  the copies before this commit
+ */
+static bool is_due(const struct sim_sink *sink, const struct sim_copied *former, size_t at)
+{
+    const struct sim_item *item = &sink->sim->server.items[at];
+    const struct sim_copied *copied = NULL;
+
+    if (item->table == 0) {
+        return at >= sink->items_stored && (item->kind == 'M' || sink->transactions);
+    }
+    copied = &sink->copies[item->table - SIM_OID];
+    former = &former[item->table - SIM_OID];
+    if (sink->needs[item->table - SIM_OID] && !copied->complete) {
+        return false;
+    }
+    if (copied->complete && (!former->complete || former->generation != copied->generation)) {
+        return item->commit_lsn >= copied->fence_lsn;
+    }
+    return at >= sink->items_stored && !sim_sink_copy_has(sink, item);
+}
+
 /* The next item of the history that this sink is to have. */
-static const struct sim_item *expected_next(const struct sim_sink *sink, size_t *at, uint64_t lsn)
+static const struct sim_item *expected_next(const struct sim_sink *sink,
+                                            const struct sim_copied *former, size_t *at,
+                                            uint64_t lsn)
 {
     const struct sim_server *server = &sink->sim->server;
 
     while (*at < server->items_count && server->items[*at].commit_lsn < lsn) {
+        size_t index = (*at)++;
+
+        if (is_due(sink, former, index)) {
+            return &server->items[index];
+        }
+    }
+    return NULL;
+}
+
+/* The next item of a table that came before its copy's beginning. */
+static const struct sim_item *superseded_next(const struct sim_sink *sink, uint32_t oid,
+                                              const struct sim_copied *former, size_t *at)
+{
+    const struct sim_server *server = &sink->sim->server;
+
+    for (former = &former[oid - SIM_OID]; *at < server->items_count;) {
         const struct sim_item *item = &server->items[(*at)++];
 
-        if (((item->kind != 'b' && item->kind != 'c') || sink->transactions) &&
-            !sim_sink_copy_has(sink, item)) {
+        if (item->table == oid && !(former->complete && item->commit_lsn < former->fence_lsn)) {
             return item;
         }
     }
@@ -156,43 +199,66 @@ static void staged_forget(struct sim_sink *sink, size_t count)
     }
 }
 
-/* What was staged up to the epoch must be exactly the history between the two positions. */
+/* What was staged up to the epoch must be exactly the history between the two positions; of a table
+ * of which a copy began, some of it from the former position on. @return the next item's index */
+static size_t staged_check(struct sim_sink *sink, const struct sim_pending *commit, uint64_t lsn,
+                           const struct sim_copied *former, size_t count)
+{
+    const struct sim_item *expected = NULL;
+    size_t superseded[SIM_TABLES];
+    size_t at = sink->items_stored;
+
+    for (uint32_t t = 0; t < SIM_TABLES; t++) {
+        superseded[t] = sink->items_stored;
+        at = sink->copies[t].complete && !former[t].complete ? 0 : at;
+        at = sink->copies[t].generation != former[t].generation ? 0 : at;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct sim_item *had = &sink->staged[i];
+
+        if (had->superseded && sink->began[had->table - SIM_OID]) {
+            SIM_COUNT(rows_superseded);
+            expected = superseded_next(sink, had->table, former, &superseded[had->table - SIM_OID]);
+        } else {
+            expected = expected_next(sink, former, &at, lsn);
+        }
+        if (expected == NULL || !is_same(had, expected)) {
+            sim_fail(sink->sim,
+                     "sink %u, epoch %" PRIu64 " to %" PRIu64 ": has %c of %u at (%" PRIu64
+                     ", %" PRIu64 "), expected %c of %u at (%" PRIu64 ", %" PRIu64 ")",
+                     sink->index, commit->epoch, lsn, had->kind, had->table, had->commit_lsn,
+                     had->order, expected == NULL ? '-' : expected->kind,
+                     expected == NULL ? 0 : expected->table,
+                     expected == NULL ? 0 : expected->commit_lsn,
+                     expected == NULL ? 0 : expected->order);
+        }
+        sim_counters.rows_held_long += expected < &sink->sim->server.items[sink->items_stored];
+    }
+    expected = expected_next(sink, former, &at, lsn);
+    if (expected != NULL) {
+        sim_fail(sink->sim,
+                 "sink %u, epoch %" PRIu64 " to %" PRIu64 ": %c of %u at (%" PRIu64 ", %" PRIu64
+                 ") is missing",
+                 sink->index, commit->epoch, lsn, expected->kind, expected->table,
+                 expected->commit_lsn, expected->order);
+    }
+    return at > sink->items_stored ? at : sink->items_stored;
+}
+
 static void store(struct sim_sink *sink, const struct sim_pending *commit)
 {
-    uint64_t epoch = commit->epoch;
+    struct sim_copied former[SIM_TABLES];
     uint64_t lsn = position_lsn(sink, commit->position, commit->position_size);
-    size_t at = sink->items_stored;
-    size_t count = staged_part(sink, epoch);
-    const struct sim_item *expected = NULL;
+    size_t count = staged_part(sink, commit->epoch);
+    size_t at = 0;
 
+    memcpy(former, sink->copies, sizeof former);
     sim_sink_copy_store(sink, commit);
     if (lsn < sink->durable_lsn) {
         sim_fail(sink->sim, "sink %u: position %" PRIu64 " after %" PRIu64, sink->index, lsn,
                  sink->durable_lsn);
     }
-    for (size_t i = 0; i < count; i++) {
-        const struct sim_item *had = &sink->staged[i];
-
-        expected = expected_next(sink, &at, lsn);
-        if (expected == NULL || !is_same(had, expected)) {
-            sim_fail(sink->sim,
-                     "sink %u, epoch %" PRIu64 " to %" PRIu64 ": has %c of %u at (%" PRIu64
-                     ", %" PRIu64 "), expected %c of %u at (%" PRIu64 ", %" PRIu64 ")",
-                     sink->index, epoch, lsn, had->kind, had->table, had->commit_lsn, had->order,
-                     expected == NULL ? '-' : expected->kind,
-                     expected == NULL ? 0 : expected->table,
-                     expected == NULL ? 0 : expected->commit_lsn,
-                     expected == NULL ? 0 : expected->order);
-        }
-    }
-    expected = expected_next(sink, &at, lsn);
-    if (expected != NULL) {
-        sim_fail(sink->sim,
-                 "sink %u, epoch %" PRIu64 " to %" PRIu64 ": %c of %u at (%" PRIu64 ", %" PRIu64
-                 ") is missing",
-                 sink->index, epoch, lsn, expected->kind, expected->table, expected->commit_lsn,
-                 expected->order);
-    }
+    at = staged_check(sink, commit, lsn, former, count);
     staged_forget(sink, count);
     sink->items_stored = at;
     sink->durable_lsn = lsn;
@@ -268,22 +334,30 @@ static void stage(struct sim_sink *sink, uint32_t worker, struct sim_item item)
                  item.epoch);
     }
     if (item.table != 0) { /* the order of each table */
+        const struct sim_copied *copying = &sink->copying[item.table - SIM_OID];
         size_t *last = &sink->table_last[item.table - SIM_OID];
 
+        if ((copying->present || sink->needs[item.table - SIM_OID]) && !copying->complete) {
+            sim_fail(sink->sim, "sink %u: %c of %u at %" PRIu64 " while its copy is not whole",
+                     sink->index, item.kind, item.table, item.commit_lsn);
+        }
         if (*last > 0 && items_compare(&sink->staged[*last - 1], &item) >= 0) {
             sim_fail(sink->sim, "sink %u: table %u went back to (%" PRIu64 ", %" PRIu64 ")",
                      sink->index, item.table, item.commit_lsn, item.order);
         }
         *last = sink->staged_count + 1;
+        sim_counters.rows_held += sink->late[item.table - SIM_OID] > 0;
     }
-    if (sink->total_order && sink->staged_count > 0) {
-        const struct sim_item *former = &sink->staged[sink->staged_count - 1];
+    if (sink->total_order) {
+        const struct sim_item *former = &sink->total_last;
+        bool back = former->commit_lsn > order ||
+                    (former->commit_lsn == order && item.kind != 'b' && former->order > item.order);
 
-        if (former->commit_lsn > order ||
-            (former->commit_lsn == order && item.kind != 'b' && former->order > item.order)) {
+        if (back && (item.table == 0 || sink->late[item.table - SIM_OID] == 0)) {
             sim_fail(sink->sim, "sink %u: total order went back to (%" PRIu64 ", %" PRIu64 ")",
                      sink->index, item.commit_lsn, item.order);
         }
+        sink->total_last = back ? sink->total_last : item;
     }
     sink->staged =
         sim_grow(sink->staged, sink->staged_count, &sink->staged_capacity, sizeof *sink->staged);
@@ -459,6 +533,9 @@ static nw_status call_seal(void *self, uint32_t worker, uint64_t epoch, struct n
         }
         sink->sealed[worker] = epoch;
         sim_sink_copy_seal(sink, worker, epoch);
+        for (uint32_t t = 0; t < SIM_TABLES; t++) {
+            sink->late[t] = sink->late[t] == worker + 1 ? 0 : sink->late[t];
+        }
     }
     return status;
 }
@@ -591,6 +668,9 @@ void sim_sink_init(struct sim_sink *sink, struct sim *sim, uint32_t index, uint6
 
     *sink = (struct sim_sink){.sim = sim, .index = index, .durable_lsn = SIM_SLOT_LSN};
     sink->random.state = seed ^ (0x73696e6bu + index * 1000003u);
+    for (uint32_t t = 0; t < SIM_TABLES; t++) {
+        sink->needs[t] = sim->copies && SIM_OID + t != sim->unwanted_oid;
+    }
     sink->workers = 1 + sim_below(&sink->random, 3);
     sink->total_order = strikes(sink, 250);
     sink->transactions = strikes(sink, 250);
@@ -625,6 +705,20 @@ void sim_sink_init(struct sim_sink *sink, struct sim *sim, uint32_t index, uint6
     sinks[index] = sink;
     if (nw_plugin_adopt(&sink->ops, &sink->plugin, &err) != NW_OK) {
         sim_fail(sim, "%s", err.text);
+    }
+}
+
+void sim_sink_wipe(struct sim_sink *sink)
+{
+    SIM_COUNT(sinks_wiped);
+    staged_drop(sink);
+    sink->copied_count = 0;
+    memset(sink->copies, 0, sizeof sink->copies);
+    memset(sink->copying, 0, sizeof sink->copying);
+    sink->has_pending = sink->has_position = false;
+    sink->position_size = 0;
+    for (uint32_t t = 0; t < SIM_TABLES; t++) {
+        sink->needs[t] = SIM_OID + t != sink->sim->unwanted_oid;
     }
 }
 

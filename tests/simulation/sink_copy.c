@@ -16,16 +16,14 @@ bool sim_sink_copy_has(const struct sim_sink *sink, const struct sim_item *item)
     return copied->complete && item->commit_lsn < copied->fence_lsn;
 }
 
-static void stage(struct sim_sink *sink, uint32_t worker, const struct sim_plan *plan, char kind,
+static void stage(struct sim_sink *sink, uint32_t worker, uint32_t oid, char kind,
                   struct sim_item item)
 {
     sink->copied =
         sim_grow(sink->copied, sink->copied_count, &sink->copied_capacity, sizeof *sink->copied);
-    item.table = SIM_OID + plan->table;
+    item.table = oid;
     item.kind = kind;
     item.order = worker;
-    item.xid = plan->generation;
-    item.commit_lsn = plan->fence_lsn;
     sink->copied[sink->copied_count++] = item;
 }
 
@@ -35,7 +33,8 @@ static const struct sim_plan *plan_of(const struct sim_sink *sink, uint32_t oid,
 {
     const struct sim_plan *plan = sim_plan_find(sink->sim, oid, generation);
 
-    if (!sink->sim->copy.running || plan == NULL || !sink->missing[oid - SIM_OID]) {
+    if (plan == NULL || !sink->missing[oid - SIM_OID] ||
+        (!sink->sim->copy.running && sink->sim->joins.phase == SIM_JOINS_REST)) {
         sim_fail(sink->sim, "sink %u: a copy of %u, generation %u, that it is not to have",
                  sink->index, oid, generation);
     }
@@ -47,14 +46,23 @@ static uint64_t all_rows(const struct sim_plan *plan)
     return ((uint64_t)1 << plan->contents.count) - 1;
 }
 
+/* A mark of the stream comes before its copy is planned. */
+static void begin_check(const struct sim_sink *sink, uint32_t oid, uint32_t generation)
+{
+    if (!sim_joins_has(sink->sim, sink->index, oid, generation)) {
+        (void)plan_of(sink, oid, generation);
+    }
+}
+
 nw_status sim_sink_copy_begin(void *self, uint32_t worker, const struct nw_table *table,
                               uint32_t generation, struct nw_error *err)
 {
     struct sim_sink *sink = self;
     nw_status status = sim_sink_fault(sink, err);
-    const struct sim_plan *plan = plan_of(sink, table->relation_oid, generation);
-    struct sim_copied *copying = &sink->copying[plan->table];
+    uint32_t oid = table->relation_oid;
+    struct sim_copied *copying = &sink->copying[oid - SIM_OID];
 
+    begin_check(sink, oid, generation);
     if (status != NW_OK) {
         return status;
     }
@@ -63,7 +71,10 @@ nw_status sim_sink_copy_begin(void *self, uint32_t worker, const struct nw_table
                  table->relation_oid, copying->generation);
     }
     *copying = (struct sim_copied){.present = true, .generation = generation};
-    stage(sink, worker, plan, '<', (struct sim_item){0});
+    stage(sink, worker, oid, '<', (struct sim_item){.xid = generation});
+    for (size_t i = 0; i < sink->staged_count; i++) {
+        sink->staged[i].superseded = sink->staged[i].superseded || sink->staged[i].table == oid;
+    }
     return NW_OK;
 }
 
@@ -84,7 +95,9 @@ nw_status sim_sink_copy_end(void *self, uint32_t worker, const struct nw_table *
                  sink->index, table->relation_oid, copying->rows, all_rows(plan));
     }
     copying->complete = true;
-    stage(sink, worker, plan, '>', (struct sim_item){0});
+    sink->late[plan->table] = worker + 1;
+    stage(sink, worker, table->relation_oid, '>',
+          (struct sim_item){.commit_lsn = plan->origin.fence_lsn});
     return NW_OK;
 }
 
@@ -101,13 +114,17 @@ nw_status sim_sink_copy_resolve(void *self, uint32_t oid, uint32_t generation,
     }
     if (verdict == NW_COPY_DISCARD) {
         SIM_COUNT(copies_discarded);
-        *stored = (struct sim_copied){0};
+        if (sink->has_position) { /* that a copy is due is known by its state */
+            stored->rows = stored->fresh = 0;
+        } else {
+            *stored = (struct sim_copied){0};
+        }
         sink->copying[oid - SIM_OID] = *stored;
         return NW_OK;
     }
     SIM_COUNT(copies_resumed);
     if (sink->sim->copy.former[oid - SIM_OID].generation != generation) {
-        (void)plan_of(sink, oid, generation); /* else only what this life copies can go on */
+        begin_check(sink, oid, generation); /* else only what this life copies can go on */
     }
     return NW_OK;
 }
@@ -162,7 +179,7 @@ void sim_sink_copy_write(struct sim_sink *sink, uint32_t worker, const struct nw
     for (uint32_t row = 0; row < batch->rows_count; row++) {
         int64_t id = row_check(sink, batch, row, plan);
 
-        stage(sink, worker, plan, 'r', (struct sim_item){.id = id, .epoch = batch->epoch});
+        stage(sink, worker, oid, 'r', (struct sim_item){.id = id, .epoch = batch->epoch});
     }
 }
 
@@ -181,13 +198,14 @@ static void item_store(struct sim_sink *sink, const struct sim_item *item)
     struct sim_copied *stored = &sink->copies[item->table - SIM_OID];
 
     if (item->kind == '<') {
-        *stored = (struct sim_copied){
-            .present = true, .generation = item->xid, .fence_lsn = item->commit_lsn};
+        *stored = (struct sim_copied){.present = true, .generation = item->xid};
+        sink->needs[item->table - SIM_OID] = sink->began[item->table - SIM_OID] = true;
     } else if (item->kind == 'r') {
         stored->rows |= (uint64_t)1 << item->id;
         stored->fresh |= (uint64_t)1 << item->id;
     } else {
         stored->complete = true;
+        stored->fence_lsn = item->commit_lsn;
         SIM_COUNT(copied_tables);
     }
 }
@@ -234,6 +252,20 @@ static uint32_t chunks_said(const struct sim_plan *plan, const struct nw_copy_pr
     return count;
 }
 
+/* What a commit says of a copy of which it has the mark alone. */
+static bool is_mark(const struct sim_sink *sink, uint32_t oid, const struct sim_copied *said,
+                    const struct sim_copied *stored)
+{
+    struct nw_copy_progress progress;
+    struct nw_error err = {0};
+
+    return said->generation == stored->generation &&
+           said->generation == sink->sim->joins.generations[oid - SIM_OID] && !said->complete &&
+           nw_copy_unpack((struct nw_bytes){said->bytes, said->size}, &progress, &err) == NW_OK &&
+           progress.chunks_count == 0 && progress.chunks_done == 0 && progress.ranges_count == 0 &&
+           progress.origin.fence_lsn == 0;
+}
+
 /*
  * What a commit says of a copy is what was stored of it, and says no less than the one before;
  * except of one that was superseded, which is of no use to anyone.
@@ -276,6 +308,7 @@ void sim_sink_copy_store(struct sim_sink *sink, const struct sim_pending *commit
     bool changed[SIM_TABLES] = {0};
     size_t kept = 0;
 
+    memset(sink->began, 0, sizeof sink->began);
     for (size_t i = 0; i < sink->copied_count; i++) {
         const struct sim_item *item = &sink->copied[i];
 
@@ -296,7 +329,11 @@ void sim_sink_copy_store(struct sim_sink *sink, const struct sim_pending *commit
                      sink->index, commit->epoch, SIM_OID + t);
         }
         if (said->present) {
-            progress_check(sink, SIM_OID + t, said, stored);
+            if (is_mark(sink, SIM_OID + t, said, stored)) {
+                SIM_COUNT(marks_stored);
+            } else {
+                progress_check(sink, SIM_OID + t, said, stored);
+            }
             stored->size = said->size;
             memcpy(stored->bytes, said->bytes, said->size);
         }
@@ -306,9 +343,11 @@ void sim_sink_copy_store(struct sim_sink *sink, const struct sim_pending *commit
 void sim_sink_copy_position(const struct sim_sink *sink)
 {
     for (uint32_t t = 0; t < SIM_TABLES; t++) {
-        if (sink->has_position && sink->sim->copies && SIM_OID + t != sink->sim->unwanted_oid &&
-            !sink->copies[t].complete) {
-            sim_fail(sink->sim, "sink %u has a position, and no whole copy of %u", sink->index,
+        const struct sim_copied *copied = &sink->copies[t];
+
+        if (sink->has_position && sink->needs[t] && !copied->complete &&
+            (!copied->present || !sink->sim->joins.streaming)) {
+            sim_fail(sink->sim, "sink %u has a position, and no copy of %u", sink->index,
                      SIM_OID + t);
         }
     }
