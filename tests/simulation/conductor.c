@@ -287,6 +287,7 @@ void sim_plan_add(struct sim *sim, uint32_t table, struct nw_schemas *schemas)
 {
     struct sim_copy *copy = &sim->copy;
     struct sim_plan *plan = calloc(1, sizeof *plan);
+    struct sim_description description;
     const struct nw_table *described = NULL;
     const struct nw_table *version = NULL;
     struct nw_error err = {0};
@@ -299,7 +300,7 @@ void sim_plan_add(struct sim *sim, uint32_t table, struct nw_schemas *schemas)
     plan->generation = copy->generation;
     plan->fence_lsn = sim->server.lsn;
     plan->version = sim->server.versions[table];
-    sim_server_describe(&sim->server, SIM_OID + table, &described);
+    described = sim_server_describe(&sim->server, SIM_OID + table, &description);
     if (nw_schemas_beside(schemas, described, &version, &err) != NW_OK) {
         sim_fail(sim, "%s", err.text);
     }
@@ -322,6 +323,7 @@ static bool missing_anywhere(const struct sim *sim, uint32_t table)
 void sim_copy_reset(struct sim *sim, struct nw_schemas *schemas)
 {
     struct sim_copy *copy = &sim->copy;
+    struct sim_description description;
     const struct nw_table *described = NULL;
     const struct nw_table *version = NULL;
     struct nw_error err = {0};
@@ -330,7 +332,7 @@ void sim_copy_reset(struct sim *sim, struct nw_schemas *schemas)
     memset(copy->again, 0, sizeof copy->again);
     memset((void *)copy->under_way, 0, sizeof copy->under_way);
     for (uint32_t table = 0; table < SIM_TABLES; table++) {
-        sim_server_describe(&sim->server, SIM_OID + table, &described);
+        described = sim_server_describe(&sim->server, SIM_OID + table, &description);
         if (nw_schemas_add(schemas, described, 0, &version, &err) != NW_OK) {
             sim_fail(sim, "%s", err.text);
         }

@@ -350,45 +350,45 @@ void sim_server_act(struct sim_server *server)
 
 /* ---- the catalog ---- */
 
-void sim_server_describe(struct sim_server *server, uint32_t oid, const struct nw_table **described)
+const struct nw_table *sim_server_describe(const struct sim_server *server, uint32_t oid,
+                                           struct sim_description *description)
 {
     static const uint16_t key[1] = {0};
-    static char name[32];
     uint16_t version = server->versions[oid - SIM_OID];
 
-    sim_column_name(version, server->column_name);
-    (void)snprintf(name, sizeof name, "t%u", oid - SIM_OID);
-    server->columns[0] = (struct nw_column_schema){.name = "id",
-                                                   .type_name = "bigint",
-                                                   .type_oid = 20,
-                                                   .base_type_oid = 20,
-                                                   .typmod = -1,
-                                                   .attnum = 1,
-                                                   .type = NW_TYPE_INT64,
-                                                   .not_null = true,
-                                                   .identity = true};
-    server->columns[1] = (struct nw_column_schema){.name = server->column_name,
-                                                   .type_name = "text",
-                                                   .type_oid = 25,
-                                                   .base_type_oid = 25,
-                                                   .typmod = -1,
-                                                   .attnum = 2,
-                                                   .type = NW_TYPE_TEXT};
-    server->columns[2] = server->columns[1];
-    server->columns[2].name = "extra";
-    server->columns[2].attnum = sim_extra_attnum(version);
-    server->table = (struct nw_table){.size = sizeof server->table,
-                                      .relation_oid = oid,
-                                      .schema_name = "public",
-                                      .name = name,
-                                      .replica_identity = 'd',
-                                      .key_is_primary = true,
-                                      .columns_count = sim_columns_count(version),
-                                      .key_columns_count = 1,
-                                      .columns = server->columns,
-                                      .key_columns = key,
-                                      .attributes_count = (uint16_t)sim_extra_attnum(version)};
-    *described = &server->table;
+    sim_column_name(version, description->column_name);
+    (void)snprintf(description->name, sizeof description->name, "t%u", oid - SIM_OID);
+    description->columns[0] = (struct nw_column_schema){.name = "id",
+                                                        .type_name = "bigint",
+                                                        .type_oid = 20,
+                                                        .base_type_oid = 20,
+                                                        .typmod = -1,
+                                                        .attnum = 1,
+                                                        .type = NW_TYPE_INT64,
+                                                        .not_null = true,
+                                                        .identity = true};
+    description->columns[1] = (struct nw_column_schema){.name = description->column_name,
+                                                        .type_name = "text",
+                                                        .type_oid = 25,
+                                                        .base_type_oid = 25,
+                                                        .typmod = -1,
+                                                        .attnum = 2,
+                                                        .type = NW_TYPE_TEXT};
+    description->columns[2] = description->columns[1];
+    description->columns[2].name = "extra";
+    description->columns[2].attnum = sim_extra_attnum(version);
+    description->table = (struct nw_table){.size = sizeof description->table,
+                                           .relation_oid = oid,
+                                           .schema_name = "public",
+                                           .name = description->name,
+                                           .replica_identity = 'd',
+                                           .key_is_primary = true,
+                                           .columns_count = sim_columns_count(version),
+                                           .key_columns_count = 1,
+                                           .columns = description->columns,
+                                           .key_columns = key,
+                                           .attributes_count = (uint16_t)sim_extra_attnum(version)};
+    return &description->table;
 }
 
 nw_status sim_describe(void *context, uint32_t oid, const struct nw_table **described,
@@ -401,7 +401,7 @@ nw_status sim_describe(void *context, uint32_t oid, const struct nw_table **desc
         SIM_COUNT(catalog_failures);
         return nw_fail(err, NW_RETRY, "the catalog cannot be read now");
     }
-    sim_server_describe(server, oid, described);
+    *described = sim_server_describe(server, oid, &server->description);
     return NW_OK;
 }
 

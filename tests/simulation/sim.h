@@ -139,6 +139,13 @@ void sim_disk_wipe(struct sim_disk *disk); /* a new machine */
 struct sim_txn;
 struct sim_event;
 struct sim_connection;
+/** A table as the catalog has it. */
+struct sim_description {
+    struct nw_table table;
+    struct nw_column_schema columns[3];
+    char name[32], column_name[32];
+};
+
 struct sim_server {
     struct sim *sim;
     struct sim_random random;
@@ -165,9 +172,7 @@ struct sim_server {
     struct sim_connection *connection;
     uint32_t connect_fault, catalog_fault; /* permille */
     const struct nw_table *described;
-    struct nw_table table; /* what a catalog read gives */
-    struct nw_column_schema columns[3];
-    char column_name[32];
+    struct sim_description description; /* what a catalog read gives */
 };
 
 void sim_server_init(struct sim_server *server, struct sim *sim, uint64_t seed);
@@ -186,8 +191,8 @@ void sim_disconnect(void *context, struct nw_walsender *walsender);
 nw_status sim_describe(void *context, uint32_t oid, const struct nw_table **described,
                        struct nw_error *err);
 /** The table as the catalog has it now. */
-void sim_server_describe(struct sim_server *server, uint32_t oid,
-                         const struct nw_table **described);
+const struct nw_table *sim_server_describe(const struct sim_server *server, uint32_t oid,
+                                           struct sim_description *description);
 bool sim_wanted(void *context, const struct nw_table *table);
 /** The text that a row or message has; note holds size + 1 bytes. */
 void sim_note(uint64_t lsn, uint32_t size, char *note);
