@@ -195,6 +195,7 @@ static void options_fill(struct session *s)
     o->server = nw_config_server(c);
     o->server.env = s->env;
     o->snapshot = (enum nw_snapshot_mode)c->snapshot;
+    o->new_tables = (enum nw_new_tables)c->new_tables;
     o->transforms = &c->transforms;
     o->copy_workers = (uint32_t)c->copy_workers;
     o->copy_chunk_bytes = (uint64_t)c->copy_chunk_bytes;

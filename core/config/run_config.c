@@ -16,6 +16,7 @@ static const char *const SNAPSHOTS[] = {"initial", "never", "only", NULL};
 static const char *const ORIGINS[] = {"any", "none", NULL};
 static const char *const VALUES[] = {"auto", "text", NULL};
 static const char *const KEYLESS[] = {"insert_only", "skip", NULL};
+static const char *const NEW_TABLES[] = {"copy", "ignore", "stop", NULL};
 static const char *const EXCEEDED[] = {"wait", "drop_slot", NULL};
 static const char *const ACKS[] = {"spool", "sink", NULL};
 static const char *const PINNING[] = {"auto", "never", NULL};
@@ -99,6 +100,10 @@ static const struct nw_option TABLES[] = {
     {"no_key", NW_OPTION_CHOICE, 0, "insert_only", 0, 0, KEYLESS,
      "Tables without a usable replica identity: follow inserts and truncates only, or leave them "
      "out. Their updates and deletes cannot be published without breaking the application."},
+    {"new_tables", NW_OPTION_CHOICE, 0, "copy", 0, 0, NEW_TABLES,
+     "A table newly matches: it was put into the publication, renamed into the patterns, or made "
+     "since. copy: it is copied while the others stream, and followed. ignore: it is left out. "
+     "stop: it counts as stopped."},
     {"drop_column", NW_OPTION_CHOICE, 0, "apply", 0, 0, NW_POLICY_RULES,
      "A column was dropped (or renamed, with stop). keep: sinks that hold tables keep the column. "
      "stop: the table stops."},
@@ -122,6 +127,7 @@ enum {
     TABLES_INCLUDE,
     TABLES_EXCLUDE,
     TABLES_NO_KEY,
+    TABLES_NEW,
     TABLES_DROP_COLUMN,
     TABLES_DROP_TABLE,
     TABLES_TRUNCATE,
@@ -408,6 +414,7 @@ static nw_status tables_take(struct nw_run_config *config, const struct nw_node 
     config->include = s[TABLES_INCLUDE].items;
     config->exclude = s[TABLES_EXCLUDE].items;
     config->keyless_skip = s[TABLES_NO_KEY].number == 1;
+    config->new_tables = s[TABLES_NEW].number;
     config->copy_workers = copy[COPY_WORKERS].number;
     config->copy_chunk_bytes = copy[COPY_CHUNK].number;
     config->copy_rate_bytes = copy[COPY_RATE].number;

@@ -49,6 +49,7 @@ struct nw_run_config {
     const char *const *include;
     const char *const *exclude;
     bool keyless_skip;
+    int64_t new_tables;            /* enum nw_new_tables */
     struct nw_config_policy usual; /* what changes of tables mean */
     struct nw_config_policy *policies;
     uint32_t policies_count;

@@ -168,7 +168,7 @@ bool nw_run_streams(const struct nw_run *run)
 static nw_status copies_decide(struct nw_run *run, struct nw_error *err)
 {
     bool joins = nw_run_streams(run);
-    nw_status status = NW_OK;
+    nw_status status = nw_run_news_plan(run, joins, err);
 
     run->any_copy = false;
     for (uint32_t i = 0; i < run->options->sinks_count && status == NW_OK; i++) {
@@ -443,6 +443,9 @@ nw_status nw_run_decide(struct nw_run *run, struct nw_error *err)
         struct nw_publication_options publication = run->options->server.publication;
 
         publication.first = lowest_lsn(run) == UINT64_MAX;
+        publication.extend = run->options->new_tables == NW_NEW_TABLES_COPY;
+        publication.adds = nw_run_news_unpublished;
+        publication.context = run;
         run->server.schemas = run->schemas;
         status = nw_publications_ensure(run->server.control, &publication,
                                         &run->server.publications, err);

@@ -85,16 +85,20 @@ static nw_status pending_read(struct nw_session *session,
     if (pending->tables == NULL) {
         return nw_fail(err, NW_FATAL, "out of memory for the list of tables");
     }
-    for (size_t i = 0; i < candidates.count; i++) {
+    for (size_t i = 0; i < candidates.count && status == NW_OK; i++) {
         const struct nw_catalog_candidate *table = &candidates.tables[i];
+        bool adds = table->root_oid == 0 && !table->of_extension &&
+                    nw_table_filter_match(&options->filter, table->schema_name, table->name) &&
+                    !nw_catalog_is_published(&published, table->oid);
 
-        if (table->root_oid == 0 && !table->of_extension &&
-            nw_table_filter_match(&options->filter, table->schema_name, table->name) &&
-            !nw_catalog_is_published(&published, table->oid)) {
+        if (adds && options->adds != NULL) {
+            status = options->adds(options->context, table->oid, &adds, err);
+        }
+        if (adds) {
             pending->tables[pending->count++] = table;
         }
     }
-    return NW_OK;
+    return status;
 }
 
 static nw_status table_print(struct nw_session *session, FILE *stream,
@@ -155,6 +159,7 @@ struct request {
     const char *name;
     bool keyed;
     bool found;
+    bool optional; /* without the right to write it, it stays as it is */
     const struct pending *pending;
 };
 
@@ -224,6 +229,10 @@ static nw_status publication_write(struct nw_session *session, const struct requ
         status =
             nw_fail(err, NW_FATAL, "may not make publication %s: %.200s. Let a DBA run it: %.600s",
                     request->name, why.text, text);
+        if (request->optional) {
+            nw_log(NW_LOG_WARN, "tables match that are not followed: narwal %s", err->text);
+            status = NW_OK;
+        }
     }
     free(text);
     return status;
@@ -293,7 +302,9 @@ nw_status nw_publications_ensure(struct nw_session *session,
 
         status = pending_read(session, options, &scope, &arena, &pending, err);
     }
-    if (status == NW_OK && options->create && (options->first || !requests[0].found)) {
+    requests[0].optional = requests[1].optional = requests[0].found && !options->first;
+    if (status == NW_OK && options->create &&
+        (options->first || options->extend || !requests[0].found)) {
         status = both_write(session, options, requests, err);
     } else if (status == NW_OK && pending_count(&pending, true) > 0) {
         nw_log(NW_LOG_WARN,

@@ -36,6 +36,10 @@ struct nw_publication_options {
     const char *name; /* of the publication; the second is NAME_insert_only */
     bool create;      /* make it when it is not there, and add tables on a first start */
     bool first;       /* nothing was copied yet: new tables may be added */
+    bool extend;      /* they may be later too, as far as that is allowed */
+    /** Whether a table that matches and is not published is to be; NULL: each is. */
+    nw_status (*adds)(void *context, uint32_t relation_oid, bool *adds, struct nw_error *err);
+    void *context;
     enum nw_no_key no_key;
     struct nw_table_filter filter;
 };

@@ -347,6 +347,7 @@ static nw_status stream(struct nw_run *run, struct nw_error *err)
     }
     while (status == NW_OK && !nw_run_stopping(run)) {
         status = turn(run, err);
+        status = status == NW_OK ? nw_run_news_step(run, err) : status;
         status = status == NW_OK ? nw_run_joins_step(run, err) : status;
     }
     return status == NW_OK ? drain(run, err) : status;
@@ -436,6 +437,7 @@ static bool attempt_end(struct nw_run *run)
     nw_schemas_destroy(run->schemas);
     nw_arena_fini(&run->arena);
     nw_run_joins_forget(run);
+    nw_run_news_forget(run);
     nw_arena_fini(&run->joins.arena);
     free(run->joining);
     run->joining = NULL;
@@ -599,6 +601,9 @@ static nw_status state_open(struct nw_run *run, struct nw_error *err)
         status = nw_tables_open(run->state, &run->table_states, err);
     }
     if (status == NW_OK) {
+        status = nw_followed_open(run->state, &run->followed_tables, err);
+    }
+    if (status == NW_OK) {
         run->status.tables = run->table_states;
         nw_run_tables_say(run);
     }
@@ -645,6 +650,7 @@ nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
     run->env = options->env;
     run->status.options = options;
     run->status.started_ns = run->env->ops->now_ns(run->env);
+    (void)pthread_mutex_init(&run->news.mutex, NULL);
     status = state_open(run, err);
     status = status == NW_OK ? attempts(run, err) : status;
     if (status == NW_OK) {
@@ -652,7 +658,9 @@ nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
     }
     *options->left_running = run->left_running;
     if (!run->left_running) {
+        nw_followed_close(run->followed_tables);
         nw_tables_close(run->table_states);
+        (void)pthread_mutex_destroy(&run->news.mutex);
         nw_state_close(run->state);
         free(run);
     }

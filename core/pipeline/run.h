@@ -21,6 +21,9 @@
 #include "sink/sink.h"
 #include "transform/transform.h"
 
+/** What becomes of a table that newly matches. */
+enum nw_new_tables { NW_NEW_TABLES_COPY, NW_NEW_TABLES_IGNORE, NW_NEW_TABLES_STOP };
+
 enum nw_snapshot_mode { NW_SNAPSHOT_INITIAL, NW_SNAPSHOT_NEVER, NW_SNAPSHOT_ONLY };
 
 /** A sink of the configuration, its plugin loaded and its options resolved. */
@@ -49,6 +52,7 @@ struct nw_run_options {
     struct nw_env *env;
     struct nw_server_options server;
     enum nw_snapshot_mode snapshot;
+    enum nw_new_tables new_tables;
     uint32_t copy_workers;
     uint64_t copy_chunk_bytes; /* 0: chosen */
     uint64_t copy_rate_bytes;  /* a second, all workers together; 0: no limit */

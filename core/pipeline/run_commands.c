@@ -224,6 +224,16 @@ static nw_status again_record(struct nw_run *run, const struct asked *asked, str
     return status;
 }
 
+/* From here on it is no new one. */
+static nw_status follow(struct nw_run *run, const struct asked *asked, struct nw_error *err)
+{
+    struct nw_followed_table table = {.relation_oid = asked->relation_oid};
+
+    (void)snprintf(table.schema_name, sizeof table.schema_name, "%s", asked->schema_name);
+    (void)snprintf(table.table_name, sizeof table.table_name, "%s", asked->table_name);
+    return nw_followed_add(run->followed_tables, &table, 1, err);
+}
+
 static nw_status again_begin(struct nw_run *run, const struct asked *asked, struct nw_error *err)
 {
     struct nw_run_join join = {.relation_oid = asked->relation_oid};
@@ -232,6 +242,9 @@ static nw_status again_begin(struct nw_run *run, const struct asked *asked, stru
 
     if (status == NW_OK && !asked->published) {
         status = publish(run, asked, err);
+    }
+    if (status == NW_OK) {
+        status = follow(run, asked, err);
     }
     (void)snprintf(join.schema_name, sizeof join.schema_name, "%s", asked->schema_name);
     (void)snprintf(join.name, sizeof join.name, "%s", asked->table_name);

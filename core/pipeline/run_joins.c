@@ -402,7 +402,10 @@ static nw_status round_end(struct nw_run *run, struct nw_error *err)
 
     nw_engine_copy_counts(run->engine, &rows, &bytes);
     for (uint32_t i = 0; i < joins->round_count && status == NW_OK; i++) {
-        status = nw_tables_copied(run->table_states, joins->round[i].relation_oid, err);
+        status = nw_run_news_settle(run, joins->round[i].relation_oid, err);
+        if (status == NW_OK) {
+            status = nw_tables_copied(run->table_states, joins->round[i].relation_oid, err);
+        }
     }
     nw_log(NW_LOG_INFO, "copied %s.%s%s while the stream went on: %" PRIu64 " rows",
            joins->round[0].schema_name, joins->round[0].name,

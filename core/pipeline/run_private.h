@@ -3,11 +3,13 @@
 #ifndef NW_PIPELINE_RUN_PRIVATE_H
 #define NW_PIPELINE_RUN_PRIVATE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "base/arena.h"
 #include "pipeline/conductor.h"
 #include "pipeline/engine.h"
+#include "pipeline/followed.h"
 #include "pipeline/run.h"
 #include "pipeline/state.h"
 #include "pipeline/tables.h"
@@ -46,6 +48,17 @@ struct nw_run_joins {
     uint64_t rows_base, bytes_base;
 };
 
+/* See run_news.c. Of the attempt. */
+struct nw_run_news {
+    pthread_mutex_t mutex; /* guards all below */
+    uint32_t *found;       /* oids that the dealer met, for the main thread */
+    uint32_t found_count;
+    uint32_t *settled; /* oids that were copied, for the watch over the catalog */
+    uint32_t settled_count;
+    bool failed;      /* out of memory */
+    int64_t retry_ns; /* the main thread's: what is not published just now is looked at again */
+};
+
 /* A sink in an attempt. */
 struct nw_run_member {
     struct nw_run *run;
@@ -64,6 +77,8 @@ struct nw_run {
     struct nw_env *env;
     struct nw_state *state;
     struct nw_tables *table_states;
+    struct nw_followed *followed_tables;
+    struct nw_run_news news;
     struct nw_run_parts *parts; /* run_watch.c; the service thread's while an engine runs */
     uint32_t parts_count;
     struct nw_state_source source;
@@ -169,6 +184,24 @@ bool nw_run_joins_busy(const struct nw_run *run);
 bool nw_run_joins_has(const struct nw_run *run, uint32_t relation_oid);
 /** The attempt ended. */
 void nw_run_joins_forget(struct nw_run *run);
+
+/* run_news.c */
+
+/** The dealer meets a version of a table. @return whether it is new: its rows are left out */
+bool nw_run_news_meet(struct nw_run *run, const struct nw_table *table);
+/** Do with the tables that the dealer met what tables.new_tables says. */
+NW_MUST_CHECK nw_status nw_run_news_step(struct nw_run *run, struct nw_error *err);
+/** The same with those that are new at a start. @param streams  some sink streams already */
+NW_MUST_CHECK nw_status nw_run_news_plan(struct nw_run *run, bool streams, struct nw_error *err);
+/** See nw_publication_options; context is the run. */
+NW_MUST_CHECK nw_status nw_run_news_unpublished(void *context, uint32_t relation_oid, bool *adds,
+                                                struct nw_error *err);
+/** A table was copied: what the watch knew of it is of no use any more. */
+NW_MUST_CHECK nw_status nw_run_news_settle(struct nw_run *run, uint32_t relation_oid,
+                                           struct nw_error *err);
+/** Which were, since it was asked last. @param oids  give */
+uint32_t nw_run_news_settled(struct nw_run *run, uint32_t **oids);
+void nw_run_news_forget(struct nw_run *run);
 
 /* protect.c */
 

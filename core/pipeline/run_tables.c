@@ -65,7 +65,8 @@ nw_status nw_run_table_trouble(struct nw_run *run, const struct nw_table *table,
     }
     status = nw_tables_set(run->table_states, &trouble, err);
     if (status == NW_OK) {
-        nw_log(NW_LOG_WARN, "table %s.%s: %s", table->schema_name, table->name, reason);
+        nw_log(condition == NW_TABLE_DOUBTFUL ? NW_LOG_WARN : NW_LOG_INFO, "table %s.%s: %s",
+               table->schema_name, table->name, reason);
     }
     return status;
 }
@@ -90,10 +91,11 @@ bool nw_run_table_stopped(void *context, const struct nw_table *table)
 
 bool nw_run_table_waits_for_mark(void *context, const struct nw_table *table)
 {
-    const struct nw_run *run = context;
+    struct nw_run *run = context;
 
     return atomic_load_explicit(&run->streams, memory_order_relaxed) &&
-           nw_tables_waits(run->table_states, table->relation_oid, "");
+           (nw_tables_waits(run->table_states, table->relation_oid, "") ||
+            nw_run_news_meet(run, table));
 }
 
 struct nw_table_policy nw_run_table_policy(void *context, const struct nw_table *table)

@@ -75,6 +75,24 @@ void nw_run_watch_forget(struct nw_run *run)
     run->parts_count = 0;
 }
 
+/* Tables that were copied begin anew: what they were before is in the copy. */
+static void parts_settle(struct nw_run *run)
+{
+    uint32_t *oids = NULL;
+    uint32_t count = nw_run_news_settled(run, &oids);
+
+    for (uint32_t i = 0; i < run->parts_count; i++) {
+        for (uint32_t s = 0; s < count; s++) {
+            if (run->parts[i].relation_oid == oids[s]) {
+                free(run->parts[i].names);
+                free(run->parts[i].published);
+                run->parts[i].names = run->parts[i].published = NULL;
+            }
+        }
+    }
+    free(oids);
+}
+
 /* Whether a list has a name, as one of its own or as one that was attached. */
 static bool has_name(const char *list, const char *name, size_t size)
 {
@@ -221,6 +239,7 @@ nw_status nw_run_watch(void *context, struct nw_look *look, struct nw_error *err
     if (oids == NULL) {
         return nw_fail(err, NW_RETRY, "out of memory for oids");
     }
+    parts_settle(run);
     *at++ = '{';
     for (uint32_t i = 0; i < look->count; i++) {
         if (nw_run_table_wanted(run, look->tables[i])) {

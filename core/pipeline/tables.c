@@ -22,7 +22,8 @@ static const char SCHEMA[] =
     " table_name TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL, lsn TEXT NOT NULL,"
     " since INTEGER NOT NULL, PRIMARY KEY (relation_oid, sink)) STRICT";
 
-static const char *const CONDITIONS[] = {"", "stopped", "dropped", "doubtful", "waiting"};
+static const char *const CONDITIONS[] = {"",         "stopped", "dropped",
+                                         "doubtful", "waiting", "left out"};
 
 const char *nw_table_condition_name(enum nw_table_condition condition)
 {
@@ -78,7 +79,7 @@ static void row_take(sqlite3_stmt *statement, struct nw_table_trouble *trouble)
     text_take(statement, 3, trouble->table_name, sizeof trouble->table_name);
     text_take(statement, 4, text, sizeof text);
     trouble->condition = NW_TABLE_STOPPED;
-    for (int i = NW_TABLE_STOPPED; i <= NW_TABLE_WAITING; i++) {
+    for (int i = NW_TABLE_STOPPED; i <= NW_TABLE_LEFT_OUT; i++) {
         if (strcmp(text, CONDITIONS[i]) == 0) {
             trouble->condition = (enum nw_table_condition)i;
         }
@@ -220,7 +221,8 @@ static bool is_in(struct nw_tables *tables, uint32_t relation_oid, const char *s
 
 bool nw_tables_stopped(struct nw_tables *tables, uint32_t relation_oid)
 {
-    return is_in(tables, relation_oid, "", NW_TABLE_STOPPED);
+    return is_in(tables, relation_oid, "", NW_TABLE_STOPPED) ||
+           is_in(tables, relation_oid, "", NW_TABLE_LEFT_OUT);
 }
 
 bool nw_tables_waits(struct nw_tables *tables, uint32_t relation_oid, const char *sink)

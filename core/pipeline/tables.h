@@ -22,6 +22,7 @@ enum nw_table_condition {
     NW_TABLE_DROPPED = 2,  /* on the server */
     NW_TABLE_DOUBTFUL = 3, /* it goes on, and sinks may have other rows than it */
     NW_TABLE_WAITING = 4,  /* it is to be copied again, or is being copied */
+    NW_TABLE_LEFT_OUT = 5, /* it is not to be followed, though it matches */
 };
 
 struct nw_table_trouble {

@@ -70,6 +70,7 @@ static nw_status slot_refresh(struct nw_dealer *dealer, struct nw_slot *slot,
     slot->joins_lsn = joins_lsn > slot->joins_lsn ? joins_lsn : slot->joins_lsn;
     slot->policy = o->policy == NULL ? (struct nw_table_policy){0} : o->policy(o->context, table);
     slot->wanted = wanted;
+    slot->joined = slot->joined && wanted; /* if it leaves the patterns, it may come back as new */
     return NW_OK;
 }
 

@@ -1,0 +1,157 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Tables that newly match join with a copy, are left out or stop, as tables.new_tables says."""
+import json
+
+from lab import check, workload
+from lab.narwal import Narwal
+
+
+class NewTablesTest(check.Case):
+    def setUp(self):
+        self.server = self.cluster()
+        workload.create_tables(self.server.connect())
+        self.server.sql("CREATE SCHEMA away")
+        self.make("lab.old")
+
+    def make(self, table, rows=10):
+        self.server.sql(f"CREATE TABLE {table} (id int PRIMARY KEY, n int)")
+        self.server.sql(f"INSERT INTO {table} SELECT g, 0 FROM generate_series(1, {rows}) g")
+
+    def narwal(self, all_tables=False, **tables):
+        settings = {"tables": {"include": ["lab.*"], **tables}}
+        if all_tables:
+            self.server.sql("CREATE PUBLICATION everything FOR ALL TABLES")
+            settings["source"] = {"publication": {"name": "everything", "create": False}}
+        return self.enter(Narwal(self.server, settings=settings))
+
+    def states(self, narwal):
+        code, text = narwal.call("status", "--json")
+        self.assertEqual(code, 0, text)
+        return {table["table"]: table["state"] for table in json.loads(text)["stopped_tables"]}
+
+    def rows(self, narwal, table):
+        for found in narwal.state().folder.tables:
+            if f"{found.schema}.{found.name}" == table:
+                return {row["id"]: row["n"] for row in found.rebuild()}
+        return None
+
+    def wait_whole(self, narwal, table):
+        narwal.wait_caught_up()
+        narwal.wait(f"the rows of {table}", lambda: self.rows(narwal, table) ==
+                    dict(self.server.sql(f"SELECT id, n FROM {table}")))
+
+    def finish(self, narwal, *tables):
+        for table in tables:
+            self.wait_whole(narwal, table)
+        narwal.wait("the copies", lambda: "waiting" not in self.states(narwal).values())
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        status, output = narwal.call_verify()
+        self.assertEqual(status, 0, output)
+
+    def test_one_that_joins_the_stream_is_copied(self):
+        """Put into the publication late, renamed and moved into the patterns, made, made and dropped."""
+        narwal = self.narwal(all_tables=True)
+        self.make("lab.changing")
+        self.make("away.moved")
+        narwal.start().wait_streaming()
+        self.make("lab.made")
+        self.server.sql("INSERT INTO away.moved VALUES (11, 0)")  # the dealer knows it, unwanted
+        self.server.sql("ALTER TABLE away.moved SET SCHEMA lab")
+        self.server.sql("INSERT INTO lab.moved VALUES (12, 0)")
+        self.make("lab.short")
+        self.server.sql("DROP TABLE lab.short")
+        self.server.sql("ALTER TABLE lab.changing SET SCHEMA away")
+        self.server.sql("INSERT INTO away.changing VALUES (11, 0)")
+        narwal.wait_caught_up()
+        self.server.sql("ALTER TABLE away.changing SET SCHEMA lab")
+        self.server.sql("UPDATE lab.changing SET n = 5 WHERE id = 3")
+        self.server.sql("UPDATE lab.old SET n = 1")
+        for table in ("lab.made", "lab.moved", "lab.changing", "lab.old"):
+            self.wait_whole(narwal, table)
+        for table in ("lab.made", "lab.moved", "lab.changing"):
+            self.assertIn(f"table {table}: it is new", narwal.log())
+            self.server.sql(f"UPDATE {table} SET n = n + 1")
+        self.finish(narwal, "lab.made", "lab.moved", "lab.changing", "lab.old")
+
+    def test_one_that_came_while_narwal_was_down_is_copied(self):
+        narwal = self.narwal()
+        narwal.start().wait_streaming()
+        self.assertEqual(narwal.terminate(), 0)
+        self.make("lab.late")
+        self.server.sql("CREATE TABLE lab.keyless (id int, n int)")
+        self.server.sql("INSERT INTO lab.keyless VALUES (1, 1)")
+        narwal.start().wait_streaming()
+        self.server.sql("UPDATE lab.late SET n = 2 WHERE id = 2")
+        self.server.sql("INSERT INTO lab.keyless VALUES (2, 2)")
+        self.finish(narwal, "lab.late", "lab.keyless", "lab.old")
+        narwal.start().wait_streaming()
+        self.finish(narwal, "lab.late", "lab.old")
+        self.assertNotIn("it is new", narwal.log())
+
+    def test_a_kill_before_it_is_recorded_loses_nothing(self):
+        narwal = self.narwal(all_tables=True)
+        narwal.start().wait_streaming()
+        for number, point in enumerate(("new:1", "join:1", "join:3", "new:1")):
+            narwal.terminate()
+            narwal.start(NARWAL_CRASH_AT=point)
+            narwal.wait("the stream", lambda: "streaming from" in narwal.log())
+            self.make(f"lab.new{number}")
+            self.server.sql(f"UPDATE lab.new{number} SET n = 1 WHERE id = 1")
+            narwal.wait_exit()
+            narwal.start()
+            self.wait_whole(narwal, f"lab.new{number}")
+        self.finish(narwal, *(f"lab.new{number}" for number in range(4)), "lab.old")
+
+    def test_it_is_left_out_where_it_is_to_be_ignored(self):
+        narwal = self.narwal(all_tables=True, new_tables="ignore")
+        narwal.start().wait_streaming()
+        self.make("lab.made")
+        narwal.wait("the state", lambda: self.states(narwal) == {"lab.made": "left out"})
+        self.server.sql("INSERT INTO lab.made VALUES (11, 1)")
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        self.make("lab.late")
+        narwal.start().wait_streaming()
+        self.server.sql("UPDATE lab.old SET n = 1")
+        self.wait_whole(narwal, "lab.old")
+        narwal.wait("the state", lambda: self.states(narwal) ==
+                    {"lab.made": "left out", "lab.late": "left out"})
+        self.assertIsNone(self.rows(narwal, "lab.made"))
+        self.assertEqual(narwal.log(whole=True).count("table lab.made: it is new"), 1)
+        code, text = narwal.call("table", "add", "lab.made")
+        self.assertEqual(code, 0, text)
+        self.finish(narwal, "lab.made", "lab.old")
+        self.assertIsNone(self.rows(narwal, "lab.late"))
+
+    def test_it_stops_where_it_is_to_and_is_repaired(self):
+        narwal = self.narwal(all_tables=True, new_tables="stop")
+        narwal.start().wait_streaming()
+        self.make("lab.made")
+        narwal.wait("the state", lambda: self.states(narwal) == {"lab.made": "stopped"})
+        self.assertIn("tables.new_tables is stop", narwal.log())
+        code, text = narwal.call("table", "repair", "lab.made")
+        self.assertEqual(code, 0, text)
+        self.finish(narwal, "lab.made", "lab.old")
+
+    def test_one_that_may_not_be_read_stops_alone(self):
+        self.server.sql("CREATE ROLE reader LOGIN REPLICATION PASSWORD 'x'")
+        self.server.sql("GRANT USAGE ON SCHEMA lab TO reader")
+        self.server.sql("GRANT SELECT ON ALL TABLES IN SCHEMA lab TO reader")
+        self.server.sql("CREATE PUBLICATION everything FOR ALL TABLES")
+        narwal = self.enter(Narwal(self.server, dsn=self.server.dsn(user="reader"), settings={
+            "tables": {"include": ["lab.*"]},
+            "source": {"publication": {"name": "everything", "create": False}}}))
+        narwal.start().wait_streaming()
+        self.make("lab.made")
+        narwal.wait("the state", lambda: self.states(narwal) == {"lab.made": "stopped"})
+        self.assertIn("may not read it", narwal.log())
+        self.server.sql("UPDATE lab.old SET n = 1")
+        self.wait_whole(narwal, "lab.old")
+        self.server.sql("GRANT SELECT ON lab.made TO reader")
+        code, text = narwal.call("table", "repair", "lab.made")
+        self.assertEqual(code, 0, text)
+        self.finish(narwal, "lab.made", "lab.old")
+
+
+if __name__ == "__main__":
+    check.main()
