@@ -9,22 +9,29 @@
 #define LINE_SIZE 240
 
 static const char HELP[] =
-    "usage: narwal table add|refresh|repair SCHEMA.TABLE  FILE.yaml | --name NAME | --state-dir DIR"
+    "usage: narwal table add|refresh|repair|drop SCHEMA.TABLE  FILE.yaml | --name NAME | "
+    "--state-dir DIR"
     "\n\n"
-    "Asks the narwal that runs with this configuration, name or state folder to copy a table.\n"
+    "Asks the narwal that runs with this configuration, name or state folder to copy a table,\n"
+    "or not to follow it any more.\n"
     "  add      one that matches the configuration and is not followed yet; it is put into the\n"
     "           publication if narwal made that\n"
     "  refresh  one that is followed, at every sink\n"
-    "  repair   one that stopped, or of which sinks may have other rows, where that is so\n\n"
+    "  repair   one that stopped, or of which sinks may have other rows, where that is so\n"
+    "  drop     one that is not to be followed any more, though it matches; it is taken out of "
+    "the\n"
+    "           publication if narwal made that, and sinks keep what they have; add brings it "
+    "back\n\n"
     "Sinks keep what they have of the table until the copy is whole, and then have the copy in "
     "its\n"
     "place, with the changes since behind it. All other tables stream on meanwhile. `narwal\n"
     "status` lists the table as waiting until then.\n"
-    "exit codes: 0 it will be copied, 1 none runs or it cannot be done, 2 called wrongly\n";
+    "exit codes: 0 it is done or will be, 1 none runs or it cannot be done, 2 called wrongly\n";
 
 static bool is_verb(const char *text)
 {
-    return strcmp(text, "add") == 0 || strcmp(text, "refresh") == 0 || strcmp(text, "repair") == 0;
+    return strcmp(text, "add") == 0 || strcmp(text, "refresh") == 0 ||
+           strcmp(text, "repair") == 0 || strcmp(text, "drop") == 0;
 }
 
 static int ask(const char *folder, const char *verb, const char *name)
@@ -71,7 +78,7 @@ int nw_cmd_table(int argc, char **argv)
         return code;
     }
     if (rest[0] == NULL || !is_verb(rest[0]) || rest[1] == NULL) {
-        nw_complain("what is to be done with which table? narwal table add|refresh|repair "
+        nw_complain("what is to be done with which table? narwal table add|refresh|repair|drop "
                     "SCHEMA.TABLE; narwal table --help says more");
         return NW_EXIT_USAGE;
     }

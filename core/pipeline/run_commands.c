@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Commands that come through the control socket: tables that are copied again. On the main thread,
- * while an engine runs. A command is checked, recorded and answered here; the copy is
+ * Commands that come through the control socket: tables that are copied again or left out. On the
+ * main thread, while an engine runs. A command is checked, recorded and answered here; the copy is
  * run_joins.c's.
  */
 #include <string.h>
@@ -9,12 +9,15 @@
 #include "base/log.h"
 #include "pipeline/run_private.h"
 
-#define REASON_SIZE 512u
+#define REASON_SIZE 900u /* fits into an answer */
 
-enum verb { VERB_ADD, VERB_REFRESH, VERB_REPAIR, VERBS_COUNT };
+#define STATEMENT_SIZE 512u
+#define NAME_SIZE      136u /* quoted: 63 bytes, each doubled, and two quotes */
+
+enum verb { VERB_ADD, VERB_REFRESH, VERB_REPAIR, VERB_DROP, VERBS_COUNT };
 
 static const char *const VERBS[VERBS_COUNT] = {
-    [VERB_ADD] = "add", [VERB_REFRESH] = "refresh", [VERB_REPAIR] = "repair"};
+    [VERB_ADD] = "add", [VERB_REFRESH] = "refresh", [VERB_REPAIR] = "repair", [VERB_DROP] = "drop"};
 
 /* What the server says of the table that a command names. */
 struct asked {
@@ -26,6 +29,10 @@ struct asked {
     bool published;
     bool keyed; /* its updates and deletes can be published */
     bool followable;
+    bool partitioned;
+    char entry[NAME_SIZE];  /* the publication that lists it, quoted; "": none does */
+    char target[NAME_SIZE]; /* the one that it belongs into; "": it cannot be in any of ours */
+    char quoted[2 * NAME_SIZE];
 };
 
 static void refuse(struct nw_run *run, const char *text)
@@ -55,6 +62,20 @@ static bool line_parse(const char *line, struct asked *asked)
     return false;
 }
 
+/* What statements call it. One without a key belongs where only inserts are published. */
+static void names_take(const struct nw_rows *rows, const struct nw_publications *publications,
+                       struct asked *asked)
+{
+    const char *entry = nw_rows_text(rows, 0, 7);
+    bool none = !asked->keyed && publications->insert_only[0] == '\0';
+
+    asked->partitioned = nw_rows_bool(rows, 0, 6);
+    (void)snprintf(asked->entry, sizeof asked->entry, "%s", entry == NULL ? "" : entry);
+    (void)snprintf(asked->target, sizeof asked->target, "%s",
+                   none ? "" : nw_rows_text(rows, 0, asked->keyed ? 8 : 9));
+    (void)snprintf(asked->quoted, sizeof asked->quoted, "%s", nw_rows_text(rows, 0, 10));
+}
+
 /* NW_REJECT: there is no such table. */
 static nw_status table_find(struct nw_run *run, struct asked *asked, struct nw_error *err)
 {
@@ -64,7 +85,11 @@ static nw_status table_find(struct nw_run *run, struct asked *asked, struct nw_e
         "c.relreplident = 'f' OR EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = "
         "c.oid AND CASE c.relreplident WHEN 'i' THEN i.indisreplident WHEN 'd' THEN i.indisprimary "
         "ELSE false END), "
-        "c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartition "
+        "c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartition, "
+        "c.relkind = 'p', (SELECT pg_catalog.quote_ident(b.pubname) FROM "
+        "pg_catalog.pg_publication b JOIN pg_catalog.pg_publication_rel r ON r.prpubid = b.oid "
+        "WHERE b.pubname IN ($2, $3) AND r.prrelid = c.oid LIMIT 1), pg_catalog.quote_ident($2), "
+        "pg_catalog.quote_ident($3), pg_catalog.format('%I.%I', n.nspname, c.relname) "
         "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
         "WHERE c.oid = pg_catalog.to_regclass($1)";
     const struct nw_publications *publications = &run->server.publications;
@@ -91,6 +116,7 @@ static nw_status table_find(struct nw_run *run, struct asked *asked, struct nw_e
         asked->published = nw_rows_bool(rows, 0, 3);
         asked->keyed = nw_rows_bool(rows, 0, 4);
         asked->followable = nw_rows_bool(rows, 0, 5);
+        names_take(rows, publications, asked);
     }
     nw_rows_free(rows);
     return status;
@@ -109,69 +135,99 @@ static bool in_trouble(struct nw_run *run, uint32_t relation_oid)
     return false;
 }
 
+/* The statement that puts it into its publication, or takes it out. */
+static void statement_print(const struct asked *asked, char sql[static STATEMENT_SIZE])
+{
+    if (asked->verb == VERB_DROP) {
+        (void)snprintf(sql, STATEMENT_SIZE, "ALTER PUBLICATION %s DROP TABLE %s%s", asked->entry,
+                       asked->partitioned ? "" : "ONLY ", asked->quoted);
+    } else { /* partitions come with their root */
+        (void)snprintf(sql, STATEMENT_SIZE, "ALTER PUBLICATION %s ADD TABLE %s%s", asked->target,
+                       asked->partitioned ? "" : "ONLY ", asked->quoted);
+    }
+}
+
+/* Why the table itself cannot be followed, or the publication be left as it is; "": it can. */
+static void publication_find(struct nw_run *run, const struct asked *asked,
+                             char reason[REASON_SIZE])
+{
+    bool ours = run->options->server.publication.create;
+    char sql[STATEMENT_SIZE];
+
+    statement_print(asked, sql);
+    if (asked->verb == VERB_DROP) {
+        if (!ours && asked->entry[0] != '\0') {
+            (void)snprintf(reason, REASON_SIZE,
+                           "publication %s is not narwal's to change: %s; "
+                           "then ask again",
+                           asked->entry, sql);
+        }
+    } else if (!asked->published && asked->target[0] == '\0') {
+        (void)snprintf(reason, REASON_SIZE,
+                       "%s is not published and has no usable key, without which its UPDATE and "
+                       "DELETE would fail: ALTER TABLE %s REPLICA IDENTITY FULL; then ask again",
+                       asked->quoted, asked->quoted);
+    } else if (!asked->published && (asked->verb != VERB_ADD || !ours)) {
+        (void)snprintf(reason, REASON_SIZE, "%s is not in publication %s: %.440s; then ask again",
+                       asked->quoted, asked->target, sql);
+    }
+}
+
 /* Why the command cannot be carried out; "": it can. */
 static void reason_find(struct nw_run *run, const struct asked *asked, char reason[REASON_SIZE])
 {
-    const char *schema = asked->schema_name;
-    const char *name = asked->table_name;
-    const char *publication = run->server.publications.main;
-    bool ours = run->options->server.publication.create;
-
     reason[0] = '\0';
     if (run->status.phase != NW_RUN_STREAMING) {
         (void)snprintf(reason, REASON_SIZE,
                        "a copy runs, or narwal is stopping: ask again when it streams");
     } else if (nw_run_joins_has(run, asked->relation_oid)) {
         (void)snprintf(reason, REASON_SIZE,
-                       "%s.%s is being copied already: narwal status lists it "
-                       "as waiting until its copy is whole",
-                       schema, name);
+                       "%s is being copied already: narwal status lists it as waiting until its "
+                       "copy is whole",
+                       asked->quoted);
     } else if (!asked->followable) {
         (void)snprintf(reason, REASON_SIZE,
-                       "%s.%s is a partition, or no permanent table: name the table that "
+                       "%s is a partition, or no permanent table: name the table that "
                        "applications see",
-                       schema, name);
-    } else if (!nw_table_filter_match(&run->options->server.publication.filter, schema, name)) {
+                       asked->quoted);
+    } else if (!nw_table_filter_match(&run->options->server.publication.filter, asked->schema_name,
+                                      asked->table_name)) {
         (void)snprintf(reason, REASON_SIZE,
-                       "the configuration leaves %s.%s out: change tables.include or "
-                       "tables.exclude first",
-                       schema, name);
-    } else if (!asked->published && (asked->verb != VERB_ADD || !ours || !asked->keyed)) {
+                       "the configuration leaves %s out: change tables.include or tables.exclude "
+                       "first",
+                       asked->quoted);
+    } else {
+        publication_find(run, asked, reason);
+    }
+    if (reason[0] == '\0' && asked->verb == VERB_REPAIR && !in_trouble(run, asked->relation_oid)) {
         (void)snprintf(reason, REASON_SIZE,
-                       "%s.%s is not in publication %s: ALTER PUBLICATION \"%s\" ADD TABLE ONLY "
-                       "\"%s\".\"%s\"; then ask again%s",
-                       schema, name, publication, publication, schema, name,
-                       asked->keyed ? ""
-                                    : " (it has no usable key: without REPLICA IDENTITY FULL "
-                                      "its UPDATE and DELETE would fail)");
-    } else if (asked->verb == VERB_REPAIR && !in_trouble(run, asked->relation_oid)) {
-        (void)snprintf(reason, REASON_SIZE,
-                       "%s.%s goes on as it should: there is nothing to repair. To copy it again "
-                       "all the same: narwal table refresh",
-                       schema, name);
+                       "%s goes on as it should: there is nothing to repair. To copy it again all "
+                       "the same: narwal table refresh",
+                       asked->quoted);
     }
 }
 
-/* Puts the table into our publication: its changes are sent from there on. */
+/* Puts the table into our publication, or takes it out: its changes are sent from there on, or to
+ * there. NW_REJECT: the server refuses. */
 static nw_status publish(struct nw_run *run, const struct asked *asked, struct nw_error *err)
 {
-    char publication[160] = "";
-    char schema[160] = "";
-    char name[160] = "";
-    char sql[sizeof publication + sizeof schema + sizeof name + 64];
-    struct nw_session *session = run->server.control;
-    nw_status status = nw_session_quote_name(session, run->server.publications.main, publication,
-                                             sizeof publication, err);
+    char sql[STATEMENT_SIZE];
+    char sqlstate[6] = "";
+    struct nw_error why = {0};
+    nw_status status = NW_OK;
 
-    if (status == NW_OK) {
-        status = nw_session_quote_name(session, asked->schema_name, schema, sizeof schema, err);
+    statement_print(asked, sql);
+    status = nw_session_query(run->server.control, sql, NULL, 0, sqlstate, NULL, &why);
+    if (status != NW_OK && sqlstate[0] != '\0') {
+        return nw_fail(err, NW_REJECT, "%.200s. Let a DBA run it: %s; then ask again", why.text,
+                       sql);
     }
-    if (status == NW_OK) {
-        status = nw_session_quote_name(session, asked->table_name, name, sizeof name, err);
+    *err = why;
+    if (status == NW_RETRY) { /* whoever asks next opens it */
+        nw_session_close(run->server.control);
+        run->server.control = NULL;
     }
-    (void)snprintf(sql, sizeof sql, "ALTER PUBLICATION %s ADD TABLE ONLY %s.%s", publication,
-                   schema, name);
-    return status == NW_OK ? nw_session_query(session, sql, NULL, 0, NULL, NULL, err) : status;
+    return status;
 }
 
 /* The sinks that are to get a copy, as bits. */
@@ -185,7 +241,7 @@ static uint32_t sinks_of(const struct nw_run *run, const struct asked *asked)
     return sinks;
 }
 
-/* Every trouble of the table becomes that of being copied. */
+/* Every trouble of the table becomes that of being copied, or left out. */
 static nw_status troubles_replace(struct nw_run *run, const struct nw_table_trouble *table,
                                   struct nw_error *err)
 {
@@ -207,15 +263,19 @@ static nw_status troubles_replace(struct nw_run *run, const struct nw_table_trou
 static nw_status again_record(struct nw_run *run, const struct asked *asked, struct nw_error *err)
 {
     struct nw_table_trouble table = {.relation_oid = asked->relation_oid,
-                                     .condition = NW_TABLE_WAITING,
+                                     .condition = asked->verb == VERB_DROP ? NW_TABLE_LEFT_OUT
+                                                                           : NW_TABLE_WAITING,
                                      .since_us = run->env->ops->wall_us(run->env)};
     nw_status status = NW_OK;
 
     (void)snprintf(table.schema_name, sizeof table.schema_name, "%s", asked->schema_name);
     (void)snprintf(table.table_name, sizeof table.table_name, "%s", asked->table_name);
     (void)snprintf(table.reason, sizeof table.reason,
-                   "it is copied, as narwal table %s asked; sinks keep what they have of it until "
-                   "then",
+                   asked->verb == VERB_DROP
+                       ? "it is not followed any more, as narwal table %s asked; sinks keep what "
+                         "they have of it, and narwal table add brings it back with a copy"
+                       : "it is copied, as narwal table %s asked; sinks keep what they have of it "
+                         "until then",
                    VERBS[asked->verb]);
     status = troubles_replace(run, &table, err);
     if (status == NW_OK && asked->verb != VERB_REPAIR) {
@@ -240,9 +300,6 @@ static nw_status again_begin(struct nw_run *run, const struct asked *asked, stru
     char text[REASON_SIZE];
     nw_status status = again_record(run, asked, err);
 
-    if (status == NW_OK && !asked->published) {
-        status = publish(run, asked, err);
-    }
     if (status == NW_OK) {
         status = follow(run, asked, err);
     }
@@ -259,6 +316,30 @@ static nw_status again_begin(struct nw_run *run, const struct asked *asked, stru
                        asked->schema_name, asked->table_name);
         nw_log(NW_LOG_INFO, "table %s.%s is copied, as narwal table %s asked; the others go on",
                asked->schema_name, asked->table_name, VERBS[asked->verb]);
+        run->options->answer(run->options->context, true, text);
+    }
+    return status;
+}
+
+/* The dealer looks whether it stopped with the next look at the catalog; if the table is not
+ * published there is nothing any more until then. */
+static nw_status drop_begin(struct nw_run *run, const struct asked *asked, struct nw_error *err)
+{
+    char text[REASON_SIZE];
+    nw_status status = again_record(run, asked, err);
+
+    if (status == NW_OK) {
+        status = nw_followed_remove(run->followed_tables, asked->relation_oid, err);
+    }
+    if (status == NW_OK) {
+        (void)snprintf(text, sizeof text,
+                       "%s is not followed any more%s; sinks keep what they have of it, and narwal "
+                       "table add brings it back",
+                       asked->quoted,
+                       asked->published && asked->entry[0] == '\0'
+                           ? ", though its publication is of all tables, or of a schema"
+                           : "");
+        nw_log(NW_LOG_INFO, "%s", text);
         run->options->answer(run->options->context, true, text);
     }
     return status;
@@ -285,11 +366,14 @@ nw_status nw_run_commands(struct nw_run *run, struct nw_error *err)
         reason_find(run, &asked, reason);
         status = reason[0] == '\0' ? NW_OK : nw_fail(&why, NW_REJECT, "%s", reason);
     }
+    if (status == NW_OK && (asked.verb == VERB_DROP ? asked.entry[0] != '\0' : !asked.published)) {
+        status = publish(run, &asked, &why);
+    }
     if (status != NW_OK) {
         refuse(run, why.text);
         return NW_OK;
     }
-    status = again_begin(run, &asked, err);
+    status = asked.verb == VERB_DROP ? drop_begin(run, &asked, err) : again_begin(run, &asked, err);
     if (status != NW_OK) {
         refuse(run, err->text);
     }

@@ -169,6 +169,9 @@ static nw_status newcomer_take(struct nw_run *run, uint32_t relation_oid, struct
     bool joins = false;
     nw_status status = NW_OK;
 
+    if (nw_followed_has(run->followed_tables, relation_oid)) {
+        return NW_OK; /* a command was first */
+    }
     if (nw_run_joins_has(run, relation_oid)) { /* it left the patterns under a copy: once more */
         found_put(&run->news, relation_oid);
         return NW_OK;

@@ -152,6 +152,57 @@ class NewTablesTest(check.Case):
         self.assertEqual(code, 0, text)
         self.finish(narwal, "lab.made", "lab.old")
 
+    def ask(self, narwal, verb, table, code=0):
+        found, text = narwal.call("table", verb, table)
+        self.assertEqual(found, code, text)
+        return text
+
+    def test_one_that_is_dropped_is_left_out_until_it_is_added(self):
+        names = ['lab."Odd ""name"".x"', "lab.wheels", "lab.keyless"]
+        self.make(names[0])
+        self.server.sql("CREATE TABLE lab.wheels (id int PRIMARY KEY, n int) PARTITION BY RANGE (id)")
+        self.server.sql("CREATE TABLE lab.wheel PARTITION OF lab.wheels FOR VALUES FROM (0) TO (99)")
+        self.server.sql("INSERT INTO lab.wheels SELECT g, 0 FROM generate_series(1, 10) g")
+        self.server.sql("CREATE TABLE lab.keyless AS SELECT g AS id, 0 AS n FROM generate_series(1, 10) g")
+        narwal = self.narwal()
+        narwal.start().wait_streaming()
+        for name in names:
+            self.assertIn("not followed any more", self.ask(narwal, "drop", name))
+            self.server.sql(f"INSERT INTO {name} VALUES (11, 1)")
+        for _ in range(2):
+            self.server.sql("UPDATE lab.old SET n = n + 1")
+            self.wait_whole(narwal, "lab.old")
+            self.assertEqual(set(self.states(narwal).values()), {"left out"})
+            self.assertEqual(len(self.rows(narwal, "lab.wheels")), 10)
+            self.assertEqual(self.server.value("SELECT count(*) FROM pg_publication_rel WHERE prrelid IN "
+                                               "('lab.wheels'::regclass, 'lab.keyless'::regclass)"), 0)
+            self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+            narwal.start().wait_streaming()
+            narwal.wait("the stream", lambda: '"phase":"streaming"' in narwal.call("status", "--json")[1])
+        for name in names:
+            self.ask(narwal, "add", name)
+        self.server.sql("INSERT INTO lab.wheels VALUES (12, 1)")
+        self.server.sql("INSERT INTO lab.keyless VALUES (12, 1)")
+        narwal.wait("the copies", lambda: not self.states(narwal))
+        self.finish(narwal, "lab.wheels", "lab.keyless", "lab.old")
+
+    def test_a_refusal_has_the_statement_that_a_dba_runs(self):
+        self.make('lab."Odd ""name"""')
+        self.server.sql('CREATE PUBLICATION "Their ""own""" FOR TABLE lab.old, ONLY lab."Odd ""name"""')
+        narwal = self.enter(Narwal(self.server, settings={
+            "tables": {"include": ["lab.*"]},
+            "source": {"publication": {"name": 'Their "own"', "create": False}}}))
+        self.server.sql("CREATE TABLE IF NOT EXISTS lab.marker (at bigint)")
+        self.server.sql('ALTER PUBLICATION "Their ""own""" ADD TABLE lab.marker')
+        narwal.start().wait_streaming()
+        for verb in ("drop", "add"):
+            text = self.ask(narwal, verb, 'lab."Odd ""name"""', 1)
+            statement = text[text.index("ALTER PUBLICATION"):text.index("; then ask again")]
+            self.server.sql(statement)
+            self.ask(narwal, verb, 'lab."Odd ""name"""')
+        narwal.wait("the copy", lambda: not self.states(narwal))
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
 
 if __name__ == "__main__":
     check.main()
