@@ -419,6 +419,28 @@ static nw_status tables_register(struct nw_run *run, struct nw_error *err)
     return status == NW_OK ? transforms_check(run, err) : status;
 }
 
+/* Whether it is the sinks' source, and which of its tables are published. */
+static nw_status source_look(struct nw_run *run, struct nw_error *err)
+{
+    nw_status status = positions_check(run, err);
+
+    if (status == NW_OK) {
+        struct nw_publication_options publication = run->options->server.publication;
+
+        publication.first = lowest_lsn(run) == UINT64_MAX;
+        publication.extend = run->options->new_tables == NW_NEW_TABLES_COPY;
+        publication.adds = nw_run_news_unpublished;
+        publication.context = run;
+        run->server.schemas = run->schemas;
+        status = nw_publications_ensure(run->server.control, &publication,
+                                        &run->server.publications, err);
+    }
+    if (status == NW_OK) {
+        status = tables_register(run, err);
+    }
+    return status;
+}
+
 static bool stops(void *context)
 {
     return nw_run_stopping(context);
@@ -437,21 +459,7 @@ nw_status nw_run_decide(struct nw_run *run, struct nw_error *err)
     status = nw_server_open(&run->server, &server, err);
     run->server_open = status == NW_OK;
     if (status == NW_OK) {
-        status = positions_check(run, err);
-    }
-    if (status == NW_OK) {
-        struct nw_publication_options publication = run->options->server.publication;
-
-        publication.first = lowest_lsn(run) == UINT64_MAX;
-        publication.extend = run->options->new_tables == NW_NEW_TABLES_COPY;
-        publication.adds = nw_run_news_unpublished;
-        publication.context = run;
-        run->server.schemas = run->schemas;
-        status = nw_publications_ensure(run->server.control, &publication,
-                                        &run->server.publications, err);
-    }
-    if (status == NW_OK) {
-        status = tables_register(run, err);
+        status = source_look(run, err);
     }
     if (status == NW_OK) {
         status = nw_server_slot_check(&run->server, run->server.control, &run->confirmed_lsn,
