@@ -316,6 +316,14 @@ static nw_status slot_decide(struct nw_run *run, struct nw_error *err)
     return run->slot_found ? NW_OK : slot_missing(run, err);
 }
 
+/* From where it streams; and what of it is gone, which only the source that is known can say. */
+static nw_status source_decide(struct nw_run *run, struct nw_error *err)
+{
+    nw_status status = slot_decide(run, err);
+
+    return status == NW_OK ? nw_run_waiting_check(run, err) : status;
+}
+
 /* Makes the slot when nothing is copied: the stream simply begins where it is made. */
 static nw_status slot_make(struct nw_run *run, struct nw_error *err)
 {
@@ -472,10 +480,7 @@ nw_status nw_run_decide(struct nw_run *run, struct nw_error *err)
         status = nw_run_copies_resolve(run, err);
     }
     if (status == NW_OK) {
-        status = slot_decide(run, err);
-    }
-    if (status == NW_OK) {
-        status = nw_run_waiting_check(run, err);
+        status = source_decide(run, err);
     }
     if (status == NW_OK && nw_run_stopping(run)) {
         return nw_fail(err, NW_RETRY, "stopped before it began");
