@@ -243,24 +243,12 @@ static nw_status event_post(struct nw_sequencer *seq, struct nw_entry *entry, ui
     return NW_OK;
 }
 
-/*
- * Up to where a worker has all there is of the stream. What waited for a copy it does not have,
- * however far the others' changes had come when the sink was recovered.
- */
-static uint64_t durable_of(const struct nw_sequencer *seq, const struct nw_entry *entry,
-                           uint32_t worker)
-{
-    return entry->limit_lsn != 0 ? 0 : seq->sink->durable_lsn[worker];
-}
-
 /* Whether the sink is to hear that this table was emptied, from this worker. */
-static bool truncate_wanted(const struct nw_sequencer *seq, const struct nw_entry *entry,
+static bool truncate_wanted(const struct nw_sequencer *seq, const struct nw_event *event,
                             const struct nw_table *table, uint32_t worker)
 {
-    const struct nw_event *event = &entry->item->as.event;
-
     return nw_sequencer_shard(seq, table->relation_oid) == worker &&
-           event->commit_lsn >= durable_of(seq, entry, worker) &&
+           event->commit_lsn >= seq->sink->durable_lsn[worker] &&
            (event->tables_count == 1 || /* looked at when it was taken in */
             event->commit_lsn >= nw_sequencer_fence_of(seq, table->relation_oid));
 }
@@ -278,7 +266,7 @@ static nw_status truncate_post(struct nw_sequencer *seq, struct nw_entry *entry,
                        event->tables_count);
     }
     for (uint32_t i = 0; i < event->tables_count; i++) {
-        if (truncate_wanted(seq, entry, event->tables[i], worker)) {
+        if (truncate_wanted(seq, event, event->tables[i], worker)) {
             tables[count++] = event->tables[i];
         }
     }
@@ -326,7 +314,7 @@ static nw_status event_deliver(struct nw_sequencer *seq, struct nw_entry *entry,
         }
     }
     if (entry->epoch <= seq->skip_epoch[worker] ||
-        nw_event_before(event, durable_of(seq, entry, worker))) {
+        nw_event_before(event, seq->sink->durable_lsn[worker])) {
         return NW_OK;
     }
     return seq->free_tasks_count[worker] == 0 ? NW_AGAIN : event_post(seq, entry, worker, NULL, 0);
