@@ -331,7 +331,8 @@ void sim_copy_reset(struct sim *sim, struct nw_schemas *schemas)
     sim_copy_free(sim);
     memset(copy->again, 0, sizeof copy->again);
     memset((void *)copy->under_way, 0, sizeof copy->under_way);
-    for (uint32_t table = 0; table < SIM_TABLES; table++) {
+    for (uint32_t table = 0; table < SIM_TABLES && (sim->joins.wanted || sim_joins_busy(sim));
+         table++) {
         described = sim_server_describe(&sim->server, SIM_OID + table, &description);
         if (nw_schemas_add(schemas, described, 0, &version, &err) != NW_OK) {
             sim_fail(sim, "%s", err.text);
