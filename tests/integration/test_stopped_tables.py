@@ -338,7 +338,7 @@ class StoppedTablesTest(check.Case):
         narwal.wait("the stop", lambda: ("lab.cut", "") in self.stopped(narwal))
         narwal.kill()
 
-        self.wait_phase(narwal.start(NARWAL_CRASH_AT="join:20"))
+        self.wait_phase(narwal.start(NARWAL_CRASH_AT="join:3"))
         self.server.sql("UPDATE lab.other SET n = 8")
         self.server.sql("TRUNCATE lab.cut")  # before the copy's fence: it must not stop it again
         self.server.sql("INSERT INTO lab.cut SELECT g, repeat('y', 100), 0 FROM generate_series(1, 5000) g")

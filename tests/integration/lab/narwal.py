@@ -212,7 +212,7 @@ class Narwal:
                 "SELECT query FROM pg_stat_activity WHERE pid = (SELECT active_pid FROM "
                 "pg_replication_slots WHERE slot_name = %s)", (self.slot,))
             return found and found[0][0].startswith("START_REPLICATION") and (
-                "binary" in found[0][0] or time.monotonic() > until)
+                " binary '" in found[0][0] or time.monotonic() > until)
         self.wait("the stream", active)
         return found[0][0]
 

@@ -66,7 +66,7 @@ class Reference:
         self.stream.execute(f"CREATE_REPLICATION_SLOT {SLOT} LOGICAL pgoutput EXPORT_SNAPSHOT")
         _, point, snapshot, _ = self.stream.fetchone()
         self.fence = lsn_number(point)
-        self.copy(snapshot)
+        self.copy(snapshot, point)
         self.stream.start_replication(SLOT, options={"proto_version": "1",
                                                      "publication_names": PUBLICATION})
         return self
@@ -77,7 +77,7 @@ class Reference:
 
     # ---- copy ------------------------------------------------------------------------------------
 
-    def copy(self, snapshot):
+    def copy(self, snapshot, point):
         connection = psycopg2.connect(self.cluster.dsn(options=GUCS))
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -93,7 +93,7 @@ class Reference:
                 texts = ", ".join(f"{oracle.quote(column)}::text" for column in columns)
                 cursor.execute(f"SELECT {texts} FROM {oracle.qualified(schema, name)}")
                 for row in cursor:
-                    self.copies[oid].append({"op": "I", "schema": number,
+                    self.copies[oid].append({"op": "I", "schema": number, "commit_lsn": point,
                                              "after": dict(zip(columns, row))})
         connection.close()
 
