@@ -296,18 +296,15 @@ static nw_status follow(struct nw_run *run, const struct asked *asked, struct nw
 
 static nw_status again_begin(struct nw_run *run, const struct asked *asked, struct nw_error *err)
 {
-    struct nw_run_join join = {.relation_oid = asked->relation_oid};
     char text[REASON_SIZE];
     nw_status status = again_record(run, asked, err);
 
     if (status == NW_OK) {
         status = follow(run, asked, err);
     }
-    (void)snprintf(join.schema_name, sizeof join.schema_name, "%s", asked->schema_name);
-    (void)snprintf(join.name, sizeof join.name, "%s", asked->table_name);
-    join.sinks = sinks_of(run, asked);
     if (status == NW_OK) {
-        status = nw_run_joins_add(run, &join, err);
+        status = nw_run_joins_add(run, asked->relation_oid, asked->schema_name, asked->table_name,
+                                  sinks_of(run, asked), err);
     }
     if (status == NW_OK) {
         (void)snprintf(text, sizeof text,

@@ -39,8 +39,10 @@ bool nw_run_joins_busy(const struct nw_run *run)
     return run->joins.round_count > 0;
 }
 
-nw_status nw_run_joins_add(struct nw_run *run, const struct nw_run_join *join, struct nw_error *err)
+nw_status nw_run_joins_add(struct nw_run *run, uint32_t relation_oid, const char *schema_name,
+                           const char *name, uint32_t sinks, struct nw_error *err)
 {
+    bool everywhere = nw_tables_waits(run->table_states, relation_oid, "");
     struct nw_run_joins *joins = &run->joins;
     struct nw_run_join *grown = reallocarray(joins->queue, joins->queued + 1u, sizeof *grown);
 
@@ -48,9 +50,11 @@ nw_status nw_run_joins_add(struct nw_run *run, const struct nw_run_join *join, s
         return nw_fail(err, NW_FATAL, "out of memory for tables that join");
     }
     joins->queue = grown;
-    joins->queue[joins->queued] = *join;
-    joins->queue[joins->queued++].everywhere =
-        nw_tables_waits(run->table_states, join->relation_oid, "");
+    grown = &joins->queue[joins->queued++];
+    *grown = (struct nw_run_join){
+        .relation_oid = relation_oid, .sinks = sinks, .everywhere = everywhere};
+    (void)snprintf(grown->schema_name, sizeof grown->schema_name, "%s", schema_name);
+    (void)snprintf(grown->name, sizeof grown->name, "%s", name);
     return NW_OK;
 }
 
@@ -60,15 +64,14 @@ nw_status nw_run_joins_plan(struct nw_run *run, struct nw_error *err)
 
     for (uint32_t t = 0; t < nw_schemas_count(run->schemas) && status == NW_OK; t++) {
         const struct nw_table *table = nw_schemas_at(run->schemas, t);
-        struct nw_run_join join = {.relation_oid = table->relation_oid};
+        uint32_t sinks = 0;
 
-        (void)snprintf(join.schema_name, sizeof join.schema_name, "%s", table->schema_name);
-        (void)snprintf(join.name, sizeof join.name, "%s", table->name);
         for (uint32_t s = 0; s < run->options->sinks_count; s++) {
-            join.sinks |= nw_run_table_missing(&run->members[s], table) ? 1u << s : 0;
+            sinks |= nw_run_table_missing(&run->members[s], table) ? 1u << s : 0;
         }
-        if (join.sinks != 0) {
-            status = nw_run_joins_add(run, &join, err);
+        if (sinks != 0) {
+            status = nw_run_joins_add(run, table->relation_oid, table->schema_name, table->name,
+                                      sinks, err);
         }
     }
     return status;
@@ -132,7 +135,10 @@ static nw_status round_postpone(struct nw_run *run, struct nw_error *err)
     nw_status status = NW_OK;
 
     for (uint32_t i = 0; i < joins->round_count && status == NW_OK; i++) {
-        status = nw_run_joins_add(run, &joins->round[i], err);
+        const struct nw_run_join *join = &joins->round[i];
+
+        status = nw_run_joins_add(run, join->relation_oid, join->schema_name, join->name,
+                                  join->sinks, err);
     }
     round_clear(joins);
     joins->retry_ns = run->env->ops->now_ns(run->env) + RETRY_NS;
@@ -269,8 +275,8 @@ static nw_status round_describe(struct nw_run *run, uint64_t *lsn, struct nw_err
 static void bases_note(struct nw_run *run)
 {
     struct nw_run_joins *joins = &run->joins;
+    uint64_t bytes = 0;
 
-    memset(joins->marks_wanted, 0, sizeof joins->marks_wanted);
     for (uint32_t s = 0; s < run->options->sinks_count; s++) {
         struct nw_sink_status status;
 
@@ -281,7 +287,7 @@ static void bases_note(struct nw_run *run)
             joins->marks_wanted[s] += joins->round[i].sinks >> s & 1u;
         }
     }
-    nw_engine_copy_counts(run->engine, &joins->rows_base, &joins->bytes_base);
+    nw_engine_copy_counts(run->engine, &joins->rows_base, &bytes);
 }
 
 nw_status nw_run_joins_begin(struct nw_run *run, struct nw_error *err)

@@ -152,14 +152,11 @@ static nw_status newcomer_record(struct nw_run *run, const struct newcomer *newc
 static nw_status newcomer_join(struct nw_run *run, const struct newcomer *newcomer,
                                struct nw_error *err)
 {
-    struct nw_run_join join = {.relation_oid = newcomer->table.relation_oid};
+    const struct nw_followed_table *table = &newcomer->table;
+    uint32_t sinks = (1u << run->options->sinks_count) - 1; /* all of them */
 
-    (void)snprintf(join.schema_name, sizeof join.schema_name, "%s", newcomer->table.schema_name);
-    (void)snprintf(join.name, sizeof join.name, "%s", newcomer->table.table_name);
-    for (uint32_t s = 0; s < run->options->sinks_count; s++) {
-        join.sinks |= 1u << s;
-    }
-    return nw_run_joins_add(run, &join, err);
+    return nw_run_joins_add(run, table->relation_oid, table->schema_name, table->table_name, sinks,
+                            err);
 }
 
 /* One that the dealer met. */

@@ -45,7 +45,7 @@ struct nw_run_joins {
     struct nw_arena arena;                    /* what the catalog said of the round's tables */
     uint64_t marks_wanted[NW_SEQUENCERS_MAX]; /* what the sinks' counters are to reach */
     uint64_t copies_base[NW_SEQUENCERS_MAX];  /* and stood at before */
-    uint64_t rows_base, bytes_base;
+    uint64_t rows_base;
 };
 
 /* See run_news.c. Of the attempt. */
@@ -170,8 +170,9 @@ NW_MUST_CHECK nw_status nw_run_commands(struct nw_run *run, struct nw_error *err
 
 /* run_joins.c */
 
-/** Queue a table for a copy. @param join  copied: its oid, its names and the sinks */
-NW_MUST_CHECK nw_status nw_run_joins_add(struct nw_run *run, const struct nw_run_join *join,
+/** Queue a table for a copy at these sinks. Names are copied. */
+NW_MUST_CHECK nw_status nw_run_joins_add(struct nw_run *run, uint32_t relation_oid,
+                                         const char *schema_name, const char *name, uint32_t sinks,
                                          struct nw_error *err);
 /** Queue what sinks are still to get, of which some stream already. */
 NW_MUST_CHECK nw_status nw_run_joins_plan(struct nw_run *run, struct nw_error *err);

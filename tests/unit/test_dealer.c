@@ -345,107 +345,6 @@ static void a_truncate_names_its_wanted_tables_behind_their_rows(void **state)
     kit_fini(&kit);
 }
 
-/* Some sinks get a copy: the mark parts what they get now from what they hold. */
-static void a_mark_lies_between_the_rows_before_and_behind_it(void **state)
-{
-    const struct nw_dealer_join join = {.relation_oid = 100, .sinks = 2, .generation = 7};
-    struct nw_block *open[4] = {NULL};
-    struct nw_block *block = NULL;
-    struct kit kit;
-
-    (void)state;
-    kit_init(&kit, 4, false);
-    kit_know(&kit, 100);
-    kit_begin(&kit, 1000);
-    kit_row(&kit, 100, 1);
-    assert_int_equal(nw_dealer_join(kit.dealer, &join, &kit.err), NW_OK);
-    kit_row(&kit, 100, 2);
-    kit_commit(&kit, 1000);
-    kit_flush(&kit);
-    open[0] = kit_expect(&kit, NW_BLOCK_CHANGES);
-    assert_int_equal(open[0]->frames[0].seq, 0);
-    open[1] = kit_expect(&kit, NW_BLOCK_COPY_BEGIN);
-    assert_int_equal(open[1]->mark.joining_sinks, 2);
-    assert_int_equal(open[1]->generation, 7);
-    assert_int_equal(open[1]->table->relation_oid, 100);
-    assert_true(open[1]->cut);
-    open[2] = kit_expect(&kit, NW_BLOCK_CHANGES);
-    assert_int_equal(open[2]->frames[0].seq, 1);
-    assert_int_equal(nw_dealer_join(kit.dealer, &join, &kit.err), NW_OK);
-    open[3] = kit_expect(&kit, NW_BLOCK_COPY_BEGIN);
-    assert_int_equal(nw_dealer_join(kit.dealer, &join, &kit.err), NW_AGAIN); /* no block is left */
-    for (uint32_t i = 0; i < 4; i++) {
-        kit_back(&kit, open[i]);
-    }
-    assert_int_equal(nw_dealer_join(kit.dealer, &join, &kit.err), NW_OK);
-    block = kit_expect(&kit, NW_BLOCK_COPY_BEGIN);
-    kit_back(&kit, block);
-    kit_fini(&kit);
-}
-
-/* The catalog that a mark brings may be ahead of a message that waits for its own look at it. */
-static void a_mark_does_not_pass_a_relation_message_that_waits(void **state)
-{
-    const struct nw_dealer_join join = {.relation_oid = 100, .sinks = 1, .generation = 7};
-    struct nw_table described = kit_table(101);
-    struct kit kit;
-
-    (void)state;
-    kit_init(&kit, 4, false);
-    kit_know(&kit, 100);
-    kit_begin(&kit, 1000);
-    kit_relation_wire(&kit, 101);
-    assert_int_equal(kit_take(&kit, 1), NW_AGAIN);
-    assert_int_equal(nw_dealer_join(kit.dealer, &join, &kit.err), NW_AGAIN);
-    assert_int_equal(nw_dealer_describe(kit.dealer, &described, &kit.err), NW_OK);
-    assert_int_equal(nw_dealer_join(kit.dealer, &join, &kit.err), NW_OK);
-    kit_back(&kit, kit_expect(&kit, NW_BLOCK_COPY_BEGIN));
-    kit_fini(&kit);
-}
-
-/* It was passed over: from the LSN on at which the catalog was read it comes as it is described. */
-static void a_table_that_waits_comes_from_its_mark_on(void **state)
-{
-    struct nw_table described;
-    struct nw_dealer_join join = {.relation_oid = 100,
-                                  .sinks = 1,
-                                  .generation = 7,
-                                  .from_lsn = 1500,
-                                  .described = &described};
-    struct nw_block *block = NULL;
-    struct kit kit;
-
-    (void)state;
-    kit_init(&kit, 8, false);
-    kit_know(&kit, 100);
-    kit.waiting_oid = 100;
-    described = *nw_schemas_find(kit.schemas, 100);
-    described.name = "renamed";
-    kit_begin(&kit, 1000);
-    kit_row(&kit, 100, 1);
-    kit_commit(&kit, 1000);
-    kit_flush(&kit);
-    assert_null(kit_next(&kit));
-    assert_int_equal(nw_dealer_join(kit.dealer, &join, &kit.err), NW_OK);
-    block = kit_expect(&kit, NW_BLOCK_COPY_BEGIN);
-    assert_string_equal(block->table->name, "renamed");
-    kit_back(&kit, block);
-    kit_begin(&kit, 1400); /* in front of the LSN */
-    kit_row(&kit, 100, 2);
-    kit_commit(&kit, 1400);
-    kit_begin(&kit, 1500);
-    kit_row(&kit, 100, 3);
-    kit_commit(&kit, 1500);
-    kit_flush(&kit);
-    block = kit_expect(&kit, NW_BLOCK_CHANGES);
-    assert_int_equal(block->frames_count, 1);
-    assert_int_equal(block->transactions[0].commit_lsn, 1500);
-    assert_string_equal(block->table->name, "renamed");
-    kit_back(&kit, block);
-    assert_null(kit_next(&kit));
-    kit_fini(&kit);
-}
-
 static void take_message(struct kit *kit, bool transactional, uint64_t lsn)
 {
     wire_clear(&kit->wire);
@@ -694,52 +593,6 @@ static void an_epoch_ends_with_the_position_of_the_last_commit(void **state)
     kit_fini(&kit);
 }
 
-/* Recorded before it can be reached, dealt before an epoch ends there; also of a table that only
- * its record names. */
-static void a_drop_is_dealt_where_it_was_recorded_and_no_epoch_ends_before(void **state)
-{
-    const struct nw_table gone = {.relation_oid = 77, .schema_name = "s", .name = "gone"};
-    struct kit kit;
-    struct nw_block *block = NULL;
-
-    (void)state;
-    kit_init(&kit, 8, false);
-    kit_know(&kit, 100);
-    nw_dealer_advance(kit.dealer, 5000);
-    assert_true(nw_dealer_dropped(kit.dealer, nw_schemas_find(kit.schemas, 100), 4000));
-    assert_true(nw_dealer_stopping(kit.dealer)->dropped);
-    assert_int_equal(nw_dealer_stopping(kit.dealer)->lsn, 5001); /* 5000 may be committed already */
-    assert_int_equal(nw_dealer_drops_deal(kit.dealer, 5, &kit.err), NW_AGAIN);
-    nw_dealer_reconnected(kit.dealer); /* the stream will not say it again */
-    assert_non_null(nw_dealer_stopping(kit.dealer));
-    assert_false(nw_dealer_dropped(kit.dealer, nw_schemas_find(kit.schemas, 100), 6000));
-    assert_int_equal(nw_dealer_stopped(kit.dealer, &kit.err), NW_OK);
-    assert_true(nw_dealer_dropped(kit.dealer, nw_schemas_find(kit.schemas, 100), 6000));
-    assert_null(nw_dealer_stopping(kit.dealer)); /* once is enough */
-    assert_int_equal(nw_dealer_drop_recorded(kit.dealer, &gone, 5002, &kit.err), NW_OK);
-    assert_int_equal(nw_dealer_drops_deal(kit.dealer, 5, &kit.err), NW_OK);
-    assert_null(kit_next(&kit));
-    nw_dealer_advance(kit.dealer, 5001);
-    assert_int_equal(nw_dealer_drops_deal(kit.dealer, 5, &kit.err), NW_OK);
-    block = kit_expect(&kit, NW_BLOCK_EVENT);
-    assert_int_equal(block->event.kind, NW_EVENT_DROP);
-    assert_int_equal(block->event.lsn, 5001);
-    assert_int_equal(block->event.commit_lsn, 5001);
-    assert_int_equal(block->event.tables[0]->relation_oid, 100);
-    assert_int_equal(kit_state(&kit).epoch_rows, 1);
-    kit_back(&kit, block);
-    nw_dealer_advance(kit.dealer, 5010);
-    assert_int_equal(nw_dealer_drops_deal(kit.dealer, 5, &kit.err), NW_OK);
-    block = kit_expect(&kit, NW_BLOCK_EVENT);
-    assert_int_equal(block->event.lsn, 5002);
-    assert_string_equal(block->event.tables[0]->name, "gone");
-    kit_back(&kit, block);
-    assert_int_equal(nw_dealer_drops_deal(kit.dealer, 5, &kit.err), NW_OK);
-    assert_null(kit_next(&kit));
-    assert_int_equal(nw_dealer_drop_recorded(kit.dealer, &gone, 9000, &kit.err), NW_OK);
-    kit_fini(&kit); /* frees what was never due */
-}
-
 static void a_new_relation_waits_for_the_catalog(void **state)
 {
     struct kit kit;
@@ -876,9 +729,6 @@ int main(void)
         cmocka_unit_test(no_epoch_ends_while_a_broken_transaction_is_half_dealt),
         cmocka_unit_test(a_reconnect_between_transactions_leaves_epochs_free_to_end),
         cmocka_unit_test(unwanted_tables_count_but_are_not_dealt),
-        cmocka_unit_test(a_mark_lies_between_the_rows_before_and_behind_it),
-        cmocka_unit_test(a_mark_does_not_pass_a_relation_message_that_waits),
-        cmocka_unit_test(a_table_that_waits_comes_from_its_mark_on),
         cmocka_unit_test(a_truncate_names_its_wanted_tables_behind_their_rows),
         cmocka_unit_test(a_message_outside_transactions_moves_the_position_and_comes_once),
         cmocka_unit_test(a_message_of_a_transaction_counts_and_comes_once),
@@ -887,7 +737,6 @@ int main(void)
         cmocka_unit_test(a_begin_is_dealt_once_over_reconnects),
         cmocka_unit_test(a_begin_whose_row_found_no_block_is_not_dealt_again),
         cmocka_unit_test(an_epoch_ends_with_the_position_of_the_last_commit),
-        cmocka_unit_test(a_drop_is_dealt_where_it_was_recorded_and_no_epoch_ends_before),
         cmocka_unit_test(a_new_relation_waits_for_the_catalog),
         cmocka_unit_test(a_changed_relation_comes_behind_the_rows_of_the_former),
         cmocka_unit_test(a_reconnect_forgets_the_relation_that_waited),
