@@ -180,7 +180,7 @@ static inline void fuzz_decode(const struct nw_block *block)
         NW_ASSERT(item->size == size);
         fuzz_read_batch(&item->as.batch);
         memcpy(copy, item, size);
-        nw_item_relocate(copy, item);
+        nw_item_relocate(copy, (uintptr_t)item);
         free(item);
         fuzz_read_batch(&copy->as.batch);
         free(copy);

@@ -99,7 +99,7 @@ static uint8_t *fixed_take(struct nw_builder *builder, size_t size)
 {
     uint8_t *at = builder->laying_out ? NULL : builder->fixed + builder->fixed_size;
 
-    builder->fixed_size += (size + NW_ITEM_ALIGN - 1) & ~(size_t)(NW_ITEM_ALIGN - 1);
+    builder->fixed_size += nw_item_padded(size);
     return at;
 }
 

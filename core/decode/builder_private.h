@@ -11,9 +11,6 @@
 #include "decode/builder.h"
 #include "decode/column.h"
 
-/** Every array of an item starts at a multiple of this: the widest value is 16 bytes. */
-#define NW_ITEM_ALIGN 16u
-
 /** A field of an old image, kept while its row is decoded. */
 struct nw_field {
     uint8_t kind; /* n t b u, or 0: not sent */

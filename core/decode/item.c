@@ -3,6 +3,9 @@
 #include "decode/item.h"
 
 #include <stddef.h>
+#include <string.h>
+
+#include "base/assert.h"
 
 struct move {
     uint8_t *to;
@@ -42,9 +45,9 @@ static void move_batch(const struct move *move, struct nw_batch *batch)
     }
 }
 
-void nw_item_relocate(struct nw_item *item, const struct nw_item *former)
+static void move_item(struct nw_item *item, uintptr_t former)
 {
-    struct move move = {.to = (uint8_t *)item, .from = (uintptr_t)former};
+    struct move move = {.to = (uint8_t *)item, .from = former};
 
     switch (item->kind) {
     case NW_ITEM_BATCH:
@@ -59,9 +62,46 @@ void nw_item_relocate(struct nw_item *item, const struct nw_item *former)
         break;
     case NW_ITEM_COPY_BEGIN:
     case NW_ITEM_COPY_END:
+    case NW_ITEM_PACK:
         break;
     case NW_ITEM_EPOCH_END:
         item->as.position.bytes = moved(&move, item->as.position.bytes);
         break;
     }
+}
+
+void nw_item_relocate(struct nw_item *item, uintptr_t former)
+{
+    uint32_t at = NW_PACK_EMPTY;
+
+    if (item->kind != NW_ITEM_PACK) {
+        move_item(item, former);
+        return;
+    }
+    for (struct nw_item *one; (one = nw_pack_next(item, &at)) != NULL;) {
+        move_item(one, former + (uintptr_t)((uint8_t *)one - (uint8_t *)item));
+    }
+}
+
+void nw_pack_add(struct nw_item *pack, const struct nw_item *item)
+{
+    uint8_t *to = (uint8_t *)pack + pack->size;
+    size_t padded = nw_item_padded(item->size);
+
+    memcpy(to, item, item->size);
+    memset(to + item->size, 0, padded - item->size); /* packs are spilled as they are */
+    nw_item_relocate((struct nw_item *)(void *)to, (uintptr_t)item);
+    pack->size += (uint32_t)padded;
+}
+
+struct nw_item *nw_pack_next(struct nw_item *pack, uint32_t *at)
+{
+    struct nw_item *item = (struct nw_item *)(void *)((uint8_t *)pack + *at);
+
+    if (*at == pack->size) {
+        return NULL;
+    }
+    NW_ASSERT(*at < pack->size);
+    *at += (uint32_t)nw_item_padded(item->size);
+    return item;
 }

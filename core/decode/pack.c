@@ -15,7 +15,7 @@ static struct packer packer_of(struct nw_item *item)
 {
     return (struct packer){
         .item = item,
-        .size = (sizeof *item + NW_ITEM_ALIGN - 1) & ~(size_t)(NW_ITEM_ALIGN - 1),
+        .size = nw_item_padded(sizeof *item),
     };
 }
 
@@ -23,7 +23,7 @@ static struct packer packer_of(struct nw_item *item)
 static void *pack_space(struct packer *packer, size_t size)
 {
     uint8_t *at = packer->item == NULL ? NULL : (uint8_t *)packer->item + packer->size;
-    size_t padded = (size + NW_ITEM_ALIGN - 1) & ~(size_t)(NW_ITEM_ALIGN - 1);
+    size_t padded = nw_item_padded(size);
 
     if (at != NULL) {
         memset(at + size, 0, padded - size); /* items are spilled as they are */
@@ -234,6 +234,8 @@ static void pack_content(struct packer *packer, const struct nw_builder *builder
         if (packer->item != NULL) {
             packer->item->as.position = position;
         }
+        break;
+    case NW_ITEM_PACK: /* no block becomes one */
         break;
     }
 }

@@ -39,6 +39,12 @@ static inline bool nw_budget_charge(struct nw_budget *budget, size_t bytes)
     return true;
 }
 
+/** Charge it whether it fits or not: for what lets memory go before long. */
+static inline void nw_budget_overdraw(struct nw_budget *budget, size_t bytes)
+{
+    atomic_fetch_add_explicit(&budget->used_bytes, (int64_t)bytes, memory_order_relaxed);
+}
+
 static inline void nw_budget_release(struct nw_budget *budget, size_t bytes)
 {
     atomic_fetch_sub_explicit(&budget->used_bytes, (int64_t)bytes, memory_order_relaxed);

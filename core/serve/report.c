@@ -98,6 +98,8 @@ static void sink_make(const struct nw_run_status *status, uint32_t index,
     sink->commits = from->commits;
     sink->retries = from->retries;
     sink->spilled_bytes = from->spilled_bytes;
+    sink->waiting_rows = from->waiting_rows;
+    sink->waiting_bytes = from->waiting_bytes;
     tables_make(status, index, sink);
 }
 
@@ -258,6 +260,8 @@ static json_t *sink_json(const struct nw_report_sink *sink)
     put_count(object, "commits", sink->commits);
     put_count(object, "retries", sink->retries);
     put_count(object, "spilled_bytes", sink->spilled_bytes);
+    put_count(object, "waiting_rows", sink->waiting_rows);
+    put_count(object, "waiting_bytes", sink->waiting_bytes);
     (void)json_object_set_new(object, "lagging_tables", tables_json(sink));
     return object;
 }

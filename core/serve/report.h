@@ -48,6 +48,7 @@ struct nw_report_sink {
     uint64_t lag_bytes;
     uint64_t rows, batches, commits, retries;
     uint64_t spilled_bytes;
+    uint64_t waiting_rows, waiting_bytes; /* for the copies of their tables */
     uint32_t tables_count;
     struct nw_report_table tables[NW_REPORT_TABLES_MAX]; /* the oldest first */
 };

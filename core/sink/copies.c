@@ -125,6 +125,7 @@ static bool joins(struct nw_sequencer *seq, struct nw_followed *slot, const stru
         return false;
     }
     copy_begin(slot, item);
+    seq->tables_held += slot->holds ? 0 : 1;
     slot->takes = slot->holds = true;
     slot->ended = false;
     slot->fence_lsn = 0;
@@ -187,6 +188,7 @@ nw_status nw_copies_take(struct nw_sequencer *seq, struct nw_entry *entry, bool 
         break;
     case NW_ITEM_EVENT:
     case NW_ITEM_EPOCH_END:
+    case NW_ITEM_PACK:
         NW_ASSERT(false);
     }
     return NW_OK;

@@ -14,6 +14,7 @@ struct nw_followed {
     bool takes;            /* a copy that is read now is for this sink */
     bool holds;            /* what the stream has of it waits until that copy is whole: held.c */
     bool ended;            /* that copy is whole, and its end is held with the rest */
+    struct nw_entry *pack; /* held.c: what is added to; NULL: none */
     uint64_t fence_lsn;    /* rows of the stream before it are in the copy */
     /* Of the copy under way. */
     uint32_t generation;              /* 0: none began */

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "sink/held.h"
 #include "sink/spill.h"
 
 /* Entries handled, or slices of the total order handed out, in one step. */
@@ -152,11 +153,12 @@ static uint64_t label_of(const struct nw_sequencer *seq, const struct nw_entry *
     return entry->epoch > seq->target_epoch ? entry->epoch : seq->target_epoch;
 }
 
-nw_status nw_dispatch_rows(struct nw_sequencer *seq, struct nw_entry *entry, uint32_t first_row,
-                           uint32_t rows_count, struct nw_error *err)
+nw_status nw_dispatch_rows(struct nw_sequencer *seq, struct nw_entry *entry,
+                           const struct nw_batch *batch, uint32_t first_row, uint32_t rows_count,
+                           struct nw_error *err)
 {
     uint64_t epoch = label_of(seq, entry);
-    nw_status status = table_announce(seq, entry->worker, entry->item->as.batch.table, epoch, err);
+    nw_status status = table_announce(seq, entry->worker, batch->table, epoch, err);
     struct nw_task *task;
 
     if (status != NW_OK) {
@@ -164,7 +166,7 @@ nw_status nw_dispatch_rows(struct nw_sequencer *seq, struct nw_entry *entry, uin
     }
     task = task_make(seq, entry->worker, NW_TASK_WRITE, epoch);
     task->entry = entry;
-    task->batch = &entry->item->as.batch;
+    task->batch = batch;
     task->table = task->batch->table;
     task->first_row = first_row;
     task->rows_count = rows_count;
@@ -189,7 +191,7 @@ static nw_status batch_deliver(struct nw_sequencer *seq, struct nw_entry *entry,
         if (entry->limit_lsn != 0) {
             entry->first_row = rows_limit(entry);
         }
-        status = nw_dispatch_rows(seq, entry, entry->first_row,
+        status = nw_dispatch_rows(seq, entry, &entry->item->as.batch, entry->first_row,
                                   entry->rows_count - entry->first_row, err);
     }
     if (status == NW_OK) {
@@ -225,13 +227,14 @@ static nw_status copy_deliver(struct nw_sequencer *seq, struct nw_entry *entry,
 
 /* Events. */
 
-static nw_status event_post(struct nw_sequencer *seq, struct nw_entry *entry, uint32_t worker,
+static nw_status event_post(struct nw_sequencer *seq, struct nw_entry *entry,
+                            const struct nw_event *event, uint32_t worker,
                             const struct nw_table **tables, uint32_t tables_count)
 {
     struct nw_task *task = task_make(seq, worker, NW_TASK_EVENT, label_of(seq, entry));
 
     task->entry = entry;
-    task->event = entry->item->as.event;
+    task->event = *event;
     task->event.size = (uint32_t)sizeof task->event;
     task->event.epoch = task->epoch;
     if (tables != NULL) {
@@ -254,10 +257,9 @@ static bool truncate_wanted(const struct nw_sequencer *seq, const struct nw_even
 }
 
 /* Tells one worker of those tables that are its own. */
-static nw_status truncate_post(struct nw_sequencer *seq, struct nw_entry *entry, uint32_t worker,
-                               struct nw_error *err)
+static nw_status truncate_post(struct nw_sequencer *seq, struct nw_entry *entry,
+                               const struct nw_event *event, uint32_t worker, struct nw_error *err)
 {
-    const struct nw_event *event = &entry->item->as.event;
     const struct nw_table **tables = calloc(event->tables_count + 1u, sizeof *tables);
     uint32_t count = 0;
 
@@ -274,11 +276,11 @@ static nw_status truncate_post(struct nw_sequencer *seq, struct nw_entry *entry,
         free((void *)tables);
         return NW_OK;
     }
-    return event_post(seq, entry, worker, tables, count);
+    return event_post(seq, entry, event, worker, tables, count);
 }
 
 static nw_status truncate_deliver(struct nw_sequencer *seq, struct nw_entry *entry,
-                                  struct nw_error *err)
+                                  const struct nw_event *event, struct nw_error *err)
 {
     nw_status status = NW_OK;
 
@@ -289,7 +291,7 @@ static nw_status truncate_deliver(struct nw_sequencer *seq, struct nw_entry *ent
     }
     for (uint32_t w = 0; w < seq->sink->workers_count && status == NW_OK; w++) {
         if (entry->epoch > seq->skip_epoch[w]) {
-            status = truncate_post(seq, entry, w, err);
+            status = truncate_post(seq, entry, event, w, err);
         }
     }
     return status;
@@ -297,13 +299,12 @@ static nw_status truncate_deliver(struct nw_sequencer *seq, struct nw_entry *ent
 
 /* Events of no table in particular go to worker 0. */
 static nw_status event_deliver(struct nw_sequencer *seq, struct nw_entry *entry,
-                               struct nw_error *err)
+                               const struct nw_event *event, struct nw_error *err)
 {
-    const struct nw_event *event = &entry->item->as.event;
     uint32_t worker = 0;
 
     if (event->kind == NW_EVENT_TRUNCATE) {
-        return truncate_deliver(seq, entry, err);
+        return truncate_deliver(seq, entry, event, err);
     }
     if ((event->kind == NW_EVENT_SCHEMA || event->kind == NW_EVENT_DROP) &&
         event->tables_count > 0) {
@@ -317,7 +318,51 @@ static nw_status event_deliver(struct nw_sequencer *seq, struct nw_entry *entry,
         nw_event_before(event, seq->sink->durable_lsn[worker])) {
         return NW_OK;
     }
-    return seq->free_tasks_count[worker] == 0 ? NW_AGAIN : event_post(seq, entry, worker, NULL, 0);
+    return seq->free_tasks_count[worker] == 0 ? NW_AGAIN
+                                              : event_post(seq, entry, event, worker, NULL, 0);
+}
+
+/* Packs. */
+
+/* What of a packed item is behind the copy's fence, and not at the sink already. */
+static nw_status packed_deliver(struct nw_sequencer *seq, struct nw_entry *pack,
+                                const struct nw_item *item, struct nw_error *err)
+{
+    const struct nw_batch *batch = &item->as.batch;
+    uint64_t limit_lsn = seq->sink->durable_lsn[pack->worker];
+    uint32_t first = 0;
+
+    if (item->kind == NW_ITEM_EVENT) {
+        return nw_held_event_lsn(&item->as.event) < pack->limit_lsn
+                   ? NW_OK
+                   : event_deliver(seq, pack, &item->as.event, err);
+    }
+    limit_lsn = pack->limit_lsn > limit_lsn ? pack->limit_lsn : limit_lsn;
+    first = nw_batch_rows_from(batch, limit_lsn);
+    return first == batch->rows_count
+               ? NW_OK
+               : nw_dispatch_rows(seq, pack, batch, first, batch->rows_count - first, err);
+}
+
+static nw_status pack_deliver(struct nw_sequencer *seq, struct nw_entry *pack, struct nw_error *err)
+{
+    uint32_t at = pack->row_next == 0 ? NW_PACK_EMPTY : pack->row_next;
+    const struct nw_item *item = NULL;
+
+    if (!nw_spill_in_memory(seq, pack)) {
+        return NW_AGAIN;
+    }
+    while ((item = nw_pack_next(pack->item, &at)) != NULL) {
+        nw_status status = packed_deliver(seq, pack, item, err);
+
+        if (status != NW_OK) {
+            return status;
+        }
+        pack->row_next = at;
+        seq->moved_ns = seq->now_ns;
+    }
+    pack->wanted = false;
+    return NW_OK;
 }
 
 /* Epochs. */
@@ -425,7 +470,10 @@ static nw_status entry_deliver(struct nw_sequencer *seq, struct nw_entry *entry,
         }
         return copy_deliver(seq, entry, err);
     case NW_ITEM_EVENT:
-        return event_deliver(seq, entry, err);
+        return event_deliver(seq, entry, &entry->item->as.event, err);
+    case NW_ITEM_PACK:
+        return entry->epoch <= seq->skip_epoch[entry->worker] ? NW_OK
+                                                              : pack_deliver(seq, entry, err);
     case NW_ITEM_EPOCH_END:
         if (seq->target_end == NULL || seq->target_end == entry) {
             epoch_seal(seq, entry);

@@ -3,12 +3,24 @@
 #include "sink/held.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "base/assert.h"
 #include "sink/spill.h"
 
 /* Entries that may be held: others must always find room, the copy's among them. */
 #define HELD_MAX ((uint64_t)NW_SEQUENCER_ENTRIES_MAX / 4 * 3)
+/* Items from this size on are held as they are. */
+#define PACKED_BYTES_MAX (256u << 10)
+/* Smaller ones are packed. A pack begins with this size, and grows to between these. */
+#define PACK_BYTES_FIRST (4u << 10)
+#define PACK_BYTES_MIN   (32u << 10)
+#define PACK_BYTES_MAX   (4u << 20)
+/* All packs that are being filled take no more than this part of the budget, if they can. */
+#define PACKS_PART 64
+/* How long everything must stand still until a table stops: without room, and without a disk. */
+#define STUCK_NS        (NW_SPILL_STUCK_NS * (int64_t)5)
+#define STUCK_BROKEN_NS (NW_SPILL_STUCK_NS * (int64_t)30)
 
 /* The table that an entry is about alone; NULL: it is about none, or several. */
 static const struct nw_table *table_of(const struct nw_entry *entry)
@@ -40,34 +52,27 @@ bool nw_held_wants(const struct nw_sequencer *seq, const struct nw_entry *entry)
         return entry->copy_whole;
     case NW_ITEM_COPY_BEGIN:
     case NW_ITEM_EPOCH_END:
+    case NW_ITEM_PACK:
         break;
     }
     return false;
 }
 
-static nw_status too_much(const struct nw_sequencer *seq, const char *what, struct nw_error *err)
+uint64_t nw_held_event_lsn(const struct nw_event *event)
 {
-    return nw_fail(err, NW_REJECT,
-                   "while it is copied its changes wait for the copy's end, and %" PRIu64
-                   " batches of them are %s. Copy it again when less is written to it",
-                   seq->held.count, what);
+    return event->commit_lsn != 0 ? event->commit_lsn : event->lsn;
 }
 
-nw_status nw_held_take(struct nw_sequencer *seq, struct nw_entry *entry, struct nw_error *err)
-{
-    const struct nw_table *table = table_of(entry);
+/* ---- the list ---- */
 
-    entry->table = table;
-    if (entry->kind == NW_ITEM_BATCH) {
-        entry->last_lsn = entry->item->as.batch.commit_lsn[entry->rows_count - 1];
-    } else if (entry->kind == NW_ITEM_EVENT) {
-        entry->last_lsn = entry->item->as.event.commit_lsn;
-    } else {
-        nw_copies_find(seq, table->relation_oid)->ended = true;
-        seq->copies_ended = true;
-    }
+static void held_append(struct nw_sequencer *seq, struct nw_entry *entry)
+{
     nw_entry_list_append(&seq->held, entry);
-    return seq->held.count > HELD_MAX ? too_much(seq, "more than narwal can hold", err) : NW_OK;
+    seq->waiting_rows += entry->rows_count;
+    seq->waiting_bytes += entry->size;
+    if (seq->hand_held == NULL) {
+        seq->hand_held = entry;
+    }
 }
 
 static void held_remove(struct nw_sequencer *seq, struct nw_entry *entry)
@@ -76,9 +81,172 @@ static void held_remove(struct nw_sequencer *seq, struct nw_entry *entry)
         seq->hand_held = entry->next;
     }
     nw_entry_list_remove(&seq->held, entry);
+    seq->waiting_rows -= entry->rows_count;
+    seq->waiting_bytes -= entry->size;
 }
 
-void nw_held_trim(struct nw_sequencer *seq, const struct nw_followed *slot)
+/* ---- packs ---- */
+
+/* The most that the packs of one table take until they are full. */
+static uint32_t pack_bytes_max(const struct nw_sequencer *seq)
+{
+    int64_t bytes = seq->options.budget->limit_bytes / PACKS_PART / (seq->tables_held + 1);
+
+    bytes = bytes < PACK_BYTES_MIN ? PACK_BYTES_MIN : bytes;
+    return (uint32_t)(bytes > PACK_BYTES_MAX ? PACK_BYTES_MAX : bytes);
+}
+
+/* Gives the memory of a pack another size. @return false: there is none */
+static bool pack_resize(struct nw_sequencer *seq, struct nw_entry *pack, uint32_t size)
+{
+    struct nw_budget *budget = seq->options.budget;
+    uintptr_t former = (uintptr_t)pack->item;
+    struct nw_item *moved = realloc(pack->item, size);
+
+    if (moved == NULL) {
+        return false;
+    }
+    if ((uintptr_t)moved != former) {
+        nw_item_relocate(moved, former);
+    }
+    pack->item = moved;
+    nw_budget_overdraw(budget, size); /* what is packed goes back to its lane */
+    nw_budget_release(budget, pack->size);
+    seq->held_bytes += size;
+    seq->held_bytes -= pack->size;
+    seq->waiting_bytes += size;
+    seq->waiting_bytes -= pack->size;
+    pack->size = size;
+    return true;
+}
+
+/* Nothing is added any more: it may be spilled, after all that was closed before. */
+static void pack_close(struct nw_sequencer *seq, struct nw_followed *slot)
+{
+    struct nw_entry *pack = slot->pack;
+
+    slot->pack = NULL;
+    if (pack == NULL) {
+        return;
+    }
+    (void)pack_resize(seq, pack, pack->item->size); /* else it is as good as it is */
+    pack->wanted = false;
+    held_remove(seq, pack);
+    held_append(seq, pack);
+}
+
+/* An empty pack, for what is like this entry. */
+static nw_status pack_open(struct nw_sequencer *seq, struct nw_followed *slot,
+                           const struct nw_entry *like, struct nw_error *err)
+{
+    struct nw_item *item = malloc(NW_PACK_EMPTY);
+    nw_status status = NW_OK;
+
+    if (item == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory for changes that wait for a copy");
+    }
+    *item = (struct nw_item){.size = NW_PACK_EMPTY,
+                             .kind = NW_ITEM_PACK,
+                             .producer = NW_PRODUCER_STREAM,
+                             .received_ns = like->received_ns,
+                             .table = like->table};
+    status = nw_entry_make(seq, item, &slot->pack, err);
+    if (status != NW_OK) {
+        free(item);
+        return status;
+    }
+    slot->pack->own = true;
+    slot->pack->wanted = true; /* not to be spilled yet */
+    slot->pack->worker = nw_sequencer_shard(seq, slot->relation_oid);
+    nw_budget_overdraw(seq->options.budget, slot->pack->size);
+    held_append(seq, slot->pack);
+    return NW_OK;
+}
+
+static nw_status pack_reserve(struct nw_sequencer *seq, struct nw_followed *slot,
+                              const struct nw_entry *entry, struct nw_error *err)
+{
+    uint32_t size = (uint32_t)nw_item_padded(entry->size);
+    uint32_t wanted = 0;
+    nw_status status = NW_OK;
+
+    if (slot->pack != NULL && slot->pack->item->size + size > pack_bytes_max(seq)) {
+        pack_close(seq, slot);
+    }
+    if (slot->pack == NULL) {
+        status = pack_open(seq, slot, entry, err);
+    }
+    if (status != NW_OK || slot->pack->size - slot->pack->item->size >= size) {
+        return status;
+    }
+    wanted = slot->pack->size < PACK_BYTES_FIRST ? PACK_BYTES_FIRST : slot->pack->size * 2;
+    wanted = wanted > pack_bytes_max(seq) ? pack_bytes_max(seq) : wanted;
+    if (wanted < slot->pack->item->size + size) {
+        wanted = slot->pack->item->size + size;
+    }
+    if (!pack_resize(seq, slot->pack, wanted)) {
+        return nw_fail(err, NW_FATAL, "out of memory for changes that wait for a copy");
+    }
+    return NW_OK;
+}
+
+/* Puts a copy of an item behind the others of its table; it goes back to its lane. */
+static nw_status pack_take(struct nw_sequencer *seq, struct nw_followed *slot,
+                           struct nw_entry *entry, struct nw_error *err)
+{
+    nw_status status = pack_reserve(seq, slot, entry, err);
+    uint32_t rows = entry->kind == NW_ITEM_BATCH ? entry->rows_count : 1;
+
+    if (status == NW_OK) {
+        nw_pack_add(slot->pack->item, entry->item);
+        slot->pack->last_lsn = entry->last_lsn;
+        slot->pack->rows_count += rows;
+        seq->waiting_rows += rows;
+    }
+    nw_sequencer_pass_over(seq, entry);
+    return status;
+}
+
+/* ---- from the mark to the copy's end ---- */
+
+static nw_status too_much(const struct nw_sequencer *seq, const char *what, struct nw_error *err)
+{
+    return nw_fail(err, NW_REJECT,
+                   "while it is copied its changes wait for the copy's end, and %" PRIu64
+                   " of them (%" PRIu64
+                   " MiB) are more than %s. Copy it again when less is written to it",
+                   seq->waiting_rows, seq->waiting_bytes >> 20, what);
+}
+
+nw_status nw_held_take(struct nw_sequencer *seq, struct nw_entry *entry, struct nw_error *err)
+{
+    const struct nw_table *table = table_of(entry);
+    struct nw_followed *slot = nw_copies_find(seq, table->relation_oid);
+    nw_status status = NW_OK;
+
+    entry->table = table;
+    if (entry->kind == NW_ITEM_COPY_END) {
+        slot->ended = true;
+        seq->copies_ended = true;
+        held_append(seq, entry);
+        return NW_OK;
+    }
+    entry->last_lsn = entry->kind == NW_ITEM_BATCH
+                          ? entry->item->as.batch.commit_lsn[entry->rows_count - 1]
+                          : nw_held_event_lsn(&entry->item->as.event);
+    if (entry->size <= PACKED_BYTES_MAX) {
+        status = pack_take(seq, slot, entry, err);
+    } else {
+        pack_close(seq, slot);
+        held_append(seq, entry);
+    }
+    if (status == NW_OK && seq->held.count > HELD_MAX) {
+        status = too_much(seq, "narwal can hold", err);
+    }
+    return status;
+}
+
+void nw_held_trim(struct nw_sequencer *seq, struct nw_followed *slot)
 {
     struct nw_entry *next = NULL;
 
@@ -86,6 +254,7 @@ void nw_held_trim(struct nw_sequencer *seq, const struct nw_followed *slot)
         next = entry->next;
         if (entry->table->relation_oid == slot->relation_oid && entry->kind != NW_ITEM_COPY_END &&
             entry->last_lsn < slot->fence_lsn) {
+            slot->pack = slot->pack == entry ? NULL : slot->pack;
             held_remove(seq, entry);
             nw_sequencer_pass_over(seq, entry);
         }
@@ -107,6 +276,7 @@ static void table_release(struct nw_sequencer *seq, struct nw_followed *slot, st
 {
     struct nw_entry *next = NULL;
 
+    pack_close(seq, slot);
     entry_release(seq, end, 0);
     for (struct nw_entry *entry = seq->held.first; entry != NULL; entry = next) {
         next = entry->next;
@@ -115,6 +285,7 @@ static void table_release(struct nw_sequencer *seq, struct nw_followed *slot, st
         }
     }
     slot->holds = slot->ended = false;
+    seq->tables_held--;
 }
 
 void nw_held_release(struct nw_sequencer *seq)
@@ -142,14 +313,12 @@ nw_status nw_held_check(struct nw_sequencer *seq, struct nw_error *err)
     struct nw_budget *budget = seq->options.budget;
 
     if (seq->held.count == 0 || seq->state != NW_SEQUENCER_RUNNING || seq->seals_count > 0 ||
-        seq->commit_entry != NULL || !nw_budget_pressed(budget) ||
-        (int64_t)seq->held_bytes < budget->limit_bytes / 4 ||
-        seq->now_ns - seq->moved_ns < NW_SPILL_STUCK_NS * (int64_t)5 || !nw_spill_rests(seq)) {
+        seq->commit_entry != NULL || !nw_budget_pressed(budget) || !nw_spill_useless(seq) ||
+        (int64_t)seq->held_bytes < budget->limit_bytes / 16 ||
+        seq->now_ns - seq->moved_ns < (nw_spill_broken(seq) ? STUCK_BROKEN_NS : STUCK_NS) ||
+        !nw_spill_rests(seq)) {
         return NW_OK;
     }
-    (void)too_much(seq,
-                   "more than limits.memory and limits.spill have room for (small ones stay in "
-                   "memory): raise them",
-                   err);
+    (void)too_much(seq, "limits.memory and limits.spill have room for: raise them", err);
     return nw_sequencer_fail(seq, err, seq->held.first->table);
 }

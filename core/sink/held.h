@@ -4,8 +4,14 @@
  * the stream's mark on, which says that a copy comes. When the copy's fence is known, what
  * committed before it goes; when the copy is whole, its end and then the rest go to the log, in one
  * piece and so into one epoch. Positions do not wait for what is held: the mark is in the sink's
- * own commit, so whoever finds it there without the copy's end copies the table again. A part of
- * the sequencer; its thread.
+ * own commit, so whoever finds it there without the copy's end copies the table again.
+ *
+ * A busy table's changes come as many small batches, for as long as its copy takes. They are
+ * copied into packs, one for each table at a time, which are entries of their own when they are
+ * full: spilled, delivered and replayed as one. So it is the spill quota that bounds what is held,
+ * and the memory for it is one pack for each table and some hundred bytes for each that is full.
+ *
+ * A part of the sequencer; its thread.
  */
 #ifndef NW_SINK_HELD_H
 #define NW_SINK_HELD_H
@@ -14,11 +20,13 @@
 
 /** Whether an entry that the sink is to get has to wait for its table's copy. */
 bool nw_held_wants(const struct nw_sequencer *seq, const struct nw_entry *entry);
+/** By which an event that is held is before or behind a fence. */
+uint64_t nw_held_event_lsn(const struct nw_event *event);
 /** Hold it. NW_REJECT: there are too many. */
 NW_MUST_CHECK nw_status nw_held_take(struct nw_sequencer *seq, struct nw_entry *entry,
                                      struct nw_error *err);
 /** The fence is known: what is in the copy goes. */
-void nw_held_trim(struct nw_sequencer *seq, const struct nw_followed *slot);
+void nw_held_trim(struct nw_sequencer *seq, struct nw_followed *slot);
 /** Copies that are whole go to the log with what waited for them, once the order allows it. */
 void nw_held_release(struct nw_sequencer *seq);
 /** Stop a table when nothing moves any more for what is held of it. */

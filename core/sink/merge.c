@@ -199,7 +199,8 @@ static nw_status run_deliver(struct nw_sequencer *seq, const struct nw_way *way,
     while (end < entry->rows_count && place_before(place_of(seq, way, end), limit)) {
         end++;
     }
-    status = nw_dispatch_rows(seq, entry, entry->row_next, end - entry->row_next, err);
+    status = nw_dispatch_rows(seq, entry, &entry->item->as.batch, entry->row_next,
+                              end - entry->row_next, err);
     if (status == NW_OK) {
         entry->row_next = end;
         entry->wanted = false; /* until its next run, if memory is short */

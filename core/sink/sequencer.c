@@ -45,8 +45,8 @@ static nw_status slab_add(struct nw_sequencer *seq, struct nw_error *err)
     return NW_OK;
 }
 
-static nw_status entry_make(struct nw_sequencer *seq, struct nw_item *item, struct nw_entry **entry,
-                            struct nw_error *err)
+nw_status nw_entry_make(struct nw_sequencer *seq, struct nw_item *item, struct nw_entry **entry,
+                        struct nw_error *err)
 {
     struct nw_entry *made;
 
@@ -290,6 +290,7 @@ static nw_status entry_filter(struct nw_sequencer *seq, struct nw_entry *entry, 
         return NW_OK;
     case NW_ITEM_COPY_BEGIN:
     case NW_ITEM_COPY_END:
+    case NW_ITEM_PACK:
         break;
     }
     return nw_fail(err, NW_FATAL, "an item of unknown kind %u", (unsigned)item->kind);
@@ -412,7 +413,7 @@ static nw_status item_take(struct nw_sequencer *seq, struct nw_spsc *in, struct 
     if (item->ordinal - window->next > seq->window_mask) {
         return NW_AGAIN; /* ahead of its window: what it waits for is in another ring */
     }
-    status = entry_make(seq, item, &entry, err);
+    status = nw_entry_make(seq, item, &entry, err);
     if (status == NW_OK) {
         (void)nw_spsc_pop(in);
         window->slots[item->ordinal & seq->window_mask] = entry;
@@ -509,6 +510,8 @@ static void status_publish(struct nw_sequencer *seq)
     struct nw_sink *sink = seq->sink;
 
     atomic_store_explicit(&sink->held_bytes, seq->held_bytes, memory_order_relaxed);
+    atomic_store_explicit(&sink->waiting_rows, seq->waiting_rows, memory_order_relaxed);
+    atomic_store_explicit(&sink->waiting_bytes, seq->waiting_bytes, memory_order_relaxed);
     atomic_store_explicit(&sink->oldest_commit_ts, seq->oldest == NULL ? 0 : seq->oldest->commit_ts,
                           memory_order_relaxed);
     atomic_store_explicit(&sink->oldest_undurable_ns,

@@ -70,13 +70,13 @@ struct nw_entry {
     uint32_t size;
     uint32_t first_row; /* BATCH: rows before it are at the sink already */
     uint32_t rows_count;
-    uint32_t row_next;  /* BATCH in total order: next row to deliver */
+    uint32_t row_next;  /* BATCH in total order: next row to deliver; PACK: next byte */
     uint32_t tasks_out; /* tasks under way that read the item */
     uint32_t worker;    /* BATCH, COPY_...: whose */
     bool stream;        /* of the stream's producer */
     bool cut;
     bool copy_whole;    /* COPY_END: of the last chunk, with which the copy is whole */
-    uint64_t last_lsn;  /* held.c: commit LSN of its last row, or of its event */
+    uint64_t last_lsn;  /* held.c: commit LSN of its last row or event */
     uint64_t limit_lsn; /* rows that committed before are not for the sink; 0: all are */
     bool delivered;     /* in total order: all rows were handed out before the cursor came here */
     uint64_t epoch;     /* in which it ends at the latest */
@@ -87,13 +87,13 @@ struct nw_entry {
     /* spill.c */
     enum nw_spill_state spill_state;
     bool stored; /* it is in the file */
-    bool own;    /* item is our copy, read back; not the lane's */
+    bool own;    /* item is ours, packed or read back; not the lane's */
     bool wanted; /* will be delivered soon: not to be spilled */
     uint32_t segment;
     uint64_t offset;
-    uint64_t hash;                /* XXH3 of what is in the file */
-    struct nw_item *head;         /* a copy of the header, which is not in the file */
-    const struct nw_item *former; /* where the lane had packed it; never read */
+    uint64_t hash;        /* XXH3 of what is in the file */
+    struct nw_item *head; /* a copy of the header, which is not in the file */
+    uintptr_t former;     /* the address at which it was written */
     struct nw_item *reading;
     struct nw_file_op op;
 };
@@ -167,14 +167,16 @@ struct nw_sequencer {
     struct nw_entry_list held;    /* held.c: not in the log yet */
     bool run_open;                /* the last rows of the stream are not the last of their flush */
     bool copies_ended;            /* a copy is whole whose table's entries are still held */
-    struct nw_entry *oldest;      /* oldest row of the stream in the log */
-    int64_t lag_ns;               /* when lags were counted */
+    uint32_t tables_held;         /* whose changes are held */
+    uint64_t waiting_rows, waiting_bytes; /* in `held`, in memory and spilled */
+    struct nw_entry *oldest;              /* oldest row of the stream in the log */
+    int64_t lag_ns;                       /* when lags were counted */
     uint32_t lags_count;
     struct nw_sink_lag lags[NW_SINK_LAGS_MAX];
     uint16_t lag_slots[NW_SINK_LAGS_MAX * 2]; /* by relation oid: 1 + index into lags */
     struct nw_entry *hand_old;  /* spill.c: next delivered entry to look at, forward */
     struct nw_entry *hand_new;  /* and next of the others, backward */
-    struct nw_entry *hand_held; /* and next of those held, forward */
+    struct nw_entry *hand_held; /* and next of those held, forward; NULL: none is left */
     uint64_t held_bytes;
     int64_t moved_ns; /* when something was delivered, or a task came back */
     bool lost;        /* spill.c: entries of the open epoch were given up and cannot be replayed */
@@ -220,6 +222,8 @@ struct nw_sequencer {
 };
 
 /* sequencer.c */
+NW_MUST_CHECK nw_status nw_entry_make(struct nw_sequencer *seq, struct nw_item *item,
+                                      struct nw_entry **entry, struct nw_error *err);
 void nw_entry_list_append(struct nw_entry_list *list, struct nw_entry *entry);
 void nw_entry_list_remove(struct nw_entry_list *list, struct nw_entry *entry);
 /** To the log, from which it is delivered. */
@@ -244,10 +248,10 @@ void nw_lag_step(struct nw_sequencer *seq);
 /* dispatch.c */
 NW_MUST_CHECK nw_status nw_dispatch_step(struct nw_sequencer *seq, uint32_t *work,
                                          struct nw_error *err);
-/** Hand rows of a batch that is in memory to their worker. NW_AGAIN: it has no room. */
+/** Hand rows of an entry's batch, which is in memory, to their worker. NW_AGAIN: it has no room. */
 NW_MUST_CHECK nw_status nw_dispatch_rows(struct nw_sequencer *seq, struct nw_entry *entry,
-                                         uint32_t first_row, uint32_t rows_count,
-                                         struct nw_error *err);
+                                         const struct nw_batch *batch, uint32_t first_row,
+                                         uint32_t rows_count, struct nw_error *err);
 void nw_dispatch_rewind(struct nw_sequencer *seq); /* to the head of the log, after a recover */
 void nw_dispatch_task_free(struct nw_sequencer *seq, uint32_t worker, struct nw_task *task);
 void nw_table_set_clear(struct nw_table_set *set);

@@ -509,4 +509,6 @@ void nw_sink_status(struct nw_sink *sink, struct nw_sink_status *status)
     status->held_bytes = load(&sink->held_bytes);
     status->spilled_bytes = load(&sink->spilled_bytes);
     status->spilled_total_bytes = load(&sink->spilled_total_bytes);
+    status->waiting_rows = load(&sink->waiting_rows);
+    status->waiting_bytes = load(&sink->waiting_bytes);
 }

@@ -169,6 +169,8 @@ struct nw_sink_status {
     uint64_t held_bytes;          /* items in memory, of all that are not durable */
     uint64_t spilled_bytes;       /* the same, in the spill file */
     uint64_t spilled_total_bytes; /* ever written to it */
+    uint64_t waiting_rows;        /* changes and events that wait for the copies of their tables */
+    uint64_t waiting_bytes;       /* of them, in memory and in the spill file */
     char reason[NW_ERROR_TEXT_SIZE];
 };
 /** What of a table is not durable at a sink. */

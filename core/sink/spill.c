@@ -115,9 +115,14 @@ static nw_status segment_find(struct nw_sequencer *seq, uint64_t size, struct nw
 
 /* Writing. */
 
+static bool has_rows(const struct nw_entry *entry)
+{
+    return entry->kind == NW_ITEM_BATCH || entry->kind == NW_ITEM_PACK;
+}
+
 static bool spillable(const struct nw_entry *entry)
 {
-    return entry->kind == NW_ITEM_BATCH && entry->spill_state == NW_SPILL_NONE && !entry->wanted &&
+    return has_rows(entry) && entry->spill_state == NW_SPILL_NONE && !entry->wanted &&
            entry->size >= NW_SPILL_ITEM_BYTES_MIN + sizeof(struct nw_item) &&
            entry->size <= NW_SPILL_ITEM_BYTES_MAX && entry->tasks_out == 0 &&
            atomic_load_explicit(&((struct nw_entry *)(uintptr_t)entry)->exports,
@@ -139,7 +144,7 @@ static nw_status write_begin(struct nw_sequencer *seq, struct nw_entry *entry, s
     }
     *entry->head = *entry->item;
     segment = &spill->segments[spill->current];
-    entry->former = entry->item;
+    entry->former = (uintptr_t)entry->item;
     entry->hash = XXH3_64bits(entry->item + 1, body_size(entry));
     entry->segment = spill->current;
     entry->offset = segment->size;
@@ -199,6 +204,7 @@ static void write_finish(struct nw_sequencer *seq, struct nw_entry *entry)
         segment_unref(seq, entry->segment);
         free(entry->head);
         entry->head = NULL;
+        seq->hand_held = seq->held.first; /* it may be one of these */
         return;
     }
     spill->broken = false;
@@ -224,9 +230,8 @@ static nw_status read_begin(struct nw_sequencer *seq, struct nw_entry *entry, bo
         if (!urgent) {
             return NW_AGAIN;
         }
-        /* The next to be delivered must come, or nothing would ever be given back. Relaxed: a
-         * counter, as in budget.h. */
-        atomic_fetch_add_explicit(&budget->used_bytes, (int64_t)entry->size, memory_order_relaxed);
+        /* The next to be delivered must come, or nothing would ever be given back. */
+        nw_budget_overdraw(budget, entry->size);
     }
     entry->reading = malloc(entry->size);
     if (entry->reading == NULL) {
@@ -419,12 +424,12 @@ static bool delivered_spill(struct nw_sequencer *seq, uint32_t *work)
     return true;
 }
 
-/* What waits for a copy is not needed soon. */
+/*
+ * What waits for a copy is not needed soon. Behind the hand is what was spilled, and packs that are
+ * being filled: those go to the list's end when they are full.
+ */
 static bool held_spill(struct nw_sequencer *seq, uint32_t *work)
 {
-    if (seq->hand_held == NULL) {
-        seq->hand_held = seq->held.first;
-    }
     for (uint32_t i = 0; i < SCAN_MAX && pressed(seq) && seq->hand_held != NULL; i++) {
         if (!entry_spill(seq, seq->hand_held, work)) {
             return false;
@@ -491,7 +496,7 @@ static void ahead_read(struct nw_sequencer *seq, uint32_t *work)
     uint32_t seen = 0;
 
     for (uint32_t i = 0; i < SCAN_MAX && entry != NULL && seen < NW_SPILL_AHEAD; i++) {
-        if (entry->kind == NW_ITEM_BATCH && !entry->delivered && !(total && entry->stream)) {
+        if (has_rows(entry) && !entry->delivered && !(total && entry->stream)) {
             seen++;
             entry->wanted = true;
             if (entry->spill_state == NW_SPILL_OUT) {
@@ -536,6 +541,11 @@ nw_status nw_spill_step(struct nw_sequencer *seq, uint32_t *work, struct nw_erro
 bool nw_spill_useless(const struct nw_sequencer *seq)
 {
     return seq->spill == NULL || seq->spill->full || seq->spill->broken;
+}
+
+bool nw_spill_broken(const struct nw_sequencer *seq)
+{
+    return seq->spill != NULL && seq->spill->broken;
 }
 
 bool nw_spill_rests(const struct nw_sequencer *seq)
@@ -587,7 +597,7 @@ void nw_spill_give_up(struct nw_sequencer *seq, uint32_t *work)
     for (struct nw_entry *entry = seq->log.first; entry != seq->cursor; entry = entry->next) {
         /* Batches go only when they cannot be spilled; what is on disk stays for the replay. */
         if (!is_held_event(entry) &&
-            (entry->kind != NW_ITEM_BATCH || !nw_spill_useless(seq) || !nw_entry_idle(entry) ||
+            (!has_rows(entry) || !nw_spill_useless(seq) || !nw_entry_idle(entry) ||
              entry->spill_state == NW_SPILL_WRITING || entry->spill_state == NW_SPILL_READING)) {
             continue;
         }

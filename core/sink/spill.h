@@ -47,6 +47,8 @@ NW_MUST_CHECK nw_status nw_spill_step(struct nw_sequencer *seq, uint32_t *work,
 void nw_spill_give_up(struct nw_sequencer *seq, uint32_t *work);
 /** Whether nothing more can be spilled now: no folder, no quota, or no disk. */
 bool nw_spill_useless(const struct nw_sequencer *seq);
+/** Whether that is because the disk takes nothing; it is tried again. */
+bool nw_spill_broken(const struct nw_sequencer *seq);
 /** Whether neither a worker nor the disk has anything of this sink under way. */
 bool nw_spill_rests(const struct nw_sequencer *seq);
 /** When the sequencer has to be stepped again. */

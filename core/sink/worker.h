@@ -155,6 +155,7 @@ struct nw_sink {
     _Atomic uint64_t epoch_received, epoch_written, epoch_durable;
     _Atomic int64_t oldest_undurable_ns, oldest_commit_ts;
     _Atomic uint64_t held_bytes, spilled_bytes, spilled_total_bytes;
+    _Atomic uint64_t waiting_rows, waiting_bytes;
 };
 
 /** The agent of one worker or coordinator. */

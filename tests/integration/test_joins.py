@@ -5,6 +5,7 @@ import copy
 import json
 import random
 import signal
+import threading
 import time
 
 from lab import check, folder, workload
@@ -217,6 +218,50 @@ class JoinFaultsTest(check.Case):
         print(f"{spilled >> 20} MiB spilled, peak {narwal.memory_peak() >> 20} MiB", end=" ... ", flush=True)
         self.assertGreater(spilled, 64 << 20)
         self.finish(narwal)
+
+    def update_one_by_one(self, stop, first, last):
+        """A session that changes one row in each transaction, as fast as it can."""
+        with self.server.connect().cursor() as cursor:
+            cursor.execute("SET synchronous_commit = off")
+            while not stop.is_set():
+                for row in range(first, last):
+                    cursor.execute("UPDATE lab.large SET n = n + 1, filler = repeat(md5(n::text), 30) "
+                                   "WHERE id = %s", (row,))
+
+    def test_a_busy_table_is_held_in_small_batches(self):
+        """Its changes come in batches of a few rows, of which each is smaller than what is spilled."""
+        self.fill(30000)
+        narwal = self.narwal(rate="64MiB", limits={"memory": "64MiB", "spill": "2GiB"})
+        self.slowed(narwal, "300KiB")
+        stop = threading.Event()
+        sessions = [threading.Thread(target=self.update_one_by_one, args=(stop, first, first + 500))
+                    for first in (1, 29000)]
+        waiting = {"rows": 0, "bytes": 0, "memory": 0}
+        for session in sessions:
+            session.start()
+        try:
+            self.join(narwal)
+            began = time.monotonic()
+            while not self.copied(narwal) and time.monotonic() - began < 25:
+                self.others_go_on(narwal)
+                for sink in self.status(narwal).get("sinks", ()):
+                    waiting["rows"] = max(waiting["rows"], sink["waiting_rows"])
+                    waiting["bytes"] = max(waiting["bytes"], sink["waiting_bytes"])
+                waiting["memory"] = narwal.memory_peak()
+                time.sleep(0.5)
+        finally:
+            stop.set()
+            for session in sessions:
+                session.join()
+        narwal.wait("the copy", lambda: self.copied(narwal), 90)
+        print(f"{waiting['rows']} changes, {waiting['bytes'] >> 20} MiB waited, peak "
+              f"{waiting['memory'] >> 20} MiB, and {narwal.memory_peak() >> 20} MiB at their release",
+              end=" ... ", flush=True)
+        self.assertGreater(waiting["rows"], 20000)
+        self.assertGreater(waiting["bytes"], 64 << 20)
+        self.assertLess(narwal.memory_peak(), 160 << 20)
+        self.finish(narwal)
+        self.assertNotIn("lab.large stopped", narwal.log())
 
     def test_more_is_held_than_memory_and_spill(self):
         self.fill(40000)

@@ -257,7 +257,7 @@ static inline void kit_chunk_mark(struct kit *kit, uint32_t producer, uint32_t t
     item->generation = generation;
     item->as.mark = *mark;
     kit_push(kit, item, producer);
-}
+} /* NOLINT(clang-analyzer-unix.Malloc): the ring has it */
 
 /* The same of a copy in one chunk. */
 static inline void kit_copy_mark(struct kit *kit, uint32_t producer, uint32_t table,
@@ -288,18 +288,19 @@ static inline void kit_event(struct kit *kit, enum nw_event_kind kind, uint64_t 
                              const uint32_t *tables, uint32_t tables_count)
 {
     struct nw_item *item =
-        kit_item(kit, NW_ITEM_EVENT, epoch, NULL, (tables_count + 1u) * sizeof(void *));
+        kit_item(kit, NW_ITEM_EVENT, epoch, NULL, (tables_count + 2u) * sizeof(void *));
     const struct nw_table **list = (const struct nw_table **)(void *)(item + 1);
 
     for (uint32_t i = 0; i < tables_count; i++) {
         list[i] = &kit_tables[tables[i]];
     }
+    list[tables_count] = NULL; /* an empty text */
     item->as.event = (struct nw_event){.size = sizeof(struct nw_event),
                                        .kind = kind,
                                        .epoch = epoch,
                                        .lsn = lsn,
                                        .commit_lsn = lsn,
-                                       .origin = "",
+                                       .origin = (const char *)&list[tables_count],
                                        .tables_count = tables_count,
                                        .tables = list};
     kit_push(kit, item, NW_PRODUCER_STREAM);

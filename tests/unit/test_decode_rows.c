@@ -472,7 +472,7 @@ static void moved_item_reads_the_same(void **state)
     copy = malloc(item->size);
     assert_non_null(copy);
     memcpy(copy, item, item->size);
-    nw_item_relocate(copy, item);
+    nw_item_relocate(copy, (uintptr_t)item);
     memset(item, 0xEE, item->size); /* nothing may point back */
     free(item);
     assert_text(copy, NW_BEFORE, 0, "old");
@@ -490,7 +490,7 @@ static struct nw_item *move_item(struct nw_item *item)
 
     assert_non_null(copy);
     memcpy(copy, item, item->size);
-    nw_item_relocate(copy, item);
+    nw_item_relocate(copy, (uintptr_t)item);
     memset(item, 0xEE, item->size);
     free(item);
     return copy;

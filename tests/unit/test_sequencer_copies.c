@@ -363,7 +363,7 @@ static void what_is_held_and_fills_the_memory_stops_its_table(void **state)
     refused = nw_sequencer_refused(kit.sequencer, &lsn);
     assert_non_null(refused);
     assert_int_equal(refused->relation_oid, 100);
-    assert_non_null(strstr(kit.err.text, "50 batches"));
+    assert_non_null(strstr(kit.err.text, "50 of them"));
 }
 
 /* Rows that belong into one order are not parted by a copy that ends between them. */
