@@ -9,37 +9,25 @@
 #include "base/errno.h"
 #include "base/log.h"
 #include "pg/lsn.h"
+#include "pipeline/slot_make.h"
 
-/* Makes the slot whose snapshot it is; the session that made it lends it until its next command. */
-static nw_status slot_make(const struct nw_server *server, bool make_slot,
-                           struct nw_session *session, struct nw_slot_created *slot,
-                           struct nw_error *err)
+/* Makes a temporary slot; the session that made it lends its snapshot until its next command. */
+static nw_status temporary_slot_make(const struct nw_server *server, struct nw_session *session,
+                                     struct nw_slot_created *slot, struct nw_error *err)
 {
     char name[NW_SLOT_NAME_SIZE];
-    struct nw_slot_request request = {.name = server->options.slot_name,
-                                      .temporary = !make_slot,
-                                      .snapshot = NW_SLOT_SNAPSHOT_EXPORT};
+    struct nw_slot_request request = {
+        .name = name, .temporary = true, .snapshot = NW_SLOT_SNAPSHOT_EXPORT};
     char lsn[NW_LSN_TEXT_SIZE];
+    uint64_t token = 0; /* in containers all have the same process id */
     nw_status status = NW_OK;
 
-    if (!make_slot) {
-        uint64_t token = 0; /* in containers all have the same process id */
-
-        server->options.env->ops->random(server->options.env, &token, sizeof token);
-        (void)snprintf(name, sizeof name, "narwal_copy_%016" PRIx64, token);
-        request.name = name;
-    }
+    server->options.env->ops->random(server->options.env, &token, sizeof token);
+    (void)snprintf(name, sizeof name, "narwal_copy_%016" PRIx64, token);
     nw_log(NW_LOG_INFO, "waiting for a consistent point (running transactions must end first)");
-    if (make_slot) { /* on the main thread: a signal ends the wait */
-        nw_session_wait_mark(session);
-    }
     status = nw_replication_create_slot(session, &request, NULL, slot, err);
-    if (make_slot) {
-        nw_session_wait_mark(NULL);
-    }
     if (status == NW_OK) {
-        nw_log(NW_LOG_INFO, "%s%s%s at %s", make_slot ? "slot " : "snapshot of a temporary slot",
-               make_slot ? request.name : "", make_slot ? " made" : "",
+        nw_log(NW_LOG_INFO, "snapshot of a temporary slot at %s",
                nw_lsn_text(lsn, slot->consistent_lsn));
     }
     return status;
@@ -110,7 +98,8 @@ nw_status nw_copy_fence_make(const struct nw_server *server, const struct nw_pg_
         status = nw_session_open(connection, false, &fence->holder, err);
     }
     if (status == NW_OK) {
-        status = slot_make(server, make_slot, exporter, &slot, err);
+        status = make_slot ? nw_slot_make(server, connection, exporter, true, &slot, err)
+                           : temporary_slot_make(server, exporter, &slot, err);
     }
     if (status == NW_OK) {
         fence->lsn = slot.consistent_lsn;

@@ -11,7 +11,8 @@
 #include "decode/buffer.h"
 
 /* Half of what age() can tell, since transactions go on while rows are read. */
-#define AGE_MAX (UINT64_C(1) << 30)
+#define AGE_MAX      (UINT64_C(1) << 30)
+#define MASKED_BYTES 4096u /* more than a mask is likely to show */
 
 static void hash_text(XXH3_state_t *hash, const char *text)
 {
@@ -28,10 +29,11 @@ static void hash_number(XXH3_state_t *hash, uint64_t number)
 /* By what it makes of a text: salts and lengths are the mask's own. */
 static void hash_mask(XXH3_state_t *hash, const struct nw_mask *mask)
 {
-    static const uint8_t text[] = "The quick brown fox jumps over the lazy dog, time and again";
+    uint8_t text[MASKED_BYTES];
     struct nw_buffer out = {0};
 
-    if (mask != NULL && mask->append(mask, &out, text, sizeof text - 1)) {
+    memset(text, 'x', sizeof text);
+    if (mask != NULL && mask->append(mask, &out, text, sizeof text)) {
         (void)XXH3_64bits_update(hash, out.at, out.size);
     }
     nw_buffer_fini(&out);
@@ -45,7 +47,13 @@ static void hash_projection(XXH3_state_t *hash, const struct nw_projection *proj
         hash_number(hash, (uint64_t)field->column << 16 | field->seen);
         hash_mask(hash, field->mask);
     }
-    hash_number(hash, projection->filter != NULL);
+    hash_text(hash, projection->filter == NULL ? NULL : projection->filter->text);
+    /* Sinks have what was copied under these names. */
+    hash_text(hash, projection->table.schema_name);
+    hash_text(hash, projection->table.name);
+    for (uint16_t i = 0; i < projection->table.columns_count; i++) {
+        hash_text(hash, projection->table.columns[i].name);
+    }
 }
 
 static void hash_columns(XXH3_state_t *hash, const struct nw_copy_plan *plan)

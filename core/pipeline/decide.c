@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "pg/lsn.h"
+#include "pipeline/slot_make.h"
 
 /* ---- the sinks' positions ---- */
 
@@ -328,14 +329,12 @@ static nw_status source_decide(struct nw_run *run, struct nw_error *err)
 static nw_status slot_make(struct nw_run *run, struct nw_error *err)
 {
     struct nw_session *session = NULL;
-    struct nw_slot_request request = {.name = run->options->server.slot_name};
     struct nw_slot_created created = {0};
     nw_status status = nw_server_session(&run->server, true, &session, err);
 
     if (status == NW_OK) {
-        nw_session_wait_mark(session);
-        status = nw_replication_create_slot(session, &request, NULL, &created, err);
-        nw_session_wait_mark(NULL);
+        status = nw_slot_make(&run->server, &run->server.options.connection, session, false,
+                              &created, err);
     }
     nw_session_close(session);
     run->start_lsn = created.consistent_lsn;

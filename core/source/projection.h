@@ -46,6 +46,7 @@ enum nw_row_verdict {
 struct nw_row_filter {
     const struct nw_operand *operands;
     uint16_t operands_count; /* at most NW_OPERANDS_MAX */
+    const char *text;        /* the conditions as they are written: others are another filter */
     /** @param values  one for each operand: NULL, PRESENT or EXCEPTION; before any mask. */
     enum nw_row_verdict (*judge)(const struct nw_row_filter *filter, const struct nw_value *values);
 };

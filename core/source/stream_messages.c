@@ -7,6 +7,8 @@
 #include "base/log.h"
 #include "source/stream_private.h"
 
+#define UNDECODABLE_TRIES 6u /* two seconds, and more as often as more is received */
+
 void nw_source_forget(struct nw_source *source)
 {
     source->in_stream = source->replaying = source->has_record = false;
@@ -151,19 +153,40 @@ nw_status nw_source_replay(struct nw_source *source, int64_t now_ns, struct nw_e
     return status;
 }
 
-static nw_status server_failed(struct nw_bytes body, struct nw_error *err)
+/*
+ * The slot was made beside DDL that its view of the catalog lacks (pipeline/slot_make.h). Behind a
+ * restart point that came later the view is right, and the point follows what is acknowledged: so
+ * it is tried again as long as more and more is received.
+ */
+static nw_status undecodable(struct nw_source *source, const struct nw_server_error *error,
+                             struct nw_error *err)
+{
+    if (source->received_lsn > source->undecodable_lsn) {
+        source->undecodable_lsn = source->received_lsn;
+        source->undecodable_count = 0;
+    }
+    source->undecodable_count++;
+    if (source->undecodable_count < UNDECODABLE_TRIES) {
+        return nw_fail(err, NW_RETRY,
+                       "the server says: %s. The slot was made while a table was truncated or "
+                       "rewritten; it may be able to decode it once its restart_lsn has moved",
+                       error->message);
+    }
+    return nw_fail(err, NW_FATAL,
+                   "the server says: %s. The slot was made while a table was truncated or "
+                   "rewritten, and cannot be decoded: drop the slot, and let narwal make it and "
+                   "the copy again",
+                   error->message);
+}
+
+static nw_status server_failed(struct nw_source *source, struct nw_bytes body, struct nw_error *err)
 {
     struct nw_server_error error;
 
     nw_server_error_parse(body, &error);
     if (strstr(error.message, "could not map filenumber") != NULL ||
         strstr(error.message, "could not map filenode") != NULL) {
-        return nw_fail(
-            err, NW_FATAL,
-            "the server says: %s. The slot was made while a table was rewritten or "
-            "truncated, and cannot be decoded: drop the slot, and let narwal make it and "
-            "the copy again",
-            error.message);
+        return undecodable(source, &error, err);
     }
     if (strcmp(error.sqlstate, "42704") == 0) { /* undefined object */
         return nw_fail(err, NW_FATAL,
@@ -206,7 +229,7 @@ nw_status nw_source_message(struct nw_source *source, const struct nw_message *m
     nw_status status = NW_OK;
 
     if (message->type == 'E') {
-        return server_failed(message->body, err);
+        return server_failed(source, message->body, err);
     }
     if (message->type == 'c' || message->type == 'C' || message->type == 'Z') {
         return nw_fail(err, NW_RETRY, "the server ended the stream");

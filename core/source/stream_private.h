@@ -73,6 +73,8 @@ struct nw_source {
     int64_t connected_ns;
     uint64_t reconnects;
     struct nw_error last_error;
+    uint64_t undecodable_lsn;   /* received when the server last could not decode */
+    uint32_t undecodable_count; /* that often without receiving more */
 
     struct nw_message pending; /* received, not yet taken */
     bool has_pending;

@@ -223,6 +223,30 @@ static nw_status term_bind(struct binding *b, const struct nw_transform_rule *ru
     return constants_read(b, rule, from, term);
 }
 
+/* All conditions, a line each. NULL when memory is short. */
+static const char *conditions_text(const struct nw_transform_rule *const *rules, uint32_t count,
+                                   struct nw_arena *arena)
+{
+    size_t size = 1;
+    char *text = NULL;
+    char *at = NULL;
+
+    for (uint32_t i = 0; i < count; i++) {
+        size += rules[i]->where_text == NULL ? 0 : strlen(rules[i]->where_text) + 1;
+    }
+    text = at = nw_arena_alloc(arena, size);
+    for (uint32_t i = 0; i < count && text != NULL; i++) {
+        if (rules[i]->where_text != NULL) {
+            at = stpcpy(at, rules[i]->where_text);
+            *at++ = '\n';
+        }
+    }
+    if (text != NULL) {
+        *at = '\0';
+    }
+    return text;
+}
+
 nw_status nw_filter_make(const struct nw_transform_rule *const *rules, uint32_t count,
                          const struct nw_table *table, struct nw_arena *arena,
                          const struct nw_row_filter **filter, struct nw_error *err)
@@ -244,7 +268,8 @@ nw_status nw_filter_make(const struct nw_transform_rule *const *rules, uint32_t 
         return no_memory(&b);
     }
     b.filter->terms = nw_arena_array(arena, b.terms_max, sizeof *b.filter->terms);
-    if (b.filter->terms == NULL) {
+    b.filter->base.text = conditions_text(rules, count, arena);
+    if (b.filter->terms == NULL || b.filter->base.text == NULL) {
         return no_memory(&b);
     }
     for (uint32_t i = 0; i < count && status == NW_OK; i++) {
@@ -252,8 +277,9 @@ nw_status nw_filter_make(const struct nw_transform_rule *const *rules, uint32_t 
             status = term_bind(&b, rules[i], &rules[i]->where.terms[t]);
         }
     }
-    b.filter->base = (struct nw_row_filter){
-        .operands = b.operands, .operands_count = b.operands_count, .judge = filter_judge};
+    b.filter->base.operands = b.operands;
+    b.filter->base.operands_count = b.operands_count;
+    b.filter->base.judge = filter_judge;
     *filter = &b.filter->base;
     return status;
 }

@@ -170,7 +170,7 @@ class CopyChunksTest(check.Case):
             self.moving = True
             mover.start()
             narwal.start().wait_slot()
-            load.rewrites = True  # a slot that is made under a TRUNCATE cannot be decoded (docs/operations.md)
+            load.rewrites = True  # beside this load every slot is unsound (docs/operations.md)
             narwal.wait_streaming()
             load.run_until(lambda: load.transactions > 600)
             self.moving = False

@@ -533,9 +533,8 @@ class Workload:
 
     tolerant   the server may go away and come back
     pause      seconds between two transactions of a session
-    rewrites   whether there is TRUNCATE and DDL. Set it only when the slot is there: a slot made
-               beside such transactions can be unusable for ever ("could not map filenumber ...
-               to relation OID"; seen with 15.18, 16.15 and 18.6), which is PostgreSQL's own doing.
+    rewrites   whether there is TRUNCATE and DDL. Set it only when the slot is there: beside so
+               many of them every slot is unsound, however often it is made (slot_make.h).
     """
 
     def __init__(self, dsn, seed=1, sessions=4, tolerant=False, pause=0.0, bulk_rows=4000,
