@@ -249,6 +249,55 @@ class CopyResumeTest(check.Case):
         self.assertGreater(self.table(narwal, "large").generation, former)
         self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
 
+    def other_rules(self, former, later, kept, shown="id"):
+        """Rules that change between a kill and the resumption; the rows that are there in the end."""
+        self.server.sql("DROP TABLE lab.keyless")
+        narwal = self.narwal()
+        narwal.config["transforms"] = [{"tables": "lab.large", **former}]
+        narwal.start()
+        generation = self.kill_at(narwal, "large", 8)
+        narwal.config["transforms"] = [{"tables": "lab.large", **later}]
+        self.server.sql("UPDATE lab.large SET n = -7 WHERE id % 9 = 0")
+        narwal.start().wait_streaming()
+        narwal.wait_caught_up()
+        table = self.table(narwal, "large")
+        self.assertGreater(table.generation, generation, narwal.log_tail())
+        self.assertEqual(sorted((row["id"], row["n"], row[shown]) for row in table.rebuild()),
+                         self.server.sql(f"SELECT id, n, {kept} ORDER BY id"))
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
+    def test_a_table_with_another_condition_begins_again(self):
+        """Rows of durable chunks that the former condition left out would never come."""
+        self.other_rules({"where": "id > 5000"}, {"where": "id > 50"}, "id FROM lab.large WHERE id > 50")
+
+    def test_a_table_with_another_mask_begins_again(self):
+        """Else a part would be masked as before."""
+        self.other_rules({"mask_columns": "t", "mask": "first", "mask_characters": 70},
+                         {"mask_columns": "t", "mask": "first", "mask_characters": 90},
+                         "left(t, 90) FROM lab.large", "t")
+
+    def test_a_table_under_another_name_begins_again(self):
+        self.other_rules({"rename_columns": ["t=former"]}, {"rename_columns": ["t=later"]},
+                         "t FROM lab.large", "later")
+
+    def test_a_table_with_another_row_filter_begins_again(self):
+        if check.version() < 15:
+            self.skipTest("PostgreSQL 15 has row filters")
+        self.server.sql("DROP TABLE lab.keyless")
+        self.server.sql("CREATE PUBLICATION p FOR TABLE lab.marker, lab.large WHERE (id > 5000)")
+        narwal = self.narwal()
+        narwal.config["source"]["publication"] = {"name": "p", "create": False}
+        narwal.start()
+        generation = self.kill_at(narwal, "large", 8)
+        self.server.sql("ALTER PUBLICATION p SET TABLE lab.marker, lab.large WHERE (id > 50)")
+        self.server.sql("UPDATE lab.large SET n = -7 WHERE id % 9 = 0")
+        narwal.start().wait_streaming()
+        narwal.wait_caught_up()
+        table = self.table(narwal, "large")
+        self.assertGreater(table.generation, generation, narwal.log_tail())
+        self.assertEqual(sorted((row["id"], row["n"]) for row in table.rebuild()),
+                         self.server.sql("SELECT id, n FROM lab.large WHERE id > 50 ORDER BY id"))
+
     def test_a_rewritten_table_begins_again(self):
         self.begins_again("VACUUM FULL lab.large")
 

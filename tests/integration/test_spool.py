@@ -76,8 +76,15 @@ class SpoolTest(check.Case):
         return disk
 
     def spool_status(self, narwal):
-        text = narwal.call("status", "--json")[1]
-        return {"blocked": "", **(json.loads(text).get("spool", {}) if text.startswith("{") else {})}
+        """Once it has one: the first report may be older than the spool."""
+        found = {}
+
+        def has_spool():
+            code, text = narwal.call("status", "--json")
+            found.update(json.loads(text).get("spool", {}) if code == 0 else {})
+            return found
+        narwal.wait("a status with the spool", has_spool)
+        return found
 
     def spool(self, narwal):
         return sorted((narwal.state_dir / "spool").glob("*.spool"))
