@@ -154,6 +154,27 @@ static nw_status threads_plan(struct session *s, struct nw_error *err)
     return status;
 }
 
+/* `tables` is answered here, since it needs nothing of the pipeline but what status has. */
+static void tables_answer(struct session *s, const struct nw_run_status *status)
+{
+    const char *line = nw_control_asked(s->control);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = NULL;
+
+    if (line == NULL || strcmp(line, "tables") != 0 || status->list == NULL) {
+        return;
+    }
+    out = open_memstream(&text, &size);
+    if (out == NULL) {
+        nw_control_answer(s->control, false, "out of memory for the list of tables");
+        return;
+    }
+    nw_report_tables_json(status, out);
+    (void)fclose(out);
+    nw_control_give(s->control, text);
+}
+
 static void tick(void *context, const struct nw_run_status *status)
 {
     struct session *s = context;
@@ -162,6 +183,7 @@ static void tick(void *context, const struct nw_run_status *status)
     nw_report_make(status, &report);
     nw_control_publish(s->control, &report);
     nw_live_show(&s->live, &report);
+    tables_answer(s, status);
 }
 
 static const char *asked(void *context)

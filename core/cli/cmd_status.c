@@ -65,13 +65,57 @@ static bool stopped_print(const json_t *root)
     {
         const char *sink = text_of(table, "sink");
 
-        (void)printf("table  %s %s%s%s at %s, for %s\n     %s\n", text_of(table, "table"),
+        (void)printf("table  %s %s%s%s at %s, for %s\n     %s%s%s\n", text_of(table, "table"),
                      text_of(table, "state"), sink[0] == '\0' ? "" : " at sink ", sink,
                      text_of(table, "lsn"), nw_duration_text(age, number_of(table, "seconds")),
-                     text_of(table, "reason"));
+                     text_of(table, "reason"),
+                     text_of(table, "waits_for")[0] == '\0' ? "" : "; it waits for ",
+                     text_of(table, "waits_for"));
         well = well && strcmp(text_of(table, "state"), "stopped") != 0;
     }
     return well;
+}
+
+/* "tables 1 stopped, 338 streaming" */
+static void states_print(json_t *states)
+{
+    const char *state = NULL;
+    const char *before = "tables ";
+    json_t *count = NULL;
+
+    json_object_foreach(states, state, count)
+    {
+        (void)printf("%s%.0f %s", before, json_number_value(count), state);
+        before = ", ";
+    }
+    if (json_object_size(states) > 0) {
+        (void)puts("   (narwal table list shows each)");
+    }
+}
+
+/* Nothing while nothing is copied. */
+static void copy_print(const json_t *copy)
+{
+    char a[NW_NUMBER_TEXT_SIZE];
+    char b[NW_NUMBER_TEXT_SIZE];
+    char c[NW_NUMBER_TEXT_SIZE];
+    const json_t *left = json_object_get(copy, "eta_seconds");
+
+    if (strcmp(text_of(copy, "state"), "copying") == 0) {
+        (void)printf("copy   %.0f/%.0f tables   %.0f/%.0f chunks   %s rows   %s   %s/s",
+                     number_of(copy, "tables_done"), number_of(copy, "tables"),
+                     number_of(copy, "chunks_done"), number_of(copy, "chunks"),
+                     nw_count_text(a, number_of(copy, "rows")),
+                     nw_size_text(b, number_of(copy, "bytes")),
+                     nw_size_text(c, number_of(copy, "bytes_per_second")));
+        if (json_is_number(left) && json_number_value(left) > 0) {
+            (void)printf("   ETA %s", nw_duration_text(a, json_number_value(left)));
+        }
+        (void)putchar('\n');
+    }
+    if (text_of(copy, "waits_for")[0] != '\0') {
+        (void)printf("copy   waits for %s\n", text_of(copy, "waits_for"));
+    }
 }
 
 /* Nothing while there is none. What is in it and acknowledged exists nowhere else. */
@@ -99,7 +143,6 @@ static void spool_print(const json_t *spool)
 static bool report_print(const json_t *root)
 {
     const json_t *source = json_object_get(root, "source");
-    const json_t *copy = json_object_get(root, "copy");
     bool stuck = false; /* it cannot even begin */
     bool whole = true;
     char a[NW_NUMBER_TEXT_SIZE];
@@ -115,12 +158,8 @@ static bool report_print(const json_t *root)
                  text_of(source, "slot"), text_of(source, "received_lsn"),
                  text_of(source, "flush_lsn"), text_of(source, "server_lsn"),
                  nw_size_text(a, number_of(source, "lag_bytes")));
-    if (strcmp(text_of(root, "phase"), "copying") == 0) {
-        (void)printf("copy   %.0f/%.0f tables   %.0f/%.0f chunks   %s rows\n",
-                     number_of(copy, "tables_done"), number_of(copy, "tables"),
-                     number_of(copy, "chunks_done"), number_of(copy, "chunks"),
-                     nw_count_text(a, number_of(copy, "rows")));
-    }
+    states_print(json_object_get(root, "tables_by_state"));
+    copy_print(json_object_get(root, "copy"));
     spool_print(json_object_get(root, "spool"));
     (void)printf("live   %s rows in %s transactions\n", nw_count_text(a, number_of(source, "rows")),
                  nw_count_text(b, number_of(source, "transactions")));

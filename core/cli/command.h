@@ -76,6 +76,16 @@ const char *nw_plugin_folder(const struct nw_run_config *config, char *buffer, s
 /** Print "narwal: text" on standard error. */
 NW_PRINTF(1, 2) void nw_complain(const char *format, ...);
 
+/** What `narwal table list` is to show. */
+struct nw_table_list_request {
+    const char *pattern; /* over schema.table; NULL: all */
+    const char *state;   /* NULL: any */
+    bool as_json;
+};
+/** @return the exit code */
+int nw_table_list(const char *folder, const struct nw_table_list_request *request);
+bool nw_table_state_known(const char *name);
+
 /**
  * Ask the process that runs with this state folder, and complain when none answers.
  * @param text  give: the answer, to be freed; NULL when there is none.

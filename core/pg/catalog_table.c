@@ -139,6 +139,13 @@ static const char published_15[] =
     "  min((SELECT array_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a"                     \
     "   WHERE a.attrelid = %u AND a.attnum > 0 AND NOT a.attisdropped AND "
 
+/* pg_relation_size() would wait for a lock that somebody holds, or waits for; then what the catalog
+ * has of the size does, so that one table's lock holds up no others. */
+#define SIZE_OF(oid)                                                                               \
+    "CASE WHEN EXISTS (SELECT FROM locked k WHERE k.relation = " oid ") THEN (SELECT"              \
+    " q.relpages::int8 * current_setting('block_size')::int8 FROM pg_class q WHERE q.oid = " oid   \
+    ") ELSE pg_relation_size(" oid ") END"
+
 /* @param oid  0: all that are published. */
 static void write_published(const struct reader *reader, uint32_t oid, char *sql, size_t sql_size)
 {
@@ -234,7 +241,10 @@ static nw_status read_tables(struct reader *reader, uint32_t oid, struct nw_erro
     }
     int size = snprintf(
         sql, sizeof sql,
-        "%s SELECT c.oid, n.nspname, c.relname, c.relkind, c.relreplident, r.oid, rn.nspname,"
+        "%s, locked AS MATERIALIZED (SELECT relation FROM pg_locks WHERE locktype = 'relation'"
+        "  AND mode = 'AccessExclusiveLock' AND database ="
+        "  (SELECT oid FROM pg_database WHERE datname = current_database()))"
+        " SELECT c.oid, n.nspname, c.relname, c.relkind, c.relreplident, r.oid, rn.nspname,"
         "  r.relname, p.ins, p.upd, p.del, p.trunc, p.filter, c.relrowsecurity, c.relpersistence,"
         "  CASE WHEN c.relkind = 'p' THEN coalesce((SELECT sum(l.reltuples)"
         "    FILTER (WHERE l.reltuples >= 0) FROM pg_inherits i JOIN pg_class l ON l.oid = "
@@ -248,9 +258,9 @@ static nw_status read_tables(struct reader *reader, uint32_t oid, struct nw_erro
         " WHERE c.relkind IN ('r', 'p') %s ORDER BY n.nspname, c.relname",
         published,
         oid != 0 ? "0"
-                 : "CASE WHEN c.relkind = 'p' THEN (SELECT sum(pg_relation_size(t.relid))"
-                   " FROM pg_partition_tree(c.oid) t WHERE t.isleaf)"
-                   " ELSE pg_relation_size(c.oid) END",
+                 : "CASE WHEN c.relkind = 'p' THEN (SELECT sum(" SIZE_OF(
+                       "t.relid") ") FROM pg_partition_tree(c.oid) t WHERE t.isleaf)"
+                                  " ELSE " SIZE_OF("c.oid") " END",
         oid != 0 ? "LEFT" : "", one);
 
     NW_ASSERT(size > 0 && (size_t)size < sizeof sql);

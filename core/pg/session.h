@@ -69,7 +69,7 @@ NW_MUST_CHECK nw_status nw_session_copy(struct nw_session *session, const char *
 void nw_session_cancel(const struct nw_session *session);
 /**
  * Mark the session whose next statement may wait for others on the server, so that a signal can end
- * it; NULL: none any more, before it is closed. The main thread's.
+ * it; NULL: none any more, before it is closed. One thread at a time.
  */
 void nw_session_wait_mark(struct nw_session *session);
 /** Cancel the statement of the session that is marked. For a signal handler. */

@@ -129,9 +129,14 @@ static void chunk_defer(struct nw_conductor *conductor, struct nw_copy_chunk *ch
     struct nw_env *env = conductor->options.server->options.env;
     int64_t pause_ns = PAUSE_NS_MIN << (plan->tries < 10 ? plan->tries : 10);
 
+    nw_copy_lock_holder(conductor->options.server->control, chunk->relation->oid, plan->locked_by);
     if (plan->tries++ == 0) {
-        nw_copy_lock_say(conductor->options.server->control, chunk->relation->oid,
-                         chunk->relation->schema_name, chunk->relation->name);
+        nw_log(NW_LOG_WARN,
+               "the copy of %s.%s waits for a lock%s%s%s; it is tried again until it is free, and "
+               "the other tables go on",
+               chunk->relation->schema_name, chunk->relation->name,
+               plan->locked_by[0] == '\0' ? "" : " that ", plan->locked_by,
+               plan->locked_by[0] == '\0' ? "" : " holds");
     }
     plan->retry_ns = env->ops->now_ns(env) + (pause_ns < PAUSE_NS_MAX ? pause_ns : PAUSE_NS_MAX);
     chunk_again(chunk);
@@ -194,7 +199,7 @@ static nw_status relation_look(struct nw_conductor *conductor, struct nw_copy_ch
 }
 
 static nw_status chunk_take(struct nw_conductor *conductor, struct nw_seat *seat,
-                            struct nw_copy_chunk *chunk, struct nw_error *err)
+                            struct nw_copy_chunk *chunk, int64_t now_ns, struct nw_error *err)
 {
     struct nw_copy_task *task = &chunk->task;
 
@@ -213,6 +218,7 @@ static nw_status chunk_take(struct nw_conductor *conductor, struct nw_seat *seat
     switch (task->outcome) {
     case NW_COPY_DONE:
         nw_copy_chunk_done(chunk);
+        chunk->plan->ended_ns = now_ns;
         return NW_OK;
     case NW_COPY_LOCKED:
         chunk_defer(conductor, chunk);
@@ -238,6 +244,17 @@ static nw_status chunk_take(struct nw_conductor *conductor, struct nw_seat *seat
     return task->error.status;
 }
 
+/* What came of it is its table's; what comes from here on of the reader's next one. */
+static void seat_count(struct nw_seat *seat, const struct nw_engine *engine, uint32_t reader,
+                       struct nw_copy_chunk *chunk)
+{
+    chunk->plan->rows_read += chunk->task.rows - chunk->rows_seen;
+    chunk->plan->bytes_read += chunk->task.bytes - chunk->bytes_seen;
+    chunk->rows_seen = chunk->task.rows;
+    chunk->bytes_seen = chunk->task.bytes;
+    nw_engine_reader_counts(engine, reader, &seat->rows_base, &seat->bytes_base);
+}
+
 /* Takes in what a reader is done with. */
 static nw_status seat_collect(struct nw_conductor *conductor, struct nw_engine *engine,
                               uint32_t reader, int64_t now_ns, struct nw_error *err)
@@ -249,12 +266,13 @@ static nw_status seat_collect(struct nw_conductor *conductor, struct nw_engine *
     while (status == NW_OK && (task = nw_engine_copied(engine, reader)) != NULL) {
         NW_ASSERT(seat->chunks_count > 0 && task == &seat->chunks[0]->task);
         seat->chunks[0]->plan->chunks_out--;
+        seat_count(seat, engine, reader, seat->chunks[0]);
         seat->chunks_count--;
         memmove((void *)seat->chunks, (void *)(seat->chunks + 1),
                 seat->chunks_count * sizeof(struct nw_copy_chunk *));
         conductor->collected_ns = now_ns;
         seat->turn += task->outcome != NW_COPY_DONE && task->outcome != NW_COPY_UNREAD;
-        status = chunk_take(conductor, seat, (struct nw_copy_chunk *)task, err);
+        status = chunk_take(conductor, seat, (struct nw_copy_chunk *)task, now_ns, err);
     }
     return status;
 }
@@ -345,6 +363,14 @@ static nw_status seat_give(struct nw_conductor *conductor, struct nw_engine *eng
     seat->chunks[seat->chunks_count++] = chunk;
     chunk->reader = reader;
     chunk->plan->chunks_out++;
+    if (seat->chunks_count == 1) {
+        nw_engine_reader_counts(engine, reader, &seat->rows_base, &seat->bytes_base);
+    }
+    if (chunk->plan->began_ns == 0) {
+        struct nw_env *env = conductor->options.server->options.env;
+
+        chunk->plan->began_ns = env->ops->now_ns(env);
+    }
     return NW_OK;
 }
 
@@ -465,28 +491,6 @@ int64_t nw_conductor_pause_ns(const struct nw_conductor *conductor)
         calm = calm && conductor->seats[r].chunks_count > 0;
     }
     return calm ? PAUSE_CALM_NS : PAUSE_BUSY_NS;
-}
-
-void nw_conductor_progress(const struct nw_conductor *conductor,
-                           struct nw_conductor_progress *progress)
-{
-    *progress = (struct nw_conductor_progress){.tables = conductor->again_count,
-                                               .rows_again = conductor->rows_again};
-    for (size_t i = 0; i < conductor->plans_count; i++) {
-        const struct nw_copy_plan *plan = conductor->plans[i];
-
-        if (plan->void_) {
-            continue;
-        }
-        progress->tables++;
-        progress->tables_done += plan->chunks_done == plan->chunks_count;
-        progress->chunks += plan->chunks_count;
-        progress->chunks_done += plan->chunks_done;
-        progress->bytes += plan->bytes;
-        progress->bytes_done += plan->bytes * plan->chunks_done / plan->chunks_count;
-        progress->chunks_kept += plan->chunks_kept;
-        progress->rows_reread += plan->rows_reread;
-    }
 }
 
 const struct nw_table *nw_conductor_refused(const struct nw_conductor *conductor)

@@ -28,6 +28,9 @@ struct nw_conductor_options {
                          const struct nw_projection **projection, struct nw_error *err);
     /** What is at all sinks that lack the table, of a copy that broke off; false: nothing. */
     bool (*former)(void *context, const struct nw_table *table, struct nw_copy_former *former);
+    /** Called now and then while the first fence is made. @param blocker  whom it waits for; "":
+     * nobody. NULL: not called. */
+    void (*idle)(void *context, const char *blocker);
     void *context;
 };
 
@@ -80,6 +83,25 @@ struct nw_conductor_progress {
 };
 void nw_conductor_progress(const struct nw_conductor *conductor,
                            struct nw_conductor_progress *progress);
+/** One table that is copied. */
+struct nw_conductor_table {
+    uint32_t relation_oid;
+    bool fenced; /* false: it waits for a snapshot, and nothing else is known yet */
+    uint32_t chunks, chunks_given, chunks_done;
+    uint64_t rows, bytes;       /* read */
+    uint64_t source_bytes;      /* on the server's disk, about */
+    double done;                /* of it, 0 .. 1, about */
+    int64_t began_ns, ended_ns; /* when its first chunk was given, and its last one was read; 0 */
+    bool locked;                /* nothing of it is read for somebody's lock */
+    const char *locked_by;      /* who that is, as far as is known; borrow */
+};
+/** An upper bound for nw_conductor_list(). */
+size_t nw_conductor_list_max(const struct nw_conductor *conductor);
+/** All of them, in no order. @return how many */
+size_t nw_conductor_list(const struct nw_conductor *conductor, const struct nw_engine *engine,
+                         struct nw_conductor_table *tables);
+/** Whose transaction the fence waits for that is made; "": nobody's. */
+const char *nw_conductor_blocker(const struct nw_conductor *conductor);
 /** How many tables that are copied, or were, a sink of this taste gets. */
 size_t nw_conductor_tables(const struct nw_conductor *conductor,
                            bool (*wanted)(void *context, const struct nw_table *table),

@@ -5,11 +5,16 @@
  */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
 #include "base/assert.h"
 #include "base/log.h"
 #include "pg/lsn.h"
 #include "pipeline/conductor_private.h"
+
+#define FENCE_POLL_NS 5000000L
+#define BLOCKER_NS    1000000000LL
 
 /* Reads the tables as the fence's snapshot sees them. */
 static nw_status tables_read(struct nw_conductor *conductor, struct nw_held_fence *held,
@@ -172,14 +177,60 @@ static nw_status fence_keep(struct nw_conductor *conductor, const struct nw_copy
     return NW_OK;
 }
 
+static nw_status fence_begin(struct nw_conductor *conductor, bool make_slot, struct nw_error *err)
+{
+    struct nw_env *env = conductor->options.server->options.env;
+
+    conductor->fencer_started_ns = env->ops->now_ns(env);
+    conductor->blocker_seen_ns = 0;
+    conductor->blocker[0] = conductor->blocker_said[0] = '\0';
+    return nw_copy_fencer_start(&conductor->fencer, conductor->options.server, make_slot, err);
+}
+
+/* Whose transaction is waited for, looked at now and then, and said once of each. */
+static void blocker_watch(struct nw_conductor *conductor)
+{
+    struct nw_env *env = conductor->options.server->options.env;
+    int64_t now_ns = env->ops->now_ns(env);
+    int pid = atomic_load_explicit(&conductor->fencer.backend_pid, memory_order_relaxed);
+    size_t said = strcspn(conductor->blocker_said, ",");
+    struct nw_error why = {0};
+
+    if (now_ns - conductor->fencer_started_ns < BLOCKER_NS ||
+        now_ns - conductor->blocker_seen_ns < BLOCKER_NS) {
+        return;
+    }
+    conductor->blocker_seen_ns = now_ns;
+    conductor->blocker[0] = '\0';
+    if (pid != 0 && nw_server_control_open(conductor->options.server, &why) == NW_OK) {
+        nw_copy_blocker(conductor->options.server->control, pid, conductor->blocker);
+    }
+    /* The process, without how long it has been so. */
+    if (conductor->blocker[0] != '\0' &&
+        (said != strcspn(conductor->blocker, ",") ||
+         strncmp(conductor->blocker, conductor->blocker_said, said) != 0)) {
+        memcpy(conductor->blocker_said, conductor->blocker, sizeof conductor->blocker_said);
+        nw_log(NW_LOG_WARN, "the copy's snapshot waits for the end of a transaction: %s",
+               conductor->blocker);
+    }
+}
+
 static nw_status first_fence(struct nw_conductor *conductor, struct nw_error *err)
 {
-    const struct nw_server *server = conductor->options.server;
+    const struct timespec pause = {.tv_nsec = FENCE_POLL_NS};
     struct nw_copy_fence made = {0};
     struct nw_held_fence *kept = NULL;
-    nw_status status = nw_copy_fence_make(server, &server->options.connection,
-                                          conductor->options.make_slot, &made, err);
+    nw_status status = fence_begin(conductor, conductor->options.make_slot, err);
 
+    while (status == NW_OK &&
+           (status = nw_copy_fencer_take(&conductor->fencer, &made, err)) == NW_AGAIN) {
+        (void)nanosleep(&pause, NULL);
+        blocker_watch(conductor);
+        if (conductor->options.idle != NULL) {
+            conductor->options.idle(conductor->options.context, conductor->blocker);
+        }
+        status = NW_OK;
+    }
     if (status == NW_OK) {
         status = fence_keep(conductor, &made, &kept, err);
         conductor->first_lsn = made.lsn;
@@ -310,6 +361,7 @@ static nw_status tables_again(struct nw_conductor *conductor, struct nw_engine *
         status = table_again(conductor, engine, &conductor->again[i], &tables, held, err);
     }
     conductor->again_count = 0;
+    conductor->blocker[0] = '\0';
     plans_sort(conductor);
     return status;
 }
@@ -324,8 +376,9 @@ nw_status nw_conductor_again_step(struct nw_conductor *conductor, struct nw_engi
         return NW_OK;
     }
     if (!conductor->fencer.started) {
-        return nw_copy_fencer_start(&conductor->fencer, conductor->options.server, err);
+        return fence_begin(conductor, false, err);
     }
+    blocker_watch(conductor);
     status = nw_copy_fencer_take(&conductor->fencer, &made, err);
     if (status == NW_OK) {
         status = tables_again(conductor, engine, &made, err);

@@ -21,8 +21,9 @@ struct nw_seat {
     struct nw_stream *stream;
     struct nw_copy_chunk *chunks[NW_CHUNKS_AHEAD]; /* [0] is read, or was */
     uint32_t chunks_count;
-    uint32_t turn;   /* of its next task */
-    uint64_t serial; /* of the session: none has had it before */
+    uint32_t turn;                  /* of its next task */
+    uint64_t serial;                /* of the session: none has had it before */
+    uint64_t rows_base, bytes_base; /* the reader's counts when a chunk last came back */
 };
 
 /* A fence, and what the catalog says under its snapshot. */
@@ -50,6 +51,9 @@ struct nw_conductor {
     uint32_t generation; /* last one that was given to a table */
     uint64_t first_lsn;
     struct nw_copy_fencer fencer;
+    int64_t fencer_started_ns, blocker_seen_ns;
+    char blocker[NW_COPY_HOLDER_SIZE]; /* whom the fence that is made waits for; "": nobody */
+    char blocker_said[NW_COPY_HOLDER_SIZE];
     struct nw_copy_again *again;
     size_t again_count;
     uint64_t sessions_opened;

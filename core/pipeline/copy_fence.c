@@ -86,8 +86,9 @@ static nw_status snapshot_hold(struct nw_copy_fence *fence, const char *snapshot
     return status;
 }
 
-nw_status nw_copy_fence_make(const struct nw_server *server, const struct nw_pg_options *connection,
-                             bool make_slot, struct nw_copy_fence *fence, struct nw_error *err)
+/* Waits for a consistent point and takes its snapshot. */
+static nw_status fence_make(struct nw_copy_fencer *fencer, const struct nw_pg_options *connection,
+                            struct nw_copy_fence *fence, struct nw_error *err)
 {
     struct nw_session *exporter = NULL;
     struct nw_slot_created slot = {0};
@@ -98,8 +99,12 @@ nw_status nw_copy_fence_make(const struct nw_server *server, const struct nw_pg_
         status = nw_session_open(connection, false, &fence->holder, err);
     }
     if (status == NW_OK) {
-        status = make_slot ? nw_slot_make(server, connection, exporter, true, &slot, err)
-                           : temporary_slot_make(server, exporter, &slot, err);
+        atomic_store_explicit(&fencer->backend_pid, nw_session_backend_pid(exporter),
+                              memory_order_relaxed);
+        status = fencer->make_slot
+                     ? nw_slot_make(fencer->server, connection, exporter, true, &slot, err)
+                     : temporary_slot_make(fencer->server, exporter, &slot, err);
+        atomic_store_explicit(&fencer->backend_pid, 0, memory_order_relaxed);
     }
     if (status == NW_OK) {
         fence->lsn = slot.consistent_lsn;
@@ -137,19 +142,20 @@ static void *fencer_run(void *context)
 
     connection.stopping = fencer_stops;
     connection.stopping_context = fencer;
-    fencer->status =
-        nw_copy_fence_make(fencer->server, &connection, false, &fencer->fence, &fencer->error);
+    fencer->status = fence_make(fencer, &connection, &fencer->fence, &fencer->error);
     /* Release: pairs with the acquire in nw_copy_fencer_take(). */
     atomic_store_explicit(&fencer->done, true, memory_order_release);
     return NULL;
 }
 
 nw_status nw_copy_fencer_start(struct nw_copy_fencer *fencer, const struct nw_server *server,
-                               struct nw_error *err)
+                               bool make_slot, struct nw_error *err)
 {
     int failure = 0;
 
     fencer->server = server;
+    fencer->make_slot = make_slot;
+    atomic_store_explicit(&fencer->backend_pid, 0, memory_order_relaxed);
     atomic_store_explicit(&fencer->done, false, memory_order_relaxed);
     atomic_store_explicit(&fencer->stop, false, memory_order_relaxed);
     failure = pthread_create(&fencer->thread, NULL, fencer_run, fencer);

@@ -29,33 +29,31 @@ struct nw_copy_fence {
     struct nw_session *holder;       /* its transaction sees the snapshot and keeps it alive */
 };
 
-/**
- * Wait for a consistent point and take its snapshot. Blocking, as long as transactions run that
- * began before, and until connection->stopping() ends it.
- * @param make_slot  make the main slot, else a temporary one
- */
-NW_MUST_CHECK nw_status nw_copy_fence_make(const struct nw_server *server,
-                                           const struct nw_pg_options *connection, bool make_slot,
-                                           struct nw_copy_fence *fence, struct nw_error *err);
 void nw_copy_fence_end(struct nw_copy_fence *fence); /* an empty one is fine */
 /** Begin a transaction of a plain session that sees an exported snapshot. */
 NW_MUST_CHECK nw_status nw_copy_snapshot_enter(struct nw_session *session, const char *snapshot,
                                                struct nw_error *err);
 
-/** A fence that is made by a thread of its own, while its owner goes on. */
+/**
+ * A fence that is made by a thread of its own, while its owner goes on: that takes as long as
+ * transactions run that began before, or until connection->stopping() of the server's options.
+ */
 struct nw_copy_fencer {
     const struct nw_server *server;
+    bool make_slot; /* the main slot, else a temporary one */
     bool started;
     atomic_bool stop; /* only a flag: nothing is handed over by it */
     pthread_t thread;
-    atomic_bool done; /* released by the thread: what follows is filled */
+    atomic_int backend_pid; /* of the session that waits; 0: none does. Only a number */
+    atomic_bool done;       /* released by the thread: what follows is filled */
     nw_status status;
     struct nw_copy_fence fence;
     struct nw_error error;
 };
 
 NW_MUST_CHECK nw_status nw_copy_fencer_start(struct nw_copy_fencer *fencer,
-                                             const struct nw_server *server, struct nw_error *err);
+                                             const struct nw_server *server, bool make_slot,
+                                             struct nw_error *err);
 /** NW_AGAIN: not yet. NW_OK: the fence is the caller's. Another status: why there is none. */
 NW_MUST_CHECK nw_status nw_copy_fencer_take(struct nw_copy_fencer *fencer,
                                             struct nw_copy_fence *fence, struct nw_error *err);

@@ -7,6 +7,7 @@
 #define NW_PIPELINE_COPY_PLAN_H
 
 #include "pipeline/copy_fence.h"
+#include "pipeline/copy_watch.h"
 #include "source/copy.h"
 
 /** A relation that has rows of the table: itself, or a leaf. */
@@ -29,7 +30,8 @@ struct nw_copy_chunk {
     bool waits;      /* to be given again */
     bool kept;       /* durable from a former run: only what changed since its origin is selected */
     uint32_t reader; /* to which it was given: its rows and marks keep their order only there */
-    char *sql;       /* of the task; own memory */
+    uint64_t rows_seen, bytes_seen; /* of the task, when it last came back */
+    char *sql;                      /* of the task; own memory */
 };
 
 /** Tables are few; what is big are the chunks of a large one. */
@@ -53,8 +55,11 @@ struct nw_copy_plan {
     uint64_t rows_reread; /* of those, since they changed */
     uint64_t bytes;       /* on the server's disk, about */
     bool void_;           /* superseded, or its table is gone: nothing more of it is given */
-    uint32_t tries;       /* that found it locked, since it last got on */
-    int64_t retry_ns;     /* nothing of it is given before then; 0: any time */
+    uint64_t rows_read, bytes_read; /* of chunks that came back, also in part */
+    int64_t began_ns, ended_ns;     /* when its first chunk was given, and its last one was read */
+    char locked_by[NW_COPY_HOLDER_SIZE]; /* while tries > 0; "": not known */
+    uint32_t tries;                      /* that found it locked, since it last got on */
+    int64_t retry_ns;                    /* nothing of it is given before then; 0: any time */
 };
 
 struct nw_copy_plan_options {

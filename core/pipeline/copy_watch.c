@@ -60,31 +60,59 @@ nw_status nw_copy_watch(struct nw_session *session, const int *pids, uint32_t pi
     return status;
 }
 
-void nw_copy_lock_say(struct nw_session *session, uint32_t oid, const char *schema_name,
-                      const char *name)
+/* The first row's text; "" without one. */
+static void text_query(struct nw_session *session, const char *sql, const char *param,
+                       char text[static NW_COPY_HOLDER_SIZE])
 {
-    static const char sql[] =
-        "SELECT l.pid, coalesce(nullif(a.application_name, ''), a.backend_type, 'a prepared "
-        "transaction') FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a "
-        "USING (pid) WHERE l.locktype = 'relation' AND l.granted AND l.mode = "
-        "'AccessExclusiveLock' AND l.relation = $1::pg_catalog.oid AND l.database = (SELECT oid "
-        "FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) LIMIT 1";
     struct nw_rows *rows = NULL;
     struct nw_error why = {0};
-    char text[16];
-    const char *params[1] = {text};
-    char holder[128] = "";
+    const char *params[1] = {param};
 
-    (void)snprintf(text, sizeof text, "%" PRIu32, oid);
-    if (session == NULL || nw_session_query(session, sql, params, 1, NULL, &rows, &why) != NW_OK) {
-        nw_log(NW_LOG_DEBUG, "who holds the lock is not known: %s", why.text);
-    } else if (nw_rows_count(rows) == 1) {
-        (void)snprintf(holder, sizeof holder, " that process %" PRIu64 " (%s) holds",
-                       nw_rows_u64(rows, 0, 0), nw_rows_text(rows, 0, 1));
+    text[0] = '\0';
+    if (session == NULL) {
+        return;
+    }
+    if (nw_session_query(session, sql, params, 1, NULL, &rows, &why) != NW_OK) {
+        nw_log(NW_LOG_DEBUG, "who is waited for is not known: %s", why.text);
+    } else if (nw_rows_count(rows) > 0 && nw_rows_text(rows, 0, 0) != NULL) {
+        (void)snprintf(text, NW_COPY_HOLDER_SIZE, "%s", nw_rows_text(rows, 0, 0));
     }
     nw_rows_free(rows);
-    nw_log(NW_LOG_WARN,
-           "the copy of %s.%s waits for a lock%s; it is tried again until it is free, and the "
-           "other tables go on",
-           schema_name, name, holder);
+}
+
+void nw_copy_lock_holder(struct nw_session *session, uint32_t oid,
+                         char holder[static NW_COPY_HOLDER_SIZE])
+{
+    static const char sql[] =
+        "SELECT CASE WHEN l.pid IS NULL THEN 'a prepared transaction' ELSE 'process ' || l.pid || "
+        "coalesce(' (' || coalesce(nullif(a.application_name, ''), a.backend_type) || ')', '') END "
+        "FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a USING (pid) WHERE "
+        "l.locktype = 'relation' AND l.granted AND l.mode = 'AccessExclusiveLock' AND l.relation = "
+        "$1::pg_catalog.oid AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE "
+        "datname = pg_catalog.current_database()) LIMIT 1";
+    char text[16];
+
+    (void)snprintf(text, sizeof text, "%" PRIu32, oid);
+    text_query(session, sql, text, holder);
+}
+
+void nw_copy_blocker(struct nw_session *session, int backend_pid,
+                     char blocker[static NW_COPY_HOLDER_SIZE])
+{
+    /* A prepared transaction has no process: its number is what the lock is of. */
+    static const char sql[] =
+        "SELECT CASE WHEN b.pid = 0 THEN coalesce((SELECT 'prepared transaction ' || "
+        "pg_catalog.quote_literal(x.gid) || ', prepared ' || pg_catalog.date_trunc('second', "
+        "pg_catalog.now() - x.prepared) || ' ago' FROM pg_catalog.pg_locks l JOIN "
+        "pg_catalog.pg_prepared_xacts x ON x.transaction = l.transactionid WHERE l.pid = "
+        "$1::pg_catalog.int4 AND NOT l.granted LIMIT 1), 'a prepared transaction') ELSE 'process ' "
+        "|| b.pid || coalesce(' (' || coalesce(nullif(a.application_name, ''), a.backend_type) || "
+        "')', '') || coalesce(', in a transaction for ' || pg_catalog.date_trunc('second', "
+        "pg_catalog.now() - a.xact_start), '') END FROM "
+        "pg_catalog.unnest(pg_catalog.pg_blocking_pids($1::pg_catalog.int4)) AS b(pid) LEFT JOIN "
+        "pg_catalog.pg_stat_activity a USING (pid) ORDER BY a.xact_start NULLS LAST LIMIT 1";
+    char text[16];
+
+    (void)snprintf(text, sizeof text, "%d", backend_pid);
+    text_query(session, sql, text, blocker);
 }

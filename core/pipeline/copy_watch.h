@@ -20,11 +20,21 @@ NW_MUST_CHECK nw_status nw_copy_watch(struct nw_session *session, const int *pid
                                       uint32_t pids_count, uint32_t *cancelled,
                                       struct nw_error *err);
 
+#define NW_COPY_HOLDER_SIZE 192u
+
 /**
- * Log that the copy of a table waits for a lock, and who holds it if that can be learned.
+ * Who holds the lock that the copy of a table waits for: "process 123 (psql)"; "": that cannot be
+ * learned, or nobody does any more.
  * @param session  NULL is fine
  */
-void nw_copy_lock_say(struct nw_session *session, uint32_t oid, const char *schema_name,
-                      const char *name);
+void nw_copy_lock_holder(struct nw_session *session, uint32_t oid,
+                         char holder[static NW_COPY_HOLDER_SIZE]);
+/**
+ * Whose transaction a backend waits for, for the longest time: "process 123 (psql), in a
+ * transaction for 2 min"; "": it waits for none.
+ * @param session  NULL is fine
+ */
+void nw_copy_blocker(struct nw_session *session, int backend_pid,
+                     char blocker[static NW_COPY_HOLDER_SIZE]);
 
 #endif

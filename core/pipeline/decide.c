@@ -351,6 +351,7 @@ struct nw_conductor_options nw_run_conductor_options(struct nw_run *run)
         .wanted = missing_anywhere,
         .project = nw_run_table_project,
         .former = nw_run_former,
+        .idle = nw_run_idle,
         .context = run,
     };
 }
@@ -365,6 +366,7 @@ static nw_status conductor_make(struct nw_run *run, struct nw_error *err)
     options.make_slot = !run->slot_found && run->options->snapshot != NW_SNAPSHOT_ONLY;
     options.watch_slot = run->options->snapshot != NW_SNAPSHOT_ONLY;
     status = nw_conductor_create(&options, &run->conductor, err);
+    run->fence_waits[0] = '\0';
 
     /*
      * Of a slot that exists nobody needs what was before the copy. It must not be asked for either:

@@ -104,6 +104,8 @@ void nw_engine_copy_give_up(struct nw_engine *engine, uint32_t reader, struct nw
 /** The next task that a reader finished, or NULL. */
 struct nw_copy_task *nw_engine_copied(struct nw_engine *engine, uint32_t reader);
 void nw_engine_copy_counts(const struct nw_engine *engine, uint64_t *rows, uint64_t *bytes);
+void nw_engine_reader_counts(const struct nw_engine *engine, uint32_t reader, uint64_t *rows,
+                             uint64_t *bytes);
 /**
  * The version that rows of a copy have, from the registry, which is the source thread's; waits for
  * it. See nw_schemas_beside().

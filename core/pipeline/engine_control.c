@@ -159,6 +159,12 @@ struct nw_copy_task *nw_engine_copied(struct nw_engine *engine, uint32_t reader)
     return nw_spsc_pop(engine->readers[reader].done);
 }
 
+void nw_engine_reader_counts(const struct nw_engine *engine, uint32_t reader, uint64_t *rows,
+                             uint64_t *bytes)
+{
+    nw_copy_reader_counts(engine->readers[reader].agent, rows, bytes);
+}
+
 void nw_engine_copy_counts(const struct nw_engine *engine, uint64_t *rows, uint64_t *bytes)
 {
     *rows = *bytes = 0;
@@ -166,7 +172,7 @@ void nw_engine_copy_counts(const struct nw_engine *engine, uint64_t *rows, uint6
         uint64_t reader_rows = 0;
         uint64_t reader_bytes = 0;
 
-        nw_copy_reader_counts(engine->readers[r].agent, &reader_rows, &reader_bytes);
+        nw_engine_reader_counts(engine, r, &reader_rows, &reader_bytes);
         *rows += reader_rows;
         *bytes += reader_bytes;
     }

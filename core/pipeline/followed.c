@@ -13,6 +13,7 @@ struct nw_followed {
     struct sqlite3 *db;
     pthread_mutex_t mutex; /* guards all below */
     uint32_t *oids;
+    struct nw_followed_table *tables; /* the same places, with names */
     uint32_t count, capacity;
 };
 
@@ -37,25 +38,39 @@ static bool find(const struct nw_followed *followed, uint32_t relation_oid, uint
     return false;
 }
 
-static nw_status oid_put(struct nw_followed *followed, uint32_t relation_oid, struct nw_error *err)
+static nw_status places_grow(struct nw_followed *followed, struct nw_error *err)
 {
-    uint32_t index = 0;
+    uint32_t capacity = followed->capacity == 0 ? 64 : followed->capacity * 2;
+    uint32_t *oids = reallocarray(followed->oids, capacity, sizeof *oids);
+    struct nw_followed_table *tables = NULL;
 
-    if (find(followed, relation_oid, &index)) {
-        return NW_OK;
+    followed->oids = oids != NULL ? oids : followed->oids;
+    if (oids != NULL) {
+        tables = reallocarray(followed->tables, capacity, sizeof *tables);
     }
-    if (followed->count == followed->capacity) {
-        uint32_t capacity = followed->capacity == 0 ? 64 : followed->capacity * 2;
-        uint32_t *oids = reallocarray(followed->oids, capacity, sizeof *oids);
-
-        if (oids == NULL) {
-            return nw_fail(err, NW_FATAL, "out of memory for tables that are followed");
-        }
-        followed->oids = oids;
-        followed->capacity = capacity;
+    if (tables == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory for tables that are followed");
     }
-    followed->oids[followed->count++] = relation_oid;
+    followed->tables = tables;
+    followed->capacity = capacity;
     return NW_OK;
+}
+
+static nw_status table_put(struct nw_followed *followed, const struct nw_followed_table *table,
+                           struct nw_error *err)
+{
+    uint32_t index = followed->count;
+    nw_status status = NW_OK;
+
+    if (!find(followed, table->relation_oid, &index) && followed->count == followed->capacity) {
+        status = places_grow(followed, err);
+    }
+    if (status == NW_OK) {
+        followed->oids[index] = table->relation_oid;
+        followed->tables[index] = *table;
+        followed->count += index == followed->count;
+    }
+    return status;
 }
 
 static nw_status rows_read(struct nw_followed *followed, struct nw_error *err)
@@ -64,12 +79,20 @@ static nw_status rows_read(struct nw_followed *followed, struct nw_error *err)
     int result = SQLITE_ERROR;
     nw_status status = NW_OK;
 
-    if (sqlite3_prepare_v2(followed->db, "SELECT relation_oid FROM followed", -1, &statement,
-                           NULL) != SQLITE_OK) {
+    if (sqlite3_prepare_v2(followed->db,
+                           "SELECT relation_oid, schema_name, table_name FROM followed", -1,
+                           &statement, NULL) != SQLITE_OK) {
         return db_fail(followed, "read", err);
     }
     while (status == NW_OK && (result = sqlite3_step(statement)) == SQLITE_ROW) {
-        status = oid_put(followed, (uint32_t)sqlite3_column_int64(statement, 0), err);
+        struct nw_followed_table table = {.relation_oid =
+                                              (uint32_t)sqlite3_column_int64(statement, 0)};
+
+        (void)snprintf(table.schema_name, sizeof table.schema_name, "%s",
+                       (const char *)sqlite3_column_text(statement, 1));
+        (void)snprintf(table.table_name, sizeof table.table_name, "%s",
+                       (const char *)sqlite3_column_text(statement, 2));
+        status = table_put(followed, &table, err);
     }
     (void)sqlite3_finalize(statement);
     return status == NW_OK && result != SQLITE_DONE ? db_fail(followed, "read", err) : status;
@@ -102,6 +125,7 @@ void nw_followed_close(struct nw_followed *followed)
     if (followed != NULL) {
         (void)pthread_mutex_destroy(&followed->mutex);
         free(followed->oids);
+        free(followed->tables);
         free(followed);
     }
 }
@@ -125,6 +149,34 @@ uint32_t nw_followed_count(struct nw_followed *followed)
     count = followed->count;
     (void)pthread_mutex_unlock(&followed->mutex);
     return count;
+}
+
+bool nw_followed_at(struct nw_followed *followed, uint32_t index, struct nw_followed_table *table)
+{
+    bool there = false;
+
+    (void)pthread_mutex_lock(&followed->mutex);
+    there = index < followed->count;
+    if (there) {
+        *table = followed->tables[index];
+    }
+    (void)pthread_mutex_unlock(&followed->mutex);
+    return there;
+}
+
+void nw_followed_rename(struct nw_followed *followed, uint32_t relation_oid,
+                        const char *schema_name, const char *name)
+{
+    uint32_t index = 0;
+
+    (void)pthread_mutex_lock(&followed->mutex);
+    if (find(followed, relation_oid, &index)) {
+        struct nw_followed_table *table = &followed->tables[index];
+
+        (void)snprintf(table->schema_name, sizeof table->schema_name, "%s", schema_name);
+        (void)snprintf(table->table_name, sizeof table->table_name, "%s", name);
+    }
+    (void)pthread_mutex_unlock(&followed->mutex);
 }
 
 /* INSERT ... VALUES (?, ?, ?), ...; give. NULL: out of memory. */
@@ -182,7 +234,7 @@ nw_status nw_followed_add(struct nw_followed *followed, const struct nw_followed
     }
     (void)pthread_mutex_lock(&followed->mutex);
     for (uint32_t i = 0; i < count && status == NW_OK; i++) {
-        status = oid_put(followed, tables[i].relation_oid, err);
+        status = table_put(followed, &tables[i], err);
     }
     (void)pthread_mutex_unlock(&followed->mutex);
     return status;
@@ -201,7 +253,9 @@ nw_status nw_followed_remove(struct nw_followed *followed, uint32_t relation_oid
     (void)sqlite3_finalize(statement);
     (void)pthread_mutex_lock(&followed->mutex);
     if (find(followed, relation_oid, &index)) {
-        followed->oids[index] = followed->oids[--followed->count];
+        followed->count--;
+        followed->oids[index] = followed->oids[followed->count];
+        followed->tables[index] = followed->tables[followed->count];
     }
     (void)pthread_mutex_unlock(&followed->mutex);
     return written ? NW_OK : db_fail(followed, "write", err);

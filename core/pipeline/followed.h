@@ -31,6 +31,12 @@ bool nw_followed_has(struct nw_followed *followed, uint32_t relation_oid);
  * such a record. */
 uint32_t nw_followed_count(struct nw_followed *followed);
 
+/** The one at this place, in no order; of oid 0: none. false: there are not so many. */
+bool nw_followed_at(struct nw_followed *followed, uint32_t index, struct nw_followed_table *table);
+/** How it is called by now: known until the process ends, and met again then. */
+void nw_followed_rename(struct nw_followed *followed, uint32_t relation_oid,
+                        const char *schema_name, const char *name);
+
 /** Those that are there already get these names. */
 NW_MUST_CHECK nw_status nw_followed_add(struct nw_followed *followed,
                                         const struct nw_followed_table *tables, uint32_t count,

@@ -15,7 +15,6 @@
 #include "pg/lsn.h"
 
 #define STEP_NS          10000000L /* the main thread looks around this often */
-#define TICK_NS          500000000LL
 #define BACKOFF_NS_MIN   500000000LL
 #define BACKOFF_NS_MAX   30000000000LL
 #define SINK_STOP_NS     10000000000LL
@@ -207,53 +206,15 @@ static nw_status engine_make(struct nw_run *run, struct nw_error *err)
 
 /* ---- while it runs ---- */
 
-static void status_collect(struct nw_run *run)
-{
-    struct nw_run_status *s = &run->status;
-    struct nw_conductor_progress progress = {0};
-
-    s->now_ns = run->env->ops->now_ns(run->env);
-    s->wall_us = run->env->ops->wall_us(run->env);
-    s->identity = run->server.identity;
-    s->server_version = run->server.version;
-    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
-        nw_sink_status(run->members[i].sink, &s->sinks[i]);
-        s->members[i] = run->members[i].sink;
-    }
-    if (run->engine != NULL) {
-        nw_engine_source_status(run->engine, &s->source);
-        s->server_now_us = run->env->ops->wall_us(run->env) + s->source.server_ahead_us;
-        nw_engine_copy_counts(run->engine, &s->copy_rows, &s->copy_bytes);
-        s->memory_used = nw_engine_memory_used(run->engine);
-    }
-    if (run->status.phase == NW_RUN_COPYING || nw_run_joins_busy(run)) {
-        nw_conductor_progress(run->conductor, &progress);
-        s->copy_tables = progress.tables;
-        s->copy_tables_done = progress.tables_done;
-        s->copy_total_bytes = progress.bytes;
-        s->copy_done_bytes = progress.bytes_done;
-        s->copy_chunks = progress.chunks;
-        s->copy_chunks_done = progress.chunks_done;
-        s->copy_rows_again = progress.rows_again;
-        s->copy_chunks_kept = progress.chunks_kept;
-        s->copy_rows_reread = progress.rows_reread;
-    }
-}
-
 /* One turn of the main thread: sleep a little, report, look for failures. */
 static nw_status turn(struct nw_run *run, struct nw_error *err)
 {
     bool copies = run->status.phase == NW_RUN_COPYING || nw_run_joins_busy(run);
     struct timespec pause = {.tv_nsec = copies ? nw_conductor_pause_ns(run->conductor) : STEP_NS};
-    int64_t now_ns = 0;
     nw_status status = NW_OK;
 
     (void)nanosleep(&pause, NULL);
-    now_ns = run->env->ops->now_ns(run->env);
-    if (run->options->tick != NULL && now_ns - run->ticked_ns >= TICK_NS) {
-        run->ticked_ns = now_ns;
-        status_collect(run);
-        run->options->tick(run->options->context, &run->status);
+    if (nw_run_tick(run)) {
         status = nw_run_commands(run, err);
     }
     if (status != NW_OK) {
@@ -298,7 +259,7 @@ static nw_status copy(struct nw_run *run, struct nw_error *err)
         nw_crash_point("copy");
     }
     if (status == NW_OK && finished && copies_durable(run)) {
-        status_collect(run); /* the last report is up to half a second old */
+        nw_run_status_collect(run); /* the last report is up to half a second old */
         nw_conductor_rest(run->conductor);
         nw_log(NW_LOG_INFO, "copy complete: %" PRIu64 " rows of %" PRIu64 " tables",
                run->status.copy_rows, run->status.copy_tables);
@@ -398,7 +359,7 @@ static bool attempt_end(struct nw_run *run)
     bool whole = true;
 
     if (run->engine != NULL) {
-        status_collect(run);
+        nw_run_status_collect(run);
         run->followed = run->followed || run->status.source.reconnects > 0;
         nw_server_abandon(&run->server);
         nw_engine_stop(run->engine);
@@ -493,20 +454,6 @@ static nw_status attempt(struct nw_run *run, struct nw_error *err)
     return status;
 }
 
-/* Between attempts there is no engine and no sink, but whoever asks is told what is waited for. */
-static void say_waiting(struct nw_run *run)
-{
-    struct nw_run_status *s = &run->status;
-
-    s->phase = NW_RUN_STARTING;
-    s->now_ns = run->env->ops->now_ns(run->env);
-    s->source.last_error.text[0] = '\0'; /* of the attempt before; last_error is newer */
-    memset(s->members, 0, sizeof s->members);
-    if (run->options->tick != NULL) {
-        run->options->tick(run->options->context, s);
-    }
-}
-
 /* Waits before the next attempt. NW_FATAL: the slot holds back too much meanwhile. */
 static nw_status pause_for(struct nw_run *run, int64_t pause_ns, struct nw_error *err)
 {
@@ -514,8 +461,10 @@ static nw_status pause_for(struct nw_run *run, int64_t pause_ns, struct nw_error
     struct timespec step = {.tv_nsec = STEP_NS};
     nw_status status = NW_OK;
 
-    say_waiting(run);
+    run->status.phase = NW_RUN_STARTING;
+    run->status.source.last_error.text[0] = '\0'; /* of the attempt before; last_error is newer */
     while (status == NW_OK && !nw_run_stopping(run) && run->env->ops->now_ns(run->env) < until_ns) {
+        (void)nw_run_tick(run);
         (void)nanosleep(&step, NULL);
         status = nw_run_protect(run, err);
     }
@@ -651,6 +600,7 @@ nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
     run->status.options = options;
     run->status.started_ns = run->env->ops->now_ns(run->env);
     (void)pthread_mutex_init(&run->news.mutex, NULL);
+    nw_table_list_init(&run->list);
     status = state_open(run, err);
     status = status == NW_OK ? attempts(run, err) : status;
     if (status == NW_OK) {
@@ -661,6 +611,7 @@ nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
         nw_followed_close(run->followed_tables);
         nw_tables_close(run->table_states);
         (void)pthread_mutex_destroy(&run->news.mutex);
+        nw_table_list_fini(&run->list);
         nw_state_close(run->state);
         free(run);
     }

@@ -17,6 +17,7 @@
 #include "io/plan.h"
 #include "pipeline/policies.h"
 #include "pipeline/server.h"
+#include "pipeline/table_list.h"
 #include "pipeline/tables.h"
 #include "sink/sink.h"
 #include "transform/transform.h"
@@ -108,7 +109,11 @@ struct nw_run_status {
     struct nw_source_status source;
     struct nw_sink_status sinks[NW_SEQUENCERS_MAX];
     struct nw_sink *members[NW_SEQUENCERS_MAX]; /* for nw_sink_lags(); NULL: not open */
-    struct nw_tables *tables; /* that do not go on as the others; valid during tick() */
+    struct nw_tables *tables;         /* that do not go on as the others; valid during tick() */
+    const struct nw_table_list *list; /* all of them; valid during tick() */
+    bool copies;                      /* something is copied, or is about to be */
+    double copy_rows_a_second, copy_bytes_a_second;
+    char copy_waits_for[NW_ERROR_TEXT_SIZE]; /* why nothing of it is read now; "" */
     int64_t memory_used;
     uint32_t attempts;
     struct nw_error last_error;

@@ -206,20 +206,44 @@ static nw_status lsn_read(struct nw_session *session, uint64_t *lsn, struct nw_e
     return status;
 }
 
+/* A table is locked by somebody: said once, and shown by status. */
+static void lock_note(struct nw_run *run, const struct nw_run_join *table)
+{
+    struct nw_run_joins *joins = &run->joins;
+    struct nw_error why = {0};
+
+    joins->locked_by[0] = '\0';
+    if (nw_server_control_open(&run->server, &why) == NW_OK) {
+        nw_copy_lock_holder(run->server.control, table->relation_oid, joins->locked_by);
+    }
+    if (joins->locked_oid != table->relation_oid) {
+        nw_log(NW_LOG_WARN,
+               "the copy of %s.%s waits for a lock%s%s%s; it is tried again until it is free, and "
+               "the other tables stream on",
+               table->schema_name, table->name, joins->locked_by[0] == '\0' ? "" : " that ",
+               joins->locked_by, joins->locked_by[0] == '\0' ? "" : " holds");
+    }
+    joins->locked_oid = table->relation_oid;
+}
+
 /* The round's tables as they are at an LSN, which is filled. NW_AGAIN: one is locked. */
 static nw_status tables_look(struct nw_run *run, struct nw_session *session,
                              struct nw_catalog_tables *tables, uint64_t *lsn, struct nw_error *err)
 {
     char sqlstate[6] = "";
     char begin[64];
+    struct nw_run_join *locked = NULL;
     nw_status status = NW_OK;
 
     (void)snprintf(begin, sizeof begin, "BEGIN; SET LOCAL lock_timeout = '%dms'", LOCK_TIMEOUT_MS);
     status = nw_session_query(session, begin, NULL, 0, NULL, NULL, err);
     for (uint32_t i = 0; i < run->joins.round_count && status == NW_OK; i++) {
-        status = table_name(session, &run->joins.round[i], err);
-        status =
-            status == NW_OK ? table_lock(session, &run->joins.round[i], sqlstate, err) : status;
+        locked = &run->joins.round[i];
+        status = table_name(session, locked, err);
+        status = status == NW_OK ? table_lock(session, locked, sqlstate, err) : status;
+    }
+    if (status != NW_OK && strcmp(sqlstate, "55P03") == 0) {
+        lock_note(run, locked);
     }
     /* lock_not_available; or renamed, moved or dropped since its name was read */
     if (status != NW_OK && (strcmp(sqlstate, "55P03") == 0 || strcmp(sqlstate, "42P01") == 0 ||
@@ -275,7 +299,6 @@ static nw_status round_describe(struct nw_run *run, uint64_t *lsn, struct nw_err
 static void bases_note(struct nw_run *run)
 {
     struct nw_run_joins *joins = &run->joins;
-    uint64_t bytes = 0;
 
     for (uint32_t s = 0; s < run->options->sinks_count; s++) {
         struct nw_sink_status status;
@@ -287,7 +310,7 @@ static void bases_note(struct nw_run *run)
             joins->marks_wanted[s] += joins->round[i].sinks >> s & 1u;
         }
     }
-    nw_engine_copy_counts(run->engine, &joins->rows_base, &bytes);
+    nw_engine_copy_counts(run->engine, &joins->rows_base, &joins->bytes_base);
 }
 
 nw_status nw_run_joins_begin(struct nw_run *run, struct nw_error *err)
@@ -307,6 +330,7 @@ nw_status nw_run_joins_begin(struct nw_run *run, struct nw_error *err)
     if (status != NW_OK) {
         return status;
     }
+    joins->locked_oid = 0;
     generation = nw_conductor_generation_next(run->conductor);
     for (uint32_t i = 0; i < joins->round_count; i++) {
         joins->marks[i] = (struct nw_dealer_join){.relation_oid = joins->round[i].relation_oid,
@@ -339,17 +363,17 @@ static nw_status round_check(struct nw_run *run, struct nw_error *err)
     return NW_OK;
 }
 
-static bool marks_arrived(struct nw_run *run)
+uint32_t nw_run_marks_missing(const struct nw_run *run)
 {
+    uint32_t sinks = 0;
+
     for (uint32_t s = 0; s < run->options->sinks_count; s++) {
         struct nw_sink_status status;
 
         nw_sink_status(run->members[s].sink, &status);
-        if (status.joins_begun < run->joins.marks_wanted[s]) {
-            return false;
-        }
+        sinks |= status.joins_begun < run->joins.marks_wanted[s] ? 1u << s : 0;
     }
-    return true;
+    return sinks;
 }
 
 static nw_status round_copy(struct nw_run *run, struct nw_error *err)
@@ -460,7 +484,7 @@ nw_status nw_run_joins_step(struct nw_run *run, struct nw_error *err)
                    ? nw_run_joins_begin(run, err)
                    : NW_OK;
     case NW_JOINS_MARKED:
-        return marks_arrived(run) ? round_copy(run, err) : NW_OK;
+        return nw_run_marks_missing(run) == 0 ? round_copy(run, err) : NW_OK;
     case NW_JOINS_COPYING:
     case NW_JOINS_READ:
         break;
@@ -474,5 +498,7 @@ void nw_run_joins_forget(struct nw_run *run)
     free(run->joins.queue);
     run->joins.queue = NULL;
     run->joins.queued = 0;
+    run->joins.locked_oid = 0;
+    run->joins.rows_base = run->joins.bytes_base = 0;
     run->joins.retry_ns = 0;
 }

@@ -54,6 +54,8 @@ bool nw_run_news_meet(struct nw_run *run, const struct nw_table *table)
             nw_followed_remove(run->followed_tables, table->relation_oid, &why) != NW_OK) {
             nw_log(NW_LOG_WARN, "%s", why.text);
         }
+        nw_followed_rename(run->followed_tables, table->relation_oid, table->schema_name,
+                           table->name);
         return false;
     }
     if (!matches || follows_all(run) || nw_tables_has(run->table_states, table->relation_oid)) {
@@ -256,6 +258,8 @@ nw_status nw_run_news_plan(struct nw_run *run, bool streams, struct nw_error *er
         struct newcomer newcomer = {.readable = false};
         bool joins = false;
 
+        nw_followed_rename(run->followed_tables, table->relation_oid, table->schema_name,
+                           table->name);
         if (!nw_run_table_wanted(run, table) ||
             nw_followed_has(run->followed_tables, table->relation_oid)) {
             continue;

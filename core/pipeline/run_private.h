@@ -12,6 +12,7 @@
 #include "pipeline/followed.h"
 #include "pipeline/run.h"
 #include "pipeline/state.h"
+#include "pipeline/table_list.h"
 #include "pipeline/tables.h"
 
 struct nw_run;
@@ -45,7 +46,9 @@ struct nw_run_joins {
     struct nw_arena arena;                    /* what the catalog said of the round's tables */
     uint64_t marks_wanted[NW_SEQUENCERS_MAX]; /* what the sinks' counters are to reach */
     uint64_t copies_base[NW_SEQUENCERS_MAX];  /* and stood at before */
-    uint64_t rows_base;
+    uint64_t rows_base, bytes_base;
+    uint32_t locked_oid; /* a round could not begin for a lock on this table; 0: it could */
+    char locked_by[NW_COPY_HOLDER_SIZE];
 };
 
 /* See run_news.c. Of the attempt. */
@@ -57,6 +60,13 @@ struct nw_run_news {
     uint32_t settled_count;
     bool failed;      /* out of memory */
     int64_t retry_ns; /* the main thread's: what is not published just now is looked at again */
+};
+
+/* How fast is copied, smoothed over some seconds. */
+struct nw_run_pace {
+    int64_t at_ns; /* 0: nothing is known yet */
+    uint64_t rows, bytes;
+    double rows_a_second, bytes_a_second;
 };
 
 /* A sink in an attempt. */
@@ -83,6 +93,11 @@ struct nw_run {
     uint32_t parts_count;
     struct nw_state_source source;
     struct nw_run_status status;
+    struct nw_table_list list;
+    int64_t list_due_ns;
+    const char *list_waits;                    /* what all tables wait for before anything runs */
+    char fence_waits[2 * NW_COPY_HOLDER_SIZE]; /* that, while the first fence is made; "" */
+    struct nw_run_pace pace;
     int64_t ticked_ns;
     int64_t protect_seen_ns, protect_said_ns;
     bool drop_slot;    /* it holds back too much: drop it when nobody reads it any more */
@@ -163,6 +178,22 @@ void nw_run_watch_forget(struct nw_run *run);
 /** Log which tables are stopped. */
 void nw_run_tables_say(const struct nw_run *run);
 
+/* run_status.c */
+
+/** Fill what status shows. */
+void nw_run_status_collect(struct nw_run *run);
+/** Call tick(), if it is time for that. @return whether it was */
+bool nw_run_tick(struct nw_run *run);
+/** See nw_conductor_options; context is the run. */
+void nw_run_idle(void *context, const char *blocker);
+
+/* run_list.c */
+
+/** Make the list of all tables, if it is time for that. */
+void nw_run_list_make(struct nw_run *run);
+/** What a table waits for whose fence is being made. */
+const char *nw_run_fence_waits(const struct nw_run *run, struct nw_table_list *list);
+
 /* run_commands.c */
 
 /** Answer and begin what was asked through the control socket. */
@@ -181,6 +212,8 @@ NW_MUST_CHECK nw_status nw_run_joins_begin(struct nw_run *run, struct nw_error *
 /** Go on with it, or begin one. */
 NW_MUST_CHECK nw_status nw_run_joins_step(struct nw_run *run, struct nw_error *err);
 bool nw_run_joins_busy(const struct nw_run *run);
+/** The sinks at which marks of the round are still to come, as bits. */
+uint32_t nw_run_marks_missing(const struct nw_run *run);
 /** Whether the table is queued or being copied. */
 bool nw_run_joins_has(const struct nw_run *run, uint32_t relation_oid);
 /** The attempt ended. */

@@ -18,7 +18,7 @@
 
 /**
  * Wait for a consistent point and make the main slot, again as long as tables are changed by DDL
- * meanwhile. Main thread; a signal ends the wait.
+ * meanwhile. One thread at a time; a signal ends the wait.
  * @param walsender  borrow: a replication session; what was exported lives until its next command
  * @param exports    whether the slot's snapshot is exported
  */

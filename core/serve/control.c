@@ -37,6 +37,7 @@ struct nw_control {
     bool has_report;
     char asked[REQUEST_SIZE]; /* "": nothing */
     char answer[ANSWER_SIZE]; /* "": not yet */
+    char *document;           /* the answer instead, whole; NULL: none */
     bool well, stopping;
 };
 
@@ -79,6 +80,7 @@ static void command_pass(struct nw_control *control, const char *request, FILE *
     struct timespec until;
     char text[ANSWER_SIZE] = "narwal does not answer just now, for it is starting, waiting for the "
                              "server, or stopping: ask again";
+    char *document = NULL;
     bool well = false;
     json_t *root = NULL;
     int result = 0;
@@ -88,15 +90,23 @@ static void command_pass(struct nw_control *control, const char *request, FILE *
     (void)pthread_mutex_lock(&control->mutex);
     (void)snprintf(control->asked, sizeof control->asked, "%s", request);
     control->answer[0] = '\0';
-    while (control->answer[0] == '\0' && !control->stopping && result == 0) {
+    while (control->answer[0] == '\0' && control->document == NULL && !control->stopping &&
+           result == 0) {
         result = pthread_cond_timedwait(&control->changed, &control->mutex, &until);
     }
+    document = control->document;
+    control->document = NULL;
     if (control->answer[0] != '\0') {
         (void)snprintf(text, sizeof text, "%s", control->answer);
         well = control->well;
     }
     control->asked[0] = '\0';
     (void)pthread_mutex_unlock(&control->mutex);
+    if (document != NULL) {
+        (void)fputs(document, out);
+        free(document);
+        return;
+    }
     root = json_pack("{s:s}", well ? "done" : "error", text);
     if (root != NULL) {
         (void)json_dumpf(root, out, JSON_COMPACT);
@@ -250,7 +260,8 @@ const char *nw_control_asked(struct nw_control *control)
 
     if (control != NULL) {
         (void)pthread_mutex_lock(&control->mutex);
-        asked = control->asked[0] != '\0' && control->answer[0] == '\0';
+        asked =
+            control->asked[0] != '\0' && control->answer[0] == '\0' && control->document == NULL;
         if (asked) { /* its own copy: who asked may go away meanwhile */
             memcpy(control->taken, control->asked, sizeof control->taken);
         }
@@ -264,6 +275,15 @@ void nw_control_answer(struct nw_control *control, bool well, const char *text)
     (void)pthread_mutex_lock(&control->mutex);
     (void)snprintf(control->answer, sizeof control->answer, "%s", text);
     control->well = well;
+    (void)pthread_cond_signal(&control->changed);
+    (void)pthread_mutex_unlock(&control->mutex);
+}
+
+void nw_control_give(struct nw_control *control, char *document)
+{
+    (void)pthread_mutex_lock(&control->mutex);
+    free(control->document); /* whoever asked went away */
+    control->document = document;
     (void)pthread_cond_signal(&control->changed);
     (void)pthread_mutex_unlock(&control->mutex);
 }
@@ -284,6 +304,7 @@ void nw_control_stop(struct nw_control *control)
         (void)close(control->stop);
         (void)pthread_cond_destroy(&control->changed);
         (void)pthread_mutex_destroy(&control->mutex);
+        free(control->document);
         free(control);
     }
 }

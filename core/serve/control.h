@@ -22,6 +22,8 @@ void nw_control_publish(struct nw_control *control, const struct nw_report *repo
 const char *nw_control_asked(struct nw_control *control);
 /** Answer it: {"done": text}, or {"error": text}. */
 void nw_control_answer(struct nw_control *control, bool well, const char *text);
+/** Answer it with a JSON document. @param document  take: of malloc() */
+void nw_control_give(struct nw_control *control, char *document);
 void nw_control_stop(struct nw_control *control); /* NULL is fine */
 
 /** The client's side: send a line, print the answer to out. */

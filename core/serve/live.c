@@ -35,18 +35,6 @@ static double rate(uint64_t before, uint64_t after, double seconds)
     return seconds <= 0 || after < before ? 0 : (double)(after - before) / seconds;
 }
 
-/*
- * How much of the copy is done: pages of whole chunks; while there is none of them yet, bytes that
- * came against pages on disk.
- */
-static double copy_done(const struct nw_report *r)
-{
-    double total = (double)r->copy_total_bytes;
-    double done = r->copy_done_bytes > 0 ? (double)r->copy_done_bytes : (double)r->copy_bytes;
-
-    return total <= 0 ? 0 : done > total ? 1 : done / total;
-}
-
 static void spool_text(const struct nw_report *r, struct line *line)
 {
     char a[NW_NUMBER_TEXT_SIZE];
@@ -60,37 +48,57 @@ static void spool_text(const struct nw_report *r, struct line *line)
     }
 }
 
-static void copy_text(const struct nw_report *former, const struct nw_report *r, struct line *line)
+static void progress_text(const struct nw_report *r, struct line *line)
 {
     char a[NW_NUMBER_TEXT_SIZE];
     char b[NW_NUMBER_TEXT_SIZE];
-    double seconds = r->uptime_s - former->uptime_s;
-    double bytes_per_s = rate(former->copy_bytes, r->copy_bytes, seconds);
-    double done = copy_done(r);
+    char c[NW_NUMBER_TEXT_SIZE];
+    double done = nw_report_copy_done(r);
 
-    if (r->copy_tables == 0) { /* the catalog is being read, a snapshot taken */
+    append(line, "copy %.0f %%   %llu/%llu tables   %s rows   %s   %s/s", done * 100,
+           (unsigned long long)r->copy_tables_done, (unsigned long long)r->copy_tables,
+           nw_count_text(a, (double)r->copy_rows), nw_size_text(b, (double)r->copy_bytes),
+           nw_size_text(c, r->copy_bytes_a_second));
+    if (r->copy_left_s > 0) {
+        append(line, "   ETA %s", nw_duration_text(a, r->copy_left_s));
+    }
+}
+
+static void copy_text(const struct nw_report *r, struct line *line)
+{
+    char a[NW_NUMBER_TEXT_SIZE];
+
+    if (r->copy_tables == 0) { /* the catalog is being read */
         append(line, "preparing the copy");
         return;
     }
-    append(line, "copy %.0f %%   %llu/%llu tables   %s rows   %s/s", done * 100,
-           (unsigned long long)r->copy_tables_done, (unsigned long long)r->copy_tables,
-           nw_count_text(a, (double)r->copy_rows), nw_size_text(b, bytes_per_s));
-    if (bytes_per_s > 0 && done > 0 && done < 1) {
-        append(line, "   ETA %s",
-               nw_duration_text(a, (double)r->copy_bytes / done * (1 - done) / bytes_per_s));
+    progress_text(r, line);
+    if (r->copy_waits_for[0] != '\0') {
+        append(line, "   waits for %s", r->copy_waits_for);
     }
     spool_text(r, line);
+    if (r->retained_wal_bytes > 0) {
+        append(line, "   WAL held on the primary %s",
+               nw_size_text(a, (double)r->retained_wal_bytes));
+    }
 }
 
-/* How many of the tables that are listed are in this state. */
-static uint32_t tables_in(const struct nw_report *r, const char *state)
+/* Tables that are copied while the others stream. */
+static void join_text(const struct nw_report *r, struct line *line)
 {
-    uint32_t count = 0;
+    uint32_t waiting = r->states[NW_STATE_WAITING];
+    uint32_t copying = r->states[NW_STATE_COPYING];
 
-    for (uint32_t i = 0; i < r->stopped_count && i < NW_REPORT_STOPPED_MAX; i++) {
-        count += strcmp(r->stopped[i].state, state) == 0;
+    if (strcmp(r->copy_state, "copying") == 0) {
+        append(line, "  |  ");
+        progress_text(r, line);
     }
-    return count;
+    if (waiting > 0 && copying == 0 && r->copy_waits_for[0] != '\0') {
+        append(line, "  |  %u table%s for %s", waiting, waiting == 1 ? " waits" : "s wait",
+               r->copy_waits_for);
+    } else if (waiting > 0) {
+        append(line, "  |  %u table%s to be copied", waiting, waiting == 1 ? " waits" : "s wait");
+    }
 }
 
 /* What is behind the lags, as far as there is something to say. */
@@ -98,16 +106,12 @@ static void extras_text(const struct nw_report *r, struct line *line)
 {
     char a[NW_NUMBER_TEXT_SIZE];
     char lsn[NW_LSN_TEXT_SIZE];
-
-    uint32_t stopped = tables_in(r, "stopped");
-    uint32_t waiting = tables_in(r, "waiting");
+    uint32_t stopped = r->states[NW_STATE_STOPPED];
 
     if (stopped > 0) {
         append(line, "  |  %u table%s stopped", stopped, stopped == 1 ? "" : "s");
     }
-    if (waiting > 0) {
-        append(line, "  |  %u table%s being copied", waiting, waiting == 1 ? "" : "s");
-    }
+    join_text(r, line);
     if (r->source_lag_bytes > 0) {
         append(line, "  |  source behind %s", nw_size_text(a, (double)r->source_lag_bytes));
     }
@@ -146,10 +150,15 @@ void nw_live_text(const struct nw_report *former, const struct nw_report *report
 
     text[0] = '\0';
     if (strcmp(report->phase, "copying") == 0) {
-        copy_text(former, report, &line);
+        copy_text(report, &line);
     } else if (strcmp(report->phase, "starting") == 0) {
-        append(&line, "starting%s%s", report->last_error[0] == '\0' ? "" : ": ",
-               report->last_error);
+        const char *waits = report->copy_waits_for;
+
+        append(&line, "starting%s%s",
+               waits[0] != '\0'                ? ": waiting for "
+               : report->last_error[0] != '\0' ? ": "
+                                               : "",
+               waits[0] != '\0' ? waits : report->last_error);
     } else {
         stream_text(former, report, &line);
     }

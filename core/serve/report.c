@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "pg/lsn.h"
 
-static const char *phase_name(const struct nw_run_status *status)
+const char *nw_report_phase(const struct nw_run_status *status)
 {
     switch (status->phase) {
     case NW_RUN_STARTING:
@@ -41,8 +41,7 @@ static const char *sink_state_name(enum nw_sink_state state)
     return names[state];
 }
 
-/* Age on the server's clock; 0 for none, and for what the clocks' difference makes negative. */
-static double age_s(const struct nw_run_status *status, int64_t commit_ts)
+double nw_report_age_s(const struct nw_run_status *status, int64_t commit_ts)
 {
     int64_t age_us = commit_ts == 0 ? 0 : status->server_now_us - commit_ts;
 
@@ -74,7 +73,7 @@ static void tables_make(const struct nw_run_status *status, uint32_t index,
 
         (void)snprintf(table->name, sizeof table->name, "%.63s.%.63s", lags[i].table->schema_name,
                        lags[i].table->name);
-        table->lag_s = age_s(status, lags[i].oldest_commit_ts);
+        table->lag_s = nw_report_age_s(status, lags[i].oldest_commit_ts);
         table->lag_bytes = lags[i].bytes;
     }
     free(lags);
@@ -91,7 +90,7 @@ static void sink_make(const struct nw_run_status *status, uint32_t index,
     sink->state = sink_state_name(from->state);
     (void)snprintf(sink->reason, sizeof sink->reason, "%s", from->reason);
     nw_redact(sink->reason);
-    sink->lag_s = age_s(status, from->oldest_commit_ts);
+    sink->lag_s = nw_report_age_s(status, from->oldest_commit_ts);
     sink->lag_bytes = from->held_bytes + from->spilled_bytes;
     sink->rows = from->rows;
     sink->batches = from->batches;
@@ -101,6 +100,18 @@ static void sink_make(const struct nw_run_status *status, uint32_t index,
     sink->waiting_rows = from->waiting_rows;
     sink->waiting_bytes = from->waiting_bytes;
     tables_make(status, index, sink);
+}
+
+static void waits_take(const struct nw_run_status *status, uint32_t relation_oid,
+                       struct nw_report_stopped *to)
+{
+    const struct nw_table_line *line =
+        status->list == NULL ? NULL : nw_table_list_find(status->list, relation_oid);
+
+    if (line != NULL) {
+        (void)snprintf(to->waits_for, sizeof to->waits_for, "%s", line->waits_for);
+        nw_redact(to->waits_for);
+    }
 }
 
 static void stopped_make(const struct nw_run_status *status, struct nw_report *report)
@@ -121,6 +132,7 @@ static void stopped_make(const struct nw_run_status *status, struct nw_report *r
         to->state = nw_table_condition_name(trouble.condition);
         to->lsn = trouble.lsn;
         to->for_s = (double)(status->wall_us - trouble.since_us) / 1e6;
+        waits_take(status, trouble.relation_oid, to);
     }
 }
 
@@ -139,6 +151,47 @@ static void spool_make(const struct nw_source_status *source, struct nw_report *
                    source->spool_blocked);
 }
 
+/* Pages of whole chunks; while there is none of them yet, bytes that came against bytes on disk. */
+double nw_report_copy_done(const struct nw_report *report)
+{
+    double total = (double)report->copy_total_bytes;
+    double done =
+        report->copy_done_bytes > 0 ? (double)report->copy_done_bytes : (double)report->copy_bytes;
+
+    return total <= 0 ? 0 : done > total ? 1 : done / total;
+}
+
+static void copy_make(const struct nw_run_status *status, struct nw_report *report)
+{
+    double done = 0;
+
+    report->copy_rows = status->copy_rows;
+    report->copy_bytes = status->copy_bytes;
+    report->copy_tables = status->copy_tables;
+    report->copy_tables_done = status->copy_tables_done;
+    report->copy_total_bytes = status->copy_total_bytes;
+    report->copy_done_bytes = status->copy_done_bytes;
+    report->copy_chunks = status->copy_chunks;
+    report->copy_chunks_done = status->copy_chunks_done;
+    report->copy_rows_again = status->copy_rows_again;
+    report->copy_chunks_kept = status->copy_chunks_kept;
+    report->copy_rows_reread = status->copy_rows_reread;
+    report->copy_rows_a_second = status->copy_rows_a_second;
+    report->copy_bytes_a_second = status->copy_bytes_a_second;
+    report->copy_left_s = -1;
+    done = nw_report_copy_done(report);
+    if (status->copies && done > 0 && report->copy_bytes_a_second > 0) {
+        report->copy_left_s =
+            (double)report->copy_bytes / done * (1 - done) / report->copy_bytes_a_second;
+    }
+    report->copy_state = !status->copies            ? report->copy_tables > 0 ? "done" : "none"
+                         : report->copy_chunks == 0 ? "preparing"
+                                                    : "copying";
+    (void)snprintf(report->copy_waits_for, sizeof report->copy_waits_for, "%s",
+                   status->copy_waits_for);
+    nw_redact(report->copy_waits_for);
+}
+
 void nw_report_make(const struct nw_run_status *status, struct nw_report *report)
 {
     const struct nw_source_status *source = &status->source;
@@ -146,7 +199,7 @@ void nw_report_make(const struct nw_run_status *status, struct nw_report *report
     memset(report, 0, sizeof *report);
     (void)snprintf(report->name, sizeof report->name, "%s", status->options->name);
     (void)snprintf(report->slot, sizeof report->slot, "%s", status->options->server.slot_name);
-    report->phase = phase_name(status);
+    report->phase = nw_report_phase(status);
     report->uptime_s = (double)(status->now_ns - status->started_ns) / 1e9;
     report->system_identifier = status->identity.system_identifier;
     report->server_version = status->server_version;
@@ -164,18 +217,12 @@ void nw_report_make(const struct nw_run_status *status, struct nw_report *report
     report->streamed_bytes = source->spilled_bytes;
     report->tables = source->dealer.tables;
     report->rows_left_out = source->dealer.rows_left_out;
+    report->retained_wal_bytes = status->retained_wal_bytes;
+    if (status->list != NULL) {
+        memcpy(report->states, status->list->counts, sizeof report->states);
+    }
     stopped_make(status, report);
-    report->copy_rows = status->copy_rows;
-    report->copy_bytes = status->copy_bytes;
-    report->copy_tables = status->copy_tables;
-    report->copy_tables_done = status->copy_tables_done;
-    report->copy_total_bytes = status->copy_total_bytes;
-    report->copy_done_bytes = status->copy_done_bytes;
-    report->copy_chunks = status->copy_chunks;
-    report->copy_chunks_done = status->copy_chunks_done;
-    report->copy_rows_again = status->copy_rows_again;
-    report->copy_chunks_kept = status->copy_chunks_kept;
-    report->copy_rows_reread = status->copy_rows_reread;
+    copy_make(status, report);
     spool_make(source, report);
     report->memory_used = status->memory_used;
     report->memory_limit = (int64_t)status->options->memory_bytes;
@@ -238,6 +285,7 @@ static json_t *stopped_json(const struct nw_report *report)
         put_text(table, "sink", from->sink);
         put_text(table, "state", from->state);
         put_text(table, "reason", from->reason);
+        put_text(table, "waits_for", from->waits_for);
         put_lsn(table, "lsn", from->lsn);
         (void)json_object_set_new(table, "seconds", json_real(from->for_s));
         (void)json_array_append_new(tables, table);
@@ -279,6 +327,7 @@ static json_t *source_json(const struct nw_report *report)
     put_lsn(object, "server_lsn", report->server_lsn);
     put_lsn(object, "position_lsn", report->position_lsn);
     put_lsn(object, "flush_lsn", report->flush_lsn);
+    put_count(object, "retained_wal_bytes", report->retained_wal_bytes);
     put_count(object, "lag_bytes", report->source_lag_bytes);
     put_count(object, "connections", report->reconnects);
     put_count(object, "rows", report->rows);
@@ -304,6 +353,13 @@ static json_t *copy_json(const struct nw_report *report)
     put_count(object, "rows_read_again", report->copy_rows_again);
     put_count(object, "chunks_kept", report->copy_chunks_kept);
     put_count(object, "rows_selected_again", report->copy_rows_reread);
+    put_text(object, "state", report->copy_state);
+    (void)json_object_set_new(object, "rows_per_second", json_real(report->copy_rows_a_second));
+    (void)json_object_set_new(object, "bytes_per_second", json_real(report->copy_bytes_a_second));
+    (void)json_object_set_new(object, "eta_seconds",
+                              report->copy_left_s < 0 ? json_null()
+                                                      : json_real(report->copy_left_s));
+    put_text(object, "waits_for", report->copy_waits_for);
     return object;
 }
 
@@ -331,6 +387,7 @@ void nw_report_json(const struct nw_report *report, FILE *out)
     put_text(root, "phase", report->phase);
     (void)json_object_set_new(root, "uptime_seconds", json_real(report->uptime_s));
     put_count(root, "tables", report->tables);
+    (void)json_object_set_new(root, "tables_by_state", nw_report_states_json(report->states));
     put_count(root, "stopped_tables_count", report->stopped_count);
     (void)json_object_set_new(root, "stopped_tables", stopped_json(report));
     put_count(root, "rows_left_out", report->rows_left_out);

@@ -37,6 +37,7 @@ struct nw_report_stopped {
     uint64_t lsn;
     double for_s; /* how long */
     char reason[NW_ERROR_TEXT_SIZE];
+    char waits_for[NW_ERROR_TEXT_SIZE]; /* "": nothing */
 };
 
 struct nw_report_sink {
@@ -73,6 +74,12 @@ struct nw_report {
     uint64_t copy_rows, copy_bytes, copy_tables, copy_tables_done, copy_total_bytes;
     uint64_t copy_done_bytes, copy_chunks, copy_chunks_done, copy_rows_again;
     uint64_t copy_chunks_kept, copy_rows_reread;
+    const char *copy_state; /* none preparing copying done */
+    double copy_rows_a_second, copy_bytes_a_second;
+    double copy_left_s; /* about; below 0: not known */
+    char copy_waits_for[NW_ERROR_TEXT_SIZE];
+    uint64_t retained_wal_bytes;      /* held back by the slot, when it was last looked at; 0 */
+    uint32_t states[NW_STATES_COUNT]; /* how many tables are in each */
     const char
         *spool; /* none, recording (the copy runs), reading, read (until the sinks have it) */
     uint64_t spool_bytes, spool_quota_bytes;
@@ -89,5 +96,15 @@ struct nw_report {
 void nw_report_make(const struct nw_run_status *status, struct nw_report *report);
 /** One JSON object and a newline; docs/status.md says what each member means. */
 void nw_report_json(const struct nw_report *report, FILE *out);
+/** How much of the copy is done, 0 .. 1. */
+double nw_report_copy_done(const struct nw_report *report);
+/** Every table, its state and its copy: one JSON object and a newline. */
+void nw_report_tables_json(const struct nw_run_status *status, FILE *out);
+/** {"streaming": 338, ...}, without those that are 0; a new reference. */
+struct json_t *nw_report_states_json(const uint32_t states[NW_STATES_COUNT]);
+const char *nw_report_phase(const struct nw_run_status *status);
+/** Age on the server's clock of what committed then; 0 for none, and for what the clocks'
+ * difference makes negative. */
+double nw_report_age_s(const struct nw_run_status *status, int64_t commit_ts);
 
 #endif
