@@ -210,6 +210,7 @@ static void options_fill(struct session *s)
     o->spill_folder = c->spill_dir;
     o->spool_folder = c->spool_dir;
     o->spool_bytes = (uint64_t)c->spool_bytes;
+    o->backlog_bytes = (uint64_t)c->backlog_bytes;
     o->ack_spool = c->ack_spool;
     o->retained_wal_bytes = (uint64_t)c->retained_wal_bytes;
     o->drop_slot = c->drop_slot;

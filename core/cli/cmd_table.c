@@ -9,8 +9,8 @@
 #define LINE_SIZE 240
 
 static const char HELP[] =
-    "usage: narwal table add|refresh|repair|drop SCHEMA.TABLE  FILE.yaml | --name NAME | "
-    "--state-dir DIR\n"
+    "usage: narwal table add|refresh|repair|drop|pause|resume SCHEMA.TABLE  FILE.yaml | "
+    "--name NAME | --state-dir DIR\n"
     "       narwal table list [--json] [--state STATE]  FILE.yaml | --name NAME | --state-dir DIR  "
     "[PATTERN]\n\n"
     "Asks the narwal that runs with this configuration, name or state folder to copy a table,\n"
@@ -23,6 +23,9 @@ static const char HELP[] =
     "the\n"
     "           publication if narwal made that, and sinks keep what they have; add brings it "
     "back\n"
+    "  pause    one that streams: what comes of it is kept, up to limits.backlog\n"
+    "  resume   one that is paused, or stopped with its changes kept: they are delivered, and it\n"
+    "           streams on\n"
     "  list     every table with its state, the troubled ones first: stopped, doubtful, dropped,\n"
     "           paused, waiting (for what), copying (how far, how fast, until when), \"left "
     "out\",\n"
@@ -41,7 +44,8 @@ static const char HELP[] =
 static bool is_verb(const char *text)
 {
     return strcmp(text, "add") == 0 || strcmp(text, "refresh") == 0 ||
-           strcmp(text, "repair") == 0 || strcmp(text, "drop") == 0;
+           strcmp(text, "repair") == 0 || strcmp(text, "drop") == 0 ||
+           strcmp(text, "pause") == 0 || strcmp(text, "resume") == 0;
 }
 
 static int ask(const char *folder, const char *verb, const char *name)
@@ -120,8 +124,8 @@ int nw_cmd_table(int argc, char **argv)
         return NW_EXIT_USAGE;
     }
     if (rest[0] == NULL || !is_verb(rest[0]) || rest[1] == NULL) {
-        nw_complain("what is to be done with which table? narwal table add|refresh|repair|drop "
-                    "SCHEMA.TABLE, or narwal table list; narwal table --help says more");
+        nw_complain("what is to be done with which table? narwal table add|refresh|repair|drop|"
+                    "pause|resume SCHEMA.TABLE, or narwal table list; narwal table --help says more");
         return NW_EXIT_USAGE;
     }
     arguments.file = rest[2];

@@ -175,6 +175,9 @@ static const struct nw_option LIMITS[] = {
      "Budget for rows in flight; past it they spill to disk, and then the source waits."},
     {"spill", NW_OPTION_SIZE, 0, "20GiB", 64ll << 20, 1ll << 50, NULL,
      "Most that spilled rows and transactions in progress may take on disk, per sink and source."},
+    {"backlog", NW_OPTION_SIZE, 0, "1GiB", 1ll << 20, 1ll << 50, NULL,
+     "Most that the kept changes of each table that is paused or stopped may take on disk, in the "
+     "state folder. What is more is left out, and the table is copied again."},
     {"spill_dir", NW_OPTION_PATH, 0, NULL, 0, 0, NULL,
      "Folder for spilled data, emptied at start. Default: spill in the state folder."},
     {"cpus", NW_OPTION_INTEGER, 0, NULL, 1, 1024, NULL,
@@ -190,6 +193,7 @@ static const struct nw_option LIMITS[] = {
 enum {
     LIMITS_MEMORY,
     LIMITS_SPILL,
+    LIMITS_BACKLOG,
     LIMITS_SPILL_DIR,
     LIMITS_CPUS,
     LIMITS_PIN,
@@ -356,6 +360,7 @@ static nw_status limits_take(struct nw_run_config *config, const struct nw_node 
     config->memory_bytes = s[LIMITS_MEMORY].number;
     config->spill_bytes = s[LIMITS_SPILL].number;
     config->spill_dir = s[LIMITS_SPILL_DIR].text;
+    config->backlog_bytes = s[LIMITS_BACKLOG].number;
     config->cpus = s[LIMITS_CPUS].number;
     config->pin = s[LIMITS_PIN].number == 0;
     config->io = s[LIMITS_IO].text;

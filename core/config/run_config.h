@@ -63,6 +63,7 @@ struct nw_run_config {
     const char *spill_dir;
     bool ack_spool;
     int64_t spool_bytes;
+    int64_t backlog_bytes;
     int64_t retained_wal_bytes; /* 0: no limit */
     bool drop_slot;             /* when it is exceeded */
     const char *spool_dir;

@@ -43,6 +43,7 @@ struct nw_item {
     int64_t received_ns;
     uint32_t references; /* how many sequencers got it; the lane counts them down elsewhere */
     uint32_t generation;
+    uint32_t backlog_oid; /* as in the block */
     bool cut; /* as in the block */
     const struct nw_table *table;
     union {

@@ -279,6 +279,7 @@ void nw_builder_pack(struct nw_builder *builder, struct nw_item *item)
     item->epoch = block->epoch;
     item->received_ns = block->received_ns;
     item->generation = block->generation;
+    item->backlog_oid = block->backlog_oid;
     item->cut = block->cut;
     item->table = builder->seen;
     pack_content(&packer, builder);

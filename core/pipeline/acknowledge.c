@@ -21,6 +21,8 @@ struct nw_acknowledger {
     uint64_t durable[16];      /* the same of each sink */
     uint64_t wanted_lsn;       /* safe; to be recorded */
     uint64_t sinks_lsn;        /* everything before it is durable at every sink */
+    uint64_t told_epoch;       /* the source was told of: durable everywhere, */
+    uint64_t told_lsn;         /* and so is what it keeps itself */
     uint64_t recording_lsn;
     const char *recording_why;
     uint64_t flush_lsn; /* recorded */
@@ -65,7 +67,8 @@ uint64_t nw_acknowledger_flush_lsn(const struct nw_acknowledger *acknowledger)
 
 bool nw_acknowledger_settled(const struct nw_acknowledger *acknowledger)
 {
-    return acknowledger->durable_all == acknowledger->ended && !acknowledger->recording &&
+    return acknowledger->durable_all == acknowledger->ended &&
+           acknowledger->told_lsn >= acknowledger->sinks_lsn && !acknowledger->recording &&
            acknowledger->flush_lsn == acknowledger->wanted_lsn;
 }
 
@@ -99,6 +102,21 @@ static void durable_take(struct nw_acknowledger *a, uint32_t sink, uint32_t *wor
     }
 }
 
+/* What the sinks have is safe as far as what they do not get is, which the source keeps. */
+static void safe_take(struct nw_acknowledger *a)
+{
+    uint64_t limit = nw_source_limit_lsn(a->options.source);
+    uint64_t safe = a->sinks_lsn < limit ? a->sinks_lsn : limit;
+
+    if (a->durable_all == a->told_epoch && safe <= a->told_lsn) {
+        return;
+    }
+    a->told_epoch = a->durable_all;
+    a->told_lsn = safe > a->told_lsn ? safe : a->told_lsn;
+    a->wanted_lsn = a->told_lsn > a->wanted_lsn ? a->told_lsn : a->wanted_lsn;
+    nw_source_durable(a->options.source, a->told_epoch, a->told_lsn);
+}
+
 /* Takes in what ended and what became durable. */
 static void collect(struct nw_acknowledger *a, uint32_t *work)
 {
@@ -116,9 +134,8 @@ static void collect(struct nw_acknowledger *a, uint32_t *work)
 
         a->durable_all = lowest;
         a->sinks_lsn = safe > a->sinks_lsn ? safe : a->sinks_lsn;
-        a->wanted_lsn = safe > a->wanted_lsn ? safe : a->wanted_lsn;
-        nw_source_durable(a->options.source, safe);
     }
+    safe_take(a);
     if (nw_source_spooled_lsn(a->options.source) > a->wanted_lsn) {
         a->wanted_lsn = nw_source_spooled_lsn(a->options.source);
     }

@@ -43,7 +43,7 @@ static nw_status positions_check(struct nw_run *run, struct nw_error *err)
                 continue;
             }
             status = nw_position_unpack((struct nw_bytes){position->bytes, position->size}, &stored,
-                                        &position->lsn, err);
+                                        &position->lsn, NULL, err);
             if (status == NW_OK && (stored.system_identifier != here->system_identifier ||
                                     stored.database_oid != here->database_oid)) {
                 status = nw_fail(err, NW_FATAL,
@@ -311,6 +311,9 @@ static nw_status slot_decide(struct nw_run *run, struct nw_error *err)
         return status;
     }
     run->start_lsn = takes_all(run) && run->spool == NULL ? run->confirmed_lsn : lsn;
+    if (run->backlogs_count > 0 && run->slot_found && run->start_lsn > run->confirmed_lsn) {
+        run->start_lsn = run->confirmed_lsn; /* what was kept may end before the sinks' positions */
+    }
     if (run->options->snapshot == NW_SNAPSHOT_ONLY) {
         return NW_OK; /* nothing is streamed */
     }
@@ -473,6 +476,9 @@ nw_status nw_run_decide(struct nw_run *run, struct nw_error *err)
     if (status == NW_OK) {
         status = nw_server_slot_check(&run->server, run->server.control, &run->confirmed_lsn,
                                       &run->slot_found, err);
+    }
+    if (status == NW_OK) {
+        status = nw_run_backlogs_find(run, err);
     }
     if (status == NW_OK) {
         status = copies_decide(run, err);

@@ -185,6 +185,7 @@ static nw_status source_make(struct nw_engine *engine, struct nw_error *err)
                                        .policy = o->policy,
                                        .project = o->project,
                                        .context = o->context,
+                                       .keeps = o->keeps,
                                        .row_bytes_max = o->memory_bytes / ROW_SHARE};
     struct nw_source_options source = {.env = o->env,
                                        .schemas = o->schemas,
@@ -192,6 +193,8 @@ static nw_status source_make(struct nw_engine *engine, struct nw_error *err)
                                        .disconnect = o->disconnect,
                                        .describe = o->describe,
                                        .stop = o->stop,
+                                       .backlog_end = o->backlog_end,
+                                       .play_lsn = o->play_lsn,
                                        .watch = o->watch,
                                        .context = o->context,
                                        .epoch_us_max = o->epoch_us_max,
@@ -470,6 +473,12 @@ nw_status nw_engine_fence(struct nw_engine *engine, uint32_t sink, uint32_t rela
 struct nw_sequencer *nw_engine_sequencer(struct nw_engine *engine, uint32_t sink)
 {
     return engine->sequencers[sink];
+}
+
+void nw_engine_backlog(struct nw_engine *engine, struct nw_backlog *backlog, bool resumes)
+{
+    nw_dealer_backlog(engine->dealer, backlog);
+    nw_source_backlog(engine->source, backlog, resumes);
 }
 
 nw_status nw_engine_dropped(struct nw_engine *engine, const struct nw_table *table, uint64_t lsn,

@@ -55,7 +55,12 @@ struct nw_engine_options {
     bool (*waits)(void *context, const struct nw_table *table);
     uint64_t (*joins)(void *context, const struct nw_table *table);
     struct nw_table_policy (*policy)(void *context, const struct nw_table *table);
-    nw_status (*stop)(void *context, const struct nw_dealer_stop *stop, struct nw_error *err);
+    nw_status (*stop)(void *context, const struct nw_dealer_stop *stop, struct nw_backlog **backlog,
+                      struct nw_error *err);
+    nw_status (*backlog_end)(void *context, struct nw_backlog *backlog, bool resumed,
+                             struct nw_error *err);
+    bool keeps; /* stop() can say where the changes of a table that stops are kept */
+    uint64_t play_lsn;
     nw_status (*watch)(void *context, struct nw_look *look, struct nw_error *err);
     /** See nw_dealer_options; may be NULL. */
     nw_status (*project)(void *context, const struct nw_table *table,
@@ -95,7 +100,16 @@ struct nw_sequencer *nw_engine_sequencer(struct nw_engine *engine, uint32_t sink
 NW_MUST_CHECK nw_status nw_engine_dropped(struct nw_engine *engine, const struct nw_table *table,
                                           uint64_t lsn, struct nw_error *err);
 
+/** A table whose changes are kept; see nw_source_backlog(). Give. Before it runs. */
+void nw_engine_backlog(struct nw_engine *engine, struct nw_backlog *backlog, bool resumes);
+
 /* What the main thread may ask and tell while the engine runs. */
+
+/** Stop a table and keep its changes; or deal what was kept of it. false: too many are asked for. */
+bool nw_engine_pause(struct nw_engine *engine, uint32_t relation_oid);
+bool nw_engine_resume(struct nw_engine *engine, uint32_t relation_oid);
+/** What was kept of it is of no use any more: it is left out, as is recorded. */
+bool nw_engine_forget(struct nw_engine *engine, uint32_t relation_oid);
 
 /** Hand a reader its next chunk; false: its ring is full. */
 bool nw_engine_copy(struct nw_engine *engine, uint32_t reader, struct nw_copy_task *task);

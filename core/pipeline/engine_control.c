@@ -40,6 +40,47 @@ static nw_status joins_deal(struct nw_engine *engine, uint32_t *work, struct nw_
     return status == NW_AGAIN ? NW_OK : status;
 }
 
+static nw_status wish_do(struct nw_engine *engine, const struct nw_engine_wish *wish,
+                         struct nw_error *err)
+{
+    switch (wish->kind) {
+    case WISH_PAUSE:
+        return nw_dealer_pause(engine->dealer, wish->relation_oid, err);
+    case WISH_RESUME:
+        nw_source_resume(engine->source, wish->relation_oid);
+        return NW_OK;
+    case WISH_FORGET:
+        return nw_dealer_forget(engine->dealer, wish->relation_oid);
+    }
+    return NW_OK;
+}
+
+/* What was asked for about tables, in order. One that cannot be now waits, and so do the others. */
+static nw_status wishes_do(struct nw_engine *engine, uint32_t *work, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    /* Relaxed: only whether to look; the mutex guards what is looked at. */
+    while (status == NW_OK &&
+           atomic_load_explicit(&engine->wishes_count, memory_order_relaxed) > 0) {
+        struct nw_engine_wish wish;
+
+        (void)pthread_mutex_lock(&engine->mutex);
+        wish = engine->wishes[0];
+        (void)pthread_mutex_unlock(&engine->mutex);
+        status = wish_do(engine, &wish, err);
+        if (status == NW_OK) {
+            (void)pthread_mutex_lock(&engine->mutex);
+            memmove(&engine->wishes[0], &engine->wishes[1],
+                    (NW_ENGINE_WISHES - 1) * sizeof engine->wishes[0]);
+            atomic_fetch_sub_explicit(&engine->wishes_count, 1, memory_order_relaxed);
+            (void)pthread_mutex_unlock(&engine->mutex);
+            *work += 1;
+        }
+    }
+    return status == NW_AGAIN ? NW_OK : status;
+}
+
 static nw_status control_work(void *self, int64_t now_ns, uint32_t *work, struct nw_error *err)
 {
     struct nw_engine *engine = self;
@@ -47,6 +88,7 @@ static nw_status control_work(void *self, int64_t now_ns, uint32_t *work, struct
     nw_status status = NW_OK;
 
     status = joins_deal(engine, work, err);
+    status = status == NW_OK ? wishes_do(engine, work, err) : status;
     /* Marks come before whatever is told after them. */
     while (status == NW_OK && engine->joins_dealt == engine->joins.count &&
            (command = nw_spsc_pop(engine->commands)) != NULL) {
@@ -101,7 +143,9 @@ static void control_wait(void *self, int64_t now_ns, struct nw_wait *wait)
 
     *wait = (struct nw_wait){.descriptor = -1,
                              .deadline_ns = engine->draining || deadline < now_ns ||
-                                                    engine->joins_dealt < engine->joins.count
+                                                    engine->joins_dealt < engine->joins.count ||
+                                                    atomic_load_explicit(&engine->wishes_count,
+                                                                         memory_order_relaxed) > 0
                                                 ? now_ns + STATUS_NS / 20
                                                 : deadline};
 }
@@ -236,6 +280,37 @@ void nw_engine_release(struct nw_engine *engine)
 void nw_engine_drain(struct nw_engine *engine)
 {
     command_send(engine, (struct nw_engine_command){.kind = COMMAND_DRAIN});
+}
+
+static bool wish_add(struct nw_engine *engine, uint32_t relation_oid,
+                     enum nw_engine_wish_kind kind)
+{
+    uint32_t count = 0;
+
+    (void)pthread_mutex_lock(&engine->mutex);
+    count = atomic_load_explicit(&engine->wishes_count, memory_order_relaxed);
+    if (count < NW_ENGINE_WISHES) {
+        engine->wishes[count] = (struct nw_engine_wish){relation_oid, kind};
+        atomic_store_explicit(&engine->wishes_count, count + 1, memory_order_relaxed);
+    }
+    (void)pthread_mutex_unlock(&engine->mutex);
+    nw_bell_ring(nw_engine_source_bell(engine));
+    return count < NW_ENGINE_WISHES;
+}
+
+bool nw_engine_pause(struct nw_engine *engine, uint32_t relation_oid)
+{
+    return wish_add(engine, relation_oid, WISH_PAUSE);
+}
+
+bool nw_engine_resume(struct nw_engine *engine, uint32_t relation_oid)
+{
+    return wish_add(engine, relation_oid, WISH_RESUME);
+}
+
+bool nw_engine_forget(struct nw_engine *engine, uint32_t relation_oid)
+{
+    return wish_add(engine, relation_oid, WISH_FORGET);
 }
 
 static struct nw_engine *locked(const struct nw_engine *engine)

@@ -9,7 +9,8 @@
 
 #include "pipeline/engine.h"
 
-#define NW_ENGINE_COMMANDS 8u /* on their way to the control agent */
+#define NW_ENGINE_COMMANDS 8u  /* on their way to the control agent */
+#define NW_ENGINE_WISHES   64u /* the same, about tables that are to be paused or resumed */
 
 enum nw_engine_command_kind {
     COMMAND_STREAM = 1,
@@ -78,7 +79,13 @@ struct nw_engine {
     uint32_t joins_dealt;
     int64_t published_ns; /* control's */
 
+    atomic_uint wishes_count; /* of those below, for the control agent to look at */
+
     pthread_mutex_t mutex; /* guards all below */
+    struct nw_engine_wish {
+        uint32_t relation_oid;
+        enum nw_engine_wish_kind { WISH_PAUSE, WISH_RESUME, WISH_FORGET } kind;
+    } wishes[NW_ENGINE_WISHES];
     struct nw_source_status published;
     bool drained;
     struct nw_error failure; /* of the first agent that failed */

@@ -178,6 +178,9 @@ static nw_status engine_make(struct nw_run *run, struct nw_error *err)
                                         .joins = nw_run_table_joins,
                                         .policy = nw_run_table_policy,
                                         .stop = nw_run_table_stop,
+                                        .backlog_end = nw_run_backlog_end,
+                                        .keeps = true,
+                                        .play_lsn = nw_run_play_lsn(run),
                                         .watch = nw_run_watch,
                                         .project = nw_run_table_project,
                                         .context = run};
@@ -200,6 +203,9 @@ static nw_status engine_make(struct nw_run *run, struct nw_error *err)
     }
     if (status == NW_OK) {
         status = nw_run_drops_tell(run, err);
+    }
+    if (status == NW_OK) {
+        status = nw_run_backlogs_give(run, err);
     }
     return status == NW_OK ? nw_engine_start(run->engine, err) : status;
 }
@@ -329,6 +335,7 @@ static nw_status attempt_begin(struct nw_run *run, struct nw_error *err)
     run->conductor = NULL;
     run->engine = NULL;
     run->spool = NULL;
+    run->backlogs_count = 0;
     memset(run->members, 0, sizeof run->members);
     memset(&run->tables, 0, sizeof run->tables);
     nw_arena_init(&run->arena, TABLES_BYTES_MAX);
@@ -385,6 +392,7 @@ static bool attempt_end(struct nw_run *run)
     }
     nw_spool_destroy(run->spool);
     run->spool = NULL;
+    nw_run_backlogs_close(run);
     for (uint32_t i = 0; i < run->options->sinks_count; i++) {
         nw_sink_destroy(run->members[i].sink);
     }

@@ -47,6 +47,7 @@ struct nw_run_options {
     const char *spill_folder;
     const char *spool_folder;
     uint64_t spool_bytes;        /* quota */
+    uint64_t backlog_bytes;      /* quota of each table that is paused or stopped */
     uint64_t retained_wal_bytes; /* most that the slot may hold back; 0: no limit */
     bool drop_slot;              /* when it holds back more; false: only warn */
     bool ack_spool;              /* what is spooled is acknowledged while the copy runs */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Commands that come through the control socket: tables that are copied again or left out. On the
- * main thread, while an engine runs. A command is checked, recorded and answered here; the copy is
+ * Commands that come through the control socket: tables that are copied again, left out, paused or
+ * resumed. On the main thread, while an engine runs. A command is checked, recorded and answered here; the copy is
  * run_joins.c's.
  */
 #include <string.h>
@@ -14,10 +14,19 @@
 #define STATEMENT_SIZE 512u
 #define NAME_SIZE      136u /* quoted: 63 bytes, each doubled, and two quotes */
 
-enum verb { VERB_ADD, VERB_REFRESH, VERB_REPAIR, VERB_DROP, VERBS_COUNT };
+enum verb {
+    VERB_ADD,
+    VERB_REFRESH,
+    VERB_REPAIR,
+    VERB_DROP,
+    VERB_PAUSE,
+    VERB_RESUME,
+    VERBS_COUNT
+};
 
-static const char *const VERBS[VERBS_COUNT] = {
-    [VERB_ADD] = "add", [VERB_REFRESH] = "refresh", [VERB_REPAIR] = "repair", [VERB_DROP] = "drop"};
+static const char *const VERBS[VERBS_COUNT] = {[VERB_ADD] = "add",       [VERB_REFRESH] = "refresh",
+                                               [VERB_REPAIR] = "repair", [VERB_DROP] = "drop",
+                                               [VERB_PAUSE] = "pause",   [VERB_RESUME] = "resume"};
 
 /* What the server says of the table that a command names. */
 struct asked {
@@ -173,6 +182,30 @@ static void publication_find(struct nw_run *run, const struct asked *asked,
     }
 }
 
+/* Why a table cannot be paused, or go on; "": it can. */
+static void pause_reason_find(struct nw_run *run, const struct asked *asked,
+                              char reason[REASON_SIZE])
+{
+    bool kept = nw_tables_kept(run->table_states, asked->relation_oid);
+
+    if (asked->verb == VERB_RESUME && !kept) {
+        (void)snprintf(reason, REASON_SIZE,
+                       nw_tables_stopped(run->table_states, asked->relation_oid)
+                           ? "what came of %s since it stopped is not kept: narwal table repair "
+                             "copies it again"
+                           : "%s is not paused",
+                       asked->quoted);
+    } else if (asked->verb == VERB_PAUSE &&
+               (kept || nw_tables_has(run->table_states, asked->relation_oid))) {
+        (void)snprintf(reason, REASON_SIZE,
+                       "%s does not stream as the others do: narwal status says why",
+                       asked->quoted);
+    } else if (asked->verb == VERB_PAUSE && !asked->published) {
+        (void)snprintf(reason, REASON_SIZE, "%s is not published, and so not followed",
+                       asked->quoted);
+    }
+}
+
 /* Why the command cannot be carried out; "": it can. */
 static void reason_find(struct nw_run *run, const struct asked *asked, char reason[REASON_SIZE])
 {
@@ -196,6 +229,8 @@ static void reason_find(struct nw_run *run, const struct asked *asked, char reas
                        "the configuration leaves %s out: change tables.include or tables.exclude "
                        "first",
                        asked->quoted);
+    } else if (asked->verb == VERB_PAUSE || asked->verb == VERB_RESUME) {
+        pause_reason_find(run, asked, reason);
     } else {
         publication_find(run, asked, reason);
     }
@@ -329,6 +364,7 @@ static nw_status drop_begin(struct nw_run *run, const struct asked *asked, struc
         status = nw_followed_remove(run->followed_tables, asked->relation_oid, err);
     }
     if (status == NW_OK) {
+        (void)nw_engine_forget(run->engine, asked->relation_oid); /* else the next start does */
         (void)snprintf(text, sizeof text,
                        "%s is not followed any more%s; sinks keep what they have of it, and narwal "
                        "table add brings it back",
@@ -340,6 +376,85 @@ static nw_status drop_begin(struct nw_run *run, const struct asked *asked, struc
         run->options->answer(run->options->context, true, text);
     }
     return status;
+}
+
+/* It stops between two transactions, soon: whoever asks next is told. */
+static nw_status pause_begin(struct nw_run *run, const struct asked *asked, struct nw_error *err)
+{
+    char text[REASON_SIZE];
+
+    if (!nw_engine_pause(run->engine, asked->relation_oid)) {
+        return nw_fail(err, NW_REJECT, "too much is asked for at once: ask again");
+    }
+    (void)snprintf(text, sizeof text,
+                   "%s is paused behind the transaction under way, and its changes are kept: "
+                   "narwal table resume brings them",
+                   asked->quoted);
+    run->options->answer(run->options->context, true, text);
+    return NW_OK;
+}
+
+/* Recorded first, so that a crash does not leave it paused. */
+static nw_status resume_begin(struct nw_run *run, const struct asked *asked, struct nw_error *err)
+{
+    struct nw_table_trouble table;
+    char text[REASON_SIZE];
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; status == NW_OK && nw_tables_at(run->table_states, i, &table); i++) {
+        if (table.relation_oid == asked->relation_oid && table.sink[0] == '\0') {
+            table.condition = NW_TABLE_RESUMING;
+            status = nw_tables_set(run->table_states, &table, err);
+        }
+    }
+    if (status == NW_OK && !nw_engine_resume(run->engine, asked->relation_oid)) {
+        return nw_fail(err, NW_REJECT, "too much is asked for at once: ask again");
+    }
+    if (status == NW_OK) {
+        (void)snprintf(text, sizeof text,
+                       "what was kept of %s is delivered now; it streams as the others do when "
+                       "narwal status does not list it any more",
+                       asked->quoted);
+        nw_log(NW_LOG_INFO, "table %s: what was kept of it is delivered now", asked->quoted);
+        run->options->answer(run->options->context, true, text);
+    }
+    return status;
+}
+
+static nw_status begin(struct nw_run *run, const struct asked *asked, struct nw_error *err)
+{
+    switch (asked->verb) {
+    case VERB_PAUSE:
+        return pause_begin(run, asked, err);
+    case VERB_RESUME:
+        return resume_begin(run, asked, err);
+    case VERB_DROP:
+        return drop_begin(run, asked, err);
+    case VERB_ADD:
+    case VERB_REFRESH:
+    case VERB_REPAIR:
+    case VERBS_COUNT:
+        break;
+    }
+    return again_begin(run, asked, err);
+}
+
+/* Whether a publication has to be changed before. */
+static bool publishes(const struct asked *asked)
+{
+    switch (asked->verb) {
+    case VERB_PAUSE:
+    case VERB_RESUME:
+        return false;
+    case VERB_DROP:
+        return asked->entry[0] != '\0';
+    case VERB_ADD:
+    case VERB_REFRESH:
+    case VERB_REPAIR:
+    case VERBS_COUNT:
+        break;
+    }
+    return !asked->published;
 }
 
 nw_status nw_run_commands(struct nw_run *run, struct nw_error *err)
@@ -363,16 +478,16 @@ nw_status nw_run_commands(struct nw_run *run, struct nw_error *err)
         reason_find(run, &asked, reason);
         status = reason[0] == '\0' ? NW_OK : nw_fail(&why, NW_REJECT, "%s", reason);
     }
-    if (status == NW_OK && (asked.verb == VERB_DROP ? asked.entry[0] != '\0' : !asked.published)) {
+    if (status == NW_OK && publishes(&asked)) {
         status = publish(run, &asked, &why);
     }
     if (status != NW_OK) {
         refuse(run, why.text);
         return NW_OK;
     }
-    status = asked.verb == VERB_DROP ? drop_begin(run, &asked, err) : again_begin(run, &asked, err);
+    status = begin(run, &asked, err);
     if (status != NW_OK) {
         refuse(run, err->text);
     }
-    return status;
+    return status == NW_REJECT ? NW_OK : status;
 }

@@ -69,6 +69,12 @@ struct nw_run_pace {
     double rows_a_second, bytes_a_second;
 };
 
+/* What is kept of a table, before the engine has it. */
+struct nw_run_backlog {
+    struct nw_backlog *backlog;
+    bool resumes;
+};
+
 /* A sink in an attempt. */
 struct nw_run_member {
     struct nw_run *run;
@@ -121,6 +127,8 @@ struct nw_run {
     bool slot_found;
     uint64_t confirmed_lsn; /* of the slot, when there is one */
     uint64_t start_lsn;     /* the server sends from here on */
+    struct nw_run_backlog backlogs[NW_BEHIND_MAX];
+    uint32_t backlogs_count;
     struct nw_spool *spool;
     uint64_t spool_lsn; /* where it begins */
     int64_t spool_said_ns;
@@ -144,7 +152,7 @@ nw_status nw_run_table_project(void *context, const struct nw_table *table,
 bool nw_run_table_stopped(void *context, const struct nw_table *table);
 struct nw_table_policy nw_run_table_policy(void *context, const struct nw_table *table);
 NW_MUST_CHECK nw_status nw_run_table_stop(void *context, const struct nw_dealer_stop *stop,
-                                          struct nw_error *err);
+                                          struct nw_backlog **backlog, struct nw_error *err);
 /** Whether it waits for its mark; context is the run. */
 bool nw_run_table_waits_for_mark(void *context, const struct nw_table *table);
 /** What committed before it is in the table's copy at every sink; context is the run. */
@@ -193,6 +201,23 @@ void nw_run_idle(void *context, const char *blocker);
 void nw_run_list_make(struct nw_run *run);
 /** What a table waits for whose fence is being made. */
 const char *nw_run_fence_waits(const struct nw_run *run, struct nw_table_list *list);
+
+/* run_backlogs.c */
+
+/** Begin to keep what comes of a table that stops; on the service thread. */
+NW_MUST_CHECK nw_status nw_run_backlog_begin(struct nw_run *run, const struct nw_dealer_stop *stop,
+                                             struct nw_backlog **backlog, struct nw_error *err);
+/** See nw_source_options; context is the run. */
+NW_MUST_CHECK nw_status nw_run_backlog_end(void *context, struct nw_backlog *backlog, bool resumed,
+                                           struct nw_error *err);
+/** What former attempts kept: what is of use is opened, the rest removed. */
+NW_MUST_CHECK nw_status nw_run_backlogs_find(struct nw_run *run, struct nw_error *err);
+/** Hands it to the engine, before that runs. */
+NW_MUST_CHECK nw_status nw_run_backlogs_give(struct nw_run *run, struct nw_error *err);
+/** The attempt ended; what the engine has is its own. */
+void nw_run_backlogs_close(struct nw_run *run);
+/** No sink has a later position. */
+uint64_t nw_run_play_lsn(const struct nw_run *run);
 
 /* run_commands.c */
 

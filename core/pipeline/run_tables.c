@@ -11,6 +11,9 @@
 #include "pg/lsn.h"
 #include "pipeline/run_private.h"
 
+#define RESUME                                                                                     \
+    "its changes are kept from there on, and all other tables go on; narwal table resume deals "   \
+    "them once that is mended, narwal table repair copies it again"
 #define REPAIR                                                                                     \
     "its rows are left out from there on, and all other tables go on; narwal table repair copies " \
     "it "                                                                                          \
@@ -38,14 +41,20 @@ static nw_status trouble_record(struct nw_run *run, const struct nw_table_troubl
     status = nw_tables_set(run->table_states, trouble, err);
     if (status == NW_OK) {
         nw_crash_point("stopped");
+        if (trouble->condition == NW_TABLE_PAUSED) {
+            nw_log(NW_LOG_INFO, "table %s.%s is paused from %s on, and its changes are kept",
+                   trouble->schema_name, trouble->table_name, nw_lsn_text(lsn, trouble->lsn));
+            return NW_OK;
+        }
         if (trouble->condition == NW_TABLE_DROPPED) {
             nw_log(NW_LOG_WARN, "table %s.%s: %s", trouble->schema_name, trouble->table_name,
                    trouble->reason);
             return NW_OK;
         }
-        nw_log(NW_LOG_ERROR, "table %s.%s stopped at %s%s%s: %.700s; " REPAIR, trouble->schema_name,
+        nw_log(NW_LOG_ERROR, "table %s.%s stopped at %s%s%s: %.700s; %s", trouble->schema_name,
                trouble->table_name, nw_lsn_text(lsn, trouble->lsn),
-               trouble->sink[0] == '\0' ? "" : " at sink ", trouble->sink, trouble->reason);
+               trouble->sink[0] == '\0' ? "" : " at sink ", trouble->sink, trouble->reason,
+               trouble->condition == NW_TABLE_KEPT ? RESUME : REPAIR);
     }
     return status;
 }
@@ -60,6 +69,10 @@ nw_status nw_run_table_trouble(struct nw_run *run, const struct nw_table *table,
     trouble_of(run, table, 0, &trouble);
     trouble.condition = condition;
     (void)snprintf(trouble.reason, sizeof trouble.reason, "%s", reason);
+    if (condition == NW_TABLE_DOUBTFUL && nw_tables_kept(run->table_states, table->relation_oid)) {
+        nw_log(NW_LOG_WARN, "table %s.%s: %s", table->schema_name, table->name, reason);
+        return NW_OK; /* what is kept of it must not be forgotten */
+    }
     if (condition == NW_TABLE_STOPPED) {
         return trouble_record(run, &trouble, err);
     }
@@ -71,14 +84,38 @@ nw_status nw_run_table_trouble(struct nw_run *run, const struct nw_table *table,
     return status;
 }
 
-nw_status nw_run_table_stop(void *context, const struct nw_dealer_stop *stop, struct nw_error *err)
+/* Begins to keep what comes of the table; without that it stops all the same. */
+static void keep_begin(struct nw_run *run, const struct nw_dealer_stop *stop,
+                       struct nw_table_trouble *trouble, struct nw_backlog **backlog)
+{
+    struct nw_error why = {0};
+
+    if (nw_run_backlog_begin(run, stop, backlog, &why) == NW_OK) {
+        trouble->condition = stop->paused ? NW_TABLE_PAUSED : NW_TABLE_KEPT;
+    } else {
+        nw_log(NW_LOG_WARN, "what comes of table %s.%s cannot be kept: %s", trouble->schema_name,
+               trouble->table_name, why.text);
+    }
+}
+
+nw_status nw_run_table_stop(void *context, const struct nw_dealer_stop *stop,
+                            struct nw_backlog **backlog, struct nw_error *err)
 {
     struct nw_run *run = context;
     struct nw_table_trouble trouble;
 
     trouble_of(run, stop->table, stop->lsn, &trouble);
-    trouble.condition = stop->dropped ? NW_TABLE_DROPPED : NW_TABLE_STOPPED;
     (void)snprintf(trouble.reason, sizeof trouble.reason, "%s", stop->reason);
+    if (stop->given_up != NULL && !nw_tables_kept(run->table_states, trouble.relation_oid)) {
+        return NW_OK; /* a copy of it was asked for meanwhile */
+    }
+    if (stop->dropped) {
+        trouble.condition = NW_TABLE_DROPPED;
+    } else if (stop->playing != NULL && stop->given_up == NULL) {
+        trouble.condition = NW_TABLE_KEPT;
+    } else if (stop->keeps) {
+        keep_begin(run, stop, &trouble, backlog);
+    }
     return trouble_record(run, &trouble, err);
 }
 
@@ -143,12 +180,19 @@ bool nw_run_table_waits(const struct nw_run *run, uint32_t sink, uint32_t relati
            nw_tables_waits(run->table_states, relation_oid, run->options->sinks[sink].name);
 }
 
+/* Whether the table's rows do not go on to the sink, for good or until it is resumed. */
+static bool is_stop(const struct nw_table_trouble *trouble)
+{
+    return trouble->condition == NW_TABLE_STOPPED || trouble->condition == NW_TABLE_KEPT ||
+           trouble->condition == NW_TABLE_PAUSED || trouble->condition == NW_TABLE_RESUMING;
+}
+
 bool nw_run_left_out(const struct nw_run *run, uint32_t sink, uint32_t relation_oid)
 {
     struct nw_table_trouble trouble;
 
     for (uint32_t i = 0; nw_tables_at(run->table_states, i, &trouble); i++) {
-        if (trouble.relation_oid == relation_oid && trouble.condition == NW_TABLE_STOPPED &&
+        if (trouble.relation_oid == relation_oid && is_stop(&trouble) &&
             (trouble.sink[0] == '\0' ||
              strcmp(trouble.sink, run->options->sinks[sink].name) == 0)) {
             return true;
@@ -230,10 +274,12 @@ void nw_run_tables_say(const struct nw_run *run)
     char lsn[NW_LSN_TEXT_SIZE];
 
     for (uint32_t i = 0; nw_tables_at(run->table_states, i, &trouble); i++) {
-        if (trouble.condition == NW_TABLE_STOPPED) {
-            nw_log(NW_LOG_WARN, "table %s.%s is stopped since %s%s%s: %.700s; " REPAIR,
-                   trouble.schema_name, trouble.table_name, nw_lsn_text(lsn, trouble.lsn),
-                   trouble.sink[0] == '\0' ? "" : " at sink ", trouble.sink, trouble.reason);
+        if (is_stop(&trouble)) {
+            nw_log(NW_LOG_WARN, "table %s.%s is %s since %s%s%s: %.700s; %s", trouble.schema_name,
+                   trouble.table_name, nw_table_condition_name(trouble.condition),
+                   nw_lsn_text(lsn, trouble.lsn), trouble.sink[0] == '\0' ? "" : " at sink ",
+                   trouble.sink, trouble.reason,
+                   trouble.condition == NW_TABLE_STOPPED ? REPAIR : RESUME);
         }
     }
 }

@@ -304,7 +304,7 @@ static nw_status waiting_end(struct nw_run *run, const struct nw_table_trouble *
                                       "it was dropped, and tables.drop_table is stop", err);
         break;
     case NW_RULE_APPLY:
-        status = nw_run_table_stop(run, &stop, err);
+        status = nw_run_table_stop(run, &stop, NULL, err);
         break;
     }
     return status == NW_OK ? nw_tables_copied(run->table_states, waiting->relation_oid, err)

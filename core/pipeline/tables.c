@@ -22,12 +22,12 @@ static const char SCHEMA[] =
     " table_name TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL, lsn TEXT NOT NULL,"
     " since INTEGER NOT NULL, PRIMARY KEY (relation_oid, sink)) STRICT";
 
-static const char *const CONDITIONS[] = {"",         "stopped", "dropped",
-                                         "doubtful", "waiting", "left out"};
+static const char *const CONDITIONS[] = {"",         "stopped", "dropped", "doubtful", "waiting",
+                                         "left out", "kept",    "paused",  "resuming"};
 
 const char *nw_table_condition_name(enum nw_table_condition condition)
 {
-    return CONDITIONS[condition];
+    return CONDITIONS[condition == NW_TABLE_KEPT ? NW_TABLE_STOPPED : condition];
 }
 
 static nw_status db_fail(const struct nw_tables *tables, const char *what, struct nw_error *err)
@@ -79,7 +79,7 @@ static void row_take(sqlite3_stmt *statement, struct nw_table_trouble *trouble)
     text_take(statement, 3, trouble->table_name, sizeof trouble->table_name);
     text_take(statement, 4, text, sizeof text);
     trouble->condition = NW_TABLE_STOPPED;
-    for (int i = NW_TABLE_STOPPED; i <= NW_TABLE_LEFT_OUT; i++) {
+    for (int i = NW_TABLE_STOPPED; i <= NW_TABLE_RESUMING; i++) {
         if (strcmp(text, CONDITIONS[i]) == 0) {
             trouble->condition = (enum nw_table_condition)i;
         }
@@ -177,16 +177,19 @@ nw_status nw_tables_set(struct nw_tables *tables, const struct nw_table_trouble 
     return status;
 }
 
-nw_status nw_tables_copied(struct nw_tables *tables, uint32_t relation_oid, struct nw_error *err)
+/* Tables in this state have it no more; all of them (0), or one. */
+static nw_status rows_delete(struct nw_tables *tables, enum nw_table_condition condition,
+                             uint32_t relation_oid, struct nw_error *err)
 {
     sqlite3_stmt *statement = NULL;
     uint32_t kept = 0;
-    bool written = sqlite3_prepare_v2(tables->db,
-                                      "DELETE FROM tables WHERE state = 'waiting' AND "
-                                      "(?1 = 0 OR relation_oid = ?1)",
-                                      -1, &statement, NULL) == SQLITE_OK &&
-                   sqlite3_bind_int64(statement, 1, relation_oid) == SQLITE_OK &&
-                   sqlite3_step(statement) == SQLITE_DONE;
+    bool written =
+        sqlite3_prepare_v2(tables->db,
+                           "DELETE FROM tables WHERE state = ?2 AND (?1 = 0 OR relation_oid = ?1)",
+                           -1, &statement, NULL) == SQLITE_OK &&
+        sqlite3_bind_int64(statement, 1, relation_oid) == SQLITE_OK &&
+        sqlite3_bind_text(statement, 2, CONDITIONS[condition], -1, SQLITE_STATIC) == SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_DONE;
 
     (void)sqlite3_finalize(statement);
     if (!written) {
@@ -194,7 +197,7 @@ nw_status nw_tables_copied(struct nw_tables *tables, uint32_t relation_oid, stru
     }
     (void)pthread_mutex_lock(&tables->mutex);
     for (uint32_t i = 0; i < tables->count; i++) {
-        if (tables->items[i].condition != NW_TABLE_WAITING ||
+        if (tables->items[i].condition != condition ||
             (relation_oid != 0 && tables->items[i].relation_oid != relation_oid)) {
             tables->items[kept++] = tables->items[i];
         }
@@ -202,6 +205,16 @@ nw_status nw_tables_copied(struct nw_tables *tables, uint32_t relation_oid, stru
     tables->count = kept;
     (void)pthread_mutex_unlock(&tables->mutex);
     return NW_OK;
+}
+
+nw_status nw_tables_copied(struct nw_tables *tables, uint32_t relation_oid, struct nw_error *err)
+{
+    return rows_delete(tables, NW_TABLE_WAITING, relation_oid, err);
+}
+
+nw_status nw_tables_resumed(struct nw_tables *tables, uint32_t relation_oid, struct nw_error *err)
+{
+    return rows_delete(tables, NW_TABLE_RESUMING, relation_oid, err);
 }
 
 /* Whether the table is in this condition at a sink; "": at every sink. */
@@ -223,6 +236,13 @@ bool nw_tables_stopped(struct nw_tables *tables, uint32_t relation_oid)
 {
     return is_in(tables, relation_oid, "", NW_TABLE_STOPPED) ||
            is_in(tables, relation_oid, "", NW_TABLE_LEFT_OUT);
+}
+
+bool nw_tables_kept(struct nw_tables *tables, uint32_t relation_oid)
+{
+    return is_in(tables, relation_oid, "", NW_TABLE_KEPT) ||
+           is_in(tables, relation_oid, "", NW_TABLE_PAUSED) ||
+           is_in(tables, relation_oid, "", NW_TABLE_RESUMING);
 }
 
 bool nw_tables_waits(struct nw_tables *tables, uint32_t relation_oid, const char *sink)

@@ -23,6 +23,9 @@ enum nw_table_condition {
     NW_TABLE_DOUBTFUL = 3, /* it goes on, and sinks may have other rows than it */
     NW_TABLE_WAITING = 4,  /* it is to be copied again, or is being copied */
     NW_TABLE_LEFT_OUT = 5, /* it is not to be followed, though it matches */
+    NW_TABLE_KEPT = 6,     /* stopped, and its changes are kept from lsn on */
+    NW_TABLE_PAUSED = 7,   /* the same, for a user asked for it */
+    NW_TABLE_RESUMING = 8, /* what was kept is being dealt */
 };
 
 struct nw_table_trouble {
@@ -50,6 +53,12 @@ NW_MUST_CHECK nw_status nw_tables_set(struct nw_tables *tables,
 NW_MUST_CHECK nw_status nw_tables_copied(struct nw_tables *tables, uint32_t relation_oid,
                                          struct nw_error *err);
 
+/** What was kept of a table is at every sink, for good: it goes on. */
+NW_MUST_CHECK nw_status nw_tables_resumed(struct nw_tables *tables, uint32_t relation_oid,
+                                          struct nw_error *err);
+
+/** Whether a table's changes are kept until it goes on. */
+bool nw_tables_kept(struct nw_tables *tables, uint32_t relation_oid);
 /** Whether a table's rows are left out at every sink. */
 bool nw_tables_stopped(struct nw_tables *tables, uint32_t relation_oid);
 
@@ -64,6 +73,7 @@ uint32_t nw_tables_count(struct nw_tables *tables);
  */
 bool nw_tables_at(struct nw_tables *tables, uint32_t index, struct nw_table_trouble *trouble);
 
+/** As users know it: "stopped", whether its changes are kept or not. */
 const char *nw_table_condition_name(enum nw_table_condition condition);
 
 #endif

@@ -86,6 +86,19 @@ nw_status nw_copies_had(struct nw_sequencer *seq, uint32_t relation_oid, uint64_
     return status;
 }
 
+nw_status nw_copies_behind(struct nw_sequencer *seq, const struct nw_behind *behind,
+                           struct nw_error *err)
+{
+    struct nw_followed *slot = NULL;
+    nw_status status = slot_make(seq, behind->relation_oid, &slot, err);
+
+    if (status == NW_OK) {
+        slot->behind = true;
+        slot->place = behind->place;
+    }
+    return status;
+}
+
 nw_status nw_copies_begun(struct nw_sequencer *seq, uint32_t relation_oid, uint32_t generation,
                           const struct nw_copy_progress *durable, struct nw_error *err)
 {

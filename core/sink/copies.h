@@ -7,6 +7,7 @@
 #define NW_SINK_COPIES_H
 
 #include "sink/sequencer.h"
+#include "source/position.h"
 
 /** A table, by its relation oid. */
 struct nw_followed {
@@ -16,6 +17,8 @@ struct nw_followed {
     bool ended;            /* that copy is whole, and its end is held with the rest */
     struct nw_entry *pack; /* held.c: what is added to; NULL: none */
     uint64_t fence_lsn;    /* rows of the stream before it are in the copy */
+    bool behind;           /* at the start the sink had only what is before `place` */
+    struct nw_place place;
     /* Of the copy under way. */
     uint32_t generation;              /* 0: none began */
     uint32_t chunks_ended;            /* in the log or gone from it */
@@ -35,6 +38,9 @@ struct nw_followed *nw_copies_find(const struct nw_sequencer *seq, uint32_t rela
 /** The table has a finished copy: others that are read are not for this sink. */
 NW_MUST_CHECK nw_status nw_copies_had(struct nw_sequencer *seq, uint32_t relation_oid,
                                       uint64_t fence_lsn, struct nw_error *err);
+/** What the sink's position says of a table that is behind. */
+NW_MUST_CHECK nw_status nw_copies_behind(struct nw_sequencer *seq, const struct nw_behind *behind,
+                                         struct nw_error *err);
 /** A copy of a former run broke off, and is gone on with; `durable` has what the sink said of it.
  */
 NW_MUST_CHECK nw_status nw_copies_begun(struct nw_sequencer *seq, uint32_t relation_oid,

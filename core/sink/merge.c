@@ -41,10 +41,6 @@ nw_status nw_merge_check(struct nw_sequencer *seq, struct nw_error *err)
     return nw_sequencer_fail(seq, err, NULL);
 }
 
-static bool place_before(struct nw_place a, struct nw_place b)
-{
-    return a.commit_lsn != b.commit_lsn ? a.commit_lsn < b.commit_lsn : a.seq < b.seq;
-}
 
 void nw_merge_reset(struct nw_sequencer *seq)
 {
@@ -174,11 +170,11 @@ static const struct nw_way *way_first(const struct nw_sequencer *seq, struct nw_
             continue;
         }
         place = place_of(seq, way, way->entry->row_next);
-        if (first == NULL || place_before(place, lowest)) {
+        if (first == NULL || nw_place_before(place, lowest)) {
             *limit = lowest;
             lowest = place;
             first = way;
-        } else if (place_before(place, *limit)) {
+        } else if (nw_place_before(place, *limit)) {
             *limit = place;
         }
     }
@@ -196,7 +192,7 @@ static nw_status run_deliver(struct nw_sequencer *seq, const struct nw_way *way,
     if (!nw_spill_fetch(seq, entry)) {
         return NW_AGAIN;
     }
-    while (end < entry->rows_count && place_before(place_of(seq, way, end), limit)) {
+    while (end < entry->rows_count && nw_place_before(place_of(seq, way, end), limit)) {
         end++;
     }
     status = nw_dispatch_rows(seq, entry, &entry->item->as.batch, entry->row_next,

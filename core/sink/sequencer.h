@@ -26,6 +26,7 @@
 #include <stdint.h>
 
 #include "sink/worker.h"
+#include "source/position.h"
 
 /** Entries of one sequencer: the log and the windows together. */
 #define NW_SEQUENCER_ENTRIES_MAX (1u << 20)
@@ -124,12 +125,6 @@ struct nw_seal {
 struct nw_window {
     uint64_t next; /* ordinal of the next item to go to the log */
     struct nw_entry **slots;
-};
-
-/** Where a row belongs in the total order. */
-struct nw_place {
-    uint64_t commit_lsn;
-    uint64_t seq;
 };
 
 /** A batch whose rows are merged with those of others. */
@@ -233,10 +228,15 @@ void nw_sequencer_pass_over(struct nw_sequencer *seq, struct nw_entry *entry);
 bool nw_entry_idle(struct nw_entry *entry); /* no task and no exported array needs it */
 void nw_sequencer_leave(struct nw_sequencer *seq, struct nw_entry *last); /* log head .. last */
 uint64_t nw_sequencer_fence_of(const struct nw_sequencer *seq, uint32_t relation_oid);
+/** At the start the sink had what is before this place of what is dealt out of a backlog. */
+struct nw_place nw_sequencer_place_of(const struct nw_sequencer *seq, uint32_t relation_oid);
 /** The first row of a batch that committed at or after the limit. */
 uint32_t nw_batch_rows_from(const struct nw_batch *batch, uint64_t limit_lsn);
-/** Whether a sink with this position has the event already. */
+/** Whether a sink with this position has the item's event already. */
 bool nw_event_before(const struct nw_event *event, uint64_t lsn);
+/** The same of a worker of this sink. */
+bool nw_sequencer_has_event(const struct nw_sequencer *seq, const struct nw_item *item,
+                            uint64_t lsn);
 uint32_t nw_sequencer_shard(const struct nw_sequencer *seq, uint32_t relation_oid);
 /** Stop the run. @return status */
 nw_status nw_sequencer_fail(struct nw_sequencer *seq, const struct nw_error *cause,

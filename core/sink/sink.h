@@ -56,6 +56,8 @@ NW_MUST_CHECK nw_status nw_sink_start(struct nw_sink *sink, struct nw_error *err
 /** The agents, for a caller that steps them instead of nw_sink_start. @return how many. */
 uint32_t nw_sink_agents(struct nw_sink *sink, struct nw_agent agents[NW_SINK_AGENTS_MAX]);
 
+struct nw_behind; /* core/source/position.h */
+
 /** What the sink had stored, without the envelope. Owned by the sink until nw_sink_destroy. */
 struct nw_sink_recovered {
     uint32_t positions_count; /* 0: the sink is empty; 1; or one for each worker */
@@ -114,6 +116,13 @@ NW_MUST_CHECK nw_status nw_sequencer_create(struct nw_sink *sink,
 void nw_sequencer_destroy(struct nw_sequencer *sequencer);
 /** The agent that steps it; it fails when the sink stops the run (NW_REJECT, NW_FATAL). */
 struct nw_agent nw_sequencer_agent(struct nw_sequencer *sequencer);
+/**
+ * What the position of a sink's worker says of a table that is behind: rows that are dealt out of a
+ * backlog are for the sink from there on, and its commits never say less. Before it runs.
+ * @param worker  UINT32_MAX: the position is that of all
+ */
+NW_MUST_CHECK nw_status nw_sequencer_behind(struct nw_sequencer *sequencer, uint32_t worker,
+                                            const struct nw_behind *behind, struct nw_error *err);
 /**
  * Drop rows and truncates of this table with commit_lsn < fence_lsn, as a finished copy of an
  * earlier run demands; UINT64_MAX: all of it, copies too. Before the agent runs; copies of this run

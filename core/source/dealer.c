@@ -48,24 +48,28 @@ void nw_dealer_destroy(struct nw_dealer *dealer)
 /* Something was dealt of a transaction whose commit was not received yet. */
 static bool half_dealt(const struct nw_dealer *dealer)
 {
-    return dealer->partial_lsn > dealer->done_lsn || dealer->begun_lsn > dealer->done_lsn;
+    return dealer->dealt.partial_lsn > dealer->dealt.done_lsn || dealer->dealt.begun_lsn > dealer->dealt.done_lsn;
 }
 
-static void transaction_over(struct nw_dealer *dealer)
+void nw_dealer_transaction_over(struct nw_dealer *dealer)
 {
     dealer->in_transaction = false;
     dealer->origin[0] = '\0';
     /* A transaction that broke off half dealt must end in the epoch that has its first half. */
-    dealer->state.between = !half_dealt(dealer);
+    dealer->state.between = !half_dealt(dealer) && dealer->playing == NULL;
 }
 
 void nw_dealer_reconnected(struct nw_dealer *dealer)
 {
-    transaction_over(dealer);
+    if (dealer->playing != NULL) {
+        return; /* what is being dealt does not come from there */
+    }
+    nw_dealer_transaction_over(dealer);
     dealer->relation_waits = false;
     dealer->relation_read = 0;
     /* What the stream says of a stop it says again. */
-    dealer->stop_waits = dealer->stop_waits && dealer->stop.dropped;
+    dealer->stop_waits = dealer->stop_waits && (dealer->stop.dropped || dealer->stop.paused ||
+                                                dealer->stop.given_up != NULL);
 }
 
 void nw_dealer_state(const struct nw_dealer *dealer, struct nw_dealer_state *state)
@@ -112,17 +116,17 @@ bool nw_dealer_dealt_before(const struct nw_dealer *dealer)
 {
     uint64_t lsn = dealer->begin.commit_lsn;
 
-    return lsn <= dealer->done_lsn ||
-           (lsn == dealer->partial_lsn && dealer->seq < dealer->partial_seq);
+    return lsn <= dealer->dealt.done_lsn ||
+           (lsn == dealer->dealt.partial_lsn && dealer->seq < dealer->dealt.partial_seq);
 }
 
 void nw_dealer_change_done(struct nw_dealer *dealer)
 {
     dealer->seq++;
-    if (dealer->begin.commit_lsn > dealer->done_lsn &&
-        (dealer->partial_lsn != dealer->begin.commit_lsn || dealer->partial_seq < dealer->seq)) {
-        dealer->partial_lsn = dealer->begin.commit_lsn;
-        dealer->partial_seq = dealer->seq;
+    if (dealer->begin.commit_lsn > dealer->dealt.done_lsn &&
+        (dealer->dealt.partial_lsn != dealer->begin.commit_lsn || dealer->dealt.partial_seq < dealer->seq)) {
+        dealer->dealt.partial_lsn = dealer->begin.commit_lsn;
+        dealer->dealt.partial_seq = dealer->seq;
     }
 }
 
@@ -148,7 +152,14 @@ nw_status nw_dealer_commit(struct nw_dealer *dealer, const struct nw_pgoutput_co
         return nw_fail(err, NW_CORRUPT, "pgoutput: a commit at %X/%X that has no begin",
                        (uint32_t)(commit->commit_lsn >> 32), (uint32_t)commit->commit_lsn);
     }
-    if (dealer->begun_lsn == commit->commit_lsn && commit->commit_lsn > dealer->done_lsn) {
+    if (dealer->playing == NULL) {
+        nw_status status = nw_dealer_keep_commit(dealer, commit, err);
+
+        if (status != NW_OK) {
+            return status;
+        }
+    }
+    if (dealer->dealt.begun_lsn == commit->commit_lsn && commit->commit_lsn > dealer->dealt.done_lsn) {
         nw_status status =
             nw_dealer_transaction_event(dealer, NW_EVENT_COMMIT, commit->end_lsn, err);
 
@@ -156,12 +167,13 @@ nw_status nw_dealer_commit(struct nw_dealer *dealer, const struct nw_pgoutput_co
             return status;
         }
     }
-    if (commit->commit_lsn > dealer->done_lsn) {
-        dealer->done_lsn = commit->commit_lsn;
-        dealer->state.transactions++;
-        dealer->state.last_commit_ts = commit->commit_ts;
+    if (commit->commit_lsn > dealer->dealt.done_lsn) {
+        dealer->dealt.done_lsn = commit->commit_lsn;
+        dealer->state.transactions += dealer->playing == NULL;
+        dealer->state.last_commit_ts =
+            dealer->playing == NULL ? commit->commit_ts : dealer->state.last_commit_ts;
     }
-    transaction_over(dealer);
+    nw_dealer_transaction_over(dealer);
     nw_dealer_advance(dealer, commit->end_lsn);
     return NW_OK;
 }
@@ -214,6 +226,7 @@ static nw_status block_open(struct nw_dealer *dealer, struct nw_slot *slot, int6
         return status == NW_OK ? NW_AGAIN : status;
     }
     block->kind = NW_BLOCK_CHANGES;
+    block->backlog_oid = dealer->playing == NULL ? 0 : dealer->playing->relation_oid;
     block->table = slot->table;
     block->projection = slot->projection;
     block->epoch = dealer->state.epoch;
@@ -263,6 +276,7 @@ static nw_status row_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns
     char op = (char)nw_cursor_u8(&cursor);
     uint32_t oid = nw_cursor_u32be(&cursor);
     nw_status status = NW_OK;
+    struct nw_backlog *backlog = NULL;
     struct nw_slot *slot = NULL;
     struct nw_frame *frame = NULL;
     uint16_t transaction = 0;
@@ -271,6 +285,10 @@ static nw_status row_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns
         return nw_fail(err, NW_CORRUPT, "pgoutput: a row %s at %X/%X",
                        cursor.failed ? "ends early" : "outside any transaction",
                        (uint32_t)(lsn >> 32), (uint32_t)lsn);
+    }
+    backlog = nw_dealer_keeps(dealer, oid);
+    if (backlog != NULL) {
+        return nw_dealer_keep(dealer, backlog, lsn, message, err);
     }
     slot = nw_dealer_slot(dealer, oid, &status, err);
     if (slot == NULL) {

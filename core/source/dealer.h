@@ -55,12 +55,21 @@ struct nw_dealer_options {
                          const struct nw_projection **projection, struct nw_error *err);
     void *context;
     uint64_t row_bytes_max; /* a larger row stops its table; 0: only those that came cut do */
+    bool keeps;             /* what comes of a table that stops can be kept */
 };
+
+struct nw_backlog;
+struct nw_backlog_record;
 
 /** A table that cannot go on, while the others do. */
 struct nw_dealer_stop {
     const struct nw_table *table;
     bool dropped; /* on the server: lsn is where sinks are told */
+    bool paused;  /* a user asked for it */
+    bool keeps;   /* what comes from `place` on is to be kept: by a backlog that begins there */
+    struct nw_backlog *playing;  /* what was kept was being dealt, and is kept again; else NULL */
+    struct nw_backlog *given_up; /* what was kept cannot be gone on with; else NULL */
+    struct nw_place place;
     uint64_t lsn; /* commit LSN: rows of this transaction, from some place on, and later are left
                      out */
     char reason[NW_ERROR_TEXT_SIZE];
@@ -114,7 +123,39 @@ NW_MUST_CHECK nw_status nw_dealer_describe(struct nw_dealer *dealer,
  * be recorded for good before an epoch can end that lacks the table's rows.
  */
 const struct nw_dealer_stop *nw_dealer_stopping(const struct nw_dealer *dealer);
-NW_MUST_CHECK nw_status nw_dealer_stopped(struct nw_dealer *dealer, struct nw_error *err);
+/** @param backlog  borrow: for what comes of it; NULL: that is left out */
+NW_MUST_CHECK nw_status nw_dealer_stopped(struct nw_dealer *dealer, struct nw_backlog *backlog,
+                                          struct nw_error *err);
+
+/* ---- changes that are kept: see backlog.h ---- */
+
+/** A table whose changes an earlier run kept. Before anything is taken. Borrow. */
+void nw_dealer_backlog(struct nw_dealer *dealer, struct nw_backlog *backlog);
+/** Stop a table as nw_dealer_stopping() says. NW_AGAIN: not now, ask again. */
+NW_MUST_CHECK nw_status nw_dealer_pause(struct nw_dealer *dealer, uint32_t relation_oid,
+                                        struct nw_error *err);
+/** What is kept of a table is of no use any more; it is stopped, as options say. NW_AGAIN: not now. */
+NW_MUST_CHECK nw_status nw_dealer_forget(struct nw_dealer *dealer, uint32_t relation_oid);
+/** A backlog cannot be gone on with. false: something else is being recorded, ask again. */
+bool nw_dealer_give_up(struct nw_dealer *dealer, struct nw_backlog *backlog, const char *reason);
+/** Whether some of them may have changed columns, so that values must come as text. */
+bool nw_dealer_wants_text(const struct nw_dealer *dealer);
+/** From here on a backlog is dealt; between two transactions. NW_AGAIN: the lanes are behind. */
+NW_MUST_CHECK nw_status nw_dealer_play_begin(struct nw_dealer *dealer, struct nw_backlog *backlog,
+                                             struct nw_error *err);
+/** Deal a record of it. NW_AGAIN as nw_dealer_take(). */
+NW_MUST_CHECK nw_status nw_dealer_play(struct nw_dealer *dealer,
+                                       const struct nw_backlog_record *record, int64_t now_ns,
+                                       struct nw_error *err);
+/** Whether no transaction of it broke off where a process ended: that comes again, to be kept. */
+bool nw_dealer_play_is_whole(const struct nw_dealer *dealer);
+/**
+ * From here on the stream is dealt again; between two transactions.
+ * @param whole  nothing is kept any more: the table is followed as others are. The epoch under way
+ *               ends even if it has nothing else.
+ */
+NW_MUST_CHECK nw_status nw_dealer_play_end(struct nw_dealer *dealer, bool whole, int64_t now_ns,
+                                           struct nw_error *err);
 
 /**
  * A table was dropped on the server, in front of `lsn`: once that is recorded as a stop is, sinks
@@ -176,6 +217,7 @@ struct nw_dealer_state {
     bool between;           /* no transaction is being received, or broke off half dealt */
     uint64_t rows, bytes;   /* in all */
     uint64_t rows_left_out; /* of tables that stopped */
+    uint64_t rows_kept;     /* of tables whose changes are kept */
     uint64_t transactions;
     uint32_t tables; /* known to the source */
     int64_t last_commit_ts;

@@ -24,6 +24,7 @@ nw_status nw_dealer_event_open(struct nw_dealer *dealer, enum nw_block_kind kind
     }
     (*block)->kind = kind;
     (*block)->epoch = dealer->state.epoch;
+    (*block)->backlog_oid = dealer->playing == NULL ? 0 : dealer->playing->relation_oid;
     (*block)->cut = true;
     return NW_OK;
 }
@@ -149,10 +150,10 @@ nw_status nw_dealer_announce(struct nw_dealer *dealer, struct nw_slot *slot, str
 {
     nw_status status = NW_OK;
 
-    if (dealer->options.transactions && dealer->begun_lsn != dealer->begin.commit_lsn) {
+    if (dealer->options.transactions && dealer->dealt.begun_lsn != dealer->begin.commit_lsn) {
         status = nw_dealer_transaction_event(dealer, NW_EVENT_BEGIN, 0, err);
         if (status == NW_OK) {
-            dealer->begun_lsn = dealer->begin.commit_lsn;
+            dealer->dealt.begun_lsn = dealer->begin.commit_lsn;
         }
     }
     return status == NW_OK && slot != NULL && slot->announce ? slot_announce(dealer, slot, err)
@@ -166,6 +167,30 @@ static bool truncate_applies(const struct nw_dealer *dealer, const struct nw_slo
            dealer->begin.commit_lsn >= slot->joins_lsn;
 }
 
+/* The slot of a table that a truncate is about; NULL: it is kept for later, or *status says why. */
+static struct nw_slot *truncated(struct nw_dealer *dealer, uint32_t oid, nw_status *status,
+                                 struct nw_error *err)
+{
+    return nw_dealer_keeps(dealer, oid) != NULL ? NULL : nw_dealer_slot(dealer, oid, status, err);
+}
+
+/* What of a truncate is about tables whose changes are kept. */
+static nw_status truncate_keep(struct nw_dealer *dealer, uint64_t lsn,
+                               const struct nw_pgoutput_truncate *truncate, struct nw_error *err)
+{
+    struct nw_cursor relations = nw_cursor_of(truncate->relations.at, truncate->relations.size);
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; i < truncate->relations_count && status == NW_OK; i++) {
+        struct nw_backlog *backlog = nw_dealer_keeps(dealer, nw_cursor_u32be(&relations));
+
+        if (backlog != NULL) {
+            status = nw_dealer_keep_truncate(dealer, backlog, lsn, truncate->flags, err);
+        }
+    }
+    return status;
+}
+
 /* Announces what a truncate is about. */
 static nw_status truncate_announce(struct nw_dealer *dealer,
                                    const struct nw_pgoutput_truncate *truncate,
@@ -175,7 +200,7 @@ static nw_status truncate_announce(struct nw_dealer *dealer,
     nw_status status = NW_OK;
 
     for (uint32_t i = 0; i < truncate->relations_count && status == NW_OK; i++) {
-        struct nw_slot *slot = nw_dealer_slot(dealer, nw_cursor_u32be(&relations), &status, err);
+        struct nw_slot *slot = truncated(dealer, nw_cursor_u32be(&relations), &status, err);
 
         if (truncate_applies(dealer, slot) && slot->policy.truncate == NW_RULE_STOP) {
             return nw_dealer_stop(dealer, slot->table,
@@ -198,6 +223,10 @@ nw_status nw_dealer_truncate(struct nw_dealer *dealer, uint64_t lsn, struct nw_b
     if (status != NW_OK) {
         return status;
     }
+    status = truncate_keep(dealer, lsn, &truncate, err);
+    if (status != NW_OK) {
+        return status;
+    }
     if (nw_dealer_dealt_before(dealer)) {
         nw_dealer_change_done(dealer);
         return NW_OK;
@@ -205,7 +234,7 @@ nw_status nw_dealer_truncate(struct nw_dealer *dealer, uint64_t lsn, struct nw_b
     status = truncate_announce(dealer, &truncate, err);
     relations = nw_cursor_of(truncate.relations.at, truncate.relations.size);
     for (uint32_t i = 0; i < truncate.relations_count && status == NW_OK; i++) {
-        struct nw_slot *slot = nw_dealer_slot(dealer, nw_cursor_u32be(&relations), &status, err);
+        struct nw_slot *slot = truncated(dealer, nw_cursor_u32be(&relations), &status, err);
 
         if (i < dealer->truncates_done || !truncate_applies(dealer, slot)) {
             continue;
@@ -222,10 +251,10 @@ nw_status nw_dealer_truncate(struct nw_dealer *dealer, uint64_t lsn, struct nw_b
 }
 
 /* A message of narwal's own: sinks do not get it. */
-static nw_status note_take(struct nw_dealer *dealer, const struct nw_pgoutput_message *message,
-                           struct nw_error *err)
+static nw_status note_take(struct nw_dealer *dealer, struct nw_bytes bytes,
+                           const struct nw_pgoutput_message *message, struct nw_error *err)
 {
-    nw_status status = nw_dealer_note(dealer, message, err);
+    nw_status status = nw_dealer_note(dealer, bytes, message, err);
 
     if (status == NW_OK) {
         nw_dealer_change_done(dealer);
@@ -252,7 +281,7 @@ nw_status nw_dealer_message(struct nw_dealer *dealer, struct nw_bytes bytes, str
         return NW_OK;
     }
     if (message.transactional && strcmp(message.prefix, NW_DDL_PREFIX) == 0) {
-        return note_take(dealer, &message, err);
+        return note_take(dealer, bytes, &message, err);
     }
     if (message.transactional) {
         status = nw_dealer_announce(dealer, NULL, err);
@@ -291,10 +320,11 @@ nw_status nw_dealer_end_epoch(struct nw_dealer *dealer, bool with_position, int6
                               uint64_t *lsn, struct nw_error *err)
 {
     struct nw_dealer_state *state = &dealer->state;
+    struct nw_behind_list behind;
     struct nw_block *block = NULL;
     nw_status status = NW_OK;
 
-    NW_ASSERT(state->between);
+    NW_ASSERT(state->between && dealer->playing == NULL);
     status = nw_dealer_event_open(dealer, NW_BLOCK_EPOCH_END, &block, err);
     if (status != NW_OK) {
         return status;
@@ -305,8 +335,9 @@ nw_status nw_dealer_end_epoch(struct nw_dealer *dealer, bool with_position, int6
             nw_producer_put(dealer->options.producer, block);
             return nw_fail(err, NW_FATAL, "out of memory for a position");
         }
-        block->position.size =
-            nw_position_pack(&dealer->options.identity, state->position_lsn, block->bytes);
+        nw_dealer_behind(dealer, &behind);
+        block->position.size = nw_position_pack(&dealer->options.identity, state->position_lsn,
+                                                &behind, block->bytes);
         block->position.bytes = block->bytes;
         block->bytes_size = block->position.size;
     }

@@ -4,6 +4,7 @@
 #ifndef NW_SOURCE_DEALER_PRIVATE_H
 #define NW_SOURCE_DEALER_PRIVATE_H
 
+#include "source/backlog.h"
 #include "source/dealer.h"
 
 #define NW_ORIGIN_SIZE 1024u
@@ -48,11 +49,13 @@ struct nw_dealer {
     uint64_t serial;
     uint64_t seq; /* of its next change */
 
-    /* what was dealt: all of `done_lsn` and before, and of `partial_lsn` all below partial_seq */
-    uint64_t done_lsn;
-    uint64_t partial_lsn;
-    uint64_t partial_seq;
-    uint64_t begun_lsn; /* the last transaction whose begin event was dealt */
+    struct nw_dealt dealt; /* of what is taken now: the stream, or a backlog */
+
+    /* dealer_backlog.c */
+    struct nw_backlog *backlogs[NW_BEHIND_MAX]; /* of tables whose changes are kept; borrow */
+    uint32_t backlogs_count;
+    struct nw_backlog *playing; /* what is taken now comes from it; NULL: from the stream */
+    struct nw_dealt stream_dealt;       /* meanwhile */
 
     struct nw_relation *relation; /* waits for the catalog when relation_waits */
     bool relation_waits;
@@ -73,6 +76,38 @@ struct nw_dealer {
     struct nw_dealer_state state;
 };
 
+/* dealer_backlog.c */
+
+/** The backlog that a change of this table, at the place under way, belongs to; NULL: it is dealt. */
+struct nw_backlog *nw_dealer_keeps(struct nw_dealer *dealer, uint32_t relation_oid);
+/** Adds it there. NW_AGAIN: not taken; the disk is behind, or the table stops. */
+NW_MUST_CHECK nw_status nw_dealer_keep(struct nw_dealer *dealer, struct nw_backlog *backlog,
+                                       uint64_t lsn, struct nw_bytes message, struct nw_error *err);
+/** The same of its part in a Truncate message. */
+NW_MUST_CHECK nw_status nw_dealer_keep_truncate(struct nw_dealer *dealer,
+                                                struct nw_backlog *backlog, uint64_t lsn,
+                                                uint32_t flags, struct nw_error *err);
+/** The transaction ends. As nw_dealer_keep(). */
+NW_MUST_CHECK nw_status nw_dealer_keep_commit(struct nw_dealer *dealer,
+                                              const struct nw_pgoutput_commit *commit,
+                                              struct nw_error *err);
+/** The same of a message that counts as no change. */
+NW_MUST_CHECK nw_status nw_dealer_keep_aside(struct nw_dealer *dealer, struct nw_backlog *backlog,
+                                             struct nw_bytes message, struct nw_error *err);
+/** Whether the table's changes are kept, now or until they were dealt. */
+bool nw_dealer_has_backlog(const struct nw_dealer *dealer, uint32_t relation_oid);
+/** What is kept is of no use any more. */
+void nw_dealer_backlog_given_up(struct nw_dealer *dealer, struct nw_backlog *backlog);
+/** The same, if there is one of this table. */
+void nw_dealer_backlog_forget(struct nw_dealer *dealer, uint32_t relation_oid);
+/** How far the tables are that are behind. */
+void nw_dealer_behind(const struct nw_dealer *dealer, struct nw_behind_list *list);
+
+/* dealer.c */
+
+/** The transaction under way ended, or broke off. */
+void nw_dealer_transaction_over(struct nw_dealer *dealer);
+
 /* dealer_tables.c */
 
 NW_MUST_CHECK nw_status nw_dealer_slots_grow(struct nw_dealer *dealer, struct nw_error *err);
@@ -82,8 +117,8 @@ NW_MUST_CHECK nw_status nw_dealer_relation(struct nw_dealer *dealer, struct nw_b
 NW_PRINTF(3, 4)
 nw_status nw_dealer_stop(struct nw_dealer *dealer, const struct nw_table *table, const char *format,
                          ...);
-/** A note of narwal's event trigger. NW_AGAIN: not taken. */
-NW_MUST_CHECK nw_status nw_dealer_note(struct nw_dealer *dealer,
+/** A note of narwal's event trigger, in these bytes. NW_AGAIN: not taken. */
+NW_MUST_CHECK nw_status nw_dealer_note(struct nw_dealer *dealer, struct nw_bytes bytes,
                                        const struct nw_pgoutput_message *message,
                                        struct nw_error *err);
 /** A row that the memory budget cannot hold stops its table. @return NW_AGAIN */

@@ -41,6 +41,9 @@ static bool is_stopped(const struct nw_dealer *dealer, const struct nw_slot *slo
 {
     const struct nw_dealer_options *o = &dealer->options;
 
+    if (nw_dealer_has_backlog(dealer, table->relation_oid)) {
+        return false; /* what is not kept is dealt */
+    }
     return slot->stopped || (o->stopped != NULL && o->stopped(o->context, table)) ||
            (o->waits != NULL && !slot->joined && o->waits(o->context, table));
 }
@@ -115,8 +118,12 @@ nw_status nw_dealer_stop(struct nw_dealer *dealer, const struct nw_table *table,
     struct nw_dealer_stop *stop = &dealer->stop;
     va_list args;
 
-    stop->table = table;
-    stop->dropped = false;
+    *stop = (struct nw_dealer_stop){.table = table, .playing = dealer->playing};
+    stop->keeps = dealer->options.keeps && dealer->cut == 0 &&
+                  (dealer->playing != NULL || dealer->backlogs_count < NW_BEHIND_MAX);
+    stop->place = (struct nw_place){dealer->in_transaction ? dealer->begin.commit_lsn
+                                                           : dealer->state.position_lsn,
+                                    dealer->in_transaction ? dealer->seq : 0};
     stop->lsn = dealer->in_transaction ? dealer->begin.commit_lsn : dealer->state.position_lsn;
     va_start(args, format);
     (void)vsnprintf(stop->reason, sizeof stop->reason, format, args);
@@ -130,7 +137,8 @@ const struct nw_dealer_stop *nw_dealer_stopping(const struct nw_dealer *dealer)
     return dealer->stop_waits ? &dealer->stop : NULL;
 }
 
-nw_status nw_dealer_stopped(struct nw_dealer *dealer, struct nw_error *err)
+nw_status nw_dealer_stopped(struct nw_dealer *dealer, struct nw_backlog *backlog,
+                            struct nw_error *err)
 {
     const struct nw_dealer_stop *stop = &dealer->stop;
     struct nw_slot *slot = NULL;
@@ -139,6 +147,13 @@ nw_status nw_dealer_stopped(struct nw_dealer *dealer, struct nw_error *err)
     dealer->stop_waits = false;
     if (stop->dropped) {
         return nw_dealer_drop_recorded(dealer, stop->table, stop->lsn, err);
+    }
+    if (backlog != NULL) {
+        nw_dealer_backlog(dealer, backlog);
+        return NW_OK;
+    }
+    if (stop->given_up != NULL) {
+        nw_dealer_backlog_given_up(dealer, stop->given_up);
     }
     NW_ASSERT(stop->table->id < dealer->slots_count);
     slot = &dealer->slots[stop->table->id];
@@ -197,7 +212,7 @@ nw_status nw_dealer_join(struct nw_dealer *dealer, const struct nw_dealer_join *
     struct nw_slot *slot = NULL;
     struct nw_block *block = NULL;
     /* A Relation message that waits is older than what the catalog says of this table. */
-    nw_status status = dealer->stop_waits || dealer->relation_waits
+    nw_status status = dealer->stop_waits || dealer->relation_waits || dealer->playing != NULL
                            ? NW_AGAIN
                            : nw_dealer_event_open(dealer, NW_BLOCK_COPY_BEGIN, &block, err);
 
@@ -205,6 +220,7 @@ nw_status nw_dealer_join(struct nw_dealer *dealer, const struct nw_dealer_join *
         return status;
     }
     if (join->from_lsn != 0) {
+        nw_dealer_backlog_forget(dealer, join->relation_oid); /* the copy has what was kept */
         status = slot_return(dealer, join, err);
     }
     slot = status == NW_OK ? nw_dealer_slot(dealer, join->relation_oid, &status, err) : NULL;
@@ -288,10 +304,15 @@ nw_status nw_dealer_relation(struct nw_dealer *dealer, struct nw_bytes message,
                              struct nw_error *err)
 {
     const struct nw_table *current = NULL;
+    struct nw_backlog *backlog = NULL;
     nw_status status = nw_pgoutput_relation_parse(message, dealer->relation, err);
 
     if (status != NW_OK) {
         return status;
+    }
+    backlog = nw_dealer_keeps(dealer, dealer->relation->oid);
+    if (backlog != NULL) {
+        return nw_dealer_keep_aside(dealer, backlog, message, err);
     }
     current = nw_schemas_find(dealer->options.schemas, dealer->relation->oid);
     if (is_passed_over(dealer, current, dealer->relation)) {
@@ -319,7 +340,7 @@ nw_status nw_dealer_resume(struct nw_dealer *dealer, struct nw_bytes message, st
         return nw_dealer_relation(dealer, message, err);
     }
     status = nw_pgoutput_message_parse(message, &note, err);
-    return status == NW_OK ? nw_dealer_note(dealer, &note, err) : status;
+    return status == NW_OK ? nw_dealer_note(dealer, message, &note, err) : status;
 }
 
 static struct nw_table_policy policy_of(const struct nw_dealer *dealer,
@@ -359,9 +380,10 @@ static const struct nw_note *note_of(const struct nw_dealer *dealer)
     return note != NULL && nw_note_agrees(note, dealer->relation) ? note : NULL;
 }
 
-nw_status nw_dealer_note(struct nw_dealer *dealer, const struct nw_pgoutput_message *message,
-                         struct nw_error *err)
+nw_status nw_dealer_note(struct nw_dealer *dealer, struct nw_bytes bytes,
+                         const struct nw_pgoutput_message *message, struct nw_error *err)
 {
+    struct nw_backlog *backlog = NULL;
     const struct nw_table *current = NULL;
     const struct nw_table *table = NULL;
     const struct nw_note *note = NULL;
@@ -376,6 +398,11 @@ nw_status nw_dealer_note(struct nw_dealer *dealer, const struct nw_pgoutput_mess
         nw_log(NW_LOG_WARN, "the event trigger's note at %s is not used: %s",
                nw_lsn_text(lsn, message->lsn), why.text);
         return NW_OK;
+    }
+    backlog = nw_dealer_keeps(dealer, note->relation_oid);
+    if (backlog != NULL) {
+        nw_notes_drop(dealer->notes, backlog->relation_oid);
+        return nw_dealer_keep_aside(dealer, backlog, bytes, err);
     }
     current = nw_schemas_find(dealer->options.schemas, note->relation_oid);
     if (current == NULL || is_passed_over(dealer, current, NULL)) {

@@ -5,33 +5,70 @@
 #include "base/assert.h"
 #include "base/writer.h"
 
-#define POSITION_VERSION 1u
+#define POSITION_VERSION 2u
 
-uint32_t nw_position_pack(const struct nw_identity *identity, uint64_t lsn, uint8_t *bytes)
+static_assert(NW_BEHIND_BYTES == 4 + 8 + 8, "oid, commit lsn, index");
+
+static void behind_pack(struct nw_writer *writer, const struct nw_behind_list *behind)
+{
+    nw_writer_put(writer, (const uint8_t[]){(uint8_t)behind->count}, 1);
+    for (uint32_t i = 0; i < behind->count; i++) {
+        const struct nw_behind *table = &behind->tables[i];
+
+        nw_writer_put(writer, &table->relation_oid, 4);
+        nw_writer_put(writer, &table->place.commit_lsn, 8);
+        nw_writer_put(writer, &table->place.seq, 8);
+    }
+}
+
+uint32_t nw_position_pack(const struct nw_identity *identity, uint64_t lsn,
+                          const struct nw_behind_list *behind, uint8_t *bytes)
 {
     struct nw_writer writer = {.bytes = bytes};
     size_t name_size = strnlen(identity->slot_name, sizeof identity->slot_name);
+    uint8_t version = behind == NULL || behind->count == 0 ? 1 : POSITION_VERSION;
 
     NW_ASSERT(name_size < sizeof identity->slot_name);
-    nw_writer_put(&writer, (const uint8_t[]){POSITION_VERSION, 'P'}, 2);
+    nw_writer_put(&writer, (const uint8_t[]){version, 'P'}, 2);
     nw_writer_put(&writer, &identity->timeline, 4);
     nw_writer_put(&writer, &identity->system_identifier, 8);
     nw_writer_put(&writer, &identity->database_oid, 4);
     nw_writer_put(&writer, &lsn, 8);
     nw_writer_put(&writer, (const uint8_t[]){(uint8_t)name_size}, 1);
     nw_writer_put(&writer, identity->slot_name, (uint32_t)name_size);
+    if (version > 1) {
+        behind_pack(&writer, behind);
+    }
     return writer.size;
 }
 
-static nw_status check_head(struct nw_cursor *cursor, uint8_t kind, struct nw_error *err)
+static struct nw_behind behind_unpack(struct nw_cursor *cursor)
 {
-    uint8_t version = nw_cursor_u8(cursor);
+    struct nw_behind table = {.relation_oid = nw_cursor_u32le(cursor)};
 
-    if (version > POSITION_VERSION) {
+    table.place.commit_lsn = nw_cursor_u64le(cursor);
+    table.place.seq = nw_cursor_u64le(cursor);
+    return table;
+}
+
+static void behind_list_unpack(struct nw_cursor *cursor, struct nw_behind_list *behind)
+{
+    behind->count = nw_cursor_u8(cursor);
+    cursor->failed = cursor->failed || behind->count > NW_BEHIND_MAX;
+    for (uint32_t i = 0; i < behind->count && !cursor->failed; i++) {
+        behind->tables[i] = behind_unpack(cursor);
+    }
+}
+
+static nw_status check_head(struct nw_cursor *cursor, uint8_t kind, uint8_t *version,
+                            struct nw_error *err)
+{
+    *version = nw_cursor_u8(cursor);
+    if (*version > POSITION_VERSION) {
         return nw_fail(err, NW_FATAL,
                        "the sink's position has format %u, written by a newer narwal: this one "
                        "reads up to %u; upgrade narwal",
-                       version, POSITION_VERSION);
+                       *version, POSITION_VERSION);
     }
     if (nw_cursor_u8(cursor) != kind || cursor->failed) {
         return nw_fail(err, NW_CORRUPT, "the sink gave back a position that is not narwal's");
@@ -40,11 +77,13 @@ static nw_status check_head(struct nw_cursor *cursor, uint8_t kind, struct nw_er
 }
 
 nw_status nw_position_unpack(struct nw_bytes bytes, struct nw_identity *identity, uint64_t *lsn,
-                             struct nw_error *err)
+                             struct nw_behind_list *behind, struct nw_error *err)
 {
     struct nw_cursor cursor = nw_cursor_of(bytes.at, bytes.size);
-    nw_status status = check_head(&cursor, 'P', err);
+    struct nw_behind_list unasked;
     struct nw_bytes name = {0};
+    uint8_t version = 0;
+    nw_status status = check_head(&cursor, 'P', &version, err);
 
     if (status != NW_OK) {
         return status;
@@ -55,6 +94,11 @@ nw_status nw_position_unpack(struct nw_bytes bytes, struct nw_identity *identity
     identity->database_oid = nw_cursor_u32le(&cursor);
     *lsn = nw_cursor_u64le(&cursor);
     name = nw_cursor_bytes(&cursor, nw_cursor_u8(&cursor));
+    behind = behind == NULL ? &unasked : behind;
+    behind->count = 0;
+    if (version > 1) {
+        behind_list_unpack(&cursor, behind);
+    }
     if (!nw_cursor_done(&cursor) || name.size >= sizeof identity->slot_name) {
         return nw_fail(err, NW_CORRUPT, "the sink gave back a damaged position (%zu bytes)",
                        bytes.size);
@@ -63,4 +107,26 @@ nw_status nw_position_unpack(struct nw_bytes bytes, struct nw_identity *identity
         memcpy(identity->slot_name, name.at, name.size);
     }
     return NW_OK;
+}
+
+void nw_position_raise(uint8_t *bytes, uint32_t size, const struct nw_behind *has)
+{
+    struct nw_behind_list list;
+    struct nw_identity identity;
+    struct nw_error ignored;
+    uint64_t lsn = 0;
+    uint8_t *at = NULL;
+
+    if (nw_position_unpack((struct nw_bytes){bytes, size}, &identity, &lsn, &list, &ignored) !=
+        NW_OK) {
+        return; /* it is of another source, or empty */
+    }
+    at = bytes + size - list.count * NW_BEHIND_BYTES;
+    for (uint32_t i = 0; i < list.count; i++, at += NW_BEHIND_BYTES) {
+        if (list.tables[i].relation_oid == has->relation_oid &&
+            nw_place_before(list.tables[i].place, has->place)) {
+            memcpy(at + 4, &has->place.commit_lsn, 8);
+            memcpy(at + 12, &has->place.seq, 8);
+        }
+    }
 }

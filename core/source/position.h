@@ -3,8 +3,10 @@
  * Positions: the opaque strings that sinks store inside their commits. That of a table's copy is in
  * copy_state.h.
  *
- * Format, le: u8 version (1), u8 kind ('P' pgoutput), u32 timeline, u64 system identifier, u32
- * database oid, u64 lsn, u8 length and bytes of the slot's name.
+ * Format, le: u8 version, u8 kind ('P' pgoutput), u32 timeline, u64 system identifier, u32 database
+ * oid, u64 lsn, u8 length and bytes of the slot's name. Version 1 ends here; version 2, which is
+ * written only when there are such, goes on with tables that are behind: u8 count, and for each
+ * u32 relation oid, u64 commit lsn, u64 index of the change.
  */
 #ifndef NW_SOURCE_POSITION_H
 #define NW_SOURCE_POSITION_H
@@ -16,7 +18,10 @@
 #include "pg/replication.h"
 #include <narwal/status.h>
 
-#define NW_POSITION_BYTES_MAX 96u
+/** Tables that may be behind at a time. */
+#define NW_BEHIND_MAX         64u
+#define NW_BEHIND_BYTES       20u
+#define NW_POSITION_BYTES_MAX (97u + NW_BEHIND_MAX * NW_BEHIND_BYTES)
 
 /** Where a source's changes come from. */
 struct nw_identity {
@@ -26,9 +31,40 @@ struct nw_identity {
     char slot_name[NW_SLOT_NAME_SIZE];
 };
 
-/** @param bytes  NW_POSITION_BYTES_MAX of them. @return the size */
-uint32_t nw_position_pack(const struct nw_identity *identity, uint64_t lsn, uint8_t *bytes);
+/** A place in commit history: of a transaction, its change with this index. */
+struct nw_place {
+    uint64_t commit_lsn;
+    uint64_t seq;
+};
+
+static inline bool nw_place_before(struct nw_place place, struct nw_place other)
+{
+    return place.commit_lsn != other.commit_lsn ? place.commit_lsn < other.commit_lsn
+                                                : place.seq < other.seq;
+}
+
+/** Of this table, whatever the position says, only what is before a place is included. */
+struct nw_behind {
+    uint32_t relation_oid;
+    struct nw_place place;
+};
+
+struct nw_behind_list {
+    uint32_t count;
+    struct nw_behind tables[NW_BEHIND_MAX];
+};
+
+/**
+ * @param behind  NULL: none is
+ * @param bytes   NW_POSITION_BYTES_MAX of them. @return the size
+ */
+uint32_t nw_position_pack(const struct nw_identity *identity, uint64_t lsn,
+                          const struct nw_behind_list *behind, uint8_t *bytes);
+/** @param behind  filled; NULL: not asked for */
 NW_MUST_CHECK nw_status nw_position_unpack(struct nw_bytes bytes, struct nw_identity *identity,
-                                           uint64_t *lsn, struct nw_error *err);
+                                           uint64_t *lsn, struct nw_behind_list *behind,
+                                           struct nw_error *err);
+/** What a sink has of a table that is behind, if that is more than its position says. */
+void nw_position_raise(uint8_t *bytes, uint32_t size, const struct nw_behind *has);
 
 #endif

@@ -118,6 +118,7 @@ struct nw_block *nw_producer_take(struct nw_producer *producer)
         block->names_size = 1;
         block->table = NULL;
         block->projection = NULL;
+        block->backlog_oid = 0;
         block->cut = false;
     }
     return block;

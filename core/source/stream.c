@@ -61,7 +61,8 @@ static nw_status stop_run(void *context, struct nw_error *err)
 
     return source->options.stop == NULL
                ? NW_OK
-               : source->options.stop(source->options.context, &source->stop, err);
+               : source->options.stop(source->options.context, &source->stop,
+                                      &source->stop_backlog, err);
 }
 
 nw_status nw_source_create(const struct nw_source_options *options, struct nw_source **source,
@@ -78,6 +79,7 @@ nw_status nw_source_create(const struct nw_source_options *options, struct nw_so
     made->disconnect_job = (struct nw_job){.run = disconnect_run, .context = made};
     made->describe_job = (struct nw_job){.run = describe_run, .context = made};
     made->watch.job = (struct nw_job){.run = nw_source_watch_run, .context = made};
+    made->backlogs.end_job = (struct nw_job){.run = nw_source_backlog_end_run, .context = made};
     made->stop_job = (struct nw_job){.run = stop_run, .context = made};
     made->recorder.remove_job = (struct nw_job){.run = remove_run, .context = made};
     made->copies = NW_COPIES_RUNNING;
@@ -102,6 +104,7 @@ void nw_source_destroy(struct nw_source *source)
          source->connect_job.status == NW_OK)) {
         source->options.disconnect(source->options.context, &source->walsender);
     }
+    nw_source_backlogs_destroy(source);
     free((void *)source->watch.tables);
     nw_relations_destroy(source->recorder.relations);
     free((void *)source->watch.look.dropped);
@@ -196,6 +199,7 @@ void nw_source_status(const struct nw_source *source, struct nw_source_status *s
             (void)snprintf(status->spool_blocked, sizeof status->spool_blocked, "%s", blocked);
         }
     }
+    nw_source_backlogs_status(source, status);
     nw_dealer_state(source->options.dealer, &status->dealer);
 }
 
@@ -252,7 +256,8 @@ static nw_status connection_step(struct nw_source *source, int64_t now_ns, uint3
     if (source->phase == NW_SOURCE_WAITING && now_ns >= source->retry_ns && !source->draining) {
         source->phase = NW_SOURCE_CONNECTING;
         source->start_lsn = start_of(source);
-        source->walsender.text_only = source->recorder.recording;
+        source->walsender.text_only =
+            source->recorder.recording || nw_dealer_wants_text(source->options.dealer);
         nw_jobs_submit(source->options.jobs, &source->connect_job);
         *work += 1;
     } else if (source->phase == NW_SOURCE_CONNECTING && !source->connect_job.pending) {
@@ -542,7 +547,8 @@ static nw_status streaming_step(struct nw_source *source, int64_t now_ns, uint32
         status = nw_source_stop(source, work, err);
         status = status == NW_OK ? nw_source_describe(source, work, err) : status;
     }
-    if (status == NW_OK && !(source->draining && nw_source_rests(source))) {
+    if (status == NW_OK && source->backlogs.playing == NULL &&
+        !(source->draining && nw_source_rests(source))) {
         status = receive_step(source, now_ns, work, err);
         idle = status == NW_AGAIN && !source->starved;
         status = status == NW_AGAIN ? NW_OK : status;
@@ -577,6 +583,9 @@ static nw_status do_work(void *self, int64_t now_ns, uint32_t *work, struct nw_e
 
     *work += nw_jobs_collect(source->options.jobs);
     status = nw_source_spool(source, now_ns, work, err);
+    if (status == NW_OK) {
+        status = nw_source_backlogs(source, now_ns, work, err);
+    }
     if (status != NW_OK) {
         return status;
     }
@@ -604,7 +613,7 @@ static int64_t earlier(int64_t a, int64_t b)
 /* A file's operation is under way, for which nobody rings; a job that the dealer waits for does. */
 static bool waits_for_disk(const struct nw_source *source)
 {
-    return (source->on_disk || source->recorder.on_disk) &&
+    return (source->on_disk || source->recorder.on_disk || source->backlogs.on_disk) &&
            nw_dealer_unknown(source->options.dealer) == NULL &&
            nw_dealer_stopping(source->options.dealer) == NULL;
 }
@@ -613,7 +622,7 @@ static bool waits_for_disk(const struct nw_source *source)
 static void connection_wait(struct nw_source *source, int64_t now_ns, struct nw_wait *wait)
 {
     if (source->phase == NW_SOURCE_STREAMING) {
-        if (!source->starved && !source->draining) {
+        if (!source->starved && !source->draining && source->backlogs.playing == NULL) {
             nw_receiver_wait(source->walsender.receiver, now_ns, wait);
         }
         wait->deadline_ns = earlier(wait->deadline_ns, feedback_due_ns(source));
@@ -637,6 +646,7 @@ static void wait_for(void *self, int64_t now_ns, struct nw_wait *wait)
         wait->deadline_ns = earlier(wait->deadline_ns, now_ns + copy_epoch_ns(source) / 8);
     }
     wait->deadline_ns = earlier(wait->deadline_ns, nw_source_spool_deadline(source, now_ns));
+    wait->deadline_ns = earlier(wait->deadline_ns, nw_source_backlogs_deadline(source, now_ns));
     if (waits_for_disk(source)) {
         wait->deadline_ns = earlier(wait->deadline_ns, now_ns + DISK_POLL_NS);
     }

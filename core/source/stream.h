@@ -18,6 +18,7 @@
 #include "pg/stream.h"
 #include "ring/agent.h"
 #include "ring/job.h"
+#include "source/backlog.h"
 #include "source/dealer.h"
 #include "source/spool.h"
 #include "txn/txns.h"
@@ -69,8 +70,16 @@ struct nw_source_options {
     /**
      * Record for good that a table stops. On the service thread, before any epoch ends that lacks
      * rows of it. NULL: there is nothing to record.
+     * @param backlog  give: where what comes of it is kept, if stop->keeps; NULL: that is left out
      */
-    nw_status (*stop)(void *context, const struct nw_dealer_stop *stop, struct nw_error *err);
+    nw_status (*stop)(void *context, const struct nw_dealer_stop *stop,
+                      struct nw_backlog **backlog, struct nw_error *err);
+    /**
+     * A backlog is not needed any more: remove it. On the service thread.
+     * @param resumed  all of it is durable at every sink, else it was given up
+     */
+    nw_status (*backlog_end)(void *context, struct nw_backlog *backlog, bool resumed,
+                             struct nw_error *err);
     /**
      * Look in the catalog for what the stream does not say: dropped tables, partitions that come
      * and go. On the service thread, every ten seconds while it streams. NULL: nobody looks.
@@ -82,6 +91,7 @@ struct nw_source_options {
     int64_t status_us;      /* feedback at least this often */
     int64_t idle_us;        /* an idle database: an empty epoch at most this often */
     uint64_t row_bytes_max; /* a larger row is not received whole; 0: every one is */
+    uint64_t play_lsn;      /* nothing that was kept is dealt before: some sink was as far */
 };
 
 struct nw_source;
@@ -112,8 +122,16 @@ void nw_source_drain(struct nw_source *source);
 /** Whether all that was received is in an ended epoch (after nw_source_drain). */
 bool nw_source_drained(const struct nw_source *source);
 
-/** Everything committed before it is durable at every sink: the spool may forget it. */
-void nw_source_durable(struct nw_source *source, uint64_t lsn);
+/** A table whose changes are kept since before. Give. Before its agent runs. */
+void nw_source_backlog(struct nw_source *source, struct nw_backlog *backlog, bool resumes);
+/** What was kept of a table is dealt, and it goes on. */
+void nw_source_resume(struct nw_source *source, uint32_t relation_oid);
+/** Nothing from here on may be acknowledged: it is not durable where it is kept. */
+uint64_t nw_source_limit_lsn(const struct nw_source *source);
+
+/** Everything of this epoch and committed before lsn is durable at every sink: the spool may forget
+ * it. */
+void nw_source_durable(struct nw_source *source, uint64_t epoch, uint64_t lsn);
 /** Everything committed before it is durable in the spool; 0: there is none. */
 uint64_t nw_source_spooled_lsn(const struct nw_source *source);
 /** The acknowledger's word: may be told to the server from now on. Never moves back. */
@@ -139,6 +157,13 @@ enum nw_source_spooling {
     NW_SPOOLING_READ,      /* the stream is live; it goes once the sinks have what was in it */
 };
 
+/** What is kept of a table. */
+struct nw_backlog_status {
+    uint32_t relation_oid;
+    uint64_t changes; /* kept by this process */
+    uint64_t bytes;
+};
+
 /** For status. */
 struct nw_source_status {
     enum nw_source_phase phase;
@@ -152,6 +177,8 @@ struct nw_source_status {
     enum nw_source_spooling spooling;
     struct nw_spool_status spool;
     char spool_blocked[NW_ERROR_TEXT_SIZE]; /* why it is NW_SPOOL_BLOCKED, or "" */
+    uint32_t backlogs_count;
+    struct nw_backlog_status backlogs[NW_BEHIND_MAX];
     struct nw_dealer_state dealer;
     struct nw_error last_error;
 };

@@ -257,6 +257,11 @@ nw_status nw_source_message(struct nw_source *source, const struct nw_message *m
         status = nw_source_payload(source, &data, now_ns, err);
         source->cut = 0;
     }
+    if (status == NW_OK && source->walsender.binary &&
+        nw_dealer_wants_text(source->options.dealer)) {
+        return nw_fail(err, NW_RETRY,
+                       "a table whose changes are kept has new columns: going on in text");
+    }
     if (status == NW_OK) {
         source->received_lsn = later(source->received_lsn, data.start_lsn);
         source->server_lsn = later(source->server_lsn, data.end_lsn);
@@ -315,6 +320,7 @@ nw_status nw_source_stop(struct nw_source *source, uint32_t *work, struct nw_err
     source->stop_asked = !source->stop_asked;
     if (source->stop_asked) {
         source->stop = *stop;
+        source->stop_backlog = NULL;
         nw_jobs_submit(source->options.jobs, &source->stop_job);
         return NW_OK;
     }
@@ -322,5 +328,16 @@ nw_status nw_source_stop(struct nw_source *source, uint32_t *work, struct nw_err
         *err = source->stop_job.error;
         return source->stop_job.status;
     }
-    return nw_dealer_stopped(source->options.dealer, err);
+    if (source->stop.playing != NULL) {
+        source->backlogs.stopped = true;
+        return NW_OK;
+    }
+    if (source->stop_backlog != NULL) {
+        nw_source_backlog(source, source->stop_backlog, false);
+    }
+    if (source->stop.given_up != NULL && source->backlogs.playing == source->stop.given_up) {
+        source->backlogs.playing = NULL;
+        source->backlogs.has_record = false;
+    }
+    return nw_dealer_stopped(source->options.dealer, source->stop_backlog, err);
 }

@@ -55,6 +55,20 @@ struct nw_source_watch {
     bool looking;      /* what it found is not looked at yet */
 };
 
+/** Tables whose changes are kept. */
+struct nw_backlogs {
+    struct nw_backlog *first;          /* all of them */
+    struct nw_backlog *playing;        /* is being dealt; nothing of the stream is, meanwhile */
+    struct nw_backlog_record record;   /* of it, not yet taken */
+    bool has_record;
+    bool turn_over;                    /* now it is the stream's */
+    bool on_disk;                      /* it is being read, or the lanes are behind */
+    bool stopped;                      /* its table stopped again: the attempt is to end */
+    uint64_t durable_epoch;            /* at every sink */
+    struct nw_backlog *ending;         /* the job's */
+    struct nw_job end_job;
+};
+
 struct nw_source {
     struct nw_source_options options;
     enum nw_source_phase phase;
@@ -91,6 +105,7 @@ struct nw_source {
 
     struct nw_job connect_job, disconnect_job, describe_job, stop_job;
     struct nw_dealer_stop stop; /* the job's */
+    struct nw_backlog *stop_backlog;
     bool stop_asked;
     uint32_t describe_oid;
     const struct nw_table *described;
@@ -100,6 +115,7 @@ struct nw_source {
     uint32_t ended_head, ended_count;
 
     struct nw_recorder recorder;
+    struct nw_backlogs backlogs;
     struct nw_source_watch watch;
 };
 
@@ -139,6 +155,16 @@ void nw_source_reconnect(struct nw_source *source, int64_t now_ns, const struct 
 /** Look, when it is time. */
 void nw_source_watch(struct nw_source *source, int64_t now_ns);
 nw_status nw_source_watch_run(void *context, struct nw_error *err); /* the job */
+
+/* stream_backlog.c */
+
+/** Writes and syncs what is kept, and deals what is not to be kept any more. */
+NW_MUST_CHECK nw_status nw_source_backlogs(struct nw_source *source, int64_t now_ns, uint32_t *work,
+                                           struct nw_error *err);
+int64_t nw_source_backlogs_deadline(const struct nw_source *source, int64_t now_ns);
+void nw_source_backlogs_status(const struct nw_source *source, struct nw_source_status *status);
+void nw_source_backlogs_destroy(struct nw_source *source);
+nw_status nw_source_backlog_end_run(void *context, struct nw_error *err); /* the job */
 
 /* stream_spool.c */
 

@@ -302,10 +302,11 @@ static void marks_pass(struct nw_source *source, uint64_t lsn)
     }
 }
 
-void nw_source_durable(struct nw_source *source, uint64_t lsn)
+void nw_source_durable(struct nw_source *source, uint64_t epoch, uint64_t lsn)
 {
     struct nw_recorder *recorder = &source->recorder;
 
+    source->backlogs.durable_epoch = epoch;
     if (source->options.spool == NULL || recorder->ending) {
         return;
     }

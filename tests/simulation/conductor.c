@@ -70,7 +70,7 @@ static uint64_t need_of(struct sim *sim, const struct sim_sink *sink, bool has_p
     if (has_position) {
         struct nw_bytes bytes = {recovered->positions[0].bytes, recovered->positions[0].size};
 
-        if (nw_position_unpack(bytes, &identity, &lowest, &err) != NW_OK) {
+        if (nw_position_unpack(bytes, &identity, &lowest, NULL, &err) != NW_OK) {
             sim_fail(sim, "sink %u: %s", sink->index, err.text);
         }
         return lowest;

@@ -70,7 +70,7 @@ static uint64_t position_lsn(struct sim_sink *sink, const uint8_t *bytes, uint32
     }
     if (err.status != NW_OK ||
         nw_position_unpack((struct nw_bytes){content.position.bytes, content.position.size},
-                           &identity, &lsn, &err) != NW_OK) {
+                           &identity, &lsn, NULL, &err) != NW_OK) {
         sim_fail(sink->sim, "sink %u was given a position that is none: %s", sink->index, err.text);
     }
     return lsn;

@@ -25,7 +25,8 @@ struct nw_source {
     uint32_t ended_count, ended_taken;
     uint64_t acknowledged;
     uint32_t acknowledgements;
-    uint64_t durable, spooled;
+    uint64_t durable, durable_epoch, spooled;
+    uint64_t limit; /* of what it keeps */
     bool ready;
 };
 
@@ -46,10 +47,16 @@ void nw_source_acknowledge(struct nw_source *source, uint64_t flush_lsn)
     source->acknowledgements++;
 }
 
-void nw_source_durable(struct nw_source *source, uint64_t lsn)
+void nw_source_durable(struct nw_source *source, uint64_t epoch, uint64_t lsn)
 {
-    assert_true(lsn >= source->durable);
+    assert_true(lsn >= source->durable && epoch >= source->durable_epoch);
     source->durable = lsn;
+    source->durable_epoch = epoch;
+}
+
+uint64_t nw_source_limit_lsn(const struct nw_source *source)
+{
+    return source->limit;
 }
 
 uint64_t nw_source_spooled_lsn(const struct nw_source *source)
@@ -99,6 +106,7 @@ static void fixture_make(struct fixture *f, uint32_t sinks, uint64_t flush_lsn)
                                               .context = f};
 
     memset(f, 0, sizeof *f);
+    f->source.limit = UINT64_MAX;
     f->now_ns = 10 * RECORD_NS;
     assert_int_equal(nw_jobs_create(NULL, NULL, &f->jobs, &f->err), NW_OK);
     f->service = nw_jobs_agent(f->jobs);

@@ -577,7 +577,7 @@ static void an_epoch_ends_with_the_position_of_the_last_commit(void **state)
     assert_int_equal(block->position.lsn, 1008);
     assert_int_equal(
         nw_position_unpack((struct nw_bytes){block->position.bytes, block->position.size},
-                           &identity, &packed, &kit.err),
+                           &identity, &packed, NULL, &kit.err),
         NW_OK);
     assert_int_equal(packed, 1008);
     assert_string_equal(identity.slot_name, "narwal");
