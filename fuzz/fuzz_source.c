@@ -127,11 +127,11 @@ static nw_status fuzz_describe(void *context, uint32_t oid, const struct nw_tabl
     return NW_OK;
 }
 
-static nw_status fuzz_record(void *context, uint64_t lsn, const char *why, struct nw_error *err)
+static nw_status fuzz_record(void *context, const struct nw_acknowledgement *what,
+                             struct nw_error *err)
 {
-    (void)why;
     (void)context;
-    (void)lsn;
+    (void)what;
     (void)err;
     return NW_OK;
 }

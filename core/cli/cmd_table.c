@@ -44,8 +44,8 @@ static const char HELP[] =
 static bool is_verb(const char *text)
 {
     return strcmp(text, "add") == 0 || strcmp(text, "refresh") == 0 ||
-           strcmp(text, "repair") == 0 || strcmp(text, "drop") == 0 ||
-           strcmp(text, "pause") == 0 || strcmp(text, "resume") == 0;
+           strcmp(text, "repair") == 0 || strcmp(text, "drop") == 0 || strcmp(text, "pause") == 0 ||
+           strcmp(text, "resume") == 0;
 }
 
 static int ask(const char *folder, const char *verb, const char *name)

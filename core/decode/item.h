@@ -44,7 +44,7 @@ struct nw_item {
     uint32_t references; /* how many sequencers got it; the lane counts them down elsewhere */
     uint32_t generation;
     uint32_t backlog_oid; /* as in the block */
-    bool cut; /* as in the block */
+    bool cut;             /* as in the block */
     const struct nw_table *table;
     union {
         struct nw_batch batch;       /* first_row 0, all rows; BATCH */

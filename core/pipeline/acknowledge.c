@@ -15,17 +15,16 @@
 
 struct nw_acknowledger {
     struct nw_acknowledger_options options;
-    uint64_t lsns[EPOCHS_MAX]; /* by epoch, of (durable_all, ended] */
-    uint64_t ended;            /* last epoch that ended */
-    uint64_t durable_all;      /* last epoch that is durable everywhere */
-    uint64_t durable[16];      /* the same of each sink */
-    uint64_t wanted_lsn;       /* safe; to be recorded */
-    uint64_t sinks_lsn;        /* everything before it is durable at every sink */
-    uint64_t told_epoch;       /* the source was told of: durable everywhere, */
-    uint64_t told_lsn;         /* and so is what it keeps itself */
-    uint64_t recording_lsn;
-    const char *recording_why;
-    uint64_t flush_lsn; /* recorded */
+    uint64_t lsns[EPOCHS_MAX];          /* by epoch, of (durable_all, ended] */
+    uint64_t ended;                     /* last epoch that ended */
+    uint64_t durable_all;               /* last epoch that is durable everywhere */
+    uint64_t durable[16];               /* the same of each sink */
+    uint64_t wanted_lsn;                /* safe; to be recorded */
+    uint64_t sinks_lsn;                 /* everything before it is durable at every sink */
+    uint64_t told_epoch;                /* the source was told of: durable everywhere, */
+    uint64_t told_lsn;                  /* and so is what it keeps itself */
+    struct nw_acknowledgement recorded; /* the job's while it is under way */
+    uint64_t flush_lsn;                 /* recorded */
     struct nw_job job;
     int64_t recorded_ns;
     bool recording;
@@ -35,8 +34,8 @@ static nw_status record_run(void *context, struct nw_error *err)
 {
     struct nw_acknowledger *acknowledger = context;
 
-    return acknowledger->options.record(acknowledger->options.context, acknowledger->recording_lsn,
-                                        acknowledger->recording_why, err);
+    return acknowledger->options.record(acknowledger->options.context, &acknowledger->recorded,
+                                        err);
 }
 
 nw_status nw_acknowledger_create(const struct nw_acknowledger_options *options,
@@ -153,16 +152,17 @@ static nw_status do_work(void *self, int64_t now_ns, uint32_t *work, struct nw_e
             *err = a->job.error;
             return a->job.status;
         }
-        a->flush_lsn = a->recording_lsn;
+        a->flush_lsn = a->recorded.lsn;
         nw_source_acknowledge(a->options.source, a->flush_lsn);
         *work += 1;
     }
     if (!a->recording && a->wanted_lsn > a->flush_lsn && now_ns - a->recorded_ns >= RECORD_NS) {
         a->recording = true;
         a->recorded_ns = now_ns;
-        a->recording_lsn = a->wanted_lsn;
-        a->recording_why =
+        a->recorded.lsn = a->wanted_lsn;
+        a->recorded.why =
             a->wanted_lsn <= a->sinks_lsn ? "durable at every sink" : "durable in the spool";
+        nw_source_reached(a->options.source, &a->recorded.reached);
         nw_jobs_submit(a->options.jobs, &a->job);
         *work += 1;
     }

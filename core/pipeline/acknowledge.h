@@ -14,6 +14,13 @@
 #include "ring/job.h"
 #include "source/stream.h"
 
+/** What is recorded before the server is told. */
+struct nw_acknowledgement {
+    uint64_t lsn;
+    const char *why;
+    struct nw_backlog_reached reached; /* where else the rest of it is */
+};
+
 struct nw_acknowledger_options {
     struct nw_source *source;
     struct nw_jobs *jobs;
@@ -21,7 +28,7 @@ struct nw_acknowledger_options {
     struct nw_spsc *durable[16]; /* from each sequencer: see nw_durable_pop() */
     uint64_t flush_lsn;          /* known to be safe at the start */
     /** Record it for good, and why it is safe; on the service thread. `why` is static. */
-    nw_status (*record)(void *context, uint64_t lsn, const char *why, struct nw_error *err);
+    nw_status (*record)(void *context, const struct nw_acknowledgement *what, struct nw_error *err);
     void *context;
 };
 

@@ -49,7 +49,7 @@ struct nw_engine_options {
     void (*disconnect)(void *context, struct nw_walsender *walsender);
     nw_status (*describe)(void *context, uint32_t relation_oid, const struct nw_table **described,
                           struct nw_error *err);
-    nw_status (*record)(void *context, uint64_t lsn, const char *why, struct nw_error *err);
+    nw_status (*record)(void *context, const struct nw_acknowledgement *what, struct nw_error *err);
     bool (*wanted)(void *context, const struct nw_table *table);
     bool (*stopped)(void *context, const struct nw_table *table);
     bool (*waits)(void *context, const struct nw_table *table);
@@ -105,7 +105,8 @@ void nw_engine_backlog(struct nw_engine *engine, struct nw_backlog *backlog, boo
 
 /* What the main thread may ask and tell while the engine runs. */
 
-/** Stop a table and keep its changes; or deal what was kept of it. false: too many are asked for. */
+/** Stop a table and keep its changes; or deal what was kept of it. false: too many are asked for.
+ */
 bool nw_engine_pause(struct nw_engine *engine, uint32_t relation_oid);
 bool nw_engine_resume(struct nw_engine *engine, uint32_t relation_oid);
 /** What was kept of it is of no use any more: it is left out, as is recorded. */

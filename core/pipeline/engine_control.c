@@ -141,13 +141,13 @@ static void control_wait(void *self, int64_t now_ns, struct nw_wait *wait)
     struct nw_engine *engine = self;
     int64_t deadline = engine->published_ns + STATUS_NS;
 
-    *wait = (struct nw_wait){.descriptor = -1,
-                             .deadline_ns = engine->draining || deadline < now_ns ||
-                                                    engine->joins_dealt < engine->joins.count ||
-                                                    atomic_load_explicit(&engine->wishes_count,
-                                                                         memory_order_relaxed) > 0
-                                                ? now_ns + STATUS_NS / 20
-                                                : deadline};
+    *wait = (struct nw_wait){
+        .descriptor = -1,
+        .deadline_ns = engine->draining || deadline < now_ns ||
+                               engine->joins_dealt < engine->joins.count ||
+                               atomic_load_explicit(&engine->wishes_count, memory_order_relaxed) > 0
+                           ? now_ns + STATUS_NS / 20
+                           : deadline};
 }
 
 struct nw_agent nw_engine_control(struct nw_engine *engine)
@@ -282,8 +282,7 @@ void nw_engine_drain(struct nw_engine *engine)
     command_send(engine, (struct nw_engine_command){.kind = COMMAND_DRAIN});
 }
 
-static bool wish_add(struct nw_engine *engine, uint32_t relation_oid,
-                     enum nw_engine_wish_kind kind)
+static bool wish_add(struct nw_engine *engine, uint32_t relation_oid, enum nw_engine_wish_kind kind)
 {
     uint32_t count = 0;
 

@@ -71,10 +71,18 @@ static nw_status sinks_open(struct nw_run *run, struct nw_error *err)
 
 /* ---- the engine ---- */
 
-static nw_status record(void *context, uint64_t lsn, const char *why, struct nw_error *err)
+static nw_status record(void *context, const struct nw_acknowledgement *what, struct nw_error *err)
 {
     struct nw_run *run = context;
-    nw_status status = nw_state_acknowledge(run->state, lsn, why, err);
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; i < what->reached.count && status == NW_OK; i++) {
+        status = nw_tables_reached(run->table_states, what->reached.tables[i].relation_oid,
+                                   what->reached.tables[i].lsn, err);
+    }
+    if (status == NW_OK) {
+        status = nw_state_acknowledge(run->state, what->lsn, what->why, err);
+    }
 
     nw_crash_point("acknowledge");
     return status;

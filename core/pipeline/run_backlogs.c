@@ -19,10 +19,9 @@
 static char *folder_of(const struct nw_run *run, uint32_t relation_oid)
 {
     char *path = NULL;
-    int printed = relation_oid == 0
-                      ? asprintf(&path, "%s/" FOLDERS, run->options->state_folder)
-                      : asprintf(&path, "%s/" FOLDERS "/%" PRIu32, run->options->state_folder,
-                                 relation_oid);
+    int printed = relation_oid == 0 ? asprintf(&path, "%s/" FOLDERS, run->options->state_folder)
+                                    : asprintf(&path, "%s/" FOLDERS "/%" PRIu32,
+                                               run->options->state_folder, relation_oid);
 
     return printed < 0 ? NULL : path;
 }
@@ -47,6 +46,10 @@ nw_status nw_run_backlog_begin(struct nw_run *run, const struct nw_dealer_stop *
         struct nw_backlog_options options = options_of(run, folder);
 
         status = nw_backlog_begin(&options, stop->table, stop->place, backlog, err);
+    }
+    if (status == NW_OK) {
+        status = nw_tables_reached(run->table_states, stop->table->relation_oid,
+                                   stop->place.commit_lsn, err);
     }
     free(parent);
     free(folder);
@@ -94,21 +97,28 @@ static nw_status find_one(struct nw_run *run, const struct nw_table_trouble *tab
     struct nw_backlog *backlog = NULL;
     struct nw_error why = {0};
     char reason[NW_ERROR_TEXT_SIZE] = "what was kept of it is not there any more";
-    nw_status status = folder == NULL ? nw_fail(&why, NW_FATAL, "out of memory")
-                                      : nw_backlog_open(&options, table->relation_oid, &backlog,
-                                                        &why);
+    uint64_t reached_lsn = 0;
+    nw_status status =
+        nw_tables_reached_lsn(run->table_states, table->relation_oid, &reached_lsn, err);
 
-    free(folder);
+    if (status != NW_OK || folder == NULL) {
+        free(folder);
+        return status == NW_OK ? nw_fail(err, NW_FATAL, "out of memory") : status;
+    }
+    status = nw_backlog_open(&options, table->relation_oid, reached_lsn, &backlog, &why);
     if (status == NW_OK && backlog != NULL && run->backlogs_count < NW_BEHIND_MAX) {
-        run->backlogs[run->backlogs_count++] = (struct nw_run_backlog){
-            backlog, table->condition == NW_TABLE_RESUMING};
+        run->backlogs[run->backlogs_count++] =
+            (struct nw_run_backlog){backlog, table->condition == NW_TABLE_RESUMING};
+        free(folder);
         return NW_OK;
     }
     nw_backlog_destroy(backlog);
     if (status != NW_OK) {
-        (void)snprintf(reason, sizeof reason, "what was kept of it cannot be used: %.800s",
-                       why.text);
+        (void)snprintf(reason, sizeof reason,
+                       "what was kept of it in %.600s is damaged, incomplete or cannot be read",
+                       folder);
     }
+    free(folder);
     return gone(run, table, reason, err);
 }
 
@@ -189,7 +199,8 @@ static nw_status leftover_remove(void *context, const char *name, bool is_folder
     struct nw_error why = {0};
 
     (void)err;
-    if (is_folder && relation_oid != 0 && folder != NULL && !nw_tables_kept(run->table_states, relation_oid)) {
+    if (is_folder && relation_oid != 0 && folder != NULL &&
+        !nw_tables_kept(run->table_states, relation_oid)) {
         struct nw_backlog_options options = options_of(run, folder);
 
         if (nw_backlog_discard(&options, &why) != NW_OK) {
@@ -279,8 +290,7 @@ uint64_t nw_run_play_lsn(const struct nw_run *run)
         const struct nw_sink_recovered *recovered = &run->members[i].recovered;
 
         for (uint32_t p = 0; p < recovered->positions_count; p++) {
-            highest =
-                recovered->positions[p].lsn > highest ? recovered->positions[p].lsn : highest;
+            highest = recovered->positions[p].lsn > highest ? recovered->positions[p].lsn : highest;
         }
     }
     return highest;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Commands that come through the control socket: tables that are copied again, left out, paused or
- * resumed. On the main thread, while an engine runs. A command is checked, recorded and answered here; the copy is
- * run_joins.c's.
+ * resumed. On the main thread, while an engine runs. A command is checked, recorded and answered
+ * here; the copy is run_joins.c's.
  */
 #include <string.h>
 
@@ -14,19 +14,11 @@
 #define STATEMENT_SIZE 512u
 #define NAME_SIZE      136u /* quoted: 63 bytes, each doubled, and two quotes */
 
-enum verb {
-    VERB_ADD,
-    VERB_REFRESH,
-    VERB_REPAIR,
-    VERB_DROP,
-    VERB_PAUSE,
-    VERB_RESUME,
-    VERBS_COUNT
-};
+enum verb { VERB_ADD, VERB_REFRESH, VERB_REPAIR, VERB_DROP, VERB_PAUSE, VERB_RESUME, VERBS_COUNT };
 
-static const char *const VERBS[VERBS_COUNT] = {[VERB_ADD] = "add",       [VERB_REFRESH] = "refresh",
-                                               [VERB_REPAIR] = "repair", [VERB_DROP] = "drop",
-                                               [VERB_PAUSE] = "pause",   [VERB_RESUME] = "resume"};
+static const char *const VERBS[VERBS_COUNT] = {
+    [VERB_ADD] = "add",   [VERB_REFRESH] = "refresh", [VERB_REPAIR] = "repair",
+    [VERB_DROP] = "drop", [VERB_PAUSE] = "pause",     [VERB_RESUME] = "resume"};
 
 /* What the server says of the table that a command names. */
 struct asked {

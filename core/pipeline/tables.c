@@ -20,7 +20,9 @@ static const char SCHEMA[] =
     "CREATE TABLE IF NOT EXISTS tables ("
     " relation_oid INTEGER NOT NULL, sink TEXT NOT NULL, schema_name TEXT NOT NULL,"
     " table_name TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL, lsn TEXT NOT NULL,"
-    " since INTEGER NOT NULL, PRIMARY KEY (relation_oid, sink)) STRICT";
+    " since INTEGER NOT NULL, PRIMARY KEY (relation_oid, sink)) STRICT;"
+    "CREATE TABLE IF NOT EXISTS backlogs (relation_oid INTEGER PRIMARY KEY, lsn TEXT NOT NULL) "
+    "STRICT";
 
 static const char *const CONDITIONS[] = {"",         "stopped", "dropped", "doubtful", "waiting",
                                          "left out", "kept",    "paused",  "resuming"};
@@ -215,6 +217,49 @@ nw_status nw_tables_copied(struct nw_tables *tables, uint32_t relation_oid, stru
 nw_status nw_tables_resumed(struct nw_tables *tables, uint32_t relation_oid, struct nw_error *err)
 {
     return rows_delete(tables, NW_TABLE_RESUMING, relation_oid, err);
+}
+
+nw_status nw_tables_reached_lsn(struct nw_tables *tables, uint32_t relation_oid, uint64_t *lsn,
+                                struct nw_error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    char text[NW_LSN_TEXT_SIZE] = "";
+    int result = SQLITE_ERROR;
+
+    *lsn = 0;
+    if (sqlite3_prepare_v2(tables->db, "SELECT lsn FROM backlogs WHERE relation_oid = ?1", -1,
+                           &statement, NULL) == SQLITE_OK &&
+        sqlite3_bind_int64(statement, 1, relation_oid) == SQLITE_OK) {
+        result = sqlite3_step(statement);
+    }
+    if (result == SQLITE_ROW) {
+        text_take(statement, 0, text, sizeof text);
+        (void)nw_lsn_parse(text, lsn);
+    }
+    (void)sqlite3_finalize(statement);
+    return result == SQLITE_ROW || result == SQLITE_DONE ? NW_OK : db_fail(tables, "read", err);
+}
+
+nw_status nw_tables_reached(struct nw_tables *tables, uint32_t relation_oid, uint64_t lsn,
+                            struct nw_error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    char text[NW_LSN_TEXT_SIZE];
+    uint64_t known_lsn = 0;
+    bool written = false;
+    nw_status status = nw_tables_reached_lsn(tables, relation_oid, &known_lsn, err);
+
+    if (status != NW_OK || known_lsn == lsn) {
+        return status;
+    }
+    written =
+        sqlite3_prepare_v2(tables->db, "INSERT OR REPLACE INTO backlogs VALUES (?1, ?2)", -1,
+                           &statement, NULL) == SQLITE_OK &&
+        sqlite3_bind_int64(statement, 1, relation_oid) == SQLITE_OK &&
+        sqlite3_bind_text(statement, 2, nw_lsn_text(text, lsn), -1, SQLITE_STATIC) == SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_DONE;
+    (void)sqlite3_finalize(statement);
+    return written ? NW_OK : db_fail(tables, "write", err);
 }
 
 /* Whether the table is in this condition at a sink; "": at every sink. */

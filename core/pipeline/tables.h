@@ -57,6 +57,13 @@ NW_MUST_CHECK nw_status nw_tables_copied(struct nw_tables *tables, uint32_t rela
 NW_MUST_CHECK nw_status nw_tables_resumed(struct nw_tables *tables, uint32_t relation_oid,
                                           struct nw_error *err);
 
+/** Record up to where a table's kept changes are durable; nothing is done when that is known. */
+NW_MUST_CHECK nw_status nw_tables_reached(struct nw_tables *tables, uint32_t relation_oid,
+                                          uint64_t lsn, struct nw_error *err);
+/** @param lsn  filled; 0: nothing is recorded of it */
+NW_MUST_CHECK nw_status nw_tables_reached_lsn(struct nw_tables *tables, uint32_t relation_oid,
+                                              uint64_t *lsn, struct nw_error *err);
+
 /** Whether a table's changes are kept until it goes on. */
 bool nw_tables_kept(struct nw_tables *tables, uint32_t relation_oid);
 /** Whether a table's rows are left out at every sink. */

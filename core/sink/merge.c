@@ -41,7 +41,6 @@ nw_status nw_merge_check(struct nw_sequencer *seq, struct nw_error *err)
     return nw_sequencer_fail(seq, err, NULL);
 }
 
-
 void nw_merge_reset(struct nw_sequencer *seq)
 {
     seq->ways_count = 0;

@@ -99,15 +99,18 @@ static nw_status room_make(uint8_t **bytes, size_t *capacity, size_t size, struc
 /* Why there is no room. */
 static nw_status refused(const struct nw_backlog *backlog, struct nw_error *err)
 {
+    struct nw_spool_status spool;
+
+    nw_spool_status(backlog->spool, &spool);
     switch (nw_spool_pressure(backlog->spool)) {
     case NW_SPOOL_FREE:
     case NW_SPOOL_BEHIND:
         break;
     case NW_SPOOL_FULL:
         return nw_fail(err, NW_REJECT,
-                       "its kept changes take %" PRIu64 " MiB, which is all that limits.backlog "
-                       "leaves to a table",
-                       nw_backlog_bytes(backlog) >> 20);
+                       "its kept changes fill the %" PRIu64 " MiB that limits.backlog leaves to "
+                       "each table",
+                       spool.quota_bytes >> 20);
     case NW_SPOOL_BLOCKED:
         return nw_fail(err, NW_REJECT, "its changes cannot be kept: %.700s",
                        nw_spool_blocked(backlog->spool));
@@ -132,9 +135,9 @@ static nw_status record_append(struct nw_backlog *backlog, const struct nw_spool
     if (status == NW_AGAIN) {
         return refused(backlog, err);
     }
-    return status == NW_OK ? NW_OK
-                           : nw_fail(err, NW_REJECT, "its changes cannot be kept: %.900s",
-                                     why.text);
+    return status == NW_OK
+               ? NW_OK
+               : nw_fail(err, NW_REJECT, "its changes cannot be kept: %.900s", why.text);
 }
 
 static nw_status begin_append(struct nw_backlog *backlog, const struct nw_backlog_change *change,
@@ -269,9 +272,9 @@ nw_status nw_backlog_step(struct nw_backlog *backlog, int64_t now_ns, uint32_t *
     struct nw_error why = {0};
     nw_status status = nw_spool_step(backlog->spool, now_ns, work, &why);
 
-    return status == NW_OK ? NW_OK
-                           : nw_fail(err, NW_REJECT, "its changes cannot be kept: %.900s",
-                                     why.text);
+    return status == NW_OK
+               ? NW_OK
+               : nw_fail(err, NW_REJECT, "its changes cannot be kept: %.900s", why.text);
 }
 
 int64_t nw_backlog_deadline(const struct nw_backlog *backlog, int64_t now_ns)
@@ -285,6 +288,11 @@ uint64_t nw_backlog_limit_lsn(const struct nw_backlog *backlog)
 
     nw_spool_status(backlog->spool, &spool);
     return spool.synced_lsn == spool.end_lsn ? UINT64_MAX : spool.synced_lsn;
+}
+
+uint64_t nw_backlog_synced_lsn(const struct nw_backlog *backlog)
+{
+    return nw_spool_synced_lsn(backlog->spool);
 }
 
 uint64_t nw_backlog_end_lsn(const struct nw_backlog *backlog)
@@ -502,7 +510,7 @@ static nw_status from_read(struct nw_backlog *backlog, struct nw_error *err)
 }
 
 nw_status nw_backlog_open(const struct nw_backlog_options *options, uint32_t relation_oid,
-                          struct nw_backlog **backlog, struct nw_error *err)
+                          uint64_t reached_lsn, struct nw_backlog **backlog, struct nw_error *err)
 {
     const struct nw_spool_record restart = {.kind = NW_SPOOL_RESTART};
     struct nw_backlog *made = NULL;
@@ -514,7 +522,7 @@ nw_status nw_backlog_open(const struct nw_backlog_options *options, uint32_t rel
         return status;
     }
     spool = spool_options(options, made->folder);
-    status = nw_spool_open(&spool, 0, &made->spool, err);
+    status = nw_spool_open(&spool, reached_lsn, &made->spool, err);
     if (status == NW_OK && made->spool != NULL) {
         status = from_read(made, err);
     }

@@ -85,6 +85,15 @@ struct nw_backlog {
     uint64_t end_epoch; /* DONE: once this is durable it goes */
 };
 
+/** Up to where backlogs were durable when something was acknowledged: that is nowhere else. */
+struct nw_backlog_reached {
+    uint32_t count;
+    struct nw_backlog_place {
+        uint32_t relation_oid;
+        uint64_t lsn;
+    } tables[NW_BEHIND_MAX];
+};
+
 /** What came of a table in the transaction under way. */
 struct nw_backlog_change {
     const struct nw_pgoutput_begin *begin;
@@ -113,11 +122,14 @@ struct nw_backlog_record {
 NW_MUST_CHECK nw_status nw_backlog_begin(const struct nw_backlog_options *options,
                                          const struct nw_table *table, struct nw_place from,
                                          struct nw_backlog **backlog, struct nw_error *err);
-/** Open what a former process left and verify all of it. @param backlog  give; NULL: there is none
+/**
+ * Open what a former process left and verify all of it.
+ * @param reached_lsn  everything of the table that committed before is in it; else it is damaged
+ * @param backlog      give; NULL: there is none
  */
 NW_MUST_CHECK nw_status nw_backlog_open(const struct nw_backlog_options *options,
-                                        uint32_t relation_oid, struct nw_backlog **backlog,
-                                        struct nw_error *err);
+                                        uint32_t relation_oid, uint64_t reached_lsn,
+                                        struct nw_backlog **backlog, struct nw_error *err);
 /** From now on step() hands what blocks to these jobs; NULL: they are gone. */
 void nw_backlog_use(struct nw_backlog *backlog, struct nw_jobs *jobs);
 /** The files stay. NULL is fine. */
@@ -145,6 +157,8 @@ NW_MUST_CHECK nw_status nw_backlog_step(struct nw_backlog *backlog, int64_t now_
 int64_t nw_backlog_deadline(const struct nw_backlog *backlog, int64_t now_ns);
 /** Nothing from here on may be acknowledged; UINT64_MAX: anything may. */
 uint64_t nw_backlog_limit_lsn(const struct nw_backlog *backlog);
+/** Of what is in it, what committed before is durable. */
+uint64_t nw_backlog_synced_lsn(const struct nw_backlog *backlog);
 /** All that was committed before is in it, or was passed over. */
 uint64_t nw_backlog_end_lsn(const struct nw_backlog *backlog);
 uint64_t nw_backlog_bytes(const struct nw_backlog *backlog);

@@ -66,11 +66,12 @@ struct nw_block {
     uint64_t epoch; /* the dealer's current epoch; copy blocks get theirs at the sequencer */
     const struct nw_table *table;           /* CHANGES, COPY, COPY_BEGIN, COPY_END */
     const struct nw_projection *projection; /* of the table; NULL: sinks see all of it */
-    uint32_t backlog_oid; /* CHANGES, EVENT: dealt from what was kept of this table; 0: it was not */
-    uint32_t generation;                    /* copies */
-    uint64_t fence_lsn;                     /* copies: commit_lsn of the copied rows */
-    bool upsert;                            /* COPY: NW_BATCH_UPSERT */
-    bool cut; /* last block of a flush: all rows before it in commit order were dealt */
+    uint32_t
+        backlog_oid;     /* CHANGES, EVENT: dealt from what was kept of this table; 0: it was not */
+    uint32_t generation; /* copies */
+    uint64_t fence_lsn;  /* copies: commit_lsn of the copied rows */
+    bool upsert;         /* COPY: NW_BATCH_UPSERT */
+    bool cut;            /* last block of a flush: all rows before it in commit order were dealt */
 
     struct nw_frame *frames; /* NW_BLOCK_ROWS_MAX */
     uint32_t frames_count;

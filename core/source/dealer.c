@@ -48,7 +48,8 @@ void nw_dealer_destroy(struct nw_dealer *dealer)
 /* Something was dealt of a transaction whose commit was not received yet. */
 static bool half_dealt(const struct nw_dealer *dealer)
 {
-    return dealer->dealt.partial_lsn > dealer->dealt.done_lsn || dealer->dealt.begun_lsn > dealer->dealt.done_lsn;
+    return dealer->dealt.partial_lsn > dealer->dealt.done_lsn ||
+           dealer->dealt.begun_lsn > dealer->dealt.done_lsn;
 }
 
 void nw_dealer_transaction_over(struct nw_dealer *dealer)
@@ -124,7 +125,8 @@ void nw_dealer_change_done(struct nw_dealer *dealer)
 {
     dealer->seq++;
     if (dealer->begin.commit_lsn > dealer->dealt.done_lsn &&
-        (dealer->dealt.partial_lsn != dealer->begin.commit_lsn || dealer->dealt.partial_seq < dealer->seq)) {
+        (dealer->dealt.partial_lsn != dealer->begin.commit_lsn ||
+         dealer->dealt.partial_seq < dealer->seq)) {
         dealer->dealt.partial_lsn = dealer->begin.commit_lsn;
         dealer->dealt.partial_seq = dealer->seq;
     }
@@ -159,7 +161,8 @@ nw_status nw_dealer_commit(struct nw_dealer *dealer, const struct nw_pgoutput_co
             return status;
         }
     }
-    if (dealer->dealt.begun_lsn == commit->commit_lsn && commit->commit_lsn > dealer->dealt.done_lsn) {
+    if (dealer->dealt.begun_lsn == commit->commit_lsn &&
+        commit->commit_lsn > dealer->dealt.done_lsn) {
         nw_status status =
             nw_dealer_transaction_event(dealer, NW_EVENT_COMMIT, commit->end_lsn, err);
 

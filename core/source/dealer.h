@@ -134,7 +134,8 @@ void nw_dealer_backlog(struct nw_dealer *dealer, struct nw_backlog *backlog);
 /** Stop a table as nw_dealer_stopping() says. NW_AGAIN: not now, ask again. */
 NW_MUST_CHECK nw_status nw_dealer_pause(struct nw_dealer *dealer, uint32_t relation_oid,
                                         struct nw_error *err);
-/** What is kept of a table is of no use any more; it is stopped, as options say. NW_AGAIN: not now. */
+/** What is kept of a table is of no use any more; it is stopped, as options say. NW_AGAIN: not now.
+ */
 NW_MUST_CHECK nw_status nw_dealer_forget(struct nw_dealer *dealer, uint32_t relation_oid);
 /** A backlog cannot be gone on with. false: something else is being recorded, ask again. */
 bool nw_dealer_give_up(struct nw_dealer *dealer, struct nw_backlog *backlog, const char *reason);

@@ -11,9 +11,8 @@
 
 static struct nw_place place_now(const struct nw_dealer *dealer)
 {
-    return dealer->in_transaction
-               ? (struct nw_place){dealer->begin.commit_lsn, dealer->seq}
-               : (struct nw_place){.commit_lsn = dealer->state.position_lsn};
+    return dealer->in_transaction ? (struct nw_place){dealer->begin.commit_lsn, dealer->seq}
+                                  : (struct nw_place){.commit_lsn = dealer->state.position_lsn};
 }
 
 static struct nw_backlog *backlog_of(const struct nw_dealer *dealer, uint32_t relation_oid)
@@ -56,8 +55,7 @@ bool nw_dealer_wants_text(const struct nw_dealer *dealer)
 
 bool nw_dealer_give_up(struct nw_dealer *dealer, struct nw_backlog *backlog, const char *reason)
 {
-    const struct nw_table *table =
-        nw_schemas_find(dealer->options.schemas, backlog->relation_oid);
+    const struct nw_table *table = nw_schemas_find(dealer->options.schemas, backlog->relation_oid);
 
     if (dealer->stop_waits) {
         return false;

@@ -336,8 +336,8 @@ nw_status nw_dealer_end_epoch(struct nw_dealer *dealer, bool with_position, int6
             return nw_fail(err, NW_FATAL, "out of memory for a position");
         }
         nw_dealer_behind(dealer, &behind);
-        block->position.size = nw_position_pack(&dealer->options.identity, state->position_lsn,
-                                                &behind, block->bytes);
+        block->position.size =
+            nw_position_pack(&dealer->options.identity, state->position_lsn, &behind, block->bytes);
         block->position.bytes = block->bytes;
         block->bytes_size = block->position.size;
     }

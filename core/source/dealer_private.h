@@ -54,8 +54,8 @@ struct nw_dealer {
     /* dealer_backlog.c */
     struct nw_backlog *backlogs[NW_BEHIND_MAX]; /* of tables whose changes are kept; borrow */
     uint32_t backlogs_count;
-    struct nw_backlog *playing; /* what is taken now comes from it; NULL: from the stream */
-    struct nw_dealt stream_dealt;       /* meanwhile */
+    struct nw_backlog *playing;   /* what is taken now comes from it; NULL: from the stream */
+    struct nw_dealt stream_dealt; /* meanwhile */
 
     struct nw_relation *relation; /* waits for the catalog when relation_waits */
     bool relation_waits;
@@ -78,7 +78,8 @@ struct nw_dealer {
 
 /* dealer_backlog.c */
 
-/** The backlog that a change of this table, at the place under way, belongs to; NULL: it is dealt. */
+/** The backlog that a change of this table, at the place under way, belongs to; NULL: it is dealt.
+ */
 struct nw_backlog *nw_dealer_keeps(struct nw_dealer *dealer, uint32_t relation_oid);
 /** Adds it there. NW_AGAIN: not taken; the disk is behind, or the table stops. */
 NW_MUST_CHECK nw_status nw_dealer_keep(struct nw_dealer *dealer, struct nw_backlog *backlog,

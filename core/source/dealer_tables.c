@@ -142,6 +142,7 @@ nw_status nw_dealer_stopped(struct nw_dealer *dealer, struct nw_backlog *backlog
 {
     const struct nw_dealer_stop *stop = &dealer->stop;
     struct nw_slot *slot = NULL;
+    nw_status status = NW_OK;
 
     NW_ASSERT(dealer->stop_waits);
     dealer->stop_waits = false;
@@ -155,11 +156,13 @@ nw_status nw_dealer_stopped(struct nw_dealer *dealer, struct nw_backlog *backlog
     if (stop->given_up != NULL) {
         nw_dealer_backlog_given_up(dealer, stop->given_up);
     }
-    NW_ASSERT(stop->table->id < dealer->slots_count);
-    slot = &dealer->slots[stop->table->id];
-    slot->stopped = true;
-    slot->wanted = false;
-    return NW_OK;
+    status = nw_dealer_slots_grow(dealer, err);
+    if (status == NW_OK) {
+        slot = &dealer->slots[stop->table->id];
+        slot->stopped = true;
+        slot->wanted = false;
+    }
+    return status;
 }
 
 nw_status nw_dealer_too_large(struct nw_dealer *dealer, const struct nw_slot *slot, size_t size)

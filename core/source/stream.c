@@ -61,8 +61,8 @@ static nw_status stop_run(void *context, struct nw_error *err)
 
     return source->options.stop == NULL
                ? NW_OK
-               : source->options.stop(source->options.context, &source->stop,
-                                      &source->stop_backlog, err);
+               : source->options.stop(source->options.context, &source->stop, &source->stop_backlog,
+                                      err);
 }
 
 nw_status nw_source_create(const struct nw_source_options *options, struct nw_source **source,

@@ -72,8 +72,8 @@ struct nw_source_options {
      * rows of it. NULL: there is nothing to record.
      * @param backlog  give: where what comes of it is kept, if stop->keeps; NULL: that is left out
      */
-    nw_status (*stop)(void *context, const struct nw_dealer_stop *stop,
-                      struct nw_backlog **backlog, struct nw_error *err);
+    nw_status (*stop)(void *context, const struct nw_dealer_stop *stop, struct nw_backlog **backlog,
+                      struct nw_error *err);
     /**
      * A backlog is not needed any more: remove it. On the service thread.
      * @param resumed  all of it is durable at every sink, else it was given up
@@ -128,6 +128,8 @@ void nw_source_backlog(struct nw_source *source, struct nw_backlog *backlog, boo
 void nw_source_resume(struct nw_source *source, uint32_t relation_oid);
 /** Nothing from here on may be acknowledged: it is not durable where it is kept. */
 uint64_t nw_source_limit_lsn(const struct nw_source *source);
+/** How far what is kept is durable: to be recorded before anything is acknowledged. */
+void nw_source_reached(const struct nw_source *source, struct nw_backlog_reached *reached);
 
 /** Everything of this epoch and committed before lsn is durable at every sink: the spool may forget
  * it. */

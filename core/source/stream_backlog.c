@@ -54,6 +54,17 @@ uint64_t nw_source_limit_lsn(const struct nw_source *source)
     return limit;
 }
 
+void nw_source_reached(const struct nw_source *source, struct nw_backlog_reached *reached)
+{
+    reached->count = 0;
+    for (const struct nw_backlog *b = source->backlogs.first; b != NULL; b = b->following) {
+        if (b->state == NW_BACKLOG_KEEPS || b->state == NW_BACKLOG_RESUMES) {
+            reached->tables[reached->count++] =
+                (struct nw_backlog_place){b->relation_oid, nw_backlog_synced_lsn(b)};
+        }
+    }
+}
+
 int64_t nw_source_backlogs_deadline(const struct nw_source *source, int64_t now_ns)
 {
     int64_t deadline_ns = INT64_MAX;
@@ -226,8 +237,8 @@ static nw_status play_step(struct nw_source *source, int64_t now_ns, uint32_t *w
                            struct nw_error *err)
 {
     struct nw_backlogs *backlogs = &source->backlogs;
-    struct nw_backlog *next = backlogs->playing == NULL && !backlogs->turn_over ? playable(source)
-                                                                                : NULL;
+    struct nw_backlog *next =
+        backlogs->playing == NULL && !backlogs->turn_over ? playable(source) : NULL;
     nw_status status = NW_OK;
 
     backlogs->turn_over = false;

@@ -57,15 +57,15 @@ struct nw_source_watch {
 
 /** Tables whose changes are kept. */
 struct nw_backlogs {
-    struct nw_backlog *first;          /* all of them */
-    struct nw_backlog *playing;        /* is being dealt; nothing of the stream is, meanwhile */
-    struct nw_backlog_record record;   /* of it, not yet taken */
+    struct nw_backlog *first;        /* all of them */
+    struct nw_backlog *playing;      /* is being dealt; nothing of the stream is, meanwhile */
+    struct nw_backlog_record record; /* of it, not yet taken */
     bool has_record;
-    bool turn_over;                    /* now it is the stream's */
-    bool on_disk;                      /* it is being read, or the lanes are behind */
-    bool stopped;                      /* its table stopped again: the attempt is to end */
-    uint64_t durable_epoch;            /* at every sink */
-    struct nw_backlog *ending;         /* the job's */
+    bool turn_over;            /* now it is the stream's */
+    bool on_disk;              /* it is being read, or the lanes are behind */
+    bool stopped;              /* its table stopped again: the attempt is to end */
+    uint64_t durable_epoch;    /* at every sink */
+    struct nw_backlog *ending; /* the job's */
     struct nw_job end_job;
 };
 

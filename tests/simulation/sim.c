@@ -49,18 +49,17 @@ void sim_fail(const struct sim *sim, const char *format, ...)
     exit(1);
 }
 
-static nw_status record(void *context, uint64_t lsn, const char *why, struct nw_error *err)
+static nw_status record(void *context, const struct nw_acknowledgement *what, struct nw_error *err)
 {
     struct sim *sim = context;
 
-    (void)why;
-    if (lsn < sim->safe_lsn) {
-        sim_fail(sim, "recorded %" PRIu64 " after %" PRIu64, lsn, sim->safe_lsn);
+    if (what->lsn < sim->safe_lsn) {
+        sim_fail(sim, "recorded %" PRIu64 " after %" PRIu64, what->lsn, sim->safe_lsn);
     }
     if (sim_chance(&sim->random, 2) && !sim->server.quiet) {
         return nw_fail(err, NW_RETRY, "the state cannot be written");
     }
-    sim->recorded_lsn = sim->safe_lsn = lsn;
+    sim->recorded_lsn = sim->safe_lsn = what->lsn;
     return NW_OK;
 }
 

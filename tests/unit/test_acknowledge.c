@@ -59,6 +59,12 @@ uint64_t nw_source_limit_lsn(const struct nw_source *source)
     return source->limit;
 }
 
+void nw_source_reached(const struct nw_source *source, struct nw_backlog_reached *reached)
+{
+    reached->count = source->limit == UINT64_MAX ? 0 : 1;
+    reached->tables[0] = (struct nw_backlog_place){16384, source->limit};
+}
+
 uint64_t nw_source_spooled_lsn(const struct nw_source *source)
 {
     return source->spooled;
@@ -84,16 +90,16 @@ struct fixture {
     struct nw_error err;
 };
 
-static nw_status record(void *context, uint64_t lsn, const char *why, struct nw_error *err)
+static nw_status record(void *context, const struct nw_acknowledgement *what, struct nw_error *err)
 {
     struct fixture *f = context;
 
     if (f->record_status != NW_OK) {
         return nw_fail(err, f->record_status, "cannot be recorded");
     }
-    assert_true(lsn > f->recorded);
-    f->recorded = lsn;
-    f->why = why;
+    assert_true(what->lsn > f->recorded);
+    f->recorded = what->lsn;
+    f->why = what->why;
     return NW_OK;
 }
 

@@ -129,12 +129,11 @@ static nw_status describe(void *context, uint32_t oid, const struct nw_table **d
     return NW_OK;
 }
 
-static nw_status record(void *context, uint64_t lsn, const char *why, struct nw_error *err)
+static nw_status record(void *context, const struct nw_acknowledgement *what, struct nw_error *err)
 {
     (void)context;
-    (void)why;
     (void)err;
-    atomic_store_explicit(&last_recorded, lsn, memory_order_release);
+    atomic_store_explicit(&last_recorded, what->lsn, memory_order_release);
     return NW_OK;
 }
 
