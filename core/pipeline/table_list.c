@@ -12,7 +12,8 @@
 const char *nw_table_state_name(enum nw_table_state state)
 {
     static const char *const names[NW_STATES_COUNT] = {
-        "stopped", "doubtful", "dropped", "paused", "waiting", "copying", "left out", "streaming"};
+        "stopped", "doubtful", "dropped",  "paused",   "resuming",
+        "waiting", "copying",  "left out", "streaming"};
 
     return names[state];
 }
@@ -21,7 +22,12 @@ enum nw_table_state nw_table_state_of(enum nw_table_condition condition)
 {
     switch (condition) {
     case NW_TABLE_STOPPED:
+    case NW_TABLE_KEPT:
         return NW_STATE_STOPPED;
+    case NW_TABLE_PAUSED:
+        return NW_STATE_PAUSED;
+    case NW_TABLE_RESUMING:
+        return NW_STATE_RESUMING;
     case NW_TABLE_DROPPED:
         return NW_STATE_DROPPED;
     case NW_TABLE_DOUBTFUL:
