@@ -124,8 +124,9 @@ int nw_cmd_table(int argc, char **argv)
         return NW_EXIT_USAGE;
     }
     if (rest[0] == NULL || !is_verb(rest[0]) || rest[1] == NULL) {
-        nw_complain("what is to be done with which table? narwal table add|refresh|repair|drop|"
-                    "pause|resume SCHEMA.TABLE, or narwal table list; narwal table --help says more");
+        nw_complain(
+            "what is to be done with which table? narwal table add|refresh|repair|drop|"
+            "pause|resume SCHEMA.TABLE, or narwal table list; narwal table --help says more");
         return NW_EXIT_USAGE;
     }
     arguments.file = rest[2];

@@ -11,9 +11,9 @@
 
 const char *nw_table_state_name(enum nw_table_state state)
 {
-    static const char *const names[NW_STATES_COUNT] = {
-        "stopped", "doubtful", "dropped",  "paused",   "resuming",
-        "waiting", "copying",  "left out", "streaming"};
+    static const char *const names[NW_STATES_COUNT] = {"stopped", "doubtful", "dropped",
+                                                       "paused",  "resuming", "waiting",
+                                                       "copying", "left out", "streaming"};
 
     return names[state];
 }

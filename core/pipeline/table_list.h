@@ -21,7 +21,7 @@ enum nw_table_state {
     NW_STATE_DROPPED,
     NW_STATE_PAUSED,
     NW_STATE_RESUMING, /* what was kept of it is being delivered */
-    NW_STATE_WAITING, /* for its copy */
+    NW_STATE_WAITING,  /* for its copy */
     NW_STATE_COPYING,
     NW_STATE_LEFT_OUT,
     NW_STATE_STREAMING,

@@ -192,6 +192,15 @@ static void copy_make(const struct nw_run_status *status, struct nw_report *repo
     nw_redact(report->copy_waits_for);
 }
 
+static void kept_make(const struct nw_source_status *source, struct nw_report *report)
+{
+    report->rows_kept = source->dealer.rows_kept;
+    report->kept_bytes = 0;
+    for (uint32_t i = 0; i < source->backlogs_count; i++) {
+        report->kept_bytes += source->backlogs[i].bytes;
+    }
+}
+
 void nw_report_make(const struct nw_run_status *status, struct nw_report *report)
 {
     const struct nw_source_status *source = &status->source;
@@ -221,6 +230,7 @@ void nw_report_make(const struct nw_run_status *status, struct nw_report *report
     if (status->list != NULL) {
         memcpy(report->states, status->list->counts, sizeof report->states);
     }
+    kept_make(source, report);
     stopped_make(status, report);
     copy_make(status, report);
     spool_make(source, report);
@@ -391,6 +401,8 @@ void nw_report_json(const struct nw_report *report, FILE *out)
     put_count(root, "stopped_tables_count", report->stopped_count);
     (void)json_object_set_new(root, "stopped_tables", stopped_json(report));
     put_count(root, "rows_left_out", report->rows_left_out);
+    put_count(root, "rows_kept", report->rows_kept);
+    put_count(root, "kept_bytes", report->kept_bytes);
     put_count(root, "attempts", report->attempts);
     put_text(root, "last_error", report->last_error);
     put_count(root, "memory_used_bytes",

@@ -69,6 +69,8 @@ struct nw_report {
     uint64_t streamed_bytes;            /* of them on disk */
     uint32_t tables;
     uint64_t rows_left_out; /* of tables that stopped, in this attempt */
+    uint64_t rows_kept;     /* the same, and of paused ones: in their backlogs */
+    uint64_t kept_bytes;    /* of all backlogs, on disk */
     uint32_t stopped_count; /* of all, of which the first are listed */
     struct nw_report_stopped stopped[NW_REPORT_STOPPED_MAX];
     uint64_t copy_rows, copy_bytes, copy_tables, copy_tables_done, copy_total_bytes;

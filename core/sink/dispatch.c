@@ -247,13 +247,11 @@ static nw_status event_post(struct nw_sequencer *seq, struct nw_entry *entry,
 }
 
 /* Whether the sink is to hear that this table was emptied, from this worker. */
-static bool truncate_wanted(const struct nw_sequencer *seq, const struct nw_item *item,
-                            const struct nw_table *table, uint32_t worker)
+static bool truncate_wanted(const struct nw_sequencer *seq, const struct nw_event *event,
+                            uint32_t backlog_oid, const struct nw_table *table, uint32_t worker)
 {
-    const struct nw_event *event = &item->as.event;
-
     return nw_sequencer_shard(seq, table->relation_oid) == worker &&
-           !nw_sequencer_has_event(seq, item, seq->sink->durable_lsn[worker]) &&
+           !nw_sequencer_has_event(seq, event, backlog_oid, seq->sink->durable_lsn[worker]) &&
            (event->tables_count == 1 || /* looked at when it was taken in */
             event->commit_lsn >= nw_sequencer_fence_of(seq, table->relation_oid));
 }
@@ -270,7 +268,7 @@ static nw_status truncate_post(struct nw_sequencer *seq, struct nw_entry *entry,
                        event->tables_count);
     }
     for (uint32_t i = 0; i < event->tables_count; i++) {
-        if (truncate_wanted(seq, entry->item, event->tables[i], worker)) {
+        if (truncate_wanted(seq, event, entry->item->backlog_oid, event->tables[i], worker)) {
             tables[count++] = event->tables[i];
         }
     }
@@ -317,7 +315,8 @@ static nw_status event_deliver(struct nw_sequencer *seq, struct nw_entry *entry,
         }
     }
     if (entry->epoch <= seq->skip_epoch[worker] ||
-        nw_sequencer_has_event(seq, entry->item, seq->sink->durable_lsn[worker])) {
+        nw_sequencer_has_event(seq, event, entry->item->backlog_oid,
+                               seq->sink->durable_lsn[worker])) {
         return NW_OK;
     }
     return seq->free_tasks_count[worker] == 0 ? NW_AGAIN

@@ -227,15 +227,13 @@ bool nw_event_before(const struct nw_event *event, uint64_t lsn)
     return event->kind == NW_EVENT_MESSAGE ? event->lsn <= lsn : event->lsn < lsn;
 }
 
-bool nw_sequencer_has_event(const struct nw_sequencer *seq, const struct nw_item *item,
-                            uint64_t lsn)
+bool nw_sequencer_has_event(const struct nw_sequencer *seq, const struct nw_event *event,
+                            uint32_t backlog_oid, uint64_t lsn)
 {
-    const struct nw_event *event = &item->as.event;
     const struct nw_place place = {event->commit_lsn, event->seq};
 
-    return item->backlog_oid == 0
-               ? nw_event_before(event, lsn)
-               : nw_place_before(place, nw_sequencer_place_of(seq, item->backlog_oid));
+    return backlog_oid == 0 ? nw_event_before(event, lsn)
+                            : nw_place_before(place, nw_sequencer_place_of(seq, backlog_oid));
 }
 
 static bool event_wanted(const struct nw_sequencer *seq, const struct nw_item *item)
@@ -243,7 +241,8 @@ static bool event_wanted(const struct nw_sequencer *seq, const struct nw_item *i
     const struct nw_sink_ops *ops = &seq->sink->plugin->ops;
     const struct nw_event *event = &item->as.event;
 
-    if (ops->event == NULL || nw_sequencer_has_event(seq, item, durable_lsn_min(seq->sink))) {
+    if (ops->event == NULL ||
+        nw_sequencer_has_event(seq, event, item->backlog_oid, durable_lsn_min(seq->sink))) {
         return false;
     }
     if (event->kind == NW_EVENT_BEGIN || event->kind == NW_EVENT_COMMIT) {

@@ -234,9 +234,9 @@ struct nw_place nw_sequencer_place_of(const struct nw_sequencer *seq, uint32_t r
 uint32_t nw_batch_rows_from(const struct nw_batch *batch, uint64_t limit_lsn);
 /** Whether a sink with this position has the item's event already. */
 bool nw_event_before(const struct nw_event *event, uint64_t lsn);
-/** The same of a worker of this sink. */
-bool nw_sequencer_has_event(const struct nw_sequencer *seq, const struct nw_item *item,
-                            uint64_t lsn);
+/** The same of a worker of this sink. @param backlog_oid  of the item that the event came in */
+bool nw_sequencer_has_event(const struct nw_sequencer *seq, const struct nw_event *event,
+                            uint32_t backlog_oid, uint64_t lsn);
 uint32_t nw_sequencer_shard(const struct nw_sequencer *seq, uint32_t relation_oid);
 /** Stop the run. @return status */
 nw_status nw_sequencer_fail(struct nw_sequencer *seq, const struct nw_error *cause,

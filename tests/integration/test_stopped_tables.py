@@ -63,8 +63,9 @@ class StoppedTablesTest(check.Case):
         self.assertEqual({row["n"] for row in self.rows(narwal, "other").values()}, {7})
         self.assertEqual(set(self.rows(narwal, "kept")), set(range(1, 12)))
         # The report is a little older than the files, and was made while both rows were on their way.
-        narwal.wait("the rows left out", lambda: self.status(narwal)["rows_left_out"] >= 2)
-        self.assertEqual(self.status(narwal)["rows_left_out"], 2)
+        narwal.wait("the rows kept", lambda: self.status(narwal)["rows_kept"] >= 2)
+        self.assertEqual(self.status(narwal)["rows_kept"], 2)
+        self.assertEqual(self.status(narwal)["rows_left_out"], 0)
         code, text = narwal.call("status")
         self.assertEqual(code, 1, text)
         self.assertIn("lab.cut stopped at", text)
@@ -81,7 +82,7 @@ class StoppedTablesTest(check.Case):
         with sqlite3.connect(narwal.state_dir / "state.db") as state:
             self.assertEqual(state.execute("SELECT schema_name, table_name, state FROM tables "
                                            "ORDER BY table_name").fetchall(),
-                             [("lab", "cut", "stopped"), ("lab", "narrowed", "stopped")])
+                             [("lab", "cut", "kept"), ("lab", "narrowed", "kept")])
 
     def test_another_type_stops_its_table_where_it_may_not_change(self):
         """With a rewrite and without one, length and precision too; a rename is no other type."""
