@@ -137,8 +137,8 @@ static bool joins(struct nw_sequencer *seq, struct nw_followed *slot, const stru
     if ((item->as.mark.joining_sinks >> seq->options.index & 1u) == 0) {
         return false;
     }
-    copy_begin(slot, item);
     seq->tables_held += slot->holds ? 0 : 1;
+    copy_begin(slot, item);
     slot->takes = slot->holds = true;
     slot->ended = false;
     slot->fence_lsn = 0;

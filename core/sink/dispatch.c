@@ -350,6 +350,9 @@ static nw_status pack_deliver(struct nw_sequencer *seq, struct nw_entry *pack, s
     uint32_t at = pack->row_next == 0 ? NW_PACK_EMPTY : pack->row_next;
     const struct nw_item *item = NULL;
 
+    if (pack->epoch <= seq->skip_epoch[pack->worker]) {
+        return NW_OK;
+    }
     if (!nw_spill_in_memory(seq, pack)) {
         return NW_AGAIN;
     }
@@ -473,8 +476,7 @@ static nw_status entry_deliver(struct nw_sequencer *seq, struct nw_entry *entry,
     case NW_ITEM_EVENT:
         return event_deliver(seq, entry, &entry->item->as.event, err);
     case NW_ITEM_PACK:
-        return entry->epoch <= seq->skip_epoch[entry->worker] ? NW_OK
-                                                              : pack_deliver(seq, entry, err);
+        return pack_deliver(seq, entry, err);
     case NW_ITEM_EPOCH_END:
         if (seq->target_end == NULL || seq->target_end == entry) {
             epoch_seal(seq, entry);

@@ -42,7 +42,8 @@ static void missing_decide(struct sim *sim, struct sim_sink *sink, bool has_posi
         const struct nw_copy_state *copy = copy_of(recovered, SIM_OID + t);
         bool lacks = copy == NULL ? sink->needs[t] && !has_position : !copy->complete;
 
-        sink->missing[t] = lacks || (sim->joins.waits[t] >> sink->index & 1u) != 0;
+        sink->missing[t] = (lacks || (sim->joins.waits[t] >> sink->index & 1u) != 0) &&
+                           (sim->joins.stopped[t] >> sink->index & 1u) == 0;
         sink->needs_copy = sink->needs_copy || sink->missing[t];
     }
     for (uint32_t t = 0; t < SIM_TABLES && sink->needs_copy; t++) {
@@ -118,11 +119,14 @@ static bool has_position(const struct nw_sink_recovered *recovered)
 void sim_copy_decide(struct sim *sim, struct nw_sink *const *sinks,
                      const struct nw_sink_recovered *recovered)
 {
-    bool state_lost = sim_chance(&sim->random, 500);
+    bool state_lost = sim_chance(&sim->random, 500) && !sim_joins_recorded(sim);
     uint32_t highest = state_lost ? 0 : sim->copy.generation;
     uint64_t lowest = UINT64_MAX;
     bool streaming = false;
 
+    if (sim->server.quiet) {
+        sim_joins_repair(sim);
+    }
     if (state_lost) {
         memset(sim->joins.waits, 0, sizeof sim->joins.waits);
     }
@@ -177,7 +181,7 @@ void sim_copy_fences(struct sim *sim, struct nw_engine *engine)
                 nw_engine_fence(engine, i, SIM_OID + t, copied->fence_lsn, &err) != NW_OK) {
                 sim_fail(sim, "%s", err.text);
             }
-            if ((sim->joins.queue[t] >> i & 1u) != 0 &&
+            if (((sim->joins.queue[t] | sim->joins.stopped[t]) >> i & 1u) != 0 &&
                 nw_engine_leave_out(engine, i, SIM_OID + t, &err) != NW_OK) {
                 sim_fail(sim, "%s", err.text);
             }

@@ -6,6 +6,8 @@
  */
 #include "sim.h"
 
+#include "sink/sequencer.h"
+
 static bool lists(const uint32_t tables[SIM_TABLES])
 {
     uint32_t any = 0;
@@ -29,6 +31,29 @@ bool sim_joins_has(const struct sim *sim, uint32_t sink, uint32_t oid, uint32_t 
            (joins->round[oid - SIM_OID] >> sink & 1u) != 0;
 }
 
+/*
+ * A table that waits at all sinks may be passed over from the beginning, until it is taken up as
+ * the catalog has it by then. What comes until then, and of one that stopped, no sink gets. (A
+ * transaction of which all is passed over is not told: the sinks that hear of them would not know.)
+ */
+static void pass_over(struct sim *sim, uint32_t table)
+{
+    struct sim_joins *joins = &sim->joins;
+    uint32_t all = (1u << sim->sinks_count) - 1;
+    bool told = sim->sinks[0].transactions || sim->sinks[1].transactions;
+
+    if (joins->waits[table] == all && !joins->passed[table] && !told &&
+        sim_chance(&sim->random, 700)) {
+        SIM_COUNT(tables_passed_over);
+        joins->passed[table] = true;
+    }
+    for (uint32_t i = 0; i < sim->sinks_count; i++) {
+        bool left_out = joins->passed[table] || (joins->stopped[table] >> i & 1u) != 0;
+
+        sim->sinks[i].gap[table] = sim->sinks[i].gap[table] || left_out;
+    }
+}
+
 void sim_joins_decide(struct sim *sim, bool streaming)
 {
     struct sim_joins *joins = &sim->joins;
@@ -42,6 +67,51 @@ void sim_joins_decide(struct sim *sim, bool streaming)
             joins->queue[t] |= sim->sinks[i].missing[t] ? 1u << i : 0;
         }
         sim_counters.joins_at_start += joins->queue[t] != 0;
+        pass_over(sim, t);
+    }
+}
+
+bool sim_joins_recorded(const struct sim *sim)
+{
+    bool any = lists(sim->joins.stopped);
+
+    for (uint32_t t = 0; t < SIM_TABLES; t++) {
+        any = any || sim->joins.passed[t];
+    }
+    return any;
+}
+
+bool sim_joins_waits(void *context, const struct nw_table *table)
+{
+    return ((const struct sim *)context)->joins.passed[table->relation_oid - SIM_OID];
+}
+
+void sim_joins_refused(struct sim *sim, struct nw_engine *engine)
+{
+    struct sim_joins *joins = &sim->joins;
+    uint32_t found = 0;
+
+    for (uint32_t i = 0; i < sim->sinks_count; i++) {
+        uint64_t lsn = 0;
+        const struct nw_table *table = nw_sequencer_refused(nw_engine_sequencer(engine, i), &lsn);
+        uint32_t t = table == NULL ? 0 : table->relation_oid - SIM_OID;
+
+        found += table != NULL;
+        if (table != NULL && joins->streaming && !joins->passed[t]) {
+            joins->stopped[t] |= 1u << i;
+            joins->waits[t] &= ~(1u << i);
+        }
+    }
+    if (found == 0) {
+        sim_fail(sim, "a sink refuses rows of no table");
+    }
+}
+
+void sim_joins_repair(struct sim *sim)
+{
+    for (uint32_t t = 0; t < SIM_TABLES; t++) {
+        sim->joins.waits[t] |= sim->joins.stopped[t];
+        sim->joins.stopped[t] = 0;
     }
 }
 
@@ -64,26 +134,61 @@ static void bases_note(struct sim *sim, struct nw_sink *const *sinks)
     }
 }
 
+/* What goes together moves to the round: tables at single sinks first. @return false: a lock is in
+ * the way */
+static bool round_take(struct sim *sim)
+{
+    struct sim_joins *joins = &sim->joins;
+    bool taken_up = true;
+
+    for (uint32_t t = 0; t < SIM_TABLES; t++) {
+        taken_up = taken_up && (joins->queue[t] == 0 || joins->passed[t]);
+    }
+    if (taken_up && !sim->server.quiet && sim_chance(&sim->random, 500)) {
+        SIM_COUNT(rounds_postponed);
+        return false;
+    }
+    for (uint32_t t = 0; t < SIM_TABLES; t++) {
+        if (joins->passed[t] == taken_up) {
+            joins->round[t] = joins->queue[t];
+            joins->queue[t] = 0;
+        }
+    }
+    return true;
+}
+
+static struct nw_dealer_join mark_of(struct sim *sim, uint32_t table)
+{
+    struct sim_joins *joins = &sim->joins;
+    struct nw_dealer_join mark = {.relation_oid = SIM_OID + table,
+                                  .sinks = joins->round[table],
+                                  .generation = joins->generations[table]};
+
+    if (joins->passed[table]) {
+        SIM_COUNT(tables_taken_up);
+        mark.from_lsn = sim->server.lsn;
+        mark.described =
+            sim_server_describe(&sim->server, SIM_OID + table, &joins->descriptions[table]);
+    }
+    return mark;
+}
+
 void sim_joins_begin(struct sim *sim, struct nw_engine *engine, struct nw_sink *const *sinks)
 {
     struct sim_joins *joins = &sim->joins;
     uint32_t count = 0;
 
-    if (!lists(joins->queue)) {
+    if (!lists(joins->queue) || !round_take(sim)) {
         return;
     }
     SIM_COUNT(join_rounds);
-    memcpy(joins->round, joins->queue, sizeof joins->round);
-    memset(joins->queue, 0, sizeof joins->queue);
     for (uint32_t t = 0; t < SIM_TABLES; t++) {
         if (joins->round[t] == 0) {
             continue;
         }
         sim_counters.joins_for_one += sim->sinks_count > 1 && joins->round[t] != 3;
         joins->generations[t] = sim->copy.generation + 1;
-        joins->marks[count++] = (struct nw_dealer_join){.relation_oid = SIM_OID + t,
-                                                        .sinks = joins->round[t],
-                                                        .generation = joins->generations[t]};
+        joins->marks[count++] = mark_of(sim, t);
         for (uint32_t i = 0; i < sim->sinks_count; i++) {
             sim->sinks[i].missing[t] = (joins->round[t] >> i & 1u) != 0;
         }
@@ -99,15 +204,19 @@ static void command_give(struct sim *sim)
 {
     struct sim_joins *joins = &sim->joins;
     uint32_t sinks = 1 + sim_below(&sim->random, (1u << sim->sinks_count) - 1);
+    uint32_t permille = lists(joins->stopped) ? 700 : 150;
 
-    if (!joins->wanted || sim->server.quiet || !sim_chance(&sim->random, 150)) {
+    if (!joins->wanted || sim->server.quiet || !sim_chance(&sim->random, permille)) {
         return;
     }
     SIM_COUNT(join_commands);
     for (uint32_t t = 0; t < SIM_TABLES; t++) {
-        if (SIM_OID + t != sim->unwanted_oid && sim_chance(&sim->random, 400)) {
+        if (SIM_OID + t != sim->unwanted_oid && !joins->passed[t] &&
+            sim_chance(&sim->random, 400)) {
+            sim_counters.repairs += (joins->stopped[t] & sinks) != 0;
             joins->queue[t] = sinks;
             joins->waits[t] |= sinks;
+            joins->stopped[t] &= ~sinks;
         }
     }
 }
@@ -174,6 +283,7 @@ static void round_end(struct sim *sim, struct nw_engine *engine)
     for (uint32_t t = 0; t < SIM_TABLES; t++) {
         sim_counters.joins_done += joins->round[t] != 0;
         joins->waits[t] &= ~joins->round[t];
+        joins->passed[t] = joins->passed[t] && joins->round[t] == 0;
     }
     memset(joins->round, 0, sizeof joins->round);
     joins->phase = SIM_JOINS_REST;

@@ -4,7 +4,8 @@
 
 Each mutant is one deliberate mistake: a change of one place in a source file. The changed copy is
 compiled and linked before the libraries, so it takes the place of the right one; then the simulator
-must fail within a number of seeds. The source tree is not touched.
+must fail within a number of seeds. Where the simulator does not come by, a unit test must fail. The
+source tree is not touched.
 
 usage: mutants.py BUILD_DIR [--seeds N] [--only NAME]
 """
@@ -20,7 +21,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-# name, file, what is there, what the mistake makes of it
+# name, file, what is there, what the mistake makes of it[, the unit test that sees it]
 MUTANTS = [
     ("acknowledge what one sink has", "core/pipeline/acknowledge.c",
      "lowest = a->durable[i] < lowest ? a->durable[i] : lowest;",
@@ -117,8 +118,8 @@ MUTANTS = [
      "case NW_ITEM_EVENT:\n        return true;", "case NW_ITEM_EVENT:\n        return false;"),
     ("let the copy's end go before what is held", "core/sink/held.c",
      "return entry->copy_whole;", "return false;"),
-    ("keep events that are in the copy", "core/sink/held.c",
-     "entry->last_lsn < slot->fence_lsn) {", "false) {"),
+    ("keep what is in the copy until it is whole", "core/sink/held.c",
+     "entry->last_lsn < slot->fence_lsn) {", "false) {", "test_sequencer_held"),
     ("drop what is held and not in the copy", "core/sink/held.c",
      "entry->last_lsn < slot->fence_lsn) {", "entry->last_lsn <= slot->fence_lsn + 400) {"),
     ("release rows that are in the copy", "core/sink/held.c",
@@ -127,6 +128,33 @@ MUTANTS = [
      "entry_release(seq, end, 0);", "(void)end;"),
     ("hold behind the copy's end", "core/sink/held.c",
      "slot->holds = slot->ended = false;", "slot->ended = false;"),
+    ("release what is held inside a flush", "core/sink/held.c",
+     "if (!seq->copies_ended || seq->run_open) {", "if (!seq->copies_ended) {",
+     "test_sequencer_copies"),
+    ("leave what is released in the epoch in which it came", "core/sink/held.c",
+     "entry->epoch = seq->epoch_open;", "", "test_sequencer_held"),
+    ("release packed rows that are in the copy", "core/sink/dispatch.c",
+     "first = nw_batch_rows_from(batch, limit_lsn);",
+     "first = nw_batch_rows_from(batch, seq->sink->durable_lsn[pack->worker]);"),
+    ("release packed events that are in the copy", "core/sink/dispatch.c",
+     "nw_held_event_lsn(&item->as.event) < pack->limit_lsn", "false"),
+    ("go on in the middle of a pack when the sink comes back", "core/sink/dispatch.c",
+     "entry->row_next = entry->first_row;",
+     "entry->row_next = entry->kind == NW_ITEM_PACK ? entry->row_next : entry->first_row;"),
+    ("do not move what is packed when a pack grows", "core/sink/held.c",
+     "nw_item_relocate(moved, former);", "(void)former;", "test_sequencer_held"),
+    ("add to a pack behind a large item", "core/sink/held.c",
+     "        pack_close(seq, slot);\n        held_append(seq, entry);",
+     "        held_append(seq, entry);", "test_sequencer_held"),
+    ("spill no pack that was closed behind the hand", "core/sink/held.c",
+     "if (seq->hand_held == NULL) {", "if (seq->held.count == 1) {", "test_sequencer_held"),
+    ("take up a table with all that was passed over", "core/source/dealer_tables.c",
+     "slot->joins_lsn = join->from_lsn;", "slot->joins_lsn = 0;"),
+    ("take up a table as it was", "core/source/dealer_tables.c",
+     "if (join->from_lsn != 0) {", "if (false) {"),
+    ("give back a table that stopped with its next mark at another sink", "core/sink/copies.c",
+     "        slot->takes = false;\n        slot->fence_lsn = fence_lsn;",
+     "        slot->takes = false;\n        slot->fence_lsn = fence_lsn == UINT64_MAX ? 0 : fence_lsn;"),
     ("take a begun copy for a whole one", "core/sink/commit.c",
      "count += seq->commit_copies[i].complete;", "count += 1;"),
     ("forget what a copy committed when the sink comes back", "core/sink/dispatch.c",
@@ -239,9 +267,9 @@ def compile_command(build, file):
     raise SystemExit(f"{file} is not in {build}/compile_commands.json")
 
 
-def link_command(build):
-    """The words of the simulator's link command, and the place of its output among them."""
-    lines = subprocess.run(["ninja", "-C", build, "-t", "commands", "sim"], check=True,
+def link_command(build, target):
+    """The words of a program's link command, and the place of its output among them."""
+    lines = subprocess.run(["ninja", "-C", build, "-t", "commands", target], check=True,
                            capture_output=True, text=True).stdout.splitlines()
     words = shlex.split(lines[-1].split("&&")[1])
     return words, words.index("-o") + 1
@@ -249,29 +277,31 @@ def link_command(build):
 
 def play(build, mutant, seeds):
     """@return None when the mutant was caught, else why it was not."""
-    name, file, right, wrong = mutant
+    name, file, right, wrong, *unit = mutant
+    target = unit[0] if unit else "sim"
     text = (ROOT / file).read_text()
     if text.count(right) != 1:
         return f"{file} has its place {text.count(right)} times: mend tests/simulation/mutants.py"
     with tempfile.TemporaryDirectory(prefix="nw-mutant-") as folder:
         source = pathlib.Path(folder) / pathlib.Path(file).name
-        program = pathlib.Path(folder) / "sim"
+        program = pathlib.Path(folder) / target
         source.write_text(text.replace(right, wrong))
         command, directory = compile_command(build, file)
         made = subprocess.run([*command, "-w", "-c", source, "-o", f"{source}.o"], cwd=directory,
                               capture_output=True, text=True)
         if made.returncode != 0:
             return "does not compile: " + made.stderr
-        words, output = link_command(build)
+        words, output = link_command(build, target)
         words[output] = str(program)
         first_library = next(i for i, word in enumerate(words) if word.endswith(".a"))
         words.insert(first_library, f"{source}.o")
         made = subprocess.run(words, cwd=build, capture_output=True, text=True)
         if made.returncode != 0:
             return "does not link: " + made.stderr
-        played = subprocess.run([program, "1", str(seeds)], capture_output=True, text=True)
+        arguments = [] if unit else ["1", str(seeds)]
+        played = subprocess.run([program, *arguments], capture_output=True, text=True)
     if played.returncode == 0:
-        return f"survived {seeds} seeds"
+        return f"survived {target if unit else f'{seeds} seeds'}"
     print(f"caught    {name}: {(played.stderr.strip().splitlines() or ['it crashed'])[0][:150]}", flush=True)
     return None
 
@@ -280,10 +310,10 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("--seeds", type=int, default=800)
-    parser.add_argument("--only")
+    parser.add_argument("--only", action="append")
     options = parser.parse_args()
     build = options.build.resolve()
-    mutants = [m for m in MUTANTS if options.only in (None, m[0])]
+    mutants = [m for m in MUTANTS if options.only is None or m[0] in options.only]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         results = list(pool.map(lambda m: play(build, m, options.seeds), mutants))
     for (name, *_), why in zip(mutants, results):

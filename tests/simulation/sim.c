@@ -155,6 +155,7 @@ static void life_begin(struct life *life, struct sim *sim)
         .describe = sim_describe,
         .record = record,
         .wanted = sim_wanted,
+        .waits = sim_joins_waits,
         .policy = sim_policy,
         .context = sim};
 
@@ -267,8 +268,9 @@ static bool agent_step(struct life *life, uint32_t index, uint32_t *work)
     if (status == NW_RETRY && strstr(err.text, "No space left") != NULL) {
         sim_fail(sim, "a full disk ends the life: %s", err.text);
     }
-    if (status == NW_REJECT && strstr(err.text, "while it is copied") != NULL) {
-        return false; /* the memory is small here; what was held is copied again */
+    if (status == NW_REJECT) { /* by a sink, or for what is held: the memory is small here */
+        sim_joins_refused(sim, life->engine);
+        return false;
     }
     if (status == NW_RETRY && sim->server.quiet) {
         sim_fail(sim, "an agent fails without a fault: %s", err.text);
@@ -392,6 +394,7 @@ static void faults_stop(struct sim *sim)
     sim->spool.fills_up = false;
     for (uint32_t i = 0; i < sim->sinks_count; i++) {
         sim->sinks[i].commit_fault = sim->sinks[i].call_fault = sim->sinks[i].again = 0;
+        sim->sinks[i].refusals = 0;
     }
 }
 

@@ -90,7 +90,8 @@ static inline bool sim_chance(struct sim_random *random, uint32_t permille)
     X(told_by_spool) X(power_cuts) X(spools_blocked)                   \
     X(spools_trimmed) X(spools_found_trimmed) X(join_commands) X(join_rounds) X(joins_done)        \
     X(joins_at_start) X(joins_for_one) X(sinks_wiped) X(marks_stored) X(rows_superseded)           \
-    X(rows_held) X(rows_held_long) X(tables_again_in_join) X(crashes_in_join) X(leftovers)
+    X(rows_held) X(rows_held_long) X(tables_again_in_join) X(crashes_in_join) X(leftovers)         \
+    X(refusals) X(repairs) X(tables_passed_over) X(tables_taken_up) X(rounds_postponed)
 /* clang-format on */
 
 #define SIM_MEMBER(name) uint64_t name;
@@ -304,12 +305,15 @@ struct sim_joins {
     bool wanted;                      /* a story with commands, and sinks that are new */
     bool streaming;                   /* what is copied now is copied beside the stream */
     uint32_t waits[SIM_TABLES];       /* recorded in the state until the copies are durable */
+    uint32_t stopped[SIM_TABLES];     /* recorded: these sinks refused it; until a repair */
+    bool passed[SIM_TABLES];          /* it waits at all sinks, and the dealer passes it over */
     uint32_t queue[SIM_TABLES];       /* to be marked */
     uint32_t round[SIM_TABLES];       /* marked, and copied together */
     uint32_t generations[SIM_TABLES]; /* of the last marks */
     enum sim_joins_phase phase;
     uint32_t slow; /* permille of the steps of this round in which nothing is copied */
     struct nw_dealer_join marks[SIM_TABLES];
+    struct sim_description descriptions[SIM_TABLES]; /* of tables that are taken up */
     uint64_t marks_wanted[SIM_SINKS_MAX], copies_base[SIM_SINKS_MAX];
 };
 
@@ -321,6 +325,14 @@ void sim_joins_begin(struct sim *sim, struct nw_engine *engine, struct nw_sink *
 bool sim_joins_step(struct sim *sim, struct nw_engine *engine, struct nw_schemas *schemas,
                     struct nw_sink *const *sinks);
 bool sim_joins_busy(const struct sim *sim);
+/** A sink refused rows of a table: that is recorded before the next life. */
+void sim_joins_refused(struct sim *sim, struct nw_engine *engine);
+/** Somebody repairs all that stopped. */
+void sim_joins_repair(struct sim *sim);
+/** Something is recorded that is known from nowhere else. */
+bool sim_joins_recorded(const struct sim *sim);
+/** Whether a table waits to be taken up; context is the sim. */
+bool sim_joins_waits(void *context, const struct nw_table *table);
 /** Whether the sink may be given a mark of this generation. */
 bool sim_joins_has(const struct sim *sim, uint32_t sink, uint32_t oid, uint32_t generation);
 
@@ -400,6 +412,7 @@ struct sim_sink {
     uint64_t fencing;
     struct sim_copied copies[SIM_TABLES];
     bool needs[SIM_TABLES];   /* without a copy, or its beginning, it has not the table */
+    bool gap[SIM_TABLES];     /* it was left out for a while, until a copy begins */
     bool needs_copy;          /* in this life, of some table at least: */
     bool missing[SIM_TABLES]; /* those */
 
@@ -422,6 +435,7 @@ struct sim_sink {
     uint64_t most_items; /* ever staged or stored, for the count of replays */
 
     uint32_t commit_fault, call_fault, again; /* permille */
+    uint32_t refusals;                        /* of 100000 writes */
     int64_t slow_ns;
 };
 

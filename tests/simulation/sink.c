@@ -115,7 +115,8 @@ static bool is_due(const struct sim_sink *sink, const struct sim_copied *former,
     }
     copied = &sink->copies[item->table - SIM_OID];
     former = &former[item->table - SIM_OID];
-    if (sink->needs[item->table - SIM_OID] && !copied->complete) {
+    if (sink->gap[item->table - SIM_OID] ||
+        (sink->needs[item->table - SIM_OID] && !copied->complete)) {
         return false;
     }
     if (copied->complete && (!former->complete || former->generation != copied->generation)) {
@@ -450,6 +451,11 @@ static nw_status call_write(void *self, uint32_t worker, const struct nw_batch *
     struct sim_sink *sink = self;
     nw_status status = sim_sink_fault(sink, err);
 
+    if (sink->refusals > 0 && sink->sim->joins.streaming && sink->has_position &&
+        sim_below(&sink->random, 100000) < sink->refusals) {
+        SIM_COUNT(refusals);
+        return nw_fail(err, NW_REJECT, "not these rows");
+    }
     if (status == NW_OK && (batch->flags & NW_BATCH_COPY) != 0) {
         sim_sink_copy_write(sink, worker, batch);
         return NW_OK;
@@ -682,6 +688,7 @@ void sim_sink_init(struct sim_sink *sink, struct sim *sim, uint32_t index, uint6
     sink->commit_fault = strikes(sink, 500) ? sim_below(&sink->random, 300) : 0;
     sink->call_fault = strikes(sink, 400) ? sim_below(&sink->random, 40) : 0;
     sink->again = strikes(sink, 500) ? sim_below(&sink->random, 200) : 0;
+    sink->refusals = sim->joins.wanted && strikes(sink, 300) ? 3000 : 0;
     sink->config = (struct nw_config){.name = names[index]};
     sink->ops = (struct nw_sink_ops){.abi = NW_SINK_ABI,
                                      .size = sizeof sink->ops,
@@ -715,6 +722,7 @@ void sim_sink_wipe(struct sim_sink *sink)
     sink->copied_count = 0;
     memset(sink->copies, 0, sizeof sink->copies);
     memset(sink->copying, 0, sizeof sink->copying);
+    memset(sink->gap, 0, sizeof sink->gap);
     sink->has_pending = sink->has_position = false;
     sink->position_size = 0;
     for (uint32_t t = 0; t < SIM_TABLES; t++) {

@@ -199,6 +199,7 @@ static void item_store(struct sim_sink *sink, const struct sim_item *item)
 
     if (item->kind == '<') {
         *stored = (struct sim_copied){.present = true, .generation = item->xid};
+        sink->gap[item->table - SIM_OID] = false;
         sink->needs[item->table - SIM_OID] = sink->began[item->table - SIM_OID] = true;
     } else if (item->kind == 'r') {
         stored->rows |= (uint64_t)1 << item->id;
@@ -345,7 +346,7 @@ void sim_sink_copy_position(const struct sim_sink *sink)
     for (uint32_t t = 0; t < SIM_TABLES; t++) {
         const struct sim_copied *copied = &sink->copies[t];
 
-        if (sink->has_position && sink->needs[t] && !copied->complete &&
+        if (sink->has_position && sink->needs[t] && !sink->gap[t] && !copied->complete &&
             (!copied->present || !sink->sim->joins.streaming)) {
             sim_fail(sink->sim, "sink %u has a position, and no copy of %u", sink->index,
                      SIM_OID + t);

@@ -329,6 +329,27 @@ static void packs_before_the_fence_go_when_it_is_known(void **state)
     assert_int_equal(model.rows_stored, 2);
 }
 
+/* Nothing was left to spill but what was being filled, and that is closed later. */
+static void packs_that_fill_up_under_pressure_are_spilled(void **state)
+{
+    (void)state;
+    start();
+    joins(0);
+    (void)commit(1, FENCE - 1);
+    nw_budget_overdraw(&kit.budget, (size_t)(3 * MIB)); /* somebody else's */
+    for (uint32_t i = 0; i < 2000; i++) {
+        wide_row(2, FENCE + i, i, 200);
+        settle();
+    }
+    assert_true(status_of().waiting_bytes > (uint64_t)MIB);
+    assert_true(used() - 3 * MIB < MIB / 8);
+    nw_budget_release(&kit.budget, (size_t)(3 * MIB));
+    copy_begins(0);
+    copy_ends(0);
+    (void)commit(2, FENCE + 3000);
+    rows_in_order(0, 2000);
+}
+
 /* ---- faults ---- */
 
 static void a_disk_that_fails_for_a_while_costs_nothing(void **state)
@@ -422,6 +443,7 @@ int main(void)
         cmocka_unit_test_teardown(large_and_small_ones_keep_their_order, finish),
         cmocka_unit_test_teardown(rows_and_events_before_the_fence_stay_in_the_pack, finish),
         cmocka_unit_test_teardown(packs_before_the_fence_go_when_it_is_known, finish),
+        cmocka_unit_test_teardown(packs_that_fill_up_under_pressure_are_spilled, finish),
         cmocka_unit_test_teardown(a_disk_that_fails_for_a_while_costs_nothing, finish),
         cmocka_unit_test_teardown(more_than_the_quota_stops_the_table, finish),
         cmocka_unit_test_teardown(what_was_held_at_a_commit_of_one_worker_is_delivered_later,
