@@ -13,8 +13,9 @@
 #include "base/assert.h"
 #include "decode/builder.h"
 
-/* Blocks of one step, so that agents that share the thread get their turn. */
-#define BLOCKS_PER_STEP 4u
+/* Blocks of one step: agents that share the thread read sockets, and a full one of those may be
+ * decoded for a millisecond, in which a server fills what the kernel holds for it. */
+#define BLOCKS_PER_STEP 1u
 /* How often a lane that waits for the budget looks again: nobody rings for it. */
 #define BUDGET_POLL_NS INT64_C(500000)
 

@@ -11,8 +11,11 @@
 
 #define MESSAGES_PER_STEP 4096
 #define FLUSH_NS          20000000LL
-#define SIGNATURE         "PGCOPY\n\377\r\n\0"
-#define SIGNATURE_BYTES   11u
+/* Less than a block may have: the rows are still in the core's cache when they are decoded, and the
+ * socket is read again before the server finds it full. */
+#define BLOCK_BYTES     262144u
+#define SIGNATURE       "PGCOPY\n\377\r\n\0"
+#define SIGNATURE_BYTES 11u
 
 struct nw_copy_reader {
     struct nw_copy_reader_options options;
@@ -33,7 +36,8 @@ struct nw_copy_reader {
     struct nw_message pending;
     bool has_pending, starved;
     int64_t now_ns;
-    _Atomic uint64_t rows, bytes; /* counters; read by anyone */
+    uint64_t rows_dealt, bytes_dealt;
+    _Atomic uint64_t rows, bytes; /* the same, as of the last step; read by anyone */
 };
 
 nw_status nw_copy_reader_create(const struct nw_copy_reader_options *options,
@@ -234,26 +238,6 @@ static nw_status checks_take(struct nw_copy_reader *reader, struct nw_bytes body
     return NW_OK;
 }
 
-/* The end of the tuple at the cursor; the cursor is moved behind it. */
-static nw_status tuple_skip(struct nw_cursor *cursor, uint16_t fields)
-{
-    for (uint16_t i = 0; i < fields && !cursor->failed; i++) {
-        uint32_t size = nw_cursor_u32be(cursor);
-
-        if (size != UINT32_MAX) { /* -1: NULL */
-            (void)nw_cursor_take(cursor, size);
-        }
-    }
-    return cursor->failed ? NW_CORRUPT : NW_OK;
-}
-
-/* Only this thread adds, so that no locked addition is needed. */
-static void count(_Atomic uint64_t *counter, uint64_t more)
-{
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more,
-                          memory_order_relaxed);
-}
-
 /* The table cannot be copied: its rows are left out, and the others go on. */
 static nw_status row_refuse(const struct nw_copy_reader *reader, size_t size, struct nw_error *err)
 {
@@ -271,7 +255,7 @@ static nw_status row_deal(struct nw_copy_reader *reader, struct nw_bytes tuple,
     nw_status status = NW_OK;
 
     if (block != NULL && (block->frames_count == NW_BLOCK_ROWS_MAX ||
-                          block->bytes_size + tuple.size > NW_BLOCK_BYTES)) {
+                          block->bytes_size + tuple.size > BLOCK_BYTES)) {
         status = open_flush(reader);
     }
     if (status == NW_OK && reader->open == NULL) {
@@ -291,8 +275,8 @@ static nw_status row_deal(struct nw_copy_reader *reader, struct nw_bytes tuple,
     block->frames_count++;
     reader->task->rows++;
     reader->task->bytes += tuple.size;
-    count(&reader->rows, 1);
-    count(&reader->bytes, tuple.size);
+    reader->rows_dealt++;
+    reader->bytes_dealt += tuple.size;
     return NW_OK;
 }
 
@@ -316,15 +300,24 @@ static nw_status header_take(struct nw_cursor *cursor, struct nw_error *err)
     return NW_OK;
 }
 
+static nw_status tuple_malformed(const struct nw_copy_reader *reader, struct nw_error *err)
+{
+    return nw_fail(err, NW_CORRUPT, "COPY BINARY of %s.%s: a malformed tuple after row %" PRIu64,
+                   reader->task->table->schema_name, reader->task->table->name, reader->task->rows);
+}
+
 /*
- * One CopyData message: the header, tuples, the trailer. The server never splits a tuple. With
- * NW_AGAIN the message is taken again from where it stopped: what was dealt is cut off its front.
+ * One CopyData message: the header, which a row may follow, a row, or the trailer. "Messages sent
+ * from the backend will always correspond to single data rows" (PostgreSQL documentation, "Message
+ * Formats", CopyData), so a row's fields need no look before they are decoded; the lane finds those
+ * that do not end with it. With NW_AGAIN the message is taken again; a header is cut off its front.
  */
 static nw_status data_take(struct nw_copy_reader *reader, struct nw_message *message,
                            struct nw_error *err)
 {
     struct nw_cursor cursor = nw_cursor_of(message->body.at, message->body.size);
     nw_status status = NW_OK;
+    uint16_t fields = 0;
 
     if (!reader->checked) {
         return nw_fail(err, NW_CORRUPT, "rows came before the checks of the copy");
@@ -339,27 +332,22 @@ static nw_status data_take(struct nw_copy_reader *reader, struct nw_message *mes
         status = header_take(&cursor, err);
         reader->header_seen = status == NW_OK;
         message->body = (struct nw_bytes){cursor.at, cursor.left};
-    }
-    while (status == NW_OK && cursor.left > 0) {
-        struct nw_cursor tuple = cursor;
-        uint16_t fields = nw_cursor_u16be(&cursor);
-
-        if (fields == UINT16_MAX && !reader->trailer_seen && cursor.left == 0) {
-            reader->trailer_seen = true;
-            break;
-        }
-        if (reader->trailer_seen || fields != fields_count(reader->task) ||
-            tuple_skip(&cursor, fields) != NW_OK) {
-            return nw_fail(
-                err, NW_CORRUPT, "COPY BINARY of %s.%s: a malformed tuple after row %" PRIu64,
-                reader->task->table->schema_name, reader->task->table->name, reader->task->rows);
-        }
-        status = row_deal(reader, (struct nw_bytes){tuple.at, tuple.left - cursor.left}, err);
-        if (status == NW_OK) {
-            message->body = (struct nw_bytes){cursor.at, cursor.left};
+        if (status != NW_OK || cursor.left == 0) {
+            return status;
         }
     }
-    return status;
+    fields = nw_cursor_u16be(&cursor);
+    if (cursor.failed || reader->trailer_seen) {
+        return tuple_malformed(reader, err);
+    }
+    if (fields == UINT16_MAX && cursor.left == 0) {
+        reader->trailer_seen = true;
+        return NW_OK;
+    }
+    if (fields != fields_count(reader->task)) {
+        return tuple_malformed(reader, err);
+    }
+    return row_deal(reader, message->body, err);
 }
 
 /* What a refusal by the server means for the chunk. */
@@ -584,6 +572,8 @@ static nw_status do_work(void *self, int64_t now_ns, uint32_t *work, struct nw_e
     }
     if (reader->broken == NW_OK && reader->task != NULL && status == NW_OK) {
         status = copy_step(reader, work, &reader->why);
+        atomic_store_explicit(&reader->rows, reader->rows_dealt, memory_order_relaxed);
+        atomic_store_explicit(&reader->bytes, reader->bytes_dealt, memory_order_relaxed);
     }
     if (reader->open != NULL && now_ns - reader->open->received_ns >= FLUSH_NS) {
         *work += open_flush(reader) == NW_OK;

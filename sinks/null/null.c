@@ -52,6 +52,25 @@ static uint64_t sum_bytes(const uint8_t *bytes, size_t size)
     return sum + word;
 }
 
+/* How many of these bits are set. */
+static uint64_t ones(const uint8_t *bits, size_t first, size_t count)
+{
+    uint64_t sum = 0;
+    uint64_t word;
+
+    for (; first % 8 != 0 && count > 0; first++, count--) {
+        sum += nw_bit(bits, first) ? 1 : 0;
+    }
+    for (; count >= 64; first += 64, count -= 64) {
+        memcpy(&word, bits + first / 8, sizeof word);
+        sum += (uint64_t)__builtin_popcountll(word);
+    }
+    for (; count > 0; first++, count--) {
+        sum += nw_bit(bits, first) ? 1 : 0;
+    }
+    return sum;
+}
+
 /* Sums one column of the batch's rows. Slots that are null are zero or hold nothing of meaning;
  * they are read all the same. */
 static void count_column(struct counts *counts, const struct nw_batch *batch,
@@ -73,9 +92,7 @@ static void count_column(struct counts *counts, const struct nw_batch *batch,
             sum_bytes(array->bytes + start, (size_t)array->offsets[first + rows] - start);
         counts->sum += sum_bytes((const uint8_t *)(array->offsets + first), rows * 4);
     }
-    for (size_t i = 0; i < rows; i++) {
-        counts->values += nw_bit(array->validity, first + i) ? 1 : 0;
-    }
+    counts->values += ones(array->validity, first, rows);
 }
 
 static void count_ops(struct counts *counts, const struct nw_batch *batch)

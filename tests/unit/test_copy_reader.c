@@ -316,22 +316,19 @@ static void an_empty_table_has_a_begin_and_an_end(void **state)
     fixture_free(&f);
 }
 
-/* Many tuples in one message, and blocks that come back late. */
+/* Blocks that come back late. */
 static void back_pressure_loses_and_repeats_nothing(void **state)
 {
     struct fixture f;
-    size_t place = 0;
     uint64_t next = 0;
     bool done = false;
 
     (void)state;
     fixture_make(&f);
     say_begin(&f);
-    place = wire_message_start(&f.script.out, 'd');
     for (uint64_t id = 0; id < 400; id++) {
-        tuple_put(&f.script.out, id, 30000); /* 34 in a block, 4 blocks */
+        say_row(&f, id, 30000); /* 8 in a block, 4 blocks */
     }
-    wire_message_end(&f.script.out, place);
     say_end(&f);
     for (int i = 0; i < 10000 && !done; i++) {
         struct nw_block *block = NULL;
@@ -591,8 +588,9 @@ static void a_chunk_that_is_given_up_before_it_is_begun_takes_no_lock(void **sta
     fixture_free(&f);
 }
 
-/* A copy whose data messages are these bytes. */
-static void malformed(const void *bytes, size_t size, nw_status expected)
+/* A copy of one row whose messages, but for the last, are these. */
+static void malformed(struct nw_bytes header, struct nw_bytes row, struct nw_bytes trailer,
+                      nw_status expected)
 {
     struct fixture f;
 
@@ -600,7 +598,9 @@ static void malformed(const void *bytes, size_t size, nw_status expected)
     say(&f, 'C', "BEGIN", 6);
     say_checks(&f, SNAPSHOT, "t");
     say(&f, 'H', "\1\0\0", 3);
-    say(&f, 'd', bytes, size);
+    say(&f, 'd', header.at, header.size);
+    say(&f, 'd', row.at, row.size);
+    say(&f, 'd', trailer.at, trailer.size);
     say(&f, 'Z', "I", 1);
     (void)finish(&f);
     assert_int_equal(f.task.outcome, expected == NW_OK ? NW_COPY_DONE : NW_COPY_FAILED);
@@ -608,37 +608,65 @@ static void malformed(const void *bytes, size_t size, nw_status expected)
     fixture_free(&f);
 }
 
-static void malformed_data_is_corrupt_at_every_length(void **state)
+/* What a row's fields hold is for whoever decodes it. */
+static void malformed_data_is_corrupt(void **state)
 {
-    struct wire wire = {0};
-    size_t whole = 0;
+    static const uint8_t end[] = {0xff, 0xff, 0};
+    const struct nw_bytes trailer = {end, 2};
+    struct wire header = {0};
+    struct wire row = {0};
 
     (void)state;
-    header_put(&wire);
-    tuple_put(&wire, 1, 5);
-    wire_u16(&wire, 0xffff);
-    whole = wire.size;
-    malformed(wire.bytes, whole, NW_OK);
-    for (size_t size = 1; size < whole; size++) {
-        malformed(wire.bytes, size, NW_CORRUPT);
+    header_put(&header);
+    tuple_put(&row, 1, 5);
+    const struct nw_bytes first = {header.bytes, header.size};
+    const struct nw_bytes second = {row.bytes, row.size};
+
+    malformed(first, second, trailer, NW_OK);
+    for (size_t size = 0; size < header.size; size++) {
+        malformed((struct nw_bytes){header.bytes, size}, second, trailer, NW_CORRUPT);
     }
-    wire_u8(&wire, 0); /* something behind the trailer */
-    malformed(wire.bytes, wire.size, NW_CORRUPT);
-    wire.size = whole;
-    wire.bytes[0] = 'p';
-    malformed(wire.bytes, whole, NW_CORRUPT);
-    wire.bytes[0] = 'P';
-    wire.bytes[12] = 1; /* a critical flag: with oids */
-    malformed(wire.bytes, whole, NW_CORRUPT);
-    wire.bytes[12] = 0;
-    wire.bytes[20] = 3; /* fields */
-    malformed(wire.bytes, whole, NW_CORRUPT);
-    wire.bytes[20] = 2;
-    wire.bytes[21] = 0x7f; /* the size of a field */
-    malformed(wire.bytes, whole, NW_CORRUPT);
-    wire.bytes[21] = 0;
-    malformed(wire.bytes, whole, NW_OK);
-    wire_free(&wire);
+    for (size_t size = 0; size < 2; size++) {
+        malformed(first, (struct nw_bytes){row.bytes, size}, trailer, NW_CORRUPT);
+        malformed(first, second, (struct nw_bytes){end, size}, NW_CORRUPT);
+    }
+    malformed(first, second, (struct nw_bytes){end, 3}, NW_CORRUPT); /* more behind the trailer */
+    malformed(first, trailer, trailer, NW_CORRUPT);
+    malformed(first, trailer, second, NW_CORRUPT);
+    row.bytes[1] = 3; /* fields */
+    malformed(first, second, trailer, NW_CORRUPT);
+    row.bytes[1] = 2;
+    header.bytes[0] = 'p';
+    malformed(first, second, trailer, NW_CORRUPT);
+    header.bytes[0] = 'P';
+    header.bytes[12] = 1; /* a critical flag: with oids */
+    malformed(first, second, trailer, NW_CORRUPT);
+    header.bytes[12] = 0;
+    malformed(first, second, trailer, NW_OK);
+    wire_free(&header);
+    wire_free(&row);
+}
+
+/* As PostgreSQL sends them up to version 18. */
+static void the_first_row_may_come_with_the_header(void **state)
+{
+    struct fixture f;
+    struct wire both = {0};
+
+    (void)state;
+    fixture_make(&f);
+    header_put(&both);
+    tuple_put(&both, 1, 5);
+    say(&f, 'C', "BEGIN", 6);
+    say_checks(&f, SNAPSHOT, "t");
+    say(&f, 'H', "\1\0\0", 3);
+    say(&f, 'd', both.bytes, both.size);
+    say_row(&f, 2, 3);
+    say_end(&f);
+    assert_int_equal(finish(&f), 2);
+    assert_int_equal(f.task.outcome, NW_COPY_DONE);
+    wire_free(&both);
+    fixture_free(&f);
 }
 
 static void rows_before_their_checks_are_corrupt(void **state)
@@ -739,7 +767,8 @@ int main(void)
         cmocka_unit_test(what_the_server_says_decides_what_becomes_of_a_chunk),
         cmocka_unit_test(a_refused_chunk_goes_on_with_its_rows_counted_and_one_begin),
         cmocka_unit_test(a_chunk_that_is_given_up_is_read_to_its_end_and_dropped),
-        cmocka_unit_test(malformed_data_is_corrupt_at_every_length),
+        cmocka_unit_test(malformed_data_is_corrupt),
+        cmocka_unit_test(the_first_row_may_come_with_the_header),
         cmocka_unit_test(rows_before_their_checks_are_corrupt),
         cmocka_unit_test(a_chunk_whose_session_broke_goes_on_with_another),
         cmocka_unit_test(rows_wait_no_longer_than_a_moment_for_a_full_block),
