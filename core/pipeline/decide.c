@@ -325,7 +325,10 @@ static nw_status source_decide(struct nw_run *run, struct nw_error *err)
 {
     nw_status status = slot_decide(run, err);
 
-    return status == NW_OK ? nw_run_waiting_check(run, err) : status;
+    if (status == NW_OK) {
+        status = nw_run_waiting_check(run, err);
+    }
+    return status == NW_OK ? nw_run_absent_check(run, err) : status;
 }
 
 /* Makes the slot when nothing is copied: the stream simply begins where it is made. */
@@ -368,7 +371,10 @@ static nw_status conductor_make(struct nw_run *run, struct nw_error *err)
     options.generation = ++run->source.generation;
     options.make_slot = !run->slot_found && run->options->snapshot != NW_SNAPSHOT_ONLY;
     options.watch_slot = run->options->snapshot != NW_SNAPSHOT_ONLY;
-    status = nw_conductor_create(&options, &run->conductor, err);
+    status = nw_run_copies_unseen(run, missing_anywhere, err);
+    if (status == NW_OK) {
+        status = nw_conductor_create(&options, &run->conductor, err);
+    }
     run->fence_waits[0] = '\0';
 
     /*

@@ -394,7 +394,6 @@ static bool attempt_end(struct nw_run *run)
         return false; /* a plugin still runs in its call: leave everything it may touch */
     }
     nw_engine_destroy(run->engine);
-    nw_run_watch_forget(run);
     if (run->spool != NULL) {
         nw_spool_use(run->spool, NULL); /* those jobs are gone with the engine */
     }
@@ -569,6 +568,9 @@ static nw_status state_open(struct nw_run *run, struct nw_error *err)
         status = nw_followed_open(run->state, &run->followed_tables, err);
     }
     if (status == NW_OK) {
+        status = nw_seen_open(run->state, &run->seen, err);
+    }
+    if (status == NW_OK) {
         run->status.tables = run->table_states;
         nw_run_tables_say(run);
     }
@@ -624,6 +626,7 @@ nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
     }
     *options->left_running = run->left_running;
     if (!run->left_running) {
+        nw_seen_close(run->seen);
         nw_followed_close(run->followed_tables);
         nw_tables_close(run->table_states);
         (void)pthread_mutex_destroy(&run->news.mutex);

@@ -11,6 +11,7 @@
 #include "pipeline/engine.h"
 #include "pipeline/followed.h"
 #include "pipeline/run.h"
+#include "pipeline/seen.h"
 #include "pipeline/state.h"
 #include "pipeline/table_list.h"
 #include "pipeline/tables.h"
@@ -95,8 +96,7 @@ struct nw_run {
     struct nw_tables *table_states;
     struct nw_followed *followed_tables;
     struct nw_run_news news;
-    struct nw_run_parts *parts; /* run_watch.c; the service thread's while an engine runs */
-    uint32_t parts_count;
+    struct nw_seen *seen; /* the service thread's while an engine runs */
     struct nw_state_source source;
     struct nw_run_status status;
     struct nw_table_list list;
@@ -182,7 +182,12 @@ NW_MUST_CHECK nw_status nw_run_table_trouble(struct nw_run *run, const struct nw
                                              struct nw_error *err);
 /* run_watch.c: see nw_source_options.watch; context is the run. */
 NW_MUST_CHECK nw_status nw_run_watch(void *context, struct nw_look *look, struct nw_error *err);
-void nw_run_watch_forget(struct nw_run *run);
+/** Before the stream begins: what became of tables that were followed and are not there now. */
+NW_MUST_CHECK nw_status nw_run_absent_check(struct nw_run *run, struct nw_error *err);
+/** Before a copy: what was seen of the tables that are copied does not count any more. */
+NW_MUST_CHECK nw_status nw_run_copies_unseen(struct nw_run *run,
+                                             bool (*copied)(void *run, const struct nw_table *),
+                                             struct nw_error *err);
 /** Log which tables are stopped. */
 void nw_run_tables_say(const struct nw_run *run);
 

@@ -28,8 +28,11 @@ static const char LOOK[] =
     "  JOIN pg_catalog.pg_inherits i ON i.inhparent = t.part"
     "  JOIN pg_catalog.pg_attribute a ON a.attrelid = i.inhrelid AND a.attnum = -1)"
     " SELECT k.oid, c.oid IS NULL, coalesce((SELECT string_agg(CASE WHEN t.attached THEN '+' "
-    "ELSE '' END || p.relname, ',' ORDER BY p.relname) FROM tree t JOIN pg_catalog.pg_class p"
-    "  ON p.oid = t.part WHERE t.root = k.oid), ''), CASE WHEN c.relispartition THEN '-' ELSE"
+    "ELSE '' END || p.oid::text || ' ' ||"
+    "  coalesce(pg_catalog.pg_relation_filenode(p.oid), 0)::text || ' ' || p.relname, E'\\n' ORDER "
+    "BY p.oid) FROM tree t JOIN"
+    "  pg_catalog.pg_class p ON p.oid = t.part WHERE t.root = k.oid), ''), CASE WHEN "
+    "c.relispartition THEN '-' ELSE"
     " (SELECT string_agg(b.oid::text || '/' || coalesce(r.oid, 0)::text, ',' ORDER BY b.oid)"
     "  FROM pg_catalog.pg_publication b LEFT JOIN pg_catalog.pg_publication_rel r"
     "   ON r.prpubid = b.oid AND r.prrelid = k.oid WHERE b.pubname IN ($2, $3)"
@@ -37,144 +40,175 @@ static const char LOOK[] =
     /* behind all that this snapshot sees */
     " CASE WHEN pg_catalog.pg_is_in_recovery() THEN greatest(pg_catalog.pg_last_wal_receive_lsn(),"
     "  pg_catalog.pg_last_wal_replay_lsn()) ELSE pg_catalog.pg_current_wal_insert_lsn() END"
-    " FROM known k LEFT JOIN pg_catalog.pg_class c ON c.oid = k.oid";
+    " , CASE WHEN c.relpersistence = 'u' THEN c.relname ELSE (SELECT p.relname FROM tree t JOIN"
+    "  pg_catalog.pg_class p ON p.oid = t.part WHERE t.root = k.oid AND p.relpersistence = 'u'"
+    "  LIMIT 1) END, n.nspname, c.relname"
+    " FROM known k LEFT JOIN pg_catalog.pg_class c ON c.oid = k.oid"
+    " LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace";
 
-/* The partitions of a table at the last look. */
-struct nw_run_parts {
-    uint32_t relation_oid;
-    char *names;
-    char *published; /* its entries */
+enum look_column {
+    LOOK_OID,
+    LOOK_GONE,
+    LOOK_PARTITIONS,
+    LOOK_PUBLISHED,
+    LOOK_LSN,
+    LOOK_UNLOGGED,
+    LOOK_SCHEMA,
+    LOOK_TABLE,
 };
 
-static struct nw_run_parts *parts_of(struct nw_run *run, uint32_t relation_oid)
-{
-    struct nw_run_parts *grown = NULL;
-
-    for (uint32_t i = 0; i < run->parts_count; i++) {
-        if (run->parts[i].relation_oid == relation_oid) {
-            return &run->parts[i];
-        }
-    }
-    grown = reallocarray(run->parts, run->parts_count + 1u, sizeof *grown);
-    if (grown == NULL) {
-        return NULL;
-    }
-    run->parts = grown;
-    run->parts[run->parts_count] = (struct nw_run_parts){.relation_oid = relation_oid};
-    return &run->parts[run->parts_count++];
-}
-
-void nw_run_watch_forget(struct nw_run *run)
-{
-    for (uint32_t i = 0; i < run->parts_count; i++) {
-        free(run->parts[i].names);
-        free(run->parts[i].published);
-    }
-    free(run->parts);
-    run->parts = NULL;
-    run->parts_count = 0;
-}
-
 /* Tables that were copied begin anew: what they were before is in the copy. */
-static void parts_settle(struct nw_run *run)
+static nw_status parts_settle(struct nw_run *run, struct nw_error *err)
 {
     uint32_t *oids = NULL;
     uint32_t count = nw_run_news_settled(run, &oids);
+    nw_status status = NW_OK;
 
-    for (uint32_t i = 0; i < run->parts_count; i++) {
-        for (uint32_t s = 0; s < count; s++) {
-            if (run->parts[i].relation_oid == oids[s]) {
-                free(run->parts[i].names);
-                free(run->parts[i].published);
-                run->parts[i].names = run->parts[i].published = NULL;
+    for (uint32_t i = 0; i < count && status == NW_OK; i++) {
+        status = nw_seen_forget(run->seen, oids[i], err);
+    }
+    free(oids);
+    return status;
+}
+
+/* Of a list of partitions, a line each: "+16401 16405 name", + for one that was a table of its own,
+ * and the file that it has; 0: it is itself divided. */
+struct part {
+    bool attached;
+    const char *oid, *file, *name;
+    size_t oid_size, file_size, name_size;
+};
+
+/* The one that begins there. @return the place of the next; NULL: there is none. */
+static const char *part_read(const char *at, struct part *part)
+{
+    if (*at == '\0') {
+        return NULL;
+    }
+    part->attached = *at == '+';
+    part->oid = at + (part->attached ? 1 : 0);
+    part->oid_size = strcspn(part->oid, " ");
+    part->file = part->oid + part->oid_size + 1;
+    part->file_size = strcspn(part->file, " ");
+    part->name = part->file + part->file_size + 1;
+    part->name_size = strcspn(part->name, "\n");
+    return part->name + part->name_size + (part->name[part->name_size] == '\n' ? 1 : 0);
+}
+
+static bool same_bytes(const char *one, size_t one_size, const char *other, size_t other_size)
+{
+    return one_size == other_size && memcmp(one, other, one_size) == 0;
+}
+
+/* @param found  filled when it is there */
+static bool part_find(const char *list, const struct part *wanted, struct part *found)
+{
+    for (const char *at = list; (at = part_read(at, found)) != NULL;) {
+        if (same_bytes(found->oid, found->oid_size, wanted->oid, wanted->oid_size)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The first of a list that another one does not have; attached: of those that were attached. */
+static bool new_part(const char *list, const char *other, bool attached, struct part *part)
+{
+    struct part same;
+
+    for (const char *at = list; (at = part_read(at, part)) != NULL;) {
+        if ((!attached || part->attached) && !part_find(other, part, &same)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One that has another file than before, while others have the same: what the root itself went
+ * through (TRUNCATE, a type of a column) is in the stream. */
+static bool rewritten_part(const char *list, const char *former, struct part *part)
+{
+    struct part now, before;
+    uint32_t others = 0;
+    bool any = false;
+
+    for (const char *at = list; (at = part_read(at, &now)) != NULL;) {
+        if (part_find(former, &now, &before)) {
+            bool same = same_bytes(now.file, now.file_size, before.file, before.file_size);
+
+            others += same && strncmp(now.file, "0 ", 2) != 0 ? 1 : 0;
+            if (!same && !any) {
+                *part = now;
+                any = true;
             }
         }
     }
-    free(oids);
-}
-
-/* Whether a list has a name, as one of its own or as one that was attached. */
-static bool has_name(const char *list, const char *name, size_t size)
-{
-    for (const char *at = list; *at != '\0';) {
-        size_t length = strcspn(at, ",");
-        size_t mark = *at == '+' ? 1 : 0;
-
-        if (length - mark == size && memcmp(at + mark, name, size) == 0) {
-            return true;
-        }
-        at += length + (at[length] == ',' ? 1 : 0);
-    }
-    return false;
-}
-
-/* The first name of a list that another one does not have; marked: of those that were attached. */
-static bool new_name(const char *list, const char *other, bool marked, char name[128])
-{
-    for (const char *at = list; *at != '\0';) {
-        size_t length = strcspn(at, ",");
-        size_t mark = *at == '+' ? 1 : 0;
-
-        if ((!marked || mark == 1) && !has_name(other, at + mark, length - mark)) {
-            (void)snprintf(name, 128, "%.*s", (int)(length - mark), at + mark);
-            return true;
-        }
-        at += length + (at[length] == ',' ? 1 : 0);
-    }
-    return false;
+    return any && others > 0;
 }
 
 /* A table's partitions are others than before: what that means for what sinks have. */
-static nw_status parts_compare(struct nw_run *run, const struct nw_table *table, const char *names,
+static nw_status parts_compare(struct nw_run *run, const struct nw_table *table,
+                               const struct nw_seen_table *seen, const char *found,
                                struct nw_error *err)
 {
-    struct nw_run_parts *parts = parts_of(run, table->relation_oid);
-    char name[128];
+    struct part part;
     char reason[512] = "";
-    char *kept = strdup(names);
+    nw_status status = NW_OK;
 
-    if (parts == NULL || kept == NULL) {
-        free(kept);
-        return nw_fail(err, NW_FATAL, "out of memory for names of partitions");
-    }
-    if (parts->names != NULL && new_name(parts->names, names, false, name)) {
+    if (seen->partitions != NULL && new_part(seen->partitions, found, false, &part)) {
         (void)snprintf(reason, sizeof reason,
-                       "its partition %s was detached or dropped: the rows that it had stay in the "
-                       "sinks, since the server tells of none",
-                       name);
-    } else if (parts->names != NULL && new_name(names, parts->names, true, name)) {
+                       "its partition %.*s was detached or dropped: the rows that it had stay in "
+                       "the sinks, since the server tells of none",
+                       (int)part.name_size, part.name);
+    } else if (seen->partitions != NULL && new_part(found, seen->partitions, true, &part)) {
         (void)snprintf(reason, sizeof reason,
-                       "%s, a table of its own before, was attached as its partition: rows that it "
-                       "had then are not in the sinks, since the server tells of none",
-                       name);
+                       "%.*s, a table of its own before, was attached as its partition: rows that "
+                       "it had then are not in the sinks, since the server tells of none",
+                       (int)part.name_size, part.name);
+    } else if (seen->partitions != NULL && rewritten_part(found, seen->partitions, &part) &&
+               nw_run_table_policy(run, table).truncate != NW_RULE_KEEP) {
+        (void)snprintf(reason, sizeof reason,
+                       "its partition %.*s was truncated or rewritten: after a TRUNCATE of it the "
+                       "rows that it had stay in the sinks, since the server tells of none (VACUUM "
+                       "FULL and the like do no harm)",
+                       (int)part.name_size, part.name);
     }
-    free(parts->names);
-    parts->names = kept;
-    return reason[0] == '\0' ? NW_OK
-                             : nw_run_table_trouble(run, table, NW_TABLE_DOUBTFUL, reason, err);
+    if (reason[0] != '\0') { /* first: after a kill it must not be taken for what it always was */
+        status = nw_run_table_trouble(run, table, NW_TABLE_DOUBTFUL, reason, err);
+    }
+    return status == NW_OK ? nw_seen_partitions(run->seen, table->relation_oid, found, err)
+                           : status;
 }
 
-/* A table that left the publication, even if it came back: changes of the time between are gone. */
+/* A table that left the publication, even if it came back, or the WAL: changes are gone. */
 static nw_status published_compare(struct nw_run *run, const struct nw_table *table,
-                                   const char *published, struct nw_error *err)
+                                   const struct nw_seen_table *seen, const struct nw_rows *rows,
+                                   int row, struct nw_error *err)
 {
-    struct nw_run_parts *parts = parts_of(run, table->relation_oid);
-    const char *reason = NULL;
+    const char *found = nw_rows_text(rows, row, LOOK_PUBLISHED);
+    const char *unlogged = nw_rows_text(rows, row, LOOK_UNLOGGED);
+    char reason[512] = "";
+    nw_status status = NW_OK;
 
-    if (parts == NULL) {
-        return nw_fail(err, NW_FATAL, "out of memory for entries of publications");
+    if (unlogged != NULL) {
+        (void)snprintf(reason, sizeof reason,
+                       "%s is unlogged: its changes are not in the WAL. ALTER TABLE ... SET LOGGED",
+                       unlogged);
+    } else if (found == NULL) {
+        (void)snprintf(reason, sizeof reason,
+                       "it is not in the publication any more: its changes are missing from there "
+                       "on. Put it in again (ALTER PUBLICATION ... ADD TABLE)");
+    } else if (seen->published != NULL && strcmp(seen->published, found) != 0) {
+        (void)snprintf(reason, sizeof reason,
+                       "its entry in the publication was changed, or taken out and put back: "
+                       "changes of the time between are missing");
     }
-    if (published == NULL) {
-        reason =
-            "it is not in the publication any more: its changes are missing from there on. Put "
-            "it in again (ALTER PUBLICATION ... ADD TABLE)";
-    } else if (parts->published != NULL && strcmp(parts->published, published) != 0) {
-        reason = "its entry in the publication was changed, or taken out and put back: changes of "
-                 "the time between are missing";
-    } else if (parts->published == NULL) {
-        parts->published = strdup(published);
+    if (reason[0] != '\0') {
+        status = nw_run_table_trouble(run, table, NW_TABLE_STOPPED, reason, err);
     }
-    return reason == NULL ? NW_OK : nw_run_table_trouble(run, table, NW_TABLE_STOPPED, reason, err);
+    return status == NW_OK && found != NULL
+               ? nw_seen_published(run->seen, table->relation_oid, found, err)
+               : status;
 }
 
 static nw_status dropped(struct nw_run *run, struct nw_look *look, const struct nw_table *table,
@@ -203,35 +237,58 @@ static const struct nw_table *table_of(const struct nw_look *look, uint32_t rela
     return NULL;
 }
 
+static nw_status row_take(struct nw_run *run, const struct nw_rows *rows, int row,
+                          struct nw_look *look, const struct nw_table *table, struct nw_error *err)
+{
+    const struct nw_seen_table *seen = NULL;
+    nw_status status = NW_OK;
+
+    if (nw_rows_bool(rows, row, LOOK_GONE)) {
+        status = dropped(run, look, table, err);
+        return status == NW_OK ? nw_seen_forget(run->seen, table->relation_oid, err) : status;
+    }
+    seen = nw_seen_of(run->seen, table->relation_oid);
+    if (seen == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory for what was seen of tables");
+    }
+    nw_seen_name(run->seen, table->relation_oid, nw_rows_text(rows, row, LOOK_SCHEMA),
+                 nw_rows_text(rows, row, LOOK_TABLE));
+    status = parts_compare(run, table, seen, nw_rows_text(rows, row, LOOK_PARTITIONS), err);
+    return status == NW_OK ? published_compare(run, table, seen, rows, row, err) : status;
+}
+
 static nw_status rows_take(struct nw_run *run, const struct nw_rows *rows, struct nw_look *look,
                            struct nw_error *err)
 {
     nw_status status = NW_OK;
 
     for (int i = 0; i < nw_rows_count(rows) && status == NW_OK; i++) {
-        const struct nw_table *table = table_of(look, (uint32_t)nw_rows_u64(rows, i, 0));
+        const struct nw_table *table = table_of(look, (uint32_t)nw_rows_u64(rows, i, LOOK_OID));
 
-        look->dropped_lsn = nw_rows_lsn(rows, i, 4);
-        if (table == NULL || nw_tables_has(run->table_states, table->relation_oid)) {
-            continue;
-        }
-        status = nw_rows_bool(rows, i, 1)
-                     ? dropped(run, look, table, err)
-                     : parts_compare(run, table, nw_rows_text(rows, i, 2), err);
-        if (status == NW_OK && !nw_rows_bool(rows, i, 1)) {
-            status = published_compare(run, table, nw_rows_text(rows, i, 3), err);
+        look->dropped_lsn = nw_rows_lsn(rows, i, LOOK_LSN);
+        if (table != NULL && !nw_tables_has(run->table_states, table->relation_oid)) {
+            status = row_take(run, rows, i, look, table, err);
         }
     }
-    return status;
+    return status == NW_OK ? nw_seen_save(run->seen, err) : status;
+}
+
+static nw_status look_query(struct nw_run *run, const char *oids, bool served,
+                            struct nw_rows **rows, struct nw_error *err)
+{
+    const char *params[3] = {oids, run->server.publications.main,
+                             run->server.publications.insert_only};
+    char sql[sizeof LOOK + sizeof BY_SCHEMA];
+
+    (void)snprintf(sql, sizeof sql, LOOK, run->server.version < 150000 ? "" : BY_SCHEMA);
+    return served ? nw_server_query(&run->server, sql, params, 3, rows, err)
+                  : nw_session_query(run->server.control, sql, params, 3, NULL, rows, err);
 }
 
 nw_status nw_run_watch(void *context, struct nw_look *look, struct nw_error *err)
 {
     struct nw_run *run = context;
     char *oids = malloc(12u * look->count + 3u);
-    const char *params[3] = {oids, run->server.publications.main,
-                             run->server.publications.insert_only};
-    char sql[sizeof LOOK + sizeof BY_SCHEMA];
     struct nw_rows *rows = NULL;
     char *at = oids;
     nw_status status = NW_OK;
@@ -239,7 +296,6 @@ nw_status nw_run_watch(void *context, struct nw_look *look, struct nw_error *err
     if (oids == NULL) {
         return nw_fail(err, NW_RETRY, "out of memory for oids");
     }
-    parts_settle(run);
     *at++ = '{';
     for (uint32_t i = 0; i < look->count; i++) {
         if (nw_run_table_wanted(run, look->tables[i])) {
@@ -249,8 +305,10 @@ nw_status nw_run_watch(void *context, struct nw_look *look, struct nw_error *err
     }
     at[0] = '}';
     at[1] = '\0';
-    (void)snprintf(sql, sizeof sql, LOOK, run->server.version < 150000 ? "" : BY_SCHEMA);
-    status = nw_server_query(&run->server, sql, params, 3, &rows, err);
+    status = parts_settle(run, err);
+    if (status == NW_OK) {
+        status = look_query(run, oids, true, &rows, err);
+    }
     if (status == NW_OK) {
         status = rows_take(run, rows, look, err);
     }
@@ -284,29 +342,33 @@ static nw_status waiting_look(struct nw_run *run, uint32_t relation_oid, bool *g
 }
 
 /* There will be no copy of it. Sinks hear of it behind all that they can have by now. */
+static nw_status gone_end(struct nw_run *run, const struct nw_table *table, const char *reason,
+                          uint64_t lsn, struct nw_error *err)
+{
+    struct nw_dealer_stop stop = {.table = table, .lsn = lsn + 1, .dropped = true};
+
+    (void)snprintf(stop.reason, sizeof stop.reason, "%s: what sinks have of it stays", reason);
+    switch (nw_run_table_policy(run, table).drop_table) {
+    case NW_RULE_KEEP:
+        break;
+    case NW_RULE_STOP:
+        return nw_run_table_trouble(run, table, NW_TABLE_STOPPED,
+                                    "it was dropped, and tables.drop_table is stop", err);
+    case NW_RULE_APPLY:
+        return nw_run_table_stop(run, &stop, NULL, err);
+    }
+    return NW_OK;
+}
+
 static nw_status waiting_end(struct nw_run *run, const struct nw_table_trouble *waiting,
                              uint64_t lsn, struct nw_error *err)
 {
     const struct nw_table table = {.relation_oid = waiting->relation_oid,
                                    .schema_name = waiting->schema_name,
                                    .name = waiting->table_name};
-    struct nw_dealer_stop stop = {.table = &table, .lsn = lsn + 1, .dropped = true};
-    nw_status status = NW_OK;
+    nw_status status =
+        gone_end(run, &table, "it was dropped on the server before its copy was whole", lsn, err);
 
-    (void)snprintf(stop.reason, sizeof stop.reason,
-                   "it was dropped on the server before its copy was whole: what sinks have of it "
-                   "stays");
-    switch (nw_run_table_policy(run, &table).drop_table) {
-    case NW_RULE_KEEP:
-        break;
-    case NW_RULE_STOP:
-        status = nw_run_table_trouble(run, &table, NW_TABLE_STOPPED,
-                                      "it was dropped, and tables.drop_table is stop", err);
-        break;
-    case NW_RULE_APPLY:
-        status = nw_run_table_stop(run, &stop, NULL, err);
-        break;
-    }
     return status == NW_OK ? nw_tables_copied(run->table_states, waiting->relation_oid, err)
                            : status;
 }
@@ -328,6 +390,71 @@ nw_status nw_run_waiting_check(struct nw_run *run, struct nw_error *err)
             status = waiting_end(run, &trouble, lsn, err);
         }
         i = gone ? 0 : i + 1; /* the list has changed */
+    }
+    return status;
+}
+
+/* ---- before the stream begins: tables that went while narwal was down ---- */
+
+/* A table that was looked at once and is not among those that are followed now. */
+static nw_status absent_look(struct nw_run *run, const struct nw_seen_table *seen, bool *forget,
+                             struct nw_error *err)
+{
+    struct nw_table table = {.relation_oid = seen->relation_oid,
+                             .schema_name = seen->schema_name,
+                             .name = seen->table_name};
+    char oids[16];
+    struct nw_rows *rows = NULL;
+    nw_status status = NW_OK;
+
+    (void)snprintf(oids, sizeof oids, "{%" PRIu32 "}", seen->relation_oid);
+    status = look_query(run, oids, false, &rows, err);
+    *forget = true;
+    if (status == NW_OK && nw_rows_bool(rows, 0, LOOK_GONE)) {
+        status = gone_end(run, &table, "it was dropped on the server while narwal was down",
+                          nw_rows_lsn(rows, 0, LOOK_LSN), err);
+    } else if (status == NW_OK) {
+        table.schema_name = nw_rows_text(rows, 0, LOOK_SCHEMA);
+        table.name = nw_rows_text(rows, 0, LOOK_TABLE);
+        *forget = !nw_table_filter_match(&run->options->server.publication.filter,
+                                         table.schema_name, table.name);
+        status = *forget ? NW_OK : published_compare(run, &table, seen, rows, 0, err);
+    }
+    nw_rows_free(rows);
+    return status;
+}
+
+nw_status nw_run_absent_check(struct nw_run *run, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; i < nw_seen_count(run->seen) && status == NW_OK;) {
+        const struct nw_seen_table *seen = nw_seen_at(run->seen, i);
+        bool forget = false;
+
+        if (nw_schemas_find(run->schemas, seen->relation_oid) == NULL &&
+            !nw_tables_has(run->table_states, seen->relation_oid)) {
+            status = absent_look(run, seen, &forget, err);
+        }
+        if (status == NW_OK && forget) {
+            status = nw_seen_forget(run->seen, seen->relation_oid, err);
+        }
+        i += forget ? 0 : 1;
+    }
+    return status;
+}
+
+nw_status nw_run_copies_unseen(struct nw_run *run, bool (*copied)(void *, const struct nw_table *),
+                               struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; i < nw_schemas_count(run->schemas) && status == NW_OK; i++) {
+        const struct nw_table *table = nw_schemas_at(run->schemas, i);
+
+        if (copied(run, table)) {
+            status = nw_seen_forget(run->seen, table->relation_oid, err);
+        }
     }
     return status;
 }

@@ -235,6 +235,139 @@ class StoppedTablesTest(check.Case):
         self.assertEqual({row["n"] for row in self.rows(narwal, "other").values()}, {2})
         self.assertEqual(set(self.rows(narwal, "grown")), {1, 11})
 
+    def test_what_changed_while_it_was_down_is_found_at_the_start(self):
+        """The same, after a kill; a partition dropped and made again under its name; and tables that
+        are not published or not there any more when it starts."""
+        for name in ("left", "joined", "grown", "again", "named"):
+            self.server.sql(f"CREATE TABLE lab.{name} (id int PRIMARY KEY, n int) PARTITION BY RANGE (id); "
+                            f"CREATE TABLE lab.{name}_1 PARTITION OF lab.{name} FOR VALUES FROM (0) TO (10); "
+                            f"INSERT INTO lab.{name} VALUES (1, 1)")
+        self.server.sql("CREATE TABLE lab.unlogged (id int PRIMARY KEY, n int)")
+        self.server.sql("CREATE PUBLICATION p FOR ALL TABLES WITH (publish_via_partition_root)")
+        narwal = self.narwal(source={"publication": {"name": "p", "create": False}},
+                             tables={"policies": ["lab.kept drop_table=stop"]})
+        narwal.start().wait_streaming().wait_caught_up()
+        narwal.wait("the first look", lambda: self.seen(narwal) > 5)
+        narwal.kill()
+        self.server.sql("ALTER TABLE lab.left DETACH PARTITION lab.left_1")
+        self.server.sql("CREATE TABLE lab.joined_2 (id int PRIMARY KEY, n int)")
+        self.server.sql("INSERT INTO lab.joined_2 VALUES (11, 1)")
+        self.server.sql("ALTER TABLE lab.joined ATTACH PARTITION lab.joined_2 FOR VALUES FROM (10) TO (20)")
+        self.server.sql("DROP TABLE lab.again_1; "
+                        "CREATE TABLE lab.again_1 PARTITION OF lab.again FOR VALUES FROM (0) TO (10)")
+        self.server.sql("ALTER TABLE lab.named_1 RENAME TO called_1")
+        self.server.sql("CREATE TABLE lab.grown_2 PARTITION OF lab.grown FOR VALUES FROM (10) TO (20)")
+        self.server.sql("INSERT INTO lab.grown VALUES (11, 1)")
+        self.server.sql("UPDATE lab.cut SET n = 5; DROP TABLE lab.cut; DROP TABLE lab.kept")
+        self.server.sql("ALTER TABLE lab.unlogged SET UNLOGGED")
+        self.server.sql("UPDATE lab.other SET n = 2")
+        narwal.start().wait_caught_up()
+        narwal.wait("the look", lambda: len(self.stopped(narwal)) >= 6, 60)
+        states = {table: (one["state"], one["reason"]) for (table, _), one in self.stopped(narwal).items()
+                  if not table.endswith(("left_1", "joined_2"))}
+        self.assertEqual({table: state for table, (state, _) in states.items()},
+                         {"lab.cut": "dropped", "lab.kept": "stopped", "lab.unlogged": "stopped",
+                          "lab.left": "doubtful", "lab.joined": "doubtful", "lab.again": "doubtful"})
+        self.assertIn("left_1 was detached", states["lab.left"][1])
+        self.assertIn("joined_2, a table of its own before", states["lab.joined"][1])
+        self.assertIn("again_1 was detached or dropped", states["lab.again"][1])
+        self.assertIn("dropped on the server while narwal was down", states["lab.cut"][1])
+        self.assertIn("drop_table is stop", states["lab.kept"][1])
+        self.assertIn("is unlogged", states["lab.unlogged"][1])
+        narwal.wait_caught_up()
+        self.assertEqual(self.drops(narwal, "cut"), (1, 0))
+        self.assertEqual({row["n"] for row in self.rows(narwal, "cut").values()}, {5})
+        self.assertEqual({row["n"] for row in self.rows(narwal, "other").values()}, {2})
+        self.assertEqual(set(self.rows(narwal, "grown")), {1, 11})
+        narwal.kill()  # said once: what was found is what is compared with from then on
+        narwal.start().wait_caught_up()
+        check.time.sleep(2)
+        self.assertEqual(narwal.log(whole=True).count("left_1 was detached"), 1)
+        self.assertEqual(self.drops(narwal, "cut"), (1, 0))
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
+    def test_a_truncated_partition_is_doubtful_and_a_truncated_root_is_not(self):
+        """The server tells of the root's TRUNCATE, and of none of a leaf."""
+        for name in ("leaf", "whole", "retyped", "vacuumed"):
+            self.server.sql(f"CREATE TABLE lab.{name} (id int PRIMARY KEY, n int) PARTITION BY RANGE (id)")
+            for part in range(3):
+                self.server.sql(f"CREATE TABLE lab.{name}_{part} PARTITION OF lab.{name} FOR VALUES "
+                                f"FROM ({part * 10}) TO ({part * 10 + 10})")
+            self.server.sql(f"INSERT INTO lab.{name} SELECT g, 0 FROM generate_series(1, 29) g")
+        narwal = self.narwal(tables={"policies": ["lab.vacuumed truncate=keep"]})
+        narwal.start().wait_streaming().wait_caught_up()
+        narwal.wait("the first look", lambda: self.seen(narwal) > 5)
+        self.server.sql("TRUNCATE lab.leaf_1")
+        self.server.sql("INSERT INTO lab.leaf VALUES (15, 1); ANALYZE lab.leaf_1")
+        self.server.sql("TRUNCATE lab.whole")
+        self.server.sql("ALTER TABLE lab.retyped ALTER n TYPE bigint")
+        self.server.sql("VACUUM FULL lab.vacuumed_1")
+        narwal.wait("the look", lambda: self.stopped(narwal), 60)
+        self.assertEqual({table: one["state"] for (table, _), one in self.stopped(narwal).items()},
+                         {"lab.leaf": "doubtful"})
+        self.assertIn("leaf_1 was truncated or rewritten", self.stopped(narwal)["lab.leaf", ""]["reason"])
+        narwal.wait_caught_up()
+        self.assertEqual(self.rows(narwal, "whole"), {})
+        code, text = narwal.call("table", "refresh", "lab.leaf")
+        self.assertEqual(code, 0, text)
+        narwal.wait("the copy", lambda: not self.stopped(narwal), 60)
+        self.assertEqual(set(self.rows(narwal, "leaf")), {15, *range(1, 10), *range(20, 30)})
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
+    def seen(self, narwal):
+        with sqlite3.connect(f"file:{narwal.state_dir}/state.db?mode=ro", uri=True) as state:
+            return state.execute("SELECT count(*) FROM seen WHERE published IS NOT NULL").fetchone()[0]
+
+    def test_a_table_that_was_taken_out_and_put_back_meanwhile_stops(self):
+        """While narwal was down its changes were not published: they are gone."""
+        self.server.sql("CREATE PUBLICATION p FOR TABLE lab.cut, lab.kept, lab.other, lab.marker")
+        narwal = self.narwal(source={"publication": {"name": "p", "create": False}})
+        narwal.start().wait_streaming().wait_caught_up()
+        narwal.wait("the first look", lambda: self.seen(narwal) > 3)
+        narwal.kill()
+        self.server.sql("ALTER PUBLICATION p DROP TABLE lab.cut, lab.kept")
+        self.server.sql("UPDATE lab.cut SET n = 1")
+        self.server.sql("ALTER PUBLICATION p ADD TABLE lab.cut")
+        narwal.start().wait_caught_up()
+        narwal.wait("the look", lambda: len(self.stopped(narwal)) == 2, 60)
+        stopped = self.stopped(narwal)
+        self.assertIn("taken out and put back", stopped["lab.cut", ""]["reason"])
+        self.assertIn("not in the publication any more", stopped["lab.kept", ""]["reason"])
+        code, text = narwal.call("table", "repair", "lab.cut")
+        self.assertEqual(code, 0, text)
+        narwal.wait("the copy", lambda: set(self.stopped(narwal)) == {("lab.kept", "")}, 60)
+        narwal.kill()
+        narwal.start().wait_caught_up()
+        check.time.sleep(2)
+        self.assertEqual(set(self.stopped(narwal)), {("lab.kept", "")})
+        self.assertEqual({row["n"] for row in self.rows(narwal, "cut").values()}, {1})
+
+    def test_an_unlogged_table_stops_and_is_repaired_when_it_is_logged_again(self):
+        self.server.sql("CREATE PUBLICATION p FOR ALL TABLES")
+        narwal = self.narwal(source={"publication": {"name": "p", "create": False}})
+        narwal.start().wait_streaming().wait_caught_up()
+        check.time.sleep(1)  # the first look follows the first connection at once
+        self.server.sql("ALTER TABLE lab.cut SET UNLOGGED")
+        self.server.sql("UPDATE lab.cut SET n = 1; UPDATE lab.other SET n = 1")
+        narwal.wait("the look", lambda: self.stopped(narwal), 60)
+        self.assertIn("cut is unlogged", self.stopped(narwal)["lab.cut", ""]["reason"])
+        self.server.sql("ALTER TABLE lab.cut SET LOGGED")  # rewritten: nothing comes of that
+        self.server.sql("UPDATE lab.cut SET n = n + 1 WHERE id = 1")
+        code, text = narwal.call("table", "repair", "lab.cut")
+        self.assertEqual(code, 0, text)
+        narwal.wait("the copy", lambda: not self.stopped(narwal), 60)
+        self.server.sql("UPDATE lab.cut SET n = n + 1 WHERE id = 2")
+        narwal.wait_caught_up()
+        self.assertEqual({key: row["n"] for key, row in self.rows(narwal, "cut").items()},
+                         {**dict.fromkeys(range(3, 11), 1), 1: 2, 2: 2})
+        # One that was unlogged from the beginning is new when it is logged.
+        self.server.sql("CREATE UNLOGGED TABLE lab.scratch (id int PRIMARY KEY)")
+        self.server.sql("INSERT INTO lab.scratch VALUES (1); ALTER TABLE lab.scratch SET LOGGED; "
+                        "INSERT INTO lab.scratch VALUES (2)")
+        narwal.wait("the new table", lambda: self.rows(narwal, "scratch") and
+                    set(self.rows(narwal, "scratch")) == {1, 2}, 60)
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
     def test_another_row_filter_or_column_list_stops_its_table(self):
         """Rows that came in, or columns, would be missing from before; the others go on."""
         if check.version() < 15:
