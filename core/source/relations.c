@@ -22,6 +22,7 @@ struct text {
 struct said {
     uint32_t xid; /* 0: in force */
     uint32_t oid;
+    uint64_t place; /* in which the Relation message came */
     struct text relation;
     struct text note; /* that it came with */
     struct text next; /* the note for the Relation message that follows */
@@ -34,6 +35,7 @@ struct nw_relations {
     uint32_t xids_count, xids_capacity;
     bool in_transaction, in_stream;
     uint32_t stream_xid;
+    uint64_t place;         /* of the last Relation message */
     uint64_t bytes;         /* of all texts, and what packs them */
     bool given_up;          /* it is too much */
     struct nw_notes *notes; /* reads one at a time */
@@ -218,6 +220,7 @@ static nw_status relation_take(struct nw_relations *relations, struct nw_bytes m
     }
     if (status == NW_OK) {
         relation_set(relations, said, &text);
+        said->place = ++relations->place;
     }
     return status;
 }
@@ -297,7 +300,7 @@ static void stream_over(struct nw_relations *relations, uint32_t xid)
     }
 }
 
-/* What a transaction said comes in force. */
+/* What a transaction said comes in force, but for what is older than what was said meanwhile. */
 static nw_status stream_commit(struct nw_relations *relations, struct nw_bytes message,
                                struct nw_error *err)
 {
@@ -319,11 +322,12 @@ static nw_status stream_commit(struct nw_relations *relations, struct nw_bytes m
             i++;
             continue;
         }
-        if (said->relation.bytes != NULL) {
+        if (said->relation.bytes != NULL && said->place > here->place) {
             relation_set(relations, here, &said->relation);
-        }
-        if (said->note.bytes != NULL) {
-            text_move(relations, &here->note, &said->note);
+            here->place = said->place;
+            if (said->note.bytes != NULL) {
+                text_move(relations, &here->note, &said->note);
+            }
         }
         if (said->next.bytes != NULL) {
             text_move(relations, &here->next, &said->next);
@@ -335,8 +339,8 @@ static nw_status stream_commit(struct nw_relations *relations, struct nw_bytes m
 }
 
 /*
- * Of a subtransaction that is undone the server takes for known what it said there, up to the end
- * of the whole transaction; so it stays.
+ * Of a subtransaction that is undone the server forgets that it said anything in the transaction,
+ * and says it again before a row needs it; so what it said there may stay.
  */
 static nw_status stream_abort(struct nw_relations *relations, struct nw_bytes message,
                               struct nw_error *err)

@@ -84,7 +84,9 @@ nw_status nw_source_create(const struct nw_source_options *options, struct nw_so
     made->recorder.remove_job = (struct nw_job){.run = remove_run, .context = made};
     made->copies = NW_COPIES_RUNNING;
     made->recorder.recording = made->recorder.holding = options->spool != NULL;
-    if (options->spool != NULL && nw_relations_create(&made->recorder.relations, err) != NW_OK) {
+    if (nw_told_create(&made->told, err) != NW_OK ||
+        (options->spool != NULL && nw_relations_create(&made->recorder.relations, err) != NW_OK)) {
+        nw_told_destroy(made->told);
         free(made);
         return NW_FATAL;
     }
@@ -107,6 +109,7 @@ void nw_source_destroy(struct nw_source *source)
     nw_source_backlogs_destroy(source);
     free((void *)source->watch.tables);
     nw_relations_destroy(source->recorder.relations);
+    nw_told_destroy(source->told);
     free((void *)source->watch.look.dropped);
     free(source);
 }

@@ -14,6 +14,7 @@ void nw_source_forget(struct nw_source *source)
     source->in_stream = source->replaying = source->has_record = false;
     source->has_described = source->stop_asked = false;
     nw_txns_reset(source->options.txns);
+    nw_told_reset(source->told);
     nw_dealer_reconnected(source->options.dealer);
 }
 
@@ -34,6 +35,17 @@ static struct nw_bytes cut_pack(const struct nw_txn_change *change, size_t cut,
     return (struct nw_bytes){head, CUT_HEAD_SIZE + change->rest.size};
 }
 
+/* A message that is whole. Of Relation messages lsn is the place in which they came. */
+static nw_status whole_take(struct nw_source *source, uint64_t lsn, int64_t now_ns,
+                            struct nw_bytes message, struct nw_error *err)
+{
+    nw_status status = nw_dealer_take(source->options.dealer, lsn, now_ns, message, err);
+
+    return status == NW_OK && message.size > 0 && message.at[0] == 'R'
+               ? nw_told_dealt(source->told, lsn, message, err)
+               : status;
+}
+
 /* A message of a committed streamed transaction, as it was stored. */
 static nw_status record_take(struct nw_source *source, int64_t now_ns, struct nw_error *err)
 {
@@ -42,7 +54,7 @@ static nw_status record_take(struct nw_source *source, int64_t now_ns, struct nw
     uint64_t cut = 0;
 
     if (nw_cursor_u8(&cursor) != CUT) {
-        return nw_dealer_take(source->options.dealer, record->lsn, now_ns, record->message, err);
+        return whole_take(source, record->lsn, now_ns, record->message, err);
     }
     cut = nw_cursor_u64be(&cursor);
     return nw_dealer_take_cut(source->options.dealer, record->lsn, now_ns,
@@ -64,6 +76,9 @@ static nw_status stream_store(struct nw_source *source, const struct nw_replicat
     if (cursor.failed || change.type == CUT) {
         return nw_fail(err, NW_CORRUPT, "pgoutput: a message in a stream %s",
                        cursor.failed ? "ends early" : "has an unknown type");
+    }
+    if (change.type == 'R') { /* it has no LSN */
+        change.lsn = nw_told_next(source->told);
     }
     change.rest = (struct nw_bytes){cursor.at, cursor.left};
     if (source->cut > 0) {
@@ -122,11 +137,27 @@ nw_status nw_source_payload(struct nw_source *source, const struct nw_replicatio
         if (source->in_stream) {
             return stream_store(source, data, err);
         }
-        return source->cut > 0 ? nw_dealer_take_cut(source->options.dealer, data->start_lsn, now_ns,
-                                                    data->data, source->cut, err)
-                               : nw_dealer_take(source->options.dealer, data->start_lsn, now_ns,
-                                                data->data, err);
+        return source->cut > 0
+                   ? nw_dealer_take_cut(source->options.dealer, data->start_lsn, now_ns, data->data,
+                                        source->cut, err)
+                   : whole_take(source, type == 'R' ? nw_told_next(source->told) : data->start_lsn,
+                                now_ns, data->data, err);
     }
+}
+
+/* What the server has said of tables while the transaction was open counts again. */
+static nw_status newer_take(struct nw_source *source, int64_t now_ns, struct nw_error *err)
+{
+    struct nw_bytes message = {0};
+    nw_status status = NW_OK;
+
+    while (status == NW_OK && nw_told_again(source->told, &message)) {
+        status = nw_dealer_take(source->options.dealer, 0, now_ns, message, err);
+        if (status == NW_OK) {
+            nw_told_counts(source->told);
+        }
+    }
+    return status;
 }
 
 /* Reads a committed streamed transaction back into the dealer. */
@@ -146,7 +177,10 @@ nw_status nw_source_replay(struct nw_source *source, int64_t now_ns, struct nw_e
         source->has_record = status == NW_AGAIN;
         return status;
     }
-    status = nw_dealer_commit(source->options.dealer, &source->replayed, err);
+    status = newer_take(source, now_ns, err);
+    if (status == NW_OK) {
+        status = nw_dealer_commit(source->options.dealer, &source->replayed, err);
+    }
     if (status == NW_OK) {
         source->replaying = false;
     }

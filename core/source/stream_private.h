@@ -9,6 +9,7 @@
 #include "source/relations.h"
 #include "source/spool.h"
 #include "source/stream.h"
+#include "source/told.h"
 
 #define NW_SOURCE_STEP_MAX    8192  /* messages of one step */
 #define NW_SOURCE_EPOCHS_KEPT 1024u /* ended and not yet fetched by the acknowledger */
@@ -96,7 +97,8 @@ struct nw_source {
     bool starved; /* the dealer could not take more: a returned block rings our bell */
     bool on_disk; /* a streamed transaction waits for its file */
 
-    bool in_stream; /* between Stream Start and Stream Stop */
+    struct nw_told *told; /* of what was dealt in this connection */
+    bool in_stream;       /* between Stream Start and Stream Stop */
     uint32_t stream_xid;
     bool replaying; /* a committed streamed transaction is read back */
     struct nw_pgoutput_commit replayed;

@@ -2,15 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hazards that docs/hazards.md lists and no other test covers."""
 import json
-import shutil
 import subprocess
 import time
 
 import psycopg2
 
 from lab import check, workload
-from lab.cluster import Cluster
 from lab.narwal import Narwal
+from lab.standby import Standby
 
 
 class HazardsTest(check.Case):
@@ -101,29 +100,6 @@ class HazardsTest(check.Case):
         self.assertTrue(result.good, result.report())
 
 
-class Standby(Cluster):
-    """A hot standby of a server, which keeps its failover slots in step."""
-
-    def __init__(self, primary):
-        super().__init__(primary.version, options={
-            "primary_conninfo": primary.dsn(way="tcp"), "primary_slot_name": "standby",
-            "hot_standby_feedback": "on", "sync_replication_slots": "on",
-            "wal_receiver_status_interval": "1s"})
-        self.primary = primary
-
-    def create(self):
-        super().create()
-        self.primary.stop()
-        shutil.rmtree(self.data)
-        shutil.copytree(self.primary.data, self.data, ignore=shutil.ignore_patterns("postmaster.*"))
-        for slot in (self.data / "pg_replslot").iterdir():
-            shutil.rmtree(slot)
-        self.primary.start()
-        self.write("standby.signal", "")
-        for path in [self.data, *self.data.rglob("*")]:
-            self.own(path)
-
-
 class FailoverTest(check.Case):
     def test_a_slot_that_the_standby_kept_in_step_survives_a_failover(self):
         """docs/operations.md: from PostgreSQL 17 on, narwal goes on at the promoted standby."""
@@ -133,8 +109,7 @@ class FailoverTest(check.Case):
         narwal = self.enter(Narwal(primary))
         primary.sql("SELECT pg_create_logical_replication_slot(%s, 'pgoutput', false, false, true)",
                     (narwal.slot,))
-        primary.sql("SELECT pg_create_physical_replication_slot('standby')")
-        standby = self.enter(Standby(primary))
+        standby = self.enter(Standby(primary, {"sync_replication_slots": "on"}))
         ports = f"{primary.port},{standby.port}"
         narwal.config["source"]["dsn"] = f"host=127.0.0.1,127.0.0.1 port={ports} user=postgres " \
             "dbname=postgres sslmode=disable target_session_attrs=read-write"

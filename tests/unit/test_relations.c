@@ -171,7 +171,22 @@ static void a_streamed_transaction_says_it_when_it_commits(void **state)
     assert_force(world, "7b 9b ");
 }
 
-/* The server does not say it again inside the transaction. */
+/* A schema was renamed while the transaction was open, and the server said so outside of it. */
+static void what_was_said_meanwhile_outlives_the_commit_of_what_is_older(void **state)
+{
+    struct world *world = *state;
+
+    control(world, 'S', 5, 0);
+    relation(world, 7, 'a');
+    relation(world, 9, 'a');
+    control(world, 'E', 0, 0);
+    relation(world, 7, 'b');
+    assert_force(world, "7b ");
+    control(world, 'c', 5, 0);
+    assert_force(world, "7b 9a ");
+}
+
+/* The server says it again where it is needed. */
 static void what_an_undone_subtransaction_said_stays(void **state)
 {
     struct world *world = *state;
@@ -264,6 +279,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_last_of_each_table_is_in_force),
         TEST(a_streamed_transaction_says_it_when_it_commits),
+        TEST(what_was_said_meanwhile_outlives_the_commit_of_what_is_older),
         TEST(what_an_undone_subtransaction_said_stays),
         TEST(a_new_connection_ends_what_was_streamed),
         TEST(a_note_goes_with_the_message_that_it_was_for),
