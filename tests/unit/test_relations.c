@@ -183,7 +183,7 @@ static void what_was_said_meanwhile_outlives_the_commit_of_what_is_older(void **
     relation(world, 7, 'b');
     assert_force(world, "7b ");
     control(world, 'c', 5, 0);
-    assert_force(world, "7b 9a ");
+    assert_force(world, "9a 7b ");
 }
 
 /* The server says it again where it is needed. */
