@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/writer.h"
 
 #define FROM_BYTES       17u
@@ -468,6 +469,7 @@ nw_status nw_backlog_begin(const struct nw_backlog_options *options, const struc
     struct nw_spool_options spool;
     nw_status status = backlog_make(options, table->relation_oid, &made, err);
 
+    NW_ASSERT(from.commit_lsn > 0); /* of a stream that has begun */
     if (status != NW_OK) {
         return status;
     }

@@ -11,7 +11,7 @@ import time
 from lab import check, workload
 from lab.narwal import Narwal
 
-KILLS = 10
+KILLS = 8
 KEPT = [f"lab.{name}" for schema, name in workload.TABLES if schema == "lab" and name != "marker"]
 
 
@@ -119,6 +119,7 @@ class BacklogsTest(check.Case):
 
     def test_killed_while_tables_are_paused_and_resumed(self):
         narwal = self.narwal(sinks=2)
+        self.load.pause = 0.1  # it goes on while nobody reads
         kills = 0
         with self.load:
             narwal.start().wait_streaming()

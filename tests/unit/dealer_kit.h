@@ -70,6 +70,7 @@ static inline void kit_init(struct kit *kit, uint32_t blocks_max, bool transacti
                                         .transactions = transactions,
                                         .wanted = kit_wanted,
                                         .waits = kit_waits,
+                                        .keeps = true,
                                         .context = kit};
 
     memset(kit, 0, sizeof *kit);

@@ -85,6 +85,7 @@ struct fixture {
     struct nw_acknowledger *acknowledger;
     int64_t now_ns;
     uint64_t recorded;
+    uint64_t reached; /* of what is kept */
     const char *why;
     nw_status record_status;
     struct nw_error err;
@@ -100,6 +101,7 @@ static nw_status record(void *context, const struct nw_acknowledgement *what, st
     assert_true(what->lsn > f->recorded);
     f->recorded = what->lsn;
     f->why = what->why;
+    f->reached = what->reached.count == 0 ? 0 : what->reached.tables[0].lsn;
     return NW_OK;
 }
 
@@ -237,6 +239,31 @@ static void what_cannot_be_recorded_is_not_told(void **state)
     fixture_free(&f);
 }
 
+static void what_is_kept_and_not_durable_bounds_it(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_make(&f, 1, 50);
+    f.source.limit = 80;
+    ends(&f, 1, 100);
+    is_durable(&f, 0, 1);
+    settle(&f);
+    assert_int_equal(f.source.acknowledged, 80);
+    assert_int_equal(f.reached, 80); /* recorded with it */
+    assert_int_equal(f.source.durable, 80);
+    assert_int_equal(f.source.durable_epoch, 1);
+    assert_false(nw_acknowledger_settled(f.acknowledger));
+    f.source.limit = 60; /* more was kept since */
+    settle(&f);
+    assert_int_equal(f.source.acknowledged, 80);
+    f.source.limit = UINT64_MAX;
+    settle(&f);
+    assert_int_equal(f.source.acknowledged, 100);
+    assert_true(nw_acknowledger_settled(f.acknowledger));
+    fixture_free(&f);
+}
+
 static void it_never_moves_back(void **state)
 {
     struct fixture f;
@@ -354,6 +381,7 @@ int main(void)
         cmocka_unit_test(it_waits_for_all_sinks),
         cmocka_unit_test(it_records_before_it_tells),
         cmocka_unit_test(what_cannot_be_recorded_is_not_told),
+        cmocka_unit_test(what_is_kept_and_not_durable_bounds_it),
         cmocka_unit_test(it_never_moves_back),
         cmocka_unit_test(records_are_a_tenth_of_a_second_apart_and_take_the_newest),
         cmocka_unit_test(what_is_durable_before_its_end_was_heard_waits),

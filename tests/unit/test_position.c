@@ -53,6 +53,64 @@ static void a_position_comes_back_as_it_was(void **state)
     }
 }
 
+static struct nw_behind_list behind_list(uint32_t count)
+{
+    struct nw_behind_list list = {.count = count};
+
+    for (uint32_t i = 0; i < count; i++) {
+        list.tables[i] = (struct nw_behind){16384 + i, {0x1000 + i, i * 7}};
+    }
+    return list;
+}
+
+static void tables_that_are_behind_are_said(void **state)
+{
+    struct nw_identity found;
+    struct nw_error err = {0};
+    uint8_t bytes[NW_POSITION_BYTES_MAX];
+    uint64_t lsn = 0;
+
+    (void)state;
+    for (uint32_t count = 0; count <= NW_BEHIND_MAX; count++) {
+        struct nw_behind_list list = behind_list(count);
+        struct nw_behind_list back = {.count = 99};
+        uint32_t size = nw_position_pack(&identity, 5, &list, bytes);
+
+        assert_true(size <= NW_POSITION_BYTES_MAX);
+        assert_int_equal(bytes[0], count == 0 ? 1 : 2); /* older ones read it if they can */
+        assert_int_equal(
+            nw_position_unpack((struct nw_bytes){bytes, size}, &found, &lsn, &back, &err), NW_OK);
+        assert_int_equal(lsn, 5);
+        assert_int_equal(back.count, count);
+        assert_memory_equal(back.tables, list.tables, count * sizeof list.tables[0]);
+        for (uint32_t part = 0; part < size; part++) {
+            assert_int_not_equal(unpack(bytes, part, &found, &lsn, &err), NW_OK);
+        }
+    }
+}
+
+static void what_a_sink_has_is_raised_and_never_lowered(void **state)
+{
+    struct nw_behind_list list = behind_list(3);
+    struct nw_identity found;
+    struct nw_error err = {0};
+    uint8_t bytes[NW_POSITION_BYTES_MAX];
+    uint32_t size = nw_position_pack(&identity, 5, &list, bytes);
+    uint64_t lsn = 0;
+
+    (void)state;
+    nw_position_raise(bytes, size, &(struct nw_behind){16385, {0x1001, 9}});
+    nw_position_raise(bytes, size, &(struct nw_behind){16386, {0x1001, 99}});
+    nw_position_raise(bytes, size, &(struct nw_behind){20000, {0x9999, 0}});
+    assert_int_equal(nw_position_unpack((struct nw_bytes){bytes, size}, &found, &lsn, &list, &err),
+                     NW_OK);
+    assert_int_equal(list.tables[0].place.commit_lsn, 0x1000);
+    assert_int_equal(list.tables[1].place.commit_lsn, 0x1001);
+    assert_int_equal(list.tables[1].place.seq, 9);
+    assert_int_equal(list.tables[2].place.commit_lsn, 0x1002);
+    assert_int_equal(list.tables[2].place.seq, 14);
+}
+
 static void no_part_of_a_position_is_one(void **state)
 {
     struct nw_identity found;
@@ -102,6 +160,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_position_comes_back_as_it_was),
+        cmocka_unit_test(tables_that_are_behind_are_said),
+        cmocka_unit_test(what_a_sink_has_is_raised_and_never_lowered),
         cmocka_unit_test(no_part_of_a_position_is_one),
         cmocka_unit_test(a_newer_format_asks_for_a_newer_narwal),
         cmocka_unit_test(what_is_no_position_is_refused),

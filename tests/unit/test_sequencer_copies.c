@@ -389,6 +389,81 @@ static void a_copy_that_ends_inside_a_flush_waits_for_the_flush(void **state)
     assert_int_equal(model.rows[5].id, 3);
 }
 
+/* ---- tables that are behind: rows out of a backlog ---- */
+
+static void backlog_row(uint32_t table, uint64_t epoch, uint64_t lsn, uint64_t seq, int64_t id)
+{
+    const struct kit_row row = {lsn, seq, id};
+    struct nw_item *item = kit_rows(&kit, &kit_tables[table], epoch, &row, 1, 0);
+
+    item->backlog_oid = kit_tables[table].relation_oid;
+    item->cut = true;
+    kit_push(&kit, item, NW_PRODUCER_STREAM);
+}
+
+/* An epoch's end that says how far a table is. */
+static void behind_end(uint64_t epoch, uint64_t lsn, uint32_t table, struct nw_place place)
+{
+    static const struct nw_identity identity = {.slot_name = "narwal"};
+    const struct nw_behind_list list = {.count = 1,
+                                        .tables = {{kit_tables[table].relation_oid, place}}};
+    struct nw_item *item = kit_item(&kit, NW_ITEM_EPOCH_END, epoch, NULL, NW_POSITION_BYTES_MAX);
+    uint8_t *bytes = (uint8_t *)(item + 1);
+
+    item->as.position = (struct nw_position){
+        .bytes = bytes, .size = nw_position_pack(&identity, lsn, &list, bytes), .lsn = lsn};
+    item->cut = true;
+    kit_push(&kit, item, NW_PRODUCER_STREAM);
+    assert_int_equal(kit_run_for(&kit, 300000000), NW_OK);
+    assert_int_equal(kit.durable_epoch, epoch);
+} /* NOLINT(clang-analyzer-unix.Malloc): the ring has it */
+
+static struct nw_place stored_place(void)
+{
+    struct nw_behind_list list;
+    struct nw_identity identity;
+    uint64_t lsn = 0;
+
+    assert_int_equal(nw_position_unpack((struct nw_bytes){model.given_bytes[0] + NW_ENVELOPE_SIZE,
+                                                          model.given[0].size - NW_ENVELOPE_SIZE},
+                                        &identity, &lsn, &list, &kit.err),
+                     NW_OK);
+    assert_int_equal(list.count, 1);
+    return list.tables[0].place;
+}
+
+static void rows_of_a_backlog_come_whatever_the_position_is(void **state)
+{
+    (void)state;
+    start();
+    kit_row_one(&kit, 1, 1, 5000, 1);
+    behind_end(1, 5001, 0, (struct nw_place){3000, 0});
+    assert_int_equal(stored_place().commit_lsn, 3000);
+    kit_close(&kit);
+    assert_int_equal(kit_open(&kit, 1), NW_OK);
+    memset(kit.ordinals, 0, sizeof kit.ordinals);
+    kit.durable_epoch = 0;
+    kit_sequence(&kit);
+    assert_int_equal(nw_sequencer_behind(kit.sequencer, UINT32_MAX,
+                                         &(struct nw_behind){100, {3000, 2}}, &kit.err),
+                     NW_OK);
+    backlog_row(0, 2, 2999, 0, 2); /* the sink has these three */
+    backlog_row(0, 2, 3000, 0, 3);
+    backlog_row(0, 2, 3000, 1, 4);
+    backlog_row(0, 2, 3000, 2, 5);
+    backlog_row(0, 2, 4000, 0, 6);
+    backlog_row(1, 2, 4500, 0, 7); /* of this it has all that is before its position */
+    kit_row_one(&kit, 0, 2, 4600, 8);
+    behind_end(2, 5002, 0, (struct nw_place){2000, 0});
+    assert_int_equal(model_count(0, 2) + model_count(0, 3) + model_count(0, 4), 0);
+    assert_int_equal(model_count(0, 5), 1);
+    assert_int_equal(model_count(0, 6), 1);
+    assert_int_equal(model_count(1, 7), 0);
+    assert_int_equal(model_count(0, 8), 0);            /* not out of the backlog */
+    assert_int_equal(stored_place().commit_lsn, 3000); /* not less than it had */
+    assert_int_equal(stored_place().seq, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -405,6 +480,7 @@ int main(void)
         cmocka_unit_test_teardown(a_joining_table_that_begins_again_goes_on_being_held, finish),
         cmocka_unit_test_teardown(what_is_held_and_fills_the_memory_stops_its_table, finish),
         cmocka_unit_test_teardown(a_copy_that_ends_inside_a_flush_waits_for_the_flush, finish),
+        cmocka_unit_test_teardown(rows_of_a_backlog_come_whatever_the_position_is, finish),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

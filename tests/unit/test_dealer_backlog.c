@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tables whose changes are kept: what goes into a backlog, and what is dealt out of it. */
+#include "dealer_kit.h"
+
+#include "io/env_model.h"
+#include "source/backlog.h"
+
+#define TABLE 100u
+#define OTHER 200u
+
+struct story {
+    struct kit kit;
+    struct nw_env *env;
+    struct nw_backlog_options options;
+    struct nw_backlog *backlog;
+};
+
+static void backlog_steps(struct story *s)
+{
+    for (int i = 0; i < 200; i++) {
+        uint32_t work = 0;
+
+        nw_env_model_advance(s->env, 1000000);
+        assert_int_equal(
+            nw_backlog_step(s->backlog, s->env->ops->now_ns(s->env), &work, &s->kit.err), NW_OK);
+    }
+}
+
+static void story_begin(struct story *s)
+{
+    memset(s, 0, sizeof *s);
+    kit_init(&s->kit, 32, false);
+    kit_know(&s->kit, TABLE);
+    kit_know(&s->kit, OTHER);
+    nw_dealer_advance(s->kit.dealer, 900);
+    assert_int_equal(nw_env_model_create(1, &s->env, &s->kit.err), NW_OK);
+    s->options =
+        (struct nw_backlog_options){.env = s->env, .folder = "/backlog", .quota_bytes = 4u << 20};
+}
+
+static void story_end(struct story *s)
+{
+    nw_backlog_destroy(s->backlog);
+    nw_env_model_destroy(s->env);
+    kit_fini(&s->kit);
+}
+
+/* The table is paused, as the source would do it. */
+static void pause_table(struct story *s)
+{
+    const struct nw_dealer_stop *stop = NULL;
+
+    assert_int_equal(nw_dealer_pause(s->kit.dealer, TABLE, &s->kit.err), NW_OK);
+    stop = nw_dealer_stopping(s->kit.dealer);
+    assert_non_null(stop);
+    assert_true(stop->paused && stop->keeps);
+    assert_int_equal(
+        nw_backlog_begin(&s->options, stop->table, stop->place, &s->backlog, &s->kit.err), NW_OK);
+    assert_int_equal(nw_dealer_stopped(s->kit.dealer, s->backlog, &s->kit.err), NW_OK);
+}
+
+static void transaction(struct story *s, uint64_t lsn, uint32_t rows)
+{
+    kit_begin(&s->kit, lsn);
+    for (uint32_t i = 0; i < rows; i++) {
+        kit_row(&s->kit, OTHER, lsn + 1);
+        kit_row(&s->kit, TABLE, lsn + 2);
+    }
+    kit_commit(&s->kit, lsn);
+}
+
+/* Deals all that can be read. @return whether that is the end of what was kept */
+static bool play(struct story *s)
+{
+    struct kit *kit = &s->kit;
+    bool end = false;
+
+    assert_int_equal(nw_dealer_play_begin(kit->dealer, s->backlog, &kit->err), NW_OK);
+    while (!end) {
+        struct nw_backlog_record record;
+        nw_status status = nw_backlog_next(s->backlog, &record, &end, &kit->err);
+
+        if (status == NW_AGAIN) {
+            backlog_steps(s);
+            continue;
+        }
+        assert_int_equal(status, NW_OK);
+        status = end ? NW_OK : nw_dealer_play(kit->dealer, &record, 1, &kit->err);
+        if (status == NW_AGAIN && nw_dealer_unknown(kit->dealer) != NULL) {
+            struct nw_table described = kit_table(TABLE);
+
+            assert_int_equal(nw_dealer_describe(kit->dealer, &described, &kit->err), NW_OK);
+            status = nw_dealer_play(kit->dealer, &record, 1, &kit->err);
+        }
+        assert_int_equal(status, NW_OK);
+    }
+    end = nw_dealer_play_is_whole(kit->dealer);
+    assert_int_equal(nw_dealer_play_end(kit->dealer, end, 1, &kit->err), NW_OK);
+    return end;
+}
+
+/* Takes what was dealt. @return rows of the table; all of them out of its backlog, or none */
+static uint32_t dealt(struct story *s, bool of_backlog)
+{
+    struct nw_block *block = NULL;
+    uint32_t rows = 0;
+
+    while ((block = kit_next(&s->kit)) != NULL) {
+        if (block->kind == NW_BLOCK_CHANGES && block->table->relation_oid == TABLE) {
+            assert_int_equal(block->backlog_oid, of_backlog ? TABLE : 0);
+            for (uint32_t i = 0; i < block->frames_count; i++) {
+                assert_int_equal(block->frames[i].seq % 2, 1); /* as it was in the stream */
+            }
+            rows += block->frames_count;
+        }
+        kit_back(&s->kit, block);
+    }
+    return rows;
+}
+
+static struct nw_place behind(struct story *s)
+{
+    struct nw_behind_list list;
+    struct nw_identity identity;
+    struct nw_block *block = NULL;
+    uint64_t lsn = 0;
+
+    assert_int_equal(nw_dealer_end_epoch(s->kit.dealer, true, 1, &lsn, &s->kit.err), NW_OK);
+    while ((block = kit_next(&s->kit)) != NULL && block->kind != NW_BLOCK_EPOCH_END) {
+        kit_back(&s->kit, block);
+    }
+    assert_non_null(block);
+    assert_int_equal(nw_position_unpack((struct nw_bytes){block->bytes, block->position.size},
+                                        &identity, &lsn, &list, &s->kit.err),
+                     NW_OK);
+    kit_back(&s->kit, block);
+    return list.count == 0 ? (struct nw_place){0} : list.tables[0].place;
+}
+
+static void what_is_kept_is_dealt_later_in_its_order(void **state)
+{
+    struct story s;
+
+    (void)state;
+    story_begin(&s);
+    transaction(&s, 1000, 2);
+    kit_flush(&s.kit);
+    assert_int_equal(dealt(&s, false), 2);
+    pause_table(&s);
+    transaction(&s, 2000, 3);
+    transaction(&s, 3000, 1);
+    kit_flush(&s.kit);
+    assert_int_equal(dealt(&s, false), 0);
+    assert_int_equal(kit_state(&s.kit).rows_kept, 4);
+    assert_int_equal(behind(&s).commit_lsn, 1008); /* where it was paused */
+    backlog_steps(&s);
+    assert_true(play(&s));
+    assert_int_equal(dealt(&s, true), 4);
+    assert_int_equal(behind(&s).commit_lsn, 0); /* not any more */
+    transaction(&s, 4000, 1);
+    kit_flush(&s.kit);
+    assert_int_equal(dealt(&s, false), 1);
+    story_end(&s);
+}
+
+static void a_connection_that_breaks_doubles_nothing(void **state)
+{
+    struct story s;
+
+    (void)state;
+    story_begin(&s);
+    pause_table(&s);
+    kit_begin(&s.kit, 2000);
+    kit_row(&s.kit, OTHER, 1);
+    kit_row(&s.kit, TABLE, 2);
+    nw_dealer_reconnected(s.kit.dealer);
+    transaction(&s, 2000, 2);
+    nw_dealer_reconnected(s.kit.dealer);
+    transaction(&s, 2000, 2);
+    transaction(&s, 3000, 1);
+    backlog_steps(&s);
+    (void)kit_drop_all(&s.kit);
+    assert_true(play(&s));
+    assert_int_equal(dealt(&s, true), 3);
+    story_end(&s);
+}
+
+/* What a crash leaves of the transaction under way is dealt, and what comes again of it is not. */
+static void a_transaction_that_a_crash_broke_off_is_dealt_once(void **state)
+{
+    struct story s;
+
+    (void)state;
+    story_begin(&s);
+    pause_table(&s);
+    transaction(&s, 2000, 1);
+    kit_begin(&s.kit, 3000);
+    kit_row(&s.kit, OTHER, 1);
+    kit_row(&s.kit, TABLE, 2);
+    backlog_steps(&s);
+    assert_int_equal(nw_backlog_end_lsn(s.backlog), 2008);
+    nw_backlog_destroy(s.backlog);
+    kit_fini(&s.kit);
+    kit_init(&s.kit, 32, false);
+    kit_know(&s.kit, TABLE);
+    kit_know(&s.kit, OTHER);
+    assert_int_equal(nw_backlog_open(&s.options, TABLE, 2008, &s.backlog, &s.kit.err), NW_OK);
+    assert_non_null(s.backlog);
+    nw_dealer_backlog(s.kit.dealer, s.backlog);
+    transaction(&s, 2000, 1); /* sent again, and kept before */
+    backlog_steps(&s);
+    (void)kit_drop_all(&s.kit);
+    assert_false(play(&s));
+    assert_int_equal(dealt(&s, true), 2);
+    assert_int_equal(behind(&s).commit_lsn, 3000);
+    transaction(&s, 3000, 3);
+    backlog_steps(&s);
+    assert_true(play(&s));
+    assert_int_equal(dealt(&s, true), 2);
+    story_end(&s);
+}
+
+static void what_was_reached_and_is_not_there_is_said(void **state)
+{
+    struct nw_backlog *none = NULL;
+    struct story s;
+
+    (void)state;
+    story_begin(&s);
+    pause_table(&s);
+    transaction(&s, 2000, 1);
+    backlog_steps(&s);
+    assert_int_equal(nw_backlog_synced_lsn(s.backlog), 2008);
+    assert_int_equal(nw_backlog_limit_lsn(s.backlog), UINT64_MAX);
+    transaction(&s, 3000, 1);
+    assert_int_equal(nw_backlog_limit_lsn(s.backlog), 2008);
+    nw_backlog_destroy(s.backlog); /* never written */
+    assert_int_equal(nw_backlog_open(&s.options, TABLE, 3008, &none, &s.kit.err), NW_FATAL);
+    assert_null(none);
+    assert_int_equal(nw_backlog_open(&s.options, TABLE, 2008, &s.backlog, &s.kit.err), NW_OK);
+    story_end(&s);
+}
+
+static void more_than_the_quota_gives_it_up(void **state)
+{
+    nw_status status = NW_OK;
+    struct story s;
+
+    (void)state;
+    story_begin(&s);
+    s.options.quota_bytes = 1u << 20;
+    pause_table(&s);
+    for (uint64_t lsn = 2000; status == NW_OK; lsn += 1000) {
+        kit_begin(&s.kit, lsn);
+        for (uint32_t i = 0; i < 300 && status == NW_OK; i++) {
+            status = kit_row_try(&s.kit, TABLE, lsn);
+        }
+        status = status == NW_OK ? kit_commit_try(&s.kit, lsn) : status;
+        backlog_steps(&s);
+        assert_true(lsn < 1000000);
+    }
+    assert_int_equal(status, NW_AGAIN);
+    assert_ptr_equal(nw_dealer_stopping(s.kit.dealer)->given_up, s.backlog);
+    assert_non_null(strstr(nw_dealer_stopping(s.kit.dealer)->reason, "limits.backlog"));
+    assert_int_equal(nw_dealer_stopped(s.kit.dealer, NULL, &s.kit.err), NW_OK);
+    assert_int_equal(s.backlog->state, NW_BACKLOG_GIVEN_UP);
+    kit_row(&s.kit, TABLE, 1);
+    assert_int_equal(kit_state(&s.kit).rows_left_out, 1);
+    story_end(&s);
+}
+
+/* A truncate of several tables is kept for one, and dealt for the other. */
+static void a_truncate_is_kept_for_its_table(void **state)
+{
+    struct story s;
+    struct nw_block *block = NULL;
+    uint32_t truncates = 0;
+
+    (void)state;
+    story_begin(&s);
+    pause_table(&s);
+    kit_begin(&s.kit, 2000);
+    wire_clear(&s.kit.wire);
+    wire_truncate(&s.kit.wire, 0, 0, (const uint32_t[]){OTHER, TABLE}, 2);
+    assert_int_equal(kit_take(&s.kit, 1), NW_OK);
+    kit_commit(&s.kit, 2000);
+    while ((block = kit_next(&s.kit)) != NULL) {
+        truncates += block->event.kind == NW_EVENT_TRUNCATE;
+        assert_int_equal(block->event.tables[0]->relation_oid, OTHER);
+        kit_back(&s.kit, block);
+    }
+    assert_int_equal(truncates, 1);
+    backlog_steps(&s);
+    assert_true(play(&s));
+    block = kit_expect(&s.kit, NW_BLOCK_EVENT);
+    assert_int_equal(block->event.kind, NW_EVENT_TRUNCATE);
+    assert_int_equal(block->event.tables[0]->relation_oid, TABLE);
+    assert_int_equal(block->event.commit_lsn, 2000);
+    assert_int_equal(block->backlog_oid, TABLE);
+    kit_back(&s.kit, block);
+    story_end(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_kept_is_dealt_later_in_its_order),
+        cmocka_unit_test(a_connection_that_breaks_doubles_nothing),
+        cmocka_unit_test(a_transaction_that_a_crash_broke_off_is_dealt_once),
+        cmocka_unit_test(what_was_reached_and_is_not_there_is_said),
+        cmocka_unit_test(more_than_the_quota_gives_it_up),
+        cmocka_unit_test(a_truncate_is_kept_for_its_table),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
