@@ -14,6 +14,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "sink/behind.h"
 #include "sink/copies.h"
 
 static nw_status recover_begin(struct nw_sequencer *seq, const struct nw_error *cause)
@@ -112,27 +113,6 @@ static nw_status position_own(const struct nw_sink *sink, uint32_t worker, struc
     return status;
 }
 
-/* What the sink has of tables that are behind may be more than the stream says since the start. */
-static void behind_raise(const struct nw_sequencer *seq, struct nw_envelope *envelope)
-{
-    uint8_t *bytes = envelope->bytes + NW_ENVELOPE_SIZE;
-    uint32_t size = envelope->size - NW_ENVELOPE_SIZE;
-    struct nw_behind_list list;
-    struct nw_identity identity;
-    struct nw_error ignored;
-    uint64_t lsn = 0;
-
-    if (nw_position_unpack((struct nw_bytes){bytes, size}, &identity, &lsn, &list, &ignored) !=
-        NW_OK) {
-        return; /* it is empty */
-    }
-    for (uint32_t i = 0; i < list.count; i++) {
-        uint32_t oid = list.tables[i].relation_oid;
-
-        nw_position_raise(bytes, size, &(struct nw_behind){oid, nw_sequencer_place_of(seq, oid)});
-    }
-}
-
 /*
  * Positions in fresh envelopes. What the sink has stays inside when the epoch brings none (it is
  * one of a copy), or an older one (this worker is ahead of the stream).
@@ -159,7 +139,7 @@ static nw_status positions_make(struct nw_sequencer *seq, const struct nw_positi
         if (status != NW_OK) {
             return status;
         }
-        behind_raise(seq, envelope);
+        nw_behind_raise(seq, envelope);
         seq->commit_positions[w] =
             (struct nw_position){envelope->bytes, envelope->size, content.position.lsn};
     }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "sink/behind.h"
 #include "sink/held.h"
 #include "sink/spill.h"
 
@@ -251,7 +252,7 @@ static bool truncate_wanted(const struct nw_sequencer *seq, const struct nw_even
                             uint32_t backlog_oid, const struct nw_table *table, uint32_t worker)
 {
     return nw_sequencer_shard(seq, table->relation_oid) == worker &&
-           !nw_sequencer_has_event(seq, event, backlog_oid, seq->sink->durable_lsn[worker]) &&
+           !nw_behind_has_event(seq, event, backlog_oid, seq->sink->durable_lsn[worker]) &&
            (event->tables_count == 1 || /* looked at when it was taken in */
             event->commit_lsn >= nw_sequencer_fence_of(seq, table->relation_oid));
 }
@@ -315,8 +316,7 @@ static nw_status event_deliver(struct nw_sequencer *seq, struct nw_entry *entry,
         }
     }
     if (entry->epoch <= seq->skip_epoch[worker] ||
-        nw_sequencer_has_event(seq, event, entry->item->backlog_oid,
-                               seq->sink->durable_lsn[worker])) {
+        nw_behind_has_event(seq, event, entry->item->backlog_oid, seq->sink->durable_lsn[worker])) {
         return NW_OK;
     }
     return seq->free_tasks_count[worker] == 0 ? NW_AGAIN
@@ -452,20 +452,22 @@ static bool seal_post(struct nw_sequencer *seq)
     return true;
 }
 
+/* Whether a batch's rows are merged with those of others. */
+static bool is_merged(const struct nw_sequencer *seq, const struct nw_entry *entry)
+{
+    return entry->stream && (seq->sink->plugin->ops.flags & NW_SINK_TOTAL_ORDER) != 0;
+}
+
 static nw_status entry_deliver(struct nw_sequencer *seq, struct nw_entry *entry,
                                struct nw_error *err)
 {
-    bool total = (seq->sink->plugin->ops.flags & NW_SINK_TOTAL_ORDER) != 0;
-
     switch (entry->kind) {
     case NW_ITEM_BATCH:
         if (entry->delivered || entry->epoch <= seq->skip_epoch[entry->worker]) {
             return NW_OK;
         }
-        if (total && entry->stream) {
-            return nw_merge_deliver(seq, entry, err);
-        }
-        return batch_deliver(seq, entry, err);
+        return is_merged(seq, entry) ? nw_merge_deliver(seq, entry, err)
+                                     : batch_deliver(seq, entry, err);
     case NW_ITEM_COPY_BEGIN:
     case NW_ITEM_COPY_END:
         if (entry->epoch <= seq->skip_epoch[entry->worker] ||

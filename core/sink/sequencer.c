@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "sink/behind.h"
 #include "sink/copies.h"
 #include "sink/held.h"
 #include "sink/spill.h"
@@ -142,24 +143,6 @@ nw_status nw_sequencer_fence(struct nw_sequencer *seq, uint32_t relation_oid, ui
     return nw_copies_had(seq, relation_oid, fence_lsn, err);
 }
 
-nw_status nw_sequencer_behind(struct nw_sequencer *seq, uint32_t worker,
-                              const struct nw_behind *behind, struct nw_error *err)
-{
-    return worker == UINT32_MAX || nw_sequencer_shard(seq, behind->relation_oid) == worker
-               ? nw_copies_behind(seq, behind, err)
-               : NW_OK;
-}
-
-struct nw_place nw_sequencer_place_of(const struct nw_sequencer *seq, uint32_t relation_oid)
-{
-    const struct nw_followed *followed = nw_copies_find(seq, relation_oid);
-    uint32_t worker = nw_sequencer_shard(seq, relation_oid);
-
-    return followed != NULL && followed->behind
-               ? followed->place
-               : (struct nw_place){.commit_lsn = seq->sink->durable_lsn[worker]};
-}
-
 nw_status nw_sequencer_resume(struct nw_sequencer *seq, uint32_t relation_oid, uint32_t generation,
                               const struct nw_copy_progress *durable, struct nw_error *err)
 {
@@ -227,22 +210,13 @@ bool nw_event_before(const struct nw_event *event, uint64_t lsn)
     return event->kind == NW_EVENT_MESSAGE ? event->lsn <= lsn : event->lsn < lsn;
 }
 
-bool nw_sequencer_has_event(const struct nw_sequencer *seq, const struct nw_event *event,
-                            uint32_t backlog_oid, uint64_t lsn)
-{
-    const struct nw_place place = {event->commit_lsn, event->seq};
-
-    return backlog_oid == 0 ? nw_event_before(event, lsn)
-                            : nw_place_before(place, nw_sequencer_place_of(seq, backlog_oid));
-}
-
 static bool event_wanted(const struct nw_sequencer *seq, const struct nw_item *item)
 {
     const struct nw_sink_ops *ops = &seq->sink->plugin->ops;
     const struct nw_event *event = &item->as.event;
 
     if (ops->event == NULL ||
-        nw_sequencer_has_event(seq, event, item->backlog_oid, durable_lsn_min(seq->sink))) {
+        nw_behind_has_event(seq, event, item->backlog_oid, durable_lsn_min(seq->sink))) {
         return false;
     }
     if (event->kind == NW_EVENT_BEGIN || event->kind == NW_EVENT_COMMIT) {
@@ -262,21 +236,6 @@ static uint32_t rows_of_stream(const struct nw_sequencer *seq, const struct nw_e
     return nw_batch_rows_from(batch, position > fence ? position : fence);
 }
 
-/* Whatever the position is, what the sink has of this table is said by a place of its own. */
-static uint32_t rows_of_backlog(const struct nw_sequencer *seq, const struct nw_batch *batch)
-{
-    uint32_t oid = batch->table->relation_oid;
-    struct nw_place place = nw_sequencer_place_of(seq, oid);
-    uint64_t fence = nw_sequencer_fence_of(seq, oid);
-    uint32_t row = nw_batch_rows_from(batch, fence > place.commit_lsn ? fence : place.commit_lsn);
-
-    while (row < batch->rows_count &&
-           nw_place_before((struct nw_place){batch->commit_lsn[row], batch->seq[row]}, place)) {
-        row++;
-    }
-    return row;
-}
-
 static nw_status batch_filter(struct nw_sequencer *seq, struct nw_entry *entry, bool *wanted,
                               struct nw_error *err)
 {
@@ -285,7 +244,7 @@ static nw_status batch_filter(struct nw_sequencer *seq, struct nw_entry *entry, 
 
     entry->worker = nw_sequencer_shard(seq, oid);
     if (entry->stream && (batch->flags & NW_BATCH_COPY) == 0) {
-        entry->first_row = entry->item->backlog_oid != 0 ? rows_of_backlog(seq, batch)
+        entry->first_row = entry->item->backlog_oid != 0 ? nw_behind_rows(seq, batch)
                                                          : rows_of_stream(seq, entry, batch);
     }
     entry->row_next = entry->first_row;

@@ -7,6 +7,7 @@
  *   merge.c       total order: runs of rows, from the batches between two cuts
  *   commit.c      seals, commits and their outcomes, recover and replay
  *   copies.c      tables that are copied: which copy is in force, which chunks are durable
+ *   behind.c      tables of which the sink has less than its position says
  *   held.c        what comes of a table by the stream while it is copied: it waits for the copy
  *   lag.c         what of each table is not durable yet
  *   spill.c       items that the sink does not need soon, in a scratch file
@@ -228,15 +229,10 @@ void nw_sequencer_pass_over(struct nw_sequencer *seq, struct nw_entry *entry);
 bool nw_entry_idle(struct nw_entry *entry); /* no task and no exported array needs it */
 void nw_sequencer_leave(struct nw_sequencer *seq, struct nw_entry *last); /* log head .. last */
 uint64_t nw_sequencer_fence_of(const struct nw_sequencer *seq, uint32_t relation_oid);
-/** At the start the sink had what is before this place of what is dealt out of a backlog. */
-struct nw_place nw_sequencer_place_of(const struct nw_sequencer *seq, uint32_t relation_oid);
 /** The first row of a batch that committed at or after the limit. */
 uint32_t nw_batch_rows_from(const struct nw_batch *batch, uint64_t limit_lsn);
 /** Whether a sink with this position has the item's event already. */
 bool nw_event_before(const struct nw_event *event, uint64_t lsn);
-/** The same of a worker of this sink. @param backlog_oid  of the item that the event came in */
-bool nw_sequencer_has_event(const struct nw_sequencer *seq, const struct nw_event *event,
-                            uint32_t backlog_oid, uint64_t lsn);
 uint32_t nw_sequencer_shard(const struct nw_sequencer *seq, uint32_t relation_oid);
 /** Stop the run. @return status */
 nw_status nw_sequencer_fail(struct nw_sequencer *seq, const struct nw_error *cause,

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See behind.h. */
+#include "sink/behind.h"
+
+#include "sink/copies.h"
+
+nw_status nw_sequencer_behind(struct nw_sequencer *seq, uint32_t worker,
+                              const struct nw_behind *behind, struct nw_error *err)
+{
+    return worker == UINT32_MAX || nw_sequencer_shard(seq, behind->relation_oid) == worker
+               ? nw_copies_behind(seq, behind, err)
+               : NW_OK;
+}
+
+struct nw_place nw_behind_place(const struct nw_sequencer *seq, uint32_t relation_oid)
+{
+    const struct nw_followed *followed = nw_copies_find(seq, relation_oid);
+    uint32_t worker = nw_sequencer_shard(seq, relation_oid);
+
+    return followed != NULL && followed->behind
+               ? followed->place
+               : (struct nw_place){.commit_lsn = seq->sink->durable_lsn[worker]};
+}
+
+bool nw_behind_has_event(const struct nw_sequencer *seq, const struct nw_event *event,
+                         uint32_t backlog_oid, uint64_t lsn)
+{
+    const struct nw_place place = {event->commit_lsn, event->seq};
+
+    return backlog_oid == 0 ? nw_event_before(event, lsn)
+                            : nw_place_before(place, nw_behind_place(seq, backlog_oid));
+}
+
+uint32_t nw_behind_rows(const struct nw_sequencer *seq, const struct nw_batch *batch)
+{
+    uint32_t oid = batch->table->relation_oid;
+    struct nw_place place = nw_behind_place(seq, oid);
+    uint64_t fence = nw_sequencer_fence_of(seq, oid);
+    uint32_t row = nw_batch_rows_from(batch, fence > place.commit_lsn ? fence : place.commit_lsn);
+
+    while (row < batch->rows_count &&
+           nw_place_before((struct nw_place){batch->commit_lsn[row], batch->seq[row]}, place)) {
+        row++;
+    }
+    return row;
+}
+
+void nw_behind_raise(const struct nw_sequencer *seq, struct nw_envelope *envelope)
+{
+    uint8_t *bytes = envelope->bytes + NW_ENVELOPE_SIZE;
+    uint32_t size = envelope->size - NW_ENVELOPE_SIZE;
+    struct nw_behind_list list;
+    struct nw_identity identity;
+    struct nw_error ignored;
+    uint64_t lsn = 0;
+
+    if (nw_position_unpack((struct nw_bytes){bytes, size}, &identity, &lsn, &list, &ignored) !=
+        NW_OK) {
+        return; /* it is empty */
+    }
+    for (uint32_t i = 0; i < list.count; i++) {
+        uint32_t oid = list.tables[i].relation_oid;
+
+        nw_position_raise(bytes, size, &(struct nw_behind){oid, nw_behind_place(seq, oid)});
+    }
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tables that are behind: what comes of them out of a backlog (source/backlog.h) is older than the
+ * sink's position. What the sink had of them at the start its position says table by table. A part
+ * of the sequencer; its thread.
+ */
+#ifndef NW_SINK_BEHIND_H
+#define NW_SINK_BEHIND_H
+
+#include "sink/sequencer.h"
+
+/** At the start the sink had what is before this place of what is dealt out of a backlog. */
+struct nw_place nw_behind_place(const struct nw_sequencer *seq, uint32_t relation_oid);
+/** The first row of a batch out of a backlog that the sink did not have. */
+uint32_t nw_behind_rows(const struct nw_sequencer *seq, const struct nw_batch *batch);
+/**
+ * Whether a worker of this sink, which has all before lsn, has the event already.
+ * @param backlog_oid  of the item that the event came in
+ */
+bool nw_behind_has_event(const struct nw_sequencer *seq, const struct nw_event *event,
+                         uint32_t backlog_oid, uint64_t lsn);
+/** What the sink has may be more than the stream has dealt since the start: a commit must not say
+ * less. */
+void nw_behind_raise(const struct nw_sequencer *seq, struct nw_envelope *envelope);
+
+#endif
