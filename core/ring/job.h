@@ -11,7 +11,7 @@
 #include "ring/agent.h"
 #include "ring/spsc.h"
 
-#define NW_JOBS_MAX 64u
+#define NW_JOBS_MAX 256u /* under way at a time: two of each spool, and some */
 
 /** A job; part of the client's own struct. `run` finds that struct by its context. */
 struct nw_job {

@@ -106,6 +106,7 @@ void nw_source_destroy(struct nw_source *source)
          source->connect_job.status == NW_OK)) {
         source->options.disconnect(source->options.context, &source->walsender);
     }
+    nw_backlog_destroy(source->stop_backlog);
     nw_source_backlogs_destroy(source);
     free((void *)source->watch.tables);
     nw_relations_destroy(source->recorder.relations);

@@ -35,7 +35,6 @@ void nw_source_backlogs_destroy(struct nw_source *source)
         struct nw_backlog *backlog = source->backlogs.first;
 
         source->backlogs.first = backlog->following;
-        nw_backlog_use(backlog, NULL);
         nw_backlog_destroy(backlog);
     }
 }

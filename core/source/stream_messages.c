@@ -12,10 +12,11 @@
 void nw_source_forget(struct nw_source *source)
 {
     source->in_stream = source->replaying = source->has_record = false;
-    source->has_described = source->stop_asked = false;
+    source->has_described = false;
     nw_txns_reset(source->options.txns);
     nw_told_reset(source->told);
     nw_dealer_reconnected(source->options.dealer);
+    source->stop_asked = source->stop_asked && nw_dealer_stopping(source->options.dealer) != NULL;
 }
 
 /* How a message is stored that was not received whole: how much is missing, then its type and what
@@ -342,6 +343,27 @@ nw_status nw_source_describe(struct nw_source *source, uint32_t *work, struct nw
     return status == NW_AGAIN ? NW_OK : status;
 }
 
+/* The stop is recorded. */
+static nw_status stopped(struct nw_source *source, struct nw_error *err)
+{
+    struct nw_backlog *backlog = source->stop_backlog;
+    struct nw_backlogs *backlogs = &source->backlogs;
+
+    if (source->stop.playing != NULL && source->stop.given_up == NULL) {
+        backlogs->stopped = true;
+        return NW_OK;
+    }
+    source->stop_backlog = NULL;
+    if (backlog != NULL) {
+        nw_source_backlog(source, backlog, false);
+    }
+    if (source->stop.given_up != NULL && backlogs->playing == source->stop.given_up) {
+        backlogs->playing = NULL;
+        backlogs->has_record = false;
+    }
+    return nw_dealer_stopped(source->options.dealer, backlog, err);
+}
+
 /* A table stops: the others go on once that is recorded. */
 nw_status nw_source_stop(struct nw_source *source, uint32_t *work, struct nw_error *err)
 {
@@ -354,6 +376,7 @@ nw_status nw_source_stop(struct nw_source *source, uint32_t *work, struct nw_err
     source->stop_asked = !source->stop_asked;
     if (source->stop_asked) {
         source->stop = *stop;
+        nw_backlog_destroy(source->stop_backlog); /* of a stop that the stream is to say again */
         source->stop_backlog = NULL;
         nw_jobs_submit(source->options.jobs, &source->stop_job);
         return NW_OK;
@@ -362,16 +385,5 @@ nw_status nw_source_stop(struct nw_source *source, uint32_t *work, struct nw_err
         *err = source->stop_job.error;
         return source->stop_job.status;
     }
-    if (source->stop.playing != NULL) {
-        source->backlogs.stopped = true;
-        return NW_OK;
-    }
-    if (source->stop_backlog != NULL) {
-        nw_source_backlog(source, source->stop_backlog, false);
-    }
-    if (source->stop.given_up != NULL && source->backlogs.playing == source->stop.given_up) {
-        source->backlogs.playing = NULL;
-        source->backlogs.has_record = false;
-    }
-    return nw_dealer_stopped(source->options.dealer, source->stop_backlog, err);
+    return stopped(source, err);
 }
