@@ -72,6 +72,12 @@ def memory_peak(pid):
     return int(match[1]) * 1024 if match else 0
 
 
+def children_cpu(pid):
+    """CPU time of all children of a process that have ended: of a server's postmaster, its sessions."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
+
 def median(measured):
     """Of each column."""
     return [statistics.median(column) for column in zip(*measured)]

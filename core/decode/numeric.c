@@ -60,11 +60,12 @@ static uint32_t digit_at(const struct nw_numeric *numeric, int32_t index)
 bool nw_numeric_read(const uint8_t *at, size_t size, struct nw_numeric *numeric)
 {
     struct nw_cursor cursor = nw_cursor_of(at, size);
-    uint16_t count = nw_cursor_u16be(&cursor);
+    uint64_t header = nw_cursor_u64be(&cursor); /* four numbers of 16 bits */
+    uint16_t count = (uint16_t)(header >> 48);
 
-    numeric->weight = (int16_t)nw_cursor_u16be(&cursor);
-    numeric->sign = nw_cursor_u16be(&cursor);
-    numeric->scale = nw_cursor_u16be(&cursor);
+    numeric->weight = (int16_t)(uint16_t)(header >> 32);
+    numeric->sign = (uint16_t)(header >> 16);
+    numeric->scale = (uint16_t)header;
     numeric->digits_count = count;
     numeric->digits = nw_cursor_take(&cursor, (size_t)count * 2);
     if (!nw_cursor_done(&cursor)) {
@@ -233,7 +234,7 @@ static bool scaled_fast(const struct nw_numeric *numeric, uint32_t precision, ui
 bool nw_numeric_scaled(const struct nw_numeric *numeric, uint32_t precision, uint32_t scale,
                        nw_int128 *value)
 {
-    nw_uint128 limit = power_of_ten(precision);
+    nw_uint128 limit = 0;
     nw_uint128 sum = 0;
     int32_t count = numeric->digits_count;
     int32_t first = 0;
@@ -242,6 +243,7 @@ bool nw_numeric_scaled(const struct nw_numeric *numeric, uint32_t precision, uin
     if (scaled_fast(numeric, precision, scale, value)) {
         return true;
     }
+    limit = power_of_ten(precision);
     if (special_name(numeric->sign) != NULL) {
         return false;
     }

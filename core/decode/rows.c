@@ -362,23 +362,24 @@ static inline __attribute__((always_inline)) nw_status read_copied(const struct 
     for (uint16_t c = 0; status == NW_OK && c < count; c++) {
         struct nw_column *column = &columns[c];
         uint32_t size = nw_cursor_u32be(&rest);
-        struct nw_bytes value = {NULL, 0};
+        const uint8_t *at = NULL;
+        enum nw_decoded decoded = NW_DECODED;
 
-        if (size != UINT32_MAX) {
-            value = nw_cursor_bytes(&rest, size);
-        }
-        if (rest.failed) {
+        /* Each look at once, so that the next one need not ask whether an earlier one failed. */
+        if (__builtin_expect(rest.failed, 0)) {
             return corrupt(row, "it ends early");
         }
         if (size == UINT32_MAX) {
             skip_value(column, index);
-        } else {
-            nw_decode_fn decode = copied_decoder(column);
-            enum nw_decoded decoded = decode(column, index, value.at, size);
-
-            if (__builtin_expect(decoded != NW_DECODED, 0)) {
-                status = odd_value(row, NW_AFTER, c, decoded);
-            }
+            continue;
+        }
+        at = nw_cursor_take(&rest, size);
+        if (__builtin_expect(rest.failed, 0)) {
+            return corrupt(row, "it ends early");
+        }
+        decoded = copied_decoder(column)(column, index, at, size);
+        if (__builtin_expect(decoded != NW_DECODED, 0)) {
+            status = odd_value(row, NW_AFTER, c, decoded);
         }
     }
     message->at = rest.at;

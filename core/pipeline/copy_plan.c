@@ -482,7 +482,6 @@ static void nothing_print(FILE *stream)
 /*
  * The whole transaction as one query. What is read twice must come in the same order, since what
  * was dealt is left out: by one process, by pages, whatever indexes there are, from the first on.
- * Nothing is computed for a row, so that to compile it for each chunk would only cost.
  */
 static nw_status sql_print(const struct nw_copy_chunk *chunk, struct nw_session *session,
                            int64_t lock_timeout_us, FILE *stream, struct nw_error *err)
@@ -493,7 +492,7 @@ static nw_status sql_print(const struct nw_copy_chunk *chunk, struct nw_session 
                   "SET LOCAL max_parallel_workers_per_gather = 0; "
                   "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; "
                   "SET LOCAL enable_bitmapscan = off; "
-                  "SET LOCAL synchronize_seqscans = off; SET LOCAL jit = off; ",
+                  "SET LOCAL synchronize_seqscans = off; ",
                   chunk->plan->fence->snapshot, lock_timeout_us / 1000);
     if (chunk->gone) {
         nothing_print(stream);
