@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hazards that docs/hazards.md lists and no other test covers."""
 import json
+import os
+import shutil
+import signal
 import subprocess
 import time
 
@@ -98,6 +101,172 @@ class HazardsTest(check.Case):
         narwal.start().wait_caught_up()
         result = narwal.compare([("lab", "plain")])
         self.assertTrue(result.good, result.report())
+
+    def slots(self):
+        return self.server.sql("SELECT slot_name, temporary FROM pg_replication_slots ORDER BY 1")
+
+    def held_up(self, narwal):
+        """Whether a slot of its is being made, and waits for a transaction."""
+        return self.server.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE "
+                                 "'CREATE_REPLICATION_SLOT%' AND wait_event = 'transactionid'")
+
+    def test_kills_leave_no_slot_behind_but_the_one_that_is_followed(self):
+        """While each kind of slot is made, which may take hours, in the copy, and while it streams.
+
+        A walsender that waits for a transaction does not see that its client is gone: it ends, and
+        its temporary slot with it, when the transaction does."""
+        narwal = self.enter(Narwal(self.server))
+        open_session = self.server.connect(autocommit=False)
+        open_session.cursor().execute("INSERT INTO lab.plain VALUES (5000, 1, 'open')")
+        narwal.start()
+        narwal.wait("the slot to be made", lambda: self.held_up(narwal))
+        narwal.kill()
+        narwal.start()
+        narwal.wait("a word about the former", lambda: "trying again" in narwal.log())
+        open_session.commit()
+        narwal.wait_streaming()
+        self.assertEqual(self.slots(), [(narwal.slot, False)])
+        narwal.wait_caught_up()
+
+        open_session.cursor().execute("INSERT INTO lab.plain VALUES (5001, 1, 'open')")
+        self.assertEqual(narwal.call("table", "refresh", "lab.plain")[0], 0)
+        narwal.wait("the temporary slot to be made", lambda: self.held_up(narwal))
+        self.assertEqual(len(self.slots()), 2)
+        narwal.kill()
+        open_session.commit()
+        narwal.start()
+        narwal.wait("another temporary slot", lambda: "snapshot of a temporary slot" in narwal.log())
+        narwal.kill()
+        narwal.start()
+        narwal.wait("the copy", lambda: "copied lab.plain while the stream went on" in narwal.log())
+        narwal.wait_caught_up()
+        narwal.wait("the temporary slots to go", lambda: self.slots() == [(narwal.slot, False)], 30)
+        result = narwal.compare([("lab", "plain")])
+        self.assertTrue(result.good, result.report())
+        narwal.kill()
+        self.server.sql("UPDATE lab.plain SET n = n + 1")
+        narwal.start().wait_caught_up()
+        self.assertTrue(narwal.compare([("lab", "plain")]).good)
+        self.assertEqual(self.slots(), [(narwal.slot, False)])
+
+    def test_pg_repack_changes_nothing(self):
+        """Beside a load: the table's rows in another file, of which the stream has nothing."""
+        if check.version() != 15 or not shutil.which("pg_repack"):
+            self.skipTest("pg_repack is not there (Debian: postgresql-15-repack)")
+        try:
+            self.server.sql("CREATE EXTENSION pg_repack")
+        except psycopg2.Error as error:
+            self.skipTest(str(error))
+        self.server.sql("INSERT INTO lab.plain SELECT g, g, repeat('x', 200) FROM generate_series(200, 20000) g")
+        narwal = self.enter(Narwal(self.server)).start().wait_streaming()
+        narwal.wait_caught_up()
+        before = len(self.changes(narwal, "plain"))
+        former = self.server.value("SELECT pg_relation_filenode('lab.plain')")
+        repack = subprocess.Popen(["pg_repack", "-h", self.server.socket, "-p", str(self.server.port),
+                                   "-U", "postgres", "-d", "postgres", "-t", "lab.plain", "--no-kill-backend"],
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        updates = 0
+        while repack.poll() is None:
+            self.server.sql("UPDATE lab.plain SET n = n + 1 WHERE id = %s", (updates % 100 + 1,))
+            updates += 1
+        self.assertEqual(repack.returncode, 0, repack.stdout.read())
+        repack.stdout.close()
+        self.assertNotEqual(self.server.value("SELECT pg_relation_filenode('lab.plain')"), former)
+        self.server.sql("UPDATE lab.plain SET t = 'after' WHERE id < 10")
+        narwal.wait_caught_up()
+        self.assertEqual(len(self.changes(narwal, "plain")) - before, updates + 9)
+        result = narwal.compare([("lab", "plain")])
+        self.assertTrue(result.good, result.report())
+        self.assertEqual(json.loads(narwal.call("status", "--json")[1])["stopped_tables"], [])
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
+    def test_a_walsender_that_stands_still_is_waited_for(self):
+        """Connected and silent: as a server is that decodes a long way, so nothing is given up."""
+        narwal = self.enter(Narwal(self.server)).start().wait_streaming()
+        narwal.wait_caught_up()
+        narwal.stream_query()  # from here on there is one connection
+        connections = json.loads(narwal.call("status", "--json")[1])["source"]["connections"]
+        pid = self.server.value("SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s",
+                                (narwal.slot,))
+        os.kill(pid, signal.SIGSTOP)
+        self.addCleanup(lambda: subprocess.run(["kill", "-CONT", str(pid)], stderr=subprocess.DEVNULL))
+        self.server.sql("UPDATE lab.plain SET n = n + 1")
+        before = narwal.state().lsn
+        time.sleep(5)
+        status = json.loads(narwal.call("status", "--json")[1])
+        self.assertEqual((status["phase"], narwal.state().lsn), ("streaming", before))
+        os.kill(pid, signal.SIGCONT)
+        narwal.wait_caught_up()
+        status = json.loads(narwal.call("status", "--json")[1])
+        self.assertEqual(status["source"]["connections"], connections)
+        # One that never goes on is ended by an administrator, and another comes in its place.
+        os.kill(pid, signal.SIGSTOP)
+        self.server.sql("UPDATE lab.plain SET n = n + 1")
+        os.kill(pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGCONT)
+        narwal.wait_caught_up()
+        self.assertTrue(narwal.compare([("lab", "plain")]).good)
+
+
+class FarTest(check.Case):
+    def test_a_long_way_from_restart_lsn_is_gone_in_one_connection(self):
+        """The server reads all WAL again from where the oldest transaction began, and would end a client
+        that does not answer meanwhile."""
+        server = self.cluster(options={"wal_sender_timeout": "2s"})
+        workload.create_tables(server.connect())
+        server.sql("INSERT INTO lab.plain SELECT g, g, 'x' FROM generate_series(1, 100) g")
+        narwal = self.enter(Narwal(server)).start().wait_streaming()
+        open_session = server.connect(autocommit=False)
+        open_session.cursor().execute("INSERT INTO lab.plain VALUES (-1, 1, 'open')")
+        for _ in range(int(12 * check.scale())):
+            server.sql("UPDATE lab.plain SET n = n + 1")
+            server.sql("INSERT INTO lab.bulk SELECT g, g, repeat('x', 100) FROM generate_series(1, 100000) g; "
+                       "DELETE FROM lab.bulk")
+        narwal.wait_caught_up()
+        narwal.wait("the server to hear of it", lambda: narwal.confirmed_lsn() >= narwal.state().lsn)
+        way = int(server.value("SELECT confirmed_flush_lsn - restart_lsn FROM pg_replication_slots"))
+        narwal.kill()
+        started = time.monotonic()
+        narwal.start().wait_caught_up()
+        print(f"{way >> 20} MiB in {time.monotonic() - started:.1f} s", end=" ... ", flush=True)
+        self.assertGreater(way, 100 << 20)
+        self.assertGreater(time.monotonic() - started, 2)
+        self.assertEqual(json.loads(narwal.call("status", "--json")[1])["source"]["connections"], 1)
+        self.assertNotIn("trying again", narwal.log())
+        open_session.commit()
+        narwal.wait_caught_up()
+        self.assertTrue(narwal.compare([("lab", "plain")]).good)
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
+    def test_the_server_is_answered_while_a_sink_is_stuck(self):
+        """Far longer than it waits for an answer, also in the middle of a large transaction."""
+        server = self.cluster(options={"wal_sender_timeout": "2s"})
+        workload.create_tables(server.connect())
+        disk = server.folder / "disk"
+        disk.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "narwal", str(disk)],
+                          capture_output=True).returncode != 0:
+            self.skipTest("this user may not mount a file system")
+        self.addCleanup(subprocess.run, ["umount", "-l", str(disk)], check=True)
+        narwal = self.enter(Narwal(server))
+        narwal.out = disk / "out"
+        narwal.config["sinks"][0]["path"] = str(narwal.out)
+        narwal.start().wait_streaming()
+        narwal.wait_caught_up()
+        pid = "SELECT active_pid FROM pg_replication_slots"
+        before = server.value(pid)
+        server.sql("INSERT INTO lab.plain SELECT g, g, repeat('x', 300) FROM generate_series(1, 20000) g")
+        narwal.wait("a full disk", lambda: "No space left" in narwal.log())
+        for number in range(5):
+            server.sql("INSERT INTO lab.plain VALUES (%s, 1, 'meanwhile')", (100000 + number,))
+            time.sleep(2)
+        self.assertEqual(server.value(pid), before)
+        self.assertNotIn("terminating walsender", server.log.read_text())
+        subprocess.run(["mount", "-o", "remount,size=100m", str(disk)], check=True)
+        narwal.wait_caught_up()
+        self.assertEqual(server.value(pid), before)
+        self.assertTrue(narwal.compare([("lab", "plain")]).good)
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
 
 
 class FailoverTest(check.Case):
