@@ -57,6 +57,10 @@ uint32_t nw_conductor_generation_next(const struct nw_conductor *conductor);
 NW_MUST_CHECK nw_status nw_conductor_add(struct nw_conductor *conductor, uint32_t relation_oid,
                                          const char *schema_name, const char *name,
                                          struct nw_error *err);
+/** Log that a table was dropped, for which the others do not wait. */
+void nw_conductor_say_dropped(const char *schema_name, const char *name);
+/** A table is not copied any more. */
+void nw_conductor_leave(struct nw_conductor *conductor, uint32_t relation_oid);
 /** All that was added is copied: forget it, and end the sessions. */
 void nw_conductor_rest(struct nw_conductor *conductor);
 uint64_t nw_conductor_fence_lsn(const struct nw_conductor *conductor);

@@ -285,6 +285,23 @@ nw_status nw_conductor_add(struct nw_conductor *conductor, uint32_t relation_oid
                                   (struct nw_copy_again){relation_oid, schema_name, name, 0}, err);
 }
 
+void nw_conductor_leave(struct nw_conductor *conductor, uint32_t relation_oid)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < conductor->plans_count; i++) {
+        struct nw_copy_plan *plan = conductor->plans[i];
+
+        plan->void_ = plan->void_ || plan->table->relation_oid == relation_oid;
+    }
+    for (size_t i = 0; i < conductor->again_count; i++) {
+        if (conductor->again[i].relation_oid != relation_oid) {
+            conductor->again[kept++] = conductor->again[i];
+        }
+    }
+    conductor->again_count = kept;
+}
+
 void nw_conductor_say_dropped(const char *schema_name, const char *name)
 {
     nw_log(NW_LOG_WARN, "%s.%s was dropped while it was copied; the other tables go on",

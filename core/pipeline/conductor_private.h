@@ -74,6 +74,5 @@ NW_MUST_CHECK nw_status nw_conductor_again_add(struct nw_conductor *conductor,
  */
 NW_MUST_CHECK nw_status nw_conductor_again_step(struct nw_conductor *conductor,
                                                 struct nw_engine *engine, struct nw_error *err);
-void nw_conductor_say_dropped(const char *schema_name, const char *name);
 
 #endif

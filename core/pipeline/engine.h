@@ -131,11 +131,15 @@ NW_MUST_CHECK nw_status nw_engine_register(struct nw_engine *engine,
                                            const struct nw_table **table, struct nw_error *err);
 /** Tables that are to be copied while the stream goes on: see nw_dealer_join(). */
 struct nw_engine_joins {
-    const struct nw_dealer_join *tables; /* borrow, until the attempt ends */
+    const struct nw_dealer_join *tables; /* borrow, until they are dealt or the attempt ends */
     uint32_t count;
 };
 /** Deal their marks into the stream, and end epochs for rows of copies too. One at a time. */
 void nw_engine_join(struct nw_engine *engine, const struct nw_engine_joins *joins);
+/** Whether all of them are dealt, and others may be told. */
+bool nw_engine_joined(const struct nw_engine *engine);
+/** Ask again which tables are stopped: one is, by a command. */
+void nw_engine_refresh(struct nw_engine *engine);
 /** How far what is copied is; see nw_source_copies(). */
 void nw_engine_copies(struct nw_engine *engine, enum nw_source_copies copies);
 /** The copy is done: what was spooled is dealt. */

@@ -37,6 +37,12 @@ static nw_status joins_deal(struct nw_engine *engine, uint32_t *work, struct nw_
             nw_source_joined(engine->source);
         }
     }
+    if (status == NW_OK && engine->joins_open && engine->joins_dealt == engine->joins.count) {
+        engine->joins_open = false;
+        /* Release: pairs with the acquire in nw_engine_joined(): they are not looked at any more.
+         */
+        atomic_store_explicit(&engine->joins_pending, false, memory_order_release);
+    }
     return status == NW_AGAIN ? NW_OK : status;
 }
 
@@ -102,11 +108,16 @@ static nw_status control_work(void *self, int64_t now_ns, uint32_t *work, struct
         case COMMAND_JOIN:
             engine->joins = command->joins;
             engine->joins_dealt = 0;
+            engine->joins_open = true;
             nw_source_copies(engine->source, NW_COPIES_RUNNING);
             status = joins_deal(engine, work, err);
             break;
         case COMMAND_RELEASE:
             nw_source_release(engine->source);
+            break;
+        case COMMAND_REFRESH:
+            atomic_store_explicit(&engine->refresh_pending, false, memory_order_relaxed);
+            nw_dealer_refresh(engine->dealer);
             break;
         case COMMAND_DRAIN:
             engine->draining = true;
@@ -264,7 +275,22 @@ void nw_engine_stream(struct nw_engine *engine, uint64_t lsn)
 
 void nw_engine_join(struct nw_engine *engine, const struct nw_engine_joins *joins)
 {
+    /* Relaxed: the ring hands it over. */
+    atomic_store_explicit(&engine->joins_pending, true, memory_order_relaxed);
     command_send(engine, (struct nw_engine_command){.kind = COMMAND_JOIN, .joins = *joins});
+}
+
+bool nw_engine_joined(const struct nw_engine *engine)
+{
+    /* Acquire: pairs with the release in joins_deal(). */
+    return !atomic_load_explicit(&engine->joins_pending, memory_order_acquire);
+}
+
+void nw_engine_refresh(struct nw_engine *engine)
+{
+    if (!atomic_exchange_explicit(&engine->refresh_pending, true, memory_order_relaxed)) {
+        command_send(engine, (struct nw_engine_command){.kind = COMMAND_REFRESH});
+    }
 }
 
 void nw_engine_copies(struct nw_engine *engine, enum nw_source_copies copies)

@@ -16,6 +16,7 @@ enum nw_engine_command_kind {
     COMMAND_STREAM = 1,
     COMMAND_COPIES,
     COMMAND_JOIN,
+    COMMAND_REFRESH,
     COMMAND_RELEASE,
     COMMAND_DRAIN,
     COMMAND_REGISTER
@@ -77,7 +78,10 @@ struct nw_engine {
     bool draining;                              /* control's, as the next two */
     struct nw_engine_joins joins;
     uint32_t joins_dealt;
-    int64_t published_ns; /* control's */
+    bool joins_open;             /* the control agent's: not all of them are dealt */
+    atomic_bool joins_pending;   /* set by the main thread, cleared when all are dealt */
+    atomic_bool refresh_pending; /* the same; one that waits is as good as two */
+    int64_t published_ns;        /* control's */
 
     atomic_uint wishes_count; /* of those below, for the control agent to look at */
 

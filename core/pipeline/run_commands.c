@@ -345,8 +345,7 @@ static nw_status again_begin(struct nw_run *run, const struct asked *asked, stru
     return status;
 }
 
-/* The dealer looks whether it stopped with the next look at the catalog; if the table is not
- * published there is nothing any more until then. */
+/* Where it stays published the dealer leaves its rows out from now on. */
 static nw_status drop_begin(struct nw_run *run, const struct asked *asked, struct nw_error *err)
 {
     char text[REASON_SIZE];
@@ -354,6 +353,7 @@ static nw_status drop_begin(struct nw_run *run, const struct asked *asked, struc
 
     if (status == NW_OK) {
         status = nw_followed_remove(run->followed_tables, asked->relation_oid, err);
+        nw_engine_refresh(run->engine);
     }
     if (status == NW_OK) {
         (void)nw_engine_forget(run->engine, asked->relation_oid); /* else the next start does */

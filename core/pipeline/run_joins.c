@@ -36,7 +36,7 @@ bool nw_run_joins_has(const struct nw_run *run, uint32_t relation_oid)
 
 bool nw_run_joins_busy(const struct nw_run *run)
 {
-    return run->joins.round_count > 0;
+    return run->joins.phase != NW_JOINS_REST;
 }
 
 nw_status nw_run_joins_add(struct nw_run *run, uint32_t relation_oid, const char *schema_name,
@@ -122,8 +122,10 @@ static void round_clear(struct nw_run_joins *joins)
 {
     free(joins->round);
     free(joins->marks);
+    free(joins->left);
     joins->round = NULL;
     joins->marks = NULL;
+    joins->left = NULL;
     joins->round_count = 0;
     joins->phase = NW_JOINS_REST;
 }
@@ -145,15 +147,9 @@ static nw_status round_postpone(struct nw_run *run, struct nw_error *err)
     return status;
 }
 
-static nw_status gone(const struct nw_run_join *table, struct nw_error *err)
-{
-    return nw_fail(err, NW_RETRY, "%s.%s is not published any more, or was dropped",
-                   table->schema_name, table->name);
-}
-
-/* How it is called by now: it may have waited for its turn. NW_RETRY: it is not there any more. */
-static nw_status table_name(struct nw_session *session, struct nw_run_join *table,
-                            struct nw_error *err)
+/* How it is called by now: it may have waited for its turn, and leave it for what it is now. */
+static nw_status table_name(struct nw_run *run, struct nw_session *session,
+                            struct nw_run_join *table, struct nw_error *err)
 {
     static const char sql[] = "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN "
                               "pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
@@ -165,12 +161,13 @@ static nw_status table_name(struct nw_session *session, struct nw_run_join *tabl
 
     (void)snprintf(oid, sizeof oid, "%" PRIu32, table->relation_oid);
     status = nw_session_query(session, sql, params, 1, NULL, &rows, err);
-    if (status == NW_OK && nw_rows_count(rows) == 0) {
-        status = gone(table, err);
-    } else if (status == NW_OK) {
+    table->leaves = status == NW_OK && nw_rows_count(rows) == 0;
+    if (status == NW_OK && !table->leaves) {
         (void)snprintf(table->schema_name, sizeof table->schema_name, "%s",
                        nw_rows_text(rows, 0, 0));
         (void)snprintf(table->name, sizeof table->name, "%s", nw_rows_text(rows, 0, 1));
+        table->leaves = !nw_table_filter_match(&run->options->server.publication.filter,
+                                               table->schema_name, table->name);
     }
     nw_rows_free(rows);
     return status;
@@ -239,10 +236,12 @@ static nw_status tables_look(struct nw_run *run, struct nw_session *session,
     status = nw_session_query(session, begin, NULL, 0, NULL, NULL, err);
     for (uint32_t i = 0; i < run->joins.round_count && status == NW_OK; i++) {
         locked = &run->joins.round[i];
-        status = table_name(session, locked, err);
-        status = status == NW_OK ? table_lock(session, locked, sqlstate, err) : status;
+        status = table_name(run, session, locked, err);
+        if (status == NW_OK && !locked->leaves) {
+            status = table_lock(session, locked, sqlstate, err);
+        }
     }
-    if (status != NW_OK && strcmp(sqlstate, "55P03") == 0) {
+    if (status != NW_OK && locked != NULL && strcmp(sqlstate, "55P03") == 0) {
         lock_note(run, locked);
     }
     /* lock_not_available; or renamed, moved or dropped since its name was read */
@@ -257,7 +256,7 @@ static nw_status tables_look(struct nw_run *run, struct nw_session *session,
                            : status;
 }
 
-/* What the catalog says of one of them. NW_RETRY: it is not there any more. */
+/* What the catalog says of one of them. */
 static nw_status table_describe(struct nw_run *run, struct nw_run_join *join,
                                 const struct nw_catalog_tables *tables, struct nw_error *err)
 {
@@ -272,7 +271,8 @@ static nw_status table_describe(struct nw_run *run, struct nw_run_join *join,
             return status;
         }
     }
-    return gone(join, err);
+    join->leaves = true; /* it is not published any more */
+    return NW_OK;
 }
 
 /*
@@ -290,10 +290,12 @@ static nw_status round_describe(struct nw_run *run, uint64_t *lsn, struct nw_err
         status = tables_look(run, session, &tables, lsn, err);
     }
     for (uint32_t i = 0; i < run->joins.round_count && status == NW_OK; i++) {
-        status = table_describe(run, &run->joins.round[i], &tables, err);
+        if (!run->joins.round[i].leaves) {
+            status = table_describe(run, &run->joins.round[i], &tables, err);
+        }
     }
     nw_session_close(session); /* and its locks with it */
-    return status;
+    return status == NW_OK ? nw_run_round_leave(run, false, err) : status;
 }
 
 static void bases_note(struct nw_run *run)
@@ -316,27 +318,29 @@ static void bases_note(struct nw_run *run)
 nw_status nw_run_joins_begin(struct nw_run *run, struct nw_error *err)
 {
     struct nw_run_joins *joins = &run->joins;
-    uint32_t generation = 0;
-    uint64_t lsn = 0;
     nw_status status = conductor_ready(run, err);
 
     status = status == NW_OK ? round_take(run, err) : status;
+    joins->lsn = 0;
     if (status == NW_OK && joins->round[0].everywhere) {
-        status = round_describe(run, &lsn, err);
+        status = round_describe(run, &joins->lsn, err);
     }
     if (status == NW_AGAIN) {
         return round_postpone(run, err);
     }
-    if (status != NW_OK) {
+    if (status == NW_OK && joins->round_count == 0) {
+        round_clear(joins);
+    }
+    if (status != NW_OK || joins->round_count == 0) {
         return status;
     }
     joins->locked_oid = 0;
-    generation = nw_conductor_generation_next(run->conductor);
+    joins->generation = nw_conductor_generation_next(run->conductor);
     for (uint32_t i = 0; i < joins->round_count; i++) {
         joins->marks[i] = (struct nw_dealer_join){.relation_oid = joins->round[i].relation_oid,
                                                   .sinks = joins->round[i].sinks,
-                                                  .generation = generation,
-                                                  .from_lsn = lsn,
+                                                  .generation = joins->generation,
+                                                  .from_lsn = joins->lsn,
                                                   .described = joins->round[i].described};
     }
     bases_note(run);
@@ -347,20 +351,19 @@ nw_status nw_run_joins_begin(struct nw_run *run, struct nw_error *err)
 
 /* ---- a round goes on ---- */
 
-/* A table that stopped, or is gone, leaves its changes with the sinks, which hold them. */
+/* A table that stopped, or of which it is recorded that it was dropped, leaves the round. */
 static nw_status round_check(struct nw_run *run, struct nw_error *err)
 {
-    for (uint32_t i = 0; i < run->joins.round_count; i++) {
-        const struct nw_run_join *table = &run->joins.round[i];
+    bool any = false;
 
-        if (nw_tables_stopped(run->table_states, table->relation_oid)) {
-            return nw_fail(err, NW_RETRY,
-                           "going on without table %s.%s, which stopped while it "
-                           "was copied",
-                           table->schema_name, table->name);
-        }
+    for (uint32_t i = 0; i < run->joins.round_count; i++) {
+        struct nw_run_join *table = &run->joins.round[i];
+
+        table->leaves = nw_tables_stopped(run->table_states, table->relation_oid) ||
+                        nw_tables_dropped(run->table_states, table->relation_oid);
+        any = any || table->leaves;
     }
-    return NW_OK;
+    return any && nw_engine_joined(run->engine) ? nw_run_round_leave(run, true, err) : NW_OK;
 }
 
 uint32_t nw_run_marks_missing(const struct nw_run *run)
@@ -437,34 +440,61 @@ static nw_status round_end(struct nw_run *run, struct nw_error *err)
             status = nw_tables_copied(run->table_states, joins->round[i].relation_oid, err);
         }
     }
-    nw_log(NW_LOG_INFO, "copied %s.%s%s while the stream went on: %" PRIu64 " rows",
-           joins->round[0].schema_name, joins->round[0].name,
-           joins->round_count > 1 ? " and others" : "", rows - joins->rows_base);
+    if (joins->round_count > 0) {
+        nw_log(NW_LOG_INFO, "copied %s.%s%s while the stream went on: %" PRIu64 " rows",
+               joins->round[0].schema_name, joins->round[0].name,
+               joins->round_count > 1 ? " and others" : "", rows - joins->rows_base);
+    }
     nw_engine_copies(run->engine, NW_COPIES_NONE);
     nw_conductor_rest(run->conductor);
     round_clear(joins);
     return status;
 }
 
-static nw_status round_step(struct nw_run *run, struct nw_error *err)
+/* Whether the conductor has the whole copy of a table, or will: not of one that was dropped. */
+static bool is_copied(void *context, const struct nw_table *table)
+{
+    const uint32_t *relation_oid = context;
+
+    return table->relation_oid == *relation_oid;
+}
+
+/* All is read of what there was to read. */
+static nw_status round_read(struct nw_run *run, struct nw_error *err)
 {
     struct nw_run_joins *joins = &run->joins;
-    struct counted all = {.joins = joins, .sinks = UINT32_MAX};
-    bool finished = joins->phase == NW_JOINS_READ;
+    bool any = false;
     nw_status status = NW_OK;
 
-    if (!finished) {
-        status = nw_conductor_step(run->conductor, run->engine, &finished, err);
-        if (status != NW_OK || !finished) {
-            return status;
-        }
-        if (nw_conductor_tables(run->conductor, is_counted, &all) < joins->round_count) {
-            return nw_fail(err, NW_RETRY, "a table was dropped while it was copied");
-        }
+    for (uint32_t i = 0; i < joins->round_count; i++) {
+        struct nw_run_join *table = &joins->round[i];
+
+        table->leaves = nw_conductor_tables(run->conductor, is_copied, &table->relation_oid) == 0;
+        any = any || table->leaves;
+    }
+    if (any) {
+        status = nw_run_round_leave(run, true, err);
+    }
+    if (status == NW_OK) {
         nw_engine_copies(run->engine, NW_COPIES_READ);
         joins->phase = NW_JOINS_READ;
     }
-    return round_is_durable(run) ? round_end(run, err) : NW_OK;
+    return status;
+}
+
+static nw_status round_step(struct nw_run *run, struct nw_error *err)
+{
+    bool finished = false;
+    nw_status status = NW_OK;
+
+    if (run->joins.phase == NW_JOINS_COPYING) {
+        status = nw_conductor_step(run->conductor, run->engine, &finished, err);
+        if (status == NW_OK && finished && nw_engine_joined(run->engine)) {
+            status = round_read(run, err);
+        }
+        return status;
+    }
+    return round_is_durable(run) && nw_engine_joined(run->engine) ? round_end(run, err) : NW_OK;
 }
 
 nw_status nw_run_joins_step(struct nw_run *run, struct nw_error *err)

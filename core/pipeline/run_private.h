@@ -26,6 +26,7 @@ struct nw_run_join {
     uint32_t sinks;                   /* as bits: those that get the copy */
     bool everywhere;                  /* the source passes it over until its mark is dealt */
     const struct nw_table *described; /* by the catalog, then */
+    bool leaves;                      /* it is not to be copied any more */
 };
 
 enum nw_run_joins_phase {
@@ -44,6 +45,9 @@ struct nw_run_joins {
     struct nw_run_join *round;
     uint32_t round_count;
     struct nw_dealer_join *marks;             /* the round's, which the engine borrows */
+    struct nw_dealer_join *left;              /* the same of those that left it */
+    uint32_t generation;                      /* the round's copies', in their marks */
+    uint64_t lsn;                             /* from which on they are looked at; 0 */
     struct nw_arena arena;                    /* what the catalog said of the round's tables */
     uint64_t marks_wanted[NW_SEQUENCERS_MAX]; /* what the sinks' counters are to reach */
     uint64_t copies_base[NW_SEQUENCERS_MAX];  /* and stood at before */
@@ -248,6 +252,17 @@ uint32_t nw_run_marks_missing(const struct nw_run *run);
 bool nw_run_joins_has(const struct nw_run *run, uint32_t relation_oid);
 /** The attempt ended. */
 void nw_run_joins_forget(struct nw_run *run);
+
+/* run_leave.c */
+
+/**
+ * Take the tables out of the round that are marked so, each with what is recorded of it.
+ * @param dealt  their marks were dealt: the sinks are told
+ */
+NW_MUST_CHECK nw_status nw_run_round_leave(struct nw_run *run, bool dealt, struct nw_error *err);
+/** Of a table that waits and will not be copied: why, and what becomes of it. */
+NW_MUST_CHECK nw_status nw_run_waiting_unpublished(struct nw_run *run, const struct nw_table *table,
+                                                   struct nw_error *err);
 
 /* run_news.c */
 

@@ -257,6 +257,13 @@ static nw_status row_take(struct nw_run *run, const struct nw_rows *rows, int ro
     return status == NW_OK ? published_compare(run, table, seen, rows, row, err) : status;
 }
 
+/* One that waits for its copy, and was dropped: it is all that is looked for of such a table. */
+static bool waits_in_vain(struct nw_run *run, const struct nw_rows *rows, int row)
+{
+    return nw_rows_bool(rows, row, LOOK_GONE) &&
+           nw_tables_waits(run->table_states, (uint32_t)nw_rows_u64(rows, row, LOOK_OID), "");
+}
+
 static nw_status rows_take(struct nw_run *run, const struct nw_rows *rows, struct nw_look *look,
                            struct nw_error *err)
 {
@@ -266,7 +273,8 @@ static nw_status rows_take(struct nw_run *run, const struct nw_rows *rows, struc
         const struct nw_table *table = table_of(look, (uint32_t)nw_rows_u64(rows, i, LOOK_OID));
 
         look->dropped_lsn = nw_rows_lsn(rows, i, LOOK_LSN);
-        if (table != NULL && !nw_tables_has(run->table_states, table->relation_oid)) {
+        if (table != NULL && (!nw_tables_has(run->table_states, table->relation_oid) ||
+                              waits_in_vain(run, rows, i))) {
             status = row_take(run, rows, i, look, table, err);
         }
     }
@@ -388,6 +396,14 @@ nw_status nw_run_waiting_check(struct nw_run *run, struct nw_error *err)
         }
         if (status == NW_OK && gone) {
             status = waiting_end(run, &trouble, lsn, err);
+        } else if (status == NW_OK && trouble.condition == NW_TABLE_WAITING &&
+                   !nw_catalog_is_published(&run->tables, trouble.relation_oid)) {
+            const struct nw_table table = {.relation_oid = trouble.relation_oid,
+                                           .schema_name = trouble.schema_name,
+                                           .name = trouble.table_name};
+
+            gone = true;
+            status = nw_run_waiting_unpublished(run, &table, err);
         }
         i = gone ? 0 : i + 1; /* the list has changed */
     }

@@ -290,6 +290,11 @@ bool nw_tables_kept(struct nw_tables *tables, uint32_t relation_oid)
            is_in(tables, relation_oid, "", NW_TABLE_RESUMING);
 }
 
+bool nw_tables_dropped(struct nw_tables *tables, uint32_t relation_oid)
+{
+    return is_in(tables, relation_oid, "", NW_TABLE_DROPPED);
+}
+
 bool nw_tables_waits(struct nw_tables *tables, uint32_t relation_oid, const char *sink)
 {
     return is_in(tables, relation_oid, sink, NW_TABLE_WAITING);

@@ -69,6 +69,9 @@ bool nw_tables_kept(struct nw_tables *tables, uint32_t relation_oid);
 /** Whether a table's rows are left out at every sink. */
 bool nw_tables_stopped(struct nw_tables *tables, uint32_t relation_oid);
 
+/** Whether it is recorded that it was dropped on the server. */
+bool nw_tables_dropped(struct nw_tables *tables, uint32_t relation_oid);
+
 /** Whether a table is to be copied again at this sink; "": at every sink. */
 bool nw_tables_waits(struct nw_tables *tables, uint32_t relation_oid, const char *sink);
 

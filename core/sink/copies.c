@@ -147,6 +147,14 @@ static bool joins(struct nw_sequencer *seq, struct nw_followed *slot, const stru
     return true;
 }
 
+/* The stream's other mark: that copy is given up. */
+static void leaves(struct nw_sequencer *seq, struct nw_followed *slot, const struct nw_item *item)
+{
+    if ((item->as.mark.joining_sinks >> seq->options.index & 1u) != 0) {
+        nw_held_forget(seq, slot);
+    }
+}
+
 /* A reader's mark. @return whether it begins a copy that is not in force yet. */
 static bool chunk_begins(struct nw_sequencer *seq, struct nw_followed *slot,
                          const struct nw_item *item)
@@ -194,7 +202,11 @@ nw_status nw_copies_take(struct nw_sequencer *seq, struct nw_entry *entry, bool 
         *wanted = entry->stream ? joins(seq, slot, item) : chunk_begins(seq, slot, item);
         break;
     case NW_ITEM_COPY_END:
-        *wanted = chunk_ends(slot, entry);
+        if (entry->stream) {
+            leaves(seq, slot, item);
+        } else {
+            *wanted = chunk_ends(slot, entry);
+        }
         break;
     case NW_ITEM_BATCH:
         *wanted = item->as.batch.generation == slot->generation;

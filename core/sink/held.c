@@ -261,6 +261,17 @@ void nw_held_trim(struct nw_sequencer *seq, struct nw_followed *slot)
     }
 }
 
+void nw_held_forget(struct nw_sequencer *seq, struct nw_followed *slot)
+{
+    if (slot->holds && !slot->ended) { /* else its copy is whole, and all goes to the log */
+        slot->fence_lsn = UINT64_MAX;
+        nw_held_trim(seq, slot);
+        slot->fence_lsn = 0; /* the stream has no rows of it any more, but may say that it went */
+        slot->holds = slot->takes = false;
+        seq->tables_held--;
+    }
+}
+
 /* Rows of it have no place in an order with others any more: they come behind the copy. */
 static void entry_release(struct nw_sequencer *seq, struct nw_entry *entry, uint64_t fence_lsn)
 {

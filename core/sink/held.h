@@ -29,6 +29,8 @@ NW_MUST_CHECK nw_status nw_held_take(struct nw_sequencer *seq, struct nw_entry *
 void nw_held_trim(struct nw_sequencer *seq, struct nw_followed *slot);
 /** Copies that are whole go to the log with what waited for them, once the order allows it. */
 void nw_held_release(struct nw_sequencer *seq);
+/** The table's copy will not come: what waits for it goes, and what still comes of the copy. */
+void nw_held_forget(struct nw_sequencer *seq, struct nw_followed *slot);
 /** Stop a table when nothing moves any more for what is held of it. */
 NW_MUST_CHECK nw_status nw_held_check(struct nw_sequencer *seq, struct nw_error *err);
 

@@ -275,6 +275,17 @@ static bool is_copy(const struct nw_item *item)
            (item->kind == NW_ITEM_BATCH && (item->as.batch.flags & NW_BATCH_COPY) != 0);
 }
 
+/* A table that was dropped: a copy of it does not become whole any more. */
+static void drop_note(struct nw_sequencer *seq, const struct nw_event *event)
+{
+    struct nw_followed *slot =
+        event->kind == NW_EVENT_DROP ? nw_copies_find(seq, event->tables[0]->relation_oid) : NULL;
+
+    if (slot != NULL) {
+        nw_held_forget(seq, slot);
+    }
+}
+
 /* Whether the sink is to get an item at all, and which rows of it. */
 static nw_status entry_filter(struct nw_sequencer *seq, struct nw_entry *entry, bool *wanted,
                               struct nw_error *err)
@@ -294,6 +305,7 @@ static nw_status entry_filter(struct nw_sequencer *seq, struct nw_entry *entry, 
         return batch_filter(seq, entry, wanted, err);
     case NW_ITEM_EVENT:
         *wanted = event_wanted(seq, item);
+        drop_note(seq, &item->as.event);
         return NW_OK;
     case NW_ITEM_EPOCH_END:
         *wanted = epoch_end_filter(seq, entry);

@@ -55,7 +55,8 @@ struct nw_copy_mark {
     struct nw_copy_range range;
     uint32_t chunks_count; /* of this copy of the table; it is whole when as many have ended */
     /* Of a mark in the stream, which has none of the above: the sinks, as bits, that hold back what
-     * follows of the table until its copy is whole. 0: a reader's mark. */
+     * follows of the table until its copy is whole; of one that ends: that will have no copy, and
+     * give up what they hold. 0: a reader's mark. */
     uint32_t joining_sinks;
 };
 

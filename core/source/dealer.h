@@ -181,10 +181,12 @@ struct nw_dealer_join {
      * sinks go on with it as it is. */
     uint64_t from_lsn;
     const struct nw_table *described; /* borrow; NULL with from_lsn 0 */
+    bool leaves; /* it is not copied after all, nor followed: what sinks hold of it goes */
 };
 /**
  * Deal the mark from which on the sinks hold back what comes of the table; a stopped or waiting one
- * is looked at again. Its copy's snapshot is to be taken when the mark is at the sinks.
+ * is looked at again. Its copy's snapshot is to be taken when the mark is at the sinks. Or the mark
+ * that takes that back.
  * @return NW_AGAIN: not yet, the lanes are behind, or a stop or a Relation message waits.
  */
 NW_MUST_CHECK nw_status nw_dealer_join(struct nw_dealer *dealer, const struct nw_dealer_join *join,

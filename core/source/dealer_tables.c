@@ -209,24 +209,43 @@ static nw_status slot_return(struct nw_dealer *dealer, const struct nw_dealer_jo
     return slot_refresh(dealer, slot, table, err);
 }
 
+static struct nw_slot *slot_leave(struct nw_dealer *dealer, const struct nw_dealer_join *join)
+{
+    const struct nw_table *table = nw_schemas_find(dealer->options.schemas, join->relation_oid);
+    struct nw_slot *slot = &dealer->slots[table->id];
+
+    slot->joined = false;
+    if (join->from_lsn != 0) { /* no sink goes on with it */
+        slot->stopped = true;
+        slot->wanted = false;
+    }
+    return slot;
+}
+
 nw_status nw_dealer_join(struct nw_dealer *dealer, const struct nw_dealer_join *join,
                          struct nw_error *err)
 {
     struct nw_slot *slot = NULL;
     struct nw_block *block = NULL;
     /* A Relation message that waits is older than what the catalog says of this table. */
-    nw_status status = dealer->stop_waits || dealer->relation_waits || dealer->playing != NULL
-                           ? NW_AGAIN
-                           : nw_dealer_event_open(dealer, NW_BLOCK_COPY_BEGIN, &block, err);
+    nw_status status =
+        dealer->stop_waits || dealer->relation_waits || dealer->playing != NULL
+            ? NW_AGAIN
+            : nw_dealer_event_open(dealer, join->leaves ? NW_BLOCK_COPY_END : NW_BLOCK_COPY_BEGIN,
+                                   &block, err);
 
     if (status != NW_OK) {
         return status;
     }
-    if (join->from_lsn != 0) {
+    if (join->from_lsn != 0 && !join->leaves) {
         nw_dealer_backlog_forget(dealer, join->relation_oid); /* the copy has what was kept */
         status = slot_return(dealer, join, err);
     }
-    slot = status == NW_OK ? nw_dealer_slot(dealer, join->relation_oid, &status, err) : NULL;
+    if (join->leaves) {
+        slot = slot_leave(dealer, join);
+    } else if (status == NW_OK) {
+        slot = nw_dealer_slot(dealer, join->relation_oid, &status, err);
+    }
     if (slot == NULL) {
         nw_producer_put(dealer->options.producer, block);
         return status;

@@ -335,9 +335,14 @@ class JoinFaultsTest(check.Case):
                  "UPDATE lab.huge SET n = 2 WHERE id % 5 = 0", gone=True,
                  tables=[("lab", "huge"), ("lab", "other")])
 
+    def assert_no_fault(self, narwal):
+        """What became of one table did not end the attempt."""
+        self.assertNotIn("trying again", narwal.log(), narwal.log_tail())
+
     def test_it_is_dropped_meanwhile(self):
         narwal = self.ddl("UPDATE lab.large SET n = 1 WHERE id % 3 = 0", "DROP TABLE lab.large CASCADE",
                           gone=True, tables=[("lab", "other")])
+        self.assert_no_fault(narwal)
         found = [line["op"] for table in narwal.state().folder.tables if table.name == "large"
                  for line in table.changes()]
         self.assertEqual(found.count("X"), 1, found[-5:])
@@ -347,6 +352,86 @@ class JoinFaultsTest(check.Case):
                  "CREATE TABLE lab.large (id int PRIMARY KEY, other text)",
                  "INSERT INTO lab.large SELECT g, 'new' FROM generate_series(5, 50) g", gone=True,
                  tables=[("lab", "other")])
+
+    def test_a_round_goes_on_without_those_that_go(self):
+        """Of the tables that a new sink gets one is dropped, one is dropped and kept, one stops."""
+        self.fill(20000)
+        for table in ("dropped", "kept", "stops"):
+            self.server.sql(f"CREATE TABLE lab.{table} (id int PRIMARY KEY, n int, filler text)")
+            self.server.sql(f"INSERT INTO lab.{table} SELECT g, 0, repeat(md5(g::text), 6) "
+                            "FROM generate_series(1, 20000) g")
+        policies = ["lab.stops truncate=stop", "lab.kept drop_table=keep"]
+        narwal = self.narwal(rate="64MiB", tables={"policies": policies})
+        narwal.start().wait_streaming()
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        sinks = narwal.config["sinks"]
+        sinks[0].update(name="first")
+        sinks.append({**sinks[0], "name": "second", "path": str(narwal.home / "second")})
+        narwal.config["copy"].update(rate="1500KiB", workers=2)
+        narwal.start()
+        narwal.wait("the copies", lambda: self.status(narwal).get("copy", {}).get("rows", 0) > 0)
+        for statement in ("UPDATE lab.dropped SET n = 1", "DROP TABLE lab.dropped", "DROP TABLE lab.kept",
+                          "TRUNCATE lab.stops", "UPDATE lab.large SET n = 2 WHERE id % 3 = 0"):
+            self.server.sql(statement)
+        self.assertFalse(self.copied(narwal), "the copy was over too soon")
+        narwal.wait("the stop", lambda: {("lab.dropped", "dropped"), ("lab.stops", "stopped")} <=
+                    {(t["table"], t["state"]) for t in self.status(narwal)["stopped_tables"]}, 40)
+        narwal.wait("nothing waits", lambda: narwal.call("status", "--json")[1].find('"waiting"') < 0, 90)
+        self.others_go_on(narwal)
+        self.assert_no_fault(narwal)
+        self.assertNotIn("lab.kept", [t["table"] for t in self.status(narwal)["stopped_tables"]])
+        code, text = narwal.call("table", "repair", "lab.stops")
+        self.assertEqual(code, 0, text)
+        narwal.wait("the repair", lambda: self.copied(narwal, "lab.stops"), 60)
+        first = narwal.out
+        for out in (narwal.home / "second", first):
+            narwal.out = out
+            narwal.wait_caught_up()
+            result = narwal.compare(self.TABLES + [("lab", "stops")])
+            self.assertTrue(result.good, f"{out}: {result.report()}\n{narwal.log_tail()}")
+        self.finish(narwal)
+
+    def test_what_waits_leaves_the_publication_or_the_patterns(self):
+        """In a round, in the queue, and at a start."""
+        self.fill(20000)
+        for table in ("gone", "away", "later"):
+            self.server.sql(f"CREATE TABLE lab.{table} (id int PRIMARY KEY, n int)")
+            self.server.sql(f"INSERT INTO lab.{table} VALUES (1, 0)")
+        self.server.sql("CREATE SCHEMA other")
+        self.server.sql("CREATE PUBLICATION ours FOR TABLE lab.marker, lab.large, lab.other, lab.gone, "
+                        "lab.away, lab.later")
+        narwal = self.narwal(rate="64MiB", tables={"include": ["lab.*"]},
+                             source={"publication": {"name": "ours", "create": False}})
+        self.slowed(narwal, "1500KiB")
+        self.join(narwal)
+        for table in ("gone", "away"):
+            code, text = narwal.call("table", "refresh", f"lab.{table}")
+            self.assertEqual(code, 0, text)
+        self.server.sql("ALTER PUBLICATION ours DROP TABLE lab.gone")
+        self.server.sql("ALTER TABLE lab.away SET SCHEMA other")
+        narwal.wait("the copy", lambda: self.copied(narwal), 90)
+
+        def states():
+            return {t["table"]: (t["state"], t["reason"]) for t in self.status(narwal).get("stopped_tables", ())}
+        narwal.wait("nothing waits", lambda: "waiting" not in {state for state, _ in states().values()}, 60)
+        self.assertEqual(set(states()), {"lab.gone"})
+        self.assertIn("left the publication while it waited", states()["lab.gone"][1])
+        self.others_go_on(narwal)
+        self.assert_no_fault(narwal)
+        code, text = narwal.call("table", "refresh", "lab.large")
+        self.assertEqual(code, 0, text)
+        code, text = narwal.call("table", "refresh", "lab.later")
+        self.assertEqual(code, 0, text)
+        narwal.kill()
+        self.server.sql("ALTER PUBLICATION ours DROP TABLE lab.later")
+        self.server.sql("ALTER PUBLICATION ours ADD TABLE lab.gone")
+        narwal.start()
+        narwal.wait("the stop", lambda: states().get("lab.later", ("",))[0] == "stopped", 30)
+        narwal.wait("the copy", lambda: self.copied(narwal), 90)
+        code, text = narwal.call("table", "repair", "lab.gone")
+        self.assertEqual(code, 0, text)
+        narwal.wait("the repair", lambda: self.copied(narwal, "lab.gone"), 60)
+        self.finish(narwal, self.TABLES + [("lab", "gone")])
 
     def test_what_waits_for_its_turn_is_dropped_or_renamed(self):
         self.fill(20000)

@@ -186,6 +186,17 @@ class NewTablesTest(check.Case):
         narwal.wait("the copies", lambda: not self.states(narwal))
         self.finish(narwal, "lab.wheels", "lab.keyless", "lab.old")
 
+    def test_a_drop_takes_effect_at_once(self):
+        narwal = self.narwal(all_tables=True)
+        narwal.start().wait_streaming()
+        self.assertIn("though its publication is of all tables", self.ask(narwal, "drop", "lab.old"))
+        check.time.sleep(0.3)
+        self.server.sql("INSERT INTO lab.old VALUES (11, 1)")
+        self.server.sql("UPDATE lab.old SET n = 9")
+        narwal.wait_caught_up()
+        self.assertEqual(self.rows(narwal, "lab.old"), {n: 0 for n in range(1, 11)})
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
     def test_a_refusal_has_the_statement_that_a_dba_runs(self):
         self.make('lab."Odd ""name"""')
         self.server.sql('CREATE PUBLICATION "Their ""own""" FOR TABLE lab.old, ONLY lab."Odd ""name"""')

@@ -103,6 +103,46 @@ static void a_table_that_waits_comes_from_its_mark_on(void **state)
     kit_fini(&kit);
 }
 
+/* Its copy is given up: it is passed over again, until the next mark. */
+static void a_table_that_leaves_is_passed_over_again(void **state)
+{
+    struct nw_table described;
+    struct nw_dealer_join join = {.relation_oid = 100,
+                                  .sinks = 3,
+                                  .generation = 7,
+                                  .from_lsn = 1500,
+                                  .described = &described};
+    struct nw_block *block = NULL;
+    struct kit kit;
+
+    (void)state;
+    kit_init(&kit, 8, false);
+    kit_know(&kit, 100);
+    kit.waiting_oid = 100;
+    described = *nw_schemas_find(kit.schemas, 100);
+    for (uint32_t i = 0; i < 2; i++) {
+        join.leaves = false;
+        assert_int_equal(nw_dealer_join(kit.dealer, &join, &kit.err), NW_OK);
+        kit_back(&kit, kit_expect(&kit, NW_BLOCK_COPY_BEGIN));
+        kit_begin(&kit, 1500 + i * 100);
+        kit_row(&kit, 100, 1);
+        join.leaves = true;
+        assert_int_equal(nw_dealer_join(kit.dealer, &join, &kit.err), NW_OK);
+        kit_row(&kit, 100, 2);
+        kit_commit(&kit, 1500 + i * 100);
+        kit_flush(&kit);
+        block = kit_expect(&kit, NW_BLOCK_CHANGES);
+        assert_int_equal(block->frames_count, 1);
+        kit_back(&kit, block);
+        block = kit_expect(&kit, NW_BLOCK_COPY_END);
+        assert_int_equal(block->mark.joining_sinks, 3);
+        assert_int_equal(block->generation, 7);
+        kit_back(&kit, block);
+        assert_null(kit_next(&kit));
+    }
+    kit_fini(&kit);
+}
+
 /* Recorded before it can be reached, dealt before an epoch ends there; also of a table that only
  * its record names. */
 static void a_drop_is_dealt_where_it_was_recorded_and_no_epoch_ends_before(void **state)
@@ -155,6 +195,7 @@ int main(void)
         cmocka_unit_test(a_mark_lies_between_the_rows_before_and_behind_it),
         cmocka_unit_test(a_mark_does_not_pass_a_relation_message_that_waits),
         cmocka_unit_test(a_table_that_waits_comes_from_its_mark_on),
+        cmocka_unit_test(a_table_that_leaves_is_passed_over_again),
         cmocka_unit_test(a_drop_is_dealt_where_it_was_recorded_and_no_epoch_ends_before),
     };
 

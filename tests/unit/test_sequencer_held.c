@@ -89,11 +89,16 @@ static int64_t step(void)
     return most;
 }
 
-static void joins(uint32_t table)
+static void joins_as(uint32_t table, uint32_t generation)
 {
     struct nw_copy_mark said = {.joining_sinks = 1};
 
-    kit_chunk_mark(&kit, NW_PRODUCER_STREAM, table, 5, &said, false);
+    kit_chunk_mark(&kit, NW_PRODUCER_STREAM, table, generation, &said, false);
+}
+
+static void joins(uint32_t table)
+{
+    joins_as(table, 5);
 }
 
 static void copy_begins(uint32_t table)
@@ -350,6 +355,60 @@ static void packs_that_fill_up_under_pressure_are_spilled(void **state)
     rows_in_order(0, 2000);
 }
 
+/* ---- a copy that does not come ---- */
+
+static void a_copy_that_is_given_up_takes_along_what_waits_for_it(void **state)
+{
+    struct nw_copy_mark other = {.joining_sinks = 2};
+    struct nw_copy_mark said = {.joining_sinks = 1};
+
+    (void)state;
+    start();
+    joins(0);
+    joins(1);
+    (void)commit(1, FENCE - 900);
+    kit_row_one(&kit, 0, 2, FENCE + 1, 1);
+    kit_row_one(&kit, 1, 2, FENCE + 1, 2);
+    copy_begins(0);
+    kit_chunk_mark(&kit, NW_PRODUCER_STREAM, 0, 5, &other, true); /* of another sink */
+    settle();
+    assert_int_equal(status_of().waiting_rows, 2);
+    kit_chunk_mark(&kit, NW_PRODUCER_STREAM, 0, 5, &said, true);
+    copy_ends(0); /* its readers do not know yet */
+    (void)commit(2, FENCE + 3);
+    assert_int_equal(status_of().waiting_rows, 1);
+    copy_begins(1);
+    copy_ends(1);
+    (void)commit(3, FENCE + 4);
+    assert_int_equal(model.rows_stored, 1);
+    assert_int_equal(model_count(1, 2), 1);
+    assert_int_equal(status_of().copies, 1);
+    joins_as(0, 6); /* and once more */
+    kit_row_one(&kit, 0, 4, FENCE + 5, 4);
+    kit_copy_mark(&kit, 1, 0, 6, FENCE, false);
+    kit_copy_mark(&kit, 1, 0, 6, FENCE, true);
+    settle();
+    (void)commit(4, FENCE + 6);
+    assert_int_equal(model_count(0, 4), 1);
+}
+
+static void a_table_that_is_dropped_waits_for_no_copy(void **state)
+{
+    (void)state;
+    start();
+    joins(0);
+    (void)commit(1, FENCE - 900);
+    kit_row_one(&kit, 0, 2, FENCE + 1, 1);
+    kit_event(&kit, NW_EVENT_DROP, 2, FENCE + 2, (const uint32_t[]){0}, 1);
+    copy_begins(0);
+    copy_ends(0);
+    (void)commit(2, FENCE + 3);
+    assert_int_equal(status_of().waiting_rows, 0);
+    assert_int_equal(model.rows_stored, 0);
+    assert_int_equal(model.events_count, 1);
+    assert_int_equal(model.events[0].kind, NW_EVENT_DROP);
+}
+
 /* ---- faults ---- */
 
 static void a_disk_that_fails_for_a_while_costs_nothing(void **state)
@@ -444,6 +503,8 @@ int main(void)
         cmocka_unit_test_teardown(rows_and_events_before_the_fence_stay_in_the_pack, finish),
         cmocka_unit_test_teardown(packs_before_the_fence_go_when_it_is_known, finish),
         cmocka_unit_test_teardown(packs_that_fill_up_under_pressure_are_spilled, finish),
+        cmocka_unit_test_teardown(a_copy_that_is_given_up_takes_along_what_waits_for_it, finish),
+        cmocka_unit_test_teardown(a_table_that_is_dropped_waits_for_no_copy, finish),
         cmocka_unit_test_teardown(a_disk_that_fails_for_a_while_costs_nothing, finish),
         cmocka_unit_test_teardown(more_than_the_quota_stops_the_table, finish),
         cmocka_unit_test_teardown(what_was_held_at_a_commit_of_one_worker_is_delivered_later,
