@@ -6,12 +6,14 @@ import random
 import re
 import shutil
 import struct
+import subprocess
 import threading
 
 from psycopg2 import errors
 
 from files_reader import read_folder
 from lab import check, folder
+from lab.cluster import as_server_user
 from lab.narwal import Narwal
 
 ROWS = 60000
@@ -236,6 +238,52 @@ class CopyResumeTest(check.Case):
             self.assertTrue(result.good, result.report())
         finally:
             narwal.out = first
+
+    def age_by(self, xid):
+        """The server's next transaction has this number: all that is there is frozen first."""
+        for database in ("postgres", "template1", "template0"):
+            self.server.sql("UPDATE pg_database SET datallowconn = true")
+            self.server.sql("VACUUM (FREEZE)", database=database)
+        self.server.stop()
+        segment = self.server.data / "pg_xact" / f"{xid >> 20:04X}"
+        segment.write_bytes(bytes(256 << 10))  # of transactions that never were
+        self.server.own(segment)
+        subprocess.run(as_server_user([self.server.bin / "pg_resetwal", "-x", str(xid),
+                                       self.server.data]),
+                       check=True, cwd="/", stdout=subprocess.DEVNULL)
+        self.server.start()
+
+    def test_transaction_numbers_begin_anew_between_a_kill_and_the_resumption(self):
+        """Of 32 bits: rows that were written before and behind 2^32 are told apart by their age."""
+        if not (self.server.bin / "pg_resetwal").exists():
+            self.skipTest("this server's build has no pg_resetwal")
+        for xid in (2000000000, 4000000000, (4 << 30) - 3000):
+            self.age_by(xid)
+        self.server.sql("UPDATE lab.large SET n = n + 1 WHERE id % 100 = 0")
+        self.server.sql("DROP TABLE lab.keyless")
+        before = self.server.value("SELECT pg_current_xact_id()::text::bigint")
+        self.assertLess(before % (1 << 32), (4 << 30) - 1)
+        narwal = self.narwal().start()
+        generation = self.kill_at(narwal, "large", 8)
+        self.server.sql("UPDATE lab.large SET n = -5 WHERE id % 9 = 0")  # still before
+        self.server.sql("DO $$ BEGIN FOR i IN 1..4000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$")
+        after = self.server.value("SELECT pg_current_xact_id()::text::bigint")
+        self.assertEqual(after >> 32, (before >> 32) + 1)
+        self.assertLess(after % (1 << 32), 100000)
+        self.server.sql("UPDATE lab.large SET n = -7 WHERE id % 7 = 0")
+        self.server.sql("DELETE FROM lab.large WHERE id % 11 = 0")
+        narwal.start()
+        self.assertEqual(self.kill_at(narwal, "large", 20), generation)
+        self.server.sql("UPDATE lab.large SET id = id + 1000000 WHERE id % 13 = 0")
+        behind = self.server.value("SELECT count(*) FROM lab.large WHERE ctid < '(256,0)' AND xmin::text::int8 < 100000")
+        self.assertGreater(behind, 100)  # in pages that were durable at the first kill
+        narwal.start()
+        self.finish(narwal, ["large"])
+        self.assertEqual(self.table(narwal, "large").generation, generation)
+        kept, _, again, _ = map(int, re.search(READ.format("large"), narwal.log()).groups())
+        self.assertGreater(kept, 10)
+        self.assertGreaterEqual(again, behind)
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
 
     def begins_again(self, statement, tables=("large",)):
         self.server.sql("DROP TABLE lab.keyless")
