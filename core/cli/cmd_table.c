@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `narwal table`: asks the running process through its control socket. */
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,30 +50,12 @@ static bool is_verb(const char *text)
 static int ask(const char *folder, const char *verb, const char *name)
 {
     char line[LINE_SIZE];
-    char *text = NULL;
-    size_t size = 0;
-    json_t *root = NULL;
-    int code = NW_EXIT_FAILED;
 
     if (snprintf(line, sizeof line, "table %s %s", verb, name) >= (int)sizeof line) {
         nw_complain("the table's name is too long");
-        return code;
+        return NW_EXIT_FAILED;
     }
-    if (!nw_ask(folder, line, &text, &size)) {
-        return code;
-    }
-    root = json_loadb(text, size, 0, NULL);
-    if (json_string_value(json_object_get(root, "done")) != NULL) {
-        (void)printf("%s\n", json_string_value(json_object_get(root, "done")));
-        code = 0;
-    } else if (json_string_value(json_object_get(root, "error")) != NULL) {
-        nw_complain("%s", json_string_value(json_object_get(root, "error")));
-    } else {
-        nw_complain("the running narwal did not answer");
-    }
-    json_decref(root);
-    free(text);
-    return code;
+    return nw_tell(folder, line);
 }
 
 /* FILE [PATTERN], or only a pattern when the narwal is named otherwise. */

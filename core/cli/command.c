@@ -2,6 +2,7 @@
 /* What the commands share: see command.h. */
 #include "cli/command.h"
 
+#include <jansson.h>
 #include <libpq-fe.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -334,6 +335,30 @@ bool nw_ask(const char *folder, const char *line, char **text, size_t *size)
         *text = NULL;
     }
     return status == NW_OK;
+}
+
+int nw_tell(const char *folder, const char *line)
+{
+    char *text = NULL;
+    size_t size = 0;
+    json_t *root = NULL;
+    int code = NW_EXIT_FAILED;
+
+    if (!nw_ask(folder, line, &text, &size)) {
+        return code;
+    }
+    root = json_loadb(text, size, 0, NULL);
+    if (json_string_value(json_object_get(root, "done")) != NULL) {
+        (void)printf("%s\n", json_string_value(json_object_get(root, "done")));
+        code = 0;
+    } else if (json_string_value(json_object_get(root, "error")) != NULL) {
+        nw_complain("%s", json_string_value(json_object_get(root, "error")));
+    } else {
+        nw_complain("the running narwal did not answer");
+    }
+    json_decref(root);
+    free(text);
+    return code;
 }
 
 int nw_state_folder_find(struct nw_config_arguments *arguments, char folder[NW_FOLDER_SIZE])

@@ -25,6 +25,7 @@ int nw_cmd_check(int argc, char **argv);
 int nw_cmd_plan(int argc, char **argv);
 int nw_cmd_status(int argc, char **argv);
 int nw_cmd_table(int argc, char **argv);
+int nw_cmd_copy(int argc, char **argv);
 int nw_cmd_tail(int argc, char **argv);
 int nw_cmd_topology(int argc, char **argv);
 int nw_cmd_sink_check(int argc, char **argv);
@@ -91,5 +92,7 @@ bool nw_table_state_known(const char *name);
  * @param text  give: the answer, to be freed; NULL when there is none.
  */
 bool nw_ask(const char *folder, const char *line, char **text, size_t *size);
+/** Tell it what to do, and print what it answers. @return the exit code */
+int nw_tell(const char *folder, const char *line);
 
 #endif

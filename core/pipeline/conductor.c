@@ -461,6 +461,11 @@ static bool all_read(const struct nw_conductor *conductor)
     return conductor->again_count == 0;
 }
 
+static bool is_paused(const struct nw_conductor *conductor)
+{
+    return conductor->options.paused != NULL && *conductor->options.paused;
+}
+
 nw_status nw_conductor_step(struct nw_conductor *conductor, struct nw_engine *engine,
                             bool *finished, struct nw_error *err)
 {
@@ -472,7 +477,8 @@ nw_status nw_conductor_step(struct nw_conductor *conductor, struct nw_engine *en
     for (uint32_t r = 0; r < conductor->options.workers_count && status == NW_OK; r++) {
         status = seat_collect(conductor, engine, r, now_ns, err);
     }
-    for (uint32_t count = 0; count < NW_CHUNKS_AHEAD && status == NW_OK; count++) {
+    for (uint32_t count = 0; count < NW_CHUNKS_AHEAD && status == NW_OK && !is_paused(conductor);
+         count++) {
         status = seats_give(conductor, engine, count, err);
     }
     if (status == NW_OK) {

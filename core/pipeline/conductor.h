@@ -32,6 +32,7 @@ struct nw_conductor_options {
      * nobody. NULL: not called. */
     void (*idle)(void *context, const char *blocker);
     void *context;
+    const bool *paused; /* borrow; while it is set nothing is handed out. NULL: never */
 };
 
 struct nw_conductor;

@@ -359,6 +359,7 @@ struct nw_conductor_options nw_run_conductor_options(struct nw_run *run)
         .former = nw_run_former,
         .idle = nw_run_idle,
         .context = run,
+        .paused = &run->copy_paused,
     };
 }
 

@@ -449,6 +449,28 @@ static bool publishes(const struct asked *asked)
     return !asked->published;
 }
 
+/* "copy pause" and "copy resume", whatever is copied now or later. @return whether it is one */
+static bool copy_command(struct nw_run *run, const char *line)
+{
+    static const char paused[] =
+        "the copy is paused: what is being read is read to the end of its chunk, and nothing more. "
+        "Its snapshot stays, so vacuum on the server cannot clean up behind it, and what streams "
+        "meanwhile is kept; it goes on with narwal copy resume, or when narwal starts again";
+    bool pause = strcmp(line, "copy pause") == 0;
+
+    if (!pause && strcmp(line, "copy resume") != 0) {
+        return false;
+    }
+    if (pause && run->status.phase != NW_RUN_COPYING && !nw_run_joins_busy(run)) {
+        run->options->answer(run->options->context, false, "nothing is being copied");
+        return true;
+    }
+    nw_log(NW_LOG_INFO, "the copy %s", pause ? "is paused" : "goes on");
+    run->copy_paused = pause;
+    run->options->answer(run->options->context, true, pause ? paused : "the copy goes on");
+    return true;
+}
+
 nw_status nw_run_commands(struct nw_run *run, struct nw_error *err)
 {
     const char *line =
@@ -458,7 +480,7 @@ nw_status nw_run_commands(struct nw_run *run, struct nw_error *err)
     char reason[REASON_SIZE];
     nw_status status = NW_OK;
 
-    if (line == NULL) {
+    if (line == NULL || copy_command(run, line)) {
         return NW_OK;
     }
     if (!line_parse(line, &asked)) {

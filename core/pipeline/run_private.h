@@ -110,6 +110,7 @@ struct nw_run {
     struct nw_run_pace pace;
     int64_t ticked_ns;
     int64_t protect_seen_ns, protect_said_ns;
+    bool copy_paused;  /* nothing more is copied until a user says so */
     bool drop_slot;    /* it holds back too much: drop it when nobody reads it any more */
     bool followed;     /* an attempt has streamed: a standby's promotion is waited for */
     bool left_running; /* a plugin did not return: everything that its thread may touch stays */

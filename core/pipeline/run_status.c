@@ -65,7 +65,9 @@ static void waits_find(struct nw_run *run)
 {
     struct nw_run_status *s = &run->status;
     const struct nw_table_list *list = &run->list;
-    const char *found = s->phase == NW_RUN_STARTING ? run->fence_waits : "";
+    const char *found = s->phase == NW_RUN_STARTING     ? run->fence_waits
+                        : run->copy_paused && s->copies ? "narwal copy resume: a user paused it"
+                                                        : "";
 
     for (size_t i = 0; i < list->count && s->phase != NW_RUN_STARTING &&
                        list->counts[NW_STATE_COPYING] == 0 && found[0] == '\0';

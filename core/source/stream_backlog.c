@@ -4,6 +4,7 @@
  * they are to go on: a part of one between two transactions of the stream, then some of the stream
  * again, so that the others are hardly held up. See backlog.h and stream_private.h.
  */
+#include "base/assert.h"
 #include "base/crash.h"
 #include "base/log.h"
 #include "source/stream_private.h"
@@ -104,9 +105,10 @@ static void unlink_backlog(struct nw_backlogs *backlogs, struct nw_backlog *gone
 {
     struct nw_backlog **at = &backlogs->first;
 
-    while (*at != gone) {
+    while (*at != NULL && *at != gone) {
         at = &(*at)->following;
     }
+    NW_ASSERT(*at == gone);
     *at = gone->following;
 }
 

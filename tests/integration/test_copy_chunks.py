@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """A copy in chunks: what applications do to a table between two of them, and what a restart keeps."""
+import json
 import threading
 import time
 
@@ -48,6 +49,35 @@ class CopyChunksTest(check.Case):
 
     def table(self, narwal, name):
         return next(t for t in read_tables(str(narwal.out)) if t.name == name)
+
+    def test_a_paused_copy_reads_nothing_until_it_is_resumed(self):
+        narwal = self.narwal().start()
+        self.copying(narwal)
+        code, text = narwal.call("copy", "pause")
+        self.assertEqual(code, 0, text)
+        self.assertIn("narwal copy resume", text)
+        narwal.wait("the chunks under way", lambda: self.server.value(
+            f"SELECT count(*) FROM pg_stat_activity WHERE {COPYING}", ("%COPY%",)) == 0)
+        rows = []
+
+        def still():
+            copy = json.loads(narwal.call("status", "--json")[1])["copy"]
+            rows.append((copy["rows"], copy["waits_for"]))
+            return len(rows) > 2 and rows[-1] == rows[-2] == rows[-3]
+        time.sleep(0.6)  # the status is half a second old
+        narwal.wait("the rest", still)
+        self.assertLess(rows[-1][0], 2 * ROWS)
+        self.assertIn("narwal copy resume", rows[-1][1])
+        self.server.sql("UPDATE lab.large SET n = n + 1 WHERE id < 100")
+        time.sleep(1)
+        self.assertEqual(json.loads(narwal.call("status", "--json")[1])["copy"]["rows"], rows[-1][0])
+        self.assertEqual(narwal.call("copy", "resume")[0], 0)
+        self.same(narwal, KEYED)
+        narwal.start().wait_caught_up()
+        narwal.wait("its socket", lambda: '"streaming"' in narwal.call("status", "--json")[1])
+        code, text = narwal.call("copy", "pause")
+        self.assertEqual(code, 1, text)
+        self.assertIn("nothing is being copied", text)
 
     def rewritten(self, statement):
         """The table begins again, the others keep their snapshot and what was read of them."""
