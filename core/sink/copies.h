@@ -16,6 +16,7 @@ struct nw_followed {
     bool holds;            /* what the stream has of it waits until that copy is whole: held.c */
     bool ended;            /* that copy is whole, and its end is held with the rest */
     struct nw_entry *pack; /* held.c: what is added to; NULL: none */
+    uint64_t waiting;      /* held.c: bytes that are held of it, while they are counted */
     uint64_t fence_lsn;    /* rows of the stream before it are in the copy */
     bool behind;           /* at the start the sink had only what is before `place` */
     struct nw_place place;

@@ -319,6 +319,27 @@ void nw_held_release(struct nw_sequencer *seq)
     seq->copies_ended = false;
 }
 
+/* The table of which the most is held: without it the others have room. */
+static const struct nw_table *largest(const struct nw_sequencer *seq)
+{
+    const struct nw_table *table = NULL;
+    uint64_t most = 0;
+
+    for (uint32_t i = 0; i < seq->followed_capacity; i++) {
+        seq->followed[i].waiting = 0;
+    }
+    for (const struct nw_entry *entry = seq->held.first; entry != NULL; entry = entry->next) {
+        struct nw_followed *slot = nw_copies_find(seq, entry->table->relation_oid);
+
+        slot->waiting += entry->size;
+        if (slot->waiting > most) {
+            most = slot->waiting;
+            table = entry->table;
+        }
+    }
+    return table;
+}
+
 nw_status nw_held_check(struct nw_sequencer *seq, struct nw_error *err)
 {
     struct nw_budget *budget = seq->options.budget;
@@ -331,5 +352,5 @@ nw_status nw_held_check(struct nw_sequencer *seq, struct nw_error *err)
         return NW_OK;
     }
     (void)too_much(seq, "limits.memory and limits.spill have room for: raise them", err);
-    return nw_sequencer_fail(seq, err, seq->held.first->table);
+    return nw_sequencer_fail(seq, err, largest(seq));
 }

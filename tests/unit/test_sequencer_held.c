@@ -437,7 +437,7 @@ static void a_disk_that_fails_for_a_while_costs_nothing(void **state)
     rows_in_order(0, 100);
 }
 
-/* Past the quota: the table stops at this sink, with what to do about it. */
+/* Past the quota: the busiest table stops at this sink, with what to do about it. */
 static void more_than_the_quota_stops_the_table(void **state)
 {
     const struct nw_table *refused = NULL;
@@ -447,7 +447,9 @@ static void more_than_the_quota_stops_the_table(void **state)
     (void)state;
     start_with(&model_ops, 1, 2 * MIB, 8ull * MIB);
     joins(0);
+    joins(1);
     (void)commit(1, FENCE - 1);
+    kit_row_one(&kit, 1, 2, FENCE, 0); /* of which little is held */
     for (uint32_t i = 0; i < 100000 && used() <= 2 * MIB; i++) {
         wide_row(2, FENCE + i, i, 100);
         settle();
