@@ -41,6 +41,11 @@ struct nw_backlog *nw_dealer_keeps(struct nw_dealer *dealer, uint32_t relation_o
     return backlog == NULL || nw_place_before(place_now(dealer), backlog->from) ? NULL : backlog;
 }
 
+bool nw_dealer_keeps_later(const struct nw_dealer *dealer, uint32_t relation_oid)
+{
+    return dealer->playing == NULL && nw_dealer_has_backlog(dealer, relation_oid);
+}
+
 bool nw_dealer_wants_text(const struct nw_dealer *dealer)
 {
     bool wants = false;
@@ -172,7 +177,8 @@ nw_status nw_dealer_pause(struct nw_dealer *dealer, uint32_t relation_oid, struc
     const struct nw_table *table = nw_schemas_find(dealer->options.schemas, relation_oid);
 
     (void)err;
-    if (dealer->stop_waits || dealer->relation_waits || !dealer->state.between) {
+    if (dealer->stop_waits || dealer->relation_waits || !dealer->state.between ||
+        dealer->state.position_lsn == 0) { /* the stream has not begun */
         return NW_AGAIN;
     }
     if (table == NULL || nw_dealer_has_backlog(dealer, relation_oid)) {

@@ -202,7 +202,8 @@ static nw_status truncate_announce(struct nw_dealer *dealer,
     for (uint32_t i = 0; i < truncate->relations_count && status == NW_OK; i++) {
         struct nw_slot *slot = truncated(dealer, nw_cursor_u32be(&relations), &status, err);
 
-        if (truncate_applies(dealer, slot) && slot->policy.truncate == NW_RULE_STOP) {
+        if (truncate_applies(dealer, slot) && slot->policy.truncate == NW_RULE_STOP &&
+            !nw_dealer_keeps_later(dealer, slot->table->relation_oid)) {
             return nw_dealer_stop(dealer, slot->table,
                                   "it was truncated, and tables.truncate is stop");
         }

@@ -97,6 +97,9 @@ NW_MUST_CHECK nw_status nw_dealer_keep_aside(struct nw_dealer *dealer, struct nw
                                              struct nw_bytes message, struct nw_error *err);
 /** Whether the table's changes are kept, now or until they were dealt. */
 bool nw_dealer_has_backlog(const struct nw_dealer *dealer, uint32_t relation_oid);
+/** Whether what is dealt of the table now is from before its changes were kept. It was dealt by a
+ * former run, whatever the rules were, and must not stop the table again. */
+bool nw_dealer_keeps_later(const struct nw_dealer *dealer, uint32_t relation_oid);
 /** What is kept is of no use any more. */
 void nw_dealer_backlog_given_up(struct nw_dealer *dealer, struct nw_backlog *backlog);
 /** The same, if there is one of this table. */

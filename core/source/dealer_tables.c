@@ -370,7 +370,8 @@ static struct nw_table_policy policy_of(const struct nw_dealer *dealer,
 {
     const struct nw_dealer_options *o = &dealer->options;
 
-    if (table == NULL || (o->wanted != NULL && !o->wanted(o->context, table))) {
+    if (table == NULL || (o->wanted != NULL && !o->wanted(o->context, table)) ||
+        nw_dealer_keeps_later(dealer, table->relation_oid)) {
         return (struct nw_table_policy){.ambiguous_rename = NW_AMBIGUOUS_DROP_ADD};
     }
     return o->policy == NULL ? (struct nw_table_policy){0} : o->policy(o->context, table);

@@ -11,6 +11,12 @@
 
 /* ---- which there are ---- */
 
+/* Whether a crash would need it: one that was dealt is, until that is durable at every sink. */
+static bool is_needed(const struct nw_source *source, const struct nw_backlog *backlog)
+{
+    return backlog->state != NW_BACKLOG_GIVEN_UP && backlog != source->backlogs.ending;
+}
+
 void nw_source_backlog(struct nw_source *source, struct nw_backlog *backlog, bool resumes)
 {
     struct nw_backlogs *backlogs = &source->backlogs;
@@ -45,7 +51,7 @@ uint64_t nw_source_limit_lsn(const struct nw_source *source)
     uint64_t limit = UINT64_MAX;
 
     for (const struct nw_backlog *b = source->backlogs.first; b != NULL; b = b->following) {
-        if (b->state == NW_BACKLOG_KEEPS || b->state == NW_BACKLOG_RESUMES) {
+        if (is_needed(source, b)) {
             uint64_t lsn = nw_backlog_limit_lsn(b);
 
             limit = lsn < limit ? lsn : limit;
@@ -58,7 +64,7 @@ void nw_source_reached(const struct nw_source *source, struct nw_backlog_reached
 {
     reached->count = 0;
     for (const struct nw_backlog *b = source->backlogs.first; b != NULL; b = b->following) {
-        if (b->state == NW_BACKLOG_KEEPS || b->state == NW_BACKLOG_RESUMES) {
+        if (is_needed(source, b)) {
             reached->tables[reached->count++] =
                 (struct nw_backlog_place){b->relation_oid, nw_backlog_synced_lsn(b)};
         }
@@ -70,7 +76,7 @@ int64_t nw_source_backlogs_deadline(const struct nw_source *source, int64_t now_
     int64_t deadline_ns = INT64_MAX;
 
     for (const struct nw_backlog *b = source->backlogs.first; b != NULL; b = b->following) {
-        if (b->state == NW_BACKLOG_KEEPS || b->state == NW_BACKLOG_RESUMES) {
+        if (is_needed(source, b)) {
             int64_t due_ns = nw_backlog_deadline(b, now_ns);
 
             deadline_ns = due_ns < deadline_ns ? due_ns : deadline_ns;
@@ -88,6 +94,16 @@ void nw_source_backlogs_status(const struct nw_source *source, struct nw_source_
                 .relation_oid = b->relation_oid, .changes = b->rows, .bytes = nw_backlog_bytes(b)};
         }
     }
+}
+
+struct nw_backlog *nw_source_backlog_done(const struct nw_source *source, uint32_t relation_oid)
+{
+    struct nw_backlog *b = source->backlogs.first;
+
+    while (b != NULL && (b->relation_oid != relation_oid || b->state != NW_BACKLOG_DONE)) {
+        b = b->following;
+    }
+    return b;
 }
 
 /* ---- the end of one ---- */
@@ -132,8 +148,11 @@ static nw_status ends_step(struct nw_source *source, uint32_t *work, struct nw_e
     }
     for (struct nw_backlog *b = backlogs->first; b != NULL && backlogs->ending == NULL;
          b = b->following) {
+        bool kept_again = source->stop_asked && source->stop.playing == b;
+
         if (b->state == NW_BACKLOG_GIVEN_UP ||
-            (b->state == NW_BACKLOG_DONE && b->end_epoch <= backlogs->durable_epoch)) {
+            (b->state == NW_BACKLOG_DONE && b->end_epoch <= backlogs->durable_epoch &&
+             !kept_again)) {
             backlogs->ending = b;
             nw_jobs_submit(source->options.jobs, &backlogs->end_job);
         }
@@ -269,8 +288,11 @@ static nw_status writes_step(struct nw_source *source, int64_t now_ns, uint32_t 
     for (struct nw_backlog *b = source->backlogs.first; b != NULL; b = b->following) {
         nw_status status = NW_OK;
 
-        if (b->state == NW_BACKLOG_KEEPS || b->state == NW_BACKLOG_RESUMES) {
+        if (is_needed(source, b)) {
             status = nw_backlog_step(b, now_ns, work, err);
+        }
+        if (status == NW_REJECT && b->state == NW_BACKLOG_DONE) {
+            continue; /* it holds back what is acknowledged until the sinks have it */
         }
         if (status == NW_REJECT) {
             (void)nw_dealer_give_up(source->options.dealer, b, err->text);

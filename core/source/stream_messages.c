@@ -368,15 +368,23 @@ static nw_status stopped(struct nw_source *source, struct nw_error *err)
 nw_status nw_source_stop(struct nw_source *source, uint32_t *work, struct nw_error *err)
 {
     const struct nw_dealer_stop *stop = nw_dealer_stopping(source->options.dealer);
+    struct nw_backlog *done = NULL;
 
     if (stop == NULL || source->stop_job.pending) {
         return NW_OK;
+    }
+    done = nw_source_backlog_done(source, stop->table->relation_oid);
+    if (!source->stop_asked && done != NULL && done->end_epoch <= source->backlogs.durable_epoch) {
+        return NW_OK; /* its folder is wanted, and free soon */
     }
     *work += 1;
     source->stop_asked = !source->stop_asked;
     if (source->stop_asked) {
         source->stop = *stop;
         nw_backlog_destroy(source->stop_backlog); /* of a stop that the stream is to say again */
+        if (done != NULL && !stop->dropped) { /* sinks may need it: it is gone on with */
+            source->stop.playing = done;
+        }
         source->stop_backlog = NULL;
         nw_jobs_submit(source->options.jobs, &source->stop_job);
         return NW_OK;

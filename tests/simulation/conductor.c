@@ -119,7 +119,8 @@ static bool has_position(const struct nw_sink_recovered *recovered)
 void sim_copy_decide(struct sim *sim, struct nw_sink *const *sinks,
                      const struct nw_sink_recovered *recovered)
 {
-    bool state_lost = sim_chance(&sim->random, 500) && !sim_joins_recorded(sim);
+    bool state_lost =
+        sim_chance(&sim->random, 500) && !sim_joins_recorded(sim) && !sim_backlogs_recorded(sim);
     uint32_t highest = state_lost ? 0 : sim->copy.generation;
     uint64_t lowest = UINT64_MAX;
     bool streaming = false;
@@ -335,7 +336,8 @@ void sim_copy_reset(struct sim *sim, struct nw_schemas *schemas)
     sim_copy_free(sim);
     memset(copy->again, 0, sizeof copy->again);
     memset((void *)copy->under_way, 0, sizeof copy->under_way);
-    for (uint32_t table = 0; table < SIM_TABLES && (sim->joins.wanted || sim_joins_busy(sim));
+    for (uint32_t table = 0;
+         table < SIM_TABLES && (sim->joins.wanted || sim_joins_busy(sim) || sim->backlogs.wanted);
          table++) {
         described = sim_server_describe(&sim->server, SIM_OID + table, &description);
         if (nw_schemas_add(schemas, described, 0, &version, &err) != NW_OK) {

@@ -60,6 +60,7 @@ static nw_status record(void *context, const struct nw_acknowledgement *what, st
         return nw_fail(err, NW_RETRY, "the state cannot be written");
     }
     sim->recorded_lsn = sim->safe_lsn = what->lsn;
+    sim_backlogs_reached(sim, &what->reached);
     return NW_OK;
 }
 
@@ -97,6 +98,7 @@ static void sinks_open(struct life *life)
         }
     }
     sim_copy_decide(sim, life->sinks, recovered);
+    sim_backlogs_find(sim);
     /* What was recorded, and not told, may be ahead of where the server sends from now on. */
     sim->recorded_lsn = sim->start_lsn > sim->recorded_lsn ? sim->start_lsn : sim->recorded_lsn;
     sim->safe_lsn = sim->start_lsn;
@@ -117,12 +119,14 @@ static uint64_t memory_choose(struct sim *sim)
     return 1ull << (19 + sim_below(&sim->random, 3));
 }
 
-/* No table is to stop here: what the columns are taken for is looked at where it is exact. */
+/* What the columns are taken for is looked at where it is exact. */
 static struct nw_table_policy sim_policy(void *context, const struct nw_table *table)
 {
-    (void)context;
-    (void)table;
-    return (struct nw_table_policy){.ambiguous_rename = NW_AMBIGUOUS_DROP_ADD};
+    const struct sim *sim = context;
+    bool stops = sim->backlogs.stops[table->relation_oid - SIM_OID];
+
+    return (struct nw_table_policy){.ambiguous_rename = NW_AMBIGUOUS_DROP_ADD,
+                                    .truncate = stops ? NW_RULE_STOP : NW_RULE_APPLY};
 }
 
 /* The copies are durable: what was committed since is dealt. */
@@ -157,6 +161,9 @@ static void life_begin(struct life *life, struct sim *sim)
         .wanted = sim_wanted,
         .waits = sim_joins_waits,
         .policy = sim_policy,
+        .stop = sim_backlog_stop,
+        .backlog_end = sim_backlog_end,
+        .keeps = true,
         .context = sim};
 
     memset(life, 0, sizeof *life);
@@ -166,6 +173,7 @@ static void life_begin(struct life *life, struct sim *sim)
     life->plan.engine_threads_count = 2;
     sinks_open(life);
     options.flush_lsn = sim->start_lsn;
+    options.play_lsn = sim->backlogs.play_lsn;
     options.spool = sim->spool.spool;
     options.spool_lsn = sim->stream_lsn;
     for (uint32_t i = 0; i < sim->sinks_count; i++) {
@@ -178,7 +186,7 @@ static void life_begin(struct life *life, struct sim *sim)
     }
     options.schemas = life->schemas;
     life->copying = sim->copy.running;
-    if (sim->copies || sim->joins.wanted) {
+    if (sim->copies || sim->joins.wanted || sim->backlogs.wanted) {
         options.readers_count = SIM_READERS;
         sim_copy_reset(sim, life->schemas);
     }
@@ -193,6 +201,7 @@ static void life_begin(struct life *life, struct sim *sim)
         life->agents_count += nw_sink_agents(life->sinks[i], life->agents + life->agents_count);
     }
     sim_copy_fences(sim, life->engine);
+    sim_backlogs_give(sim, life->engine);
     if (sim->spool.spool != NULL) {
         nw_engine_stream(life->engine, sim->start_lsn);
     }
@@ -220,6 +229,7 @@ static void life_end(struct life *life)
 
     sim->crashing = true;
     sim_spool_power(sim);
+    sim_backlogs_power(sim);
     spool_count(life);
     for (uint32_t i = 0; i < sim->sinks_count; i++) {
         if (nw_sink_stop(life->sinks[i], INT64_MAX, &err) != NW_OK) {
@@ -229,6 +239,7 @@ static void life_end(struct life *life)
     nw_engine_destroy(life->engine);
     sim_copy_end(sim);
     sim_spool_end(sim);
+    sim_backlogs_end(sim);
     for (uint32_t i = 0; i < sim->sinks_count; i++) {
         nw_sink_destroy(life->sinks[i]);
     }
@@ -326,6 +337,9 @@ static bool life_step(struct life *life)
     } else if (choice < 970) {
         sim_server_send(&sim->server);
     } else if (choice < 985) {
+        if (!life->copying && !life->draining) {
+            sim_backlogs_step(sim, life->engine);
+        }
         return copy_step(life);
     } else if (choice < 998) {
         for (uint32_t i = 0; i < sim->sinks_count; i++) {
@@ -363,6 +377,7 @@ static uint32_t trouble(struct sim *sim, uint32_t steps)
         if (crash_permille > 0 && sim_below(&sim->random, 2000) == 0) {
             SIM_COUNT(crashes);
             sim_counters.crashes_in_join += sim->joins.phase != SIM_JOINS_REST;
+            sim_counters.crashes_behind += sim_backlogs_recorded(sim);
             break;
         }
         if (life.copying && sim->copy.fault > 0 && sim_below(&sim->random, 2000) == 0) {
@@ -409,7 +424,7 @@ static bool has_arrived(const struct sim *sim)
         return false;
     }
     for (uint32_t i = 0; i < sim->sinks_count; i++) {
-        if (sim->sinks[i].durable_lsn <= last_lsn) {
+        if (sim->sinks[i].durable_lsn <= last_lsn || sim->sinks[i].behind.count > 0) {
             return false;
         }
     }
@@ -431,7 +446,8 @@ static bool converge_life(struct life *life, int64_t end_ns)
     struct sim *sim = life->sim;
     uint32_t idle = 0;
 
-    while (life->copying || sim_joins_busy(sim) || !has_arrived(sim)) {
+    while (life->copying || sim_joins_busy(sim) || sim_backlogs_recorded(sim) ||
+           !has_arrived(sim)) {
         uint32_t work = 0;
 
         sim->steps++;
@@ -444,6 +460,9 @@ static bool converge_life(struct life *life, int64_t end_ns)
         sim_server_send(&sim->server);
         for (uint32_t i = 0; i < sim->sinks_count; i++) {
             sim_sink_step(&sim->sinks[i]);
+        }
+        if (!life->copying) {
+            sim_backlogs_step(sim, life->engine);
         }
         if (!copy_step(life)) {
             return false;
@@ -493,6 +512,7 @@ static uint64_t story(uint64_t seed)
     sim->joins.wanted = sim_chance(&sim->random, 500);
     sim->copy.fault = sim_chance(&sim->random, 500) ? 30 : 0;
     sim->server.has_slot = !sim->copies;
+    sim_backlogs_init(sim);
     sim_spool_init(sim);
     for (uint32_t i = 0; sim->copies && i < 600; i++) {
         sim_server_act(&sim->server);
@@ -507,6 +527,7 @@ static uint64_t story(uint64_t seed)
     }
     converge(sim);
     sim_trace(sim, nw_env_model_trace(sim->spool.env));
+    sim_trace(sim, nw_env_model_trace(sim->backlogs.env));
     trace = sim->trace;
     if (sim_verbose) {
         (void)printf("seed %" PRIu64 ": %zu items, %zu records, %" PRIu64
@@ -518,6 +539,7 @@ static uint64_t story(uint64_t seed)
     }
     sim_copy_free(sim);
     sim_spool_free(sim);
+    sim_backlogs_free(sim);
     sim_server_free(&sim->server);
     free(sim);
     return trace;

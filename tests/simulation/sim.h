@@ -10,8 +10,10 @@
  * conductor.c the first copy: who lacks what, where the stream begins, which chunk is read next
  * join.c      tables that are copied while the others stream
  * spool.c     what is kept on a disk that forgets when the power goes
+ * backlog.c   tables that are paused or stop, and go on: what came of them meanwhile is kept
  * sink.c      sinks that store, refuse, forget and do not know
  * sink_copy.c what they are given of copies
+ * sink_behind.c  of which tables they have less than their positions say
  * disk.c      the environment: a clock, and files that are gone after a crash
  */
 #ifndef SIM_H
@@ -28,6 +30,7 @@
 #include "../unit/wire.h"
 #include "io/env.h"
 #include "pipeline/engine.h"
+#include "source/backlog.h"
 #include "source/copy.h"
 #include "source/copy_state.h"
 #include "source/position.h"
@@ -91,7 +94,9 @@ static inline bool sim_chance(struct sim_random *random, uint32_t permille)
     X(spools_trimmed) X(spools_found_trimmed) X(join_commands) X(join_rounds) X(joins_done)        \
     X(joins_at_start) X(joins_for_one) X(sinks_wiped) X(marks_stored) X(rows_superseded)           \
     X(rows_held) X(rows_held_long) X(tables_again_in_join) X(crashes_in_join) X(leftovers)         \
-    X(refusals) X(repairs) X(tables_passed_over) X(tables_taken_up) X(rounds_postponed)
+    X(refusals) X(repairs) X(tables_passed_over) X(tables_taken_up) X(rounds_postponed)            \
+    X(tables_paused) X(tables_kept) X(tables_resumed) X(stopped_in_play) X(backlogs_found)         \
+    X(rows_behind) X(commits_behind) X(crashes_behind)
 /* clang-format on */
 
 #define SIM_MEMBER(name) uint64_t name;
@@ -371,6 +376,46 @@ void sim_spool_step(struct sim *sim);
 void sim_spool_power(struct sim *sim);
 void sim_spool_end(struct sim *sim); /* the engine is gone */
 
+/* ---- backlog.c ---- */
+
+enum sim_followed { SIM_FOLLOWED = 0, SIM_PAUSED, SIM_KEPT, SIM_RESUMING };
+
+struct sim_backlogs {
+    struct sim_random random;
+    struct nw_env *env;
+    bool wanted;
+    bool off; /* the power is gone */
+    uint64_t quota_bytes;
+    uint64_t play_lsn; /* the furthest sink is there */
+    /* recorded in the state */
+    enum sim_followed states[SIM_TABLES];
+    uint64_t reached[SIM_TABLES];
+    /* of this life */
+    struct nw_backlog *found[SIM_TABLES]; /* until the engine has it */
+    bool was_behind[SIM_TABLES];
+    bool stops[SIM_TABLES]; /* when it is truncated */
+};
+
+void sim_backlogs_init(struct sim *sim);
+void sim_backlogs_free(struct sim *sim);
+/** Something is recorded that is known from nowhere else. */
+bool sim_backlogs_recorded(const struct sim *sim);
+/** Opens what former lives kept, which may move start_lsn. */
+void sim_backlogs_find(struct sim *sim);
+/** The engine gets that, and its sequencers what their positions say. */
+void sim_backlogs_give(struct sim *sim, struct nw_engine *engine);
+/** For the engine: a table stops; what was kept is not needed any more. Context is the sim. */
+nw_status sim_backlog_stop(void *context, const struct nw_dealer_stop *stop,
+                           struct nw_backlog **backlog, struct nw_error *err);
+nw_status sim_backlog_end(void *context, struct nw_backlog *backlog, bool resumed,
+                          struct nw_error *err);
+void sim_backlogs_reached(struct sim *sim, const struct nw_backlog_reached *reached);
+/** Somebody pauses or resumes a table. */
+void sim_backlogs_step(struct sim *sim, struct nw_engine *engine);
+/** As sim_spool_power(), sim_spool_end(). */
+void sim_backlogs_power(struct sim *sim);
+void sim_backlogs_end(struct sim *sim);
+
 /* ---- sink.c, sink_copy.c ---- */
 
 /** How far a table's copy is. */
@@ -407,8 +452,9 @@ struct sim_sink {
     uint8_t position[NW_POSITION_SIZE_MAX];
     uint32_t position_size;
     bool has_position;    /* not only copies */
-    uint64_t durable_lsn; /* everything committed before it is here */
-    size_t items_stored;  /* how many of the history's items */
+    uint64_t durable_lsn; /* everything committed before it is here, but of these tables: */
+    struct nw_behind_list behind;
+    size_t items_stored; /* how many of the history's items */
     uint64_t fencing;
     struct sim_copied copies[SIM_TABLES];
     bool needs[SIM_TABLES];   /* without a copy, or its beginning, it has not the table */
@@ -466,6 +512,26 @@ bool sim_sink_copy_has(const struct sim_sink *sink, const struct sim_item *item)
 /** Whether text of that size is what the row or message has. */
 bool sim_text_is(const uint8_t *bytes, uint32_t size, const struct sim_item *item);
 
+/* ---- sink_behind.c ---- */
+
+/** Where a commit brings a sink. */
+struct sim_position {
+    uint64_t lsn;
+    uint64_t end_lsn; /* nothing is from behind it */
+    struct nw_behind_list behind;
+};
+
+/** How far a table is, at a position. */
+struct nw_place sim_extent(const struct nw_behind_list *behind, uint64_t lsn, uint32_t oid);
+/**
+ * A table may be said to be behind from a place on that the position has not reached: what was kept
+ * begins there. Or some of a transaction that comes again was kept, and is there.
+ * @param count  of what is staged, this is committed
+ */
+void sim_extents_settle(const struct sim_sink *sink, struct sim_position *to, size_t count);
+/** No table goes back, past a change of it. */
+void sim_extents_check(const struct sim_sink *sink, const struct sim_position *to);
+
 /* ---- sim.c ---- */
 
 struct sim {
@@ -478,6 +544,7 @@ struct sim {
     struct sim_copy copy;
     struct sim_joins joins;
     struct sim_spool spool;
+    struct sim_backlogs backlogs;
     bool copies;           /* the sinks begin empty, with a first copy */
     uint32_t unwanted_oid; /* 0: all are wanted */
     bool crashing;         /* nothing becomes durable any more */

@@ -56,13 +56,15 @@ static void staged_drop(struct sim_sink *sink)
 
 /* ---- storing ---- */
 
-static uint64_t position_lsn(struct sim_sink *sink, const uint8_t *bytes, uint32_t size)
+static uint64_t position_lsn(struct sim_sink *sink, const uint8_t *bytes, uint32_t size,
+                             struct nw_behind_list *behind)
 {
     struct nw_envelope_content content = {0};
     struct nw_identity identity = {0};
     struct nw_error err = {0};
     uint64_t lsn = 0;
 
+    behind->count = 0;
     if (nw_envelope_read(&(struct nw_position){.bytes = bytes, .size = size}, &content, &err) ==
             NW_OK &&
         content.position.size == 0 && !sink->has_position) {
@@ -70,7 +72,7 @@ static uint64_t position_lsn(struct sim_sink *sink, const uint8_t *bytes, uint32
     }
     if (err.status != NW_OK ||
         nw_position_unpack((struct nw_bytes){content.position.bytes, content.position.size},
-                           &identity, &lsn, NULL, &err) != NW_OK) {
+                           &identity, &lsn, behind, &err) != NW_OK) {
         sim_fail(sink->sim, "sink %u was given a position that is none: %s", sink->index, err.text);
     }
     return lsn;
@@ -100,18 +102,36 @@ static bool is_same(const struct sim_item *had, const struct sim_item *expected)
            (is_mark || had->lsn == expected->lsn);
 }
 
+/* It may come out of a backlog, and has no place among others then. */
+static bool comes_late(const struct sim_sink *sink, const struct sim_item *item)
+{
+    return item->table != 0 && sink->sim->backlogs.was_behind[item->table - SIM_OID];
+}
+
+/* Whether an item of a table is between the sink's position and that of a commit. */
+static bool is_between(const struct sim_sink *sink, const struct sim_position *to,
+                       const struct sim_item *item)
+{
+    struct nw_place place = {item->commit_lsn, item->order / 2};
+
+    return !nw_place_before(place, sim_extent(&sink->behind, sink->durable_lsn, item->table)) &&
+           nw_place_before(place, sim_extent(&to->behind, to->lsn, item->table));
+}
+
 /*
  * Whether a commit has to bring this item of the history. What the stream has of a table that is
  * copied beside it comes with the copy's end, from the fence on.
  * @param former  the copies before this commit
  */
-static bool is_due(const struct sim_sink *sink, const struct sim_copied *former, size_t at)
+static bool is_due(const struct sim_sink *sink, const struct sim_copied *former,
+                   const struct sim_position *to, size_t at)
 {
     const struct sim_item *item = &sink->sim->server.items[at];
     const struct sim_copied *copied = NULL;
 
     if (item->table == 0) {
-        return at >= sink->items_stored && (item->kind == 'M' || sink->transactions);
+        return at >= sink->items_stored && item->commit_lsn < to->lsn &&
+               (item->kind == 'M' || sink->transactions);
     }
     copied = &sink->copies[item->table - SIM_OID];
     former = &former[item->table - SIM_OID];
@@ -122,20 +142,20 @@ static bool is_due(const struct sim_sink *sink, const struct sim_copied *former,
     if (copied->complete && (!former->complete || former->generation != copied->generation)) {
         return item->commit_lsn >= copied->fence_lsn;
     }
-    return at >= sink->items_stored && !sim_sink_copy_has(sink, item);
+    return is_between(sink, to, item) && !sim_sink_copy_has(sink, item);
 }
 
 /* The next item of the history that this sink is to have. */
 static const struct sim_item *expected_next(const struct sim_sink *sink,
-                                            const struct sim_copied *former, size_t *at,
-                                            uint64_t lsn)
+                                            const struct sim_copied *former,
+                                            const struct sim_position *to, size_t *at)
 {
     const struct sim_server *server = &sink->sim->server;
 
-    while (*at < server->items_count && server->items[*at].commit_lsn < lsn) {
+    while (*at < server->items_count && server->items[*at].commit_lsn < to->end_lsn) {
         size_t index = (*at)++;
 
-        if (is_due(sink, former, index)) {
+        if (is_due(sink, former, to, index)) {
             return &server->items[index];
         }
     }
@@ -202,12 +222,13 @@ static void staged_forget(struct sim_sink *sink, size_t count)
 
 /* What was staged up to the epoch must be exactly the history between the two positions; of a table
  * of which a copy began, some of it from the former position on. @return the next item's index */
-static size_t staged_check(struct sim_sink *sink, const struct sim_pending *commit, uint64_t lsn,
-                           const struct sim_copied *former, size_t count)
+static size_t staged_check(struct sim_sink *sink, const struct sim_pending *commit,
+                           const struct sim_position *to, const struct sim_copied *former,
+                           size_t count)
 {
     const struct sim_item *expected = NULL;
     size_t superseded[SIM_TABLES];
-    size_t at = sink->items_stored;
+    size_t at = sink->behind.count > 0 ? 0 : sink->items_stored;
 
     for (uint32_t t = 0; t < SIM_TABLES; t++) {
         superseded[t] = sink->items_stored;
@@ -216,59 +237,72 @@ static size_t staged_check(struct sim_sink *sink, const struct sim_pending *comm
     }
     for (size_t i = 0; i < count; i++) {
         const struct sim_item *had = &sink->staged[i];
+        bool late = false;
 
         if (had->superseded && sink->began[had->table - SIM_OID]) {
             SIM_COUNT(rows_superseded);
             expected = superseded_next(sink, had->table, former, &superseded[had->table - SIM_OID]);
         } else {
-            expected = expected_next(sink, former, &at, lsn);
+            expected = expected_next(sink, former, to, &at);
         }
         if (expected == NULL || !is_same(had, expected)) {
             sim_fail(sink->sim,
                      "sink %u, epoch %" PRIu64 " to %" PRIu64 ": has %c of %u at (%" PRIu64
                      ", %" PRIu64 "), expected %c of %u at (%" PRIu64 ", %" PRIu64 ")",
-                     sink->index, commit->epoch, lsn, had->kind, had->table, had->commit_lsn,
+                     sink->index, commit->epoch, to->lsn, had->kind, had->table, had->commit_lsn,
                      had->order, expected == NULL ? '-' : expected->kind,
                      expected == NULL ? 0 : expected->table,
                      expected == NULL ? 0 : expected->commit_lsn,
                      expected == NULL ? 0 : expected->order);
         }
-        sim_counters.rows_held_long += expected < &sink->sim->server.items[sink->items_stored];
+        late = expected < &sink->sim->server.items[sink->items_stored];
+        sim_counters.rows_behind += late && comes_late(sink, had);
+        sim_counters.rows_held_long += late && !comes_late(sink, had);
     }
-    expected = expected_next(sink, former, &at, lsn);
+    expected = expected_next(sink, former, to, &at);
     if (expected != NULL) {
         sim_fail(sink->sim,
                  "sink %u, epoch %" PRIu64 " to %" PRIu64 ": %c of %u at (%" PRIu64 ", %" PRIu64
                  ") is missing",
-                 sink->index, commit->epoch, lsn, expected->kind, expected->table,
+                 sink->index, commit->epoch, to->lsn, expected->kind, expected->table,
                  expected->commit_lsn, expected->order);
     }
-    return at > sink->items_stored ? at : sink->items_stored;
+    for (at = sink->items_stored; at < sink->sim->server.items_count; at++) {
+        if (sink->sim->server.items[at].commit_lsn >= to->lsn) {
+            break;
+        }
+    }
+    return at;
 }
 
 static void store(struct sim_sink *sink, const struct sim_pending *commit)
 {
     struct sim_copied former[SIM_TABLES];
-    uint64_t lsn = position_lsn(sink, commit->position, commit->position_size);
+    struct sim_position to;
     size_t count = staged_part(sink, commit->epoch);
     size_t at = 0;
 
+    to.lsn = position_lsn(sink, commit->position, commit->position_size, &to.behind);
     memcpy(former, sink->copies, sizeof former);
     sim_sink_copy_store(sink, commit);
-    if (lsn < sink->durable_lsn) {
-        sim_fail(sink->sim, "sink %u: position %" PRIu64 " after %" PRIu64, sink->index, lsn,
+    if (to.lsn < sink->durable_lsn) {
+        sim_fail(sink->sim, "sink %u: position %" PRIu64 " after %" PRIu64, sink->index, to.lsn,
                  sink->durable_lsn);
     }
-    at = staged_check(sink, commit, lsn, former, count);
+    sim_extents_settle(sink, &to, count);
+    sim_extents_check(sink, &to);
+    at = staged_check(sink, commit, &to, former, count);
     staged_forget(sink, count);
     sink->items_stored = at;
-    sink->durable_lsn = lsn;
+    sink->durable_lsn = to.lsn;
+    sink->behind = to.behind;
+    sim_counters.commits_behind += to.behind.count > 0;
     sink->has_position = sink->has_position || commit->position_size > NW_ENVELOPE_SIZE;
     sim_sink_copy_position(sink);
     sink->position_size = commit->position_size;
     memcpy(sink->position, commit->position, commit->position_size);
     SIM_COUNT(sink_commits);
-    sim_trace(sink->sim, lsn * 31 + sink->index);
+    sim_trace(sink->sim, to.lsn * 31 + sink->index);
     sim_trace(sink->sim, at);
 }
 
@@ -349,7 +383,7 @@ static void stage(struct sim_sink *sink, uint32_t worker, struct sim_item item)
         *last = sink->staged_count + 1;
         sim_counters.rows_held += sink->late[item.table - SIM_OID] > 0;
     }
-    if (sink->total_order) {
+    if (sink->total_order && !comes_late(sink, &item)) {
         const struct sim_item *former = &sink->total_last;
         bool back = former->commit_lsn > order ||
                     (former->commit_lsn == order && item.kind != 'b' && former->order > item.order);
@@ -679,7 +713,8 @@ void sim_sink_init(struct sim_sink *sink, struct sim *sim, uint32_t index, uint6
     }
     sink->workers = 1 + sim_below(&sink->random, 3);
     sink->total_order = strikes(sink, 250);
-    sink->transactions = strikes(sink, 250);
+    /* Of a transaction of which some is kept, they hear more than once. */
+    sink->transactions = strikes(sink, 250) && !sim->backlogs.wanted;
     if (sink->total_order || sink->transactions) {
         sink->workers = 1;
     }
@@ -725,6 +760,7 @@ void sim_sink_wipe(struct sim_sink *sink)
     memset(sink->gap, 0, sizeof sink->gap);
     sink->has_pending = sink->has_position = false;
     sink->position_size = 0;
+    sink->behind.count = 0;
     for (uint32_t t = 0; t < SIM_TABLES; t++) {
         sink->needs[t] = SIM_OID + t != sink->sim->unwanted_oid;
     }
