@@ -322,6 +322,7 @@ static nw_status stream(struct nw_run *run, struct nw_error *err)
     }
     while (status == NW_OK && !nw_run_stopping(run)) {
         status = turn(run, err);
+        status = status == NW_OK ? nw_run_publish_step(run, err) : status;
         status = status == NW_OK ? nw_run_news_step(run, err) : status;
         status = status == NW_OK ? nw_run_joins_step(run, err) : status;
     }

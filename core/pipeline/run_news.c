@@ -151,6 +151,24 @@ static nw_status newcomer_record(struct nw_run *run, const struct newcomer *newc
                            : status;
 }
 
+nw_status nw_run_news_refuse(struct nw_run *run, const struct nw_table *table, struct nw_error *err)
+{
+    struct newcomer newcomer = {.table = {.relation_oid = table->relation_oid}};
+    bool joins = false;
+
+    (void)snprintf(newcomer.table.schema_name, sizeof newcomer.table.schema_name, "%s",
+                   table->schema_name);
+    (void)snprintf(newcomer.table.table_name, sizeof newcomer.table.table_name, "%s", table->name);
+    return newcomer_record(run, &newcomer, &joins, err);
+}
+
+void nw_run_news_found(struct nw_run *run, uint32_t relation_oid)
+{
+    if (!follows_all(run)) {
+        found_put(&run->news, relation_oid);
+    }
+}
+
 static nw_status newcomer_join(struct nw_run *run, const struct newcomer *newcomer,
                                struct nw_error *err)
 {

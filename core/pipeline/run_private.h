@@ -110,7 +110,8 @@ struct nw_run {
     struct nw_run_pace pace;
     int64_t ticked_ns;
     int64_t protect_seen_ns, protect_said_ns;
-    bool copy_paused;  /* nothing more is copied until a user says so */
+    bool copy_paused; /* nothing more is copied until a user says so */
+    int64_t publish_seen_ns;
     bool drop_slot;    /* it holds back too much: drop it when nobody reads it any more */
     bool followed;     /* an attempt has streamed: a standby's promotion is waited for */
     bool left_running; /* a plugin did not return: everything that its thread may touch stays */
@@ -276,6 +277,19 @@ NW_MUST_CHECK nw_status nw_run_news_plan(struct nw_run *run, bool streams, struc
 /** See nw_publication_options; context is the run. */
 NW_MUST_CHECK nw_status nw_run_news_unpublished(void *context, uint32_t relation_oid, bool *adds,
                                                 struct nw_error *err);
+/** One that was found in the catalog, and is published now. */
+void nw_run_news_found(struct nw_run *run, uint32_t relation_oid);
+/** One that is not to be followed, as tables.new_tables says: which is not copy. */
+NW_MUST_CHECK nw_status nw_run_news_refuse(struct nw_run *run, const struct nw_table *table,
+                                           struct nw_error *err);
+
+/* run_publish.c */
+
+/** Look now and then for tables that match and are not published, and publish them. */
+NW_MUST_CHECK nw_status nw_run_publish_step(struct nw_run *run, struct nw_error *err);
+
+/* run_news.c */
+
 /** A table was copied: what the watch knew of it is of no use any more. */
 NW_MUST_CHECK nw_status nw_run_news_settle(struct nw_run *run, uint32_t relation_oid,
                                            struct nw_error *err);

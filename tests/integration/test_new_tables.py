@@ -186,6 +186,54 @@ class NewTablesTest(check.Case):
         narwal.wait("the copies", lambda: not self.states(narwal))
         self.finish(narwal, "lab.wheels", "lab.keyless", "lab.old")
 
+    def test_one_that_matches_is_put_into_narwals_own_publication(self):
+        narwal = self.narwal()
+        narwal.start().wait_streaming()
+        self.make("lab.made")
+        self.make("away.moved")
+        self.server.sql("ALTER TABLE away.moved SET SCHEMA lab")
+        self.make('lab."Odd ""name"".x"')
+        self.make("away.other")
+        self.server.sql("CREATE TABLE lab.wheels (id int PRIMARY KEY, n int) PARTITION BY RANGE (id)")
+        self.server.sql("CREATE TABLE lab.wheel PARTITION OF lab.wheels FOR VALUES FROM (0) TO (99)")
+        self.server.sql("INSERT INTO lab.wheels VALUES (1, 0)")
+        for table in ("lab.made", "lab.moved", "lab.wheels"):
+            self.wait_whole(narwal, table)
+            self.server.sql(f"UPDATE {table} SET n = n + 1")
+        self.finish(narwal, "lab.made", "lab.moved", "lab.wheels", "lab.old")
+        self.assertNotIn("away.other", narwal.log())
+        self.assertEqual(self.server.value("SELECT count(*) FROM pg_publication_rel WHERE prrelid = "
+                                           "'lab.wheel'::regclass"), 0)
+
+    def test_one_that_may_not_be_published_is_listed_with_the_statement(self):
+        self.server.sql("CREATE ROLE reader LOGIN REPLICATION PASSWORD 'x'")
+        self.server.sql("GRANT USAGE ON SCHEMA lab TO reader")
+        self.server.sql("ALTER DEFAULT PRIVILEGES IN SCHEMA lab GRANT SELECT ON TABLES TO reader")
+        self.server.sql("GRANT SELECT ON ALL TABLES IN SCHEMA lab TO reader")
+        self.server.sql("CREATE PUBLICATION ours FOR TABLE lab.old, lab.marker")
+        narwal = self.enter(Narwal(self.server, dsn=self.server.dsn(user="reader"), settings={
+            "tables": {"include": ["lab.old", "lab.marker", "lab.made"]},
+            "source": {"publication": {"name": "ours"}}}))
+        narwal.start().wait_streaming()
+        self.make("lab.made")
+        narwal.wait("the state", lambda: self.states(narwal) == {"lab.made": "left out"}, 30)
+        code, text = narwal.call("status")
+        statement = text[text.index("ALTER PUBLICATION"):text.index("; then narwal table add")]
+        self.assertEqual(statement, "ALTER PUBLICATION ours ADD TABLE ONLY lab.made")
+        self.assertIn(statement, narwal.log())
+        self.server.sql(statement)
+        self.ask(narwal, "add", "lab.made")
+        self.finish(narwal, "lab.made", "lab.old")
+
+    def test_one_that_is_found_is_left_out_or_stops(self):
+        for number, (policy, state) in enumerate((("ignore", "left out"), ("stop", "stopped"))):
+            narwal = self.narwal(new_tables=policy)
+            narwal.start().wait_streaming()
+            self.make(f"lab.found{number}")
+            narwal.wait("the state", lambda: self.states(narwal).get(f"lab.found{number}") == state, 30)
+            self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+            self.server.sql(f"DROP TABLE lab.found{number}")
+
     def test_a_drop_takes_effect_at_once(self):
         narwal = self.narwal(all_tables=True)
         narwal.start().wait_streaming()
