@@ -72,7 +72,7 @@ class JoinsTest(check.Case):
             self.assertTrue(narwal.running, narwal.log_tail())
         self.assertGreaterEqual(begun, len(REFRESHED))
         self.finish(narwal, workload.TABLES)
-        self.assertGreater(narwal.log().count("while the stream went on"), 3)
+        self.assertGreater(narwal.log().count("while the stream went on"), 1)  # rounds
 
     def test_the_others_do_not_wait(self):
         """A copy that is held up takes seconds, and what is written elsewhere is there at once."""
