@@ -173,7 +173,8 @@ static struct nw_backlog *playable(const struct nw_source *source)
         return NULL;
     }
     for (struct nw_backlog *b = source->backlogs.first; b != NULL; b = b->following) {
-        if (b->state == NW_BACKLOG_RESUMES && state.position_lsn >= nw_backlog_end_lsn(b) &&
+        if (b->state == NW_BACKLOG_RESUMES && b->open_lsn == 0 &&
+            state.position_lsn >= nw_backlog_end_lsn(b) &&
             (b->dealt.partial_lsn <= b->dealt.done_lsn ||
              state.position_lsn > b->dealt.partial_lsn)) { /* what broke off came again */
             return b;
