@@ -382,7 +382,7 @@ nw_status nw_source_stop(struct nw_source *source, uint32_t *work, struct nw_err
     if (source->stop_asked) {
         source->stop = *stop;
         nw_backlog_destroy(source->stop_backlog); /* of a stop that the stream is to say again */
-        if (done != NULL && !stop->dropped) { /* sinks may need it: it is gone on with */
+        if (done != NULL && !stop->dropped) {     /* sinks may need it: it is gone on with */
             source->stop.playing = done;
         }
         source->stop_backlog = NULL;
