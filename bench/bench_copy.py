@@ -131,6 +131,9 @@ class Bench:
                 value = time.time_ns()
                 self.server.sql("INSERT INTO lab.marker VALUES (%s)", (value,))
                 measured.append(self.await_row(pipeline, value, started))
+        while self.server.value("SELECT active FROM pg_replication_slots WHERE slot_name = %s",
+                                (pipeline.slot,)):  # its walsender ends a moment after narwal
+            time.sleep(0.05)
         self.server.sql("SELECT pg_drop_replication_slot(%s)", (pipeline.slot,))
         self.server.sql(f"DROP PUBLICATION {pipeline.slot}")
         shutil.rmtree(pipeline.home)

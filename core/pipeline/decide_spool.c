@@ -97,20 +97,50 @@ static nw_status spool_open(struct nw_run *run, uint64_t need_lsn, uint64_t unti
     return NW_OK;
 }
 
+/*
+ * No sink needs it. But the server may have been told by it of more than backlogs had synced, so
+ * what is there is dealt again for them; when it cannot be, what was kept of their tables is of no
+ * use.
+ */
+static nw_status spool_open_for_backlogs(struct nw_run *run, uint64_t until_lsn,
+                                         struct nw_error *err)
+{
+    struct nw_spool_options options = options_of(run);
+    struct nw_spool_status found;
+    struct nw_error why = {0};
+
+    if (run->backlogs_count == 0) {
+        return NW_OK;
+    }
+    if (nw_spool_open(&options, until_lsn, &run->spool, &why) != NW_OK) {
+        if (nw_run_stopping(run)) {
+            return nw_fail(err, NW_RETRY, "stopped before it began");
+        }
+        return nw_run_backlogs_give_up(
+            run, "what was kept of it may lack changes that only the spool had, which is damaged",
+            err);
+    }
+    if (run->spool != NULL) {
+        nw_spool_status(run->spool, &found);
+        run->spool_lsn = found.first_lsn;
+    }
+    return NW_OK;
+}
+
 nw_status nw_run_spool_find(struct nw_run *run, uint64_t need_lsn, struct nw_error *err)
 {
     uint64_t until_lsn = run->confirmed_lsn;
 
     run->spool = NULL;
-    /* What the server still has, or nobody needs, is received again, or not at all. */
-    if (run->options->snapshot == NW_SNAPSHOT_ONLY || !run->slot_found ||
-        need_lsn >= run->confirmed_lsn) {
+    if (run->options->snapshot == NW_SNAPSHOT_ONLY || !run->slot_found) {
         return NW_OK;
     }
     if (run->source.known && run->source.acknowledged_lsn > until_lsn) {
         until_lsn = run->source.acknowledged_lsn;
     }
-    return spool_open(run, need_lsn, until_lsn, err);
+    /* What the server still has, or nobody needs, is received again, or not at all. */
+    return need_lsn >= run->confirmed_lsn ? spool_open_for_backlogs(run, until_lsn, err)
+                                          : spool_open(run, need_lsn, until_lsn, err);
 }
 
 nw_status nw_run_spool_begin(struct nw_run *run, struct nw_error *err)

@@ -274,6 +274,20 @@ nw_status nw_run_backlogs_give(struct nw_run *run, struct nw_error *err)
     return status;
 }
 
+nw_status nw_run_backlogs_give_up(struct nw_run *run, const char *reason, struct nw_error *err)
+{
+    struct nw_table_trouble table;
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; status == NW_OK && nw_tables_at(run->table_states, i, &table); i++) {
+        if (nw_tables_kept(run->table_states, table.relation_oid) && table.sink[0] == '\0') {
+            status = gone(run, &table, reason, err);
+        }
+    }
+    nw_run_backlogs_close(run); /* the next start removes the folders */
+    return status;
+}
+
 void nw_run_backlogs_close(struct nw_run *run)
 {
     for (uint32_t i = 0; i < run->backlogs_count; i++) {

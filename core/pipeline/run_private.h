@@ -225,6 +225,9 @@ NW_MUST_CHECK nw_status nw_run_backlog_end(void *context, struct nw_backlog *bac
 NW_MUST_CHECK nw_status nw_run_backlogs_find(struct nw_run *run, struct nw_error *err);
 /** Hands it to the engine, before that runs. */
 NW_MUST_CHECK nw_status nw_run_backlogs_give(struct nw_run *run, struct nw_error *err);
+/** None of them can be gone on with. */
+NW_MUST_CHECK nw_status nw_run_backlogs_give_up(struct nw_run *run, const char *reason,
+                                                struct nw_error *err);
 /** The attempt ended; what the engine has is its own. */
 void nw_run_backlogs_close(struct nw_run *run);
 /** No sink has a later position. */
