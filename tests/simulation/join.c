@@ -77,6 +77,9 @@ bool sim_joins_recorded(const struct sim *sim)
 
     for (uint32_t t = 0; t < SIM_TABLES; t++) {
         any = any || sim->joins.passed[t];
+        for (uint32_t i = 0; i < sim->sinks_count; i++) {
+            any = any || sim->sinks[i].gap[t]; /* it waits, and looks whole at the sink */
+        }
     }
     return any;
 }
