@@ -74,6 +74,12 @@ static const struct nw_copy_state *copy_of(const struct nw_run_member *member, u
     return NULL;
 }
 
+/* Whether the sink begins with what the stream has, and is copied only what was asked for. */
+static bool begins_without(const struct nw_run_member *member)
+{
+    return member->lsn == 0 && member->run->options->snapshot == NW_SNAPSHOT_NEVER;
+}
+
 bool nw_run_table_missing(void *context, const struct nw_table *table)
 {
     const struct nw_run_member *member = context;
@@ -87,6 +93,9 @@ bool nw_run_table_missing(void *context, const struct nw_table *table)
     }
     if (nw_run_table_waits(run, sink, table->relation_oid)) {
         return true;
+    }
+    if (begins_without(member)) {
+        return false;
     }
     /* Of a sink that streams already only those whose copy broke off: the rest it has. */
     return copy == NULL ? member->lsn == 0 : !copy->complete || member->copies_void;
@@ -108,7 +117,8 @@ static bool missing_anywhere(void *context, const struct nw_table *table)
 /* Whether the sink lacks a whole copy of a wanted table, or there is none to have. */
 static bool copies_missing(struct nw_run *run, struct nw_run_member *member)
 {
-    bool missing = member->lsn == 0 && nw_schemas_count(run->schemas) == 0;
+    bool missing =
+        member->lsn == 0 && nw_schemas_count(run->schemas) == 0 && !begins_without(member);
 
     member->needs_copy = true;
     for (uint32_t i = 0; i < nw_schemas_count(run->schemas); i++) {
@@ -152,7 +162,8 @@ static nw_status need_decide(struct nw_run_member *member, struct nw_error *err)
         status = copy_need(member, &member->recovered.copies[i], &need_lsn, err);
         lowest = need_lsn < lowest ? need_lsn : lowest;
     }
-    member->need_lsn = lowest == UINT64_MAX && !member->needs_copy ? 0 : lowest;
+    member->need_lsn =
+        lowest == UINT64_MAX && (!member->needs_copy || begins_without(member)) ? 0 : lowest;
     return status;
 }
 
@@ -168,16 +179,17 @@ bool nw_run_streams(const struct nw_run *run)
 
 static nw_status copies_decide(struct nw_run *run, struct nw_error *err)
 {
-    bool joins = nw_run_streams(run);
-    nw_status status = nw_run_news_plan(run, joins, err);
+    bool streams = nw_run_streams(run);
+    bool joins = streams || run->options->snapshot == NW_SNAPSHOT_NEVER;
+    nw_status status = nw_run_news_plan(run, streams, err);
 
     run->any_copy = false;
     for (uint32_t i = 0; i < run->options->sinks_count && status == NW_OK; i++) {
         struct nw_run_member *member = &run->members[i];
 
-        member->needs_copy = (run->options->snapshot != NW_SNAPSHOT_NEVER || member->lsn != 0) &&
-                             copies_missing(run, member);
-        member->copies_void = member->needs_copy && member->lsn == 0 && nw_run_copies_end(run);
+        member->needs_copy = copies_missing(run, member);
+        member->copies_void = member->needs_copy && member->lsn == 0 && nw_run_copies_end(run) &&
+                              !begins_without(member);
         run->any_copy = run->any_copy || (member->needs_copy && !joins);
         status = need_decide(member, err);
     }

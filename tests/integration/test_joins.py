@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Tables that are copied while the others stream: under load, killed, and for a sink that is new."""
+import collections
 import copy
 import json
 import pathlib
@@ -541,6 +542,17 @@ class JoinFaultsTest(check.Case):
             self.assertTrue(result.good, f"{out}: {result.report()}\n{narwal.log_tail()}")
         self.finish(narwal)
 
+    def ordered(self, narwal):
+        """A second sink, with total order."""
+        plugins = self.server.folder / "plugins"
+        plugins.mkdir(mode=0o755)
+        for plugin in ("plugins/file.so", "tests/sdk/plugins/ordered.so"):
+            shutil.copy(build() / plugin, plugins)
+        narwal.config["plugin_dir"] = str(plugins)
+        sink = {"type": "ordered", "path": str(narwal.home / "lines")}
+        narwal.config["sinks"].append(sink)
+        return sink
+
     def check_ordered(self, sink):
         rows = self.ordered_rows(pathlib.Path(sink["path"]))
         for schema, table in self.TABLES:
@@ -551,7 +563,7 @@ class JoinFaultsTest(check.Case):
     def ordered_rows(self, path):
         """What a sink with total order has of each table, by relation and id. All of it was in order,
         but what waited for a copy: that comes behind the copy's end, in its epoch."""
-        rows, copied, released, last = {}, {}, set(), (0, 0)
+        rows, copied, released, last = collections.defaultdict(dict), {}, set(), (0, 0)
         for line in path.read_text().splitlines():
             kind, *words = line.split()
             relation = int(words[0])
@@ -578,13 +590,8 @@ class JoinFaultsTest(check.Case):
 
     def test_a_sink_with_total_order_and_a_repair_at_it_alone(self):
         self.fill(30000)
-        plugins = self.server.folder / "plugins"
-        plugins.mkdir(mode=0o755)
-        for plugin in ("plugins/file.so", "tests/sdk/plugins/ordered.so"):
-            shutil.copy(build() / plugin, plugins)
-        narwal = self.narwal(rate="64MiB", plugin_dir=str(plugins))
-        ordered = {"type": "ordered", "path": str(narwal.home / "lines")}
-        narwal.config["sinks"].append(ordered)
+        narwal = self.narwal(rate="64MiB")
+        ordered = self.ordered(narwal)
 
         def change(times):
             for time_ in range(times):
@@ -619,6 +626,31 @@ class JoinFaultsTest(check.Case):
         self.assertFalse(self.copied(narwal), "the copy was over too soon to hold anything")
         narwal.wait("the copy", lambda: self.copied(narwal), 90)
         change(5)
+        self.finish(narwal)
+        self.check_ordered(ordered)
+
+    def test_a_copy_comes_also_to_a_sink_without_a_position_that_is_copied_nothing_else(self):
+        """With snapshot: never, and a sink that cannot commit yet when narwal is killed."""
+        self.server.sql("TRUNCATE lab.other")
+        self.fill(2000)
+        narwal = self.narwal(rate="64MiB", source={"snapshot": "never"})
+        ordered = self.ordered(narwal)
+        blocked = pathlib.Path(ordered["path"] + ".next")
+        blocked.mkdir()
+        narwal.start().wait_streaming()
+        self.server.sql("INSERT INTO lab.other VALUES (1, 0)")
+        code, text = narwal.call("table", "refresh", "lab.large")
+        self.assertEqual(code, 0, text)
+        self.server.sql("UPDATE lab.large SET n = 1 WHERE id % 7 = 1")
+        narwal.wait_caught_up()
+        self.assertIn("sink ordered: cannot commit", narwal.log())
+        narwal.kill()
+        self.assertFalse(self.copied(narwal))
+
+        blocked.rmdir()
+        narwal.start().wait("the copy", lambda: self.copied(narwal), 60)
+        self.server.sql("UPDATE lab.large SET n = 2 WHERE id % 7 = 2")
+        self.others_go_on(narwal)
         self.finish(narwal)
         self.check_ordered(ordered)
 

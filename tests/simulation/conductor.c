@@ -123,7 +123,7 @@ void sim_copy_decide(struct sim *sim, struct nw_sink *const *sinks,
         sim_chance(&sim->random, 500) && !sim_joins_recorded(sim) && !sim_backlogs_recorded(sim);
     uint32_t highest = state_lost ? 0 : sim->copy.generation;
     uint64_t lowest = UINT64_MAX;
-    bool streaming = false;
+    bool streaming = !sim->copies; /* (snapshot: never) */
 
     if (sim->server.quiet) {
         sim_joins_repair(sim);

@@ -169,6 +169,9 @@ static struct nw_dealer_join mark_of(struct sim *sim, uint32_t table)
 
     if (joins->passed[table]) {
         SIM_COUNT(tables_taken_up);
+        if (!sim->server.quiet && sim_chance(&sim->random, 500)) {
+            sim_server_alter(&sim->server, table); /* the stream is not as far as the catalog */
+        }
         mark.from_lsn = sim->server.lsn;
         mark.described =
             sim_server_describe(&sim->server, SIM_OID + table, &joins->descriptions[table]);

@@ -150,7 +150,7 @@ MUTANTS = [
     ("take up a table with all that was passed over", "core/source/dealer_tables.c",
      "slot->joins_lsn = join->from_lsn;", "slot->joins_lsn = 0;"),
     ("take up a table as it was", "core/source/dealer_tables.c",
-     "if (join->from_lsn != 0) {", "if (false) {"),
+     "if (join->from_lsn != 0 && !join->leaves) {", "if (false) {"),
     ("give back a table that stopped with its next mark at another sink", "core/sink/copies.c",
      "        slot->takes = false;\n        slot->fence_lsn = fence_lsn;",
      "        slot->takes = false;\n        slot->fence_lsn = fence_lsn == UINT64_MAX ? 0 : fence_lsn;"),

@@ -299,14 +299,11 @@ static void txn_act(struct sim_server *server, uint32_t index)
     }
 }
 
-/* ALTER TABLE, when nobody has the table locked. */
-static void schema_change(struct sim_server *server)
+void sim_server_alter(struct sim_server *server, uint32_t table)
 {
-    uint32_t table = sim_below(&server->random, SIM_TABLES);
-
     for (uint32_t i = 0; i < server->txns_count; i++) {
         if (server->txns[i].open && ((unsigned)server->txns[i].tables >> table & 1u) != 0) {
-            return;
+            return; /* it is locked */
         }
     }
     server->versions[table]++;
@@ -337,7 +334,7 @@ void sim_server_act(struct sim_server *server)
         }
     }
     if (!server->quiet && sim_chance(&server->random, 10)) {
-        schema_change(server);
+        sim_server_alter(server, sim_below(&server->random, SIM_TABLES));
     } else if (!server->quiet && sim_chance(&server->random, 20)) {
         free_message(server);
     } else if (!server->quiet && open_count < server->open_max &&

@@ -185,6 +185,8 @@ void sim_server_init(struct sim_server *server, struct sim *sim, uint64_t seed);
 void sim_server_free(struct sim_server *server);
 /** One thing happens in the database. */
 void sim_server_act(struct sim_server *server);
+/** ALTER TABLE, when nobody has the table locked. */
+void sim_server_alter(struct sim_server *server, uint32_t table);
 /** The walsender decodes a record, or says that it is alive. */
 void sim_server_send(struct sim_server *server);
 /** The connection ends somewhere in what is under way. */

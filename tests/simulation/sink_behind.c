@@ -18,8 +18,8 @@ void sim_extents_settle(const struct sim_sink *sink, struct sim_position *to, si
     for (uint32_t i = 0; i < to->behind.count; i++) {
         struct nw_behind *behind = &to->behind.tables[i];
         bool ahead =
-            !nw_place_before(sim_extent(&sink->behind, sink->durable_lsn, behind->relation_oid),
-                             (struct nw_place){.commit_lsn = to->lsn + 1});
+            nw_place_before((struct nw_place){.commit_lsn = to->lsn},
+                            sim_extent(&sink->behind, sink->durable_lsn, behind->relation_oid));
 
         for (size_t s = 0; s < count && !ahead; s++) {
             ahead = sink->staged[s].table == behind->relation_oid &&
