@@ -333,7 +333,7 @@ def play(build, mutant, seeds):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build", type=pathlib.Path)
-    parser.add_argument("--seeds", type=int, default=800)
+    parser.add_argument("--seeds", type=int, default=2000)
     parser.add_argument("--only", action="append")
     options = parser.parse_args()
     build = options.build.resolve()
