@@ -15,8 +15,7 @@
 #define COMMIT_BYTES     25u
 #define MESSAGE_BYTES    9u
 #define RECORD_OVERHEAD  4096u /* of a record, its segment's header, and what ends a transaction */
-#define SEGMENTS_MIN     4u
-#define SEGMENT_BYTES_IN 16u /* a small quota has small segments */
+#define SEGMENT_BYTES_IN 16u   /* a small quota has small segments */
 
 static struct nw_spool_options spool_options(const struct nw_backlog_options *options,
                                              const char *folder)
