@@ -223,8 +223,8 @@ static void tables_print(const json_t *tables, size_t all)
 
 /* What is recorded of each: trouble, or nothing but that it is followed. */
 static const char RECORDED[] =
-    "SELECT schema_name, table_name, state, sink, reason, since, relation_oid FROM tables UNION "
-    "ALL "
+    "SELECT schema_name, table_name, CASE state WHEN 'kept' THEN 'stopped' ELSE state END, sink, "
+    "reason, since, relation_oid FROM tables UNION ALL "
     "SELECT schema_name, table_name, 'streaming', '', '', 0, relation_oid FROM followed WHERE "
     "relation_oid <> 0 AND relation_oid NOT IN (SELECT relation_oid FROM tables) ORDER BY "
     "relation_oid";

@@ -82,17 +82,19 @@ static nw_status table_find(struct nw_run *run, struct asked *asked, struct nw_e
 {
     static const char sql[] =
         "SELECT c.oid, n.nspname, c.relname, EXISTS (SELECT FROM pg_catalog.pg_publication_tables "
-        "p WHERE p.pubname IN ($2, $3) AND p.schemaname = n.nspname AND p.tablename = c.relname), "
-        "c.relreplident = 'f' OR EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = "
-        "c.oid AND CASE c.relreplident WHEN 'i' THEN i.indisreplident WHEN 'd' THEN i.indisprimary "
-        "ELSE false END), "
-        "c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartition, "
-        "c.relkind = 'p', (SELECT pg_catalog.quote_ident(b.pubname) FROM "
-        "pg_catalog.pg_publication b JOIN pg_catalog.pg_publication_rel r ON r.prpubid = b.oid "
-        "WHERE b.pubname IN ($2, $3) AND r.prrelid = c.oid LIMIT 1), pg_catalog.quote_ident($2), "
-        "pg_catalog.quote_ident($3), pg_catalog.format('%I.%I', n.nspname, c.relname) "
-        "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-        "WHERE c.oid = pg_catalog.to_regclass($1)";
+        "p WHERE p.pubname IN ($2, $3) AND p.schemaname = n.nspname AND p.tablename = "
+        "c.relname), " NW_CATALOG_IDENTITY_USABLE(
+            "c") ", "
+                 "c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartition, "
+                 "c.relkind = 'p', (SELECT pg_catalog.quote_ident(b.pubname) FROM "
+                 "pg_catalog.pg_publication b JOIN pg_catalog.pg_publication_rel r ON r.prpubid = "
+                 "b.oid "
+                 "WHERE b.pubname IN ($2, $3) AND r.prrelid = c.oid LIMIT 1), "
+                 "pg_catalog.quote_ident($2), "
+                 "pg_catalog.quote_ident($3), pg_catalog.format('%I.%I', n.nspname, c.relname) "
+                 "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = "
+                 "c.relnamespace "
+                 "WHERE c.oid = pg_catalog.to_regclass($1)";
     const struct nw_publications *publications = &run->server.publications;
     const char *params[3] = {asked->name, publications->main, publications->insert_only};
     struct nw_rows *rows = NULL;

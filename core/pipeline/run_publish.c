@@ -18,15 +18,19 @@ static const char LOOK[] =
     "SELECT c.oid, n.nspname, c.relname, 'ALTER PUBLICATION ' || pg_catalog.quote_ident(CASE WHEN "
     "k.keyed THEN $1 ELSE $2 END) || ' ADD TABLE ' || CASE c.relkind WHEN 'p' THEN '' ELSE 'ONLY ' "
     "END || pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c JOIN "
-    "pg_catalog.pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL (SELECT c.relreplident "
-    "= 'f' OR EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND CASE "
-    "c.relreplident WHEN 'i' THEN i.indisreplident WHEN 'd' THEN i.indisprimary ELSE false END) AS "
-    "keyed) k WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartition "
-    "AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND (k.keyed OR $2 <> '') AND "
-    "NOT EXISTS (SELECT FROM pg_catalog.pg_publication_tables p WHERE p.pubname IN ($1, $2) AND "
-    "p.schemaname = n.nspname AND p.tablename = c.relname) AND NOT EXISTS (SELECT FROM "
-    "pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND "
-    "d.objid = c.oid AND d.deptype = 'e')";
+    "pg_catalog.pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL "
+    "(SELECT " NW_CATALOG_IDENTITY_USABLE(
+        "c") " AS "
+             "keyed) k WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT "
+             "c.relispartition "
+             "AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND (k.keyed OR $2 <> "
+             "'') AND "
+             "NOT EXISTS (SELECT FROM pg_catalog.pg_publication_tables p WHERE p.pubname IN ($1, "
+             "$2) AND "
+             "p.schemaname = n.nspname AND p.tablename = c.relname) AND NOT EXISTS (SELECT FROM "
+             "pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass "
+             "AND "
+             "d.objid = c.oid AND d.deptype = 'e')";
 
 static bool is_known(struct nw_run *run, const struct nw_table *table)
 {
