@@ -151,25 +151,17 @@ NW_MUST_CHECK nw_status nw_catalog_to_table(const struct nw_catalog_table *from,
 /* Of a row of pg_class: whether its own replica identity lets published UPDATE and DELETE work, as
  * RelationGetIndexList() of relcache.c sees it: a deferrable primary key does not. */
 #define NW_CATALOG_IDENTITY(row)                                                                   \
-    "(" row                                                                                        \
-    ".relreplident = 'f' OR EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = " row     \
-    ".oid AND i.indisvalid AND i.indimmediate AND CASE " row                                       \
-    ".relreplident WHEN 'i' THEN i.indisreplident WHEN 'd' THEN i.indisprimary ELSE false "        \
-    "END))"
+    "(" row ".relreplident = 'f' OR EXISTS (SELECT FROM pg_catalog.pg_index i"                     \
+    " WHERE i.indisvalid AND i.indimmediate AND i.indrelid = " row ".oid"                          \
+    " AND CASE " row ".relreplident WHEN 'i' THEN i.indisreplident"                                \
+    " WHEN 'd' THEN i.indisprimary ELSE false END))"
 /* The same of a table: a root is as good as its worst leaf, where statements fail. */
-#define NW_CATALOG_IDENTITY_USABLE(row)                                                             \
-    "CASE " row                                                                                     \
-    ".relkind WHEN 'p' THEN (SELECT coalesce(pg_catalog.bool_and(" NW_CATALOG_IDENTITY(             \
-        "l") ") FILTER (WHERE l.relkind = 'r'), " NW_CATALOG_IDENTITY(row) ") FROM "                \
-                                                                           "pg_catalog.pg_"         \
-                                                                           "partition_tree(" row    \
-                                                                           ".oid) t JOIN "          \
-                                                                           "pg_catalog.pg_class "   \
-                                                                           "l ON "                  \
-                                                                           "l.oid = t.relid) "      \
-                                                                           "ELSE"                   \
-                                                                           " " NW_CATALOG_IDENTITY( \
-                                                                               row) " END"
+#define NW_CATALOG_IDENTITY_USABLE(row)                                                            \
+    "coalesce((SELECT pg_catalog.bool_and(" NW_CATALOG_IDENTITY(                                   \
+        "l") ")"                                                                                   \
+             " FROM pg_catalog.pg_partition_tree(" row ".oid) t"                                   \
+             " JOIN pg_catalog.pg_class l ON l.oid = t.relid WHERE l.relkind = "                   \
+             "'r'), " NW_CATALOG_IDENTITY(row) ")"
 
 struct nw_catalog_candidate {
     uint32_t oid;
