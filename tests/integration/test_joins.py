@@ -262,7 +262,8 @@ class JoinFaultsTest(check.Case):
               end=" ... ", flush=True)
         self.assertGreater(waiting["rows"], 5000)
         self.assertGreater(waiting["bytes"], 8 << 20)
-        self.assertLess(narwal.memory_peak(), 160 << 20)
+        if "NARWAL_DEBUG" not in os.environ:  # a sanitizer multiplies memory
+            self.assertLess(narwal.memory_peak(), 160 << 20)
         self.finish(narwal)
         self.assertNotIn("lab.large stopped", narwal.log())
 
