@@ -179,30 +179,12 @@ void nw_followed_rename(struct nw_followed *followed, uint32_t relation_oid,
     (void)pthread_mutex_unlock(&followed->mutex);
 }
 
-/* INSERT ... VALUES (?, ?, ?), ...; give. NULL: out of memory. */
-static char *insert_print(uint32_t count)
-{
-    char *text = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
-
-    if (stream == NULL) {
-        return NULL;
-    }
-    (void)fputs("INSERT OR REPLACE INTO followed VALUES ", stream);
-    for (uint32_t i = 0; i < count; i++) {
-        (void)fputs(i == 0 ? "(?, ?, ?)" : ", (?, ?, ?)", stream);
-    }
-    (void)fclose(stream);
-    return text;
-}
-
 /* One statement: all of them, or none, and one sync. */
 static nw_status rows_write(struct nw_followed *followed, const struct nw_followed_table *tables,
                             uint32_t count, struct nw_error *err)
 {
     sqlite3_stmt *statement = NULL;
-    char *text = insert_print(count);
+    char *text = nw_state_insert("followed", 3, count);
     bool written =
         text != NULL && sqlite3_prepare_v2(followed->db, text, -1, &statement, NULL) == SQLITE_OK;
 

@@ -195,24 +195,6 @@ void nw_seen_name(struct nw_seen *seen, uint32_t relation_oid, const char *schem
     }
 }
 
-/* INSERT ... VALUES (?, ?, ?, ?, ?), ...; give. NULL: out of memory. */
-static char *insert_print(uint32_t count)
-{
-    char *text = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
-
-    if (stream == NULL) {
-        return NULL;
-    }
-    (void)fputs("INSERT OR REPLACE INTO seen VALUES ", stream);
-    for (uint32_t i = 0; i < count; i++) {
-        (void)fputs(i == 0 ? "(?, ?, ?, ?, ?)" : ", (?, ?, ?, ?, ?)", stream);
-    }
-    (void)fclose(stream);
-    return text;
-}
-
 static bool row_bind(sqlite3_stmt *statement, int at, const struct nw_seen_table *table)
 {
     const char *const texts[] = {table->schema_name, table->table_name, table->partitions,
@@ -230,7 +212,7 @@ static nw_status rows_write(struct nw_seen *seen, uint32_t *at, uint32_t count,
                             struct nw_error *err)
 {
     sqlite3_stmt *statement = NULL;
-    char *text = insert_print(count);
+    char *text = nw_state_insert("seen", ROW_COLUMNS, count);
     uint32_t bound = 0;
     uint32_t end = *at;
     bool written =

@@ -194,6 +194,26 @@ struct sqlite3 *nw_state_database(struct nw_state *state)
     return state->db;
 }
 
+char *nw_state_insert(const char *table, uint32_t columns, uint32_t rows)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+
+    if (stream == NULL) {
+        return NULL;
+    }
+    (void)fprintf(stream, "INSERT OR REPLACE INTO %s VALUES ", table);
+    for (uint32_t value = 0; value < rows * columns; value++) {
+        bool first = value % columns == 0;
+        bool last = value % columns == columns - 1;
+
+        (void)fprintf(stream, "%s?%s", !first ? ", " : value == 0 ? "(" : ", (", last ? ")" : "");
+    }
+    (void)fclose(stream);
+    return text;
+}
+
 static const char *column_text(sqlite3_stmt *statement, int column)
 {
     const unsigned char *text = sqlite3_column_text(statement, column);

@@ -35,6 +35,9 @@ NW_MUST_CHECK nw_status nw_state_open(const char *folder, struct nw_state **stat
 void nw_state_close(struct nw_state *state); /* NULL is fine */
 /** The database, for what else is kept there; borrow. */
 struct sqlite3 *nw_state_database(struct nw_state *state);
+/** One statement that writes so many rows into a table of it, or replaces them. Give; NULL: out of
+ * memory. */
+char *nw_state_insert(const char *table, uint32_t columns, uint32_t rows);
 
 NW_MUST_CHECK nw_status nw_state_source_read(struct nw_state *state, struct nw_state_source *source,
                                              struct nw_error *err);

@@ -245,19 +245,15 @@ nw_status nw_tables_reached(struct nw_tables *tables, uint32_t relation_oid, uin
 {
     sqlite3_stmt *statement = NULL;
     char text[NW_LSN_TEXT_SIZE];
-    uint64_t known_lsn = 0;
-    bool written = false;
-    nw_status status = nw_tables_reached_lsn(tables, relation_oid, &known_lsn, err);
-
-    if (status != NW_OK || known_lsn == lsn) {
-        return status;
-    }
-    written =
-        sqlite3_prepare_v2(tables->db, "INSERT OR REPLACE INTO backlogs VALUES (?1, ?2)", -1,
-                           &statement, NULL) == SQLITE_OK &&
+    bool written =
+        sqlite3_prepare_v2(tables->db,
+                           "INSERT INTO backlogs VALUES (?1, ?2) ON CONFLICT (relation_oid) "
+                           "DO UPDATE SET lsn = ?2 WHERE lsn <> ?2",
+                           -1, &statement, NULL) == SQLITE_OK &&
         sqlite3_bind_int64(statement, 1, relation_oid) == SQLITE_OK &&
         sqlite3_bind_text(statement, 2, nw_lsn_text(text, lsn), -1, SQLITE_STATIC) == SQLITE_OK &&
         sqlite3_step(statement) == SQLITE_DONE;
+
     (void)sqlite3_finalize(statement);
     return written ? NW_OK : db_fail(tables, "write", err);
 }

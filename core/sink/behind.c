@@ -61,6 +61,9 @@ void nw_behind_raise(const struct nw_sequencer *seq, struct nw_envelope *envelop
     for (uint32_t i = 0; i < list.count; i++) {
         uint32_t oid = list.tables[i].relation_oid;
 
-        nw_position_raise(bytes, size, &(struct nw_behind){oid, nw_behind_place(seq, oid)});
+        nw_behind_list_raise(&list, &(struct nw_behind){oid, nw_behind_place(seq, oid)});
+    }
+    if (list.count > 0) { /* as many bytes as before */
+        (void)nw_position_pack(&identity, lsn, &list, bytes);
     }
 }

@@ -109,24 +109,13 @@ nw_status nw_position_unpack(struct nw_bytes bytes, struct nw_identity *identity
     return NW_OK;
 }
 
-void nw_position_raise(uint8_t *bytes, uint32_t size, const struct nw_behind *has)
+void nw_behind_list_raise(struct nw_behind_list *list, const struct nw_behind *has)
 {
-    struct nw_behind_list list;
-    struct nw_identity identity;
-    struct nw_error ignored;
-    uint64_t lsn = 0;
-    uint8_t *at = NULL;
+    for (uint32_t i = 0; i < list->count; i++) {
+        struct nw_behind *table = &list->tables[i];
 
-    if (nw_position_unpack((struct nw_bytes){bytes, size}, &identity, &lsn, &list, &ignored) !=
-        NW_OK) {
-        return; /* it is of another source, or empty */
-    }
-    at = bytes + size - list.count * NW_BEHIND_BYTES;
-    for (uint32_t i = 0; i < list.count; i++, at += NW_BEHIND_BYTES) {
-        if (list.tables[i].relation_oid == has->relation_oid &&
-            nw_place_before(list.tables[i].place, has->place)) {
-            memcpy(at + 4, &has->place.commit_lsn, 8);
-            memcpy(at + 12, &has->place.seq, 8);
+        if (table->relation_oid == has->relation_oid && nw_place_before(table->place, has->place)) {
+            table->place = has->place;
         }
     }
 }

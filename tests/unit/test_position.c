@@ -95,13 +95,14 @@ static void what_a_sink_has_is_raised_and_never_lowered(void **state)
     struct nw_identity found;
     struct nw_error err = {0};
     uint8_t bytes[NW_POSITION_BYTES_MAX];
-    uint32_t size = nw_position_pack(&identity, 5, &list, bytes);
+    uint32_t size = 0;
     uint64_t lsn = 0;
 
     (void)state;
-    nw_position_raise(bytes, size, &(struct nw_behind){16385, {0x1001, 9}});
-    nw_position_raise(bytes, size, &(struct nw_behind){16386, {0x1001, 99}});
-    nw_position_raise(bytes, size, &(struct nw_behind){20000, {0x9999, 0}});
+    nw_behind_list_raise(&list, &(struct nw_behind){16385, {0x1001, 9}});
+    nw_behind_list_raise(&list, &(struct nw_behind){16386, {0x1001, 99}});
+    nw_behind_list_raise(&list, &(struct nw_behind){20000, {0x9999, 0}});
+    size = nw_position_pack(&identity, 5, &list, bytes);
     assert_int_equal(nw_position_unpack((struct nw_bytes){bytes, size}, &found, &lsn, &list, &err),
                      NW_OK);
     assert_int_equal(list.tables[0].place.commit_lsn, 0x1000);
