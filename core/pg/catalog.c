@@ -2,6 +2,7 @@
 /* Catalog reads about the system, slots and what could be published. See catalog.h. */
 #include "pg/catalog.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,6 +133,19 @@ nw_status nw_catalog_slot(struct nw_session *session, const char *name,
     }
     nw_rows_free(rows);
     return NW_OK;
+}
+
+nw_status nw_catalog_name(struct nw_session *session, uint32_t relation_oid, struct nw_rows **rows,
+                          struct nw_error *err)
+{
+    static const char sql[] = "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN "
+                              "pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+                              "WHERE c.oid = $1::pg_catalog.oid";
+    char oid[16];
+    const char *params[1] = {oid};
+
+    (void)snprintf(oid, sizeof oid, "%" PRIu32, relation_oid);
+    return nw_session_query(session, sql, params, 1, NULL, rows, err);
 }
 
 /* The size of a table that somebody holds locked, or is about to, is that of its last VACUUM: to

@@ -186,6 +186,9 @@ struct nw_catalog_candidates {
     size_t count;
 };
 
+/** How a relation is called by now. @param rows  give: schema and name; none: it is not there */
+NW_MUST_CHECK nw_status nw_catalog_name(struct nw_session *session, uint32_t relation_oid,
+                                        struct nw_rows **rows, struct nw_error *err);
 /** All permanent ordinary and partitioned tables outside of system schemas. A plain session. */
 NW_MUST_CHECK nw_status nw_catalog_candidates(struct nw_session *session, struct nw_arena *arena,
                                               struct nw_catalog_candidates *candidates,

@@ -3,7 +3,6 @@
 #include "pipeline/conductor_private.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,21 +163,13 @@ static nw_status plan_void(struct nw_conductor *conductor, struct nw_copy_plan *
 static nw_status relation_look(struct nw_conductor *conductor, struct nw_copy_chunk *chunk,
                                struct nw_error *err)
 {
-    static const char sql[] =
-        "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
-        "ON n.oid = c.relnamespace WHERE c.oid = $1::pg_catalog.oid";
     struct nw_copy_relation *relation = (struct nw_copy_relation *)(uintptr_t)chunk->relation;
     struct nw_copy_plan *plan = chunk->plan;
     struct nw_rows *rows = NULL;
-    char oid[16];
-    const char *params[1] = {oid};
-    nw_status status = NW_OK;
+    nw_status status = nw_server_control_open(conductor->options.server, err);
 
-    (void)snprintf(oid, sizeof oid, "%" PRIu32, relation->oid);
-    status = nw_server_control_open(conductor->options.server, err);
     if (status == NW_OK) {
-        status =
-            nw_session_query(conductor->options.server->control, sql, params, 1, NULL, &rows, err);
+        status = nw_catalog_name(conductor->options.server->control, relation->oid, &rows, err);
     }
     if (status == NW_OK && nw_rows_count(rows) == 1) {
         relation->schema_name = nw_arena_text(&conductor->arena, nw_rows_text(rows, 0, 0));

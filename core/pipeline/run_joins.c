@@ -151,16 +151,9 @@ static nw_status round_postpone(struct nw_run *run, struct nw_error *err)
 static nw_status table_name(struct nw_run *run, struct nw_session *session,
                             struct nw_run_join *table, struct nw_error *err)
 {
-    static const char sql[] = "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN "
-                              "pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-                              "WHERE c.oid = $1::pg_catalog.oid";
-    char oid[16] = "";
-    const char *params[1] = {oid};
     struct nw_rows *rows = NULL;
-    nw_status status = NW_OK;
+    nw_status status = nw_catalog_name(session, table->relation_oid, &rows, err);
 
-    (void)snprintf(oid, sizeof oid, "%" PRIu32, table->relation_oid);
-    status = nw_session_query(session, sql, params, 1, NULL, &rows, err);
     table->leaves = status == NW_OK && nw_rows_count(rows) == 0;
     if (status == NW_OK && !table->leaves) {
         (void)snprintf(table->schema_name, sizeof table->schema_name, "%s",

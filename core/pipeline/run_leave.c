@@ -4,7 +4,6 @@
  * taken out of the publication, renamed out of the patterns, or stopped. The others of their round
  * go on. What sinks hold of such a table goes; what they had of it stays. Main thread.
  */
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,22 +65,16 @@ static nw_status unmatched(struct nw_run *run, const struct nw_table *table, str
 static nw_status table_leave(struct nw_run *run, const struct nw_run_join *join,
                              struct nw_error *err)
 {
-    static const char sql[] = "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN "
-                              "pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-                              "WHERE c.oid = $1::pg_catalog.oid";
     struct nw_table table = {
         .relation_oid = join->relation_oid, .schema_name = join->schema_name, .name = join->name};
-    char oid[16] = "";
-    const char *params[1] = {oid};
     struct nw_rows *rows = NULL;
     nw_status status = nw_server_control_open(&run->server, err);
 
     if (nw_tables_stopped(run->table_states, join->relation_oid)) {
         return NW_OK; /* recorded, and said */
     }
-    (void)snprintf(oid, sizeof oid, "%" PRIu32, join->relation_oid);
     if (status == NW_OK) {
-        status = nw_session_query(run->server.control, sql, params, 1, NULL, &rows, err);
+        status = nw_catalog_name(run->server.control, join->relation_oid, &rows, err);
     }
     if (status == NW_OK && nw_rows_count(rows) == 0) {
         status = dropped(run, join, &table, err);
