@@ -82,6 +82,7 @@ struct session {
     struct nw_topology *topology;
     struct nw_plan plan;
     size_t state_there, spill_there; /* bytes of these folders' paths that this start found */
+    char *teardown;                  /* the command for it */
     bool left_running; /* a plugin's thread is in a call and may read all of the above */
 };
 
@@ -206,6 +207,7 @@ static void options_fill(struct session *s)
     struct nw_run_options *o = &s->options;
 
     o->name = c->name;
+    o->teardown = s->teardown != NULL ? s->teardown : "narwal teardown";
     o->state_folder = c->state_dir;
     o->spill_folder = c->spill_dir;
     o->spool_folder = c->spool_dir;
@@ -293,6 +295,36 @@ static enum nw_io_choice io_choice(const char *text)
                                          : NW_IO_AUTO;
 }
 
+/* The command that removes what this run leaves behind, as it can be pasted into a shell. */
+static char *teardown_command(const struct nw_config_arguments *arguments,
+                              const struct nw_run_config *config)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+
+    if (out == NULL) {
+        return NULL;
+    }
+    (void)fputs("narwal teardown ", out);
+    if (arguments->file != NULL) {
+        nw_shell_print(out, arguments->file);
+    } else {
+        (void)fputs("--source ", out);
+        nw_shell_print(out, config->dsn_plain != NULL ? config->dsn_plain : "DSN");
+    }
+    if (arguments->name != NULL) {
+        (void)fputs(" --name ", out);
+        nw_shell_print(out, arguments->name);
+    }
+    if (arguments->state_dir != NULL) {
+        (void)fputs(" --state-dir ", out);
+        nw_shell_print(out, arguments->state_dir);
+    }
+    (void)fclose(out);
+    return text;
+}
+
 static nw_status session_run(struct session *s, bool quiet, struct nw_error *err)
 {
     nw_status status = nw_env_system_create(io_choice(s->config.io), &s->env, err);
@@ -352,6 +384,7 @@ int nw_cmd_run(int argc, char **argv)
         return NW_EXIT_USAGE;
     }
     start_look(s);
+    s->teardown = teardown_command(&arguments, &s->config);
     if (s->config.sinks_count == 0) {
         nw_complain("where to? Add --sink file:./copy");
         status = NW_FATAL;
@@ -372,6 +405,7 @@ int nw_cmd_run(int argc, char **argv)
         }
     }
     nw_config_free(&s->config);
+    free(s->teardown);
     free(s);
     return status == NW_OK ? 0 : NW_EXIT_FAILED;
 }

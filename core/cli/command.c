@@ -35,6 +35,22 @@ void nw_complain(const char *format, ...)
     (void)fprintf(stderr, "narwal: %s\n", text);
 }
 
+void nw_shell_print(FILE *out, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_-+=./:@%,";
+
+    if (word[0] != '\0' && word[strspn(word, plain)] == '\0') {
+        (void)fputs(word, out);
+        return;
+    }
+    (void)fputc('\'', out);
+    for (; *word != '\0'; word++) {
+        (void)fputs(*word == '\'' ? "'\\''" : (const char[]){*word, '\0'}, out);
+    }
+    (void)fputc('\'', out);
+}
+
 static const struct nw_argument *argument_find(const struct nw_argument *known, const char *name,
                                                size_t size)
 {
@@ -170,6 +186,30 @@ static void pair_print(FILE *out, const PQconninfoOption *option)
     }
 }
 
+/* The options as a DSN in the configuration's memory. @param whole  with "***" for passwords */
+static const char *dsn_print(struct nw_run_config *config, const PQconninfoOption *options,
+                             bool whole)
+{
+    char *text = NULL;
+    size_t size = 0;
+    const char *kept = NULL;
+    FILE *stream = open_memstream(&text, &size);
+
+    if (stream == NULL) {
+        return NULL;
+    }
+    for (const PQconninfoOption *o = options; o->keyword != NULL; o++) {
+        if (o->val != NULL && (whole || !is_password(o))) {
+            pair_print(stream, o);
+        }
+    }
+    if (fclose(stream) == 0) {
+        kept = nw_arena_text(&config->arena, text);
+    }
+    free(text);
+    return kept;
+}
+
 /* @return whether there are passwords; they are never printed from here on */
 static bool passwords_hide(const PQconninfoOption *options)
 {
@@ -188,22 +228,12 @@ static bool passwords_hide(const PQconninfoOption *options)
 static bool dsn_clean(struct nw_run_config *config)
 {
     PQconninfoOption *options = PQconninfoParse(config->dsn, NULL);
-    char *text = NULL;
-    size_t size = 0;
-    FILE *stream = options == NULL ? NULL : open_memstream(&text, &size);
     bool any = passwords_hide(options);
 
-    if (stream != NULL) {
-        for (const PQconninfoOption *o = options; o->keyword != NULL; o++) {
-            if (o->val != NULL) {
-                pair_print(stream, o);
-            }
-        }
-        if (fclose(stream) == 0) {
-            config->dsn_shown = any ? nw_arena_text(&config->arena, text) : config->dsn;
-        }
+    if (options != NULL) {
+        config->dsn_shown = any ? dsn_print(config, options, true) : config->dsn;
+        config->dsn_plain = any ? dsn_print(config, options, false) : config->dsn;
     }
-    free(text);
     PQconninfoFree(options);
     return any;
 }

@@ -23,6 +23,7 @@
 int nw_cmd_run(int argc, char **argv);
 int nw_cmd_check(int argc, char **argv);
 int nw_cmd_plan(int argc, char **argv);
+int nw_cmd_teardown(int argc, char **argv);
 int nw_cmd_status(int argc, char **argv);
 int nw_cmd_table(int argc, char **argv);
 int nw_cmd_copy(int argc, char **argv);
@@ -73,6 +74,9 @@ struct nw_server_options nw_config_server(const struct nw_run_config *config);
 
 /** The folder of the plugins: configured, or NARWAL_PLUGIN_DIR, or beside or below the program. */
 const char *nw_plugin_folder(const struct nw_run_config *config, char *buffer, size_t size);
+
+/** Print a word so that a shell takes it as it is. */
+void nw_shell_print(FILE *out, const char *word);
 
 /** Print "narwal: text" on standard error. */
 NW_PRINTF(1, 2) void nw_complain(const char *format, ...);

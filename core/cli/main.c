@@ -19,6 +19,7 @@ static const struct command COMMANDS[] = {
     {"status", nw_cmd_status, "ask a running narwal how it is"},
     {"table", nw_cmd_table, "list tables; copy, add, drop, pause or resume one, while narwal runs"},
     {"copy", nw_cmd_copy, "pause the copy that is under way, or let it go on"},
+    {"teardown", nw_cmd_teardown, "remove what a pipeline left on the server, and its state"},
     {"tail", nw_cmd_tail, "print changes as they happen, and leave nothing behind"},
     {"topology", nw_cmd_topology, "show cores, the plan of threads, and why"},
     {"sink-check", nw_cmd_sink_check, "try a sink plugin: order, retry, restart, misuse"},

@@ -35,6 +35,7 @@ struct nw_run_config {
 
     const char *dsn;
     const char *dsn_shown; /* without passwords, for people; NULL: not known */
+    const char *dsn_plain; /* the same as a DSN that can be used: they are left out; NULL */
     const char *password;
     const char *slot_name;
     bool slot_create;

@@ -491,7 +491,7 @@ void nw_session_wait_cancel(void)
 
 int nw_rows_count(const struct nw_rows *rows)
 {
-    return PQntuples(rows->result);
+    return rows == NULL ? 0 : PQntuples(rows->result);
 }
 
 const char *nw_rows_text(const struct nw_rows *rows, int row, int column)

@@ -74,7 +74,7 @@ void nw_session_cancel(const struct nw_session *session);
 void nw_session_wait_mark(struct nw_session *session);
 /** Cancel the statement of the session that is marked. For a signal handler. */
 void nw_session_wait_cancel(void);
-int nw_rows_count(const struct nw_rows *rows);
+int nw_rows_count(const struct nw_rows *rows); /* NULL: 0 */
 /** NULL for SQL NULL. Valid until nw_rows_free. */
 const char *nw_rows_text(const struct nw_rows *rows, int row, int column);
 uint64_t nw_rows_u64(const struct nw_rows *rows, int row, int column); /* 0 for NULL */

@@ -490,11 +490,14 @@ nw_status nw_run_decide(struct nw_run *run, struct nw_error *err)
     status = nw_server_open(&run->server, &server, err);
     run->server_open = status == NW_OK;
     if (status == NW_OK) {
+        (void)snprintf(run->host, sizeof run->host, "%s", nw_session_host(run->server.control));
         status = source_look(run, err);
     }
     if (status == NW_OK) {
         status = nw_server_slot_check(&run->server, run->server.control, &run->confirmed_lsn,
                                       &run->slot_found, err);
+        run->slot_stays = run->slot_found;
+        run->publication_stays = run->options->server.publication.create;
     }
     if (status == NW_OK) {
         status = nw_run_backlogs_find(run, err);
@@ -517,6 +520,7 @@ nw_status nw_run_decide(struct nw_run *run, struct nw_error *err)
         status = slot_make(run, err);
     }
     if (status == NW_OK) {
+        run->slot_stays = run->options->snapshot != NW_SNAPSHOT_ONLY || run->slot_found;
         status = nw_run_spool_begin(run, err);
     }
     return status == NW_OK ? state_write(run, err) : status;

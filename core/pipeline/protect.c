@@ -121,6 +121,7 @@ void nw_run_slot_drop(struct nw_run *run)
     }
     nw_session_close(session);
     if (status == NW_OK) {
+        run->slot_stays = false;
         nw_log(NW_LOG_WARN, "slot %s was dropped to save the server",
                run->options->server.slot_name);
     } else {

@@ -203,6 +203,32 @@ static nw_status statement_print(struct nw_session *session, const struct reques
     return status;
 }
 
+/* Whose it is, for a DBA who finds it and for `narwal teardown`. */
+static nw_status comment_write(struct nw_session *session, const char *name, struct nw_error *err)
+{
+    char quoted[160] = "";
+    char text[400];
+    nw_status status = nw_session_quote_name(session, name, quoted, sizeof quoted, err);
+
+    if (status == NW_OK) {
+        (void)snprintf(text, sizeof text,
+                       "COMMENT ON PUBLICATION %s IS '" NW_PUBLICATION_COMMENT
+                       "; narwal teardown removes it'",
+                       quoted);
+        status = nw_session_query(session, text, NULL, 0, NULL, NULL, err);
+    }
+    return status;
+}
+
+static nw_status written(struct nw_session *session, const struct request *request, size_t count,
+                         struct nw_error *err)
+{
+    nw_log(NW_LOG_INFO, "publication %s %s with %zu table%s%s", request->name,
+           request->found ? "extended" : "made", count, count == 1 ? "" : "s",
+           request->keyed ? "" : " (inserts and truncates only)");
+    return request->found ? NW_OK : comment_write(session, request->name, err);
+}
+
 /* CREATE PUBLICATION, or ALTER PUBLICATION ADD, with the tables that belong. */
 static nw_status publication_write(struct nw_session *session, const struct request *request,
                                    struct nw_error *err)
@@ -220,9 +246,7 @@ static nw_status publication_write(struct nw_session *session, const struct requ
         status = nw_session_query(session, text, NULL, 0, sqlstate, NULL, err);
     }
     if (status == NW_OK) {
-        nw_log(NW_LOG_INFO, "publication %s %s with %zu table%s%s", request->name,
-               request->found ? "extended" : "made", count, count == 1 ? "" : "s",
-               request->keyed ? "" : " (inserts and truncates only)");
+        status = written(session, request, count, err);
     } else if (strcmp(sqlstate, "42501") == 0) {
         struct nw_error why = *err;
 

@@ -16,6 +16,8 @@
 #include "pg/session.h"
 
 #define NW_PUBLICATION_NAME_SIZE 64u
+/** How the comment begins that narwal puts on those that it makes. */
+#define NW_PUBLICATION_COMMENT "made by narwal"
 
 enum nw_no_key { NW_NO_KEY_INSERT_ONLY, NW_NO_KEY_SKIP };
 

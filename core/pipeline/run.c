@@ -488,73 +488,48 @@ static nw_status pause_for(struct nw_run *run, int64_t pause_ns, struct nw_error
     return status;
 }
 
-/* A name as SQL takes it. @return the end of what was written */
-static char *name_print(char *at, const char *name)
+/* How far it came, for a sentence. @param done  nothing failed */
+static void reached_text(const struct nw_run *run, bool done, char *text, size_t size)
 {
-    bool plain = (name[0] >= 'a' && name[0] <= 'z') || name[0] == '_';
-
-    plain = plain && name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_")] == '\0';
-    if (plain) {
-        return stpcpy(at, name);
-    }
-    *at++ = '"';
-    for (; *name != '\0'; name++) {
-        if (*name == '"') {
-            *at++ = '"';
-        }
-        *at++ = *name;
-    }
-    return stpcpy(at, "\"");
-}
-
-/* The publications that narwal may have made, for a statement; "" when there are none. */
-static void publications_print(const struct nw_run *run,
-                               char names[static NW_PUBLICATION_NAME_SIZE * 4 + 8])
-{
-    const struct nw_publications *publications = &run->server.publications;
-    char *at = names;
-
-    *at = '\0';
-    if (run->options->server.publication.create && publications->count > 0) {
-        at = name_print(at, publications->main);
-        if (publications->count > 1) {
-            (void)name_print(stpcpy(at, ", "), publications->insert_only);
-        }
-    }
-}
-
-static void say_end(const struct nw_run *run)
-{
-    char names[NW_PUBLICATION_NAME_SIZE * 4 + 8];
-    const char *slot = run->options->server.slot_name;
+    bool streamed = run->status.phase == NW_RUN_STREAMING || run->status.phase == NW_RUN_DRAINING;
+    bool spooled = run->status.source.spooling == NW_SPOOLING_READING;
     char lsn[NW_LSN_TEXT_SIZE];
-    char reached[NW_ERROR_TEXT_SIZE] = "stopped during the copy: the next start goes on with what "
-                                       "is durable of tables that have a key";
 
-    if (run->options->snapshot == NW_SNAPSHOT_ONLY) {
-        return;
-    }
-    if (run->status.phase == NW_RUN_STREAMING || run->status.phase == NW_RUN_DRAINING) {
-        bool spooled = run->status.source.spooling == NW_SPOOLING_READING;
-
-        (void)snprintf(reached, sizeof reached,
-                       spooled ? "received up to %s, of which the spool has what "
-                                 "the next start goes on with"
-                               : "drained to %s",
+    if (!done) {
+        text[0] = '\0';
+    } else if (run->options->snapshot == NW_SNAPSHOT_ONLY) {
+        (void)snprintf(text, size, "copied. ");
+    } else if (streamed && run->status.source.flush_lsn == 0) {
+        (void)snprintf(text, size, "stopped before anything was acknowledged. ");
+    } else if (streamed) {
+        (void)snprintf(text, size,
+                       spooled ? "received up to %s, of which the spool has what the next start "
+                                 "goes on with. "
+                               : "drained to %s. ",
                        nw_lsn_text(lsn, run->status.source.flush_lsn));
-    }
-    publications_print(run, names);
-    if (names[0] == '\0') { /* the publications are not ours */
-        nw_log(NW_LOG_INFO,
-               "%s. Slot %s stays on the server and holds its WAL; to remove it: SELECT "
-               "pg_drop_replication_slot('%s');",
-               reached, slot, slot);
     } else {
-        nw_log(NW_LOG_INFO,
-               "%s. Slot %s stays on the server and holds its WAL, and so %s %s; to remove all: "
-               "SELECT pg_drop_replication_slot('%s'); DROP PUBLICATION %s;",
-               reached, slot, strchr(names, ',') == NULL ? "does publication" : "do publications",
-               names, slot, names);
+        (void)snprintf(text, size,
+                       "stopped during the copy: the next start goes on with what is durable of "
+                       "tables that have a key. ");
+    }
+}
+
+/* What stays on the server is said at every end, also when it failed. */
+static void say_end(const struct nw_run *run, bool done)
+{
+    const struct nw_run_options *o = run->options;
+    const char *host = run->host[0] == '\0' ? "the server" : run->host;
+    char reached[160];
+
+    reached_text(run, done, reached, sizeof reached);
+    if (run->slot_stays) {
+        nw_log(NW_LOG_INFO, "%sSlot %s stays and holds WAL on %s; to remove it: %s", reached,
+               o->server.slot_name, host, o->teardown);
+    } else if (run->publication_stays) {
+        nw_log(NW_LOG_INFO, "%sPublication %s stays on %s; to remove it: %s", reached,
+               o->server.publication.name, host, o->teardown);
+    } else if (reached[0] != '\0') {
+        nw_log(NW_LOG_INFO, "%s", reached);
     }
 }
 
@@ -622,9 +597,7 @@ nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
     nw_table_list_init(&run->list);
     status = state_open(run, err);
     status = status == NW_OK ? attempts(run, err) : status;
-    if (status == NW_OK) {
-        say_end(run);
-    }
+    say_end(run, status == NW_OK);
     *options->left_running = run->left_running;
     if (!run->left_running) {
         nw_seen_close(run->seen);

@@ -43,6 +43,7 @@ struct nw_run_status;
  */
 struct nw_run_options {
     const char *name;
+    const char *teardown; /* the command that removes what a run leaves behind */
     const char *state_folder;
     const char *spill_folder;
     const char *spool_folder;

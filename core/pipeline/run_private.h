@@ -115,6 +115,8 @@ struct nw_run {
     bool drop_slot;    /* it holds back too much: drop it when nobody reads it any more */
     bool followed;     /* an attempt has streamed: a standby's promotion is waited for */
     bool left_running; /* a plugin did not return: everything that its thread may touch stays */
+    char host[256];    /* of the server that was last connected; "" */
+    bool slot_stays, publication_stays; /* there, when this ends */
 
     /* of the attempt */
     struct nw_server server;

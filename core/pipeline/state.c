@@ -189,6 +189,36 @@ void nw_state_close(struct nw_state *state)
     free(state);
 }
 
+nw_status nw_state_hold(const char *folder, int *lock, struct nw_state_source *source,
+                        struct nw_error *err)
+{
+    struct nw_state state = {0};
+    struct nw_error ignored = {0};
+    char path[4096 + 16];
+
+    memset(source, 0, sizeof *source);
+    (void)snprintf(path, sizeof path, "%s/lock", folder);
+    *lock = open(path, O_RDWR | O_CLOEXEC);
+    if (*lock < 0) {
+        return errno == ENOENT || errno == ENOTDIR
+                   ? NW_OK
+                   : nw_fail(err, NW_FATAL, "cannot open %s: %s", path, nw_errno_text(errno));
+    }
+    if (flock(*lock, LOCK_EX | LOCK_NB) != 0) {
+        (void)close(*lock);
+        *lock = -1;
+        return nw_fail(err, NW_FATAL, "a narwal runs with the state folder %s: stop it first",
+                       folder);
+    }
+    (void)snprintf(path, sizeof path, "%s/state.db", folder);
+    if (sqlite3_open_v2(path, &state.db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK &&
+        nw_state_source_read(&state, source, &ignored) != NW_OK) {
+        memset(source, 0, sizeof *source); /* damaged, or of another format: it goes all the same */
+    }
+    (void)sqlite3_close(state.db);
+    return NW_OK;
+}
+
 struct sqlite3 *nw_state_database(struct nw_state *state)
 {
     return state->db;

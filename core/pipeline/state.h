@@ -33,6 +33,15 @@ struct nw_state_source {
 NW_MUST_CHECK nw_status nw_state_open(const char *folder, struct nw_state **state,
                                       struct nw_error *err);
 void nw_state_close(struct nw_state *state); /* NULL is fine */
+/**
+ * Lock a folder that is to go, and read what is known of its source; nothing is made. The lock is
+ * let go of by close().
+ * @param lock  filled: -1: there is none, so no narwal either.
+ * @param source  known is false also when it cannot be read.
+ * @return NW_FATAL when another process has the folder, or it cannot be looked at.
+ */
+NW_MUST_CHECK nw_status nw_state_hold(const char *folder, int *lock, struct nw_state_source *source,
+                                      struct nw_error *err);
 /** The database, for what else is kept there; borrow. */
 struct sqlite3 *nw_state_database(struct nw_state *state);
 /** One statement that writes so many rows into a table of it, or replaces them. Give; NULL: out of

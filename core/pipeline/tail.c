@@ -82,6 +82,18 @@ static nw_status drop_unlocked(struct nw_session *session, const char *name, str
     return status;
 }
 
+nw_status nw_tail_orphans(struct nw_session *control, struct nw_rows **rows, struct nw_error *err)
+{
+    /* The lock is let go of when the statement ends. */
+    return nw_session_query(
+        control,
+        "SELECT pubname, pg_has_role(pubowner, 'USAGE') AND NOT pg_is_in_recovery() FROM "
+        "(SELECT pubname, pubowner, substring(pubname FROM '" PATTERN "') AS name FROM "
+        "pg_publication WHERE pubname ~ '" PATTERN "' OFFSET 0) AS tails WHERE "
+        "pg_try_advisory_xact_lock_shared(hashtextextended(name, 0)) ORDER BY 1 LIMIT 32",
+        NULL, 0, NULL, rows, err);
+}
+
 nw_status nw_tail_reap(struct nw_session *control, struct nw_error *err)
 {
     struct nw_rows *rows = NULL;

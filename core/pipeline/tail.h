@@ -28,6 +28,13 @@ NW_MUST_CHECK nw_status nw_tail_claim(struct nw_session *walsender, struct nw_ta
                                       struct nw_error *err);
 
 /**
+ * Publications of tails that are gone.
+ * @param rows  give: the name, and whether this role may drop it.
+ */
+NW_MUST_CHECK nw_status nw_tail_orphans(struct nw_session *control, struct nw_rows **rows,
+                                        struct nw_error *err);
+
+/**
  * Drop the publications of tails that are gone, as far as this role may. What cannot be dropped is
  * said in the log.
  */

@@ -12,7 +12,7 @@ import time
 import support
 from support import check, narwal, run
 
-COMMANDS = ("run", "check", "plan", "status", "tail", "topology", "sink-check", "files", "version")
+COMMANDS = ("run", "check", "plan", "status", "teardown", "tail", "topology", "sink-check", "files", "version")
 CANARY = "canary-4711"
 
 
