@@ -13,12 +13,13 @@ static const char HELP[] =
     "A narwal that starts again goes on by itself. copy.rate bounds the rate all the time.\n"
     "exit codes: 0 it is done, 1 none runs or nothing is being copied, 2 called wrongly\n";
 
+const char *const NW_COPY_WORDS[] = {"pause", "resume", NULL};
+
 int nw_cmd_copy(int argc, char **argv)
 {
     struct nw_config_arguments arguments = {0};
     const char *rest[2] = {NULL};
     char folder[NW_FOLDER_SIZE];
-    bool pause = false;
     const struct nw_argument known[] = {{.name = "name", .value = &arguments.name},
                                         {.name = "state-dir", .value = &arguments.state_dir},
                                         {.name = NULL}};
@@ -27,12 +28,13 @@ int nw_cmd_copy(int argc, char **argv)
     if (code != NW_GO_ON) {
         return code;
     }
-    pause = rest[0] != NULL && strcmp(rest[0], "pause") == 0;
-    if (!pause && (rest[0] == NULL || strcmp(rest[0], "resume") != 0)) {
+    if (!nw_word_known(NW_COPY_WORDS, rest[0])) {
         nw_complain("narwal copy pause, or narwal copy resume; narwal copy --help says more");
         return NW_EXIT_USAGE;
     }
     arguments.file = rest[1];
     code = nw_state_folder_find(&arguments, folder);
-    return code == NW_GO_ON ? nw_tell(folder, pause ? "copy pause" : "copy resume") : code;
+    return code == NW_GO_ON
+               ? nw_tell(folder, strcmp(rest[0], "pause") == 0 ? "copy pause" : "copy resume")
+               : code;
 }

@@ -69,6 +69,8 @@ static int trigger_change(const struct nw_config_arguments *arguments, bool inst
     return 0;
 }
 
+const char *const NW_DDL_TRIGGER_WORDS[] = {"install", "remove", NULL};
+
 int nw_cmd_ddl_trigger(int argc, char **argv)
 {
     struct nw_config_arguments arguments = {0};
@@ -83,11 +85,11 @@ int nw_cmd_ddl_trigger(int argc, char **argv)
     if (code != NW_GO_ON) {
         return code;
     }
-    install = rest[0] != NULL && strcmp(rest[0], "install") == 0;
-    if (!install && (rest[0] == NULL || strcmp(rest[0], "remove") != 0)) {
+    if (!nw_word_known(NW_DDL_TRIGGER_WORDS, rest[0])) {
         nw_complain("install or remove? narwal ddl-trigger --help says more");
         return NW_EXIT_USAGE;
     }
+    install = strcmp(rest[0], "install") == 0;
     if (as_sql) {
         statements_print(install ? NW_DDL_TRIGGER_INSTALL : NW_DDL_TRIGGER_REMOVE);
         return 0;

@@ -12,6 +12,8 @@ static const char HELP[] =
     "duplicates. Changes nothing; narwal may run meanwhile. --type names another plugin that can.\n"
     "exit codes: 0 whole, 1 damaged or not to be read\n";
 
+const char *const NW_FILES_WORDS[] = {"verify", NULL};
+
 static void print_line(void *context, const char *line)
 {
     (void)context;
@@ -34,7 +36,7 @@ int nw_cmd_files(int argc, char **argv)
     if (code != NW_GO_ON) {
         return code;
     }
-    if (rest[0] == NULL || rest[1] == NULL || strcmp(rest[0], "verify") != 0) {
+    if (!nw_word_known(NW_FILES_WORDS, rest[0]) || rest[1] == NULL) {
         (void)fputs(HELP, stderr);
         return NW_EXIT_USAGE;
     }

@@ -13,6 +13,7 @@
 #include "pipeline/run.h"
 #include "serve/control.h"
 #include "serve/live.h"
+#include "serve/notify.h"
 #include "serve/report.h"
 
 static const char HELP[] =
@@ -29,7 +30,8 @@ static const char HELP[] =
     "database\n"
     "  --state-dir PATH   narwal's own state; default: /var/lib/narwal/NAME as root\n"
     "  --quiet            no live line\n\n"
-    "docs/configuration.md lists every key of FILE.yaml.\n";
+    "docs/configuration.md and narwal.yaml(5) list every key of FILE.yaml.\n"
+    "exit codes: 0 it was stopped, 1 it failed, 2 the configuration is wrong\n";
 
 static volatile sig_atomic_t stop_asked;
 
@@ -78,11 +80,13 @@ struct session {
     struct nw_env *env;
     struct nw_control *control;
     struct nw_live live;
+    struct nw_notify notify;
     struct nw_problems problems;
     struct nw_topology *topology;
     struct nw_plan plan;
     size_t state_there, spill_there; /* bytes of these folders' paths that this start found */
     char *teardown;                  /* the command for it */
+    bool misconfigured;              /* it did not even begin */
     bool left_running; /* a plugin's thread is in a call and may read all of the above */
 };
 
@@ -184,7 +188,18 @@ static void tick(void *context, const struct nw_run_status *status)
     nw_report_make(status, &report);
     nw_control_publish(s->control, &report);
     nw_live_show(&s->live, &report);
+    nw_notify_report(&s->notify, &report, s->live.text);
+    if (stop_asked != 0) {
+        nw_notify_stops(&s->notify);
+    }
     tables_answer(s, status);
+}
+
+static void alive(void *context)
+{
+    struct session *s = context;
+
+    nw_notify_alive(&s->notify);
 }
 
 static const char *asked(void *context)
@@ -233,6 +248,8 @@ static void options_fill(struct session *s)
     o->epoch_bytes_max = (uint64_t)c->epoch_bytes;
     o->drain_us = c->drain_us;
     o->tick = tick;
+    o->alive = alive;
+    o->stuck_ns = nw_notify_patience_ns(&s->notify);
     o->asked = asked;
     o->answer = answer;
     o->context = s;
@@ -330,7 +347,10 @@ static nw_status session_run(struct session *s, bool quiet, struct nw_error *err
     nw_status status = nw_env_system_create(io_choice(s->config.io), &s->env, err);
 
     options_fill(s);
-    status = status == NW_OK ? sinks_load(s, err) : status;
+    if (status == NW_OK) {
+        status = sinks_load(s, err);
+        s->misconfigured = status != NW_OK;
+    }
     status = status == NW_OK ? threads_plan(s, err) : status;
     if (status == NW_OK) {
         status = nw_control_start(s->config.state_dir, &s->control, err);
@@ -338,6 +358,7 @@ static nw_status session_run(struct session *s, bool quiet, struct nw_error *err
     if (status == NW_OK) {
         nw_live_init(&s->live, !quiet && isatty(STDERR_FILENO));
         status = nw_run(&s->options, err);
+        nw_notify_stops(&s->notify);
         nw_live_end(&s->live);
     }
     nw_control_stop(s->control);
@@ -347,6 +368,32 @@ static nw_status session_run(struct session *s, bool quiet, struct nw_error *err
     nw_env_system_destroy(s->env);
     nw_topology_destroy(s->topology);
     return status;
+}
+
+/* @return the exit code */
+static int session_begin(struct session *s, bool quiet)
+{
+    struct nw_error err = {0};
+    nw_status status = NW_OK;
+
+    start_look(s);
+    if (s->config.sinks_count == 0) {
+        nw_complain("where to? Add --sink file:./copy");
+        return NW_EXIT_USAGE;
+    }
+    nw_log_setup(STDERR_FILENO, (enum nw_log_level)s->config.log_level,
+                 s->config.log_format == 2 ||
+                     (s->config.log_format == 0 && !isatty(STDERR_FILENO)));
+    signals_setup();
+    status = session_run(s, quiet, &err);
+    if (status != NW_OK) {
+        nw_log(NW_LOG_ERROR, "%s", err.text);
+        folders_remove(s);
+    }
+    if (s->left_running) {
+        _exit(NW_EXIT_FAILED); /* no destructor may take away what the plugin still uses */
+    }
+    return status == NW_OK ? 0 : s->misconfigured ? NW_EXIT_USAGE : NW_EXIT_FAILED;
 }
 
 int nw_cmd_run(int argc, char **argv)
@@ -365,8 +412,6 @@ int nw_cmd_run(int argc, char **argv)
                                         {.name = "quiet", .flag = &quiet},
                                         {.name = NULL}};
     struct session *s = NULL;
-    struct nw_error err = {0};
-    nw_status status = NW_OK;
 
     code = nw_arguments_read(argc, argv, known, HELP, rest, 1);
     if (code != NW_GO_ON) {
@@ -379,33 +424,15 @@ int nw_cmd_run(int argc, char **argv)
         return NW_EXIT_FAILED;
     }
     process_harden();
-    if (!nw_config_open(&arguments, &s->config)) {
-        free(s);
-        return NW_EXIT_USAGE;
+    nw_notify_init(&s->notify);
+    code = NW_EXIT_USAGE;
+    if (nw_config_open(&arguments, &s->config)) {
+        s->teardown = teardown_command(&arguments, &s->config);
+        code = session_begin(s, quiet);
+        free(s->teardown);
+        nw_config_free(&s->config);
     }
-    start_look(s);
-    s->teardown = teardown_command(&arguments, &s->config);
-    if (s->config.sinks_count == 0) {
-        nw_complain("where to? Add --sink file:./copy");
-        status = NW_FATAL;
-    } else {
-        nw_log_setup(STDERR_FILENO, (enum nw_log_level)s->config.log_level,
-                     s->config.log_format == 2 ||
-                         (s->config.log_format == 0 && !isatty(STDERR_FILENO)));
-        signals_setup();
-        status = session_run(s, quiet, &err);
-        if (status != NW_OK) {
-            nw_log(NW_LOG_ERROR, "%s", err.text);
-        }
-        if (status != NW_OK) {
-            folders_remove(s);
-        }
-        if (s->left_running) {
-            _exit(NW_EXIT_FAILED); /* no destructor may take away what the plugin still uses */
-        }
-    }
-    nw_config_free(&s->config);
-    free(s->teardown);
+    nw_notify_fini(&s->notify);
     free(s);
-    return status == NW_OK ? 0 : NW_EXIT_FAILED;
+    return code;
 }

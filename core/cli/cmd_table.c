@@ -40,12 +40,8 @@ static const char HELP[] =
     "anything\n"
     "            2 called wrongly\n";
 
-static bool is_verb(const char *text)
-{
-    return strcmp(text, "add") == 0 || strcmp(text, "refresh") == 0 ||
-           strcmp(text, "repair") == 0 || strcmp(text, "drop") == 0 || strcmp(text, "pause") == 0 ||
-           strcmp(text, "resume") == 0;
-}
+const char *const NW_TABLE_WORDS[] = {"add",   "refresh", "repair", "drop",
+                                      "pause", "resume",  "list",   NULL};
 
 static int ask(const char *folder, const char *verb, const char *name)
 {
@@ -104,7 +100,7 @@ int nw_cmd_table(int argc, char **argv)
         nw_complain("--state and --json are of narwal table list");
         return NW_EXIT_USAGE;
     }
-    if (rest[0] == NULL || !is_verb(rest[0]) || rest[1] == NULL) {
+    if (!nw_word_known(NW_TABLE_WORDS, rest[0]) || rest[1] == NULL) {
         nw_complain(
             "what is to be done with which table? narwal table add|refresh|repair|drop|"
             "pause|resume SCHEMA.TABLE, or narwal table list; narwal table --help says more");

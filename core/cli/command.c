@@ -51,6 +51,16 @@ void nw_shell_print(FILE *out, const char *word)
     (void)fputc('\'', out);
 }
 
+bool nw_word_known(const char *const *words, const char *text)
+{
+    for (; text != NULL && *words != NULL; words++) {
+        if (strcmp(*words, text) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static const struct nw_argument *argument_find(const struct nw_argument *known, const char *name,
                                                size_t size)
 {
@@ -124,12 +134,29 @@ static bool option_take(const struct nw_argument *known, const char *command, ch
     return argument_take(found, found->name, **at);
 }
 
+static struct {
+    void (*visit)(void *context, const struct nw_argument *known, const char *help);
+    void *context;
+} visitor; /* commands have one thread that reads arguments */
+
+void nw_arguments_visit(void (*visit)(void *context, const struct nw_argument *known,
+                                      const char *help),
+                        void *context)
+{
+    visitor.visit = visit;
+    visitor.context = context;
+}
+
 int nw_arguments_read(int argc, char **argv, const struct nw_argument *known, const char *help,
                       const char **rest, int rest_max)
 {
     int rest_count = 0;
 
     NW_ASSERT(argv[argc] == NULL); /* as main() gets them */
+    if (visitor.visit != NULL) {
+        visitor.visit(visitor.context, known, help);
+        return 0;
+    }
     for (char **at = argv + 1; at < argv + argc; at++) {
         const char *text = *at;
 

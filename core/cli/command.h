@@ -20,6 +20,24 @@
 #define NW_FOLDER_SIZE 4096u
 #define NW_GO_ON       (-1) /* no exit code: there is more to do */
 
+/** A command, and what the man page and the shells' completion say of it. */
+struct nw_command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;         /* NULL: not for users */
+    const char *const *words; /* what its first argument can be, NULL-terminated; NULL: anything */
+};
+extern const struct nw_command NW_COMMANDS[]; /* ends with one without a name */
+
+/* First arguments, where they are verbs. */
+extern const char *const NW_TABLE_WORDS[];
+extern const char *const NW_COPY_WORDS[];
+extern const char *const NW_FILES_WORDS[];
+extern const char *const NW_DDL_TRIGGER_WORDS[];
+extern const char *const NW_DOCUMENT_WORDS[];
+/** Whether a text is one of these words. NULL is none. */
+bool nw_word_known(const char *const *words, const char *text);
+
 int nw_cmd_run(int argc, char **argv);
 int nw_cmd_check(int argc, char **argv);
 int nw_cmd_plan(int argc, char **argv);
@@ -51,6 +69,11 @@ struct nw_argument {
  */
 int nw_arguments_read(int argc, char **argv, const struct nw_argument *known, const char *help,
                       const char **rest, int rest_max);
+
+/** Instead of that, until it is called with NULL: show what a command knows, and its help. */
+void nw_arguments_visit(void (*visit)(void *context, const struct nw_argument *known,
+                                      const char *help),
+                        void *context);
 
 /** The configuration of FILE, or of --source and --sink. Prints what is wrong. */
 struct nw_config_arguments {

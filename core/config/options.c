@@ -453,6 +453,15 @@ nw_status nw_options_check(const struct nw_option_table *table, struct nw_arena 
     return NW_OK;
 }
 
+void nw_option_form(const struct nw_option *option, char *out, size_t size)
+{
+    if (option->type == NW_OPTION_CHOICE) {
+        choices_print(option, out, size);
+    } else {
+        (void)snprintf(out, size, "%s", form_of(option->type));
+    }
+}
+
 static void form_document(const struct nw_option *option, FILE *out)
 {
     char choices[256];

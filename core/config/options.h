@@ -34,6 +34,9 @@ NW_MUST_CHECK nw_status nw_options_resolve(const struct nw_option_table *table,
                                            struct nw_setting *settings,
                                            struct nw_problems *problems, struct nw_error *err);
 
+/** What a value looks like: "size, as 64MiB or 2GB", or the choices. */
+void nw_option_form(const struct nw_option *option, char *out, size_t size);
+
 /** One section of the reference page, in Markdown. */
 void nw_options_document(const struct nw_option_table *table, FILE *out);
 

@@ -474,6 +474,7 @@ static nw_status source_look(struct nw_run *run, struct nw_error *err)
 
 static bool stops(void *context)
 {
+    nw_run_alive(context);
     return nw_run_stopping(context);
 }
 

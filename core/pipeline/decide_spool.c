@@ -31,6 +31,7 @@ static void progress_say(void *context, uint64_t done_bytes, uint64_t all_bytes)
 
 static bool stops(void *context)
 {
+    nw_run_alive(context);
     return nw_run_stopping(context);
 }
 

@@ -428,6 +428,7 @@ static nw_status thread_start(struct nw_engine *engine, uint32_t index, struct n
     if (options.agents_count == 0) { /* a reader's, when nothing is copied */
         return NW_OK;
     }
+    engine->planned[engine->threads_count] = planned;
     status = nw_thread_start(&options, &engine->threads[engine->threads_count], err);
     engine->threads_count += status == NW_OK;
     return status;
@@ -456,6 +457,17 @@ void nw_engine_stop(struct nw_engine *engine)
         nw_thread_destroy(engine->threads[i]);
     }
     engine->threads_count = 0;
+}
+
+const char *nw_engine_stuck(const struct nw_engine *engine, int64_t now_ns, int64_t longer_ns)
+{
+    for (uint32_t i = 0; i < engine->threads_count; i++) {
+        if (!engine->planned[i]->blocks &&
+            nw_thread_busy_ns(engine->threads[i], now_ns) > longer_ns) {
+            return engine->planned[i]->name;
+        }
+    }
+    return NULL;
 }
 
 uint32_t nw_engine_agents(struct nw_engine *engine, struct nw_agent agents[NW_ENGINE_AGENTS_MAX])

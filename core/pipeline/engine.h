@@ -164,5 +164,8 @@ void nw_engine_refused(struct nw_engine *engine, struct nw_engine_refusal *refus
 /** A copy of the source's numbers, at most 100 ms old while it runs. */
 void nw_engine_source_status(struct nw_engine *engine, struct nw_source_status *status);
 int64_t nw_engine_memory_used(const struct nw_engine *engine);
+/** A thread of those that never block which has been in one pass for so long: a loop that does not
+ * end. NULL: none. Plugins, SQL and synced writes have threads of their own, and may take long. */
+const char *nw_engine_stuck(const struct nw_engine *engine, int64_t now_ns, int64_t longer_ns);
 
 #endif

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/assert.h"
+#include "base/crash.h"
 #include "pipeline/engine_private.h"
 
 #define STATUS_NS        100000000LL
@@ -137,6 +138,7 @@ static nw_status control_work(void *self, int64_t now_ns, uint32_t *work, struct
                        nw_acknowledger_settled(engine->acknowledger);
 
         engine->published_ns = now_ns;
+        nw_crash_point("turn");
         (void)pthread_mutex_lock(&engine->mutex);
         nw_source_status(engine->source, &engine->published);
         engine->drained = drained && (engine->published.phase != NW_SOURCE_STREAMING ||

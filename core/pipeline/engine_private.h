@@ -99,6 +99,7 @@ struct nw_engine {
     uint32_t agents_count;
     uint32_t first_agents[NW_PLAN_ENGINE_THREADS_MAX + 1]; /* where each thread's begin */
     struct nw_thread *threads[NW_PLAN_ENGINE_THREADS_MAX];
+    const struct nw_plan_thread *planned[NW_PLAN_ENGINE_THREADS_MAX]; /* of those */
     uint32_t threads_count;
 };
 

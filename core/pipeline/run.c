@@ -591,6 +591,7 @@ nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
     }
     run->options = options;
     run->env = options->env;
+    run->main = pthread_self();
     run->status.options = options;
     run->status.started_ns = run->env->ops->now_ns(run->env);
     (void)pthread_mutex_init(&run->news.mutex, NULL);

@@ -72,6 +72,10 @@ struct nw_run_options {
     int64_t drain_us; /* how long a stop may take */
     /** Called about twice a second on the main thread while it runs. */
     void (*tick)(void *context, const struct nw_run_status *status);
+    /** Called now and then on the main thread while it and the engine's threads go on, also while
+     * it waits for the server: not called for long, something hangs for good. NULL: nobody asks. */
+    void (*alive)(void *context);
+    int64_t stuck_ns; /* a thread whose pass takes longer hangs */
     /** A command's line that waits for its answer, or NULL; the same until it is answered. */
     const char *(*asked)(void *context);
     /** Answer it. @param well  it is done, or will be */

@@ -108,6 +108,8 @@ struct nw_run {
     const char *list_waits;                    /* what all tables wait for before anything runs */
     char fence_waits[2 * NW_COPY_HOLDER_SIZE]; /* that, while the first fence is made; "" */
     struct nw_run_pace pace;
+    pthread_t main; /* the thread that runs it */
+    bool stuck_said;
     int64_t ticked_ns;
     int64_t protect_seen_ns, protect_said_ns;
     bool copy_paused; /* nothing more is copied until a user says so */
@@ -205,6 +207,8 @@ void nw_run_tables_say(const struct nw_run *run);
 void nw_run_status_collect(struct nw_run *run);
 /** Call tick(), if it is time for that. @return whether it was */
 bool nw_run_tick(struct nw_run *run);
+/** The main thread goes on, or waits for the server; asked on any other thread nothing is done. */
+void nw_run_alive(struct nw_run *run);
 /** See nw_conductor_options; context is the run. */
 void nw_run_idle(void *context, const char *blocker);
 

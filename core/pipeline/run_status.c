@@ -2,6 +2,7 @@
 /* What a run tells of itself, twice a second. Main thread. */
 #include <string.h>
 
+#include "base/log.h"
 #include "pipeline/run_private.h"
 
 #define TICK_NS     500000000LL
@@ -107,9 +108,32 @@ void nw_run_status_collect(struct nw_run *run)
     waits_find(run);
 }
 
+void nw_run_alive(struct nw_run *run)
+{
+    int64_t now_ns = run->env->ops->now_ns(run->env);
+    const char *stuck = NULL;
+
+    if (run->options->alive == NULL || pthread_equal(pthread_self(), run->main) == 0) {
+        return;
+    }
+    stuck =
+        run->engine == NULL ? NULL : nw_engine_stuck(run->engine, now_ns, run->options->stuck_ns);
+    if (stuck == NULL) {
+        run->options->alive(run->options->context);
+    } else if (!run->stuck_said) {
+        run->stuck_said = true;
+        nw_log(NW_LOG_ERROR,
+               "thread %s hangs, which is a mistake of narwal's: it does not come round any "
+               "more",
+               stuck);
+    }
+}
+
 bool nw_run_tick(struct nw_run *run)
 {
     int64_t now_ns = run->env->ops->now_ns(run->env);
+
+    nw_run_alive(run);
 
     if (run->options->tick == NULL || now_ns - run->ticked_ns < TICK_NS) {
         return false;

@@ -59,6 +59,8 @@ struct nw_thread_options {
 };
 NW_MUST_CHECK nw_status nw_thread_start(const struct nw_thread_options *options,
                                         struct nw_thread **thread, struct nw_error *err);
+/** How long the pass under way has taken by now; 0: it sleeps, which no agent can get stuck in. */
+int64_t nw_thread_busy_ns(const struct nw_thread *thread, int64_t now_ns);
 void nw_thread_stop(struct nw_thread *thread);    /* ask; returns at once */
 void nw_thread_destroy(struct nw_thread *thread); /* join and free; NULL is fine */
 

@@ -25,6 +25,7 @@ struct nw_thread {
     char name[NAME_SIZE];
     pthread_t thread;
     _Atomic bool stopping;
+    _Atomic int64_t pass_ns; /* when the pass under way began; 0: it sleeps. Relaxed: a number */
 };
 
 /* Steps every agent. @return false when one failed, which was told. */
@@ -32,6 +33,7 @@ static bool step_all(struct nw_thread *thread, uint32_t *work)
 {
     int64_t now_ns = thread->options.now_ns(thread->options.clock);
 
+    atomic_store_explicit(&thread->pass_ns, now_ns, memory_order_relaxed);
     for (uint32_t i = 0; i < thread->options.agents_count; i++) {
         struct nw_agent *agent = &thread->options.agents[i];
         struct nw_error error = {0};
@@ -85,6 +87,7 @@ static void idle(struct nw_thread *thread)
         }
         deadline_ns = wait.deadline_ns < deadline_ns ? wait.deadline_ns : deadline_ns;
     }
+    atomic_store_explicit(&thread->pass_ns, 0, memory_order_relaxed);
     sleep_until(thread, polls, count, deadline_ns);
 }
 
@@ -151,7 +154,15 @@ static void *thread_main(void *context)
             thread->options.agents[i].on_close(thread->options.agents[i].self);
         }
     }
+    atomic_store_explicit(&thread->pass_ns, 0, memory_order_relaxed);
     return NULL;
+}
+
+int64_t nw_thread_busy_ns(const struct nw_thread *thread, int64_t now_ns)
+{
+    int64_t pass_ns = atomic_load_explicit(&thread->pass_ns, memory_order_relaxed);
+
+    return pass_ns == 0 || now_ns < pass_ns ? 0 : now_ns - pass_ns;
 }
 
 nw_status nw_thread_start(const struct nw_thread_options *options, struct nw_thread **thread,

@@ -172,7 +172,7 @@ void nw_live_init(struct nw_live *live, bool terminal)
 
 void nw_live_show(struct nw_live *live, const struct nw_report *report)
 {
-    char text[NW_LIVE_SIZE];
+    char *text = live->text;
 
     nw_live_text(live->has_former ? &live->former : report, report, text);
     if (live->terminal) {

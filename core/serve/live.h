@@ -16,6 +16,7 @@ struct nw_live {
     double logged_s;
     struct nw_report former; /* for rates */
     bool has_former;
+    char text[NW_LIVE_SIZE]; /* the last one */
 };
 
 void nw_live_init(struct nw_live *live, bool terminal);

@@ -4,6 +4,7 @@
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -12,7 +13,8 @@ import time
 import support
 from support import check, narwal, run
 
-COMMANDS = ("run", "check", "plan", "status", "teardown", "tail", "topology", "sink-check", "files", "version")
+COMMANDS = ("run", "check", "plan", "status", "teardown", "tail", "topology", "sink-check", "files", "version",
+            "copy", "table", "ddl-trigger")
 CANARY = "canary-4711"
 
 
@@ -107,7 +109,7 @@ class Words(check.unittest.TestCase):
                                  [":1:28", ":2:32", ":3:18"], result)
             file.write_text("source: {dsn: x}\nsinks:\n- {type: file, compres: zstd, rotate: 1}\n")
             result = run("run", file)
-            self.assertEqual(result.code, 1, result)
+            self.assertEqual(result.code, 2, result)
             for text in ("compres", "rotate", "path is missing"):
                 self.assertIn(text, result.err)
 
@@ -120,7 +122,7 @@ class Words(check.unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             state = pathlib.Path(folder, "a/b/state")
             result = run("run", "--source", "dbname=x", "--sink", "file", "--state-dir", state)
-            self.assertEqual(result.code, 1, result)
+            self.assertEqual(result.code, 2, result)
             self.assertIn("sink file has no path: write file:PATH", result.err)
             result = run("run", "--source", "hots=x", "--sink", "null:", "--state-dir", state)
             self.assertEqual(result.code, 1, result)
@@ -154,6 +156,44 @@ class Documents(check.unittest.TestCase):
         self.assertEqual(result.code, 0, result)
         self.assertEqual((narwal.ROOT / "docs/configuration.md").read_text(), result.out,
                          "write it anew: narwal document > docs/configuration.md")
+
+    def test_the_manual_pages_have_every_command_and_key(self):
+        page = run("document", "man").out
+        for command in COMMANDS:
+            self.assertIn(f".Ss narwal {command}\n", page)
+            for option in re.findall(r"(?m)^  (--[\w-]+)", run(command, "--help").out):
+                self.assertIn(option.replace("-", "\\-"), page)
+        page = run("document", "man5").out
+        for key in re.findall(r"(?m)^\| `(\w+)` ", (narwal.ROOT / "docs/configuration.md").read_text()):
+            self.assertIn(f'.It "{key}"\n', page)
+        if shutil.which("mandoc") is None:
+            return
+        for name in ("man", "man5"):
+            lint = subprocess.run(["mandoc", "-Tlint", "-Wall"], input=run("document", name).out,
+                                  text=True, stdout=subprocess.PIPE).stdout
+            # Whether other pages are installed here does not matter.
+            self.assertEqual([line for line in lint.splitlines() if "manual not found" not in line], [])
+
+    def complete(self, *words):
+        script = run("document", "bash").out + (
+            "COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _narwal; echo \"${COMPREPLY[@]}\"")
+        return subprocess.run(["bash", "-c", script, "bash", "narwal", *words], text=True, check=True,
+                              stdout=subprocess.PIPE).stdout.split()
+
+    def test_bash_completes_commands_words_options_and_files(self):
+        self.assertEqual(self.complete("ta"), ["table", "tail"])
+        self.assertEqual(self.complete("table", "re"), ["refresh", "repair", "resume"])
+        self.assertEqual(self.complete("table", "list", "--st"), ["--state-dir", "--state"])
+        self.assertEqual(self.complete("run", "--q"), ["--quiet"])
+        for command in COMMANDS:
+            self.assertIn(command, self.complete(""))
+            options = set(re.findall(r"(?m)^  (--[\w-]+)", run(command, "--help").out))
+            self.assertLessEqual(options, set(self.complete(command, "--")), command)
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("a.yaml", "b.txt"):
+                pathlib.Path(folder, name).touch()
+            self.assertEqual(self.complete("run", folder + "/"), [f"{folder}/a.yaml"])
+            self.assertEqual(self.complete("run", "--state-dir", folder), [folder])
 
     def test_every_code_of_check_is_documented(self):
         sources = [*(narwal.ROOT / "core/pipeline").glob("preflight*.c"),

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The commands: what `narwal` runs, lists, and documents. Constant. */
+#include "cli/command.h"
+
+const struct nw_command NW_COMMANDS[] = {
+    {"run", nw_cmd_run, "copy a database into its sinks, then follow every change", NULL},
+    {"check", nw_cmd_check, "name every problem before anything is touched", NULL},
+    {"plan", nw_cmd_plan, "say how long the copy takes, how much room it needs, and the risks",
+     NULL},
+    {"status", nw_cmd_status, "ask a running narwal how it is", NULL},
+    {"table", nw_cmd_table, "list tables; copy, add, drop, pause or resume one, while narwal runs",
+     NW_TABLE_WORDS},
+    {"copy", nw_cmd_copy, "pause the copy that is under way, or let it go on", NW_COPY_WORDS},
+    {"teardown", nw_cmd_teardown, "remove what a pipeline left on the server, and its state", NULL},
+    {"tail", nw_cmd_tail, "print changes as they happen, and leave nothing behind", NULL},
+    {"topology", nw_cmd_topology, "show cores, the plan of threads, and why", NULL},
+    {"sink-check", nw_cmd_sink_check, "try a sink plugin: order, retry, restart, misuse", NULL},
+    {"ddl-trigger", nw_cmd_ddl_trigger, "note changes of tables in the WAL, or no longer",
+     NW_DDL_TRIGGER_WORDS},
+    {"files", nw_cmd_files, "verify what the file sink wrote", NW_FILES_WORDS},
+    {"version", nw_cmd_version, "print versions of narwal and its libraries", NULL},
+    {"document", nw_cmd_document, NULL, NW_DOCUMENT_WORDS},
+    {NULL, NULL, NULL, NULL},
+};

@@ -1,0 +1,112 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""narwal under a service manager: what it tells through NOTIFY_SOCKET, and when it is silent."""
+import socket
+import time
+
+from lab import check
+from lab.narwal import Narwal, build
+
+WATCHDOG_SECONDS = 4  # told at least this often, or the manager would kill it
+
+
+class Manager:
+    """The service manager's end: every message with the time when it came."""
+
+    def __init__(self, folder):
+        self.path = str(folder / "notify")
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(self.path)
+        self.socket.settimeout(0)
+        self.messages = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    @property
+    def environment(self):
+        return {"NOTIFY_SOCKET": self.path, "WATCHDOG_USEC": str(WATCHDOG_SECONDS * 1000000)}
+
+    def read(self):
+        while True:
+            try:
+                lines = self.socket.recv(4096).decode().splitlines()
+            except BlockingIOError:
+                return self.messages
+            self.messages.append((time.monotonic(), dict(line.split("=", 1) for line in lines)))
+
+    def last(self, key):
+        """When a message with this key came last, and its value."""
+        found = [(at, lines[key]) for at, lines in self.read() if key in lines]
+        return found[-1] if found else (0, None)
+
+
+class ServiceTest(check.Case):
+    def setUp(self):
+        self.server = self.cluster()
+        self.server.sql("CREATE SCHEMA lab")
+        self.server.sql("CREATE TABLE lab.marker (id bigint PRIMARY KEY, at timestamptz DEFAULT now())")
+        self.manager = self.enter(Manager(self.server.folder))
+
+    def narwal(self, **settings):
+        return self.enter(Narwal(self.server, settings={"tables": {"include": ["lab.*"]}, **settings}))
+
+    def test_ready_status_alive_and_stopping(self):
+        narwal = self.narwal()
+        narwal.start(**self.manager.environment)
+        narwal.wait("READY=1", lambda: self.manager.last("READY")[1] == "1")
+        narwal.wait_streaming()
+        narwal.wait("a status", lambda: "lag" in (self.manager.last("STATUS")[1] or ""))
+        for _ in range(30):
+            self.assertLess(time.monotonic() - self.manager.last("WATCHDOG")[0], WATCHDOG_SECONDS / 2)
+            time.sleep(0.1)
+        self.assertEqual(self.manager.last("STOPPING"), (0, None))
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        self.assertEqual(self.manager.last("STOPPING")[1], "1")
+
+    def test_not_ready_while_the_server_is_away_and_yet_alive(self):
+        port = self.server.port
+        self.server.stop()
+        narwal = self.narwal(source={"dsn": f"host=127.0.0.1 port={port} user=postgres dbname=postgres"})
+        narwal.start(**self.manager.environment)
+        narwal.wait("another try", lambda: "trying again" in narwal.log())
+        time.sleep(WATCHDOG_SECONDS)
+        self.assertLess(time.monotonic() - self.manager.last("WATCHDOG")[0], WATCHDOG_SECONDS / 2)
+        self.assertEqual(self.manager.last("READY"), (0, None))
+        self.server.start()
+        narwal.wait("READY=1", lambda: self.manager.last("READY")[1] == "1", 60)
+
+    def test_a_plugin_that_hangs_is_no_reason_to_be_killed(self):
+        self.server.sql("INSERT INTO lab.marker VALUES (1)")
+        narwal = self.narwal(plugin_dir=str(build() / "tests/sdk/plugins"),
+                             sinks=[{"type": "hang", "name": "hangs", "text": "there"}])
+        narwal.start(**self.manager.environment)
+        narwal.wait("the plugin hangs", lambda: "sink hangs: hangs" in narwal.log())
+        time.sleep(WATCHDOG_SECONDS + 1)
+        self.assertLess(time.monotonic() - self.manager.last("WATCHDOG")[0], WATCHDOG_SECONDS / 2)
+
+    def test_an_engine_thread_that_hangs_is(self):
+        narwal = self.narwal()
+        narwal.start(**self.manager.environment, NARWAL_HANG_AT="turn:50")
+        narwal.wait("the hang is seen", lambda: "thread engine hangs" in narwal.log())
+        self.manager.read()
+        at = time.monotonic()
+        time.sleep(WATCHDOG_SECONDS)
+        self.assertTrue(narwal.running, narwal.log_tail())
+        self.assertLess(self.manager.last("WATCHDOG")[0], at)
+
+    def test_a_mistake_in_the_configuration_is_not_tried_again(self):
+        """Exit code 2, which the unit does not restart after."""
+        for settings in ({"limits": {"memory": 1}},
+                         {"sinks": [{"type": "file", "path": "/x", "compres": "zstd"}]},
+                         {"sinks": [{"type": "no-such-plugin"}]}):
+            narwal = self.narwal(**settings)
+            self.assertEqual(narwal.run_to_end(**self.manager.environment), 2, narwal.log_tail())
+        self.assertEqual(self.manager.last("READY"), (0, None))
+
+
+if __name__ == "__main__":
+    check.main()
