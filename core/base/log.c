@@ -16,6 +16,7 @@
 #include <xxhash.h>
 
 #include "base/output.h"
+#include "base/trouble.h"
 
 #define LINE_SIZE        NW_OUTPUT_LINE_MAX
 #define SECRETS_MAX      256
@@ -294,6 +295,7 @@ void nw_log(enum nw_log_level level, const char *format, ...)
     (void)pthread_mutex_lock(&mutex);
     if (level <= level_max) {
         redact_locked(text);
+        nw_trouble_note(level, text);
         if (!repeats_locked(level, text)) {
             line_write_locked(level, text);
         }

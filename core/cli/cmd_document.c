@@ -4,12 +4,14 @@
 
 #include "cli/command.h"
 #include "cli/document.h"
+#include "serve/metrics.h"
 
 static const char HELP[] =
-    "usage: narwal document [man|man5|bash|zsh]\n\n"
-    "Writes docs/configuration.md, narwal(1), narwal.yaml(5), or completion for a shell.\n";
+    "usage: narwal document [man|man5|bash|zsh|metrics]\n\n"
+    "Writes docs/configuration.md, narwal(1), narwal.yaml(5), completion for a shell, or the table "
+    "of\nmetrics.\n";
 
-const char *const NW_DOCUMENT_WORDS[] = {"man", "man5", "bash", "zsh", NULL};
+const char *const NW_DOCUMENT_WORDS[] = {"man", "man5", "bash", "zsh", "metrics", NULL};
 
 static const char *const PLUGINS[] = {"file", "null", NULL};
 
@@ -62,6 +64,12 @@ static bool page(void)
     return tables_document(page_section);
 }
 
+static bool metrics(void)
+{
+    nw_metrics_document(stdout);
+    return true;
+}
+
 static bool manual(void)
 {
     bool whole = false;
@@ -86,10 +94,11 @@ int nw_cmd_document(int argc, char **argv)
         (void)fputs(HELP, stderr);
         return NW_EXIT_USAGE;
     }
-    written = rest[0] == NULL                ? page()
-              : strcmp(rest[0], "man") == 0  ? nw_document_commands(stdout)
-              : strcmp(rest[0], "man5") == 0 ? manual()
-              : strcmp(rest[0], "bash") == 0 ? nw_document_bash(stdout)
-                                             : nw_document_zsh(stdout);
+    written = rest[0] == NULL                   ? page()
+              : strcmp(rest[0], "man") == 0     ? nw_document_commands(stdout)
+              : strcmp(rest[0], "man5") == 0    ? manual()
+              : strcmp(rest[0], "metrics") == 0 ? metrics()
+              : strcmp(rest[0], "bash") == 0    ? nw_document_bash(stdout)
+                                                : nw_document_zsh(stdout);
     return written ? 0 : NW_EXIT_FAILED;
 }

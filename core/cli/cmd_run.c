@@ -12,8 +12,10 @@
 #include "cli/command.h"
 #include "pipeline/run.h"
 #include "serve/control.h"
+#include "serve/http.h"
 #include "serve/live.h"
 #include "serve/notify.h"
+#include "serve/progress.h"
 #include "serve/report.h"
 
 static const char HELP[] =
@@ -79,6 +81,8 @@ struct session {
     struct nw_run_options options;
     struct nw_env *env;
     struct nw_control *control;
+    struct nw_http *http;
+    struct nw_progress progress;
     struct nw_live live;
     struct nw_notify notify;
     struct nw_problems problems;
@@ -180,13 +184,35 @@ static void tables_answer(struct session *s, const struct nw_run_status *status)
     nw_control_give(s->control, text);
 }
 
+/* The same for the page, which asks over HTTP. */
+static void tables_give(struct session *s, const struct nw_run_status *status)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = NULL;
+
+    if (!nw_http_wants_tables(s->http) || status->list == NULL ||
+        (out = open_memstream(&text, &size)) == NULL) {
+        return;
+    }
+    nw_report_tables_json(status, out);
+    if (fclose(out) == 0) {
+        nw_http_give_tables(s->http, text);
+    } else {
+        free(text);
+    }
+}
+
 static void tick(void *context, const struct nw_run_status *status)
 {
     struct session *s = context;
     struct nw_report report;
 
     nw_report_make(status, &report);
+    nw_progress_note(&s->progress, &report);
     nw_control_publish(s->control, &report);
+    nw_http_publish(s->http, &report);
+    tables_give(s, status);
     nw_live_show(&s->live, &report);
     nw_notify_report(&s->notify, &report, s->live.text);
     if (stop_asked != 0) {
@@ -355,12 +381,15 @@ static nw_status session_run(struct session *s, bool quiet, struct nw_error *err
     if (status == NW_OK) {
         status = nw_control_start(s->config.state_dir, &s->control, err);
     }
+    status = status == NW_OK ? nw_http_start(&s->config.http, &s->http, err) : status;
     if (status == NW_OK) {
+        nw_progress_init(&s->progress, (double)s->config.http.ready_us / 1e6);
         nw_live_init(&s->live, !quiet && isatty(STDERR_FILENO));
         status = nw_run(&s->options, err);
         nw_notify_stops(&s->notify);
         nw_live_end(&s->live);
     }
+    nw_http_stop(s->http);
     nw_control_stop(s->control);
     if (s->left_running) {
         return status;

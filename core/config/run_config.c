@@ -36,8 +36,9 @@ static const struct nw_option TOP[] = {
      "installed."},
 };
 enum { TOP_NAME, TOP_STATE_DIR, TOP_PLUGIN_DIR, TOP_COUNT };
-static const char *const TOP_SECTIONS[] = {"source",  "copy",   "tables", "transforms", "sinks",
-                                           "protect", "limits", "epoch",  "log",        NULL};
+static const char *const TOP_SECTIONS[] = {"source", "copy",    "tables", "transforms",
+                                           "sinks",  "protect", "limits", "epoch",
+                                           "log",    "http",    NULL};
 
 static const struct nw_option SOURCE[] = {
     {"dsn", NW_OPTION_TEXT, NW_OPTION_REQUIRED, NULL, 0, 0, NULL,
@@ -239,9 +240,9 @@ static const struct nw_option_table TABLE_LOG = {"log", "log", LOG, LOG_COUNT, N
 const struct nw_option_table *nw_config_table(size_t index)
 {
     static const struct nw_option_table *const tables[] = {
-        &TABLE_TOP,     &TABLE_SOURCE, &TABLE_SLOT,         &TABLE_PUBLICATION,
-        &TABLE_COPY,    &TABLE_TABLES, &NW_TRANSFORM_TABLE, &TABLE_SINK,
-        &TABLE_PROTECT, &TABLE_LIMITS, &TABLE_EPOCH,        &TABLE_LOG};
+        &TABLE_TOP,    &TABLE_SOURCE,       &TABLE_SLOT,   &TABLE_PUBLICATION, &TABLE_COPY,
+        &TABLE_TABLES, &NW_TRANSFORM_TABLE, &TABLE_SINK,   &TABLE_PROTECT,     &TABLE_LIMITS,
+        &TABLE_EPOCH,  &TABLE_LOG,          &NW_HTTP_TABLE};
 
     return index < sizeof tables / sizeof tables[0] ? tables[index] : NULL;
 }
@@ -522,8 +523,9 @@ static nw_status sections_take(struct nw_run_config *config, const struct nw_nod
                                struct nw_error *err)
 {
     nw_status (*const takes[])(struct nw_run_config *, const struct nw_node *,
-                               struct nw_error *) = {top_take,    source_find,     limits_take,
-                                                     tables_take, transforms_take, sinks_take};
+                               struct nw_error *) = {
+        top_take,        source_find, limits_take,        tables_take,
+        transforms_take, sinks_take,  nw_http_config_take};
     nw_status status = NW_OK;
 
     for (size_t i = 0; i < sizeof takes / sizeof takes[0]; i++) {
@@ -622,6 +624,7 @@ nw_status nw_config_from_arguments(const char *dsn, const char *const *sinks, ui
     status = source_find(config, config->root, err);
     status = status == NW_OK ? limits_take(config, config->root, err) : status;
     status = status == NW_OK ? tables_take(config, config->root, err) : status;
+    status = status == NW_OK ? nw_http_config_take(config, config->root, err) : status;
     for (uint32_t i = 0; i < sinks_count && status == NW_OK; i++) {
         status = spec_take(config, sinks[i], err);
     }

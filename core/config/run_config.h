@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "config/http.h"
 #include "config/options.h"
 #include "config/policies.h"
 #include "config/transforms.h"
@@ -73,6 +74,8 @@ struct nw_run_config {
     int64_t drain_us;
     int64_t log_level;  /* enum nw_log_level */
     int64_t log_format; /* 0 auto, 1 text, 2 json */
+
+    struct nw_http_config http;
 
     const struct nw_node *root;   /* what was read; NULL: nothing */
     struct nw_problems *problems; /* borrow: where mistakes go; NULL: the first one ends it */

@@ -141,6 +141,7 @@ static nw_status control_work(void *self, int64_t now_ns, uint32_t *work, struct
         nw_crash_point("turn");
         (void)pthread_mutex_lock(&engine->mutex);
         nw_source_status(engine->source, &engine->published);
+        engine->published.taken_ns = now_ns;
         engine->drained = drained && (engine->published.phase != NW_SOURCE_STREAMING ||
                                       engine->published.flush_lsn >=
                                           nw_acknowledger_flush_lsn(engine->acknowledger));

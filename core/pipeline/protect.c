@@ -16,12 +16,14 @@
 #define DROP_PAUSE_NS 100000000L
 
 /* @return false when it cannot be learned now */
-static bool retained_read(const struct nw_run *run, struct nw_session **session, uint64_t *bytes)
+static bool retained_read(struct nw_run *run, struct nw_session **session, uint64_t *bytes)
 {
-    static const char sql[] = "SELECT greatest(0, CASE WHEN pg_catalog.pg_is_in_recovery() THEN "
-                              "pg_catalog.pg_last_wal_replay_lsn() ELSE "
-                              "pg_catalog.pg_current_wal_lsn() END - restart_lsn)"
-                              " FROM pg_catalog.pg_replication_slots WHERE slot_name = $1";
+    static const char sql[] =
+        "SELECT greatest(0, wal.lsn - restart_lsn), wal.lsn - '0/0'::pg_catalog.pg_lsn FROM "
+        "(SELECT "
+        "CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() ELSE "
+        "pg_catalog.pg_current_wal_flush_lsn() END AS lsn) wal, pg_catalog.pg_replication_slots "
+        "WHERE slot_name = $1";
     const char *params[1] = {run->options->server.slot_name};
     struct nw_rows *rows = NULL;
     struct nw_error why = {0};
@@ -36,6 +38,7 @@ static bool retained_read(const struct nw_run *run, struct nw_session **session,
     }
     if (status == NW_OK && nw_rows_count(rows) == 1) {
         *bytes = nw_rows_u64(rows, 0, 0);
+        run->status.server_lsn = nw_rows_u64(rows, 0, 1);
         known = true;
     } else if (status != NW_OK) {
         nw_log(NW_LOG_DEBUG, "how much WAL the slot holds is not known: %s", why.text);
@@ -66,8 +69,8 @@ nw_status nw_run_protect(struct nw_run *run, struct nw_error *err)
     int64_t now_ns = run->env->ops->now_ns(run->env);
     uint64_t bytes = 0;
 
-    if (limit == 0 || run->options->snapshot == NW_SNAPSHOT_ONLY ||
-        now_ns - run->protect_seen_ns < LOOK_NS) {
+    if (run->options->snapshot == NW_SNAPSHOT_ONLY || now_ns - run->protect_seen_ns < LOOK_NS ||
+        (limit == 0 && !run->server_open)) { /* only for people: not worth a connection */
         return NW_OK;
     }
     run->protect_seen_ns = now_ns;
@@ -75,7 +78,7 @@ nw_status nw_run_protect(struct nw_run *run, struct nw_error *err)
         return NW_OK;
     }
     run->status.retained_wal_bytes = bytes;
-    if (bytes <= limit) {
+    if (limit == 0 || bytes <= limit) {
         return NW_OK;
     }
     if (run->options->drop_slot) {

@@ -109,6 +109,7 @@ struct nw_run_status {
     uint64_t copy_total_bytes;   /* on the server's disk */
     uint64_t copy_done_bytes;    /* of that, read */
     uint64_t retained_wal_bytes; /* held back by the slot, when it was last looked at */
+    uint64_t server_lsn;         /* the end of its WAL then */
     uint64_t copy_rows_again;    /* rows that were read in vain, of tables that began again */
     uint64_t copy_chunks_kept;   /* durable from a former run: of them what changed since is read */
     uint64_t copy_rows_reread;   /* of those */
@@ -118,6 +119,7 @@ struct nw_run_status {
     struct nw_tables *tables;         /* that do not go on as the others; valid during tick() */
     const struct nw_table_list *list; /* all of them; valid during tick() */
     bool copies;                      /* something is copied, or is about to be */
+    bool copy_paused;                 /* by a user */
     double copy_rows_a_second, copy_bytes_a_second;
     char copy_waits_for[NW_ERROR_TEXT_SIZE]; /* why nothing of it is read now; "" */
     int64_t memory_used;

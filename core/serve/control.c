@@ -69,7 +69,7 @@ static void status_print(struct nw_control *control, FILE *out)
     if (has_report) {
         nw_report_json(report, out);
     } else {
-        (void)fputs("{\"phase\":\"starting\"}\n", out);
+        (void)fputs(NW_REPORT_NONE, out);
     }
     free(report);
 }

@@ -97,6 +97,7 @@ static void sink_make(const struct nw_run_status *status, uint32_t index,
     sink->commits = from->commits;
     sink->retries = from->retries;
     sink->spilled_bytes = from->spilled_bytes;
+    sink->spill_limit = status->options->spill_bytes;
     sink->waiting_rows = from->waiting_rows;
     sink->waiting_bytes = from->waiting_bytes;
     tables_make(status, index, sink);
@@ -178,6 +179,7 @@ static void copy_make(const struct nw_run_status *status, struct nw_report *repo
     report->copy_rows_reread = status->copy_rows_reread;
     report->copy_rows_a_second = status->copy_rows_a_second;
     report->copy_bytes_a_second = status->copy_bytes_a_second;
+    report->copy_paused = status->copy_paused;
     report->copy_left_s = -1;
     done = nw_report_copy_done(report);
     if (status->copies && done > 0 && report->copy_bytes_a_second > 0) {
@@ -210,14 +212,21 @@ void nw_report_make(const struct nw_run_status *status, struct nw_report *report
     (void)snprintf(report->slot, sizeof report->slot, "%s", status->options->server.slot_name);
     report->phase = nw_report_phase(status);
     report->uptime_s = (double)(status->now_ns - status->started_ns) / 1e9;
+    report->wall_us = status->wall_us;
+    report->engine_age_s = status->phase == NW_RUN_STARTING || source->taken_ns == 0
+                               ? 0
+                               : (double)(status->now_ns - source->taken_ns) / 1e9;
     report->system_identifier = status->identity.system_identifier;
     report->server_version = status->server_version;
     report->received_lsn = source->received_lsn;
-    report->server_lsn = source->server_lsn;
+    /* A stream that stands still does not say how far the server is. */
+    report->server_lsn =
+        source->server_lsn > status->server_lsn ? source->server_lsn : status->server_lsn;
     report->flush_lsn = source->flush_lsn;
     report->position_lsn = source->dealer.position_lsn;
-    report->source_lag_bytes =
-        source->server_lsn > source->received_lsn ? source->server_lsn - source->received_lsn : 0;
+    report->source_lag_bytes = source->received_lsn > 0 && report->server_lsn > source->received_lsn
+                                   ? report->server_lsn - source->received_lsn
+                                   : 0;
     report->reconnects = source->reconnects;
     report->rows = source->dealer.rows;
     report->bytes = source->dealer.bytes;
@@ -227,6 +236,9 @@ void nw_report_make(const struct nw_run_status *status, struct nw_report *report
     report->tables = source->dealer.tables;
     report->rows_left_out = source->dealer.rows_left_out;
     report->retained_wal_bytes = status->retained_wal_bytes;
+    report->retained_wal_limit = status->options->retained_wal_bytes;
+    report->backlog_limit = status->options->backlog_bytes;
+    report->spool_limit = status->options->spool_bytes;
     if (status->list != NULL) {
         memcpy(report->states, status->list->counts, sizeof report->states);
     }
@@ -241,6 +253,8 @@ void nw_report_make(const struct nw_run_status *status, struct nw_report *report
                    source->last_error.text[0] != '\0' ? source->last_error.text
                                                       : status->last_error.text);
     nw_redact(report->last_error);
+    nw_trouble_counts(&report->log_errors, &report->log_warnings);
+    report->troubles_count = nw_troubles(report->troubles);
     report->sinks_count = status->options->sinks_count;
     for (uint32_t i = 0; i < report->sinks_count; i++) {
         sink_make(status, i, &report->sinks[i]);
@@ -317,7 +331,10 @@ static json_t *sink_json(const struct nw_report_sink *sink)
     put_count(object, "batches", sink->batches);
     put_count(object, "commits", sink->commits);
     put_count(object, "retries", sink->retries);
+    (void)json_object_set_new(object, "last_commit_time",
+                              sink->committed_s > 0 ? json_real(sink->committed_s) : json_null());
     put_count(object, "spilled_bytes", sink->spilled_bytes);
+    put_count(object, "spill_limit_bytes", sink->spill_limit);
     put_count(object, "waiting_rows", sink->waiting_rows);
     put_count(object, "waiting_bytes", sink->waiting_bytes);
     (void)json_object_set_new(object, "lagging_tables", tables_json(sink));
@@ -338,6 +355,7 @@ static json_t *source_json(const struct nw_report *report)
     put_lsn(object, "position_lsn", report->position_lsn);
     put_lsn(object, "flush_lsn", report->flush_lsn);
     put_count(object, "retained_wal_bytes", report->retained_wal_bytes);
+    put_count(object, "retained_wal_limit_bytes", report->retained_wal_limit);
     put_count(object, "lag_bytes", report->source_lag_bytes);
     put_count(object, "connections", report->reconnects);
     put_count(object, "rows", report->rows);
@@ -364,6 +382,7 @@ static json_t *copy_json(const struct nw_report *report)
     put_count(object, "chunks_kept", report->copy_chunks_kept);
     put_count(object, "rows_selected_again", report->copy_rows_reread);
     put_text(object, "state", report->copy_state);
+    (void)json_object_set_new(object, "paused", json_boolean(report->copy_paused));
     (void)json_object_set_new(object, "rows_per_second", json_real(report->copy_rows_a_second));
     (void)json_object_set_new(object, "bytes_per_second", json_real(report->copy_bytes_a_second));
     (void)json_object_set_new(object, "eta_seconds",
@@ -388,14 +407,48 @@ static json_t *spool_json(const struct nw_report *report)
     return object;
 }
 
+static json_t *troubles_json(const struct nw_report *report)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < report->troubles_count; i++) {
+        const struct nw_trouble *from = &report->troubles[i];
+        json_t *trouble = json_object();
+
+        (void)json_object_set_new(trouble, "time", json_real((double)from->wall_us / 1e6));
+        put_text(trouble, "level", from->level == NW_LOG_ERROR ? "error" : "warn");
+        put_count(trouble, "count", from->count);
+        put_text(trouble, "text", from->text);
+        (void)json_array_append_new(list, trouble);
+    }
+    return list;
+}
+
+static void process_put(json_t *root, const struct nw_report *report)
+{
+    put_text(root, "name", report->name);
+    put_text(root, "version", NARWAL_VERSION);
+    put_text(root, "phase", report->phase);
+    (void)json_object_set_new(root, "ready", json_boolean(report->ready));
+    put_text(root, "not_ready_because", report->ready_reason);
+    (void)json_object_set_new(root, "time", json_real((double)report->wall_us / 1e6));
+    (void)json_object_set_new(root, "uptime_seconds", json_real(report->uptime_s));
+    put_count(root, "attempts", report->attempts);
+    put_text(root, "last_error", report->last_error);
+    put_count(root, "log_errors", report->log_errors);
+    put_count(root, "log_warnings", report->log_warnings);
+    (void)json_object_set_new(root, "log_troubles", troubles_json(report));
+    put_count(root, "memory_used_bytes",
+              report->memory_used > 0 ? (uint64_t)report->memory_used : 0);
+    put_count(root, "memory_limit_bytes", (uint64_t)report->memory_limit);
+}
+
 void nw_report_json(const struct nw_report *report, FILE *out)
 {
     json_t *root = json_object();
     json_t *sinks = json_array();
 
-    put_text(root, "name", report->name);
-    put_text(root, "phase", report->phase);
-    (void)json_object_set_new(root, "uptime_seconds", json_real(report->uptime_s));
+    process_put(root, report);
     put_count(root, "tables", report->tables);
     (void)json_object_set_new(root, "tables_by_state", nw_report_states_json(report->states));
     put_count(root, "stopped_tables_count", report->stopped_count);
@@ -403,11 +456,7 @@ void nw_report_json(const struct nw_report *report, FILE *out)
     put_count(root, "rows_left_out", report->rows_left_out);
     put_count(root, "rows_kept", report->rows_kept);
     put_count(root, "kept_bytes", report->kept_bytes);
-    put_count(root, "attempts", report->attempts);
-    put_text(root, "last_error", report->last_error);
-    put_count(root, "memory_used_bytes",
-              report->memory_used > 0 ? (uint64_t)report->memory_used : 0);
-    put_count(root, "memory_limit_bytes", (uint64_t)report->memory_limit);
+    put_count(root, "kept_limit_bytes", report->backlog_limit);
     (void)json_object_set_new(root, "source", source_json(report));
     (void)json_object_set_new(root, "copy", copy_json(report));
     (void)json_object_set_new(root, "spool", spool_json(report));

@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/trouble.h"
 #include "pipeline/run.h"
 
 #define NW_REPORT_NAME_SIZE 64u
@@ -48,7 +49,8 @@ struct nw_report_sink {
     double lag_s;
     uint64_t lag_bytes;
     uint64_t rows, batches, commits, retries;
-    uint64_t spilled_bytes;
+    double committed_s; /* wall clock of the last commit that was seen; 0: none yet */
+    uint64_t spilled_bytes, spill_limit;
     uint64_t waiting_rows, waiting_bytes; /* for the copies of their tables */
     uint32_t tables_count;
     struct nw_report_table tables[NW_REPORT_TABLES_MAX]; /* the oldest first */
@@ -58,6 +60,10 @@ struct nw_report {
     char name[NW_REPORT_NAME_SIZE];
     const char *phase; /* starting copying connecting streaming waiting draining */
     double uptime_s;
+    int64_t wall_us; /* when it was made */
+    bool ready;      /* what has something to do moves: progress.h */
+    char ready_reason[NW_ERROR_TEXT_SIZE];
+    double engine_age_s; /* since the engine's thread made a turn; 0: it does not run */
     uint64_t system_identifier;
     int server_version;
     char slot[NW_REPORT_NAME_SIZE];
@@ -71,31 +77,40 @@ struct nw_report {
     uint64_t rows_left_out; /* of tables that stopped, in this attempt */
     uint64_t rows_kept;     /* the same, and of paused ones: in their backlogs */
     uint64_t kept_bytes;    /* of all backlogs, on disk */
+    uint64_t backlog_limit; /* of each */
     uint32_t stopped_count; /* of all, of which the first are listed */
     struct nw_report_stopped stopped[NW_REPORT_STOPPED_MAX];
     uint64_t copy_rows, copy_bytes, copy_tables, copy_tables_done, copy_total_bytes;
     uint64_t copy_done_bytes, copy_chunks, copy_chunks_done, copy_rows_again;
     uint64_t copy_chunks_kept, copy_rows_reread;
     const char *copy_state; /* none preparing copying done */
+    bool copy_paused;       /* by a user */
     double copy_rows_a_second, copy_bytes_a_second;
     double copy_left_s; /* about; below 0: not known */
     char copy_waits_for[NW_ERROR_TEXT_SIZE];
     uint64_t retained_wal_bytes;      /* held back by the slot, when it was last looked at; 0 */
+    uint64_t retained_wal_limit;      /* 0: none */
     uint32_t states[NW_STATES_COUNT]; /* how many tables are in each */
     const char
         *spool; /* none, recording (the copy runs), reading, read (until the sinks have it) */
     uint64_t spool_bytes, spool_quota_bytes;
+    uint64_t spool_limit; /* also when there is none */
     uint64_t spool_first_lsn, spool_end_lsn, spool_synced_lsn;
     bool spool_full;                        /* WAL stays on the server */
     char spool_blocked[NW_ERROR_TEXT_SIZE]; /* so too, and why; "": it is not */
     int64_t memory_used, memory_limit;
     uint32_t attempts;
     char last_error[NW_ERROR_TEXT_SIZE];
+    uint64_t log_errors, log_warnings; /* lines of the log */
+    uint32_t troubles_count;           /* of them the latest, the last one first */
+    struct nw_trouble troubles[NW_TROUBLES_MAX];
     uint32_t sinks_count;
     struct nw_report_sink sinks[NW_SEQUENCERS_MAX];
 };
 
 void nw_report_make(const struct nw_run_status *status, struct nw_report *report);
+/** What is said while there is no report. */
+#define NW_REPORT_NONE "{\"phase\":\"starting\"}\n"
 /** One JSON object and a newline; docs/status.md says what each member means. */
 void nw_report_json(const struct nw_report *report, FILE *out);
 /** How much of the copy is done, 0 .. 1. */

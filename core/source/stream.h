@@ -169,6 +169,7 @@ struct nw_backlog_status {
 /** For status. */
 struct nw_source_status {
     enum nw_source_phase phase;
+    int64_t taken_ns;        /* when its thread took these numbers, monotonic; 0: not yet */
     uint64_t received_lsn;   /* of the last message */
     uint64_t server_lsn;     /* the server's WAL end, as it last said */
     int64_t server_ahead_us; /* the server's clock minus ours, as its last message had it */

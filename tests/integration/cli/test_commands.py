@@ -195,6 +195,12 @@ class Documents(check.unittest.TestCase):
             self.assertEqual(self.complete("run", folder + "/"), [f"{folder}/a.yaml"])
             self.assertEqual(self.complete("run", "--state-dir", folder), [folder])
 
+    def test_every_metric_is_documented(self):
+        result = run("document", "metrics")
+        self.assertEqual(result.code, 0, result)
+        self.assertIn(result.out, (narwal.ROOT / "docs/monitoring.md").read_text(),
+                      "put there what narwal document metrics prints")
+
     def test_every_code_of_check_is_documented(self):
         sources = [*(narwal.ROOT / "core/pipeline").glob("preflight*.c"),
                    narwal.ROOT / "core/cli/cmd_check.c"]

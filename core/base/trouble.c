@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See trouble.h. */
+#include "base/trouble.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards all below */
+static struct nw_trouble latest[NW_TROUBLES_MAX];
+static uint32_t latest_count;
+static uint64_t errors_count, warnings_count;
+
+/* Where it stands; the last place, or a new one, when it is not among them. */
+static uint32_t place_find(const char *text)
+{
+    uint32_t at = 0;
+
+    while (at < latest_count && strcmp(latest[at].text, text) != 0) {
+        at++;
+    }
+    if (at == latest_count && latest_count < NW_TROUBLES_MAX) {
+        latest_count++;
+    }
+    at = at < latest_count ? at : latest_count - 1;
+    if (strcmp(latest[at].text, text) != 0) {
+        latest[at].count = 0;
+    }
+    return at;
+}
+
+void nw_trouble_note(enum nw_log_level level, const char *text)
+{
+    struct nw_trouble trouble = {.level = level};
+    struct timespec now;
+    uint32_t at = 0;
+
+    if (level > NW_LOG_WARN) {
+        return;
+    }
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    trouble.wall_us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    (void)snprintf(trouble.text, sizeof trouble.text, "%s", text);
+    (void)pthread_mutex_lock(&mutex);
+    errors_count += level == NW_LOG_ERROR;
+    warnings_count += level == NW_LOG_WARN;
+    at = place_find(trouble.text);
+    trouble.count = latest[at].count + 1;
+    memmove(&latest[1], &latest[0], at * sizeof latest[0]);
+    latest[0] = trouble;
+    (void)pthread_mutex_unlock(&mutex);
+}
+
+uint32_t nw_troubles(struct nw_trouble troubles[static NW_TROUBLES_MAX])
+{
+    uint32_t count = 0;
+
+    (void)pthread_mutex_lock(&mutex);
+    count = latest_count;
+    memcpy(troubles, latest, count * sizeof latest[0]);
+    (void)pthread_mutex_unlock(&mutex);
+    return count;
+}
+
+void nw_trouble_counts(uint64_t *errors, uint64_t *warnings)
+{
+    (void)pthread_mutex_lock(&mutex);
+    *errors = errors_count;
+    *warnings = warnings_count;
+    (void)pthread_mutex_unlock(&mutex);
+}

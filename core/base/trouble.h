@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The latest errors and warnings of the log, for status and metrics. What nw_log() writes, or
+ * leaves out for it repeats, is noted here, with its secrets gone. Any thread.
+ */
+#ifndef NW_BASE_TROUBLE_H
+#define NW_BASE_TROUBLE_H
+
+#include <stdint.h>
+
+#include <narwal/sink.h>
+
+#define NW_TROUBLES_MAX      16u
+#define NW_TROUBLE_TEXT_SIZE 512u
+
+struct nw_trouble {
+    int64_t wall_us; /* when it last came */
+    enum nw_log_level level;
+    uint32_t count; /* how often it came while it was among the latest */
+    char text[NW_TROUBLE_TEXT_SIZE];
+};
+
+void nw_trouble_note(enum nw_log_level level, const char *text);
+/** The latest first. @return how many */
+uint32_t nw_troubles(struct nw_trouble troubles[static NW_TROUBLES_MAX]);
+/** How many there were in this process. */
+void nw_trouble_counts(uint64_t *errors, uint64_t *warnings);
+
+#endif

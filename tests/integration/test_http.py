@@ -1,0 +1,298 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Reads over HTTP: metrics, status, ready, who may ask, and what a client may not do to narwal."""
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+
+from lab import check, cluster
+from lab.narwal import ROOT, Narwal
+from lab.web import Web
+
+sys.path.insert(0, str(ROOT / "tests" / "servers"))
+import tools  # noqa: E402
+
+TOKEN = "c0ffee-0123456789-canary"
+CONNECTIONS_MAX = 32  # core/serve/http_private.h
+
+
+class Case(check.Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = None
+
+    def setUp(self):
+        if type(self).server is None:
+            try:
+                server = cluster.Cluster(check.version(), tls=True)
+                server.__enter__()
+            except cluster.servers.Unavailable as error:
+                self.skipTest(str(error))
+            type(self).server = server
+            self.addClassCleanup(server.__exit__)
+            server.sql("CREATE SCHEMA lab")
+            server.sql("CREATE TABLE lab.marker (id bigint PRIMARY KEY, at timestamptz DEFAULT now())")
+            server.sql("CREATE TABLE lab.items (id int PRIMARY KEY, v text)")
+
+    def narwal(self, **http):
+        self.port = cluster.free_port()
+        http = {"listen": f"127.0.0.1:{self.port}", **http}
+        narwal = self.enter(Narwal(self.server, settings={"http": http}))
+        self.addCleanup(self.drop_slot, narwal)
+        self.web = Web(self.port)
+        return narwal
+
+    def drop_slot(self, narwal):
+        """So that a WAL sender that another test freezes is the only one."""
+        if narwal.running:
+            narwal.kill()
+        self.server.sql("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots")
+        for _ in range(100):
+            if self.server.value("SELECT count(*) FROM pg_replication_slots WHERE active") == 0:
+                break
+            time.sleep(0.05)
+        self.server.sql("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
+
+    def assert_refused(self, narwal, *words):
+        self.assertNotEqual(narwal.run_to_end(20), 0)
+        for word in words:
+            self.assertIn(word, narwal.log())
+
+
+class ReadsTest(Case):
+    def test_what_is_answered(self):
+        narwal = self.narwal()
+        narwal.start().wait_streaming()
+        narwal.wait("ready", lambda: self.web.ask("/ready").code == 200)
+        for route, kind in (("/", "text/html"), ("/metrics", "text/plain"), ("/ready", "text/plain"),
+                            ("/status", "application/json"), ("/tables", "application/json"),
+                            ("/healthz", "text/plain")):
+            with self.subTest(route=route):
+                answer = self.web.ask(route)
+                self.assertEqual(answer.code, 200, answer)
+                self.assertTrue(answer.headers["Content-Type"].startswith(kind), answer.headers)
+                self.assertEqual(answer.headers["Cache-Control"], "no-store")
+                self.assertEqual(answer.headers["X-Content-Type-Options"], "nosniff")
+                head = self.web.ask(route, "HEAD")
+                self.assertEqual((head.code, head.text), (200, ""))
+        self.assertRegex(self.web.ask("/").headers["Content-Security-Policy"],
+                         r"^default-src 'none'; script-src 'sha256-[^']+'; style-src 'sha256-[^']+'; "
+                         "connect-src 'self'; ")
+        for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"):
+            answer = self.web.ask("/status", method, body="x" * 100000 if method == "POST" else None)
+            self.assertEqual((answer.code, answer.headers["Allow"]), (405, "GET, HEAD"), method)
+        for route in ("/nope", "/status/", "/../status", "/%2e%2e/status", "//"):
+            self.assertEqual(self.web.ask(route).code, 404, route)
+        self.assertEqual(self.web.ask("/status", Host="evil.example").code, 421)
+        self.assertEqual(self.web.ask("/status", Host=f"localhost:{self.port}").code, 200)
+        self.assertEqual(self.web.ask("/status", Host="[::1]:80").code, 200)
+        over_http = self.web.ask("/status").json
+        code, text = narwal.call("status", "--json")
+        self.assertEqual(set(json.loads(text)), set(over_http), text)
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        self.assertFalse(self.web.answers())
+
+    def test_metrics_are_what_prometheus_wants_and_what_is_there(self):
+        narwal = self.narwal(ready_after="30s")
+        narwal.start().wait_streaming()
+        self.server.sql("INSERT INTO lab.items SELECT g, 'x' FROM generate_series(1, 1000) g "
+                        "ON CONFLICT (id) DO UPDATE SET v = excluded.v || 'x'")
+        narwal.wait_caught_up()
+        narwal.wait("a report", lambda: self.web.metrics()["narwal_source_rows_total"] >= 1000)
+        code, text = narwal.call("table", "pause", "lab.items")
+        self.assertEqual(code, 0, text)
+        narwal.wait("the pause", lambda: self.web.metrics()['narwal_tables{state="paused"}'] == 1)
+        metrics = self.web.metrics()
+        self.assertEqual(metrics["narwal_ready"], 1)
+        self.assertEqual(metrics['narwal_phase{state="streaming"}'], 1)
+        self.assertEqual(metrics['narwal_sink_state{sink="file",state="running"}'], 1)
+        self.assertEqual(metrics['narwal_tables{state="streaming"}'], 1)
+        self.assertGreater(metrics['narwal_table_trouble_seconds{table="lab.items",sink="",state="paused"}'], 0)
+        self.assertAlmostEqual(metrics['narwal_sink_last_commit_timestamp_seconds{sink="file"}'],
+                               time.time(), delta=20)
+        self.assertAlmostEqual(metrics["process_start_time_seconds"], time.time(), delta=60)
+        self.assertGreater(metrics["process_resident_memory_bytes"], 1 << 20)
+        # What the server says it was told, and what we say.
+        narwal.wait("the same position", lambda: narwal.confirmed_lsn() ==
+                    self.web.metrics()["narwal_source_durable_lsn_bytes"])
+        retained = "SELECT pg_current_wal_lsn() - restart_lsn FROM pg_replication_slots"
+        self.server.sql("SELECT pg_logical_emit_message(true, 'lab', repeat('x', 300000))")
+        narwal.wait("retained WAL", lambda: self.web.metrics().get(
+            "narwal_source_retained_wal_bytes", 0) > 0)
+        self.assertGreaterEqual(self.server.value(retained), 0)
+        text = self.web.ask("/metrics").text
+        lines = [line for line in text.splitlines() if not line.startswith("#")]
+        self.assertEqual(len(lines), len({line.rpartition(" ")[0] for line in lines}), "a series twice")
+        self.assert_open_metrics(text)
+        self.assert_promtool(text)
+        self.assertEqual(narwal.call("table", "resume", "lab.items")[0], 0)
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
+    def assert_open_metrics(self, text):
+        answer = self.web.ask("/metrics", Accept="application/openmetrics-text;version=1.0.0,*/*;q=0.1")
+        self.assertTrue(answer.headers["Content-Type"].startswith("application/openmetrics-text"))
+        self.assertTrue(answer.text.endswith("\n# EOF\n"))
+        counters = re.findall(r"^# TYPE (\w+) counter$", answer.text, re.M)
+        self.assertGreater(len(counters), 5)
+        for name in counters:
+            self.assertFalse(name.endswith("_total"), name)
+            self.assertRegex(answer.text, rf"(?m)^{name}_total[ {{]" if "sink" not in name else name)
+        samples = re.compile(r"^(?!#)(\S+(?: \S+)*?\}?) ", re.M)
+        self.assertEqual(len(samples.findall(answer.text)), len(samples.findall(text)))
+
+    def assert_promtool(self, text):
+        try:
+            promtool = tools.promtool()
+        except cluster.servers.Unavailable as error:
+            self.skipTest(str(error))
+        result = subprocess.run([promtool, "check", "metrics"], input=text, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.assertEqual((result.returncode, result.stdout), (0, ""))
+
+    def test_ready_says_progress_and_not_life(self):
+        narwal = self.narwal(ready_after="2s")
+        narwal.start()
+        narwal.wait("an answer", self.web.answers)
+        narwal.wait_streaming()
+        narwal.wait("ready", lambda: self.web.ask("/ready").code == 200)
+        time.sleep(5)  # idle is no fault
+        self.assertEqual(self.web.ask("/ready").text, "ready\n")
+        walsender = self.server.value("SELECT active_pid FROM pg_replication_slots")
+        os.kill(walsender, signal.SIGSTOP)
+        try:
+            self.server.sql("INSERT INTO lab.marker VALUES (%s)", (time.time_ns(),))
+            narwal.wait("not ready", lambda: self.web.ask("/ready").code == 503, 30)
+            self.assertIn("the server's WAL ends at", self.web.ask("/ready").text)
+            self.assertEqual(self.web.ask("/healthz").code, 200)
+            self.assertEqual(self.web.metrics()["narwal_ready"], 0)
+            self.assertFalse(self.web.ask("/status").json["ready"])
+        finally:
+            os.kill(walsender, signal.SIGCONT)
+        narwal.wait("ready again", lambda: self.web.ask("/ready").code == 200, 30)
+        self.server.stop()
+        try:
+            narwal.wait("not ready", lambda: self.web.ask("/ready").code == 503, 30)
+            self.assertEqual(self.web.ask("/healthz").code, 200)
+        finally:
+            self.server.start()
+        narwal.wait("ready again", lambda: self.web.ask("/ready").code == 200, 60)
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
+    def test_clients_that_do_not_go_on_harm_nobody(self):
+        narwal = self.narwal()
+        narwal.start().wait_streaming()
+        clients = []
+        for number in range(CONNECTIONS_MAX):
+            client = socket.create_connection(("127.0.0.1", self.port), 5)
+            client.sendall(b"GET /status HTTP/1.1\r\nX-Slow: " if number % 2 else b"")
+            clients.append(client)
+        with self.assertRaises(OSError):
+            self.web.ask("/healthz")
+        deadline = time.monotonic() + 45
+        while not self.web.answers():  # a byte now and then does not help them
+            self.assertLess(time.monotonic(), deadline, "they stay for ever")
+            for client in clients[1::2]:
+                try:
+                    client.sendall(b"x")
+                except OSError:
+                    pass
+            time.sleep(1)
+        for client in clients:
+            client.close()
+        large = socket.create_connection(("127.0.0.1", self.port), 5)
+        try:
+            large.sendall(b"GET /status HTTP/1.1\r\nX-Large: " + b"x" * 1000000 + b"\r\n\r\n")
+            self.assertRegex(large.recv(100), rb"^HTTP/1\.1 4\d\d ")
+        except ConnectionError:
+            pass  # it was told so in the middle of it
+        large.close()
+        memory = narwal.memory_peak()
+        self.assertLess(memory, 128 << 20)
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
+
+class WhoMayAskTest(Case):
+    def credentials(self):
+        token = self.server.folder / "token"
+        token.write_text(TOKEN + "\n")
+        return {"tls_cert": str(self.server.data / "server.crt"),
+                "tls_key": str(self.server.data / "server.key"), "token": f"${{file:{token}}}"}
+
+    def test_an_address_that_others_reach_takes_tls_and_a_token(self):
+        whole = self.credentials()
+        port = cluster.free_port()
+        for key in ("tls_cert", "token", None):
+            some = {name: value for name, value in whole.items() if name != key} if key else {}
+            if key == "tls_cert":
+                del some["tls_key"]
+            with self.subTest(without=key or "all"):
+                self.assert_refused(self.narwal(listen=f"0.0.0.0:{port}", **some), "narwal.yaml:",
+                                    "takes tls_cert, tls_key and token")
+        narwal = self.narwal(listen=f"0.0.0.0:{port}", **whole)
+        narwal.start().wait_streaming()
+        web = Web(port, ca=self.server.ca, token=TOKEN)
+        narwal.wait("ready", lambda: web.ask("/ready").code == 200)
+        for route in ("/metrics", "/status", "/tables", "/healthz"):
+            self.assertEqual(web.ask(route).code, 200, route)
+        self.assertEqual(web.ask("/status", Host="narwal.example:443").code, 200)
+        for token in (None, TOKEN + "x", TOKEN[:-1], "wrong"):
+            web.token = token
+            for route in ("/metrics", "/status", "/tables", "/ready", "/healthz"):
+                answer = web.ask(route)
+                self.assertEqual(answer.code, 401, (token, route))
+                self.assertIn("Bearer", answer.headers["WWW-Authenticate"])
+        self.assertEqual(web.ask("/").code, 200)  # the page's text alone; it asks for the token
+        with self.assertRaises(OSError):
+            Web(port).ask("/healthz")  # without TLS
+        said = narwal.log(True) + narwal.call("status", "--json")[1] + narwal.call("check", "--config")[1]
+        self.assertNotIn(TOKEN, said)
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
+    def test_what_is_wrong_with_it_is_said_at_the_start(self):
+        whole = self.credentials()
+        for http, words in (
+                ({"token": "fifteen-letters"}, ("shorter than 16",)),
+                ({"tls_cert": whole["tls_cert"]}, ("belong together",)),
+                ({"listen": "db1:9465"}, ("numeric address",)),
+                ({"listen": ":9465"}, ("ADDRESS:PORT",)),
+                ({**whole, "tls_key": "/nowhere"}, ("http.tls_key", "/nowhere", "No such file")),
+                ({**whole, "tls_key": whole["tls_cert"]}, ("http.tls_cert and http.tls_key",)),
+                ({"listen": "unix:/nowhere/at/all"}, ("unix:/nowhere/at/all", "No such file"))):
+            with self.subTest(http=http):
+                self.assert_refused(self.narwal(**http), *words)
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            self.assert_refused(self.narwal(listen=f"127.0.0.1:{port}"), f"127.0.0.1:{port}",
+                                "Address already in use", "choose another port")
+        self.assertEqual(self.server.value("SELECT count(*) FROM pg_replication_slots"), 0)
+
+    def test_a_unix_socket(self):
+        path = pathlib.Path(self.server.folder / "http.sock")
+        narwal = self.narwal(listen=f"unix:{path}")
+        narwal.start().wait_streaming()
+        web = Web(path=path)
+        narwal.wait("a report", lambda: web.ask("/healthz").text == "ok\n")
+        self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o660)
+        self.assert_refused(self.narwal(listen=f"unix:{path}"), "Address already in use")
+        narwal.kill()
+        self.assertTrue(path.exists())
+        narwal.start()
+        narwal.wait("an answer", web.answers)
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        self.assertFalse(path.exists())
+        path.write_text("not ours")
+        self.assert_refused(narwal, "Address already in use")
+        self.assertEqual(path.read_text(), "not ours")
+
+
+if __name__ == "__main__":
+    check.main()
