@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "base/code.h"
 #include "base/output.h"
 #include "base/trouble.h"
 
@@ -200,8 +201,13 @@ static size_t line_format(char *line, size_t size, enum nw_log_level level, cons
     used = (int)strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &parts);
     (void)snprintf(stamp + used, sizeof stamp - (size_t)used, ".%03ldZ", now.tv_nsec / 1000000);
     if (as_json) {
-        used = snprintf(line, size, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":\"", stamp,
-                        level_name(level));
+        const char *code = nw_code_find(text);
+
+        used = snprintf(line, size, "{\"time\":\"%s\",\"level\":\"%s\",", stamp, level_name(level));
+        used += code == NULL ? 0
+                             : snprintf(line + used, size - (size_t)used, "\"code\":\"%.*s\",",
+                                        NW_CODE_LENGTH, code);
+        used += snprintf(line + used, size - (size_t)used, "\"message\":\"");
         used += (int)json_escape(line + used, size - (size_t)used - 3, text);
         used += snprintf(line + used, size - (size_t)used, "\"}\n");
     } else {
@@ -226,7 +232,7 @@ static void line_write_locked(enum nw_log_level level, const char *text)
     }
     /* A log that cannot be written must not stop the engine. */
     if (lost > 0) {
-        (void)snprintf(count, sizeof count, "%llu lines were lost: the log was not read",
+        (void)snprintf(count, sizeof count, "NW2007 %llu lines were lost: the log was not read",
                        (unsigned long long)lost);
         if (!nw_output_write(&output, line, line_format(line, sizeof line, NW_LOG_WARN, count))) {
             lost++;
@@ -245,8 +251,11 @@ static void recent_end_locked(struct recent *recent)
     char text[RECENT_TEXT_SIZE + 64];
 
     if (recent->count > REPEATS_MAX) {
-        (void)snprintf(text, sizeof text, "left out %u times: %s", recent->count - REPEATS_MAX,
-                       recent->text);
+        bool coded = nw_code_find(recent->text) == recent->text;
+
+        (void)snprintf(text, sizeof text, "%.*sleft out %u times: %s",
+                       coded ? NW_CODE_LENGTH + 1 : 0, recent->text, recent->count - REPEATS_MAX,
+                       nw_code_rest(recent->text));
         line_write_locked(recent->level, text);
     }
     recent->count = 0;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/code.h"
 #include "base/log.h"
 #include "cli/command.h"
 #include "pipeline/preflight.h"
@@ -89,7 +90,8 @@ static bool sink_check(struct nw_run_config *config, uint32_t index, const char 
                                problems.items[i].text);
     }
     if (status != NW_OK && problems.count == 0) {
-        (void)nw_preflight_add(preflight, NW_FINDING_FAIL, "NW1225", "sink %s: %s", name, why.text);
+        (void)nw_preflight_add(preflight, NW_FINDING_FAIL, "NW1225", "sink %s: %s", name,
+                               nw_code_rest(why.text));
     }
     return status == NW_OK;
 }
@@ -132,7 +134,7 @@ static int show(struct nw_run_config *config)
         plugins[i].count = loaded[i].ops.options_count;
         if (nw_config_resolve_sink(config, i, plugins[i].options, plugins[i].count, &resolved,
                                    &why[i]) != NW_OK) {
-            nw_complain("%s", why[i].text);
+            nw_complain_error(&why[i]);
             code = NW_EXIT_FAILED;
         }
     }
@@ -150,7 +152,7 @@ static int check(struct nw_run_config *config, bool sql, bool verbose)
 
     nw_arena_init(&arena, FINDINGS_BYTES_MAX);
     if (nw_preflight_run(&options, &arena, &preflight, &err) != NW_OK) {
-        nw_complain("%s", err.text);
+        nw_complain_error(&err);
     } else {
         sinks_check(config, &preflight);
         if (sql) {

@@ -29,7 +29,8 @@ int nw_cmd_copy(int argc, char **argv)
         return code;
     }
     if (!nw_word_known(NW_COPY_WORDS, rest[0])) {
-        nw_complain("narwal copy pause, or narwal copy resume; narwal copy --help says more");
+        nw_complain(
+            "NW1501 narwal copy pause, or narwal copy resume; narwal copy --help says more");
         return NW_EXIT_USAGE;
     }
     arguments.file = rest[1];

@@ -86,7 +86,7 @@ int nw_cmd_ddl_trigger(int argc, char **argv)
         return code;
     }
     if (!nw_word_known(NW_DDL_TRIGGER_WORDS, rest[0])) {
-        nw_complain("install or remove? narwal ddl-trigger --help says more");
+        nw_complain("NW1501 install or remove? narwal ddl-trigger --help says more");
         return NW_EXIT_USAGE;
     }
     install = strcmp(rest[0], "install") == 0;
@@ -96,7 +96,7 @@ int nw_cmd_ddl_trigger(int argc, char **argv)
     }
     arguments.file = rest[1];
     if (arguments.file == NULL && arguments.source == NULL) {
-        nw_complain("in which database? Name the configuration file, or --source DSN");
+        nw_complain("NW1501 in which database? Name the configuration file, or --source DSN");
         return NW_EXIT_USAGE;
     }
     return trigger_change(&arguments, install);

@@ -31,7 +31,7 @@ static bool plugin_document(const char *type,
 
     if (nw_plugin_load(nw_plugin_folder(NULL, buffer, sizeof buffer), type, &plugin, &err) !=
         NW_OK) {
-        nw_complain("%s", err.text);
+        nw_complain_error(&err);
         return false;
     }
     (void)snprintf(title, sizeof title, "sinks with type: %s", type);

@@ -52,7 +52,7 @@ int nw_cmd_files(int argc, char **argv)
     }
     nw_env_system_destroy(env);
     if (status != NW_OK) {
-        nw_complain("%s", err.text);
+        nw_complain_error(&err);
         return NW_EXIT_FAILED;
     }
     return 0;

@@ -115,7 +115,7 @@ static bool trials_folder(struct plan *plan, struct nw_error *err)
     (void)snprintf(plan->folder, sizeof plan->folder, "%s/narwal-plan-XXXXXX",
                    parent == NULL || parent[0] != '/' ? "/tmp" : parent);
     if (mkdtemp(plan->folder) == NULL) {
-        (void)nw_fail(err, NW_FATAL, "no folder %s can be made", plan->folder);
+        (void)nw_fail(err, NW_FATAL, "NW1508 no folder %s can be made", plan->folder);
         plan->folder[0] = '\0';
         return false;
     }
@@ -261,21 +261,21 @@ static int plan_run(struct nw_run_config *config, int64_t time_us, bool json, bo
     int code = NW_EXIT_FAILED;
 
     if (plan == NULL) {
-        nw_complain("out of memory");
+        nw_complain("NW2901 out of memory");
         return NW_EXIT_FAILED;
     }
     plan->config = config;
     plan->options = options_of(config, time_us);
     nw_arena_init(&arena, FORECAST_BYTES_MAX);
     if (make(plan, &arena, &forecast, &err) != NW_OK) {
-        nw_complain("%s", err.text);
+        nw_complain_error(&err);
     } else {
         bool printed = true;
 
         if (json) {
             printed = nw_plan_json(&plan->options, &forecast, config->name, stdout);
             if (!printed) {
-                nw_complain("the plan cannot be printed");
+                nw_complain("NW1507 the plan cannot be printed");
             }
         } else {
             nw_plan_text(&plan->options, &forecast, config->name, verbose, stdout);
@@ -317,7 +317,7 @@ int nw_cmd_plan(int argc, char **argv)
     }
     if (time != NULL &&
         (!nw_duration_parse(time, &time_us) || time_us < TIME_US_MIN || time_us > TIME_US_MAX)) {
-        nw_complain("--time %s: a duration from 100ms to 1h, as 20s", time);
+        nw_complain("NW1501 --time %s: a duration from 100ms to 1h, as 20s", time);
         return NW_EXIT_USAGE;
     }
     arguments.file = rest[0];

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/code.h"
 #include "base/log.h"
 #include "cli/command.h"
 #include "pipeline/run.h"
@@ -127,8 +128,8 @@ static nw_status sinks_load(struct session *s, struct nw_error *err)
             continue;
         }
         if (workers > s->plugins[i].ops.workers_max) {
-            nw_log(NW_LOG_WARN, "sink %s: type %s has at most %u workers", sink->name, sink->type,
-                   s->plugins[i].ops.workers_max);
+            nw_log(NW_LOG_WARN, "NW1014 sink %s: type %s has at most %u workers", sink->name,
+                   sink->type, s->plugins[i].ops.workers_max);
             workers = s->plugins[i].ops.workers_max;
         }
         s->options.sinks[i] = (struct nw_run_sink){.name = sink->name,
@@ -176,7 +177,7 @@ static void tables_answer(struct session *s, const struct nw_run_status *status)
     }
     out = open_memstream(&text, &size);
     if (out == NULL) {
-        nw_control_answer(s->control, false, "out of memory for the list of tables");
+        nw_control_answer(s->control, false, "NW2901 out of memory for the list of tables");
         return;
     }
     nw_report_tables_json(status, out);
@@ -399,6 +400,16 @@ static nw_status session_run(struct session *s, bool quiet, struct nw_error *err
     return status;
 }
 
+static void failure_log(const struct nw_error *err)
+{
+    if (nw_code_find(err->text) != NULL) {
+        nw_log(NW_LOG_ERROR, "%s", err->text);
+    } else {
+        nw_log(NW_LOG_ERROR, "%.6s %s", nw_error_code(err), err->text);
+    }
+    nw_explain_note(err->text);
+}
+
 /* @return the exit code */
 static int session_begin(struct session *s, bool quiet)
 {
@@ -407,7 +418,7 @@ static int session_begin(struct session *s, bool quiet)
 
     start_look(s);
     if (s->config.sinks_count == 0) {
-        nw_complain("where to? Add --sink file:./copy");
+        nw_complain("NW1501 where to? Add --sink file:./copy");
         return NW_EXIT_USAGE;
     }
     nw_log_setup(STDERR_FILENO, (enum nw_log_level)s->config.log_level,
@@ -416,7 +427,7 @@ static int session_begin(struct session *s, bool quiet)
     signals_setup();
     status = session_run(s, quiet, &err);
     if (status != NW_OK) {
-        nw_log(NW_LOG_ERROR, "%s", err.text);
+        failure_log(&err);
         folders_remove(s);
     }
     if (s->left_running) {
@@ -449,7 +460,7 @@ int nw_cmd_run(int argc, char **argv)
     arguments.file = rest[0];
     s = calloc(1, sizeof *s);
     if (s == NULL) {
-        nw_complain("out of memory");
+        nw_complain("NW2901 out of memory");
         return NW_EXIT_FAILED;
     }
     process_harden();

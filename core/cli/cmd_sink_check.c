@@ -38,7 +38,7 @@ static nw_status configure(const char *const *rest, const struct nw_plugin *plug
 
         if (snprintf(spec + used, sizeof spec - used, "%s%s", i > 1 ? "," : "", rest[i]) >=
             (int)(sizeof spec - used)) {
-            return nw_fail(err, NW_FATAL, "the options are too long");
+            return nw_fail(err, NW_FATAL, "NW1501 the options are too long");
         }
     }
     status = nw_config_from_arguments("dbname=check", sinks, 1, config, err);
@@ -47,10 +47,11 @@ static nw_status configure(const char *const *rest, const struct nw_plugin *plug
                                         resolved, err);
     }
     if (status != NW_OK && rest[1] == NULL) { /* nothing was given, so something is missing */
-        return nw_fail(err, NW_FATAL,
-                       "the plugin has a required option: narwal sink-check %s VALUE gives its "
-                       "first, key=value others",
-                       rest[0]);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW1501 the plugin has a required option: narwal sink-check %s VALUE gives its "
+            "first, key=value others",
+            rest[0]);
     }
     return status;
 }
@@ -90,7 +91,7 @@ int nw_cmd_sink_check(int argc, char **argv)
         status = nw_check_run(&options, &failed, &err);
     }
     if (status != NW_OK) {
-        nw_complain("%s", err.text);
+        nw_complain_error(&err);
     } else if (failed == 0) {
         (void)puts("the plugin conforms");
     } else {

@@ -185,7 +185,7 @@ static int ask_and_print(const char *folder, bool as_json)
         (void)fwrite(text, 1, size, stdout);
         code = 0;
     } else if ((root = json_loadb(text, size, 0, NULL)) == NULL) {
-        nw_complain("the answer of the running narwal is not JSON");
+        nw_complain("NW1503 the answer of the running narwal is not JSON");
     } else {
         code = report_print(root) ? 0 : NW_EXIT_FAILED;
     }

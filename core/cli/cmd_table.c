@@ -48,7 +48,7 @@ static int ask(const char *folder, const char *verb, const char *name)
     char line[LINE_SIZE];
 
     if (snprintf(line, sizeof line, "table %s %s", verb, name) >= (int)sizeof line) {
-        nw_complain("the table's name is too long");
+        nw_complain("NW1501 the table's name is too long");
         return NW_EXIT_FAILED;
     }
     return nw_tell(folder, line);
@@ -69,7 +69,7 @@ static int list(struct nw_config_arguments *arguments, const char **rest,
         request->pattern = rest[1];
     }
     if (request->state != NULL && !nw_table_state_known(request->state)) {
-        nw_complain("there is no state %s: narwal table --help lists them", request->state);
+        nw_complain("NW1501 there is no state %s: narwal table --help lists them", request->state);
         return NW_EXIT_USAGE;
     }
     code = nw_state_folder_find(arguments, folder);
@@ -97,12 +97,12 @@ int nw_cmd_table(int argc, char **argv)
         return list(&arguments, rest + 1, &request);
     }
     if (request.state != NULL || request.as_json) {
-        nw_complain("--state and --json are of narwal table list");
+        nw_complain("NW1501 --state and --json are of narwal table list");
         return NW_EXIT_USAGE;
     }
     if (!nw_word_known(NW_TABLE_WORDS, rest[0]) || rest[1] == NULL) {
         nw_complain(
-            "what is to be done with which table? narwal table add|refresh|repair|drop|"
+            "NW1501 what is to be done with which table? narwal table add|refresh|repair|drop|"
             "pause|resume SCHEMA.TABLE, or narwal table list; narwal table --help says more");
         return NW_EXIT_USAGE;
     }

@@ -303,7 +303,7 @@ static json_t *running_ask(const char *folder, struct nw_error *err)
         (void)fclose(out);
     }
     if (status == NW_OK && (root = json_loadb(text, size, 0, NULL)) == NULL) {
-        err->status = nw_fail(err, NW_FATAL, "the running narwal did not answer");
+        err->status = nw_fail(err, NW_FATAL, "NW1503 the running narwal did not answer");
     }
     free(text);
     return root;
@@ -349,7 +349,7 @@ int nw_table_list(const char *folder, const struct nw_table_list_request *reques
     int code = NW_EXIT_FAILED;
 
     if (root == NULL && (root = recorded_read(folder)) == NULL) {
-        nw_complain("%s", err.text);
+        nw_complain_error(&err);
         return code;
     }
     if (json_object_get(root, "error") != NULL) {

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/code.h"
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/tail_print.h"
@@ -129,7 +130,8 @@ static nw_status tables_check(struct tail *tail, struct nw_error *err)
                                        tables.tables[i].name);
     }
     if (status == NW_OK && shown == 0) {
-        status = nw_fail(err, NW_FATAL, "no published table matches: there is nothing to show");
+        status =
+            nw_fail(err, NW_FATAL, "NW1510 no published table matches: there is nothing to show");
     } else if (status == NW_OK) {
         (void)fprintf(stderr, "narwal: changes of %zu table%s; ^C ends\n", shown,
                       shown == 1 ? "" : "s");
@@ -217,10 +219,10 @@ static nw_status message_take(struct tail *tail, const struct nw_message *messag
         return data_take(tail, message->body, err);
     case 'E':
         nw_server_error_parse(message->body, &error);
-        return nw_fail(err, NW_FATAL, "the server ended the stream: %s (%s)", error.message,
+        return nw_fail(err, NW_FATAL, "NW2327 the server ended the stream: %s (%s)", error.message,
                        error.sqlstate);
     case 'c':
-        return nw_fail(err, NW_FATAL, "the server ended the stream");
+        return nw_fail(err, NW_FATAL, "NW2327 the server ended the stream");
     default: /* CopyBothResponse, notices, parameters */
         return NW_OK;
     }
@@ -261,7 +263,7 @@ static nw_status output_check(struct tail *tail, struct nw_error *err)
     tail->reader_gone = (entry.revents & (POLLERR | POLLHUP)) != 0;
     return tail->reader_gone || stop_asked != 0
                ? NW_OK
-               : nw_fail(err, NW_FATAL, "the output cannot be written");
+               : nw_fail(err, NW_FATAL, "NW1507 the output cannot be written");
 }
 
 /* Nothing to print: keep the connection alive, read, or sleep. */
@@ -363,8 +365,8 @@ static nw_status tail_run(struct tail *tail, struct nw_error *err)
     stream_close(tail);
     if (tail->publication == NULL &&
         nw_tail_clean(tail->control, &tail->connection, &tail->name, &why) != NW_OK) {
-        nw_complain("publication %s stays on the server: %s; the next tail removes it",
-                    tail->name.text, why.text);
+        nw_complain("NW1513 publication %s stays on the server: %s; the next tail removes it",
+                    tail->name.text, nw_code_rest(why.text));
     }
     nw_session_close(tail->control);
     nw_env_system_destroy(tail->env);
@@ -386,7 +388,7 @@ static bool patterns_make(const char *const *tables, uint32_t count,
     for (uint32_t i = 0; i < count; i++) {
         if (snprintf(patterns[i], PATTERN_SIZE, "%s%s", strchr(tables[i], '.') == NULL ? "*." : "",
                      tables[i]) >= (int)PATTERN_SIZE) {
-            nw_complain("--table %s is too long for a table's name", tables[i]);
+            nw_complain("NW1501 --table %s is too long for a table's name", tables[i]);
             return false;
         }
         include[i] = patterns[i];
@@ -404,7 +406,7 @@ static bool count_read(const char *name, const char *text, uint64_t *count)
     }
     *count = strtoull(text, &end, 10);
     if (*end != '\0' || text[0] < '1' || text[0] > '9') {
-        nw_complain("--%s %s is no number of changes", name, text);
+        nw_complain("NW1501 --%s %s is no number of changes", name, text);
         return false;
     }
     return true;
@@ -450,7 +452,7 @@ int nw_cmd_tail(int argc, char **argv)
         return code;
     }
     if (rest[0] == NULL) {
-        nw_complain("of which database? narwal tail postgresql://you@host/db");
+        nw_complain("NW1501 of which database? narwal tail postgresql://you@host/db");
         return NW_EXIT_USAGE;
     }
     if (!count_read("limit", limit, &tail.count_max) ||
@@ -463,7 +465,7 @@ int nw_cmd_tail(int argc, char **argv)
     nw_log_setup(STDERR_FILENO, NW_LOG_WARN, false);
     signals_set();
     if (tail_run(&tail, &err) != NW_OK) {
-        nw_complain("%s", err.text);
+        nw_complain_error(&err);
         return NW_EXIT_FAILED;
     }
     return 0;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/code.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "cli/command.h"
@@ -56,11 +57,12 @@ static nw_status identity_check(struct teardown *t, struct nw_error *err)
         identity.database_oid == t->source.identity.database_oid) {
         return NW_OK;
     }
-    return nw_fail(err, NW_FATAL,
-                   "the state in %s is of another server or database than %s on %s: slot and "
-                   "publications there may be somebody else's. Nothing was removed. Name the right "
-                   "server, or with --state-dir a folder that is not there to leave the state out",
-                   t->config->state_dir, identity.database, nw_session_host(t->session));
+    return nw_fail(
+        err, NW_FATAL,
+        "NW2004 the state in %s is of another server or database than %s on %s: slot and "
+        "publications there may be somebody else's. Nothing was removed. Name the right "
+        "server, or with --state-dir a folder that is not there to leave the state out",
+        t->config->state_dir, identity.database, nw_session_host(t->session));
 }
 
 static nw_status server_look(struct teardown *t, struct nw_error *err)
@@ -189,7 +191,7 @@ static bool agreed(const struct teardown *t)
         return true;
     }
     if (isatty(STDIN_FILENO) != 1) {
-        nw_complain("nothing was removed: there is nobody to ask; --yes removes without");
+        nw_complain("NW1501 nothing was removed: there is nobody to ask; --yes removes without");
         return false;
     }
     (void)fputs("Remove? [y/N] ", stdout);
@@ -213,7 +215,7 @@ static void server_remove(struct teardown *t)
         if (nw_teardown_remove(t->session, item, &err) == NW_OK) {
             (void)printf("removed %s\n", item->text);
         } else {
-            nw_complain("%s stays: %s", item->text, err.text);
+            nw_complain("NW1520 %s stays: %s", item->text, nw_code_rest(err.text));
             item->amiss = true;
             t->failures++;
         }
@@ -230,7 +232,7 @@ static void folder_remove(struct teardown *t)
     if (nw_state_remove(&t->folders, &err) == NW_OK) {
         (void)printf("removed state folder %s\n", t->config->state_dir);
     } else {
-        nw_complain("%s", err.text);
+        nw_complain_error(&err);
         t->failures++;
     }
 }
@@ -241,7 +243,7 @@ static int teardown(struct teardown *t)
     size_t count = 0;
 
     if (look(t, &err) != NW_OK) {
-        nw_complain("%s", err.text);
+        nw_complain_error(&err);
         return NW_EXIT_FAILED;
     }
     (void)printf("%s", t->config->name);
@@ -299,7 +301,7 @@ int nw_cmd_teardown(int argc, char **argv)
     nw_log_setup(STDERR_FILENO, NW_LOG_WARN, false);
     t = calloc(1, sizeof *t);
     if (t == NULL) {
-        nw_complain("out of memory");
+        nw_complain("NW2901 out of memory");
         nw_config_free(&config);
         return NW_EXIT_FAILED;
     }

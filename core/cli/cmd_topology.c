@@ -60,7 +60,7 @@ static int show(const char *machine, const struct nw_demand *demand,
             memory_compare(topology, config);
         }
     } else {
-        nw_complain("%s", err.text);
+        nw_complain_error(&err);
     }
     nw_topology_destroy(topology);
     free(plan);
@@ -86,7 +86,7 @@ int nw_cmd_topology(int argc, char **argv)
         return code;
     }
     if (cpus != NULL && (!nw_integer_parse(cpus, &number) || number < 1 || number > CPUS_MAX)) {
-        nw_complain("--cpus is a number from 1 to %d, not \"%s\"", CPUS_MAX, cpus);
+        nw_complain("NW1501 --cpus is a number from 1 to %d, not \"%s\"", CPUS_MAX, cpus);
         return NW_EXIT_USAGE;
     }
     arguments.file = rest[0];

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/code.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "serve/control.h"
@@ -22,6 +23,8 @@
 #ifndef NARWAL_LIBRARY_FOLDER
 #define NARWAL_LIBRARY_FOLDER "lib"
 #endif
+#define NOTED_MAX      4
+#define CALLED_WRONGLY "NW1501" /* what is wrong is said, and there is --help */
 
 void nw_complain(const char *format, ...)
 {
@@ -33,6 +36,49 @@ void nw_complain(const char *format, ...)
     va_end(args);
     nw_redact(text);
     (void)fprintf(stderr, "narwal: %s\n", text);
+    nw_explain_note(text);
+}
+
+void nw_complain_error(const struct nw_error *err)
+{
+    if (nw_code_find(err->text) != NULL) {
+        nw_complain("%s", err->text);
+    } else {
+        nw_complain("%.6s %s", nw_error_code(err), err->text);
+    }
+}
+
+/* The codes that this command said, without those that need no more said. One thread. */
+static char noted[NOTED_MAX][NW_CODE_LENGTH + 1];
+static int noted_count;
+
+void nw_explain_note(const char *text)
+{
+    const char *code = nw_code_find(text);
+
+    if (code == NULL || strncmp(code, CALLED_WRONGLY, NW_CODE_LENGTH) == 0) {
+        return;
+    }
+    for (int i = 0; i < noted_count; i++) {
+        if (strncmp(noted[i], code, NW_CODE_LENGTH) == 0) {
+            return;
+        }
+    }
+    if (noted_count < NOTED_MAX) {
+        memcpy(noted[noted_count++], code, NW_CODE_LENGTH);
+    }
+}
+
+void nw_explain_hint(void)
+{
+    if (noted_count == 0 || isatty(STDERR_FILENO) == 0) {
+        return;
+    }
+    (void)fputs("narwal explain", stderr);
+    for (int i = 0; i < noted_count; i++) {
+        (void)fprintf(stderr, " %s", noted[i]);
+    }
+    (void)fputs(" says more\n", stderr);
 }
 
 void nw_shell_print(FILE *out, const char *word)
@@ -76,7 +122,7 @@ static bool argument_take(const struct nw_argument *known, const char *name, con
 {
     if (known->list != NULL) {
         if (*known->list_count == known->list_max) {
-            nw_complain("more than %u times --%s", known->list_max, name);
+            nw_complain("NW1501 more than %u times --%s", known->list_max, name);
             return false;
         }
         known->list[(*known->list_count)++] = value;
@@ -100,9 +146,9 @@ static bool option_unknown(const struct nw_argument *known, const char *command,
         }
     }
     if (best != NULL) {
-        nw_complain("unknown option %s; did you mean --%s?", text, best);
+        nw_complain("NW1501 unknown option %s; did you mean --%s?", text, best);
     } else {
-        nw_complain("unknown option %s; narwal %s --help lists them", text, command);
+        nw_complain("NW1501 unknown option %s; narwal %s --help lists them", text, command);
     }
     return false;
 }
@@ -127,7 +173,7 @@ static bool option_take(const struct nw_argument *known, const char *command, ch
         return argument_take(found, found->name, equals + 1);
     }
     if ((*at)[1] == NULL) {
-        nw_complain("%s needs a value", text);
+        nw_complain("NW1501 %s needs a value", text);
         return false;
     }
     *at += 1;
@@ -171,7 +217,8 @@ int nw_arguments_read(int argc, char **argv, const struct nw_argument *known, co
             continue;
         }
         if (rest_count == rest_max) {
-            nw_complain("\"%s\" is one argument too many; see narwal %s --help", text, argv[0]);
+            nw_complain("NW1501 \"%s\" is one argument too many; see narwal %s --help", text,
+                        argv[0]);
             return NW_EXIT_USAGE;
         }
         rest[rest_count++] = text;
@@ -346,8 +393,9 @@ bool nw_config_open(const struct nw_config_arguments *arguments, struct nw_run_c
     nw_status status = NW_OK;
 
     if ((arguments->file != NULL) == (arguments->source != NULL)) {
-        nw_complain(arguments->file == NULL ? "name a configuration file, or --source DSN"
-                                            : "either a configuration file or --source, not both");
+        nw_complain(arguments->file == NULL
+                        ? "NW1501 name a configuration file, or --source DSN"
+                        : "NW1501 either a configuration file or --source, not both");
         return false;
     }
     if (arguments->file != NULL) {
@@ -366,7 +414,7 @@ bool nw_config_open(const struct nw_config_arguments *arguments, struct nw_run_c
     }
     if (status != NW_OK) {
         if (err.text[0] != '\0') {
-            nw_complain("%s", err.text);
+            nw_complain_error(&err);
         }
         nw_config_free(config);
     }
@@ -387,7 +435,7 @@ bool nw_ask(const char *folder, const char *line, char **text, size_t *size)
         (void)fclose(stream);
     }
     if (status != NW_OK) {
-        nw_complain("%s", err.text);
+        nw_complain_error(&err);
         free(*text);
         *text = NULL;
     }
@@ -411,7 +459,7 @@ int nw_tell(const char *folder, const char *line)
     } else if (json_string_value(json_object_get(root, "error")) != NULL) {
         nw_complain("%s", json_string_value(json_object_get(root, "error")));
     } else {
-        nw_complain("the running narwal did not answer");
+        nw_complain("NW1503 the running narwal did not answer");
     }
     json_decref(root);
     free(text);
@@ -427,7 +475,7 @@ int nw_state_folder_find(struct nw_config_arguments *arguments, char folder[NW_F
         return NW_GO_ON;
     }
     if (arguments->file == NULL && arguments->name == NULL) {
-        nw_complain("of which narwal? Name its configuration file, --name or --state-dir");
+        nw_complain("NW1501 of which narwal? Name its configuration file, --name or --state-dir");
         return NW_EXIT_USAGE;
     }
     if (arguments->file == NULL) {

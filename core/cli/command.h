@@ -50,6 +50,7 @@ int nw_cmd_topology(int argc, char **argv);
 int nw_cmd_sink_check(int argc, char **argv);
 int nw_cmd_files(int argc, char **argv);
 int nw_cmd_ddl_trigger(int argc, char **argv);
+int nw_cmd_explain(int argc, char **argv);
 int nw_cmd_version(int argc, char **argv);
 int nw_cmd_document(int argc, char **argv);
 
@@ -103,6 +104,12 @@ void nw_shell_print(FILE *out, const char *word);
 
 /** Print "narwal: text" on standard error. */
 NW_PRINTF(1, 2) void nw_complain(const char *format, ...);
+/** The same, of what made the command fail. */
+void nw_complain_error(const struct nw_error *err);
+/** Remember the code of a text that the user has seen; nw_complain() does so by itself. */
+void nw_explain_note(const char *text);
+/** On a terminal: that `narwal explain` says more of what was remembered. */
+void nw_explain_hint(void);
 
 /** What `narwal table list` is to show. */
 struct nw_table_list_request {

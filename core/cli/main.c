@@ -37,9 +37,9 @@ static int unknown(const char *name)
         }
     }
     if (best != NULL) {
-        nw_complain("unknown command \"%s\"; did you mean \"%s\"?", name, best);
+        nw_complain("NW1501 unknown command \"%s\"; did you mean \"%s\"?", name, best);
     } else {
-        nw_complain("unknown command \"%s\"; narwal --help lists them", name);
+        nw_complain("NW1501 unknown command \"%s\"; narwal --help lists them", name);
     }
     return NW_EXIT_USAGE;
 }
@@ -60,7 +60,12 @@ int main(int argc, char **argv)
     }
     for (const struct nw_command *command = NW_COMMANDS; command->name != NULL; command++) {
         if (strcmp(argv[1], command->name) == 0) {
-            return command->run(argc - 1, argv + 1);
+            int code = command->run(argc - 1, argv + 1);
+
+            if (code != 0) {
+                nw_explain_hint();
+            }
+            return code;
         }
     }
     return unknown(argv[1]);

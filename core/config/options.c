@@ -331,8 +331,8 @@ static nw_status default_take(const struct nw_option_table *table, const struct 
         return NW_OK;
     }
     if (!value_parse(option, option->fallback, setting)) {
-        return nw_fail(err, NW_FATAL, "the default of %s in %s, \"%s\", is not a %s", option->name,
-                       table->section, option->fallback, form_of(option->type));
+        return nw_fail(err, NW_FATAL, "NW1225 the default of %s in %s, \"%s\", is not a %s",
+                       option->name, table->section, option->fallback, form_of(option->type));
     }
     return NW_OK;
 }
@@ -431,21 +431,22 @@ nw_status nw_options_check(const struct nw_option_table *table, struct nw_arena 
 
         if (option->name == NULL || option->help == NULL || option->type < NW_OPTION_TEXT ||
             option->type > NW_OPTION_LIST) {
-            return nw_fail(err, NW_FATAL, "option %u of %s has no name, help or known type", i,
-                           table->section);
+            return nw_fail(err, NW_FATAL, "NW1225 option %u of %s has no name, help or known type",
+                           i, table->section);
         }
         (void)option_named(table, option->name, &first);
         if (first != i) {
-            return nw_fail(err, NW_FATAL, "option %s of %s is declared twice", option->name,
+            return nw_fail(err, NW_FATAL, "NW1225 option %s of %s is declared twice", option->name,
                            table->section);
         }
         if (option->type == NW_OPTION_CHOICE && option->choices == NULL) {
-            return nw_fail(err, NW_FATAL, "option %s of %s is a choice without choices",
+            return nw_fail(err, NW_FATAL, "NW1225 option %s of %s is a choice without choices",
                            option->name, table->section);
         }
         if (option->fallback != NULL && option->type != NW_OPTION_LIST &&
             !value_parse(option, option->fallback, &setting)) {
-            return nw_fail(err, NW_FATAL, "the default of option %s of %s, \"%s\", is not a %s",
+            return nw_fail(err, NW_FATAL,
+                           "NW1225 the default of option %s of %s, \"%s\", is not a %s",
                            option->name, table->section, option->fallback, form_of(option->type));
         }
     }

@@ -483,7 +483,7 @@ static nw_status sink_look(struct nw_run_config *config, const struct nw_node *n
                            struct nw_error *err)
 {
     if (config->sinks_count == NW_CONFIG_SINKS_MAX) {
-        (void)nw_tree_fail(node, "NW1009", err, "more than %u sinks", NW_CONFIG_SINKS_MAX);
+        (void)nw_tree_fail(node, "NW1009", err, "NW1009 more than %u sinks", NW_CONFIG_SINKS_MAX);
         return noted(config, node, NW_FATAL, err);
     }
     if (node->kind != NW_NODE_MAP) {
@@ -571,10 +571,10 @@ static nw_status spec_take(struct nw_run_config *config, const char *spec, struc
     size_t size = colon == NULL ? strlen(spec) : (size_t)(colon - spec);
 
     if (config->sinks_count == NW_CONFIG_SINKS_MAX) {
-        return nw_fail(err, NW_FATAL, "more than %u sinks", NW_CONFIG_SINKS_MAX);
+        return nw_fail(err, NW_FATAL, "NW1009 more than %u sinks", NW_CONFIG_SINKS_MAX);
     }
     if (size == 0) {
-        return nw_fail(err, NW_FATAL, "--sink %s: write TYPE:PATH, as file:./copy", spec);
+        return nw_fail(err, NW_FATAL, "NW1011 --sink %s: write TYPE:PATH, as file:./copy", spec);
     }
     sink->type = nw_arena_text_of(&config->arena, spec, size);
     sink->name = sink->type;
@@ -586,7 +586,7 @@ static nw_status spec_take(struct nw_run_config *config, const char *spec, struc
     for (uint32_t i = 0; i < config->sinks_count; i++) {
         if (strcmp(config->sinks[i].name, sink->name) == 0) {
             return nw_fail(err, NW_FATAL,
-                           "two sinks of type %s need names: write a configuration "
+                           "NW1009 two sinks of type %s need names: write a configuration "
                            "file",
                            sink->name);
         }
@@ -658,7 +658,7 @@ static nw_status print(struct nw_run_config *config, const char **out, struct nw
         return NW_OK;
     }
     if (snprintf(text, sizeof text, "%s%s", first, second) >= (int)sizeof text) {
-        return nw_fail(err, NW_FATAL, "a path is too long: %.100s...", first);
+        return nw_fail(err, NW_FATAL, "NW1013 a path is too long: %.100s...", first);
     }
     *out = nw_arena_text(&config->arena, text);
     return *out != NULL ? NW_OK : nw_fail(err, NW_FATAL, "out of memory");
@@ -730,7 +730,7 @@ static nw_status spec_map(struct nw_run_config *config, const struct nw_sink_con
             continue;
         }
         if (equals == NULL && unnamed == NULL) {
-            return nw_fail(err, NW_FATAL, "--sink %s:%s: \"%s\" is no key=value", sink->type,
+            return nw_fail(err, NW_FATAL, "NW1011 --sink %s:%s: \"%s\" is no key=value", sink->type,
                            sink->spec, part);
         }
         *node = (struct nw_node){.file = "", .kind = NW_NODE_SCALAR, .text = part, .key = unnamed};

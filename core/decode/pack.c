@@ -260,7 +260,7 @@ nw_status nw_builder_decode(struct nw_builder *builder, const struct nw_block *b
     }
     pack_content(&packer, builder);
     if (packer.size > UINT32_MAX) {
-        return nw_fail(err, NW_FATAL, "%u rows of %s.%s decode into more than 4 GiB",
+        return nw_fail(err, NW_FATAL, "NW2903 %u rows of %s.%s decode into more than 4 GiB",
                        builder->rows_count, block->table->schema_name, block->table->name);
     }
     *size = packer.size;

@@ -75,7 +75,7 @@ static nw_status fail(const struct nw_builder *builder, const struct nw_operand 
     uint64_t lsn = row_lsn(builder);
 
     return nw_fail(builder->selection->err, status,
-                   "row of %s.%s at LSN %X/%X: column %s, by which rows are kept, %s",
+                   "NW2902 row of %s.%s at LSN %X/%X: column %s, by which rows are kept, %s",
                    table->schema_name, table->name, (unsigned)(lsn >> 32), (unsigned)lsn,
                    operand->schema.name, what);
 }

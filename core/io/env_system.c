@@ -75,7 +75,7 @@ static const char *advice(int error)
 
 static nw_status path_fail(const char *verb, const char *path, int error, struct nw_error *err)
 {
-    return nw_fail(err, NW_RETRY, "cannot %s %s: %s%s", verb, path, nw_errno_text(error),
+    return nw_fail(err, NW_RETRY, "NW2501 cannot %s %s: %s%s", verb, path, nw_errno_text(error),
                    advice(error));
 }
 
@@ -152,7 +152,8 @@ static nw_status folder_sync(struct nw_env *env, const char *path, struct nw_err
     error = fsync(folder) != 0 ? errno : 0;
     (void)close(folder);
     if (error != 0) { /* what was lost is not known: never try again */
-        return nw_fail(err, NW_FATAL, "cannot sync folder %s: %s", path, nw_errno_text(error));
+        return nw_fail(err, NW_FATAL, "NW2502 cannot sync folder %s: %s", path,
+                       nw_errno_text(error));
     }
     return NW_OK;
 }
@@ -190,7 +191,7 @@ static nw_status file_lock(struct nw_env *env, int file, struct nw_error *err)
         const char *why = errno == EWOULDBLOCK ? "another process holds it; stop that first"
                                                : nw_errno_text(errno);
 
-        return nw_fail(err, NW_FATAL, "cannot lock %s: %s", file_name(file, path), why);
+        return nw_fail(err, NW_FATAL, "NW2503 cannot lock %s: %s", file_name(file, path), why);
     }
     return NW_OK;
 }
@@ -201,7 +202,7 @@ static nw_status folder_create(struct nw_env *env, const char *path, struct nw_e
 
     (void)env;
     if (path[0] == '\0' || strlen(path) >= sizeof part) {
-        return nw_fail(err, NW_FATAL, "a folder's name is empty or too long");
+        return nw_fail(err, NW_FATAL, "NW1013 a folder's name is empty or too long");
     }
     (void)snprintf(part, sizeof part, "%s", path);
     for (char *at = part + 1;; at++) {

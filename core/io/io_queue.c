@@ -64,7 +64,7 @@ static nw_status uring_setup(struct nw_io *io, enum nw_io_choice choice, struct 
     }
     io->uring = result == 0;
     if (result < 0 && choice == NW_IO_URING) {
-        return nw_fail(err, NW_FATAL, "this kernel does not let us use io_uring: %s",
+        return nw_fail(err, NW_FATAL, "NW2901 this kernel does not let us use io_uring: %s",
                        nw_errno_text(-result));
     }
     return NW_OK;
@@ -284,7 +284,7 @@ static nw_status uring_reap(struct nw_io *io, bool wait, struct nw_file_op **don
         int result = block ? io_uring_submit_and_wait(&io->ring, 1) : io_uring_submit(&io->ring);
 
         if (result < 0 && result != -EINTR && result != -EAGAIN && result != -EBUSY) {
-            return nw_fail(err, NW_FATAL, "io_uring failed: %s", nw_errno_text(-result));
+            return nw_fail(err, NW_FATAL, "NW2901 io_uring failed: %s", nw_errno_text(-result));
         }
         *done_count = completions_take(io, done, done_max);
         if (*done_count > 0 || !block) {

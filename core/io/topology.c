@@ -83,7 +83,7 @@ static nw_status machine_read(hwloc_topology_t machine, struct nw_topology *topo
     int nodes = 0;
 
     if (hwloc_topology_load(machine) != 0) {
-        return nw_fail(err, NW_FATAL, "cannot read the machine's topology: %s",
+        return nw_fail(err, NW_FATAL, "NW2009 cannot read the machine's topology: %s",
                        nw_errno_text(errno));
     }
     if (!topology->synthetic) {
@@ -102,7 +102,8 @@ static nw_status machine_read(hwloc_topology_t machine, struct nw_topology *topo
     }
     return topology->cores_count > 0
                ? NW_OK
-               : nw_fail(err, NW_FATAL, "this process may not run on any core that hwloc knows");
+               : nw_fail(err, NW_FATAL,
+                         "NW2009 this process may not run on any core that hwloc knows");
 }
 
 static nw_status topology_make(const char *description, struct nw_topology **topology,
@@ -118,9 +119,9 @@ static nw_status topology_make(const char *description, struct nw_topology **top
     }
     made->synthetic = description != NULL;
     if (description != NULL && hwloc_topology_set_synthetic(machine, description) != 0) {
-        status =
-            nw_fail(err, NW_FATAL, "\"%s\" describes no machine; an example: node:2 core:4 pu:1",
-                    description);
+        status = nw_fail(err, NW_FATAL,
+                         "NW1501 \"%s\" describes no machine; an example: node:2 core:4 pu:1",
+                         description);
     } else {
         status = machine_read(machine, made, err);
     }

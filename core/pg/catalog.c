@@ -33,7 +33,7 @@ static nw_status read_database(struct nw_session *session, struct nw_catalog_ide
         return status;
     }
     if (nw_rows_count(rows) != 1) {
-        status = nw_fail(err, NW_FATAL, "%s does not say which database this is",
+        status = nw_fail(err, NW_FATAL, "NW1119 %s does not say which database this is",
                          nw_session_host(session));
     } else {
         identity->database_oid = (uint32_t)nw_rows_u64(rows, 0, 0);

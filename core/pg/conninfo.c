@@ -125,11 +125,12 @@ static nw_status parse_dsn(struct nw_conninfo *info, const char *dsn, struct nw_
     bool added = false;
 
     if (options == NULL) {
-        return nw_fail(err, NW_FATAL,
-                       "the DSN cannot be read: write postgresql://user@host:port/database or "
-                       "\"host=h dbname=d user=u\" with options that libpq %d knows; values with "
-                       "blanks need quotes, special characters in a URI need %%-encoding",
-                       PQlibVersion() / 10000);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW1012 the DSN cannot be read: write postgresql://user@host:port/database or "
+            "\"host=h dbname=d user=u\" with options that libpq %d knows; values with "
+            "blanks need quotes, special characters in a URI need %%-encoding",
+            PQlibVersion() / 10000);
     }
     added = add_options(info, options);
     PQconninfoFree(options);
@@ -162,7 +163,7 @@ static nw_status resolve(struct nw_conninfo *info, struct nw_error *err)
     } else if (strstr(PQerrorMessage(connection), "gssencmode") == NULL) {
         const char *text = PQerrorMessage(connection);
 
-        status = nw_fail(err, NW_FATAL, "the DSN has a value that libpq refuses: %.*s",
+        status = nw_fail(err, NW_FATAL, "NW1012 the DSN has a value that libpq refuses: %.*s",
                          (int)strcspn(text, "\n"), text);
     }
 out:
@@ -179,7 +180,7 @@ static nw_status check_port(const struct nw_conninfo *info, struct nw_error *err
 
     if (port != NULL && strspn(port, "0123456789, ") != strlen(port)) {
         return nw_fail(err, NW_FATAL,
-                       "the port in the DSN is not a number (a URI with a password is "
+                       "NW1012 the port in the DSN is not a number (a URI with a password is "
                        "postgresql://user:password@host:port/database)");
     }
     return NW_OK;

@@ -100,7 +100,7 @@ static nw_status explain_role(const struct attempt *attempt, const struct nw_con
     if (has(attempt, "pg_hba.conf")) {
         return nw_fail(
             err, NW_FATAL,
-            "%s has no pg_hba.conf line that lets user \"%s\" from this host into "
+            "NW1108 %s has no pg_hba.conf line that lets user \"%s\" from this host into "
             "database \"%s\": add \"host %s %s ADDRESS scram-sha-256\" there and reload%s "
             "(the server says: %.300s)",
             f->host, f->user, f->database, f->database, f->user,
@@ -110,14 +110,15 @@ static nw_status explain_role(const struct attempt *attempt, const struct nw_con
             attempt->text);
     }
     if (f->replication && strncmp(attempt->sqlstate, "42501", 5) == 0) {
-        return nw_fail(err, NW_FATAL,
-                       "user \"%s\" may not replicate from %s: ALTER ROLE \"%s\" REPLICATION (the "
-                       "server says: %.300s)",
-                       f->user, f->host, f->user, attempt->text);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW1209 user \"%s\" may not replicate from %s: ALTER ROLE \"%s\" REPLICATION (the "
+            "server says: %.300s)",
+            f->user, f->host, f->user, attempt->text);
     }
     return nw_fail(
         err, NW_FATAL,
-        "%s does not let user \"%s\" into database \"%s\": the role needs LOGIN, CONNECT "
+        "NW1109 %s does not let user \"%s\" into database \"%s\": the role needs LOGIN, CONNECT "
         "on the database%s (the server says: %.300s)",
         f->host, f->user, f->database, f->replication ? ", and REPLICATION" : "", attempt->text);
 }
@@ -128,95 +129,104 @@ static nw_status explain_server(const struct attempt *attempt, const struct nw_c
     const char *code = attempt->sqlstate;
 
     if (strcmp(code, "57P03") == 0) {
-        return nw_fail(err, NW_RETRY, "%s is starting up, shutting down or recovering: %.400s",
-                       f->host, attempt->text);
-    }
-    if (strcmp(code, "53300") == 0) {
         return nw_fail(err, NW_RETRY,
-                       "%s has no connection left: raise %s or close others (the server says: "
-                       "%.300s)",
-                       f->host,
-                       f->replication ? "max_wal_senders or max_connections" : "max_connections",
+                       "NW1113 %s is starting up, shutting down or recovering: %.400s", f->host,
                        attempt->text);
     }
+    if (strcmp(code, "53300") == 0) {
+        return nw_fail(
+            err, NW_RETRY,
+            "NW1114 %s has no connection left: raise %s or close others (the server says: "
+            "%.300s)",
+            f->host, f->replication ? "max_wal_senders or max_connections" : "max_connections",
+            attempt->text);
+    }
     if (strcmp(code, "28P01") == 0) {
-        return nw_fail(err, NW_FATAL,
-                       "%s refused the password of user \"%s\": check the configured password, "
-                       "PGPASSWORD or the passfile",
-                       f->host, f->user);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW1106 %s refused the password of user \"%s\": check the configured password, "
+            "PGPASSWORD or the passfile",
+            f->host, f->user);
     }
     if (strcmp(code, "28000") == 0 || strcmp(code, "42501") == 0) {
         return explain_role(attempt, f, err);
     }
     if (strcmp(code, "3D000") == 0) {
-        return nw_fail(err, NW_FATAL, "%s has no database \"%s\": correct dbname in the DSN",
+        return nw_fail(err, NW_FATAL, "NW1111 %s has no database \"%s\": correct dbname in the DSN",
                        f->host, f->database);
     }
     if (has(attempt, "unsupported startup parameter")) {
-        return nw_fail(err, NW_FATAL,
-                       "%s is a connection pooler: point the DSN at PostgreSQL itself (it says: "
-                       "%.300s)",
-                       f->host, attempt->text);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW1203 %s is a connection pooler: point the DSN at PostgreSQL itself (it says: "
+            "%.300s)",
+            f->host, attempt->text);
     }
-    return nw_fail(err, nw_sqlstate_status(code), "cannot connect to %s: %.400s (SQLSTATE %s)",
-                   f->host, attempt->text, code);
+    return nw_fail(err, nw_sqlstate_status(code),
+                   "NW1115 cannot connect to %s: %.400s (SQLSTATE %s)", f->host, attempt->text,
+                   code);
 }
 
 static nw_status explain_tls(const struct attempt *attempt, const struct nw_connect_failure *f,
                              struct nw_error *err)
 {
     if (nw_connect_distrusts_ca(attempt->text) && f->issuer != NULL) {
-        return nw_fail(err, NW_FATAL,
-                       "the certificate of %s is signed by \"%s\", which this host does not trust: "
-                       "add sslrootcert=/path/ca.crt to the DSN (%.300s)",
-                       f->host, f->issuer, attempt->text);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW1101 the certificate of %s is signed by \"%s\", which this host does not trust: "
+            "add sslrootcert=/path/ca.crt to the DSN (%.300s)",
+            f->host, f->issuer, attempt->text);
     }
     if (has(attempt, "does not match host name") || has(attempt, "certificate for \"")) {
-        return nw_fail(err, NW_FATAL,
-                       "the certificate of %s was made for another name: use that name as host in "
-                       "the DSN (hostaddr= may hold the address), or sslmode=verify-ca (%.300s)",
-                       f->host, attempt->text);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW1102 the certificate of %s was made for another name: use that name as host in "
+            "the DSN (hostaddr= may hold the address), or sslmode=verify-ca (%.300s)",
+            f->host, attempt->text);
     }
     if (has(attempt, "server does not support SSL")) {
-        return nw_fail(err, NW_FATAL,
-                       "%s does not offer TLS, and narwal wants it for hosts that are not local: "
-                       "set ssl=on there, or add sslmode=disable to the DSN to send everything in "
-                       "the clear",
-                       f->host);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW1103 %s does not offer TLS, and narwal wants it for hosts that are not local: "
+            "set ssl=on there, or add sslmode=disable to the DSN to send everything in "
+            "the clear",
+            f->host);
     }
     if (has(attempt, "root certificate file")) {
-        return nw_fail(err, NW_FATAL,
-                       "the certificate of %s cannot be checked, as there is no file of trusted "
-                       "CAs: install ca-certificates or add sslrootcert=/path/ca.crt to the DSN "
-                       "(%.300s)",
-                       f->host, attempt->text);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW1104 the certificate of %s cannot be checked, as there is no file of trusted "
+            "CAs: install ca-certificates or add sslrootcert=/path/ca.crt to the DSN "
+            "(%.300s)",
+            f->host, attempt->text);
     }
-    return nw_fail(err, NW_FATAL, "TLS with %s failed: %.400s", f->host, attempt->text);
+    return nw_fail(err, NW_FATAL, "NW1105 TLS with %s failed: %.400s", f->host, attempt->text);
 }
 
 static nw_status explain_client(const struct attempt *attempt, const struct nw_connect_failure *f,
                                 struct nw_error *err)
 {
     if (has(attempt, "no password supplied") || has(attempt, "no password was supplied")) {
-        return nw_fail(
-            err, NW_FATAL,
-            "%s asks for the password of user \"%s\" and there is none: set source.password, "
-            "PGPASSWORD or a line in the passfile",
-            f->host, f->user);
+        return nw_fail(err, NW_FATAL,
+                       "NW1107 %s asks for the password of user \"%s\" and there is none: set "
+                       "source.password, "
+                       "PGPASSWORD or a line in the passfile",
+                       f->host, f->user);
     }
     if (has(attempt, "SSL SYSCALL") || has(attempt, "Connection reset")) {
-        return nw_fail(err, NW_RETRY, "cannot connect to %s: %.400s", f->host, attempt->text);
+        return nw_fail(err, NW_RETRY, "NW1115 cannot connect to %s: %.400s", f->host,
+                       attempt->text);
     }
     if (has(attempt, "SSL") || has(attempt, "certificate")) {
         return explain_tls(attempt, f, err);
     }
     if (has(attempt, "authentication method") || has(attempt, "channel binding") ||
         has(attempt, "SCRAM")) {
-        return nw_fail(err, NW_FATAL, "cannot authenticate to %s as \"%s\": %.400s", f->host,
+        return nw_fail(err, NW_FATAL, "NW1116 cannot authenticate to %s as \"%s\": %.400s", f->host,
                        f->user, attempt->text);
     }
-    return nw_fail(err, attempt->network ? NW_RETRY : NW_FATAL, "cannot connect to %s: %.400s",
-                   f->host, attempt->text);
+    return nw_fail(err, attempt->network ? NW_RETRY : NW_FATAL,
+                   "NW1115 cannot connect to %s: %.400s", f->host, attempt->text);
 }
 
 /* With one attempt the sentence names the server already. */

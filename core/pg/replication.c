@@ -72,9 +72,10 @@ static nw_status check_slot_name(const char *name, struct nw_error *err)
 
     if (size == 0 || size >= NW_SLOT_NAME_SIZE ||
         strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != size) {
-        return nw_fail(err, NW_FATAL,
-                       "\"%.80s\" cannot be the name of a slot: it takes 1 to 63 of a-z, 0-9 and _",
-                       name);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW1013 \"%.80s\" cannot be the name of a slot: it takes 1 to 63 of a-z, 0-9 and _",
+            name);
     }
     return NW_OK;
 }
@@ -82,7 +83,7 @@ static nw_status check_slot_name(const char *name, struct nw_error *err)
 static nw_status finish(const struct command *command, struct nw_error *err)
 {
     return command->failed
-               ? nw_fail(err, NW_FATAL, "a replication command is longer than %zu bytes",
+               ? nw_fail(err, NW_FATAL, "NW1013 a replication command is longer than %zu bytes",
                          command->size_max)
                : NW_OK;
 }
@@ -103,8 +104,8 @@ nw_status nw_replication_identify(struct nw_session *session, struct nw_system *
     }
     *system = (struct nw_system){0};
     if (nw_rows_count(rows) != 1) {
-        status =
-            nw_fail(err, NW_FATAL, "%s does not say which system it is", nw_session_host(session));
+        status = nw_fail(err, NW_FATAL, "NW1119 %s does not say which system it is",
+                         nw_session_host(session));
     } else {
         copy_text(system->system_id, sizeof system->system_id, nw_rows_text(rows, 0, 0));
         system->timeline = (uint32_t)nw_rows_u64(rows, 0, 1);
@@ -149,7 +150,7 @@ nw_status nw_replication_switch_lsn(struct nw_session *session, uint32_t timelin
     if (status == NW_OK && (nw_rows_count(rows) != 1 || nw_rows_text(rows, 0, 1) == NULL ||
                             !nw_history_switch_lsn(nw_rows_text(rows, 0, 1), former, lsn))) {
         status = nw_fail(err, NW_FATAL,
-                         "timeline %" PRIu32 " of %s does not come from timeline %" PRIu32,
+                         "NW2308 timeline %" PRIu32 " of %s does not come from timeline %" PRIu32,
                          timeline, nw_session_host(session), former);
     }
     nw_rows_free(rows);
@@ -167,7 +168,7 @@ static nw_status create_command(const struct nw_slot_request *request, int versi
     }
     if (request->failover && version < 170000) {
         return nw_fail(err, NW_FATAL,
-                       "slot.failover needs PostgreSQL 17 or newer, the server is %d",
+                       "NW2328 slot.failover needs PostgreSQL 17 or newer, the server is %d",
                        version / 10000);
     }
     add(command, "CREATE_REPLICATION_SLOT ");
@@ -199,7 +200,7 @@ nw_status nw_replication_create_slot(struct nw_session *session,
     }
     *created = (struct nw_slot_created){0};
     if (nw_rows_count(rows) != 1) {
-        status = nw_fail(err, NW_FATAL, "%s does not say where slot \"%s\" begins",
+        status = nw_fail(err, NW_FATAL, "NW1119 %s does not say where slot \"%s\" begins",
                          nw_session_host(session), request->name);
     } else {
         created->consistent_lsn = nw_rows_lsn(rows, 0, 1);
@@ -245,13 +246,14 @@ nw_status nw_start_command(const struct nw_start *start, char *out, size_t out_s
         return status;
     }
     if (start->origin_none && start->server_version < 160000) {
-        return nw_fail(err, NW_FATAL,
-                       "leaving out changes with an origin needs PostgreSQL 16 or newer, the "
-                       "server is %d",
-                       start->server_version / 10000);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW2328 leaving out changes with an origin needs PostgreSQL 16 or newer, the "
+            "server is %d",
+            start->server_version / 10000);
     }
     if (start->publications_count == 0) {
-        return nw_fail(err, NW_FATAL, "there is no publication to stream");
+        return nw_fail(err, NW_FATAL, "NW2903 there is no publication to stream");
     }
     add(&command, "START_REPLICATION SLOT ");
     add_name(&command, start->slot, false);

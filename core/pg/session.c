@@ -71,8 +71,8 @@ static nw_status lost(const struct nw_session *session, struct nw_error *err)
 {
     const char *text = PQerrorMessage(session->connection);
 
-    return nw_fail(err, NW_RETRY, "the connection to %s broke: %.*s", nw_session_host(session),
-                   (int)strcspn(text, "\n"), text);
+    return nw_fail(err, NW_RETRY, "NW1117 the connection to %s broke: %.*s",
+                   nw_session_host(session), (int)strcspn(text, "\n"), text);
 }
 
 static bool is_stopping(const struct nw_session *session)
@@ -82,7 +82,8 @@ static bool is_stopping(const struct nw_session *session)
 
 static nw_status stopped(const struct nw_session *session, struct nw_error *err)
 {
-    return nw_fail(err, NW_RETRY, "stopped while %s was waited for", nw_session_host(session));
+    return nw_fail(err, NW_RETRY, "NW2005 stopped while %s was waited for",
+                   nw_session_host(session));
 }
 
 /* Drive one attempt. @return false on timeout or stop; else the connection is OK or BAD. */
@@ -145,7 +146,8 @@ static nw_status explain(struct nw_session *session, const struct nw_conninfo *i
     nw_status status;
 
     if (timeout) {
-        return nw_fail(err, NW_RETRY, "%s did not answer within the connection timeout", host);
+        return nw_fail(err, NW_RETRY, "NW1115 %s did not answer within the connection timeout",
+                       host);
     }
     if (nw_connect_distrusts_ca(failure.text) &&
         nw_tls_probe_issuer(text_or(PQhostaddr(connection), host), PQport(connection), issuer,
@@ -270,10 +272,10 @@ static nw_status refused(const struct nw_session *session, const PGresult *resul
     if (PQstatus(session->connection) != CONNECTION_OK || code[0] == '\0') {
         return lost(session, err);
     }
-    (void)nw_fail(err, nw_sqlstate_status(code), "%s refused: %.400s%s%.250s%s%.150s (SQLSTATE %s)",
-                  nw_session_host(session), text_or(text, "no reason given"),
-                  detail == NULL ? "" : "; ", text_or(detail, ""), hint == NULL ? "" : "; ",
-                  text_or(hint, ""), code);
+    (void)nw_fail(
+        err, nw_sqlstate_status(code), "NW1118 %s refused: %.400s%s%.250s%s%.150s (SQLSTATE %s)",
+        nw_session_host(session), text_or(text, "no reason given"), detail == NULL ? "" : "; ",
+        text_or(detail, ""), hint == NULL ? "" : "; ", text_or(hint, ""), code);
     return nw_sqlstate_status(code);
 }
 
@@ -352,7 +354,8 @@ nw_status nw_session_query(struct nw_session *session, const char *sql, const ch
         status = refused(session, result, sqlstate, err);
     } else if (outcome != PGRES_TUPLES_OK && outcome != PGRES_COMMAND_OK &&
                outcome != PGRES_EMPTY_QUERY) {
-        status = nw_fail(err, NW_FATAL, "a statement that copies cannot be run here: %.100s", sql);
+        status = nw_fail(err, NW_FATAL, "NW2903 a statement that copies cannot be run here: %.100s",
+                         sql);
     }
     if (status == NW_OK && rows != NULL) {
         *rows = malloc(sizeof **rows);
@@ -540,11 +543,11 @@ static nw_status append(struct nw_session *session, char *quoted, char *out, siz
     if (quoted == NULL) {
         const char *text = PQerrorMessage(session->connection);
 
-        return nw_fail(err, NW_FATAL, "a name cannot be quoted: %.*s", (int)strcspn(text, "\n"),
-                       text);
+        return nw_fail(err, NW_FATAL, "NW2903 a name cannot be quoted: %.*s",
+                       (int)strcspn(text, "\n"), text);
     }
     if (strlen(quoted) >= out_size - used) {
-        status = nw_fail(err, NW_FATAL, "a statement is longer than %zu bytes", out_size);
+        status = nw_fail(err, NW_FATAL, "NW2903 a statement is longer than %zu bytes", out_size);
     } else {
         memcpy(out + used, quoted, strlen(quoted) + 1);
     }
@@ -602,14 +605,16 @@ nw_status nw_session_take_stream(struct nw_session *session, struct nw_stream **
         return lost(session, err);
     }
     if (PQtransactionStatus(connection) != PQTRANS_IDLE) {
-        return nw_fail(err, NW_FATAL, "the connection to %s is in the middle of a transaction",
+        return nw_fail(err, NW_FATAL,
+                       "NW2903 the connection to %s is in the middle of a transaction",
                        nw_session_host(session));
     }
     if (PQsslInUse(connection)) {
         SSL *ssl = PQsslStruct(connection, "OpenSSL");
 
         if (ssl == NULL) {
-            return nw_fail(err, NW_FATAL, "libpq was built with another TLS library than OpenSSL");
+            return nw_fail(err, NW_FATAL,
+                           "NW1120 libpq was built with another TLS library than OpenSSL");
         }
         status = nw_stream_open_tls(PQsocket(connection), ssl, stream, err);
     } else {

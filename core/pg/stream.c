@@ -36,12 +36,13 @@ static struct socket_stream *self_of(struct nw_stream *stream)
 
 static nw_status broken(int code, struct nw_error *err)
 {
-    return nw_fail(err, NW_RETRY, "the connection to the server broke: %s", nw_errno_text(code));
+    return nw_fail(err, NW_RETRY, "NW1117 the connection to the server broke: %s",
+                   nw_errno_text(code));
 }
 
 static nw_status closed(struct nw_error *err)
 {
-    return nw_fail(err, NW_RETRY, "the server closed the connection");
+    return nw_fail(err, NW_RETRY, "NW1117 the server closed the connection");
 }
 
 static nw_status plain_read(struct nw_stream *stream, void *bytes, size_t size, size_t *got,
@@ -103,7 +104,7 @@ static nw_status tls_failed(SSL *ssl, int result, struct nw_error *err)
         return code == 0 ? closed(err) : broken(code, err);
     default:
         ERR_error_string_n(ERR_get_error(), text, sizeof text);
-        return nw_fail(err, NW_RETRY, "the TLS connection to the server broke: %s", text);
+        return nw_fail(err, NW_RETRY, "NW1117 the TLS connection to the server broke: %s", text);
     }
 }
 

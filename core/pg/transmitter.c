@@ -38,7 +38,8 @@ static nw_status reserve(struct nw_transmitter *transmitter, size_t size, struct
         return NW_OK;
     }
     if (size > TRANSMITTER_BYTES_MAX - transmitter->size) {
-        return nw_fail(err, NW_RETRY, "the server does not read what we send: %zu bytes wait",
+        return nw_fail(err, NW_RETRY,
+                       "NW1117 the server does not read what we send: %zu bytes wait",
                        transmitter->size);
     }
 
@@ -63,7 +64,7 @@ nw_status nw_transmitter_queue(struct nw_transmitter *transmitter, char type, co
 {
     NW_ASSERT(size == 0 || body != NULL);
     if (size > TRANSMITTER_BYTES_MAX - HEADER_SIZE) {
-        return nw_fail(err, NW_FATAL, "a message of %zu bytes is more than we send", size);
+        return nw_fail(err, NW_FATAL, "NW2903 a message of %zu bytes is more than we send", size);
     }
 
     nw_status status = reserve(transmitter, size + HEADER_SIZE, err);

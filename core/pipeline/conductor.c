@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/code.h"
 #include "base/log.h"
 #include "pipeline/copy_watch.h"
 
@@ -131,7 +132,8 @@ static void chunk_defer(struct nw_conductor *conductor, struct nw_copy_chunk *ch
     nw_copy_lock_holder(conductor->options.server->control, chunk->relation->oid, plan->locked_by);
     if (plan->tries++ == 0) {
         nw_log(NW_LOG_WARN,
-               "the copy of %s.%s waits for a lock%s%s%s; it is tried again until it is free, and "
+               "NW2201 the copy of %s.%s waits for a lock%s%s%s; it is tried again until it is "
+               "free, and "
                "the other tables go on",
                chunk->relation->schema_name, chunk->relation->name,
                plan->locked_by[0] == '\0' ? "" : " that ", plan->locked_by,
@@ -154,7 +156,7 @@ static nw_status plan_void(struct nw_conductor *conductor, struct nw_copy_plan *
     }
     plan->void_ = true;
     nw_log(NW_LOG_WARN,
-           "%s.%s %s: its copy begins again under a new snapshot, the other tables go on",
+           "NW2202 %s.%s %s: its copy begins again under a new snapshot, the other tables go on",
            plan->table->schema_name, plan->table->name, why);
     return NW_OK;
 }
@@ -195,7 +197,8 @@ static nw_status chunk_take(struct nw_conductor *conductor, struct nw_seat *seat
     struct nw_copy_task *task = &chunk->task;
 
     if (task->outcome == NW_COPY_BROKEN) {
-        nw_log(NW_LOG_WARN, "%s; going on with a new session", task->error.text);
+        nw_log(NW_LOG_WARN, "%.6s %s; going on with a new session", nw_error_code(&task->error),
+               nw_code_rest(task->error.text));
         seat_leave(seat);
     }
     if (chunk->plan->void_) {

@@ -165,7 +165,7 @@ static nw_status fence_keep(struct nw_conductor *conductor, const struct nw_copy
         free_index = conductor->held[i] == NULL && free_index == NW_FENCES_MAX ? i : free_index;
     }
     if (free_index == NW_FENCES_MAX) {
-        return nw_fail(err, NW_RETRY, "more than %u snapshots are held", NW_FENCES_MAX);
+        return nw_fail(err, NW_RETRY, "NW2208 more than %u snapshots are held", NW_FENCES_MAX);
     }
     *kept = malloc(sizeof **kept);
     if (*kept == NULL) {
@@ -210,7 +210,7 @@ static void blocker_watch(struct nw_conductor *conductor)
         (said != strcspn(conductor->blocker, ",") ||
          strncmp(conductor->blocker, conductor->blocker_said, said) != 0)) {
         memcpy(conductor->blocker_said, conductor->blocker, sizeof conductor->blocker_said);
-        nw_log(NW_LOG_WARN, "the copy's snapshot waits for the end of a transaction: %s",
+        nw_log(NW_LOG_WARN, "NW2204 the copy's snapshot waits for the end of a transaction: %s",
                conductor->blocker);
     }
 }
@@ -304,7 +304,7 @@ void nw_conductor_leave(struct nw_conductor *conductor, uint32_t relation_oid)
 
 void nw_conductor_say_dropped(const char *schema_name, const char *name)
 {
-    nw_log(NW_LOG_WARN, "%s.%s was dropped while it was copied; the other tables go on",
+    nw_log(NW_LOG_WARN, "NW2106 %s.%s was dropped while it was copied; the other tables go on",
            schema_name, name);
 }
 

@@ -60,7 +60,7 @@ static nw_status xids_read(struct nw_copy_fence *fence, struct nw_error *err)
     }
     return *at == ':' && fence->xmin > 0
                ? NW_OK
-               : nw_fail(err, NW_FATAL, "pg_current_snapshot() says %.100s", fence->text);
+               : nw_fail(err, NW_FATAL, "NW1119 pg_current_snapshot() says %.100s", fence->text);
 }
 
 /* The holder's transaction takes the snapshot over, and lends it under a name of its own. */
@@ -160,7 +160,7 @@ nw_status nw_copy_fencer_start(struct nw_copy_fencer *fencer, const struct nw_se
     atomic_store_explicit(&fencer->stop, false, memory_order_relaxed);
     failure = pthread_create(&fencer->thread, NULL, fencer_run, fencer);
     if (failure != 0) {
-        return nw_fail(err, NW_RETRY, "cannot start a thread: %s", nw_errno_text(failure));
+        return nw_fail(err, NW_RETRY, "NW2901 cannot start a thread: %s", nw_errno_text(failure));
     }
     fencer->started = true;
     return NW_OK;

@@ -193,7 +193,8 @@ static nw_status chunks_make(struct nw_copy_plan *plan, const struct nw_copy_pla
     relations_divide(plan, options);
     NW_ASSERT(plan->chunks_count > 0);
     if (plan->chunks_count > CHUNKS_MAX) {
-        return nw_fail(err, NW_FATAL, "%s.%s would be copied in more than %u chunks, the most",
+        return nw_fail(err, NW_FATAL,
+                       "NW2208 %s.%s would be copied in more than %u chunks, the most",
                        plan->from->schema_name, plan->from->name, CHUNKS_MAX);
     }
     plan->chunks = calloc(plan->chunks_count, sizeof *plan->chunks);

@@ -47,7 +47,7 @@ static nw_status positions_check(struct nw_run *run, struct nw_error *err)
             if (status == NW_OK && (stored.system_identifier != here->system_identifier ||
                                     stored.database_oid != here->database_oid)) {
                 status = nw_fail(err, NW_FATAL,
-                                 "sink %s holds the data of another source (system %" PRIu64
+                                 "NW2310 sink %s holds the data of another source (system %" PRIu64
                                  ", database %u), not of this one (system %" PRIu64
                                  ", database %u): give this source a sink of its own",
                                  run->options->sinks[i].name, stored.system_identifier,
@@ -257,7 +257,7 @@ static nw_status state_check(struct nw_run *run, uint64_t confirmed_lsn, struct 
     if (known->system_identifier != here->system_identifier ||
         known->database_oid != here->database_oid) {
         return nw_fail(err, NW_FATAL,
-                       "the state in %s is of another source (system %" PRIu64
+                       "NW2004 the state in %s is of another source (system %" PRIu64
                        ", database %u): give this source a name of its own, or remove that folder",
                        run->options->state_folder, known->system_identifier, known->database_oid);
     }
@@ -265,7 +265,7 @@ static nw_status state_check(struct nw_run *run, uint64_t confirmed_lsn, struct 
         confirmed_lsn > run->source.acknowledged_lsn && lowest_need(run) < confirmed_lsn) {
         return nw_fail(
             err, NW_FATAL,
-            "slot %s stands at %s, and narwal acknowledged only up to %s: it was made again "
+            "NW2307 slot %s stands at %s, and narwal acknowledged only up to %s: it was made again "
             "or moved by someone, and the changes between are gone. Nothing was written. To "
             "begin again with a new copy: drop the slot and move the sinks' former data "
             "away",
@@ -282,14 +282,14 @@ static nw_status slot_missing(const struct nw_run *run, struct nw_error *err)
 
     if (sinks_hold_data(run) && run->server.in_recovery) {
         return nw_fail(err, run->followed ? NW_RETRY : NW_FATAL,
-                       "the server is a standby that does not have slot %s: %s", name,
+                       "NW2306 the server is a standby that does not have slot %s: %s", name,
                        run->followed ? "waiting for its promotion, or for the primary"
                                      : "follow the primary. Nothing was written");
     }
     if (sinks_hold_data(run)) {
         return nw_fail(
             err, NW_FATAL,
-            "slot %s is gone, and with it the changes since the last that the sinks have. "
+            "NW2301 slot %s is gone, and with it the changes since the last that the sinks have. "
             "Nothing was written. To begin again with a new copy: move the sinks' former "
             "data away",
             name);
@@ -297,7 +297,7 @@ static nw_status slot_missing(const struct nw_run *run, struct nw_error *err)
     if (!run->options->server.create_slot) {
         return nw_fail(
             err, NW_FATAL,
-            "there is no slot %s, and slot.create is false: let a DBA make it with SELECT "
+            "NW1215 there is no slot %s, and slot.create is false: let a DBA make it with SELECT "
             "pg_create_logical_replication_slot('%s', 'pgoutput'), or allow narwal to",
             name, name);
     }
@@ -513,7 +513,7 @@ nw_status nw_run_decide(struct nw_run *run, struct nw_error *err)
         status = source_decide(run, err);
     }
     if (status == NW_OK && nw_run_stopping(run)) {
-        return nw_fail(err, NW_RETRY, "stopped before it began");
+        return nw_fail(err, NW_RETRY, "NW2005 stopped before it began");
     }
     if (status == NW_OK && run->any_copy) {
         status = conductor_make(run, err);

@@ -54,7 +54,7 @@ static nw_status spool_missing(const struct nw_run *run, uint64_t need_lsn, uint
 
     return nw_fail(
         err, NW_FATAL,
-        "the sinks have everything up to %s, the server may have forgotten what was before "
+        "NW2505 the sinks have everything up to %s, the server may have forgotten what was before "
         "%s, and there is no spool in %s that has what is between: the changes between "
         "are gone, or a sink was set back. " REPAIR,
         nw_lsn_text(need, need_lsn), nw_lsn_text(until, until_lsn), run->options->spool_folder);
@@ -81,11 +81,12 @@ static nw_status spool_open(struct nw_run *run, uint64_t need_lsn, uint64_t unti
     }
     nw_spool_status(run->spool, &found);
     if (found.first_lsn > need_lsn) {
-        return nw_fail(err, NW_FATAL,
-                       "the sinks have everything up to %s, and the spool in %s begins at %s: the "
-                       "changes between are gone. " REPAIR,
-                       nw_lsn_text(need, need_lsn), run->options->spool_folder,
-                       nw_lsn_text(first, found.first_lsn));
+        return nw_fail(
+            err, NW_FATAL,
+            "NW2505 the sinks have everything up to %s, and the spool in %s begins at %s: the "
+            "changes between are gone. " REPAIR,
+            nw_lsn_text(need, need_lsn), run->options->spool_folder,
+            nw_lsn_text(first, found.first_lsn));
     }
     /* A server that was promoted without all of that went on without what the sinks would get. */
     status = nw_server_history_check(&run->server, found.timeline, found.end_lsn, err);
@@ -115,10 +116,11 @@ static nw_status spool_open_for_backlogs(struct nw_run *run, uint64_t until_lsn,
     }
     if (nw_spool_open(&options, until_lsn, &run->spool, &why) != NW_OK) {
         if (nw_run_stopping(run)) {
-            return nw_fail(err, NW_RETRY, "stopped before it began");
+            return nw_fail(err, NW_RETRY, "NW2005 stopped before it began");
         }
         return nw_run_backlogs_give_up(
-            run, "what was kept of it may lack changes that only the spool had, which is damaged",
+            run,
+            "NW2515 what was kept of it may lack changes that only the spool had, which is damaged",
             err);
     }
     if (run->spool != NULL) {

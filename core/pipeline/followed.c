@@ -23,7 +23,8 @@ static const char SCHEMA[] =
 
 static nw_status db_fail(const struct nw_followed *followed, const char *what, struct nw_error *err)
 {
-    return nw_fail(err, NW_FATAL, "cannot %s which tables are followed in narwal's state: %s", what,
+    return nw_fail(err, NW_FATAL,
+                   "NW2002 cannot %s which tables are followed in narwal's state: %s", what,
                    sqlite3_errmsg(followed->db));
 }
 

@@ -22,8 +22,9 @@
 
 nw_status nw_forecast_goes_on(const struct nw_forecast_options *options, struct nw_error *err)
 {
-    return options->stopped != NULL && options->stopped() ? nw_fail(err, NW_FATAL, "interrupted")
-                                                          : NW_OK;
+    return options->stopped != NULL && options->stopped()
+               ? nw_fail(err, NW_FATAL, "NW2005 interrupted")
+               : NW_OK;
 }
 
 /* ---- tables ---- */

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/code.h"
 #include "base/text.h"
 #include "pg/ddl_trigger.h"
 #include "pg/lsn.h"
@@ -253,7 +254,7 @@ static void walsender_check(struct nw_examination *x)
     if (!may) {
         struct nw_finding *finding =
             nw_preflight_add(x->report, NW_FINDING_FAIL, "NW1209",
-                             "role %s may not replicate: %.600s", x->user, why.text);
+                             "role %s may not replicate: %.600s", x->user, nw_code_rest(why.text));
 
         finding->mend = nw_preflight_text(x->report, "ALTER ROLE %s REPLICATION;", x->user_quoted);
     } else {

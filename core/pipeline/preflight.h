@@ -2,7 +2,7 @@
 /*
  * Preflight: everything that would stand in the way of a run, found by reading only. Each finding
  * has a code, says what it is, and where it can be mended by SQL carries that SQL. Blocking; on the
- * thread of the caller. docs/checks.md lists the codes.
+ * thread of the caller. docs/runbook.md has the codes.
  */
 #ifndef NW_PIPELINE_PREFLIGHT_H
 #define NW_PIPELINE_PREFLIGHT_H

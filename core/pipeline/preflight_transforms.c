@@ -2,6 +2,8 @@
 /* Preflight of transforms: what each rule would do to which table, and what stands against it. */
 #include <string.h>
 
+#include "base/code.h"
+
 #include "pipeline/preflight_private.h"
 
 #define FAILURES_SHOWN 20u
@@ -124,7 +126,8 @@ static nw_status refusals_find(struct transforms_check *check, struct nw_error *
         struct nw_error why = {0};
 
         if (nw_transforms_project(transforms, check->tables[i], &ignored, &why) != NW_OK) {
-            (void)nw_preflight_add(check->x->report, NW_FINDING_FAIL, "NW1226", "%s", why.text);
+            (void)nw_preflight_add(check->x->report, NW_FINDING_FAIL, "NW1226", "%s",
+                                   nw_code_rest(why.text));
             found++;
         }
     }
@@ -145,7 +148,8 @@ static nw_status unmet_find(struct transforms_check *check, struct nw_error *err
     }
     while (status == NW_OK && found++ < UNMET_SHOWN &&
            (text = nw_transform_use_unmet(&use, &at)) != NULL) {
-        (void)nw_preflight_add(check->x->report, NW_FINDING_WARN, "NW1318", "%s", text);
+        (void)nw_preflight_add(check->x->report, NW_FINDING_WARN, "NW1318", "%s",
+                               nw_code_rest(text));
     }
     return status;
 }

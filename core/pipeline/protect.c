@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <time.h>
 
+#include "base/code.h"
 #include "base/log.h"
 
 #define LOOK_NS       10000000000LL
@@ -84,7 +85,7 @@ nw_status nw_run_protect(struct nw_run *run, struct nw_error *err)
     if (run->options->drop_slot) {
         run->drop_slot = true;
         return nw_fail(err, NW_FATAL,
-                       "slot %s holds %" PRIu64
+                       "NW2319 slot %s holds %" PRIu64
                        " MiB of WAL on the server, and protect.retained_wal "
                        "allows %" PRIu64 ": the run ends, and the slot is dropped as "
                        "protect.when_exceeded says. To go on: move the sinks' former data away and "
@@ -94,7 +95,7 @@ nw_status nw_run_protect(struct nw_run *run, struct nw_error *err)
     if (now_ns - run->protect_said_ns >= SAY_NS || run->protect_said_ns == 0) {
         run->protect_said_ns = now_ns;
         nw_log(NW_LOG_WARN,
-               "slot %s holds %" PRIu64 " MiB of WAL on the server, more than the %" PRIu64
+               "NW2319 slot %s holds %" PRIu64 " MiB of WAL on the server, more than the %" PRIu64
                " that protect.retained_wal allows: %s",
                run->options->server.slot_name, bytes >> 20, limit >> 20,
                run->server_open ? "a sink or the spool's disk is too slow, or a transaction has "
@@ -125,12 +126,13 @@ void nw_run_slot_drop(struct nw_run *run)
     nw_session_close(session);
     if (status == NW_OK) {
         run->slot_stays = false;
-        nw_log(NW_LOG_WARN, "slot %s was dropped to save the server",
+        nw_log(NW_LOG_WARN, "NW2320 slot %s was dropped to save the server",
                run->options->server.slot_name);
     } else {
         nw_log(NW_LOG_ERROR,
-               "slot %s could not be dropped: %s. Drop it by hand: SELECT "
+               "NW2321 slot %s could not be dropped: %s. Drop it by hand: SELECT "
                "pg_drop_replication_slot('%s');",
-               run->options->server.slot_name, why.text, run->options->server.slot_name);
+               run->options->server.slot_name, nw_code_rest(why.text),
+               run->options->server.slot_name);
     }
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/code.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "pg/catalog.h"
@@ -145,7 +146,7 @@ static void say_keyless(const struct nw_publication_options *options, const stru
     }
     if (count > 0) {
         nw_log(NW_LOG_WARN,
-               "%zu %s no usable replica identity (%s%s): %s, so that the application's "
+               "NW1308 %zu %s no usable replica identity (%s%s): %s, so that the application's "
                "UPDATE and DELETE keep working. To follow them whole: ALTER TABLE ... REPLICA "
                "IDENTITY FULL",
                count, count == 1 ? "table has" : "tables have", names, count > shown ? ", ..." : "",
@@ -250,11 +251,12 @@ static nw_status publication_write(struct nw_session *session, const struct requ
     } else if (strcmp(sqlstate, "42501") == 0) {
         struct nw_error why = *err;
 
-        status =
-            nw_fail(err, NW_FATAL, "may not make publication %s: %.200s. Let a DBA run it: %.600s",
-                    request->name, why.text, text);
+        status = nw_fail(err, NW_FATAL,
+                         "NW2316 may not make publication %s: %.200s. Let a DBA run it: %.600s",
+                         request->name, nw_code_rest(why.text), text);
         if (request->optional) {
-            nw_log(NW_LOG_WARN, "tables match that are not followed: narwal %s", err->text);
+            nw_log(NW_LOG_WARN, "%.6s tables match that are not followed: narwal %s",
+                   nw_error_code(err), nw_code_rest(err->text));
             status = NW_OK;
         }
     }
@@ -294,7 +296,7 @@ static nw_status both_look(struct nw_session *session, const struct nw_publicati
     if (status == NW_OK && !requests[0].found && !options->create) {
         status =
             nw_fail(err, NW_FATAL,
-                    "there is no publication %s (this database has%s%s), and "
+                    "NW1216 there is no publication %s (this database has%s%s), and "
                     "publication.create is false: let a DBA make it (narwal check --sql prints "
                     "how), write another publication.name, or allow narwal to",
                     options->name, known[0] == '\0' ? " none" : ": ", known);
@@ -316,7 +318,7 @@ nw_status nw_publications_ensure(struct nw_session *session,
 
     if (snprintf(second, sizeof second, "%s" INSERT_ONLY_SUFFIX, options->name) >=
         (int)sizeof second) {
-        return nw_fail(err, NW_FATAL, "publication name %s is too long: at most %zu bytes",
+        return nw_fail(err, NW_FATAL, "NW1013 publication name %s is too long: at most %zu bytes",
                        options->name, sizeof second - sizeof INSERT_ONLY_SUFFIX);
     }
     nw_arena_init(&arena, CATALOG_BYTES_MAX);
@@ -333,9 +335,11 @@ nw_status nw_publications_ensure(struct nw_session *session,
     } else if (status == NW_OK && pending_count(&pending, true) > 0) {
         nw_log(NW_LOG_WARN,
                pending_count(&pending, true) == 1
-                   ? "%zu table matches the configuration but is not in publication %s: it is not "
+                   ? "NW1307 %zu table matches the configuration but is not in publication %s: it "
+                     "is not "
                      "followed, and joins with a new copy (docs/operations.md)"
-                   : "%zu tables match the configuration but are not in publication %s: they are "
+                   : "NW1307 %zu tables match the configuration but are not in publication %s: "
+                     "they are "
                      "not followed, and join with a new copy (docs/operations.md)",
                pending_count(&pending, true), options->name);
     }

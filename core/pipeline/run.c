@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/code.h"
 #include "base/crash.h"
 #include "base/log.h"
 #include "pg/lsn.h"
@@ -294,7 +295,7 @@ static nw_status drain(struct nw_run *run, struct nw_error *err)
     while (status == NW_OK && !nw_engine_drained(run->engine)) {
         if (run->env->ops->now_ns(run->env) > deadline_ns) {
             nw_log(NW_LOG_WARN,
-                   "stopping before everything was durable: it is received again at the "
+                   "NW2005 stopping before everything was durable: it is received again at the "
                    "next start");
             return NW_OK;
         }
@@ -385,7 +386,7 @@ static bool attempt_end(struct nw_run *run)
 
         if (run->members[i].sink != NULL &&
             nw_sink_stop(run->members[i].sink, deadline_ns, &why) != NW_OK) {
-            nw_log(NW_LOG_ERROR, "%s", why.text);
+            nw_log(NW_LOG_ERROR, "%.6s %s", nw_error_code(&why), nw_code_rest(why.text));
             whole = false;
         }
     }
@@ -464,7 +465,7 @@ static nw_status attempt(struct nw_run *run, struct nw_error *err)
     status = stopped ? NW_OK : status;
     if (!whole && (status == NW_OK || status == NW_RETRY)) {
         status = nw_fail(err, NW_FATAL,
-                         "a sink did not stop in time; what it had not committed is "
+                         "NW2006 a sink did not stop in time; what it had not committed is "
                          "received again at the next start");
     }
     return status;
@@ -571,7 +572,8 @@ static nw_status attempts(struct nw_run *run, struct nw_error *err)
         }
         backoff_ns =
             run->env->ops->now_ns(run->env) - began_ns > SETTLED_NS ? BACKOFF_NS_MIN : backoff_ns;
-        nw_log(NW_LOG_WARN, "%s; trying again in %.1f s", err->text, (double)backoff_ns / 1e9);
+        nw_log(NW_LOG_WARN, "%.6s %s; trying again in %.1f s", nw_error_code(err),
+               nw_code_rest(err->text), (double)backoff_ns / 1e9);
         run->status.last_error = *err;
         status = pause_for(run, backoff_ns, err);
         backoff_ns = backoff_ns * 2 > BACKOFF_NS_MAX ? BACKOFF_NS_MAX : backoff_ns * 2;

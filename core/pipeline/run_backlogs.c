@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/code.h"
 #include "base/folder.h"
 #include "base/log.h"
 #include "pg/lsn.h"
@@ -67,8 +68,9 @@ nw_status nw_run_backlog_end(void *context, struct nw_backlog *backlog, bool res
         status = nw_tables_resumed(run->table_states, backlog->relation_oid, err);
     }
     if (status == NW_OK && nw_backlog_remove(backlog, &why) != NW_OK) {
-        nw_log(NW_LOG_WARN, "changes that were kept are not needed any more, and not removed: %s",
-               why.text);
+        nw_log(NW_LOG_WARN,
+               "NW2509 changes that were kept are not needed any more, and not removed: %s",
+               nw_code_rest(why.text));
     }
     return status;
 }
@@ -83,8 +85,9 @@ static nw_status gone(struct nw_run *run, const struct nw_table_trouble *table, 
 
     trouble.condition = NW_TABLE_STOPPED;
     (void)snprintf(trouble.reason, sizeof trouble.reason, "%.900s", reason);
-    nw_log(NW_LOG_ERROR, "table %s.%s: %s; narwal table repair copies it again", table->schema_name,
-           table->table_name, reason);
+    nw_log(NW_LOG_ERROR, "%.6s table %s.%s: %s; narwal table repair copies it again",
+           nw_code_or(reason, "NW2515"), table->schema_name, table->table_name,
+           nw_code_rest(reason));
     return nw_tables_set(run->table_states, &trouble, err);
 }
 
@@ -96,7 +99,7 @@ static nw_status find_one(struct nw_run *run, const struct nw_table_trouble *tab
     struct nw_backlog_options options = options_of(run, folder);
     struct nw_backlog *backlog = NULL;
     struct nw_error why = {0};
-    char reason[NW_ERROR_TEXT_SIZE] = "what was kept of it is not there any more";
+    char reason[NW_ERROR_TEXT_SIZE] = "NW2515 what was kept of it is not there any more";
     uint64_t reached_lsn = 0;
     nw_status status =
         nw_tables_reached_lsn(run->table_states, table->relation_oid, &reached_lsn, err);
@@ -114,9 +117,10 @@ static nw_status find_one(struct nw_run *run, const struct nw_table_trouble *tab
     }
     nw_backlog_destroy(backlog);
     if (status != NW_OK) {
-        (void)snprintf(reason, sizeof reason,
-                       "what was kept of it in %.600s is damaged, incomplete or cannot be read",
-                       folder);
+        (void)snprintf(
+            reason, sizeof reason,
+            "NW2515 what was kept of it in %.600s is damaged, incomplete or cannot be read",
+            folder);
     }
     free(folder);
     return gone(run, table, reason, err);
@@ -127,11 +131,12 @@ static const char *unusable(const struct nw_run *run, const struct nw_table_trou
 {
     for (uint32_t i = 0; i < run->options->sinks_count; i++) {
         if (run->members[i].lsn == 0) {
-            return "a sink is new, and what was kept of it does not make the table whole there";
+            return "NW2515 a sink is new, and what was kept of it does not make the table whole "
+                   "there";
         }
     }
     return nw_schemas_find(run->schemas, table->relation_oid) == NULL
-               ? "it is not published any more, or was dropped"
+               ? "NW2515 it is not published any more, or was dropped"
                : NULL;
 }
 
@@ -149,11 +154,13 @@ static nw_status lack_note(struct nw_run *run, uint32_t sink, uint32_t relation_
     }
     (void)snprintf(trouble.schema_name, sizeof trouble.schema_name, "%s", table->schema_name);
     (void)snprintf(trouble.table_name, sizeof trouble.table_name, "%s", table->name);
-    (void)snprintf(trouble.reason, sizeof trouble.reason,
-                   "sink %s is without changes that were kept for it in another state folder: it "
-                   "is copied again",
-                   run->options->sinks[sink].name);
-    nw_log(NW_LOG_WARN, "table %s.%s: %s", trouble.schema_name, trouble.table_name, trouble.reason);
+    (void)snprintf(
+        trouble.reason, sizeof trouble.reason,
+        "NW2515 sink %s is without changes that were kept for it in another state folder: it "
+        "is copied again",
+        run->options->sinks[sink].name);
+    nw_log(NW_LOG_WARN, "%.6s table %s.%s: %s", nw_code_or(trouble.reason, "NW2515"),
+           trouble.schema_name, trouble.table_name, nw_code_rest(trouble.reason));
     return nw_tables_set(run->table_states, &trouble, err);
 }
 
@@ -204,8 +211,9 @@ static nw_status leftover_remove(void *context, const char *name, bool is_folder
         struct nw_backlog_options options = options_of(run, folder);
 
         if (nw_backlog_discard(&options, &why) != NW_OK) {
-            nw_log(NW_LOG_WARN, "what is in %s is of no use any more, and cannot be removed: %s",
-                   folder, why.text);
+            nw_log(NW_LOG_WARN,
+                   "NW2509 what is in %s is of no use any more, and cannot be removed: %s", folder,
+                   nw_code_rest(why.text));
         }
     }
     free(folder);

@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "base/code.h"
 #include "base/log.h"
 #include "pipeline/run_private.h"
 
@@ -38,8 +39,11 @@ struct asked {
 
 static void refuse(struct nw_run *run, const char *text)
 {
-    nw_log(NW_LOG_WARN, "%s", text);
-    run->options->answer(run->options->context, false, text);
+    char whole[NW_ERROR_TEXT_SIZE];
+
+    (void)snprintf(whole, sizeof whole, "%.6s %s", nw_code_or(text, "NW2901"), nw_code_rest(text));
+    nw_log(NW_LOG_WARN, "%s", whole);
+    run->options->answer(run->options->context, false, whole);
 }
 
 /* "table VERB NAME". */
@@ -108,9 +112,10 @@ static nw_status table_find(struct nw_run *run, struct asked *asked, struct nw_e
         nw_session_close(run->server.control);
         run->server.control = NULL;
     } else if (status == NW_OK && nw_rows_count(rows) == 0) {
-        status = nw_fail(err, NW_REJECT,
-                         "there is no table %.200s: write it as SCHEMA.TABLE, quoted as in SQL",
-                         asked->name);
+        status =
+            nw_fail(err, NW_REJECT,
+                    "NW1504 there is no table %.200s: write it as SCHEMA.TABLE, quoted as in SQL",
+                    asked->name);
     } else if (status == NW_OK) {
         asked->relation_oid = (uint32_t)nw_rows_u64(rows, 0, 0);
         (void)snprintf(asked->schema_name, sizeof asked->schema_name, "%s",
@@ -161,18 +166,20 @@ static void publication_find(struct nw_run *run, const struct asked *asked,
     if (asked->verb == VERB_DROP) {
         if (!ours && asked->entry[0] != '\0') {
             (void)snprintf(reason, REASON_SIZE,
-                           "publication %s is not narwal's to change: %s; "
+                           "NW1506 publication %s is not narwal's to change: %s; "
                            "then ask again",
                            asked->entry, sql);
         }
     } else if (!asked->published && asked->target[0] == '\0') {
-        (void)snprintf(reason, REASON_SIZE,
-                       "%s is not published and has no usable key, without which its UPDATE and "
-                       "DELETE would fail: ALTER TABLE %s REPLICA IDENTITY FULL; then ask again",
-                       asked->quoted, asked->quoted);
+        (void)snprintf(
+            reason, REASON_SIZE,
+            "NW1506 %s is not published and has no usable key, without which its UPDATE and "
+            "DELETE would fail: ALTER TABLE %s REPLICA IDENTITY FULL; then ask again",
+            asked->quoted, asked->quoted);
     } else if (!asked->published && (asked->verb != VERB_ADD || !ours)) {
-        (void)snprintf(reason, REASON_SIZE, "%s is not in publication %s: %.440s; then ask again",
-                       asked->quoted, asked->target, sql);
+        (void)snprintf(reason, REASON_SIZE,
+                       "NW1506 %s is not in publication %s: %.440s; then ask again", asked->quoted,
+                       asked->target, sql);
     }
 }
 
@@ -183,19 +190,20 @@ static void pause_reason_find(struct nw_run *run, const struct asked *asked,
     bool kept = nw_tables_kept(run->table_states, asked->relation_oid);
 
     if (asked->verb == VERB_RESUME && !kept) {
-        (void)snprintf(reason, REASON_SIZE,
-                       nw_tables_stopped(run->table_states, asked->relation_oid)
-                           ? "what came of %s since it stopped is not kept: narwal table repair "
-                             "copies it again"
-                           : "%s is not paused",
-                       asked->quoted);
+        (void)snprintf(
+            reason, REASON_SIZE,
+            nw_tables_stopped(run->table_states, asked->relation_oid)
+                ? "NW1505 what came of %s since it stopped is not kept: narwal table repair "
+                  "copies it again"
+                : "NW1505 %s is not paused",
+            asked->quoted);
     } else if (asked->verb == VERB_PAUSE &&
                (kept || nw_tables_has(run->table_states, asked->relation_oid))) {
         (void)snprintf(reason, REASON_SIZE,
-                       "%s does not stream as the others do: narwal status says why",
+                       "NW1505 %s does not stream as the others do: narwal status says why",
                        asked->quoted);
     } else if (asked->verb == VERB_PAUSE && !asked->published) {
-        (void)snprintf(reason, REASON_SIZE, "%s is not published, and so not followed",
+        (void)snprintf(reason, REASON_SIZE, "NW1505 %s is not published, and so not followed",
                        asked->quoted);
     }
 }
@@ -206,33 +214,36 @@ static void reason_find(struct nw_run *run, const struct asked *asked, char reas
     reason[0] = '\0';
     if (run->status.phase != NW_RUN_STREAMING) {
         (void)snprintf(reason, REASON_SIZE,
-                       "a copy runs, or narwal is stopping: ask again when it streams");
+                       "NW1505 a copy runs, or narwal is stopping: ask again when it streams");
     } else if (nw_run_joins_has(run, asked->relation_oid)) {
-        (void)snprintf(reason, REASON_SIZE,
-                       "%s is being copied already: narwal status lists it as waiting until its "
-                       "copy is whole",
-                       asked->quoted);
+        (void)snprintf(
+            reason, REASON_SIZE,
+            "NW1505 %s is being copied already: narwal status lists it as waiting until its "
+            "copy is whole",
+            asked->quoted);
     } else if (!asked->followable) {
         (void)snprintf(reason, REASON_SIZE,
-                       "%s is a partition, or no permanent table: name the table that "
+                       "NW1504 %s is a partition, or no permanent table: name the table that "
                        "applications see",
                        asked->quoted);
     } else if (!nw_table_filter_match(&run->options->server.publication.filter, asked->schema_name,
                                       asked->table_name)) {
-        (void)snprintf(reason, REASON_SIZE,
-                       "the configuration leaves %s out: change tables.include or tables.exclude "
-                       "first",
-                       asked->quoted);
+        (void)snprintf(
+            reason, REASON_SIZE,
+            "NW1504 the configuration leaves %s out: change tables.include or tables.exclude "
+            "first",
+            asked->quoted);
     } else if (asked->verb == VERB_PAUSE || asked->verb == VERB_RESUME) {
         pause_reason_find(run, asked, reason);
     } else {
         publication_find(run, asked, reason);
     }
     if (reason[0] == '\0' && asked->verb == VERB_REPAIR && !in_trouble(run, asked->relation_oid)) {
-        (void)snprintf(reason, REASON_SIZE,
-                       "%s goes on as it should: there is nothing to repair. To copy it again all "
-                       "the same: narwal table refresh",
-                       asked->quoted);
+        (void)snprintf(
+            reason, REASON_SIZE,
+            "NW1505 %s goes on as it should: there is nothing to repair. To copy it again all "
+            "the same: narwal table refresh",
+            asked->quoted);
     }
 }
 
@@ -248,8 +259,8 @@ static nw_status publish(struct nw_run *run, const struct asked *asked, struct n
     statement_print(asked, sql);
     status = nw_session_query(run->server.control, sql, NULL, 0, sqlstate, NULL, &why);
     if (status != NW_OK && sqlstate[0] != '\0') {
-        return nw_fail(err, NW_REJECT, "%.200s. Let a DBA run it: %s; then ask again", why.text,
-                       sql);
+        return nw_fail(err, NW_REJECT, "NW1506 %.200s. Let a DBA run it: %s; then ask again",
+                       nw_code_rest(why.text), sql);
     }
     *err = why;
     if (status == NW_RETRY) { /* whoever asks next opens it */
@@ -378,7 +389,7 @@ static nw_status pause_begin(struct nw_run *run, const struct asked *asked, stru
     char text[REASON_SIZE];
 
     if (!nw_engine_pause(run->engine, asked->relation_oid)) {
-        return nw_fail(err, NW_REJECT, "too much is asked for at once: ask again");
+        return nw_fail(err, NW_REJECT, "NW1505 too much is asked for at once: ask again");
     }
     (void)snprintf(text, sizeof text,
                    "%s is paused behind the transaction under way, and its changes are kept: "
@@ -402,7 +413,7 @@ static nw_status resume_begin(struct nw_run *run, const struct asked *asked, str
         }
     }
     if (status == NW_OK && !nw_engine_resume(run->engine, asked->relation_oid)) {
-        return nw_fail(err, NW_REJECT, "too much is asked for at once: ask again");
+        return nw_fail(err, NW_REJECT, "NW1505 too much is asked for at once: ask again");
     }
     if (status == NW_OK) {
         (void)snprintf(text, sizeof text,
@@ -464,7 +475,7 @@ static bool copy_command(struct nw_run *run, const char *line)
         return false;
     }
     if (pause && run->status.phase != NW_RUN_COPYING && !nw_run_joins_busy(run)) {
-        run->options->answer(run->options->context, false, "nothing is being copied");
+        run->options->answer(run->options->context, false, "NW1505 nothing is being copied");
         return true;
     }
     nw_log(NW_LOG_INFO, "the copy %s", pause ? "is paused" : "goes on");

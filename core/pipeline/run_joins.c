@@ -208,7 +208,8 @@ static void lock_note(struct nw_run *run, const struct nw_run_join *table)
     }
     if (joins->locked_oid != table->relation_oid) {
         nw_log(NW_LOG_WARN,
-               "the copy of %s.%s waits for a lock%s%s%s; it is tried again until it is free, and "
+               "NW2201 the copy of %s.%s waits for a lock%s%s%s; it is tried again until it is "
+               "free, and "
                "the other tables stream on",
                table->schema_name, table->name, joins->locked_by[0] == '\0' ? "" : " that ",
                joins->locked_by, joins->locked_by[0] == '\0' ? "" : " holds");

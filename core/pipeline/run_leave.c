@@ -21,11 +21,11 @@ static nw_status waits_no_more(struct nw_run *run, const struct nw_table *table,
 nw_status nw_run_waiting_unpublished(struct nw_run *run, const struct nw_table *table,
                                      struct nw_error *err)
 {
-    nw_status status = nw_run_table_trouble(
-        run, table, NW_TABLE_STOPPED,
-        "it left the publication while it waited for its copy, or was copied: put it in again "
-        "(ALTER PUBLICATION ... ADD TABLE) first",
-        err);
+    nw_status status = nw_run_table_trouble(run, table, NW_TABLE_STOPPED,
+                                            "NW2111 it left the publication while it waited for "
+                                            "its copy, or was copied: put it in again "
+                                            "(ALTER PUBLICATION ... ADD TABLE) first",
+                                            err);
 
     return status == NW_OK ? waits_no_more(run, table, err) : status;
 }
@@ -42,7 +42,7 @@ static nw_status dropped(struct nw_run *run, const struct nw_run_join *join,
         return join->everywhere ? NW_OK : waits_no_more(run, table, err);
     case NW_RULE_STOP:
         status = nw_run_table_trouble(run, table, NW_TABLE_STOPPED,
-                                      "it was dropped, and tables.drop_table is stop", err);
+                                      "NW2106 it was dropped, and tables.drop_table is stop", err);
         break;
     case NW_RULE_KEEP:
         break;

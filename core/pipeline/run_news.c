@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/code.h"
 #include "base/crash.h"
 #include "base/log.h"
 #include "pipeline/run_private.h"
@@ -52,7 +53,7 @@ bool nw_run_news_meet(struct nw_run *run, const struct nw_table *table)
         /* It left the patterns, and its rows are left out: when it comes back it is new. */
         if (!matches &&
             nw_followed_remove(run->followed_tables, table->relation_oid, &why) != NW_OK) {
-            nw_log(NW_LOG_WARN, "%s", why.text);
+            nw_log(NW_LOG_WARN, "%.6s %s", nw_error_code(&why), nw_code_rest(why.text));
         }
         nw_followed_rename(run->followed_tables, table->relation_oid, table->schema_name,
                            table->name);
@@ -127,20 +128,21 @@ static nw_status newcomer_record(struct nw_run *run, const struct newcomer *newc
     *joins = false;
     switch (run->options->new_tables) {
     case NW_NEW_TABLES_IGNORE:
-        return nw_run_table_trouble(run, &table, NW_TABLE_LEFT_OUT,
-                                    "it is new, and left out, for tables.new_tables is ignore; "
-                                    "narwal table add brings it in",
-                                    err);
+        return nw_run_table_trouble(
+            run, &table, NW_TABLE_LEFT_OUT,
+            "NW2107 it is new, and left out, for tables.new_tables is ignore; "
+            "narwal table add brings it in",
+            err);
     case NW_NEW_TABLES_STOP:
         return nw_run_table_trouble(run, &table, NW_TABLE_STOPPED,
-                                    "it is new, and tables.new_tables is stop", err);
+                                    "NW2107 it is new, and tables.new_tables is stop", err);
     case NW_NEW_TABLES_COPY:
         break;
     }
     if (!newcomer->readable) {
-        return nw_run_table_trouble(run, &table, NW_TABLE_STOPPED,
-                                    "it is new, and narwal's role may not read it: GRANT SELECT",
-                                    err);
+        return nw_run_table_trouble(
+            run, &table, NW_TABLE_STOPPED,
+            "NW1220 it is new, and narwal's role may not read it: GRANT SELECT", err);
     }
     status = nw_run_table_trouble(run, &table, NW_TABLE_WAITING,
                                   "it is new: it is copied while the others go on, and followed "

@@ -84,10 +84,11 @@ static nw_status table_take(struct nw_run *run, const struct nw_table *table, co
         *err = why;
         return sqlstate[0] != '\0' ? NW_OK : NW_RETRY;
     }
-    (void)snprintf(reason, sizeof reason,
-                   "it is new, and narwal's role may not publish it. Let a DBA run it: %s; then "
-                   "narwal table add",
-                   sql);
+    (void)snprintf(
+        reason, sizeof reason,
+        "NW2316 it is new, and narwal's role may not publish it. Let a DBA run it: %s; then "
+        "narwal table add",
+        sql);
     return nw_run_table_trouble(run, table, NW_TABLE_LEFT_OUT, reason, err);
 }
 

@@ -124,7 +124,7 @@ void nw_run_alive(struct nw_run *run)
     } else if (!run->stuck_said) {
         run->stuck_said = true;
         nw_log(NW_LOG_ERROR,
-               "thread %s hangs, which is a mistake of narwal's: it does not come round any "
+               "NW2010 thread %s hangs, which is a mistake of narwal's: it does not come round any "
                "more",
                stuck);
     }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/code.h"
 #include "base/crash.h"
 #include "base/log.h"
 #include "pg/lsn.h"
@@ -47,13 +48,14 @@ static nw_status trouble_record(struct nw_run *run, const struct nw_table_troubl
             return NW_OK;
         }
         if (trouble->condition == NW_TABLE_DROPPED) {
-            nw_log(NW_LOG_WARN, "table %s.%s: %s", trouble->schema_name, trouble->table_name,
-                   trouble->reason);
+            nw_log(NW_LOG_WARN, "%.6s table %s.%s: %s", nw_code_or(trouble->reason, "NW2101"),
+                   trouble->schema_name, trouble->table_name, nw_code_rest(trouble->reason));
             return NW_OK;
         }
-        nw_log(NW_LOG_ERROR, "table %s.%s stopped at %s%s%s: %.700s; %s", trouble->schema_name,
-               trouble->table_name, nw_lsn_text(lsn, trouble->lsn),
-               trouble->sink[0] == '\0' ? "" : " at sink ", trouble->sink, trouble->reason,
+        nw_log(NW_LOG_ERROR, "%.6s table %s.%s stopped at %s%s%s: %.700s; %s",
+               nw_code_or(trouble->reason, "NW2101"), trouble->schema_name, trouble->table_name,
+               nw_lsn_text(lsn, trouble->lsn), trouble->sink[0] == '\0' ? "" : " at sink ",
+               trouble->sink, nw_code_rest(trouble->reason),
                trouble->condition == NW_TABLE_KEPT ? RESUME : REPAIR);
     }
     return status;
@@ -70,7 +72,8 @@ nw_status nw_run_table_trouble(struct nw_run *run, const struct nw_table *table,
     trouble.condition = condition;
     (void)snprintf(trouble.reason, sizeof trouble.reason, "%s", reason);
     if (condition == NW_TABLE_DOUBTFUL && nw_tables_kept(run->table_states, table->relation_oid)) {
-        nw_log(NW_LOG_WARN, "table %s.%s: %s", table->schema_name, table->name, reason);
+        nw_log(NW_LOG_WARN, "%.6s table %s.%s: %s", nw_code_or(reason, "NW2101"),
+               table->schema_name, table->name, nw_code_rest(reason));
         return NW_OK; /* what is kept of it must not be forgotten */
     }
     if (condition == NW_TABLE_STOPPED) {
@@ -78,8 +81,12 @@ nw_status nw_run_table_trouble(struct nw_run *run, const struct nw_table *table,
     }
     status = nw_tables_set(run->table_states, &trouble, err);
     if (status == NW_OK) {
-        nw_log(condition == NW_TABLE_DOUBTFUL ? NW_LOG_WARN : NW_LOG_INFO, "table %s.%s: %s",
-               table->schema_name, table->name, reason);
+        if (nw_code_find(reason) != NULL) {
+            nw_log(NW_LOG_WARN, "%.6s table %s.%s: %s", nw_code_or(reason, "NW2101"),
+                   table->schema_name, table->name, nw_code_rest(reason));
+        } else { /* as the configuration has it */
+            nw_log(NW_LOG_INFO, "table %s.%s: %s", table->schema_name, table->name, reason);
+        }
     }
     return status;
 }
@@ -93,8 +100,8 @@ static void keep_begin(struct nw_run *run, const struct nw_dealer_stop *stop,
     if (nw_run_backlog_begin(run, stop, backlog, &why) == NW_OK) {
         trouble->condition = stop->paused ? NW_TABLE_PAUSED : NW_TABLE_KEPT;
     } else {
-        nw_log(NW_LOG_WARN, "what comes of table %s.%s cannot be kept: %s", trouble->schema_name,
-               trouble->table_name, why.text);
+        nw_log(NW_LOG_WARN, "NW2514 what comes of table %s.%s cannot be kept: %s",
+               trouble->schema_name, trouble->table_name, nw_code_rest(why.text));
     }
 }
 
@@ -262,7 +269,7 @@ nw_status nw_run_refusal_record(struct nw_run *run, const struct nw_table_troubl
     nw_status status = trouble_record(run, trouble, err);
 
     /* As after a crash: the sink goes back to its position, and on from there without the table. */
-    return status == NW_OK ? nw_fail(err, NW_RETRY, "going on%s%s without table %s.%s",
+    return status == NW_OK ? nw_fail(err, NW_RETRY, "NW2101 going on%s%s without table %s.%s",
                                      trouble->sink[0] == '\0' ? "" : " at sink ", trouble->sink,
                                      trouble->schema_name, trouble->table_name)
                            : status;
@@ -275,10 +282,11 @@ void nw_run_tables_say(const struct nw_run *run)
 
     for (uint32_t i = 0; nw_tables_at(run->table_states, i, &trouble); i++) {
         if (is_stop(&trouble)) {
-            nw_log(NW_LOG_WARN, "table %s.%s is %s since %s%s%s: %.700s; %s", trouble.schema_name,
-                   trouble.table_name, nw_table_condition_name(trouble.condition),
-                   nw_lsn_text(lsn, trouble.lsn), trouble.sink[0] == '\0' ? "" : " at sink ",
-                   trouble.sink, trouble.reason,
+            nw_log(NW_LOG_WARN, "%.6s table %s.%s is %s since %s%s%s: %.700s; %s",
+                   nw_code_or(trouble.reason, "NW2101"), trouble.schema_name, trouble.table_name,
+                   nw_table_condition_name(trouble.condition), nw_lsn_text(lsn, trouble.lsn),
+                   trouble.sink[0] == '\0' ? "" : " at sink ", trouble.sink,
+                   nw_code_rest(trouble.reason),
                    trouble.condition == NW_TABLE_STOPPED ? REPAIR : RESUME);
         }
     }

@@ -156,22 +156,25 @@ static nw_status parts_compare(struct nw_run *run, const struct nw_table *table,
     nw_status status = NW_OK;
 
     if (seen->partitions != NULL && new_part(seen->partitions, found, false, &part)) {
-        (void)snprintf(reason, sizeof reason,
-                       "its partition %.*s was detached or dropped: the rows that it had stay in "
-                       "the sinks, since the server tells of none",
-                       (int)part.name_size, part.name);
+        (void)snprintf(
+            reason, sizeof reason,
+            "NW2110 its partition %.*s was detached or dropped: the rows that it had stay in "
+            "the sinks, since the server tells of none",
+            (int)part.name_size, part.name);
     } else if (seen->partitions != NULL && new_part(found, seen->partitions, true, &part)) {
-        (void)snprintf(reason, sizeof reason,
-                       "%.*s, a table of its own before, was attached as its partition: rows that "
-                       "it had then are not in the sinks, since the server tells of none",
-                       (int)part.name_size, part.name);
+        (void)snprintf(
+            reason, sizeof reason,
+            "NW2110 %.*s, a table of its own before, was attached as its partition: rows that "
+            "it had then are not in the sinks, since the server tells of none",
+            (int)part.name_size, part.name);
     } else if (seen->partitions != NULL && rewritten_part(found, seen->partitions, &part) &&
                nw_run_table_policy(run, table).truncate != NW_RULE_KEEP) {
-        (void)snprintf(reason, sizeof reason,
-                       "its partition %.*s was truncated or rewritten: after a TRUNCATE of it the "
-                       "rows that it had stay in the sinks, since the server tells of none (VACUUM "
-                       "FULL and the like do no harm)",
-                       (int)part.name_size, part.name);
+        (void)snprintf(
+            reason, sizeof reason,
+            "NW2110 its partition %.*s was truncated or rewritten: after a TRUNCATE of it the "
+            "rows that it had stay in the sinks, since the server tells of none (VACUUM "
+            "FULL and the like do no harm)",
+            (int)part.name_size, part.name);
     }
     if (reason[0] != '\0') { /* first: after a kill it must not be taken for what it always was */
         status = nw_run_table_trouble(run, table, NW_TABLE_DOUBTFUL, reason, err);
@@ -191,17 +194,20 @@ static nw_status published_compare(struct nw_run *run, const struct nw_table *ta
     nw_status status = NW_OK;
 
     if (unlogged != NULL) {
-        (void)snprintf(reason, sizeof reason,
-                       "%s is unlogged: its changes are not in the WAL. ALTER TABLE ... SET LOGGED",
-                       unlogged);
+        (void)snprintf(
+            reason, sizeof reason,
+            "NW2112 %s is unlogged: its changes are not in the WAL. ALTER TABLE ... SET LOGGED",
+            unlogged);
     } else if (found == NULL) {
-        (void)snprintf(reason, sizeof reason,
-                       "it is not in the publication any more: its changes are missing from there "
-                       "on. Put it in again (ALTER PUBLICATION ... ADD TABLE)");
+        (void)snprintf(
+            reason, sizeof reason,
+            "NW2111 it is not in the publication any more: its changes are missing from there "
+            "on. Put it in again (ALTER PUBLICATION ... ADD TABLE)");
     } else if (seen->published != NULL && strcmp(seen->published, found) != 0) {
-        (void)snprintf(reason, sizeof reason,
-                       "its entry in the publication was changed, or taken out and put back: "
-                       "changes of the time between are missing");
+        (void)snprintf(
+            reason, sizeof reason,
+            "NW2111 its entry in the publication was changed, or taken out and put back: "
+            "changes of the time between are missing");
     }
     if (reason[0] != '\0') {
         status = nw_run_table_trouble(run, table, NW_TABLE_STOPPED, reason, err);
@@ -219,7 +225,7 @@ static nw_status dropped(struct nw_run *run, struct nw_look *look, const struct 
         return NW_OK;
     case NW_RULE_STOP:
         return nw_run_table_trouble(run, table, NW_TABLE_STOPPED,
-                                    "it was dropped, and tables.drop_table is stop", err);
+                                    "NW2106 it was dropped, and tables.drop_table is stop", err);
     case NW_RULE_APPLY:
         look->dropped[look->dropped_count++] = table; /* recorded when it has its place */
         break;
@@ -361,7 +367,7 @@ static nw_status gone_end(struct nw_run *run, const struct nw_table *table, cons
         break;
     case NW_RULE_STOP:
         return nw_run_table_trouble(run, table, NW_TABLE_STOPPED,
-                                    "it was dropped, and tables.drop_table is stop", err);
+                                    "NW2106 it was dropped, and tables.drop_table is stop", err);
     case NW_RULE_APPLY:
         return nw_run_table_stop(run, &stop, NULL, err);
     }
@@ -374,8 +380,8 @@ static nw_status waiting_end(struct nw_run *run, const struct nw_table_trouble *
     const struct nw_table table = {.relation_oid = waiting->relation_oid,
                                    .schema_name = waiting->schema_name,
                                    .name = waiting->table_name};
-    nw_status status =
-        gone_end(run, &table, "it was dropped on the server before its copy was whole", lsn, err);
+    nw_status status = gone_end(
+        run, &table, "NW2106 it was dropped on the server before its copy was whole", lsn, err);
 
     return status == NW_OK ? nw_tables_copied(run->table_states, waiting->relation_oid, err)
                            : status;
@@ -427,7 +433,7 @@ static nw_status absent_look(struct nw_run *run, const struct nw_seen_table *see
     status = look_query(run, oids, false, &rows, err);
     *forget = true;
     if (status == NW_OK && nw_rows_bool(rows, 0, LOOK_GONE)) {
-        status = gone_end(run, &table, "it was dropped on the server while narwal was down",
+        status = gone_end(run, &table, "NW2106 it was dropped on the server while narwal was down",
                           nw_rows_lsn(rows, 0, LOOK_LSN), err);
     } else if (status == NW_OK) {
         table.schema_name = nw_rows_text(rows, 0, LOOK_SCHEMA);

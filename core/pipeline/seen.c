@@ -22,8 +22,8 @@ static const char SCHEMA[] =
 
 static nw_status db_fail(const struct nw_seen *seen, const char *what, struct nw_error *err)
 {
-    return nw_fail(err, NW_FATAL, "cannot %s what was seen of tables in narwal's state: %s", what,
-                   sqlite3_errmsg(seen->db));
+    return nw_fail(err, NW_FATAL, "NW2002 cannot %s what was seen of tables in narwal's state: %s",
+                   what, sqlite3_errmsg(seen->db));
 }
 
 static nw_status no_memory(struct nw_error *err)

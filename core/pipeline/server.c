@@ -74,15 +74,15 @@ static nw_status identity_read(struct nw_server *server, struct nw_error *err)
         (void)snprintf(server->identity.slot_name, sizeof server->identity.slot_name, "%s",
                        server->options.slot_name);
         if (strcmp(identity.wal_level, "logical") != 0) {
-            status =
-                nw_fail(err, NW_FATAL,
-                        "the server's wal_level is %s, and logical is needed: ALTER SYSTEM SET "
-                        "wal_level = logical; then restart the server",
-                        identity.wal_level);
+            status = nw_fail(
+                err, NW_FATAL,
+                "NW1206 the server's wal_level is %s, and logical is needed: ALTER SYSTEM SET "
+                "wal_level = logical; then restart the server",
+                identity.wal_level);
         } else if (identity.server_version < 140000) {
-            status =
-                nw_fail(err, NW_FATAL, "the server is PostgreSQL %d; 14 and later are followed",
-                        identity.server_version / 10000);
+            status = nw_fail(err, NW_FATAL,
+                             "NW1204 the server is PostgreSQL %d; 14 and later are followed",
+                             identity.server_version / 10000);
         }
     }
     nw_session_close(session);
@@ -99,7 +99,7 @@ nw_status nw_server_open(struct nw_server *server, const struct nw_server_option
     server->followed = options->followed;
     nw_arena_init(&server->describe_arena, DESCRIBE_BYTES_MAX);
     if (strlen(options->slot_name) >= sizeof server->identity.slot_name) {
-        status = nw_fail(err, NW_FATAL, "slot name %s is too long", options->slot_name);
+        status = nw_fail(err, NW_FATAL, "NW1013 slot name %s is too long", options->slot_name);
     }
     if (status == NW_OK) {
         status = identity_read(server, err);
@@ -130,14 +130,14 @@ static nw_status end_check(const struct nw_server *server, uint64_t lsn, struct 
 
     if (lsn > server->end_lsn && server->in_recovery) {
         return nw_fail(err, NW_RETRY,
-                       "the standby has come to %s, and the sinks have everything "
+                       "NW2312 the standby has come to %s, and the sinks have everything "
                        "up to %s",
                        nw_lsn_text(reached, server->end_lsn), nw_lsn_text(wanted, lsn));
     }
     if (lsn > server->end_lsn) {
         return nw_fail(
             err, NW_FATAL,
-            "the sinks have everything up to %s, and the server's WAL ends at %s: it is "
+            "NW2308 the sinks have everything up to %s, and the server's WAL ends at %s: it is "
             "an older state of the server, and the sinks hold changes that it never had. "
             "To begin again with a new copy: drop the slot and move the sinks' former "
             "data away",
@@ -160,7 +160,7 @@ nw_status nw_server_history_check(const struct nw_server *server, uint32_t timel
     }
     if (timeline > server->identity.timeline) {
         return nw_fail(err, NW_FATAL,
-                       "the server is on timeline %" PRIu32 ", and timeline %" PRIu32
+                       "NW2308 the server is on timeline %" PRIu32 ", and timeline %" PRIu32
                        " was followed so far: it is an older state of the server, or a former "
                        "primary. Point narwal to the present one",
                        server->identity.timeline, timeline);
@@ -174,7 +174,7 @@ nw_status nw_server_history_check(const struct nw_server *server, uint32_t timel
     if (status == NW_OK && lsn > switch_lsn) {
         return nw_fail(
             err, NW_FATAL,
-            "the sinks have everything up to %s, and the server, promoted since, has gone "
+            "NW2308 the sinks have everything up to %s, and the server, promoted since, has gone "
             "on without what came after %s: the sinks hold changes that it never had. To "
             "begin again with a new copy: drop the slot and move the sinks' former data "
             "away",
@@ -204,32 +204,32 @@ static nw_status slot_usable(const struct nw_server *server, const struct nw_cat
 
     if (!slot->logical || strcmp(slot->plugin, "pgoutput") != 0) {
         return nw_fail(err, NW_FATAL,
-                       "slot %s is not one of pgoutput (%s): choose another slot.name", name,
+                       "NW1213 slot %s is not one of pgoutput (%s): choose another slot.name", name,
                        slot->logical ? slot->plugin : "it is physical");
     }
     if (slot->database_oid != server->identity.database_oid) {
         return nw_fail(
             err, NW_FATAL,
-            "slot %s belongs to database %s: choose another slot.name, or connect to that "
+            "NW1213 slot %s belongs to database %s: choose another slot.name, or connect to that "
             "database",
             name, slot->database);
     }
     if (slot->two_phase) {
         return nw_fail(
             err, NW_FATAL,
-            "slot %s has two_phase on: a prepared transaction that was acknowledged would "
+            "NW1214 slot %s has two_phase on: a prepared transaction that was acknowledged would "
             "never be sent again. Let narwal make a slot of its own",
             name);
     }
     if (slot->synced) { /* only while in recovery: later it only tells where the slot is from */
         return nw_fail(err, server->followed ? NW_RETRY : NW_FATAL,
-                       "slot %s is kept in step with a primary by this standby: %s", name,
+                       "NW2306 slot %s is kept in step with a primary by this standby: %s", name,
                        server->followed ? "waiting for its promotion" : "follow the primary");
     }
     if (invalid != NULL) {
         return nw_fail(
             err, NW_FATAL,
-            "slot %s was invalidated (%s): the server removed WAL that was not read yet, "
+            "NW1210 slot %s was invalidated (%s): the server removed WAL that was not read yet, "
             "and changes are gone. " REPAIR,
             name, invalid, name);
     }
@@ -250,17 +250,17 @@ nw_status nw_server_slot_check(struct nw_server *server, struct nw_session *sess
     }
     status = slot_usable(server, &slot, err);
     if (status == NW_OK && *lsn != 0 && slot.confirmed_flush_lsn > *lsn) {
-        return nw_fail(
-            err, NW_FATAL,
-            "slot %s stands at %s, past %s up to which the sinks have everything: it was made "
-            "again or moved by someone, and the changes between are gone. Nothing was "
-            "written. " REPAIR,
-            server->options.slot_name, nw_lsn_text(confirmed, slot.confirmed_flush_lsn),
-            nw_lsn_text(wanted, *lsn), server->options.slot_name);
+        return nw_fail(err, NW_FATAL,
+                       "NW2307 slot %s stands at %s, past %s up to which the sinks have "
+                       "everything: it was made "
+                       "again or moved by someone, and the changes between are gone. Nothing was "
+                       "written. " REPAIR,
+                       server->options.slot_name, nw_lsn_text(confirmed, slot.confirmed_flush_lsn),
+                       nw_lsn_text(wanted, *lsn), server->options.slot_name);
     }
     if (status == NW_OK && slot.active) {
-        return nw_fail(err, NW_RETRY, "slot %s is in use by process %d", server->options.slot_name,
-                       slot.active_pid);
+        return nw_fail(err, NW_RETRY, "NW1211 slot %s is in use by process %d",
+                       server->options.slot_name, slot.active_pid);
     }
     if (*lsn == 0) {
         *lsn = slot.confirmed_flush_lsn;
@@ -287,10 +287,11 @@ nw_status nw_server_slot_watch(struct nw_server *server, struct nw_error *err)
         return NW_OK;
     }
     if (!slot.exists) {
-        return nw_fail(err, NW_FATAL,
-                       "slot %s was dropped during the copy: move the sinks' unfinished data away "
-                       "and start again",
-                       server->options.slot_name);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW2301 slot %s was dropped during the copy: move the sinks' unfinished data away "
+            "and start again",
+            server->options.slot_name);
     }
     return slot_usable(server, &slot, err);
 }
@@ -409,10 +410,10 @@ static nw_status start_receive(struct nw_server *server, int64_t deadline_ns, st
     while (!server->stream->ops->pending(server->stream) &&
            poll(&poll_stream, 1, STOP_NOTICED_MS) == 0) {
         if (is_abandoned(server)) {
-            return nw_fail(err, NW_RETRY, "stopped before the server began to stream");
+            return nw_fail(err, NW_RETRY, "NW2005 stopped before the server began to stream");
         }
         if (env->ops->now_ns(env) > deadline_ns) {
-            return nw_fail(err, NW_RETRY, "the server did not answer START_REPLICATION");
+            return nw_fail(err, NW_RETRY, "NW2327 the server did not answer START_REPLICATION");
         }
     }
     return nw_receiver_fill(server->receiver, env->ops->now_ns(env), &got, err);
@@ -436,7 +437,7 @@ static nw_status start_wait(struct nw_server *server, struct nw_error *err)
 
             nw_server_error_parse(message.body, &error);
             return nw_fail(err, nw_sqlstate_status(error.sqlstate),
-                           "the server does not start to stream: %s (%s)", error.message,
+                           "NW2327 the server does not start to stream: %s (%s)", error.message,
                            error.sqlstate);
         }
         if (status == NW_AGAIN) {
@@ -481,16 +482,17 @@ static nw_status same_server(struct nw_server *server, struct nw_error *err)
 
     if (status == NW_OK &&
         strtoull(system.system_id, NULL, 10) != server->identity.system_identifier) {
-        return nw_fail(err, NW_FATAL,
-                       "the server is another one now: its system identifier is %s, and %" PRIu64
-                       " was followed so far. Point narwal to the former, or begin anew with empty "
-                       "sinks",
-                       system.system_id, server->identity.system_identifier);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW2309 the server is another one now: its system identifier is %s, and %" PRIu64
+            " was followed so far. Point narwal to the former, or begin anew with empty "
+            "sinks",
+            system.system_id, server->identity.system_identifier);
     }
     if (status == NW_OK && system.timeline != server->identity.timeline) {
         server->promoted = true;
         return nw_fail(err, NW_FATAL,
-                       "the server is on timeline %" PRIu32 " now, and was on %" PRIu32
+                       "NW2311 the server is on timeline %" PRIu32 " now, and was on %" PRIu32
                        ": starting again from what the sinks have",
                        system.timeline, server->identity.timeline);
     }
@@ -512,10 +514,11 @@ static nw_status promotion_check(struct nw_server *server, bool found, struct nw
     status = nw_session_query(server->walsender, "SELECT pg_catalog.pg_is_in_recovery()", NULL, 0,
                               NULL, &rows, err);
     if (status == NW_OK && nw_rows_bool(rows, 0, 0)) {
-        status = nw_fail(err, NW_RETRY,
-                         "the server is a standby that does not have slot %s: waiting for its "
-                         "promotion, or for the primary",
-                         server->options.slot_name);
+        status =
+            nw_fail(err, NW_RETRY,
+                    "NW2306 the server is a standby that does not have slot %s: waiting for its "
+                    "promotion, or for the primary",
+                    server->options.slot_name);
     }
     nw_rows_free(rows);
     return status;
@@ -540,11 +543,12 @@ nw_status nw_server_connect(void *context, uint64_t lsn, struct nw_walsender *wa
         status = promotion_check(server, found, err);
     }
     if (status == NW_OK && !found) {
-        status = nw_fail(err, NW_FATAL,
-                         "slot %s is gone, and with it the changes since the last that the sinks "
-                         "have. To begin again with a new copy: stop narwal and move the sinks' "
-                         "former data away",
-                         server->options.slot_name);
+        status =
+            nw_fail(err, NW_FATAL,
+                    "NW2301 slot %s is gone, and with it the changes since the last that the sinks "
+                    "have. To begin again with a new copy: stop narwal and move the sinks' "
+                    "former data away",
+                    server->options.slot_name);
     }
     if (status == NW_OK) {
         status = walsender_start(server, lsn, binary, err);

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/code.h"
 #include "base/log.h"
 #include "pg/lsn.h"
 
@@ -80,7 +81,8 @@ static nw_status make_once(const struct nw_pg_options *connection, struct nw_ses
         struct nw_error why;
 
         if (nw_replication_drop_slot(walsender, request->name, false, NULL, &why) != NW_OK) {
-            nw_log(NW_LOG_WARN, "slot %s stays behind: %s", request->name, why.text);
+            nw_log(NW_LOG_WARN, "NW2323 slot %s stays behind: %s", request->name,
+                   nw_code_rest(why.text));
         }
     }
     return status;
@@ -99,11 +101,11 @@ nw_status nw_slot_make(const struct nw_server *server, const struct nw_pg_option
 
     for (int tries = 1; status == NW_OK && changed[0] != '\0'; tries++) {
         if (tries == TRIES_MAX) {
-            nw_log(
-                NW_LOG_WARN,
-                "DDL was committed each time that slot %s was made, last to %s: it is used as it "
-                "is. If the stream ends with \"could not map filenumber\", a new copy is needed",
-                request.name, changed);
+            nw_log(NW_LOG_WARN,
+                   "NW2322 DDL was committed each time that slot %s was made, last to %s: it is "
+                   "used as it "
+                   "is. If the stream ends with \"could not map filenumber\", a new copy is needed",
+                   request.name, changed);
             break;
         }
         nw_log(NW_LOG_INFO,

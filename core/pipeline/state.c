@@ -39,7 +39,7 @@ static const char SCHEMA[] =
 
 static nw_status db_fail(struct nw_state *state, const char *what, struct nw_error *err)
 {
-    return nw_fail(err, NW_FATAL, "%s: %s", what,
+    return nw_fail(err, NW_FATAL, "NW2002 %s: %s", what,
                    state->db == NULL ? "out of memory" : sqlite3_errmsg(state->db));
 }
 
@@ -50,13 +50,14 @@ static nw_status lock_take(struct nw_state *state, const char *folder, struct nw
     (void)snprintf(path, sizeof path, "%s/lock", folder);
     state->lock_file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (state->lock_file < 0) {
-        return nw_fail(err, NW_FATAL, "cannot open %s: %s", path, nw_errno_text(errno));
+        return nw_fail(err, NW_FATAL, "NW2002 cannot open %s: %s", path, nw_errno_text(errno));
     }
     if (flock(state->lock_file, LOCK_EX | LOCK_NB) != 0) {
-        return nw_fail(err, NW_FATAL,
-                       "another narwal runs with the state folder %s: stop it first, or give this "
-                       "one another name",
-                       folder);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW2001 another narwal runs with the state folder %s: stop it first, or give this "
+            "one another name",
+            folder);
     }
     return NW_OK;
 }
@@ -77,7 +78,7 @@ static nw_status version_check(struct nw_state *state, const char *folder, struc
     if (version > FORMAT_VERSION) {
         return nw_fail(
             err, NW_FATAL,
-            "the state in %s has format %d, written by a newer narwal: this one reads up "
+            "NW2003 the state in %s has format %d, written by a newer narwal: this one reads up "
             "to %d; upgrade narwal",
             folder, version, FORMAT_VERSION);
     }
@@ -94,7 +95,7 @@ static nw_status files_privatise(struct nw_state *state, const char *path, struc
 
     state->made = file >= 0;
     if (file < 0 && (errno != EEXIST || chmod(path, 0600) != 0)) {
-        return nw_fail(err, NW_FATAL, "cannot open %s: %s", path, nw_errno_text(errno));
+        return nw_fail(err, NW_FATAL, "NW2002 cannot open %s: %s", path, nw_errno_text(errno));
     }
     if (file >= 0) {
         (void)close(file);
@@ -102,7 +103,8 @@ static nw_status files_privatise(struct nw_state *state, const char *path, struc
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         (void)snprintf(name, sizeof name, "%s%s", path, others[i]);
         if (chmod(name, 0600) != 0 && errno != ENOENT) {
-            return nw_fail(err, NW_FATAL, "cannot make %s private: %s", name, nw_errno_text(errno));
+            return nw_fail(err, NW_FATAL, "NW2002 cannot make %s private: %s", name,
+                           nw_errno_text(errno));
         }
     }
     return NW_OK;
@@ -202,13 +204,14 @@ nw_status nw_state_hold(const char *folder, int *lock, struct nw_state_source *s
     if (*lock < 0) {
         return errno == ENOENT || errno == ENOTDIR
                    ? NW_OK
-                   : nw_fail(err, NW_FATAL, "cannot open %s: %s", path, nw_errno_text(errno));
+                   : nw_fail(err, NW_FATAL, "NW2002 cannot open %s: %s", path,
+                             nw_errno_text(errno));
     }
     if (flock(*lock, LOCK_EX | LOCK_NB) != 0) {
         (void)close(*lock);
         *lock = -1;
-        return nw_fail(err, NW_FATAL, "a narwal runs with the state folder %s: stop it first",
-                       folder);
+        return nw_fail(err, NW_FATAL,
+                       "NW2001 a narwal runs with the state folder %s: stop it first", folder);
     }
     (void)snprintf(path, sizeof path, "%s/state.db", folder);
     if (sqlite3_open_v2(path, &state.db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK &&

@@ -126,10 +126,10 @@ nw_status nw_state_remove(const struct nw_state_folders *folders, struct nw_erro
     names_walk(folders->state);
     if (failure == 0 && rmdir(folders->state) != 0 && errno == ENOTEMPTY) {
         return nw_fail(err, NW_FATAL,
-                       "folder %s has something in it that is not narwal's, and stays",
+                       "NW2509 folder %s has something in it that is not narwal's, and stays",
                        folders->state);
     }
     return failure == 0 ? NW_OK
-                        : nw_fail(err, NW_FATAL, "cannot remove %s: %s", failed_path,
+                        : nw_fail(err, NW_FATAL, "NW2501 cannot remove %s: %s", failed_path,
                                   nw_errno_text(failure));
 }

@@ -34,7 +34,7 @@ const char *nw_table_condition_name(enum nw_table_condition condition)
 
 static nw_status db_fail(const struct nw_tables *tables, const char *what, struct nw_error *err)
 {
-    return nw_fail(err, NW_FATAL, "cannot %s the tables' states in narwal's state: %s", what,
+    return nw_fail(err, NW_FATAL, "NW2002 cannot %s the tables' states in narwal's state: %s", what,
                    sqlite3_errmsg(tables->db));
 }
 

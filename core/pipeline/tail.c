@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/arena.h"
+#include "base/code.h"
 #include "base/log.h"
 #include "pg/catalog.h"
 
@@ -33,7 +34,8 @@ nw_status nw_tail_claim(struct nw_session *walsender, struct nw_tail_name *name,
         NULL, 0, NULL, &rows, err);
 
     if (status == NW_OK && (nw_rows_count(rows) != 1 || !nw_rows_bool(rows, 0, 1))) {
-        status = nw_fail(err, NW_RETRY, "another session holds the advisory lock of this tail");
+        status =
+            nw_fail(err, NW_RETRY, "NW1512 another session holds the advisory lock of this tail");
     } else if (status == NW_OK) {
         (void)snprintf(name->text, sizeof name->text, "%s", nw_rows_text(rows, 0, 0));
     }
@@ -108,8 +110,8 @@ nw_status nw_tail_reap(struct nw_session *control, struct nw_error *err)
 
         status = drop_unlocked(control, name, err);
         if (status == NW_FATAL) {
-            nw_log(NW_LOG_WARN, "publication %s, left by a tail that was killed, stays: %s", name,
-                   err->text);
+            nw_log(NW_LOG_WARN, "NW1513 publication %s, left by a tail that was killed, stays: %s",
+                   name, nw_code_rest(err->text));
             status = NW_OK;
         }
     }
@@ -197,21 +199,24 @@ static nw_status allowed(struct nw_session *session, const char *instead, struct
         return status;
     }
     if (strcmp(nw_rows_text(rows, 0, 4), "logical") != 0) {
-        status = nw_fail(err, NW_FATAL,
-                         "the server's wal_level is %s, and changes can be followed only with "
-                         "wal_level = logical (ALTER SYSTEM SET wal_level = logical, and restart "
-                         "the server)",
-                         nw_rows_text(rows, 0, 4));
+        status =
+            nw_fail(err, NW_FATAL,
+                    "NW1206 the server's wal_level is %s, and changes can be followed only with "
+                    "wal_level = logical (ALTER SYSTEM SET wal_level = logical, and restart "
+                    "the server)",
+                    nw_rows_text(rows, 0, 4));
     } else if (nw_rows_bool(rows, 0, 0)) {
-        status = nw_fail(err, NW_FATAL,
-                         "this server is a standby, where no publication can be made: use one of "
-                         "the primary's with %s",
-                         instead);
+        status =
+            nw_fail(err, NW_FATAL,
+                    "NW1511 this server is a standby, where no publication can be made: use one of "
+                    "the primary's with %s",
+                    instead);
     } else if (!nw_rows_bool(rows, 0, 1)) {
-        status = nw_fail(err, NW_FATAL,
-                         "role %s may not make a publication in database %s (it has no CREATE "
-                         "there): use one that exists with %s",
-                         nw_rows_text(rows, 0, 2), nw_rows_text(rows, 0, 3), instead);
+        status =
+            nw_fail(err, NW_FATAL,
+                    "NW1511 role %s may not make a publication in database %s (it has no CREATE "
+                    "there): use one that exists with %s",
+                    nw_rows_text(rows, 0, 2), nw_rows_text(rows, 0, 3), instead);
     }
     nw_rows_free(rows);
     return status;
@@ -243,15 +248,16 @@ static nw_status all_owned(const struct nw_catalog_candidates *candidates,
         }
     }
     if (matching == 0) {
-        return nw_fail(err, NW_FATAL, "no table matches: there is nothing to show");
+        return nw_fail(err, NW_FATAL, "NW1510 no table matches: there is nothing to show");
     }
     if (foreign == 0) {
         return NW_OK;
     }
-    return nw_fail(err, NW_FATAL,
-                   "only a table's owner may publish it, and %zu of %zu tables belong to others "
-                   "(%s%s): choose among your own with --table, or use %s",
-                   foreign, matching, names, foreign > NAMES_SHOWN ? ", ..." : "", instead);
+    return nw_fail(
+        err, NW_FATAL,
+        "NW1511 only a table's owner may publish it, and %zu of %zu tables belong to others "
+        "(%s%s): choose among your own with --table, or use %s",
+        foreign, matching, names, foreign > NAMES_SHOWN ? ", ..." : "", instead);
 }
 
 nw_status nw_tail_publish(struct nw_session *control, const struct nw_tail_name *name,
@@ -294,7 +300,8 @@ nw_status nw_tail_find(struct nw_session *control, const char *publication,
 
     if (status == NW_OK && (nw_rows_count(rows) == 0 || !nw_rows_bool(rows, 0, 1))) {
         known_publications(control, instead, sizeof instead);
-        status = nw_fail(err, NW_FATAL, "there is no publication %s: use %s", publication, instead);
+        status = nw_fail(err, NW_FATAL, "NW1216 there is no publication %s: use %s", publication,
+                         instead);
     } else if (status == NW_OK) {
         publications->count = nw_rows_count(rows) > 1 ? 2 : 1;
         (void)snprintf(publications->main, sizeof publications->main, "%s",

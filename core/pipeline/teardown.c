@@ -120,11 +120,12 @@ static nw_status slot_stays(struct look *look, const struct nw_catalog_slot *slo
     }
     if (slot->active) { /* and with it the publications */
         status = reader(look, slot->active_pid, &process, err);
-        return status == NW_OK ? nw_fail(err, NW_FATAL,
-                                         "slot %s is in use by %s: stop that first. Nothing was "
-                                         "removed",
-                                         look->options->slot_name, process)
-                               : status;
+        return status == NW_OK
+                   ? nw_fail(err, NW_FATAL,
+                             "NW1211 slot %s is in use by %s: stop that first. Nothing was "
+                             "removed",
+                             look->options->slot_name, process)
+                   : status;
     }
     leftover->amiss = true;
     if (slot->synced && look->in_recovery) {

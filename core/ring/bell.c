@@ -41,7 +41,7 @@ nw_status nw_bell_create(struct nw_bell **bell, struct nw_error *err)
         int error = errno;
 
         free(made);
-        return nw_fail(err, NW_FATAL, "cannot make an eventfd: %s", nw_errno_text(error));
+        return nw_fail(err, NW_FATAL, "NW2901 cannot make an eventfd: %s", nw_errno_text(error));
     }
     *bell = made;
     return NW_OK;

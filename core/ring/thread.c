@@ -180,7 +180,7 @@ nw_status nw_thread_start(const struct nw_thread_options *options, struct nw_thr
     error = pthread_create(&made->thread, NULL, thread_main, made);
     if (error != 0) {
         free(made);
-        return nw_fail(err, NW_FATAL, "cannot start thread %s: %s", options->name,
+        return nw_fail(err, NW_FATAL, "NW2901 cannot start thread %s: %s", options->name,
                        nw_errno_text(error));
     }
     *thread = made;

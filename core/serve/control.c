@@ -47,10 +47,11 @@ static nw_status address_make(const char *folder, struct sockaddr_un *address, s
     address->sun_family = AF_UNIX;
     if (snprintf(address->sun_path, sizeof address->sun_path, "%s/control.sock", folder) >=
         (int)sizeof address->sun_path) {
-        return nw_fail(err, NW_FATAL,
-                       "the state folder's path %s is too long for a unix socket: choose a shorter "
-                       "state_dir",
-                       folder);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW2008 the state folder's path %s is too long for a unix socket: choose a shorter "
+            "state_dir",
+            folder);
     }
     return NW_OK;
 }
@@ -174,13 +175,13 @@ static nw_status listen_on(struct nw_control *control, struct nw_error *err)
 
     control->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (control->listener < 0) {
-        return nw_fail(err, NW_FATAL, "cannot make a socket: %s", nw_errno_text(errno));
+        return nw_fail(err, NW_FATAL, "NW2901 cannot make a socket: %s", nw_errno_text(errno));
     }
     former = umask(0177);
     result = bind(control->listener, (struct sockaddr *)&control->address, sizeof control->address);
     (void)umask(former);
     if (result != 0 || listen(control->listener, 8) != 0) {
-        return nw_fail(err, NW_FATAL, "cannot listen on %s: %s", control->address.sun_path,
+        return nw_fail(err, NW_FATAL, "NW2008 cannot listen on %s: %s", control->address.sun_path,
                        nw_errno_text(errno));
     }
     return NW_OK;
@@ -217,11 +218,11 @@ nw_status nw_control_start(const char *folder, struct nw_control **control, stru
     status = nw_state_folder_make(folder, err);
     status = status == NW_OK ? address_make(folder, &made->address, err) : status;
     if (status == NW_OK && in_use(&made->address)) {
-        status =
-            nw_fail(err, NW_FATAL,
-                    "another narwal runs with the state folder %s: stop it first, or give this "
-                    "one another name",
-                    folder);
+        status = nw_fail(
+            err, NW_FATAL,
+            "NW2001 another narwal runs with the state folder %s: stop it first, or give this "
+            "one another name",
+            folder);
         made->address.sun_path[0] = '\0'; /* not ours to remove */
     }
     if (status == NW_OK) {
@@ -235,8 +236,8 @@ nw_status nw_control_start(const char *folder, struct nw_control **control, stru
         return NW_OK;
     }
     if (status == NW_OK) {
-        status =
-            nw_fail(err, NW_FATAL, "cannot start the control thread: %s", nw_errno_text(errno));
+        status = nw_fail(err, NW_FATAL, "NW2901 cannot start the control thread: %s",
+                         nw_errno_text(errno));
     }
     (void)close(made->listener);
     (void)close(made->stop);
@@ -322,8 +323,8 @@ nw_status nw_control_ask(const char *folder, const char *request, FILE *out, str
     }
     client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (client < 0 || connect(client, (struct sockaddr *)&address, sizeof address) != 0) {
-        status = nw_fail(err, NW_FATAL, "no narwal runs with the state folder %s (%s)", folder,
-                         nw_errno_text(errno));
+        status = nw_fail(err, NW_FATAL, "NW1502 no narwal runs with the state folder %s (%s)",
+                         folder, nw_errno_text(errno));
     } else {
         char line[REQUEST_SIZE];
         int length = snprintf(line, sizeof line, "%s\n", request);
@@ -334,7 +335,8 @@ nw_status nw_control_ask(const char *folder, const char *request, FILE *out, str
             (void)fwrite(buffer, 1, (size_t)size, out);
         }
         if (size < 0) {
-            status = nw_fail(err, NW_FATAL, "narwal did not answer: %s", nw_errno_text(errno));
+            status =
+                nw_fail(err, NW_FATAL, "NW1503 narwal did not answer: %s", nw_errno_text(errno));
         }
     }
     if (client >= 0) {

@@ -142,7 +142,7 @@ static nw_status daemon_start(struct nw_http *http, const struct nw_http_credent
     http->starting = false;
     if (*started == NULL) {
         (void)close(listener);
-        return nw_fail(err, NW_FATAL, "cannot answer on %s%s: %s", http->shown,
+        return nw_fail(err, NW_FATAL, "NW2012 cannot answer on %s%s: %s", http->shown,
                        tls ? " with http.tls_cert and http.tls_key" : "",
                        http->said[0] == '\0' ? "no reason given" : http->said);
     }
@@ -319,7 +319,7 @@ static nw_status thread_start(struct nw_http *http, struct nw_error *err)
     http->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     error = http->bell < 0 ? errno : pthread_create(&http->thread, NULL, serve, http);
     return error == 0 ? NW_OK
-                      : nw_fail(err, NW_FATAL, "cannot start the HTTP server's thread: %s",
+                      : nw_fail(err, NW_FATAL, "NW2901 cannot start the HTTP server's thread: %s",
                                 nw_errno_text(error));
 }
 
@@ -342,7 +342,7 @@ nw_status nw_http_start(const struct nw_http_config *config, struct nw_http **ht
     (void)pthread_cond_init(&made->taken, NULL);
     nw_http_policy_make(made->policy);
     if (nw_http_address_parse(config->listen, &made->address) != NULL) {
-        status = nw_fail(err, NW_FATAL, "http.listen: %s is no address", config->listen);
+        status = nw_fail(err, NW_FATAL, "NW1003 http.listen: %s is no address", config->listen);
     }
     status = status == NW_OK ? nw_http_credentials_read(config, &made->credentials, err) : status;
     status = status == NW_OK ? nw_http_listen(made, &made->listener, err) : status;

@@ -63,8 +63,8 @@ static bool left_over(const struct nw_http_address *address)
 
 static nw_status cannot_listen(const struct nw_http *http, int error, struct nw_error *err)
 {
-    return nw_fail(err, NW_FATAL, "cannot listen on %s, as http.listen says: %s%s", http->shown,
-                   nw_errno_text(error),
+    return nw_fail(err, NW_FATAL, "NW2012 cannot listen on %s, as http.listen says: %s%s",
+                   http->shown, nw_errno_text(error),
                    error == EADDRINUSE ? ". Another process does, perhaps another narwal: choose "
                                          "another port"
                                        : "");
@@ -123,14 +123,14 @@ static nw_status pem_read(const char *key, const char *path, char **text, struct
     nw_status status = NW_OK;
 
     if (file == NULL) {
-        return nw_fail(err, NW_FATAL, "http.%s: cannot open %s: %s", key, path,
+        return nw_fail(err, NW_FATAL, "NW2012 http.%s: cannot open %s: %s", key, path,
                        nw_errno_text(errno));
     }
     size = made == NULL ? 0 : fread(made, 1, PEM_BYTES_MAX + 1, file);
     if (made == NULL) {
         status = nw_fail(err, NW_FATAL, "out of memory");
     } else if (ferror(file) != 0 || size > PEM_BYTES_MAX || size == 0) {
-        status = nw_fail(err, NW_FATAL, "http.%s: %s %s", key, path,
+        status = nw_fail(err, NW_FATAL, "NW2012 http.%s: %s %s", key, path,
                          size > PEM_BYTES_MAX ? "is too large for PEM" : "cannot be read");
         free(made);
     } else {

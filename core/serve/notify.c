@@ -35,7 +35,7 @@ static int socket_open(const char *path)
     int made = -1;
 
     if ((path[0] != '/' && path[0] != '@') || size < 2 || size >= sizeof address.sun_path) {
-        nw_log(NW_LOG_WARN, "NOTIFY_SOCKET is no path of a socket: %s", path);
+        nw_log(NW_LOG_WARN, "NW2011 NOTIFY_SOCKET is no path of a socket: %s", path);
         return -1;
     }
     memcpy(address.sun_path, path, size);
@@ -43,7 +43,7 @@ static int socket_open(const char *path)
     made = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (made < 0 || connect(made, (struct sockaddr *)&address,
                             (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size)) != 0) {
-        nw_log(NW_LOG_WARN, "the service manager cannot be told anything: %s: %s", path,
+        nw_log(NW_LOG_WARN, "NW2011 the service manager cannot be told anything: %s: %s", path,
                nw_errno_text(errno));
         if (made >= 0) {
             (void)close(made);

@@ -363,7 +363,7 @@ nw_status nw_arrow_export(const struct nw_batch *batch, _Atomic uint32_t *holds,
     if (array != NULL) {
         exceptions_find(&job);
         if (job.exception_bytes_size > INT32_MAX) {
-            return nw_fail(err, NW_REJECT, "texts of exceptions exceed 2 GiB in one batch");
+            return nw_fail(err, NW_REJECT, "NW2417 texts of exceptions exceed 2 GiB in one batch");
         }
         job.tree = tree_make(batch, holds);
         if (job.tree == NULL || !scratch_make(&job)) {

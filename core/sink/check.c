@@ -190,7 +190,7 @@ nw_status nw_check_run(const struct nw_check_options *options, uint32_t *failed,
 
     if (watch == NULL || pipe(ends) != 0) {
         free(watch);
-        return nw_fail(err, NW_FATAL, "cannot make a pipe to the checked plugin: %s",
+        return nw_fail(err, NW_FATAL, "NW2901 cannot make a pipe to the checked plugin: %s",
                        nw_errno_text(errno));
     }
     watch->options = options;
@@ -203,7 +203,7 @@ nw_status nw_check_run(const struct nw_check_options *options, uint32_t *failed,
     if (child < 0) {
         (void)close(ends[0]);
         free(watch);
-        return nw_fail(err, NW_FATAL, "cannot start a process for the plugin: %s",
+        return nw_fail(err, NW_FATAL, "NW2901 cannot start a process for the plugin: %s",
                        nw_errno_text(errno));
     }
     hangs = !child_read(watch, ends[0]);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/code.h"
 #include "base/log.h"
 #include "sink/behind.h"
 #include "sink/copies.h"
@@ -24,21 +25,23 @@ static nw_status recover_begin(struct nw_sequencer *seq, const struct nw_error *
     if (seq->lost) {
         struct nw_error whole = {0};
 
-        (void)nw_fail(&whole, NW_RETRY,
-                      "%.600s; this epoch is larger than memory and spill quota and cannot be sent "
-                      "again from here: the server has to send it again (nothing is lost)",
-                      cause->text);
+        (void)nw_fail(
+            &whole, NW_RETRY,
+            "NW2414 %.600s; this epoch is larger than memory and spill quota and cannot be sent "
+            "again from here: the server has to send it again (nothing is lost)",
+            nw_code_rest(cause->text));
         return nw_sequencer_fail(seq, &whole, NULL);
     }
     if (seq->retries == 0) {
-        nw_log(NW_LOG_WARN, "sink %s: %s; trying again until it works", sink->config->name,
-               cause->text);
+        nw_log(NW_LOG_WARN, "%.6s sink %s: %s; trying again until it works",
+               nw_code_or(cause->text, "NW2402"), sink->config->name, nw_code_rest(cause->text));
     }
     seq->retries++;
     (void)pthread_mutex_lock(&sink->lock);
     sink->state = NW_SINK_STATE_RETRYING;
     sink->retries = seq->retries;
-    (void)snprintf(sink->reason, sizeof sink->reason, "%s", cause->text);
+    (void)snprintf(sink->reason, sizeof sink->reason, "%.6s %.1000s",
+                   nw_code_or(cause->text, "NW2402"), nw_code_rest(cause->text));
     (void)pthread_mutex_unlock(&sink->lock);
     /* Relaxed: it only saves calls, see task_step() in worker.c. */
     atomic_fetch_add_explicit(&sink->round, 1, memory_order_relaxed);
@@ -258,13 +261,13 @@ static nw_status outcome_handle(struct nw_sequencer *seq, enum nw_outcome outcom
     case NW_NOT_COMMITTED:
     case NW_UNKNOWN:
         if (cause.text[0] == '\0') {
-            (void)nw_fail(&cause, NW_RETRY, "commit of epoch %llu %s",
+            (void)nw_fail(&cause, NW_RETRY, "NW2402 commit of epoch %llu %s",
                           (unsigned long long)seq->commit_epoch,
                           outcome == NW_UNKNOWN ? "has an unknown outcome" : "did not happen");
         }
         return recover_begin(seq, &cause);
     }
-    (void)nw_fail(&cause, NW_FATAL, "commit() gave the outcome %u, which does not exist",
+    (void)nw_fail(&cause, NW_FATAL, "NW2411 commit() gave the outcome %u, which does not exist",
                   (unsigned)outcome);
     return nw_sequencer_fail(seq, &cause, NULL);
 }
@@ -363,13 +366,14 @@ static nw_status positions_none(struct nw_sequencer *seq, uint32_t *committed, s
     bool forgets = declared || sink->durable[0].size > 0;
 
     if (sink->position_given) {
-        return nw_fail(err, NW_FATAL,
-                       "recover() gave no position, and gave one before: the sink's data was "
-                       "removed; bring it back, or give narwal a new place for it");
+        return nw_fail(
+            err, NW_FATAL,
+            "NW2405 recover() gave no position, and gave one before: the sink's data was "
+            "removed; bring it back, or give narwal a new place for it");
     }
     if (forgets && !declared) {
         nw_log(NW_LOG_WARN,
-               "sink %s gives no position back after a commit: it is taken to have what it "
+               "NW2412 sink %s gives no position back after a commit: it is taken to have what it "
                "committed since narwal started, and is sent what follows",
                sink->config->name);
     }
@@ -396,10 +400,11 @@ static nw_status positions_compare(struct nw_sequencer *seq, const struct nw_rec
         if (seq->commit_entry != NULL && envelope_is(&seq->commit_envelopes[w], stored)) {
             *committed |= 1u << w;
         } else if (!envelope_is(&sink->durable[w], stored)) {
-            return nw_fail(err, NW_FATAL,
-                           "recover() gave a position that is neither that of the last durable "
-                           "commit nor that of the last try: another process writes to this "
-                           "sink, or its data was changed; stop the other one and start again");
+            return nw_fail(
+                err, NW_FATAL,
+                "NW2406 recover() gave a position that is neither that of the last durable "
+                "commit nor that of the last try: another process writes to this "
+                "sink, or its data was changed; stop the other one and start again");
         }
     }
     sink->position_per_worker = sink->position_per_worker || count > 1;
@@ -467,10 +472,11 @@ static nw_status resolve_step(struct nw_sequencer *seq, uint32_t *work)
         if (verdict == NULL) {
             struct nw_error cause = {0};
 
-            (void)nw_fail(&cause, NW_FATAL,
-                          "recover() gave generation %u of the copy of table %u, which this run "
-                          "did not begin: another process writes to this sink",
-                          copy->generation, copy->relation_oid);
+            (void)nw_fail(
+                &cause, NW_FATAL,
+                "NW2406 recover() gave generation %u of the copy of table %u, which this run "
+                "did not begin: another process writes to this sink",
+                copy->generation, copy->relation_oid);
             return nw_sequencer_fail(seq, &cause, NULL);
         }
         sink->control.relation_oid = copy->relation_oid;

@@ -212,7 +212,7 @@ static nw_status pack_take(struct nw_sequencer *seq, struct nw_followed *slot,
 static nw_status too_much(const struct nw_sequencer *seq, const char *what, struct nw_error *err)
 {
     return nw_fail(err, NW_REJECT,
-                   "while it is copied its changes wait for the copy's end, and %" PRIu64
+                   "NW2416 while it is copied its changes wait for the copy's end, and %" PRIu64
                    " of them (%" PRIu64
                    " MiB) are more than %s. Copy it again when less is written to it",
                    seq->waiting_rows, seq->waiting_bytes >> 20, what);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/code.h"
 #include "base/errno.h"
 #include "base/log.h"
 #include "sink/arrow.h"
@@ -35,7 +36,12 @@ static void host_log(const struct nw_host *host, enum nw_log_level level, const 
     va_start(args, format);
     (void)vsnprintf(line, sizeof line, format, args);
     va_end(args);
-    nw_log(level, "sink %s: %s", sink_of(host)->config->name, line);
+    if (level <= NW_LOG_WARN) {
+        nw_log(level, "%.6s sink %s: %s", nw_code_or(line, "NW2413"), sink_of(host)->config->name,
+               nw_code_rest(line));
+    } else {
+        nw_log(level, "sink %s: %s", sink_of(host)->config->name, line);
+    }
 }
 
 static int64_t host_now_ns(const struct nw_host *host)
@@ -89,8 +95,9 @@ static nw_status host_batch_export(const struct nw_host *host, const struct nw_b
             return nw_arrow_export(batch, &worker->writing->exports, schema, array, err);
         }
     }
-    return nw_fail(err, NW_FATAL,
-                   "batch_export() takes the batch that write() was given, while write() runs");
+    return nw_fail(
+        err, NW_FATAL,
+        "NW2411 batch_export() takes the batch that write() was given, while write() runs");
 }
 
 /* A number for the calling thread; never used twice. */
@@ -200,7 +207,7 @@ static nw_status host_files_run(const struct nw_host *host, struct nw_file_op *o
     }
     for (size_t i = 0; i < ops_count && status == NW_OK; i++) {
         if (ops[i].result < 0) {
-            return nw_fail(err, NW_RETRY, "file %s of %u bytes at %llu failed: %s",
+            return nw_fail(err, NW_RETRY, "NW2501 file %s of %u bytes at %llu failed: %s",
                            verb_name(ops[i].verb), ops[i].size, (unsigned long long)ops[i].offset,
                            nw_errno_text(-ops[i].result));
         }

@@ -35,7 +35,7 @@ nw_status nw_merge_check(struct nw_sequencer *seq, struct nw_error *err)
         return NW_OK;
     }
     (void)nw_fail(err, NW_FATAL,
-                  "rows that have to be put into one order take more than limits.memory and "
+                  "NW2415 rows that have to be put into one order take more than limits.memory and "
                   "limits.spill (or the spill folder cannot be written): raise one of them and "
                   "start again; nothing is lost");
     return nw_sequencer_fail(seq, err, NULL);
@@ -73,7 +73,7 @@ static nw_status ways_find(struct nw_sequencer *seq, struct nw_entry *entry, str
             break;
         }
         if (seq->ways_count == NW_MERGE_WAYS_MAX) {
-            return nw_fail(err, NW_FATAL, "more than %u batches between two cuts",
+            return nw_fail(err, NW_FATAL, "NW2903 more than %u batches between two cuts",
                            NW_MERGE_WAYS_MAX);
         }
         seq->ways[seq->ways_count++].entry = entry;

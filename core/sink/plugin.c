@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/code.h"
 #include "base/errno.h"
 
 /* Members up to here are required to be in a plugin's table; what follows may be cut off. */
@@ -30,19 +31,22 @@ static nw_status owner_check(int descriptor, const char *path, bool folder, stru
     struct stat st;
 
     if (fstat(descriptor, &st) != 0) {
-        return nw_fail(err, NW_FATAL, "cannot look at %s: %s", path, nw_errno_text(errno));
+        return nw_fail(err, NW_FATAL, "NW1225 cannot look at %s: %s", path, nw_errno_text(errno));
     }
     if (folder ? !S_ISDIR(st.st_mode) : !S_ISREG(st.st_mode)) {
-        return nw_fail(err, NW_FATAL, "%s is not a %s", path, folder ? "folder" : "regular file");
+        return nw_fail(err, NW_FATAL, "NW1225 %s is not a %s", path,
+                       folder ? "folder" : "regular file");
     }
     if (st.st_uid != 0 && st.st_uid != geteuid()) {
-        return nw_fail(err, NW_FATAL,
-                       "%s belongs to user %u: a plugin and its folder must belong to root or to "
-                       "the user that runs narwal (chown it)",
-                       path, (unsigned)st.st_uid);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW1225 %s belongs to user %u: a plugin and its folder must belong to root or to "
+            "the user that runs narwal (chown it)",
+            path, (unsigned)st.st_uid);
     }
     if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-        return nw_fail(err, NW_FATAL, "%s can be written by others: chmod go-w '%s'", path, path);
+        return nw_fail(err, NW_FATAL, "NW1225 %s can be written by others: chmod go-w '%s'", path,
+                       path);
     }
     return NW_OK;
 }
@@ -51,23 +55,25 @@ static nw_status option_check(const struct nw_sink_ops *ops, const struct nw_opt
                               struct nw_error *err)
 {
     if (option->name == NULL || option->name[0] == '\0' || option->help == NULL) {
-        return nw_fail(err, NW_FATAL, "plugin %s has an option without a name or help", ops->name);
+        return nw_fail(err, NW_FATAL, "NW1225 plugin %s has an option without a name or help",
+                       ops->name);
     }
     if (option->type < NW_OPTION_TEXT || option->type > NW_OPTION_LIST) {
-        return nw_fail(err, NW_FATAL, "plugin %s: option %s has unknown type %u", ops->name,
+        return nw_fail(err, NW_FATAL, "NW1225 plugin %s: option %s has unknown type %u", ops->name,
                        option->name, (unsigned)option->type);
     }
     if (option->type == NW_OPTION_CHOICE &&
         (option->choices == NULL || option->choices[0] == NULL)) {
-        return nw_fail(err, NW_FATAL, "plugin %s: option %s has no choices", ops->name,
+        return nw_fail(err, NW_FATAL, "NW1225 plugin %s: option %s has no choices", ops->name,
                        option->name);
     }
     if (option->minimum > option->maximum) {
-        return nw_fail(err, NW_FATAL, "plugin %s: option %s has its minimum above its maximum",
-                       ops->name, option->name);
+        return nw_fail(err, NW_FATAL,
+                       "NW1225 plugin %s: option %s has its minimum above its maximum", ops->name,
+                       option->name);
     }
     if ((option->flags & NW_OPTION_REQUIRED) != 0 && option->fallback != NULL) {
-        return nw_fail(err, NW_FATAL, "plugin %s: option %s is required and has a default",
+        return nw_fail(err, NW_FATAL, "NW1225 plugin %s: option %s is required and has a default",
                        ops->name, option->name);
     }
     return NW_OK;
@@ -76,8 +82,9 @@ static nw_status option_check(const struct nw_sink_ops *ops, const struct nw_opt
 static nw_status options_check(const struct nw_sink_ops *ops, struct nw_error *err)
 {
     if (ops->options_count > OPTIONS_MAX || (ops->options_count > 0 && ops->options == NULL)) {
-        return nw_fail(err, NW_FATAL, "plugin %s says that it has %u options, and has no table",
-                       ops->name, ops->options_count);
+        return nw_fail(err, NW_FATAL,
+                       "NW1225 plugin %s says that it has %u options, and has no table", ops->name,
+                       ops->options_count);
     }
     for (uint32_t i = 0; i < ops->options_count; i++) {
         nw_status status = option_check(ops, &ops->options[i], err);
@@ -87,7 +94,7 @@ static nw_status options_check(const struct nw_sink_ops *ops, struct nw_error *e
         }
         for (uint32_t j = 0; j < i; j++) {
             if (strcmp(ops->options[i].name, ops->options[j].name) == 0) {
-                return nw_fail(err, NW_FATAL, "plugin %s has option %s twice", ops->name,
+                return nw_fail(err, NW_FATAL, "NW1225 plugin %s has option %s twice", ops->name,
                                ops->options[i].name);
             }
         }
@@ -129,18 +136,18 @@ static nw_status ops_check(const struct nw_sink_ops *ops, struct nw_error *err)
     size_t length = ops->name == NULL ? 0 : strnlen(ops->name, NAME_MAX_ + 1);
 
     if (length == 0 || length > NAME_MAX_) {
-        return nw_fail(err, NW_FATAL, "a sink's name has 1 to %u bytes", NAME_MAX_);
+        return nw_fail(err, NW_FATAL, "NW1225 a sink's name has 1 to %u bytes", NAME_MAX_);
     }
     if (missing != NULL) {
-        return nw_fail(err, NW_FATAL, "plugin %s lacks the function %s", ops->name, missing);
+        return nw_fail(err, NW_FATAL, "NW1225 plugin %s lacks the function %s", ops->name, missing);
     }
     if (ops->workers_max == 0) {
-        return nw_fail(err, NW_FATAL, "plugin %s says workers_max 0: at least 1 is needed",
+        return nw_fail(err, NW_FATAL, "NW1225 plugin %s says workers_max 0: at least 1 is needed",
                        ops->name);
     }
     if ((ops->flags & NW_SINK_TOTAL_ORDER) != 0 && ops->workers_max != 1) {
-        return nw_fail(err, NW_FATAL, "plugin %s wants the total order: workers_max must be 1",
-                       ops->name);
+        return nw_fail(err, NW_FATAL,
+                       "NW1225 plugin %s wants the total order: workers_max must be 1", ops->name);
     }
     return options_check(ops, err);
 }
@@ -149,18 +156,19 @@ nw_status nw_plugin_adopt(const struct nw_sink_ops *ops, struct nw_plugin *plugi
                           struct nw_error *err)
 {
     if (ops == NULL) {
-        return nw_fail(err, NW_FATAL, "%s() gave no table", NW_SINK_ENTRY_NAME);
+        return nw_fail(err, NW_FATAL, "NW1225 %s() gave no table", NW_SINK_ENTRY_NAME);
     }
     /* abi and size are the first members of every version; nothing else is read before. */
     if (ops->abi != NW_SINK_ABI) {
-        return nw_fail(err, NW_FATAL,
-                       "the plugin was built for sink ABI %u, this narwal has ABI %u: build it "
-                       "again against this narwal's <narwal/sink.h>",
-                       ops->abi, NW_SINK_ABI);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW1225 the plugin was built for sink ABI %u, this narwal has ABI %u: build it "
+            "again against this narwal's <narwal/sink.h>",
+            ops->abi, NW_SINK_ABI);
     }
     if (ops->size < OPS_SIZE_MIN || ops->size > OPS_SIZE_MAX) {
         return nw_fail(err, NW_FATAL,
-                       "the plugin's table has %u bytes, at least %zu are needed: set "
+                       "NW1225 the plugin's table has %u bytes, at least %zu are needed: set "
                        "nw_sink_ops.size to sizeof(struct nw_sink_ops) and build it again",
                        ops->size, OPS_SIZE_MIN);
     }
@@ -185,12 +193,13 @@ static nw_status object_load(int descriptor, const char *path, struct nw_plugin 
     if (object == NULL) {
         const char *why = dlerror(); /* NOLINT(concurrency-mt-unsafe): one thread loads */
 
-        return nw_fail(err, NW_FATAL, "cannot load %s: %s", path, why == NULL ? "no reason" : why);
+        return nw_fail(err, NW_FATAL, "NW1225 cannot load %s: %s", path,
+                       why == NULL ? "no reason" : why);
     }
     symbol = dlsym(object, NW_SINK_ENTRY_NAME);
     if (symbol == NULL) {
         return nw_fail(err, NW_FATAL,
-                       "%s is not a narwal sink: it does not export %s() (declare it with "
+                       "NW1225 %s is not a narwal sink: it does not export %s() (declare it with "
                        "NW_EXPORT)",
                        path, NW_SINK_ENTRY_NAME);
     }
@@ -201,7 +210,8 @@ static nw_status object_load(int descriptor, const char *path, struct nw_plugin 
     } else if (err != NULL) {
         struct nw_error cause = *err;
 
-        (void)nw_fail(err, status, "%s: %.*s", path, 800, cause.text);
+        (void)nw_fail(err, status, "%.6s %s: %.*s", nw_code_or(cause.text, "NW1225"), path, 800,
+                      nw_code_rest(cause.text));
     }
     return status;
 }
@@ -217,21 +227,23 @@ nw_status nw_plugin_load(const char *folder, const char *type, struct nw_plugin 
     nw_status status;
 
     if (folder[0] != '/') {
-        return nw_fail(err, NW_FATAL, "the plugin folder %s is not an absolute path", folder);
+        return nw_fail(err, NW_FATAL, "NW1225 the plugin folder %s is not an absolute path",
+                       folder);
     }
     if (length == 0 || strchr(type, '/') != NULL || type[0] == '.') {
-        return nw_fail(err, NW_FATAL,
-                       "\"%s\" is not a sink type: write the name of a plugin in %s, without a "
-                       "path",
-                       type, folder);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW1225 \"%s\" is not a sink type: write the name of a plugin in %s, without a "
+            "path",
+            type, folder);
     }
     if (snprintf(path, sizeof path, "%s/%s%s", folder, type, suffixed ? "" : ".so") >=
         (int)sizeof path) {
-        return nw_fail(err, NW_FATAL, "the path of plugin %s is too long", type);
+        return nw_fail(err, NW_FATAL, "NW1225 the path of plugin %s is too long", type);
     }
     folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder_fd < 0) {
-        return nw_fail(err, NW_FATAL, "cannot open the plugin folder %s: %s", folder,
+        return nw_fail(err, NW_FATAL, "NW1225 cannot open the plugin folder %s: %s", folder,
                        nw_errno_text(errno));
     }
     status = owner_check(folder_fd, folder, true, err);
@@ -240,8 +252,9 @@ nw_status nw_plugin_load(const char *folder, const char *type, struct nw_plugin 
     }
     file_fd = openat(folder_fd, path + strlen(folder) + 1, O_RDONLY | O_CLOEXEC);
     if (file_fd < 0) {
-        status = nw_fail(err, NW_FATAL, "there is no plugin for sink type %s: cannot open %s: %s",
-                         type, path, nw_errno_text(errno));
+        status =
+            nw_fail(err, NW_FATAL, "NW1225 there is no plugin for sink type %s: cannot open %s: %s",
+                    type, path, nw_errno_text(errno));
         goto out;
     }
     status = owner_check(file_fd, path, false, err);
@@ -264,7 +277,7 @@ nw_status nw_plugin_load_path(const char *path, struct nw_plugin *plugin, struct
     nw_status status;
 
     if (whole == NULL) {
-        return nw_fail(err, NW_FATAL, "cannot open %s: %s", path, nw_errno_text(errno));
+        return nw_fail(err, NW_FATAL, "NW1225 cannot open %s: %s", path, nw_errno_text(errno));
     }
     slash = strrchr(whole, '/');
     (void)snprintf(folder, sizeof folder, "%.*s", slash == whole ? 1 : (int)(slash - whole), whole);

@@ -14,7 +14,7 @@ nw_status nw_envelope_write(const struct nw_envelope_content *content, struct nw
     const struct nw_position *position = &content->position;
 
     if (position->size > NW_POSITION_SIZE_MAX - NW_ENVELOPE_SIZE) {
-        return nw_fail(err, NW_FATAL, "the source's position has %u bytes, at most %u fit",
+        return nw_fail(err, NW_FATAL, "NW2903 the source's position has %u bytes, at most %u fit",
                        position->size, NW_POSITION_SIZE_MAX - NW_ENVELOPE_SIZE);
     }
     envelope->bytes[0] = ENVELOPE_VERSION;
@@ -41,10 +41,11 @@ nw_status nw_envelope_read(const struct nw_position *stored, struct nw_envelope_
     content->position.size = (uint32_t)cursor.left;
     content->position.bytes = cursor.at;
     if (cursor.failed || version != ENVELOPE_VERSION || stored->size > NW_POSITION_SIZE_MAX) {
-        return nw_fail(err, NW_FATAL,
-                       "the sink gave back a position that this narwal did not write (%u bytes, "
-                       "version %u): it holds the data of something else, or of a newer narwal",
-                       stored->size, version);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW2408 the sink gave back a position that this narwal did not write (%u bytes, "
+            "version %u): it holds the data of something else, or of a newer narwal",
+            stored->size, version);
     }
     return NW_OK;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/code.h"
 #include "base/log.h"
 #include "sink/behind.h"
 #include "sink/copies.h"
@@ -181,7 +182,7 @@ static nw_status exceptions_check(const struct nw_sequencer *seq, const struct n
         return NW_OK;
     }
     return nw_fail(err, NW_REJECT,
-                   "table %s.%s, column %s has a value without an exact form in its type "
+                   "NW2404 table %s.%s, column %s has a value without an exact form in its type "
                    "(such as NaN, infinity, or a far timestamp), and sink type %s cannot take "
                    "those: leave the table out, or use another sink",
                    batch->table->schema_name, batch->table->name,
@@ -315,7 +316,7 @@ static nw_status entry_filter(struct nw_sequencer *seq, struct nw_entry *entry, 
     case NW_ITEM_PACK:
         break;
     }
-    return nw_fail(err, NW_FATAL, "an item of unknown kind %u", (unsigned)item->kind);
+    return nw_fail(err, NW_FATAL, "NW2903 an item of unknown kind %u", (unsigned)item->kind);
 }
 
 /* The log. */
@@ -547,11 +548,13 @@ nw_status nw_sequencer_fail(struct nw_sequencer *seq, const struct nw_error *cau
 
     seq->refused = cause->status == NW_REJECT ? table : NULL;
     if (table != NULL) {
-        (void)nw_fail(&whole, cause->status, "sink %s refuses rows of table %s.%s: %.*s",
-                      seq->sink->config->name, table->schema_name, table->name, 700, cause->text);
+        (void)nw_fail(&whole, cause->status, "%.6s sink %s refuses rows of table %s.%s: %.*s",
+                      nw_code_or(cause->text, "NW2403"), seq->sink->config->name,
+                      table->schema_name, table->name, 700, nw_code_rest(cause->text));
     } else {
-        (void)nw_fail(&whole, cause->status, "sink %s: %.*s", seq->sink->config->name, 900,
-                      cause->text);
+        (void)nw_fail(&whole, cause->status, "%.6s sink %s: %.*s",
+                      nw_code_or(cause->text, "NW2401"), seq->sink->config->name, 900,
+                      nw_code_rest(cause->text));
     }
     seq->failure = whole;
     seq->state = NW_SEQUENCER_FAILED;

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "base/assert.h"
+#include "base/code.h"
 #include "base/log.h"
 #include "sink/host.h"
 #include "sink/worker.h"
@@ -54,7 +55,8 @@ nw_status nw_sink_create(const struct nw_sink_options *options, struct nw_sink *
     nw_status status = NW_OK;
 
     if (workers_count == 0 || workers_count > workers_max || workers_count > NW_SINK_WORKERS_MAX) {
-        return nw_fail(err, NW_FATAL, "sink %s cannot have %u workers: its plugin allows 1 to %u",
+        return nw_fail(err, NW_FATAL,
+                       "NW1014 sink %s cannot have %u workers: its plugin allows 1 to %u",
                        options->config->name, workers_count,
                        workers_max < NW_SINK_WORKERS_MAX ? workers_max : NW_SINK_WORKERS_MAX);
     }
@@ -123,7 +125,8 @@ static int64_t thread_now_ns(void *clock)
 static void thread_failed(void *context, const struct nw_agent *agent, const struct nw_error *err)
 {
     (void)context;
-    nw_log(NW_LOG_ERROR, "thread %s: %s", agent->name, err->text); /* workers report by tasks */
+    nw_log(NW_LOG_ERROR, "%.6s thread %s: %s", nw_error_code(err), agent->name,
+           nw_code_rest(err->text)); /* workers report by tasks */
 }
 
 nw_status nw_sink_start(struct nw_sink *sink, struct nw_error *err)
@@ -239,13 +242,14 @@ nw_status nw_sink_recovery_check(const struct nw_sink *sink, const struct nw_rec
 
     if (count > NW_SINK_WORKERS_MAX || (count > 0 && recovery->positions == NULL) ||
         (recovery->copies_count > 0 && recovery->copies == NULL)) {
-        return nw_fail(err, NW_FATAL, "recover() gave %u positions and %u copies without a list",
-                       count, recovery->copies_count);
+        return nw_fail(err, NW_FATAL,
+                       "NW2411 recover() gave %u positions and %u copies without a list", count,
+                       recovery->copies_count);
     }
     if (count + recovery->copies_count > 0 &&
         (sink->plugin->ops.flags & NW_SINK_STORES_NOTHING) != 0) {
         return nw_fail(err, NW_FATAL,
-                       "recover() gave %u positions and %u copies, and the plugin declares "
+                       "NW2411 recover() gave %u positions and %u copies, and the plugin declares "
                        "NW_SINK_STORES_NOTHING",
                        count, recovery->copies_count);
     }
@@ -253,12 +257,13 @@ nw_status nw_sink_recovery_check(const struct nw_sink *sink, const struct nw_rec
         const struct nw_copy_state *copy = &recovery->copies[i];
 
         if (copy->size > NW_POSITION_SIZE_MAX || (copy->size > 0 && copy->bytes == NULL)) {
-            return nw_fail(err, NW_FATAL, "recover() gave a copy state of %u bytes", copy->size);
+            return nw_fail(err, NW_FATAL, "NW2411 recover() gave a copy state of %u bytes",
+                           copy->size);
         }
     }
     if (count > 1 && count != sink->workers_count && !positions_equal(recovery)) {
         return nw_fail(err, NW_FATAL,
-                       "the sink was written by %u workers that did not stop at the same "
+                       "NW2407 the sink was written by %u workers that did not stop at the same "
                        "position: run once with workers: %u, then change it",
                        count, count);
     }
@@ -465,10 +470,11 @@ nw_status nw_sink_stop(struct nw_sink *sink, int64_t deadline_ns, struct nw_erro
             back = control_wait(sink, deadline_ns);
         }
         if (!back) {
-            return nw_fail(err, NW_RETRY,
-                           "sink %s: the plugin %s did not return from a call in time; its thread "
-                           "and memory are left until the process ends",
-                           sink->config->name, sink->plugin->ops.name);
+            return nw_fail(
+                err, NW_RETRY,
+                "NW2006 sink %s: the plugin %s did not return from a call in time; its thread "
+                "and memory are left until the process ends",
+                sink->config->name, sink->plugin->ops.name);
         }
     }
     threads_join(sink);

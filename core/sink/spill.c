@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "base/assert.h"
+#include "base/code.h"
 #include "base/errno.h"
 #include "base/log.h"
 
@@ -69,7 +70,8 @@ static void segment_remove(struct nw_sequencer *seq, uint32_t index)
     segment_path(seq, index, path);
     env_of(seq)->ops->file_close(env_of(seq), segment->file);
     if (env_of(seq)->ops->file_remove(env_of(seq), path, &err) != NW_OK) {
-        nw_log(NW_LOG_WARN, "sink %s: %s", seq->sink->config->name, err.text);
+        nw_log(NW_LOG_WARN, "%.6s sink %s: %s", nw_error_code(&err), seq->sink->config->name,
+               nw_code_rest(err.text));
     }
     seq->spill->stored_bytes -= segment->size;
     *segment = (struct segment){.file = -1};
@@ -195,7 +197,7 @@ static void write_finish(struct nw_sequencer *seq, struct nw_entry *entry)
     spill->writing_bytes -= entry->size;
     if (entry->op.result != (int32_t)entry->op.size) {
         if (!spill->broken) {
-            nw_log(NW_LOG_WARN, "sink %s: cannot spill to %s: %s; waiting for room",
+            nw_log(NW_LOG_WARN, "NW2510 sink %s: cannot spill to %s: %s; waiting for room",
                    seq->sink->config->name, seq->options.spill_folder,
                    entry->op.result < 0 ? nw_errno_text(-entry->op.result) : "short write");
         }
@@ -267,11 +269,12 @@ static nw_status read_finish(struct nw_sequencer *seq, struct nw_entry *entry, s
     memcpy(item, entry->head, sizeof *item);
     if (entry->op.result != (int32_t)entry->op.size ||
         XXH3_64bits(item + 1, body_size(entry)) != entry->hash) {
-        return nw_fail(err, NW_FATAL,
-                       "spill file %u in %s gave back other bytes than were written at %llu (%d of "
-                       "%u bytes): look at the disk, then start again; nothing is lost",
-                       entry->segment, seq->options.spill_folder, (unsigned long long)entry->offset,
-                       entry->op.result, entry->op.size);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW2511 spill file %u in %s gave back other bytes than were written at %llu (%d of "
+            "%u bytes): look at the disk, then start again; nothing is lost",
+            entry->segment, seq->options.spill_folder, (unsigned long long)entry->offset,
+            entry->op.result, entry->op.size);
     }
     nw_item_relocate(item, entry->former);
     /* Its next address is this one: it is not written again, only dropped. */
@@ -383,7 +386,8 @@ static bool entry_spill(struct nw_sequencer *seq, struct nw_entry *entry, uint32
     if (status != NW_OK) {
         *work -= 1;
         if (status != NW_AGAIN && !seq->spill->broken) {
-            nw_log(NW_LOG_WARN, "sink %s: cannot spill: %s", seq->sink->config->name, err.text);
+            nw_log(NW_LOG_WARN, "NW2510 sink %s: cannot spill: %s", seq->sink->config->name,
+                   nw_code_rest(err.text));
             seq->spill->broken = true;
             seq->spill->broken_until_ns = seq->now_ns + BROKEN_NS;
         }
@@ -590,7 +594,8 @@ void nw_spill_give_up(struct nw_sequencer *seq, uint32_t *work)
     }
     if (!seq->lost) {
         nw_log(NW_LOG_WARN,
-               "sink %s: an epoch is larger than memory and spill quota; if the sink fails before "
+               "NW2414 sink %s: an epoch is larger than memory and spill quota; if the sink fails "
+               "before "
                "the epoch is committed, all sinks begin again from their positions",
                seq->sink->config->name);
     }
@@ -658,9 +663,10 @@ static nw_status file_empty(void *context, const char *name, bool is_folder, str
     size_t length = strlen(name);
 
     if (is_folder || length < 7 || strcmp(name + length - 6, ".spill") != 0) {
-        return nw_fail(err, NW_FATAL,
-                       "the spill folder %s holds %s, which is not narwal's: name an empty folder",
-                       seq->options.spill_folder, name);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW2512 the spill folder %s holds %s, which is not narwal's: name an empty folder",
+            seq->options.spill_folder, name);
     }
     (void)snprintf(path, sizeof path, "%s/%s", seq->options.spill_folder, name);
     emptying->removed++;

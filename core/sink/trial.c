@@ -104,7 +104,7 @@ nw_status nw_trial_write(struct nw_trial *trial, const struct nw_batch *batch, s
     }
     trial->cpu_ns += cpu_now_ns() - started_ns;
     return status == NW_AGAIN
-               ? nw_fail(err, NW_RETRY, "sink %s takes no rows", trial->options.config->name)
+               ? nw_fail(err, NW_RETRY, "NW1508 sink %s takes no rows", trial->options.config->name)
                : status;
 }
 
@@ -133,7 +133,7 @@ static nw_status entry_size(void *context, const char *name, bool is_folder, str
         return NW_OK;
     }
     if (snprintf(path, sizeof path, "%s/%s", visit->path, name) >= (int)sizeof path) {
-        return nw_fail(err, NW_FATAL, "a path below %s is too long", visit->path);
+        return nw_fail(err, NW_FATAL, "NW1508 a path below %s is too long", visit->path);
     }
     if (is_folder) {
         return folder_size(visit->env, path, visit->depth + 1, &visit->bytes, err);
@@ -182,8 +182,8 @@ static nw_status commit(struct nw_trial *trial, struct nw_error *err)
     nw_status status = trial->options.plugin->ops.commit(trial->self, &commit, &outcome, err);
 
     if (status == NW_OK && outcome != NW_COMMITTED) {
-        status =
-            nw_fail(err, NW_RETRY, "sink %s did not commit at once", trial->options.config->name);
+        status = nw_fail(err, NW_RETRY, "NW1508 sink %s did not commit at once",
+                         trial->options.config->name);
     }
     return status;
 }

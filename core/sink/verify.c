@@ -13,7 +13,7 @@ nw_status nw_sink_verify(const struct nw_sink_verification *verification, struct
     nw_status status = NW_OK;
 
     if (plugin->ops.verify == NULL) {
-        return nw_fail(err, NW_FATAL, "sinks of type %s cannot verify what they wrote",
+        return nw_fail(err, NW_FATAL, "NW2606 sinks of type %s cannot verify what they wrote",
                        plugin->ops.name);
     }
     status = nw_sink_create(&options, &sink, err);

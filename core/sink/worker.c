@@ -58,7 +58,7 @@ static nw_status worker_call(struct nw_worker *worker, struct nw_task *task, str
     case NW_TASK_CLOSE:
         break;
     }
-    return nw_fail(err, NW_FATAL, "task %u is not a worker's", (unsigned)task->kind);
+    return nw_fail(err, NW_FATAL, "NW2903 task %u is not a worker's", (unsigned)task->kind);
 }
 
 static nw_status coordinator_call(struct nw_sink *sink, struct nw_task *task, struct nw_error *err)
@@ -105,11 +105,12 @@ static nw_status answer_check(const struct nw_sink *sink, nw_status status, stru
         return status;
     }
     if ((unsigned)status > NW_FATAL) {
-        return nw_fail(err, NW_FATAL, "the plugin %s answered with status %u, which does not exist",
+        return nw_fail(err, NW_FATAL,
+                       "NW2411 the plugin %s answered with status %u, which does not exist",
                        sink->plugin->ops.name, (unsigned)status);
     }
     if (err->text[0] == '\0') {
-        (void)nw_fail(err, status, "the plugin %s failed without saying why",
+        (void)nw_fail(err, status, "NW2411 the plugin %s failed without saying why",
                       sink->plugin->ops.name);
     }
     err->status = status;

@@ -339,15 +339,16 @@ static nw_status ambiguous(const struct finder *f, const struct gap *gap, struct
             f->in_former[number] != NULL ? f->in_former[number] : f->in_later[number];
 
         if (f->presence[number] != NEVER && other != NULL && kind_of(f, gap, number) != OTHER) {
-            return nw_fail(err, NW_REJECT,
-                           "%s.%s: column %s is either column %s under another name or another "
-                           "column, and the catalog does not tell any more (tables."
-                           "ambiguous_rename decides; narwal ddl-trigger makes it exact)",
-                           relation->schema_name, relation->name,
-                           relation->columns[gap->first].name, other->name);
+            return nw_fail(
+                err, NW_REJECT,
+                "NW2105 %s.%s: column %s is either column %s under another name or another "
+                "column, and the catalog does not tell any more (tables."
+                "ambiguous_rename decides; narwal ddl-trigger makes it exact)",
+                relation->schema_name, relation->name, relation->columns[gap->first].name,
+                other->name);
         }
     }
-    return nw_fail(err, NW_REJECT, "%s.%s: column %s cannot be told from another one",
+    return nw_fail(err, NW_REJECT, "NW2105 %s.%s: column %s cannot be told from another one",
                    relation->schema_name, relation->name, relation->columns[gap->first].name);
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/code.h"
 #include "base/writer.h"
 
 #define FROM_BYTES       17u
@@ -108,12 +109,13 @@ static nw_status refused(const struct nw_backlog *backlog, struct nw_error *err)
         break;
     case NW_SPOOL_FULL:
         return nw_fail(err, NW_REJECT,
-                       "its kept changes fill the %" PRIu64 " MiB that limits.backlog leaves to "
+                       "NW2514 its kept changes fill the %" PRIu64
+                       " MiB that limits.backlog leaves to "
                        "each table",
                        spool.quota_bytes >> 20);
     case NW_SPOOL_BLOCKED:
-        return nw_fail(err, NW_REJECT, "its changes cannot be kept: %.700s",
-                       nw_spool_blocked(backlog->spool));
+        return nw_fail(err, NW_REJECT, "NW2514 its changes cannot be kept: %.700s",
+                       nw_code_rest(nw_spool_blocked(backlog->spool)));
     }
     return NW_AGAIN;
 }
@@ -128,16 +130,16 @@ static nw_status record_append(struct nw_backlog *backlog, const struct nw_spool
     nw_spool_status(backlog->spool, &spool);
     if (record->body.size + RECORD_OVERHEAD > spool.quota_bytes) {
         return nw_fail(err, NW_REJECT,
-                       "a change of %zu bytes is more than limits.backlog leaves to a table",
+                       "NW2514 a change of %zu bytes is more than limits.backlog leaves to a table",
                        record->body.size);
     }
     status = nw_spool_append(backlog->spool, record, &why);
     if (status == NW_AGAIN) {
         return refused(backlog, err);
     }
-    return status == NW_OK
-               ? NW_OK
-               : nw_fail(err, NW_REJECT, "its changes cannot be kept: %.900s", why.text);
+    return status == NW_OK ? NW_OK
+                           : nw_fail(err, NW_REJECT, "NW2514 its changes cannot be kept: %.900s",
+                                     nw_code_rest(why.text));
 }
 
 static nw_status begin_append(struct nw_backlog *backlog, const struct nw_backlog_change *change,
@@ -272,9 +274,9 @@ nw_status nw_backlog_step(struct nw_backlog *backlog, int64_t now_ns, uint32_t *
     struct nw_error why = {0};
     nw_status status = nw_spool_step(backlog->spool, now_ns, work, &why);
 
-    return status == NW_OK
-               ? NW_OK
-               : nw_fail(err, NW_REJECT, "its changes cannot be kept: %.900s", why.text);
+    return status == NW_OK ? NW_OK
+                           : nw_fail(err, NW_REJECT, "NW2514 its changes cannot be kept: %.900s",
+                                     nw_code_rest(why.text));
 }
 
 int64_t nw_backlog_deadline(const struct nw_backlog *backlog, int64_t now_ns)
@@ -315,7 +317,8 @@ uint64_t nw_backlog_bytes(const struct nw_backlog *backlog)
 
 static nw_status damaged(const struct nw_backlog *backlog, struct nw_error *err)
 {
-    return nw_fail(err, NW_CORRUPT, "a table's kept changes in %s are damaged", backlog->folder);
+    return nw_fail(err, NW_CORRUPT, "NW2515 a table's kept changes in %s are damaged",
+                   backlog->folder);
 }
 
 static void begin_parse(struct nw_cursor *cursor, struct nw_backlog_record *record)

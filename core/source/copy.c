@@ -222,7 +222,8 @@ static nw_status checks_take(struct nw_copy_reader *reader, struct nw_bytes body
     }
     if (snapshot.at == NULL || snapshot.size != strlen(task->snapshot) ||
         memcmp(snapshot.at, task->snapshot, snapshot.size) != 0) {
-        return nw_fail(err, NW_RETRY, "a copy session of %s.%s does not see the shared snapshot",
+        return nw_fail(err, NW_RETRY,
+                       "NW2203 a copy session of %s.%s does not see the shared snapshot",
                        task->table->schema_name, task->table->name);
     }
     /*
@@ -242,7 +243,7 @@ static nw_status checks_take(struct nw_copy_reader *reader, struct nw_bytes body
 static nw_status row_refuse(const struct nw_copy_reader *reader, size_t size, struct nw_error *err)
 {
     return nw_fail(err, NW_REJECT,
-                   "a row has %zu bytes, and limits.memory has room for rows of %" PRIu64
+                   "NW2108 a row has %zu bytes, and limits.memory has room for rows of %" PRIu64
                    ": raise it, or leave the column out",
                    size, reader->options.row_bytes_max);
 }
@@ -390,13 +391,13 @@ static nw_status server_failed(struct nw_copy_reader *reader, struct nw_bytes bo
     task_fail(reader, outcome_of(error.sqlstate));
     if (task->outcome == NW_COPY_REFUSED) {
         (void)nw_fail(&task->error, NW_FATAL,
-                      "copying %s.%s: %s: grant it, for example "
+                      "NW1220 copying %s.%s: %s: grant it, for example "
                       "GRANT SELECT ON \"%s\".\"%s\" to narwal's role",
                       task->table->schema_name, task->table->name, error.message,
                       task->table->schema_name, task->table->name);
     } else {
-        (void)nw_fail(&task->error, NW_RETRY, "copying %s.%s: %s (%s)", task->table->schema_name,
-                      task->table->name, error.message, error.sqlstate);
+        (void)nw_fail(&task->error, NW_RETRY, "NW2209 copying %s.%s: %s (%s)",
+                      task->table->schema_name, task->table->name, error.message, error.sqlstate);
     }
     return NW_OK;
 }

@@ -170,10 +170,11 @@ nw_status nw_copy_unpack(struct nw_bytes bytes, struct nw_copy_progress *progres
 
     memset(progress, 0, sizeof *progress);
     if (!cursor.failed && version > VERSION) {
-        return nw_fail(err, NW_FATAL,
-                       "the sink gave back a copy state of format %u, written by a newer narwal: "
-                       "upgrade narwal",
-                       version);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW2408 the sink gave back a copy state of format %u, written by a newer narwal: "
+            "upgrade narwal",
+            version);
     }
     progress->origin.fence_lsn = nw_cursor_u64le(&cursor);
     progress->complete = nw_cursor_u8(&cursor) != 0;

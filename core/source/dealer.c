@@ -358,10 +358,11 @@ nw_status nw_dealer_take_cut(struct nw_dealer *dealer, uint64_t lsn, int64_t now
     nw_status status = NW_OK;
 
     if (type != 'I' && type != 'U' && type != 'D') {
-        return nw_fail(err, NW_FATAL,
-                       "pgoutput: a message of type '%c' at %X/%X has %zu bytes, and limits.memory "
-                       "has no room for it: raise it",
-                       type, (uint32_t)(lsn >> 32), (uint32_t)lsn, message.size + cut);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW2517 pgoutput: a message of type '%c' at %X/%X has %zu bytes, and limits.memory "
+            "has no room for it: raise it",
+            type, (uint32_t)(lsn >> 32), (uint32_t)lsn, message.size + cut);
     }
     dealer->cut = cut;
     status = nw_dealer_take(dealer, lsn, now_ns, message, err);
@@ -406,9 +407,10 @@ nw_status nw_dealer_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns,
     case 'K':
     case 'r':
     case 'p':
-        return nw_fail(err, NW_FATAL,
-                       "the slot has two_phase on: an acknowledged PREPARE would never be sent "
-                       "again. Drop the slot and let narwal make it");
+        return nw_fail(
+            err, NW_FATAL,
+            "NW1214 the slot has two_phase on: an acknowledged PREPARE would never be sent "
+            "again. Drop the slot and let narwal make it");
     default:
         return nw_fail(err, NW_CORRUPT, "pgoutput: a message of unknown type 0x%02x at %X/%X",
                        message.size == 0 ? 0u : message.at[0], (uint32_t)(lsn >> 32),

@@ -88,7 +88,7 @@ static nw_status keep(struct nw_dealer *dealer, struct nw_backlog *backlog, uint
     }
     if (dealer->cut > 0) {
         (void)nw_dealer_give_up(dealer, backlog,
-                                "a row of it is more than limits.memory has room for");
+                                "NW2108 a row of it is more than limits.memory has room for");
         return NW_AGAIN;
     }
     status = nw_backlog_keep(backlog, &change, err);
@@ -184,7 +184,7 @@ nw_status nw_dealer_pause(struct nw_dealer *dealer, uint32_t relation_oid, struc
     if (table == NULL || nw_dealer_has_backlog(dealer, relation_oid)) {
         return NW_OK; /* it is gone, or paused or stopped meanwhile */
     }
-    (void)nw_dealer_stop(dealer, table, "a user paused it");
+    (void)nw_dealer_stop(dealer, table, "NW2117 a user paused it");
     dealer->stop.paused = true;
     return NW_OK;
 }

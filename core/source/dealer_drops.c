@@ -31,7 +31,7 @@ bool nw_dealer_dropped(struct nw_dealer *dealer, const struct nw_table *table, u
     }
     if (!drop_waits(dealer, table->relation_oid)) {
         (void)nw_dealer_stop(dealer, table,
-                             "it was dropped on the server: what sinks have of it stays");
+                             "NW2106 it was dropped on the server: what sinks have of it stays");
         dealer->stop.dropped = true;
         dealer->stop.lsn = lsn > next_lsn ? lsn : next_lsn;
     }

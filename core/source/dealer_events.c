@@ -205,7 +205,7 @@ static nw_status truncate_announce(struct nw_dealer *dealer,
         if (truncate_applies(dealer, slot) && slot->policy.truncate == NW_RULE_STOP &&
             !nw_dealer_keeps_later(dealer, slot->table->relation_oid)) {
             return nw_dealer_stop(dealer, slot->table,
-                                  "it was truncated, and tables.truncate is stop");
+                                  "NW2102 it was truncated, and tables.truncate is stop");
         }
         if (truncate_applies(dealer, slot)) {
             status = nw_dealer_announce(dealer, slot, err);

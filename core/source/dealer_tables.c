@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/code.h"
 #include "base/log.h"
 #include "pg/lsn.h"
 #include "source/dealer_private.h"
@@ -167,10 +168,11 @@ nw_status nw_dealer_stopped(struct nw_dealer *dealer, struct nw_backlog *backlog
 
 nw_status nw_dealer_too_large(struct nw_dealer *dealer, const struct nw_slot *slot, size_t size)
 {
-    return nw_dealer_stop(dealer, slot->table,
-                          "a row has %zu bytes, and limits.memory has room for rows of %" PRIu64
-                          ": raise it, or leave the column out",
-                          size, dealer->options.row_bytes_max);
+    return nw_dealer_stop(
+        dealer, slot->table,
+        "NW2108 a row has %zu bytes, and limits.memory has room for rows of %" PRIu64
+        ": raise it, or leave the column out",
+        size, dealer->options.row_bytes_max);
 }
 
 void nw_dealer_refresh(struct nw_dealer *dealer)
@@ -418,8 +420,8 @@ nw_status nw_dealer_note(struct nw_dealer *dealer, struct nw_bytes bytes,
         return status;
     }
     if (nw_notes_put(dealer->notes, message->content, &note, &why) != NW_OK) {
-        nw_log(NW_LOG_WARN, "the event trigger's note at %s is not used: %s",
-               nw_lsn_text(lsn, message->lsn), why.text);
+        nw_log(NW_LOG_WARN, "NW2113 the event trigger's note at %s is not used: %s",
+               nw_lsn_text(lsn, message->lsn), nw_code_rest(why.text));
         return NW_OK;
     }
     backlog = nw_dealer_keeps(dealer, note->relation_oid);
@@ -453,9 +455,9 @@ static nw_status version_make(struct nw_dealer *dealer, const struct nw_table *c
     nw_status status = NW_OK;
 
     if (policy.drop_column == NW_RULE_STOP && is_missing(dealer, current, &column)) {
-        (void)nw_dealer_stop(dealer, current,
-                             "column %s was dropped or renamed, and tables.drop_column is stop",
-                             column);
+        (void)nw_dealer_stop(
+            dealer, current,
+            "NW2103 column %s was dropped or renamed, and tables.drop_column is stop", column);
         return NW_OK;
     }
     status = nw_schemas_apply(dealer->options.schemas, &change, &table, err);

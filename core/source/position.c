@@ -65,10 +65,11 @@ static nw_status check_head(struct nw_cursor *cursor, uint8_t kind, uint8_t *ver
 {
     *version = nw_cursor_u8(cursor);
     if (*version > POSITION_VERSION) {
-        return nw_fail(err, NW_FATAL,
-                       "the sink's position has format %u, written by a newer narwal: this one "
-                       "reads up to %u; upgrade narwal",
-                       *version, POSITION_VERSION);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW2408 the sink's position has format %u, written by a newer narwal: this one "
+            "reads up to %u; upgrade narwal",
+            *version, POSITION_VERSION);
     }
     if (nw_cursor_u8(cursor) != kind || cursor->failed) {
         return nw_fail(err, NW_CORRUPT, "the sink gave back a position that is not narwal's");

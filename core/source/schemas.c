@@ -725,10 +725,11 @@ static nw_status types_check(const struct nw_schemas_change *change, const struc
 
             if (column->attnum != 0 && column->attnum == was->attnum &&
                 (column->type_oid != was->type_oid || column->typmod != was->typmod)) {
-                return nw_fail(err, NW_REJECT,
-                               "column %s has another type (it was %s), and tables.type_change "
-                               "is stop",
-                               column->name, was->type_name);
+                return nw_fail(
+                    err, NW_REJECT,
+                    "NW2104 column %s has another type (it was %s), and tables.type_change "
+                    "is stop",
+                    column->name, was->type_name);
             }
         }
     }

@@ -133,7 +133,7 @@ static nw_status segment_seen(void *context, const char *name, bool is_folder, s
     size_t size = strlen(name);
 
     if (!is_folder && size > 6 && strcmp(name + size - 6, ".spool") == 0) {
-        return nw_fail(err, NW_FATAL, "there is a spool in %s already", options->folder);
+        return nw_fail(err, NW_FATAL, "NW2903 there is a spool in %s already", options->folder);
     }
     return NW_OK;
 }
@@ -289,12 +289,13 @@ static void write_finish(struct nw_spool *spool, struct nw_spool_chunk *chunk)
         chunk->started = chunk->written;
         chunk->started_end = chunk->written_end;
         spool->refused = true;
-        (void)nw_fail(&spool->why, NW_RETRY, "cannot write the spool, %s: %s; free space there",
-                      path, result < 0 ? nw_errno_text(-result) : "it took only a part");
+        (void)nw_fail(&spool->why, NW_RETRY,
+                      "NW2504 cannot write the spool, %s: %s; free space there", path,
+                      result < 0 ? nw_errno_text(-result) : "it took only a part");
     } else if (result < 0) {
         (void)nw_spool_broken(spool,
                               nw_fail(&why, NW_RETRY,
-                                      "cannot write the spool, %s: %s; check the "
+                                      "NW2504 cannot write the spool, %s: %s; check the "
                                       "disk",
                                       path, nw_errno_text(-result)),
                               &why);
@@ -324,7 +325,7 @@ static void sync_finish(struct nw_spool *spool)
     (void)nw_spool_broken(
         spool,
         nw_fail(&why, NW_FATAL,
-                "cannot sync the spool, %s: %s; what the server sent after %s is not safe "
+                "NW2504 cannot sync the spool, %s: %s; what the server sent after %s is not safe "
                 "there, was not acknowledged, and will be sent again. %s, then start narwal again",
                 nw_spool_path(spool->options.folder, spool->file_segment, path),
                 nw_errno_text(-spool->sync_op.result), nw_lsn_text(lsn, spool->synced.lsn),
@@ -419,11 +420,11 @@ static nw_status result_check(const struct nw_spool *spool, const struct nw_file
     }
     if (op->result < 0) {
         return nw_fail(err, op->verb == NW_FILE_SYNC ? NW_FATAL : NW_RETRY,
-                       "cannot %s the spool in %s: %s", verb, spool->options.folder,
+                       "NW2504 cannot %s the spool in %s: %s", verb, spool->options.folder,
                        nw_errno_text(-op->result));
     }
     if (op->verb == NW_FILE_WRITE && (uint32_t)op->result != op->size) {
-        return nw_fail(err, NW_RETRY, "cannot write the spool in %s: it took only a part",
+        return nw_fail(err, NW_RETRY, "NW2504 cannot write the spool in %s: it took only a part",
                        spool->options.folder);
     }
     return NW_OK;

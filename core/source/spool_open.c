@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/code.h"
 #include "base/log.h"
 #include "pg/lsn.h"
 
@@ -137,11 +138,12 @@ static nw_status lost(const char *what, uint64_t from_lsn, uint64_t to_lsn, stru
     } else { /* a part of what was committed later */
         (void)snprintf(between, sizeof between, "after %s", nw_lsn_text(from, from_lsn));
     }
-    return nw_fail(err, NW_FATAL,
-                   "%s. Changes %s may have been acknowledged to the server, and are nowhere else. "
-                   "Nothing was written. To begin again with a new copy: drop the slot, and move "
-                   "the spool and the sinks' former data away",
-                   what, between);
+    return nw_fail(
+        err, NW_FATAL,
+        "NW2505 %s. Changes %s may have been acknowledged to the server, and are nowhere else. "
+        "Nothing was written. To begin again with a new copy: drop the slot, and move "
+        "the spool and the sinks' former data away",
+        what, between);
 }
 
 NW_PRINTF(3, 4)
@@ -182,16 +184,17 @@ static nw_status header_check(const struct nw_spool *spool, const struct nw_spoo
     const struct nw_identity *there = &header->identity;
 
     if (header->version > NW_SPOOL_VERSION) {
-        return nw_fail(err, NW_FATAL,
-                       "the spool's %s has format %u, written by a newer narwal: this one reads up "
-                       "to %u; upgrade narwal",
-                       path, header->version, NW_SPOOL_VERSION);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW2506 the spool's %s has format %u, written by a newer narwal: this one reads up "
+            "to %u; upgrade narwal",
+            path, header->version, NW_SPOOL_VERSION);
     }
     if (there->system_identifier != here->system_identifier ||
         there->database_oid != here->database_oid ||
         strcmp(there->slot_name, here->slot_name) != 0) {
         return nw_fail(err, NW_FATAL,
-                       "the spool in %s is of another source (system %" PRIu64
+                       "NW2507 the spool in %s is of another source (system %" PRIu64
                        ", database %u, slot %s), not of this one (system %" PRIu64
                        ", database %u, slot %s): give this source a name of its own, or move the "
                        "spool away",
@@ -327,7 +330,7 @@ static nw_status pause_check(struct verify *verify, uint64_t segment_bytes, stru
         options->progress(options->context, verify->done_bytes + segment_bytes, verify->all_bytes);
     }
     if (options->stopping != NULL && options->stopping(options->context)) {
-        return nw_fail(err, NW_RETRY, "stopped while the spool was verified");
+        return nw_fail(err, NW_RETRY, "NW2005 stopped while the spool was verified");
     }
     return NW_OK;
 }
@@ -356,7 +359,7 @@ static nw_status records_verify(struct verify *verify, struct nw_error *err)
     }
     if (status == NW_CORRUPT) {
         nw_spool_drain(spool);
-        stop_set(&verify->stop, spool->end.lsn, "%s", why.text);
+        stop_set(&verify->stop, spool->end.lsn, "%s", nw_code_rest(why.text));
         spool->bytes -= segment->bytes - spool->reader.at;
         segment->bytes = spool->written.offset = spool->reader.at;
         status = NW_OK;
@@ -623,7 +626,8 @@ static nw_status discard(const struct nw_spool_options *options, size_t most, st
         return status;
     }
     if (env->ops->folder_remove(env, options->folder, &why) != NW_OK) {
-        nw_log(NW_LOG_WARN, "the spool is removed, but not its folder: %s", why.text);
+        nw_log(NW_LOG_WARN, "NW2509 the spool is removed, but not its folder: %s",
+               nw_code_rest(why.text));
         return NW_OK; /* there is something in it that is not ours */
     }
     return env->ops->folder_sync(env, nw_spool_parent(options->folder, parent), err);

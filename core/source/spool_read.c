@@ -53,7 +53,7 @@ static nw_status damaged(const struct nw_spool *spool, const char *why, struct n
 {
     char path[NW_SPOOL_PATH_SIZE];
 
-    return nw_fail(err, NW_CORRUPT, "the spool is damaged in %s at offset %" PRIu64 ": %s",
+    return nw_fail(err, NW_CORRUPT, "NW2505 the spool is damaged in %s at offset %" PRIu64 ": %s",
                    nw_spool_path(spool->options.folder, spool->reader.segment, path),
                    spool->reader.at, why);
 }
@@ -119,7 +119,7 @@ static nw_status read_check(const struct nw_spool *spool, const struct nw_file_o
     char path[NW_SPOOL_PATH_SIZE];
 
     if (op->result < 0) {
-        return nw_fail(err, NW_RETRY, "cannot read the spool, %s: %s",
+        return nw_fail(err, NW_RETRY, "NW2504 cannot read the spool, %s: %s",
                        nw_spool_path(spool->options.folder, spool->reader.segment, path),
                        nw_errno_text(-op->result));
     }

@@ -186,10 +186,11 @@ nw_status nw_spool_append(struct nw_spool *spool, const struct nw_spool_record *
         return nw_fail(err, NW_CORRUPT, "a message of %zu bytes", record->body.size);
     }
     if (size > spool->options.quota_bytes) {
-        return nw_fail(err, NW_FATAL,
-                       "a message of %zu bytes does not fit into the spool, which may have %" PRIu64
-                       " bytes: raise its quota",
-                       record->body.size, spool->options.quota_bytes);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW2508 a message of %zu bytes does not fit into the spool, which may have %" PRIu64
+            " bytes: raise its quota",
+            record->body.size, spool->options.quota_bytes);
     }
     if (spool->bytes > spool->options.quota_bytes - size) {
         spool->pressure = NW_SPOOL_FULL;

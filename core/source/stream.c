@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/code.h"
 #include "base/log.h"
 #include "pg/lsn.h"
 
@@ -227,8 +228,8 @@ void nw_source_reconnect(struct nw_source *source, int64_t now_ns, const struct 
 static void connection_lost(struct nw_source *source, int64_t now_ns, const struct nw_error *why)
 {
     source->last_error = *why;
-    nw_log(NW_LOG_WARN, "replication connection lost: %s; trying again in %.1f s", why->text,
-           (double)source->backoff_ns / 1e9);
+    nw_log(NW_LOG_WARN, "%.6s replication connection lost: %s; trying again in %.1f s",
+           nw_error_code(why), nw_code_rest(why->text), (double)source->backoff_ns / 1e9);
     nw_source_reconnect(source, now_ns, why);
     source->backoff_ns *= 2;
     if (source->backoff_ns > BACKOFF_NS_MAX) {
@@ -526,10 +527,12 @@ static nw_status joined_check(struct nw_source *source, struct nw_error *err)
     bool fits = !source->joined || !source->walsender.binary || all_binary(source);
 
     source->joined = false;
-    return fits ? NW_OK
-                : nw_fail(err, NW_RETRY,
-                          "a table that is copied has a column whose binary form is not decoded: "
-                          "going on in text");
+    return fits
+               ? NW_OK
+               : nw_fail(
+                     err, NW_RETRY,
+                     "NW2109 a table that is copied has a column whose binary form is not decoded: "
+                     "going on in text");
 }
 
 bool nw_source_rests(const struct nw_source *source)

@@ -5,6 +5,7 @@
  * again, so that the others are hardly held up. See backlog.h and stream_private.h.
  */
 #include "base/assert.h"
+#include "base/code.h"
 #include "base/crash.h"
 #include "base/log.h"
 #include "source/stream_private.h"
@@ -220,7 +221,8 @@ static nw_status record_next(struct nw_source *source, bool *end, struct nw_erro
     backlogs->has_record = status == NW_OK && !*end;
     return status == NW_OK || status == NW_AGAIN
                ? status
-               : nw_fail(err, NW_REJECT, "what was kept of it cannot be read: %.900s", why.text);
+               : nw_fail(err, NW_REJECT, "NW2515 what was kept of it cannot be read: %.900s",
+                         nw_code_rest(why.text));
 }
 
 static nw_status records_play(struct nw_source *source, int64_t now_ns, uint32_t *work,
@@ -314,7 +316,7 @@ nw_status nw_source_backlogs(struct nw_source *source, int64_t now_ns, uint32_t 
     }
     if (source->backlogs.stopped) {
         return nw_fail(err, NW_RETRY,
-                       "a table stopped again while what was kept of it was dealt: going on "
+                       "NW2101 a table stopped again while what was kept of it was dealt: going on "
                        "without it");
     }
     status = writes_step(source, now_ns, work, err);

@@ -202,13 +202,14 @@ static nw_status undecodable(struct nw_source *source, const struct nw_server_er
     }
     source->undecodable_count++;
     if (source->undecodable_count < UNDECODABLE_TRIES) {
-        return nw_fail(err, NW_RETRY,
-                       "the server says: %s. The slot was made while a table was truncated or "
-                       "rewritten; it may be able to decode it once its restart_lsn has moved",
-                       error->message);
+        return nw_fail(
+            err, NW_RETRY,
+            "NW2324 the server says: %s. The slot was made while a table was truncated or "
+            "rewritten; it may be able to decode it once its restart_lsn has moved",
+            error->message);
     }
     return nw_fail(err, NW_FATAL,
-                   "the server says: %s. The slot was made while a table was truncated or "
+                   "NW2324 the server says: %s. The slot was made while a table was truncated or "
                    "rewritten, and cannot be decoded: drop the slot, and let narwal make it and "
                    "the copy again",
                    error->message);
@@ -224,20 +225,21 @@ static nw_status server_failed(struct nw_source *source, struct nw_bytes body, s
         return undecodable(source, &error, err);
     }
     if (strcmp(error.sqlstate, "42704") == 0) { /* undefined object */
-        return nw_fail(err, NW_FATAL,
-                       "the server says: %s. A publication that was dropped is missing in the WAL "
-                       "from there on, even when it is made again: drop the slot, make both anew, "
-                       "and copy again",
-                       error.message);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW2325 the server says: %s. A publication that was dropped is missing in the WAL "
+            "from there on, even when it is made again: drop the slot, make both anew, "
+            "and copy again",
+            error.message);
     }
     if (strcmp(error.sqlstate, "22P05") == 0) { /* untranslatable character */
         return nw_fail(
             err, NW_FATAL,
-            "the server says: %s. It sends nothing that was written after that value: mend "
+            "NW2326 the server says: %s. It sends nothing that was written after that value: mend "
             "the value, drop the slot, and let narwal make it and the copy again",
             error.message);
     }
-    return nw_fail(err, NW_RETRY, "the server says: %s (%s)", error.message, error.sqlstate);
+    return nw_fail(err, NW_RETRY, "NW2327 the server says: %s (%s)", error.message, error.sqlstate);
 }
 
 /* Keepalives are few and say when they were sent: enough to know the server's clock. */
@@ -267,7 +269,7 @@ nw_status nw_source_message(struct nw_source *source, const struct nw_message *m
         return server_failed(source, message->body, err);
     }
     if (message->type == 'c' || message->type == 'C' || message->type == 'Z') {
-        return nw_fail(err, NW_RETRY, "the server ended the stream");
+        return nw_fail(err, NW_RETRY, "NW2327 the server ended the stream");
     }
     if (message->type != 'd') { /* notices and parameter changes */
         return NW_OK;
@@ -295,7 +297,7 @@ nw_status nw_source_message(struct nw_source *source, const struct nw_message *m
     if (status == NW_OK && source->walsender.binary &&
         nw_dealer_wants_text(source->options.dealer)) {
         return nw_fail(err, NW_RETRY,
-                       "a table whose changes are kept has new columns: going on in text");
+                       "NW2109 a table whose changes are kept has new columns: going on in text");
     }
     if (status == NW_OK) {
         source->received_lsn = later(source->received_lsn, data.start_lsn);
@@ -335,9 +337,10 @@ nw_status nw_source_describe(struct nw_source *source, uint32_t *work, struct nw
         source->has_described = false;
         *work += 1;
         if (source->walsender.binary && !nw_table_is_binary(table)) {
-            return nw_fail(err, NW_RETRY,
-                           "%s.%s has a column whose binary form is not decoded: going on in text",
-                           table->schema_name, table->name);
+            return nw_fail(
+                err, NW_RETRY,
+                "NW2109 %s.%s has a column whose binary form is not decoded: going on in text",
+                table->schema_name, table->name);
         }
     }
     return status == NW_AGAIN ? NW_OK : status;

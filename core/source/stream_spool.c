@@ -9,6 +9,7 @@
  * Values are asked for as text meanwhile: the binary form of a type that we do not know could not
  * be asked for again.
  */
+#include "base/code.h"
 #include "base/crash.h"
 #include "base/log.h"
 #include "pg/lsn.h"
@@ -241,7 +242,8 @@ static nw_status catalog_step(struct nw_source *source, int64_t now_ns, uint32_t
     status = status == NW_OK ? nw_source_describe(source, work, err) : status;
     if (status == NW_RETRY) {
         source->recorder.retry_ns = now_ns + RETRY_NS;
-        nw_log(NW_LOG_WARN, "%s; trying again in a second", err->text);
+        nw_log(NW_LOG_WARN, "%.6s %s; trying again in a second", nw_error_code(err),
+               nw_code_rest(err->text));
         return NW_AGAIN;
     }
     return status;

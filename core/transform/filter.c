@@ -130,14 +130,15 @@ static nw_status operand_find(struct binding *b, const struct nw_transform_rule 
     if (column == table->columns_count) {
         return nw_fail(
             b->err, NW_REJECT,
-            "%s: where names column %s, which %s.%s does not have (or does not publish): "
+            "NW1226 %s: where names column %s, which %s.%s does not have (or does not publish): "
             "name another, or make the rule's tables narrower",
             nw_rule_place(rule, place), name, table->schema_name, table->name);
     }
     if (!is_in_old_rows(table, column)) {
         return nw_fail(
             b->err, NW_REJECT,
-            "%s: where names column %s of %s.%s, which is not in the table's replica identity: of "
+            "NW1226 %s: where names column %s of %s.%s, which is not in the table's replica "
+            "identity: of "
             "a delete, and of the old row of an update, the server sends only that, and it could "
             "not be told whether sinks have the row. ALTER TABLE \"%s\".\"%s\" REPLICA IDENTITY "
             "FULL "
@@ -176,7 +177,7 @@ static nw_status constants_read(struct binding *b, const struct nw_transform_rul
         if (wanted != NULL) {
             return nw_fail(
                 b->err, NW_REJECT,
-                "%s: where compares column %s (%s) of %s.%s with %s%.60s%s, and what can "
+                "NW1226 %s: where compares column %s (%s) of %s.%s with %s%.60s%s, and what can "
                 "be there is %s",
                 nw_rule_place(rule, place), column->name, column->type_name, b->table->schema_name,
                 b->table->name, from->constants[i].quoted ? "'" : "", from->constants[i].text,
@@ -202,9 +203,9 @@ static nw_status term_bind(struct binding *b, const struct nw_transform_rule *ru
     nw_status status = NW_OK;
 
     if (b->filter->terms_count == b->terms_max || b->operands_count == NW_OPERANDS_MAX) {
-        return nw_fail(b->err, NW_REJECT, "%s: the rules of %s.%s have more than %u conditions",
-                       nw_rule_place(rule, place), b->table->schema_name, b->table->name,
-                       NW_OPERANDS_MAX);
+        return nw_fail(
+            b->err, NW_REJECT, "NW1226 %s: the rules of %s.%s have more than %u conditions",
+            nw_rule_place(rule, place), b->table->schema_name, b->table->name, NW_OPERANDS_MAX);
     }
     status = operand_find(b, rule, from->column, &term->operand);
     if (status != NW_OK) {
@@ -215,7 +216,7 @@ static nw_status term_bind(struct binding *b, const struct nw_transform_rule *ru
     if (term->kind == NW_COMPARE_LABEL && has_order(term->op)) {
         return nw_fail(
             b->err, NW_REJECT,
-            "%s: where orders column %s of %s.%s, an enum: it can be asked for =, <> and "
+            "NW1226 %s: where orders column %s of %s.%s, an enum: it can be asked for =, <> and "
             "IN",
             nw_rule_place(rule, place), from->column, b->table->schema_name, b->table->name);
     }

@@ -251,7 +251,7 @@ static const char *rule_unmet(const struct nw_transform_use *use, uint32_t index
         if ((*part)++ > 0) {
             return NULL;
         }
-        (void)snprintf(text, sizeof text, "%s matches no table", nw_rule_place(rule, place));
+        (void)snprintf(text, sizeof text, "NW1318 %s matches no table", nw_rule_place(rule, place));
         return nw_arena_text(use->arena, text);
     }
     for (uint32_t p = *part; p < patterns_count(rule); p++) {
@@ -259,7 +259,8 @@ static const char *rule_unmet(const struct nw_transform_use *use, uint32_t index
             const char *pattern = pattern_at(rule, p, &key);
 
             *part = p + 1;
-            (void)snprintf(text, sizeof text, "%s: %s \"%.100s\" matches no column of its tables",
+            (void)snprintf(text, sizeof text,
+                           "NW1318 %s: %s \"%.100s\" matches no column of its tables",
                            nw_rule_place(rule, place), key, pattern);
             return nw_arena_text(use->arena, text);
         }

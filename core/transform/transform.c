@@ -108,7 +108,7 @@ static nw_status key_refuse(const struct making *m, const struct nw_transform_ru
 
     return nw_fail(
         m->err, NW_REJECT,
-        "%s %s column %s of %s.%s, which is of the table's key: sinks could not tell its "
+        "NW1226 %s %s column %s of %s.%s, which is of the table's key: sinks could not tell its "
         "rows apart. Leave the key as it is (mask: sha256 keeps keys apart), or leave the "
         "table out",
         nw_rule_place(rule, place), what, m->table->columns[column].name, m->table->schema_name,
@@ -175,16 +175,17 @@ static nw_status columns_check(const struct making *m)
     for (uint16_t i = 0; i < seen->columns_count; i++) {
         for (uint16_t other = 0; other < i; other++) {
             if (strcmp(seen->columns[i].name, seen->columns[other].name) == 0) {
-                return nw_fail(m->err, NW_REJECT,
-                               "transforms: rename_columns gives two columns of %s.%s the name %s",
-                               m->table->schema_name, m->table->name, seen->columns[i].name);
+                return nw_fail(
+                    m->err, NW_REJECT,
+                    "NW1226 transforms: rename_columns gives two columns of %s.%s the name %s",
+                    m->table->schema_name, m->table->name, seen->columns[i].name);
             }
         }
     }
     if (seen->columns_count == 0 && m->table->columns_count > 0) {
         return nw_fail(
             m->err, NW_REJECT,
-            "transforms: no column of %s.%s is left: leave the table out (tables.exclude)",
+            "NW1226 transforms: no column of %s.%s is left: leave the table out (tables.exclude)",
             m->table->schema_name, m->table->name);
     }
     return NW_OK;
@@ -330,7 +331,7 @@ static nw_status names_make(struct making *m)
             seen->name = name;
         }
         if (seen->schema_name == NULL || seen->name == NULL) {
-            return nw_fail(m->err, NW_REJECT, "%s gives %s.%s a name of more than %u bytes",
+            return nw_fail(m->err, NW_REJECT, "NW1226 %s gives %s.%s a name of more than %u bytes",
                            nw_rule_place(rule, place), m->table->schema_name, m->table->name,
                            NAME_SIZE_MAX);
         }
@@ -358,7 +359,7 @@ static nw_status name_take(struct making *m, const struct nw_table *seen)
                    strcmp(name->seen_table, seen->name) == 0) {
             return nw_fail(
                 m->err, NW_REJECT,
-                "transforms: sinks would see both %s.%s and %s.%s as %s.%s, and could not "
+                "NW1226 transforms: sinks would see both %s.%s and %s.%s as %s.%s, and could not "
                 "tell their rows apart: give them names of their own (to_schema, "
                 "to_table)",
                 name->schema, name->table, m->table->schema_name, m->table->name, seen->schema_name,

@@ -161,10 +161,11 @@ static nw_status reap(struct nw_txns *txns, bool wait, struct nw_error *err)
         txn->writing = false;
         txns->writes--;
         if (txn->op.result < 0 || (uint32_t)txn->op.result != txn->op.size) {
-            txns->write_status = nw_fail(
-                &txns->write_error, NW_RETRY, "cannot spill transaction %" PRIu32 " to %s: %s",
-                txn->xid, txns->options.folder,
-                txn->op.result < 0 ? nw_errno_text(-txn->op.result) : "short write");
+            txns->write_status =
+                nw_fail(&txns->write_error, NW_RETRY,
+                        "NW2510 cannot spill transaction %" PRIu32 " to %s: %s", txn->xid,
+                        txns->options.folder,
+                        txn->op.result < 0 ? nw_errno_text(-txn->op.result) : "short write");
         }
         if (txn->orphan) {
             txn_free(txns, txn);
@@ -262,7 +263,8 @@ static nw_status txn_flush(struct nw_txns *txns, struct txn *txn, struct nw_erro
     NW_ASSERT(!txn->writing);
     if (txns->spilled_bytes + txn->filling.size > txns->options.quota_bytes) {
         return nw_fail(err, NW_FATAL,
-                       "transaction %" PRIu32 " does not fit into the spill quota of %" PRIu64
+                       "NW2513 transaction %" PRIu32
+                       " does not fit into the spill quota of %" PRIu64
                        " bytes in %s: raise limits.spill",
                        txn->xid, txns->options.quota_bytes, txns->options.folder);
     }
@@ -537,7 +539,8 @@ static nw_status read_more(struct nw_txns *txns, uint32_t wanted, struct nw_erro
     if (txns->read_done) {
         txns->read_done = false;
         if (txns->read_op.result <= 0) {
-            return nw_fail(err, NW_RETRY, "cannot read back transaction %" PRIu32 " from %s: %s",
+            return nw_fail(err, NW_RETRY,
+                           "NW2511 cannot read back transaction %" PRIu32 " from %s: %s",
                            txns->reading->xid, txns->options.folder,
                            txns->read_op.result < 0 ? nw_errno_text(-txns->read_op.result)
                                                     : "the file is too short");
@@ -549,7 +552,7 @@ static nw_status read_more(struct nw_txns *txns, uint32_t wanted, struct nw_erro
         return NW_OK;
     }
     if (txns->read_at == txns->reading->file_bytes) {
-        return nw_fail(err, NW_RETRY, "transaction %" PRIu32 " was not spilled whole",
+        return nw_fail(err, NW_RETRY, "NW2511 transaction %" PRIu32 " was not spilled whole",
                        txns->reading->xid);
     }
     status = read_start(txns, wanted, err);

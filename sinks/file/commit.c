@@ -87,10 +87,11 @@ static nw_status files_sync(struct nw_file_sink *sink, const struct nw_sealed *s
         ops[i] = (struct nw_file_op){.verb = NW_FILE_SYNC, .file = files[i]};
     }
     if (count > 0 && sink->host->files_run(sink->host, ops, count, &cause) != NW_OK) {
-        status = nw_fail(err, NW_FATAL,
-                         "files in %s could not be made durable, and a second try cannot tell: "
-                         "%.600s. Look after the disk, then start narwal again",
-                         sink->options.path, cause.text);
+        status =
+            nw_fail(err, NW_FATAL,
+                    "NW2602 files in %s could not be made durable, and a second try cannot tell: "
+                    "%.600s. Look after the disk, then start narwal again",
+                    sink->options.path, cause.text);
     }
     free(files);
     free(ops);
@@ -166,7 +167,7 @@ static nw_status copies_add(struct nw_state *record, const struct nw_commit *com
                                     .size = commit->copies[i].size};
 
         if (copy.size > NW_POSITION_SIZE_MAX) {
-            return nw_fail(err, NW_FATAL, "a copy state of %" PRIu32 " bytes", copy.size);
+            return nw_fail(err, NW_FATAL, "NW2903 a copy state of %" PRIu32 " bytes", copy.size);
         }
         copy.bytes = malloc((size_t)copy.size + 1);
         if (copy.bytes == NULL) {
@@ -228,7 +229,7 @@ static void gone_remove(struct nw_file_sink *sink, const struct nw_state *record
         if (nw_path_join(path, sink->options.path, file->path, NULL, &err) != NW_OK ||
             sink->host->file_remove(sink->host, path, &err) != NW_OK) {
             sink->host->log(sink->host, NW_LOG_WARN,
-                            "a file that is no longer needed stays until the next start: %s",
+                            "NW2608 a file that is no longer needed stays until the next start: %s",
                             err.text);
         }
     }
@@ -259,7 +260,7 @@ static void journal_shorten(struct nw_file_sink *sink)
         return;
     }
     if (nw_journal_begin(&sink->journal, &sink->state, &err) != NW_OK) {
-        sink->host->log(sink->host, NW_LOG_WARN, "the journal could not be shortened: %s",
+        sink->host->log(sink->host, NW_LOG_WARN, "NW2608 the journal could not be shortened: %s",
                         err.text);
     }
 }
@@ -272,7 +273,7 @@ nw_status nw_file_commit(struct nw_file_sink *sink, const struct nw_commit *comm
     nw_status status = NW_OK;
 
     if (!sink->recovered) {
-        status = nw_fail(err, NW_FATAL, "commit before recover");
+        status = nw_fail(err, NW_FATAL, "NW2903 commit before recover");
     }
     if (status == NW_OK) {
         status = record_build(sink, commit, sealed, &record, err);

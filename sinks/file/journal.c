@@ -27,7 +27,7 @@ nw_status nw_path_join(char path[NW_PATH_MAX], const char *folder, const char *a
                          : snprintf(path, NW_PATH_MAX, "%s/%s/%s", folder, a, b);
 
     if (size < 0 || (size_t)size >= NW_PATH_MAX) {
-        return nw_fail(err, NW_FATAL, "the path %.100s... is too long", folder);
+        return nw_fail(err, NW_FATAL, "NW1013 the path %.100s... is too long", folder);
     }
     return NW_OK;
 }
@@ -91,7 +91,9 @@ nw_status nw_file_failed(nw_status status, const char *path, struct nw_error *er
 {
     struct nw_error cause = *err;
 
-    return nw_fail(err, status, "%.400s: %.500s", path, cause.text);
+    int lead = strncmp(cause.text, "NW", 2) == 0 ? 7 : 0; /* the code, a blank */
+
+    return nw_fail(err, status, "%.*s%.400s: %.500s", lead, cause.text, path, cause.text + lead);
 }
 
 nw_status nw_file_sync(const struct nw_host *host, int file, const char *name, struct nw_error *err)
@@ -100,10 +102,11 @@ nw_status nw_file_sync(const struct nw_host *host, int file, const char *name, s
     struct nw_error cause = {0};
 
     if (host->files_run(host, &op, 1, &cause) != NW_OK) {
-        return nw_fail(err, NW_FATAL,
-                       "%s could not be made durable, and a second try cannot tell: %.600s. Look "
-                       "after the disk, then start narwal again",
-                       name, cause.text);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW2602 %s could not be made durable, and a second try cannot tell: %.600s. Look "
+            "after the disk, then start narwal again",
+            name, cause.text);
     }
     return NW_OK;
 }
@@ -385,7 +388,7 @@ static nw_status owner_check(const struct nw_journal *journal, struct nw_error *
 
     if (status == NW_OK && fencing != journal->fencing) {
         return nw_fail(err, NW_FATAL,
-                       "another narwal has taken over %s (it has fencing number %" PRIu64
+                       "NW2406 another narwal has taken over %s (it has fencing number %" PRIu64
                        ", ours is %" PRIu64 "): only one may write there. This one stops",
                        journal->path, fencing, journal->fencing);
     }

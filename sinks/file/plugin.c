@@ -98,11 +98,12 @@ static nw_status options_read(const struct nw_config *config, struct nw_file_opt
     int64_t compress;
 
     if (config->settings_count != OPTIONS_COUNT || !settings[OPTION_PATH].set) {
-        return nw_fail(err, NW_FATAL, "%s: path is missing: say where the files go", config->name);
+        return nw_fail(err, NW_FATAL, "NW1008 %s: path is missing: say where the files go",
+                       config->name);
     }
     if (settings[OPTION_FORMAT].number != FORMAT_JSON) {
-        return nw_fail(err, NW_FATAL, "%s: format %s is not there yet: use json", config->name,
-                       settings[OPTION_FORMAT].text);
+        return nw_fail(err, NW_FATAL, "NW1003 %s: format %s is not there yet: use json",
+                       config->name, settings[OPTION_FORMAT].text);
     }
     compress = settings[OPTION_COMPRESS].number;
     to->path = settings[OPTION_PATH].text;
@@ -113,11 +114,12 @@ static nw_status options_read(const struct nw_config *config, struct nw_file_opt
         to->level = (int)settings[OPTION_LEVEL].number;
     }
     if (to->compress == NW_CHUNK_GZIP && to->level > 12) {
-        return nw_fail(err, NW_FATAL, "%s: level %d is too high: gzip has 1 to 12", config->name,
-                       to->level);
+        return nw_fail(err, NW_FATAL, "NW1003 %s: level %d is too high: gzip has 1 to 12",
+                       config->name, to->level);
     }
     if (to->compress == NW_CHUNK_NONE && settings[OPTION_LEVEL].set) {
-        return nw_fail(err, NW_FATAL, "%s: level is for compress: gzip or zstd", config->name);
+        return nw_fail(err, NW_FATAL, "NW1003 %s: level is for compress: gzip or zstd",
+                       config->name);
     }
     to->rotate_size = (uint64_t)settings[OPTION_ROTATE_SIZE].number;
     to->rotate_ns = settings[OPTION_ROTATE_EVERY].number * 1000;
@@ -163,7 +165,7 @@ static nw_status file_open(const struct nw_host *host, const struct nw_config *c
     }
     status = options_read(config, &sink->options, err);
     if (status == NW_OK && (workers == 0 || workers > NW_DATA_WORKERS_MAX)) {
-        status = nw_fail(err, NW_FATAL, "the file sink has 1 to %u workers, not %u",
+        status = nw_fail(err, NW_FATAL, "NW1014 the file sink has 1 to %u workers, not %u",
                          NW_DATA_WORKERS_MAX, workers);
     }
     for (uint32_t i = 0; i < workers && status == NW_OK; i++) {
@@ -199,7 +201,7 @@ static struct nw_file_worker *worker_of(void *self, uint32_t worker, struct nw_e
     struct nw_file_sink *sink = self;
 
     if (worker >= sink->workers_count || !sink->recovered) {
-        (void)nw_fail(err, NW_FATAL, "worker %u was called before recover, or is none of %u",
+        (void)nw_fail(err, NW_FATAL, "NW2903 worker %u was called before recover, or is none of %u",
                       worker, sink->workers_count);
         return NULL;
     }

@@ -65,10 +65,11 @@ static nw_status foreign_refuse(struct nw_file_sink *sink, bool journal_expected
     if (status != NW_OK || contents.foreign[0] == '\0' || (contents.journal && !journal_expected)) {
         return status;
     }
-    return nw_fail(err, NW_FATAL,
-                   "%s has no journal of narwal's but is not empty (it has %s): give narwal a "
-                   "folder of its own, or restore %s/_journal",
-                   sink->options.path, contents.foreign, sink->options.path);
+    return nw_fail(
+        err, NW_FATAL,
+        "NW2601 %s has no journal of narwal's but is not empty (it has %s): give narwal a "
+        "folder of its own, or restore %s/_journal",
+        sink->options.path, contents.foreign, sink->options.path);
 }
 
 /* Makes the folders, durable. */
@@ -130,10 +131,11 @@ static nw_status lock_take(struct nw_file_sink *sink, struct nw_error *err)
         host->file_close(host, sink->lock_file);
         return status != NW_FATAL
                    ? nw_fail(err, status, "%.900s", cause.text)
-                   : nw_fail(err, NW_FATAL,
-                             "another narwal is writing to %s: stop it first, or use another "
-                             "folder",
-                             sink->options.path);
+                   : nw_fail(
+                         err, NW_FATAL,
+                         "NW2406 another narwal is writing to %s: stop it first, or use another "
+                         "folder",
+                         sink->options.path);
     }
     sink->locked = true;
     return NW_OK;
@@ -171,10 +173,11 @@ static nw_status journal_load(struct nw_file_sink *sink, struct nw_error *err)
         return status;
     }
     if (!found.any && sink->begun) {
-        return nw_fail(err, NW_FATAL,
-                       "the journal of %s was removed while narwal ran, and with it all that was "
-                       "committed: restore the folder, or start narwal again for a new copy",
-                       sink->options.path);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW2405 the journal of %s was removed while narwal ran, and with it all that was "
+            "committed: restore the folder, or start narwal again for a new copy",
+            sink->options.path);
     }
     if (!found.any) {
         return foreign_refuse(sink, true, err);
@@ -210,7 +213,7 @@ static nw_status file_cut(struct nw_file_sink *sink, const struct nw_data_file *
     status = host->file_size(host, file, &size, err);
     if (status == NW_OK && size < data->size) {
         status = nw_fail(err, NW_CORRUPT,
-                         "%s has %" PRIu64 " bytes, and %" PRIu64
+                         "NW2603 %s has %" PRIu64 " bytes, and %" PRIu64
                          " were committed: committed rows are missing. Restore the file, or begin "
                          "with an empty folder",
                          path, size, data->size);

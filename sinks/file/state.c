@@ -274,7 +274,7 @@ nw_status nw_state_put_positions(struct nw_state *state, const struct nw_positio
                                  uint32_t count, struct nw_error *err)
 {
     if (count > NW_DATA_WORKERS_MAX) {
-        return nw_fail(err, NW_FATAL, "%u positions, at most %u can be stored", count,
+        return nw_fail(err, NW_FATAL, "NW2903 %u positions, at most %u can be stored", count,
                        NW_DATA_WORKERS_MAX);
     }
     for (uint32_t i = 0; i < count; i++) {

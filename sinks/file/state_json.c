@@ -369,10 +369,11 @@ static nw_status parse_member(struct nw_scan *scan, const char *key, struct nw_s
         uint64_t format = nw_scan_u64(scan);
 
         if (format != NW_FORMAT_VERSION) {
-            return nw_fail(err, NW_FATAL,
-                           "the folder has format %llu and this narwal knows format %u: use the "
-                           "version of narwal that wrote it, or a newer one",
-                           (unsigned long long)format, NW_FORMAT_VERSION);
+            return nw_fail(
+                err, NW_FATAL,
+                "NW2605 the folder has format %llu and this narwal knows format %u: use the "
+                "version of narwal that wrote it, or a newer one",
+                (unsigned long long)format, NW_FORMAT_VERSION);
         }
     } else if (key_is(key, "numbers")) {
         record->number_last = nw_scan_u64(scan);

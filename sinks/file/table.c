@@ -170,7 +170,7 @@ nw_status nw_file_table_find(struct nw_file_worker *worker, const struct nw_tabl
                              struct nw_file_table **table, struct nw_error *err)
 {
     if (version->id >= TABLES_MAX || version->relation_oid == 0) {
-        return nw_fail(err, NW_FATAL, "table %s.%s has number %" PRIu32 " and oid %" PRIu32,
+        return nw_fail(err, NW_FATAL, "NW2903 table %s.%s has number %" PRIu32 " and oid %" PRIu32,
                        version->schema_name, version->name, version->id, version->relation_oid);
     }
     if (version->id >= worker->tables_count) {
@@ -193,7 +193,8 @@ nw_status nw_file_table_find(struct nw_file_worker *worker, const struct nw_tabl
     }
     *table = worker->tables[version->id];
     if ((*table)->data.oid != version->relation_oid) {
-        return nw_fail(err, NW_FATAL, "table number %" PRIu32 " has oid %" PRIu32 " and %" PRIu32,
+        return nw_fail(err, NW_FATAL,
+                       "NW2903 table number %" PRIu32 " has oid %" PRIu32 " and %" PRIu32,
                        version->id, (*table)->data.oid, version->relation_oid);
     }
     return NW_OK;

@@ -487,10 +487,11 @@ static nw_status folder_check(const struct verify *verify, struct nw_error *err)
     char parent[NW_PATH_MAX];
 
     if (verify->host->folder_list(verify->host, verify->path, content_add, &here, &why) != NW_OK) {
-        return nw_fail(err, NW_FATAL,
-                       "%.300s; wanted is the folder that a file sink writes, its path in the "
-                       "configuration",
-                       why.text);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW2606 %.300s; wanted is the folder that a file sink writes, its path in the "
+            "configuration",
+            why.text);
     }
     if (here.journal) {
         return NW_OK;
@@ -500,14 +501,15 @@ static nw_status folder_check(const struct verify *verify, struct nw_error *err)
         above.journal) {
         return nw_fail(
             err, NW_FATAL,
-            "%s is inside a file sink's folder: verify that whole, narwal files verify %s",
+            "NW2606 %s is inside a file sink's folder: verify that whole, narwal files verify %s",
             verify->path, parent);
     }
-    return nw_fail(err, NW_FATAL,
-                   "no file sink has written into %s: its folder would have _journal in it, and "
-                   "this one %s%s%s",
-                   verify->path, here.count == 0 ? "is empty" : "has ", here.names,
-                   here.count > NAMES_SHOWN ? ", ..." : "");
+    return nw_fail(
+        err, NW_FATAL,
+        "NW2606 no file sink has written into %s: its folder would have _journal in it, and "
+        "this one %s%s%s",
+        verify->path, here.count == 0 ? "is empty" : "has ", here.names,
+        here.count > NAMES_SHOWN ? ", ..." : "");
 }
 
 /* Reads the journal; a narwal at work may replace it meanwhile, so it is tried again. */
@@ -526,7 +528,8 @@ static nw_status journal_load(struct verify *verify, struct nw_error *err)
         verify->checkpoints_count = 0;
         status = nw_journal_find(verify->host, verify->path, &found, err);
         if (status == NW_OK && !found.any) {
-            return nw_fail(err, NW_FATAL, "%s has no journal: it is no folder of narwal's files",
+            return nw_fail(err, NW_FATAL,
+                           "NW2606 %s has no journal: it is no folder of narwal's files",
                            verify->path);
         }
         if (status == NW_OK) {
@@ -580,7 +583,7 @@ static nw_status verify_run(struct verify *verify, struct nw_error *err)
            (uint32_t)lsn, state->record, verify->damaged == 0 ? "ok" : "DAMAGED");
     return verify->damaged == 0
                ? NW_OK
-               : nw_fail(err, NW_CORRUPT, "%s: %" PRIu64 " file%s damaged", verify->path,
+               : nw_fail(err, NW_CORRUPT, "NW2607 %s: %" PRIu64 " file%s damaged", verify->path,
                          verify->damaged, verify->damaged == 1 ? " is" : "s are");
 }
 

@@ -48,7 +48,7 @@ nw_status nw_file_copy_begin(struct nw_file_worker *worker, const struct nw_tabl
     }
     if (generation <= table->data.generation || generation < table->data.copying) {
         return nw_fail(err, NW_FATAL,
-                       "%s.%s: a copy of generation %" PRIu32
+                       "NW2903 %s.%s: a copy of generation %" PRIu32
                        " begins, but there is one of %" PRIu32,
                        version->schema_name, version->name, generation,
                        table->data.copying > table->data.generation ? table->data.copying
@@ -78,7 +78,7 @@ nw_status nw_file_copy_end(struct nw_file_worker *worker, const struct nw_table 
     }
     if (generation == 0 || table->data.copying != generation) {
         return nw_fail(err, NW_FATAL,
-                       "%s.%s: a copy of generation %" PRIu32 " ends that did not begin",
+                       "NW2903 %s.%s: a copy of generation %" PRIu32 " ends that did not begin",
                        version->schema_name, version->name, generation);
     }
     status = stream_end(worker, table, &table->copy, err);
@@ -102,10 +102,11 @@ static struct nw_stream *stream_choose(struct nw_file_table *table, const struct
         return &table->changes;
     }
     if (batch->generation == 0 || batch->generation != table->data.copying) {
-        (void)nw_fail(
-            err, NW_FATAL,
-            "%s.%s: rows of a copy of generation %" PRIu32 ", but %" PRIu32 " is being copied",
-            table->data.schema_name, table->data.name, batch->generation, table->data.copying);
+        (void)nw_fail(err, NW_FATAL,
+                      "NW2903 %s.%s: rows of a copy of generation %" PRIu32 ", but %" PRIu32
+                      " is being copied",
+                      table->data.schema_name, table->data.name, batch->generation,
+                      table->data.copying);
         return NULL;
     }
     fence = batch->commit_lsn[batch->first_row];

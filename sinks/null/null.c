@@ -144,8 +144,8 @@ static nw_status null_open(const struct nw_host *host, const struct nw_config *c
     struct null_sink *sink;
 
     if (workers == 0 || workers > WORKERS_MAX) {
-        return nw_fail(err, NW_FATAL, "the null sink has 1 to %u workers, not %u", WORKERS_MAX,
-                       workers);
+        return nw_fail(err, NW_FATAL, "NW1014 the null sink has 1 to %u workers, not %u",
+                       WORKERS_MAX, workers);
     }
     sink = calloc(1, sizeof *sink);
     if (sink == NULL) {

@@ -572,7 +572,7 @@ static void a_plugin_without_required_options_takes_no_value(void **state)
     nw_config_free(&config);
     assert_int_equal(nw_config_from_arguments("dbname=x", &specs[1], 1, &config, &err), NW_OK);
     assert_int_equal(nw_config_resolve_sink(&config, 0, NULL, 0, &resolved, &err), NW_FATAL);
-    assert_string_equal(err.text, "--sink null:x: \"x\" is no key=value");
+    assert_string_equal(err.text, "NW1011 --sink null:x: \"x\" is no key=value");
     nw_config_free(&config);
 }
 
@@ -601,10 +601,11 @@ static void arguments_that_make_no_sense_are_refused(void **state)
 
     (void)state;
     assert_int_equal(nw_config_from_arguments("dbname=x", nothing, 1, &config, &err), NW_FATAL);
-    assert_string_equal(err.text, "--sink :x: write TYPE:PATH, as file:./copy");
+    assert_string_equal(err.text, "NW1011 --sink :x: write TYPE:PATH, as file:./copy");
     nw_config_free(&config);
     assert_int_equal(nw_config_from_arguments("dbname=x", twice, 2, &config, &err), NW_FATAL);
-    assert_string_equal(err.text, "two sinks of type file need names: write a configuration file");
+    assert_string_equal(err.text,
+                        "NW1009 two sinks of type file need names: write a configuration file");
     nw_config_free(&config);
 }
 

@@ -348,7 +348,7 @@ static void a_format_that_is_not_there_yet_is_refused(void **state)
     story_init(&s, folder);
     (void)test_set(s.ops, s.settings, "format", "parquet", 2);
     assert_int_equal(story_open(&s), NW_FATAL);
-    assert_string_equal(s.err.text, "files: format parquet is not there yet: use json");
+    assert_string_equal(s.err.text, "NW1003 files: format parquet is not there yet: use json");
     (void)test_set(s.ops, s.settings, "format", "json", 0);
     (void)test_set(s.ops, s.settings, "compress", "gzip", 1);
     (void)test_set(s.ops, s.settings, "level", "19", 19);

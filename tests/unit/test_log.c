@@ -84,6 +84,21 @@ static void json_is_one_object(void **state)
     assert_string_equal(json_string_value(json_object_get(json, "message")),
                         "a \"quoted\" \\ and\ttwo\nlines \x01");
     assert_int_equal(strlen(json_string_value(json_object_get(json, "time"))), 24);
+    assert_null(json_object_get(json, "code"));
+    json_decref(json);
+}
+
+static void json_has_the_code_of_a_message(void **state)
+{
+    json_t *json = NULL;
+
+    (void)state;
+    nw_log_setup(ends[1], NW_LOG_INFO, true);
+    nw_log(NW_LOG_WARN, "NW2319 slot %s holds too much", "narwal");
+    json = json_next();
+    assert_string_equal(json_string_value(json_object_get(json, "code")), "NW2319");
+    assert_string_equal(json_string_value(json_object_get(json, "message")),
+                        "NW2319 slot narwal holds too much");
     json_decref(json);
 }
 
@@ -259,6 +274,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(text_has_time_level_and_message, setup, teardown),
         cmocka_unit_test_setup_teardown(json_is_one_object, setup, teardown),
+        cmocka_unit_test_setup_teardown(json_has_the_code_of_a_message, setup, teardown),
         cmocka_unit_test_setup_teardown(lines_above_the_level_are_not_written, setup, teardown),
         cmocka_unit_test_setup_teardown(text_has_no_control_characters, setup, teardown),
         cmocka_unit_test_setup_teardown(json_is_valid_whatever_the_bytes, setup, teardown),

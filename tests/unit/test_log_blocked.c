@@ -87,7 +87,7 @@ static void blocked_output_loses_and_counts(void)
     while ((message = message_next(&at)) != NULL && strcmp(message, "it flows again") != 0) {
         unsigned number = 0;
 
-        if (sscanf(message, "%u lines were lost: the log was not read", &number) == 1) {
+        if (sscanf(message, "NW2007 %u lines were lost: the log was not read", &number) == 1) {
             lost += number;
             next += number;
         } else {

@@ -280,7 +280,7 @@ static void pauses_between_recovers_double_up_to_half_a_minute(void **state)
     assert_int_equal(kit_run(&kit), NW_OK);
     nw_sink_status(kit.sink, &status);
     assert_int_equal(status.state, NW_SINK_STATE_RETRYING);
-    assert_string_equal(status.reason, "commit of epoch 1 has an unknown outcome");
+    assert_string_equal(status.reason, "NW2402 commit of epoch 1 has an unknown outcome");
     from = kit.now_ns;
     while (model.recovers < 6) {
         assert_int_equal(kit_run_for(&kit, 10000000), NW_OK);
@@ -323,8 +323,9 @@ static void refusals_stop_the_run_with_table_and_reason(void **state)
     model.write_status = NW_REJECT;
     kit_row_one(&kit, 2, 1, 1000, 1);
     assert_int_equal(kit_run(&kit), NW_REJECT);
-    assert_string_equal(kit.err.text,
-                        "sink model refuses rows of table public.t2: the write failed on purpose");
+    assert_string_equal(
+        kit.err.text,
+        "NW2403 sink model refuses rows of table public.t2: the write failed on purpose");
     nw_sink_status(kit.sink, &status);
     assert_int_equal(status.state, NW_SINK_STATE_STOPPED);
 }

@@ -448,13 +448,14 @@ static void what_meets_nothing_is_told_once(void **state)
     assert_int_equal(nw_transform_use_init(&use, &kit.rules, &kit.arena, &kit.err), NW_OK);
     nw_transform_use_table(&use, people('d'));
     text = nw_transform_use_unmet(&use, &at);
-    assert_string_equal(text, "transforms[1] (narwal.yaml:2): exclude_columns \"fax\" matches no "
-                              "column of its tables");
+    assert_string_equal(text,
+                        "NW1318 transforms[1] (narwal.yaml:2): exclude_columns \"fax\" matches no "
+                        "column of its tables");
     assert_string_equal(nw_transform_use_unmet(&use, &at),
-                        "transforms[2] (narwal.yaml:3) matches no table");
+                        "NW1318 transforms[2] (narwal.yaml:3) matches no table");
     assert_string_equal(
         nw_transform_use_unmet(&use, &at),
-        "transforms[3] (narwal.yaml:4): rename_columns \"fleg\" matches no column of "
+        "NW1318 transforms[3] (narwal.yaml:4): rename_columns \"fleg\" matches no column of "
         "its tables");
     assert_null(nw_transform_use_unmet(&use, &at));
     assert_string_equal(nw_transform_describe(&kit.rules.rules[0], people('d'), &kit.arena),

@@ -13,8 +13,8 @@ import time
 import support
 from support import check, narwal, run
 
-COMMANDS = ("run", "check", "plan", "status", "teardown", "tail", "topology", "sink-check", "files", "version",
-            "copy", "table", "ddl-trigger")
+COMMANDS = ("run", "check", "plan", "status", "teardown", "tail", "topology", "sink-check", "files", "explain",
+            "version", "copy", "table", "ddl-trigger")
 CANARY = "canary-4711"
 
 
@@ -47,6 +47,38 @@ class Words(check.unittest.TestCase):
                 result = run(*words)
                 self.assertEqual(result.code, 2, result)
                 self.assertIn(text, result.err)
+
+    def test_explain_says_what_codes_mean(self):
+        listed = run("explain")
+        codes = re.findall(r"^  (NW\d{4}) ", listed.out, re.M)
+        self.assertGreater(len(codes), 100)
+        self.assertEqual(codes, sorted(set(codes)))
+        whole = run("explain", "--all").out
+        self.assertEqual(re.findall(r"^(NW\d{4}) ", whole, re.M), codes)
+        for code in (codes[0], codes[-1], codes[0].lower(), codes[-1][2:]):
+            with self.subTest(code):
+                result = run("explain", code)
+                self.assertEqual(result.code, 0, result)
+                self.assertIn(result.out, whole)
+                self.assertRegex(result.out, r"^NW\d{4} .*\n\nCause\. (?s:.*)\nDanger\. (?s:.*)\nMend\. ")
+                self.assertNotIn("**", result.out)
+                self.assertFalse(result.out.endswith("\n\n"))
+        for code, text in (("nonsense", "is no code"), ("23071", "is no code"), ("9999", "Near it are")):
+            with self.subTest(code):
+                result = run("explain", code)
+                self.assertEqual((result.code, result.out), (1, ""), result)
+                self.assertIn(text, result.err)
+
+    def test_a_terminal_is_told_where_more_is_said(self):
+        with tempfile.TemporaryDirectory() as folder:
+            words = [str(narwal.build() / "narwal"), "status", "--state-dir", folder]
+            shown = subprocess.run(["script", "-qec", " ".join(words), "/dev/null"], text=True,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+            piped = run("status", "--state-dir", folder)
+        self.assertRegex(shown.stdout, r"narwal: NW1502 .*\s+narwal explain NW1502 says more\s*$")
+        self.assertIn("NW1502", piped.err)
+        self.assertNotIn("explain", piped.err)
+        self.assertNotIn("says more", run("frobnicate").err)
 
     def test_version_names_the_libraries(self):
         result = run("version")
