@@ -15,6 +15,7 @@
 #include "cli/command.h"
 #include "pipeline/table_list.h"
 #include "serve/control.h"
+#include "serve/report.h"
 
 #define NAME_WIDTH_MAX 40
 #define LINE_SIZE      1600
@@ -250,6 +251,9 @@ static json_t *recorded_row(sqlite3_stmt *statement)
     if (table != NULL && sink[0] != '\0') {
         (void)json_object_set_new(table, "sinks",
                                   json_pack("{s:s}", sink, column_of(statement, 2)));
+    }
+    if (table != NULL) {
+        nw_report_code(table, "code", column_of(statement, 4));
     }
     (void)clock_gettime(CLOCK_REALTIME, &now);
     if (table != NULL && since_us != 0) {

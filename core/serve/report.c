@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/code.h"
 #include "base/log.h"
 #include "pg/lsn.h"
 
@@ -203,6 +204,15 @@ static void kept_make(const struct nw_source_status *source, struct nw_report *r
     }
 }
 
+static void last_error_make(const struct nw_error *err, struct nw_report *report)
+{
+    if (err->text[0] != '\0') {
+        (void)snprintf(report->last_error, sizeof report->last_error, "%.6s %.1000s",
+                       nw_error_code(err), nw_code_rest(err->text));
+        nw_redact(report->last_error);
+    }
+}
+
 void nw_report_make(const struct nw_run_status *status, struct nw_report *report)
 {
     const struct nw_source_status *source = &status->source;
@@ -249,10 +259,8 @@ void nw_report_make(const struct nw_run_status *status, struct nw_report *report
     report->memory_used = status->memory_used;
     report->memory_limit = (int64_t)status->options->memory_bytes;
     report->attempts = status->attempts;
-    (void)snprintf(report->last_error, sizeof report->last_error, "%s",
-                   source->last_error.text[0] != '\0' ? source->last_error.text
-                                                      : status->last_error.text);
-    nw_redact(report->last_error);
+    last_error_make(source->last_error.text[0] != '\0' ? &source->last_error : &status->last_error,
+                    report);
     nw_trouble_counts(&report->log_errors, &report->log_warnings);
     report->troubles_count = nw_troubles(report->troubles);
     report->sinks_count = status->options->sinks_count;
@@ -273,6 +281,14 @@ static void put_text(json_t *object, const char *key, const char *text)
     json_t *value = json_string(text); /* NULL when it is not UTF-8 */
 
     (void)json_object_set_new(object, key, value != NULL ? value : json_string("(not UTF-8)"));
+}
+
+void nw_report_code(json_t *object, const char *key, const char *text)
+{
+    const char *code = nw_code_find(text);
+
+    (void)json_object_set_new(object, key,
+                              code == NULL ? json_string("") : json_stringn(code, NW_CODE_LENGTH));
 }
 
 static void put_lsn(json_t *object, const char *key, uint64_t lsn)
@@ -308,6 +324,7 @@ static json_t *stopped_json(const struct nw_report *report)
         put_text(table, "table", from->name);
         put_text(table, "sink", from->sink);
         put_text(table, "state", from->state);
+        nw_report_code(table, "code", from->reason);
         put_text(table, "reason", from->reason);
         put_text(table, "waits_for", from->waits_for);
         put_lsn(table, "lsn", from->lsn);
@@ -324,6 +341,7 @@ static json_t *sink_json(const struct nw_report_sink *sink)
     put_text(object, "name", sink->name);
     put_text(object, "type", sink->type);
     put_text(object, "state", sink->state);
+    nw_report_code(object, "code", sink->reason);
     put_text(object, "reason", sink->reason);
     (void)json_object_set_new(object, "lag_seconds", json_real(sink->lag_s));
     put_count(object, "lag_bytes", sink->lag_bytes);
@@ -400,6 +418,7 @@ static json_t *spool_json(const struct nw_report *report)
     put_count(object, "bytes", report->spool_bytes);
     put_count(object, "quota_bytes", report->spool_quota_bytes);
     (void)json_object_set_new(object, "full", json_boolean(report->spool_full));
+    nw_report_code(object, "code", report->spool_blocked);
     put_text(object, "blocked", report->spool_blocked);
     put_lsn(object, "first_lsn", report->spool_first_lsn);
     put_lsn(object, "end_lsn", report->spool_end_lsn);
@@ -434,6 +453,7 @@ static void process_put(json_t *root, const struct nw_report *report)
     (void)json_object_set_new(root, "time", json_real((double)report->wall_us / 1e6));
     (void)json_object_set_new(root, "uptime_seconds", json_real(report->uptime_s));
     put_count(root, "attempts", report->attempts);
+    nw_report_code(root, "last_error_code", report->last_error);
     put_text(root, "last_error", report->last_error);
     put_count(root, "log_errors", report->log_errors);
     put_count(root, "log_warnings", report->log_warnings);

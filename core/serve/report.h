@@ -119,6 +119,8 @@ double nw_report_copy_done(const struct nw_report *report);
 void nw_report_tables_json(const struct nw_run_status *status, FILE *out);
 /** {"streaming": 338, ...}, without those that are 0; a new reference. */
 struct json_t *nw_report_states_json(const uint32_t states[NW_STATES_COUNT]);
+/** Put the code that a text begins with; "" without one. */
+void nw_report_code(struct json_t *object, const char *key, const char *text);
 const char *nw_report_phase(const struct nw_run_status *status);
 /** Age on the server's clock of what committed then; 0 for none, and for what the clocks'
  * difference makes negative. */

@@ -154,6 +154,7 @@ static json_t *line_json(const struct nw_run_status *status, const struct lags *
     put_text(object, "name", line->name);
     put_text(object, "state", nw_table_state_name(line->state));
     sinks_put(status, line, object);
+    nw_report_code(object, "code", line->reason);
     put_redacted(object, "reason", line->reason);
     put_redacted(object, "waits_for", line->waits_for);
     if (line->lsn != 0) {

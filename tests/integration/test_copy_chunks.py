@@ -77,7 +77,7 @@ class CopyChunksTest(check.Case):
         narwal.wait("its socket", lambda: '"streaming"' in narwal.call("status", "--json")[1])
         code, text = narwal.call("copy", "pause")
         self.assertEqual(code, 1, text)
-        self.assertIn("nothing is being copied", text)
+        self.assertRegex(text, "NW1505 .*nothing is being copied")
 
     def rewritten(self, statement):
         """The table begins again, the others keep their snapshot and what was read of them."""
@@ -133,7 +133,7 @@ class CopyChunksTest(check.Case):
             self.server.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {COPYING}",
                             ("%LOCK TABLE ONLY%",))
         narwal.wait_streaming()
-        self.assertIn("going on with a new session", narwal.log())
+        self.assertRegex(narwal.log(), "NW\\d{4} .*going on with a new session")
         self.assertEqual(narwal.log().count("waiting for a consistent point"), 1)
         self.assertEqual(sum(1 for _ in self.table(narwal, "keyless").copy_rows()), ROWS // 2)
         self.same(narwal, KEYED)

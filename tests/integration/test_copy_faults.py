@@ -33,7 +33,7 @@ class CopyFaultsTest(check.Case):
         narwal = self.copying()
         ours.cursor().execute("LOCK TABLE lab.plain IN ACCESS EXCLUSIVE MODE")
         narwal.wait("a word about the lock", lambda: "waits for a lock" in narwal.log())
-        self.assertIn(f"process {ours.info.backend_pid} (lab)", narwal.log())
+        self.assertRegex(narwal.log(), f"NW2201 .*process {ours.info.backend_pid} [(]lab[)]")
         # Others queue behind narwal no longer than its lock_wait, although it tries again and again.
         other = self.server.connect()
         other.cursor().execute("SET lock_timeout = '30s'")
@@ -68,7 +68,7 @@ class CopyFaultsTest(check.Case):
         self.assertEqual(self.server.value("SELECT wal_status FROM pg_replication_slots WHERE "
                                            "slot_name = %s", (narwal.slot,)), "lost")
         self.assertGreater(narwal.wait_exit(20), 0)
-        self.assertIn("invalidated", narwal.log())
+        self.assertRegex(narwal.log(), "NW1210 .*invalidated")
         ours.rollback()
 
 

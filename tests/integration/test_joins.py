@@ -277,7 +277,7 @@ class JoinFaultsTest(check.Case):
             self.server.sql("UPDATE lab.large SET n = n + 1, filler = repeat(md5(id::text), 30)")
             self.server.sql("UPDATE lab.other SET n = n + 1")
         narwal.wait("the stop", lambda: "lab.large stopped" in narwal.log(), 60)
-        self.assertIn("more than limits.memory and limits.spill have room for", narwal.log())
+        self.assertRegex(narwal.log(), "NW2416 .*more than limits[.]memory and limits[.]spill have room for")
         self.others_go_on(narwal)
         narwal.wait("the status", lambda: [t for t in self.status(narwal).get("stopped_tables", ())
                                            if t["table"] == "lab.large"])
@@ -418,7 +418,7 @@ class JoinFaultsTest(check.Case):
             return {t["table"]: (t["state"], t["reason"]) for t in self.status(narwal).get("stopped_tables", ())}
         narwal.wait("nothing waits", lambda: "waiting" not in {state for state, _ in states().values()}, 60)
         self.assertEqual(set(states()), {"lab.gone"})
-        self.assertIn("left the publication while it waited", states()["lab.gone"][1])
+        self.assertRegex(states()["lab.gone"][1], "NW2111 .*left the publication while it waited")
         self.others_go_on(narwal)
         self.assert_no_fault(narwal)
         code, text = narwal.call("table", "refresh", "lab.large")
@@ -645,7 +645,7 @@ class JoinFaultsTest(check.Case):
         self.assertEqual(code, 0, text)
         self.server.sql("UPDATE lab.large SET n = 1 WHERE id % 7 = 1")
         narwal.wait_caught_up()
-        self.assertIn("sink ordered: cannot commit", narwal.log())
+        self.assertRegex(narwal.log(), "NW2402 .*sink ordered: cannot commit")
         narwal.kill()
         self.assertFalse(self.copied(narwal))
 

@@ -144,7 +144,7 @@ class NewTablesTest(check.Case):
         narwal.start().wait_streaming()
         self.make("lab.made")
         narwal.wait("the state", lambda: self.states(narwal) == {"lab.made": "stopped"})
-        self.assertIn("may not read it", narwal.log())
+        self.assertRegex(narwal.log(), "NW1220 .*may not read it")
         self.server.sql("UPDATE lab.old SET n = 1")
         self.wait_whole(narwal, "lab.old")
         self.server.sql("GRANT SELECT ON lab.made TO reader")

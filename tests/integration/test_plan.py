@@ -312,7 +312,7 @@ class PlanTest(check.Case):
             process.send_signal(signal.SIGINT)
             text, _ = process.communicate(timeout=30)
         self.assertEqual(process.returncode, 1, text)
-        self.assertIn("interrupted", text)
+        self.assertRegex(text, "NW2005 .*interrupted")
         self.assertEqual(list(folder.iterdir()), [])
 
     # ---- the command -----------------------------------------------------------------------------

@@ -317,7 +317,7 @@ class SchemaChangesTest(check.Case):
         for content in ("", "{", '{"v": 1}', "[]"):
             self.server.sql("SELECT pg_logical_emit_message(true, 'narwal.ddl', %s)", (content,))
         narwal.wait_caught_up()
-        self.assertIn("the event trigger's note", narwal.log())
+        self.assertRegex(narwal.log(), "NW2113 .*the event trigger's note")
 
     def test_changed_while_narwal_was_down(self):
         workload.create_tables(self.server.connect())
@@ -356,7 +356,7 @@ class SchemaChangesTest(check.Case):
                 r"lab\.published stopped.*entry in the publication was changed", narwal.log()))
             return
         self.assertNotEqual(narwal.wait_exit(), 0)
-        self.assertRegex(narwal.log(), "publication.*drop the slot, make both anew")
+        self.assertRegex(narwal.log(), "NW2325 .*publication.*drop the slot, make both anew")
 
     def test_a_column_list_changes_inside_a_streamed_transaction(self):
         """The server takes the list as of its own place; narwal stops the table, since rows of the

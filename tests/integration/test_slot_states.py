@@ -49,14 +49,14 @@ class SlotStatesTest(check.Case):
         narwal = self.stopped_narwal()
         self.drop_slot(narwal)
         self.change()
-        self.assert_refuses(narwal, narwal.slot, "gone", "new copy")
+        self.assert_refuses(narwal, "NW2301 ", narwal.slot, "gone", "new copy")
 
     def test_slot_was_made_again(self):
         narwal = self.stopped_narwal()
         self.drop_slot(narwal)
         self.change()
         self.make_slot(narwal)
-        self.assert_refuses(narwal, narwal.slot, "made again", "new copy")
+        self.assert_refuses(narwal, "NW2307 ", narwal.slot, "made again", "new copy")
 
     def test_slot_was_made_again_and_state_is_gone(self):
         narwal = self.stopped_narwal()
@@ -64,14 +64,14 @@ class SlotStatesTest(check.Case):
         self.change()
         self.make_slot(narwal)
         narwal.forget_state()
-        self.assert_refuses(narwal, narwal.slot, "made again", "new copy")
+        self.assert_refuses(narwal, "NW2307 ", narwal.slot, "made again", "new copy")
 
     def test_slot_was_moved_ahead(self):
         narwal = self.stopped_narwal()
         self.change()
         self.server.sql("SELECT pg_replication_slot_advance(%s, pg_current_wal_lsn())",
                         (narwal.slot,))
-        self.assert_refuses(narwal, narwal.slot, "changes between are gone", "new copy")
+        self.assert_refuses(narwal, "NW2307 ", narwal.slot, "changes between are gone", "new copy")
 
     def test_slot_lost_its_wal(self):
         narwal = self.stopped_narwal()
@@ -83,7 +83,7 @@ class SlotStatesTest(check.Case):
         self.server.sql("CHECKPOINT")
         self.assertEqual(self.server.value("SELECT wal_status FROM pg_replication_slots WHERE "
                                            "slot_name = %s", (narwal.slot,)), "lost")
-        self.assert_refuses(narwal, narwal.slot, "invalidated",
+        self.assert_refuses(narwal, "NW1210 ", narwal.slot, "invalidated",
                             f"pg_drop_replication_slot('{narwal.slot}')")
 
     def test_slot_lost_its_wal_while_narwal_is_cut_off(self):
@@ -100,7 +100,7 @@ class SlotStatesTest(check.Case):
         self.server.sql("CHECKPOINT")
         narwal.process.send_signal(check.signal.SIGCONT)
         self.assertGreater(narwal.wait_exit(60), 0)
-        self.assertIn("invalidated", narwal.log())
+        self.assertRegex(narwal.log(), "NW1210 .*invalidated")
 
     def test_slot_is_in_use(self):
         """Somebody else reads it: narwal waits, says so, and goes on when it is free."""
@@ -121,17 +121,17 @@ class SlotStatesTest(check.Case):
         self.server.sql("CREATE DATABASE other")
         narwal = self.enter(Narwal(self.server))
         self.make_slot(narwal, database="other")
-        self.assert_refuses(narwal, narwal.slot, "belongs to database other")
+        self.assert_refuses(narwal, "NW1213 ", narwal.slot, "belongs to database other")
 
     def test_slot_has_another_plugin(self):
         narwal = self.enter(Narwal(self.server))
         self.make_slot(narwal, "test_decoding")
-        self.assert_refuses(narwal, narwal.slot, "not one of pgoutput", "test_decoding")
+        self.assert_refuses(narwal, "NW1213 ", narwal.slot, "not one of pgoutput", "test_decoding")
 
     def test_slot_is_physical(self):
         narwal = self.enter(Narwal(self.server))
         self.server.sql("SELECT pg_create_physical_replication_slot(%s)", (narwal.slot,))
-        self.assert_refuses(narwal, narwal.slot, "physical")
+        self.assert_refuses(narwal, "NW1213 ", narwal.slot, "physical")
 
     def test_slot_has_two_phase_on(self):
         narwal = self.enter(Narwal(self.server))
@@ -143,9 +143,9 @@ class SlotStatesTest(check.Case):
         other = self.cluster(fresh=True)
         workload.create_tables(other.connect())
         narwal.config["source"]["dsn"] = other.dsn()
-        self.assert_refuses(narwal, "another source")
+        self.assert_refuses(narwal, "NW2310 ", "another source")
         narwal.forget_state()
-        self.assert_refuses(narwal, "another source")
+        self.assert_refuses(narwal, "NW2310 ", "another source")
         self.assertEqual(other.value("SELECT count(*) FROM pg_replication_slots"), 0)
 
     def test_two_processes_of_one_configuration(self):

@@ -162,7 +162,7 @@ class SpoolTest(check.Case):
         kept = self.spool(narwal)
         narwal.config["source"]["slot"] = {"name": "another"}
         self.assertGreater(narwal.run_to_end(), 0)
-        self.assertIn("slot another is gone", narwal.log_tail())
+        self.assertRegex(narwal.log_tail(), "NW2301 .*slot another is gone")
         self.assertEqual(self.spool(narwal), kept)
         del narwal.config["source"]["slot"]
         end()
@@ -225,7 +225,7 @@ class SpoolTest(check.Case):
         narwal.wait_slot()
         end = self.churning()
         narwal.wait("a full disk", lambda: self.spool_status(narwal)["blocked"] != "")
-        self.assertIn("No space left on device; free space there", self.spool_status(narwal)["blocked"])
+        self.assertRegex(self.spool_status(narwal)["blocked"], "NW2504 .*No space left on device; free space there")
         self.assertIn("nothing is received, and WAL stays on the server", narwal.call("status")[1])
         synced = self.spool_status(narwal)["synced_lsn"]
         confirmed = self.server.value("SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE "

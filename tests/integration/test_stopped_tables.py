@@ -54,8 +54,9 @@ class StoppedTablesTest(check.Case):
         narwal.wait("the status", lambda: len(self.stopped(narwal)) == 2)
         stopped = self.stopped(narwal)
         self.assertEqual(set(stopped), {("lab.cut", ""), ("lab.narrowed", "")})
-        self.assertIn("truncate", stopped["lab.cut", ""]["reason"])
-        self.assertIn("column n was dropped", stopped["lab.narrowed", ""]["reason"])
+        self.assertRegex(stopped["lab.cut", ""]["reason"], "NW2102 .*truncate")
+        self.assertEqual(stopped["lab.cut", ""]["code"], "NW2102")
+        self.assertRegex(stopped["lab.narrowed", ""]["reason"], "NW2103 .*column n was dropped")
         self.assertEqual(set(self.rows(narwal, "cut")), set(range(1, 12)))
         self.assertEqual({row["note"] for row in self.rows(narwal, "cut").values()},
                          {"copied", "before"})
@@ -183,7 +184,7 @@ class StoppedTablesTest(check.Case):
         narwal.wait("the status", lambda: ("lab.other", "") in self.stopped(narwal))
         stopped = self.stopped(narwal)
         self.assertEqual(set(stopped) - {("lab.cut", "")}, {("lab.other", "")})
-        self.assertIn("column m is either column n under another name",
+        self.assertIn("NW2105 lab.other: column m is either column n under another name",
                       stopped["lab.other", ""]["reason"])
         self.assertEqual(set(self.rows(narwal, "other")), set(range(1, 11)))
         for table in ("kept", "narrowed"):
@@ -223,7 +224,7 @@ class StoppedTablesTest(check.Case):
         self.assertEqual({table: state for table, (state, _) in states.items()},
                          {"lab.cut": "dropped", "lab.kept": "stopped", "lab.narrowed": "stopped",
                           "lab.left": "doubtful", "lab.joined": "doubtful"})
-        self.assertIn("not in the publication any more", states["lab.kept"][1])
+        self.assertRegex(states["lab.kept"][1], "NW2111 .*not in the publication any more")
         self.assertIn("taken out and put back", states["lab.narrowed"][1])
         self.assertIn("left_1 was detached", states["lab.left"][1])
         self.assertIn("joined_2, a table of its own before", states["lab.joined"][1])
@@ -271,9 +272,9 @@ class StoppedTablesTest(check.Case):
         self.assertIn("left_1 was detached", states["lab.left"][1])
         self.assertIn("joined_2, a table of its own before", states["lab.joined"][1])
         self.assertIn("again_1 was detached or dropped", states["lab.again"][1])
-        self.assertIn("dropped on the server while narwal was down", states["lab.cut"][1])
+        self.assertRegex(states["lab.cut"][1], "NW2106 .*dropped on the server while narwal was down")
         self.assertIn("drop_table is stop", states["lab.kept"][1])
-        self.assertIn("is unlogged", states["lab.unlogged"][1])
+        self.assertRegex(states["lab.unlogged"][1], "NW2112 .*is unlogged")
         narwal.wait_caught_up()
         self.assertEqual(self.drops(narwal, "cut"), (1, 0))
         self.assertEqual({row["n"] for row in self.rows(narwal, "cut").values()}, {5})
@@ -414,8 +415,8 @@ class StoppedTablesTest(check.Case):
         stopped = self.stopped(narwal)
         self.assertEqual(set(stopped), {("lab.refused", "refuse"), ("lab.refused_later", "refuse"),
                                         ("lab.kept", "refuse")})
-        self.assertIn("no row of such a table", stopped["lab.refused", "refuse"]["reason"])
-        self.assertIn("without an exact form", stopped["lab.kept", "refuse"]["reason"])
+        self.assertRegex(stopped["lab.refused", "refuse"]["reason"], "NW2403 .*no row of such a table")
+        self.assertRegex(stopped["lab.kept", "refuse"]["reason"], "NW2404 .*without an exact form")
         self.assertEqual({row["d"] for row in self.rows(narwal, "kept").values()}, {"NaN"})
         for table in ("refused", "refused_later"):
             self.assertEqual(self.rows(narwal, table), {1: {"id": 1, "n": "1.00"}})
@@ -489,7 +490,7 @@ class StoppedTablesTest(check.Case):
         self.assertEqual(self.stopped(narwal), {})
         code, text = narwal.call("table", "repair", "lab.cut")
         self.assertEqual(code, 1, text)
-        self.assertIn("nothing to repair", text)
+        self.assertRegex(text, "NW1505 .*nothing to repair")
 
         self.server.sql("TRUNCATE lab.cut")  # the policy still holds
         narwal.wait("the stop", lambda: self.stopped(narwal))
@@ -545,7 +546,7 @@ class StoppedTablesTest(check.Case):
         narwal.wait("the status", lambda: self.stopped(narwal))
         stopped = self.stopped(narwal)
         self.assertEqual(set(stopped), {("lab.kept", "")})
-        self.assertRegex(stopped["lab.kept", ""]["reason"], "a row has 4000.* bytes")
+        self.assertRegex(stopped["lab.kept", ""]["reason"], "NW2108 .*a row has 4000.* bytes")
         self.assertEqual({row["n"] for row in self.rows(narwal, "other").values()}, {1})
         self.assertEqual(len(self.rows(narwal, "cut")), 10)
 

@@ -75,12 +75,12 @@ class TeardownTest(check.Case):
                                               "narwal_whole_insert_only", "narwal_wholesale"])
         asked = run("teardown", lab.file)
         self.assertEqual(asked.code, 1, asked)
-        self.assertIn("nothing was removed: there is nobody to ask", asked.err)
+        self.assertRegex(asked.err, "NW1501 .*nothing was removed: there is nobody to ask")
         self.assertTrue(lab.state_dir.exists())
 
         done = run("teardown", lab.file, "--yes")
         self.assertEqual(done.code, 1, done)  # the folder has something of ours
-        self.assertIn("has something in it that is not narwal's, and stays", done.err)
+        self.assertRegex(done.err, "NW1520 .*has something in it that is not narwal's, and stays")
         self.assertEqual([path.name for path in lab.state_dir.iterdir()], ["notes.txt"])
         self.assertEqual(self.left("whole"), ["narwal_wholesale"])
         self.assertEqual(sorted(str(path) for path in lab.out.rglob("*")), files)
@@ -158,7 +158,7 @@ class TeardownTest(check.Case):
         lab.write()
         wrong = run("teardown", lab.file, "--yes")
         self.assertEqual(wrong.code, 1, wrong)
-        self.assertIn("is of another server or database than elsewhere on", wrong.err)
+        self.assertRegex(wrong.err, "NW2004 .*is of another server or database than elsewhere on")
         self.assertTrue((lab.state_dir / "state.db").exists())
         lab.config["source"]["dsn"] = "host=127.0.0.1 port=1 dbname=x"
         lab.write()

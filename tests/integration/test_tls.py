@@ -69,13 +69,13 @@ class TlsTest(check.Case):
 
     def test_wrong_password_is_said_without_showing_it(self):
         narwal = self.narwal(password="not this secret one")
-        self.assert_refuses(narwal, "password")
+        self.assert_refuses(narwal, "NW1106 ", "password")
         self.assertNotIn("not this secret one", narwal.log())
 
     def test_certificate_of_an_unknown_authority(self):
         other = self.cluster(tls=True)
         narwal = self.narwal(sslrootcert=other.ca)
-        self.assert_refuses(narwal, "certificate", "sslrootcert")
+        self.assert_refuses(narwal, "NW1101 ", "certificate", "sslrootcert")
 
     def test_certificate_of_another_host(self):
         narwal = self.narwal(host="db.example.com")
@@ -85,7 +85,7 @@ class TlsTest(check.Case):
         plain = self.cluster()
         narwal = self.narwal()
         narwal.config["source"]["dsn"] = plain.dsn(way="tls", sslrootcert=self.server.ca)
-        self.assert_refuses(narwal, "does not offer TLS", "sslmode=disable")
+        self.assert_refuses(narwal, "NW1103 ", "does not offer TLS", "sslmode=disable")
 
 
 if __name__ == "__main__":

@@ -139,6 +139,7 @@ static void answer_write(const struct vector *vector, enum nw_ambiguous policy, 
     status = nw_attnums_find(&relation, &known, policy, attnums, &err);
     if (status == NW_REJECT) {
         assert_non_null(strstr(err.text, "public.t: column x"));
+        assert_memory_equal(err.text, "NW2105", 6);
         (void)snprintf(answer, size, "stop");
         return;
     }

@@ -713,6 +713,7 @@ static void prepared_transactions_are_refused(void **state)
         wire_u64(&kit.wire, 0);
         assert_int_equal(kit_take(&kit, 1), NW_FATAL);
         assert_non_null(strstr(kit.err.text, "two_phase"));
+        assert_memory_equal(kit.err.text, "NW1214", 6);
     }
     kit_fini(&kit);
 }

@@ -141,6 +141,7 @@ static bool fault_at(int at)
         assert_true(strlen(s.err.text) > 10);
         if (status == NW_FATAL) { /* a sync: only a new start may go on */
             assert_non_null(strstr(s.err.text, "could not be made durable"));
+            assert_memory_equal(s.err.text, "NW2602", 6);
             story_close(&s);
             assert_int_equal(story_open(&s), NW_OK);
         } else {

@@ -77,6 +77,7 @@ static void a_folder_that_is_emptied_under_a_running_narwal_is_not_begun_anew(vo
     test_folder_delete(folder);
     assert_int_equal(story_recover(s), NW_FATAL);
     assert_non_null(strstr(s->err.text, "was removed while narwal ran"));
+    assert_memory_equal(s->err.text, "NW2405", 6);
     end(s);
 }
 
@@ -175,6 +176,7 @@ static void rows_of_a_copy_that_did_not_begin_are_refused(void **state)
     (void)state;
     assert_int_equal(story_rows(s, &story_orders, 1, 1, 0, 1), NW_FATAL);
     assert_non_null(strstr(s->err.text, "generation 1"));
+    assert_memory_equal(s->err.text, "NW2903", 6);
     assert_int_equal(s->ops->copy_end(s->self, 0, &story_orders, 1, &s->err), NW_FATAL);
     assert_int_equal(s->ops->copy_begin(s->self, 0, &story_orders, 2, &s->err), NW_OK);
     assert_int_equal(s->ops->copy_begin(s->self, 0, &story_orders, 1, &s->err), NW_FATAL);
@@ -255,6 +257,7 @@ static void a_second_process_is_kept_out_by_the_lock(void **state)
     assert_int_equal(story_open(&other), NW_OK);
     assert_int_equal(story_recover(&other), NW_FATAL);
     assert_non_null(strstr(other.err.text, "another narwal is writing"));
+    assert_memory_equal(other.err.text, "NW2406", 6);
     assert_int_equal(story_run(s, 1, 1), NW_OK);
     story_fini(&other);
     end(s);
@@ -288,6 +291,7 @@ static void a_former_process_cannot_commit_any_more(void **state)
 
     assert_int_equal(story_commit(s, 3), NW_FATAL);
     assert_non_null(strstr(s->err.text, "another narwal has taken over"));
+    assert_memory_equal(s->err.text, "NW2406", 6);
     assert_int_equal(story_verify(&other), NW_OK);
     after = test_content(folder);
     assert_string_equal(before, after);
@@ -317,6 +321,7 @@ static void a_folder_of_somebody_else_is_refused_and_left_alone(void **state)
     assert_int_equal(story_open(&s), NW_OK);
     assert_int_equal(story_recover(&s), NW_FATAL);
     assert_non_null(strstr(s.err.text, "is not empty (it has letter.txt)"));
+    assert_memory_equal(s.err.text, "NW2601", 6);
     assert_int_equal(test_names(folder, names, 8), 1);
     free(names[0]);
     story_fini(&s);
@@ -337,6 +342,7 @@ static void committed_bytes_that_are_missing_stop_recovery(void **state)
     assert_int_equal(story_open(s), NW_OK);
     assert_int_equal(story_recover(s), NW_CORRUPT);
     assert_non_null(strstr(s->err.text, "committed rows are missing"));
+    assert_memory_equal(s->err.text, "NW2603", 6);
     end(s);
 }
 

@@ -148,6 +148,7 @@ static void a_file_that_is_short_or_gone_is_found(void **state)
     bit_flip(path, 20);
     assert_int_equal(story_verify(s), NW_CORRUPT);
     assert_non_null(strstr(s->err.text, "2 files are damaged"));
+    assert_memory_equal(s->err.text, "NW2607", 6);
     end(s);
 }
 

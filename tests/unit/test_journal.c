@@ -145,6 +145,7 @@ static void data_without_a_journal_is_refused(void **state)
     assert_int_equal(story_open(s), NW_OK);
     assert_int_equal(story_recover(s), NW_FATAL);
     assert_non_null(strstr(s->err.text, "has no journal of narwal's"));
+    assert_memory_equal(s->err.text, "NW2601", 6);
     assert_int_equal(story_verify(s), NW_FATAL);
     end(s);
 }
@@ -166,6 +167,7 @@ static void a_newer_format_is_left_alone(void **state)
     assert_int_equal(story_open(s), NW_OK);
     assert_int_equal(story_recover(s), NW_FATAL);
     assert_non_null(strstr(s->err.text, "the folder has format 2"));
+    assert_memory_equal(s->err.text, "NW2605", 6);
     end(s);
 }
 

@@ -234,7 +234,8 @@ static void a_dsn_that_cannot_be_read_is_refused_without_being_quoted(void **sta
         if (nw_conninfo_init(&info, &options, false, &err) != NW_FATAL) {
             fail_msg("%s was accepted", bad[i]);
         }
-        if (strstr(err.text, "s3cretword") != NULL || strchr(err.text, '\n') != NULL) {
+        if (strncmp(err.text, "NW1012 ", 7) != 0 || strstr(err.text, "s3cretword") != NULL ||
+            strchr(err.text, '\n') != NULL) {
             fail_msg("%s: %s", bad[i], err.text);
         }
     }
@@ -270,52 +271,63 @@ static void failures_are_classed_and_explained(void **state)
         bool replication;
         const char *issuer;
         nw_status status;
-        const char *says;
+        const char *code, *says;
     } vectors[] = {
         {AT("pg-a") "FATAL:  57P03: the database system is starting up\nLOCATION:  x, y.c:1\n",
-         false, NULL, NW_RETRY, "pg-a is starting up, shutting down or recovering"},
+         false, NULL, NW_RETRY, "NW1113", "pg-a is starting up, shutting down or recovering"},
         {AT("pg-a") "FATAL:  57P03: das Datenbanksystem f\xc3\xa4hrt herunter\n", false, NULL,
-         NW_RETRY, "starting up, shutting down"},
+         NW_RETRY, "NW1113", "starting up, shutting down"},
         {AT("pg-a") "FATAL:  53300: number of requested standby connections exceeds "
                     "max_wal_senders\n",
-         true, NULL, NW_RETRY, "raise max_wal_senders"},
+         true, NULL, NW_RETRY, "NW1114", "raise max_wal_senders"},
         {AT("pg-a") "FATAL:  28P01: password authentication failed for user \"u\"\n", false, NULL,
-         NW_FATAL, "refused the password of user \"u\""},
+         NW_FATAL, "NW1106", "refused the password of user \"u\""},
         {AT("pg-a") "FATAL:  28000: no pg_hba.conf entry for replication connection from host\n",
-         true, NULL, NW_FATAL, "add \"host d u ADDRESS scram-sha-256\""},
+         true, NULL, NW_FATAL, "NW1108", "add \"host d u ADDRESS scram-sha-256\""},
         {AT("pg-a") "FATAL:  42501: permission denied to start WAL sender\n", true, NULL, NW_FATAL,
-         "ALTER ROLE \"u\" REPLICATION"},
+         "NW1209", "ALTER ROLE \"u\" REPLICATION"},
         {AT("pg-a") "FATAL:  3D000: database \"d\" does not exist\n", false, NULL, NW_FATAL,
-         "has no database \"d\""},
+         "NW1111", "has no database \"d\""},
         {AT("pg-a") "FATAL:  08P01: unsupported startup parameter: options\n", false, NULL,
-         NW_FATAL, "is a connection pooler"},
+         NW_FATAL, "NW1203", "is a connection pooler"},
         {AT("pg-a") "FATAL:  57P01: terminating connection due to administrator command\n", false,
-         NULL, NW_RETRY, "57P01"},
-        {AT("pg-a") "SSL error: certificate verify failed\n", false, "Acme CA", NW_FATAL,
+         NULL, NW_RETRY, "NW1115", "57P01"},
+        {AT("pg-a") "SSL error: certificate verify failed\n", false, "Acme CA", NW_FATAL, "NW1101",
          "the certificate of pg-a is signed by \"Acme CA\", which this host does not trust: add "
          "sslrootcert=/path/ca.crt to the DSN"},
-        {AT("pg-a") "SSL error: certificate verify failed\n", false, NULL, NW_FATAL,
+        {AT("pg-a") "SSL error: certificate verify failed\n", false, NULL, NW_FATAL, "NW1105",
          "TLS with pg-a failed"},
         {AT("pg-a") "server does not support SSL, but SSL was required\n", false, NULL, NW_FATAL,
-         "does not offer TLS"},
-        {AT("pg-a") "SSL SYSCALL error: EOF detected\n", false, NULL, NW_RETRY, "EOF detected"},
+         "NW1103", "does not offer TLS"},
+        {AT("pg-a") "SSL SYSCALL error: EOF detected\n", false, NULL, NW_RETRY, "NW1115",
+         "EOF detected"},
         {AT("pg-a") "Connection refused\n\tIs the server running on that host?\n", false, NULL,
-         NW_RETRY,
+         NW_RETRY, "NW1115",
          "cannot connect to pg-a: Connection refused; Is the server running on that host?"},
-        {AT("pg-a") "server closed the connection unexpectedly\n", false, NULL, NW_RETRY, "closed"},
-        {AT("pg-a") "session is read-only\n", false, NULL, NW_RETRY, "read-only"},
-        {AT("pg-a") "fe_sendauth: no password supplied\n", false, NULL, NW_FATAL, "there is none"},
+        {AT("pg-a") "server closed the connection unexpectedly\n", false, NULL, NW_RETRY, "NW1115",
+         "closed"},
+        {AT("pg-a") "session is read-only\n", false, NULL, NW_RETRY, "NW1115", "read-only"},
+        {AT("pg-a") "fe_sendauth: no password supplied\n", false, NULL, NW_FATAL, "NW1107",
+         "there is none"},
         {"could not translate host name \"pg-a\" to address: Temporary failure\n", false, NULL,
-         NW_RETRY, "could not translate"},
-        {"invalid port number: \"0\"\n", false, NULL, NW_FATAL, "invalid port number"},
+         NW_RETRY, "NW1115", "could not translate"},
+        {"invalid port number: \"0\"\n", false, NULL, NW_FATAL, "NW1115", "invalid port number"},
         /* One of two hosts may come back. */
         {AT("pg-a") "Connection refused\n" AT(
              "pg-b") "FATAL:  3D000: database \"d\" does not exist\n",
-         false, NULL, NW_RETRY, "at \"pg-a\", port 5432 failed: Connection refused"},
+         false, NULL, NW_RETRY, "NW1115", "at \"pg-a\", port 5432 failed: Connection refused"},
         {AT("pg-a") "FATAL:  3D000: database \"d\" does not exist\n" AT(
              "pg-b") "Connection refused\n",
-         false, NULL, NW_RETRY, "at \"pg-b\", port 5432 failed: Connection refused"},
-        {"", false, NULL, NW_FATAL, "cannot connect to pg-a"},
+         false, NULL, NW_RETRY, "NW1115", "at \"pg-b\", port 5432 failed: Connection refused"},
+        {"", false, NULL, NW_FATAL, "NW1115", "cannot connect to pg-a"},
+        {AT("pg-a") "server certificate for \"db1\" does not match host name \"pg-a\"\n", false,
+         NULL, NW_FATAL, "NW1102", "was made for another name"},
+        {AT("pg-a") "root certificate file \"/r.crt\" does not exist\n", false, NULL, NW_FATAL,
+         "NW1104", "there is no file of trusted CAs"},
+        {AT("pg-a") "FATAL:  28000: role \"u\" is not permitted to log in\n", false, NULL, NW_FATAL,
+         "NW1109", "the role needs LOGIN"},
+        {AT("pg-a") "authentication method requirement \"scram-sha-256\" failed\n", false, NULL,
+         NW_FATAL, "NW1116", "cannot authenticate to pg-a"},
     };
 
     (void)state;
@@ -329,6 +341,7 @@ static void failures_are_classed_and_explained(void **state)
         nw_status status = nw_connect_explain(&failure, &err);
 
         if (status != vectors[i].status || err.status != status ||
+            strncmp(err.text, vectors[i].code, 6) != 0 ||
             strstr(err.text, vectors[i].says) == NULL || strchr(err.text, '\n') != NULL ||
             strstr(err.text, "LOCATION") != NULL) {
             fail_msg("case %zu: %d \"%s\"", i, status, err.text);

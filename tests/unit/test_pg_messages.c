@@ -105,6 +105,7 @@ static void an_impossible_start_says_why(void **state)
     (void)state;
     assert_int_equal(nw_start_command(&start, text, sizeof text, &err), NW_FATAL);
     assert_non_null(strstr(err.text, "PostgreSQL 16 or newer, the server is 15"));
+    assert_memory_equal(err.text, "NW2328", 6);
     start.origin_none = false;
     start.publications_count = 0;
     assert_int_equal(nw_start_command(&start, text, sizeof text, &err), NW_FATAL);
@@ -113,6 +114,7 @@ static void an_impossible_start_says_why(void **state)
     start.slot = "a; DROP";
     assert_int_equal(nw_start_command(&start, text, sizeof text, &err), NW_FATAL);
     assert_non_null(strstr(err.text, "name of a slot"));
+    assert_memory_equal(err.text, "NW1013", 6);
 }
 
 static void a_status_update_has_its_34_bytes(void **state)

@@ -244,6 +244,7 @@ static void what_came_before_the_end_is_delivered_first(void **state)
     expect_message(&pair, 10, 2);
     assert_int_equal(nw_receiver_fill(pair.receiver, now_ns() + MS, &got, &err), NW_RETRY);
     assert_non_null(strstr(err.text, "closed the connection"));
+    assert_memory_equal(err.text, "NW1117", 6);
     close_pair(&pair);
 }
 

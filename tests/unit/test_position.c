@@ -139,6 +139,7 @@ static void a_newer_format_asks_for_a_newer_narwal(void **state)
     bytes[0] = 3;
     assert_int_equal(unpack(bytes, size, &found, &lsn, &err), NW_FATAL);
     assert_non_null(strstr(err.text, "upgrade"));
+    assert_memory_equal(err.text, "NW2408", 6);
 }
 
 static void what_is_no_position_is_refused(void **state)

@@ -279,6 +279,7 @@ static void where_types_must_stay_another_is_refused_and_nothing_made(void **sta
         change.described = with_catalog ? &catalog : NULL;
         assert_int_equal(nw_schemas_apply(schemas, &change, &table, &err), NW_REJECT);
         assert_non_null(strstr(err.text, relation->columns[1].name));
+        assert_memory_equal(err.text, "NW2104", 6);
         assert_ptr_equal(nw_schemas_find(schemas, relation->oid), before);
     }
     change.described = NULL;

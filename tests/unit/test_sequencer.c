@@ -311,6 +311,7 @@ static void foreign_position_stops_the_run(void **state)
     kit_epoch_end(&kit, 2, 1200);
     assert_int_equal(kit_run_for(&kit, 300000000), NW_FATAL);
     assert_non_null(strstr(kit.err.text, "another process writes to this sink"));
+    assert_memory_equal(kit.err.text, "NW2406", 6);
 }
 
 static void refusals_stop_the_run_with_table_and_reason(void **state)
@@ -689,6 +690,7 @@ static void value_without_exact_form_stops_a_sink_that_cannot_take_it(void **sta
         assert_int_equal(kit_run(&kit), takes ? NW_OK : NW_REJECT);
         if (!takes) {
             assert_non_null(strstr(kit.err.text, "public.t1, column note"));
+            assert_memory_equal(kit.err.text, "NW2404", 6);
         }
         kit_fini(&kit);
         assert_contract_kept();

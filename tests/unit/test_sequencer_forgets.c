@@ -162,6 +162,7 @@ static void a_sink_that_loses_its_position_stops_the_run(void **state)
     kit_epoch_end(&kit, 3, 1400);
     assert_int_equal(kit_run_for(&kit, 300000000), NW_FATAL);
     assert_non_null(strstr(kit.err.text, "the sink's data was removed"));
+    assert_memory_equal(kit.err.text, "NW2405", 6);
 }
 
 static void a_position_of_a_sink_that_declares_to_have_none_stops_the_run(void **state)
@@ -174,6 +175,7 @@ static void a_position_of_a_sink_that_declares_to_have_none_stops_the_run(void *
     kit_epoch_end(&kit, 2, 1300);
     assert_int_equal(kit_run_for(&kit, 300000000), NW_FATAL);
     assert_non_null(strstr(kit.err.text, "NW_SINK_STORES_NOTHING"));
+    assert_memory_equal(kit.err.text, "NW2411", 6);
 }
 
 #define CASE(name) cmocka_unit_test_teardown(name, finish)

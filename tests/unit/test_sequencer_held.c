@@ -464,6 +464,7 @@ static void more_than_the_quota_stops_the_table(void **state)
     assert_non_null(refused);
     assert_int_equal(refused->relation_oid, 100);
     assert_non_null(strstr(kit.err.text, "raise them"));
+    assert_memory_equal(kit.err.text, "NW2416", 6);
     assert_non_null(strstr(kit.err.text, "Copy it again"));
 }
 

@@ -315,6 +315,7 @@ static void rows_before_a_cut_that_fit_nowhere_end_the_run(void **state)
     }
     assert_int_equal(status, NW_FATAL);
     assert_non_null(strstr(kit.err.text, "more than limits.memory and limits.spill"));
+    assert_memory_equal(kit.err.text, "NW2415", 6);
 }
 
 static void used_up_quota_leaves_the_rest_in_memory(void **state)
@@ -383,6 +384,7 @@ static void epoch_that_was_given_up_begins_the_run_again_when_the_sink_fails(voi
     kit_epoch_end(&kit, 1, 1990);
     assert_int_equal(kit_run(&kit), NW_RETRY);
     assert_non_null(strstr(kit.err.text, "the server has to send it again (nothing is lost)"));
+    assert_memory_equal(kit.err.text, "NW2414", 6);
 }
 
 static void full_disk_is_waited_for(void **state)
@@ -437,6 +439,7 @@ static void changed_bytes_in_the_file_stop_the_run(void **state)
     }
     assert_int_equal(status, NW_FATAL);
     assert_non_null(strstr(kit.err.text, "gave back other bytes than were written"));
+    assert_memory_equal(kit.err.text, "NW2511", 6);
 }
 
 static void windows_are_spilled_while_they_wait_for_one_lane(void **state)
@@ -481,6 +484,7 @@ static void files_of_a_former_run_are_removed_and_strange_ones_refused(void **st
     assert_int_equal(close(file), 0);
     assert_int_equal(nw_sequencer_create(kit.sink, &options, &second, &kit.err), NW_FATAL);
     assert_non_null(strstr(kit.err.text, "diary.txt, which is not narwal's"));
+    assert_memory_equal(kit.err.text, "NW2512", 6);
     assert_int_equal(unlink(path), 0);
 }
 

@@ -292,6 +292,7 @@ static void call_that_does_not_return_does_not_hold_up_the_end(void **state)
     from = real_now_ns(&kit.env);
     assert_int_equal(nw_sink_stop(kit.sink, from + 50000000, &kit.err), NW_RETRY);
     assert_non_null(strstr(kit.err.text, "did not return from a call in time"));
+    assert_memory_equal(kit.err.text, "NW2006", 6);
     assert_in_range(real_now_ns(&kit.env) - from, 50000000, 5000000000);
     assert_int_equal(model.closes, 0);
     atomic_store(&gate, true);

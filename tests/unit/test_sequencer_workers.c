@@ -165,6 +165,7 @@ static void another_number_of_workers_needs_equal_positions(void **state)
     model.position[1][17]++;
     assert_int_equal(kit_open(&kit, 2), NW_FATAL);
     assert_non_null(strstr(kit.err.text, "run once with workers: 4"));
+    assert_memory_equal(kit.err.text, "NW2407", 6);
     model.positions_count = 0;
     kit_close(&kit);
     assert_int_equal(kit_open(&kit, 1), NW_OK);

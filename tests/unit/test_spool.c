@@ -375,6 +375,7 @@ static void a_record_that_no_quota_holds_is_refused_for_good(void **state)
     assert_int_equal(kit_open(&kit, KIT_BEGIN_LSN), NW_OK);
     assert_int_equal(kit_append_size(&kit, 11 * KIT_SEGMENT), NW_FATAL);
     assert_non_null(strstr(kit.err.text, "raise its quota"));
+    assert_memory_equal(kit.err.text, "NW2508", 6);
     kit_free(&kit);
 }
 

@@ -405,6 +405,7 @@ static void a_failed_sync_is_final(void **state)
     }
     assert_int_equal(status, NW_FATAL);
     assert_non_null(strstr(kit.err.text, "cannot sync the spool, /spool/0000000001.spool"));
+    assert_memory_equal(kit.err.text, "NW2504", 6);
     assert_int_equal(nw_spool_synced_lsn(kit.spool), kit_reached(18));
     assert_int_equal(kit_append(&kit, 1), NW_FATAL);
     for (int i = 0; i < 100; i++) {

@@ -34,6 +34,7 @@ static void assert_refused(struct kit *kit, uint64_t acknowledged_lsn, const cha
         assert_int_equal(kit_open(kit, acknowledged_lsn), NW_FATAL);
         assert_null(kit->spool);
         assert_says(kit, text);
+        assert_says(kit, "NW2505 ");
         assert_says(kit, "To begin again");
     }
 }
@@ -318,6 +319,7 @@ static void another_source_is_refused(void **state)
 
         kit.options.identity = others[i];
         assert_int_equal(kit_open(&kit, KIT_BEGIN_LSN), NW_FATAL);
+        assert_says(&kit, "NW2507 the spool in ");
         assert_says(&kit, "is of another source");
         kit.options.identity = mine;
     }
@@ -341,6 +343,7 @@ static void a_newer_version_is_refused(void **state)
     memcpy(bytes + KIT_HEADER - 8, &checksum, 8);
     kit_file_write(&kit, 1, 0, bytes, KIT_HEADER);
     assert_int_equal(kit_open(&kit, KIT_BEGIN_LSN), NW_FATAL);
+    assert_says(&kit, "NW2506 ");
     assert_says(&kit, "has format 3, written by a newer narwal");
     free(bytes);
     kit_free(&kit);

@@ -193,6 +193,7 @@ static void a_sync_without_room_is_final_and_says_why(void **state)
     nw_env_fault_arm(fault, 2, NW_FAULT_ERROR, ENOSPC); /* the write, then the sync */
     assert_int_equal(kit_settle(&kit), NW_FATAL);
     assert_non_null(strstr(kit.err.text, "cannot sync the spool"));
+    assert_memory_equal(kit.err.text, "NW2504", 6);
     assert_non_null(strstr(kit.err.text, "Free space there, then start narwal again"));
     assert_int_equal(nw_spool_synced_lsn(kit.spool), KIT_BEGIN_LSN);
     assert_int_equal(kit_append(&kit, 1), NW_FATAL);

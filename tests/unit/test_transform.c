@@ -410,6 +410,7 @@ static void two_tables_of_one_name_are_refused(void **state)
     assert_int_equal(nw_transforms_project(kit.transforms, &second, &projection, &kit.err),
                      NW_REJECT);
     assert_non_null(strstr(kit.err.text, "both public.first and public.second as public.second"));
+    assert_memory_equal(kit.err.text, "NW1226", 6);
     renamed = first; /* that table itself, under another name since: it has no other any more */
     renamed.name = "third";
     assert_non_null(kit_project(&kit, &renamed));

@@ -479,6 +479,7 @@ static void a_full_quota_says_so(void **state)
     }
     assert_int_equal(status, NW_FATAL);
     assert_non_null(strstr(f.err.text, "limits.spill"));
+    assert_memory_equal(f.err.text, "NW2513", 6);
     assert_true(nw_txns_spilled_bytes(f.txns) <= 500000);
     assert_int_equal(nw_txns_abort(f.txns, 7, 7, &f.err), NW_OK);
     for (uint32_t i = 0; i < 60; i++) { /* the room is there again */

@@ -100,7 +100,7 @@ class Words(check.unittest.TestCase):
                 return result.err
 
             home = pathlib.Path(folder)
-            self.assertIn("wanted is the folder that a file sink writes", refusal(home / "none"))
+            self.assertRegex(refusal(home / "none"), "NW2606 .*wanted is the folder that a file sink writes")
             self.assertIn("and this one is empty", refusal(home))
             for name in "abcdef":
                 (home / name).mkdir()
@@ -155,7 +155,7 @@ class Words(check.unittest.TestCase):
             state = pathlib.Path(folder, "a/b/state")
             result = run("run", "--source", "dbname=x", "--sink", "file", "--state-dir", state)
             self.assertEqual(result.code, 2, result)
-            self.assertIn("sink file has no path: write file:PATH", result.err)
+            self.assertRegex(result.err, "NW1008 .*sink file has no path: write file:PATH")
             result = run("run", "--source", "hots=x", "--sink", "null:", "--state-dir", state)
             self.assertEqual(result.code, 1, result)
             self.assertEqual(list(pathlib.Path(folder).iterdir()), [])
