@@ -7,23 +7,36 @@
 #include "base/code.h"
 #include "base/log.h"
 #include "cli/command.h"
+#include "pg/conninfo.h"
 #include "pipeline/preflight.h"
 #include "serve/control.h"
 
 #define FINDINGS_BYTES_MAX (64u << 20)
 
 static const char HELP[] =
-    "usage: narwal check FILE.yaml [--config] [--sql] [--verbose]\n"
-    "       narwal check --source DSN [--sink SPEC ...] [--name NAME] [--config] [--sql]\n"
-    "                    [--verbose]\n\n"
+    "usage: narwal check FILE.yaml [--sql [--all]] [--role ROLE] [--dba DSN] [--verbose]\n"
+    "       narwal check FILE.yaml --config\n"
+    "       narwal check --source DSN [--sink SPEC ...] [--name NAME] ...\n\n"
     "Looks at the configuration, the sinks' plugins and the database, and names every problem "
     "with\n"
     "what mends it. Reads only; nothing is changed.\n\n"
-    "  --config    print the configuration in force instead, with its defaults and without its "
+    "  --sql        print the setup for a DBA instead: role, grants, publications, slot, as one\n"
+    "               script for psql, which can be run again\n"
+    "  --all        with --sql: also what is there already\n"
+    "  --role ROLE  look at the rights of this role, which need not be there yet; default: the "
+    "DSN's\n"
+    "  --dba DSN    look with this connection, of a superuser, for the role of the configuration\n"
+    "  --config     print the configuration in force instead, with its defaults and without its "
     "secrets\n"
-    "  --sql       print the mending SQL statements alone, for a DBA\n"
-    "  --verbose   print all names and statements in full\n\n"
+    "  --verbose    print all names and statements in full\n\n"
     "exit codes: 0 nothing must be mended, 1 something must, 2 called wrongly\n";
+
+/* How the command was called, beside the configuration. */
+struct wishes {
+    bool sql, all, verbose, in_force;
+    const char *role, *dba;
+    char role_text[64], database[64]; /* of the configuration's DSN; "" */
+};
 
 /* The slot that the narwal of this state folder uses, when one answers. @return to be freed, or
  * NULL */
@@ -54,18 +67,47 @@ static char *running_slot(const char *state_dir)
     return slot;
 }
 
-static struct nw_preflight_options options_of(const struct nw_run_config *c)
+/* Who connects to what, as libpq finds it: DSN, service file, environment. */
+static void dsn_look(const struct nw_run_config *c, struct wishes *wishes)
+{
+    struct nw_pg_options connection = nw_config_server(c).connection;
+    struct nw_conninfo info = {0};
+    struct nw_error ignored = {0};
+
+    if (nw_conninfo_init(&info, &connection, false, &ignored) == NW_OK) {
+        const char *user = nw_conninfo_get(&info, "user");
+        const char *database = nw_conninfo_get(&info, "dbname");
+
+        (void)snprintf(wishes->role_text, sizeof wishes->role_text, "%s", user == NULL ? "" : user);
+        (void)snprintf(wishes->database, sizeof wishes->database, "%s",
+                       database == NULL ? wishes->role_text : database);
+        nw_conninfo_fini(&info);
+    }
+    if (wishes->dba != NULL && wishes->role == NULL && wishes->role_text[0] != '\0') {
+        wishes->role = wishes->role_text;
+    }
+}
+
+static struct nw_preflight_options options_of(const struct nw_run_config *c,
+                                              const struct wishes *wishes)
 {
     char *slot = running_slot(c->state_dir);
     bool ours = slot != NULL && strcmp(slot, c->slot_name) == 0;
+    struct nw_preflight_options options = {.copies = c->snapshot != NW_CONFIG_NEVER,
+                                           .streams = c->snapshot != NW_CONFIG_ONLY,
+                                           .copy_workers = (uint32_t)c->copy_workers,
+                                           .transforms = &c->transforms,
+                                           .running = ours ? c->state_dir : NULL,
+                                           .role = wishes->role,
+                                           .setup_all = wishes->all,
+                                           .server = nw_config_server(c)};
 
     free(slot);
-    return (struct nw_preflight_options){.copies = c->snapshot != NW_CONFIG_NEVER,
-                                         .streams = c->snapshot != NW_CONFIG_ONLY,
-                                         .copy_workers = (uint32_t)c->copy_workers,
-                                         .transforms = &c->transforms,
-                                         .running = ours ? c->state_dir : NULL,
-                                         .server = nw_config_server(c)};
+    if (wishes->dba != NULL) {
+        options.server.connection.dsn = wishes->dba;
+        options.server.connection.password = NULL;
+    }
+    return options;
 }
 
 /* A sink's plugin loads, and takes the configuration. @return whether; if not, why is added */
@@ -142,23 +184,40 @@ static int show(struct nw_run_config *config)
     return code;
 }
 
-static int check(struct nw_run_config *config, bool sql, bool verbose)
+/* The script; of a database that cannot be looked at, what can be known of it. */
+static void sql_print(const struct nw_preflight *preflight,
+                      const struct nw_preflight_options *options,
+                      const struct nw_run_config *config, const struct wishes *wishes)
 {
-    struct nw_preflight_options options = options_of(config);
+    if (preflight->version[0] != '\0') {
+        nw_preflight_sql(preflight, options, config->name, stdout);
+        return;
+    }
+    /* The first finding is why. */
+    nw_preflight_sql_blind(wishes->role != NULL ? wishes->role : wishes->role_text,
+                           wishes->database, preflight->findings[0].text, stdout);
+    nw_complain("%s", preflight->findings[0].text);
+}
+
+static int check(struct nw_run_config *config, struct wishes *wishes)
+{
+    struct nw_preflight_options options;
     struct nw_preflight preflight;
     struct nw_arena arena;
     struct nw_error err = {0};
     int code = NW_EXIT_FAILED;
 
+    dsn_look(config, wishes);
+    options = options_of(config, wishes);
     nw_arena_init(&arena, FINDINGS_BYTES_MAX);
     if (nw_preflight_run(&options, &arena, &preflight, &err) != NW_OK) {
         nw_complain_error(&err);
     } else {
         sinks_check(config, &preflight);
-        if (sql) {
-            nw_preflight_sql(&preflight, config->name, stdout);
+        if (wishes->sql) {
+            sql_print(&preflight, &options, config, wishes);
         } else {
-            nw_preflight_print(&preflight, config->name, verbose, stdout);
+            nw_preflight_print(&preflight, config->name, wishes->verbose, stdout);
         }
         code = nw_preflight_count(&preflight, NW_FINDING_FAIL) == 0 ? 0 : NW_EXIT_FAILED;
     }
@@ -170,10 +229,8 @@ int nw_cmd_check(int argc, char **argv)
 {
     struct nw_config_arguments arguments = {0};
     struct nw_run_config config;
+    struct wishes wishes = {0};
     const char *rest[1] = {NULL};
-    bool sql = false;
-    bool verbose = false;
-    bool in_force = false;
     int code = 0;
     const struct nw_argument known[] = {{.name = "source", .value = &arguments.source},
                                         {.name = "sink",
@@ -182,21 +239,28 @@ int nw_cmd_check(int argc, char **argv)
                                          .list_max = NW_CONFIG_SINKS_MAX},
                                         {.name = "name", .value = &arguments.name},
                                         {.name = "state-dir", .value = &arguments.state_dir},
-                                        {.name = "sql", .flag = &sql},
-                                        {.name = "config", .flag = &in_force},
-                                        {.name = "verbose", .flag = &verbose},
+                                        {.name = "sql", .flag = &wishes.sql},
+                                        {.name = "all", .flag = &wishes.all},
+                                        {.name = "role", .value = &wishes.role},
+                                        {.name = "dba", .value = &wishes.dba},
+                                        {.name = "config", .flag = &wishes.in_force},
+                                        {.name = "verbose", .flag = &wishes.verbose},
                                         {.name = NULL}};
 
     code = nw_arguments_read(argc, argv, known, HELP, rest, 1);
     if (code != NW_GO_ON) {
         return code;
     }
+    if (wishes.all && !wishes.sql) {
+        nw_complain("NW1501 --all belongs to --sql");
+        return NW_EXIT_USAGE;
+    }
     arguments.file = rest[0];
     if (!nw_config_open(&arguments, &config)) {
         return NW_EXIT_USAGE;
     }
     nw_log_setup(2, NW_LOG_WARN, false);
-    code = in_force ? show(&config) : check(&config, sql, verbose);
+    code = wishes.in_force ? show(&config) : check(&config, &wishes);
     nw_config_free(&config);
     return code;
 }

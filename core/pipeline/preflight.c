@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See preflight.h. The server as a whole: connection, role, settings, slot, transactions. Tables
- * are in preflight_tables.c, printing in preflight_print.c.
+ * See preflight.h. The server as a whole: settings, slot, transactions. Connection and role are in
+ * preflight_role.c, tables in preflight_tables.c, what was left behind in preflight_left.c,
+ * printing in preflight_print.c and preflight_sql.c.
  */
 #include "pipeline/preflight_private.h"
 
@@ -12,7 +13,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/code.h"
 #include "base/text.h"
 #include "pg/ddl_trigger.h"
 #include "pg/lsn.h"
@@ -144,8 +144,6 @@ bool nw_version_faulty(int server_version, int *good_version)
     return false;
 }
 
-/* ---- connection and role ---- */
-
 static nw_status query(struct nw_examination *x, const char *sql, struct nw_rows **rows,
                        struct nw_error *err)
 {
@@ -157,6 +155,7 @@ static void version_check(struct nw_examination *x)
     struct nw_preflight *p = x->report;
     int good = 0;
 
+    p->version_number = x->version;
     (void)snprintf(p->version, sizeof p->version, "%d.%d", x->version / 10000, x->version % 10000);
     if (x->version < VERSION_MIN) {
         (void)nw_preflight_add(p, NW_FINDING_FAIL, "NW1204",
@@ -168,98 +167,6 @@ static void version_check(struct nw_examination *x)
                                "altered under running transactions; WAL removed by a checkpoint): "
                                "update to %d.%d",
                                p->version, good / 10000, good % 10000);
-    }
-}
-
-static void transport_check(struct nw_examination *x, const struct nw_rows *rows)
-{
-    bool ssl = nw_rows_bool(rows, 0, 6);
-    const char *address = nw_rows_text(rows, 0, 7);
-    bool local = address == NULL || strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
-
-    (void)nw_preflight_add(x->report, NW_FINDING_OK, "", "connection %s; role %s%s%s",
-                           ssl               ? nw_rows_text(rows, 0, 8)
-                           : address == NULL ? "by unix socket"
-                                             : "not encrypted",
-                           x->user, nw_rows_bool(rows, 0, 2) ? ": REPLICATION" : "",
-                           x->superuser ? ", superuser" : ", no superuser");
-    if (!ssl && !local) {
-        (void)nw_preflight_add(x->report, NW_FINDING_WARN, "NW1301",
-                               "the connection from %s is not encrypted: passwords and rows can be "
-                               "read on the way. Write sslmode=verify-full into the DSN",
-                               address);
-    }
-    if (x->superuser) {
-        (void)nw_preflight_add(x->report, NW_FINDING_WARN, "NW1302",
-                               "role %s is a superuser, which narwal does not need: REPLICATION, "
-                               "and SELECT on the tables, suffice",
-                               x->user);
-    }
-}
-
-static nw_status role_check(struct nw_examination *x, struct nw_error *err)
-{
-    struct nw_rows *rows = NULL;
-    nw_status status =
-        query(x,
-              "SELECT current_user, rolsuper, rolreplication, rolbypassrls,"
-              " has_database_privilege(current_database(), 'CREATE'), current_database(),"
-              " coalesce(s.ssl, false), host(inet_client_addr()), s.version, pg_backend_pid(),"
-              " pg_is_in_recovery()"
-              " FROM pg_roles LEFT JOIN pg_stat_ssl s ON s.pid = pg_backend_pid()"
-              " WHERE rolname = current_user",
-              &rows, err);
-
-    if (status == NW_OK && nw_rows_count(rows) == 1) {
-        (void)snprintf(x->user, sizeof x->user, "%s", nw_rows_text(rows, 0, 0));
-        (void)snprintf(x->database, sizeof x->database, "%s", nw_rows_text(rows, 0, 5));
-        x->superuser = nw_rows_bool(rows, 0, 1);
-        x->bypasses_rls = x->superuser || nw_rows_bool(rows, 0, 3);
-        x->may_create = nw_rows_bool(rows, 0, 4);
-        x->in_recovery = nw_rows_bool(rows, 0, 10);
-        transport_check(x, rows);
-        if ((int)nw_rows_u64(rows, 0, 9) != nw_session_backend_pid(x->session)) {
-            (void)nw_preflight_add(x->report, NW_FINDING_FAIL, "NW1203",
-                                   "a connection pooler stands before the server: replication and "
-                                   "snapshots need a connection of their own. Put the server's own "
-                                   "host and port into the DSN");
-        }
-        status =
-            nw_session_quote_name(x->session, x->user, x->user_quoted, sizeof x->user_quoted, err);
-    }
-    nw_rows_free(rows);
-    return status;
-}
-
-/* A walsender for this role, as the stream will need it. */
-static void walsender_check(struct nw_examination *x)
-{
-    struct nw_session *session = NULL;
-    struct nw_error why = {0};
-    struct nw_rows *rows = NULL;
-    bool may = false;
-
-    if (!x->options->streams && !x->options->copies) {
-        return;
-    }
-    if (nw_session_open(&x->options->server.connection, true, &session, &why) == NW_OK) {
-        nw_session_close(session);
-        return;
-    }
-    if (query(x, "SELECT rolsuper OR rolreplication FROM pg_roles WHERE rolname = current_user",
-              &rows, &(struct nw_error){0}) == NW_OK) {
-        may = nw_rows_count(rows) == 1 && nw_rows_bool(rows, 0, 0);
-    }
-    nw_rows_free(rows);
-    if (!may) {
-        struct nw_finding *finding =
-            nw_preflight_add(x->report, NW_FINDING_FAIL, "NW1209",
-                             "role %s may not replicate: %.600s", x->user, nw_code_rest(why.text));
-
-        finding->mend = nw_preflight_text(x->report, "ALTER ROLE %s REPLICATION;", x->user_quoted);
-    } else {
-        (void)nw_preflight_add(x->report, NW_FINDING_FAIL, "NW1202",
-                               "no replication connection: %.800s", why.text);
     }
 }
 
@@ -517,6 +424,50 @@ static const char *slot_fault(const struct nw_examination *x, const struct nw_ca
     return NULL;
 }
 
+/* Made in the publication's database, or by narwal itself. */
+static nw_status slot_missing(struct nw_examination *x, struct nw_error *err)
+{
+    const char *name = x->options->server.slot_name;
+    char quoted[160] = "";
+    nw_status status = NW_OK;
+
+    if (x->options->server.create_slot) {
+        return NW_OK;
+    }
+    status = nw_session_quote_literal(x->session, name, quoted, sizeof quoted, err);
+    if (status == NW_OK) {
+        struct nw_finding *finding =
+            nw_preflight_add(x->report, NW_FINDING_FAIL, "NW1215",
+                             "there is no slot %s, and slot.create is false", name);
+
+        finding->mend = nw_preflight_text(
+            x->report, "SELECT pg_create_logical_replication_slot(%s, 'pgoutput');", quoted);
+        finding->script = nw_preflight_text(
+            x->report,
+            "SELECT pg_create_logical_replication_slot(%s, 'pgoutput')\n  WHERE NOT EXISTS (SELECT "
+            "FROM pg_replication_slots WHERE slot_name = %s);",
+            quoted, quoted);
+    }
+    return status;
+}
+
+/* A slot that is of no use any more. */
+static nw_status slot_drop_add(struct nw_examination *x, struct nw_finding *finding,
+                               struct nw_error *err)
+{
+    char quoted[160] = "";
+    nw_status status = nw_session_quote_literal(x->session, x->options->server.slot_name, quoted,
+                                                sizeof quoted, err);
+
+    finding->mend = nw_preflight_text(x->report, "SELECT pg_drop_replication_slot(%s);", quoted);
+    finding->script = nw_preflight_text(
+        x->report,
+        "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots\n  WHERE slot_name = "
+        "%s AND NOT active;",
+        quoted);
+    return status;
+}
+
 static nw_status slot_check(struct nw_examination *x, struct nw_error *err)
 {
     const char *name = x->options->server.slot_name;
@@ -529,14 +480,8 @@ static nw_status slot_check(struct nw_examination *x, struct nw_error *err)
     if (status != NW_OK || !x->options->streams) {
         return status;
     }
-    if (!slot.exists) {
-        if (!x->options->server.create_slot) {
-            nw_preflight_add(x->report, NW_FINDING_FAIL, "NW1215",
-                             "there is no slot %s, and slot.create is false", name)
-                ->mend = nw_preflight_text(
-                x->report, "SELECT pg_create_logical_replication_slot('%s', 'pgoutput');", name);
-        }
-        return NW_OK;
+    if (!slot.exists || x->options->setup_all) {
+        return slot_missing(x, err);
     }
     fault = slot_fault(x, &slot);
     if (fault != NULL) {
@@ -544,30 +489,35 @@ static nw_status slot_check(struct nw_examination *x, struct nw_error *err)
         return NW_OK;
     }
     if (slot.two_phase) {
-        nw_preflight_add(
-            x->report, NW_FINDING_FAIL, "NW1214",
-            "slot %s has two_phase on, by which a prepared transaction can be lost: let "
-            "narwal make its own",
-            name)
-            ->mend = nw_preflight_text(x->report, "SELECT pg_drop_replication_slot('%s');", name);
-    } else if (strcmp(slot.wal_status, "lost") == 0 || slot.invalidation_reason[0] != '\0' ||
-               slot.conflicting || slot.restart_lsn == 0) {
-        nw_preflight_add(
-            x->report, NW_FINDING_FAIL, "NW1210",
-            "slot %s was invalidated (%s): changes are gone. Drop it, move the sinks' "
-            "former data away, and begin with a new copy",
-            name, slot.invalidation_reason[0] != '\0' ? slot.invalidation_reason : slot.wal_status)
-            ->mend = nw_preflight_text(x->report, "SELECT pg_drop_replication_slot('%s');", name);
-    } else if (slot.active) {
+        return slot_drop_add(
+            x,
+            nw_preflight_add(x->report, NW_FINDING_FAIL, "NW1214",
+                             "slot %s has two_phase on, by which a prepared transaction can be "
+                             "lost: let narwal make its own",
+                             name),
+            err);
+    }
+    if (strcmp(slot.wal_status, "lost") == 0 || slot.invalidation_reason[0] != '\0' ||
+        slot.conflicting || slot.restart_lsn == 0) {
+        return slot_drop_add(
+            x,
+            nw_preflight_add(x->report, NW_FINDING_FAIL, "NW1210",
+                             "slot %s was invalidated (%s): changes are gone. Drop it, move the "
+                             "sinks' former data away, and begin with a new copy",
+                             name,
+                             slot.invalidation_reason[0] != '\0' ? slot.invalidation_reason
+                                                                 : slot.wal_status),
+            err);
+    }
+    if (slot.active) {
         return slot_usage(x, &slot, err);
-    } else {
-        (void)nw_preflight_add(x->report, NW_FINDING_OK, "", "slot %s stands at %s (WAL %s)", name,
-                               nw_lsn_text(lsn, slot.confirmed_flush_lsn), slot.wal_status);
-        if (strcmp(slot.wal_status, "unreserved") == 0) {
-            (void)nw_preflight_add(x->report, NW_FINDING_WARN, "NW1316",
-                                   "slot %s will be lost at the next checkpoint: start narwal now",
-                                   name);
-        }
+    }
+    (void)nw_preflight_add(x->report, NW_FINDING_OK, "", "slot %s stands at %s (WAL %s)", name,
+                           nw_lsn_text(lsn, slot.confirmed_flush_lsn), slot.wal_status);
+    if (strcmp(slot.wal_status, "unreserved") == 0) {
+        (void)nw_preflight_add(x->report, NW_FINDING_WARN, "NW1316",
+                               "slot %s will be lost at the next checkpoint: start narwal now",
+                               name);
     }
     return NW_OK;
 }
@@ -675,7 +625,7 @@ static nw_status examine(struct nw_examination *x, struct nw_error *err)
     if (x->version < VERSION_MIN) {
         return NW_OK;
     }
-    status = role_check(x, err);
+    status = nw_preflight_role(x, err);
     if (status == NW_OK) {
         status = slot_check(x, err);
     }
@@ -683,7 +633,7 @@ static nw_status examine(struct nw_examination *x, struct nw_error *err)
         status = settings_check(x, err);
     }
     if (status == NW_OK) {
-        walsender_check(x);
+        nw_preflight_walsender(x);
         status = transactions_check(x, err);
     }
     if (status == NW_OK) {
@@ -692,7 +642,11 @@ static nw_status examine(struct nw_examination *x, struct nw_error *err)
     if (status == NW_OK) {
         status = ddl_trigger_check(x, err);
     }
-    return status == NW_OK ? nw_preflight_tables(x, err) : status;
+    if (status == NW_OK) {
+        status = nw_preflight_tables(x, err);
+    }
+    x->report->slot_exists = x->slot_exists;
+    return status == NW_OK ? nw_preflight_left(x, err) : status;
 }
 
 nw_status nw_preflight_run(const struct nw_preflight_options *options, struct nw_arena *arena,

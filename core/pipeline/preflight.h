@@ -28,6 +28,7 @@ struct nw_finding {
     const char *const *names; /* of tables, NULL-terminated; NULL: none */
     size_t names_count;
     const char *mend;      /* SQL, one or more statements; NULL: none */
+    const char *script;    /* the same, such that it can be run again; NULL: as it stands */
     const char *otherwise; /* what a human may choose instead; not in --sql; NULL: none */
 };
 
@@ -38,11 +39,20 @@ struct nw_preflight_options {
     uint32_t copy_workers;
     const struct nw_transform_rules *transforms; /* NULL: none */
     const char *running; /* a narwal answers in this state folder and uses the slot; NULL: none */
+    /** Whose rights are looked at; NULL: the session's. It need not be there yet. */
+    const char *role;
+    bool setup_all; /* as if nothing had been set up for it */
 };
 
 struct nw_preflight {
     char host[256];
-    char version[64];    /* "16.15" */
+    char version[64]; /* "16.15" */
+    int version_number;
+    char database[64];
+    char role[64], role_quoted[160]; /* that narwal runs as */
+    char client[64];                 /* our address as the server sees it; "": a unix socket */
+    bool encrypted;
+    bool slot_exists;    /* this configuration's */
     size_t tables_count; /* that match */
     uint64_t bytes;
     double wal_rate; /* bytes per second since the server's statistics began; 0: unknown */
@@ -71,8 +81,11 @@ void nw_preflight_print(const struct nw_preflight *preflight, const char *name, 
                         FILE *out);
 /** For people, only what is wrong, and how much of it. */
 void nw_preflight_risks(const struct nw_preflight *preflight, bool verbose, FILE *out);
-/** The mending statements alone, for a DBA to run. */
-void nw_preflight_sql(const struct nw_preflight *preflight, const char *name, FILE *out);
+/** What mends it as one script for a DBA's psql, which can be run again. */
+void nw_preflight_sql(const struct nw_preflight *preflight,
+                      const struct nw_preflight_options *options, const char *name, FILE *out);
+/** The same as far as it can be known without a connection. @param why  there is none */
+void nw_preflight_sql_blind(const char *role, const char *database, const char *why, FILE *out);
 
 /** Whether synchronous_standby_names means a standby of this name. Pure. */
 bool nw_standby_names_match(const char *names, const char *application_name);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What preflight found, for people and for a DBA's psql. Pure but for the stream. */
+/* What preflight found, for people. Pure but for the stream. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,27 +102,6 @@ static void all_print(const struct nw_preflight *preflight, const char *name, bo
                   any_mend ? " For your DBA: narwal check --sql" : "");
 }
 
-static void mends_print(const struct nw_preflight *preflight, bool slot, FILE *out)
-{
-    for (size_t i = 0; i < preflight->findings_count; i++) {
-        const struct nw_finding *finding = &preflight->findings[i];
-
-        if (finding->mend != NULL && slot == (strcmp(finding->code, "NW1215") == 0)) {
-            (void)fprintf(out, "\n-- %s ", finding->code);
-            clean_print(out, finding->text, SIZE_MAX);
-            (void)fprintf(out, "\n%s\n", finding->mend);
-        }
-    }
-}
-
-static void sql_print(const struct nw_preflight *preflight, const char *name, FILE *out)
-{
-    (void)fprintf(out, "-- narwal check: %s. Read each before you run it.\n", name);
-    mends_print(preflight, false, out);
-    /* A slot comes last: it must not be older than the publication. */
-    mends_print(preflight, true, out);
-}
-
 static void risks_print(const struct nw_preflight *preflight, bool verbose, FILE *out)
 {
     (void)level_print(preflight, NW_FINDING_FAIL, verbose, out);
@@ -132,7 +111,7 @@ static void risks_print(const struct nw_preflight *preflight, bool verbose, FILE
                   nw_preflight_count(preflight, NW_FINDING_WARN));
 }
 
-enum print_what { PRINT_ALL, PRINT_RISKS, PRINT_SQL };
+enum print_what { PRINT_ALL, PRINT_RISKS };
 
 /* Secrets cannot be in there; if they are by some server's error text, they are taken out. */
 static void redacted(const struct nw_preflight *preflight, const char *name, enum print_what what,
@@ -145,9 +124,7 @@ static void redacted(const struct nw_preflight *preflight, const char *name, enu
     if (stream == NULL) {
         return;
     }
-    if (what == PRINT_SQL) {
-        sql_print(preflight, name, stream);
-    } else if (what == PRINT_RISKS) {
+    if (what == PRINT_RISKS) {
         risks_print(preflight, verbose, stream);
     } else {
         all_print(preflight, name, verbose, stream);
@@ -163,11 +140,6 @@ void nw_preflight_print(const struct nw_preflight *preflight, const char *name, 
                         FILE *out)
 {
     redacted(preflight, name, PRINT_ALL, verbose, out);
-}
-
-void nw_preflight_sql(const struct nw_preflight *preflight, const char *name, FILE *out)
-{
-    redacted(preflight, name, PRINT_SQL, false, out);
 }
 
 void nw_preflight_risks(const struct nw_preflight *preflight, bool verbose, FILE *out)

@@ -173,8 +173,13 @@ static nw_status ask(struct tables_check *check, table_question question,
 static bool is_unreadable(const struct tables_check *check,
                           const struct nw_catalog_candidate *table)
 {
+    return check->x->rights_unknown || !table->readable;
+}
+
+static bool is_guarded(const struct tables_check *check, const struct nw_catalog_candidate *table)
+{
     (void)check;
-    return !table->readable;
+    return table->row_security;
 }
 
 static bool is_keyless(const struct tables_check *check, const struct nw_catalog_candidate *table)
@@ -202,7 +207,7 @@ static bool is_uncovered(const struct tables_check *check, const struct nw_catal
 static bool is_foreign_owned(const struct tables_check *check,
                              const struct nw_catalog_candidate *table)
 {
-    return !table->owned && is_uncovered(check, table);
+    return (check->x->rights_unknown || !table->owned) && is_uncovered(check, table);
 }
 
 static bool is_keyed_uncovered(const struct tables_check *check,
@@ -238,6 +243,59 @@ static nw_status select_check(struct tables_check *check, struct nw_error *err)
     return status;
 }
 
+/* A partition of a wanted table that may be read only through its root. */
+static bool is_hidden_leaf(const struct tables_check *check,
+                           const struct nw_catalog_candidate *leaf)
+{
+    if (leaf->root_oid == 0 || leaf->kind != 'r' || !is_unreadable(check, leaf)) {
+        return false;
+    }
+    for (size_t i = 0; i < check->candidates.count; i++) {
+        if (check->candidates.tables[i].oid == leaf->root_oid) {
+            return candidate_wanted(check, &check->candidates.tables[i]);
+        }
+    }
+    return false;
+}
+
+static nw_status leaves_gather(struct tables_check *check, struct gathering *g,
+                               struct nw_error *err)
+{
+    nw_status status = gathering_begin(g, err);
+
+    for (size_t i = 0; i < check->candidates.count && status == NW_OK; i++) {
+        const struct nw_catalog_candidate *leaf = &check->candidates.tables[i];
+
+        if (!is_hidden_leaf(check, leaf)) {
+            continue;
+        }
+        (void)fputs(g->count == 0 ? "GRANT SELECT ON " : ", ", g->sql_stream);
+        status = gather(g, check->x->report, leaf->schema_name, leaf->name, err);
+        if (status == NW_OK) {
+            status = sql_name(g, check->x, leaf->schema_name, leaf->name, err);
+        }
+    }
+    return status;
+}
+
+/* One worker alone copies a table whose partitions it may not read. */
+static nw_status leaves_check(struct tables_check *check, struct nw_error *err)
+{
+    struct gathering g;
+    nw_status status = leaves_gather(check, &g, err);
+
+    if (status == NW_OK && g.count > 0) {
+        (void)fprintf(g.sql_stream, " TO %s;", check->x->user_quoted);
+        hand_over(&g, check->x->report,
+                  nw_preflight_add(check->x->report, NW_FINDING_WARN, "NW1321",
+                                   "role %s may read %zu partition%s only through the partitioned "
+                                   "table: one worker alone copies such a table",
+                                   check->x->user, g.count, g.count == 1 ? "" : "s"));
+    }
+    gathering_end(&g);
+    return status;
+}
+
 /* A question in SQL: rows of schema, name. Gathers those that are wanted. */
 static nw_status ask_sql(struct tables_check *check, const char *sql, struct gathering *g,
                          struct nw_error *err)
@@ -264,8 +322,9 @@ static nw_status schemas_check(struct tables_check *check, struct nw_error *err)
     nw_status status = nw_session_query(
         check->x->session,
         "SELECT nspname FROM pg_namespace n WHERE nspname !~ '^pg_' AND nspname <> "
-        "'information_schema' AND NOT has_schema_privilege(oid, 'USAGE') ORDER BY 1",
-        NULL, 0, NULL, &rows, err);
+        "'information_schema' AND NOT CASE WHEN $1::bool THEN has_schema_privilege('public', oid, "
+        "'USAGE') ELSE has_schema_privilege(oid, 'USAGE') END ORDER BY 1",
+        (const char *const[]){check->x->rights_unknown ? "true" : "false"}, 1, NULL, &rows, err);
 
     for (int i = 0; i < nw_rows_count(rows) && status == NW_OK; i++) {
         const char *schema = nw_rows_text(rows, i, 0);
@@ -292,11 +351,13 @@ static nw_status row_security_check(struct tables_check *check, struct nw_error 
 {
     struct gathering g;
     nw_status status =
-        ask_sql(check,
-                "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = "
-                "c.relnamespace WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND "
-                "n.nspname !~ '^pg_' AND row_security_active(c.oid) ORDER BY 1, 2",
-                &g, err);
+        check->x->rights_unknown
+            ? ask(check, is_guarded, &NO_STATEMENT, &g, err)
+            : ask_sql(check,
+                      "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = "
+                      "c.relnamespace WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND "
+                      "n.nspname !~ '^pg_' AND row_security_active(c.oid) ORDER BY 1, 2",
+                      &g, err);
 
     if (status == NW_OK && g.count > 0) {
         struct nw_finding *finding =
@@ -400,6 +461,9 @@ static nw_status publications_read(struct tables_check *check, struct nw_error *
 
     (void)snprintf(check->names[0], sizeof check->names[0], "%s", options->name);
     (void)snprintf(check->names[1], sizeof check->names[1], "%s_insert_only", options->name);
+    if (check->x->options->setup_all) {
+        return NW_OK;
+    }
     for (int i = 0; i < 2 && status == NW_OK; i++) {
         struct nw_rows *rows = NULL;
 
@@ -456,7 +520,8 @@ static nw_status publication_sql(struct tables_check *check, int which, char **s
     return status;
 }
 
-static nw_status publications_sql(struct tables_check *check, const char **sql,
+/* @param script  filled: the same, for a script */
+static nw_status publications_sql(struct tables_check *check, const char **sql, const char **script,
                                   struct nw_error *err)
 {
     bool skip = check->x->options->server.publication.no_key == NW_NO_KEY_SKIP;
@@ -470,6 +535,11 @@ static nw_status publications_sql(struct tables_check *check, const char **sql,
                              parts[0] != NULL && parts[1] != NULL ? "\n" : "",
                              parts[1] == NULL ? "" : parts[1]);
     *sql = **sql == '\0' ? NULL : *sql;
+    *script =
+        nw_preflight_text(check->x->report, "%s%s%s",
+                          parts[0] == NULL ? "" : nw_preflight_once(check->x->report, parts[0]),
+                          parts[0] != NULL && parts[1] != NULL ? "\n" : "",
+                          parts[1] == NULL ? "" : nw_preflight_once(check->x->report, parts[1]));
     free(parts[0]);
     free(parts[1]);
     return status;
@@ -489,10 +559,10 @@ static const char *publication_obstacle(const struct tables_check *check, size_t
     if (check->found[0] && !check->may_alter[0]) {
         return "it belongs to another role";
     }
-    if (!check->found[0] && !x->may_create) {
+    if (!check->found[0] && (!x->may_create || x->rights_unknown)) {
         return "this role may not CREATE in this database";
     }
-    if (!x->superuser && foreign_count > 0) {
+    if ((!x->superuser || x->rights_unknown) && foreign_count > 0) {
         return "only a table's owner may publish it";
     }
     return NULL;
@@ -500,9 +570,10 @@ static const char *publication_obstacle(const struct tables_check *check, size_t
 
 /* What is to be done about tables that are in no publication yet. @param obstacle  NULL: none */
 static void uncovered_report(struct tables_check *check, size_t uncovered, const char *obstacle,
-                             const char *sql, const char *others)
+                             const struct nw_finding *mends, const char *others)
 {
     struct nw_preflight *p = check->x->report;
+    struct nw_finding *finding = NULL;
 
     if (obstacle == NULL && check->found[0] && check->x->slot_exists) {
         (void)nw_preflight_add(p, NW_FINDING_WARN, "NW1307",
@@ -514,14 +585,17 @@ static void uncovered_report(struct tables_check *check, size_t uncovered, const
                                check->names[0], check->found[0] ? "get" : "be made with",
                                COUNTED(uncovered, "", ""));
     } else if (!check->found[0]) {
-        nw_preflight_add(p, NW_FINDING_FAIL, "NW1216", "there is no publication %s (%s), and %s",
-                         check->names[0], others, obstacle)
-            ->mend = sql;
+        finding = nw_preflight_add(p, NW_FINDING_FAIL, "NW1216",
+                                   "there is no publication %s (%s), and %s", check->names[0],
+                                   others, obstacle);
     } else {
-        nw_preflight_add(p, NW_FINDING_WARN, "NW1307",
-                         "%zu %s not in publication %s and will not be followed: %s",
-                         COUNTED(uncovered, " is", " are"), check->names[0], obstacle)
-            ->mend = sql;
+        finding = nw_preflight_add(p, NW_FINDING_WARN, "NW1307",
+                                   "%zu %s not in publication %s and will not be followed: %s",
+                                   COUNTED(uncovered, " is", " are"), check->names[0], obstacle);
+    }
+    if (finding != NULL) {
+        finding->mend = mends->mend;
+        finding->script = mends->script;
     }
 }
 
@@ -541,7 +615,7 @@ static nw_status publication_check(struct tables_check *check, struct nw_error *
 {
     struct gathering uncovered;
     struct gathering foreign = {0};
-    const char *sql = NULL;
+    struct nw_finding mends = {0};
     const char *others = "";
     nw_status status = ask(check, is_uncovered, &NO_STATEMENT, &uncovered, err);
 
@@ -549,13 +623,13 @@ static nw_status publication_check(struct tables_check *check, struct nw_error *
         status = ask(check, is_foreign_owned, &NO_STATEMENT, &foreign, err);
     }
     if (status == NW_OK && uncovered.count > 0) {
-        status = publications_sql(check, &sql, err);
+        status = publications_sql(check, &mends.mend, &mends.script, err);
     }
     if (status == NW_OK && !check->found[0]) {
         status = publications_name(check, &others, err);
     }
     if (status == NW_OK && uncovered.count > 0) {
-        uncovered_report(check, uncovered.count, publication_obstacle(check, foreign.count), sql,
+        uncovered_report(check, uncovered.count, publication_obstacle(check, foreign.count), &mends,
                          others);
     } else if (status == NW_OK && check->found[0]) {
         (void)nw_preflight_add(check->x->report, NW_FINDING_OK, "",
@@ -605,6 +679,7 @@ nw_status nw_preflight_tables(struct nw_examination *examination, struct nw_erro
     }
     if (status == NW_OK && examination->options->copies) {
         status = select_check(&check, err);
+        status = status == NW_OK ? leaves_check(&check, err) : status;
     }
     if (status == NW_OK) {
         status = nw_preflight_transforms(examination, &check.arena, &check.candidates,

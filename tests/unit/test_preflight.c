@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "base/log.h"
-#include "pipeline/preflight.h"
+#include "pipeline/preflight_private.h"
 
 static const struct {
     const char *names;
@@ -66,7 +66,10 @@ static char *printed(const struct nw_preflight *preflight, bool sql, bool verbos
 
     assert_non_null(out);
     if (sql) {
-        nw_preflight_sql(preflight, "orders", out);
+        struct nw_preflight_options options = {.streams = true,
+                                               .server = {.slot_name = "narwal_orders"}};
+
+        nw_preflight_sql(preflight, &options, "orders", out);
     } else {
         nw_preflight_print(preflight, "orders", verbose, out);
     }
@@ -121,11 +124,57 @@ static void findings_are_printed_with_the_gravest_after_what_is_well(void **stat
     text = printed(&preflight, false, true);
     assert_non_null(strstr(text, "      a.f\n      a.g\n"));
     free(text);
+    nw_arena_fini(&arena);
+}
+
+/* What can be run stands on lines that are no comments. */
+static void the_script_has_its_statements_in_an_order_that_works(void **state)
+{
+    struct nw_preflight preflight;
+    struct nw_arena arena;
+    char *text = NULL;
+    struct nw_finding *finding = NULL;
+
+    (void)state;
+    nw_arena_init(&arena, 1u << 20);
+    fill(&preflight, &arena);
+    preflight.version_number = 170001;
+    nw_preflight_add(&preflight, NW_FINDING_FAIL, "NW1215", "no slot")->mend = "SLOT;";
+    nw_preflight_add(&preflight, NW_FINDING_FAIL, "NW1220", "rows\nand DROP TABLE x;")->mend =
+        "GRANT;";
+    finding = nw_preflight_add(&preflight, NW_FINDING_FAIL, "NW1216", "no publication");
+    finding->mend = "PUBLICATION;";
+    finding->script = "PUBLICATION ONCE;";
+    nw_preflight_add(&preflight, NW_FINDING_WARN, "NW1308", "keyless")->mend = "IDENTITY\nFULL;";
     text = printed(&preflight, true, false);
-    assert_string_equal(text, "-- narwal check: orders. Read each before you run it.\n"
-                              "\n-- NW1203 6 tables have no key\n"
-                              "ALTER TABLE a.b REPLICA IDENTITY FULL;\n");
+    assert_non_null(strstr(text, "\n-- NW1220 rows and DROP TABLE x;\nGRANT;\n"));
+    assert_non_null(strstr(text, "\nPUBLICATION ONCE;\n"));
+    assert_null(strstr(text, "\nPUBLICATION;\n"));
+    assert_true(strstr(text, "\nGRANT;") < strstr(text, "\nPUBLICATION ONCE;"));
+    assert_true(strstr(text, "\nPUBLICATION ONCE;") < strstr(text, "\nSLOT;"));
+    assert_non_null(strstr(text, "\nALTER TABLE a.b REPLICA IDENTITY FULL;\n"));
+    assert_non_null(strstr(text, "\n-- NW1308 -- keyless\n-- IDENTITY FULL;\n"));
+    assert_non_null(strstr(text, "'pgoutput', false, false, true);"));
     free(text);
+    nw_arena_fini(&arena);
+}
+
+static void a_statement_that_is_run_once_cannot_end_its_block(void **state)
+{
+    struct nw_preflight preflight = {0};
+    struct nw_arena arena;
+
+    (void)state;
+    nw_arena_init(&arena, 1u << 20);
+    preflight.arena = &arena;
+    assert_string_equal(
+        nw_preflight_once(&preflight, "CREATE x;"),
+        "DO $narwal$ BEGIN\n  CREATE x;\nEXCEPTION WHEN duplicate_object THEN RAISE "
+        "NOTICE '%', SQLERRM;\nEND $narwal$;");
+    assert_non_null(strstr(nw_preflight_once(&preflight, "CREATE \"$narwal$; DROP\";"),
+                           "DO $narwal1$ BEGIN\n"));
+    assert_non_null(
+        strstr(nw_preflight_once(&preflight, "\"$narwal$ $narwal1$\""), "END $narwal2$;"));
     nw_arena_fini(&arena);
 }
 
@@ -152,6 +201,8 @@ int main(void)
         cmocka_unit_test(standby_names_match_as_the_server_compares_them),
         cmocka_unit_test(faulty_minors_are_those_before_the_mended_ones),
         cmocka_unit_test(findings_are_printed_with_the_gravest_after_what_is_well),
+        cmocka_unit_test(the_script_has_its_statements_in_an_order_that_works),
+        cmocka_unit_test(a_statement_that_is_run_once_cannot_end_its_block),
         cmocka_unit_test(more_findings_than_there_is_room_for_keep_the_last),
     };
 

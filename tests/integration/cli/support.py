@@ -29,3 +29,14 @@ def run(*words, **more):
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                             timeout=COMMAND_SECONDS_MAX, **more)
     return Result(result.returncode, result.stdout, result.stderr)
+
+
+def psql(server, script, database="postgres", user="postgres"):
+    """Run a script as a DBA would; what psql said. Any error ends it, and the test."""
+    result = subprocess.run(
+        ["psql", "-X", "-v", "ON_ERROR_STOP=1", "-d", server.dsn(database, user), "-f", "-"],
+        input=script, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        timeout=COMMAND_SECONDS_MAX)
+    if result.returncode != 0:
+        raise AssertionError(f"psql ends with {result.returncode}:\n{result.stdout}\nof\n{script}")
+    return result.stdout

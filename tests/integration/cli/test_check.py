@@ -25,9 +25,13 @@ class CheckTest(check.Case):
         return run("check", "--source", self.server.dsn(user=user), "--sink", sink, *words)
 
     def mends(self, code, **more):
-        """The SQL that is printed for a code."""
+        """The SQL that is printed for a code: in the script, or for a choice beside the finding."""
         out = self.check("--sql", **more).out
-        found = re.search(rf"^-- {code} .*\n((?:(?!--).*\n)+)", out, re.M)
+        found = re.search(rf"^-- {code} (?!-- ).*\n((?:(?!--|\n).*\n)+)", out, re.M)
+        if found:
+            return found[1]
+        found = re.search(rf"^WARN  {code} .*\n(?:      (?!mend: ).*\n)*      mend: (.*?;)(?:    or .*)?$",
+                          self.check("--verbose", **more).out, re.M)
         self.assertIsNotNone(found, f"no SQL for {code} in\n{out}")
         return found[1]
 
@@ -40,9 +44,7 @@ class CheckTest(check.Case):
     def assert_mended(self, code, level="FAIL", **more):
         """It is found; the printed SQL makes it go away."""
         self.assert_found(code, level, **more)
-        for statement in self.mends(code, **more).strip().split(";\n"):
-            for part in statement.split("; "):
-                self.server.sql(part)
+        support.psql(self.server, self.mends(code, **more))
         result = self.check(**more)
         self.assertNotIn(code, result.findings, result)
 
@@ -111,6 +113,49 @@ class SoundTest(CheckTest):
         self.assertEqual(result.code, 0, result)
         self.assertIn("slot narwal_postgres stands at ", result.out)
 
+    def test_what_was_left_behind_is_found(self):
+        create = "SELECT pg_create_logical_replication_slot(%s, 'pgoutput')"
+        self.server.sql(create, ("narwal_gone",))
+        self.server.sql(create, ("other_tool",))
+        self.server.sql(create, ("narwal_here",))
+        for name in ("narwal_here", "narwal_here_insert_only", "narwal_left", "other", "narwal_postgres"):
+            self.server.sql(f"CREATE PUBLICATION {name}")
+        self.server.sql("CREATE PUBLICATION narwal_tail_4711_1764060012103301")
+        result = self.check()
+        self.assertEqual(result.code, 0, result)
+        self.assertEqual(re.findall(r"^WARN  NW1319  slot (\w+) of database postgres is read by nobody, and "
+                                    r"holds [\d.]+ \w+ of WAL", result.out, re.M),
+                         ["narwal_gone", "narwal_here"], result)
+        self.assertEqual(re.findall(r"^WARN  NW1320  publication (\w+) ", result.out, re.M),
+                         ["narwal_left", "narwal_tail_4711_1764060012103301"], result)
+        self.assertIn("SELECT pg_drop_replication_slot('narwal_gone');", result.out)
+        self.assertNotIn("narwal_gone", self.check("--sql").out)
+        with self.server.connect() as tail:  # one that runs holds this lock
+            tail.cursor().execute("SELECT pg_advisory_lock(hashtextextended("
+                                  "'narwal_tail_4711_1764060012103301', 0))")
+            self.assertNotIn("narwal_tail_4711", self.check().out)
+
+    def test_a_role_that_is_not_the_connections(self):
+        self.server.sql("CREATE TABLE parts (id int PRIMARY KEY) PARTITION BY RANGE (id)")
+        self.server.sql("CREATE TABLE leaf PARTITION OF parts FOR VALUES FROM (0) TO (9)")
+        result = self.check("--role", "reader")
+        self.assertEqual(result.findings.get("NW1220"), "FAIL", result)
+        self.assertNotIn("NW1209", result.findings)
+        self.assertNotIn("NW1302", result.findings)
+        self.assertIn("role reader: REPLICATION, no superuser", result.out)
+        self.server.sql("GRANT SELECT ON keyed, parts TO reader")
+        result = self.check("--role", "reader")
+        self.assertNotIn("NW1220", result.findings)
+        self.assertRegex(result.out, r"NW1321  role reader may read 1 partition only through .*\n"
+                                     r"      public.leaf\n")
+        support.psql(self.server, self.mends("NW1321", user="reader"))
+        self.assertNotIn("NW1321", self.check("--role", "reader").findings)
+        self.assertEqual(self.check("--role", "weak").findings.get("NW1209"), "FAIL")
+        result = self.check("--role", "nobody yet")
+        self.assertEqual({code for code, level in result.findings.items() if level == "FAIL"},
+                         {"NW1216", "NW1220", "NW1227", "NW1228"}, result)
+        self.assertIn("--all belongs to --sql", self.check("--all").err)
+
     def test_a_publication_that_is_not_there_is_named_beside_those_that_are(self):
         with tempfile.TemporaryDirectory() as folder:
             file = pathlib.Path(folder, "a.yaml")
@@ -150,7 +195,7 @@ class SoundTest(CheckTest):
         self.assertEqual(lab.state_dir.stat().st_mode & 0o777, 0o700)
         self.server.sql("CREATE TABLE keyless (v text)")
         lab.terminate()
-        self.assertRegex(lab.log_path.read_text(), r"drained to .*\. Slot narwal_own stays and holds WAL on "
+        self.assertRegex(lab.log_path.read_text(), r"(drained to|stopped before) .*\. Slot narwal_own stays and holds WAL on "
                          rf".*; to remove it: narwal teardown {lab.file}\n")
 
     def test_transactions_that_a_new_slot_would_wait_for(self):
