@@ -11,6 +11,7 @@
 #include "base/code.h"
 #include "base/log.h"
 #include "cli/command.h"
+#include "pg/lsn.h"
 #include "pipeline/run.h"
 #include "serve/control.h"
 #include "serve/http.h"
@@ -32,9 +33,12 @@ static const char HELP[] =
     "  --name NAME        names the slot (narwal_NAME) and the state folder; default: the "
     "database\n"
     "  --state-dir PATH   narwal's own state; default: /var/lib/narwal/NAME as root\n"
+    "  --until LSN|now    end when everything that committed before is durable at every sink, "
+    "with\n"
+    "                     the copy if there is one; now: at its start\n"
     "  --quiet            no live line\n\n"
     "docs/configuration.md and narwal.yaml(5) list every key of FILE.yaml.\n"
-    "exit codes: 0 it was stopped, 1 it failed, 2 the configuration is wrong\n";
+    "exit codes: 0 it was stopped, or came to --until, 1 it failed, 2 the configuration is wrong\n";
 
 static volatile sig_atomic_t stop_asked;
 
@@ -84,6 +88,7 @@ struct session {
     struct nw_control *control;
     struct nw_http *http;
     struct nw_progress progress;
+    struct nw_waits *waits;
     struct nw_live live;
     struct nw_notify notify;
     struct nw_problems problems;
@@ -222,6 +227,20 @@ static void tick(void *context, const struct nw_run_status *status)
     tables_answer(s, status);
 }
 
+static void durable(void *context, const uint64_t *lsns)
+{
+    struct session *s = context;
+
+    nw_waits_tell(s->waits, lsns);
+}
+
+static uint64_t wanted(void *context)
+{
+    struct session *s = context;
+
+    return nw_waits_wanted(s->waits);
+}
+
 static void alive(void *context)
 {
     struct session *s = context;
@@ -275,6 +294,8 @@ static void options_fill(struct session *s)
     o->epoch_bytes_max = (uint64_t)c->epoch_bytes;
     o->drain_us = c->drain_us;
     o->tick = tick;
+    o->durable = durable;
+    o->wanted = wanted;
     o->alive = alive;
     o->stuck_ns = nw_notify_patience_ns(&s->notify);
     o->asked = asked;
@@ -332,6 +353,23 @@ static void folders_remove(const struct session *s)
     made_remove(s->config.state_dir, s->state_there);
 }
 
+static nw_status waits_make(struct session *s, struct nw_error *err)
+{
+    const char *names[NW_CONFIG_SINKS_MAX];
+
+    for (uint32_t i = 0; i < s->config.sinks_count; i++) {
+        names[i] = s->config.sinks[i].name;
+    }
+    return nw_waits_create(names, s->config.sinks_count, &s->waits, err);
+}
+
+/* --until LSN, or now. */
+static bool until_take(struct session *s, const char *until)
+{
+    s->options.until_now = until != NULL && strcmp(until, "now") == 0;
+    return until == NULL || s->options.until_now || nw_lsn_parse(until, &s->options.until_lsn);
+}
+
 static enum nw_io_choice io_choice(const char *text)
 {
     return strcmp(text, "io_uring") == 0 ? NW_IO_URING
@@ -379,8 +417,9 @@ static nw_status session_run(struct session *s, bool quiet, struct nw_error *err
         s->misconfigured = status != NW_OK;
     }
     status = status == NW_OK ? threads_plan(s, err) : status;
+    status = status == NW_OK ? waits_make(s, err) : status;
     if (status == NW_OK) {
-        status = nw_control_start(s->config.state_dir, &s->control, err);
+        status = nw_control_start(s->config.state_dir, s->waits, &s->control, err);
     }
     status = status == NW_OK ? nw_http_start(&s->config.http, &s->http, err) : status;
     if (status == NW_OK) {
@@ -392,6 +431,7 @@ static nw_status session_run(struct session *s, bool quiet, struct nw_error *err
     }
     nw_http_stop(s->http);
     nw_control_stop(s->control);
+    nw_waits_destroy(s->waits);
     if (s->left_running) {
         return status;
     }
@@ -440,6 +480,7 @@ int nw_cmd_run(int argc, char **argv)
 {
     struct nw_config_arguments arguments = {0};
     const char *rest[1] = {NULL};
+    const char *until = NULL;
     bool quiet = false;
     int code = 0;
     const struct nw_argument known[] = {{.name = "source", .value = &arguments.source},
@@ -449,6 +490,7 @@ int nw_cmd_run(int argc, char **argv)
                                          .list_max = NW_CONFIG_SINKS_MAX},
                                         {.name = "name", .value = &arguments.name},
                                         {.name = "state-dir", .value = &arguments.state_dir},
+                                        {.name = "until", .value = &until},
                                         {.name = "quiet", .flag = &quiet},
                                         {.name = NULL}};
     struct session *s = NULL;
@@ -466,7 +508,9 @@ int nw_cmd_run(int argc, char **argv)
     process_harden();
     nw_notify_init(&s->notify);
     code = NW_EXIT_USAGE;
-    if (nw_config_open(&arguments, &s->config)) {
+    if (!until_take(s, until)) {
+        nw_complain("NW1501 --until %s: an LSN as 3A/8F0012C8, or now", until);
+    } else if (nw_config_open(&arguments, &s->config)) {
         s->teardown = teardown_command(&arguments, &s->config);
         code = session_begin(s, quiet);
         free(s->teardown);

@@ -43,6 +43,7 @@ int nw_cmd_check(int argc, char **argv);
 int nw_cmd_plan(int argc, char **argv);
 int nw_cmd_teardown(int argc, char **argv);
 int nw_cmd_status(int argc, char **argv);
+int nw_cmd_wait(int argc, char **argv);
 int nw_cmd_table(int argc, char **argv);
 int nw_cmd_copy(int argc, char **argv);
 int nw_cmd_tail(int argc, char **argv);

@@ -8,6 +8,7 @@ const struct nw_command NW_COMMANDS[] = {
     {"plan", nw_cmd_plan, "say how long the copy takes, how much room it needs, and the risks",
      NULL},
     {"status", nw_cmd_status, "ask a running narwal how it is", NULL},
+    {"wait", nw_cmd_wait, "return when everything up to an LSN is durable", NULL},
     {"table", nw_cmd_table, "list tables; copy, add, drop, pause or resume one, while narwal runs",
      NW_TABLE_WORDS},
     {"copy", nw_cmd_copy, "pause the copy that is under way, or let it go on", NW_COPY_WORDS},

@@ -31,27 +31,46 @@ static bool sentence_ends(const char *word, size_t size)
     return strchr(".!?", word[size - 1]) != NULL;
 }
 
-/* One word, escaped, on this line or the next. */
-static void word_put(struct text *text, const char *word, size_t size)
+/* One byte of a word. "f()" would have to be marked as C's function, and a minus is no hyphen. */
+static void byte_put(FILE *out, const char *at, size_t left)
 {
-    if (text->column > 0 && (text->sentence_ends || text->column + 1 + size > WIDTH)) {
+    const char *before = "";
+
+    if (*at == '\\') {
+        (void)fputs("\\e", out);
+        return;
+    }
+    if (*at == '-') {
+        before = "\\";
+    } else if (left > 1 && at[0] == '(' && at[1] == ')') {
+        before = "\\&";
+    }
+    (void)fprintf(out, "%s%c", before, *at);
+}
+
+/* Before a word: a blank, or the next line. */
+static void gap_put(struct text *text, size_t size)
+{
+    if (text->column == 0) {
+        return;
+    }
+    if (text->sentence_ends || text->column + 1 + size > WIDTH) {
         (void)fputs(text->literal ? "\n    " : "\n", text->out);
         text->column = text->literal ? 4 : 0;
-    } else if (text->column > 0) {
+    } else {
         (void)fputc(' ', text->out);
         text->column++;
     }
+}
+
+static void word_put(struct text *text, const char *word, size_t size)
+{
+    gap_put(text, size);
     if (text->column == 0 && (word[0] == '.' || word[0] == '\'')) {
         (void)fputs("\\&", text->out); /* else it is a request */
     }
     for (size_t i = 0; i < size; i++) {
-        if (word[i] == '\\') {
-            (void)fputs("\\e", text->out);
-        } else { /* "f()" would have to be marked as C's function */
-            bool call = word[i] == '(' && i + 1 < size && word[i + 1] == ')';
-
-            (void)fprintf(text->out, "%s%c", word[i] == '-' ? "\\" : call ? "\\&" : "", word[i]);
-        }
+        byte_put(text->out, word + i, size - i);
     }
     text->column += size;
     text->sentence_ends = !text->literal && sentence_ends(word, size);

@@ -64,6 +64,16 @@ uint64_t nw_acknowledger_flush_lsn(const struct nw_acknowledger *acknowledger)
     return acknowledger->flush_lsn;
 }
 
+void nw_acknowledger_durable(const struct nw_acknowledger *a, uint64_t lsns[16])
+{
+    for (uint32_t i = 0; i < a->options.sinks_count; i++) {
+        uint64_t epoch = a->durable[i] < a->ended ? a->durable[i] : a->ended;
+        uint64_t lsn = epoch > a->durable_all ? a->lsns[epoch % EPOCHS_MAX] : 0;
+
+        lsns[i] = lsn > a->sinks_lsn ? lsn : a->sinks_lsn;
+    }
+}
+
 bool nw_acknowledger_settled(const struct nw_acknowledger *acknowledger)
 {
     return acknowledger->durable_all == acknowledger->ended &&

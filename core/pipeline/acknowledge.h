@@ -41,6 +41,8 @@ struct nw_agent nw_acknowledger_agent(struct nw_acknowledger *acknowledger);
 
 /** Source's thread: whether every epoch that ended is durable everywhere, and recorded. */
 bool nw_acknowledger_settled(const struct nw_acknowledger *acknowledger);
+/** Source's thread: of each sink, everything committed before it is durable there; 0: not known. */
+void nw_acknowledger_durable(const struct nw_acknowledger *acknowledger, uint64_t lsns[16]);
 /** Source's thread: recorded and told to the source. */
 uint64_t nw_acknowledger_flush_lsn(const struct nw_acknowledger *acknowledger);
 

@@ -492,6 +492,9 @@ nw_status nw_run_decide(struct nw_run *run, struct nw_error *err)
     run->server_open = status == NW_OK;
     if (status == NW_OK) {
         (void)snprintf(run->host, sizeof run->host, "%s", nw_session_host(run->server.control));
+        status = nw_run_until_find(run, err);
+    }
+    if (status == NW_OK) {
         status = source_look(run, err);
     }
     if (status == NW_OK) {

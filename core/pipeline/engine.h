@@ -163,6 +163,10 @@ struct nw_engine_refusal {
 void nw_engine_refused(struct nw_engine *engine, struct nw_engine_refusal *refusal);
 /** A copy of the source's numbers, at most 100 ms old while it runs. */
 void nw_engine_source_status(struct nw_engine *engine, struct nw_source_status *status);
+/** Of each sink: everything committed before it is durable there, as of now; at most 100 ms old. */
+void nw_engine_durable(struct nw_engine *engine, uint64_t lsns[NW_SEQUENCERS_MAX]);
+/** Somebody waits for that; see nw_source_hurry(). */
+void nw_engine_hurry(struct nw_engine *engine, uint64_t lsn);
 int64_t nw_engine_memory_used(const struct nw_engine *engine);
 /** A thread of those that never block which has been in one pass for so long: a loop that does not
  * end. NULL: none. Plugins, SQL and synced writes have threads of their own, and may take long. */

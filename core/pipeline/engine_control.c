@@ -94,6 +94,7 @@ static nw_status control_work(void *self, int64_t now_ns, uint32_t *work, struct
     struct nw_engine_command *command = NULL;
     nw_status status = NW_OK;
 
+    nw_source_hurry(engine->source, atomic_load_explicit(&engine->hurry_lsn, memory_order_relaxed));
     status = joins_deal(engine, work, err);
     status = status == NW_OK ? wishes_do(engine, work, err) : status;
     /* Marks come before whatever is told after them. */
@@ -142,6 +143,7 @@ static nw_status control_work(void *self, int64_t now_ns, uint32_t *work, struct
         (void)pthread_mutex_lock(&engine->mutex);
         nw_source_status(engine->source, &engine->published);
         engine->published.taken_ns = now_ns;
+        nw_acknowledger_durable(engine->acknowledger, engine->durable_lsns);
         engine->drained = drained && (engine->published.phase != NW_SOURCE_STREAMING ||
                                       engine->published.flush_lsn >=
                                           nw_acknowledger_flush_lsn(engine->acknowledger));
@@ -383,6 +385,19 @@ void nw_engine_source_status(struct nw_engine *engine, struct nw_source_status *
     (void)locked(engine);
     *status = engine->published;
     (void)pthread_mutex_unlock(&engine->mutex);
+}
+
+void nw_engine_durable(struct nw_engine *engine, uint64_t lsns[NW_SEQUENCERS_MAX])
+{
+    (void)locked(engine);
+    memcpy(lsns, engine->durable_lsns, sizeof engine->durable_lsns);
+    (void)pthread_mutex_unlock(&engine->mutex);
+}
+
+void nw_engine_hurry(struct nw_engine *engine, uint64_t lsn)
+{
+    atomic_store_explicit(&engine->hurry_lsn, lsn, memory_order_relaxed);
+    nw_bell_ring(nw_engine_source_bell(engine));
 }
 
 int64_t nw_engine_memory_used(const struct nw_engine *engine)

@@ -81,6 +81,7 @@ struct nw_engine {
     bool joins_open;             /* the control agent's: not all of them are dealt */
     atomic_bool joins_pending;   /* set by the main thread, cleared when all are dealt */
     atomic_bool refresh_pending; /* the same; one that waits is as good as two */
+    _Atomic uint64_t hurry_lsn;  /* the main thread's wish, relaxed */
     int64_t published_ns;        /* control's */
 
     atomic_uint wishes_count; /* of those below, for the control agent to look at */
@@ -91,6 +92,7 @@ struct nw_engine {
         enum nw_engine_wish_kind { WISH_PAUSE, WISH_RESUME, WISH_FORGET } kind;
     } wishes[NW_ENGINE_WISHES];
     struct nw_source_status published;
+    uint64_t durable_lsns[NW_SEQUENCERS_MAX];
     bool drained;
     struct nw_error failure; /* of the first agent that failed */
     struct nw_engine_refusal refusal;

@@ -231,6 +231,11 @@ static nw_status turn(struct nw_run *run, struct nw_error *err)
     (void)nanosleep(&pause, NULL);
     if (nw_run_tick(run)) {
         status = nw_run_commands(run, err);
+    } else if (run->engine != NULL) {
+        (void)nw_run_lsn_answer(run); /* who asks it is about to wait: at once */
+    }
+    if (status == NW_OK && run->engine != NULL) {
+        nw_run_durable_tell(run);
     }
     if (status != NW_OK) {
         return status;
@@ -321,7 +326,7 @@ static nw_status stream(struct nw_run *run, struct nw_error *err)
     } else {
         nw_engine_release(run->engine); /* it has been receiving all along */
     }
-    while (status == NW_OK && !nw_run_stopping(run)) {
+    while (status == NW_OK && !nw_run_stopping(run) && !nw_run_until_reached(run)) {
         status = turn(run, err);
         status = status == NW_OK ? nw_run_publish_step(run, err) : status;
         status = status == NW_OK ? nw_run_news_step(run, err) : status;
@@ -342,6 +347,7 @@ static nw_status attempt_begin(struct nw_run *run, struct nw_error *err)
     }
     run->server_open = false;
     run->server.promoted = false;
+    run->hurried_lsn = 0;
     run->conductor = NULL;
     run->engine = NULL;
     run->spool = NULL;

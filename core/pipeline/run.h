@@ -72,6 +72,15 @@ struct nw_run_options {
     int64_t drain_us; /* how long a stop may take */
     /** Called about twice a second on the main thread while it runs. */
     void (*tick)(void *context, const struct nw_run_status *status);
+    /**
+     * What of each sink is durable: everything committed before this LSN. On the main thread, when
+     * it changes. What is kept of tables that are paused, stopped or copied does not count.
+     */
+    void (*durable)(void *context, const uint64_t *lsns);
+    /** The highest LSN that somebody waits for to be so; 0: none. */
+    uint64_t (*wanted)(void *context);
+    bool until_now;     /* run until what is committed at its start is durable at every sink; */
+    uint64_t until_lsn; /* or what is committed before this; 0: until it is stopped */
     /** Called now and then on the main thread while it and the engine's threads go on, also while
      * it waits for the server: not called for long, something hangs for good. NULL: nobody asks. */
     void (*alive)(void *context);

@@ -108,7 +108,10 @@ struct nw_run {
     const char *list_waits;                    /* what all tables wait for before anything runs */
     char fence_waits[2 * NW_COPY_HOLDER_SIZE]; /* that, while the first fence is made; "" */
     struct nw_run_pace pace;
-    pthread_t main; /* the thread that runs it */
+    uint64_t durable_lsns[NW_SEQUENCERS_MAX]; /* as they were told; they stay over attempts */
+    uint64_t hurried_lsn;                     /* the engine was asked for */
+    uint64_t until_lsn;                       /* the end of the run; 0: there is none, or not yet */
+    pthread_t main;                           /* the thread that runs it */
     bool stuck_said;
     int64_t ticked_ns;
     int64_t protect_seen_ns, protect_said_ns;
@@ -243,6 +246,17 @@ uint64_t nw_run_play_lsn(const struct nw_run *run);
 
 /** Answer and begin what was asked through the control socket. */
 NW_MUST_CHECK nw_status nw_run_commands(struct nw_run *run, struct nw_error *err);
+
+/* run_until.c */
+
+/** Tell what became durable, and hurry for what is waited for. */
+void nw_run_durable_tell(struct nw_run *run);
+/** Find the end of the run, if it is to have one. */
+NW_MUST_CHECK nw_status nw_run_until_find(struct nw_run *run, struct nw_error *err);
+/** Whether everything up to there is durable, and nothing is copied any more. */
+bool nw_run_until_reached(const struct nw_run *run);
+/** Answer "lsn": the end of the server's WAL. @return whether that was asked */
+bool nw_run_lsn_answer(struct nw_run *run);
 
 /* run_joins.c */
 

@@ -19,14 +19,26 @@
 
 #include "base/errno.h"
 #include "base/folder.h"
+#include "pg/lsn.h"
 
 #define REQUEST_SIZE 256
 #define ANSWER_SIZE  1024
 #define TIMEOUT_S    5
 #define ANSWER_S     10
+#define HANGUP_MS    1000 /* who waits is looked after this often: it may have gone away */
+
+/* Who asked to wait. */
+struct nw_control_waiter {
+    FILE *out; /* NULL: nobody */
+    uint64_t lsn;
+    int64_t until_ms;
+    int place; /* see nw_wait_begin() */
+};
 
 struct nw_control {
     struct sockaddr_un address;
+    struct nw_waits *waits;
+    struct nw_control_waiter waiters[NW_WAITS_MAX]; /* the thread's */
     int listener;
     int stop; /* eventfd */
     pthread_t thread;
@@ -75,17 +87,29 @@ static void status_print(struct nw_control *control, FILE *out)
     free(report);
 }
 
-/* Hands a command over to whoever runs the pipeline, and waits. */
-static void command_pass(struct nw_control *control, const char *request, FILE *out)
+static void answer_print(FILE *out, bool well, const char *text)
+{
+    json_t *root = json_pack("{s:s}", well ? "done" : "error", text);
+
+    if (root != NULL) {
+        (void)json_dumpf(root, out, JSON_COMPACT);
+        (void)fputc('\n', out);
+    }
+    json_decref(root);
+}
+
+/* Hands a command over to whoever runs the pipeline, and waits. @return whether it is well
+ * @param document  give: the answer, if not NULL; else it is in text */
+static bool command_ask(struct nw_control *control, const char *request, char **document,
+                        char text[ANSWER_SIZE])
 {
     struct timespec until;
-    char text[ANSWER_SIZE] = "narwal does not answer just now, for it is starting, waiting for the "
-                             "server, or stopping: ask again";
-    char *document = NULL;
     bool well = false;
-    json_t *root = NULL;
     int result = 0;
 
+    (void)snprintf(text, ANSWER_SIZE,
+                   "narwal does not answer just now, for it is starting, waiting for the "
+                   "server, or stopping: ask again");
     (void)clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += ANSWER_S;
     (void)pthread_mutex_lock(&control->mutex);
@@ -95,49 +119,180 @@ static void command_pass(struct nw_control *control, const char *request, FILE *
            result == 0) {
         result = pthread_cond_timedwait(&control->changed, &control->mutex, &until);
     }
-    document = control->document;
+    *document = control->document;
     control->document = NULL;
     if (control->answer[0] != '\0') {
-        (void)snprintf(text, sizeof text, "%s", control->answer);
+        (void)snprintf(text, ANSWER_SIZE, "%s", control->answer);
         well = control->well;
     }
     control->asked[0] = '\0';
     (void)pthread_mutex_unlock(&control->mutex);
+    return well;
+}
+
+static void command_pass(struct nw_control *control, const char *request, FILE *out)
+{
+    char text[ANSWER_SIZE];
+    char *document = NULL;
+    bool well = command_ask(control, request, &document, text);
+
     if (document != NULL) {
         (void)fputs(document, out);
         free(document);
         return;
     }
-    root = json_pack("{s:s}", well ? "done" : "error", text);
-    if (root != NULL) {
-        (void)json_dumpf(root, out, JSON_COMPACT);
-        (void)fputc('\n', out);
-    }
-    json_decref(root);
+    answer_print(out, well, text);
 }
+
+/* ---- who waits ---- */
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* @return false, and why */
+static bool wait_parse(struct nw_control *control, const char *request,
+                       struct nw_control_waiter *to, uint32_t *sink, char text[ANSWER_SIZE])
+{
+    char lsn[24];
+    char name[REQUEST_SIZE];
+    char *document = NULL;
+    int seconds = 0;
+
+    if (sscanf(request, "wait %23s %d %255s", lsn, &seconds, name) != 3 || seconds < 0) {
+        (void)snprintf(text, ANSWER_SIZE, "NW1501 an unknown command");
+        return false;
+    }
+    if (!nw_waits_sink(control->waits, name, sink)) {
+        (void)snprintf(text, ANSWER_SIZE, "NW1501 there is no sink %.200s", name);
+        return false;
+    }
+    if (strcmp(lsn, "now") == 0) {
+        bool well = command_ask(control, "lsn", &document, text);
+
+        free(document);
+        if (!well) {
+            return false;
+        }
+        (void)snprintf(lsn, sizeof lsn, "%.23s", text);
+    }
+    if (!nw_lsn_parse(lsn, &to->lsn)) {
+        (void)snprintf(text, ANSWER_SIZE, "NW1501 %.23s is no LSN", lsn);
+        return false;
+    }
+    to->until_ms = seconds == 0 ? INT64_MAX : now_ms() + (int64_t)seconds * 1000;
+    return true;
+}
+
+/* @return whether the client is kept, to be answered later */
+static bool wait_take(struct nw_control *control, const char *request, FILE *out)
+{
+    struct nw_control_waiter *to = NULL;
+    char text[ANSWER_SIZE];
+    uint32_t sink = 0;
+
+    for (uint32_t i = 0; i < NW_WAITS_MAX && to == NULL; i++) {
+        to = control->waiters[i].out == NULL ? &control->waiters[i] : NULL;
+    }
+    if (to == NULL) {
+        answer_print(out, false, "NW1503 too many wait already: ask again");
+        return false;
+    }
+    if (!wait_parse(control, request, to, &sink, text)) {
+        answer_print(out, false, text);
+        return false;
+    }
+    to->place = nw_wait_begin(control->waits, to->lsn, sink);
+    if (to->place < 0) {
+        answer_print(out, false, "NW1503 too many wait already: ask again");
+        return false;
+    }
+    to->out = out;
+    return true;
+}
+
+/* Answers it, when there is an answer, or its end is closed. */
+static void waiter_look(struct nw_control *control, struct nw_control_waiter *waiter)
+{
+    struct pollfd closed = {.fd = fileno(waiter->out), .events = POLLRDHUP};
+    enum nw_wait_result result = nw_wait_look(control->waits, waiter->place);
+    char lsn[NW_LSN_TEXT_SIZE];
+    char text[64];
+
+    if (result == NW_WAIT_NOT_YET && now_ms() < waiter->until_ms && poll(&closed, 1, 0) == 0) {
+        return;
+    }
+    (void)snprintf(text, sizeof text, "%s", nw_lsn_text(lsn, waiter->lsn));
+    if (result == NW_WAIT_DURABLE) {
+        answer_print(waiter->out, true, text);
+    } else if (result == NW_WAIT_ENDS) {
+        answer_print(waiter->out, false, "NW1503 narwal stops");
+    } else {
+        (void)fprintf(waiter->out, "{\"late\":\"%s\"}\n", text);
+    }
+    nw_wait_end(control->waits, waiter->place);
+    (void)fclose(waiter->out);
+    waiter->out = NULL;
+}
+
+/* @return for how long there is nothing to look at, for poll() */
+static int waiters_look(struct nw_control *control)
+{
+    int64_t now = now_ms();
+    int64_t next_ms = INT64_MAX;
+    uint64_t news = 0;
+
+    (void)!read(nw_waits_descriptor(control->waits), &news, sizeof news);
+    for (uint32_t i = 0; i < NW_WAITS_MAX; i++) {
+        if (control->waiters[i].out != NULL) {
+            waiter_look(control, &control->waiters[i]);
+        }
+        if (control->waiters[i].out != NULL) {
+            int64_t left = control->waiters[i].until_ms - now;
+
+            left = left > HANGUP_MS ? HANGUP_MS : left;
+            next_ms = left < next_ms ? left : next_ms;
+        }
+    }
+    return next_ms == INT64_MAX ? -1 : next_ms < 0 ? 0 : (int)next_ms;
+}
+
+/* ---- clients ---- */
 
 static void answer(struct nw_control *control, int client)
 {
     char request[REQUEST_SIZE] = "";
     FILE *out = NULL;
     ssize_t size = read(client, request, sizeof request - 1);
-    int copy = dup(client);
+    bool kept = false;
 
     request[size > 0 ? size : 0] = '\0';
     request[strcspn(request, "\r\n")] = '\0';
-    out = copy < 0 ? NULL : fdopen(copy, "w");
+    out = fdopen(client, "w");
     if (out == NULL) {
-        if (copy >= 0) {
-            (void)close(copy);
-        }
+        (void)close(client);
         return;
     }
     if (strcmp(request, "status") == 0) {
         status_print(control, out);
+    } else if (strncmp(request, "wait ", 5) == 0) {
+        kept = wait_take(control, request, out);
     } else {
         command_pass(control, request, out);
     }
-    (void)fclose(out);
+    if (!kept) {
+        (void)fclose(out);
+    }
+}
+
+static void clients_end(struct nw_control *control)
+{
+    nw_waits_end(control->waits);
+    (void)waiters_look(control);
 }
 
 static void *serve(void *context)
@@ -146,14 +301,16 @@ static void *serve(void *context)
     struct timeval timeout = {.tv_sec = TIMEOUT_S};
 
     for (;;) {
-        struct pollfd polls[2] = {{.fd = control->stop, .events = POLLIN},
-                                  {.fd = control->listener, .events = POLLIN}};
+        struct pollfd polls[3] = {{.fd = control->stop, .events = POLLIN},
+                                  {.fd = control->listener, .events = POLLIN},
+                                  {.fd = nw_waits_descriptor(control->waits), .events = POLLIN}};
         int client = -1;
 
-        if (poll(polls, 2, -1) < 0 && errno != EINTR) {
+        if (poll(polls, 3, waiters_look(control)) < 0 && errno != EINTR) {
             return NULL;
         }
         if ((polls[0].revents & POLLIN) != 0) {
+            clients_end(control);
             return NULL;
         }
         client = (polls[1].revents & POLLIN) != 0
@@ -163,7 +320,6 @@ static void *serve(void *context)
             (void)setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
             (void)setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
             answer(control, client);
-            (void)close(client);
         }
     }
 }
@@ -200,7 +356,8 @@ static bool in_use(const struct sockaddr_un *address)
     return used;
 }
 
-nw_status nw_control_start(const char *folder, struct nw_control **control, struct nw_error *err)
+nw_status nw_control_start(const char *folder, struct nw_waits *waits, struct nw_control **control,
+                           struct nw_error *err)
 {
     struct nw_control *made = calloc(1, sizeof *made);
     pthread_condattr_t monotonic;
@@ -210,6 +367,7 @@ nw_status nw_control_start(const char *folder, struct nw_control **control, stru
         return nw_fail(err, NW_FATAL, "out of memory");
     }
     made->listener = made->stop = -1;
+    made->waits = waits;
     (void)pthread_mutex_init(&made->mutex, NULL);
     (void)pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

@@ -7,12 +7,16 @@
 #define NW_SERVE_CONTROL_H
 
 #include "serve/report.h"
+#include "serve/waits.h"
 
 struct nw_control;
 
-/** Listen on FOLDER/control.sock with a thread of its own. The folder is made when missing. */
-NW_MUST_CHECK nw_status nw_control_start(const char *folder, struct nw_control **control,
-                                         struct nw_error *err);
+/**
+ * Listen on FOLDER/control.sock with a thread of its own. The folder is made when missing.
+ * @param waits  borrow: for `wait LSN SINK SECONDS`, which is answered when it is so.
+ */
+NW_MUST_CHECK nw_status nw_control_start(const char *folder, struct nw_waits *waits,
+                                         struct nw_control **control, struct nw_error *err);
 /** What `status` answers from now on. NULL control is fine. */
 void nw_control_publish(struct nw_control *control, const struct nw_report *report);
 /**

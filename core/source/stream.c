@@ -19,6 +19,7 @@
 #define SETTLED_NS     10000000000LL /* a connection that lasted this long resets the backoff */
 #define STARVED_US                                                                                 \
     1000000LL /* feedback at least this often while what the server asks is not read */
+#define HURRY_US      100000LL /* and while the server is asked how far it is */
 #define COPY_EPOCH_NS 250000000LL
 #define LAST_EPOCH_NS 10000000LL /* the same, when all is read and only waits to be durable */
 #define DISK_POLL_NS  50000LL    /* a spill write or read is under way: nobody rings for it */
@@ -141,6 +142,11 @@ void nw_source_copies(struct nw_source *source, enum nw_source_copies copies)
 void nw_source_joined(struct nw_source *source)
 {
     source->joined = true;
+}
+
+void nw_source_hurry(struct nw_source *source, uint64_t lsn)
+{
+    source->hurry_lsn = lsn > source->hurry_lsn ? lsn : source->hurry_lsn;
 }
 
 void nw_source_drain(struct nw_source *source)
@@ -288,6 +294,12 @@ static nw_status connection_step(struct nw_source *source, int64_t now_ns, uint3
     return NW_OK;
 }
 
+/* The server is to say how far it is: it would by itself, but only now and then. */
+static bool asks(const struct nw_source *source)
+{
+    return source->hurry_lsn > source->server_lsn;
+}
+
 static nw_status feedback_send(struct nw_source *source, int64_t now_ns, struct nw_error *err)
 {
     uint64_t written =
@@ -295,6 +307,7 @@ static nw_status feedback_send(struct nw_source *source, int64_t now_ns, struct 
     struct nw_status_update update = {.written_lsn = written,
                                       .flushed_lsn = source->flush_lsn,
                                       .applied_lsn = source->flush_lsn,
+                                      .reply = asks(source),
                                       .now_us =
                                           source->options.env->ops->wall_us(source->options.env)};
     uint8_t body[NW_STATUS_UPDATE_SIZE];
@@ -312,6 +325,7 @@ static int64_t feedback_due_ns(const struct nw_source *source)
     if (source->starved && every_us > STARVED_US) {
         every_us = STARVED_US;
     }
+    every_us = asks(source) && every_us > HURRY_US ? HURRY_US : every_us;
     return source->told_ns + every_us * 1000;
 }
 
@@ -361,8 +375,11 @@ static bool epoch_is_due(const struct nw_source *source, const struct nw_dealer_
         return copies_are_due(source, now_ns);
     }
     if (state->epoch_rows == 0) { /* the first epoch of a stream gives the sinks their position */
+        bool hurries =
+            source->hurry_lsn > state->epoch_lsn && state->position_lsn >= source->hurry_lsn;
+
         return state->position_lsn > state->epoch_lsn &&
-               (state->epoch_lsn == 0 || source->draining || source->demanded ||
+               (state->epoch_lsn == 0 || source->draining || source->demanded || hurries ||
                 now_ns - source->epoch_ended_ns >= source->options.idle_us * 1000);
     }
     if (source->draining || state->epoch_bytes >= source->options.epoch_bytes_max ||

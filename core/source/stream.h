@@ -117,6 +117,11 @@ void nw_source_copies(struct nw_source *source, enum nw_source_copies copies);
 void nw_source_joined(struct nw_source *source);
 /** The copy is done: deal what the spool has. Without a spool nothing. */
 void nw_source_release(struct nw_source *source);
+/**
+ * Somebody waits for everything before lsn to be durable: an epoch ends as soon as the server says
+ * that there is nothing more before it, also when it has no rows; the server is asked for that.
+ */
+void nw_source_hurry(struct nw_source *source, uint64_t lsn);
 /** Receive no more; end the epoch, so that all that was received becomes durable. */
 void nw_source_drain(struct nw_source *source);
 /** Whether all that was received is in an ended epoch (after nw_source_drain). */

@@ -81,6 +81,7 @@ struct nw_source {
     bool joined;   /* a table was taken up again on this connection, or before it is made */
     bool demanded; /* the server waits for an answer */
     uint64_t start_lsn, flush_lsn, received_lsn, server_lsn, told_lsn;
+    uint64_t hurry_lsn; /* waited for; 0: nobody waits */
     int64_t server_ahead_us;
     int64_t told_ns; /* last feedback */
     int64_t epoch_ended_ns;

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """narwal under a service manager: what it tells through NOTIFY_SOCKET, and when it is silent."""
 import socket
+import threading
 import time
 
 from lab import check
@@ -17,13 +18,16 @@ class Manager:
         self.path = str(folder / "notify")
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(self.path)
-        self.socket.settimeout(0)
         self.messages = []
+        self.thread = threading.Thread(target=self.read, daemon=True)
 
     def __enter__(self):
+        self.thread.start()
         return self
 
     def __exit__(self, *_):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
         self.socket.close()
 
     @property
@@ -32,15 +36,15 @@ class Manager:
 
     def read(self):
         while True:
-            try:
-                lines = self.socket.recv(4096).decode().splitlines()
-            except BlockingIOError:
-                return self.messages
-            self.messages.append((time.monotonic(), dict(line.split("=", 1) for line in lines)))
+            text = self.socket.recv(4096).decode()
+            if not text:
+                return
+            self.messages.append((time.monotonic(),
+                                  dict(line.split("=", 1) for line in text.splitlines())))
 
     def last(self, key):
         """When a message with this key came last, and its value."""
-        found = [(at, lines[key]) for at, lines in self.read() if key in lines]
+        found = [(at, lines[key]) for at, lines in list(self.messages) if key in lines]
         return found[-1] if found else (0, None)
 
 
@@ -65,6 +69,7 @@ class ServiceTest(check.Case):
             time.sleep(0.1)
         self.assertEqual(self.manager.last("STOPPING"), (0, None))
         self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        time.sleep(0.1)
         self.assertEqual(self.manager.last("STOPPING")[1], "1")
 
     def test_not_ready_while_the_server_is_away_and_yet_alive(self):
@@ -82,17 +87,17 @@ class ServiceTest(check.Case):
     def test_a_plugin_that_hangs_is_no_reason_to_be_killed(self):
         self.server.sql("INSERT INTO lab.marker VALUES (1)")
         narwal = self.narwal(plugin_dir=str(build() / "tests/sdk/plugins"),
-                             sinks=[{"type": "hang", "name": "hangs", "text": "there"}])
+                             sinks=[{"type": "hang", "name": "hangs", "text": "a text that is still there"}])
         narwal.start(**self.manager.environment)
         narwal.wait("the plugin hangs", lambda: "sink hangs: hangs" in narwal.log())
         time.sleep(WATCHDOG_SECONDS + 1)
+        self.assertTrue(narwal.running, narwal.log_tail())
         self.assertLess(time.monotonic() - self.manager.last("WATCHDOG")[0], WATCHDOG_SECONDS / 2)
 
     def test_an_engine_thread_that_hangs_is(self):
         narwal = self.narwal()
         narwal.start(**self.manager.environment, NARWAL_HANG_AT="turn:50")
         narwal.wait("the hang is seen", lambda: "thread engine hangs" in narwal.log())
-        self.manager.read()
         at = time.monotonic()
         time.sleep(WATCHDOG_SECONDS)
         self.assertTrue(narwal.running, narwal.log_tail())
