@@ -3,28 +3,43 @@
 #include "base/trouble.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+
+#define NUMBERS "0123456789./"
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards all below */
 static struct nw_trouble latest[NW_TROUBLES_MAX];
 static uint32_t latest_count;
 static uint64_t errors_count, warnings_count;
 
+/* Whether two texts are alike but for their numbers: tries, times and places. */
+static bool alike(const char *a, const char *b)
+{
+    for (;; a++, b++) {
+        a += strspn(a, NUMBERS);
+        b += strspn(b, NUMBERS);
+        if (*a != *b || *a == '\0') {
+            return *a == *b;
+        }
+    }
+}
+
 /* Where it stands; the last place, or a new one, when it is not among them. */
 static uint32_t place_find(const char *text)
 {
     uint32_t at = 0;
 
-    while (at < latest_count && strcmp(latest[at].text, text) != 0) {
+    while (at < latest_count && !alike(latest[at].text, text)) {
         at++;
     }
     if (at == latest_count && latest_count < NW_TROUBLES_MAX) {
         latest_count++;
     }
     at = at < latest_count ? at : latest_count - 1;
-    if (strcmp(latest[at].text, text) != 0) {
+    if (!alike(latest[at].text, text)) {
         latest[at].count = 0;
     }
     return at;

@@ -21,7 +21,7 @@ struct nw_trouble {
 };
 
 void nw_trouble_note(enum nw_log_level level, const char *text);
-/** The latest first. @return how many */
+/** The latest first; those that differ in numbers only count as one. @return how many */
 uint32_t nw_troubles(struct nw_trouble troubles[static NW_TROUBLES_MAX]);
 /** How many there were in this process. */
 void nw_trouble_counts(uint64_t *errors, uint64_t *warnings);

@@ -80,12 +80,23 @@ static bool manual(void)
     return whole;
 }
 
+static bool document(const char *word)
+{
+    if (word == NULL) {
+        return page();
+    }
+    return strcmp(word, "man") == 0       ? nw_document_commands(stdout)
+           : strcmp(word, "man5") == 0    ? manual()
+           : strcmp(word, "metrics") == 0 ? metrics()
+           : strcmp(word, "bash") == 0    ? nw_document_bash(stdout)
+                                          : nw_document_zsh(stdout);
+}
+
 int nw_cmd_document(int argc, char **argv)
 {
     const char *rest[1] = {NULL};
     const struct nw_argument known[] = {{.name = NULL}};
     int code = nw_arguments_read(argc, argv, known, HELP, rest, 1);
-    bool written = false;
 
     if (code != NW_GO_ON) {
         return code;
@@ -94,11 +105,5 @@ int nw_cmd_document(int argc, char **argv)
         (void)fputs(HELP, stderr);
         return NW_EXIT_USAGE;
     }
-    written = rest[0] == NULL                   ? page()
-              : strcmp(rest[0], "man") == 0     ? nw_document_commands(stdout)
-              : strcmp(rest[0], "man5") == 0    ? manual()
-              : strcmp(rest[0], "metrics") == 0 ? metrics()
-              : strcmp(rest[0], "bash") == 0    ? nw_document_bash(stdout)
-                                                : nw_document_zsh(stdout);
-    return written ? 0 : NW_EXIT_FAILED;
+    return document(rest[0]) ? 0 : NW_EXIT_FAILED;
 }

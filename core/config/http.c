@@ -40,7 +40,7 @@ static const char *unix_parse(const char *path, struct nw_http_address *address)
         return "this path is too long for a unix socket";
     }
     to->sun_family = AF_UNIX;
-    (void)strcpy(to->sun_path, path);
+    memcpy(to->sun_path, path, strlen(path) + 1);
     address->size = sizeof *to;
     address->local = true;
     return NULL;
@@ -79,10 +79,8 @@ const char *nw_http_address_parse(const char *text, struct nw_http_address *addr
     if (!host_split(text, host, &port)) {
         return "write ADDRESS:PORT, [ADDRESS]:PORT or unix:/PATH";
     }
-    if (strcmp(host, "localhost") == 0) {
-        (void)strcpy(host, "127.0.0.1");
-    }
-    if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
+    if (inet_pton(AF_INET, strcmp(host, "localhost") == 0 ? "127.0.0.1" : host, &v4->sin_addr) ==
+        1) {
         v4->sin_family = AF_INET;
         v4->sin_port = htons((uint16_t)port);
         address->size = sizeof *v4;

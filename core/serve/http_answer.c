@@ -270,6 +270,7 @@ static enum MHD_Result route_answer(struct request *request, const char *url)
                "not found; there are / /metrics /status /tables /ready /healthz");
 }
 
+/* NOLINTNEXTLINE(readability-function-size): libmicrohttpd's parameters */
 enum MHD_Result nw_http_request(void *context, struct MHD_Connection *connection, const char *url,
                                 const char *method, const char *version, const char *upload,
                                 size_t *upload_size, void **request)

@@ -141,6 +141,20 @@ static json_t *copy_json(const struct nw_table_copy *copy)
     return object;
 }
 
+/* At the sink that has the fewest. */
+static uint64_t rows_durable(const struct nw_run_status *status, uint32_t relation_oid)
+{
+    uint64_t fewest = UINT64_MAX;
+
+    for (uint32_t s = 0; s < status->options->sinks_count; s++) {
+        uint64_t rows =
+            status->members[s] == NULL ? 0 : nw_sink_rows_durable(status->members[s], relation_oid);
+
+        fewest = rows < fewest ? rows : fewest;
+    }
+    return fewest == UINT64_MAX ? 0 : fewest;
+}
+
 static json_t *line_json(const struct nw_run_status *status, const struct lags *lags,
                          const struct nw_table_line *line)
 {
@@ -167,6 +181,7 @@ static json_t *line_json(const struct nw_run_status *status, const struct lags *
         (void)json_object_set_new(object, "copy", copy_json(&line->copy));
     }
     lag_put(status, lags, line->relation_oid, object);
+    put_count(object, "rows_durable", rows_durable(status, line->relation_oid));
     return object;
 }
 

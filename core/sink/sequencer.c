@@ -413,6 +413,10 @@ void nw_sequencer_leave(struct nw_sequencer *seq, struct nw_entry *last)
         seq->hand_old = seq->hand_old == entry ? seq->log.first : seq->hand_old;
         seq->hand_new = seq->hand_new == entry ? seq->log.last : seq->hand_new;
         nw_entry_list_append(&seq->leaving, entry);
+        if (entry->kind == NW_ITEM_BATCH) {
+            nw_flow_add(&seq->sink->flow, entry->table->relation_oid,
+                        entry->rows_count - entry->first_row);
+        }
     } while (entry != last);
     seq->oldest = seq->log.first;
     while (seq->oldest != NULL && !entry_is_change(seq->oldest)) {

@@ -518,3 +518,8 @@ void nw_sink_status(struct nw_sink *sink, struct nw_sink_status *status)
     status->waiting_rows = load(&sink->waiting_rows);
     status->waiting_bytes = load(&sink->waiting_bytes);
 }
+
+uint64_t nw_sink_rows_durable(const struct nw_sink *sink, uint32_t relation_oid)
+{
+    return nw_flow_rows(&sink->flow, relation_oid);
+}

@@ -200,6 +200,8 @@ struct nw_sink_lag {
  */
 uint32_t nw_sink_lags(struct nw_sink *sink, struct nw_sink_lag *lags, uint32_t lags_max);
 
+/** Rows of a table that became durable since the sink was opened. Any thread. */
+uint64_t nw_sink_rows_durable(const struct nw_sink *sink, uint32_t relation_oid);
 /** Any thread. */
 void nw_sink_status(struct nw_sink *sink, struct nw_sink_status *status);
 

@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "sink/flow.h"
 #include "sink/host.h"
 #include "sink/position.h"
 #include "sink/sink.h"
@@ -156,6 +157,7 @@ struct nw_sink {
     _Atomic int64_t oldest_undurable_ns, oldest_commit_ts;
     _Atomic uint64_t held_bytes, spilled_bytes, spilled_total_bytes;
     _Atomic uint64_t waiting_rows, waiting_bytes;
+    struct nw_flow flow;
 };
 
 /** The agent of one worker or coordinator. */
