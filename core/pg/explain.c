@@ -84,6 +84,68 @@ nw_status nw_sqlstate_status(const char *sqlstate)
     return strcmp(sqlstate, "55P03") == 0 || strcmp(sqlstate, "55006") == 0 ? NW_RETRY : NW_FATAL;
 }
 
+/* Whether what a message of this SQLSTATE says can be a value of a row. */
+static bool tells_values(const char *sqlstate)
+{
+    static const char *const classes[] = {"22", "23", "44", "P0"};
+
+    /* A character without a counterpart is named by its bytes: whoever mends it needs them. */
+    if (strcmp(sqlstate, "22P05") == 0 || strcmp(sqlstate, "22021") == 0) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++) {
+        if (strncmp(sqlstate, classes[i], 2) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* @return what is behind a place that may be a value, or the place itself: it is none. */
+static const char *value_skip(const char *message, const char *at)
+{
+    if (*at == '"') {
+        const char *last = strrchr(message, '"'); /* a value may have quotes in it */
+
+        return last > at ? last + 1 : at + strlen(at);
+    }
+    if (at > message && strncmp(at - 1, ": ", 2) == 0) {
+        return at + strlen(at);
+    }
+    while (isdigit((unsigned char)*at)) {
+        at++;
+    }
+    return at;
+}
+
+bool nw_server_words_hide(const char *sqlstate, char *message, size_t message_size)
+{
+    static const char elsewhere[] = "the server's log has its words, which may hold values of rows";
+    char text[TEXT_MAX];
+    size_t used = 0;
+
+    if (!tells_values(sqlstate)) {
+        return false;
+    }
+    for (const char *at = message; *at != '\0' && used + 4 < sizeof text;) {
+        const char *behind = value_skip(message, at);
+
+        if (behind != at) {
+            used +=
+                (size_t)snprintf(text + used, sizeof text - used, at[0] == ' ' ? " ..." : "...");
+            at = behind;
+        } else if (!isascii((unsigned char)*at)) { /* in another language quotes are others */
+            used = (size_t)snprintf(text, sizeof text, elsewhere);
+            break;
+        } else {
+            text[used++] = *at++;
+        }
+    }
+    text[used] = '\0';
+    (void)snprintf(message, message_size, "%s", sqlstate[0] == 'P' ? elsewhere : text);
+    return true;
+}
+
 static bool has(const struct attempt *attempt, const char *part)
 {
     return strstr(attempt->text, part) != NULL;

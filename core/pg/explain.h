@@ -6,6 +6,7 @@
 #define NW_PG_EXPLAIN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include <narwal/status.h>
 
@@ -23,6 +24,15 @@ struct nw_connect_failure {
 bool nw_connect_distrusts_ca(const char *text);
 /** @return NW_RETRY when trying again may help, else NW_FATAL; err says what to do. */
 nw_status nw_connect_explain(const struct nw_connect_failure *failure, struct nw_error *err);
+
+/**
+ * Take out of a server's message what may be a value of a row, in place: of data exceptions and
+ * violated constraints (classes 22, 23, 44) what is in quotes, behind a colon, or a number; all of
+ * it where it is not English, or a function of users raised it (P0). Their details are values too,
+ * and left to the caller to drop.
+ * @return whether the message was one of these
+ */
+bool nw_server_words_hide(const char *sqlstate, char *message, size_t message_size);
 
 /** Whether a statement that was refused with this SQLSTATE may succeed later: RETRY, else FATAL. */
 nw_status nw_sqlstate_status(const char *sqlstate);

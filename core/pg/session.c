@@ -265,17 +265,22 @@ static nw_status refused(const struct nw_session *session, const PGresult *resul
     const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
     const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
+    char words[512];
 
+    (void)snprintf(words, sizeof words, "%s", text_or(text, "no reason given"));
+    if (nw_server_words_hide(code, words, sizeof words)) {
+        detail = hint = NULL;
+    }
     if (sqlstate != NULL) {
         (void)snprintf(sqlstate, 6, "%s", code);
     }
     if (PQstatus(session->connection) != CONNECTION_OK || code[0] == '\0') {
         return lost(session, err);
     }
-    (void)nw_fail(
-        err, nw_sqlstate_status(code), "NW1118 %s refused: %.400s%s%.250s%s%.150s (SQLSTATE %s)",
-        nw_session_host(session), text_or(text, "no reason given"), detail == NULL ? "" : "; ",
-        text_or(detail, ""), hint == NULL ? "" : "; ", text_or(hint, ""), code);
+    (void)nw_fail(err, nw_sqlstate_status(code),
+                  "NW1118 %s refused: %.400s%s%.250s%s%.150s (SQLSTATE %s)",
+                  nw_session_host(session), words, detail == NULL ? "" : "; ", text_or(detail, ""),
+                  hint == NULL ? "" : "; ", text_or(hint, ""), code);
     return nw_sqlstate_status(code);
 }
 

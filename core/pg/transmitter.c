@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "pg/explain.h"
 
 #define TRANSMITTER_BYTES_MAX 4194304u /* unsent; a server that lets this gather is not reading */
 #define HEADER_SIZE           5u
@@ -126,5 +127,8 @@ void nw_server_error_parse(struct nw_bytes body, struct nw_server_error *error)
         } else if (field == 'D') {
             (void)snprintf(error->detail, sizeof error->detail, "%s", text);
         }
+    }
+    if (nw_server_words_hide(error->sqlstate, error->message, sizeof error->message)) {
+        error->detail[0] = '\0';
     }
 }

@@ -349,6 +349,54 @@ static void failures_are_classed_and_explained(void **state)
     }
 }
 
+static void what_may_be_a_value_is_not_said(void **state)
+{
+    static const char elsewhere[] = "the server's log has its words, which may hold values of rows";
+    static const struct {
+        const char *sqlstate, *message, *says;
+    } vectors[] = {
+        {"22P02", "invalid input syntax for type integer: \"canary\"",
+         "invalid input syntax for type integer: ..."},
+        {"22P02", "invalid input syntax for type integer: \"can\"a\"ry\"",
+         "invalid input syntax for type integer: ..."},
+        {"22P02", "invalid input value for enum lab.mood: \"k\xc3\xa9\"",
+         "invalid input value for enum lab.mood: ..."},
+        {"22P02",
+         "ung\xc3\xbcltige Eingabesyntax f\xc3\xbcr Typ integer: \xc2\xbb"
+         "canary\xc2\xab",
+         elsewhere},
+        {"22003", "value \"99999999999\" is out of range for type integer",
+         "value ... is out of range for type integer"},
+        {"22003", "value \"9\"9\" is out of range for type integer",
+         "value ... is out of range for type integer"},
+        {"22008", "date field value out of range: 1873-99-29",
+         "date field value out of range: ..."},
+        {"22001", "value too long for type character varying(40)",
+         "value too long for type character varying(...)"},
+        {"22012", "division by zero", "division by zero"},
+        {"22P02", "cut: \"canary", "cut: ..."},
+        {"22P02", "cut \"canary", "cut ..."},
+        {"22P05", "character with byte sequence 0xe2 0x82 in encoding \"UTF8\" has no equivalent",
+         "character with byte sequence 0xe2 0x82 in encoding \"UTF8\" has no equivalent"},
+        {"23505", "duplicate key value violates unique constraint \"t_pkey\"",
+         "duplicate key value violates unique constraint ..."},
+        {"P0001", "canary", elsewhere},
+        {"42P01", "relation \"lab.t\" does not exist", "relation \"lab.t\" does not exist"},
+        {"", "", ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++) {
+        char message[512];
+        bool tells = strcmp(vectors[i].message, vectors[i].says) != 0 ||
+                     strcmp(vectors[i].sqlstate, "22012") == 0;
+
+        (void)snprintf(message, sizeof message, "%s", vectors[i].message);
+        assert_int_equal(nw_server_words_hide(vectors[i].sqlstate, message, sizeof message), tells);
+        assert_string_equal(message, vectors[i].says);
+    }
+}
+
 static void sqlstates_say_whether_to_try_again(void **state)
 {
     static const struct {
@@ -376,6 +424,7 @@ int main(void)
         cmocka_unit_test(the_configured_password_goes_before_the_dsns),
         cmocka_unit_test(a_dsn_that_cannot_be_read_is_refused_without_being_quoted),
         cmocka_unit_test(hosts_are_taken_off_the_front),
+        cmocka_unit_test(what_may_be_a_value_is_not_said),
         cmocka_unit_test(failures_are_classed_and_explained),
         cmocka_unit_test(sqlstates_say_whether_to_try_again),
     };
