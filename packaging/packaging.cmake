@@ -27,7 +27,9 @@ endif()
 
 install(FILES packaging/systemd/narwal@.service DESTINATION lib/systemd/system)
 install(FILES packaging/debian/copyright README.md CHANGELOG.md DESTINATION share/doc/narwal)
-install(DIRECTORY docs/ DESTINATION share/doc/narwal FILES_MATCHING PATTERN "*.md")
+install(DIRECTORY docs/ DESTINATION share/doc/narwal FILES_MATCHING PATTERN "*.md" PATTERN "*.png")
+install(FILES packaging/prometheus/narwal.rules.yml packaging/grafana/narwal.json
+        DESTINATION share/narwal)
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME narwal)

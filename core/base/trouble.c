@@ -8,12 +8,14 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/code.h"
+
 #define NUMBERS "0123456789./"
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards all below */
 static struct nw_trouble latest[NW_TROUBLES_MAX];
 static uint32_t latest_count;
-static uint64_t errors_count, warnings_count;
+static struct nw_trouble_counts counts;
 
 /* Whether two texts are alike but for their numbers: tries, times and places. */
 static bool alike(const char *a, const char *b)
@@ -45,6 +47,20 @@ static uint32_t place_find(const char *text)
     return at;
 }
 
+static void counts_raise_locked(enum nw_log_level level, const char *text)
+{
+    const char *code = nw_code_find(text);
+    int family = code == NULL ? 0 : (code[2] - '0') * 10 + (code[3] - '0');
+
+    if (level == NW_LOG_ERROR) {
+        counts.errors++;
+        counts.family_errors[family]++;
+    } else {
+        counts.warnings++;
+        counts.family_warnings[family]++;
+    }
+}
+
 void nw_trouble_note(enum nw_log_level level, const char *text)
 {
     struct nw_trouble trouble = {.level = level};
@@ -58,8 +74,7 @@ void nw_trouble_note(enum nw_log_level level, const char *text)
     trouble.wall_us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
     (void)snprintf(trouble.text, sizeof trouble.text, "%s", text);
     (void)pthread_mutex_lock(&mutex);
-    errors_count += level == NW_LOG_ERROR;
-    warnings_count += level == NW_LOG_WARN;
+    counts_raise_locked(level, trouble.text);
     at = place_find(trouble.text);
     trouble.count = latest[at].count + 1;
     memmove(&latest[1], &latest[0], at * sizeof latest[0]);
@@ -78,10 +93,9 @@ uint32_t nw_troubles(struct nw_trouble troubles[static NW_TROUBLES_MAX])
     return count;
 }
 
-void nw_trouble_counts(uint64_t *errors, uint64_t *warnings)
+void nw_trouble_count(struct nw_trouble_counts *copy)
 {
     (void)pthread_mutex_lock(&mutex);
-    *errors = errors_count;
-    *warnings = warnings_count;
+    *copy = counts;
     (void)pthread_mutex_unlock(&mutex);
 }

@@ -23,7 +23,15 @@ struct nw_trouble {
 void nw_trouble_note(enum nw_log_level level, const char *text);
 /** The latest first; those that differ in numbers only count as one. @return how many */
 uint32_t nw_troubles(struct nw_trouble troubles[static NW_TROUBLES_MAX]);
+#define NW_TROUBLE_FAMILIES_MAX 100u
+
 /** How many there were in this process. */
-void nw_trouble_counts(uint64_t *errors, uint64_t *warnings);
+struct nw_trouble_counts {
+    uint64_t errors, warnings;
+    /* By the first two digits of their codes; at 0 also those without a code. */
+    uint32_t family_errors[NW_TROUBLE_FAMILIES_MAX];
+    uint32_t family_warnings[NW_TROUBLE_FAMILIES_MAX];
+};
+void nw_trouble_count(struct nw_trouble_counts *counts);
 
 #endif

@@ -88,6 +88,7 @@ struct session {
     struct nw_control *control;
     struct nw_http *http;
     struct nw_progress progress;
+    uint64_t durable_lsns[NW_CONFIG_SINKS_MAX];
     struct nw_waits *waits;
     struct nw_live live;
     struct nw_notify notify;
@@ -215,6 +216,9 @@ static void tick(void *context, const struct nw_run_status *status)
     struct nw_report report;
 
     nw_report_make(status, &report);
+    for (uint32_t i = 0; i < report.sinks_count; i++) {
+        report.sinks[i].durable_lsn = s->durable_lsns[i];
+    }
     nw_progress_note(&s->progress, &report);
     nw_control_publish(s->control, &report);
     nw_http_publish(s->http, &report);
@@ -231,6 +235,7 @@ static void durable(void *context, const uint64_t *lsns)
 {
     struct session *s = context;
 
+    memcpy(s->durable_lsns, lsns, s->options.sinks_count * sizeof *lsns);
     nw_waits_tell(s->waits, lsns);
 }
 

@@ -236,6 +236,23 @@ static void stopped_print(const struct family *family, const struct nw_report *r
     }
 }
 
+static void coded_print(const struct family *family, const struct nw_report *report, FILE *out)
+{
+    static const char *const levels[] = {"error", "warn"};
+
+    for (uint32_t i = 0; report != NULL && i < 2 * NW_TROUBLE_FAMILIES_MAX; i++) {
+        uint32_t count =
+            i % 2 == 0 ? report->log.family_errors[i / 2] : report->log.family_warnings[i / 2];
+        char name[8];
+        const struct label labels[] = {{"family", name}, {"level", levels[i % 2]}};
+
+        if (count > 0) {
+            (void)snprintf(name, sizeof name, "NW%02u", i / 2);
+            sample_print(family, labels, 2, count, out);
+        }
+    }
+}
+
 static void copy_left_print(const struct family *family, const struct nw_report *report, FILE *out)
 {
     if (report != NULL && report->copy_left_s >= 0) {
@@ -296,9 +313,12 @@ static const struct family FAMILIES[] = {
     {"narwal_memory_used_bytes", GAUGE, "", "Rows in flight.", PRINTED(memory_print)},
     {"narwal_memory_limit_bytes", GAUGE, "", "limits.memory.", OF(U64, memory_limit)},
     {"narwal_log_errors_total", COUNTER, "", "Lines of level error in the log.",
-     OF(U64, log_errors)},
+     OF(U64, log.errors)},
     {"narwal_log_warnings_total", COUNTER, "", "Lines of level warn in the log.",
-     OF(U64, log_warnings)},
+     OF(U64, log.warnings)},
+    {"narwal_log_coded_total", COUNTER, "family, level",
+     "The same by the first digits of their codes, as NW23 (runbook.md), once there is one.",
+     PRINTED(coded_print)},
 
     {"narwal_source_received_lsn_bytes", GAUGE, "", "End of the last message received.",
      OF(U64, received_lsn)},
@@ -343,6 +363,7 @@ static const struct family FAMILIES[] = {
      OF(U64, backlog_limit)},
 
     {"narwal_copy_state", GAUGE, "state", "1 for what the copy is at.", PRINTED(copy_state_print)},
+    {"narwal_copy_paused", GAUGE, "", "1: a user paused it.", OF(FLAG, copy_paused)},
     {"narwal_copy_tables", GAUGE, "", "Tables of the present or last copy.", OF(U64, copy_tables)},
     {"narwal_copy_tables_done", GAUGE, "", "Of them, read to their end.",
      OF(U64, copy_tables_done)},
@@ -365,6 +386,9 @@ static const struct family FAMILIES[] = {
 
     {"narwal_sink_state", GAUGE, "sink, state", "1 for what the sink is at.",
      PRINTED(sink_state_print)},
+    {"narwal_sink_durable_lsn_bytes", GAUGE, "sink",
+     "All committed before it is durable at the sink; absent: not known yet.",
+     SINK_KNOWN_OF(U64, durable_lsn)},
     {"narwal_sink_lag_seconds", GAUGE, "sink",
      "Age, on the server's clock, of the oldest change that was received and is not durable.",
      SINK_OF(REAL, lag_s)},

@@ -261,7 +261,7 @@ void nw_report_make(const struct nw_run_status *status, struct nw_report *report
     report->attempts = status->attempts;
     last_error_make(source->last_error.text[0] != '\0' ? &source->last_error : &status->last_error,
                     report);
-    nw_trouble_counts(&report->log_errors, &report->log_warnings);
+    nw_trouble_count(&report->log);
     report->troubles_count = nw_troubles(report->troubles);
     report->sinks_count = status->options->sinks_count;
     for (uint32_t i = 0; i < report->sinks_count; i++) {
@@ -343,6 +343,7 @@ static json_t *sink_json(const struct nw_report_sink *sink)
     put_text(object, "state", sink->state);
     nw_report_code(object, "code", sink->reason);
     put_text(object, "reason", sink->reason);
+    put_lsn(object, "durable_lsn", sink->durable_lsn);
     (void)json_object_set_new(object, "lag_seconds", json_real(sink->lag_s));
     put_count(object, "lag_bytes", sink->lag_bytes);
     put_count(object, "rows", sink->rows);
@@ -437,6 +438,7 @@ static json_t *troubles_json(const struct nw_report *report)
         (void)json_object_set_new(trouble, "time", json_real((double)from->wall_us / 1e6));
         put_text(trouble, "level", from->level == NW_LOG_ERROR ? "error" : "warn");
         put_count(trouble, "count", from->count);
+        nw_report_code(trouble, "code", from->text);
         put_text(trouble, "text", from->text);
         (void)json_array_append_new(list, trouble);
     }
@@ -455,8 +457,8 @@ static void process_put(json_t *root, const struct nw_report *report)
     put_count(root, "attempts", report->attempts);
     nw_report_code(root, "last_error_code", report->last_error);
     put_text(root, "last_error", report->last_error);
-    put_count(root, "log_errors", report->log_errors);
-    put_count(root, "log_warnings", report->log_warnings);
+    put_count(root, "log_errors", report->log.errors);
+    put_count(root, "log_warnings", report->log.warnings);
     (void)json_object_set_new(root, "log_troubles", troubles_json(report));
     put_count(root, "memory_used_bytes",
               report->memory_used > 0 ? (uint64_t)report->memory_used : 0);

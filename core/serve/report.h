@@ -49,7 +49,8 @@ struct nw_report_sink {
     double lag_s;
     uint64_t lag_bytes;
     uint64_t rows, batches, commits, retries;
-    double committed_s; /* wall clock of the last commit that was seen; 0: none yet */
+    uint64_t durable_lsn; /* everything committed before it is durable here; 0: not known */
+    double committed_s;   /* wall clock of the last commit that was seen; 0: none yet */
     uint64_t spilled_bytes, spill_limit;
     uint64_t waiting_rows, waiting_bytes; /* for the copies of their tables */
     uint32_t tables_count;
@@ -101,8 +102,8 @@ struct nw_report {
     int64_t memory_used, memory_limit;
     uint32_t attempts;
     char last_error[NW_ERROR_TEXT_SIZE];
-    uint64_t log_errors, log_warnings; /* lines of the log */
-    uint32_t troubles_count;           /* of them the latest, the last one first */
+    struct nw_trouble_counts log; /* its errors and warnings */
+    uint32_t troubles_count;      /* of them the latest, the last one first */
     struct nw_trouble troubles[NW_TROUBLES_MAX];
     uint32_t sinks_count;
     struct nw_report_sink sinks[NW_SEQUENCERS_MAX];

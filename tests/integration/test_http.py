@@ -131,6 +131,7 @@ class ReadsTest(Case):
         lines = [line for line in text.splitlines() if not line.startswith("#")]
         self.assertEqual(len(lines), len({line.rpartition(" ")[0] for line in lines}), "a series twice")
         self.assert_open_metrics(text)
+        self.assert_all_is_there(text)
         self.assert_promtool(text)
         self.assertEqual(narwal.call("table", "resume", "lab.items")[0], 0)
         self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
@@ -143,9 +144,22 @@ class ReadsTest(Case):
         self.assertGreater(len(counters), 5)
         for name in counters:
             self.assertFalse(name.endswith("_total"), name)
-            self.assertRegex(answer.text, rf"(?m)^{name}_total[ {{]" if "sink" not in name else name)
+            self.assertNotRegex(answer.text, rf"(?m)^{name}[ {{]")
+        self.assertIn("\nnarwal_source_rows_total ", answer.text)
         samples = re.compile(r"^(?!#)(\S+(?: \S+)*?\}?) ", re.M)
         self.assertEqual(len(samples.findall(answer.text)), len(samples.findall(text)))
+
+    def assert_all_is_there(self, text):
+        """What rules, dashboard and documentation name."""
+        there = set(re.findall(r"^# TYPE (\w+) ", text, re.M))
+        named = set()
+        for file in ("packaging/prometheus/narwal.rules.yml", "packaging/grafana/narwal.json"):
+            named |= set(re.findall(r"\b(?:narwal|process)_\w+", (ROOT / file).read_text()))
+        self.assertGreater(len(named), 30)
+        self.assertEqual(named - there, set())
+        documented = set(re.findall(r"^\| `((?:narwal|process)_\w+)` \|",
+                                    (ROOT / "docs/monitoring.md").read_text(), re.M))
+        self.assertEqual(documented, there)
 
     def assert_promtool(self, text):
         try:

@@ -16,8 +16,7 @@ static struct nw_trouble latest[NW_TROUBLES_MAX];
 /* One test: what is noted stays for the life of the process. */
 static void the_latest_are_kept_and_repeats_are_counted(void **state)
 {
-    uint64_t errors = 0;
-    uint64_t warnings = 0;
+    struct nw_trouble_counts counts;
     char text[2 * NW_TROUBLE_TEXT_SIZE];
 
     (void)state;
@@ -53,9 +52,15 @@ static void the_latest_are_kept_and_repeats_are_counted(void **state)
     nw_trouble_note(NW_LOG_ERROR, text);
     assert_int_equal(nw_troubles(latest), NW_TROUBLES_MAX);
     assert_int_equal(strlen(latest[0].text), NW_TROUBLE_TEXT_SIZE - 1);
-    nw_trouble_counts(&errors, &warnings);
-    assert_int_equal(errors, 3);
-    assert_int_equal(warnings, 3 + 2 * NW_TROUBLES_MAX);
+    nw_trouble_note(NW_LOG_WARN, "NW2307 the slot is another one");
+    nw_trouble_note(NW_LOG_ERROR, "a.yaml:1:2: NW1002 unknown key");
+    nw_trouble_count(&counts);
+    assert_int_equal(counts.errors, 4);
+    assert_int_equal(counts.warnings, 4 + 2 * NW_TROUBLES_MAX);
+    assert_int_equal(counts.family_errors[0], 3);
+    assert_int_equal(counts.family_errors[10], 1);
+    assert_int_equal(counts.family_warnings[23], 1);
+    assert_int_equal(counts.family_errors[23], 0);
 }
 
 static void secrets_are_gone_before(void **state)
