@@ -293,6 +293,13 @@ static bool repeats_locked(enum nw_log_level level, const char *text)
     return false;
 }
 
+void nw_log_level(enum nw_log_level level)
+{
+    (void)pthread_mutex_lock(&mutex);
+    level_max = level;
+    (void)pthread_mutex_unlock(&mutex);
+}
+
 void nw_log(enum nw_log_level level, const char *format, ...)
 {
     char text[LINE_SIZE - 256];

@@ -17,6 +17,9 @@
 /** Where lines go: a descriptor, a level, and JSON or text. Call before threads are started. */
 void nw_log_setup(int descriptor, enum nw_log_level level, bool json);
 
+/** From now on. Any thread. */
+void nw_log_level(enum nw_log_level level);
+
 NW_PRINTF(2, 3) void nw_log(enum nw_log_level level, const char *format, ...);
 
 /** Never print this text again, wherever it turns up. Copied; shorter than 4 bytes is ignored. */

@@ -60,7 +60,8 @@ static bool page(void)
     (void)puts(
         "# Configuration\n\nEvery key of a configuration file. Written by `narwal document` "
         "from the tables that\nvalidate it; do not edit. Sizes, rates and times carry units. "
-        "`${file:/path}` and `${env:NAME}`\ninside a value are replaced, and kept secret.");
+        "`${file:/path}`,\n`${credential:NAME}` (of systemd's LoadCredential) and `${env:NAME}` "
+        "inside a value are replaced, and kept secret.");
     return tables_document(page_section);
 }
 

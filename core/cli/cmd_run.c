@@ -11,6 +11,7 @@
 #include "base/code.h"
 #include "base/log.h"
 #include "cli/command.h"
+#include "cli/reload.h"
 #include "pg/lsn.h"
 #include "pipeline/run.h"
 #include "serve/control.h"
@@ -41,6 +42,13 @@ static const char HELP[] =
     "exit codes: 0 it was stopped, or came to --until, 1 it failed, 2 the configuration is wrong\n";
 
 static volatile sig_atomic_t stop_asked;
+static volatile sig_atomic_t reload_asked;
+
+static void on_hangup(int number)
+{
+    (void)number;
+    reload_asked = 1;
+}
 
 static void on_signal(int number)
 {
@@ -58,6 +66,10 @@ static void signals_setup(void)
 
     (void)sigaction(SIGTERM, &action, NULL);
     (void)sigaction(SIGINT, &action, NULL);
+    if (!isatty(STDERR_FILENO)) { /* who closes a terminal wants an end */
+        action.sa_handler = on_hangup;
+    }
+    (void)sigaction(SIGHUP, &action, NULL);
     action.sa_handler = SIG_IGN; /* a write then fails, and says so */
     (void)sigaction(SIGPIPE, &action, NULL);
     (void)sigaction(SIGXFSZ, &action, NULL);
@@ -80,7 +92,9 @@ static void process_harden(void)
 }
 
 struct session {
+    struct nw_config_arguments arguments;
     struct nw_run_config config;
+    struct nw_reload reload;
     struct nw_plugin plugins[NW_CONFIG_SINKS_MAX];
     struct nw_config resolved[NW_CONFIG_SINKS_MAX];
     struct nw_run_options options;
@@ -210,6 +224,62 @@ static void tables_give(struct session *s, const struct nw_run_status *status)
     }
 }
 
+/* What holds at once; the rest when the pipeline is built anew. */
+static void live_apply(struct session *s)
+{
+    s->options.copy_rate_bytes = (uint64_t)s->config.copy_rate_bytes;
+    s->options.retained_wal_bytes = (uint64_t)s->config.retained_wal_bytes;
+    s->options.drop_slot = s->config.drop_slot;
+    s->options.drain_us = s->config.drain_us;
+    nw_log_level((enum nw_log_level)s->config.log_level);
+}
+
+/* `reload`, or SIGHUP. */
+static void reload_answer(struct session *s, const struct nw_run_status *status)
+{
+    const char *line = nw_control_asked(s->control);
+    bool asked = line != NULL && strcmp(line, "reload") == 0;
+    struct nw_reload_result result;
+
+    if (!asked && reload_asked == 0) {
+        return;
+    }
+    reload_asked = 0;
+    nw_notify_reloads(&s->notify, true);
+    nw_log(NW_LOG_INFO, "reading %s again",
+           s->arguments.file != NULL ? s->arguments.file : "the configuration");
+    nw_reload(&s->reload, status->phase == NW_RUN_COPYING, &result);
+    if (result.live) {
+        live_apply(s);
+    }
+    if (asked && result.document != NULL) {
+        nw_control_give(s->control, result.document);
+        result.document = NULL;
+    } else if (asked) {
+        nw_control_answer(s->control, false, "NW2901 out of memory");
+    }
+    free(result.document);
+    nw_notify_reloads(&s->notify, false);
+}
+
+static void options_fill(struct session *s);
+
+static bool renews(void *context)
+{
+    struct session *s = context;
+
+    return s->reload.renews;
+}
+
+static void renew(void *context)
+{
+    struct session *s = context;
+
+    s->reload.renews = false;
+    options_fill(s);
+    nw_log(NW_LOG_INFO, "going on with what was reloaded");
+}
+
 static void tick(void *context, const struct nw_run_status *status)
 {
     struct session *s = context;
@@ -229,6 +299,7 @@ static void tick(void *context, const struct nw_run_status *status)
         nw_notify_stops(&s->notify);
     }
     tables_answer(s, status);
+    reload_answer(s, status);
 }
 
 static void durable(void *context, const uint64_t *lsns)
@@ -299,6 +370,8 @@ static void options_fill(struct session *s)
     o->epoch_bytes_max = (uint64_t)c->epoch_bytes;
     o->drain_us = c->drain_us;
     o->tick = tick;
+    o->renews = renews;
+    o->renew = renew;
     o->durable = durable;
     o->wanted = wanted;
     o->alive = alive;
@@ -512,6 +585,9 @@ int nw_cmd_run(int argc, char **argv)
     }
     process_harden();
     nw_notify_init(&s->notify);
+    s->arguments = arguments;
+    s->reload =
+        (struct nw_reload){.arguments = &s->arguments, .config = &s->config, .plugins = s->plugins};
     code = NW_EXIT_USAGE;
     if (!until_take(s, until)) {
         nw_complain("NW1501 --until %s: an LSN as 3A/8F0012C8, or now", until);
@@ -519,6 +595,7 @@ int nw_cmd_run(int argc, char **argv)
         s->teardown = teardown_command(&arguments, &s->config);
         code = session_begin(s, quiet);
         free(s->teardown);
+        nw_reload_fini(&s->reload);
         nw_config_free(&s->config);
     }
     nw_notify_fini(&s->notify);

@@ -372,24 +372,48 @@ static void problems_print(const struct nw_problems *problems)
     }
 }
 
-static nw_status file_open(const char *file, struct nw_run_config *config, struct nw_error *err)
+static nw_status file_read(const char *file, struct nw_run_config *config,
+                           struct nw_problems *problems, struct nw_error *err)
 {
-    static struct nw_problems problems; /* commands have one thread that reads configurations */
-    nw_status status = nw_config_load(file, config, &problems, err);
+    nw_status status = nw_config_load(file, config, problems, err);
 
     if (status != NW_OK) {
         plugins_ask(config);
-        problems_print(&problems);
-        err->text[0] = '\0';
     }
     config->problems = NULL;
     return status;
 }
 
+nw_status nw_config_read(const struct nw_config_arguments *arguments, struct nw_run_config *config,
+                         struct nw_problems *problems, struct nw_error *err)
+{
+    char name[256];
+    nw_status status = NW_OK;
+
+    if (arguments->file != NULL) {
+        status = file_read(arguments->file, config, problems, err);
+        name_from_file(arguments->file, name, sizeof name);
+    } else {
+        status = nw_config_from_arguments(arguments->source, arguments->sinks,
+                                          arguments->sinks_count, config, err);
+        name_from_dsn(arguments->source, name, sizeof name);
+    }
+    if (status == NW_OK) {
+        dsn_look(arguments, config);
+        config->name = arguments->name != NULL ? arguments->name : config->name;
+        config->state_dir = arguments->state_dir != NULL ? arguments->state_dir : config->state_dir;
+        status = nw_config_finish(config, name, err);
+    }
+    if (status != NW_OK) {
+        nw_config_free(config);
+    }
+    return status;
+}
+
 bool nw_config_open(const struct nw_config_arguments *arguments, struct nw_run_config *config)
 {
+    static struct nw_problems problems; /* commands have one thread that reads configurations */
     struct nw_error err = {0};
-    char name[256];
     nw_status status = NW_OK;
 
     if ((arguments->file != NULL) == (arguments->source != NULL)) {
@@ -398,25 +422,12 @@ bool nw_config_open(const struct nw_config_arguments *arguments, struct nw_run_c
                         : "NW1501 either a configuration file or --source, not both");
         return false;
     }
-    if (arguments->file != NULL) {
-        status = file_open(arguments->file, config, &err);
-        name_from_file(arguments->file, name, sizeof name);
-    } else {
-        status = nw_config_from_arguments(arguments->source, arguments->sinks,
-                                          arguments->sinks_count, config, &err);
-        name_from_dsn(arguments->source, name, sizeof name);
-    }
-    if (status == NW_OK) {
-        dsn_look(arguments, config);
-        config->name = arguments->name != NULL ? arguments->name : config->name;
-        config->state_dir = arguments->state_dir != NULL ? arguments->state_dir : config->state_dir;
-        status = nw_config_finish(config, name, &err);
-    }
-    if (status != NW_OK) {
-        if (err.text[0] != '\0') {
-            nw_complain_error(&err);
-        }
-        nw_config_free(config);
+    memset(&problems, 0, sizeof problems);
+    status = nw_config_read(arguments, config, &problems, &err);
+    if (status != NW_OK && problems.count > 0) {
+        problems_print(&problems);
+    } else if (status != NW_OK) {
+        nw_complain_error(&err);
     }
     return status == NW_OK;
 }
@@ -494,6 +505,8 @@ struct nw_server_options nw_config_server(const struct nw_run_config *c)
     return (struct nw_server_options){
         .connection = {.dsn = c->dsn,
                        .password = c->password,
+                       .dsn_source = c->dsn_source,
+                       .password_source = c->password_source,
                        .application_name = "narwal",
                        .connect_timeout_us = c->connect_timeout_us},
         .slot_name = c->slot_name,

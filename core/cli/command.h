@@ -43,6 +43,9 @@ int nw_cmd_check(int argc, char **argv);
 int nw_cmd_plan(int argc, char **argv);
 int nw_cmd_teardown(int argc, char **argv);
 int nw_cmd_status(int argc, char **argv);
+int nw_cmd_reload(int argc, char **argv);
+int nw_cmd_pause(int argc, char **argv);
+int nw_cmd_resume(int argc, char **argv);
 int nw_cmd_wait(int argc, char **argv);
 int nw_cmd_table(int argc, char **argv);
 int nw_cmd_copy(int argc, char **argv);
@@ -91,6 +94,11 @@ struct nw_config_arguments {
  * @return NW_GO_ON, or the exit code after printing what is wrong.
  */
 int nw_state_folder_find(struct nw_config_arguments *arguments, char folder[NW_FOLDER_SIZE]);
+/** The same, which prints nothing. On failure nothing is to be freed; problems has all mistakes of
+ * a file, or else err the only one. */
+NW_MUST_CHECK nw_status nw_config_read(const struct nw_config_arguments *arguments,
+                                       struct nw_run_config *config, struct nw_problems *problems,
+                                       struct nw_error *err);
 /** On failure nothing is to be freed. */
 bool nw_config_open(const struct nw_config_arguments *arguments, struct nw_run_config *config);
 

@@ -80,7 +80,7 @@ static bool is_hidden(const struct nw_option *option, const struct nw_node *node
     return hidden;
 }
 
-static int value_print(FILE *out, const struct nw_option *option, const struct nw_node *node)
+int nw_config_value_print(FILE *out, const struct nw_option *option, const struct nw_node *node)
 {
     int size = 2;
 
@@ -110,7 +110,7 @@ static void option_print(FILE *out, const char *before, const struct nw_option *
     }
     column = fprintf(out, "%s%s: ", before, option->name);
     if (node != NULL && effective == NULL) {
-        (void)value_print(out, option, node);
+        (void)nw_config_value_print(out, option, node);
     } else {
         column += text_print(out, effective != NULL ? effective : option->fallback);
     }
@@ -144,8 +144,7 @@ static const char *effective_of(const struct nw_run_config *config, const char *
     return NULL;
 }
 
-/* "source.slot" from the root. */
-static const struct nw_node *section_find(const struct nw_node *root, const char *section)
+const struct nw_node *nw_config_section(const struct nw_node *root, const char *section)
 {
     char part[64];
 
@@ -162,7 +161,7 @@ static const struct nw_node *section_find(const struct nw_node *root, const char
 static void section_print(const struct nw_run_config *config, const struct nw_option_table *table,
                           FILE *out)
 {
-    const struct nw_node *map = section_find(config->root, table->section);
+    const struct nw_node *map = nw_config_section(config->root, table->section);
     const char *dot = strrchr(table->section, '.');
     const char *before = table->section[0] == '\0' ? "" : dot == NULL ? "  " : "    ";
 

@@ -41,10 +41,11 @@ static const char *const TOP_SECTIONS[] = {"source", "copy",    "tables", "trans
                                            "log",    "http",    NULL};
 
 static const struct nw_option SOURCE[] = {
-    {"dsn", NW_OPTION_TEXT, NW_OPTION_REQUIRED, NULL, 0, 0, NULL,
+    {"dsn", NW_OPTION_TEXT, NW_OPTION_REQUIRED | NW_OPTION_RELOADABLE, NULL, 0, 0, NULL,
      "How to reach the database: a libpq connection string or URI."},
-    {"password", NW_OPTION_TEXT, NW_OPTION_SECRET, NULL, 0, 0, NULL,
-     "The role's password; better ${file:/path} or ${env:NAME}, or a libpq passfile."},
+    {"password", NW_OPTION_TEXT, NW_OPTION_SECRET | NW_OPTION_RELOADABLE, NULL, 0, 0, NULL,
+     "The role's password; better ${file:/path}, ${credential:NAME} of systemd or ${env:NAME}, "
+     "read again for each connection, or a libpq passfile."},
     {"snapshot", NW_OPTION_CHOICE, 0, "initial", 0, 0, SNAPSHOTS,
      "initial: copy every table, then stream. never: stream only. only: copy, then stop."},
     {"origin", NW_OPTION_CHOICE, 0, "any", 0, 0, ORIGINS,
@@ -54,7 +55,7 @@ static const struct nw_option SOURCE[] = {
      "Receive large transactions while they run, and keep them on disk until they commit."},
     {"values", NW_OPTION_CHOICE, 0, "auto", 0, 0, VALUES,
      "auto: values in binary while every published column's binary form is known. text: never."},
-    {"connect_timeout", NW_OPTION_DURATION, 0, "10s", 1000000, 600000000, NULL,
+    {"connect_timeout", NW_OPTION_DURATION, NW_OPTION_RELOADABLE, "10s", 1000000, 600000000, NULL,
      "How long to wait for a connection, per host."},
 };
 enum {
@@ -81,46 +82,46 @@ enum { NAMED_NAME, NAMED_CREATE, NAMED_COUNT };
 static const struct nw_option COPY[] = {
     {"workers", NW_OPTION_INTEGER, 0, "4", 1, 32, NULL,
      "Sessions that copy side by side, each a part of a table."},
-    {"chunk", NW_OPTION_SIZE, 0, NULL, 64 << 10, 1ll << 40, NULL,
+    {"chunk", NW_OPTION_SIZE, NW_OPTION_RELOADABLE, NULL, 64 << 10, 1ll << 40, NULL,
      "About how much of a table is read in one transaction. Default: 32MiB to 1GiB, by size and "
      "workers."},
-    {"rate", NW_OPTION_SIZE, 0, NULL, 1 << 10, 1ll << 40, NULL,
+    {"rate", NW_OPTION_SIZE, NW_OPTION_RELOADABLE, NULL, 1 << 10, 1ll << 40, NULL,
      "Most bytes a second that all workers together read. Default: as fast as it goes."},
-    {"lock_wait", NW_OPTION_DURATION, 0, "1s", 1000, 3600000000, NULL,
+    {"lock_wait", NW_OPTION_DURATION, NW_OPTION_RELOADABLE, "1s", 1000, 3600000000, NULL,
      "How long a table's ACCESS SHARE lock may be waited for, which queues others behind it."},
 };
 enum { COPY_WORKERS, COPY_CHUNK, COPY_RATE, COPY_LOCK_WAIT, COPY_COUNT };
 
 static const struct nw_option TABLES[] = {
-    {"include", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
+    {"include", NW_OPTION_LIST, NW_OPTION_RELOADABLE, NULL, 0, 0, NULL,
      "Patterns over schema.table: * is any text, ? one byte, [ab] one of these; [*], [?] and [[] "
      "are "
      "the characters themselves. Default: every table outside system schemas."},
-    {"exclude", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
+    {"exclude", NW_OPTION_LIST, NW_OPTION_RELOADABLE, NULL, 0, 0, NULL,
      "Patterns of the same kind, taken away again."},
     {"no_key", NW_OPTION_CHOICE, 0, "insert_only", 0, 0, KEYLESS,
      "Tables without a usable replica identity: follow inserts and truncates only, or leave them "
      "out. Their updates and deletes cannot be published without breaking the application."},
-    {"new_tables", NW_OPTION_CHOICE, 0, "copy", 0, 0, NEW_TABLES,
+    {"new_tables", NW_OPTION_CHOICE, NW_OPTION_RELOADABLE, "copy", 0, 0, NEW_TABLES,
      "A table newly matches: it was put into the publication, renamed into the patterns, or made "
      "since. copy: it is copied while the others stream, and followed. ignore: it is left out. "
      "stop: it counts as stopped."},
-    {"drop_column", NW_OPTION_CHOICE, 0, "apply", 0, 0, NW_POLICY_RULES,
+    {"drop_column", NW_OPTION_CHOICE, NW_OPTION_RELOADABLE, "apply", 0, 0, NW_POLICY_RULES,
      "A column was dropped (or renamed, with stop). keep: sinks that hold tables keep the column. "
      "stop: the table stops."},
-    {"drop_table", NW_OPTION_CHOICE, 0, "apply", 0, 0, NW_POLICY_RULES,
+    {"drop_table", NW_OPTION_CHOICE, NW_OPTION_RELOADABLE, "apply", 0, 0, NW_POLICY_RULES,
      "A table was dropped. What sinks have of it stays. apply: they get an event. stop: it counts "
      "as stopped, not as dropped; keep: it is not marked."},
-    {"truncate", NW_OPTION_CHOICE, 0, "apply", 0, 0, NW_POLICY_RULES,
+    {"truncate", NW_OPTION_CHOICE, NW_OPTION_RELOADABLE, "apply", 0, 0, NW_POLICY_RULES,
      "keep: sinks do not hear of it, and what they have stays. stop: the table stops."},
-    {"ambiguous_rename", NW_OPTION_CHOICE, 0, "stop", 0, 0, NW_POLICY_AMBIGUOUS,
+    {"ambiguous_rename", NW_OPTION_CHOICE, NW_OPTION_RELOADABLE, "stop", 0, 0, NW_POLICY_AMBIGUOUS,
      "A column may be a former one under another name as well as another one, and the catalog does "
      "not tell any more. stop: the table stops. drop_add: it is another one. rename: it is the "
      "former one. narwal ddl-trigger makes it exact."},
-    {"type_change", NW_OPTION_CHOICE, 0, "apply", 0, 0, NW_POLICY_APPLY_STOP,
+    {"type_change", NW_OPTION_CHOICE, NW_OPTION_RELOADABLE, "apply", 0, 0, NW_POLICY_APPLY_STOP,
      "A column has another type, length or precision. apply: rows have it from then on, and what "
      "sinks have of older rows stays as it was. stop: the table stops."},
-    {"policies", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
+    {"policies", NW_OPTION_LIST, NW_OPTION_RELOADABLE, NULL, 0, 0, NULL,
      "Lines \"PATTERN key=value ...\" with the five keys above, for tables that differ; the first "
      "whose pattern matches holds."},
 };
@@ -146,10 +147,10 @@ static const struct nw_option PROTECT[] = {
      "Most that the spool may take on disk. When it is full WAL stays on the server."},
     {"spool_dir", NW_OPTION_PATH, 0, NULL, 0, 0, NULL,
      "Folder of the spool, on a disk that is not scratch. Default: spool in the state folder."},
-    {"retained_wal", NW_OPTION_SIZE, 0, NULL, 16ll << 20, 1ll << 50, NULL,
+    {"retained_wal", NW_OPTION_SIZE, NW_OPTION_RELOADABLE, NULL, 16ll << 20, 1ll << 50, NULL,
      "Most WAL that the slot may hold back on the server before when_exceeded is done. Looked at "
      "every ten seconds. Default: no limit of narwal's."},
-    {"when_exceeded", NW_OPTION_CHOICE, 0, "wait", 0, 0, EXCEEDED,
+    {"when_exceeded", NW_OPTION_CHOICE, NW_OPTION_RELOADABLE, "wait", 0, 0, EXCEEDED,
      "wait: warn, and go on. drop_slot: end the run and drop the slot, so that the server can "
      "forget its WAL; a new copy is needed then."},
 };
@@ -172,11 +173,11 @@ static const struct nw_option SINK[] = {
 enum { SINK_NAME, SINK_TYPE, SINK_WORKERS, SINK_COUNT };
 
 static const struct nw_option LIMITS[] = {
-    {"memory", NW_OPTION_SIZE, 0, "1GiB", 64ll << 20, 1ll << 44, NULL,
+    {"memory", NW_OPTION_SIZE, NW_OPTION_RELOADABLE, "1GiB", 64ll << 20, 1ll << 44, NULL,
      "Budget for rows in flight; past it they spill to disk, and then the source waits."},
-    {"spill", NW_OPTION_SIZE, 0, "20GiB", 64ll << 20, 1ll << 50, NULL,
+    {"spill", NW_OPTION_SIZE, NW_OPTION_RELOADABLE, "20GiB", 64ll << 20, 1ll << 50, NULL,
      "Most that spilled rows and transactions in progress may take on disk, per sink and source."},
-    {"backlog", NW_OPTION_SIZE, 0, "1GiB", 1ll << 20, 1ll << 50, NULL,
+    {"backlog", NW_OPTION_SIZE, NW_OPTION_RELOADABLE, "1GiB", 1ll << 20, 1ll << 50, NULL,
      "Most that the kept changes of each table that is paused or stopped may take on disk, in the "
      "state folder. What is more is left out, and the table is copied again."},
     {"spill_dir", NW_OPTION_PATH, 0, NULL, 0, 0, NULL,
@@ -188,7 +189,7 @@ static const struct nw_option LIMITS[] = {
      "topology)."},
     {"io", NW_OPTION_CHOICE, 0, "auto", 0, 0, IO_ENGINES,
      "How files are written. auto: io_uring where the kernel allows it."},
-    {"drain", NW_OPTION_DURATION, 0, "30s", 0, 3600000000, NULL,
+    {"drain", NW_OPTION_DURATION, NW_OPTION_RELOADABLE, "30s", 0, 3600000000, NULL,
      "How long a stop may take to make durable what was received."},
 };
 enum {
@@ -204,15 +205,15 @@ enum {
 };
 
 static const struct nw_option EPOCH[] = {
-    {"time", NW_OPTION_DURATION, 0, "250ms", 1000, 60000000, NULL,
+    {"time", NW_OPTION_DURATION, NW_OPTION_RELOADABLE, "250ms", 1000, 60000000, NULL,
      "Under load, commit at least this often; a sink that is ready commits sooner."},
-    {"size", NW_OPTION_SIZE, 0, "64MiB", 65536, 1ll << 40, NULL,
+    {"size", NW_OPTION_SIZE, NW_OPTION_RELOADABLE, "64MiB", 65536, 1ll << 40, NULL,
      "Commit when this much was received; never inside a transaction."},
 };
 enum { EPOCH_TIME, EPOCH_SIZE, EPOCH_COUNT };
 
 static const struct nw_option LOG[] = {
-    {"level", NW_OPTION_CHOICE, 0, "info", 0, 0, LEVELS, "What is logged."},
+    {"level", NW_OPTION_CHOICE, NW_OPTION_RELOADABLE, "info", 0, 0, LEVELS, "What is logged."},
     {"format", NW_OPTION_CHOICE, 0, "auto", 0, 0, FORMATS,
      "auto: text on a terminal, JSON lines otherwise."},
 };
@@ -299,6 +300,13 @@ static nw_status top_take(struct nw_run_config *config, const struct nw_node *ro
     return status;
 }
 
+static const char *source_of(const struct nw_node *map, const char *key)
+{
+    const struct nw_node *node = nw_tree_member(map, key);
+
+    return node == NULL ? NULL : node->source;
+}
+
 static nw_status source_take(struct nw_run_config *config, const struct nw_node *map,
                              struct nw_error *err)
 {
@@ -316,6 +324,8 @@ static nw_status source_take(struct nw_run_config *config, const struct nw_node 
     }
     config->dsn = s[SOURCE_DSN].text;
     config->password = s[SOURCE_PASSWORD].text;
+    config->dsn_source = source_of(map, "dsn");
+    config->password_source = source_of(map, "password");
     config->snapshot = s[SOURCE_SNAPSHOT].number;
     config->origin_none = s[SOURCE_ORIGIN].number == 1;
     config->messages = s[SOURCE_MESSAGES].flag;

@@ -38,6 +38,7 @@ struct nw_run_config {
     const char *dsn_shown; /* without passwords, for people; NULL: not known */
     const char *dsn_plain; /* the same as a DSN that can be used: they are left out; NULL */
     const char *password;
+    const char *dsn_source, *password_source; /* with their references to secrets; NULL: none */
     const char *slot_name;
     bool slot_create;
     const char *publication_name;
@@ -123,6 +124,11 @@ struct nw_config_plugin {
  */
 void nw_config_print(const struct nw_run_config *config, const struct nw_config_plugin *plugins,
                      FILE *out);
+
+/** "source.slot" from the root; NULL: it is not there. */
+const struct nw_node *nw_config_section(const struct nw_node *root, const char *section);
+/** One value, hidden if it is a secret. @return how many columns it took */
+int nw_config_value_print(FILE *out, const struct nw_option *option, const struct nw_node *node);
 
 /** The reference page of the host's own options, in Markdown. */
 void nw_config_document(FILE *out);

@@ -10,12 +10,13 @@
 #include <sys/stat.h>
 #include <yaml.h>
 
+#include "base/code.h"
 #include "base/errno.h"
 #include "base/log.h"
+#include "config/secret.h"
 
 #define DEPTH_MAX          16
 #define DOCUMENT_BYTES_MAX (4u << 20)
-#define SECRET_SIZE        (65536u + 1u) /* with its NUL */
 
 struct loader {
     struct nw_arena *arena;
@@ -82,126 +83,28 @@ struct nw_node *nw_tree_member(const struct nw_node *map, const char *key)
 
 /* ---- secrets ---- */
 
-static nw_status secret_check(const struct nw_node *node, const char *secret, size_t size,
-                              const char *path, struct nw_error *err)
-{
-    if (size == 0) {
-        return nw_tree_fail(node, "NW1005", err, "the secret in %s is empty", path);
-    }
-    if (strlen(secret) != size) {
-        return nw_tree_fail(node, "NW1005", err, "the secret in %s has a NUL inside", path);
-    }
-    return NW_OK;
-}
-
-static nw_status secret_file(const struct nw_node *node, const char *path, char *out,
-                             size_t out_size, struct nw_error *err)
-{
-    FILE *file = fopen(path, "re");
-    struct stat status;
-    size_t size = 0;
-    bool failed = false;
-    int why = 0;
-
-    if (file == NULL) {
-        return nw_tree_fail(node, "NW1005", err, "cannot read the secret in %s: %s", path,
-                            nw_errno_text(errno));
-    }
-    if (fstat(fileno(file), &status) == 0 && (status.st_mode & 077) != 0) {
-        nw_log(NW_LOG_WARN, "%s:%u:%u: NW1006 others may read the secret in %s: chmod 600 it",
-               node->file, node->line, node->column, path);
-    }
-    size = fread(out, 1, out_size, file);
-    failed = ferror(file) != 0;
-    why = errno;
-    (void)fclose(file);
-    if (failed) {
-        return nw_tree_fail(node, "NW1005", err, "cannot read the secret in %s: %s", path,
-                            nw_errno_text(why));
-    }
-    if (size == out_size) {
-        return nw_tree_fail(node, "NW1005", err, "the secret in %s is longer than %zu bytes", path,
-                            out_size - 1);
-    }
-    while (size > 0 && (out[size - 1] == '\n' || out[size - 1] == '\r')) {
-        size--;
-    }
-    out[size] = '\0';
-    return secret_check(node, out, size, path, err);
-}
-
-static nw_status secret_read(const struct nw_node *node, const char *reference, char *out,
-                             size_t out_size, struct nw_error *err)
-{
-    const char *value = NULL;
-
-    if (strncmp(reference, "file:", 5) == 0) {
-        return secret_file(node, reference + 5, out, out_size, err);
-    }
-    if (strncmp(reference, "env:", 4) != 0) {
-        return nw_tree_fail(node, "NW1005", err,
-                            "${%s} is not known: write ${file:/path} or ${env:NAME}", reference);
-    }
-    value = getenv(reference + 4); /* NOLINT(concurrency-mt-unsafe): at start, before threads */
-    if (value == NULL) {
-        return nw_tree_fail(node, "NW1005", err, "the environment has no variable %s",
-                            reference + 4);
-    }
-    if (snprintf(out, out_size, "%s", value) >= (int)out_size) {
-        return nw_tree_fail(node, "NW1005", err, "the variable %s is longer than %zu bytes",
-                            reference + 4, out_size - 1);
-    }
-    return NW_OK;
-}
-
 /* Replaces every ${...} in a scalar. */
 static nw_status expand(struct loader *loader, struct nw_node *node, struct nw_error *err)
 {
-    const char *at = node->text;
-    const char *open = strstr(at, "${");
+    struct nw_error why = {0};
     char *text = NULL;
-    size_t size = 0;
-    FILE *stream = NULL;
-    char *secret = NULL;
-    nw_status status = NW_OK;
 
-    if (open == NULL) {
+    if (strstr(node->text, "${") == NULL) {
         return NW_OK;
     }
-    stream = open_memstream(&text, &size);
-    secret = malloc(SECRET_SIZE);
-    if (stream == NULL || secret == NULL) {
-        status = nw_fail(err, NW_FATAL, "out of memory reading the configuration");
-    }
-    for (; status == NW_OK && open != NULL; open = strstr(at, "${")) {
-        const char *close = strchr(open, '}');
-        char reference[4096];
+    if (nw_secret_expand(node->text, &text, &why) != NW_OK) {
+        const char *code = nw_code_find(why.text); /* which stands behind the place */
 
-        if (close == NULL || (size_t)(close - open) >= sizeof reference) {
-            status = nw_tree_fail(node, "NW1005", err, "\"${\" without its \"}\"");
-            break;
-        }
-        (void)snprintf(reference, sizeof reference, "%.*s", (int)(close - open - 2), open + 2);
-        status = secret_read(node, reference, secret, SECRET_SIZE, err);
-        if (status == NW_OK) {
-            nw_log_secret(secret);
-            (void)fprintf(stream, "%.*s%s", (int)(open - at), at, secret);
-            explicit_bzero(secret, strlen(secret));
-            at = close + 1;
-        }
+        return code == NULL ? nw_fail(err, NW_FATAL, "%s", why.text)
+                            : nw_tree_fail(node, "NW1005", err, "%s", nw_code_rest(why.text));
     }
-    if (stream != NULL) {
-        (void)fputs(at, stream);
-        (void)fclose(stream);
-    }
-    if (status == NW_OK) {
-        node->text = nw_arena_text(loader->arena, text);
-        node->secret = true;
-        status = node->text != NULL ? NW_OK : nw_fail(err, NW_FATAL, "out of memory");
-    }
+    nw_secret_look(node->text, node->file, node->line, node->column);
+    node->source = node->text;
+    node->text = nw_arena_text(loader->arena, text);
+    node->secret = true;
+    explicit_bzero(text, strlen(text));
     free(text);
-    free(secret);
-    return status;
+    return node->text != NULL ? NW_OK : nw_fail(err, NW_FATAL, "out of memory");
 }
 
 /* ---- the tree ---- */

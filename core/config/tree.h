@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A YAML document as a tree that knows where each piece stood. ${file:PATH} and ${env:NAME} inside
- * a scalar are replaced while loading, and what they give is a secret: it is never printed.
+ * A YAML document as a tree that knows where each piece stood. References inside a scalar
+ * (config/secret.h) are replaced while loading, and what they give is a secret: never printed.
  *
  * YAML 1.1 by libyaml. Built once at start; constant afterwards.
  */
@@ -21,7 +21,8 @@ struct nw_node {
     const char *file;      /* for messages; "" for command-line arguments */
     unsigned line, column; /* from 1 */
     const char *text;      /* SCALAR */
-    bool secret;           /* SCALAR: came from ${file:} or ${env:} */
+    bool secret;           /* SCALAR: came from a reference, as ${file:} */
+    const char *source;    /* the same as it was written, with its references; NULL: it has none */
     bool plain;            /* SCALAR: written without quotes */
     const char *key;       /* of a MAP's member */
     unsigned key_line, key_column;

@@ -15,6 +15,7 @@
 #include <libpq-fe.h>
 
 #include "base/assert.h"
+#include "config/secret.h"
 
 /* In the startup packet, after the user's own options, so that neither they nor ALTER ROLE ... SET
  * can change how values look or end a session that waits. Nor is anything compiled: queries of the
@@ -336,6 +337,35 @@ static bool set_ours(struct nw_conninfo *info, const struct nw_pg_options *optio
            set_missing(info, "tcp_user_timeout", "60000");
 }
 
+/* What DSN and password are now. On failure there is a reason to try again. */
+static nw_status given(struct nw_conninfo *info, const struct nw_pg_options *options,
+                       struct nw_error *err)
+{
+    char *dsn = NULL;
+    char *password = NULL;
+    nw_status status = NW_OK;
+
+    if (options->dsn_source != NULL) {
+        status = nw_secret_expand(options->dsn_source, &dsn, err);
+    }
+    if (status == NW_OK && options->password_source != NULL) {
+        status = nw_secret_expand(options->password_source, &password, err);
+    }
+    if (status != NW_OK) {
+        status = err->status = NW_RETRY; /* it could be read at the start */
+    }
+    if (status == NW_OK) {
+        status = parse_dsn(info, dsn != NULL ? dsn : options->dsn, err);
+    }
+    if (status == NW_OK && (password != NULL || options->password != NULL) &&
+        !set(info, "password", password != NULL ? password : options->password)) {
+        status = no_memory(err);
+    }
+    wipe(dsn);
+    wipe(password);
+    return status;
+}
+
 nw_status nw_conninfo_init(struct nw_conninfo *info, const struct nw_pg_options *options,
                            bool replication, struct nw_error *err)
 {
@@ -343,10 +373,7 @@ nw_status nw_conninfo_init(struct nw_conninfo *info, const struct nw_pg_options 
     nw_status status;
 
     *info = (struct nw_conninfo){0};
-    status = parse_dsn(info, options->dsn, err);
-    if (status == NW_OK && options->password != NULL && !set(info, "password", options->password)) {
-        status = no_memory(err);
-    }
+    status = given(info, options, err);
     if (status == NW_OK) {
         const char *mode = environment("PGSSLMODE");
 

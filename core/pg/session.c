@@ -18,6 +18,7 @@
 #include <libpq-fe.h>
 
 #include "base/assert.h"
+#include "base/code.h"
 #include "base/log.h"
 #include "pg/conninfo.h"
 #include "pg/explain.h"
@@ -235,6 +236,9 @@ nw_status nw_session_open(const struct nw_pg_options *options, bool replication,
     self->stopping = options->stopping;
     self->stopping_context = options->stopping_context;
     status = connect_session(self, &info, timeout_of(&info, options), err);
+    if (status == NW_FATAL && options->known && strncmp(nw_error_code(err), "NW1106", 6) == 0) {
+        status = err->status = NW_RETRY;
+    }
     if (status == NW_OK) {
         status = pin_later_settings(self, err);
     }

@@ -20,6 +20,10 @@
 struct nw_pg_options {
     const char *dsn;      /* conninfo or URI, as libpq takes it */
     const char *password; /* NULL: as libpq finds it (passfile, service) */
+    /** The same with references to secrets (config/secret.h), which are read for each connection: a
+     * password that was exchanged meanwhile is the new one. NULL: there are none. */
+    const char *dsn_source, *password_source;
+    bool known; /* it was let in before: a password that is refused is about to be exchanged */
     const char *application_name;
     int64_t connect_timeout_us;
     /** Asked about every 100 ms by the thread that waits for the server, also in every statement of

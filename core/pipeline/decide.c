@@ -487,9 +487,12 @@ nw_status nw_run_decide(struct nw_run *run, struct nw_error *err)
     run->slot_found = false;
     server.connection.stopping = stops;
     server.connection.stopping_context = run;
+    server.connection.known = run->connected;
     server.followed = run->followed;
     status = nw_server_open(&run->server, &server, err);
     run->server_open = status == NW_OK;
+    run->connected = run->connected || run->server_open;
+    run->server.options.connection.known = run->connected;
     if (status == NW_OK) {
         (void)snprintf(run->host, sizeof run->host, "%s", nw_session_host(run->server.control));
         status = nw_run_until_find(run, err);

@@ -323,7 +323,7 @@ nw_status nw_engine_create(const struct nw_engine_options *options, struct nw_en
         return nw_fail(err, NW_FATAL, "out of memory for the engine");
     }
     made->options = *options;
-    made->copy_rate.bytes_a_second = options->copy_bytes_a_second;
+    nw_engine_copy_rate(made, options->copy_bytes_a_second);
     made->budget.limit_bytes = (int64_t)options->memory_bytes;
     made->producers_count = options->readers_count + 1;
     (void)pthread_mutex_init(&made->mutex, NULL);

@@ -114,6 +114,8 @@ bool nw_engine_forget(struct nw_engine *engine, uint32_t relation_oid);
 
 /** Hand a reader its next chunk; false: its ring is full. */
 bool nw_engine_copy(struct nw_engine *engine, uint32_t reader, struct nw_copy_task *task);
+/** All readers together read no faster from now on; 0: no limit. */
+void nw_engine_copy_rate(struct nw_engine *engine, uint64_t bytes_a_second);
 /** Somebody waits for the lock of the chunk that this reader has. */
 void nw_engine_copy_give_up(struct nw_engine *engine, uint32_t reader, struct nw_copy_task *task);
 /** The next task that a reader finished, or NULL. */

@@ -208,6 +208,11 @@ bool nw_engine_copy(struct nw_engine *engine, uint32_t reader, struct nw_copy_ta
     return pushed;
 }
 
+void nw_engine_copy_rate(struct nw_engine *engine, uint64_t bytes_a_second)
+{
+    atomic_store_explicit(&engine->copy_rate.bytes_a_second, bytes_a_second, memory_order_relaxed);
+}
+
 void nw_engine_copy_give_up(struct nw_engine *engine, uint32_t reader, struct nw_copy_task *task)
 {
     atomic_store_explicit(&task->give_up, true, memory_order_relaxed);

@@ -326,7 +326,8 @@ static nw_status stream(struct nw_run *run, struct nw_error *err)
     } else {
         nw_engine_release(run->engine); /* it has been receiving all along */
     }
-    while (status == NW_OK && !nw_run_stopping(run) && !nw_run_until_reached(run)) {
+    while (status == NW_OK && !nw_run_stopping(run) && !nw_run_until_reached(run) &&
+           !nw_run_rests(run)) {
         status = turn(run, err);
         status = status == NW_OK ? nw_run_publish_step(run, err) : status;
         status = status == NW_OK ? nw_run_news_step(run, err) : status;
@@ -348,6 +349,7 @@ static nw_status attempt_begin(struct nw_run *run, struct nw_error *err)
     run->server_open = false;
     run->server.promoted = false;
     run->hurried_lsn = 0;
+    run->copy_rate_bytes = run->options->copy_rate_bytes;
     run->conductor = NULL;
     run->engine = NULL;
     run->spool = NULL;
@@ -486,8 +488,11 @@ static nw_status pause_for(struct nw_run *run, int64_t pause_ns, struct nw_error
 
     run->status.phase = NW_RUN_STARTING;
     run->status.source.last_error.text[0] = '\0'; /* of the attempt before; last_error is newer */
-    while (status == NW_OK && !nw_run_stopping(run) && run->env->ops->now_ns(run->env) < until_ns) {
-        (void)nw_run_tick(run);
+    while (status == NW_OK && !nw_run_stopping(run) && !nw_run_rests(run) &&
+           run->env->ops->now_ns(run->env) < until_ns) {
+        if (nw_run_tick(run)) {
+            (void)nw_run_pause_answer(run);
+        }
         (void)nanosleep(&step, NULL);
         status = nw_run_protect(run, err);
     }
@@ -560,6 +565,32 @@ static nw_status state_open(struct nw_run *run, struct nw_error *err)
     return status;
 }
 
+/* Between two attempts: waits while a user wants that, and takes over what was reloaded. */
+static nw_status rest(struct nw_run *run, struct nw_error *err)
+{
+    struct timespec step = {.tv_nsec = STEP_NS};
+    nw_status status = NW_OK;
+
+    if (run->paused) {
+        nw_log(NW_LOG_INFO, "paused: slot %s holds WAL on the server until narwal resume",
+               run->options->server.slot_name);
+    }
+    while (status == NW_OK && run->paused && !nw_run_stopping(run)) {
+        run->status.phase = NW_RUN_PAUSED;
+        if (nw_run_tick(run)) {
+            (void)nw_run_pause_answer(run);
+        }
+        (void)nanosleep(&step, NULL);
+        status = nw_run_protect(run, err);
+    }
+    slot_save(run);
+    if (status == NW_OK && run->options->renews != NULL &&
+        run->options->renews(run->options->context)) {
+        run->options->renew(run->options->context);
+    }
+    return status;
+}
+
 /* One attempt after the other, until one ends well, or must not be tried again. */
 static nw_status attempts(struct nw_run *run, struct nw_error *err)
 {
@@ -573,6 +604,10 @@ static nw_status attempts(struct nw_run *run, struct nw_error *err)
         if (status == NW_OK) {
             status = attempt(run, err);
         }
+        if (status == NW_OK && !nw_run_stopping(run) && nw_run_rests(run)) {
+            status = rest(run, err);
+            continue;
+        }
         if (status != NW_RETRY || nw_run_stopping(run)) {
             break;
         }
@@ -582,6 +617,9 @@ static nw_status attempts(struct nw_run *run, struct nw_error *err)
                nw_code_rest(err->text), (double)backoff_ns / 1e9);
         run->status.last_error = *err;
         status = pause_for(run, backoff_ns, err);
+        if (status == NW_OK && !nw_run_stopping(run) && nw_run_rests(run)) {
+            status = rest(run, err);
+        }
         backoff_ns = backoff_ns * 2 > BACKOFF_NS_MAX ? BACKOFF_NS_MAX : backoff_ns * 2;
         status = status == NW_OK && nw_run_stopping(run) ? NW_RETRY : status;
     }

@@ -79,6 +79,10 @@ struct nw_run_options {
     void (*durable)(void *context, const uint64_t *lsns);
     /** The highest LSN that somebody waits for to be so; 0: none. */
     uint64_t (*wanted)(void *context);
+    /** Whether other options are to hold: the attempt ends in order, and the next begins with those
+     * that renew() has filled in. NULL: never. */
+    bool (*renews)(void *context);
+    void (*renew)(void *context);
     bool until_now;     /* run until what is committed at its start is durable at every sink; */
     uint64_t until_lsn; /* or what is committed before this; 0: until it is stopped */
     /** Called now and then on the main thread while it and the engine's threads go on, also while
@@ -99,6 +103,7 @@ enum nw_run_phase {
     NW_RUN_COPYING,
     NW_RUN_STREAMING,
     NW_RUN_DRAINING,
+    NW_RUN_PAUSED, /* by a user: nothing is received, and the slot holds WAL */
 };
 
 /** Everything that status, the live line and metrics show. */

@@ -493,7 +493,8 @@ nw_status nw_run_commands(struct nw_run *run, struct nw_error *err)
     char reason[REASON_SIZE];
     nw_status status = NW_OK;
 
-    if (line == NULL || copy_command(run, line) || nw_run_lsn_answer(run)) {
+    if (line == NULL || copy_command(run, line) || nw_run_lsn_answer(run) ||
+        nw_run_pause_answer(run)) {
         return NW_OK;
     }
     if (!line_parse(line, &asked)) {

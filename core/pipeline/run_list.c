@@ -16,7 +16,7 @@
 static void line_begin(const struct nw_run *run, uint32_t relation_oid, const char *schema_name,
                        const char *name, struct nw_table_line *line)
 {
-    bool streams = run->status.phase != NW_RUN_STARTING;
+    bool streams = run->status.phase != NW_RUN_STARTING && run->status.phase != NW_RUN_PAUSED;
 
     *line = (struct nw_table_line){
         .relation_oid = relation_oid, .reason = "", .waits_for = streams ? "" : run->list_waits};

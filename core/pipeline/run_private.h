@@ -109,6 +109,8 @@ struct nw_run {
     char fence_waits[2 * NW_COPY_HOLDER_SIZE]; /* that, while the first fence is made; "" */
     struct nw_run_pace pace;
     uint64_t durable_lsns[NW_SEQUENCERS_MAX]; /* as they were told; they stay over attempts */
+    bool paused;                              /* a user wants it to rest */
+    uint64_t copy_rate_bytes;                 /* the engine was told */
     uint64_t hurried_lsn;                     /* the engine was asked for */
     uint64_t until_lsn;                       /* the end of the run; 0: there is none, or not yet */
     pthread_t main;                           /* the thread that runs it */
@@ -118,6 +120,7 @@ struct nw_run {
     bool copy_paused; /* nothing more is copied until a user says so */
     int64_t publish_seen_ns;
     bool drop_slot;    /* it holds back too much: drop it when nobody reads it any more */
+    bool connected;    /* the server let us in once */
     bool followed;     /* an attempt has streamed: a standby's promotion is waited for */
     bool left_running; /* a plugin did not return: everything that its thread may touch stays */
     char host[256];    /* of the server that was last connected; "" */
@@ -255,6 +258,10 @@ void nw_run_durable_tell(struct nw_run *run);
 NW_MUST_CHECK nw_status nw_run_until_find(struct nw_run *run, struct nw_error *err);
 /** Whether everything up to there is durable, and nothing is copied any more. */
 bool nw_run_until_reached(const struct nw_run *run);
+/** Whether the attempt is to end, though nothing is wrong: the next has other options, or waits. */
+bool nw_run_rests(const struct nw_run *run);
+/** Answer "pause" and "resume" of the whole pipeline. @return whether that was asked */
+bool nw_run_pause_answer(struct nw_run *run);
 /** Answer "lsn": the end of the server's WAL. @return whether that was asked */
 bool nw_run_lsn_answer(struct nw_run *run);
 

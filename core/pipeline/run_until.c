@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Up to an LSN: what is durable at each sink, told as it changes to those who wait for it, and a
- * run that ends there. On the main thread.
+ * Where a run ends or rests: what is durable at each sink, told as it changes to those who wait for
+ * it; a run that ends at an LSN; one that is paused. On the main thread.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -21,7 +21,7 @@ static const char END[] =
     "(SELECT setting::numeric FROM pg_catalog.pg_settings WHERE name = 'wal_segment_size') AS "
     "segment) e";
 
-static nw_status end_read(struct nw_run *run, uint64_t *lsn, struct nw_error *err)
+static nw_status end_try(struct nw_run *run, uint64_t *lsn, struct nw_error *err)
 {
     struct nw_rows *rows = NULL;
     nw_status status = nw_server_control_open(&run->server, err);
@@ -37,6 +37,15 @@ static nw_status end_read(struct nw_run *run, uint64_t *lsn, struct nw_error *er
     }
     nw_rows_free(rows);
     return status;
+}
+
+/* A session that broke while nobody needed it shows it now. */
+static nw_status end_read(struct nw_run *run, uint64_t *lsn, struct nw_error *err)
+{
+    bool open = run->server.control != NULL;
+    nw_status status = end_try(run, lsn, err);
+
+    return status == NW_RETRY && open ? end_try(run, lsn, err) : status;
 }
 
 bool nw_run_lsn_answer(struct nw_run *run)
@@ -55,6 +64,47 @@ bool nw_run_lsn_answer(struct nw_run *run)
     } else {
         run->options->answer(run->options->context, false, why.text);
     }
+    return true;
+}
+
+bool nw_run_rests(const struct nw_run *run)
+{
+    return run->paused ||
+           (run->options->renews != NULL && run->options->renews(run->options->context));
+}
+
+bool nw_run_pause_answer(struct nw_run *run)
+{
+    const char *line =
+        run->options->asked == NULL ? NULL : run->options->asked(run->options->context);
+    bool pauses = line != NULL && strcmp(line, "pause") == 0;
+    char text[NW_ERROR_TEXT_SIZE];
+
+    if (!pauses && (line == NULL || strcmp(line, "resume") != 0)) {
+        return false;
+    }
+    if (pauses == run->paused) {
+        (void)snprintf(text, sizeof text, "NW1505 it is %s",
+                       pauses ? "paused already" : "not paused");
+        run->options->answer(run->options->context, false, text);
+        return true;
+    }
+    if (pauses && run->status.phase == NW_RUN_COPYING) {
+        run->options->answer(
+            run->options->context, false,
+            "NW1505 a copy runs, which would begin again: narwal copy pause lets it "
+            "rest");
+        return true;
+    }
+    run->paused = pauses;
+    nw_log(NW_LOG_INFO, "%s, as a user asked", pauses ? "pausing" : "going on");
+    (void)snprintf(text, sizeof text,
+                   pauses
+                       ? "what was received is made durable, and nothing more is received until "
+                         "narwal resume, or a new start; slot %s holds WAL on the server meanwhile"
+                       : "it goes on: slot %s is read again",
+                   run->options->server.slot_name);
+    run->options->answer(run->options->context, true, text);
     return true;
 }
 
@@ -78,15 +128,18 @@ void nw_run_durable_tell(struct nw_run *run)
     uint64_t lsns[NW_SEQUENCERS_MAX] = {0};
     uint64_t wanted = run->until_lsn;
 
-    if (run->status.phase == NW_RUN_COPYING) {
-        return; /* epochs of the copy end where the stream will begin, and are not all there is */
-    }
     nw_engine_durable(run->engine, lsns);
-    if (changes(run, lsns) && run->options->durable != NULL) {
+    /* Epochs of the first copy end where the stream will begin, and are not all there is. */
+    if (run->status.phase != NW_RUN_COPYING && changes(run, lsns) &&
+        run->options->durable != NULL) {
         run->options->durable(run->options->context, run->durable_lsns);
     }
     if (run->options->wanted != NULL && run->options->wanted(run->options->context) > wanted) {
         wanted = run->options->wanted(run->options->context);
+    }
+    if (run->copy_rate_bytes != run->options->copy_rate_bytes) {
+        run->copy_rate_bytes = run->options->copy_rate_bytes;
+        nw_engine_copy_rate(run->engine, run->copy_rate_bytes);
     }
     if (wanted > run->hurried_lsn) {
         run->hurried_lsn = wanted;

@@ -151,6 +151,8 @@ void nw_live_text(const struct nw_report *former, const struct nw_report *report
     text[0] = '\0';
     if (strcmp(report->phase, "copying") == 0) {
         copy_text(report, &line);
+    } else if (strcmp(report->phase, "paused") == 0) {
+        append(&line, "paused: the slot holds WAL until narwal resume");
     } else if (strcmp(report->phase, "starting") == 0) {
         const char *waits = report->copy_waits_for;
 

@@ -178,6 +178,8 @@ void nw_progress_note(struct nw_progress *progress, struct nw_report *report)
 
         not_ready(report, "starting%s%s%s", colon(why), waits[0] != '\0' ? "it waits for " : "",
                   why);
+    } else if (in_phase(report, "paused")) {
+        not_ready(report, "paused by a user: narwal resume");
     } else if (in_phase(report, "draining")) {
         not_ready(report, "stopping");
     }

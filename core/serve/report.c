@@ -20,6 +20,8 @@ const char *nw_report_phase(const struct nw_run_status *status)
         return "copying";
     case NW_RUN_DRAINING:
         return "draining";
+    case NW_RUN_PAUSED:
+        return "paused";
     case NW_RUN_STREAMING:
         break;
     }
@@ -223,9 +225,10 @@ void nw_report_make(const struct nw_run_status *status, struct nw_report *report
     report->phase = nw_report_phase(status);
     report->uptime_s = (double)(status->now_ns - status->started_ns) / 1e9;
     report->wall_us = status->wall_us;
-    report->engine_age_s = status->phase == NW_RUN_STARTING || source->taken_ns == 0
-                               ? 0
-                               : (double)(status->now_ns - source->taken_ns) / 1e9;
+    report->engine_age_s =
+        status->phase == NW_RUN_STARTING || status->phase == NW_RUN_PAUSED || source->taken_ns == 0
+            ? 0
+            : (double)(status->now_ns - source->taken_ns) / 1e9;
     report->system_identifier = status->identity.system_identifier;
     report->server_version = status->server_version;
     report->received_lsn = source->received_lsn;

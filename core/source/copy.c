@@ -462,9 +462,10 @@ static nw_status message_take(struct nw_copy_reader *reader, struct nw_message *
 static int64_t rate_due_ns(const struct nw_copy_reader *reader)
 {
     const struct nw_copy_rate *rate = reader->options.rate;
-    int64_t due_ns = rate == NULL || rate->bytes_a_second == 0
-                         ? 0
-                         : atomic_load_explicit(&rate->due_ns, memory_order_relaxed);
+    int64_t due_ns =
+        rate == NULL || atomic_load_explicit(&rate->bytes_a_second, memory_order_relaxed) == 0
+            ? 0
+            : atomic_load_explicit(&rate->due_ns, memory_order_relaxed);
 
     return due_ns > reader->now_ns ? due_ns : 0;
 }
@@ -472,13 +473,15 @@ static int64_t rate_due_ns(const struct nw_copy_reader *reader)
 static void rate_spend(struct nw_copy_reader *reader, size_t bytes)
 {
     struct nw_copy_rate *rate = reader->options.rate;
+    uint64_t bytes_a_second =
+        rate == NULL ? 0 : atomic_load_explicit(&rate->bytes_a_second, memory_order_relaxed);
     int64_t worth_ns = 0;
     int64_t due_ns = 0;
 
-    if (rate == NULL || rate->bytes_a_second == 0) {
+    if (bytes_a_second == 0) {
         return;
     }
-    worth_ns = (int64_t)((double)bytes * 1e9 / (double)rate->bytes_a_second);
+    worth_ns = (int64_t)((double)bytes * 1e9 / (double)bytes_a_second);
     due_ns = atomic_load_explicit(&rate->due_ns, memory_order_relaxed);
     while (!atomic_compare_exchange_weak_explicit(
         &rate->due_ns, &due_ns, (due_ns > reader->now_ns ? due_ns : reader->now_ns) + worth_ns,

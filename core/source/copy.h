@@ -66,8 +66,8 @@ struct nw_copy_task {
 
 /** How fast all readers together may read. Shared by their threads. */
 struct nw_copy_rate {
-    uint64_t bytes_a_second; /* 0: as fast as it goes */
-    _Atomic int64_t due_ns;  /* what was read is worth the time until then */
+    _Atomic uint64_t bytes_a_second; /* 0: as fast as it goes. Relaxed: a number */
+    _Atomic int64_t due_ns;          /* what was read is worth the time until then */
 };
 
 struct nw_copy_reader_options {

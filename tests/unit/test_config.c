@@ -122,7 +122,13 @@ static const struct {
     {"source: {dsn: \"${env:NW_TEST_UNSET}\"}\n" GOOD_SINK,
      "t.yaml:1:15: NW1005 the environment has no variable NW_TEST_UNSET"},
     {"source: {dsn: \"${vault:x}\"}\n" GOOD_SINK,
-     "t.yaml:1:15: NW1005 ${vault:x} is not known: write ${file:/path} or ${env:NAME}"},
+     "t.yaml:1:15: NW1005 ${vault:x} is not known: write ${file:/path}, "
+     "${credential:NAME} or ${env:NAME}"},
+    {"source: {dsn: \"${credential:pw}\"}\n" GOOD_SINK,
+     "t.yaml:1:15: NW1005 ${credential:pw}: there is no CREDENTIALS_DIRECTORY; systemd sets it for "
+     "services with LoadCredential="},
+    {"source: {dsn: \"${credential:../pw}\"}\n" GOOD_SINK,
+     "t.yaml:1:15: NW1005 ${credential:../pw}: a credential is a name, not a path"},
     {"source: {dsn: \"${env:HOME\"}\n" GOOD_SINK, "t.yaml:1:15: NW1005 \"${\" without its \"}\""},
     {"name: \"a\\0b\"\n", "t.yaml:1:7: NW1004 a NUL inside a value"},
 };

@@ -14,7 +14,7 @@ import support
 from support import check, narwal, run
 
 COMMANDS = ("run", "check", "plan", "status", "teardown", "tail", "topology", "sink-check", "files", "explain",
-            "version", "copy", "wait", "table", "ddl-trigger")
+            "version", "copy", "wait", "reload", "pause", "resume", "table", "ddl-trigger")
 CANARY = "canary-4711"
 
 
