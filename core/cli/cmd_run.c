@@ -583,6 +583,8 @@ int nw_cmd_run(int argc, char **argv)
         nw_complain("NW2901 out of memory");
         return NW_EXIT_FAILED;
     }
+    /* What is said before the configuration tells how. */
+    nw_log_setup(STDERR_FILENO, NW_LOG_INFO, isatty(STDERR_FILENO) == 0);
     process_harden();
     nw_notify_init(&s->notify);
     s->arguments = arguments;

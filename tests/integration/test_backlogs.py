@@ -179,7 +179,7 @@ class BacklogsTest(check.Case):
         sql("INSERT INTO lab.plain SELECT g, 0, repeat(md5(g::text), 10) FROM generate_series(1, 6000) g")
         sql("INSERT INTO lab.composite VALUES (1, 'x', 'y', gen_random_uuid())")
         narwal.wait("the stop", lambda: self.state(narwal, "lab.plain") == "stopped")
-        self.assertIn("limits.backlog", self.troubles(narwal)["lab.plain"]["reason"])
+        self.assertRegex(self.troubles(narwal)["lab.plain"]["reason"], "NW2514 .*limits.backlog")
         self.assertEqual(self.state(narwal, "lab.composite"), "paused")
         code, text = narwal.call("table", "resume", "lab.plain")
         self.assertEqual(code, 1, text)

@@ -90,7 +90,7 @@ class CopyChunksTest(check.Case):
         self.same(narwal, KEYED)
         log = narwal.log()
         self.assertEqual(log.count("waiting for a consistent point"), 2, log)
-        self.assertEqual(log.count("lab.large was rewritten"), 1, log)
+        self.assertEqual(log.count("NW2202 lab.large was rewritten"), 1, log)
         self.assertEqual(self.table(narwal, "other").generation, 1)
         self.assertEqual(self.table(narwal, "large").generation, 2)
         # An old snapshot sees nothing of a rewritten table: as many rows as there were then.

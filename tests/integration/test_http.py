@@ -296,7 +296,7 @@ class WhoMayAskTest(Case):
         web = Web(path=path)
         narwal.wait("a report", lambda: web.ask("/healthz").text == "ok\n")
         self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o660)
-        self.assert_refused(self.narwal(listen=f"unix:{path}"), "Address already in use")
+        self.assert_refused(self.narwal(listen=f"unix:{path}"), "NW2012 ", "Address already in use")
         narwal.kill()
         self.assertTrue(path.exists())
         narwal.start()

@@ -128,7 +128,7 @@ class NewTablesTest(check.Case):
         narwal.start().wait_streaming()
         self.make("lab.made")
         narwal.wait("the state", lambda: self.states(narwal) == {"lab.made": "stopped"})
-        self.assertIn("tables.new_tables is stop", narwal.log())
+        self.assertRegex(narwal.log(), "NW2107 .*tables.new_tables is stop")
         code, text = narwal.call("table", "repair", "lab.made")
         self.assertEqual(code, 0, text)
         self.finish(narwal, "lab.made", "lab.old")
@@ -221,6 +221,7 @@ class NewTablesTest(check.Case):
         statement = text[text.index("ALTER PUBLICATION"):text.index("; then narwal table add")]
         self.assertEqual(statement, "ALTER PUBLICATION ours ADD TABLE ONLY lab.made")
         self.assertIn(statement, narwal.log())
+        self.assertIn("NW2316 ", narwal.log())
         self.server.sql(statement)
         self.ask(narwal, "add", "lab.made")
         self.finish(narwal, "lab.made", "lab.old")
@@ -256,6 +257,7 @@ class NewTablesTest(check.Case):
         narwal.start().wait_streaming()
         for verb in ("drop", "add"):
             text = self.ask(narwal, verb, 'lab."Odd ""name"""', 1)
+            self.assertIn("NW1506 ", text)
             statement = text[text.index("ALTER PUBLICATION"):text.index("; then ask again")]
             self.server.sql(statement)
             self.ask(narwal, verb, 'lab."Odd ""name"""')

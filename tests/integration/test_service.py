@@ -97,7 +97,7 @@ class ServiceTest(check.Case):
     def test_an_engine_thread_that_hangs_is(self):
         narwal = self.narwal()
         narwal.start(**self.manager.environment, NARWAL_HANG_AT="turn:50")
-        narwal.wait("the hang is seen", lambda: "thread engine hangs" in narwal.log())
+        narwal.wait("the hang is seen", lambda: "NW2010 thread engine hangs" in narwal.log())
         at = time.monotonic()
         time.sleep(WATCHDOG_SECONDS)
         self.assertTrue(narwal.running, narwal.log_tail())

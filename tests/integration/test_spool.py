@@ -252,7 +252,8 @@ class SpoolTest(check.Case):
             self.server.sql("SELECT pg_logical_emit_message(false, 'x', repeat('m', 1000000))")
         self.assertGreater(narwal.wait_exit(60), 0)
         ours.rollback()
-        self.assertIn("protect.retained_wal", narwal.log())
+        self.assertRegex(narwal.log(), "NW2319 .*protect.retained_wal")
+        self.assertIn("NW2320 slot ", narwal.log())
         self.assertEqual(self.server.value("SELECT count(*) FROM pg_replication_slots WHERE "
                                            "slot_name = %s", (narwal.slot,)), 0, narwal.log_tail())
 
@@ -268,7 +269,7 @@ class SpoolTest(check.Case):
         for _ in range(40):
             self.server.sql("SELECT pg_logical_emit_message(false, 'x', repeat('m', 1000000))")
         self.assertGreater(narwal.wait_exit(60), 0)
-        self.assertIn("protect.retained_wal", narwal.log())
+        self.assertRegex(narwal.log(), "NW2319 .*protect.retained_wal")
         self.assertNotIn("streaming from", narwal.log())
         self.assertEqual(self.server.value("SELECT count(*) FROM pg_replication_slots WHERE "
                                            "slot_name = %s", (narwal.slot,)), 0, narwal.log_tail())

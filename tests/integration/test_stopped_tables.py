@@ -306,7 +306,7 @@ class StoppedTablesTest(check.Case):
         narwal.wait("the look", lambda: self.stopped(narwal), 60)
         self.assertEqual({table: one["state"] for (table, _), one in self.stopped(narwal).items()},
                          {"lab.leaf": "doubtful"})
-        self.assertIn("leaf_1 was truncated or rewritten", self.stopped(narwal)["lab.leaf", ""]["reason"])
+        self.assertRegex(self.stopped(narwal)["lab.leaf", ""]["reason"], "NW2110 .*leaf_1 was truncated or rewritten")
         narwal.wait_caught_up()
         self.assertEqual(self.rows(narwal, "whole"), {})
         code, text = narwal.call("table", "refresh", "lab.leaf")
@@ -526,7 +526,7 @@ class StoppedTablesTest(check.Case):
                 self.assertEqual(code, 1, text)
                 self.assertIn(reason, text)
             self.wait_phase(narwal.start())
-            for words, code, reason in ((("refresh", "lab.none"), 1, "there is no table lab.none"),
+            for words, code, reason in ((("refresh", "lab.none"), 1, "NW1504 there is no table lab.none"),
                                         (("refresh", "lab.kept"), 1, "leaves lab.kept out"),
                                         (("repair", "lab.other"), 1, "nothing to repair"),
                                         (("mend", "lab.other"), 2, "add|refresh|repair")):

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every table has a state and, while it is copied, a progress: narwal table list, and status."""
 import json
+import re
 
 from lab import check
 from lab.narwal import Narwal
@@ -118,6 +119,7 @@ class TableListTest(check.Case):
             narwal.start()
             process = f"process {session.info.backend_pid} (payroll), in a transaction for "
             narwal.wait("the log", lambda: process in narwal.log(), 20)
+            self.assertRegex(narwal.log(), f"NW2204 .*{re.escape(process)}")
             status = self.status(narwal)
             self.assertEqual(status["phase"], "starting")
             self.assertIn(process, status["copy"]["waits_for"])
@@ -170,7 +172,7 @@ class TableListTest(check.Case):
             text = f"a lock on it of process {session.info.backend_pid} (migration)"
             tables = self.wait_listed(narwal, "the lock", lambda tables: tables["lab.large"]["waits_for"] == text)
             self.assertEqual(tables["lab.other"]["state"], "streaming")
-            self.assertIn("(migration) holds", narwal.log())
+            self.assertRegex(narwal.log(), "NW2201 .*[(]migration[)] holds")
             self.assertEqual(self.status(narwal)["copy"]["waits_for"], text)
             session.commit()
         self.settled(narwal)

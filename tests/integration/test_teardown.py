@@ -80,7 +80,7 @@ class TeardownTest(check.Case):
 
         done = run("teardown", lab.file, "--yes")
         self.assertEqual(done.code, 1, done)  # the folder has something of ours
-        self.assertRegex(done.err, "NW1520 .*has something in it that is not narwal's, and stays")
+        self.assertRegex(done.err, "NW2509 .*has something in it that is not narwal's, and stays")
         self.assertEqual([path.name for path in lab.state_dir.iterdir()], ["notes.txt"])
         self.assertEqual(self.left("whole"), ["narwal_wholesale"])
         self.assertEqual(sorted(str(path) for path in lab.out.rglob("*")), files)
@@ -94,7 +94,7 @@ class TeardownTest(check.Case):
         other.start().wait_caught_up()
         busy = run("teardown", other.file, "--yes")
         self.assertEqual(busy.code, 1, busy)
-        self.assertIn(f"a narwal runs with the state folder {other.state_dir}: stop it first", busy.err)
+        self.assertIn(f"NW2001 a narwal runs with the state folder {other.state_dir}: stop it first", busy.err)
         elsewhere = run("teardown", other.file, "--yes", "--state-dir", "/nonexistent/narwal")
         self.assertEqual(elsewhere.code, 1, elsewhere)
         self.assertRegex(elsewhere.err, r"slot narwal_other is in use by process \d+ \(narwal, from the "

@@ -1,13 +1,18 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Commands, their help, their exit codes, and that no secret is printed; tail on a real server."""
+import fcntl
+import json
 import os
 import pathlib
 import re
 import shutil
 import signal
+import socket
+import sqlite3
 import subprocess
 import tempfile
+import threading
 import time
 
 import support
@@ -79,6 +84,56 @@ class Words(check.unittest.TestCase):
         self.assertIn("NW1502", piped.err)
         self.assertNotIn("explain", piped.err)
         self.assertNotIn("says more", run("frobnicate").err)
+
+    def test_what_keeps_a_run_from_starting_has_a_code(self):
+        """Without a server: each ends before one is asked."""
+        with tempfile.TemporaryDirectory() as folder, socket.socket() as taken:
+            home = pathlib.Path(folder)
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            newer, locked, foreign = home / "newer", home / "locked", home / "foreign"
+            for made in (newer, locked, foreign):
+                made.mkdir(mode=0o700)
+            with sqlite3.connect(newer / "state.db") as db:
+                db.execute("PRAGMA user_version = 99")
+            db.close()
+            lock = (locked / "lock").open("w")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for code, more in (
+                    ("NW2002", {"state_dir": "/dev/null/state"}), ("NW2003", {"state_dir": str(newer)}),
+                    ("NW2001", {"state_dir": str(locked)}), ("NW2008", {"state_dir": str(home / ("x" * 110))}),
+                    ("NW2012", {"http": {"listen": f"127.0.0.1:{taken.getsockname()[1]}"}}),
+                    ("NW1010", {"transforms": [{"tables": ["a.b"], "mask": "sha256"}]}),
+                    ("NW1013", {"source": {"dsn": "dbname=x", "slot": {"name": "x" * 70}}}),
+                    ("NW1012", {"source": {"dsn": "host=h nonsense=1"}})):
+                with self.subTest(code):
+                    file = home / f"{code}.yaml"
+                    file.write_text(json.dumps({
+                        "state_dir": str(home / f"state-{code}"), "source": {"dsn": "host=127.0.0.1 port=1 dbname=x"},
+                        "sinks": [{"type": "file", "path": str(home / "out")}], **more}))
+                    result = run("run", file)
+                    self.assertNotEqual(result.code, 0, result)
+                    self.assertRegex(result.err, rf'("code":"{code}"|: {code} )')
+            lock.close()
+
+    def test_a_narwal_that_answers_nonsense(self):
+        with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as other:
+            other.bind(str(pathlib.Path(folder, "control.sock")))
+            other.listen()
+
+            def answer():
+                for _ in range(2):
+                    asked, _ = other.accept()
+                    asked.recv(100)
+                    asked.sendall(b"nonsense\n")
+                    asked.close()
+            thread = threading.Thread(target=answer)
+            thread.start()
+            for words in (("status",), ("table", "pause", "a.b")):
+                result = run(*words, "--state-dir", folder)
+                self.assertEqual(result.code, 1, result)
+                self.assertIn("NW1503", result.err)
+            thread.join()
 
     def test_version_names_the_libraries(self):
         result = run("version")
