@@ -10,7 +10,8 @@
  * It is a spool (spool.h) in a folder of its own, whose records are messages. Owned by one thread
  * at a time; begin(), open(), remove() and discard() block.
  *
- * Bodies, le: u8 kind, then
+ * Bodies, le, whose format has the version of the spool's (a change of them raises that): u8 kind,
+ * then
  *   'F' u64 commit lsn, u64 index     the first: from this place on, changes are here. Behind it
  *       comes, outside of a transaction, the Relation message of what the table was there
  *   'B' u64 commit lsn, i64 commit time, u32 xid, origin's name to the end
