@@ -498,3 +498,8 @@ nw_status nw_engine_dropped(struct nw_engine *engine, const struct nw_table *tab
 {
     return nw_dealer_drop_recorded(engine->dealer, table, lsn, err);
 }
+
+void nw_engine_apart(struct nw_engine *engine, const struct nw_apart *apart)
+{
+    nw_dealer_apart(engine->dealer, apart);
+}

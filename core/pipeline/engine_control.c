@@ -50,12 +50,17 @@ static nw_status joins_deal(struct nw_engine *engine, uint32_t *work, struct nw_
 static nw_status wish_do(struct nw_engine *engine, const struct nw_engine_wish *wish,
                          struct nw_error *err)
 {
+    nw_status status = NW_OK;
+
     switch (wish->kind) {
     case WISH_PAUSE:
         return nw_dealer_pause(engine->dealer, wish->relation_oid, err);
     case WISH_RESUME:
-        nw_source_resume(engine->source, wish->relation_oid);
-        return NW_OK;
+        status = nw_dealer_apart_begin(engine->dealer, wish->relation_oid);
+        if (status == NW_OK) {
+            nw_source_resume(engine->source, wish->relation_oid);
+        }
+        return status;
     case WISH_FORGET:
         return nw_dealer_forget(engine->dealer, wish->relation_oid);
     }

@@ -354,6 +354,7 @@ static nw_status attempt_begin(struct nw_run *run, struct nw_error *err)
     run->engine = NULL;
     run->spool = NULL;
     run->backlogs_count = 0;
+    run->aparts_count = 0;
     memset(run->members, 0, sizeof run->members);
     memset(&run->tables, 0, sizeof run->tables);
     nw_arena_init(&run->arena, TABLES_BYTES_MAX);

@@ -77,45 +77,37 @@ nw_status nw_run_backlog_end(void *context, struct nw_backlog *backlog, bool res
 
 /* ---- at a start ---- */
 
-/* What was kept of a table is of no use: only a copy brings it back. */
-static nw_status gone(struct nw_run *run, const struct nw_table_trouble *table, const char *reason,
-                      struct nw_error *err)
+nw_status nw_run_backlog_gone(struct nw_run *run, const struct nw_table_trouble *table,
+                              const char *reason, struct nw_error *err)
 {
     struct nw_table_trouble trouble = *table;
 
     trouble.condition = NW_TABLE_STOPPED;
     (void)snprintf(trouble.reason, sizeof trouble.reason, "%.900s", reason);
-    nw_log(NW_LOG_ERROR, "%.6s table %s.%s: %s; narwal table repair copies it again",
+    nw_log(NW_LOG_ERROR, "%.6s table %s.%s%s%s: %s; narwal table repair copies it again",
            nw_code_or(reason, "NW2515"), table->schema_name, table->table_name,
-           nw_code_rest(reason));
+           table->sink[0] == '\0' ? "" : " at sink ", table->sink, nw_code_rest(reason));
     return nw_tables_set(run->table_states, &trouble, err);
 }
 
 /* Opens what is kept of a table. An error is for the run; what is lost is the table's. */
-static nw_status find_one(struct nw_run *run, const struct nw_table_trouble *table,
-                          struct nw_error *err)
+nw_status nw_run_backlog_open(struct nw_run *run, const struct nw_table_trouble *table,
+                              struct nw_backlog **backlog, struct nw_error *err)
 {
     char *folder = folder_of(run, table->relation_oid);
     struct nw_backlog_options options = options_of(run, folder);
-    struct nw_backlog *backlog = NULL;
     struct nw_error why = {0};
     char reason[NW_ERROR_TEXT_SIZE] = "NW2515 what was kept of it is not there any more";
     uint64_t reached_lsn = 0;
     nw_status status =
         nw_tables_reached_lsn(run->table_states, table->relation_oid, &reached_lsn, err);
 
+    *backlog = NULL;
     if (status != NW_OK || folder == NULL) {
         free(folder);
         return status == NW_OK ? nw_fail(err, NW_FATAL, "out of memory") : status;
     }
-    status = nw_backlog_open(&options, table->relation_oid, reached_lsn, &backlog, &why);
-    if (status == NW_OK && backlog != NULL && run->backlogs_count < NW_BEHIND_MAX) {
-        run->backlogs[run->backlogs_count++] =
-            (struct nw_run_backlog){backlog, table->condition == NW_TABLE_RESUMING};
-        free(folder);
-        return NW_OK;
-    }
-    nw_backlog_destroy(backlog);
+    status = nw_backlog_open(&options, table->relation_oid, reached_lsn, backlog, &why);
     if (status != NW_OK) {
         (void)snprintf(
             reason, sizeof reason,
@@ -123,7 +115,22 @@ static nw_status find_one(struct nw_run *run, const struct nw_table_trouble *tab
             folder);
     }
     free(folder);
-    return gone(run, table, reason, err);
+    return *backlog != NULL ? NW_OK : nw_run_backlog_gone(run, table, reason, err);
+}
+
+static nw_status find_one(struct nw_run *run, const struct nw_table_trouble *table,
+                          struct nw_error *err)
+{
+    struct nw_backlog *backlog = NULL;
+    nw_status status = nw_run_backlog_open(run, table, &backlog, err);
+
+    if (backlog != NULL && run->backlogs_count < NW_BEHIND_MAX) {
+        run->backlogs[run->backlogs_count++] =
+            (struct nw_run_backlog){backlog, table->condition == NW_TABLE_RESUMING};
+    } else {
+        nw_backlog_destroy(backlog);
+    }
+    return status;
 }
 
 /* Why what is kept of a table cannot be gone on with, whatever is in it; NULL: it can. */
@@ -140,6 +147,21 @@ static const char *unusable(const struct nw_run *run, const struct nw_table_trou
                : NULL;
 }
 
+/* Whether something is recorded of a table at a sink. */
+static bool is_known(const struct nw_run *run, uint32_t sink, uint32_t relation_oid)
+{
+    struct nw_table_trouble trouble;
+
+    for (uint32_t i = 0; nw_tables_at(run->table_states, i, &trouble); i++) {
+        if (trouble.relation_oid == relation_oid &&
+            (trouble.sink[0] == '\0' ||
+             strcmp(trouble.sink, run->options->sinks[sink].name) == 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A sink says that it is without some of a table's changes, and nothing here knows of it. */
 static nw_status lack_note(struct nw_run *run, uint32_t sink, uint32_t relation_oid,
                            struct nw_error *err)
@@ -149,7 +171,7 @@ static nw_status lack_note(struct nw_run *run, uint32_t sink, uint32_t relation_
                                        .condition = NW_TABLE_WAITING,
                                        .since_us = run->env->ops->wall_us(run->env)};
 
-    if (table == NULL || nw_tables_has(run->table_states, relation_oid)) {
+    if (table == NULL || is_known(run, sink, relation_oid)) {
         return NW_OK;
     }
     (void)snprintf(trouble.schema_name, sizeof trouble.schema_name, "%s", table->schema_name);
@@ -164,8 +186,7 @@ static nw_status lack_note(struct nw_run *run, uint32_t sink, uint32_t relation_
     return nw_tables_set(run->table_states, &trouble, err);
 }
 
-/* Which tables are behind, says one of the sink's positions; all were read before. */
-static void behind_read(const struct nw_run_member *member, uint32_t index,
+void nw_run_behind_read(const struct nw_run_member *member, uint32_t index,
                         struct nw_behind_list *behind)
 {
     const struct nw_position *position = &member->recovered.positions[index];
@@ -187,7 +208,7 @@ static nw_status lacks_note(struct nw_run *run, struct nw_error *err)
 
     for (uint32_t i = 0; i < run->options->sinks_count; i++) {
         for (uint32_t p = 0; p < run->members[i].recovered.positions_count; p++) {
-            behind_read(&run->members[i], p, &behind);
+            nw_run_behind_read(&run->members[i], p, &behind);
             for (uint32_t t = 0; t < behind.count && status == NW_OK; t++) {
                 status = lack_note(run, i, behind.tables[t].relation_oid, err);
             }
@@ -207,7 +228,7 @@ static nw_status leftover_remove(void *context, const char *name, bool is_folder
 
     (void)err;
     if (is_folder && relation_oid != 0 && folder != NULL &&
-        !nw_tables_kept(run->table_states, relation_oid)) {
+        !nw_tables_keeps(run->table_states, relation_oid)) {
         struct nw_backlog_options options = options_of(run, folder);
 
         if (nw_backlog_discard(&options, &why) != NW_OK) {
@@ -243,9 +264,11 @@ nw_status nw_run_backlogs_find(struct nw_run *run, struct nw_error *err)
         if (nw_tables_kept(run->table_states, table.relation_oid) && table.sink[0] == '\0') {
             const char *reason = unusable(run, &table);
 
-            status = reason == NULL ? find_one(run, &table, err) : gone(run, &table, reason, err);
+            status = reason == NULL ? find_one(run, &table, err)
+                                    : nw_run_backlog_gone(run, &table, reason, err);
         }
     }
+    status = status == NW_OK ? nw_run_aparts_find(run, err) : status;
     status = status == NW_OK ? leftovers_remove(run, err) : status;
     return status == NW_OK ? lacks_note(run, err) : status;
 }
@@ -259,7 +282,7 @@ static nw_status behind_tell(struct nw_run *run, uint32_t sink, struct nw_error 
     nw_status status = NW_OK;
 
     for (uint32_t p = 0; p < member->recovered.positions_count; p++) {
-        behind_read(member, p, &behind);
+        nw_run_behind_read(member, p, &behind);
         for (uint32_t t = 0; t < behind.count && status == NW_OK; t++) {
             status = nw_sequencer_behind(nw_engine_sequencer(run->engine, sink),
                                          one ? UINT32_MAX : p, &behind.tables[t], err);
@@ -279,7 +302,7 @@ nw_status nw_run_backlogs_give(struct nw_run *run, struct nw_error *err)
         nw_engine_backlog(run->engine, run->backlogs[i].backlog, run->backlogs[i].resumes);
     }
     run->backlogs_count = 0; /* they are the engine's */
-    return status;
+    return status == NW_OK ? nw_run_aparts_give(run, err) : status;
 }
 
 nw_status nw_run_backlogs_give_up(struct nw_run *run, const char *reason, struct nw_error *err)
@@ -288,8 +311,8 @@ nw_status nw_run_backlogs_give_up(struct nw_run *run, const char *reason, struct
     nw_status status = NW_OK;
 
     for (uint32_t i = 0; status == NW_OK && nw_tables_at(run->table_states, i, &table); i++) {
-        if (nw_tables_kept(run->table_states, table.relation_oid) && table.sink[0] == '\0') {
-            status = gone(run, &table, reason, err);
+        if (nw_table_condition_keeps(table.condition)) {
+            status = nw_run_backlog_gone(run, &table, reason, err);
         }
     }
     nw_run_backlogs_close(run); /* the next start removes the folders */
@@ -301,7 +324,11 @@ void nw_run_backlogs_close(struct nw_run *run)
     for (uint32_t i = 0; i < run->backlogs_count; i++) {
         nw_backlog_destroy(run->backlogs[i].backlog);
     }
+    for (uint32_t i = 0; i < run->aparts_count; i++) {
+        nw_backlog_destroy(run->aparts[i].backlog);
+    }
     run->backlogs_count = 0;
+    run->aparts_count = 0;
 }
 
 uint64_t nw_run_play_lsn(const struct nw_run *run)

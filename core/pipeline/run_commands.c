@@ -188,8 +188,9 @@ static void pause_reason_find(struct nw_run *run, const struct asked *asked,
                               char reason[REASON_SIZE])
 {
     bool kept = nw_tables_kept(run->table_states, asked->relation_oid);
+    bool keeps = nw_tables_keeps(run->table_states, asked->relation_oid);
 
-    if (asked->verb == VERB_RESUME && !kept) {
+    if (asked->verb == VERB_RESUME && !keeps) {
         (void)snprintf(
             reason, REASON_SIZE,
             nw_tables_stopped(run->table_states, asked->relation_oid)
@@ -407,7 +408,8 @@ static nw_status resume_begin(struct nw_run *run, const struct asked *asked, str
     nw_status status = NW_OK;
 
     for (uint32_t i = 0; status == NW_OK && nw_tables_at(run->table_states, i, &table); i++) {
-        if (table.relation_oid == asked->relation_oid && table.sink[0] == '\0') {
+        if (table.relation_oid == asked->relation_oid &&
+            nw_table_condition_keeps(table.condition)) {
             table.condition = NW_TABLE_RESUMING;
             status = nw_tables_set(run->table_states, &table, err);
         }

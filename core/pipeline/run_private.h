@@ -80,6 +80,13 @@ struct nw_run_backlog {
     bool resumes;
 };
 
+/* A table that some sinks refused, before the engine has it. */
+struct nw_run_apart {
+    struct nw_apart apart;
+    struct nw_backlog *backlog; /* NULL: nothing was kept of it yet */
+    bool resumes;
+};
+
 /* A sink in an attempt. */
 struct nw_run_member {
     struct nw_run *run;
@@ -145,6 +152,8 @@ struct nw_run {
     uint64_t start_lsn;     /* the server sends from here on */
     struct nw_run_backlog backlogs[NW_BEHIND_MAX];
     uint32_t backlogs_count;
+    struct nw_run_apart aparts[NW_BEHIND_MAX];
+    uint32_t aparts_count;
     struct nw_spool *spool;
     uint64_t spool_lsn; /* where it begins */
     int64_t spool_said_ns;
@@ -185,6 +194,13 @@ NW_MUST_CHECK nw_status nw_run_leave_out(struct nw_run *run, struct nw_error *er
 NW_MUST_CHECK nw_status nw_run_waiting_check(struct nw_run *run, struct nw_error *err);
 /** Tells the engine, before it runs, of dropped tables that some sink may not have heard of. */
 NW_MUST_CHECK nw_status nw_run_drops_tell(struct nw_run *run, struct nw_error *err);
+/** Names and time of a table that stops. */
+void nw_run_trouble_of(const struct nw_run *run, const struct nw_table *table, uint64_t lsn,
+                       struct nw_table_trouble *trouble);
+/** Say it, and record it for good. */
+NW_MUST_CHECK nw_status nw_run_trouble_record(struct nw_run *run,
+                                              const struct nw_table_trouble *trouble,
+                                              struct nw_error *err);
 /** What made the engine fail, while it and the versions are there; false: no refused row. */
 bool nw_run_refusal(struct nw_run *run, const struct nw_error *err,
                     struct nw_table_trouble *trouble);
@@ -242,6 +258,36 @@ NW_MUST_CHECK nw_status nw_run_backlogs_give_up(struct nw_run *run, const char *
                                                 struct nw_error *err);
 /** The attempt ended; what the engine has is its own. */
 void nw_run_backlogs_close(struct nw_run *run);
+/**
+ * Open what is kept of a table.
+ * @param backlog  give; NULL: it cannot be gone on with, which is recorded
+ */
+NW_MUST_CHECK nw_status nw_run_backlog_open(struct nw_run *run,
+                                            const struct nw_table_trouble *table,
+                                            struct nw_backlog **backlog, struct nw_error *err);
+/** What was kept of a table is of no use: only a copy brings it back. Recorded and said. */
+NW_MUST_CHECK nw_status nw_run_backlog_gone(struct nw_run *run,
+                                            const struct nw_table_trouble *table,
+                                            const char *reason, struct nw_error *err);
+
+/** Which tables are behind, says one of the sink's positions; all were read before. */
+void nw_run_behind_read(const struct nw_run_member *member, uint32_t index,
+                        struct nw_behind_list *behind);
+
+/* run_apart.c */
+
+/** Which tables are kept for some sinks only, by what is recorded. */
+NW_MUST_CHECK nw_status nw_run_aparts_find(struct nw_run *run, struct nw_error *err);
+/** Tells the engine, before it runs. */
+NW_MUST_CHECK nw_status nw_run_aparts_give(struct nw_run *run, struct nw_error *err);
+/** A table stops for some sinks, or begins to be kept for them: see nw_dealer_stop; on the service
+ * thread. */
+NW_MUST_CHECK nw_status nw_run_apart_stop(struct nw_run *run, const struct nw_dealer_stop *stop,
+                                          struct nw_backlog **backlog, struct nw_error *err);
+/** A sink refused rows of a table that streams: record that what comes of it is kept for that sink. */
+NW_MUST_CHECK nw_status nw_run_apart_record(struct nw_run *run,
+                                            const struct nw_table_trouble *trouble,
+                                            struct nw_error *err);
 /** No sink has a later position. */
 uint64_t nw_run_play_lsn(const struct nw_run *run);
 

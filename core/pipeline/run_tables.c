@@ -20,7 +20,7 @@
     "it "                                                                                          \
     "again"
 
-static void trouble_of(const struct nw_run *run, const struct nw_table *table, uint64_t lsn,
+void nw_run_trouble_of(const struct nw_run *run, const struct nw_table *table, uint64_t lsn,
                        struct nw_table_trouble *trouble)
 {
     *trouble = (struct nw_table_trouble){.relation_oid = table->relation_oid,
@@ -31,8 +31,7 @@ static void trouble_of(const struct nw_run *run, const struct nw_table *table, u
     (void)snprintf(trouble->table_name, sizeof trouble->table_name, "%s", table->name);
 }
 
-/* Says it, and records it for good. */
-static nw_status trouble_record(struct nw_run *run, const struct nw_table_trouble *trouble,
+nw_status nw_run_trouble_record(struct nw_run *run, const struct nw_table_trouble *trouble,
                                 struct nw_error *err)
 {
     char lsn[NW_LSN_TEXT_SIZE];
@@ -68,7 +67,7 @@ nw_status nw_run_table_trouble(struct nw_run *run, const struct nw_table *table,
     struct nw_table_trouble trouble;
     nw_status status = NW_OK;
 
-    trouble_of(run, table, 0, &trouble);
+    nw_run_trouble_of(run, table, 0, &trouble);
     trouble.condition = condition;
     (void)snprintf(trouble.reason, sizeof trouble.reason, "%s", reason);
     if (condition == NW_TABLE_DOUBTFUL && nw_tables_kept(run->table_states, table->relation_oid)) {
@@ -77,7 +76,7 @@ nw_status nw_run_table_trouble(struct nw_run *run, const struct nw_table *table,
         return NW_OK; /* what is kept of it must not be forgotten */
     }
     if (condition == NW_TABLE_STOPPED) {
-        return trouble_record(run, &trouble, err);
+        return nw_run_trouble_record(run, &trouble, err);
     }
     status = nw_tables_set(run->table_states, &trouble, err);
     if (status == NW_OK) {
@@ -111,7 +110,10 @@ nw_status nw_run_table_stop(void *context, const struct nw_dealer_stop *stop,
     struct nw_run *run = context;
     struct nw_table_trouble trouble;
 
-    trouble_of(run, stop->table, stop->lsn, &trouble);
+    if (stop->sinks != 0) {
+        return nw_run_apart_stop(run, stop, backlog, err);
+    }
+    nw_run_trouble_of(run, stop->table, stop->lsn, &trouble);
     (void)snprintf(trouble.reason, sizeof trouble.reason, "%s", stop->reason);
     if (stop->given_up != NULL && !nw_tables_kept(run->table_states, trouble.relation_oid)) {
         return NW_OK; /* a copy of it was asked for meanwhile */
@@ -119,11 +121,11 @@ nw_status nw_run_table_stop(void *context, const struct nw_dealer_stop *stop,
     if (stop->dropped) {
         trouble.condition = NW_TABLE_DROPPED;
     } else if (stop->playing != NULL && stop->given_up == NULL) {
-        trouble.condition = NW_TABLE_KEPT;
+        trouble.condition = stop->paused ? NW_TABLE_PAUSED : NW_TABLE_KEPT;
     } else if (stop->keeps) {
         keep_begin(run, stop, &trouble, backlog);
     }
-    return trouble_record(run, &trouble, err);
+    return nw_run_trouble_record(run, &trouble, err);
 }
 
 bool nw_run_table_stopped(void *context, const struct nw_table *table)
@@ -251,22 +253,27 @@ bool nw_run_refusal(struct nw_run *run, const struct nw_error *err,
         const struct nw_table *table = nw_conductor_refused(run->conductor);
 
         if (table != NULL) {
-            trouble_of(run, table, 0, trouble);
+            nw_run_trouble_of(run, table, 0, trouble);
             (void)snprintf(trouble->reason, sizeof trouble->reason, "%s", err->text);
         }
         return table != NULL;
     }
-    trouble_of(run, refusal.table, refusal.lsn, trouble);
+    nw_run_trouble_of(run, refusal.table, refusal.lsn, trouble);
     (void)snprintf(trouble->sink, sizeof trouble->sink, "%s",
                    run->options->sinks[refusal.sink].name);
     (void)snprintf(trouble->reason, sizeof trouble->reason, "%s", refusal.error.text);
+    if (run->status.phase != NW_RUN_COPYING && !nw_run_joins_has(run, trouble->relation_oid)) {
+        trouble->condition = NW_TABLE_KEPT;
+    }
     return true;
 }
 
 nw_status nw_run_refusal_record(struct nw_run *run, const struct nw_table_trouble *trouble,
                                 struct nw_error *err)
 {
-    nw_status status = trouble_record(run, trouble, err);
+    nw_status status = trouble->condition == NW_TABLE_KEPT
+                           ? nw_run_apart_record(run, trouble, err)
+                           : nw_run_trouble_record(run, trouble, err);
 
     /* As after a crash: the sink goes back to its position, and on from there without the table. */
     return status == NW_OK ? nw_fail(err, NW_RETRY, "NW2101 going on%s%s without table %s.%s",

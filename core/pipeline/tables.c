@@ -219,6 +219,34 @@ nw_status nw_tables_resumed(struct nw_tables *tables, uint32_t relation_oid, str
     return rows_delete(tables, NW_TABLE_RESUMING, relation_oid, err);
 }
 
+nw_status nw_tables_remove(struct nw_tables *tables, uint32_t relation_oid, const char *sink,
+                           struct nw_error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool written =
+        sqlite3_prepare_v2(tables->db, "DELETE FROM tables WHERE relation_oid = ?1 AND sink = ?2",
+                           -1, &statement, NULL) == SQLITE_OK &&
+        sqlite3_bind_int64(statement, 1, relation_oid) == SQLITE_OK &&
+        sqlite3_bind_text(statement, 2, sink, -1, SQLITE_STATIC) == SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_DONE;
+    uint32_t kept = 0;
+
+    (void)sqlite3_finalize(statement);
+    if (!written) {
+        return db_fail(tables, "write", err);
+    }
+    (void)pthread_mutex_lock(&tables->mutex);
+    for (uint32_t i = 0; i < tables->count; i++) {
+        if (tables->items[i].relation_oid != relation_oid ||
+            strcmp(tables->items[i].sink, sink) != 0) {
+            tables->items[kept++] = tables->items[i];
+        }
+    }
+    tables->count = kept;
+    (void)pthread_mutex_unlock(&tables->mutex);
+    return NW_OK;
+}
+
 nw_status nw_tables_reached_lsn(struct nw_tables *tables, uint32_t relation_oid, uint64_t *lsn,
                                 struct nw_error *err)
 {
@@ -284,6 +312,19 @@ bool nw_tables_kept(struct nw_tables *tables, uint32_t relation_oid)
     return is_in(tables, relation_oid, "", NW_TABLE_KEPT) ||
            is_in(tables, relation_oid, "", NW_TABLE_PAUSED) ||
            is_in(tables, relation_oid, "", NW_TABLE_RESUMING);
+}
+
+bool nw_tables_keeps(struct nw_tables *tables, uint32_t relation_oid)
+{
+    bool found = false;
+
+    (void)pthread_mutex_lock(&tables->mutex);
+    for (uint32_t i = 0; i < tables->count && !found; i++) {
+        found = tables->items[i].relation_oid == relation_oid &&
+                nw_table_condition_keeps(tables->items[i].condition);
+    }
+    (void)pthread_mutex_unlock(&tables->mutex);
+    return found;
 }
 
 bool nw_tables_dropped(struct nw_tables *tables, uint32_t relation_oid)

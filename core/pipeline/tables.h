@@ -57,15 +57,27 @@ NW_MUST_CHECK nw_status nw_tables_copied(struct nw_tables *tables, uint32_t rela
 NW_MUST_CHECK nw_status nw_tables_resumed(struct nw_tables *tables, uint32_t relation_oid,
                                           struct nw_error *err);
 
-/** Record up to where a table's kept changes are durable; nothing is done when that is known. */
+/** Record up to where a table's kept changes are durable; nothing is done when that is known. 0:
+ * none are kept yet. */
 NW_MUST_CHECK nw_status nw_tables_reached(struct nw_tables *tables, uint32_t relation_oid,
                                           uint64_t lsn, struct nw_error *err);
 /** @param lsn  filled; 0: nothing is recorded of it */
 NW_MUST_CHECK nw_status nw_tables_reached_lsn(struct nw_tables *tables, uint32_t relation_oid,
                                               uint64_t *lsn, struct nw_error *err);
 
-/** Whether a table's changes are kept until it goes on. */
+/** Whether a table's changes are kept for all sinks until it goes on. */
 bool nw_tables_kept(struct nw_tables *tables, uint32_t relation_oid);
+/** Whether they are kept, for all sinks or some. */
+bool nw_tables_keeps(struct nw_tables *tables, uint32_t relation_oid);
+/** Forget what is recorded of a table at a sink. */
+NW_MUST_CHECK nw_status nw_tables_remove(struct nw_tables *tables, uint32_t relation_oid,
+                                         const char *sink, struct nw_error *err);
+/** Whether changes are kept in this condition. */
+static inline bool nw_table_condition_keeps(enum nw_table_condition condition)
+{
+    return condition == NW_TABLE_KEPT || condition == NW_TABLE_PAUSED ||
+           condition == NW_TABLE_RESUMING;
+}
 /** Whether a table's rows are left out at every sink. */
 bool nw_tables_stopped(struct nw_tables *tables, uint32_t relation_oid);
 

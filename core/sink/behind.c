@@ -12,6 +12,25 @@ nw_status nw_sequencer_behind(struct nw_sequencer *seq, uint32_t worker,
                : NW_OK;
 }
 
+nw_status nw_sequencer_apart(struct nw_sequencer *seq, uint32_t relation_oid, bool kept,
+                             struct nw_error *err)
+{
+    return nw_copies_apart(seq, relation_oid, kept ? NW_APART_KEPT : NW_APART_WHOLE, err);
+}
+
+static enum nw_apart_side side_of(const struct nw_sequencer *seq, uint32_t relation_oid)
+{
+    const struct nw_followed *followed = nw_copies_find(seq, relation_oid);
+
+    return followed == NULL ? NW_APART_NONE : followed->apart;
+}
+
+bool nw_behind_is_for(const struct nw_sequencer *seq, uint32_t relation_oid, uint32_t backlog_oid)
+{
+    return backlog_oid != 0 ? side_of(seq, backlog_oid) != NW_APART_WHOLE
+                            : side_of(seq, relation_oid) != NW_APART_KEPT;
+}
+
 struct nw_place nw_behind_place(const struct nw_sequencer *seq, uint32_t relation_oid)
 {
     const struct nw_followed *followed = nw_copies_find(seq, relation_oid);
@@ -53,17 +72,24 @@ void nw_behind_raise(const struct nw_sequencer *seq, struct nw_envelope *envelop
     struct nw_identity identity;
     struct nw_error ignored;
     uint64_t lsn = 0;
+    uint32_t kept = 0;
 
     if (nw_position_unpack((struct nw_bytes){bytes, size}, &identity, &lsn, &list, &ignored) !=
         NW_OK) {
         return; /* it is empty */
     }
+    if (list.count == 0) {
+        return;
+    }
     for (uint32_t i = 0; i < list.count; i++) {
-        uint32_t oid = list.tables[i].relation_oid;
+        struct nw_behind table = list.tables[i];
+        struct nw_place has = nw_behind_place(seq, table.relation_oid);
 
-        nw_behind_list_raise(&list, &(struct nw_behind){oid, nw_behind_place(seq, oid)});
+        table.place = nw_place_before(table.place, has) ? has : table.place;
+        if (side_of(seq, table.relation_oid) != NW_APART_WHOLE) {
+            list.tables[kept++] = table;
+        }
     }
-    if (list.count > 0) { /* as many bytes as before */
-        (void)nw_position_pack(&identity, lsn, &list, bytes);
-    }
+    list.count = kept;
+    envelope->size = NW_ENVELOPE_SIZE + nw_position_pack(&identity, lsn, &list, bytes);
 }

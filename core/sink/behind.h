@@ -9,6 +9,8 @@
 
 #include "sink/sequencer.h"
 
+/** Whether what is dealt of a table, out of its backlog or not, is for this sink. */
+bool nw_behind_is_for(const struct nw_sequencer *seq, uint32_t relation_oid, uint32_t backlog_oid);
 /** At the start the sink had what is before this place of what is dealt out of a backlog. */
 struct nw_place nw_behind_place(const struct nw_sequencer *seq, uint32_t relation_oid);
 /** The first row of a batch out of a backlog that the sink did not have. */
@@ -20,7 +22,7 @@ uint32_t nw_behind_rows(const struct nw_sequencer *seq, const struct nw_batch *b
 bool nw_behind_has_event(const struct nw_sequencer *seq, const struct nw_event *event,
                          uint32_t backlog_oid, uint64_t lsn);
 /** What the sink has may be more than the stream has dealt since the start: a commit must not say
- * less. */
+ * less. Of tables that are behind at other sinks only it says nothing. */
 void nw_behind_raise(const struct nw_sequencer *seq, struct nw_envelope *envelope);
 
 #endif

@@ -99,6 +99,18 @@ nw_status nw_copies_behind(struct nw_sequencer *seq, const struct nw_behind *beh
     return status;
 }
 
+nw_status nw_copies_apart(struct nw_sequencer *seq, uint32_t relation_oid, enum nw_apart_side side,
+                          struct nw_error *err)
+{
+    struct nw_followed *slot = NULL;
+    nw_status status = slot_make(seq, relation_oid, &slot, err);
+
+    if (status == NW_OK) {
+        slot->apart = side;
+    }
+    return status;
+}
+
 nw_status nw_copies_begun(struct nw_sequencer *seq, uint32_t relation_oid, uint32_t generation,
                           const struct nw_copy_progress *durable, struct nw_error *err)
 {
@@ -141,6 +153,7 @@ static bool joins(struct nw_sequencer *seq, struct nw_followed *slot, const stru
     copy_begin(slot, item);
     slot->takes = slot->holds = true;
     slot->ended = false;
+    slot->apart = slot->apart == NW_APART_KEPT ? NW_APART_NONE : slot->apart;
     slot->fence_lsn = 0;
     /* Relaxed: a counter; what it says is only that the mark came. */
     atomic_fetch_add_explicit(&seq->sink->joins_begun, 1, memory_order_relaxed);
@@ -152,6 +165,15 @@ static void leaves(struct nw_sequencer *seq, struct nw_followed *slot, const str
 {
     if ((item->as.mark.joining_sinks >> seq->options.index & 1u) != 0) {
         nw_held_forget(seq, slot);
+    }
+}
+
+/* It had what was kept for it, and goes on with what the others get. */
+static void rejoins(const struct nw_sequencer *seq, struct nw_followed *slot,
+                    const struct nw_item *item)
+{
+    if ((item->as.mark.joining_sinks >> seq->options.index & 1u) != 0) {
+        slot->apart = NW_APART_NONE;
     }
 }
 
@@ -202,7 +224,9 @@ nw_status nw_copies_take(struct nw_sequencer *seq, struct nw_entry *entry, bool 
         *wanted = entry->stream ? joins(seq, slot, item) : chunk_begins(seq, slot, item);
         break;
     case NW_ITEM_COPY_END:
-        if (entry->stream) {
+        if (entry->stream && item->as.mark.rejoins) {
+            rejoins(seq, slot, item);
+        } else if (entry->stream) {
             leaves(seq, slot, item);
         } else {
             *wanted = chunk_ends(slot, entry);

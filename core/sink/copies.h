@@ -9,6 +9,13 @@
 #include "sink/sequencer.h"
 #include "source/position.h"
 
+/** Where a sink stands with a table whose changes are kept for some sinks only. */
+enum nw_apart_side {
+    NW_APART_NONE = 0,
+    NW_APART_KEPT,  /* for this sink: what the stream has of it is not for it */
+    NW_APART_WHOLE, /* for others: what is kept of it is not for this one */
+};
+
 /** A table, by its relation oid. */
 struct nw_followed {
     uint32_t relation_oid; /* 0: free */
@@ -20,6 +27,7 @@ struct nw_followed {
     uint64_t fence_lsn;    /* rows of the stream before it are in the copy */
     bool behind;           /* at the start the sink had only what is before `place` */
     struct nw_place place;
+    enum nw_apart_side apart; /* behind.h */
     /* Of the copy under way. */
     uint32_t generation;              /* 0: none began */
     uint32_t chunks_ended;            /* in the log or gone from it */
@@ -42,6 +50,9 @@ NW_MUST_CHECK nw_status nw_copies_had(struct nw_sequencer *seq, uint32_t relatio
 /** What the sink's position says of a table that is behind. */
 NW_MUST_CHECK nw_status nw_copies_behind(struct nw_sequencer *seq, const struct nw_behind *behind,
                                          struct nw_error *err);
+/** What comes of the table is kept for some sinks. */
+NW_MUST_CHECK nw_status nw_copies_apart(struct nw_sequencer *seq, uint32_t relation_oid,
+                                        enum nw_apart_side side, struct nw_error *err);
 /** A copy of a former run broke off, and is gone on with; `durable` has what the sink said of it.
  */
 NW_MUST_CHECK nw_status nw_copies_begun(struct nw_sequencer *seq, uint32_t relation_oid,

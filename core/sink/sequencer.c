@@ -217,6 +217,8 @@ static bool event_wanted(const struct nw_sequencer *seq, const struct nw_item *i
     const struct nw_event *event = &item->as.event;
 
     if (ops->event == NULL ||
+        !nw_behind_is_for(seq, event->tables_count == 1 ? event->tables[0]->relation_oid : 0,
+                          item->backlog_oid) ||
         nw_behind_has_event(seq, event, item->backlog_oid, durable_lsn_min(seq->sink))) {
         return false;
     }
@@ -244,6 +246,10 @@ static nw_status batch_filter(struct nw_sequencer *seq, struct nw_entry *entry, 
     uint32_t oid = batch->table->relation_oid;
 
     entry->worker = nw_sequencer_shard(seq, oid);
+    if (!nw_behind_is_for(seq, oid, entry->item->backlog_oid)) {
+        *wanted = false;
+        return NW_OK;
+    }
     if (entry->stream && (batch->flags & NW_BATCH_COPY) == 0) {
         entry->first_row = entry->item->backlog_oid != 0 ? nw_behind_rows(seq, batch)
                                                          : rows_of_stream(seq, entry, batch);

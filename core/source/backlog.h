@@ -60,12 +60,20 @@ struct nw_dealt {
     uint64_t begun_lsn; /* the last transaction whose begin event was dealt */
 };
 
+/** The version in force of a table that has a backlog for some sinks: there, or in the stream. */
+struct nw_dealt_version {
+    const struct nw_table *table; /* NULL: not known */
+    bool announce;                /* its event was not dealt yet */
+};
+
 /** For others to read; the dealer's and the source's fields are theirs to write. */
 struct nw_backlog {
     uint32_t relation_oid;
     struct nw_place from; /* changes from here on are in it */
     struct nw_place next; /* those below were added, or need not be */
     uint64_t rows;        /* changes added by this process */
+    uint32_t sinks; /* as bits: it is for these, the others are dealt the table as it comes; 0: for
+                       all */
     bool is_new;          /* this process began it: what it does not have, nobody has */
 
     struct nw_spool *spool;
@@ -79,11 +87,19 @@ struct nw_backlog {
 
     /* the dealer's */
     struct nw_dealt dealt; /* out of it */
+    struct nw_dealt_version version; /* while the stream is dealt; only if it is for some sinks */
 
     /* the source's */
     struct nw_backlog *following;
     enum nw_backlog_state state;
     uint64_t end_epoch; /* DONE: once this is durable it goes */
+};
+
+/** A table that some sinks refused: what comes of it is kept for them from a place on. */
+struct nw_apart {
+    uint32_t relation_oid;
+    uint32_t sinks; /* as bits */
+    uint64_t from_lsn;
 };
 
 /** Up to where backlogs were durable when something was acknowledged: that is nowhere else. */

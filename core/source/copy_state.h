@@ -58,6 +58,7 @@ struct nw_copy_mark {
      * follows of the table until its copy is whole; of one that ends: that will have no copy, and
      * give up what they hold. 0: a reader's mark. */
     uint32_t joining_sinks;
+    bool rejoins; /* they have what was kept for them (backlog.h), and go on with what follows */
 };
 
 /** The progress of a table's copy. */

@@ -49,7 +49,7 @@ void nw_dealer_destroy(struct nw_dealer *dealer)
 static bool half_dealt(const struct nw_dealer *dealer)
 {
     return dealer->dealt.partial_lsn > dealer->dealt.done_lsn ||
-           dealer->dealt.begun_lsn > dealer->dealt.done_lsn;
+           dealer->dealt.begun_lsn > dealer->dealt.done_lsn || dealer->truncates_done > 0;
 }
 
 void nw_dealer_transaction_over(struct nw_dealer *dealer)
@@ -279,7 +279,6 @@ static nw_status row_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns
     char op = (char)nw_cursor_u8(&cursor);
     uint32_t oid = nw_cursor_u32be(&cursor);
     nw_status status = NW_OK;
-    struct nw_backlog *backlog = NULL;
     struct nw_slot *slot = NULL;
     struct nw_frame *frame = NULL;
     uint16_t transaction = 0;
@@ -289,9 +288,14 @@ static nw_status row_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns
                        cursor.failed ? "ends early" : "outside any transaction",
                        (uint32_t)(lsn >> 32), (uint32_t)lsn);
     }
-    backlog = nw_dealer_keeps(dealer, oid);
-    if (backlog != NULL) {
-        return nw_dealer_keep(dealer, backlog, lsn, message, err);
+    status = nw_dealer_keep(dealer, oid, lsn, message, err);
+    if (status != NW_OK) {
+        return status;
+    }
+    if (nw_dealer_keeps(dealer, oid)) {
+        dealer->state.rows_kept++;
+        nw_dealer_change_done(dealer);
+        return NW_OK;
     }
     slot = nw_dealer_slot(dealer, oid, &status, err);
     if (slot == NULL) {

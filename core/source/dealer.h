@@ -58,6 +58,7 @@ struct nw_dealer_options {
     bool keeps;             /* what comes of a table that stops can be kept */
 };
 
+struct nw_apart;
 struct nw_backlog;
 struct nw_backlog_record;
 
@@ -67,7 +68,9 @@ struct nw_dealer_stop {
     bool dropped; /* on the server: lsn is where sinks are told */
     bool paused;  /* a user asked for it */
     bool keeps;   /* what comes from `place` on is to be kept: by a backlog that begins there */
-    struct nw_backlog *playing;  /* what was kept was being dealt, and is kept again; else NULL */
+    uint32_t sinks; /* as bits: it stops for these alone, and the others go on; 0: for all */
+    bool again;     /* it did so in this run before: the sequencers have to begin anew */
+    struct nw_backlog *playing;  /* what was kept already, and is kept again; else NULL */
     struct nw_backlog *given_up; /* what was kept cannot be gone on with; else NULL */
     struct nw_place place;
     uint64_t lsn; /* commit LSN: rows of this transaction, from some place on, and later are left
@@ -134,6 +137,11 @@ void nw_dealer_backlog(struct nw_dealer *dealer, struct nw_backlog *backlog);
 /** Stop a table as nw_dealer_stopping() says. NW_AGAIN: not now, ask again. */
 NW_MUST_CHECK nw_status nw_dealer_pause(struct nw_dealer *dealer, uint32_t relation_oid,
                                         struct nw_error *err);
+/** A table that some sinks refused. What comes of it is kept as soon as there is something: then
+ * nw_dealer_stopping() says so. Before anything is taken. */
+void nw_dealer_apart(struct nw_dealer *dealer, const struct nw_apart *apart);
+/** Begin to keep it although nothing came yet. NW_AGAIN: it is not begun, ask again. */
+NW_MUST_CHECK nw_status nw_dealer_apart_begin(struct nw_dealer *dealer, uint32_t relation_oid);
 /** What is kept of a table is of no use any more; it is stopped, as options say. NW_AGAIN: not now.
  */
 NW_MUST_CHECK nw_status nw_dealer_forget(struct nw_dealer *dealer, uint32_t relation_oid);

@@ -30,7 +30,15 @@ bool nw_dealer_has_backlog(const struct nw_dealer *dealer, uint32_t relation_oid
     return backlog_of(dealer, relation_oid) != NULL;
 }
 
-struct nw_backlog *nw_dealer_keeps(struct nw_dealer *dealer, uint32_t relation_oid)
+struct nw_backlog *nw_dealer_backlog_apart(const struct nw_dealer *dealer, uint32_t relation_oid)
+{
+    struct nw_backlog *backlog = backlog_of(dealer, relation_oid);
+
+    return backlog != NULL && backlog->sinks != 0 ? backlog : NULL;
+}
+
+/* The backlog that a change of this table, at the place under way, belongs to; NULL: to none. */
+static struct nw_backlog *backlog_now(const struct nw_dealer *dealer, uint32_t relation_oid)
 {
     struct nw_backlog *backlog = NULL;
 
@@ -41,9 +49,19 @@ struct nw_backlog *nw_dealer_keeps(struct nw_dealer *dealer, uint32_t relation_o
     return backlog == NULL || nw_place_before(place_now(dealer), backlog->from) ? NULL : backlog;
 }
 
+bool nw_dealer_keeps(const struct nw_dealer *dealer, uint32_t relation_oid)
+{
+    const struct nw_backlog *backlog = backlog_now(dealer, relation_oid);
+
+    return backlog != NULL && backlog->sinks == 0;
+}
+
 bool nw_dealer_keeps_later(const struct nw_dealer *dealer, uint32_t relation_oid)
 {
-    return dealer->playing == NULL && nw_dealer_has_backlog(dealer, relation_oid);
+    const struct nw_backlog *backlog =
+        dealer->playing != NULL ? NULL : backlog_of(dealer, relation_oid);
+
+    return backlog != NULL && backlog->sinks == 0;
 }
 
 bool nw_dealer_wants_text(const struct nw_dealer *dealer)
@@ -68,8 +86,85 @@ bool nw_dealer_give_up(struct nw_dealer *dealer, struct nw_backlog *backlog, con
     NW_ASSERT(table != NULL); /* it was followed when it stopped, or when narwal started */
     (void)nw_dealer_stop(dealer, table, "%s", reason);
     dealer->stop.keeps = false;
+    dealer->stop.sinks = backlog->sinks;
     dealer->stop.given_up = backlog;
     return true;
+}
+
+/* What is kept for some sinks begins, with the version that is in force. */
+static nw_status apart_begin(struct nw_dealer *dealer, const struct nw_apart *apart)
+{
+    const struct nw_table *table = nw_schemas_find(dealer->options.schemas, apart->relation_oid);
+
+    if (table == NULL) {
+        return NW_OK; /* what comes first is what it is */
+    }
+    (void)nw_dealer_stop(dealer, table, "a sink refused rows of it");
+    dealer->stop.sinks = apart->sinks;
+    dealer->stop.again = false;
+    return NW_AGAIN;
+}
+
+/* Its place in the list; the count: it is not there. */
+static uint32_t apart_at(const struct nw_dealer *dealer, uint32_t relation_oid)
+{
+    uint32_t at = 0;
+
+    while (at < dealer->aparts_count && dealer->aparts[at].relation_oid != relation_oid) {
+        at++;
+    }
+    return at;
+}
+
+static struct nw_apart *apart_of(struct nw_dealer *dealer, uint32_t relation_oid)
+{
+    uint32_t at = apart_at(dealer, relation_oid);
+
+    return at == dealer->aparts_count ? NULL : &dealer->aparts[at];
+}
+
+bool nw_dealer_is_apart(const struct nw_dealer *dealer, uint32_t relation_oid)
+{
+    return apart_at(dealer, relation_oid) < dealer->aparts_count;
+}
+
+static void apart_end(struct nw_dealer *dealer, struct nw_apart *apart)
+{
+    *apart = dealer->aparts[--dealer->aparts_count];
+}
+
+void nw_dealer_apart(struct nw_dealer *dealer, const struct nw_apart *apart)
+{
+    NW_ASSERT(dealer->aparts_count < NW_BEHIND_MAX);
+    dealer->aparts[dealer->aparts_count++] = *apart;
+}
+
+nw_status nw_dealer_apart_begin(struct nw_dealer *dealer, uint32_t relation_oid)
+{
+    const struct nw_apart *apart = apart_of(dealer, relation_oid);
+
+    if (apart == NULL) {
+        return NW_OK;
+    }
+    if (dealer->stop_waits || dealer->relation_waits || !dealer->state.between ||
+        dealer->state.position_lsn < apart->from_lsn) {
+        return NW_AGAIN;
+    }
+    return apart_begin(dealer, apart);
+}
+
+void nw_dealer_apart_begun(struct nw_dealer *dealer, const struct nw_dealer_stop *stop,
+                           struct nw_backlog *backlog)
+{
+    struct nw_apart *apart = apart_of(dealer, stop->table->relation_oid);
+
+    NW_ASSERT(apart != NULL);
+    apart_end(dealer, apart);
+    if (backlog != NULL) {
+        backlog->sinks = stop->sinks;
+        backlog->version = (struct nw_dealt_version){.table = stop->table, .announce = true};
+        nw_dealer_backlog(dealer, backlog);
+    }
 }
 
 /* Adds a message of a table at the place under way. */
@@ -99,40 +194,39 @@ static nw_status keep(struct nw_dealer *dealer, struct nw_backlog *backlog, uint
     return status;
 }
 
-nw_status nw_dealer_keep(struct nw_dealer *dealer, struct nw_backlog *backlog, uint64_t lsn,
+nw_status nw_dealer_keep(struct nw_dealer *dealer, uint32_t relation_oid, uint64_t lsn,
                          struct nw_bytes message, struct nw_error *err)
 {
-    nw_status status = keep(dealer, backlog, lsn, message, err);
+    struct nw_backlog *backlog = NULL;
 
-    if (status == NW_OK) {
-        dealer->state.rows_kept++;
-        nw_dealer_change_done(dealer);
+    if (dealer->aparts_count > 0 && dealer->playing == NULL && dealer->in_transaction) {
+        const struct nw_apart *apart = apart_of(dealer, relation_oid);
+
+        if (apart != NULL && dealer->begin.commit_lsn >= apart->from_lsn &&
+            apart_begin(dealer, apart) != NW_OK) {
+            return NW_AGAIN;
+        }
     }
-    return status;
+    backlog = backlog_now(dealer, relation_oid);
+    return backlog == NULL ? NW_OK : keep(dealer, backlog, lsn, message, err);
 }
 
-nw_status nw_dealer_keep_aside(struct nw_dealer *dealer, struct nw_backlog *backlog,
-                               struct nw_bytes message, struct nw_error *err)
+nw_status nw_dealer_keep_truncate(struct nw_dealer *dealer, uint32_t relation_oid, uint64_t lsn,
+                                  uint32_t flags, struct nw_error *err)
 {
-    return keep(dealer, backlog, dealer->begin.commit_lsn, message, err);
-}
-
-nw_status nw_dealer_keep_truncate(struct nw_dealer *dealer, struct nw_backlog *backlog,
-                                  uint64_t lsn, uint32_t flags, struct nw_error *err)
-{
-    uint32_t oid = backlog->relation_oid;
     const uint8_t message[] = {'T',
                                0,
                                0,
                                0,
                                1,
                                (uint8_t)flags,
-                               (uint8_t)(oid >> 24),
-                               (uint8_t)(oid >> 16),
-                               (uint8_t)(oid >> 8),
-                               (uint8_t)oid};
+                               (uint8_t)(relation_oid >> 24),
+                               (uint8_t)(relation_oid >> 16),
+                               (uint8_t)(relation_oid >> 8),
+                               (uint8_t)relation_oid};
 
-    return keep(dealer, backlog, lsn, (struct nw_bytes){message, sizeof message}, err);
+    return nw_dealer_keep(dealer, relation_oid, lsn, (struct nw_bytes){message, sizeof message},
+                          err);
 }
 
 nw_status nw_dealer_keep_commit(struct nw_dealer *dealer, const struct nw_pgoutput_commit *commit,
@@ -181,7 +275,8 @@ nw_status nw_dealer_pause(struct nw_dealer *dealer, uint32_t relation_oid, struc
         dealer->state.position_lsn == 0) { /* the stream has not begun */
         return NW_AGAIN;
     }
-    if (table == NULL || nw_dealer_has_backlog(dealer, relation_oid)) {
+    if (table == NULL || (nw_dealer_has_backlog(dealer, relation_oid) &&
+                          nw_dealer_backlog_apart(dealer, relation_oid) == NULL)) {
         return NW_OK; /* it is gone, or paused or stopped meanwhile */
     }
     (void)nw_dealer_stop(dealer, table, "NW2117 a user paused it");
@@ -207,6 +302,37 @@ void nw_dealer_behind(const struct nw_dealer *dealer, struct nw_behind_list *lis
 
 /* ---- dealing what was kept ---- */
 
+/* Of a table that other sinks are dealt as it comes the version of its past takes the place of
+ * theirs, or the other way round. */
+static void version_exchange(struct nw_dealer *dealer, struct nw_dealt_version *left,
+                             const struct nw_dealt_version *next)
+{
+    struct nw_slot *slot = NULL;
+
+    left->table = nw_schemas_find(dealer->options.schemas, next->table->relation_oid);
+    NW_ASSERT(left->table != NULL && left->table->id < dealer->slots_count);
+    slot = &dealer->slots[left->table->id];
+    left->announce = slot->announce;
+    slot->announce = next->announce;
+    nw_schemas_exchange(dealer->options.schemas, next->table);
+    nw_notes_drop(dealer->notes, next->table->relation_oid);
+}
+
+/* A former process began it: as at a start nothing is known of what the table was there. */
+static nw_status version_begin(struct nw_dealer *dealer, struct nw_backlog *backlog,
+                               struct nw_error *err)
+{
+    struct nw_schemas *schemas = dealer->options.schemas;
+    const struct nw_table *current = nw_schemas_find(schemas, backlog->relation_oid);
+    nw_status status = nw_schemas_add(schemas, current, 0, &backlog->version.table, err);
+
+    if (status == NW_OK) {
+        backlog->version.announce = true;
+        nw_schemas_exchange(schemas, current);
+    }
+    return status;
+}
+
 nw_status nw_dealer_play_begin(struct nw_dealer *dealer, struct nw_backlog *backlog,
                                struct nw_error *err)
 {
@@ -215,11 +341,20 @@ nw_status nw_dealer_play_begin(struct nw_dealer *dealer, struct nw_backlog *back
                            : nw_dealer_flush(dealer, err);
 
     if (status == NW_OK) {
+        status = nw_dealer_slots_grow(dealer, err);
+    }
+    if (status == NW_OK && backlog->sinks != 0 && backlog->version.table == NULL) {
+        status = version_begin(dealer, backlog, err);
+    }
+    if (status == NW_OK) {
         dealer->stream_dealt = dealer->dealt;
         dealer->dealt = backlog->dealt;
         dealer->playing = backlog;
         dealer->state.between = false;
         dealer->last_oid = 0;
+        if (backlog->sinks != 0) {
+            version_exchange(dealer, &dealer->stream_version, &backlog->version);
+        }
     }
     return status;
 }
@@ -269,6 +404,9 @@ static void stream_return(struct nw_dealer *dealer)
 {
     dealer->playing->dealt = dealer->dealt;
     dealer->dealt = dealer->stream_dealt;
+    if (dealer->playing->sinks != 0) {
+        version_exchange(dealer, &dealer->playing->version, &dealer->stream_version);
+    }
     dealer->playing = NULL;
     dealer->last_oid = 0;
     dealer->relation_read = 0;
@@ -280,6 +418,25 @@ bool nw_dealer_play_is_whole(const struct nw_dealer *dealer)
     return dealer->dealt.partial_lsn <= dealer->dealt.done_lsn;
 }
 
+/* The mark from which on the sinks that refused the table go on with what the others get of it. */
+static nw_status rejoin_deal(struct nw_dealer *dealer, const struct nw_backlog *backlog,
+                             struct nw_error *err)
+{
+    const struct nw_table *table = dealer->stream_version.table;
+    struct nw_block *block = NULL;
+    nw_status status = nw_dealer_event_open(dealer, NW_BLOCK_COPY_END, &block, err);
+
+    if (status == NW_OK) {
+        dealer->stream_version.announce = true; /* they do not know it */
+        dealer->slots[table->id].was_apart = true;
+        block->backlog_oid = 0;
+        block->table = table;
+        block->mark = (struct nw_copy_mark){.joining_sinks = backlog->sinks, .rejoins = true};
+        nw_dealer_event_deal(dealer, block);
+    }
+    return status;
+}
+
 nw_status nw_dealer_play_end(struct nw_dealer *dealer, bool whole, int64_t now_ns,
                              struct nw_error *err)
 {
@@ -287,6 +444,9 @@ nw_status nw_dealer_play_end(struct nw_dealer *dealer, bool whole, int64_t now_n
     nw_status status = nw_dealer_flush(dealer, err);
 
     NW_ASSERT(!dealer->in_transaction && !dealer->relation_waits);
+    if (status == NW_OK && whole && backlog->sinks != 0) {
+        status = rejoin_deal(dealer, backlog, err);
+    }
     if (status != NW_OK) {
         return status;
     }
@@ -311,12 +471,21 @@ void nw_dealer_backlog_given_up(struct nw_dealer *dealer, struct nw_backlog *bac
     backlog->state = NW_BACKLOG_GIVEN_UP;
 }
 
-void nw_dealer_backlog_forget(struct nw_dealer *dealer, uint32_t relation_oid)
+void nw_dealer_backlog_forget(struct nw_dealer *dealer, uint32_t relation_oid, uint32_t sinks)
 {
     struct nw_backlog *backlog = backlog_of(dealer, relation_oid);
+    struct nw_apart *apart = apart_of(dealer, relation_oid);
 
-    if (backlog != NULL) {
+    if (apart != NULL) {
+        apart->sinks &= ~sinks;
+        if (apart->sinks == 0) {
+            apart_end(dealer, apart);
+        }
+    }
+    if (backlog != NULL && (backlog->sinks & ~sinks) == 0) {
         nw_dealer_backlog_given_up(dealer, backlog);
+    } else if (backlog != NULL) {
+        backlog->sinks &= ~sinks;
     }
 }
 
@@ -325,7 +494,7 @@ nw_status nw_dealer_forget(struct nw_dealer *dealer, uint32_t relation_oid)
     if (dealer->stop_waits || dealer->playing != NULL) {
         return NW_AGAIN;
     }
-    nw_dealer_backlog_forget(dealer, relation_oid);
+    nw_dealer_backlog_forget(dealer, relation_oid, UINT32_MAX);
     nw_dealer_refresh(dealer);
     return NW_OK;
 }

@@ -33,6 +33,9 @@ bool nw_dealer_dropped(struct nw_dealer *dealer, const struct nw_table *table, u
         (void)nw_dealer_stop(dealer, table,
                              "NW2106 it was dropped on the server: what sinks have of it stays");
         dealer->stop.dropped = true;
+        dealer->stop.playing = dealer->playing;
+        dealer->stop.again = false;
+        dealer->stop.sinks = 0;
         dealer->stop.lsn = lsn > next_lsn ? lsn : next_lsn;
     }
     return true;

@@ -171,7 +171,7 @@ static bool truncate_applies(const struct nw_dealer *dealer, const struct nw_slo
 static struct nw_slot *truncated(struct nw_dealer *dealer, uint32_t oid, nw_status *status,
                                  struct nw_error *err)
 {
-    return nw_dealer_keeps(dealer, oid) != NULL ? NULL : nw_dealer_slot(dealer, oid, status, err);
+    return nw_dealer_keeps(dealer, oid) ? NULL : nw_dealer_slot(dealer, oid, status, err);
 }
 
 /* What of a truncate is about tables whose changes are kept. */
@@ -182,11 +182,8 @@ static nw_status truncate_keep(struct nw_dealer *dealer, uint64_t lsn,
     nw_status status = NW_OK;
 
     for (uint32_t i = 0; i < truncate->relations_count && status == NW_OK; i++) {
-        struct nw_backlog *backlog = nw_dealer_keeps(dealer, nw_cursor_u32be(&relations));
-
-        if (backlog != NULL) {
-            status = nw_dealer_keep_truncate(dealer, backlog, lsn, truncate->flags, err);
-        }
+        status = nw_dealer_keep_truncate(dealer, nw_cursor_u32be(&relations), lsn,
+                                         truncate->flags, err);
     }
     return status;
 }

@@ -21,6 +21,7 @@ struct nw_slot {
     bool stopped;              /* its rows are left out until it is copied again */
     uint64_t joins_lsn;        /* what committed before is in its copy, or will be */
     bool joined;               /* by nw_dealer_join(): it waits no more */
+    bool was_apart;            /* for some sinks it was kept, in this run */
     struct nw_table_policy policy;
 };
 
@@ -56,6 +57,9 @@ struct nw_dealer {
     uint32_t backlogs_count;
     struct nw_backlog *playing;   /* what is taken now comes from it; NULL: from the stream */
     struct nw_dealt stream_dealt; /* meanwhile */
+    struct nw_dealt_version stream_version; /* the same */
+    struct nw_apart aparts[NW_BEHIND_MAX]; /* that have no backlog yet */
+    uint32_t aparts_count;
 
     struct nw_relation *relation; /* waits for the catalog when relation_waits */
     bool relation_waits;
@@ -78,32 +82,38 @@ struct nw_dealer {
 
 /* dealer_backlog.c */
 
-/** The backlog that a change of this table, at the place under way, belongs to; NULL: it is dealt.
+/** Whether a change of this table, at the place under way, is kept for all sinks: it is not dealt.
  */
-struct nw_backlog *nw_dealer_keeps(struct nw_dealer *dealer, uint32_t relation_oid);
-/** Adds it there. NW_AGAIN: not taken; the disk is behind, or the table stops. */
-NW_MUST_CHECK nw_status nw_dealer_keep(struct nw_dealer *dealer, struct nw_backlog *backlog,
+bool nw_dealer_keeps(const struct nw_dealer *dealer, uint32_t relation_oid);
+/**
+ * Add a change to the backlog that it belongs to, if there is one.
+ * @return NW_AGAIN: not taken; the disk is behind, or the table stops.
+ */
+NW_MUST_CHECK nw_status nw_dealer_keep(struct nw_dealer *dealer, uint32_t relation_oid,
                                        uint64_t lsn, struct nw_bytes message, struct nw_error *err);
 /** The same of its part in a Truncate message. */
-NW_MUST_CHECK nw_status nw_dealer_keep_truncate(struct nw_dealer *dealer,
-                                                struct nw_backlog *backlog, uint64_t lsn,
-                                                uint32_t flags, struct nw_error *err);
+NW_MUST_CHECK nw_status nw_dealer_keep_truncate(struct nw_dealer *dealer, uint32_t relation_oid,
+                                                uint64_t lsn, uint32_t flags, struct nw_error *err);
 /** The transaction ends. As nw_dealer_keep(). */
 NW_MUST_CHECK nw_status nw_dealer_keep_commit(struct nw_dealer *dealer,
                                               const struct nw_pgoutput_commit *commit,
                                               struct nw_error *err);
-/** The same of a message that counts as no change. */
-NW_MUST_CHECK nw_status nw_dealer_keep_aside(struct nw_dealer *dealer, struct nw_backlog *backlog,
-                                             struct nw_bytes message, struct nw_error *err);
 /** Whether the table's changes are kept, now or until they were dealt. */
 bool nw_dealer_has_backlog(const struct nw_dealer *dealer, uint32_t relation_oid);
+/** The backlog that is kept for some sinks, while the others go on with the table; else NULL. */
+struct nw_backlog *nw_dealer_backlog_apart(const struct nw_dealer *dealer, uint32_t relation_oid);
 /** Whether what is dealt of the table now is from before its changes were kept. It was dealt by a
  * former run, whatever the rules were, and must not stop the table again. */
 bool nw_dealer_keeps_later(const struct nw_dealer *dealer, uint32_t relation_oid);
 /** What is kept is of no use any more. */
 void nw_dealer_backlog_given_up(struct nw_dealer *dealer, struct nw_backlog *backlog);
-/** The same, if there is one of this table. */
-void nw_dealer_backlog_forget(struct nw_dealer *dealer, uint32_t relation_oid);
+/** Whether what comes of it is to be kept for some sinks, and nothing came yet. */
+bool nw_dealer_is_apart(const struct nw_dealer *dealer, uint32_t relation_oid);
+/** A stop that says so was recorded. @param backlog  NULL: nothing can be kept */
+void nw_dealer_apart_begun(struct nw_dealer *dealer, const struct nw_dealer_stop *stop,
+                           struct nw_backlog *backlog);
+/** The same, of the table, for these sinks alone. */
+void nw_dealer_backlog_forget(struct nw_dealer *dealer, uint32_t relation_oid, uint32_t sinks);
 /** How far the tables are that are behind. */
 void nw_dealer_behind(const struct nw_dealer *dealer, struct nw_behind_list *list);
 

@@ -120,8 +120,15 @@ nw_status nw_dealer_stop(struct nw_dealer *dealer, const struct nw_table *table,
     va_list args;
 
     *stop = (struct nw_dealer_stop){.table = table, .playing = dealer->playing};
+    if (stop->playing != NULL) {
+        stop->sinks = stop->playing->sinks;
+    } else {
+        stop->playing = nw_dealer_backlog_apart(dealer, table->relation_oid);
+    }
+    stop->again = nw_dealer_is_apart(dealer, table->relation_oid) ||
+                  (table->id < dealer->slots_count && dealer->slots[table->id].was_apart);
     stop->keeps = dealer->options.keeps && dealer->cut == 0 &&
-                  (dealer->playing != NULL || dealer->backlogs_count < NW_BEHIND_MAX);
+                  (stop->playing != NULL || dealer->backlogs_count < NW_BEHIND_MAX);
     stop->place = (struct nw_place){dealer->in_transaction ? dealer->begin.commit_lsn
                                                            : dealer->state.position_lsn,
                                     dealer->in_transaction ? dealer->seq : 0};
@@ -150,12 +157,15 @@ nw_status nw_dealer_stopped(struct nw_dealer *dealer, struct nw_backlog *backlog
     if (stop->dropped) {
         return nw_dealer_drop_recorded(dealer, stop->table, stop->lsn, err);
     }
-    if (backlog != NULL) {
-        nw_dealer_backlog(dealer, backlog);
-        return NW_OK;
-    }
     if (stop->given_up != NULL) {
         nw_dealer_backlog_given_up(dealer, stop->given_up);
+    } else if (stop->sinks != 0) {
+        nw_dealer_apart_begun(dealer, stop, backlog);
+    } else if (backlog != NULL) {
+        nw_dealer_backlog(dealer, backlog);
+    }
+    if (backlog != NULL || stop->sinks != 0) {
+        return NW_OK;
     }
     status = nw_dealer_slots_grow(dealer, err);
     if (status == NW_OK) {
@@ -239,8 +249,11 @@ nw_status nw_dealer_join(struct nw_dealer *dealer, const struct nw_dealer_join *
     if (status != NW_OK) {
         return status;
     }
+    if (!join->leaves) { /* the copy has what was kept */
+        nw_dealer_backlog_forget(dealer, join->relation_oid,
+                                 join->from_lsn != 0 ? UINT32_MAX : join->sinks);
+    }
     if (join->from_lsn != 0 && !join->leaves) {
-        nw_dealer_backlog_forget(dealer, join->relation_oid); /* the copy has what was kept */
         status = slot_return(dealer, join, err);
     }
     if (join->leaves) {
@@ -328,15 +341,14 @@ nw_status nw_dealer_relation(struct nw_dealer *dealer, struct nw_bytes message,
                              struct nw_error *err)
 {
     const struct nw_table *current = NULL;
-    struct nw_backlog *backlog = NULL;
     nw_status status = nw_pgoutput_relation_parse(message, dealer->relation, err);
 
     if (status != NW_OK) {
         return status;
     }
-    backlog = nw_dealer_keeps(dealer, dealer->relation->oid);
-    if (backlog != NULL) {
-        return nw_dealer_keep_aside(dealer, backlog, message, err);
+    status = nw_dealer_keep(dealer, dealer->relation->oid, dealer->begin.commit_lsn, message, err);
+    if (status != NW_OK || nw_dealer_keeps(dealer, dealer->relation->oid)) {
+        return status;
     }
     current = nw_schemas_find(dealer->options.schemas, dealer->relation->oid);
     if (is_passed_over(dealer, current, dealer->relation)) {
@@ -408,7 +420,6 @@ static const struct nw_note *note_of(const struct nw_dealer *dealer)
 nw_status nw_dealer_note(struct nw_dealer *dealer, struct nw_bytes bytes,
                          const struct nw_pgoutput_message *message, struct nw_error *err)
 {
-    struct nw_backlog *backlog = NULL;
     const struct nw_table *current = NULL;
     const struct nw_table *table = NULL;
     const struct nw_note *note = NULL;
@@ -424,10 +435,13 @@ nw_status nw_dealer_note(struct nw_dealer *dealer, struct nw_bytes bytes,
                nw_lsn_text(lsn, message->lsn), nw_code_rest(why.text));
         return NW_OK;
     }
-    backlog = nw_dealer_keeps(dealer, note->relation_oid);
-    if (backlog != NULL) {
-        nw_notes_drop(dealer->notes, backlog->relation_oid);
-        return nw_dealer_keep_aside(dealer, backlog, bytes, err);
+    status = nw_dealer_keep(dealer, note->relation_oid, dealer->begin.commit_lsn, bytes, err);
+    if (status != NW_OK) {
+        return status;
+    }
+    if (nw_dealer_keeps(dealer, note->relation_oid)) {
+        nw_notes_drop(dealer->notes, note->relation_oid);
+        return NW_OK;
     }
     current = nw_schemas_find(dealer->options.schemas, note->relation_oid);
     if (current == NULL || is_passed_over(dealer, current, NULL)) {

@@ -109,14 +109,3 @@ nw_status nw_position_unpack(struct nw_bytes bytes, struct nw_identity *identity
     }
     return NW_OK;
 }
-
-void nw_behind_list_raise(struct nw_behind_list *list, const struct nw_behind *has)
-{
-    for (uint32_t i = 0; i < list->count; i++) {
-        struct nw_behind *table = &list->tables[i];
-
-        if (table->relation_oid == has->relation_oid && nw_place_before(table->place, has->place)) {
-            table->place = has->place;
-        }
-    }
-}

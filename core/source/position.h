@@ -64,7 +64,5 @@ uint32_t nw_position_pack(const struct nw_identity *identity, uint64_t lsn,
 NW_MUST_CHECK nw_status nw_position_unpack(struct nw_bytes bytes, struct nw_identity *identity,
                                            uint64_t *lsn, struct nw_behind_list *behind,
                                            struct nw_error *err);
-/** What a sink has of a table that is behind, if that is more than its position says. */
-void nw_behind_list_raise(struct nw_behind_list *list, const struct nw_behind *has);
 
 #endif

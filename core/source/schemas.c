@@ -369,6 +369,24 @@ bool nw_schemas_same(const struct nw_table *table, const struct nw_relation *rel
     return true;
 }
 
+void nw_schemas_exchange(struct nw_schemas *schemas, const struct nw_table *table)
+{
+    struct version *current = schemas->current[table->id];
+    struct version *before = current;
+
+    if (&current->table == table) {
+        return;
+    }
+    while (&before->former->table != table) {
+        before = before->former;
+        NW_ASSERT(before->former != NULL);
+    }
+    schemas->current[table->id] = before->former;
+    before->former = before->former->former;
+    schemas->current[table->id]->former = current;
+    schemas->current[table->id]->versions = current->versions;
+}
+
 void nw_schemas_place_all(struct nw_schemas *schemas)
 {
     for (uint32_t i = 0; i < schemas->count; i++) {

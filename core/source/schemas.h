@@ -50,6 +50,12 @@ NW_MUST_CHECK nw_status nw_schemas_beside(struct nw_schemas *schemas,
                                           const struct nw_table *described,
                                           const struct nw_table **table, struct nw_error *err);
 
+/**
+ * Another version of a table comes into force: tables whose past is dealt beside the stream have two
+ * that take turns. New versions go on with the numbers all the same.
+ */
+void nw_schemas_exchange(struct nw_schemas *schemas, const struct nw_table *table);
+
 /** Whether a Relation message says the same as a version. */
 bool nw_schemas_same(const struct nw_table *table, const struct nw_relation *relation);
 

@@ -311,13 +311,13 @@ nw_status nw_source_backlogs(struct nw_source *source, int64_t now_ns, uint32_t 
 {
     nw_status status = NW_OK;
 
-    if (source->backlogs.first == NULL) {
-        return NW_OK;
-    }
     if (source->backlogs.stopped) {
         return nw_fail(err, NW_RETRY,
-                       "NW2101 a table stopped again while what was kept of it was dealt: going on "
+                       "NW2101 a table stopped of which changes are kept, or were: going on "
                        "without it");
+    }
+    if (source->backlogs.first == NULL) {
+        return NW_OK;
     }
     status = writes_step(source, now_ns, work, err);
     if (status == NW_OK) {

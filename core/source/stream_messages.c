@@ -352,7 +352,7 @@ static nw_status stopped(struct nw_source *source, struct nw_error *err)
     struct nw_backlog *backlog = source->stop_backlog;
     struct nw_backlogs *backlogs = &source->backlogs;
 
-    if (source->stop.playing != NULL && source->stop.given_up == NULL) {
+    if ((source->stop.playing != NULL || source->stop.again) && source->stop.given_up == NULL) {
         backlogs->stopped = true;
         return NW_OK;
     }

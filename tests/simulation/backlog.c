@@ -29,6 +29,7 @@ void sim_backlogs_init(struct sim *sim)
 
     backlogs->random.state = sim->seed ^ 0x6b657074u;
     backlogs->wanted = !sim->joins.wanted && sim_chance(&backlogs->random, 700);
+    backlogs->refuses = sim_chance(&backlogs->random, 500);
     backlogs->quota_bytes = 1ull << (22 + sim_below(&backlogs->random, 6));
     if (nw_env_model_create(sim->seed ^ 0x6b65707432u, &backlogs->env, &err) != NW_OK ||
         backlogs->env->ops->folder_create(backlogs->env, FOLDERS, &err) != NW_OK ||
@@ -45,7 +46,7 @@ void sim_backlogs_free(struct sim *sim)
 bool sim_backlogs_recorded(const struct sim *sim)
 {
     for (uint32_t t = 0; t < SIM_TABLES; t++) {
-        if (sim->backlogs.states[t] != SIM_FOLLOWED) {
+        if (sim->backlogs.states[t] != SIM_FOLLOWED || sim->backlogs.apart[t] != 0) {
             return true;
         }
     }
@@ -88,18 +89,23 @@ void sim_backlogs_find(struct sim *sim)
         char folder[32];
         struct nw_backlog_options options = options_of(sim, t, folder);
         nw_status status = NW_OK;
+        bool kept = false;
 
         backlogs->found[t] = NULL;
-        backlogs->was_behind[t] = backlogs->states[t] != SIM_FOLLOWED;
-        if (backlogs->states[t] == SIM_FOLLOWED) {
+        if (backlogs->states[t] != SIM_FOLLOWED) {
+            backlogs->apart[t] = 0; /* now it is kept for all */
+        }
+        kept = backlogs->states[t] != SIM_FOLLOWED ||
+               (backlogs->apart[t] != 0 && backlogs->apart_begun[t]);
+        backlogs->was_behind[t] = kept || backlogs->apart[t] != 0;
+        if (!kept) {
             status = nw_backlog_discard(&options, &err);
         } else {
             SIM_COUNT(backlogs_found);
             status = nw_backlog_open(&options, SIM_OID + t, backlogs->reached[t],
                                      &backlogs->found[t], &err);
         }
-        if (status != NW_OK ||
-            (backlogs->states[t] != SIM_FOLLOWED && backlogs->found[t] == NULL)) {
+        if (status != NW_OK || (kept && backlogs->found[t] == NULL)) {
             sim_fail(sim, "what was kept of %u is lost: %s", SIM_OID + t, err.text);
         }
         if (backlogs->found[t] != NULL && sim->start_lsn > sim->server.confirmed_lsn) {
@@ -121,6 +127,45 @@ static bool all_have_positions(const struct sim *sim)
     return true;
 }
 
+/* The place from which on a sink is to get the table out of what is kept. */
+static uint64_t sink_place(const struct sim *sim, uint32_t sink, uint32_t table)
+{
+    struct nw_behind_list behind;
+
+    behind_of(sim, sink, &behind);
+    return sim_extent(&behind, sim->sinks[sink].durable_lsn, SIM_OID + table).commit_lsn;
+}
+
+/* A table that some sinks refused. */
+static void apart_give(struct sim *sim, struct nw_engine *engine, uint32_t table)
+{
+    struct sim_backlogs *backlogs = &sim->backlogs;
+    struct nw_apart apart = {.relation_oid = SIM_OID + table,
+                             .sinks = backlogs->apart[table],
+                             .from_lsn = UINT64_MAX};
+    struct nw_error err = {0};
+
+    for (uint32_t i = 0; i < sim->sinks_count && apart.sinks != 0; i++) {
+        bool kept = (apart.sinks >> i & 1u) != 0;
+        uint64_t lsn = sink_place(sim, i, table);
+
+        apart.from_lsn = kept && lsn < apart.from_lsn ? lsn : apart.from_lsn;
+        if (nw_sequencer_apart(nw_engine_sequencer(engine, i), apart.relation_oid, kept, &err) !=
+            NW_OK) {
+            sim_fail(sim, "%s", err.text);
+        }
+    }
+    backlogs->apart_goes_on[table] = backlogs->apart_goes_on[table] || sim->server.quiet;
+    if (apart.sinks != 0 && backlogs->found[table] != NULL) {
+        backlogs->found[table]->sinks = apart.sinks;
+    } else if (apart.sinks != 0) {
+        nw_engine_apart(engine, &apart);
+        if (backlogs->apart_goes_on[table]) {
+            (void)nw_engine_resume(engine, apart.relation_oid);
+        }
+    }
+}
+
 void sim_backlogs_give(struct sim *sim, struct nw_engine *engine)
 {
     struct sim_backlogs *backlogs = &sim->backlogs;
@@ -134,7 +179,8 @@ void sim_backlogs_give(struct sim *sim, struct nw_engine *engine)
                                     &err) != NW_OK) {
                 sim_fail(sim, "%s", err.text);
             }
-            if (backlogs->states[behind.tables[b].relation_oid - SIM_OID] == SIM_FOLLOWED) {
+            if (backlogs->states[behind.tables[b].relation_oid - SIM_OID] == SIM_FOLLOWED &&
+                (backlogs->apart[behind.tables[b].relation_oid - SIM_OID] >> i & 1u) == 0) {
                 sim_fail(sim, "sink %u lacks what was kept of %u, which is nowhere", i,
                          behind.tables[b].relation_oid);
             }
@@ -142,10 +188,15 @@ void sim_backlogs_give(struct sim *sim, struct nw_engine *engine)
     }
     for (uint32_t t = 0; t < SIM_TABLES; t++) {
         if (backlogs->found[t] != NULL) {
-            if (sim->server.quiet) { /* in the end everything goes on */
+            if (sim->server.quiet && backlogs->apart[t] == 0) { /* in the end everything goes on */
                 backlogs->states[t] = SIM_RESUMING;
             }
-            nw_engine_backlog(engine, backlogs->found[t], backlogs->states[t] == SIM_RESUMING);
+        }
+        apart_give(sim, engine, t);
+        if (backlogs->found[t] != NULL) {
+            nw_engine_backlog(engine, backlogs->found[t],
+                              backlogs->apart[t] != 0 ? backlogs->apart_goes_on[t]
+                                                      : backlogs->states[t] == SIM_RESUMING);
             backlogs->found[t] = NULL;
         }
         backlogs->stops[t] = backlogs->wanted && !sim->server.quiet && all_have_positions(sim) &&
@@ -164,21 +215,30 @@ nw_status sim_backlog_stop(void *context, const struct nw_dealer_stop *stop,
     char folder[32];
     struct nw_backlog_options options = options_of(sim, t, folder);
 
-    if (stop->given_up != NULL || (stop->playing == NULL && !stop->keeps)) {
+    if (stop->given_up != NULL || (stop->playing == NULL && !stop->keeps) ||
+        (stop->sinks != 0 && stop->sinks != backlogs->apart[t])) {
         sim_fail(sim, "what is kept of %u is given up: %s", stop->table->relation_oid,
                  stop->reason);
     }
     if (stop->playing != NULL) {
         SIM_COUNT(stopped_in_play);
-        backlogs->states[t] = SIM_KEPT;
+        if (stop->sinks != 0) {
+            backlogs->apart_goes_on[t] = false;
+        } else {
+            backlogs->states[t] = stop->paused ? SIM_PAUSED : SIM_KEPT;
+        }
         return NW_OK;
     }
     if (nw_backlog_begin(&options, stop->table, stop->place, backlog, err) != NW_OK) {
         sim_fail(sim, "nothing of %u can be kept: %s", stop->table->relation_oid, err->text);
     }
+    backlogs->reached[t] = stop->place.commit_lsn;
+    if (stop->sinks != 0) {
+        backlogs->apart_begun[t] = true;
+        return NW_OK;
+    }
     sim_counters.tables_paused += stop->paused;
     sim_counters.tables_kept += !stop->paused;
-    backlogs->reached[t] = stop->place.commit_lsn;
     backlogs->states[t] = stop->paused ? SIM_PAUSED : SIM_KEPT;
     backlogs->was_behind[t] = true;
     return NW_OK;
@@ -194,6 +254,11 @@ nw_status sim_backlog_end(void *context, struct nw_backlog *backlog, bool resume
         sim_fail(sim, "what is kept of %u was given up", backlog->relation_oid);
     }
     SIM_COUNT(tables_resumed);
+    if (backlog->sinks != 0 && sim->backlogs.apart_goes_on[t]) {
+        SIM_COUNT(aparts_resumed);
+        sim->backlogs.apart[t] = 0;
+        sim->backlogs.apart_goes_on[t] = false;
+    }
     if (sim->backlogs.states[t] == SIM_RESUMING) {
         sim->backlogs.states[t] = SIM_FOLLOWED;
     }
@@ -207,6 +272,41 @@ void sim_backlogs_reached(struct sim *sim, const struct nw_backlog_reached *reac
     }
 }
 
+bool sim_backlogs_refuses(struct sim *sim, uint32_t sink, uint32_t relation_oid)
+{
+    struct sim_backlogs *backlogs = &sim->backlogs;
+    uint32_t t = relation_oid - SIM_OID;
+    uint64_t others = backlogs->apart[t] & ~(1u << sink);
+
+    /* What is kept for another sink may begin later than this one needs it: that is for a copy. */
+    return backlogs->wanted && backlogs->refuses && !sim->server.quiet && others == 0 &&
+           all_have_positions(sim) && sim_chance(&backlogs->random, 10);
+}
+
+void sim_backlogs_refused(struct sim *sim, struct nw_engine *engine)
+{
+    struct sim_backlogs *backlogs = &sim->backlogs;
+
+    for (uint32_t i = 0; i < sim->sinks_count; i++) {
+        uint64_t lsn = 0;
+        const struct nw_table *table = nw_sequencer_refused(nw_engine_sequencer(engine, i), &lsn);
+        uint32_t t = table == NULL ? 0 : table->relation_oid - SIM_OID;
+
+        if (table == NULL) {
+            continue;
+        }
+        SIM_COUNT(refused_by_some);
+        if (backlogs->states[t] == SIM_RESUMING) {
+            backlogs->states[t] = SIM_KEPT; /* nothing of it goes on */
+        }
+        if (backlogs->states[t] == SIM_FOLLOWED) {
+            backlogs->apart_begun[t] = backlogs->apart_begun[t] && backlogs->apart[t] != 0;
+            backlogs->apart[t] |= 1u << i;
+        }
+        backlogs->apart_goes_on[t] = false;
+    }
+}
+
 void sim_backlogs_step(struct sim *sim, struct nw_engine *engine)
 {
     struct sim_backlogs *backlogs = &sim->backlogs;
@@ -217,8 +317,13 @@ void sim_backlogs_step(struct sim *sim, struct nw_engine *engine)
     }
     switch (backlogs->states[t]) {
     case SIM_FOLLOWED:
+        if (backlogs->apart[t] != 0 && !backlogs->apart_goes_on[t] &&
+            (sim->server.quiet || sim_chance(&backlogs->random, 100))) {
+            backlogs->apart_goes_on[t] = true;
+            (void)nw_engine_resume(engine, SIM_OID + t);
+        }
         if (!sim->server.quiet && SIM_OID + t != sim->unwanted_oid &&
-            sim_chance(&backlogs->random, 100)) {
+            sim_chance(&backlogs->random, backlogs->apart[t] == 0 ? 100 : 3)) {
             (void)nw_engine_pause(engine, SIM_OID + t);
         }
         break;

@@ -280,7 +280,11 @@ static bool agent_step(struct life *life, uint32_t index, uint32_t *work)
         sim_fail(sim, "a full disk ends the life: %s", err.text);
     }
     if (status == NW_REJECT) { /* by a sink, or for what is held: the memory is small here */
-        sim_joins_refused(sim, life->engine);
+        if (sim->backlogs.wanted) {
+            sim_backlogs_refused(sim, life->engine);
+        } else {
+            sim_joins_refused(sim, life->engine);
+        }
         return false;
     }
     if (status == NW_RETRY && sim->server.quiet) {

@@ -95,7 +95,7 @@ static inline bool sim_chance(struct sim_random *random, uint32_t permille)
     X(joins_at_start) X(joins_for_one) X(sinks_wiped) X(marks_stored) X(rows_superseded)           \
     X(rows_held) X(rows_held_long) X(tables_again_in_join) X(crashes_in_join) X(leftovers)         \
     X(refusals) X(repairs) X(tables_passed_over) X(tables_taken_up) X(rounds_postponed)            \
-    X(tables_paused) X(tables_kept) X(tables_resumed) X(stopped_in_play) X(backlogs_found)         \
+    X(tables_paused) X(tables_kept) X(tables_resumed) X(stopped_in_play) X(refused_by_some) X(aparts_resumed) X(backlogs_found)         \
     X(rows_behind) X(commits_behind) X(crashes_behind)
 /* clang-format on */
 
@@ -386,12 +386,16 @@ struct sim_backlogs {
     struct sim_random random;
     struct nw_env *env;
     bool wanted;
-    bool off; /* the power is gone */
+    bool refuses; /* sinks do, now and then */
+    bool off;     /* the power is gone */
     uint64_t quota_bytes;
     uint64_t play_lsn; /* the furthest sink is there */
     /* recorded in the state */
     enum sim_followed states[SIM_TABLES];
     uint64_t reached[SIM_TABLES];
+    uint32_t apart[SIM_TABLES];   /* sinks that refused rows of it, as bits: it is kept for those */
+    bool apart_begun[SIM_TABLES]; /* something is kept */
+    bool apart_goes_on[SIM_TABLES];
     /* of this life */
     struct nw_backlog *found[SIM_TABLES]; /* until the engine has it */
     bool was_behind[SIM_TABLES];
@@ -412,6 +416,10 @@ nw_status sim_backlog_stop(void *context, const struct nw_dealer_stop *stop,
 nw_status sim_backlog_end(void *context, struct nw_backlog *backlog, bool resumed,
                           struct nw_error *err);
 void sim_backlogs_reached(struct sim *sim, const struct nw_backlog_reached *reached);
+/** Whether a sink does not take rows of a table now. */
+bool sim_backlogs_refuses(struct sim *sim, uint32_t sink, uint32_t relation_oid);
+/** A sink refused rows of a table, which ends the life. */
+void sim_backlogs_refused(struct sim *sim, struct nw_engine *engine);
 /** Somebody pauses or resumes a table. */
 void sim_backlogs_step(struct sim *sim, struct nw_engine *engine);
 /** As sim_spool_power(), sim_spool_end(). */

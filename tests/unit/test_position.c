@@ -89,29 +89,6 @@ static void tables_that_are_behind_are_said(void **state)
     }
 }
 
-static void what_a_sink_has_is_raised_and_never_lowered(void **state)
-{
-    struct nw_behind_list list = behind_list(3);
-    struct nw_identity found;
-    struct nw_error err = {0};
-    uint8_t bytes[NW_POSITION_BYTES_MAX];
-    uint32_t size = 0;
-    uint64_t lsn = 0;
-
-    (void)state;
-    nw_behind_list_raise(&list, &(struct nw_behind){16385, {0x1001, 9}});
-    nw_behind_list_raise(&list, &(struct nw_behind){16386, {0x1001, 99}});
-    nw_behind_list_raise(&list, &(struct nw_behind){20000, {0x9999, 0}});
-    size = nw_position_pack(&identity, 5, &list, bytes);
-    assert_int_equal(nw_position_unpack((struct nw_bytes){bytes, size}, &found, &lsn, &list, &err),
-                     NW_OK);
-    assert_int_equal(list.tables[0].place.commit_lsn, 0x1000);
-    assert_int_equal(list.tables[1].place.commit_lsn, 0x1001);
-    assert_int_equal(list.tables[1].place.seq, 9);
-    assert_int_equal(list.tables[2].place.commit_lsn, 0x1002);
-    assert_int_equal(list.tables[2].place.seq, 14);
-}
-
 static void no_part_of_a_position_is_one(void **state)
 {
     struct nw_identity found;
@@ -163,7 +140,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_position_comes_back_as_it_was),
         cmocka_unit_test(tables_that_are_behind_are_said),
-        cmocka_unit_test(what_a_sink_has_is_raised_and_never_lowered),
         cmocka_unit_test(no_part_of_a_position_is_one),
         cmocka_unit_test(a_newer_format_asks_for_a_newer_narwal),
         cmocka_unit_test(what_is_no_position_is_refused),
