@@ -323,7 +323,8 @@ static nw_status slot_decide(struct nw_run *run, struct nw_error *err)
         return status;
     }
     run->start_lsn = takes_all(run) && run->spool == NULL ? run->confirmed_lsn : lsn;
-    if (run->backlogs_count + run->aparts_count > 0 && run->slot_found && run->start_lsn > run->confirmed_lsn) {
+    if (run->backlogs_count + run->aparts_count > 0 && run->slot_found &&
+        run->start_lsn > run->confirmed_lsn) {
         run->start_lsn = run->confirmed_lsn; /* what was kept may end before the sinks' positions */
     }
     if (run->options->snapshot == NW_SNAPSHOT_ONLY) {

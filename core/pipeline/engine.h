@@ -103,8 +103,8 @@ NW_MUST_CHECK nw_status nw_engine_dropped(struct nw_engine *engine, const struct
 /** A table whose changes are kept; see nw_source_backlog(). Give. Before it runs. */
 void nw_engine_backlog(struct nw_engine *engine, struct nw_backlog *backlog, bool resumes);
 
-/** A table that some sinks refused and of which nothing is kept yet; see nw_dealer_apart(). Before it
- * runs. */
+/** A table that some sinks refused and of which nothing is kept yet; see nw_dealer_apart(). Before
+ * it runs. */
 void nw_engine_apart(struct nw_engine *engine, const struct nw_apart *apart);
 
 /* What the main thread may ask and tell while the engine runs. */

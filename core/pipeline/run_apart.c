@@ -43,9 +43,8 @@ static bool copy_place(const struct nw_run_member *member, uint32_t relation_oid
 
         if (copy->relation_oid == relation_oid) {
             *lsn = 0;
-            if (!copy->complete ||
-                nw_copy_unpack((struct nw_bytes){copy->bytes, copy->size}, &progress, &ignored) !=
-                    NW_OK) {
+            if (!copy->complete || nw_copy_unpack((struct nw_bytes){copy->bytes, copy->size},
+                                                  &progress, &ignored) != NW_OK) {
                 return false;
             }
             *lsn = progress.origin.fence_lsn;
@@ -91,13 +90,13 @@ static nw_status apart_add(struct nw_run *run, const struct nw_table_trouble *ta
     nw_status status = NW_OK;
 
     if (apart == NULL && run->aparts_count == NW_BEHIND_MAX) {
-        return nw_run_backlog_gone(run, table, "NW2514 the changes of too many tables are kept already",
-                                   err);
+        return nw_run_backlog_gone(run, table,
+                                   "NW2514 the changes of too many tables are kept already", err);
     }
     if (apart == NULL) {
         apart = &run->aparts[run->aparts_count];
-        *apart = (struct nw_run_apart){.apart = {.relation_oid = table->relation_oid,
-                                                 .from_lsn = from_lsn}};
+        *apart = (struct nw_run_apart){
+            .apart = {.relation_oid = table->relation_oid, .from_lsn = from_lsn}};
         status = nw_tables_reached_lsn(run->table_states, table->relation_oid, &reached_lsn, err);
         if (status == NW_OK && reached_lsn != 0) {
             status = nw_run_backlog_open(run, table, &apart->backlog, err);
@@ -108,8 +107,8 @@ static nw_status apart_add(struct nw_run *run, const struct nw_table_trouble *ta
         run->aparts_count++;
     }
     if (apart->backlog != NULL && from_lsn < apart->backlog->from.commit_lsn) {
-        return nw_run_backlog_gone(
-            run, table, "NW2514 what is kept of it for another sink begins later", err);
+        return nw_run_backlog_gone(run, table,
+                                   "NW2514 what is kept of it for another sink begins later", err);
     }
     apart->apart.sinks |= 1u << sink;
     apart->apart.from_lsn = from_lsn < apart->apart.from_lsn ? from_lsn : apart->apart.from_lsn;
@@ -133,7 +132,8 @@ static nw_status find_one(struct nw_run *run, const struct nw_table_trouble *tab
         return nw_tables_remove(run->table_states, table->relation_oid, table->sink, err);
     }
     if (nw_schemas_find(run->schemas, table->relation_oid) == NULL) {
-        return nw_run_backlog_gone(run, table, "NW2515 it is not published any more, or was dropped", err);
+        return nw_run_backlog_gone(run, table,
+                                   "NW2515 it is not published any more, or was dropped", err);
     }
     if (!place_of(run, (uint32_t)sink, table->relation_oid, &from_lsn)) {
         return nw_run_backlog_gone(run, table, "NW2514 that sink has no whole copy of it", err);
@@ -177,8 +177,9 @@ nw_status nw_run_aparts_give(struct nw_run *run, struct nw_error *err)
         } else {
             nw_engine_apart(run->engine, &apart->apart);
             if (apart->resumes && !nw_engine_resume(run->engine, oid)) {
-                nw_log(NW_LOG_WARN, "NW2101 too many tables go on at once: ask again for those that "
-                                    "narwal table list shows as resuming");
+                nw_log(NW_LOG_WARN,
+                       "NW2101 too many tables go on at once: ask again for those that "
+                       "narwal table list shows as resuming");
             }
         }
     }

@@ -284,7 +284,8 @@ NW_MUST_CHECK nw_status nw_run_aparts_give(struct nw_run *run, struct nw_error *
  * thread. */
 NW_MUST_CHECK nw_status nw_run_apart_stop(struct nw_run *run, const struct nw_dealer_stop *stop,
                                           struct nw_backlog **backlog, struct nw_error *err);
-/** A sink refused rows of a table that streams: record that what comes of it is kept for that sink. */
+/** A sink refused rows of a table that streams: record that what comes of it is kept for that sink.
+ */
 NW_MUST_CHECK nw_status nw_run_apart_record(struct nw_run *run,
                                             const struct nw_table_trouble *trouble,
                                             struct nw_error *err);

@@ -124,9 +124,9 @@ struct nw_agent nw_sequencer_agent(struct nw_sequencer *sequencer);
 NW_MUST_CHECK nw_status nw_sequencer_behind(struct nw_sequencer *sequencer, uint32_t worker,
                                             const struct nw_behind *behind, struct nw_error *err);
 /**
- * What comes of a table is kept for some sinks, which refused rows of it: for this one, so that it is
- * to get the table out of the backlog until a mark says otherwise, or for others, so that it is to get
- * nothing out of that. Before it runs.
+ * What comes of a table is kept for some sinks, which refused rows of it: for this one, so that it
+ * is to get the table out of the backlog until a mark says otherwise, or for others, so that it is
+ * to get nothing out of that. Before it runs.
  */
 NW_MUST_CHECK nw_status nw_sequencer_apart(struct nw_sequencer *sequencer, uint32_t relation_oid,
                                            bool kept, struct nw_error *err);

@@ -74,7 +74,7 @@ struct nw_backlog {
     uint64_t rows;        /* changes added by this process */
     uint32_t sinks; /* as bits: it is for these, the others are dealt the table as it comes; 0: for
                        all */
-    bool is_new;          /* this process began it: what it does not have, nobody has */
+    bool is_new;    /* this process began it: what it does not have, nobody has */
 
     struct nw_spool *spool;
     char *folder;
@@ -86,7 +86,7 @@ struct nw_backlog {
     bool retyped; /* its columns changed: what comes of it must come as text */
 
     /* the dealer's */
-    struct nw_dealt dealt; /* out of it */
+    struct nw_dealt dealt;           /* out of it */
     struct nw_dealt_version version; /* while the stream is dealt; only if it is for some sinks */
 
     /* the source's */

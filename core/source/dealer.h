@@ -65,9 +65,9 @@ struct nw_backlog_record;
 /** A table that cannot go on, while the others do. */
 struct nw_dealer_stop {
     const struct nw_table *table;
-    bool dropped; /* on the server: lsn is where sinks are told */
-    bool paused;  /* a user asked for it */
-    bool keeps;   /* what comes from `place` on is to be kept: by a backlog that begins there */
+    bool dropped;   /* on the server: lsn is where sinks are told */
+    bool paused;    /* a user asked for it */
+    bool keeps;     /* what comes from `place` on is to be kept: by a backlog that begins there */
     uint32_t sinks; /* as bits: it stops for these alone, and the others go on; 0: for all */
     bool again;     /* it did so in this run before: the sequencers have to begin anew */
     struct nw_backlog *playing;  /* what was kept already, and is kept again; else NULL */

@@ -182,8 +182,8 @@ static nw_status truncate_keep(struct nw_dealer *dealer, uint64_t lsn,
     nw_status status = NW_OK;
 
     for (uint32_t i = 0; i < truncate->relations_count && status == NW_OK; i++) {
-        status = nw_dealer_keep_truncate(dealer, nw_cursor_u32be(&relations), lsn,
-                                         truncate->flags, err);
+        status =
+            nw_dealer_keep_truncate(dealer, nw_cursor_u32be(&relations), lsn, truncate->flags, err);
     }
     return status;
 }

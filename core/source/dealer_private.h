@@ -58,7 +58,7 @@ struct nw_dealer {
     struct nw_backlog *playing;   /* what is taken now comes from it; NULL: from the stream */
     struct nw_dealt stream_dealt; /* meanwhile */
     struct nw_dealt_version stream_version; /* the same */
-    struct nw_apart aparts[NW_BEHIND_MAX]; /* that have no backlog yet */
+    struct nw_apart aparts[NW_BEHIND_MAX];  /* that have no backlog yet */
     uint32_t aparts_count;
 
     struct nw_relation *relation; /* waits for the catalog when relation_waits */

@@ -51,8 +51,8 @@ NW_MUST_CHECK nw_status nw_schemas_beside(struct nw_schemas *schemas,
                                           const struct nw_table **table, struct nw_error *err);
 
 /**
- * Another version of a table comes into force: tables whose past is dealt beside the stream have two
- * that take turns. New versions go on with the numbers all the same.
+ * Another version of a table comes into force: tables whose past is dealt beside the stream have
+ * two that take turns. New versions go on with the numbers all the same.
  */
 void nw_schemas_exchange(struct nw_schemas *schemas, const struct nw_table *table);
 

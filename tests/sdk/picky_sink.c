@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A sink for tests of refused rows: the file sink (NARWAL_FILE_PLUGIN names it), but it takes no rows of
- * a table as long as there is a file PATH.refuse.TABLE.
+ * A sink for tests of refused rows: the file sink (NARWAL_FILE_PLUGIN names it), but it takes no
+ * rows of a table as long as there is a file PATH.refuse.TABLE.
  */
 #include <dlfcn.h>
 #include <stdbool.h>

@@ -140,9 +140,8 @@ static uint64_t sink_place(const struct sim *sim, uint32_t sink, uint32_t table)
 static void apart_give(struct sim *sim, struct nw_engine *engine, uint32_t table)
 {
     struct sim_backlogs *backlogs = &sim->backlogs;
-    struct nw_apart apart = {.relation_oid = SIM_OID + table,
-                             .sinks = backlogs->apart[table],
-                             .from_lsn = UINT64_MAX};
+    struct nw_apart apart = {
+        .relation_oid = SIM_OID + table, .sinks = backlogs->apart[table], .from_lsn = UINT64_MAX};
     struct nw_error err = {0};
 
     for (uint32_t i = 0; i < sim->sinks_count && apart.sinks != 0; i++) {
