@@ -99,7 +99,7 @@ static nw_status apart_begin(struct nw_dealer *dealer, const struct nw_apart *ap
     if (table == NULL) {
         return NW_OK; /* what comes first is what it is */
     }
-    (void)nw_dealer_stop(dealer, table, "a sink refused rows of it");
+    (void)nw_dealer_stop(dealer, table, "NW2101 a sink refused rows of it");
     dealer->stop.sinks = apart->sinks;
     dealer->stop.again = false;
     return NW_AGAIN;
