@@ -503,3 +503,8 @@ void nw_engine_apart(struct nw_engine *engine, const struct nw_apart *apart)
 {
     nw_dealer_apart(engine->dealer, apart);
 }
+
+void nw_engine_lacks(struct nw_engine *engine, const struct nw_behind *lacks)
+{
+    nw_dealer_lacks(engine->dealer, lacks);
+}

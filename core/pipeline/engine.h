@@ -103,6 +103,8 @@ NW_MUST_CHECK nw_status nw_engine_dropped(struct nw_engine *engine, const struct
 /** A table whose changes are kept; see nw_source_backlog(). Give. Before it runs. */
 void nw_engine_backlog(struct nw_engine *engine, struct nw_backlog *backlog, bool resumes);
 
+/** A table whose changes are left out at every sink; see nw_dealer_lacks(). Before it runs. */
+void nw_engine_lacks(struct nw_engine *engine, const struct nw_behind *lacks);
 /** A table that some sinks refused and of which nothing is kept yet; see nw_dealer_apart(). Before
  * it runs. */
 void nw_engine_apart(struct nw_engine *engine, const struct nw_apart *apart);

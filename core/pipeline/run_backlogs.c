@@ -178,8 +178,8 @@ static nw_status lack_note(struct nw_run *run, uint32_t sink, uint32_t relation_
     (void)snprintf(trouble.table_name, sizeof trouble.table_name, "%s", table->name);
     (void)snprintf(
         trouble.reason, sizeof trouble.reason,
-        "NW2515 sink %s is without changes that were kept for it in another state folder: it "
-        "is copied again",
+        "NW2515 sink %s is without changes that were left out, or kept in another state folder: "
+        "it is copied again",
         run->options->sinks[sink].name);
     nw_log(NW_LOG_WARN, "%.6s table %s.%s: %s", nw_code_or(trouble.reason, "NW2515"),
            trouble.schema_name, trouble.table_name, nw_code_rest(trouble.reason));

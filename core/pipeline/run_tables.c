@@ -210,12 +210,23 @@ bool nw_run_left_out(const struct nw_run *run, uint32_t sink, uint32_t relation_
     return false;
 }
 
+/* Whether sinks lack changes of it, and no backlog has them. */
+static bool lacks(const struct nw_table_trouble *trouble)
+{
+    return trouble->condition == NW_TABLE_STOPPED || trouble->condition == NW_TABLE_LEFT_OUT ||
+           trouble->condition == NW_TABLE_WAITING;
+}
+
 nw_status nw_run_leave_out(struct nw_run *run, struct nw_error *err)
 {
     struct nw_table_trouble trouble;
     nw_status status = NW_OK;
 
     for (uint32_t i = 0; status == NW_OK && nw_tables_at(run->table_states, i, &trouble); i++) {
+        if (trouble.sink[0] == '\0' && lacks(&trouble)) {
+            nw_engine_lacks(run->engine,
+                            &(struct nw_behind){trouble.relation_oid, {.commit_lsn = trouble.lsn}});
+        }
         for (uint32_t s = 0; s < run->options->sinks_count && status == NW_OK; s++) {
             if (trouble.condition == NW_TABLE_STOPPED &&
                 strcmp(trouble.sink, run->options->sinks[s].name) == 0) {

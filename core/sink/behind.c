@@ -64,7 +64,27 @@ uint32_t nw_behind_rows(const struct nw_sequencer *seq, const struct nw_batch *b
     return row;
 }
 
-void nw_behind_raise(const struct nw_sequencer *seq, struct nw_envelope *envelope)
+/* Tables that are left out at this sink, until a commit says that a copy of them began. */
+static void left_out_add(const struct nw_sequencer *seq, struct nw_behind_list *list)
+{
+    for (uint32_t i = 0; seq->left_out_count > 0 && i < seq->followed_capacity; i++) {
+        const struct nw_followed *followed = &seq->followed[i];
+        bool said = !followed->left_out;
+
+        for (uint32_t c = 0; c < seq->copy_commits_count && !said; c++) {
+            said = seq->copy_commits[c]->relation_oid == followed->relation_oid;
+        }
+        for (uint32_t t = 0; t < list->count && !said; t++) {
+            said = list->tables[t].relation_oid == followed->relation_oid;
+        }
+        if (!said && list->count < NW_BEHIND_MAX) {
+            list->tables[list->count++] = (struct nw_behind){
+                followed->relation_oid, nw_behind_place(seq, followed->relation_oid)};
+        }
+    }
+}
+
+void nw_behind_say(const struct nw_sequencer *seq, struct nw_envelope *envelope)
 {
     uint8_t *bytes = envelope->bytes + NW_ENVELOPE_SIZE;
     uint32_t size = envelope->size - NW_ENVELOPE_SIZE;
@@ -78,7 +98,7 @@ void nw_behind_raise(const struct nw_sequencer *seq, struct nw_envelope *envelop
         NW_OK) {
         return; /* it is empty */
     }
-    if (list.count == 0) {
+    if (list.count == 0 && seq->left_out_count == 0) {
         return;
     }
     for (uint32_t i = 0; i < list.count; i++) {
@@ -91,5 +111,6 @@ void nw_behind_raise(const struct nw_sequencer *seq, struct nw_envelope *envelop
         }
     }
     list.count = kept;
+    left_out_add(seq, &list);
     envelope->size = NW_ENVELOPE_SIZE + nw_position_pack(&identity, lsn, &list, bytes);
 }

@@ -142,7 +142,7 @@ static nw_status positions_make(struct nw_sequencer *seq, const struct nw_positi
         if (status != NW_OK) {
             return status;
         }
-        nw_behind_raise(seq, envelope);
+        nw_behind_say(seq, envelope);
         seq->commit_positions[w] =
             (struct nw_position){envelope->bytes, envelope->size, content.position.lsn};
     }
@@ -174,9 +174,9 @@ static nw_status commit_start(struct nw_sequencer *seq, uint32_t *work, struct n
     if (seal == NULL || sink->control_out || seq->commit_entry != NULL) {
         return NW_OK;
     }
-    status = positions_make(seq, &seal->entry->item->as.position, err);
+    status = nw_copies_collect(seq, seal->entry, err);
     if (status == NW_OK) {
-        status = nw_copies_collect(seq, seal->entry, err);
+        status = positions_make(seq, &seal->entry->item->as.position, err);
     }
     if (status != NW_OK) {
         return nw_sequencer_fail(seq, err, NULL);

@@ -82,6 +82,8 @@ nw_status nw_copies_had(struct nw_sequencer *seq, uint32_t relation_oid, uint64_
     if (status == NW_OK) {
         slot->takes = false;
         slot->fence_lsn = fence_lsn;
+        slot->left_out = fence_lsn == UINT64_MAX;
+        seq->left_out_count += slot->left_out;
     }
     return status;
 }
@@ -356,6 +358,8 @@ void nw_copies_durable(struct nw_sequencer *seq)
         struct nw_followed *slot =
             slot_of(seq->followed, seq->followed_capacity, commit->relation_oid);
 
+        seq->left_out_count -= slot->left_out;
+        slot->left_out = false;
         if (slot->generation != commit->generation) {
             continue; /* a newer copy began behind this commit */
         }

@@ -28,6 +28,7 @@ struct nw_followed {
     bool behind;           /* at the start the sink had only what is before `place` */
     struct nw_place place;
     enum nw_apart_side apart; /* behind.h */
+    bool left_out;            /* and no commit said yet that a copy of it began */
     /* Of the copy under way. */
     uint32_t generation;              /* 0: none began */
     uint32_t chunks_ended;            /* in the log or gone from it */

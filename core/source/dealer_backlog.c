@@ -284,6 +284,37 @@ nw_status nw_dealer_pause(struct nw_dealer *dealer, uint32_t relation_oid, struc
     return NW_OK;
 }
 
+void nw_dealer_lacks(struct nw_dealer *dealer, const struct nw_behind *lacks)
+{
+    struct nw_behind_list *list = &dealer->lacks;
+
+    for (uint32_t i = 0; i < list->count; i++) {
+        if (list->tables[i].relation_oid == lacks->relation_oid) {
+            return;
+        }
+    }
+    if (list->count < NW_BEHIND_MAX) {
+        list->tables[list->count++] = *lacks;
+    }
+}
+
+void nw_dealer_lacks_from(struct nw_dealer *dealer, uint32_t relation_oid)
+{
+    nw_dealer_lacks(dealer, &(struct nw_behind){relation_oid, place_now(dealer)});
+}
+
+void nw_dealer_lacks_end(struct nw_dealer *dealer, uint32_t relation_oid)
+{
+    struct nw_behind_list *list = &dealer->lacks;
+
+    for (uint32_t i = 0; i < list->count; i++) {
+        if (list->tables[i].relation_oid == relation_oid) {
+            list->tables[i] = list->tables[--list->count];
+            return;
+        }
+    }
+}
+
 void nw_dealer_behind(const struct nw_dealer *dealer, struct nw_behind_list *list)
 {
     list->count = dealer->backlogs_count;
@@ -297,6 +328,15 @@ void nw_dealer_behind(const struct nw_dealer *dealer, struct nw_behind_list *lis
         }
         list->tables[i] = (struct nw_behind){
             backlog->relation_oid, nw_place_before(place, backlog->from) ? backlog->from : place};
+    }
+    for (uint32_t i = 0; i < dealer->lacks.count && list->count < NW_BEHIND_MAX; i++) {
+        const struct nw_behind *lacks = &dealer->lacks.tables[i];
+
+        /* What is before it may be still to come. */
+        if (lacks->place.commit_lsn <= dealer->state.position_lsn &&
+            !nw_dealer_has_backlog(dealer, lacks->relation_oid)) {
+            list->tables[list->count++] = *lacks;
+        }
     }
 }
 

@@ -60,6 +60,7 @@ struct nw_dealer {
     struct nw_dealt_version stream_version; /* the same */
     struct nw_apart aparts[NW_BEHIND_MAX];  /* that have no backlog yet */
     uint32_t aparts_count;
+    struct nw_behind_list lacks; /* what is left out since when; those without a backlog */
 
     struct nw_relation *relation; /* waits for the catalog when relation_waits */
     bool relation_waits;
@@ -114,6 +115,9 @@ void nw_dealer_apart_begun(struct nw_dealer *dealer, const struct nw_dealer_stop
                            struct nw_backlog *backlog);
 /** The same, of the table, for these sinks alone. */
 void nw_dealer_backlog_forget(struct nw_dealer *dealer, uint32_t relation_oid, uint32_t sinks);
+/** From the place under way on a table is left out, or is not any more. */
+void nw_dealer_lacks_from(struct nw_dealer *dealer, uint32_t relation_oid);
+void nw_dealer_lacks_end(struct nw_dealer *dealer, uint32_t relation_oid);
 /** How far the tables are that are behind. */
 void nw_dealer_behind(const struct nw_dealer *dealer, struct nw_behind_list *list);
 

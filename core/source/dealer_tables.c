@@ -71,6 +71,9 @@ static nw_status slot_refresh(struct nw_dealer *dealer, struct nw_slot *slot,
     slot->table = table;
     slot->projection = projection;
     slot->stopped = stopped;
+    if (stopped) {
+        nw_dealer_lacks_from(dealer, table->relation_oid);
+    }
     slot->joins_lsn = joins_lsn > slot->joins_lsn ? joins_lsn : slot->joins_lsn;
     slot->policy = o->policy == NULL ? (struct nw_table_policy){0} : o->policy(o->context, table);
     slot->wanted = wanted;
@@ -172,6 +175,7 @@ nw_status nw_dealer_stopped(struct nw_dealer *dealer, struct nw_backlog *backlog
         slot = &dealer->slots[stop->table->id];
         slot->stopped = true;
         slot->wanted = false;
+        nw_dealer_lacks(dealer, &(struct nw_behind){stop->table->relation_oid, stop->place});
     }
     return status;
 }
@@ -195,6 +199,7 @@ void nw_dealer_refresh(struct nw_dealer *dealer)
         if (slot->table != NULL && !slot->stopped && o->stopped(o->context, slot->table)) {
             slot->stopped = true;
             slot->wanted = false;
+            nw_dealer_lacks_from(dealer, slot->table->relation_oid);
         }
     }
 }
@@ -216,6 +221,7 @@ static nw_status slot_return(struct nw_dealer *dealer, const struct nw_dealer_jo
     slot = &dealer->slots[table->id];
     slot->joined = true;
     slot->stopped = false;
+    nw_dealer_lacks_end(dealer, table->relation_oid);
     slot->joins_lsn = join->from_lsn;
     dealer->last_oid = 0;
     return slot_refresh(dealer, slot, table, err);

@@ -324,6 +324,30 @@ class BacklogsTest(check.Case):
         self.resume(narwal, "lab.composite")
         self.finish(narwal, [("lab", "plain"), ("lab", "composite")])
 
+    def test_what_was_left_out_is_copied_again_where_nothing_is_known_of_it(self):
+        """The sinks' positions say so, also of a run in which nothing came of the table."""
+        narwal = self.narwal(limits={"backlog": "1MiB"})
+        sql = self.server.sql
+        narwal.start().wait_streaming()
+        self.pause(narwal, "lab.plain")
+        sql("INSERT INTO lab.plain SELECT g, 0, repeat(md5(g::text), 10) FROM generate_series(1, 6000) g")
+        narwal.wait("the stop", lambda: self.state(narwal, "lab.plain") == "stopped")
+        for change in ("UPDATE lab.plain SET n = 1 WHERE id = 1",
+                       "INSERT INTO lab.composite VALUES (1, 'x', 'y', gen_random_uuid())"):
+            sql(change)
+            narwal.wait_caught_up()
+            self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+            narwal.start()
+            self.wait_phase(narwal)
+        sql("DELETE FROM lab.plain WHERE id > 3000")
+        narwal.wait_caught_up()
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        for file in narwal.state_dir.glob("state.db*"):
+            file.unlink()
+        narwal.start()
+        narwal.wait("the copy", lambda: "copied lab.plain while" in narwal.log())
+        self.finish(narwal, [("lab", "plain"), ("lab", "composite")])
+
     def test_what_was_kept_is_lost_or_damaged(self):
         narwal = self.narwal()
         sql = self.server.sql

@@ -178,7 +178,8 @@ void sim_backlogs_give(struct sim *sim, struct nw_engine *engine)
                                     &err) != NW_OK) {
                 sim_fail(sim, "%s", err.text);
             }
-            if (backlogs->states[behind.tables[b].relation_oid - SIM_OID] == SIM_FOLLOWED &&
+            if (backlogs->wanted &&
+                backlogs->states[behind.tables[b].relation_oid - SIM_OID] == SIM_FOLLOWED &&
                 (backlogs->apart[behind.tables[b].relation_oid - SIM_OID] >> i & 1u) == 0) {
                 sim_fail(sim, "sink %u lacks what was kept of %u, which is nowhere", i,
                          behind.tables[b].relation_oid);
@@ -186,6 +187,9 @@ void sim_backlogs_give(struct sim *sim, struct nw_engine *engine)
         }
     }
     for (uint32_t t = 0; t < SIM_TABLES; t++) {
+        if (sim->joins.passed[t]) {
+            nw_engine_lacks(engine, &(struct nw_behind){.relation_oid = SIM_OID + t});
+        }
         if (backlogs->found[t] != NULL) {
             if (sim->server.quiet && backlogs->apart[t] == 0) { /* in the end everything goes on */
                 backlogs->states[t] = SIM_RESUMING;

@@ -289,6 +289,7 @@ static void store(struct sim_sink *sink, const struct sim_pending *commit)
         sim_fail(sink->sim, "sink %u: position %" PRIu64 " after %" PRIu64, sink->index, to.lsn,
                  sink->durable_lsn);
     }
+    sim_lacks_check(sink, &to);
     sim_extents_settle(sink, &to, count);
     sim_extents_check(sink, &to);
     at = staged_check(sink, commit, &to, former, count);

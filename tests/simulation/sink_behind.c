@@ -12,6 +12,29 @@ struct nw_place sim_extent(const struct nw_behind_list *behind, uint64_t lsn, ui
     return (struct nw_place){.commit_lsn = lsn};
 }
 
+static bool is_listed(const struct nw_behind_list *behind, uint32_t oid)
+{
+    for (uint32_t i = 0; i < behind->count; i++) {
+        if (behind->tables[i].relation_oid == oid) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void sim_lacks_check(const struct sim_sink *sink, struct sim_position *to)
+{
+    for (uint32_t t = 0; t < SIM_TABLES && to->lsn > sink->durable_lsn; t++) {
+        if (sink->gap[t] && !is_listed(&to->behind, SIM_OID + t)) {
+            sim_fail(sink->sim, "sink %u, to %" PRIu64 ": does not say that it lacks some of %u",
+                     sink->index, to->lsn, SIM_OID + t);
+        }
+    }
+    if (!sink->sim->backlogs.wanted) {
+        to->behind.count = 0; /* a copy brings them, wherever they are */
+    }
+}
+
 void sim_extents_settle(const struct sim_sink *sink, struct sim_position *to, size_t count)
 {
     to->end_lsn = to->lsn;
