@@ -68,6 +68,8 @@ static uint64_t row_lsn(const struct nw_builder *builder)
                                                  : builder->selection->frame->row_lsn;
 }
 
+#define ROW_FAILED "row of %s.%s at LSN %X/%X: column %s, by which rows are kept, %s"
+
 static nw_status fail(const struct nw_builder *builder, const struct nw_operand *operand,
                       nw_status status, const char *what)
 {
@@ -75,7 +77,7 @@ static nw_status fail(const struct nw_builder *builder, const struct nw_operand 
     uint64_t lsn = row_lsn(builder);
 
     return nw_fail(builder->selection->err, status,
-                   "NW2902 row of %s.%s at LSN %X/%X: column %s, by which rows are kept, %s",
+                   status == NW_CORRUPT ? "NW2902 " ROW_FAILED : "NW1226 " ROW_FAILED,
                    table->schema_name, table->name, (unsigned)(lsn >> 32), (unsigned)lsn,
                    operand->schema.name, what);
 }

@@ -87,7 +87,7 @@ class PositionsTest(check.Case):
         shutil.rmtree(other)
         shutil.copytree(narwal.home / "kept", other)
         self.assertGreater(narwal.run_to_end(), 0, narwal.log_tail())
-        self.assertRegex(narwal.log(), "NW2307 .*changes between are gone")
+        self.assertRegex(narwal.log(), "NW2505 .*changes between are gone")
 
     def test_a_sink_that_has_only_its_copy_gets_all_since(self):
         """The other sink has more; the slot, never acknowledged past it, has what is missing."""

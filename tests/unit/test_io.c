@@ -399,7 +399,10 @@ static int where_forbidden(void)
         return 3;
     }
     nw_env_system_destroy(env);
-    return strstr(err.text, "io_uring: Operation not permitted") != NULL ? 0 : 4;
+    return strncmp(err.text, "NW2901 ", 7) == 0 &&
+                   strstr(err.text, "io_uring: Operation not permitted") != NULL
+               ? 0
+               : 4;
 }
 
 static void auto_falls_back_where_io_uring_is_forbidden(void **state)
@@ -432,6 +435,7 @@ static void errors_name_the_path_and_what_to_do(void **state)
     assert_int_equal(ops->file_open(f->env, path_of(f, "no/file"), NW_FILE_CREATE, &other, &f->err),
                      NW_RETRY);
     assert_non_null(strstr(f->err.text, "/no/file: No such file"));
+    assert_memory_equal(f->err.text, "NW2501", 6);
     assert_int_equal(ops->file_open(f->env, path_of(f, "there"), NW_FILE_CREATE | NW_FILE_EXCLUSIVE,
                                     &other, &f->err),
                      NW_RETRY);
@@ -534,6 +538,7 @@ static void a_lock_that_another_process_holds_is_refused_at_once(void **state)
     assert_int_equal(byte, 'y');
     assert_int_equal(f->env->ops->file_lock(f->env, file, &f->err), NW_FATAL);
     assert_non_null(strstr(f->err.text, "/lock: another process holds it"));
+    assert_memory_equal(f->err.text, "NW2503", 6);
     assert_int_equal(write(back[1], &byte, 1), 1);
     assert_int_equal(waitpid(child, NULL, 0), child);
     assert_int_equal(f->env->ops->file_lock(f->env, file, &f->err), NW_OK); /* it died with it */

@@ -2,6 +2,8 @@
 /* Sinks that store no position: what they are sent again is what the host saw of their commits. */
 #include "sink_model.h"
 
+#include "said.h"
+
 static struct kit kit;
 static struct nw_sink_ops ops;
 
@@ -50,6 +52,7 @@ static void a_failed_write_is_sent_again_from_the_last_commit(void **state)
          declared += NW_SINK_STORES_NOTHING) {
         for (uint32_t workers = 1; workers <= 3; workers += 2) {
             start(declared, workers);
+            said_begin();
             model.write_fail_in = 3;
             model.write_status = NW_RETRY;
             one_epoch_and_a_half();
@@ -57,6 +60,9 @@ static void a_failed_write_is_sent_again_from_the_last_commit(void **state)
             assert_int_equal(kit_run_for(&kit, 200000000), NW_OK);
             assert_int_equal(model.recovers, 2);
             assert_int_equal(kit.durable_epoch, 2);
+            assert_true(said("NW2402 sink model: "));
+            assert_int_equal(said("NW2412 sink model gives no position back"), declared == 0);
+            said_end();
             rows_are_there_once(3);
             kit_fini(&kit);
             assert_contract_kept();

@@ -7,6 +7,8 @@
 
 #include "sink_model.h"
 
+#include "said.h"
+
 #define PAD (64u << 10)
 #define MIB ((int64_t)1 << 20)
 
@@ -393,6 +395,7 @@ static void full_disk_is_waited_for(void **state)
 
     (void)state;
     start();
+    said_begin();
     kit.write_result = -ENOSPC;
     model.plan = MODEL_PENDING;
     kit_epoch_end(&kit, 1, 900);
@@ -402,6 +405,9 @@ static void full_disk_is_waited_for(void **state)
     (void)settle();
     nw_sink_status(kit.sink, &status);
     assert_int_equal(status.spilled_bytes, 0);
+    assert_true(said("NW2510 sink model: cannot spill to "));
+    assert_true(said(": No space left on device; waiting for room"));
+    said_end();
     kit.write_result = 0;
     kit.now_ns += 11000000000;
     (void)settle();

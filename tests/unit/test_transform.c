@@ -324,6 +324,7 @@ static void a_decision_that_lacks_its_value_is_an_error(void **state)
     assert_null(block_decode(block, &status, &kit.err));
     assert_int_equal(status, NW_FATAL);
     assert_non_null(strstr(kit.err.text, "column mail, by which rows are kept, was not sent"));
+    assert_memory_equal(kit.err.text, "NW1226", 6);
     block_free(block);
     kit_close(&kit);
 }

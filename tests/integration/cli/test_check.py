@@ -4,6 +4,7 @@
 
 What it prints to mend a fault is run, and then the fault has to be gone.
 """
+import json
 import pathlib
 import re
 import tempfile
@@ -73,6 +74,22 @@ class SoundTest(CheckTest):
                 self.assert_mended(code, user="weak")
         result = self.check(user="weak")
         self.assertEqual(result.code, 0, result)
+
+    def test_what_should_be_considered(self):
+        self.server.sql("CREATE TABLE apart (id int PRIMARY KEY)")
+        self.server.sql("CREATE PUBLICATION ours FOR TABLE keyed")
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder, "a.yaml")
+            file.write_text(json.dumps({
+                "source": {"dsn": self.server.dsn(),
+                           "publication": {"name": "ours", "create": False}},
+                "copy": {"workers": 16}, "sinks": [{"type": "null"}]}))
+            sessions = [self.server.connect() for _ in range(42)]
+            result = run("check", file, "--verbose")
+            for session in sessions:
+                session.close()
+        self.assertRegex(result.out, r'WARN  NW1307 .*\n      mend: .*"public"."apart"')
+        self.assertEqual(result.findings.get("NW1305"), "WARN", result)
 
     def test_a_table_without_a_key(self):
         self.server.sql("CREATE TABLE keyless (v text)")
