@@ -334,7 +334,6 @@ static void refusals_stop_the_run_with_table_and_reason(void **state)
 static void fatal_and_odd_answers_stop_the_run(void **state)
 {
     static const enum model_plan plans[] = {MODEL_FATAL, MODEL_ODD, MODEL_REJECT};
-    static const char *const codes[] = {"NW2401", "NW2411", "NW2401"};
 
     (void)state;
     for (size_t i = 0; i < 3; i++) {
@@ -342,7 +341,7 @@ static void fatal_and_odd_answers_stop_the_run(void **state)
         model.plan = plans[i];
         kit_epoch_end(&kit, 1, 1100);
         assert_int_equal(kit_run(&kit), plans[i] == MODEL_REJECT ? NW_REJECT : NW_FATAL);
-        assert_memory_equal(kit.err.text, codes[i], 6);
+        assert_memory_equal(kit.err.text, plans[i] == MODEL_ODD ? "NW2411" : "NW2401", 6);
         assert_int_equal(kit.durable_epoch, 0);
         kit_fini(&kit);
     }
