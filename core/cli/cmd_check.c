@@ -199,6 +199,17 @@ static void sql_print(const struct nw_preflight *preflight,
     nw_complain("%s", preflight->findings[0].text);
 }
 
+/* What has to be mended is explained, too. */
+static void fails_note(const struct nw_preflight *preflight)
+{
+    for (size_t i = 0; i < preflight->findings_count; i++) {
+        if (preflight->findings[i].level == NW_FINDING_FAIL) {
+            nw_explain_note(preflight->findings[i].code);
+            nw_explain_note(preflight->findings[i].text); /* the cause's, of a connection */
+        }
+    }
+}
+
 static int check(struct nw_run_config *config, struct wishes *wishes)
 {
     struct nw_preflight_options options;
@@ -219,6 +230,7 @@ static int check(struct nw_run_config *config, struct wishes *wishes)
         } else {
             nw_preflight_print(&preflight, config->name, wishes->verbose, stdout);
         }
+        fails_note(&preflight);
         code = nw_preflight_count(&preflight, NW_FINDING_FAIL) == 0 ? 0 : NW_EXIT_FAILED;
     }
     nw_arena_fini(&arena);

@@ -84,6 +84,21 @@ static void ten_are_written_and_the_rest_counted(void **state)
     assert_null(message_next());
 }
 
+static void a_count_has_the_code_of_the_line_first(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 14; i++) {
+        nw_log(NW_LOG_WARN, "NW1115 cannot connect to %s", "db1");
+    }
+    for (int i = 0; i < 10; i++) {
+        expect("NW1115 cannot connect to db1");
+    }
+    now_s += 10;
+    nw_log(NW_LOG_INFO, "connected");
+    expect("NW1115 left out 4 times: cannot connect to db1");
+    expect("connected");
+}
+
 static void a_new_window_writes_again(void **state)
 {
     (void)state;
@@ -187,6 +202,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(ten_are_written_and_the_rest_counted, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_count_has_the_code_of_the_line_first, setup, teardown),
         cmocka_unit_test_setup_teardown(a_new_window_writes_again, setup, teardown),
         cmocka_unit_test_setup_teardown(ten_are_not_too_many, setup, teardown),
         cmocka_unit_test_setup_teardown(other_levels_and_texts_are_other_lines, setup, teardown),
