@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `narwal check`: what would stand in the way, before anything is touched. */
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/code.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "cli/command.h"
+#include "cli/host.h"
 #include "pg/conninfo.h"
-#include "pipeline/preflight.h"
-#include "serve/control.h"
+#include "pipeline/forecast.h"
+#include "pipeline/preflight_private.h"
 
 #define FINDINGS_BYTES_MAX (64u << 20)
+#define PLAN_NS_MAX        1000000000 /* that samples of tables may take */
 
 static const char HELP[] =
     "usage: narwal check FILE.yaml [--sql [--all]] [--role ROLE] [--dba DSN] [--verbose]\n"
@@ -38,35 +40,6 @@ struct wishes {
     char role_text[64], database[64]; /* of the configuration's DSN; "" */
 };
 
-/* The slot that the narwal of this state folder uses, when one answers. @return to be freed, or
- * NULL */
-static char *running_slot(const char *state_dir)
-{
-    struct nw_error ignored = {0};
-    char *text = NULL;
-    char *slot = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
-    json_t *report = NULL;
-
-    if (stream == NULL) {
-        return NULL;
-    }
-    if (nw_control_ask(state_dir, "status", stream, &ignored) == NW_OK && fflush(stream) == 0) {
-        report = json_loads(text, 0, NULL);
-    }
-    if (report != NULL) {
-        const char *name =
-            json_string_value(json_object_get(json_object_get(report, "source"), "slot"));
-
-        slot = name == NULL ? NULL : strdup(name);
-    }
-    json_decref(report);
-    (void)fclose(stream);
-    free(text);
-    return slot;
-}
-
 /* Who connects to what, as libpq finds it: DSN, service file, environment. */
 static void dsn_look(const struct nw_run_config *c, struct wishes *wishes)
 {
@@ -91,18 +64,15 @@ static void dsn_look(const struct nw_run_config *c, struct wishes *wishes)
 static struct nw_preflight_options options_of(const struct nw_run_config *c,
                                               const struct wishes *wishes)
 {
-    char *slot = running_slot(c->state_dir);
-    bool ours = slot != NULL && strcmp(slot, c->slot_name) == 0;
     struct nw_preflight_options options = {.copies = c->snapshot != NW_CONFIG_NEVER,
                                            .streams = c->snapshot != NW_CONFIG_ONLY,
                                            .copy_workers = (uint32_t)c->copy_workers,
                                            .transforms = &c->transforms,
-                                           .running = ours ? c->state_dir : NULL,
+                                           .running = nw_running(c) ? c->state_dir : NULL,
                                            .role = wishes->role,
                                            .setup_all = wishes->all,
                                            .server = nw_config_server(c)};
 
-    free(slot);
     if (wishes->dba != NULL) {
         options.server.connection.dsn = wishes->dba;
         options.server.connection.password = NULL;
@@ -184,6 +154,72 @@ static int show(struct nw_run_config *config)
     return code;
 }
 
+/* ---- the plan ---- */
+
+static const char *plan_text(const struct nw_forecast_options *options,
+                             struct nw_forecast *forecast)
+{
+    uint32_t workers = options->preflight.copy_workers;
+    double seconds = forecast->seconds;
+    char time[NW_NUMBER_TEXT_SIZE];
+    char size[NW_NUMBER_TEXT_SIZE];
+    char most[NW_NUMBER_TEXT_SIZE];
+    const char *pace = "";
+    const char *changes = "";
+
+    if (seconds >= 1) {
+        pace = nw_preflight_text(&forecast->checks, " at %s/s with %u worker%s",
+                                 nw_size_text(size, forecast->bytes / seconds), workers,
+                                 workers == 1 ? "" : "s");
+    }
+    if (options->spools) {
+        changes = nw_preflight_text(&forecast->checks, "; spool about %s of %s",
+                                    nw_size_text(size, forecast->waiting_bytes),
+                                    nw_size_text(most, (double)options->spool_max_bytes));
+    } else if (options->preflight.streams) {
+        changes = nw_preflight_text(&forecast->checks, "; about %s of WAL stay on the server",
+                                    nw_size_text(size, forecast->waiting_bytes));
+    }
+    return nw_preflight_text(&forecast->checks, "copy about %s%s%s%s",
+                             seconds < 1 ? "a second" : nw_duration_text(time, seconds), pace,
+                             changes,
+                             forecast->sampled_count == 0 && forecast->bytes > 0
+                                 ? " (from sizes alone: nothing could be read)"
+                                 : "");
+}
+
+/* A glance at how long the copy takes, and the risks; narwal plan looks for longer. */
+static void plan_add(const struct nw_run_config *c, const struct nw_preflight_options *preflight,
+                     struct nw_preflight *checks)
+{
+    struct nw_forecast_options options = {
+        .preflight = *preflight,
+        .cores_count = nw_host_cores(c),
+        .time_ns = PLAN_NS_MAX,
+        .glance = true,
+        .spools = c->ack_spool && c->snapshot != NW_CONFIG_ONLY,
+        .spool_folder = c->spool_dir,
+        .spool_free_bytes = nw_host_free_bytes(c->spool_dir),
+        .spool_max_bytes = (uint64_t)c->spool_bytes,
+        .memory_bytes = (uint64_t)c->memory_bytes,
+    };
+    struct nw_forecast forecast = {.checks = *checks};
+    struct nw_error ignored = {0};
+    nw_status status = NW_OK;
+
+    if (checks->version_number == 0 || checks->tables_count == 0 || !preflight->copies ||
+        checks->slot_exists || preflight->running != NULL) {
+        return; /* nothing is to be copied, as far as can be told */
+    }
+    status = nw_env_system_create(NW_IO_AUTO, &options.env, &ignored);
+    status = status == NW_OK ? nw_forecast_add(&options, &forecast, &ignored) : status;
+    if (status == NW_OK) {
+        *checks = forecast.checks;
+        checks->plan = plan_text(&options, &forecast);
+    }
+    nw_env_system_destroy(options.env);
+}
+
 /* The script; of a database that cannot be looked at, what can be known of it. */
 static void sql_print(const struct nw_preflight *preflight,
                       const struct nw_preflight_options *options,
@@ -228,6 +264,7 @@ static int check(struct nw_run_config *config, struct wishes *wishes)
         if (wishes->sql) {
             sql_print(&preflight, &options, config, wishes);
         } else {
+            plan_add(config, &options, &preflight);
             nw_preflight_print(&preflight, config->name, wishes->verbose, stdout);
         }
         fails_note(&preflight);

@@ -2,16 +2,15 @@
 /* `narwal plan`: how long the first copy takes, how much room it needs, and what could go wrong. */
 #include <ftw.h>
 #include <limits.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/host.h"
 #include "cli/plan_print.h"
 
 #define FORECAST_BYTES_MAX (512u << 20)
@@ -71,38 +70,6 @@ static void signals_watch(void)
     (void)sigaction(SIGHUP, &action, NULL);
 }
 
-/* Free bytes on the disk of a path that may not be there yet. */
-static uint64_t free_bytes(const char *path)
-{
-    char at[PATH_MAX];
-    struct statvfs status;
-
-    if (path == NULL || snprintf(at, sizeof at, "%s", path) >= (int)sizeof at) {
-        return UINT64_MAX;
-    }
-    while (statvfs(at, &status) != 0) {
-        char *slash = strrchr(at, '/');
-
-        if (slash == NULL || slash == at) {
-            (void)snprintf(at, sizeof at, "%s", slash == NULL && strcmp(at, ".") != 0 ? "." : "/");
-            return statvfs(at, &status) == 0 ? (uint64_t)status.f_bavail * status.f_frsize
-                                             : UINT64_MAX;
-        }
-        *slash = '\0';
-    }
-    return (uint64_t)status.f_bavail * status.f_frsize;
-}
-
-static uint32_t cores_count(const struct nw_run_config *config)
-{
-    cpu_set_t cores;
-
-    if (config->cpus > 0) {
-        return (uint32_t)config->cpus;
-    }
-    return sched_getaffinity(0, sizeof cores, &cores) == 0 ? (uint32_t)CPU_COUNT(&cores) : 1;
-}
-
 /* ---- trials ---- */
 
 static bool trials_folder(struct plan *plan, struct nw_error *err)
@@ -154,7 +121,7 @@ static nw_status trial_prepare(struct plan *plan, uint32_t i, struct nw_error *e
 
     if (strcmp(type, "file") == 0 && path >= 0) {
         sink->folder = config->settings[path].text;
-        sink->free_bytes = free_bytes(sink->folder);
+        sink->free_bytes = nw_host_free_bytes(sink->folder);
         if (!trials_folder(plan, err)) {
             return NW_FATAL;
         }
@@ -231,12 +198,13 @@ static struct nw_forecast_options options_of(const struct nw_run_config *c, int6
                       .streams = c->snapshot != NW_CONFIG_ONLY,
                       .copy_workers = (uint32_t)c->copy_workers,
                       .transforms = &c->transforms,
+                      .running = nw_running(c) ? c->state_dir : NULL,
                       .server = nw_config_server(c)},
-        .cores_count = cores_count(c),
+        .cores_count = nw_host_cores(c),
         .time_ns = time_us * 1000,
         .spools = c->ack_spool && c->snapshot != NW_CONFIG_ONLY,
         .spool_folder = c->spool_dir,
-        .spool_free_bytes = free_bytes(c->spool_dir),
+        .spool_free_bytes = nw_host_free_bytes(c->spool_dir),
         .spool_max_bytes = (uint64_t)c->spool_bytes,
         .memory_bytes = (uint64_t)c->memory_bytes,
         .stopped = stopped,

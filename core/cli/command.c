@@ -118,6 +118,16 @@ static const struct nw_argument *argument_find(const struct nw_argument *known, 
     return NULL;
 }
 
+static const struct nw_argument *letter_find(const struct nw_argument *known, const char *text)
+{
+    for (; known->name != NULL; known++) {
+        if (known->letter != 0 && text[1] == known->letter && text[2] == '\0') {
+            return known;
+        }
+    }
+    return NULL;
+}
+
 static bool argument_take(const struct nw_argument *known, const char *name, const char *value)
 {
     if (known->list != NULL) {
@@ -159,8 +169,9 @@ static bool option_take(const struct nw_argument *known, const char *command, ch
     const char *text = **at;
     const char *equals = strchr(text, '=');
     size_t size = equals == NULL ? strlen(text) : (size_t)(equals - text);
-    const struct nw_argument *found =
-        size > 2 && text[1] == '-' ? argument_find(known, text + 2, size - 2) : NULL;
+    const struct nw_argument *found = size > 2 && text[1] == '-'
+                                          ? argument_find(known, text + 2, size - 2)
+                                          : letter_find(known, text);
 
     if (found == NULL) {
         return option_unknown(known, command, text);
@@ -451,6 +462,31 @@ bool nw_ask(const char *folder, const char *line, char **text, size_t *size)
         *text = NULL;
     }
     return status == NW_OK;
+}
+
+bool nw_running(const struct nw_run_config *config)
+{
+    struct nw_error ignored = {0};
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+    json_t *report = NULL;
+    const char *slot = NULL;
+    bool ours = false;
+
+    if (stream == NULL) {
+        return false;
+    }
+    if (nw_control_ask(config->state_dir, "status", stream, &ignored) == NW_OK &&
+        fflush(stream) == 0) {
+        report = json_loads(text, 0, NULL);
+    }
+    slot = json_string_value(json_object_get(json_object_get(report, "source"), "slot"));
+    ours = slot != NULL && strcmp(slot, config->slot_name) == 0;
+    json_decref(report);
+    (void)fclose(stream);
+    free(text);
+    return ours;
 }
 
 int nw_tell(const char *folder, const char *line)

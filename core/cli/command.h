@@ -38,6 +38,7 @@ extern const char *const NW_DOCUMENT_WORDS[];
 /** Whether a text is one of these words. NULL is none. */
 bool nw_word_known(const char *const *words, const char *text);
 
+int nw_cmd_init(int argc, char **argv);
 int nw_cmd_run(int argc, char **argv);
 int nw_cmd_check(int argc, char **argv);
 int nw_cmd_plan(int argc, char **argv);
@@ -66,6 +67,7 @@ struct nw_argument {
     const char **list; /* collects every VALUE, at most list_max; *list_count counts */
     uint32_t *list_count;
     uint32_t list_max;
+    char letter; /* -o besides --output; 0: none */
 };
 
 /**
@@ -135,6 +137,8 @@ bool nw_table_state_known(const char *name);
  * @param text  give: the answer, to be freed; NULL when there is none.
  */
 bool nw_ask(const char *folder, const char *line, char **text, size_t *size);
+/** Whether one answers there that uses this configuration's slot. */
+bool nw_running(const struct nw_run_config *config);
 /** Tell it what to do, and print what it answers. @return the exit code */
 int nw_tell(const char *folder, const char *line);
 

@@ -3,6 +3,7 @@
 #include "cli/command.h"
 
 const struct nw_command NW_COMMANDS[] = {
+    {"init", nw_cmd_init, "write a configuration from what is found in a database", NULL},
     {"run", nw_cmd_run, "copy a database into its sinks, then follow every change", NULL},
     {"check", nw_cmd_check, "name every problem before anything is touched", NULL},
     {"plan", nw_cmd_plan, "say how long the copy takes, how much room it needs, and the risks",

@@ -51,8 +51,7 @@ static int single_quoted(FILE *out, unsigned char c)
     return fprintf(out, "%s%c", c == '\'' ? "'" : "", c);
 }
 
-/* @return how many columns it took */
-static int text_print(FILE *out, const char *text)
+int nw_config_print_text(FILE *out, const char *text)
 {
     bool control = has_control(text);
     int size = 2;
@@ -85,14 +84,15 @@ int nw_config_value_print(FILE *out, const struct nw_option *option, const struc
     int size = 2;
 
     if (is_hidden(option, node)) {
-        return text_print(out, HIDDEN);
+        return nw_config_print_text(out, HIDDEN);
     }
     if (node->kind == NW_NODE_SCALAR) {
-        return text_print(out, node->text);
+        return nw_config_print_text(out, node->text);
     }
     (void)fputc('[', out);
     for (const struct nw_node *item = node->first; item != NULL; item = item->next) {
-        size += fprintf(out, "%s", item == node->first ? "" : ", ") + text_print(out, item->text);
+        size += fprintf(out, "%s", item == node->first ? "" : ", ") +
+                nw_config_print_text(out, item->text);
     }
     (void)fputc(']', out);
     return size;
@@ -112,7 +112,7 @@ static void option_print(FILE *out, const char *before, const struct nw_option *
     if (node != NULL && effective == NULL) {
         (void)nw_config_value_print(out, option, node);
     } else {
-        column += text_print(out, effective != NULL ? effective : option->fallback);
+        column += nw_config_print_text(out, effective != NULL ? effective : option->fallback);
     }
     if (node == NULL) {
         (void)fprintf(out, "%*s# default", column < COMMENT_COLUMN ? COMMENT_COLUMN - column : 2,

@@ -129,6 +129,8 @@ void nw_config_print(const struct nw_run_config *config, const struct nw_config_
 const struct nw_node *nw_config_section(const struct nw_node *root, const char *section);
 /** One value, hidden if it is a secret. @return how many columns it took */
 int nw_config_value_print(FILE *out, const struct nw_option *option, const struct nw_node *node);
+/** A text as YAML takes it, quoted where it has to be. @return how many columns it took */
+int nw_config_print_text(FILE *out, const char *text);
 
 /** The reference page of the host's own options, in Markdown. */
 void nw_config_document(FILE *out);

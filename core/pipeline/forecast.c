@@ -374,17 +374,20 @@ static nw_status observe(const struct nw_forecast_options *options, struct nw_se
     status = status == NW_OK ? nw_forecast_stats(session, &before, err) : status;
     status = status == NW_OK ? tables_read(options, session, sampler, forecast, err) : status;
     if (status == NW_OK) {
-        watch_out(options, started_ns);
+        if (!options->glance) {
+            watch_out(options, started_ns);
+        }
         status = nw_forecast_goes_on(options, err);
     }
     if (status == NW_OK) {
         status = wal_read(session, &last_lsn, err);
     }
     forecast->wal_seconds = (double)(env->ops->now_ns(env) - started_ns) / 1e9;
-    forecast->wal_rate_now =
-        last_lsn > first_lsn ? (double)(last_lsn - first_lsn) / forecast->wal_seconds : 0;
+    forecast->wal_rate_now = last_lsn > first_lsn && !options->glance
+                                 ? (double)(last_lsn - first_lsn) / forecast->wal_seconds
+                                 : 0;
     status = status == NW_OK ? nw_forecast_stats(session, &after, err) : status;
-    if (status == NW_OK) {
+    if (status == NW_OK && !options->glance) {
         nw_forecast_updates(forecast, before, after, forecast->wal_seconds);
     }
     nw_rows_free(before);
@@ -411,10 +414,24 @@ static nw_status forecast_fill(const struct nw_forecast_options *options,
     return status;
 }
 
+nw_status nw_forecast_add(const struct nw_forecast_options *options, struct nw_forecast *forecast,
+                          struct nw_error *err)
+{
+    struct nw_session *session = NULL;
+    nw_status status = NW_OK;
+
+    forecast->server_here = is_here(forecast->checks.host);
+    status = session_open(options, &session, err);
+    if (status == NW_OK) {
+        status = forecast_fill(options, session, forecast, err);
+    }
+    nw_session_close(session);
+    return status;
+}
+
 nw_status nw_forecast_make(const struct nw_forecast_options *options, struct nw_arena *arena,
                            struct nw_forecast *forecast, struct nw_error *err)
 {
-    struct nw_session *session = NULL;
     struct nw_error why = {0};
     nw_status status = NW_OK;
 
@@ -434,11 +451,5 @@ nw_status nw_forecast_make(const struct nw_forecast_options *options, struct nw_
     } else if (forecast->checks.version[0] == '\0') {
         return NW_OK; /* not connected: a finding says why */
     }
-    forecast->server_here = is_here(forecast->checks.host);
-    status = session_open(options, &session, err);
-    if (status == NW_OK) {
-        status = forecast_fill(options, session, forecast, err);
-    }
-    nw_session_close(session);
-    return status;
+    return nw_forecast_add(options, forecast, err);
 }

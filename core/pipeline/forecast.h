@@ -38,6 +38,7 @@ struct nw_forecast_options {
     uint64_t spool_free_bytes; /* UINT64_MAX: not known */
     uint64_t spool_max_bytes;  /* past it WAL stays on the server */
     uint64_t memory_bytes;
+    bool glance; /* no longer than the samples take: rates are those since statistics began */
     bool (*stopped)(void); /* whether to give up; NULL: never */
 };
 
@@ -94,6 +95,13 @@ struct nw_forecast {
 NW_MUST_CHECK nw_status nw_forecast_make(const struct nw_forecast_options *options,
                                          struct nw_arena *arena, struct nw_forecast *forecast,
                                          struct nw_error *err);
+
+/**
+ * The same of a server that was looked at already.
+ * @param forecast  its checks are filled, and connected; the rest is 0.
+ */
+NW_MUST_CHECK nw_status nw_forecast_add(const struct nw_forecast_options *options,
+                                        struct nw_forecast *forecast, struct nw_error *err);
 
 /** How long the copy takes with so many workers. @param limit  filled: what it waits for; NULL */
 double nw_forecast_seconds(const struct nw_forecast_options *options,

@@ -55,7 +55,8 @@ struct nw_preflight {
     bool slot_exists;    /* this configuration's */
     size_t tables_count; /* that match */
     uint64_t bytes;
-    double wal_rate; /* bytes per second since the server's statistics began; 0: unknown */
+    const char *plan; /* of the copy, in a line; NULL: none */
+    double wal_rate;  /* bytes per second since the server's statistics began; 0: unknown */
     struct nw_finding findings[NW_FINDINGS_MAX];
     size_t findings_count;
     struct nw_arena *arena;

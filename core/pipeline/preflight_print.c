@@ -98,6 +98,9 @@ static void all_print(const struct nw_preflight *preflight, const char *name, bo
     any_mend = level_print(preflight, NW_FINDING_OK, verbose, out);
     any_mend = level_print(preflight, NW_FINDING_FAIL, verbose, out) || any_mend;
     any_mend = level_print(preflight, NW_FINDING_WARN, verbose, out) || any_mend;
+    if (preflight->plan != NULL) {
+        (void)fprintf(out, "plan  %s\n", preflight->plan);
+    }
     (void)fprintf(out, "%zu to mend, %zu to consider; nothing was changed.%s\n", fails, warnings,
                   any_mend ? " For your DBA: narwal check --sql" : "");
 }

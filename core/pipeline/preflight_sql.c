@@ -144,11 +144,11 @@ static void hba_print(FILE *out, const struct nw_preflight *p)
     (void)fputs("\n-- pg_hba.conf lets it in by a line of the database; one for \"replication\" is "
                 "neither needed nor enough:\n",
                 out);
-    (void)fprintf(out, "--     %-8s %s  %s  %s%s  scram-sha-256\n",
+    (void)fprintf(out, "--     %-8s %s  %s%s%s%s  scram-sha-256\n",
                   local          ? "local"
                   : p->encrypted ? "hostssl"
                                  : "host",
-                  p->database, p->role, p->client, local ? "" : mask);
+                  p->database, p->role, local ? "" : "  ", p->client, local ? "" : mask);
 }
 
 static void failover_print(FILE *out, const struct nw_preflight *p,

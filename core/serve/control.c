@@ -108,7 +108,7 @@ static bool command_ask(struct nw_control *control, const char *request, char **
     int result = 0;
 
     (void)snprintf(text, ANSWER_SIZE,
-                   "narwal does not answer just now, for it is starting, waiting for the "
+                   "narwal does not answer just now, for it is starting, paused, waiting for the "
                    "server, or stopping: ask again");
     (void)clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += ANSWER_S;

@@ -60,6 +60,7 @@ class SoundTest(CheckTest):
         self.assertEqual(set(result.findings) - {"NW1303"}, {"NW1302"}, result)
         self.assertIn("0 to mend", result.out)
         self.assertEqual(self.server.value("SELECT count(*) FROM pg_class"), before)
+        self.assertRegex(result.out, r"(?m)^plan  copy about a second; spool about [\d.]+ k?B of [\d.]+ GB$")
         self.assertEqual(self.server.value("SELECT (SELECT count(*) FROM pg_publication) + "
                                            "(SELECT count(*) FROM pg_replication_slots)"), 0)
 
@@ -129,6 +130,14 @@ class SoundTest(CheckTest):
         result = self.check()
         self.assertEqual(result.code, 0, result)
         self.assertIn("slot narwal_postgres stands at ", result.out)
+        self.assertNotIn("\nplan ", result.out)
+
+    def test_the_plan_is_made_of_samples(self):
+        self.server.sql("CREATE TABLE large (id int PRIMARY KEY, v text)")
+        self.server.sql("INSERT INTO large SELECT g, repeat('x', 1000) FROM generate_series(1, 30000) g")
+        self.assertRegex(self.check().out, r"(?m)^plan  copy about [\w.]+ .*; spool about ")
+        self.assertRegex(self.check(user="reader").out, r"(?m)^plan  copy .* \(from sizes alone: nothing "
+                                                        r"could be read\)$")
 
     def test_what_was_left_behind_is_found(self):
         create = "SELECT pg_create_logical_replication_slot(%s, 'pgoutput')"
