@@ -10,6 +10,7 @@
 
 #include "base/code.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "cli/command.h"
 #include "cli/reload.h"
 #include "pg/lsn.h"
@@ -163,6 +164,26 @@ static nw_status sinks_load(struct session *s, struct nw_error *err)
     return status;
 }
 
+/* Once the machine is known. */
+static void memory_fit(struct session *s)
+{
+    char text[NW_NUMBER_TEXT_SIZE];
+    char all[NW_NUMBER_TEXT_SIZE];
+    int64_t least = 0;
+    int64_t budget = nw_memory_budget(&s->config, s->topology, &least);
+
+    s->options.memory_bytes = (uint64_t)budget;
+    if (budget < s->config.memory_bytes) {
+        nw_log(NW_LOG_INFO, "%s of memory for rows in flight, half of the %s there is",
+               nw_size_text(text, (double)budget), nw_size_text(all, (double)least));
+    } else if (least > 0 && budget > least / 2) {
+        nw_log(NW_LOG_WARN,
+               "NW1015 limits.memory is %s, more than half of the %s there is: the kernel may end "
+               "narwal",
+               nw_size_text(text, (double)budget), nw_size_text(all, (double)least));
+    }
+}
+
 /* After the sinks are loaded: their plugins say how many workers there are. */
 static nw_status threads_plan(struct session *s, struct nw_error *err)
 {
@@ -177,6 +198,7 @@ static nw_status threads_plan(struct session *s, struct nw_error *err)
             (struct nw_plan_sink){s->options.sinks[i].name, s->options.sinks[i].workers_count};
     }
     if (status == NW_OK) {
+        memory_fit(s);
         nw_plan_make(s->topology, &demand, &s->plan);
         nw_plan_confine(&s->plan);
         s->options.plan = &s->plan;
@@ -277,6 +299,7 @@ static void renew(void *context)
 
     s->reload.renews = false;
     options_fill(s);
+    memory_fit(s);
     nw_log(NW_LOG_INFO, "going on with what was reloaded");
 }
 

@@ -8,10 +8,15 @@
 #include "cli/command.h"
 
 static const char HELP[] =
-    "usage: narwal status FILE.yaml | --name NAME | --state-dir DIR   [--json]\n\n"
-    "Asks the narwal that runs with this configuration, name or state folder how it is.\n"
-    "--json prints everything, as docs/status.md says.\n"
-    "exit codes: 0 it answered and all is well, 1 none runs, or a sink or a table does not go on\n";
+    "usage: narwal status FILE.yaml | --name NAME | --state-dir DIR   [--json]\n"
+    "       narwal status --all [--json]\n\n"
+    "Asks the narwal that runs with this configuration, name or state folder how it is.\n\n"
+    "  --all    every pipeline with a state folder in /var/lib/narwal or this user's own place "
+    "for\n"
+    "           them, one line each, also those that do not run\n"
+    "  --json   print everything, as docs/status.md says\n\n"
+    "exit codes: 0 it answered and all is well, 1 none runs, or a sink or a table does not go on;\n"
+    "with --all: one of them\n";
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -200,15 +205,24 @@ int nw_cmd_status(int argc, char **argv)
     char folder[NW_FOLDER_SIZE];
     const char *rest[1] = {NULL};
     bool as_json = false;
+    bool all = false;
     int code = 0;
     const struct nw_argument known[] = {{.name = "name", .value = &arguments.name},
                                         {.name = "state-dir", .value = &arguments.state_dir},
+                                        {.name = "all", .flag = &all},
                                         {.name = "json", .flag = &as_json},
                                         {.name = NULL}};
 
     code = nw_arguments_read(argc, argv, known, HELP, rest, 1);
     if (code != NW_GO_ON) {
         return code;
+    }
+    if (all && rest[0] == NULL && arguments.name == NULL && arguments.state_dir == NULL) {
+        return nw_status_all(as_json);
+    }
+    if (all) {
+        nw_complain("NW1501 --all is of every pipeline: name none");
+        return NW_EXIT_USAGE;
     }
     arguments.file = rest[0];
     code = nw_state_folder_find(&arguments, folder);

@@ -31,15 +31,18 @@ static void demand_fill(const struct nw_run_config *config, struct nw_demand *de
 }
 
 /* The budget must fit: past the group's limit the kernel kills us. */
-static void memory_compare(const struct nw_topology *topology, const struct nw_run_config *config)
+static void memory_print(const struct nw_topology *topology, const struct nw_run_config *config)
 {
     char text[NW_NUMBER_TEXT_SIZE];
-    int64_t least =
-        topology->memory_limit_bytes > 0 ? topology->memory_limit_bytes : topology->memory_bytes;
+    int64_t least = 0;
+    int64_t budget = nw_memory_budget(config, topology, &least);
 
-    if (least > 0 && config->memory_bytes > least / 2) {
-        (void)printf("\nwarning: limits.memory is %s, more than half of the memory there is\n",
-                     nw_size_text(text, (double)config->memory_bytes));
+    (void)printf("\nmemory for rows in flight: %s%s\n", nw_size_text(text, (double)budget),
+                 budget < config->memory_bytes
+                     ? ", half of what there is; limits.memory says otherwise"
+                     : "");
+    if (least > 0 && budget > least / 2) {
+        (void)printf("warning: limits.memory is %s, more than half of the memory there is\n", text);
     }
 }
 
@@ -57,7 +60,7 @@ static int show(const char *machine, const struct nw_demand *demand,
         nw_plan_make(topology, demand, plan);
         nw_plan_print(plan, stdout);
         if (config != NULL && machine == NULL) {
-            memory_compare(topology, config);
+            memory_print(topology, config);
         }
     } else {
         nw_complain_error(&err);

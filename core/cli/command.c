@@ -26,6 +26,8 @@
 #define NOTED_MAX      4
 #define CALLED_WRONGLY "NW1501" /* what is wrong is said, and there is --help */
 
+#define MEMORY_LEAST ((int64_t)64 << 20) /* what limits.memory may be at the least */
+
 void nw_complain(const char *format, ...)
 {
     char text[4096];
@@ -555,6 +557,18 @@ struct nw_server_options nw_config_server(const struct nw_run_config *c)
                         .create = c->publication_create,
                         .no_key = c->keyless_skip ? NW_NO_KEY_SKIP : NW_NO_KEY_INSERT_ONLY,
                         .filter = {.include = c->include, .exclude = c->exclude}}};
+}
+
+int64_t nw_memory_budget(const struct nw_run_config *config, const struct nw_topology *topology,
+                         int64_t *least)
+{
+    bool configured = nw_tree_member(nw_config_section(config->root, "limits"), "memory") != NULL;
+    int64_t most = 0;
+
+    *least =
+        topology->memory_limit_bytes > 0 ? topology->memory_limit_bytes : topology->memory_bytes;
+    most = *least / 2 < MEMORY_LEAST ? MEMORY_LEAST : *least / 2;
+    return *least > 0 && !configured && config->memory_bytes > most ? most : config->memory_bytes;
 }
 
 /* ---- plugins ---- */

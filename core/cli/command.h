@@ -12,6 +12,7 @@
 
 #include "config/problems.h"
 #include "config/run_config.h"
+#include "io/topology.h"
 #include "pipeline/server.h"
 #include "sink/plugin.h"
 
@@ -107,6 +108,14 @@ bool nw_config_open(const struct nw_config_arguments *arguments, struct nw_run_c
 /** How the configured server is reached and used; its env is left to the caller. */
 struct nw_server_options nw_config_server(const struct nw_run_config *config);
 
+/**
+ * limits.memory; where it is not configured at most half of what the machine or the control group
+ * gives, past which the kernel would kill us.
+ * @param least  filled: what there is; 0: not known
+ */
+int64_t nw_memory_budget(const struct nw_run_config *config, const struct nw_topology *topology,
+                         int64_t *least);
+
 /** The folder of the plugins: configured, or NARWAL_PLUGIN_DIR, or beside or below the program. */
 const char *nw_plugin_folder(const struct nw_run_config *config, char *buffer, size_t size);
 
@@ -121,6 +130,9 @@ void nw_complain_error(const struct nw_error *err);
 void nw_explain_note(const char *text);
 /** On a terminal: that `narwal explain` says more of what was remembered. */
 void nw_explain_hint(void);
+
+/** Every pipeline of this host. @return the exit code */
+int nw_status_all(bool as_json);
 
 /** What `narwal table list` is to show. */
 struct nw_table_list_request {

@@ -174,7 +174,8 @@ enum { SINK_NAME, SINK_TYPE, SINK_WORKERS, SINK_COUNT };
 
 static const struct nw_option LIMITS[] = {
     {"memory", NW_OPTION_SIZE, NW_OPTION_RELOADABLE, "1GiB", 64ll << 20, 1ll << 44, NULL,
-     "Budget for rows in flight; past it they spill to disk, and then the source waits."},
+     "Budget for rows in flight; past it they spill to disk, and then the source waits. The default "
+     "is less where the machine or the control group has less than twice as much."},
     {"spill", NW_OPTION_SIZE, NW_OPTION_RELOADABLE, "20GiB", 64ll << 20, 1ll << 50, NULL,
      "Most that spilled rows and transactions in progress may take on disk, per sink and source."},
     {"backlog", NW_OPTION_SIZE, NW_OPTION_RELOADABLE, "1GiB", 1ll << 20, 1ll << 50, NULL,
@@ -674,21 +675,27 @@ static nw_status print(struct nw_run_config *config, const char **out, struct nw
     return *out != NULL ? NW_OK : nw_fail(err, NW_FATAL, "out of memory");
 }
 
-nw_status nw_config_finish(struct nw_run_config *config, const char *name, struct nw_error *err)
+void nw_config_state_base(char *base, size_t size)
 {
-    char base[2048];
     /* At start: no threads yet. */
     const char *state_home = getenv("XDG_STATE_HOME"); /* NOLINT(concurrency-mt-unsafe) */
     const char *home = getenv("HOME");                 /* NOLINT(concurrency-mt-unsafe) */
-    nw_status status = name_clean(config, config->name != NULL ? config->name : name, err);
 
     if (geteuid() == 0) {
-        (void)snprintf(base, sizeof base, "/var/lib/narwal/");
+        (void)snprintf(base, size, "%s", NW_STATE_BASE);
     } else if (state_home != NULL && state_home[0] == '/') {
-        (void)snprintf(base, sizeof base, "%s/narwal/", state_home);
+        (void)snprintf(base, size, "%s/narwal/", state_home);
     } else {
-        (void)snprintf(base, sizeof base, "%s/.local/state/narwal/", home == NULL ? "." : home);
+        (void)snprintf(base, size, "%s/.local/state/narwal/", home == NULL ? "." : home);
     }
+}
+
+nw_status nw_config_finish(struct nw_run_config *config, const char *name, struct nw_error *err)
+{
+    char base[2048];
+    nw_status status = name_clean(config, config->name != NULL ? config->name : name, err);
+
+    nw_config_state_base(base, sizeof base);
     status = status == NW_OK ? print(config, &config->state_dir, err, base, config->name) : status;
     status =
         status == NW_OK ? print(config, &config->slot_name, err, "narwal_", config->name) : status;

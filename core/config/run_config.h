@@ -95,6 +95,9 @@ NW_MUST_CHECK nw_status nw_config_load(const char *path, struct nw_run_config *c
 NW_MUST_CHECK nw_status nw_config_from_arguments(const char *dsn, const char *const *sinks,
                                                  uint32_t sinks_count, struct nw_run_config *config,
                                                  struct nw_error *err);
+#define NW_STATE_BASE "/var/lib/narwal/"
+/** Where this user's state folders are, with a slash at its end. */
+void nw_config_state_base(char *base, size_t size);
 /** Fill names and folders that depend on each other. @param name  used when none was configured */
 NW_MUST_CHECK nw_status nw_config_finish(struct nw_run_config *config, const char *name,
                                          struct nw_error *err);

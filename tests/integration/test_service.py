@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """narwal under a service manager: what it tells through NOTIFY_SOCKET, and when it is silent."""
+import json
+import os
 import socket
 import threading
 import time
@@ -111,6 +113,47 @@ class ServiceTest(check.Case):
             narwal = self.narwal(**settings)
             self.assertEqual(narwal.run_to_end(**self.manager.environment), 2, narwal.log_tail())
         self.assertEqual(self.manager.last("READY"), (0, None))
+
+
+class StatusAllTest(check.Case):
+    def test_every_pipeline_has_a_line(self):
+        server = self.cluster()
+        server.sql("CREATE SCHEMA lab")
+        server.sql("CREATE TABLE lab.marker (id bigint PRIMARY KEY, at timestamptz DEFAULT now())")
+        states = server.folder / "states"
+        states.mkdir()
+        self.assertEqual(self.all(states), (0, ["no pipeline has its state in /var/lib/narwal/"]))
+        pipelines = []
+        for name in ("orders", "stopped"):
+            narwal = self.enter(Narwal(server, name=name))
+            narwal.state_dir = states / name
+            narwal.config["state_dir"] = str(narwal.state_dir)
+            pipelines.append(narwal.start().wait_streaming())
+            narwal.wait("a report", lambda: "streaming" in narwal.call("status")[1])
+        code, lines = self.all(states)
+        self.assertEqual(code, 0, lines)
+        self.assertRegex(lines[0], r"^orders +streaming +lag file [\d.]+ s   durable \w+/\w+   slot narwal_orders$")
+        self.assertEqual(pipelines[1].terminate(), 0)
+        code, lines = self.all(states)
+        self.assertEqual((code, len(lines)), (1, 2), lines)
+        self.assertRegex(lines[1], r"^stopped +not running since about [-\d]+ [:\d]+ \([\d.]+ s\)   "
+                                   r"slot narwal_stopped holds WAL from \w+/\w+ on, unless it was dropped$")
+        code, lines = self.all(states, "--json")
+        found = {one["name"]: one for one in json.loads(lines[0])}
+        self.assertEqual([found["orders"]["running"], found["stopped"]["running"]], [True, False])
+        self.assertEqual(found["stopped"]["slot"], "narwal_stopped")
+
+    def all(self, states, *words):
+        """With this folder in the place of /var/lib/narwal."""
+        script = ('mount -t tmpfs none /var/lib && mkdir /var/lib/narwal && '
+                  f'mount --bind {states} /var/lib/narwal && exec "$@"')
+        way = ["unshare", "--mount"] + ([] if os.geteuid() == 0 else ["--map-root-user"])
+        result = check.subprocess.run(
+            [*way, "sh", "-c", script, "sh", build() / "narwal", "status", "--all", *words], text=True,
+            stdout=check.subprocess.PIPE, stderr=check.subprocess.STDOUT)
+        if "unshare" in result.stdout or "mount:" in result.stdout:
+            self.skipTest(result.stdout)
+        return result.returncode, result.stdout.splitlines()
 
 
 if __name__ == "__main__":

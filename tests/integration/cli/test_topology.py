@@ -4,9 +4,10 @@
 import os
 import pathlib
 import re
+import subprocess
 import tempfile
 
-from support import check, run
+from support import check, narwal, run
 
 
 def threads(output):
@@ -51,6 +52,42 @@ class Topology(check.unittest.TestCase):
         self.assertEqual({name for name in plan if name.startswith(("sink", "copy", "order"))},
                          {"sink-lake-0", "sink-lake-1", "sink-lake-2", "sink-lake", "order-lake",
                           "copy-0", "copy-1"})
+
+    def limited(self, *words, memory="512M", cpus="150000 100000"):
+        """In a control group, of either version, that gives so much; only its files are made up."""
+        script = (f"mount -t tmpfs none /sys/fs/cgroup && cd /sys/fs/cgroup && mkdir cpu memory && "
+                  f"echo {cpus} >cpu.max && echo $(numfmt --from=iec {memory}) >memory.max && "
+                  f"echo {cpus.split()[0]} >cpu/cpu.cfs_quota_us && echo {cpus.split()[1]} >cpu/cpu.cfs_period_us && "
+                  f"cp memory.max memory/memory.limit_in_bytes && cd / && exec \"$@\"")
+        way = ["unshare", "--mount"] + ([] if os.geteuid() == 0 else ["--map-root-user"])
+        command = [*way, "sh", "-c", script, "sh", str(narwal.build() / "narwal"), *map(str, words)]
+        try:
+            return subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  timeout=60)
+        except FileNotFoundError as error:
+            self.skipTest(str(error))
+
+    def test_a_control_group_bounds_cores_and_memory(self):
+        if self.limited("version").returncode != 0:
+            self.skipTest("no mount namespaces here")
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder, "p.yaml")
+            text = "source: {dsn: 'host=127.0.0.1 port=1'}\nsinks: [{type: 'null'}]\n"
+            file.write_text(text)
+            out = self.limited("topology", file).stdout
+            self.assertIn("the control group gives the time of 1.5 cores", out)
+            self.assertRegex(out, r"of which the control group gives 51\d.* MB|of which the control group gives 53\d.* MB")
+            self.assertRegex(out, r"plan     for [12] cores?:")
+            self.assertRegex(out, r"memory for rows in flight: 26\d MB, half of what there is")
+            self.assertIn("of memory for rows in flight, half of the", self.run_briefly(file))
+            file.write_text(text + "limits: {memory: 400MiB}\n")
+            self.assertIn("more than half of the memory there is", self.limited("topology", file).stdout)
+            self.assertIn("NW1015", self.run_briefly(file))
+
+    def run_briefly(self, file):
+        """What `run` says, ended by a server that is not there and a password that cannot be read."""
+        file.write_text(file.read_text().replace("port=1'", "port=1 nonsense=1'"))
+        return self.limited("run", file, "--state-dir", file.parent / "state").stdout
 
     def test_nonsense_is_refused(self):
         for words, code, text in ((("--cpus", "0"), 2, "--cpus is a number from 1 to 1024"),
