@@ -159,6 +159,9 @@ static bool report_print(const json_t *root)
     }
     (void)printf("%s   %s   up %s\n", text_of(root, "name"), text_of(root, "phase"),
                  nw_duration_text(a, number_of(root, "uptime_seconds")));
+    if (text_of(root, "not_ready_because")[0] != '\0') {
+        (void)printf("not ready: %s\n", text_of(root, "not_ready_because"));
+    }
     (void)printf("source slot %s   received %s   durable %s   server %s   behind %s\n",
                  text_of(source, "slot"), text_of(source, "received_lsn"),
                  text_of(source, "flush_lsn"), text_of(source, "server_lsn"),

@@ -13,6 +13,7 @@ const struct nw_command NW_COMMANDS[] = {
     {"resume", nw_cmd_resume, "let it go on", NULL},
     {"reload", nw_cmd_reload, "read the configuration again, show and apply what is different",
      NULL},
+    {"top", nw_cmd_top, "show a running narwal in a terminal, as it moves", NULL},
     {"wait", nw_cmd_wait, "return when everything up to an LSN is durable", NULL},
     {"table", nw_cmd_table, "list tables; copy, add, drop, pause or resume one, while narwal runs",
      NW_TABLE_WORDS},

@@ -107,7 +107,7 @@ static void all_note(struct nw_progress *progress, struct nw_report *r)
     source_note(progress, r);
     sinks_note(progress, r);
     copy_note(progress, r);
-    if (!progress->begun || in_phase(r, "starting")) {
+    if (!progress->begun || in_phase(r, "starting") || in_phase(r, "paused")) {
         progress->connected_s = progress->received_s = progress->spooled_s = progress->copied_s =
             now_s;
         for (uint32_t i = 0; i < NW_SEQUENCERS_MAX; i++) {

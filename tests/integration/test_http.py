@@ -1,15 +1,21 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Reads over HTTP: metrics, status, ready, who may ask, and what a client may not do to narwal."""
+"""Reads over HTTP: metrics, status, ready, who may ask, and what a client may not do to narwal; and
+narwal top."""
+import fcntl
 import json
 import os
 import pathlib
+import pty
 import re
+import select
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import sys
+import termios
 import time
 
 from lab import check, cluster
@@ -230,6 +236,70 @@ class ReadsTest(Case):
         memory = narwal.memory_peak()
         self.assertLess(memory, 128 << 20)
         self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
+
+class TopTest(Case):
+    """narwal top on a terminal of 80 columns and 24 lines."""
+
+    def start(self, *words):
+        self.terminal, other = pty.openpty()
+        self.addCleanup(os.close, self.terminal)
+        fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        self.before = termios.tcgetattr(other)
+        process = subprocess.Popen(words, stdin=other, stdout=other, stderr=other,
+                                   env={**os.environ, "TERM": "xterm"})
+        self.other = other
+        self.addCleanup(os.close, other)
+        self.addCleanup(process.kill)
+        self.seen = ""
+        return process
+
+    def frame(self):
+        """The last screen that is whole, as lines."""
+        while select.select([self.terminal], [], [], 0.1)[0]:
+            self.seen += os.read(self.terminal, 65536).decode()
+        whole = self.seen.rpartition("\033[J")[0].rpartition("\033[H")[2]
+        lines = re.sub(r"\033\[[?\d]*[a-zA-Z]", "", whole).split("\r\n")
+        self.assertLessEqual(len(lines), 24)
+        for line in lines:
+            self.assertLessEqual(len(line), 80, line)
+        return lines
+
+    def wait_frame(self, what, found, seconds=20):
+        deadline = time.monotonic() + seconds
+        while not any(found in line for line in self.frame()):
+            self.assertLess(time.monotonic(), deadline, (what, self.frame()))
+
+    def test_it_moves_says_that_narwal_is_gone_and_gives_the_terminal_back(self):
+        narwal = self.narwal()
+        narwal.start().wait_streaming()
+        narwal.wait("ready", lambda: self.web.ask("/ready").code == 200)
+        process = self.start(*narwal.command("top", narwal.file))
+        self.wait_frame("the pipeline", "lab.items")
+        first = self.frame()
+        self.assertRegex(first[0], rf"^{narwal.name}   streaming   up ")
+        self.assertTrue(any(line.startswith("file ") and " running " in line for line in first), first)
+        self.assertEqual(first[-1], "tables: 2 streaming")
+        for number in range(8):
+            self.server.sql("INSERT INTO lab.marker VALUES (%s)", (time.time_ns(),))
+            time.sleep(0.3)
+        self.wait_frame("a rate", "lab.marker")
+        deadline = time.monotonic() + 10
+        while not any(re.match(r"lab\.marker +streaming +[1-9]", line) for line in self.frame()):
+            self.assertLess(time.monotonic(), deadline, self.frame())
+            self.server.sql("INSERT INTO lab.marker VALUES (%s)", (time.time_ns(),))
+        once = narwal.call("top")
+        self.assertEqual(once[0], 0, once)
+        self.assertIn("lab.items", once[1])
+        self.assertNotIn("\033", once[1])
+        narwal.kill()
+        self.wait_frame("the loss", "NO ANSWER for")
+        self.assertEqual(narwal.call("top")[0], 1)
+        os.write(self.terminal, b"q")
+        self.assertEqual(process.wait(5), 0)
+        self.frame()
+        self.assertTrue(self.seen.endswith("\033[?25h\033[?1049l"), self.seen[-40:])
+        self.assertEqual(termios.tcgetattr(self.other), self.before)
 
 
 class WhoMayAskTest(Case):

@@ -155,6 +155,18 @@ static void starting_and_stopping_are_not_ready_and_what_was_before_does_not_cou
     assert_stands("stopping");
 }
 
+static void a_paused_pipeline_is_not_ready_and_what_waited_meanwhile_does_not_count(void **state)
+{
+    (void)state;
+    report.phase = "paused";
+    behind(0x2000);
+    pass(3 * AFTER_S);
+    assert_stands("paused by a user: narwal resume");
+    report.phase = "connecting";
+    pass(AFTER_S - 1);
+    assert_true(report.ready);
+}
+
 static void a_connection_may_be_lost_for_a_while(void **state)
 {
     (void)state;
@@ -214,6 +226,8 @@ int main(void)
         cmocka_unit_test_setup(a_stopped_sink_is_not_ready_at_once, begin),
         cmocka_unit_test_setup(
             starting_and_stopping_are_not_ready_and_what_was_before_does_not_count, begin),
+        cmocka_unit_test_setup(
+            a_paused_pipeline_is_not_ready_and_what_waited_meanwhile_does_not_count, begin),
         cmocka_unit_test_setup(a_connection_may_be_lost_for_a_while, begin),
         cmocka_unit_test_setup(a_copy_has_to_move_unless_a_user_paused_it, begin),
         cmocka_unit_test_setup(a_spool_that_takes_nothing_is_not_ready, begin),
