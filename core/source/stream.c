@@ -13,10 +13,11 @@
 #include "base/log.h"
 #include "pg/lsn.h"
 
-#define FLUSH_NS       2000000LL   /* a row waits no longer than this in an open block */
-#define BACKOFF_NS_MIN 100000000LL /* 100 ms, doubling */
-#define BACKOFF_NS_MAX 30000000000LL
-#define SETTLED_NS     10000000000LL /* a connection that lasted this long resets the backoff */
+#define FLUSH_NS         2000000LL   /* a row waits no longer than this in an open block */
+#define BACKOFF_NS_MIN   100000000LL /* 100 ms, doubling */
+#define GOING_ON_IN_TEXT "NW2109"    /* the connection is given up for one in another form */
+#define BACKOFF_NS_MAX   30000000000LL
+#define SETTLED_NS       10000000000LL /* a connection that lasted this long resets the backoff */
 #define STARVED_US                                                                                 \
     1000000LL /* feedback at least this often while what the server asks is not read */
 #define HURRY_US      100000LL /* and while the server is asked how far it is */
@@ -592,7 +593,12 @@ static nw_status streaming_step(struct nw_source *source, int64_t now_ns, uint32
     if (status == NW_RETRY) {
         struct nw_error why = *err;
 
-        connection_lost(source, now_ns, &why);
+        if (strncmp(why.text, GOING_ON_IN_TEXT, NW_CODE_LENGTH) == 0) {
+            nw_log(NW_LOG_INFO, "%s", why.text); /* it is no fault, and there is none to wait for */
+            nw_source_reconnect(source, now_ns, NULL);
+        } else {
+            connection_lost(source, now_ns, &why);
+        }
         *work += 1;
         return NW_OK;
     }

@@ -368,6 +368,8 @@ class UnknownTypeTest(check.Case):
         server.sql(f"INSERT INTO lab.changed VALUES (4, {values}, NULL), (5, {values}, 'last')")
         narwal.wait_caught_up()
         self.assertNotRegex(narwal.stream_query(), "binary '?(true|on|1)")
+        self.assertRegex(narwal.log(), "info +NW2109 lab.changed has a column")
+        self.assertNotIn("trying again", narwal.log())
         logs = {log.name: log for log in narwal.state().logs()}
         images = {name: [event["after"] for event in [*logs[name].copy(), *logs[name].changes()]
                          if event["op"] == "I"] for name in ("changed", "other")}
