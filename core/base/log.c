@@ -39,6 +39,7 @@ struct recent {
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards all below */
 static struct nw_output output;
 static bool output_set; /* to standard error, by the first line, when nobody said otherwise */
+static bool live;       /* nw_log_live()'s line stands where the next one would go */
 static uint64_t lost;   /* lines for which there was no room */
 static enum nw_log_level level_max = NW_LOG_INFO;
 static bool as_json;
@@ -221,15 +222,29 @@ static size_t line_format(char *line, size_t size, enum nw_log_level level, cons
     return (size_t)used;
 }
 
+static void output_ready_locked(void)
+{
+    if (!output_set) {
+        nw_output_set(&output, STDERR_FILENO);
+        output_set = true;
+    }
+}
+
+/* Empties the row that the live line stands in. */
+static void live_clear_locked(void)
+{
+    static const char clear[] = "\r\033[K";
+
+    live = live && !nw_output_write(&output, clear, sizeof clear - 1);
+}
+
 static void line_write_locked(enum nw_log_level level, const char *text)
 {
     char line[LINE_SIZE];
     char count[64];
 
-    if (!output_set) {
-        nw_output_set(&output, STDERR_FILENO);
-        output_set = true;
-    }
+    output_ready_locked();
+    live_clear_locked();
     /* A log that cannot be written must not stop the engine. */
     if (lost > 0) {
         (void)snprintf(count, sizeof count, "NW2007 %llu lines were lost: the log was not read",
@@ -243,6 +258,27 @@ static void line_write_locked(enum nw_log_level level, const char *text)
     if (!nw_output_write(&output, line, line_format(line, sizeof line, level, text))) {
         lost++;
     }
+}
+
+void nw_log_live(const char *text, size_t columns)
+{
+    char line[LINE_SIZE];
+    size_t size = 0;
+
+    (void)snprintf(line, sizeof line, "%s", text == NULL ? "" : text);
+    nw_redact(line);
+    size = strlen(line);
+    size = columns > 0 && size > columns ? columns : size;
+    for (size_t i = 0; i < size; i++) { /* it steers no terminal */
+        line[i] = (unsigned char)line[i] < 0x20 || line[i] == 0x7f ? ' ' : line[i];
+    }
+    (void)pthread_mutex_lock(&mutex);
+    output_ready_locked();
+    live_clear_locked();
+    if (size > 0 && !live) {
+        live = nw_output_write(&output, line, size);
+    }
+    (void)pthread_mutex_unlock(&mutex);
 }
 
 /* Forgets a line; says how often it was left out. */

@@ -10,6 +10,7 @@
 #define NW_BASE_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include <narwal/sink.h>
 #include <narwal/status.h>
@@ -21,6 +22,14 @@ void nw_log_setup(int descriptor, enum nw_log_level level, bool json);
 void nw_log_level(enum nw_log_level level);
 
 NW_PRINTF(2, 3) void nw_log(enum nw_log_level level, const char *format, ...);
+
+/**
+ * Show a line that stays the last one on the terminal that the log goes to: the next one replaces
+ * it, and what is logged goes above it. NULL: none any more. Where there is no room it is not
+ * shown.
+ * @param columns  most that are shown; 0: as many as a log line has
+ */
+void nw_log_live(const char *text, size_t columns);
 
 /** Never print this text again, wherever it turns up. Copied; shorter than 4 bytes is ignored. */
 void nw_log_secret(const char *secret);

@@ -128,7 +128,7 @@ static size_t plan_print(const struct teardown *t, FILE *out)
 
         count += item->stays == NULL;
         if (item->stays == NULL) {
-            (void)fprintf(out, "remove  %s\n", item->text);
+            (void)fprintf(out, "remove  %s%s\n", item->text, item->note);
         }
     }
     folder_print(t, out);
@@ -136,7 +136,7 @@ static size_t plan_print(const struct teardown *t, FILE *out)
         const struct nw_leftover *item = &t->leftovers.items[i];
 
         if (item->stays != NULL) {
-            (void)fprintf(out, "stays   %s: %s\n", item->text, item->stays);
+            (void)fprintf(out, "stays   %s%s: %s\n", item->text, item->note, item->stays);
         }
     }
     if (t->session == NULL) {

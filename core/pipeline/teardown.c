@@ -44,7 +44,7 @@ static struct nw_leftover *add(struct look *look, enum nw_leftover_kind kind)
     struct nw_leftovers *found = look->found;
     size_t at = found->count < NW_LEFTOVERS_MAX ? found->count++ : NW_LEFTOVERS_MAX - 1;
 
-    found->items[at] = (struct nw_leftover){.kind = kind};
+    found->items[at] = (struct nw_leftover){.kind = kind, .note = ""};
     return &found->items[at];
 }
 
@@ -165,8 +165,9 @@ static nw_status slot_look(struct look *look, struct nw_error *err)
         uint64_t held = nw_rows_count(rows) == 1 ? nw_rows_u64(rows, 0, 0) : 0;
 
         leftover = add(look, NW_LEFTOVER_SLOT);
-        leftover->text = text(look->arena, "slot %s, which holds %s of WAL", name,
-                              nw_size_text(size, (double)held));
+        leftover->text = text(look->arena, "slot %s", name);
+        leftover->note =
+            text(look->arena, ", which holds %s of WAL", nw_size_text(size, (double)held));
         leftover->sql = text(look->arena,
                              "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots "
                              "WHERE slot_name = %s",
@@ -212,7 +213,8 @@ static nw_status publication_add(struct look *look, const char *name, const char
     nw_status status = nw_session_quote_name(look->session, name, quoted, sizeof quoted, err);
 
     *leftover = add(look, NW_LEFTOVER_PUBLICATION);
-    (*leftover)->text = text(look->arena, "publication %s%s", name, what);
+    (*leftover)->text = text(look->arena, "publication %s", name);
+    (*leftover)->note = what;
     (*leftover)->sql = text(look->arena, "DROP PUBLICATION IF EXISTS %s", quoted);
     return status;
 }

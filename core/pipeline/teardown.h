@@ -21,7 +21,8 @@ enum nw_leftover_kind { NW_LEFTOVER_SLOT, NW_LEFTOVER_PUBLICATION, NW_LEFTOVER_T
 /** Texts live in the arena. */
 struct nw_leftover {
     enum nw_leftover_kind kind;
-    const char *text;  /* "slot narwal_orders, which holds 212 MB of WAL" */
+    const char *text;  /* "slot narwal_orders" */
+    const char *note;  /* ", which holds 212 MB of WAL"; "" */
     const char *sql;   /* what removes it, for a DBA */
     const char *stays; /* why it is not removed; NULL: it is */
     bool amiss;        /* that it stays is not as it should be */

@@ -4,13 +4,15 @@
 
 #include <stdarg.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/text.h"
 #include "pg/lsn.h"
 
-#define LOG_EVERY_S 30.0
+#define LOG_EVERY_S   30.0
+#define COLUMNS_USUAL 160u /* where the terminal does not say */
 
 struct line {
     char *text;
@@ -172,16 +174,22 @@ void nw_live_init(struct nw_live *live, bool terminal)
     live->terminal = terminal;
 }
 
+/* One less than there are: in the last one some terminals begin a new row. */
+static size_t columns(void)
+{
+    struct winsize size = {0};
+
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1u
+                                                                           : COLUMNS_USUAL;
+}
+
 void nw_live_show(struct nw_live *live, const struct nw_report *report)
 {
     char *text = live->text;
 
     nw_live_text(live->has_former ? &live->former : report, report, text);
     if (live->terminal) {
-        char line[NW_LIVE_SIZE + 16];
-        int size = snprintf(line, sizeof line, "\r%.*s\033[K", 160, text);
-
-        (void)!write(STDERR_FILENO, line, (size_t)size);
+        nw_log_live(text, columns());
         live->shown = true;
     } else if (report->uptime_s - live->logged_s >= LOG_EVERY_S) {
         live->logged_s = report->uptime_s;
@@ -194,7 +202,7 @@ void nw_live_show(struct nw_live *live, const struct nw_report *report)
 void nw_live_end(struct nw_live *live)
 {
     if (live->shown) {
-        (void)!write(STDERR_FILENO, "\n", 1);
+        nw_log_live(NULL, 0);
         live->shown = false;
     }
 }

@@ -5,13 +5,16 @@
 Only names of a reader's own (hosts, folders) are replaced. Everything runs as an ordinary user with
 a home of its own, since a user's state is found there.
 """
+import fcntl
 import os
 import pathlib
 import pty
 import re
 import shlex
 import signal
+import struct
 import subprocess
+import termios
 import time
 
 from lab import check, narwal
@@ -127,6 +130,37 @@ class FirstMinutesTest(check.Case):
 
     def left(self):
         return self.server.value("SELECT count(*) FROM pg_replication_slots")
+
+    def test_one_live_line_below_what_is_logged(self):
+        """On a terminal of 60 columns."""
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+        process = self.start("narwal run --source 'dbname=shop user=postgres host=%s port=%s' --sink null:"
+                             % (self.server.socket, self.server.port),
+                             stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        self.addCleanup(process.kill)
+        out = b""
+        while b"live " not in out or b"values in binary" not in out:
+            out += os.read(ours, 4096)
+        process.send_signal(signal.SIGINT)
+        try:
+            while True:
+                out += os.read(ours, 4096)
+        except OSError:  # it is closed
+            os.close(ours)
+        self.assertEqual(process.wait(SECONDS_MAX), 0)
+        rows = out.decode().replace("\r\n", "\n").split("\n")
+        self.assertGreater(out.count(b"\r\x1b[K"), 0)
+        for row in rows:
+            # What was there before a row is cleared does not count.
+            *before, last = row.split("\r\x1b[K")
+            for text in before:
+                self.assertLess(len(text), 60, row)
+                self.assertNotRegex(text, r"^20\d\d-")
+            self.assertRegex(last, r"^(20\d\d-.*Z (info|warn) .*)?$")
+        self.assertRegex(rows[-2], r"to remove it: narwal teardown --source")
+        self.assertEqual(rows[-1].split("\r\x1b[K")[-1], "")
 
     # ---- README.md -------------------------------------------------------------------------------
 

@@ -72,6 +72,34 @@ static void text_has_time_level_and_message(void **state)
     assert_string_equal(line + 24, " warn  slot narwal is 7 MB behind\n");
 }
 
+/* The next write, whatever it is. */
+static const char *piece_next(void)
+{
+    ssize_t size = recv(ends[0], line, sizeof line - 1, MSG_DONTWAIT);
+
+    line[size < 0 ? 0 : size] = '\0';
+    return line;
+}
+
+static void the_live_line_is_cleared_before_what_is_logged(void **state)
+{
+    (void)state;
+    nw_log_setup(ends[1], NW_LOG_INFO, false);
+    nw_log_secret("canary-live");
+    nw_log_live("live 12\033[2J/s canary-live and more", 16);
+    assert_string_equal(piece_next(), "live 12 [2J/s **");
+    nw_log_live("live 13", 16);
+    assert_string_equal(piece_next(), "\r\033[K");
+    assert_string_equal(piece_next(), "live 13");
+    nw_log(NW_LOG_INFO, "a table");
+    assert_string_equal(piece_next(), "\r\033[K");
+    assert_non_null(line_next());
+    nw_log(NW_LOG_INFO, "another");
+    assert_non_null(line_next());
+    nw_log_live(NULL, 0);
+    assert_string_equal(piece_next(), "");
+}
+
 static void json_is_one_object(void **state)
 {
     json_t *json = NULL;
@@ -273,6 +301,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(text_has_time_level_and_message, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_live_line_is_cleared_before_what_is_logged, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(json_is_one_object, setup, teardown),
         cmocka_unit_test_setup_teardown(json_has_the_code_of_a_message, setup, teardown),
         cmocka_unit_test_setup_teardown(lines_above_the_level_are_not_written, setup, teardown),
