@@ -253,7 +253,25 @@ static void live_apply(struct session *s)
     s->options.retained_wal_bytes = (uint64_t)s->config.retained_wal_bytes;
     s->options.drop_slot = s->config.drop_slot;
     s->options.drain_us = s->config.drain_us;
+    s->progress.after_s = (double)s->config.http.ready_us / 1e6;
     nw_log_level((enum nw_log_level)s->config.log_level);
+}
+
+/* Certificates may have changed under the names that they have. */
+static void http_reload(struct session *s, bool asked, struct nw_reload_result *result)
+{
+    struct nw_error err = {0};
+
+    if (!result->read || nw_http_reload(s->http, &s->config.http, &err) == NW_OK) {
+        return;
+    }
+    nw_log(NW_LOG_ERROR, "%.6s reload: %s; the former ones stay", nw_error_code(&err),
+           nw_code_rest(err.text));
+    if (asked) {
+        nw_control_answer(s->control, false, err.text);
+        free(result->document);
+        result->document = NULL;
+    }
 }
 
 /* `reload`, or SIGHUP. */
@@ -274,10 +292,11 @@ static void reload_answer(struct session *s, const struct nw_run_status *status)
     if (result.live) {
         live_apply(s);
     }
+    http_reload(s, asked, &result);
     if (asked && result.document != NULL) {
         nw_control_give(s->control, result.document);
         result.document = NULL;
-    } else if (asked) {
+    } else if (asked && nw_control_asked(s->control) != NULL) {
         nw_control_answer(s->control, false, "NW2901 out of memory");
     }
     free(result.document);

@@ -10,9 +10,16 @@
 #include "config/compare.h"
 
 /* What holds at once; other keys need the pipeline to be built anew. */
-static const char *const LIVE[] = {
-    "copy.rate", "protect.retained_wal", "protect.when_exceeded", "limits.drain", "log.level",
-    NULL};
+static const char *const LIVE[] = {"copy.rate",
+                                   "protect.retained_wal",
+                                   "protect.when_exceeded",
+                                   "limits.drain",
+                                   "log.level",
+                                   "http.tls_cert",
+                                   "http.tls_key",
+                                   "http.token",
+                                   "http.ready_after",
+                                   NULL};
 
 struct work {
     struct nw_reload *reload;

@@ -214,4 +214,8 @@ void nw_config_take(struct nw_run_config *to, const struct nw_run_config *from)
     to->epoch_bytes = from->epoch_bytes;
     to->drain_us = from->drain_us;
     to->log_level = from->log_level;
+    to->http.tls_cert = from->http.tls_cert;
+    to->http.tls_key = from->http.tls_key;
+    to->http.token = from->http.token;
+    to->http.ready_us = from->http.ready_us;
 }

@@ -16,13 +16,14 @@ static const struct nw_option HTTP[] = {
     {"listen", NW_OPTION_TEXT, 0, NULL, 0, 0, NULL,
      "Where to answer reads: 127.0.0.1:9465, [::1]:9465, or unix:/path of a socket. Any other "
      "address needs tls_cert, tls_key and token. Default: nowhere."},
-    {"tls_cert", NW_OPTION_PATH, 0, NULL, 0, 0, NULL,
+    {"tls_cert", NW_OPTION_PATH, NW_OPTION_RELOADABLE, NULL, 0, 0, NULL,
      "File with the certificate and those that signed it, in PEM. With it only TLS is spoken."},
-    {"tls_key", NW_OPTION_PATH, 0, NULL, 0, 0, NULL, "File with its private key, in PEM."},
-    {"token", NW_OPTION_TEXT, NW_OPTION_SECRET, NULL, 0, 0, NULL,
+    {"tls_key", NW_OPTION_PATH, NW_OPTION_RELOADABLE, NULL, 0, 0, NULL,
+     "File with its private key, in PEM."},
+    {"token", NW_OPTION_TEXT, NW_OPTION_SECRET | NW_OPTION_RELOADABLE, NULL, 0, 0, NULL,
      "Who asks must send Authorization: Bearer TOKEN, for everything but the page's own text. Of "
      "16 characters or more; better ${file:/path}."},
-    {"ready_after", NW_OPTION_DURATION, 0, "1min", 1000000, 86400000000, NULL,
+    {"ready_after", NW_OPTION_DURATION, NW_OPTION_RELOADABLE, "1min", 1000000, 86400000000, NULL,
      "How long nothing may move where there is something to do, before /ready fails."},
 };
 enum { LISTEN, TLS_CERT, TLS_KEY, TOKEN, READY_AFTER, HTTP_COUNT };

@@ -404,6 +404,39 @@ void nw_http_give_tables(struct nw_http *http, char *document)
     bell_ring(http);
 }
 
+static bool same_text(const char *one, const char *other)
+{
+    return one == other || (one != NULL && other != NULL && strcmp(one, other) == 0);
+}
+
+static bool same_credentials(const struct nw_http_credentials *one,
+                             const struct nw_http_credentials *other)
+{
+    return same_text(one->certificate, other->certificate) && same_text(one->key, other->key) &&
+           one->has_token == other->has_token &&
+           memcmp(one->token, other->token, sizeof one->token) == 0;
+}
+
+/* Waits for the server's thread to take them, or not. They are the caller's to free. */
+static nw_status offer(struct nw_http *http, struct nw_http_credentials *credentials,
+                       struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    (void)pthread_mutex_lock(&http->mutex);
+    http->offered = credentials;
+    bell_ring(http);
+    while (http->offered != NULL) {
+        (void)pthread_cond_wait(&http->taken, &http->mutex);
+    }
+    status = http->offer_status;
+    if (status != NW_OK) {
+        *err = http->offer_error;
+    }
+    (void)pthread_mutex_unlock(&http->mutex);
+    return status;
+}
+
 nw_status nw_http_reload(struct nw_http *http, const struct nw_http_config *config,
                          struct nw_error *err)
 {
@@ -414,18 +447,17 @@ nw_status nw_http_reload(struct nw_http *http, const struct nw_http_config *conf
         return NW_OK;
     }
     status = nw_http_credentials_read(config, &credentials, err);
-    if (status == NW_OK) {
-        (void)pthread_mutex_lock(&http->mutex);
-        http->offered = &credentials;
-        bell_ring(http);
-        while (http->offered != NULL) {
-            (void)pthread_cond_wait(&http->taken, &http->mutex);
-        }
-        status = http->offer_status;
-        if (status != NW_OK) {
-            *err = http->offer_error;
-        }
-        (void)pthread_mutex_unlock(&http->mutex);
+    if (status == NW_OK && !http->address.local &&
+        (credentials.certificate == NULL || !credentials.has_token)) {
+        status =
+            nw_fail(err, NW_FATAL,
+                    "NW2012 %s stays open to others until a restart, which takes http.tls_cert, "
+                    "http.tls_key and http.token",
+                    http->shown);
+    }
+    /* The server's thread changes its own only when they are offered new ones. */
+    if (status == NW_OK && !same_credentials(&credentials, &http->credentials)) {
+        status = offer(http, &credentials, err);
     }
     nw_http_credentials_free(&credentials);
     return status;

@@ -9,6 +9,7 @@ import pathlib
 import pty
 import re
 import select
+import shutil
 import signal
 import socket
 import stat
@@ -337,6 +338,51 @@ class WhoMayAskTest(Case):
             Web(port).ask("/healthz")  # without TLS
         said = narwal.log(True) + narwal.call("status", "--json")[1] + narwal.call("check", "--config")[1]
         self.assertNotIn(TOKEN, said)
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
+    def test_token_and_certificate_are_read_again_on_reload(self):
+        folder = self.server.folder
+        whole = self.credentials()
+        (folder / "token").write_text(TOKEN + "\n")
+        for name, suffix in (("tls_cert", "crt"), ("tls_key", "key")):
+            shutil.copy(whole[name], folder / f"http.{suffix}")
+            whole[name] = str(folder / f"http.{suffix}")
+        narwal = self.narwal(**whole)
+        narwal.start().wait_streaming()
+        web = Web(self.port, ca=self.server.ca, token=TOKEN)
+        self.assertEqual(web.ask("/healthz").code, 200)
+        # Another token, and another certificate under the same name.
+        (folder / "token").write_text(TOKEN[::-1] + "\n")
+        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+        cluster.openssl("req", "-x509", *key, "-keyout", folder / "http.key", "-out", folder / "http.crt",
+                        "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
+        code, text = narwal.call("reload")
+        self.assertEqual(code, 0, text)
+        self.assertNotIn(TOKEN[::-1], text)
+        with self.assertRaises(OSError):
+            web.ask("/healthz")
+        web.ca = folder / "http.crt"
+        self.assertEqual(web.ask("/healthz").code, 401)
+        web.token = TOKEN[::-1]
+        self.assertEqual(web.ask("/healthz").code, 200)
+        # What is wrong changes nothing.
+        (folder / "http.key").write_text("no key")
+        code, text = narwal.call("reload")
+        self.assertEqual(code, 1, text)
+        self.assertIn("http.tls_key", text)
+        self.assertEqual(web.ask("/healthz").code, 200)
+        self.assertIn("the former ones stay", narwal.log())
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
+    def test_what_is_open_to_others_stays_guarded(self):
+        narwal = self.narwal(listen=f"0.0.0.0:{cluster.free_port()}", **self.credentials())
+        narwal.start().wait_streaming()
+        web = Web(int(narwal.config["http"]["listen"].split(":")[1]), ca=self.server.ca)
+        narwal.config["http"] = {"listen": f"127.0.0.1:{self.port}"}
+        narwal.write()
+        code, text = narwal.call("reload")
+        self.assertEqual(code, 1, text)
+        self.assertEqual(web.ask("/status").code, 401)
         self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
 
     def test_what_is_wrong_with_it_is_said_at_the_start(self):
