@@ -51,19 +51,14 @@ static json_t *running_ask(const char *folder)
     return root;
 }
 
-/* @return whether all is well */
-static bool running_print(const char *name, const json_t *root)
+/* " lag archive 0.1 s, topics 2 s retrying". @return whether all of them work */
+static bool sinks_print(const json_t *sinks)
 {
-    const json_t *source = json_object_get(root, "source");
-    const json_t *sinks = json_object_get(root, "sinks");
-    double stopped = json_number_value(json_object_get(root, "stopped_tables_count"));
-    const char *phase = text_of(root, "phase");
-    bool well = strcmp(phase, "starting") != 0 && stopped <= 0;
     char text[NW_NUMBER_TEXT_SIZE];
+    bool well = true;
     size_t index = 0;
     const json_t *sink = NULL;
 
-    (void)printf("%-16s %-11s", name, phase);
     json_array_foreach(sinks, index, sink)
     {
         const char *state = text_of(sink, "state");
@@ -75,6 +70,20 @@ static bool running_print(const char *name, const json_t *root)
             runs ? "" : " ", runs ? "" : state);
         well = well && runs;
     }
+    return well;
+}
+
+/* @return whether all is well */
+static bool running_print(const char *name, const json_t *root)
+{
+    const json_t *source = json_object_get(root, "source");
+    double stopped = json_number_value(json_object_get(root, "stopped_tables_count"));
+    const char *phase = text_of(root, "phase");
+    const char *error = text_of(root, "last_error");
+    bool well = strcmp(phase, "starting") != 0 && stopped <= 0;
+
+    (void)printf("%-16s %-11s", name, phase);
+    well = sinks_print(json_object_get(root, "sinks")) && well;
     if (source != NULL) {
         (void)printf("   durable %s   slot %s", text_of(source, "flush_lsn"),
                      text_of(source, "slot"));
@@ -82,10 +91,7 @@ static bool running_print(const char *name, const json_t *root)
     if (stopped > 0) {
         (void)printf("   %.0f table%s not as the others", stopped, stopped > 1 ? "s" : "");
     }
-    if (text_of(root, "last_error")[0] != '\0' && !well) {
-        (void)printf("   %s", text_of(root, "last_error"));
-    }
-    (void)putchar('\n');
+    (void)printf("%s%s\n", well || error[0] == '\0' ? "" : "   ", well ? "" : error);
     return well;
 }
 

@@ -70,6 +70,8 @@ class ServiceTest(check.Case):
             self.assertLess(time.monotonic() - self.manager.last("WATCHDOG")[0], WATCHDOG_SECONDS / 2)
             time.sleep(0.1)
         self.assertEqual(self.manager.last("STOPPING"), (0, None))
+        self.assertEqual((narwal.state_dir / "control.sock").stat().st_mode & 0o777, 0o600)
+        self.assertEqual(narwal.state_dir.stat().st_mode & 0o777, 0o700)
         self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
         time.sleep(0.1)
         self.assertEqual(self.manager.last("STOPPING")[1], "1")
