@@ -174,7 +174,8 @@ enum { SINK_NAME, SINK_TYPE, SINK_WORKERS, SINK_COUNT };
 
 static const struct nw_option LIMITS[] = {
     {"memory", NW_OPTION_SIZE, NW_OPTION_RELOADABLE, "1GiB", 64ll << 20, 1ll << 44, NULL,
-     "Budget for rows in flight; past it they spill to disk, and then the source waits. The default "
+     "Budget for rows in flight; past it they spill to disk, and then the source waits. The "
+     "default "
      "is less where the machine or the control group has less than twice as much."},
     {"spill", NW_OPTION_SIZE, NW_OPTION_RELOADABLE, "20GiB", 64ll << 20, 1ll << 50, NULL,
      "Most that spilled rows and transactions in progress may take on disk, per sink and source."},
