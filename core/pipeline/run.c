@@ -504,7 +504,7 @@ static nw_status pause_for(struct nw_run *run, int64_t pause_ns, struct nw_error
 /* How far it came, for a sentence. @param done  nothing failed */
 static void reached_text(const struct nw_run *run, bool done, char *text, size_t size)
 {
-    bool streamed = run->status.phase == NW_RUN_STREAMING || run->status.phase == NW_RUN_DRAINING;
+    bool streamed = run->status.phase != NW_RUN_STARTING && run->status.phase != NW_RUN_COPYING;
     bool spooled = run->status.source.spooling == NW_SPOOLING_READING;
     char lsn[NW_LSN_TEXT_SIZE];
 
@@ -592,39 +592,48 @@ static nw_status rest(struct nw_run *run, struct nw_error *err)
     return status;
 }
 
+/* After an outside fault: waits, longer each time. NW_RETRY: it was stopped meanwhile. */
+static nw_status retry_wait(struct nw_run *run, int64_t began_ns, int64_t *backoff_ns,
+                            struct nw_error *err)
+{
+    int64_t pause_ns =
+        run->env->ops->now_ns(run->env) - began_ns > SETTLED_NS ? BACKOFF_NS_MIN : *backoff_ns;
+    nw_status status = NW_OK;
+
+    nw_log(NW_LOG_WARN, "%.6s %s; trying again in %.1f s", nw_error_code(err),
+           nw_code_rest(err->text), (double)pause_ns / 1e9);
+    run->status.last_error = *err;
+    status = pause_for(run, pause_ns, err);
+    *backoff_ns = pause_ns * 2 > BACKOFF_NS_MAX ? BACKOFF_NS_MAX : pause_ns * 2;
+    return status == NW_OK && nw_run_stopping(run) ? NW_RETRY : status;
+}
+
 /* One attempt after the other, until one ends well, or must not be tried again. */
 static nw_status attempts(struct nw_run *run, struct nw_error *err)
 {
     int64_t backoff_ns = BACKOFF_NS_MIN;
     nw_status status = NW_OK;
 
-    while (status == NW_OK) {
+    for (;;) {
         int64_t began_ns = run->env->ops->now_ns(run->env);
 
         status = nw_state_source_read(run->state, &run->source, err);
         if (status == NW_OK) {
             status = attempt(run, err);
         }
-        if (status == NW_OK && !nw_run_stopping(run) && nw_run_rests(run)) {
-            status = rest(run, err);
-            continue;
+        if (nw_run_stopping(run) || (status == NW_OK && !nw_run_rests(run))) {
+            return status;
         }
-        if (status != NW_RETRY || nw_run_stopping(run)) {
-            break;
+        if (status == NW_RETRY) {
+            status = retry_wait(run, began_ns, &backoff_ns, err);
         }
-        backoff_ns =
-            run->env->ops->now_ns(run->env) - began_ns > SETTLED_NS ? BACKOFF_NS_MIN : backoff_ns;
-        nw_log(NW_LOG_WARN, "%.6s %s; trying again in %.1f s", nw_error_code(err),
-               nw_code_rest(err->text), (double)backoff_ns / 1e9);
-        run->status.last_error = *err;
-        status = pause_for(run, backoff_ns, err);
-        if (status == NW_OK && !nw_run_stopping(run) && nw_run_rests(run)) {
+        if (status == NW_OK && nw_run_rests(run)) {
             status = rest(run, err);
         }
-        backoff_ns = backoff_ns * 2 > BACKOFF_NS_MAX ? BACKOFF_NS_MAX : backoff_ns * 2;
-        status = status == NW_OK && nw_run_stopping(run) ? NW_RETRY : status;
+        if (status != NW_OK || nw_run_stopping(run)) {
+            return status;
+        }
     }
-    return status;
 }
 
 nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)

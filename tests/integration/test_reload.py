@@ -130,6 +130,7 @@ class ReloadTest(check.Case):
         self.narwal.call("pause")
         self.narwal.wait("rest", lambda: "paused" in self.narwal.call("status")[1])
         self.assertEqual(self.narwal.terminate(), 0, self.narwal.log_tail())
+        self.assertIn("drained to", self.narwal.log())
 
     def test_a_password_that_is_rotated(self):
         self.prepare(cluster={"hba": cluster.HBA.replace("all all", "all postgres", 1).replace(
