@@ -190,6 +190,18 @@ static void kind_print(FILE *out, const struct nw_catalog_candidates *all,
     free((void *)tables);
 }
 
+/* A name as a pattern that means it alone. */
+static void pattern_print(FILE *out, const char *name)
+{
+    for (; *name != '\0'; name++) {
+        bool special = strchr("*?[", *name) != NULL;
+
+        (void)fputs(special ? "[" : "", out);
+        clean(out, (const char[]){*name, '\0'});
+        (void)fputs(special ? "]" : "", out);
+    }
+}
+
 /* Patterns for the schemas that have tables; they come in order. */
 static void schemas_print(FILE *out, const struct nw_catalog_candidates *all)
 {
@@ -203,7 +215,7 @@ static void schemas_print(FILE *out, const struct nw_catalog_candidates *all)
         if (is_followed(table) && strcmp(table->schema_name, last) != 0) {
             last = table->schema_name;
             (void)fputs(count++ == 0 ? "\"" : ", \"", out);
-            clean(out, last);
+            pattern_print(out, last);
             (void)fputs(".*\"", out);
         }
     }
