@@ -93,7 +93,7 @@ class ServiceTest(check.Case):
         narwal = self.narwal(plugin_dir=str(build() / "tests/sdk/plugins"),
                              sinks=[{"type": "hang", "name": "hangs", "text": "a text that is still there"}])
         narwal.start(**self.manager.environment)
-        narwal.wait("the plugin hangs", lambda: "sink hangs: hangs" in narwal.log())
+        narwal.wait("the plugin hangs", lambda: "NW2413 sink hangs: hangs" in narwal.log())
         time.sleep(WATCHDOG_SECONDS + 1)
         self.assertTrue(narwal.running, narwal.log_tail())
         self.assertLess(time.monotonic() - self.manager.last("WATCHDOG")[0], WATCHDOG_SECONDS / 2)

@@ -29,7 +29,7 @@ class HangTest(check.Case):
             "sinks": [{"type": "hang", "name": "hangs", "text": "a text that is still there"}]}))
         # Freed memory is overwritten, so that the plugin sees it.
         narwal.start(MALLOC_PERTURB_=165)
-        narwal.wait("the plugin hangs", lambda: "sink hangs: hangs" in narwal.log())
+        narwal.wait("the plugin hangs", lambda: "NW2413 sink hangs: hangs" in narwal.log())
         self.assertEqual(narwal.terminate(STOP_SECONDS_MAX), 1, narwal.log_tail())
         self.assertIn("sink hangs: the plugin hang did not return from a call in time", narwal.log())
 

@@ -56,7 +56,7 @@ static nw_status hang_write(void *self, uint32_t worker, const struct nw_batch *
 
     (void)worker;
     (void)err;
-    hang->host->log(hang->host, NW_LOG_INFO, "hangs");
+    hang->host->log(hang->host, NW_LOG_WARN, "hangs");
     for (;;) {
         int64_t now_ns = hang->host->now_ns(hang->host);
 
