@@ -125,6 +125,7 @@ static void role_assume(struct nw_examination *x)
 static void role_nothing(struct nw_examination *x)
 {
     x->rights_unknown = true;
+    x->replicates = true; /* it is made with that */
     role_missing(x, false);
     nw_preflight_add(x->report, NW_FINDING_FAIL, "NW1228", "role %s may not connect to database %s",
                      x->user, x->database)
@@ -164,11 +165,11 @@ void nw_preflight_walsender(struct nw_examination *x)
     struct nw_session *session = NULL;
     struct nw_error why = {0};
 
-    if (x->rights_unknown && x->options->setup_all) {
-        return; /* its role is made with REPLICATION */
+    if (x->options->setup_all) {
+        return;
     }
     if (x->other_role) { /* ours is not the connection that counts */
-        if (!x->replicates && !x->rights_unknown) {
+        if (!x->replicates) {
             nw_preflight_add(x->report, NW_FINDING_FAIL, "NW1209", "role %s may not replicate",
                              x->user)
                 ->mend = nw_preflight_text(x->report, "ALTER ROLE %s REPLICATION;", x->user_quoted);

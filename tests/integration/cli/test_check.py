@@ -180,6 +180,14 @@ class SoundTest(CheckTest):
         result = self.check("--role", "nobody yet")
         self.assertEqual({code for code, level in result.findings.items() if level == "FAIL"},
                          {"NW1216", "NW1220", "NW1227", "NW1228"}, result)
+        # A DBA who may not stand in for the role sees what anybody sees, and grants all of it.
+        result = self.check("--role", "reader", "--sql", user="weak")
+        self.assertIn('GRANT SELECT ON "public"."keyed", "public"."parts" TO "reader";', result.out)
+        self.assertNotIn("NW1209", result.out)
+        support.psql(self.server, result.out)
+        self.server.sql("ALTER ROLE reader NOREPLICATION")
+        result = self.check("--role", "reader", "--sql", user="weak")
+        self.assertIn('ALTER ROLE "reader" REPLICATION;', result.out)
         self.assertIn("--all belongs to --sql", self.check("--all").err)
 
     def test_a_publication_that_is_not_there_is_named_beside_those_that_are(self):
