@@ -93,6 +93,28 @@ static nw_status wishes_do(struct nw_engine *engine, uint32_t *work, struct nw_e
     return status == NW_AGAIN ? NW_OK : status;
 }
 
+/* The numbers, for the main thread. */
+static void publish(struct nw_engine *engine, int64_t now_ns)
+{
+    bool drained = false;
+
+    if (now_ns - engine->published_ns < STATUS_NS && !engine->draining) {
+        return;
+    }
+    drained = engine->draining && nw_source_drained(engine->source) &&
+              nw_acknowledger_settled(engine->acknowledger);
+    engine->published_ns = now_ns;
+    nw_crash_point("turn");
+    (void)pthread_mutex_lock(&engine->mutex);
+    nw_source_status(engine->source, &engine->published);
+    engine->published.taken_ns = now_ns;
+    nw_acknowledger_durable(engine->acknowledger, engine->durable_lsns);
+    engine->drained = drained && (engine->published.phase != NW_SOURCE_STREAMING ||
+                                  engine->published.flush_lsn >=
+                                      nw_acknowledger_flush_lsn(engine->acknowledger));
+    (void)pthread_mutex_unlock(&engine->mutex);
+}
+
 static nw_status control_work(void *self, int64_t now_ns, uint32_t *work, struct nw_error *err)
 {
     struct nw_engine *engine = self;
@@ -139,21 +161,7 @@ static nw_status control_work(void *self, int64_t now_ns, uint32_t *work, struct
     if (status != NW_OK) {
         return status;
     }
-    if (now_ns - engine->published_ns >= STATUS_NS || engine->draining) {
-        bool drained = engine->draining && nw_source_drained(engine->source) &&
-                       nw_acknowledger_settled(engine->acknowledger);
-
-        engine->published_ns = now_ns;
-        nw_crash_point("turn");
-        (void)pthread_mutex_lock(&engine->mutex);
-        nw_source_status(engine->source, &engine->published);
-        engine->published.taken_ns = now_ns;
-        nw_acknowledger_durable(engine->acknowledger, engine->durable_lsns);
-        engine->drained = drained && (engine->published.phase != NW_SOURCE_STREAMING ||
-                                      engine->published.flush_lsn >=
-                                          nw_acknowledger_flush_lsn(engine->acknowledger));
-        (void)pthread_mutex_unlock(&engine->mutex);
-    }
+    publish(engine, now_ns);
     return NW_OK;
 }
 
