@@ -83,26 +83,28 @@ static bool sections_print(const char *code)
 {
     const char *at = (const char *)nw_runbook;
     struct line line;
-    bool inside = false;
+    bool inside = false; /* of a section that is asked for */
     bool found = false;
-    bool empty = false; /* empty lines go before the next one, so that none is last */
+    bool gap = false; /* an empty line comes before the next one, so that none is last */
 
     while (line_next(&at, &line)) {
         const char *title = section_title(&line);
 
         if (title != NULL) {
             inside = code == NULL || strncmp(title, code, NW_CODE_LENGTH) == 0;
-            empty = found;
+            gap = found;
             found = found || inside;
-            line = (struct line){title, line.size - 4};
+            line = (struct line){title, line.size - strlen("### ")};
         } else if (begins(&line, "#")) {
             inside = false;
         }
-        if (inside && line.size > 0) {
-            (void)fputs(empty ? "\n" : "", stdout);
+        if (inside && line.size == 0) {
+            gap = true;
+        } else if (inside) {
+            (void)fputs(gap ? "\n" : "", stdout);
             line_print(&line);
+            gap = false;
         }
-        empty = inside && (line.size == 0 || (empty && !inside));
     }
     return found;
 }
