@@ -94,10 +94,23 @@ static struct nw_catalog_table *find_table(const struct reader *reader, uint32_t
     return found == NULL ? NULL : *found;
 }
 
+/*
+ * Tables that somebody else holds locked, or waits to, so that to lock them would wait. That does
+ * not hold for those that this session has locked. pg_get_expr(), given a relation, locks it since
+ * 2025 (in 15.20, for instance).
+ */
+#define LOCKED                                                                                     \
+    " locked AS MATERIALIZED (SELECT k.relation FROM pg_locks k WHERE k.locktype = 'relation'"     \
+    "  AND k.mode = 'AccessExclusiveLock' AND k.pid <> pg_backend_pid() AND k.database ="          \
+    "  (SELECT oid FROM pg_database WHERE datname = current_database())"                           \
+    "  AND NOT EXISTS (SELECT FROM pg_locks o WHERE o.locktype = 'relation' AND o.granted"         \
+    "   AND o.relation = k.relation AND o.pid = pg_backend_pid())),"
+
 /* What the publications $1 publish. Row filters and column lists exist since 15. The view and its
  * function lock every table for an instant. */
 static const char published_14[] =
-    "WITH RECURSIVE published AS MATERIALIZED (SELECT c.oid AS relid, bool_or(p.pubinsert) AS ins,"
+    "WITH RECURSIVE" LOCKED
+    " published AS MATERIALIZED (SELECT c.oid AS relid, bool_or(p.pubinsert) AS ins,"
     "  bool_or(p.pubupdate) AS upd, bool_or(p.pubdelete) AS del, bool_or(p.pubtruncate) AS trunc,"
     "  NULL::text AS filter, NULL::name[] AS attnames"
     "  FROM pg_publication_tables t JOIN pg_publication p ON p.pubname = t.pubname"
@@ -105,7 +118,8 @@ static const char published_14[] =
     "  JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename"
     "  WHERE t.pubname = ANY ($1::text[]::name[]) GROUP BY c.oid)";
 static const char published_15[] =
-    "WITH RECURSIVE published AS MATERIALIZED (SELECT c.oid AS relid, bool_or(p.pubinsert) AS ins,"
+    "WITH RECURSIVE" LOCKED
+    " published AS MATERIALIZED (SELECT c.oid AS relid, bool_or(p.pubinsert) AS ins,"
     "  bool_or(p.pubupdate) AS upd, bool_or(p.pubdelete) AS del, bool_or(p.pubtruncate) AS trunc,"
     "  CASE WHEN bool_or(t.rowfilter IS NULL) THEN NULL"
     "   ELSE string_agg(DISTINCT '(' || t.rowfilter || ')', ' OR ') END AS filter,"
@@ -115,11 +129,12 @@ static const char published_15[] =
     "  JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename"
     "  WHERE t.pubname = ANY ($1::text[]::name[]) GROUP BY c.oid)";
 
-/* The same for one table, without locking any: the stream waits for this. A partition that is
+/* The same for one table, without locking any: the stream waits for this. Of a table that is locked
+ * the filter is not read: who copies it has the lock. A partition that is
  * published through an ancestor, but as itself, has neither filter nor list (pgoutput.c,
  * get_rel_sync_entry). */
 #define ONE_BEGIN                                                                                  \
-    "WITH RECURSIVE one AS MATERIALIZED (SELECT oid, relnamespace FROM pg_class WHERE oid = %u"    \
+    "WITH RECURSIVE" LOCKED " one AS MATERIALIZED (SELECT oid, relnamespace FROM pg_class WHERE oid = %u"    \
     "  UNION SELECT c.oid, c.relnamespace FROM pg_partition_ancestors(%u) a"                       \
     "  JOIN pg_class c ON c.oid = a.relid),"                                                       \
     " published AS MATERIALIZED (SELECT %u::oid AS relid, bool_or(p.pubinsert) AS ins,"            \
@@ -134,8 +149,9 @@ static const char published_15[] =
     "OR p.oid IN (SELECT s.pnpubid FROM pg_publication_namespace s"                                \
     " JOIN one ON one.relnamespace = s.pnnspid)"
 #define ONE_FILTER                                                                                 \
-    "  CASE WHEN bool_or(r.prqual IS NULL) THEN NULL ELSE string_agg(DISTINCT"                     \
-    "   '(' || pg_get_expr(r.prqual, r.prrelid) || ')', ' OR ') END AS filter,"                    \
+    "  CASE WHEN bool_or(r.prqual IS NULL) THEN NULL ELSE string_agg(DISTINCT '(' ||"              \
+    "   CASE WHEN r.prrelid IN (SELECT relation FROM locked) THEN NULL"                            \
+    "   ELSE pg_get_expr(r.prqual, r.prrelid) END || ')', ' OR ') END AS filter,"                  \
     "  min((SELECT array_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a"                     \
     "   WHERE a.attrelid = %u AND a.attnum > 0 AND NOT a.attisdropped AND "
 
@@ -241,10 +257,7 @@ static nw_status read_tables(struct reader *reader, uint32_t oid, struct nw_erro
     }
     int size = snprintf(
         sql, sizeof sql,
-        "%s, locked AS MATERIALIZED (SELECT relation FROM pg_locks WHERE locktype = 'relation'"
-        "  AND mode = 'AccessExclusiveLock' AND database ="
-        "  (SELECT oid FROM pg_database WHERE datname = current_database()))"
-        " SELECT c.oid, n.nspname, c.relname, c.relkind, c.relreplident, r.oid, rn.nspname,"
+        "%s SELECT c.oid, n.nspname, c.relname, c.relkind, c.relreplident, r.oid, rn.nspname,"
         "  r.relname, p.ins, p.upd, p.del, p.trunc, p.filter, c.relrowsecurity, c.relpersistence,"
         "  CASE WHEN c.relkind = 'p' THEN coalesce((SELECT sum(l.reltuples)"
         "    FILTER (WHERE l.reltuples >= 0) FROM pg_inherits i JOIN pg_class l ON l.oid = "
@@ -416,8 +429,11 @@ static nw_status read_columns(struct reader *reader, uint32_t oid, struct nw_err
         "%s," BASE_TYPES " SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod,"
         "  format_type(a.atttypid, a.atttypmod), d.oid,"
         "  CASE WHEN d.oid = a.atttypid THEN a.atttypmod ELSE d.typmod END, b.typtype,"
-        "  b.typcategory, a.attnotnull, d.refuses_null, pg_get_expr(x.adbin, x.adrelid),"
-        "  a.attgenerated"
+        "  b.typcategory, a.attnotnull, d.refuses_null,"
+        /* A default names no column, so no relation is needed to print it. */
+        "  CASE WHEN a.attgenerated = '' THEN pg_get_expr(x.adbin, 0)"
+        "   WHEN a.attrelid NOT IN (SELECT relation FROM locked)"
+        "   THEN pg_get_expr(x.adbin, x.adrelid) END, a.attgenerated"
         " FROM pg_attribute a JOIN down d ON d.top = a.atttypid AND d.typtype <> 'd'"
         "  JOIN pg_type b ON b.oid = d.oid LEFT JOIN published p ON p.relid = a.attrelid"
         "  LEFT JOIN pg_attrdef x ON x.adrelid = a.attrelid AND x.adnum = a.attnum"

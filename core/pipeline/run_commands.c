@@ -81,24 +81,20 @@ static void names_take(const struct nw_rows *rows, const struct nw_publications 
     (void)snprintf(asked->quoted, sizeof asked->quoted, "%s", nw_rows_text(rows, 0, 10));
 }
 
+#define TABLE_FIND(by_schema)                                                                      \
+    "SELECT c.oid, n.nspname, c.relname, " NW_CATALOG_PUBLISHED("c", "$2", "$3", by_schema)        \
+    ", " NW_CATALOG_IDENTITY_USABLE("c")                                                           \
+    ", c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartition, "              \
+    "c.relkind = 'p', (SELECT pg_catalog.quote_ident(b.pubname) FROM "                             \
+    "pg_catalog.pg_publication b JOIN pg_catalog.pg_publication_rel r ON r.prpubid = b.oid "       \
+    "WHERE b.pubname IN ($2, $3) AND r.prrelid = c.oid LIMIT 1), pg_catalog.quote_ident($2), "     \
+    "pg_catalog.quote_ident($3), pg_catalog.format('%I.%I', n.nspname, c.relname) "                \
+    "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "         \
+    "WHERE c.oid = pg_catalog.to_regclass($1)"
+
 /* NW_REJECT: there is no such table. */
 static nw_status table_find(struct nw_run *run, struct asked *asked, struct nw_error *err)
 {
-    static const char sql[] =
-        "SELECT c.oid, n.nspname, c.relname, EXISTS (SELECT FROM pg_catalog.pg_publication_tables "
-        "p WHERE p.pubname IN ($2, $3) AND p.schemaname = n.nspname AND p.tablename = "
-        "c.relname), " NW_CATALOG_IDENTITY_USABLE(
-            "c") ", "
-                 "c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartition, "
-                 "c.relkind = 'p', (SELECT pg_catalog.quote_ident(b.pubname) FROM "
-                 "pg_catalog.pg_publication b JOIN pg_catalog.pg_publication_rel r ON r.prpubid = "
-                 "b.oid "
-                 "WHERE b.pubname IN ($2, $3) AND r.prrelid = c.oid LIMIT 1), "
-                 "pg_catalog.quote_ident($2), "
-                 "pg_catalog.quote_ident($3), pg_catalog.format('%I.%I', n.nspname, c.relname) "
-                 "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = "
-                 "c.relnamespace "
-                 "WHERE c.oid = pg_catalog.to_regclass($1)";
     const struct nw_publications *publications = &run->server.publications;
     const char *params[3] = {asked->name, publications->main, publications->insert_only};
     struct nw_rows *rows = NULL;
@@ -106,6 +102,10 @@ static nw_status table_find(struct nw_run *run, struct asked *asked, struct nw_e
     nw_status status = nw_server_control_open(&run->server, err);
 
     if (status == NW_OK) {
+        const char *sql = nw_session_server_version(run->server.control) < 150000
+                              ? TABLE_FIND("")
+                              : TABLE_FIND(NW_CATALOG_BY_SCHEMA);
+
         status = nw_session_query(run->server.control, sql, params, 3, sqlstate, &rows, err);
     }
     if (status == NW_RETRY) { /* whoever asks next opens it */

@@ -75,15 +75,16 @@ struct newcomer {
     bool readable;
 };
 
+#define NEWCOMER(by_schema)                                                                        \
+    "SELECT n.nspname, c.relname, pg_catalog.has_table_privilege(c.oid, 'SELECT'), "               \
+    NW_CATALOG_PUBLISHED("c", "$2", "$3", by_schema)                                               \
+    " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "        \
+    "WHERE c.oid = $1::pg_catalog.oid"
+
 /* NW_AGAIN: it is gone, or not published or does not match just now. */
 static nw_status newcomer_look(struct nw_run *run, uint32_t relation_oid, struct newcomer *newcomer,
                                struct nw_error *err)
 {
-    static const char sql[] =
-        "SELECT n.nspname, c.relname, pg_catalog.has_table_privilege(c.oid, 'SELECT'), "
-        "EXISTS (SELECT FROM pg_catalog.pg_publication_tables p WHERE p.pubname IN ($2, $3) AND "
-        "p.schemaname = n.nspname AND p.tablename = c.relname) FROM pg_catalog.pg_class c JOIN "
-        "pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1::pg_catalog.oid";
     char oid[12];
     const char *params[3] = {oid, run->server.publications.main,
                              run->server.publications.insert_only};
@@ -92,6 +93,10 @@ static nw_status newcomer_look(struct nw_run *run, uint32_t relation_oid, struct
 
     (void)snprintf(oid, sizeof oid, "%" PRIu32, relation_oid);
     if (status == NW_OK) {
+        const char *sql = nw_session_server_version(run->server.control) < 150000
+                              ? NEWCOMER("")
+                              : NEWCOMER(NW_CATALOG_BY_SCHEMA);
+
         status = nw_session_query(run->server.control, sql, params, 3, NULL, &rows, err);
     }
     if (status == NW_OK && nw_rows_count(rows) == 0) {

@@ -14,23 +14,17 @@
 
 /* Those that can be published, with the statement that does: without a key only where inserts alone
  * are published. Nothing is locked. */
-static const char LOOK[] =
-    "SELECT c.oid, n.nspname, c.relname, 'ALTER PUBLICATION ' || pg_catalog.quote_ident(CASE WHEN "
-    "k.keyed THEN $1 ELSE $2 END) || ' ADD TABLE ' || CASE c.relkind WHEN 'p' THEN '' ELSE 'ONLY ' "
-    "END || pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c JOIN "
-    "pg_catalog.pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL "
-    "(SELECT " NW_CATALOG_IDENTITY_USABLE(
-        "c") " AS "
-             "keyed) k WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT "
-             "c.relispartition "
-             "AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND (k.keyed OR $2 <> "
-             "'') AND "
-             "NOT EXISTS (SELECT FROM pg_catalog.pg_publication_tables p WHERE p.pubname IN ($1, "
-             "$2) AND "
-             "p.schemaname = n.nspname AND p.tablename = c.relname) AND NOT EXISTS (SELECT FROM "
-             "pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass "
-             "AND "
-             "d.objid = c.oid AND d.deptype = 'e')";
+#define LOOK(by_schema)                                                                            \
+    "SELECT c.oid, n.nspname, c.relname, 'ALTER PUBLICATION ' || pg_catalog.quote_ident(CASE "     \
+    "WHEN k.keyed THEN $1 ELSE $2 END) || ' ADD TABLE ' || CASE c.relkind WHEN 'p' THEN '' ELSE "  \
+    "'ONLY ' END || pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c "  \
+    "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL "                 \
+    "(SELECT " NW_CATALOG_IDENTITY_USABLE("c") " AS keyed) k "                                     \
+    "WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartition "           \
+    "AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND (k.keyed OR $2 <> '') "     \
+    "AND NOT " NW_CATALOG_PUBLISHED("c", "$1", "$2", by_schema) " AND NOT EXISTS (SELECT FROM "    \
+    "pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND "     \
+    "d.objid = c.oid AND d.deptype = 'e')"
 
 static bool is_known(struct nw_run *run, const struct nw_table *table)
 {
@@ -106,7 +100,11 @@ nw_status nw_run_publish_step(struct nw_run *run, struct nw_error *err)
     run->publish_seen_ns = now_ns;
     status = nw_server_control_open(&run->server, &why);
     if (status == NW_OK) {
-        status = nw_session_query(run->server.control, LOOK, params, 2, NULL, &rows, &why);
+        const char *sql = nw_session_server_version(run->server.control) < 150000
+                              ? LOOK("")
+                              : LOOK(NW_CATALOG_BY_SCHEMA);
+
+        status = nw_session_query(run->server.control, sql, params, 2, NULL, &rows, &why);
     }
     if (status != NW_OK) {
         nw_log(NW_LOG_DEBUG, "whether tables are new is not known: %s", why.text);
