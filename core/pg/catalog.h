@@ -155,27 +155,44 @@ NW_MUST_CHECK nw_status nw_catalog_to_table(const struct nw_catalog_table *from,
     " WHERE i.indisvalid AND i.indimmediate AND i.indrelid = " row ".oid"                          \
     " AND CASE " row ".relreplident WHEN 'i' THEN i.indisreplident"                                \
     " WHEN 'd' THEN i.indisprimary ELSE false END))"
+/*
+ * A root and all below it, as a query of column `relid`: pg_partition_tree() locks every partition,
+ * and so waits for whoever has one locked.
+ */
+#define NW_CATALOG_TREE(oid)                                                                       \
+    "(WITH RECURSIVE tree AS (SELECT " oid " AS relid UNION ALL SELECT i.inhrelid"                 \
+    " FROM pg_catalog.pg_inherits i JOIN tree ON i.inhparent = tree.relid"                         \
+    " WHERE NOT i.inhdetachpending) SELECT relid FROM tree)"
 /* The same of a table: a root is as good as its worst leaf, where statements fail. */
 #define NW_CATALOG_IDENTITY_USABLE(row)                                                            \
-    "coalesce((WITH RECURSIVE tree AS (SELECT " row ".oid WHERE " row ".relkind = 'p'"             \
-    " UNION ALL SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN tree ON tree.oid ="           \
-    " i.inhparent) SELECT pg_catalog.bool_and(" NW_CATALOG_IDENTITY(                               \
-        "l") ") FROM tree JOIN pg_catalog.pg_class l ON l.oid = tree.oid WHERE l.relkind = "       \
-             "'r'), " NW_CATALOG_IDENTITY(row) ")"
+    "CASE WHEN " row                                                                               \
+    ".relkind = 'p' THEN coalesce((SELECT pg_catalog.bool_and(" NW_CATALOG_IDENTITY(               \
+        "l") ") FROM " NW_CATALOG_TREE(row                                                         \
+                                       ".oid") " t"                                                \
+                                               " JOIN pg_catalog.pg_class l ON l.oid = t.relid "   \
+                                               "WHERE l.relkind = 'r'), " NW_CATALOG_IDENTITY(     \
+                                                   row) ") ELSE " NW_CATALOG_IDENTITY(row) " END"
 /*
- * Of a row of pg_class: whether one of two publications has it, by name, as the view
- * pg_publication_tables says, which locks every table since 16. Through its root a partition is
- * published as that. @param by_schema  NW_CATALOG_BY_SCHEMA; "" before 15
+ * Of a row of pg_class: whether publication p publishes it, as the view pg_publication_tables says,
+ * which locks every table since 16. Through its root a partition is published as that, or as
+ * itself. @param by_schema  NW_CATALOG_BY_SCHEMA; "" before 15
  */
+#define NW_CATALOG_IN_PUBLICATION(row, by_schema)                                                  \
+    row ".relpersistence = 'p' AND (" row ".relkind = 'r' OR " row ".relkind = 'p' AND "           \
+        "p.pubviaroot) AND (SELECT CASE WHEN pg_catalog.bool_or(m.above) THEN NOT p.pubviaroot "   \
+        "ELSE "                                                                                    \
+        "pg_catalog.count(*) > 0 END FROM (SELECT " row ".oid, " row                               \
+        ".relnamespace, false AS above "                                                           \
+        "UNION ALL SELECT a.oid, a.relnamespace, true FROM pg_catalog.pg_partition_ancestors(" row \
+        ".oid) t JOIN pg_catalog.pg_class a ON a.oid = t.relid AND a.oid <> " row                  \
+        ".oid WHERE " row                                                                          \
+        ".relispartition) m WHERE p.puballtables AND m.oid >= 16384 OR EXISTS (SELECT FROM "       \
+        "pg_catalog.pg_publication_rel q WHERE q.prpubid = p.oid AND q.prrelid = m.oid)" by_schema \
+        ")"
+/* Whether one of two publications has it, by name. */
 #define NW_CATALOG_PUBLISHED(row, first, second, by_schema)                                        \
     "EXISTS (SELECT FROM pg_catalog.pg_publication p WHERE p.pubname IN (" first ", " second ")"   \
-    " AND (" row ".relkind <> 'p' OR p.pubviaroot) AND (SELECT CASE WHEN pg_catalog.bool_or("      \
-    "m.above) THEN NOT p.pubviaroot ELSE pg_catalog.count(*) > 0 END FROM (SELECT " row ".oid, "   \
-    row ".relnamespace, false AS above UNION ALL SELECT a.oid, a.relnamespace, true"               \
-    " FROM pg_catalog.pg_partition_ancestors(" row ".oid) t JOIN pg_catalog.pg_class a"            \
-    " ON a.oid = t.relid AND a.oid <> " row ".oid) m WHERE p.puballtables OR EXISTS (SELECT FROM"  \
-    " pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = m.oid)" by_schema    \
-    "))"
+    " AND " NW_CATALOG_IN_PUBLICATION(row, by_schema) ")"
 #define NW_CATALOG_BY_SCHEMA                                                                       \
     " OR EXISTS (SELECT FROM pg_catalog.pg_publication_namespace s WHERE s.pnpubid = p.oid AND"    \
     " s.pnnspid = m.relnamespace)"

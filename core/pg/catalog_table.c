@@ -106,54 +106,48 @@ static struct nw_catalog_table *find_table(const struct reader *reader, uint32_t
     "  AND NOT EXISTS (SELECT FROM pg_locks o WHERE o.locktype = 'relation' AND o.granted"         \
     "   AND o.relation = k.relation AND o.pid = pg_backend_pid())),"
 
-/* What the publications $1 publish. Row filters and column lists exist since 15. The view and its
- * function lock every table for an instant. */
-static const char published_14[] =
-    "WITH RECURSIVE" LOCKED
-    " published AS MATERIALIZED (SELECT c.oid AS relid, bool_or(p.pubinsert) AS ins,"
-    "  bool_or(p.pubupdate) AS upd, bool_or(p.pubdelete) AS del, bool_or(p.pubtruncate) AS trunc,"
-    "  NULL::text AS filter, NULL::name[] AS attnames"
-    "  FROM pg_publication_tables t JOIN pg_publication p ON p.pubname = t.pubname"
-    "  JOIN pg_namespace n ON n.nspname = t.schemaname"
-    "  JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename"
-    "  WHERE t.pubname = ANY ($1::text[]::name[]) GROUP BY c.oid)";
-static const char published_15[] =
-    "WITH RECURSIVE" LOCKED
-    " published AS MATERIALIZED (SELECT c.oid AS relid, bool_or(p.pubinsert) AS ins,"
-    "  bool_or(p.pubupdate) AS upd, bool_or(p.pubdelete) AS del, bool_or(p.pubtruncate) AS trunc,"
-    "  CASE WHEN bool_or(t.rowfilter IS NULL) THEN NULL"
-    "   ELSE string_agg(DISTINCT '(' || t.rowfilter || ')', ' OR ') END AS filter,"
-    "  min(t.attnames) AS attnames"
-    "  FROM pg_publication_tables t JOIN pg_publication p ON p.pubname = t.pubname"
-    "  JOIN pg_namespace n ON n.nspname = t.schemaname"
-    "  JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename"
-    "  WHERE t.pubname = ANY ($1::text[]::name[]) GROUP BY c.oid)";
+/* What the publications $1 publish. Row filters and column lists exist since 15. A partition that
+ * is published through an ancestor, but as itself, has neither (pgoutput.c, get_rel_sync_entry). */
+#define PUBLISHES                                                                                  \
+    " bool_or(p.pubinsert) AS ins, bool_or(p.pubupdate) AS upd, bool_or(p.pubdelete) AS del,"      \
+    " bool_or(p.pubtruncate) AS trunc,"
+#define NO_FILTER " NULL::text AS filter, NULL::name[] AS attnames"
+#define FILTER(filter)                                                                             \
+    " CASE WHEN bool_or(r.prqual IS NULL) THEN NULL ELSE string_agg(DISTINCT '(' || " filter       \
+    " || ')', ' OR ') END AS filter,"
+#define COLUMNS_BEGIN                                                                              \
+    " min((SELECT array_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = "
+#define COLUMNS_END " AND a.attnum > 0 AND NOT a.attisdropped AND %s)) AS attnames"
 
-/* The same for one table, without locking any: the stream waits for this. Of a table that is locked
- * the filter is not read: who copies it has the lock. A partition that is
- * published through an ancestor, but as itself, has neither filter nor list (pgoutput.c,
- * get_rel_sync_entry). */
+/* Of all tables. Only a row filter is read under its table's lock. */
+#define ALL_BEGIN                                                                                  \
+    "WITH RECURSIVE" LOCKED " published AS MATERIALIZED (SELECT c.oid AS relid," PUBLISHES
+#define ALL_FILTER FILTER("pg_get_expr(r.prqual, r.prrelid)") COLUMNS_BEGIN "c.oid" COLUMNS_END
+#define ALL_END(by_schema)                                                                         \
+    " FROM pg_publication p JOIN pg_class c ON " NW_CATALOG_IN_PUBLICATION(                        \
+        "c",                                                                                       \
+        by_schema) " LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid AND r.prrelid = c.oid"    \
+                   " WHERE p.pubname = ANY ($1::text[]::name[]) GROUP BY c.oid)"
+
+/* Of one table, without locking it: the stream waits for this. If it is locked its filter is not
+ * read: whoever copies it has the lock. */
 #define ONE_BEGIN                                                                                  \
-    "WITH RECURSIVE" LOCKED " one AS MATERIALIZED (SELECT oid, relnamespace FROM pg_class WHERE oid = %u"    \
-    "  UNION SELECT c.oid, c.relnamespace FROM pg_partition_ancestors(%u) a"                       \
-    "  JOIN pg_class c ON c.oid = a.relid),"                                                       \
-    " published AS MATERIALIZED (SELECT %u::oid AS relid, bool_or(p.pubinsert) AS ins,"            \
-    "  bool_or(p.pubupdate) AS upd, bool_or(p.pubdelete) AS del, bool_or(p.pubtruncate) AS trunc,"
+    "WITH RECURSIVE" LOCKED " one AS MATERIALIZED (SELECT oid, relnamespace FROM pg_class"         \
+    " WHERE oid = %u UNION SELECT c.oid, c.relnamespace FROM pg_partition_ancestors(%u) a"         \
+    " JOIN pg_class c ON c.oid = a.relid),"                                                        \
+    " published AS MATERIALIZED (SELECT %u::oid AS relid," PUBLISHES
+#define ONE_FILTER                                                                                 \
+    FILTER("CASE WHEN r.prrelid IN (SELECT relation FROM locked) THEN NULL"                        \
+           " ELSE pg_get_expr(r.prqual, r.prrelid) END")                                           \
+    COLUMNS_BEGIN "%u" COLUMNS_END
 #define ONE_END                                                                                    \
-    "  FROM pg_publication p LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid AND r.prrelid = " \
-    "%u"                                                                                           \
-    "  WHERE p.pubname = ANY ($1::text[]::name[]) AND (p.puballtables OR p.oid IN"                 \
-    "   (SELECT q.prpubid FROM pg_publication_rel q JOIN one ON one.oid = q.prrelid) %s)"          \
-    "  HAVING count(*) > 0)"
+    " FROM pg_publication p LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid AND r.prrelid ="   \
+    " %u WHERE p.pubname = ANY ($1::text[]::name[]) AND (p.puballtables OR p.oid IN"               \
+    " (SELECT q.prpubid FROM pg_publication_rel q JOIN one ON one.oid = q.prrelid) %s)"            \
+    " HAVING count(*) > 0)"
 #define ONE_BY_SCHEMA                                                                              \
     "OR p.oid IN (SELECT s.pnpubid FROM pg_publication_namespace s"                                \
     " JOIN one ON one.relnamespace = s.pnnspid)"
-#define ONE_FILTER                                                                                 \
-    "  CASE WHEN bool_or(r.prqual IS NULL) THEN NULL ELSE string_agg(DISTINCT '(' ||"              \
-    "   CASE WHEN r.prrelid IN (SELECT relation FROM locked) THEN NULL"                            \
-    "   ELSE pg_get_expr(r.prqual, r.prrelid) END || ')', ' OR ') END AS filter,"                  \
-    "  min((SELECT array_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a"                     \
-    "   WHERE a.attrelid = %u AND a.attnum > 0 AND NOT a.attisdropped AND "
 
 /* pg_relation_size() would wait for a lock that somebody holds, or waits for; then what the catalog
  * has of the size does, so that one table's lock holds up no others. */
@@ -166,21 +160,20 @@ static const char published_15[] =
 static void write_published(const struct reader *reader, uint32_t oid, char *sql, size_t sql_size)
 {
     int version = nw_session_server_version(reader->session);
+    const char *listed = version < 180000 ? "a.attnum = ANY (r.prattrs::int2[])"
+                                          : "CASE WHEN r.prattrs IS NULL THEN p.pubgencols = 's'"
+                                            " AND a.attgenerated IN ('', 's')"
+                                            " ELSE a.attnum = ANY (r.prattrs::int2[]) END";
     int size;
 
-    if (oid == 0) {
-        size = snprintf(sql, sql_size, "%s", version < 150000 ? published_14 : published_15);
-    } else if (version < 150000) {
-        size = snprintf(sql, sql_size,
-                        ONE_BEGIN " NULL::text AS filter, NULL::name[] AS attnames" ONE_END, oid,
-                        oid, oid, oid, "");
+    if (version < 150000) {
+        size = oid == 0
+                   ? snprintf(sql, sql_size, ALL_BEGIN NO_FILTER ALL_END(""))
+                   : snprintf(sql, sql_size, ONE_BEGIN NO_FILTER ONE_END, oid, oid, oid, oid, "");
+    } else if (oid == 0) {
+        size = snprintf(sql, sql_size, ALL_BEGIN ALL_FILTER ALL_END(NW_CATALOG_BY_SCHEMA), listed);
     } else {
-        size = snprintf(sql, sql_size, ONE_BEGIN ONE_FILTER "%s)) AS attnames" ONE_END, oid, oid,
-                        oid, oid,
-                        version < 180000 ? "a.attnum = ANY (r.prattrs::int2[])"
-                                         : "CASE WHEN r.prattrs IS NULL THEN p.pubgencols = 's'"
-                                           " AND a.attgenerated IN ('', 's')"
-                                           " ELSE a.attnum = ANY (r.prattrs::int2[]) END",
+        size = snprintf(sql, sql_size, ONE_BEGIN ONE_FILTER ONE_END, oid, oid, oid, oid, listed,
                         oid, ONE_BY_SCHEMA);
     }
     NW_ASSERT(size > 0 && (size_t)size < sql_size);
@@ -270,10 +263,13 @@ static nw_status read_tables(struct reader *reader, uint32_t oid, struct nw_erro
         "  LEFT JOIN pg_namespace rn ON rn.oid = r.relnamespace"
         " WHERE c.relkind IN ('r', 'p') %s ORDER BY n.nspname, c.relname",
         published,
-        oid != 0 ? "0"
-                 : "CASE WHEN c.relkind = 'p' THEN (SELECT sum(" SIZE_OF(
-                       "t.relid") ") FROM pg_partition_tree(c.oid) t WHERE t.isleaf)"
-                                  " ELSE " SIZE_OF("c.oid") " END",
+        oid != 0
+            ? "0"
+            : "CASE WHEN c.relkind = 'p' THEN (SELECT sum(" SIZE_OF(
+                  "t.relid") ") FROM " NW_CATALOG_TREE("c.oid") " t JOIN pg_class l"
+                                                                " ON l.oid = t.relid AND l.relkind "
+                                                                "= 'r')"
+                                                                " ELSE " SIZE_OF("c.oid") " END",
         oid != 0 ? "LEFT" : "", one);
 
     NW_ASSERT(size > 0 && (size_t)size < sizeof sql);

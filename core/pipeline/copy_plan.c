@@ -94,11 +94,11 @@ static nw_status relations_find(struct nw_copy_plan *plan,
     static const char sql[] =
         "SELECT c.oid, n.nspname, c.relname, greatest(c.relpages, 0), "
         "bool_and(pg_catalog.has_table_privilege(c.oid, 'SELECT')) OVER (), "
-        "pg_catalog.pg_relation_filenode(c.oid) FROM "
-        "pg_catalog.pg_partition_tree($1::pg_catalog.oid::pg_catalog.regclass) t "
-        "JOIN pg_catalog.pg_class c ON c.oid = t.relid "
-        "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-        "WHERE t.isleaf AND c.relkind = 'r' ORDER BY c.oid";
+        "pg_catalog.pg_relation_filenode(c.oid) FROM " NW_CATALOG_TREE(
+            "$1::pg_catalog.oid") " t "
+                                  "JOIN pg_catalog.pg_class c ON c.oid = t.relid "
+                                  "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+                                  "WHERE c.relkind = 'r' ORDER BY c.oid";
     char oid[16];
     const char *params[1] = {oid};
     struct nw_rows *rows = NULL;

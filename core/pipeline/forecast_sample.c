@@ -391,11 +391,13 @@ static char *columns_text(struct nw_session *session, const struct nw_catalog_ta
 static nw_status leaf_find(struct nw_sampler *sampler, uint32_t oid, struct target *target,
                            struct nw_error *err)
 {
-    static const char sql[] =
-        "SELECT n.nspname, c.relname, c.relpages FROM pg_partition_tree($1::oid) t JOIN pg_class c "
-        "ON c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE t.isleaf AND "
-        "c.relkind = 'r' AND c.relpages > 0 AND has_table_privilege(c.oid, 'SELECT') ORDER BY "
-        "c.relpages DESC, c.relname LIMIT 1";
+    static const char sql[] = "SELECT n.nspname, c.relname, c.relpages FROM " NW_CATALOG_TREE(
+        "$1::oid") " t "
+                   "JOIN pg_class c ON c.oid = t.relid JOIN pg_namespace n ON n.oid = "
+                   "c.relnamespace WHERE "
+                   "c.relkind = 'r' AND c.relpages > 0 AND has_table_privilege(c.oid, 'SELECT') "
+                   "ORDER BY "
+                   "c.relpages DESC, c.relname LIMIT 1";
     struct nw_rows *rows = NULL;
     char text[16];
     const char *params[1] = {text};

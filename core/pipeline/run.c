@@ -333,6 +333,8 @@ static nw_status stream(struct nw_run *run, struct nw_error *err)
         status = status == NW_OK ? nw_run_news_step(run, err) : status;
         status = status == NW_OK ? nw_run_joins_step(run, err) : status;
     }
+    /* A session that was waited for ends with the wish to stop. */
+    status = status == NW_RETRY && nw_run_stopping(run) ? NW_OK : status;
     return status == NW_OK ? drain(run, err) : status;
 }
 

@@ -82,15 +82,26 @@ static void names_take(const struct nw_rows *rows, const struct nw_publications 
 }
 
 #define TABLE_FIND(by_schema)                                                                      \
-    "SELECT c.oid, n.nspname, c.relname, " NW_CATALOG_PUBLISHED("c", "$2", "$3", by_schema)        \
-    ", " NW_CATALOG_IDENTITY_USABLE("c")                                                           \
-    ", c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartition, "              \
-    "c.relkind = 'p', (SELECT pg_catalog.quote_ident(b.pubname) FROM "                             \
-    "pg_catalog.pg_publication b JOIN pg_catalog.pg_publication_rel r ON r.prpubid = b.oid "       \
-    "WHERE b.pubname IN ($2, $3) AND r.prrelid = c.oid LIMIT 1), pg_catalog.quote_ident($2), "     \
-    "pg_catalog.quote_ident($3), pg_catalog.format('%I.%I', n.nspname, c.relname) "                \
-    "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "         \
-    "WHERE c.oid = pg_catalog.to_regclass($1)"
+    "SELECT c.oid, n.nspname, c.relname, " NW_CATALOG_PUBLISHED(                                   \
+        "c", "$2", "$3",                                                                           \
+        by_schema) ", " NW_CATALOG_IDENTITY_USABLE("c") ", c.relkind IN ('r', 'p') AND "           \
+                                                        "c.relpersistence = 'p' AND NOT "          \
+                                                        "c.relispartition, "                       \
+                                                        "c.relkind = 'p', (SELECT "                \
+                                                        "pg_catalog.quote_ident(b.pubname) FROM "  \
+                                                        "pg_catalog.pg_publication b JOIN "        \
+                                                        "pg_catalog.pg_publication_rel r ON "      \
+                                                        "r.prpubid = b.oid "                       \
+                                                        "WHERE b.pubname IN ($2, $3) AND "         \
+                                                        "r.prrelid = c.oid LIMIT 1), "             \
+                                                        "pg_catalog.quote_ident($2), "             \
+                                                        "pg_catalog.quote_ident($3), "             \
+                                                        "pg_catalog.format('%I.%I', n.nspname, "   \
+                                                        "c.relname) "                              \
+                                                        "FROM pg_catalog.pg_class c JOIN "         \
+                                                        "pg_catalog.pg_namespace n ON n.oid = "    \
+                                                        "c.relnamespace "                          \
+                                                        "WHERE c.oid = pg_catalog.to_regclass($1)"
 
 /* NW_REJECT: there is no such table. */
 static nw_status table_find(struct nw_run *run, struct asked *asked, struct nw_error *err)

@@ -76,10 +76,11 @@ struct newcomer {
 };
 
 #define NEWCOMER(by_schema)                                                                        \
-    "SELECT n.nspname, c.relname, pg_catalog.has_table_privilege(c.oid, 'SELECT'), "               \
-    NW_CATALOG_PUBLISHED("c", "$2", "$3", by_schema)                                               \
-    " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "        \
-    "WHERE c.oid = $1::pg_catalog.oid"
+    "SELECT n.nspname, c.relname, pg_catalog.has_table_privilege(c.oid, "                          \
+    "'SELECT'), " NW_CATALOG_PUBLISHED(                                                            \
+        "c", "$2", "$3", by_schema) " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "  \
+                                    "ON n.oid = c.relnamespace "                                   \
+                                    "WHERE c.oid = $1::pg_catalog.oid"
 
 /* NW_AGAIN: it is gone, or not published or does not match just now. */
 static nw_status newcomer_look(struct nw_run *run, uint32_t relation_oid, struct newcomer *newcomer,

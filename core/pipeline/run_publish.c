@@ -19,12 +19,16 @@
     "WHEN k.keyed THEN $1 ELSE $2 END) || ' ADD TABLE ' || CASE c.relkind WHEN 'p' THEN '' ELSE "  \
     "'ONLY ' END || pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c "  \
     "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL "                 \
-    "(SELECT " NW_CATALOG_IDENTITY_USABLE("c") " AS keyed) k "                                     \
-    "WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartition "           \
-    "AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND (k.keyed OR $2 <> '') "     \
-    "AND NOT " NW_CATALOG_PUBLISHED("c", "$1", "$2", by_schema) " AND NOT EXISTS (SELECT FROM "    \
-    "pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND "     \
-    "d.objid = c.oid AND d.deptype = 'e')"
+    "(SELECT " NW_CATALOG_IDENTITY_USABLE(                                                         \
+        "c") " AS keyed) k "                                                                       \
+             "WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartition "  \
+             "AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND (k.keyed OR $2 "   \
+             "<> '') "                                                                             \
+             "AND NOT " NW_CATALOG_PUBLISHED(                                                      \
+                 "c", "$1", "$2", by_schema) " AND NOT EXISTS (SELECT FROM "                       \
+                                             "pg_catalog.pg_depend d WHERE d.classid = "           \
+                                             "'pg_catalog.pg_class'::pg_catalog.regclass AND "     \
+                                             "d.objid = c.oid AND d.deptype = 'e')"
 
 static bool is_known(struct nw_run *run, const struct nw_table *table)
 {

@@ -22,8 +22,8 @@ uint32_t nw_behind_rows(const struct nw_sequencer *seq, const struct nw_batch *b
 bool nw_behind_has_event(const struct nw_sequencer *seq, const struct nw_event *event,
                          uint32_t backlog_oid, uint64_t lsn);
 /** What the sink has may be more than the stream has dealt since the start: a commit must not say
- * less. Of tables that are behind at other sinks only it says nothing, and what is left out at this one
- * alone it adds. */
+ * less. Of tables that are behind at other sinks only it says nothing, and what is left out at this
+ * one alone it adds. */
 void nw_behind_say(const struct nw_sequencer *seq, struct nw_envelope *envelope);
 
 #endif

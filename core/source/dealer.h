@@ -138,8 +138,8 @@ void nw_dealer_backlog(struct nw_dealer *dealer, struct nw_backlog *backlog);
 /** Stop a table as nw_dealer_stopping() says. NW_AGAIN: not now, ask again. */
 NW_MUST_CHECK nw_status nw_dealer_pause(struct nw_dealer *dealer, uint32_t relation_oid,
                                         struct nw_error *err);
-/** A table whose changes are left out since a place. Positions say so, as far as they have room. Before
- * anything is taken. */
+/** A table whose changes are left out since a place. Positions say so, as far as they have room.
+ * Before anything is taken. */
 void nw_dealer_lacks(struct nw_dealer *dealer, const struct nw_behind *lacks);
 /** A table that some sinks refused. What comes of it is kept as soon as there is something: then
  * nw_dealer_stopping() says so. Before anything is taken. */

@@ -180,6 +180,42 @@ class HazardsTest(check.Case):
         self.assertEqual(json.loads(narwal.call("status", "--json")[1])["stopped_tables"], [])
         self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
 
+    def test_a_table_that_is_locked_holds_up_nobody(self):
+        """Not the stream, which asks for its new columns; not the look for new tables; no command."""
+        sql = self.server.sql
+        sql("CREATE TABLE lab.locked (id int PRIMARY KEY, n int DEFAULT 5, "
+            "twice int GENERATED ALWAYS AS (id * 2) STORED)")
+        sql("CREATE TABLE lab.root (id int PRIMARY KEY) PARTITION BY RANGE (id)")
+        sql("CREATE TABLE lab.leaf PARTITION OF lab.root FOR VALUES FROM (0) TO (100)")
+        narwal = self.enter(Narwal(self.server)).start().wait_streaming()
+        sql("ALTER TABLE lab.locked ADD extra text DEFAULT 'x'")
+        locker = self.server.connect()
+        locker.autocommit = False
+        cursor = locker.cursor()
+        cursor.execute("LOCK TABLE lab.locked, lab.leaf IN ACCESS EXCLUSIVE MODE")
+        cursor.execute("INSERT INTO lab.locked VALUES (1); INSERT INTO lab.root VALUES (1)")
+        locker.commit()
+        cursor.execute("LOCK TABLE lab.locked, lab.leaf, lab.composite IN ACCESS EXCLUSIVE MODE")
+        before = time.monotonic()
+        narwal.wait_caught_up()
+        sql("CREATE TABLE lab.fresh (id int PRIMARY KEY)")
+        narwal.wait("the look for new tables", lambda: "table lab.fresh matches" in narwal.log())
+        code, text = narwal.call("table", "pause", "lab.composite")
+        self.assertEqual(code, 0, text)
+        self.assertLess(time.monotonic() - before, 12)
+        self.assertEqual(self.changes(narwal, "locked")[-1]["after"],
+                         {"id": 1, "n": 5, "extra": "x"})
+        self.assertEqual(sql("SELECT query FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND "
+                             "wait_event = 'relation'"), [])
+        # A start finds its way, too.
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        sql("UPDATE lab.plain SET n = -1 WHERE id = 1")
+        narwal.start().wait_caught_up()
+        self.assertEqual(self.changes(narwal, "plain")[-1]["after"]["n"], -1)
+        locker.rollback()
+        narwal.call("table", "resume", "lab.composite")
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
     def test_a_walsender_that_stands_still_is_waited_for(self):
         """Connected and silent: as a server is that decodes a long way, so nothing is given up."""
         narwal = self.enter(Narwal(self.server)).start().wait_streaming()

@@ -533,8 +533,8 @@ struct sim_position {
 
 /** How far a table is, at a position. */
 struct nw_place sim_extent(const struct nw_behind_list *behind, uint64_t lsn, uint32_t oid);
-/** Tables of which changes are left out are listed in a position, so that whoever finds it copies them. Of
- * those nothing else is looked at. */
+/** Tables of which changes are left out are listed in a position, so that whoever finds it copies
+ * them. Of those nothing else is looked at. */
 void sim_lacks_check(const struct sim_sink *sink, struct sim_position *to);
 /**
  * A table may be said to be behind from a place on that the position has not reached: what was kept
