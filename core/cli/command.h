@@ -49,6 +49,7 @@ int nw_cmd_reload(int argc, char **argv);
 int nw_cmd_pause(int argc, char **argv);
 int nw_cmd_resume(int argc, char **argv);
 int nw_cmd_top(int argc, char **argv);
+int nw_cmd_support(int argc, char **argv);
 int nw_cmd_wait(int argc, char **argv);
 int nw_cmd_table(int argc, char **argv);
 int nw_cmd_copy(int argc, char **argv);
