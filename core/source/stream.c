@@ -561,6 +561,17 @@ bool nw_source_rests(const struct nw_source *source)
     return state.between && !source->replaying;
 }
 
+/* The connection is of no use: for a fault, or for one in another form. */
+static void given_up(struct nw_source *source, int64_t now_ns, const struct nw_error *why)
+{
+    if (strncmp(why->text, GOING_ON_IN_TEXT, NW_CODE_LENGTH) == 0) {
+        nw_log(NW_LOG_INFO, "%s", why->text); /* it is no fault, and there is none to wait for */
+        nw_source_reconnect(source, now_ns, NULL);
+    } else {
+        connection_lost(source, now_ns, why);
+    }
+}
+
 static nw_status streaming_step(struct nw_source *source, int64_t now_ns, uint32_t *work,
                                 struct nw_error *err)
 {
@@ -593,12 +604,7 @@ static nw_status streaming_step(struct nw_source *source, int64_t now_ns, uint32
     if (status == NW_RETRY) {
         struct nw_error why = *err;
 
-        if (strncmp(why.text, GOING_ON_IN_TEXT, NW_CODE_LENGTH) == 0) {
-            nw_log(NW_LOG_INFO, "%s", why.text); /* it is no fault, and there is none to wait for */
-            nw_source_reconnect(source, now_ns, NULL);
-        } else {
-            connection_lost(source, now_ns, &why);
-        }
+        given_up(source, now_ns, &why);
         *work += 1;
         return NW_OK;
     }
