@@ -10,6 +10,7 @@ import json
 import shutil
 import signal
 import struct
+import subprocess
 import urllib.request
 
 from lab import check, cluster
@@ -94,7 +95,7 @@ class LeaksTest(check.Case):
 
     def call(self, narwal, *words):
         code, text = narwal.call(*words)
-        self.say("narwal " + " ".join(words), text)
+        self.say("narwal " + " ".join(map(str, words)), text)
         return code, text
 
     def secret(self, name):
@@ -130,7 +131,11 @@ class LeaksTest(check.Case):
                       ("check", "--config"), ("check", "--sql"), ("plan", "--time", "1s"),
                       ("plan", "--time", "1s", "--json")):
             self.call(narwal, *words)
-        for route in ("/status", "/tables", "/metrics", "/ready"):
+        archive = self.server.folder / f"support-{len(self.said)}.tar.zst"
+        self.call(narwal, "support", "--output", archive)
+        self.say("support", subprocess.run(["zstd", "-q", "-d", "-c", archive], check=True, capture_output=True).stdout)
+        self.assertIn(b"lab.cut", self.said["support"].replace(b"\t", b"."))
+        for route in ("/status", "/tables", "/metrics", "/ready", "/"):
             self.ask(route)
 
     def status(self, narwal):
