@@ -479,13 +479,12 @@ static bool stops(void *context)
     return nw_run_stopping(context);
 }
 
-nw_status nw_run_decide(struct nw_run *run, struct nw_error *err)
+/* Connects, and learns which server it is. */
+static nw_status server_find(struct nw_run *run, struct nw_error *err)
 {
     struct nw_server_options server = run->options->server;
     nw_status status = NW_OK;
 
-    run->confirmed_lsn = 0;
-    run->slot_found = false;
     server.connection.stopping = stops;
     server.connection.stopping_context = run;
     server.connection.known = run->connected;
@@ -498,14 +497,28 @@ nw_status nw_run_decide(struct nw_run *run, struct nw_error *err)
         (void)snprintf(run->host, sizeof run->host, "%s", nw_session_host(run->server.control));
         status = nw_run_until_find(run, err);
     }
+    return status == NW_OK ? source_look(run, err) : status;
+}
+
+static nw_status slot_find(struct nw_run *run, struct nw_error *err)
+{
+    nw_status status = nw_server_slot_check(&run->server, run->server.control, &run->confirmed_lsn,
+                                            &run->slot_found, err);
+
+    run->slot_stays = run->slot_found;
+    run->publication_stays = run->options->server.publication.create;
+    return status;
+}
+
+nw_status nw_run_decide(struct nw_run *run, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    run->confirmed_lsn = 0;
+    run->slot_found = false;
+    status = server_find(run, err);
     if (status == NW_OK) {
-        status = source_look(run, err);
-    }
-    if (status == NW_OK) {
-        status = nw_server_slot_check(&run->server, run->server.control, &run->confirmed_lsn,
-                                      &run->slot_found, err);
-        run->slot_stays = run->slot_found;
-        run->publication_stays = run->options->server.publication.create;
+        status = slot_find(run, err);
     }
     if (status == NW_OK) {
         status = nw_run_backlogs_find(run, err);
