@@ -106,19 +106,28 @@ static void tell(const struct nw_notify *notify, const char *format, ...)
     (void)!send(notify->socket, text, (size_t)size, MSG_NOSIGNAL);
 }
 
+/* A line, whatever a server's message in it has: what follows a line's end would be a key. */
+static void status_tell(struct nw_notify *notify, bool ready, const char *text)
+{
+    char line[MESSAGE_SIZE];
+
+    (void)snprintf(line, sizeof line, "%s", text);
+    for (char *at = line; *at != '\0'; at++) {
+        *at = (unsigned char)*at < 0x20 ? ' ' : *at;
+    }
+    tell(notify, "%sSTATUS=%s", ready ? "READY=1\n" : "", line);
+    notify->status_ns = now_ns();
+}
+
 void nw_notify_report(struct nw_notify *notify, const struct nw_report *report, const char *line)
 {
-    int64_t now = now_ns();
     bool works = strcmp(report->phase, "copying") == 0 || strcmp(report->phase, "streaming") == 0;
 
     if (!notify->ready && works) {
         notify->ready = true;
-        tell(notify, "READY=1\nSTATUS=%s", line);
-        notify->status_ns = now;
-    }
-    if (now - notify->status_ns >= STATUS_NS) {
-        tell(notify, "STATUS=%s", line);
-        notify->status_ns = now;
+        status_tell(notify, true, line);
+    } else if (now_ns() - notify->status_ns >= STATUS_NS) {
+        status_tell(notify, false, line);
     }
 }
 
