@@ -122,7 +122,8 @@ struct nw_catalog_scope {
 
 /**
  * Every published table. A plain session.
- * @return NW_RETRY also when some table stays locked (by DDL) for ten seconds.
+ * @return NW_RETRY also when some table that has a row filter stays locked (by DDL) for ten
+ * seconds.
  */
 NW_MUST_CHECK nw_status nw_catalog_tables(struct nw_session *session,
                                           const struct nw_catalog_scope *scope,

@@ -109,9 +109,9 @@ static void publish(struct nw_engine *engine, int64_t now_ns)
     nw_source_status(engine->source, &engine->published);
     engine->published.taken_ns = now_ns;
     nw_acknowledger_durable(engine->acknowledger, engine->durable_lsns);
-    engine->drained = drained && (engine->published.phase != NW_SOURCE_STREAMING ||
-                                  engine->published.flush_lsn >=
-                                      nw_acknowledger_flush_lsn(engine->acknowledger));
+    engine->drained =
+        drained && (engine->published.phase != NW_SOURCE_STREAMING ||
+                    engine->published.flush_lsn >= nw_acknowledger_flush_lsn(engine->acknowledger));
     (void)pthread_mutex_unlock(&engine->mutex);
 }
 

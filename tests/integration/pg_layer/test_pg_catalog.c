@@ -436,6 +436,76 @@ static void a_table_that_is_locked_is_read_by_oid_all_the_same(void **state)
     nw_session_close(other);
 }
 
+/* Names of published tables, as we find them and as the server's view has them. */
+static void published_compare(const char *publication)
+{
+    const struct nw_catalog_scope one = {&publication, 1};
+    struct nw_catalog_tables tables;
+    struct nw_rows *rows = NULL;
+
+    must(nw_catalog_tables(session, &one, &arena, &tables, &err));
+    must(nw_session_query(
+        session,
+        "SELECT DISTINCT c.oid, n.nspname, c.relname FROM pg_publication_tables t JOIN pg_class c "
+        "ON c.relname = "
+        "t.tablename JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = "
+        "t.schemaname WHERE t.pubname = $1 ORDER BY n.nspname, c.relname",
+        &publication, 1, NULL, &rows, &err));
+    print_message("          %s: %zu tables\n", publication, tables.count);
+    assert_int_equal(tables.count, nw_rows_count(rows));
+    for (size_t i = 0; i < tables.count; i++) {
+        assert_int_equal(tables.tables[i].oid, nw_rows_u64(rows, (int)i, 0));
+    }
+    nw_rows_free(rows);
+}
+
+static void what_is_published_is_what_the_view_says(void **state)
+{
+    static const char *const names[] = {
+        "every",     "every_root",     "leaf",        "two",
+        "two_root",  "middle",         "middle_root", "nobody",
+        "of_schema", "of_schema_root", "of_other",    "of_other_root"};
+    size_t count = version() < 150000 ? 8 : 12;
+
+    (void)state;
+    run("CREATE SCHEMA other;"
+        "CREATE TABLE public.tree (k int, d int) PARTITION BY LIST (d);"
+        "CREATE TABLE other.tree_1 PARTITION OF public.tree FOR VALUES IN (1, 2) PARTITION BY LIST "
+        "(k);"
+        "CREATE TABLE public.tree_1_1 PARTITION OF other.tree_1 FOR VALUES IN (1);"
+        "CREATE TABLE other.tree_1_2 PARTITION OF other.tree_1 FOR VALUES IN (2);"
+        "CREATE TABLE public.tree_2 PARTITION OF public.tree FOR VALUES IN (3);"
+        "CREATE TABLE public.parent (a int); CREATE TABLE other.child () INHERITS (public.parent);"
+        "CREATE VIEW public.seen AS SELECT 1 AS a;"
+        "CREATE PUBLICATION every FOR ALL TABLES;"
+        "CREATE PUBLICATION every_root FOR ALL TABLES WITH (publish_via_partition_root = true);"
+        "CREATE PUBLICATION leaf FOR TABLE public.tree_1_1, public.parent;"
+        "CREATE PUBLICATION two FOR TABLE public.tree_1_1, public.tree;"
+        "CREATE PUBLICATION two_root FOR TABLE public.tree_1_1, public.tree"
+        " WITH (publish_via_partition_root = true);"
+        "CREATE PUBLICATION middle FOR TABLE other.tree_1;"
+        "CREATE PUBLICATION middle_root FOR TABLE other.tree_1"
+        " WITH (publish_via_partition_root = true);"
+        "CREATE PUBLICATION nobody");
+    if (version() >= 150000) {
+        run("CREATE PUBLICATION of_schema FOR TABLES IN SCHEMA public;"
+            "CREATE PUBLICATION of_schema_root FOR TABLES IN SCHEMA public"
+            " WITH (publish_via_partition_root = true);"
+            "CREATE PUBLICATION of_other FOR TABLES IN SCHEMA other, TABLE public.parted;"
+            "CREATE PUBLICATION of_other_root FOR TABLES IN SCHEMA other, TABLE public.parted"
+            " WITH (publish_via_partition_root = true)");
+    }
+    for (size_t i = 0; i < count; i++) {
+        published_compare(names[i]);
+    }
+    published_compare("Pub \"1\"");
+    run("DROP PUBLICATION every, every_root, leaf, two, two_root, middle, middle_root, nobody");
+    if (version() >= 150000) {
+        run("DROP PUBLICATION of_schema, of_schema_root, of_other, of_other_root");
+    }
+    run("DROP TABLE public.tree, public.parent CASCADE; DROP VIEW public.seen; DROP SCHEMA other");
+}
+
 static void column_lists_and_row_filters_are_honoured_since_15(void **state)
 {
     static const char *const listed[] = {"listed", "filtered"};
@@ -611,6 +681,7 @@ int main(void)
         cmocka_unit_test(one_table_is_read_by_its_oid),
         cmocka_unit_test(by_oid_and_in_the_list_a_table_is_the_same),
         cmocka_unit_test(a_table_that_is_locked_is_read_by_oid_all_the_same),
+        cmocka_unit_test(what_is_published_is_what_the_view_says),
         cmocka_unit_test(column_lists_and_row_filters_are_honoured_since_15),
         cmocka_unit_test(generated_columns_are_there_where_18_publishes_them),
         cmocka_unit_test(a_catalog_table_becomes_what_sinks_see),
