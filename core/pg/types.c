@@ -105,3 +105,15 @@ bool nw_type_is_binary(uint32_t base_type_oid, char typtype)
     }
     return nw_type_element(base_type_oid) != 0;
 }
+
+bool nw_table_is_binary(const struct nw_table *table)
+{
+    for (uint16_t i = 0; i < table->columns_count; i++) {
+        const struct nw_column_schema *column = &table->columns[i];
+
+        if (!nw_type_is_binary(column->base_type_oid, column->enum_labels != NULL ? 'e' : 'b')) {
+            return false;
+        }
+    }
+    return true;
+}

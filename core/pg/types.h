@@ -75,4 +75,7 @@ bool nw_type_is_binary(uint32_t base_type_oid, char typtype);
 /** The element type of an array type whose send format narwal decodes; 0 for all other types. */
 uint32_t nw_type_element(uint32_t oid);
 
+/** Whether every column's binary form is one that the lanes decode. */
+bool nw_table_is_binary(const struct nw_table *table);
+
 #endif

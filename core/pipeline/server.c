@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "pg/explain.h"
 #include "pg/lsn.h"
+#include "pg/types.h"
 
 #define DESCRIBE_BYTES_MAX (16u << 20)
 #define START_TIMEOUT_NS   60000000000LL

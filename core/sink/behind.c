@@ -41,6 +41,18 @@ struct nw_place nw_behind_place(const struct nw_sequencer *seq, uint32_t relatio
                : (struct nw_place){.commit_lsn = seq->sink->durable_lsn[worker]};
 }
 
+bool nw_event_before(const struct nw_event *event, uint64_t lsn)
+{
+    if (event->kind == NW_EVENT_DROP) {
+        return event->lsn <= lsn; /* dealt before an epoch ends at its place */
+    }
+    if (event->commit_lsn != 0) {
+        return event->commit_lsn < lsn;
+    }
+    /* A message outside of transactions has the LSN where its record ends. */
+    return event->kind == NW_EVENT_MESSAGE ? event->lsn <= lsn : event->lsn < lsn;
+}
+
 bool nw_behind_has_event(const struct nw_sequencer *seq, const struct nw_event *event,
                          uint32_t backlog_oid, uint64_t lsn)
 {

@@ -15,6 +15,8 @@ bool nw_behind_is_for(const struct nw_sequencer *seq, uint32_t relation_oid, uin
 struct nw_place nw_behind_place(const struct nw_sequencer *seq, uint32_t relation_oid);
 /** The first row of a batch out of a backlog that the sink did not have. */
 uint32_t nw_behind_rows(const struct nw_sequencer *seq, const struct nw_batch *batch);
+/** Whether a sink with this position has an event already. */
+bool nw_event_before(const struct nw_event *event, uint64_t lsn);
 /**
  * Whether a worker of this sink, which has all before lsn, has the event already.
  * @param backlog_oid  of the item that the event came in

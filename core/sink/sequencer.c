@@ -199,18 +199,6 @@ static uint64_t durable_lsn_min(const struct nw_sink *sink)
     return lsn;
 }
 
-bool nw_event_before(const struct nw_event *event, uint64_t lsn)
-{
-    if (event->kind == NW_EVENT_DROP) {
-        return event->lsn <= lsn; /* dealt before an epoch ends at its place */
-    }
-    if (event->commit_lsn != 0) {
-        return event->commit_lsn < lsn;
-    }
-    /* A message outside of transactions has the LSN where its record ends. */
-    return event->kind == NW_EVENT_MESSAGE ? event->lsn <= lsn : event->lsn < lsn;
-}
-
 static bool event_wanted(const struct nw_sequencer *seq, const struct nw_item *item)
 {
     const struct nw_sink_ops *ops = &seq->sink->plugin->ops;

@@ -232,8 +232,6 @@ void nw_sequencer_leave(struct nw_sequencer *seq, struct nw_entry *last); /* log
 uint64_t nw_sequencer_fence_of(const struct nw_sequencer *seq, uint32_t relation_oid);
 /** The first row of a batch that committed at or after the limit. */
 uint32_t nw_batch_rows_from(const struct nw_batch *batch, uint64_t limit_lsn);
-/** Whether a sink with this position has the item's event already. */
-bool nw_event_before(const struct nw_event *event, uint64_t lsn);
 uint32_t nw_sequencer_shard(const struct nw_sequencer *seq, uint32_t relation_oid);
 /** Stop the run. @return status */
 nw_status nw_sequencer_fail(struct nw_sequencer *seq, const struct nw_error *cause,

@@ -93,18 +93,6 @@ const struct nw_table *nw_schemas_find(const struct nw_schemas *schemas, uint32_
     return version == NULL ? NULL : &version->table;
 }
 
-bool nw_table_is_binary(const struct nw_table *table)
-{
-    for (uint16_t i = 0; i < table->columns_count; i++) {
-        const struct nw_column_schema *column = &table->columns[i];
-
-        if (!nw_type_is_binary(column->base_type_oid, column->enum_labels != NULL ? 'e' : 'b')) {
-            return false;
-        }
-    }
-    return true;
-}
-
 uint32_t nw_schemas_count(const struct nw_schemas *schemas)
 {
     return schemas->count;
@@ -371,20 +359,21 @@ bool nw_schemas_same(const struct nw_table *table, const struct nw_relation *rel
 
 void nw_schemas_exchange(struct nw_schemas *schemas, const struct nw_table *table)
 {
-    struct version *current = schemas->current[table->id];
-    struct version *before = current;
+    struct version *former = schemas->current[table->id];
+    struct version **at = &former->former;
+    struct version *next = NULL;
 
-    if (&current->table == table) {
+    if (&former->table == table) {
         return;
     }
-    while (&before->former->table != table) {
-        before = before->former;
-        NW_ASSERT(before->former != NULL);
+    for (; &(*at)->table != table; at = &(*at)->former) {
+        NW_ASSERT((*at)->former != NULL);
     }
-    schemas->current[table->id] = before->former;
-    before->former = before->former->former;
-    schemas->current[table->id]->former = current;
-    schemas->current[table->id]->versions = current->versions;
+    next = *at;
+    *at = next->former;
+    next->former = former;
+    next->versions = former->versions;
+    schemas->current[table->id] = next;
 }
 
 void nw_schemas_place_all(struct nw_schemas *schemas)

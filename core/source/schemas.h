@@ -103,9 +103,6 @@ NW_MUST_CHECK nw_status nw_schemas_apply(struct nw_schemas *schemas,
                                          const struct nw_schemas_change *change,
                                          const struct nw_table **table, struct nw_error *err);
 
-/** Whether every column's binary form is one that the lanes decode. */
-bool nw_table_is_binary(const struct nw_table *table);
-
 /** Tables ever seen: ids are below this. */
 uint32_t nw_schemas_count(const struct nw_schemas *schemas);
 /** The current version of the table with this id. */

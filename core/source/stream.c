@@ -12,6 +12,7 @@
 #include "base/code.h"
 #include "base/log.h"
 #include "pg/lsn.h"
+#include "pg/types.h"
 
 #define FLUSH_NS         2000000LL   /* a row waits no longer than this in an open block */
 #define BACKOFF_NS_MIN   100000000LL /* 100 ms, doubling */

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "pg/types.h"
 #include "source/stream_private.h"
 
 #define UNDECODABLE_TRIES 6u /* two seconds, and more as often as more is received */

@@ -2,6 +2,8 @@
 /* Where events come between rows, for a sink that wants transactions, in both orders. */
 #include "sink_model.h"
 
+#include "sink/behind.h"
+
 static struct kit kit;
 static struct nw_sink_ops ops;
 
