@@ -549,6 +549,7 @@ struct nw_server_options nw_config_server(const struct nw_run_config *c)
                        .connect_timeout_us = c->connect_timeout_us},
         .slot_name = c->slot_name,
         .create_slot = c->slot_create,
+        .failover = c->slot_failover,
         .streaming = c->streaming,
         .messages = c->messages,
         .origin_none = c->origin_none,

@@ -71,13 +71,15 @@ enum {
 };
 static const char *const SOURCE_SECTIONS[] = {"slot", "publication", NULL};
 
+/* slot and publication; only the slot has the last */
 static const struct nw_option NAMED[] = {
-    /* slot and publication */
     {"name", NW_OPTION_TEXT, 0, NULL, 0, 0, NULL, "Default: narwal_NAME."},
     {"create", NW_OPTION_BOOL, 0, "true", 0, 0, NULL,
      "Make it when it is not there; false: only use it."},
+    {"failover", NW_OPTION_BOOL, 0, "false", 0, 0, NULL,
+     "Have standbys keep it too, so that a promoted one goes on with it (PostgreSQL 17)."},
 };
-enum { NAMED_NAME, NAMED_CREATE, NAMED_COUNT };
+enum { NAMED_NAME, NAMED_CREATE, NAMED_FAILOVER, NAMED_COUNT };
 
 static const struct nw_option COPY[] = {
     {"workers", NW_OPTION_INTEGER, 0, "4", 1, 32, NULL,
@@ -227,7 +229,7 @@ static const struct nw_option_table TABLE_SOURCE = {"source", "source", SOURCE, 
 static const struct nw_option_table TABLE_SLOT = {"source.slot", "source.slot", NAMED, NAMED_COUNT,
                                                   NULL};
 static const struct nw_option_table TABLE_PUBLICATION = {"source.publication", "source.publication",
-                                                         NAMED, NAMED_COUNT, NULL};
+                                                         NAMED, NAMED_FAILOVER, NULL};
 static const struct nw_option_table TABLE_COPY = {"copy", "copy", COPY, COPY_COUNT, NULL};
 static const struct nw_option_table TABLE_TABLES = {"tables", "tables", TABLES, TABLES_COUNT, NULL};
 static const struct nw_option_table TABLE_PROTECT = {"protect", "protect", PROTECT, PROTECT_COUNT,
@@ -336,6 +338,7 @@ static nw_status source_take(struct nw_run_config *config, const struct nw_node 
     config->connect_timeout_us = s[SOURCE_CONNECT_TIMEOUT].number;
     config->slot_name = slot[NAMED_NAME].text;
     config->slot_create = slot[NAMED_CREATE].flag;
+    config->slot_failover = slot[NAMED_FAILOVER].flag;
     config->publication_name = publication[NAMED_NAME].text;
     config->publication_create = publication[NAMED_CREATE].flag;
     return NW_OK;

@@ -41,6 +41,7 @@ struct nw_run_config {
     const char *dsn_source, *password_source; /* with their references to secrets; NULL: none */
     const char *slot_name;
     bool slot_create;
+    bool slot_failover;
     const char *publication_name;
     bool publication_create;
     int64_t snapshot; /* enum nw_config_snapshot */

@@ -157,6 +157,16 @@ nw_status nw_replication_switch_lsn(struct nw_session *session, uint32_t timelin
     return status;
 }
 
+static nw_status failover_check(int version, struct nw_error *err)
+{
+    return version >= 170000
+               ? NW_OK
+               : nw_fail(
+                     err, NW_FATAL,
+                     "NW2328 source.slot.failover needs PostgreSQL 17 or newer, the server is %d",
+                     version / 10000);
+}
+
 static nw_status create_command(const struct nw_slot_request *request, int version,
                                 struct command *command, struct nw_error *err)
 {
@@ -166,10 +176,8 @@ static nw_status create_command(const struct nw_slot_request *request, int versi
     if (status != NW_OK) {
         return status;
     }
-    if (request->failover && version < 170000) {
-        return nw_fail(err, NW_FATAL,
-                       "NW2328 slot.failover needs PostgreSQL 17 or newer, the server is %d",
-                       version / 10000);
+    if (request->failover && failover_check(version, err) != NW_OK) {
+        return NW_FATAL;
     }
     add(command, "CREATE_REPLICATION_SLOT ");
     add_name(command, request->name, false);
@@ -208,6 +216,26 @@ nw_status nw_replication_create_slot(struct nw_session *session,
     }
     nw_rows_free(rows);
     return status;
+}
+
+nw_status nw_replication_slot_failover(struct nw_session *session, const char *name,
+                                       struct nw_error *err)
+{
+    char text[512];
+    struct command command = {.text = text, .size_max = sizeof text};
+    nw_status status = failover_check(nw_session_server_version(session), err);
+
+    if (status == NW_OK) {
+        status = check_slot_name(name, err);
+    }
+    if (status != NW_OK) {
+        return status;
+    }
+    add(&command, "ALTER_REPLICATION_SLOT ");
+    add_name(&command, name, false);
+    add(&command, " (FAILOVER true)");
+    status = finish(&command, err);
+    return status == NW_OK ? nw_session_query(session, text, NULL, 0, NULL, NULL, err) : status;
 }
 
 nw_status nw_replication_drop_slot(struct nw_session *session, const char *name, bool wait,

@@ -63,6 +63,9 @@ NW_MUST_CHECK nw_status nw_replication_create_slot(struct nw_session *session,
                                                    const struct nw_slot_request *request,
                                                    char *sqlstate, struct nw_slot_created *created,
                                                    struct nw_error *err);
+/** Have standbys keep a slot that nobody uses, too. PostgreSQL 17. */
+NW_MUST_CHECK nw_status nw_replication_slot_failover(struct nw_session *session, const char *name,
+                                                     struct nw_error *err);
 /** @param wait  until whoever uses it is gone; otherwise NW_RETRY (55006) while in use. */
 NW_MUST_CHECK nw_status nw_replication_drop_slot(struct nw_session *session, const char *name,
                                                  bool wait, char *sqlstate, struct nw_error *err);

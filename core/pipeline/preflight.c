@@ -440,13 +440,16 @@ static nw_status slot_missing(struct nw_examination *x, struct nw_error *err)
             nw_preflight_add(x->report, NW_FINDING_FAIL, "NW1215",
                              "there is no slot %s, and slot.create is false", name);
 
+        const char *failover = x->options->server.failover ? ", false, false, true" : "";
+
         finding->mend = nw_preflight_text(
-            x->report, "SELECT pg_create_logical_replication_slot(%s, 'pgoutput');", quoted);
-        finding->script = nw_preflight_text(
-            x->report,
-            "SELECT pg_create_logical_replication_slot(%s, 'pgoutput')\n  WHERE NOT EXISTS (SELECT "
-            "FROM pg_replication_slots WHERE slot_name = %s);",
-            quoted, quoted);
+            x->report, "SELECT pg_create_logical_replication_slot(%s, 'pgoutput'%s);", quoted,
+            failover);
+        finding->script = nw_preflight_text(x->report,
+                                            "SELECT pg_create_logical_replication_slot(%s, "
+                                            "'pgoutput'%s)\n  WHERE NOT EXISTS (SELECT "
+                                            "FROM pg_replication_slots WHERE slot_name = %s);",
+                                            quoted, failover, quoted);
     }
     return status;
 }
@@ -479,6 +482,10 @@ static nw_status slot_check(struct nw_examination *x, struct nw_error *err)
     x->slot_exists = slot.exists;
     if (status != NW_OK || !x->options->streams) {
         return status;
+    }
+    if (x->options->server.failover && x->version < 170000) {
+        (void)nw_preflight_add(x->report, NW_FINDING_FAIL, "NW2328",
+                               "source.slot.failover needs PostgreSQL 17 or newer");
     }
     if (!slot.exists || x->options->setup_all) {
         return slot_missing(x, err);

@@ -154,15 +154,18 @@ static void hba_print(FILE *out, const struct nw_preflight *p)
 static void failover_print(FILE *out, const struct nw_preflight *p,
                            const struct nw_preflight_options *options)
 {
-    if (p->version_number < 170000 || p->slot_exists || !options->streams) {
+    if (p->version_number < 170000 || p->slot_exists || !options->streams ||
+        options->server.failover) {
         return;
     }
-    (void)fprintf(out,
-                  "\n-- Optional: a slot that standbys keep too (they need sync_replication_slots, "
-                  "and the primary\n-- synchronized_standby_slots), made after the publication and "
-                  "before the first run:\n-- SELECT pg_create_logical_replication_slot('%s', "
-                  "'pgoutput', false, false, true);\n",
-                  options->server.slot_name);
+    (void)fprintf(
+        out,
+        "\n-- Optional: a slot that standbys keep too (they need sync_replication_slots, "
+        "and the primary\n-- synchronized_standby_slots): narwal makes it so with "
+        "source.slot.failover: true, or, after the\n-- publication and before the first "
+        "run:\n-- SELECT pg_create_logical_replication_slot('%s', 'pgoutput', false, false, "
+        "true);\n",
+        options->server.slot_name);
 }
 
 static void script_print(FILE *out, const struct nw_preflight *p,

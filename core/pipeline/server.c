@@ -525,31 +525,58 @@ static nw_status promotion_check(struct nw_server *server, bool found, struct nw
     return status;
 }
 
+/* One that standbys are to keep, too, and do not yet: nobody reads it just now. */
+static nw_status failover_ensure(struct nw_server *server, struct nw_error *err)
+{
+    struct nw_catalog_slot slot = {0};
+    nw_status status = NW_OK;
+
+    if (!server->options.failover || server->in_recovery) {
+        return NW_OK;
+    }
+    status = nw_catalog_slot(server->walsender, server->options.slot_name, &slot, err);
+    if (status != NW_OK || slot.failover) {
+        return status;
+    }
+    status = nw_replication_slot_failover(server->walsender, server->options.slot_name, err);
+    if (status == NW_OK) {
+        nw_log(NW_LOG_INFO, "slot %s is one that standbys may keep now", server->options.slot_name);
+    }
+    return status;
+}
+
+/* @param lsn  from where it is to be read */
+static nw_status slot_ready(struct nw_server *server, uint64_t lsn, struct nw_error *err)
+{
+    bool found = false;
+    nw_status status = nw_server_slot_check(server, server->walsender, &lsn, &found, err);
+
+    if (status == NW_OK) {
+        status = promotion_check(server, found, err);
+    }
+    if (status == NW_OK && !found) {
+        return nw_fail(
+            err, NW_FATAL,
+            "NW2301 slot %s is gone, and with it the changes since the last that the "
+            "sinks have. To begin again with a new copy: stop narwal and move the sinks' "
+            "former data away",
+            server->options.slot_name);
+    }
+    return status == NW_OK ? failover_ensure(server, err) : status;
+}
+
 nw_status nw_server_connect(void *context, uint64_t lsn, struct nw_walsender *walsender,
                             struct nw_error *err)
 {
     struct nw_server *server = context;
     bool binary = all_binary(server) && !walsender->text_only;
-    bool found = false;
-    uint64_t from = lsn;
     nw_status status = service_session(server, true, &server->walsender, err);
 
     if (status == NW_OK) {
         status = same_server(server, err);
     }
     if (status == NW_OK) {
-        status = nw_server_slot_check(server, server->walsender, &from, &found, err);
-    }
-    if (status == NW_OK) {
-        status = promotion_check(server, found, err);
-    }
-    if (status == NW_OK && !found) {
-        status =
-            nw_fail(err, NW_FATAL,
-                    "NW2301 slot %s is gone, and with it the changes since the last that the sinks "
-                    "have. To begin again with a new copy: stop narwal and move the sinks' "
-                    "former data away",
-                    server->options.slot_name);
+        status = slot_ready(server, lsn, err);
     }
     if (status == NW_OK) {
         status = walsender_start(server, lsn, binary, err);

@@ -23,6 +23,7 @@ struct nw_server_options {
     struct nw_pg_options connection; /* borrow, as all texts below */
     const char *slot_name;
     bool create_slot;
+    bool failover;    /* the slot is to be one that standbys keep, too */
     bool streaming;   /* transactions in progress are streamed */
     bool messages;    /* logical messages are asked for */
     bool origin_none; /* only changes without an origin */

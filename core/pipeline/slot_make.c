@@ -93,6 +93,7 @@ nw_status nw_slot_make(const struct nw_server *server, const struct nw_pg_option
                        struct nw_error *err)
 {
     struct nw_slot_request request = {.name = server->options.slot_name,
+                                      .failover = server->options.failover,
                                       .snapshot = exports ? NW_SLOT_SNAPSHOT_EXPORT
                                                           : NW_SLOT_SNAPSHOT_NONE};
     char changed[CHANGED_SIZE];

@@ -311,9 +311,9 @@ class FailoverTest(check.Case):
         primary = self.cluster(version=17)
         workload.create_tables(primary.connect())
         primary.sql("INSERT INTO lab.plain SELECT g, g, 'x' FROM generate_series(1, 100) g")
-        narwal = self.enter(Narwal(primary))
-        primary.sql("SELECT pg_create_logical_replication_slot(%s, 'pgoutput', false, false, true)",
-                    (narwal.slot,))
+        narwal = self.enter(Narwal(primary)).start().wait_streaming()  # a slot as it is by default
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        narwal.config["source"]["slot"] = {"failover": True}
         standby = self.enter(Standby(primary, {"sync_replication_slots": "on"}))
         ports = f"{primary.port},{standby.port}"
         narwal.config["source"]["dsn"] = f"host=127.0.0.1,127.0.0.1 port={ports} user=postgres " \
@@ -321,6 +321,7 @@ class FailoverTest(check.Case):
         narwal.start().wait_streaming()
         primary.sql("UPDATE lab.plain SET n = n + 1")
         narwal.wait_caught_up()
+        self.assertIn("is one that standbys may keep now", narwal.log())
 
         def in_step():
             # The slot on the primary has to move past where the standby's copy of it began.
