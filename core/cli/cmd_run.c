@@ -541,7 +541,7 @@ static nw_status session_run(struct session *s, bool quiet, struct nw_error *err
     if (status == NW_OK) {
         status = nw_control_start(s->config.state_dir, s->waits, &s->control, err);
     }
-    status = status == NW_OK ? nw_http_start(&s->config.http, &s->http, err) : status;
+    status = status == NW_OK ? nw_http_start(&s->config.http, s->waits, &s->http, err) : status;
     if (status == NW_OK) {
         nw_progress_init(&s->progress, (double)s->config.http.ready_us / 1e6);
         nw_live_init(&s->live, !quiet && isatty(STDERR_FILENO));

@@ -20,6 +20,7 @@
 #include "serve/http_private.h"
 
 #define LOOK_MS        1000 /* how often deadlines are looked at */
+#define WAIT_LOOK_MS   50   /* and whether an LSN is durable that somebody waits for */
 #define TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 int64_t nw_http_now_ns(void)
@@ -51,6 +52,7 @@ static void connection_open(struct nw_http *http, struct MHD_Connection *connect
         if (!place->open) {
             *place = (struct nw_http_connection){.open = true,
                                                  .descriptor = info == NULL ? -1 : info->connect_fd,
+                                                 .wait_place = -1,
                                                  .since_ns = nw_http_now_ns()};
             *own = place;
             return;
@@ -64,6 +66,7 @@ static void connection_changed(void *context, struct MHD_Connection *connection,
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         connection_open(context, connection, own);
     } else if (*own != NULL) {
+        nw_http_wait_end(context, *own);
         *(struct nw_http_connection *)*own = (struct nw_http_connection){.open = false};
         *own = NULL;
     }
@@ -74,10 +77,10 @@ static void request_done(void *context, struct MHD_Connection *connection, void 
 {
     struct nw_http_connection *own = nw_http_connection_of(connection);
 
-    (void)context;
     (void)request;
     (void)code;
     if (own != NULL) {
+        nw_http_wait_end(context, own);
         own->since_ns = nw_http_now_ns();
         own->waits_ns = 0;
         own->waiting = NULL;
@@ -102,13 +105,20 @@ static void library_says(void *context, const char *format, va_list args)
 
 /* ---- the daemon ---- */
 
+static bool is_waited_for(struct nw_http *http, const struct nw_http_connection *place,
+                          int64_t now_ns)
+{
+    return place->wait_place >= 0 ? nw_http_wait_is_over(http, place, now_ns)
+                                  : now_ns - place->waits_ns >= NW_HTTP_TABLES_WAIT_NS;
+}
+
 /* All who wait ask once more: what they want is there, or they give up. */
 static void waiting_wake(struct nw_http *http, bool all, int64_t now_ns)
 {
     for (uint32_t i = 0; i < NW_HTTP_CONNECTIONS_MAX; i++) {
         struct nw_http_connection *place = &http->connections[i];
 
-        if (place->waiting != NULL && (all || now_ns - place->waits_ns >= NW_HTTP_TABLES_WAIT_NS)) {
+        if (place->waiting != NULL && (all || is_waited_for(http, place, now_ns))) {
             struct MHD_Connection *connection = place->waiting;
 
             place->waiting = NULL;
@@ -251,8 +261,13 @@ static int timeout_ms(const struct nw_http *http, bool any_open)
 {
     MHD_UNSIGNED_LONG_LONG wish_ms = 0;
     bool wishes = MHD_get_timeout(http->daemon, &wish_ms) == MHD_YES;
+    int look_ms = LOOK_MS;
 
-    return wishes && wish_ms < LOOK_MS ? (int)wish_ms : any_open ? LOOK_MS : -1;
+    for (uint32_t i = 0; i < NW_HTTP_CONNECTIONS_MAX; i++) {
+        look_ms = http->connections[i].wait_place >= 0 && http->connections[i].open ? WAIT_LOOK_MS
+                                                                                    : look_ms;
+    }
+    return wishes && wish_ms < (unsigned)look_ms ? (int)wish_ms : any_open ? look_ms : -1;
 }
 
 static void *serve(void *context)
@@ -323,8 +338,8 @@ static nw_status thread_start(struct nw_http *http, struct nw_error *err)
                                 nw_errno_text(error));
 }
 
-nw_status nw_http_start(const struct nw_http_config *config, struct nw_http **http,
-                        struct nw_error *err)
+nw_status nw_http_start(const struct nw_http_config *config, struct nw_waits *waits,
+                        struct nw_http **http, struct nw_error *err)
 {
     struct nw_http *made = NULL;
     nw_status status = NW_OK;
@@ -337,6 +352,7 @@ nw_status nw_http_start(const struct nw_http_config *config, struct nw_http **ht
     if (made == NULL) {
         return nw_fail(err, NW_FATAL, "out of memory");
     }
+    made->waits = waits;
     made->listener = made->bell = -1;
     (void)pthread_mutex_init(&made->mutex, NULL);
     (void)pthread_cond_init(&made->taken, NULL);

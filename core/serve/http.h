@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The HTTP server: /metrics, /status, /tables, /ready, /healthz and the page at /. It only reads:
+ * The HTTP server: /metrics, /status, /tables, /ready, /healthz, /wait and the page at /. It only reads:
  * a copy of the report that the main thread publishes, on a thread of its own that never touches
  * the engine. Connections, requests and the time that each may take are bounded.
  */
@@ -9,12 +9,17 @@
 
 #include "config/http.h"
 #include "serve/report.h"
+#include "serve/waits.h"
 
 struct nw_http;
 
-/** Listen, as configured. *http stays NULL when that says nowhere. @param config  copied */
-NW_MUST_CHECK nw_status nw_http_start(const struct nw_http_config *config, struct nw_http **http,
-                                      struct nw_error *err);
+/**
+ * Listen, as configured. *http stays NULL when that says nowhere.
+ * @param config  copied
+ * @param waits   borrow
+ */
+NW_MUST_CHECK nw_status nw_http_start(const struct nw_http_config *config, struct nw_waits *waits,
+                                      struct nw_http **http, struct nw_error *err);
 void nw_http_stop(struct nw_http *http); /* NULL is fine, here and below */
 
 /* Main thread. */

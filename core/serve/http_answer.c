@@ -184,6 +184,24 @@ static enum MHD_Result tables_answer(struct request *request)
     return MHD_YES;
 }
 
+static enum MHD_Result wait_answer(struct request *request)
+{
+    struct nw_http_connection *own = nw_http_connection_of(request->connection);
+    char text[NW_HTTP_WAIT_TEXT];
+    unsigned code = MHD_HTTP_SERVICE_UNAVAILABLE;
+
+    (void)snprintf(text, sizeof text, "too many connections: ask again");
+    if (own != NULL) {
+        code = nw_http_wait(request->http, request->connection, own, text);
+    }
+    if (code != 0) {
+        return say(request, code, text);
+    }
+    own->waiting = request->connection;
+    MHD_suspend_connection(request->connection);
+    return MHD_YES;
+}
+
 static const struct route {
     const char *path;
     enum MHD_Result (*answer)(struct request *request);
@@ -192,6 +210,7 @@ static const struct route {
     {"/", page_answer, true},          {"/metrics", metrics_answer, false},
     {"/status", status_answer, false}, {"/tables", tables_answer, false},
     {"/ready", ready_answer, false},   {"/healthz", health_answer, false},
+    {"/wait", wait_answer, false},
 };
 
 /* ---- who may ask ---- */
@@ -267,7 +286,7 @@ static enum MHD_Result route_answer(struct request *request, const char *url)
         }
     }
     return say(request, MHD_HTTP_NOT_FOUND,
-               "not found; there are / /metrics /status /tables /ready /healthz");
+               "not found; there are / /metrics /status /tables /ready /healthz /wait");
 }
 
 /* NOLINTNEXTLINE(readability-function-size): libmicrohttpd's parameters */

@@ -14,15 +14,19 @@
 #define NW_HTTP_REQUEST_NS      15000000000LL
 #define NW_HTTP_TABLES_WAIT_NS  5000000000LL /* how long the list of tables is waited for */
 #define NW_HTTP_POLICY_SIZE     512u
+#define NW_HTTP_WAIT_TEXT       256u
 
 /** A connection, while it is open. The server's thread. */
 struct nw_http_connection {
     bool open;
     int descriptor;
     int64_t since_ns; /* it was opened, or its last answer was sent */
-    /* Of one that waits for the list of tables; NULL: it does not. */
+    /* Of one that waits for the list of tables, or for an LSN; NULL: it does not. */
     struct MHD_Connection *waiting;
-    int64_t waits_ns; /* since when; 0: it has not begun to */
+    int64_t waits_ns;      /* since when, for the list; 0: it has not begun to */
+    int wait_place;        /* see nw_wait_begin(); -1: none */
+    uint64_t wait_lsn;     /* what is waited for there */
+    int64_t wait_until_ns; /* and how long */
 };
 
 /** What listens with one certificate; exchanged whole by a reload. */
@@ -40,6 +44,8 @@ struct nw_http {
     int listener;                     /* daemons have copies of it */
     int bell;                         /* eventfd: look at what is below the mutex */
     pthread_t thread;
+
+    struct nw_waits *waits;
 
     /* The server's thread's. */
     struct MHD_Daemon *daemon;
@@ -75,6 +81,16 @@ void nw_http_credentials_free(struct nw_http_credentials *credentials);
 /** The policy that lets the page run its own script and style, by their hashes, and nothing else.
  */
 void nw_http_policy_make(char policy[static NW_HTTP_POLICY_SIZE]);
+
+/* http_wait.c: on the server's thread */
+
+/** @return the answer's code; 0: it is to wait, and to ask again once nw_http_wait_is_over() */
+unsigned nw_http_wait(struct nw_http *http, struct MHD_Connection *connection,
+                      struct nw_http_connection *own, char text[static NW_HTTP_WAIT_TEXT]);
+bool nw_http_wait_is_over(struct nw_http *http, const struct nw_http_connection *own,
+                          int64_t now_ns);
+/** It waits no more; fine if it did not. */
+void nw_http_wait_end(struct nw_http *http, struct nw_http_connection *own);
 
 /* http_answer.c: called by libmicrohttpd, on the server's thread. */
 enum MHD_Result nw_http_request(void *context, struct MHD_Connection *connection, const char *url,
