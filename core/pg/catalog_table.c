@@ -101,7 +101,8 @@ static struct nw_catalog_table *find_table(const struct reader *reader, uint32_t
  */
 #define LOCKED                                                                                     \
     " locked AS MATERIALIZED (SELECT k.relation FROM pg_locks k WHERE k.locktype = 'relation'"     \
-    "  AND k.mode = 'AccessExclusiveLock' AND k.pid <> pg_backend_pid() AND k.database ="          \
+    "  AND k.mode = 'AccessExclusiveLock' AND k.pid IS DISTINCT FROM pg_backend_pid() AND "        \
+    "k.database ="                                                                                 \
     "  (SELECT oid FROM pg_database WHERE datname = current_database())"                           \
     "  AND NOT EXISTS (SELECT FROM pg_locks o WHERE o.locktype = 'relation' AND o.granted"         \
     "   AND o.relation = k.relation AND o.pid = pg_backend_pid())),"
@@ -540,9 +541,7 @@ static nw_status read_all(struct reader *reader, const struct nw_catalog_scope *
         return no_memory(err);
     }
     if (ours) {
-        status =
-            nw_session_query(reader->session, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-                             NULL, 0, NULL, NULL, err);
+        status = nw_session_query(reader->session, BEGIN, NULL, 0, NULL, NULL, err);
     }
     if (status == NW_OK) {
         status = read_tables(reader, oid, err);

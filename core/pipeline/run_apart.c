@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "pipeline/run_private.h"
 
-static int sink_index(const struct nw_run *run, const char *name)
+int nw_run_sink_index(const struct nw_run *run, const char *name)
 {
     for (uint32_t i = 0; i < run->options->sinks_count; i++) {
         if (strcmp(run->options->sinks[i].name, name) == 0) {
@@ -81,37 +81,67 @@ static bool place_of(const struct nw_run *run, uint32_t sink, uint32_t relation_
     return true;
 }
 
-/* What was kept of the table for other sinks is for this one too, if it has what this one lacks. */
-static nw_status apart_add(struct nw_run *run, const struct nw_table_trouble *table, uint32_t sink,
-                           uint64_t from_lsn, struct nw_error *err)
+/* What is known of a table when its first sink is found. @param apart  NULL: it cannot be gone on
+ * with, which is recorded */
+static nw_status apart_open(struct nw_run *run, const struct nw_table_trouble *table,
+                            struct nw_run_apart **apart, struct nw_error *err)
 {
-    struct nw_run_apart *apart = apart_of(run, table->relation_oid);
+    struct nw_run_apart made = {
+        .apart = {.relation_oid = table->relation_oid, .from_lsn = UINT64_MAX}};
     uint64_t reached_lsn = 0;
     nw_status status = NW_OK;
 
-    if (apart == NULL && run->aparts_count == NW_BEHIND_MAX) {
+    *apart = apart_of(run, table->relation_oid);
+    if (*apart != NULL) {
+        return NW_OK;
+    }
+    if (run->backlogs_count + run->aparts_count >= NW_BEHIND_MAX) {
         return nw_run_backlog_gone(run, table,
                                    "NW2514 the changes of too many tables are kept already", err);
     }
-    if (apart == NULL) {
-        apart = &run->aparts[run->aparts_count];
-        *apart = (struct nw_run_apart){
-            .apart = {.relation_oid = table->relation_oid, .from_lsn = from_lsn}};
-        status = nw_tables_reached_lsn(run->table_states, table->relation_oid, &reached_lsn, err);
-        if (status == NW_OK && reached_lsn != 0) {
-            status = nw_run_backlog_open(run, table, &apart->backlog, err);
-        }
-        if (status != NW_OK || (reached_lsn != 0 && apart->backlog == NULL)) {
-            return status;
-        }
-        run->aparts_count++;
+    status = nw_tables_reached_lsn(run->table_states, table->relation_oid, &reached_lsn, err);
+    if (status == NW_OK && reached_lsn != 0) {
+        status = nw_run_backlog_open(run, table, &made.backlog, err);
     }
-    if (apart->backlog != NULL && from_lsn < apart->backlog->from.commit_lsn) {
+    if (status == NW_OK && (reached_lsn == 0 || made.backlog != NULL)) {
+        *apart = &run->aparts[run->aparts_count++];
+        **apart = made;
+    }
+    return status;
+}
+
+/* Nothing of the table is lacked from there on by any sink that has it. */
+static uint64_t lowest_place(const struct nw_run *run, uint32_t relation_oid)
+{
+    uint64_t lowest = UINT64_MAX;
+
+    for (uint32_t s = 0; s < run->options->sinks_count; s++) {
+        uint64_t lsn = 0;
+
+        if (place_of(run, s, relation_oid, &lsn) && lsn < lowest) {
+            lowest = lsn;
+        }
+    }
+    return lowest;
+}
+
+/* What was kept of the table for other sinks is for this one too: a backlog begins with what any
+ * sink lacked then, and none has less now. */
+static nw_status apart_add(struct nw_run *run, const struct nw_table_trouble *table, uint32_t sink,
+                           uint64_t place_lsn, struct nw_error *err)
+{
+    struct nw_run_apart *apart = NULL;
+    nw_status status = apart_open(run, table, &apart, err);
+
+    if (status != NW_OK || apart == NULL) {
+        return status;
+    }
+    if (apart->backlog != NULL && place_lsn < apart->backlog->from.commit_lsn) {
         return nw_run_backlog_gone(run, table,
                                    "NW2514 what is kept of it for another sink begins later", err);
     }
     apart->apart.sinks |= 1u << sink;
-    apart->apart.from_lsn = from_lsn < apart->apart.from_lsn ? from_lsn : apart->apart.from_lsn;
+    apart->apart.from_lsn = lowest_place(run, table->relation_oid);
     apart->resumes = apart->resumes || table->condition == NW_TABLE_RESUMING;
     return NW_OK;
 }
@@ -119,7 +149,7 @@ static nw_status apart_add(struct nw_run *run, const struct nw_table_trouble *ta
 static nw_status find_one(struct nw_run *run, const struct nw_table_trouble *table, bool *removed,
                           struct nw_error *err)
 {
-    int sink = sink_index(run, table->sink);
+    int sink = nw_run_sink_index(run, table->sink);
     uint64_t from_lsn = 0;
 
     *removed = false;
@@ -127,8 +157,9 @@ static nw_status find_one(struct nw_run *run, const struct nw_table_trouble *tab
         return NW_OK; /* it is not configured any more, and may be again */
     }
     if (nw_tables_kept(run->table_states, table->relation_oid) ||
+        nw_tables_stopped(run->table_states, table->relation_oid) ||
         nw_tables_dropped(run->table_states, table->relation_oid)) {
-        *removed = true; /* the whole table is, or it is gone */
+        *removed = true; /* the whole table is kept, or stopped, or it is gone */
         return nw_tables_remove(run->table_states, table->relation_oid, table->sink, err);
     }
     if (nw_schemas_find(run->schemas, table->relation_oid) == NULL) {
@@ -139,6 +170,21 @@ static nw_status find_one(struct nw_run *run, const struct nw_table_trouble *tab
         return nw_run_backlog_gone(run, table, "NW2514 that sink has no whole copy of it", err);
     }
     return apart_add(run, table, (uint32_t)sink, from_lsn, err);
+}
+
+/* Those that no sink could be gone on with are none. */
+static void aparts_pack(struct nw_run *run)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < run->aparts_count; i++) {
+        if (run->aparts[i].apart.sinks != 0) {
+            run->aparts[kept++] = run->aparts[i];
+        } else {
+            nw_backlog_destroy(run->aparts[i].backlog);
+        }
+    }
+    run->aparts_count = kept;
 }
 
 nw_status nw_run_aparts_find(struct nw_run *run, struct nw_error *err)
@@ -156,6 +202,7 @@ nw_status nw_run_aparts_find(struct nw_run *run, struct nw_error *err)
         }
         i += !removed;
     }
+    aparts_pack(run);
     return status;
 }
 
@@ -232,6 +279,20 @@ nw_status nw_run_apart_stop(struct nw_run *run, const struct nw_dealer_stop *sto
     return nw_run_backlog_begin(run, stop, backlog, &why) == NW_OK
                ? NW_OK
                : condition_set(run, stop, NW_TABLE_STOPPED, why.text, err);
+}
+
+nw_status nw_run_apart_resumed(struct nw_run *run, const struct nw_backlog *backlog,
+                               struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    for (uint32_t s = 0; s < run->options->sinks_count && status == NW_OK; s++) {
+        if ((backlog->sinks >> s & 1u) != 0) {
+            status = nw_tables_remove(run->table_states, backlog->relation_oid,
+                                      run->options->sinks[s].name, err);
+        }
+    }
+    return status;
 }
 
 nw_status nw_run_apart_record(struct nw_run *run, const struct nw_table_trouble *trouble,

@@ -64,7 +64,9 @@ nw_status nw_run_backlog_end(void *context, struct nw_backlog *backlog, bool res
     struct nw_error why = {0};
     nw_status status = NW_OK;
 
-    if (resumed) {
+    if (resumed && backlog->sinks != 0) {
+        status = nw_run_apart_resumed(run, backlog, err);
+    } else if (resumed) {
         status = nw_tables_resumed(run->table_states, backlog->relation_oid, err);
     }
     if (status == NW_OK && nw_backlog_remove(backlog, &why) != NW_OK) {
@@ -171,7 +173,7 @@ static nw_status lack_note(struct nw_run *run, uint32_t sink, uint32_t relation_
                                        .condition = NW_TABLE_WAITING,
                                        .since_us = run->env->ops->wall_us(run->env)};
 
-    if (table == NULL || is_known(run, sink, relation_oid)) {
+    if (table == NULL || is_known(run, sink, relation_oid) || !nw_run_table_wanted(run, table)) {
         return NW_OK;
     }
     (void)snprintf(trouble.schema_name, sizeof trouble.schema_name, "%s", table->schema_name);

@@ -269,7 +269,11 @@ static nw_status publish(struct nw_run *run, const struct asked *asked, struct n
     nw_status status = NW_OK;
 
     statement_print(asked, sql);
-    status = nw_session_query(run->server.control, sql, NULL, 0, sqlstate, NULL, &why);
+    status = nw_run_publish(run, sql, sqlstate, &why);
+    if (strcmp(sqlstate, "55P03") == 0) {
+        return nw_fail(err, NW_REJECT, "NW1506 %s is locked by somebody just now: ask again",
+                       asked->quoted);
+    }
     if (status != NW_OK && sqlstate[0] != '\0') {
         return nw_fail(err, NW_REJECT, "NW1506 %.200s. Let a DBA run it: %s; then ask again",
                        nw_code_rest(why.text), sql);
@@ -420,7 +424,8 @@ static nw_status resume_begin(struct nw_run *run, const struct asked *asked, str
 
     for (uint32_t i = 0; status == NW_OK && nw_tables_at(run->table_states, i, &table); i++) {
         if (table.relation_oid == asked->relation_oid &&
-            nw_table_condition_keeps(table.condition)) {
+            nw_table_condition_keeps(table.condition) &&
+            (table.sink[0] == '\0' || nw_run_sink_index(run, table.sink) >= 0)) {
             table.condition = NW_TABLE_RESUMING;
             status = nw_tables_set(run->table_states, &table, err);
         }

@@ -284,6 +284,11 @@ NW_MUST_CHECK nw_status nw_run_aparts_give(struct nw_run *run, struct nw_error *
  * thread. */
 NW_MUST_CHECK nw_status nw_run_apart_stop(struct nw_run *run, const struct nw_dealer_stop *stop,
                                           struct nw_backlog **backlog, struct nw_error *err);
+/** What was kept for some sinks is there for good. */
+NW_MUST_CHECK nw_status nw_run_apart_resumed(struct nw_run *run, const struct nw_backlog *backlog,
+                                             struct nw_error *err);
+/** The configured sink of that name; -1: there is none. */
+int nw_run_sink_index(const struct nw_run *run, const char *name);
 /** A sink refused rows of a table that streams: record that what comes of it is kept for that sink.
  */
 NW_MUST_CHECK nw_status nw_run_apart_record(struct nw_run *run,
@@ -361,6 +366,10 @@ NW_MUST_CHECK nw_status nw_run_news_refuse(struct nw_run *run, const struct nw_t
                                            struct nw_error *err);
 
 /* run_publish.c */
+
+/** Change a publication. Fails with SQLSTATE 55P03 where that would wait for a table's lock. */
+NW_MUST_CHECK nw_status nw_run_publish(struct nw_run *run, const char *sql, char sqlstate[6],
+                                       struct nw_error *err);
 
 /** Look now and then for tables that match and are not published, and publish them. */
 NW_MUST_CHECK nw_status nw_run_publish_step(struct nw_run *run, struct nw_error *err);

@@ -39,8 +39,8 @@ static bool is_known(struct nw_run *run, const struct nw_table *table)
            nw_run_joins_has(run, table->relation_oid);
 }
 
-/* An application that has the table locked is not waited for: the next look finds it again. */
-static nw_status publish(struct nw_run *run, const char *sql, char sqlstate[6],
+/* An application that has the table locked is not waited for. */
+nw_status nw_run_publish(struct nw_run *run, const char *sql, char sqlstate[6],
                          struct nw_error *err)
 {
     struct nw_session *session = run->server.control;
@@ -70,7 +70,7 @@ static nw_status table_take(struct nw_run *run, const struct nw_table *table, co
     if (run->options->new_tables != NW_NEW_TABLES_COPY) {
         return nw_run_news_refuse(run, table, err);
     }
-    status = publish(run, sql, sqlstate, &why);
+    status = nw_run_publish(run, sql, sqlstate, &why);
     if (status == NW_OK) {
         nw_log(NW_LOG_INFO, "table %s.%s matches: %s", table->schema_name, table->name, sql);
         nw_run_news_found(run, table->relation_oid);

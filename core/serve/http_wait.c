@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * /wait?lsn=LSN[&sink=NAME][&timeout=SECONDS]: answers when what committed before the LSN is durable
- * there. A request that waits is suspended, and looked at by the server's thread (waits.h).
+ * /wait?lsn=LSN[&sink=NAME][&timeout=SECONDS]: answers when what committed before the LSN is
+ * durable there. A request that waits is suspended, and looked at by the server's thread (waits.h).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -36,8 +36,9 @@ static unsigned begin(struct nw_http *http, struct MHD_Connection *connection,
     long seconds = 0;
 
     if (lsn == NULL || !nw_lsn_parse(lsn, &own->wait_lsn)) {
-        (void)snprintf(text, NW_HTTP_WAIT_TEXT,
-                       "which LSN? /wait?lsn=3B/11A51C08, and if you like &sink=NAME&timeout=SECONDS");
+        (void)snprintf(
+            text, NW_HTTP_WAIT_TEXT,
+            "which LSN? /wait?lsn=3B/11A51C08, and if you like &sink=NAME&timeout=SECONDS");
         return MHD_HTTP_BAD_REQUEST;
     }
     if (!seconds_parse(argument(connection, "timeout"), &seconds)) {

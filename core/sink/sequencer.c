@@ -205,8 +205,9 @@ static bool event_wanted(const struct nw_sequencer *seq, const struct nw_item *i
     const struct nw_event *event = &item->as.event;
 
     if (ops->event == NULL ||
-        !nw_behind_is_for(seq, event->tables_count == 1 ? event->tables[0]->relation_oid : 0,
-                          item->backlog_oid) ||
+        (event->kind != NW_EVENT_DROP &&
+         !nw_behind_is_for(seq, event->tables_count == 1 ? event->tables[0]->relation_oid : 0,
+                           item->backlog_oid)) ||
         nw_behind_has_event(seq, event, item->backlog_oid, durable_lsn_min(seq->sink))) {
         return false;
     }

@@ -80,7 +80,10 @@ bool nw_dealer_give_up(struct nw_dealer *dealer, struct nw_backlog *backlog, con
 {
     const struct nw_table *table = nw_schemas_find(dealer->options.schemas, backlog->relation_oid);
 
-    if (dealer->stop_waits) {
+    struct nw_error ignored;
+
+    if (dealer->stop_waits ||
+        (dealer->playing == backlog && nw_dealer_flush(dealer, &ignored) != NW_OK)) {
         return false;
     }
     NW_ASSERT(table != NULL); /* it was followed when it stopped, or when narwal started */
@@ -102,6 +105,8 @@ static nw_status apart_begin(struct nw_dealer *dealer, const struct nw_apart *ap
     (void)nw_dealer_stop(dealer, table, "NW2101 a sink refused rows of it");
     dealer->stop.sinks = apart->sinks;
     dealer->stop.again = false;
+    /* Nothing came of it between: so it has all that any sink lacks that may refuse it later. */
+    dealer->stop.place = (struct nw_place){.commit_lsn = apart->from_lsn};
     return NW_AGAIN;
 }
 
@@ -123,9 +128,22 @@ static struct nw_apart *apart_of(struct nw_dealer *dealer, uint32_t relation_oid
     return at == dealer->aparts_count ? NULL : &dealer->aparts[at];
 }
 
-bool nw_dealer_is_apart(const struct nw_dealer *dealer, uint32_t relation_oid)
+bool nw_dealer_was_apart(const struct nw_dealer *dealer, uint32_t relation_oid)
 {
-    return apart_at(dealer, relation_oid) < dealer->aparts_count;
+    for (uint32_t i = 0; i < dealer->apart_oids_count; i++) {
+        if (dealer->apart_oids[i] == relation_oid) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void apart_note(struct nw_dealer *dealer, uint32_t relation_oid)
+{
+    if (!nw_dealer_was_apart(dealer, relation_oid)) {
+        NW_ASSERT(dealer->apart_oids_count < NW_BEHIND_MAX);
+        dealer->apart_oids[dealer->apart_oids_count++] = relation_oid;
+    }
 }
 
 static void apart_end(struct nw_dealer *dealer, struct nw_apart *apart)
@@ -137,6 +155,7 @@ void nw_dealer_apart(struct nw_dealer *dealer, const struct nw_apart *apart)
 {
     NW_ASSERT(dealer->aparts_count < NW_BEHIND_MAX);
     dealer->aparts[dealer->aparts_count++] = *apart;
+    apart_note(dealer, apart->relation_oid);
 }
 
 nw_status nw_dealer_apart_begin(struct nw_dealer *dealer, uint32_t relation_oid)
@@ -251,6 +270,9 @@ void nw_dealer_backlog(struct nw_dealer *dealer, struct nw_backlog *backlog)
     NW_ASSERT(dealer->backlogs_count < NW_BEHIND_MAX);
     dealer->backlogs[dealer->backlogs_count++] = backlog;
     dealer->last_oid = 0;
+    if (backlog->sinks != 0) {
+        apart_note(dealer, backlog->relation_oid);
+    }
 }
 
 /* What comes of the table is kept no more. */
@@ -468,7 +490,6 @@ static nw_status rejoin_deal(struct nw_dealer *dealer, const struct nw_backlog *
 
     if (status == NW_OK) {
         dealer->stream_version.announce = true; /* they do not know it */
-        dealer->slots[table->id].was_apart = true;
         block->backlog_oid = 0;
         block->table = table;
         block->mark = (struct nw_copy_mark){.joining_sinks = backlog->sinks, .rejoins = true};

@@ -21,7 +21,6 @@ struct nw_slot {
     bool stopped;              /* its rows are left out until it is copied again */
     uint64_t joins_lsn;        /* what committed before is in its copy, or will be */
     bool joined;               /* by nw_dealer_join(): it waits no more */
-    bool was_apart;            /* for some sinks it was kept, in this run */
     struct nw_table_policy policy;
 };
 
@@ -60,6 +59,9 @@ struct nw_dealer {
     struct nw_dealt_version stream_version; /* the same */
     struct nw_apart aparts[NW_BEHIND_MAX];  /* that have no backlog yet */
     uint32_t aparts_count;
+    uint32_t apart_oids[NW_BEHIND_MAX]; /* all that are or were kept for some sinks, since it began:
+                                           the sequencers know them as those */
+    uint32_t apart_oids_count;
     struct nw_behind_list lacks; /* what is left out since when; those without a backlog */
 
     struct nw_relation *relation; /* waits for the catalog when relation_waits */
@@ -108,8 +110,8 @@ struct nw_backlog *nw_dealer_backlog_apart(const struct nw_dealer *dealer, uint3
 bool nw_dealer_keeps_later(const struct nw_dealer *dealer, uint32_t relation_oid);
 /** What is kept is of no use any more. */
 void nw_dealer_backlog_given_up(struct nw_dealer *dealer, struct nw_backlog *backlog);
-/** Whether what comes of it is to be kept for some sinks, and nothing came yet. */
-bool nw_dealer_is_apart(const struct nw_dealer *dealer, uint32_t relation_oid);
+/** Whether what comes of it was to be kept for some sinks when the dealer began. */
+bool nw_dealer_was_apart(const struct nw_dealer *dealer, uint32_t relation_oid);
 /** A stop that says so was recorded. @param backlog  NULL: nothing can be kept */
 void nw_dealer_apart_begun(struct nw_dealer *dealer, const struct nw_dealer_stop *stop,
                            struct nw_backlog *backlog);

@@ -128,8 +128,7 @@ nw_status nw_dealer_stop(struct nw_dealer *dealer, const struct nw_table *table,
     } else {
         stop->playing = nw_dealer_backlog_apart(dealer, table->relation_oid);
     }
-    stop->again = nw_dealer_is_apart(dealer, table->relation_oid) ||
-                  (table->id < dealer->slots_count && dealer->slots[table->id].was_apart);
+    stop->again = nw_dealer_was_apart(dealer, table->relation_oid);
     stop->keeps = dealer->options.keeps && dealer->cut == 0 &&
                   (stop->playing != NULL || dealer->backlogs_count < NW_BEHIND_MAX);
     stop->place = (struct nw_place){dealer->in_transaction ? dealer->begin.commit_lsn
@@ -397,12 +396,25 @@ static struct nw_table_policy policy_of(const struct nw_dealer *dealer,
     return o->policy == NULL ? (struct nw_table_policy){0} : o->policy(o->context, table);
 }
 
-/* Whether the message is without a column that the current version has. */
-static bool is_missing(const struct nw_dealer *dealer, const struct nw_table *current,
-                       const char **column)
+static bool has_column(const struct nw_table *table, const char *name)
 {
+    for (uint16_t i = 0; table != NULL && i < table->columns_count; i++) {
+        if (strcmp(table->columns[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether the message is without a column that the current version had. One that was only seen in
+ * the catalog, and is there still, may be younger than the message. */
+static bool is_missing(const struct nw_dealer *dealer, const struct nw_table *current,
+                       const struct nw_table *described, const char **column)
+{
+    bool placed = current != NULL && nw_schemas_is_placed(dealer->options.schemas, current);
+
     for (uint16_t i = 0; current != NULL && i < current->columns_count; i++) {
-        bool there = false;
+        bool there = !placed && has_column(described, current->columns[i].name);
 
         for (uint16_t c = 0; c < dealer->relation->columns_count && !there; c++) {
             there = strcmp(dealer->relation->columns[c].name, current->columns[i].name) == 0;
@@ -474,7 +486,7 @@ static nw_status version_make(struct nw_dealer *dealer, const struct nw_table *c
     const char *column = NULL;
     nw_status status = NW_OK;
 
-    if (policy.drop_column == NW_RULE_STOP && is_missing(dealer, current, &column)) {
+    if (policy.drop_column == NW_RULE_STOP && is_missing(dealer, current, described, &column)) {
         (void)nw_dealer_stop(
             dealer, current,
             "NW2103 column %s was dropped or renamed, and tables.drop_column is stop", column);

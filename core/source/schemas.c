@@ -383,6 +383,11 @@ void nw_schemas_place_all(struct nw_schemas *schemas)
     }
 }
 
+bool nw_schemas_is_placed(const struct nw_schemas *schemas, const struct nw_table *table)
+{
+    return schemas->current[table->id]->placed;
+}
+
 void nw_schemas_confirm(struct nw_schemas *schemas, const struct nw_table *table)
 {
     NW_ASSERT(&schemas->current[table->id]->table == table);

@@ -65,11 +65,21 @@ void nw_source_reached(const struct nw_source *source, struct nw_backlog_reached
 {
     reached->count = 0;
     for (const struct nw_backlog *b = source->backlogs.first; b != NULL; b = b->following) {
-        if (is_needed(source, b)) {
+        if (is_needed(source, b) && reached->count < NW_BEHIND_MAX) {
             reached->tables[reached->count++] =
                 (struct nw_backlog_place){b->relation_oid, nw_backlog_synced_lsn(b)};
         }
     }
+}
+
+bool nw_source_backlogs_room(const struct nw_source *source)
+{
+    uint32_t needed = 0;
+
+    for (const struct nw_backlog *b = source->backlogs.first; b != NULL; b = b->following) {
+        needed += is_needed(source, b);
+    }
+    return needed < NW_BEHIND_MAX;
 }
 
 int64_t nw_source_backlogs_deadline(const struct nw_source *source, int64_t now_ns)
@@ -275,8 +285,8 @@ static nw_status play_step(struct nw_source *source, int64_t now_ns, uint32_t *w
         status = records_play(source, now_ns, work, err);
         backlogs->on_disk = status == NW_AGAIN;
     }
-    if (status == NW_REJECT &&
-        nw_dealer_give_up(source->options.dealer, backlogs->playing, err->text)) {
+    if (status == NW_REJECT) { /* what cannot be recorded now is found again */
+        (void)nw_dealer_give_up(source->options.dealer, backlogs->playing, err->text);
         status = NW_OK;
     }
     return status == NW_AGAIN ? NW_OK : status;

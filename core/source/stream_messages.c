@@ -353,7 +353,10 @@ static nw_status stopped(struct nw_source *source, struct nw_error *err)
     struct nw_backlog *backlog = source->stop_backlog;
     struct nw_backlogs *backlogs = &source->backlogs;
 
-    if ((source->stop.playing != NULL || source->stop.again) && source->stop.given_up == NULL) {
+    bool kept_again = source->stop.playing != NULL || source->stop.again;
+    bool nothing_kept = source->stop.sinks != 0 && source->stop_backlog == NULL;
+
+    if ((kept_again && source->stop.given_up == NULL) || nothing_kept) {
         backlogs->stopped = true;
         return NW_OK;
     }
@@ -389,6 +392,7 @@ nw_status nw_source_stop(struct nw_source *source, uint32_t *work, struct nw_err
         if (done != NULL && !stop->dropped) {     /* sinks may need it: it is gone on with */
             source->stop.playing = done;
         }
+        source->stop.keeps = source->stop.keeps && nw_source_backlogs_room(source);
         source->stop_backlog = NULL;
         nw_jobs_submit(source->options.jobs, &source->stop_job);
         return NW_OK;

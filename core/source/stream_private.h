@@ -168,6 +168,8 @@ int64_t nw_source_backlogs_deadline(const struct nw_source *source, int64_t now_
 void nw_source_backlogs_status(const struct nw_source *source, struct nw_source_status *status);
 void nw_source_backlogs_destroy(struct nw_source *source);
 nw_status nw_source_backlog_end_run(void *context, struct nw_error *err); /* the job */
+/** Whether one more can be. */
+bool nw_source_backlogs_room(const struct nw_source *source);
 /** What was kept of this table was dealt, and is not at every sink yet; NULL: there is no such. */
 struct nw_backlog *nw_source_backlog_done(const struct nw_source *source, uint32_t relation_oid);
 

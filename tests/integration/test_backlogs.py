@@ -102,13 +102,13 @@ class BacklogsTest(check.Case):
         self.finish(narwal, [("lab", "plain"), ("lab", "composite")])
         self.assertNotIn("lost", narwal.log())
 
-    def picky(self):
+    def picky(self, **settings):
         """A narwal with a second sink, that refuses the tables which refuse() names."""
         plugins = self.server.folder / "plugins"
         plugins.mkdir(mode=0o755)
         for plugin in ("plugins/file.so", "tests/sdk/plugins/picky.so"):
             shutil.copy(build() / plugin, plugins)
-        narwal = self.narwal(sinks=2, plugin_dir=str(plugins))
+        narwal = self.narwal(sinks=2, plugin_dir=str(plugins), **settings)
         narwal.config["sinks"][1]["type"] = "picky"
         os.environ["NARWAL_FILE_PLUGIN"] = str(plugins / "file.so")
         return narwal
@@ -193,6 +193,67 @@ class BacklogsTest(check.Case):
         code, text = narwal.call("table", "repair", "lab.plain")
         self.assertEqual(code, 0, text)
         sql("UPDATE lab.plain SET n = 8 WHERE id = 8")
+        self.wait_none(narwal)
+        self.pause(narwal, "lab.plain")  # the first sink has heard of it as one that is kept for others
+        sql("UPDATE lab.plain SET n = 9 WHERE id = 9")
+        self.wait_phase(narwal)
+        self.resume(narwal, "lab.plain")
+        self.finish(narwal, tables)
+
+    def test_refused_twice_before_the_sink_has_committed_again(self):
+        """One transaction, two tables: the second run ends before its sink has a place behind it."""
+        narwal = self.picky()
+        sql = self.server.sql
+        tables = [("lab", "plain"), ("lab", "composite")]
+        narwal.start().wait_streaming()
+        for table in ("lab.plain", "lab.composite"):
+            self.refuse(narwal, table)
+        sql("BEGIN; INSERT INTO lab.plain SELECT g, 0, 'first' FROM generate_series(1, 20) g; "
+            "INSERT INTO lab.composite VALUES (1, 'x', 'y', gen_random_uuid()); COMMIT")
+        narwal.wait("the refusals", lambda: len(self.troubles(narwal)) == 2)
+        for number in range(3):
+            sql(f"UPDATE lab.plain SET n = {number} WHERE id = {number + 1}")
+            narwal.wait_caught_up()
+            narwal.kill()
+            narwal.wait_exit()
+            narwal.start()
+            self.wait_phase(narwal)
+        narwal.wait_caught_up()
+        self.compare_at(narwal, 0, tables)
+        for table in ("lab.plain", "lab.composite"):
+            self.refuse(narwal, table, False)
+            self.resume(narwal, table)
+        self.finish(narwal, tables)
+        self.assertNotIn("its rows are left out", narwal.log())
+
+    def test_more_than_the_quota_of_what_one_sink_refuses(self):
+        """It stops there, for a copy; the other goes on, paused or not; its position says so."""
+        narwal = self.picky(limits={"backlog": "1MiB"})
+        sql = self.server.sql
+        tables = [("lab", "plain"), ("lab", "composite")]
+        narwal.start().wait_streaming()
+        self.refuse(narwal, "lab.plain")
+        sql("INSERT INTO lab.plain SELECT g, 0, repeat(md5(g::text), 10) FROM generate_series(1, 6000) g")
+        narwal.wait("the limit", lambda: "limits.backlog" in self.troubles(narwal).get("lab.plain", {}).get("reason", ""))
+        self.wait_phase(narwal)
+        sql("INSERT INTO lab.composite VALUES (1, 'x', 'y', gen_random_uuid())")
+        narwal.wait_caught_up()
+        code, text = narwal.call("table", "pause", "lab.plain")
+        self.assertEqual(code, 0, text)
+        narwal.wait("the pause", lambda: "is paused from" in narwal.log())
+        sql("UPDATE lab.plain SET n = 1 WHERE id < 5")
+        self.wait_phase(narwal)
+        self.resume(narwal, "lab.plain")
+        narwal.wait("the end", lambda: self.state(narwal, "lab.plain") == "stopped")
+        sql("UPDATE lab.plain SET n = 2 WHERE id < 3")
+        narwal.wait_caught_up()
+        self.compare_at(narwal, 0, [("lab", "plain")])
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        for file in narwal.state_dir.glob("state.db*"):
+            file.unlink()
+        self.refuse(narwal, "lab.plain", False)
+        narwal.start()
+        narwal.wait("the copy", lambda: "copied lab.plain while" in narwal.log())
         self.finish(narwal, tables)
 
     def test_killed_while_a_sink_refuses_tables(self):

@@ -209,10 +209,12 @@ class HazardsTest(check.Case):
                              "wait_event = 'relation'"), [])
         # A start finds its way, too.
         self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        locker.rollback()  # a prepared transaction's locks have no process
+        cursor.execute("LOCK TABLE lab.locked, lab.composite IN ACCESS EXCLUSIVE MODE; PREPARE TRANSACTION 'x'")
         sql("UPDATE lab.plain SET n = -1 WHERE id = 1")
         narwal.start().wait_caught_up()
         self.assertEqual(self.changes(narwal, "plain")[-1]["after"]["n"], -1)
-        locker.rollback()
+        sql("ROLLBACK PREPARED 'x'")
         narwal.call("table", "resume", "lab.composite")
         self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads over HTTP: metrics, status, ready, who may ask, and what a client may not do to narwal; and
 narwal top."""
+import concurrent.futures
 import fcntl
 import json
 import os
@@ -105,6 +106,36 @@ class ReadsTest(Case):
         self.assertEqual(set(json.loads(text)), set(over_http), text)
         self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
         self.assertFalse(self.web.answers())
+
+    def test_who_waits_for_an_lsn_is_told_when_it_is_durable(self):
+        narwal = self.narwal()
+        narwal.start().wait_streaming()
+        name = narwal.config["sinks"][0].get("name", "file")
+        sql = self.server.sql
+        for route, code in (("/wait", 400), ("/wait?lsn=nonsense", 400), ("/wait?lsn=0/1&timeout=0", 400),
+                            ("/wait?lsn=0/1&sink=nobody", 404)):
+            self.assertEqual(self.web.ask(route).code, code, route)
+        for _ in range(3):
+            sql("INSERT INTO lab.marker SELECT coalesce(max(id), 0) + 1 FROM lab.marker")
+            lsn = self.server.value("SELECT pg_current_wal_lsn()")
+            before = time.monotonic()
+            answer = self.web.ask(f"/wait?lsn={lsn}&sink={name}")
+            self.assertEqual((answer.code, answer.text), (200, f"{lsn} is durable\n"))
+            self.assertLess(time.monotonic() - before, 10)
+        self.assertEqual(self.web.ask(f"/wait?lsn={lsn}").code, 200)
+        before = time.monotonic()
+        self.assertEqual(self.web.ask("/wait?lsn=FFFF/0&timeout=1").code, 504)
+        self.assertGreater(time.monotonic() - before, 0.9)
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:  # those that wait hold up nobody
+            waiting = [pool.submit(self.web.ask, "/wait?lsn=FFFF/0&timeout=20") for _ in range(4)]
+            time.sleep(0.3)
+            self.assertEqual(self.web.ask("/healthz").code, 200)
+            self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+            for one in waiting:
+                try:
+                    self.assertEqual(one.result(10).code, 503)
+                except OSError:
+                    pass  # or the connection ended
 
     def test_metrics_are_what_prometheus_wants_and_what_is_there(self):
         narwal = self.narwal(ready_after="30s")

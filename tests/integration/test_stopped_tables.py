@@ -394,6 +394,21 @@ class StoppedTablesTest(check.Case):
                          dict.fromkeys(range(1, 6), 2))
         self.assertLessEqual(set(self.rows(narwal, "cut")), set(range(1, 9)))
 
+    def test_a_column_that_came_while_it_was_down_is_no_dropped_one(self):
+        """The catalog has it when narwal starts; what the server says first of the table is older."""
+        narwal = self.narwal(tables={"policies": ["lab.* drop_column=stop"]})
+        narwal.start().wait_streaming()
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        self.server.sql("UPDATE lab.kept SET n = 1")
+        self.server.sql("ALTER TABLE lab.kept ADD late int DEFAULT 5")
+        self.server.sql("UPDATE lab.kept SET n = 2")
+        narwal.start().wait_caught_up()
+        self.assertEqual(self.stopped(narwal), {})
+        self.assertEqual({(row["n"], row["late"]) for row in self.rows(narwal, "kept").values()}, {(2, 5)})
+        self.server.sql("ALTER TABLE lab.kept DROP late")
+        self.server.sql("UPDATE lab.kept SET n = 3")
+        narwal.wait("the stop", lambda: set(self.stopped(narwal)) == {("lab.kept", "")})
+
     def test_what_one_sink_refuses_stops_the_table_there_alone(self):
         """By write(), and a value without an exact form at a sink that reads no exceptions."""
         plugins = self.server.folder / "plugins"

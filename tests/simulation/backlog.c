@@ -148,7 +148,11 @@ static void apart_give(struct sim *sim, struct nw_engine *engine, uint32_t table
         bool kept = (apart.sinks >> i & 1u) != 0;
         uint64_t lsn = sink_place(sim, i, table);
 
-        apart.from_lsn = kept && lsn < apart.from_lsn ? lsn : apart.from_lsn;
+        apart.from_lsn = lsn < apart.from_lsn ? lsn : apart.from_lsn;
+        if (kept && backlogs->found[table] != NULL &&
+            lsn < backlogs->found[table]->from.commit_lsn) {
+            sim_fail(sim, "sink %u lacks what was not kept of %u", i, SIM_OID + table);
+        }
         if (nw_sequencer_apart(nw_engine_sequencer(engine, i), apart.relation_oid, kept, &err) !=
             NW_OK) {
             sim_fail(sim, "%s", err.text);
@@ -275,15 +279,12 @@ void sim_backlogs_reached(struct sim *sim, const struct nw_backlog_reached *reac
     }
 }
 
-bool sim_backlogs_refuses(struct sim *sim, uint32_t sink, uint32_t relation_oid)
+bool sim_backlogs_refuses(struct sim *sim)
 {
     struct sim_backlogs *backlogs = &sim->backlogs;
-    uint32_t t = relation_oid - SIM_OID;
-    uint64_t others = backlogs->apart[t] & ~(1u << sink);
 
-    /* What is kept for another sink may begin later than this one needs it: that is for a copy. */
-    return backlogs->wanted && backlogs->refuses && !sim->server.quiet && others == 0 &&
-           all_have_positions(sim) && sim_chance(&backlogs->random, 10);
+    return backlogs->wanted && backlogs->refuses && !sim->server.quiet && all_have_positions(sim) &&
+           sim_chance(&backlogs->random, 10);
 }
 
 void sim_backlogs_refused(struct sim *sim, struct nw_engine *engine)

@@ -416,8 +416,8 @@ nw_status sim_backlog_stop(void *context, const struct nw_dealer_stop *stop,
 nw_status sim_backlog_end(void *context, struct nw_backlog *backlog, bool resumed,
                           struct nw_error *err);
 void sim_backlogs_reached(struct sim *sim, const struct nw_backlog_reached *reached);
-/** Whether a sink does not take rows of a table now. */
-bool sim_backlogs_refuses(struct sim *sim, uint32_t sink, uint32_t relation_oid);
+/** Whether a sink does not take some rows now. */
+bool sim_backlogs_refuses(struct sim *sim);
 /** A sink refused rows of a table, which ends the life. */
 void sim_backlogs_refused(struct sim *sim, struct nw_engine *engine);
 /** Somebody pauses or resumes a table. */

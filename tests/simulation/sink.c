@@ -495,7 +495,7 @@ static nw_status call_write(void *self, uint32_t worker, const struct nw_batch *
         sim_sink_copy_write(sink, worker, batch);
         return NW_OK;
     }
-    if (sim_backlogs_refuses(sink->sim, sink->index, batch->table->relation_oid)) {
+    if (sim_backlogs_refuses(sink->sim)) {
         return nw_fail(err, NW_REJECT, "not these rows");
     }
     for (uint32_t row = 0; status == NW_OK && row < batch->rows_count; row++) {
