@@ -16,7 +16,7 @@ KILLS = 8
 KEPT = [f"lab.{name}" for schema, name in workload.TABLES if schema == "lab" and name != "marker"]
 
 
-class BacklogsTest(check.Case):
+class Backlogs(check.Case):
     def setUp(self):
         self.random = random.Random(check.seed())
         self.server = self.cluster()
@@ -78,6 +78,8 @@ class BacklogsTest(check.Case):
         result = other.compare(tables)
         self.assertTrue(result.good, f"sink {number}: {result.report()}\n{narwal.log_tail()}")
 
+
+class BacklogsTest(Backlogs):
     def test_what_comes_of_a_paused_table_is_there_when_it_is_resumed(self):
         narwal = self.narwal()
         sql = self.server.sql
@@ -102,6 +104,160 @@ class BacklogsTest(check.Case):
         self.finish(narwal, [("lab", "plain"), ("lab", "composite")])
         self.assertNotIn("lost", narwal.log())
 
+    def test_tables_are_paused_and_resumed_under_load(self):
+        narwal = self.narwal()
+        paused = set()
+        pauses = 0
+        with self.load:
+            narwal.start().wait_streaming()
+            for _ in range(40):
+                table = self.random.choice(KEPT)
+                verb = "resume" if table in paused else "pause"
+                code, text = narwal.call("table", verb, table)
+                if code == 0:
+                    (paused.discard if table in paused else paused.add)(table)
+                    pauses += verb == "pause"
+                else:  # it is being resumed still, or the pause is not recorded yet
+                    self.assertTrue("as the others do" in text or "not paused" in text, text)
+                self.load.run_until(lambda until=self.load.transactions + 5: self.load.transactions > until)
+            self.assertTrue(narwal.running, narwal.log_tail())
+        self.assertGreater(pauses, 10)
+        for table in paused:
+            narwal.wait("the pause", lambda table=table: self.state(narwal, table) == "paused")
+            self.resume(narwal, table)
+        self.finish(narwal, workload.TABLES)
+
+    def test_killed_while_tables_are_paused_and_resumed(self):
+        narwal = self.narwal(sinks=2)
+        self.load.pause = 0.1  # it goes on while nobody reads
+        kills = 0
+        with self.load:
+            narwal.start().wait_streaming()
+            narwal.terminate()
+            for number in range(KILLS):
+                point = self.random.choice(["resume", "resume", "resumed", "commit", "write", "acknowledge",
+                                            "stopped", "stopping"])
+                most = {"resume": 3000, "resumed": 6, "stopped": 6, "stopping": 6, "acknowledge": 12}
+                narwal.start(NARWAL_CRASH_AT=f"{point}:{self.random.randint(1, most.get(point, 60))}")
+                deadline = time.monotonic() + 30
+                while narwal.running and time.monotonic() < deadline:
+                    narwal.call("table", self.random.choice(["pause", "resume"]), self.random.choice(KEPT[:6]))
+                    time.sleep(0.05)
+                narwal.kill()
+                narwal.wait_exit()
+                kills += 1
+            narwal.start().wait_streaming(120)
+            self.load.run_until(lambda until=self.load.transactions + 100: self.load.transactions > until)
+        narwal.wait_caught_up()
+        for table, trouble in self.troubles(narwal).items():
+            if trouble["state"] == "paused":
+                self.resume(narwal, table)
+        self.finish(narwal, workload.TABLES, kills)
+
+    def test_a_table_that_stopped_goes_on_once_its_policy_allows_it(self):
+        narwal = self.narwal(tables={"policies": ["lab.plain truncate=stop", "lab.composite drop_column=stop"]})
+        sql = self.server.sql
+        sql("INSERT INTO lab.plain SELECT g, 0, 'copied' FROM generate_series(1, 20) g")
+        narwal.start().wait_streaming()
+        sql("BEGIN; INSERT INTO lab.plain VALUES (21, 0, 'first'); TRUNCATE lab.plain; "
+            "INSERT INTO lab.plain VALUES (22, 0, 'second'); COMMIT")
+        sql("ALTER TABLE lab.composite DROP v")
+        sql("INSERT INTO lab.composite VALUES (1, 'b', gen_random_uuid())")
+        narwal.wait_caught_up()
+        narwal.wait("both", lambda: len(self.troubles(narwal)) == 2)
+        self.assertRegex(self.troubles(narwal)["lab.plain"]["reason"], "NW2102 .*truncated")
+        self.assertIn("narwal table resume", narwal.log())
+        narwal.call("table", "resume", "lab.plain")  # nothing has changed: it stops again, and nothing is lost
+        narwal.wait("the second stop", lambda: narwal.log().count("table lab.plain stopped at") == 2)
+        narwal.kill()
+        narwal.wait_exit()
+        sql("INSERT INTO lab.plain VALUES (23, 0, 'third')")
+        narwal.config["tables"]["policies"] = []
+        narwal.start().wait_streaming()
+        narwal.wait_caught_up()
+        self.assertEqual(self.state(narwal, "lab.plain"), "stopped")
+        self.resume(narwal, "lab.plain")
+        self.resume(narwal, "lab.composite")
+        self.finish(narwal, [("lab", "plain"), ("lab", "composite")])
+
+    def test_what_is_more_than_the_quota_is_copied_again(self):
+        narwal = self.narwal(limits={"backlog": "1MiB"})
+        sql = self.server.sql
+        narwal.start().wait_streaming()
+        self.pause(narwal, "lab.plain")
+        self.pause(narwal, "lab.composite")
+        sql("INSERT INTO lab.plain SELECT g, 0, repeat(md5(g::text), 10) FROM generate_series(1, 6000) g")
+        sql("INSERT INTO lab.composite VALUES (1, 'x', 'y', gen_random_uuid())")
+        narwal.wait("the stop", lambda: self.state(narwal, "lab.plain") == "stopped")
+        self.assertRegex(self.troubles(narwal)["lab.plain"]["reason"], "NW2514 .*limits.backlog")
+        self.assertEqual(self.state(narwal, "lab.composite"), "paused")
+        code, text = narwal.call("table", "resume", "lab.plain")
+        self.assertEqual(code, 1, text)
+        self.assertIn("narwal table repair", text)
+        self.assertEqual(narwal.call("table", "repair", "lab.plain")[0], 0)
+        self.resume(narwal, "lab.composite")
+        self.finish(narwal, [("lab", "plain"), ("lab", "composite")])
+
+    def test_what_was_left_out_is_copied_again_where_nothing_is_known_of_it(self):
+        """The sinks' positions say so, also of a run in which nothing came of the table."""
+        narwal = self.narwal(limits={"backlog": "1MiB"})
+        sql = self.server.sql
+        narwal.start().wait_streaming()
+        self.pause(narwal, "lab.plain")
+        sql("INSERT INTO lab.plain SELECT g, 0, repeat(md5(g::text), 10) FROM generate_series(1, 6000) g")
+        narwal.wait("the stop", lambda: self.state(narwal, "lab.plain") == "stopped")
+        for change in ("UPDATE lab.plain SET n = 1 WHERE id = 1",
+                       "INSERT INTO lab.composite VALUES (1, 'x', 'y', gen_random_uuid())"):
+            sql(change)
+            narwal.wait_caught_up()
+            self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+            narwal.start()
+            self.wait_phase(narwal)
+        sql("DELETE FROM lab.plain WHERE id > 3000")
+        narwal.wait_caught_up()
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        for file in narwal.state_dir.glob("state.db*"):
+            file.unlink()
+        narwal.start()
+        narwal.wait("the copy", lambda: "copied lab.plain while" in narwal.log())
+        self.finish(narwal, [("lab", "plain"), ("lab", "composite")])
+
+    def test_what_was_kept_is_lost_or_damaged(self):
+        narwal = self.narwal()
+        sql = self.server.sql
+        tables = ["plain", "composite", "wide"]
+        narwal.start().wait_streaming()
+        for table in tables:
+            self.pause(narwal, f"lab.{table}")
+        sql("INSERT INTO lab.plain VALUES (1, 1, 'x'); INSERT INTO lab.wide (id) VALUES (1); "
+            "INSERT INTO lab.composite VALUES (1, 'x', 'y', gen_random_uuid())")
+        narwal.wait_caught_up()
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        folders = {table: narwal.state_dir / "backlogs" / str(self.server.value(f"SELECT 'lab.{table}'::regclass::oid"))
+                   for table in tables}
+        shutil.rmtree(folders["plain"])
+        segment = sorted(folders["composite"].glob("*.spool"))[0]
+        data = bytearray(segment.read_bytes())
+        data[200] ^= 1
+        segment.write_bytes(data)
+        narwal.start().wait_streaming()
+        narwal.wait("the status", lambda: len(self.troubles(narwal)) == 3)
+        self.assertRegex(self.troubles(narwal)["lab.plain"]["reason"], "NW2515 .*not there any more")
+        self.assertRegex(self.troubles(narwal)["lab.composite"]["reason"], "NW2515 .*is damaged, incomplete")
+        self.assertEqual(self.state(narwal, "lab.wide"), "paused")
+        for table in ("plain", "composite"):
+            self.assertEqual(self.state(narwal, f"lab.{table}"), "stopped")
+            self.assertEqual(narwal.call("table", "repair", f"lab.{table}")[0], 0)
+        narwal.wait("the copies", lambda: len(self.troubles(narwal)) == 1)
+        sql("INSERT INTO lab.wide (id) VALUES (2)")
+        narwal.wait_caught_up()
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        narwal.forget_state()  # the sink's position says that it lacks something
+        narwal.start().wait_streaming(120)
+        self.finish(narwal, [("lab", table) for table in tables])
+
+
+class RefusedTest(Backlogs):
     def picky(self, **settings):
         """A narwal with a second sink, that refuses the tables which refuse() names."""
         plugins = self.server.folder / "plugins"
@@ -290,158 +446,6 @@ class BacklogsTest(check.Case):
             time.sleep(0.5)
         self.finish(narwal, workload.TABLES, kills)
         self.assertNotIn("its rows are left out", narwal.log())
-
-    def test_tables_are_paused_and_resumed_under_load(self):
-        narwal = self.narwal()
-        paused = set()
-        pauses = 0
-        with self.load:
-            narwal.start().wait_streaming()
-            for _ in range(40):
-                table = self.random.choice(KEPT)
-                verb = "resume" if table in paused else "pause"
-                code, text = narwal.call("table", verb, table)
-                if code == 0:
-                    (paused.discard if table in paused else paused.add)(table)
-                    pauses += verb == "pause"
-                else:  # it is being resumed still, or the pause is not recorded yet
-                    self.assertTrue("as the others do" in text or "not paused" in text, text)
-                self.load.run_until(lambda until=self.load.transactions + 5: self.load.transactions > until)
-            self.assertTrue(narwal.running, narwal.log_tail())
-        self.assertGreater(pauses, 10)
-        for table in paused:
-            narwal.wait("the pause", lambda table=table: self.state(narwal, table) == "paused")
-            self.resume(narwal, table)
-        self.finish(narwal, workload.TABLES)
-
-    def test_killed_while_tables_are_paused_and_resumed(self):
-        narwal = self.narwal(sinks=2)
-        self.load.pause = 0.1  # it goes on while nobody reads
-        kills = 0
-        with self.load:
-            narwal.start().wait_streaming()
-            narwal.terminate()
-            for number in range(KILLS):
-                point = self.random.choice(["resume", "resume", "resumed", "commit", "write", "acknowledge",
-                                            "stopped", "stopping"])
-                most = {"resume": 3000, "resumed": 6, "stopped": 6, "stopping": 6, "acknowledge": 12}
-                narwal.start(NARWAL_CRASH_AT=f"{point}:{self.random.randint(1, most.get(point, 60))}")
-                deadline = time.monotonic() + 30
-                while narwal.running and time.monotonic() < deadline:
-                    narwal.call("table", self.random.choice(["pause", "resume"]), self.random.choice(KEPT[:6]))
-                    time.sleep(0.05)
-                narwal.kill()
-                narwal.wait_exit()
-                kills += 1
-            narwal.start().wait_streaming(120)
-            self.load.run_until(lambda until=self.load.transactions + 100: self.load.transactions > until)
-        narwal.wait_caught_up()
-        for table, trouble in self.troubles(narwal).items():
-            if trouble["state"] == "paused":
-                self.resume(narwal, table)
-        self.finish(narwal, workload.TABLES, kills)
-
-    def test_a_table_that_stopped_goes_on_once_its_policy_allows_it(self):
-        narwal = self.narwal(tables={"policies": ["lab.plain truncate=stop", "lab.composite drop_column=stop"]})
-        sql = self.server.sql
-        sql("INSERT INTO lab.plain SELECT g, 0, 'copied' FROM generate_series(1, 20) g")
-        narwal.start().wait_streaming()
-        sql("BEGIN; INSERT INTO lab.plain VALUES (21, 0, 'first'); TRUNCATE lab.plain; "
-            "INSERT INTO lab.plain VALUES (22, 0, 'second'); COMMIT")
-        sql("ALTER TABLE lab.composite DROP v")
-        sql("INSERT INTO lab.composite VALUES (1, 'b', gen_random_uuid())")
-        narwal.wait_caught_up()
-        narwal.wait("both", lambda: len(self.troubles(narwal)) == 2)
-        self.assertRegex(self.troubles(narwal)["lab.plain"]["reason"], "NW2102 .*truncated")
-        self.assertIn("narwal table resume", narwal.log())
-        narwal.call("table", "resume", "lab.plain")  # nothing has changed: it stops again, and nothing is lost
-        narwal.wait("the second stop", lambda: narwal.log().count("table lab.plain stopped at") == 2)
-        narwal.kill()
-        narwal.wait_exit()
-        sql("INSERT INTO lab.plain VALUES (23, 0, 'third')")
-        narwal.config["tables"]["policies"] = []
-        narwal.start().wait_streaming()
-        narwal.wait_caught_up()
-        self.assertEqual(self.state(narwal, "lab.plain"), "stopped")
-        self.resume(narwal, "lab.plain")
-        self.resume(narwal, "lab.composite")
-        self.finish(narwal, [("lab", "plain"), ("lab", "composite")])
-
-    def test_what_is_more_than_the_quota_is_copied_again(self):
-        narwal = self.narwal(limits={"backlog": "1MiB"})
-        sql = self.server.sql
-        narwal.start().wait_streaming()
-        self.pause(narwal, "lab.plain")
-        self.pause(narwal, "lab.composite")
-        sql("INSERT INTO lab.plain SELECT g, 0, repeat(md5(g::text), 10) FROM generate_series(1, 6000) g")
-        sql("INSERT INTO lab.composite VALUES (1, 'x', 'y', gen_random_uuid())")
-        narwal.wait("the stop", lambda: self.state(narwal, "lab.plain") == "stopped")
-        self.assertRegex(self.troubles(narwal)["lab.plain"]["reason"], "NW2514 .*limits.backlog")
-        self.assertEqual(self.state(narwal, "lab.composite"), "paused")
-        code, text = narwal.call("table", "resume", "lab.plain")
-        self.assertEqual(code, 1, text)
-        self.assertIn("narwal table repair", text)
-        self.assertEqual(narwal.call("table", "repair", "lab.plain")[0], 0)
-        self.resume(narwal, "lab.composite")
-        self.finish(narwal, [("lab", "plain"), ("lab", "composite")])
-
-    def test_what_was_left_out_is_copied_again_where_nothing_is_known_of_it(self):
-        """The sinks' positions say so, also of a run in which nothing came of the table."""
-        narwal = self.narwal(limits={"backlog": "1MiB"})
-        sql = self.server.sql
-        narwal.start().wait_streaming()
-        self.pause(narwal, "lab.plain")
-        sql("INSERT INTO lab.plain SELECT g, 0, repeat(md5(g::text), 10) FROM generate_series(1, 6000) g")
-        narwal.wait("the stop", lambda: self.state(narwal, "lab.plain") == "stopped")
-        for change in ("UPDATE lab.plain SET n = 1 WHERE id = 1",
-                       "INSERT INTO lab.composite VALUES (1, 'x', 'y', gen_random_uuid())"):
-            sql(change)
-            narwal.wait_caught_up()
-            self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
-            narwal.start()
-            self.wait_phase(narwal)
-        sql("DELETE FROM lab.plain WHERE id > 3000")
-        narwal.wait_caught_up()
-        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
-        for file in narwal.state_dir.glob("state.db*"):
-            file.unlink()
-        narwal.start()
-        narwal.wait("the copy", lambda: "copied lab.plain while" in narwal.log())
-        self.finish(narwal, [("lab", "plain"), ("lab", "composite")])
-
-    def test_what_was_kept_is_lost_or_damaged(self):
-        narwal = self.narwal()
-        sql = self.server.sql
-        tables = ["plain", "composite", "wide"]
-        narwal.start().wait_streaming()
-        for table in tables:
-            self.pause(narwal, f"lab.{table}")
-        sql("INSERT INTO lab.plain VALUES (1, 1, 'x'); INSERT INTO lab.wide (id) VALUES (1); "
-            "INSERT INTO lab.composite VALUES (1, 'x', 'y', gen_random_uuid())")
-        narwal.wait_caught_up()
-        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
-        folders = {table: narwal.state_dir / "backlogs" / str(self.server.value(f"SELECT 'lab.{table}'::regclass::oid"))
-                   for table in tables}
-        shutil.rmtree(folders["plain"])
-        segment = sorted(folders["composite"].glob("*.spool"))[0]
-        data = bytearray(segment.read_bytes())
-        data[200] ^= 1
-        segment.write_bytes(data)
-        narwal.start().wait_streaming()
-        narwal.wait("the status", lambda: len(self.troubles(narwal)) == 3)
-        self.assertRegex(self.troubles(narwal)["lab.plain"]["reason"], "NW2515 .*not there any more")
-        self.assertRegex(self.troubles(narwal)["lab.composite"]["reason"], "NW2515 .*is damaged, incomplete")
-        self.assertEqual(self.state(narwal, "lab.wide"), "paused")
-        for table in ("plain", "composite"):
-            self.assertEqual(self.state(narwal, f"lab.{table}"), "stopped")
-            self.assertEqual(narwal.call("table", "repair", f"lab.{table}")[0], 0)
-        narwal.wait("the copies", lambda: len(self.troubles(narwal)) == 1)
-        sql("INSERT INTO lab.wide (id) VALUES (2)")
-        narwal.wait_caught_up()
-        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
-        narwal.forget_state()  # the sink's position says that it lacks something
-        narwal.start().wait_streaming(120)
-        self.finish(narwal, [("lab", table) for table in tables])
 
 
 if __name__ == "__main__":

@@ -28,27 +28,6 @@ class HazardsTest(check.Case):
             lines += [json.loads(line) for line in path.read_text().splitlines()]
         return lines
 
-    def test_the_least_rights_that_the_docs_name_suffice(self):
-        """docs/operations.md: LOGIN REPLICATION, USAGE, SELECT, and publications of the DBA."""
-        self.server.sql("CREATE ROLE least LOGIN REPLICATION")
-        self.server.sql("GRANT USAGE ON SCHEMA lab TO least")
-        self.server.sql("GRANT SELECT ON ALL TABLES IN SCHEMA lab TO least")
-        narwal = self.enter(Narwal(self.server, dsn=self.server.dsn(user="least")))
-        narwal.config["tables"] = {"include": ["lab.*"]}
-        narwal.file.write_text(json.dumps(narwal.config))
-        printed = subprocess.run(narwal.command("check", narwal.file, "--sql"), check=False,
-                                 capture_output=True, text=True).stdout
-        self.assertIn(f'CREATE PUBLICATION "{narwal.slot}"', printed)
-        for statement in printed.splitlines():
-            if statement.startswith(("CREATE PUBLICATION", "ALTER TABLE", "GRANT")):
-                self.server.sql(statement.rstrip(";"))
-        narwal.start().wait_streaming()
-        self.server.sql("UPDATE lab.plain SET n = n + 1")
-        narwal.wait_caught_up()
-        result = narwal.compare([("lab", "plain")])
-        self.assertTrue(result.good, result.report())
-        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
-
     def test_a_key_dropped_later_is_found_and_mended(self):
         narwal = self.enter(Narwal(self.server)).start().wait_streaming()
         narwal.wait_caught_up()

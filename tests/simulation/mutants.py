@@ -296,9 +296,9 @@ MUTANTS = [
     ("keep for one sink from the first change on", "core/source/dealer_backlog.c",
      "dealer->stop.place = (struct nw_place){.commit_lsn = apart->from_lsn};", ""),
     ("end an epoch between tables of a truncate", "core/source/dealer.c",
-     "|| dealer->truncates_done > 0;", ";"),
+     "|| dealer->truncates_done > 0;", ";", "test_dealer"),
     ("say nothing of what is left out", "core/source/dealer_backlog.c",
-     "!nw_dealer_has_backlog(dealer, lacks->relation_oid)) {", "false) {"),
+     "!nw_dealer_has_backlog(dealer, lacks->relation_oid)) {", "false) {", "test_dealer_backlog"),
     ("say nothing of what one sink is left out of", "core/sink/behind.c",
      "bool said = !followed->left_out;", "bool said = true;"),
 ]

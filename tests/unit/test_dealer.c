@@ -300,6 +300,43 @@ static void unwanted_tables_count_but_are_not_dealt(void **state)
     kit_fini(&kit);
 }
 
+/* There was no room for the event of the last table when the connection broke. */
+static void a_truncate_that_broke_off_between_two_tables_ends_no_epoch(void **state)
+{
+    static const uint32_t oids[] = {100, 101, 102, 103, 104};
+    struct nw_block *blocks[4];
+    struct nw_block *last = NULL;
+    struct kit kit;
+
+    (void)state;
+    kit_init(&kit, 4, false);
+    for (uint32_t i = 0; i < 5; i++) {
+        kit_know(&kit, oids[i]);
+    }
+    for (int tries = 0; tries < 2; tries++) {
+        kit_begin(&kit, 1000);
+        wire_clear(&kit.wire);
+        wire_truncate(&kit.wire, 0, 0, oids, 5);
+        assert_int_equal(kit_take(&kit, 1), tries == 0 ? NW_AGAIN : NW_OK);
+        for (uint32_t i = 0; i < 4 && tries == 0; i++) {
+            blocks[i] = kit_expect(&kit, NW_BLOCK_EVENT);
+        }
+        if (tries == 0) {
+            nw_dealer_reconnected(kit.dealer);
+            assert_false(kit_state(&kit).between);
+            for (uint32_t i = 0; i < 4; i++) {
+                kit_back(&kit, blocks[i]);
+            }
+        }
+    }
+    last = kit_expect(&kit, NW_BLOCK_EVENT);
+    assert_int_equal(last->event.tables[0]->relation_oid, 104);
+    kit_back(&kit, last);
+    kit_commit(&kit, 1000);
+    assert_true(kit_state(&kit).between);
+    kit_fini(&kit);
+}
+
 static void a_truncate_names_its_wanted_tables_behind_their_rows(void **state)
 {
     struct kit kit;
@@ -730,6 +767,7 @@ int main(void)
         cmocka_unit_test(no_epoch_ends_while_a_broken_transaction_is_half_dealt),
         cmocka_unit_test(a_reconnect_between_transactions_leaves_epochs_free_to_end),
         cmocka_unit_test(unwanted_tables_count_but_are_not_dealt),
+        cmocka_unit_test(a_truncate_that_broke_off_between_two_tables_ends_no_epoch),
         cmocka_unit_test(a_truncate_names_its_wanted_tables_behind_their_rows),
         cmocka_unit_test(a_message_outside_transactions_moves_the_position_and_comes_once),
         cmocka_unit_test(a_message_of_a_transaction_counts_and_comes_once),

@@ -245,6 +245,7 @@ static void more_than_the_quota_gives_it_up(void **state)
 {
     nw_status status = NW_OK;
     struct story s;
+    uint64_t stopped_lsn = 0;
 
     (void)state;
     story_begin(&s);
@@ -262,10 +263,60 @@ static void more_than_the_quota_gives_it_up(void **state)
     assert_int_equal(status, NW_AGAIN);
     assert_ptr_equal(nw_dealer_stopping(s.kit.dealer)->given_up, s.backlog);
     assert_non_null(strstr(nw_dealer_stopping(s.kit.dealer)->reason, "limits.backlog"));
+    stopped_lsn = nw_dealer_stopping(s.kit.dealer)->place.commit_lsn;
     assert_int_equal(nw_dealer_stopped(s.kit.dealer, NULL, &s.kit.err), NW_OK);
     assert_int_equal(s.backlog->state, NW_BACKLOG_GIVEN_UP);
     kit_row(&s.kit, TABLE, 1);
     assert_int_equal(kit_state(&s.kit).rows_left_out, 1);
+    kit_commit(&s.kit, stopped_lsn);
+    assert_int_equal(behind(&s).commit_lsn, stopped_lsn); /* positions go on saying so */
+    story_end(&s);
+}
+
+/* What is kept for one sink is dealt as it comes, too; its past has a version of its own. */
+static void what_is_kept_for_some_is_dealt_to_the_others(void **state)
+{
+    struct story s;
+    struct nw_block *block = NULL;
+    const struct nw_dealer_stop *stop = NULL;
+
+    (void)state;
+    story_begin(&s);
+    nw_dealer_apart(s.kit.dealer, &(struct nw_apart){TABLE, 2, 950});
+    kit_begin(&s.kit, 2000);
+    assert_int_equal(kit_row_try(&s.kit, TABLE, 2001), NW_AGAIN);
+    stop = nw_dealer_stopping(s.kit.dealer);
+    assert_true(stop->keeps && stop->sinks == 2 && !stop->again);
+    assert_int_equal(stop->place.commit_lsn, 950); /* nothing came of it since */
+    assert_int_equal(nw_backlog_begin(&s.options, stop->table, stop->place, &s.backlog, &s.kit.err),
+                     NW_OK);
+    assert_int_equal(nw_dealer_stopped(s.kit.dealer, s.backlog, &s.kit.err), NW_OK);
+    kit_row(&s.kit, TABLE, 2001);
+    kit_row(&s.kit, TABLE, 2002);
+    kit_commit(&s.kit, 2000);
+    kit_flush(&s.kit);
+    block = kit_expect(&s.kit, NW_BLOCK_CHANGES);
+    assert_int_equal(block->backlog_oid, 0);
+    assert_int_equal(block->frames_count, 2);
+    kit_back(&s.kit, block);
+    assert_int_equal(behind(&s).commit_lsn, 950);
+    backlog_steps(&s);
+    assert_true(play(&s));
+    while ((block = kit_next(&s.kit)) != NULL && block->kind == NW_BLOCK_EVENT) {
+        kit_back(&s.kit, block);
+    }
+    assert_int_equal(block->kind, NW_BLOCK_CHANGES);
+    assert_int_equal(block->backlog_oid, TABLE);
+    assert_int_equal(block->frames_count, 2);
+    kit_back(&s.kit, block);
+    block = kit_expect(&s.kit, NW_BLOCK_COPY_END);
+    assert_true(block->mark.rejoins);
+    assert_int_equal(block->mark.joining_sinks, 2);
+    kit_back(&s.kit, block);
+    assert_int_equal(behind(&s).commit_lsn, 0);
+    /* The sequencers know it as one that is kept for some until they begin anew. */
+    assert_int_equal(nw_dealer_pause(s.kit.dealer, TABLE, &s.kit.err), NW_OK);
+    assert_true(nw_dealer_stopping(s.kit.dealer)->again);
     story_end(&s);
 }
 
@@ -309,6 +360,7 @@ int main(void)
         cmocka_unit_test(a_transaction_that_a_crash_broke_off_is_dealt_once),
         cmocka_unit_test(what_was_reached_and_is_not_there_is_said),
         cmocka_unit_test(more_than_the_quota_gives_it_up),
+        cmocka_unit_test(what_is_kept_for_some_is_dealt_to_the_others),
         cmocka_unit_test(a_truncate_is_kept_for_its_table),
     };
 
