@@ -272,6 +272,20 @@ static bool is_too_large(const struct nw_dealer *dealer, size_t size)
     return dealer->cut > 0 || (most != 0 && size > most);
 }
 
+/* @param kept  for all sinks: it is not dealt */
+static nw_status row_keep(struct nw_dealer *dealer, uint32_t oid, uint64_t lsn,
+                          struct nw_bytes message, bool *kept, struct nw_error *err)
+{
+    nw_status status = nw_dealer_keep(dealer, oid, lsn, message, err);
+
+    *kept = status == NW_OK && nw_dealer_keeps(dealer, oid);
+    if (*kept) {
+        dealer->state.rows_kept++;
+        nw_dealer_change_done(dealer);
+    }
+    return status;
+}
+
 static nw_status row_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns,
                           struct nw_bytes message, struct nw_error *err)
 {
@@ -282,20 +296,16 @@ static nw_status row_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns
     struct nw_slot *slot = NULL;
     struct nw_frame *frame = NULL;
     uint16_t transaction = 0;
+    bool kept = false;
 
     if (cursor.failed || !dealer->in_transaction) {
         return nw_fail(err, NW_CORRUPT, "pgoutput: a row %s at %X/%X",
                        cursor.failed ? "ends early" : "outside any transaction",
                        (uint32_t)(lsn >> 32), (uint32_t)lsn);
     }
-    status = nw_dealer_keep(dealer, oid, lsn, message, err);
-    if (status != NW_OK) {
+    status = row_keep(dealer, oid, lsn, message, &kept, err);
+    if (status != NW_OK || kept) {
         return status;
-    }
-    if (nw_dealer_keeps(dealer, oid)) {
-        dealer->state.rows_kept++;
-        nw_dealer_change_done(dealer);
-        return NW_OK;
     }
     slot = nw_dealer_slot(dealer, oid, &status, err);
     if (slot == NULL) {
@@ -303,7 +313,7 @@ static nw_status row_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns
     }
     if (!slot->wanted || dealer->begin.commit_lsn < slot->joins_lsn ||
         nw_dealer_dealt_before(dealer)) {
-        dealer->state.rows_left_out += slot->stopped ? 1 : 0;
+        dealer->state.rows_left_out += slot->stopped;
         nw_dealer_change_done(dealer);
         return NW_OK;
     }
