@@ -64,7 +64,7 @@ static nw_status positions_check(struct nw_run *run, struct nw_error *err)
 
 /* ---- the decision: what is copied, from where the stream begins ---- */
 
-static const struct nw_copy_state *copy_of(const struct nw_run_member *member, uint32_t oid)
+const struct nw_copy_state *nw_run_copy_of(const struct nw_run_member *member, uint32_t oid)
 {
     for (uint32_t i = 0; i < member->recovered.copies_count; i++) {
         if (member->recovered.copies[i].relation_oid == oid) {
@@ -85,7 +85,7 @@ bool nw_run_table_missing(void *context, const struct nw_table *table)
     const struct nw_run_member *member = context;
     struct nw_run *run = member->run;
     uint32_t sink = (uint32_t)(member - run->members);
-    const struct nw_copy_state *copy = copy_of(member, table->relation_oid);
+    const struct nw_copy_state *copy = nw_run_copy_of(member, table->relation_oid);
 
     if (!member->needs_copy || !nw_run_table_wanted(run, table) ||
         nw_run_left_out(run, sink, table->relation_oid)) {

@@ -7,18 +7,6 @@
  */
 #include "pipeline/run_private.h"
 
-#include <string.h>
-
-static const struct nw_copy_state *copy_of(const struct nw_run_member *member, uint32_t oid)
-{
-    for (uint32_t i = 0; i < member->recovered.copies_count; i++) {
-        if (member->recovered.copies[i].relation_oid == oid) {
-            return &member->recovered.copies[i];
-        }
-    }
-    return NULL;
-}
-
 bool nw_run_copies_end(const struct nw_run *run)
 {
     return !run->slot_found || run->options->snapshot == NW_SNAPSHOT_ONLY;
@@ -46,7 +34,7 @@ bool nw_run_copy_resumes(struct nw_run_member *member, const struct nw_copy_stat
 /* The same for the copy of one table, if the sink has one. */
 static bool table_resumes(struct nw_run_member *member, uint32_t oid, struct nw_copy_former *former)
 {
-    const struct nw_copy_state *copy = copy_of(member, oid);
+    const struct nw_copy_state *copy = nw_run_copy_of(member, oid);
 
     if (copy == NULL || !nw_run_copy_resumes(member, copy, &former->progress)) {
         return false;

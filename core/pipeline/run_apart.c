@@ -36,23 +36,20 @@ static struct nw_run_apart *apart_of(struct nw_run *run, uint32_t relation_oid)
 /* Where the sink's copy of the table ends; 0: it has none of its own. false: it is not whole. */
 static bool copy_place(const struct nw_run_member *member, uint32_t relation_oid, uint64_t *lsn)
 {
-    for (uint32_t i = 0; i < member->recovered.copies_count; i++) {
-        const struct nw_copy_state *copy = &member->recovered.copies[i];
-        struct nw_copy_progress progress;
-        struct nw_error ignored;
+    const struct nw_copy_state *copy = nw_run_copy_of(member, relation_oid);
+    struct nw_copy_progress progress;
+    struct nw_error ignored;
 
-        if (copy->relation_oid == relation_oid) {
-            *lsn = 0;
-            if (!copy->complete || nw_copy_unpack((struct nw_bytes){copy->bytes, copy->size},
-                                                  &progress, &ignored) != NW_OK) {
-                return false;
-            }
-            *lsn = progress.origin.fence_lsn;
-            return true;
-        }
-    }
     *lsn = 0;
-    return member->lsn != 0;
+    if (copy == NULL) {
+        return member->lsn != 0;
+    }
+    if (!copy->complete ||
+        nw_copy_unpack((struct nw_bytes){copy->bytes, copy->size}, &progress, &ignored) != NW_OK) {
+        return false;
+    }
+    *lsn = progress.origin.fence_lsn;
+    return true;
 }
 
 /* From where on the sink lacks what the stream has of the table. false: it has no whole copy. */

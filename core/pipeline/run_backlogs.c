@@ -155,9 +155,7 @@ static bool is_known(const struct nw_run *run, uint32_t sink, uint32_t relation_
     struct nw_table_trouble trouble;
 
     for (uint32_t i = 0; nw_tables_at(run->table_states, i, &trouble); i++) {
-        if (trouble.relation_oid == relation_oid &&
-            (trouble.sink[0] == '\0' ||
-             strcmp(trouble.sink, run->options->sinks[sink].name) == 0)) {
+        if (trouble.relation_oid == relation_oid && nw_run_trouble_is_at(run, &trouble, sink)) {
             return true;
         }
     }

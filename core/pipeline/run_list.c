@@ -5,7 +5,6 @@
  * of the main thread's time.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "pipeline/run_private.h"
 
@@ -72,8 +71,7 @@ static void trouble_apply(const struct nw_run *run, struct nw_table_list *list,
         return;
     }
     for (uint32_t s = 0; s < run->options->sinks_count; s++) {
-        bool here =
-            trouble->sink[0] == '\0' || strcmp(trouble->sink, run->options->sinks[s].name) == 0;
+        bool here = nw_run_trouble_is_at(run, trouble, s);
 
         line->at[s] = here && state < line->at[s] ? state : line->at[s];
         /* One that is not followed at all is not waited for either. */

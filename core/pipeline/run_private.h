@@ -197,6 +197,9 @@ NW_MUST_CHECK nw_status nw_run_drops_tell(struct nw_run *run, struct nw_error *e
 /** Names and time of a table that stops. */
 void nw_run_trouble_of(const struct nw_run *run, const struct nw_table *table, uint64_t lsn,
                        struct nw_table_trouble *trouble);
+/** Whether it is recorded of a table at this sink, or at all. */
+bool nw_run_trouble_is_at(const struct nw_run *run, const struct nw_table_trouble *trouble,
+                          uint32_t sink);
 /** Say it, and record it for good. */
 NW_MUST_CHECK nw_status nw_run_trouble_record(struct nw_run *run,
                                               const struct nw_table_trouble *trouble,
@@ -394,6 +397,8 @@ void nw_run_slot_drop(struct nw_run *run);
 
 /** Whether some sink streams already: what others lack is copied while it goes on. */
 bool nw_run_streams(const struct nw_run *run);
+/** What the sink said of its copy of a table; NULL: it has none. */
+const struct nw_copy_state *nw_run_copy_of(const struct nw_run_member *member, uint32_t oid);
 struct nw_conductor_options nw_run_conductor_options(struct nw_run *run);
 
 /* decide_spool.c */

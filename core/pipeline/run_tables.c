@@ -196,14 +196,19 @@ static bool is_stop(const struct nw_table_trouble *trouble)
            trouble->condition == NW_TABLE_PAUSED || trouble->condition == NW_TABLE_RESUMING;
 }
 
+bool nw_run_trouble_is_at(const struct nw_run *run, const struct nw_table_trouble *trouble,
+                          uint32_t sink)
+{
+    return trouble->sink[0] == '\0' || strcmp(trouble->sink, run->options->sinks[sink].name) == 0;
+}
+
 bool nw_run_left_out(const struct nw_run *run, uint32_t sink, uint32_t relation_oid)
 {
     struct nw_table_trouble trouble;
 
     for (uint32_t i = 0; nw_tables_at(run->table_states, i, &trouble); i++) {
         if (trouble.relation_oid == relation_oid && is_stop(&trouble) &&
-            (trouble.sink[0] == '\0' ||
-             strcmp(trouble.sink, run->options->sinks[sink].name) == 0)) {
+            nw_run_trouble_is_at(run, &trouble, sink)) {
             return true;
         }
     }
