@@ -58,7 +58,7 @@ MUTANTS = [
      "nw_dealer_advance(dealer, commit->end_lsn);",
      "nw_dealer_advance(dealer, commit->commit_lsn);"),
     ("count only wanted changes", "core/source/dealer.c",
-     "        dealer->state.rows_left_out += slot->stopped ? 1 : 0;\n        nw_dealer_change_done(dealer);",
+     "        dealer->state.rows_left_out += slot->stopped;\n        nw_dealer_change_done(dealer);",
      "        if (!slot->wanted) {\n            return NW_OK;\n        }\n"
      "        nw_dealer_change_done(dealer);"),
     ("keep the origin of the transaction before", "core/source/dealer.c",
