@@ -6,7 +6,7 @@ ctest knows one build directory. This collects what each build registered (`ctes
 the build's name before each test's name, writes one CTestTestfile.cmake into build/test, and runs it.
 At the end it lists what was skipped and why, and repeats ctest's summary. Arguments go to ctest, but
 --all, which adds what runs every night: the versions of PostgreSQL between the oldest and the newest,
-and under ASan kills at every moment.
+all mutants, and under ASan kills at every moment and what is long.
 """
 import contextlib
 import json
@@ -25,12 +25,12 @@ MERGED = ROOT / "build" / "test"
 ALL = "--all" in sys.argv[1:]
 ARGUMENTS = [word for word in sys.argv[1:] if word != "--all"]
 LEFT_OUT = "^soak$" if ALL else "^(soak|nightly)$"
-# Build and the selection of its tests. Under TSan runs what has threads; a text protocol's parser
-# gains nothing there.
+# Build and the selection of its tests. Under TSan runs what has threads; a parser or
+# the simulator, which has one, gains nothing there.
 BUILDS = [
     ("dev", []),
     ("asan", []),
-    ("tsan", ["-L", "^(unit|stress|simulation|threads)$"]),
+    ("tsan", ["-L", "^(unit|stress|threads)$"]),
 ]
 ENVIRONMENT = {
     "dev": [],

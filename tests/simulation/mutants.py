@@ -7,11 +7,14 @@ compiled and linked before the libraries, so it takes the place of the right one
 must fail within a number of seeds. Where the simulator does not come by, a unit test must fail. The
 source tree is not touched.
 
-usage: mutants.py BUILD_DIR [--seeds N] [--only NAME]
+usage: mutants.py BUILD_DIR [--seeds N] [--only NAME] [--share N] [--places]
+
+--share N plays every Nth, others each day; --places only looks whether each still has its place.
 """
 
 import argparse
 import concurrent.futures
+import datetime
 import json
 import pathlib
 import shlex
@@ -325,13 +328,21 @@ def link_command(build, target):
     return words, words.index("-o") + 1
 
 
+def misplaced(mutant):
+    """@return None when the file has the mutant's place once, else what is wrong."""
+    _, file, right, *_ = mutant
+    times = (ROOT / file).read_text().count(right)
+    return None if times == 1 else f"{file} has its place {times} times: mend tests/simulation/mutants.py"
+
+
 def play(build, mutant, seeds):
     """@return None when the mutant was caught, else why it was not."""
     name, file, right, wrong, *unit = mutant
     target = unit[0] if unit else "sim"
+    why = misplaced(mutant)
+    if why is not None:
+        return why
     text = (ROOT / file).read_text()
-    if text.count(right) != 1:
-        return f"{file} has its place {text.count(right)} times: mend tests/simulation/mutants.py"
     with tempfile.TemporaryDirectory(prefix="nw-mutant-") as folder:
         source = pathlib.Path(folder) / pathlib.Path(file).name
         program = pathlib.Path(folder) / target
@@ -361,9 +372,16 @@ def main():
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("--seeds", type=int, default=2000)
     parser.add_argument("--only", action="append")
+    parser.add_argument("--share", type=int, default=1)
+    parser.add_argument("--places", action="store_true")
     options = parser.parse_args()
     build = options.build.resolve()
     mutants = [m for m in MUTANTS if options.only is None or m[0] in options.only]
+    if options.places:
+        wrong = [f"{m[0]}: {misplaced(m)}" for m in mutants if misplaced(m) is not None]
+        print("\n".join(wrong))
+        return 1 if wrong or not mutants else 0
+    mutants = mutants[datetime.date.today().toordinal() % options.share::options.share]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         results = list(pool.map(lambda m: play(build, m, options.seeds), mutants))
     for (name, *_), why in zip(mutants, results):
