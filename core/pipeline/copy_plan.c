@@ -193,9 +193,10 @@ static nw_status chunks_make(struct nw_copy_plan *plan, const struct nw_copy_pla
     relations_divide(plan, options);
     NW_ASSERT(plan->chunks_count > 0);
     if (plan->chunks_count > CHUNKS_MAX) {
-        return nw_fail(err, NW_FATAL,
-                       "NW2208 %s.%s would be copied in more than %u chunks, the most",
-                       plan->from->schema_name, plan->from->name, CHUNKS_MAX);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW2208 %s.%s would be copied in more than %u chunks, the most: raise copy.chunk",
+            plan->from->schema_name, plan->from->name, CHUNKS_MAX);
     }
     plan->chunks = calloc(plan->chunks_count, sizeof *plan->chunks);
     if (plan->chunks == NULL) {
@@ -252,7 +253,7 @@ void nw_copy_plan_destroy(struct nw_copy_plan *plan)
     if (plan == NULL) {
         return;
     }
-    for (uint32_t i = 0; i < plan->chunks_count; i++) {
+    for (uint32_t i = 0; plan->chunks != NULL && i < plan->chunks_count; i++) {
         free(plan->chunks[i].sql);
     }
     free(plan->chunks);
