@@ -44,6 +44,7 @@ int nw_cmd_run(int argc, char **argv);
 int nw_cmd_check(int argc, char **argv);
 int nw_cmd_plan(int argc, char **argv);
 int nw_cmd_teardown(int argc, char **argv);
+int nw_cmd_adopt(int argc, char **argv);
 int nw_cmd_status(int argc, char **argv);
 int nw_cmd_reload(int argc, char **argv);
 int nw_cmd_pause(int argc, char **argv);

@@ -18,6 +18,7 @@ const struct nw_command NW_COMMANDS[] = {
     {"table", nw_cmd_table, "list tables; copy, add, drop, pause or resume one, while narwal runs",
      NW_TABLE_WORDS},
     {"copy", nw_cmd_copy, "pause the copy that is under way, or let it go on", NW_COPY_WORDS},
+    {"adopt", nw_cmd_adopt, "go on at a server that was promoted, upgraded or restored", NULL},
     {"teardown", nw_cmd_teardown, "remove what a pipeline left on the server, and its state", NULL},
     {"tail", nw_cmd_tail, "print changes as they happen, and leave nothing behind", NULL},
     {"topology", nw_cmd_topology, "show cores, the plan of threads, and why", NULL},

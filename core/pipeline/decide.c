@@ -46,12 +46,14 @@ static nw_status positions_check(struct nw_run *run, struct nw_error *err)
                                         &position->lsn, NULL, err);
             if (status == NW_OK && (stored.system_identifier != here->system_identifier ||
                                     stored.database_oid != here->database_oid)) {
-                status = nw_fail(err, NW_FATAL,
-                                 "NW2310 sink %s holds the data of another source (system %" PRIu64
-                                 ", database %u), not of this one (system %" PRIu64
-                                 ", database %u): give this source a sink of its own",
-                                 run->options->sinks[i].name, stored.system_identifier,
-                                 stored.database_oid, here->system_identifier, here->database_oid);
+                status = nw_fail(
+                    err, NW_FATAL,
+                    "NW2310 sink %s holds the data of another source (system %" PRIu64
+                    ", database %u), not of this one (system %" PRIu64
+                    ", database %u): give this source a sink of its own, or, where pg_upgrade "
+                    "made it of the other, see narwal adopt",
+                    run->options->sinks[i].name, stored.system_identifier, stored.database_oid,
+                    here->system_identifier, here->database_oid);
             }
             if (status == NW_OK) {
                 status = nw_server_history_check(&run->server, stored.timeline, position->lsn, err);
@@ -256,10 +258,12 @@ static nw_status state_check(struct nw_run *run, uint64_t confirmed_lsn, struct 
     }
     if (known->system_identifier != here->system_identifier ||
         known->database_oid != here->database_oid) {
-        return nw_fail(err, NW_FATAL,
-                       "NW2004 the state in %s is of another source (system %" PRIu64
-                       ", database %u): give this source a name of its own, or remove that folder",
-                       run->options->state_folder, known->system_identifier, known->database_oid);
+        return nw_fail(
+            err, NW_FATAL,
+            "NW2004 the state in %s is of another source (system %" PRIu64
+            ", database %u): give this source a name of its own, or remove that folder, or "
+            "see narwal adopt, where pg_upgrade made it of the other",
+            run->options->state_folder, known->system_identifier, known->database_oid);
     }
     if (run->slot_found && strcmp(known->slot_name, here->slot_name) == 0 && sinks_hold_data(run) &&
         confirmed_lsn > run->source.acknowledged_lsn && lowest_need(run) < confirmed_lsn) {

@@ -449,6 +449,9 @@ static nw_status attempt_run(struct nw_run *run, struct nw_error *err)
     if (status == NW_OK && !nw_run_stopping(run) && run->options->snapshot != NW_SNAPSHOT_ONLY) {
         status = stream(run, err);
     }
+    if (status == NW_OK) {
+        nw_run_handover(run);
+    }
     return status;
 }
 

@@ -10,6 +10,7 @@
 #include "pipeline/conductor.h"
 #include "pipeline/engine.h"
 #include "pipeline/followed.h"
+#include "pipeline/handover.h"
 #include "pipeline/run.h"
 #include "pipeline/seen.h"
 #include "pipeline/state.h"
@@ -120,7 +121,8 @@ struct nw_run {
     uint64_t copy_rate_bytes;                 /* the engine was told */
     uint64_t hurried_lsn;                     /* the engine was asked for */
     uint64_t until_lsn;                       /* the end of the run; 0: there is none, or not yet */
-    pthread_t main;                           /* the thread that runs it */
+    uint64_t until_xid; /* no transaction was under way then, and this the next; 0: not known */
+    pthread_t main;     /* the thread that runs it */
     bool stuck_said;
     int64_t ticked_ns;
     int64_t protect_seen_ns, protect_said_ns;
@@ -313,6 +315,9 @@ void nw_run_durable_tell(struct nw_run *run);
 NW_MUST_CHECK nw_status nw_run_until_find(struct nw_run *run, struct nw_error *err);
 /** Whether everything up to there is durable, and nothing is copied any more. */
 bool nw_run_until_reached(const struct nw_run *run);
+/** At its end: whether nothing was written since it was to end, so that another server may go on in
+ * this one's place (handover.h). Says and records it. */
+void nw_run_handover(struct nw_run *run);
 /** Whether the attempt is to end, though nothing is wrong: the next has other options, or waits. */
 bool nw_run_rests(const struct nw_run *run);
 /** Answer "pause" and "resume" of the whole pipeline. @return whether that was asked */

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/code.h"
 #include "base/log.h"
 #include "pg/lsn.h"
 #include "pipeline/run_private.h"
@@ -147,6 +148,49 @@ void nw_run_durable_tell(struct nw_run *run)
     }
 }
 
+/* The next transaction id, when no transaction is under way; 0: one is, or it is not known. */
+static uint64_t xid_read(struct nw_run *run)
+{
+    struct nw_error ignored = {0};
+    uint64_t xid = 0;
+    bool quiet = false;
+
+    if (run->server.in_recovery || nw_server_control_open(&run->server, &ignored) != NW_OK ||
+        nw_handover_xid(run->server.control, &xid, &quiet, &ignored) != NW_OK) {
+        return 0;
+    }
+    return quiet ? xid : 0;
+}
+
+void nw_run_handover(struct nw_run *run)
+{
+    struct nw_handover handover = {.known = true,
+                                   .system_identifier = run->server.identity.system_identifier,
+                                   .timeline = run->server.identity.timeline,
+                                   .lsn = run->until_lsn,
+                                   .xid = run->until_xid};
+    char text[NW_HANDOVER_TEXT_SIZE];
+    struct nw_error why = {0};
+    uint64_t xid = 0;
+
+    if (!run->options->until_now || !nw_run_until_reached(run)) {
+        return;
+    }
+    xid = run->until_xid == 0 ? 0 : xid_read(run);
+    if (xid == 0 || xid != run->until_xid) {
+        nw_log(NW_LOG_INFO, "transactions were under way meanwhile, so this is no hand-over to "
+                            "another server (narwal adopt)");
+        return;
+    }
+    if (nw_handover_write(run->state, &handover, &why) != NW_OK) {
+        nw_log(NW_LOG_WARN, "%.6s %s", nw_error_code(&why), nw_code_rest(why.text));
+    }
+    nw_log(NW_LOG_INFO,
+           "nothing was written meanwhile: as long as that is so another server can go on in the "
+           "place of this one, with narwal adopt --token %s",
+           nw_handover_text(text, &handover));
+}
+
 nw_status nw_run_until_find(struct nw_run *run, struct nw_error *err)
 {
     char text[NW_LSN_TEXT_SIZE];
@@ -157,6 +201,7 @@ nw_status nw_run_until_find(struct nw_run *run, struct nw_error *err)
     }
     run->until_lsn = run->options->until_lsn;
     if (run->options->until_now) {
+        run->until_xid = xid_read(run); /* before: what ended until then ended before that LSN */
         status = end_read(run, &run->until_lsn, err);
     }
     if (status == NW_OK) {

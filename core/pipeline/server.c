@@ -140,8 +140,7 @@ static nw_status end_check(const struct nw_server *server, uint64_t lsn, struct 
             err, NW_FATAL,
             "NW2308 the sinks have everything up to %s, and the server's WAL ends at %s: it is "
             "an older state of the server, and the sinks hold changes that it never had. "
-            "To begin again with a new copy: drop the slot and move the sinks' former "
-            "data away",
+            "narwal adopt goes back, with new copies",
             nw_lsn_text(wanted, lsn), nw_lsn_text(reached, server->end_lsn));
     }
     return NW_OK;
@@ -176,9 +175,8 @@ nw_status nw_server_history_check(const struct nw_server *server, uint32_t timel
         return nw_fail(
             err, NW_FATAL,
             "NW2308 the sinks have everything up to %s, and the server, promoted since, has gone "
-            "on without what came after %s: the sinks hold changes that it never had. To "
-            "begin again with a new copy: drop the slot and move the sinks' former data "
-            "away",
+            "on without what came after %s: the sinks hold changes that it never had. "
+            "narwal adopt names them, and goes back, with new copies of the tables that differ",
             nw_lsn_text(wanted, lsn), nw_lsn_text(switched, switch_lsn));
     }
     return status;

@@ -126,9 +126,7 @@ void nw_entry_list_remove(struct nw_entry_list *list, struct nw_entry *entry)
 
 uint32_t nw_sequencer_shard(const struct nw_sequencer *seq, uint32_t relation_oid)
 {
-    /* Fibonacci hashing; the same table goes to the same worker in every run. */
-    return (uint32_t)(((uint64_t)relation_oid * 11400714819323198485u) >> 32) %
-           seq->sink->workers_count;
+    return nw_sink_shard(seq->sink, relation_oid);
 }
 
 uint64_t nw_sequencer_fence_of(const struct nw_sequencer *seq, uint32_t relation_oid)

@@ -80,6 +80,20 @@ NW_MUST_CHECK nw_status nw_sink_open(struct nw_sink *sink, struct nw_sink_recove
 NW_MUST_CHECK nw_status nw_sink_resolve(struct nw_sink *sink, uint32_t relation_oid,
                                         uint32_t generation, enum nw_copy_verdict verdict,
                                         struct nw_error *err);
+/** A table that is to be copied anew. */
+struct nw_sink_recopy {
+    const struct nw_table *table; /* as the sink is to see it */
+    uint32_t generation;          /* higher than any that the sink had */
+};
+/**
+ * Instead of a sequencer: commit another position, and with it that copies of these tables began,
+ * of which nothing came, so that whoever goes on from there copies them. Blocks. What of copies the
+ * sink had unfinished has its verdicts.
+ * @return NW_RETRY when it did not happen or is not known to have: open the sink again and look.
+ */
+NW_MUST_CHECK nw_status nw_sink_move(struct nw_sink *sink, const struct nw_position *position,
+                                     const struct nw_sink_recopy *copies, uint32_t copies_count,
+                                     struct nw_error *err);
 /**
  * Stop the threads and call close(); the sequencer's agent no longer runs.
  * @return NW_OK, or NW_RETRY when a plugin call did not return by the deadline (monotonic, of

@@ -160,6 +160,12 @@ struct nw_sink {
     struct nw_flow flow;
 };
 
+/** The worker of a table: Fibonacci hashing; it is the same in every run. */
+static inline uint32_t nw_sink_shard(const struct nw_sink *sink, uint32_t relation_oid)
+{
+    return (uint32_t)(((uint64_t)relation_oid * 11400714819323198485u) >> 32) % sink->workers_count;
+}
+
 /** The agent of one worker or coordinator. */
 struct nw_agent nw_worker_agent(struct nw_worker *worker);
 /** What the agent does: at most one call into the plugin. */

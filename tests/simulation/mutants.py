@@ -304,6 +304,12 @@ MUTANTS = [
      "!nw_dealer_has_backlog(dealer, lacks->relation_oid)) {", "false) {", "test_dealer_backlog"),
     ("say nothing of what one sink is left out of", "core/sink/behind.c",
      "bool said = !followed->left_out;", "bool said = true;"),
+    ("go on at a server upon a hand-over of another moment", "core/pipeline/adopt_decide.c",
+     "return facts->proved && facts->lsn >= facts->handover_lsn;", "return facts->proved;", "test_adopt"),
+    ("take a slot that somebody made for one that came along", "core/pipeline/adopt_decide.c",
+     "facts->slot_found && facts->upgraded", "facts->slot_found", "test_adopt"),
+    ("go back to where the slot has no more", "core/pipeline/adopt_decide.c",
+     "facts->slot_found && facts->slot_lsn <= facts->fork_lsn;", "facts->slot_found;", "test_adopt"),
 ]
 
 

@@ -19,7 +19,7 @@ import support
 from support import check, narwal, run
 
 COMMANDS = ("run", "check", "plan", "status", "teardown", "tail", "topology", "sink-check", "files", "explain",
-            "version", "copy", "wait", "reload", "pause", "resume", "table", "ddl-trigger")
+            "version", "copy", "wait", "reload", "pause", "resume", "table", "ddl-trigger", "adopt")
 CANARY = "canary-4711"
 
 

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `narwal adopt`: goes on at a server that took the place of another one. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/code.h"
+#include "base/log.h"
+#include "cli/command.h"
+#include "pg/lsn.h"
+#include "pipeline/adopt.h"
+
+static const char HELP[] =
+    "usage: narwal adopt FILE.yaml [--token TOKEN] [--dry-run] [--yes]\n"
+    "                    [--copy] [--nothing-written] [--upgraded]\n\n"
+    "This server goes on in the place of the one that the sinks followed: it was promoted, made "
+    "by\n"
+    "pg_upgrade, or restored from a backup. Looks at sinks and server, says what it found and what "
+    "it\n"
+    "would do, and does it: makes the slot where there is none, and gives every sink a position "
+    "of\n"
+    "this server, so that narwal run goes on from there. What is not proved to be complete is "
+    "refused.\n"
+    "narwal must not run; the command can be run again.\n\n"
+    "  --token TOKEN      the hand-over that narwal run --until now printed on another host; "
+    "default:\n"
+    "                     that of the state folder\n"
+    "  --dry-run          only say what would be done\n"
+    "  --yes              do not ask\n"
+    "  --copy             tables that may lack changes, or have too many, may be copied anew\n"
+    "  --nothing-written  you say that nothing was written to the tables since what sinks and "
+    "server\n"
+    "                     both have\n"
+    "  --upgraded         you say that pg_upgrade made this server of the one that was followed, "
+    "and\n"
+    "                     brought the slot along if there is one\n\n"
+    "exit codes: 0 narwal run goes on here, 1 it was refused or failed, 2 called wrongly\n";
+
+struct session {
+    struct nw_run_config config;
+    struct nw_plugin plugins[NW_CONFIG_SINKS_MAX];
+    struct nw_config resolved[NW_CONFIG_SINKS_MAX];
+    struct nw_run_options options;
+    struct nw_adopt_wishes wishes;
+    struct nw_adopt adopt;
+    bool dry_run, yes;
+};
+
+static nw_status sinks_load(struct session *s, struct nw_error *err)
+{
+    char buffer[4096];
+    const char *folder = nw_plugin_folder(&s->config, buffer, sizeof buffer);
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; i < s->config.sinks_count && status == NW_OK; i++) {
+        const struct nw_sink_config *sink = &s->config.sinks[i];
+        struct nw_plugin *plugin = &s->plugins[i];
+
+        status = nw_plugin_load(folder, sink->type, plugin, err);
+        if (status == NW_OK) {
+            status = nw_config_resolve_sink(&s->config, i, plugin->ops.options,
+                                            plugin->ops.options_count, &s->resolved[i], err);
+        }
+        if (status == NW_OK) {
+            bool too_many = sink->workers > plugin->ops.workers_max;
+
+            s->options.sinks[i] = (struct nw_run_sink){
+                .name = sink->name,
+                .plugin = plugin,
+                .config = &s->resolved[i],
+                .workers_count = too_many ? plugin->ops.workers_max : sink->workers};
+        }
+    }
+    s->options.sinks_count = s->config.sinks_count;
+    return status;
+}
+
+static void options_fill(struct session *s)
+{
+    const struct nw_run_config *c = &s->config;
+
+    s->options.name = c->name;
+    s->options.state_folder = c->state_dir;
+    s->options.spool_folder = c->spool_dir;
+    s->options.spill_folder = c->spill_dir;
+    s->options.server = nw_config_server(c);
+    s->options.server.env = s->options.env;
+    s->options.transforms = &c->transforms;
+}
+
+static void lines_print(const struct nw_adopt *adopt, FILE *out)
+{
+    static const char *const levels[] = {"ok   ", "WARN ", "FAIL "};
+
+    for (uint32_t i = 0; i < adopt->lines_count; i++) {
+        const struct nw_adopt_line *line = &adopt->lines[i];
+
+        (void)fprintf(out, "%s %s\n", levels[line->level], line->text);
+        if (line->level != NW_ADOPT_OK) {
+            nw_explain_note(line->text);
+        }
+    }
+}
+
+static void plan_print(const struct nw_adopt *adopt, FILE *out)
+{
+    static const char *const copies[] = {"", ", with new copies of the tables that differ",
+                                         ", with new copies of all tables"};
+    char lsn[NW_LSN_TEXT_SIZE];
+
+    if (adopt->makes_slot) {
+        (void)fprintf(out, "do    make slot %s\n", adopt->options->server.slot_name);
+    }
+    for (uint32_t i = 0; i < adopt->options->sinks_count; i++) {
+        const struct nw_adopt_sink *sink = &adopt->sinks[i];
+
+        if (sink->lsn != 0 && sink->decision.verdict == NW_ADOPT_MOVES) {
+            (void)fprintf(out, "do    sink %s goes on from the slot%s\n",
+                          adopt->options->sinks[i].name, copies[sink->decision.copies]);
+        } else if (sink->lsn != 0 && sink->decision.verdict == NW_ADOPT_GOES_BACK) {
+            (void)fprintf(out, "do    sink %s goes back to %s%s\n", adopt->options->sinks[i].name,
+                          nw_lsn_text(lsn, sink->to_lsn), copies[sink->decision.copies]);
+        }
+    }
+}
+
+static bool agreed(const struct session *s)
+{
+    char answer[16] = "";
+
+    if (s->yes) {
+        return true;
+    }
+    if (isatty(STDIN_FILENO) != 1) {
+        nw_complain("NW1501 nothing was changed: there is nobody to ask; --yes goes on without");
+        return false;
+    }
+    (void)fputs("Go on? [y/N] ", stdout);
+    (void)fflush(stdout);
+    if (fgets(answer, sizeof answer, stdin) == NULL || (answer[0] != 'y' && answer[0] != 'Y')) {
+        (void)puts("nothing was changed");
+        return false;
+    }
+    return true;
+}
+
+/* @return the exit code */
+static int carry_out(struct session *s)
+{
+    struct nw_adopt *adopt = &s->adopt;
+    struct nw_error err = {0};
+
+    lines_print(adopt, stdout);
+    if (adopt->refusals > 0) {
+        (void)puts("refused; nothing was changed");
+        return NW_EXIT_FAILED;
+    }
+    plan_print(adopt, stdout);
+    if (adopt->moves > 0 && s->dry_run) {
+        (void)puts("nothing was changed (--dry-run)");
+        return 0;
+    }
+    if (adopt->moves > 0 && !agreed(s)) {
+        return NW_EXIT_FAILED;
+    }
+    if (nw_adopt_finish(adopt, &err) != NW_OK) {
+        nw_complain_error(&err);
+        (void)puts("not done; run it again");
+        return NW_EXIT_FAILED;
+    }
+    (void)puts(adopt->moves == 0 ? "nothing to adopt: narwal run goes on by itself"
+                                 : "done: narwal run goes on here");
+    return 0;
+}
+
+/* @return the exit code */
+static int adopt_run(struct session *s)
+{
+    struct nw_error err = {0};
+    nw_status status = nw_env_system_create(NW_IO_AUTO, &s->options.env, &err);
+    int code = NW_EXIT_FAILED;
+
+    if (status == NW_OK) {
+        options_fill(s);
+        status = sinks_load(s, &err);
+    }
+    if (status != NW_OK) {
+        nw_complain_error(&err);
+        nw_env_system_destroy(s->options.env);
+        return NW_EXIT_USAGE;
+    }
+    if (nw_adopt_begin(&s->adopt, &s->options, &s->wishes, &err) == NW_OK) {
+        code = carry_out(s);
+    } else {
+        lines_print(&s->adopt, stdout);
+        nw_complain_error(&err);
+    }
+    if (nw_adopt_end(&s->adopt, &err) != NW_OK) {
+        nw_complain_error(&err);
+        (void)fflush(stdout);
+        _exit(code); /* no destructor may take away what the plugin still uses */
+    }
+    nw_env_system_destroy(s->options.env);
+    return code;
+}
+
+int nw_cmd_adopt(int argc, char **argv)
+{
+    struct nw_config_arguments arguments = {0};
+    struct session *s = calloc(1, sizeof *s);
+    const char *rest[1] = {NULL};
+    const char *token = NULL;
+    int code = NW_EXIT_FAILED;
+
+    if (s == NULL) {
+        nw_complain("NW2901 out of memory");
+        return code;
+    }
+    const struct nw_argument known[] = {
+        {.name = "name", .value = &arguments.name},
+        {.name = "state-dir", .value = &arguments.state_dir},
+        {.name = "token", .value = &token},
+        {.name = "dry-run", .flag = &s->dry_run},
+        {.name = "yes", .flag = &s->yes},
+        {.name = "copy", .flag = &s->wishes.copies},
+        {.name = "nothing-written", .flag = &s->wishes.nothing_written},
+        {.name = "upgraded", .flag = &s->wishes.upgraded},
+        {.name = NULL}};
+
+    code = nw_arguments_read(argc, argv, known, HELP, rest, 1);
+    if (code != NW_GO_ON) {
+        free(s);
+        return code;
+    }
+    code = NW_EXIT_USAGE;
+    arguments.file = rest[0];
+    nw_log_setup(STDERR_FILENO, NW_LOG_INFO, false);
+    if (token != NULL && !nw_handover_parse(token, &s->wishes.handover)) {
+        nw_complain("NW1501 --token %s: that is none which narwal run --until now printed", token);
+    } else if (nw_config_open(&arguments, &s->config)) {
+        code = adopt_run(s);
+        nw_config_free(&s->config);
+    }
+    free(s);
+    return code;
+}
