@@ -18,15 +18,34 @@ if(TARGET narwal AND NOT NARWAL_SANITIZE AND NOT CMAKE_CROSSCOMPILING)
             DEPENDS narwal sink_file sink_null)
         list(APPEND document_files ${documents}/${CMAKE_MATCH_2})
     endforeach()
+    foreach(page narwal.1 narwal.yaml.5)
+        add_custom_command(OUTPUT ${documents}/${page}.gz DEPENDS ${documents}/${page}
+            COMMAND gzip -9nkf ${documents}/${page})
+        list(APPEND document_files ${documents}/${page}.gz)
+    endforeach()
     add_custom_target(documents ALL DEPENDS ${document_files})
-    install(FILES ${documents}/narwal.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
-    install(FILES ${documents}/narwal.yaml.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)
+    install(FILES ${documents}/narwal.1.gz DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+    install(FILES ${documents}/narwal.yaml.5.gz DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)
     install(FILES ${documents}/narwal DESTINATION share/bash-completion/completions)
     install(FILES ${documents}/_narwal DESTINATION ${NARWAL_ZSH_DIR})
 endif()
 
 install(FILES packaging/systemd/narwal@.service DESTINATION lib/systemd/system)
 install(FILES packaging/debian/copyright README.md CHANGELOG.md DESTINATION share/doc/narwal)
+# What Debian wants of every package. The date is the build's, or SOURCE_DATE_EPOCH.
+if(EXISTS /etc/debian_version)
+    string(TIMESTAMP date "%a, %d %b %Y %H:%M:%S +0000" UTC)
+    foreach(pair runtime=narwal sdk=narwal-dev)
+        string(REGEX MATCH "(.*)=(.*)" pair ${pair})
+        set(changelog ${CMAKE_BINARY_DIR}/debian/${CMAKE_MATCH_2}/changelog)
+        file(WRITE ${changelog} "${CMAKE_MATCH_2} (${PROJECT_VERSION}) bookworm; urgency=medium\n\n"
+             "  * /usr/share/doc/narwal/CHANGELOG.md says what is new.\n\n"
+             " -- The narwal authors <maintainers@narwal.invalid>  ${date}\n")
+        execute_process(COMMAND gzip -9nkf ${changelog} COMMAND_ERROR_IS_FATAL ANY)
+        install(FILES ${changelog}.gz DESTINATION share/doc/${CMAKE_MATCH_2} COMPONENT ${CMAKE_MATCH_1})
+    endforeach()
+    install(FILES packaging/debian/copyright DESTINATION share/doc/narwal-dev COMPONENT sdk)
+endif()
 install(DIRECTORY docs/ DESTINATION share/doc/narwal FILES_MATCHING PATTERN "*.md" PATTERN "*.png")
 install(FILES packaging/prometheus/narwal.rules.yml packaging/grafana/narwal.json
         DESTINATION share/narwal)
@@ -53,10 +72,12 @@ set(CPACK_DEBIAN_RUNTIME_PACKAGE_DEPENDS adduser)
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_CONTROL_EXTRA ${CMAKE_SOURCE_DIR}/packaging/debian/postinst
     ${CMAKE_SOURCE_DIR}/packaging/debian/prerm ${CMAKE_SOURCE_DIR}/packaging/debian/postrm)
 set(CPACK_COMPONENT_RUNTIME_DESCRIPTION
-    "Copies the tables of a running PostgreSQL consistently, then follows every committed change through
-a logical replication slot, and hands it to sinks: files, or plugins of one's own.")
+    "Copies the tables of a running PostgreSQL consistently, then follows
+every committed change through a logical replication slot, and hands it
+to sinks: files, or plugins of one's own.")
 set(CPACK_DEBIAN_SDK_PACKAGE_NAME narwal-dev)
 set(CPACK_DEBIAN_SDK_PACKAGE_SECTION libdevel)
 set(CPACK_COMPONENT_SDK_DESCRIPTION
-    "Headers for writing sinks of narwal: what a sink plugin includes, and a file for pkg-config.")
+    "Headers for writing sinks of narwal: what a sink plugin includes, and
+a file for pkg-config.")
 include(CPack)

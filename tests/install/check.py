@@ -7,6 +7,7 @@
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -58,6 +59,33 @@ def check_pkg_config(source, prefix, libdir):
     check(plugins == (prefix / libdir / "narwal").resolve(), f"plugindir is {plugins}")
 
 
+TYPED = """
+zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell "PS1='> '; fpath=($1 \\$fpath); PATH=$2:\\$PATH; autoload -Uz compinit; compinit -D -u; echo be''gin"
+zpty -r shell seen '*begin*'
+for typed wanted in 'table li' 'table list' stat status 'status --al' 'status --all'; do
+    zpty -w -n shell "narwal $typed"$'\\t'
+    zpty -r shell seen "*narwal ${wanted}*"
+    zpty -w -n shell $'\\x15'
+done
+zpty -d shell
+"""
+
+
+def check_completion(prefix):
+    """zsh completes a command, a word of it, and an option."""
+    zsh = shutil.which("zsh")
+    if zsh is None:
+        print("there is no zsh to complete in")
+        return
+    folder = next(prefix.glob("share/zsh/*"))
+    try:
+        run(zsh, "-f", "-c", TYPED, "zsh", str(folder), str(prefix / "bin"), timeout=30)
+    except subprocess.TimeoutExpired:
+        sys.exit("install: zsh does not complete `narwal table li`, `narwal stat` or `narwal status --al`")
+
+
 def main():
     source, build, libdir = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]
     with tempfile.TemporaryDirectory() as folder:
@@ -70,6 +98,7 @@ def main():
         check_pkg_config(source, prefix, libdir)
         check_plugins(prefix / libdir / "narwal")
         check_program(source, prefix)
+        check_completion(prefix)
     print("installed, moved, and everything is there")
 
 
