@@ -252,6 +252,8 @@ static void live_apply(struct session *s)
     s->options.copy_rate_bytes = (uint64_t)s->config.copy_rate_bytes;
     s->options.retained_wal_bytes = (uint64_t)s->config.retained_wal_bytes;
     s->options.drop_slot = s->config.drop_slot;
+    s->options.snapshot_age_us = s->config.snapshot_age_us;
+    s->options.renew_snapshot = s->config.renew_snapshot;
     s->options.drain_us = s->config.drain_us;
     s->progress.after_s = (double)s->config.http.ready_us / 1e6;
     nw_log_level((enum nw_log_level)s->config.log_level);
@@ -395,6 +397,8 @@ static void options_fill(struct session *s)
     o->ack_spool = c->ack_spool;
     o->retained_wal_bytes = (uint64_t)c->retained_wal_bytes;
     o->drop_slot = c->drop_slot;
+    o->snapshot_age_us = c->snapshot_age_us;
+    o->renew_snapshot = c->renew_snapshot;
     o->env = s->env;
     o->server = nw_config_server(c);
     o->server.env = s->env;

@@ -145,6 +145,41 @@ static void spool_print(const json_t *spool)
     }
 }
 
+/* What is held back on the server, as far as it was looked at. */
+static void primary_print(const json_t *source, const json_t *primary)
+{
+    const json_t *snapshot = json_object_get(primary, "snapshot");
+    const json_t *alarm = NULL;
+    size_t i = 0;
+    char a[NW_NUMBER_TEXT_SIZE];
+    char b[NW_NUMBER_TEXT_SIZE];
+    char c[NW_NUMBER_TEXT_SIZE];
+
+    if (!json_is_number(json_object_get(primary, "seen_seconds_ago"))) {
+        return;
+    }
+    (void)printf("holds  %s of WAL on the server",
+                 nw_size_text(a, number_of(source, "retained_wal_bytes")));
+    if (number_of(primary, "wal_limit_bytes") > 0) {
+        (void)printf(", which gives the slot up after %s more",
+                     nw_size_text(a, number_of(primary, "wal_safe_bytes")));
+    }
+    if (json_is_object(snapshot)) {
+        (void)printf("   a snapshot of %s, %s transactions, %s, %s dead rows since",
+                     nw_duration_text(a, number_of(snapshot, "seconds")),
+                     nw_count_text(b, number_of(snapshot, "transactions")),
+                     json_is_true(json_object_get(snapshot, "is_oldest"))
+                         ? "the oldest that is seen there"
+                         : text_of(primary, "oldest_other"),
+                     nw_count_text(c, number_of(snapshot, "dead_rows_since")));
+    }
+    (void)printf("\n");
+    json_array_foreach(json_object_get(primary, "alarms"), i, alarm)
+    {
+        (void)printf("ALARM  %s\n", text_of(alarm, "text"));
+    }
+}
+
 static bool report_print(const json_t *root)
 {
     const json_t *source = json_object_get(root, "source");
@@ -166,6 +201,7 @@ static bool report_print(const json_t *root)
                  text_of(source, "slot"), text_of(source, "received_lsn"),
                  text_of(source, "flush_lsn"), text_of(source, "server_lsn"),
                  nw_size_text(a, number_of(source, "lag_bytes")));
+    primary_print(source, json_object_get(root, "primary"));
     states_print(json_object_get(root, "tables_by_state"));
     copy_print(json_object_get(root, "copy"));
     spool_print(json_object_get(root, "spool"));

@@ -13,6 +13,8 @@
 static const char *const LIVE[] = {"copy.rate",
                                    "protect.retained_wal",
                                    "protect.when_exceeded",
+                                   "protect.snapshot_age",
+                                   "protect.when_old",
                                    "limits.drain",
                                    "log.level",
                                    "http.tls_cert",

@@ -200,6 +200,30 @@ static void source_print(struct screen *screen, const struct nw_top *top)
     line_end(screen);
 }
 
+/* What of the server nears a limit, and the snapshot that holds its vacuum back. */
+static void primary_print(struct screen *screen, const json_t *primary)
+{
+    const json_t *snapshot = json_object_get(primary, "snapshot");
+    const json_t *alarm = NULL;
+    size_t i = 0;
+    char a[NW_NUMBER_TEXT_SIZE];
+    char b[NW_NUMBER_TEXT_SIZE];
+
+    if (json_is_object(snapshot)) {
+        say(screen, "vacuum  held back by our snapshot for %s   %s dead rows since",
+            nw_duration_text(a, number_of(snapshot, "seconds")),
+            nw_count_text(b, number_of(snapshot, "dead_rows_since")));
+        line_end(screen);
+    }
+    json_array_foreach(json_object_get(primary, "alarms"), i, alarm)
+    {
+        bold(screen, true);
+        say(screen, "%s", text_of(alarm, "text"));
+        bold(screen, false);
+        line_end(screen);
+    }
+}
+
 static void spool_print(struct screen *screen, const json_t *spool)
 {
     if (strcmp(text_of(spool, "state"), "none") == 0) {
@@ -436,6 +460,7 @@ void nw_top_print(const struct nw_top *top, FILE *out)
     if (json_object_get(top->status, "source") != NULL) {
         trouble_print(&screen, top->status);
         source_print(&screen, top);
+        primary_print(&screen, json_object_get(top->status, "primary"));
         spool_print(&screen, json_object_get(top->status, "spool"));
         copy_print(&screen, json_object_get(top->status, "copy"));
         sinks_print(&screen, top);

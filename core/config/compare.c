@@ -210,6 +210,8 @@ void nw_config_take(struct nw_run_config *to, const struct nw_run_config *from)
     to->backlog_bytes = from->backlog_bytes;
     to->retained_wal_bytes = from->retained_wal_bytes;
     to->drop_slot = from->drop_slot;
+    to->snapshot_age_us = from->snapshot_age_us;
+    to->renew_snapshot = from->renew_snapshot;
     to->epoch_us = from->epoch_us;
     to->epoch_bytes = from->epoch_bytes;
     to->drain_us = from->drain_us;

@@ -18,6 +18,7 @@ static const char *const VALUES[] = {"auto", "text", NULL};
 static const char *const KEYLESS[] = {"insert_only", "skip", NULL};
 static const char *const NEW_TABLES[] = {"copy", "ignore", "stop", NULL};
 static const char *const EXCEEDED[] = {"wait", "drop_slot", NULL};
+static const char *const OLD[] = {"warn", "renew", NULL};
 static const char *const ACKS[] = {"spool", "sink", NULL};
 static const char *const PINNING[] = {"auto", "never", NULL};
 static const char *const IO_ENGINES[] = {"auto", "io_uring", "pread", NULL};
@@ -155,6 +156,13 @@ static const struct nw_option PROTECT[] = {
     {"when_exceeded", NW_OPTION_CHOICE, NW_OPTION_RELOADABLE, "wait", 0, 0, EXCEEDED,
      "wait: warn, and go on. drop_slot: end the run and drop the slot, so that the server can "
      "forget its WAL; a new copy is needed then."},
+    {"snapshot_age", NW_OPTION_DURATION, NW_OPTION_RELOADABLE, "4h", 1000000, 31536000000000, NULL,
+     "How old the snapshot of a copy should become at most: while there is one, vacuum removes "
+     "nothing in the whole database that died since. Looked at every ten seconds."},
+    {"when_old", NW_OPTION_CHOICE, NW_OPTION_RELOADABLE, "warn", 0, 0, OLD,
+     "warn: only that. renew: the copy lets its snapshot go and goes on under a new one; what is "
+     "durable of tables with a key stays, and of that only what changed is read again. A table "
+     "without a key is read to its end first."},
 };
 enum {
     PROTECT_ACK,
@@ -162,6 +170,8 @@ enum {
     PROTECT_SPOOL_DIR,
     PROTECT_RETAINED_WAL,
     PROTECT_WHEN_EXCEEDED,
+    PROTECT_SNAPSHOT_AGE,
+    PROTECT_WHEN_OLD,
     PROTECT_COUNT
 };
 
@@ -388,6 +398,8 @@ static nw_status limits_take(struct nw_run_config *config, const struct nw_node 
     config->spool_dir = protect[PROTECT_SPOOL_DIR].text;
     config->retained_wal_bytes = protect[PROTECT_RETAINED_WAL].number;
     config->drop_slot = protect[PROTECT_WHEN_EXCEEDED].number == 1;
+    config->snapshot_age_us = protect[PROTECT_SNAPSHOT_AGE].number;
+    config->renew_snapshot = protect[PROTECT_WHEN_OLD].number == 1;
     config->log_level = log[LOG_LEVEL].number + 1;
     config->log_format = log[LOG_FORMAT].number;
     return NW_OK;

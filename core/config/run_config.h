@@ -70,6 +70,8 @@ struct nw_run_config {
     int64_t backlog_bytes;
     int64_t retained_wal_bytes; /* 0: no limit */
     bool drop_slot;             /* when it is exceeded */
+    int64_t snapshot_age_us;
+    bool renew_snapshot; /* when it is older */
     const char *spool_dir;
     const char *io; /* auto | io_uring | pread */
     int64_t epoch_us, epoch_bytes;

@@ -77,6 +77,12 @@ NW_MUST_CHECK nw_status nw_conductor_step(struct nw_conductor *conductor, struct
  */
 int64_t nw_conductor_pause_ns(const struct nw_conductor *conductor);
 
+/** Backends of ours that have its snapshots, or may; conductor may be NULL. @return how many */
+uint32_t nw_conductor_pids(const struct nw_conductor *conductor, int *pids, uint32_t pids_max);
+/** Whether another attempt would be further than this one was at its start, and nothing that is
+ * read just now would be read again from its beginning; conductor may be NULL. */
+bool nw_conductor_renewable(const struct nw_conductor *conductor);
+
 /** For status. */
 struct nw_conductor_progress {
     size_t tables, tables_done; /* without those that were dropped */

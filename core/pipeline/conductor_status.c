@@ -24,6 +24,45 @@ void nw_conductor_progress(const struct nw_conductor *conductor,
     }
 }
 
+uint32_t nw_conductor_pids(const struct nw_conductor *conductor, int *pids, uint32_t pids_max)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; conductor != NULL && i < NW_FENCES_MAX && count < pids_max; i++) {
+        if (conductor->held[i] != NULL && conductor->held[i]->fence.holder != NULL) {
+            pids[count++] = nw_session_backend_pid(conductor->held[i]->fence.holder);
+        }
+    }
+    for (uint32_t r = 0; conductor != NULL && r < NW_READERS_MAX && count < pids_max; r++) {
+        if (conductor->seats[r].session != NULL) {
+            pids[count++] = nw_session_backend_pid(conductor->seats[r].session);
+        }
+    }
+    if (conductor != NULL && conductor->fencer.started && count < pids_max) {
+        pids[count++] = atomic_load_explicit(&conductor->fencer.backend_pid, memory_order_relaxed);
+    }
+    return count;
+}
+
+/* See nw_copy_resumable(): of a table without a key only the whole is kept. */
+bool nw_conductor_renewable(const struct nw_conductor *conductor)
+{
+    bool further = false;
+
+    for (size_t i = 0; conductor != NULL && i < conductor->plans_count; i++) {
+        const struct nw_copy_plan *plan = conductor->plans[i];
+        bool whole = plan->chunks_done == plan->chunks_count;
+        bool keyed = nw_table_seen(plan->table, plan->projection)->key_columns_count > 0;
+
+        if (!plan->void_ && !whole && !keyed && plan->chunks_given > 0) {
+            return false;
+        }
+        further =
+            further || (!plan->void_ && (whole || keyed) && plan->chunks_done > plan->chunks_kept);
+    }
+    return further;
+}
+
 const char *nw_conductor_blocker(const struct nw_conductor *conductor)
 {
     return conductor->blocker;

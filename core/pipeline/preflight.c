@@ -340,10 +340,12 @@ static nw_status settings_check(struct nw_examination *x, struct nw_error *err)
         " current_setting('idle_replication_slot_timeout', true),"
         " (SELECT (wal_bytes / nullif(extract(epoch FROM clock_timestamp() - stats_reset), 0))"
         "  ::numeric(20, 1) FROM pg_stat_wal),"
-        " current_setting('hot_standby_feedback')::bool",
+        " current_setting('hot_standby_feedback')::bool,"
+        " pg_has_role('pg_read_all_stats', 'USAGE')",
         &rows, err);
 
     if (status == NW_OK) {
+        x->report->sees_sessions = nw_rows_bool(rows, 0, 13);
         wal_level_check(x, nw_rows_text(rows, 0, 0));
         room_check(x, rows);
         retention_check(x, rows);

@@ -53,6 +53,7 @@ struct nw_preflight {
     char client[64];                 /* our address as the server sees it; "": a unix socket */
     bool encrypted;
     bool slot_exists;    /* this configuration's */
+    bool sees_sessions;  /* others' transactions: pg_read_all_stats */
     size_t tables_count; /* that match */
     uint64_t bytes;
     const char *plan; /* of the copy, in a line; NULL: none */

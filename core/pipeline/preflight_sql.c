@@ -168,6 +168,16 @@ static void failover_print(FILE *out, const struct nw_preflight *p,
         options->server.slot_name);
 }
 
+static void sessions_print(FILE *out, const struct nw_preflight *p)
+{
+    if (!p->sees_sessions) {
+        (void)fprintf(out,
+                      "\n-- Optional: narwal status can name whose transaction holds vacuum back, "
+                      "when it is not narwal's:\n-- GRANT pg_read_all_stats TO %s;\n",
+                      p->role_quoted);
+    }
+}
+
 static void script_print(FILE *out, const struct nw_preflight *p,
                          const struct nw_preflight_options *options, const char *name)
 {
@@ -193,6 +203,7 @@ static void script_print(FILE *out, const struct nw_preflight *p,
     }
     choices_print(out, p);
     failover_print(out, p, options);
+    sessions_print(out, p);
     hba_print(out, p);
 }
 

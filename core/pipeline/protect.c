@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Protecting the primary: how much WAL the slot holds back there, and what is done when that is
- * more than allowed. On the main thread, beside what it conducts and between two attempts.
+ * Protecting the primary: what narwal holds back there is looked at every ten seconds, said when it
+ * nears a limit, and acted upon past it. On the main thread, beside what it conducts and between
+ * two attempts.
  */
 #include "pipeline/run_private.h"
 
@@ -10,79 +11,55 @@
 
 #include "base/code.h"
 #include "base/log.h"
+#include "base/text.h"
 
 #define LOOK_NS       10000000000LL
-#define SAY_NS        60000000000LL
+#define HOUR_S        3600.0
 #define DROP_TRIES    50
 #define DROP_PAUSE_NS 100000000L
 
-/* @return false when it cannot be learned now */
-static bool retained_read(struct nw_run *run, struct nw_session **session, uint64_t *bytes)
+/* By the attempt's session, or by one of its own when there is no attempt. */
+static bool look(struct nw_run *run, int64_t now_ns)
 {
-    static const char sql[] =
-        "SELECT greatest(0, wal.lsn - restart_lsn), wal.lsn - '0/0'::pg_catalog.pg_lsn FROM "
-        "(SELECT "
-        "CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() ELSE "
-        "pg_catalog.pg_current_wal_flush_lsn() END AS lsn) wal, pg_catalog.pg_replication_slots "
-        "WHERE slot_name = $1";
-    const char *params[1] = {run->options->server.slot_name};
-    struct nw_rows *rows = NULL;
+    struct nw_session *own = NULL;
+    struct nw_primary_ours ours = {.slot = run->options->server.slot_name, .now_ns = now_ns};
     struct nw_error why = {0};
     nw_status status = NW_OK;
-    bool known = false;
-
-    if (*session == NULL) {
-        status = nw_session_open(&run->options->server.connection, false, session, &why);
-    }
-    if (status == NW_OK) {
-        status = nw_session_query(*session, sql, params, 1, NULL, &rows, &why);
-    }
-    if (status == NW_OK && nw_rows_count(rows) == 1) {
-        *bytes = nw_rows_u64(rows, 0, 0);
-        run->status.server_lsn = nw_rows_u64(rows, 0, 1);
-        known = true;
-    } else if (status != NW_OK) {
-        nw_log(NW_LOG_DEBUG, "how much WAL the slot holds is not known: %s", why.text);
-        nw_session_close(*session);
-        *session = NULL;
-    }
-    nw_rows_free(rows);
-    return known;
-}
-
-/* By the attempt's session, or by one of its own when there is no attempt. */
-static bool retained_look(struct nw_run *run, uint64_t *bytes)
-{
-    struct nw_session *session = NULL;
-    bool known = false;
 
     if (run->server_open) {
-        return retained_read(run, &run->server.control, bytes);
+        status = nw_server_control_open(&run->server, &why);
+        ours.pids_count = nw_conductor_pids(run->conductor, ours.pids, NW_PRIMARY_PIDS_MAX);
+    } else {
+        status = nw_session_open(&run->options->server.connection, false, &own, &why);
     }
-    known = retained_read(run, &session, bytes);
-    nw_session_close(session);
-    return known;
+    if (status == NW_OK) {
+        status = nw_primary_look(&run->watch, own != NULL ? own : run->server.control, &ours,
+                                 &run->status.primary, &why);
+    }
+    if (status != NW_OK) {
+        nw_log(NW_LOG_DEBUG, "what is held back on the server is not known: %s", why.text);
+        if (run->server_open) {
+            nw_session_close(run->server.control);
+            run->server.control = NULL; /* whoever asks next opens it */
+        }
+    }
+    nw_session_close(own);
+    return status == NW_OK;
 }
 
-nw_status nw_run_protect(struct nw_run *run, struct nw_error *err)
-{
-    uint64_t limit = run->options->retained_wal_bytes;
-    int64_t now_ns = run->env->ops->now_ns(run->env);
-    uint64_t bytes = 0;
+/* ---- WAL ---- */
 
-    if (run->options->snapshot == NW_SNAPSHOT_ONLY || now_ns - run->protect_seen_ns < LOOK_NS ||
-        (limit == 0 && !run->server_open)) { /* only for people: not worth a connection */
-        return NW_OK;
-    }
-    run->protect_seen_ns = now_ns;
-    if (!retained_look(run, &bytes)) {
-        return NW_OK;
-    }
-    run->status.retained_wal_bytes = bytes;
-    if (limit == 0 || bytes <= limit) {
-        return NW_OK;
-    }
-    if (run->options->drop_slot) {
+static nw_status retained_judge(struct nw_run *run, struct nw_error *err)
+{
+    const struct nw_primary *primary = &run->status.primary;
+    struct nw_alarm *alarm = &run->status.alarms[NW_ALARM_RETAINED_WAL];
+    uint64_t limit = run->options->retained_wal_bytes;
+    const char *slot = run->options->server.slot_name;
+    enum nw_alarm_level level =
+        nw_alarm_next(alarm->level, (double)primary->retained_bytes, (double)limit);
+    char text[NW_ERROR_TEXT_SIZE];
+
+    if (level == NW_ALARM_OVER && primary->retained_bytes > limit && run->options->drop_slot) {
         run->drop_slot = true;
         return nw_fail(err, NW_FATAL,
                        "NW2319 slot %s holds %" PRIu64
@@ -90,19 +67,154 @@ nw_status nw_run_protect(struct nw_run *run, struct nw_error *err)
                        "allows %" PRIu64 ": the run ends, and the slot is dropped as "
                        "protect.when_exceeded says. To go on: move the sinks' former data away and "
                        "start with a new copy",
-                       run->options->server.slot_name, bytes >> 20, limit >> 20);
+                       slot, primary->retained_bytes >> 20, limit >> 20);
     }
-    if (now_ns - run->protect_said_ns >= SAY_NS || run->protect_said_ns == 0) {
-        run->protect_said_ns = now_ns;
-        nw_log(NW_LOG_WARN,
-               "NW2319 slot %s holds %" PRIu64 " MiB of WAL on the server, more than the %" PRIu64
-               " that protect.retained_wal allows: %s",
-               run->options->server.slot_name, bytes >> 20, limit >> 20,
-               run->server_open ? "a sink or the spool's disk is too slow, or a transaction has "
-                                  "been open for long"
-                                : "nothing is received at present");
-    }
+    (void)snprintf(text, sizeof text,
+                   level == NW_ALARM_OVER ? "NW2319 slot %s holds %" PRIu64
+                                            " MiB of WAL on the server, more than the %" PRIu64
+                                            " that protect.retained_wal allows: %s"
+                                          : "NW2360 slot %s holds %" PRIu64
+                                            " MiB of WAL on the server, not far from the %" PRIu64
+                                            " that protect.retained_wal allows: %s",
+                   slot, primary->retained_bytes >> 20, limit >> 20,
+                   run->server_open ? "a sink or the spool's disk is too slow, or a transaction "
+                                      "has been open for long"
+                                    : "nothing is received at present");
+    (void)nw_alarm_take(alarm, level, text,
+                        "the slot holds much less WAL again than protect.retained_wal allows");
     return NW_OK;
+}
+
+/* What the server does by itself: it gives the slot up. By share, or by time. */
+static void server_limit_judge(struct nw_run *run)
+{
+    const struct nw_primary *primary = &run->status.primary;
+    struct nw_alarm *alarm = &run->status.alarms[NW_ALARM_SERVER_LIMIT];
+    double safe = (double)primary->safe_bytes;
+    double limit = primary->slot_known ? (double)primary->keep_bytes : 0;
+    double growth = (double)primary->retained_growth;
+    enum nw_alarm_level level = nw_alarm_next(alarm->level, limit - safe, limit);
+    char text[NW_ERROR_TEXT_SIZE];
+    char a[NW_NUMBER_TEXT_SIZE];
+    char b[NW_NUMBER_TEXT_SIZE];
+    char c[NW_NUMBER_TEXT_SIZE];
+
+    if (level == NW_ALARM_CALM && limit > 0 && safe * 2 < limit && growth * HOUR_S > safe) {
+        level = NW_ALARM_NEAR;
+    }
+    (void)snprintf(
+        text, sizeof text,
+        "NW2361 %s of WAL %suntil the server gives slot %s up and a new copy is needed"
+        "%s%s: max_slot_wal_keep_size is %s",
+        nw_size_text(a, safe > 0 ? safe : 0), level == NW_ALARM_OVER ? "and a checkpoint " : "",
+        run->options->server.slot_name, growth > 0 && safe > 0 ? ", at the present rate in " : "",
+        growth > 0 && safe > 0 ? nw_duration_text(c, safe / growth) : "", nw_size_text(b, limit));
+    (void)nw_alarm_take(alarm, level, text,
+                        "the slot is far again from what max_slot_wal_keep_size allows");
+}
+
+static void spool_judge(struct nw_run *run)
+{
+    const struct nw_source_status *source = &run->status.source;
+    double bytes = source->spooling == NW_SPOOLING_NONE ? 0 : (double)source->spool.bytes;
+    double quota = (double)source->spool.quota_bytes;
+    char text[NW_ERROR_TEXT_SIZE];
+    char a[NW_NUMBER_TEXT_SIZE];
+    char b[NW_NUMBER_TEXT_SIZE];
+    struct nw_alarm *alarm = &run->status.alarms[NW_ALARM_SPOOL];
+
+    (void)snprintf(text, sizeof text,
+                   "NW2362 the spool has %s of the %s that protect.spool allows: when it is full "
+                   "WAL stays on the server",
+                   nw_size_text(a, bytes), nw_size_text(b, quota));
+    (void)nw_alarm_take(alarm, nw_alarm_next(alarm->level, bytes, quota), text,
+                        "the spool is far again from what protect.spool allows");
+}
+
+/* ---- vacuum ---- */
+
+/* Whether the copy can go on under another snapshot without losing what it has read. */
+static bool renewable(const struct nw_run *run)
+{
+    return run->options->renew_snapshot && run->options->snapshot != NW_SNAPSHOT_ONLY &&
+           nw_conductor_renewable(run->conductor);
+}
+
+static nw_status snapshot_judge(struct nw_run *run, struct nw_error *err)
+{
+    const struct nw_primary *primary = &run->status.primary;
+    struct nw_alarm *alarm = &run->status.alarms[NW_ALARM_SNAPSHOT];
+    double limit = (double)run->options->snapshot_age_us / 1e6;
+    enum nw_alarm_level level = nw_alarm_next(alarm->level, primary->snapshot_s, limit);
+    bool renews = level == NW_ALARM_OVER && run->server_open && renewable(run);
+    char text[NW_ERROR_TEXT_SIZE];
+    char a[NW_NUMBER_TEXT_SIZE];
+    char b[NW_NUMBER_TEXT_SIZE];
+    char c[NW_NUMBER_TEXT_SIZE];
+
+    nw_duration_text(a, primary->snapshot_s);
+    if (renews) {
+        *alarm = (struct nw_alarm){.level = NW_ALARM_CALM};
+        return nw_fail(err, NW_RETRY,
+                       "NW2365 the copy's snapshot is %s old and is given up, as "
+                       "protect.when_old says: the copy goes on under a new one",
+                       a);
+    }
+    (void)snprintf(text, sizeof text,
+                   "NW2363 the copy's snapshot is %s old, %s %s that protect.snapshot_age names, "
+                   "and vacuum removes nothing meanwhile that died since: %s rows in the "
+                   "database%s%s%s",
+                   a, level == NW_ALARM_OVER ? "more than the" : "not far from the",
+                   nw_duration_text(b, limit), nw_count_text(c, (double)primary->dead_rows_since),
+                   primary->dead_rows_since == 0 ? "" : ", most in ",
+                   primary->dead_rows_since == 0 ? "" : primary->dead_table,
+                   level == NW_ALARM_OVER && run->options->renew_snapshot
+                       ? ". It is kept until what is read just now can be gone on with"
+                       : "");
+    (void)nw_alarm_take(alarm, level, text, "the copy's old snapshot is gone");
+    return NW_OK;
+}
+
+/* Past it vacuum reads whole tables again and again, and cannot freeze what we still see. */
+static void xmin_judge(struct nw_run *run)
+{
+    const struct nw_primary *primary = &run->status.primary;
+    struct nw_alarm *alarm = &run->status.alarms[NW_ALARM_XMIN];
+    bool snapshot = primary->snapshot_age > primary->xmin_age;
+    double age = (double)(snapshot ? primary->snapshot_age : primary->xmin_age);
+    double limit = (double)primary->freeze_age_max;
+    char text[NW_ERROR_TEXT_SIZE];
+    char a[NW_NUMBER_TEXT_SIZE];
+    char b[NW_NUMBER_TEXT_SIZE];
+
+    (void)snprintf(text, sizeof text,
+                   "NW2364 %s%s keeps what the server's vacuum would freeze for %s transactions, "
+                   "and autovacuum_freeze_max_age is %s",
+                   snapshot ? "the copy's snapshot" : "slot ",
+                   snapshot ? "" : run->options->server.slot_name, nw_count_text(a, age),
+                   nw_count_text(b, limit));
+    (void)nw_alarm_take(alarm, nw_alarm_next(alarm->level, age, limit), text,
+                        "the server's vacuum is not held back for long any more");
+}
+
+nw_status nw_run_protect(struct nw_run *run, struct nw_error *err)
+{
+    int64_t now_ns = run->env->ops->now_ns(run->env);
+    nw_status status = NW_OK;
+
+    if (now_ns - run->protect_seen_ns < LOOK_NS ||
+        (run->options->retained_wal_bytes == 0 && !run->server_open)) {
+        return NW_OK; /* only for people it is not worth a connection */
+    }
+    run->protect_seen_ns = now_ns;
+    if (!look(run, now_ns)) {
+        return NW_OK;
+    }
+    spool_judge(run);
+    server_limit_judge(run);
+    xmin_judge(run);
+    status = retained_judge(run, err);
+    return status == NW_OK ? snapshot_judge(run, err) : status;
 }
 
 void nw_run_slot_drop(struct nw_run *run)

@@ -15,7 +15,9 @@
 
 #include "io/env.h"
 #include "io/plan.h"
+#include "pipeline/alarms.h"
 #include "pipeline/policies.h"
+#include "pipeline/primary.h"
 #include "pipeline/server.h"
 #include "pipeline/table_list.h"
 #include "pipeline/tables.h"
@@ -51,6 +53,8 @@ struct nw_run_options {
     uint64_t backlog_bytes;      /* quota of each table that is paused or stopped */
     uint64_t retained_wal_bytes; /* most that the slot may hold back; 0: no limit */
     bool drop_slot;              /* when it holds back more; false: only warn */
+    int64_t snapshot_age_us;     /* oldest that a copy's snapshot should become; 0: no limit */
+    bool renew_snapshot;         /* past it the copy goes on under a new one; false: only warn */
     bool ack_spool;              /* what is spooled is acknowledged while the copy runs */
     struct nw_env *env;
     struct nw_server_options server;
@@ -120,13 +124,13 @@ struct nw_run_status {
     uint64_t copy_rows, copy_bytes;
     uint64_t copy_tables, copy_tables_done;
     uint64_t copy_chunks, copy_chunks_done;
-    uint64_t copy_total_bytes;   /* on the server's disk */
-    uint64_t copy_done_bytes;    /* of that, read */
-    uint64_t retained_wal_bytes; /* held back by the slot, when it was last looked at */
-    uint64_t server_lsn;         /* the end of its WAL then */
-    uint64_t copy_rows_again;    /* rows that were read in vain, of tables that began again */
-    uint64_t copy_chunks_kept;   /* durable from a former run: of them what changed since is read */
-    uint64_t copy_rows_reread;   /* of those */
+    uint64_t copy_total_bytes; /* on the server's disk */
+    uint64_t copy_done_bytes;  /* of that, read */
+    struct nw_primary primary; /* what is held back there, when it was last looked at */
+    struct nw_alarm alarms[NW_ALARMS_COUNT];
+    uint64_t copy_rows_again;  /* rows that were read in vain, of tables that began again */
+    uint64_t copy_chunks_kept; /* durable from a former run: of them what changed since is read */
+    uint64_t copy_rows_reread; /* of those */
     struct nw_source_status source;
     struct nw_sink_status sinks[NW_SEQUENCERS_MAX];
     struct nw_sink *members[NW_SEQUENCERS_MAX]; /* for nw_sink_lags(); NULL: not open */

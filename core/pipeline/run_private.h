@@ -125,7 +125,8 @@ struct nw_run {
     pthread_t main;     /* the thread that runs it */
     bool stuck_said;
     int64_t ticked_ns;
-    int64_t protect_seen_ns, protect_said_ns;
+    int64_t protect_seen_ns;
+    struct nw_primary_watch watch;
     bool copy_paused; /* nothing more is copied until a user says so */
     int64_t publish_seen_ns;
     bool drop_slot;    /* it holds back too much: drop it when nobody reads it any more */
@@ -393,7 +394,8 @@ void nw_run_news_forget(struct nw_run *run);
 
 /* protect.c */
 
-/** Looks now and then at what the slot holds back. NW_FATAL: more than allowed, end the run. */
+/** Looks now and then at what is held back on the server. NW_FATAL: more than allowed, end the run;
+ * NW_RETRY: the copy is to go on under a new snapshot. */
 NW_MUST_CHECK nw_status nw_run_protect(struct nw_run *run, struct nw_error *err);
 /** Nobody reads the slot any more: drop it, or say how to. */
 void nw_run_slot_drop(struct nw_run *run);

@@ -260,6 +260,22 @@ static void copy_left_print(const struct family *family, const struct nw_report 
     }
 }
 
+static void safe_print(const struct family *family, const struct nw_report *report, FILE *out)
+{
+    if (report != NULL && report->wal_limit > 0) {
+        sample_print(family, NULL, 0, (double)report->wal_safe, out);
+    }
+}
+
+static void alarms_print(const struct family *family, const struct nw_report *report, FILE *out)
+{
+    for (int i = 0; report != NULL && i < NW_ALARMS_COUNT; i++) {
+        const struct label label = {"what", nw_alarm_name((enum nw_alarm_kind)i)};
+
+        sample_print(family, &label, 1, report->alarms[i].level, out);
+    }
+}
+
 static void blocked_print(const struct family *family, const struct nw_report *report, FILE *out)
 {
     if (report != NULL) {
@@ -336,6 +352,40 @@ static const struct family FAMILIES[] = {
      KNOWN_OF(U64, retained_wal_bytes)},
     {"narwal_source_retained_wal_limit_bytes", GAUGE, "", "protect.retained_wal; absent: no limit.",
      KNOWN_OF(U64, retained_wal_limit)},
+    {"narwal_primary_wal_limit_bytes", GAUGE, "",
+     "The server's max_slot_wal_keep_size, past which it gives the slot up; absent: no limit.",
+     KNOWN_OF(U64, wal_limit)},
+    {"narwal_primary_wal_safe_bytes", GAUGE, "",
+     "WAL that may be written until then; absent: no limit.", PRINTED(safe_print)},
+    {"narwal_primary_unacknowledged_bytes", GAUGE, "",
+     "WAL between what the server was told to be durable and its end.",
+     OF(U64, primary.unacknowledged_bytes)},
+    {"narwal_primary_unacknowledged_seconds", GAUGE, "",
+     "How long ago the server's WAL ended there, about.", OF(REAL, primary.unacknowledged_s)},
+    {"narwal_primary_catalog_xmin_transactions", GAUGE, "",
+     "Transactions since the oldest whose catalog rows the slot keeps.", OF(U64, primary.xmin_age)},
+    {"narwal_primary_freeze_max_transactions", GAUGE, "",
+     "The server's autovacuum_freeze_max_age; absent: not looked at yet.",
+     KNOWN_OF(U64, primary.freeze_age_max)},
+    {"narwal_primary_snapshot_seconds", GAUGE, "",
+     "Age of a copy's oldest snapshot; 0: there is none.", OF(REAL, primary.snapshot_s)},
+    {"narwal_primary_snapshot_limit_seconds", GAUGE, "", "protect.snapshot_age.",
+     KNOWN_OF(REAL, snapshot_limit_s)},
+    {"narwal_primary_snapshot_transactions", GAUGE, "", "Its age in transactions.",
+     OF(U64, primary.snapshot_age)},
+    {"narwal_primary_snapshot_is_oldest", GAUGE, "",
+     "1: nothing is seen on the server that holds vacuum back more.",
+     OF(FLAG, primary.holds_vacuum)},
+    {"narwal_primary_dead_rows", GAUGE, "",
+     "Dead rows of all tables of the database, while there is a snapshot.",
+     OF(U64, primary.dead_rows)},
+    {"narwal_primary_dead_rows_since_snapshot", GAUGE, "",
+     "Of them, more than when it was first seen: vacuum cannot remove them before it is gone.",
+     OF(U64, primary.dead_rows_since)},
+    {"narwal_primary_live_rows", GAUGE, "", "Live rows, then.", OF(U64, primary.live_rows)},
+    {"narwal_primary_alarm", GAUGE, "what",
+     "0: all is well. 1: near a limit. 2: past it. narwal explain CODE says what to do.",
+     PRINTED(alarms_print)},
     {"narwal_source_connections_total", COUNTER, "",
      "How often the stream was started; from the second on it was a reconnect.",
      OF(U64, reconnects)},

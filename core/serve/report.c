@@ -206,6 +206,25 @@ static void kept_make(const struct nw_source_status *source, struct nw_report *r
     }
 }
 
+static void primary_make(const struct nw_run_status *status, struct nw_report *report)
+{
+    const struct nw_primary *from = &status->primary;
+    bool limited = from->slot_known && from->keep_bytes > 0;
+
+    report->primary = *from;
+    nw_redact(report->primary.other);
+    report->primary_s = from->seen_ns == 0 ? 0 : (double)(status->now_ns - from->seen_ns) / 1e9;
+    report->wal_limit = limited ? (uint64_t)from->keep_bytes : 0;
+    report->wal_safe = limited && from->safe_bytes > 0 ? (uint64_t)from->safe_bytes : 0;
+    report->retained_wal_bytes = from->retained_bytes;
+    report->retained_wal_limit = status->options->retained_wal_bytes;
+    report->snapshot_limit_s = (double)status->options->snapshot_age_us / 1e6;
+    memcpy(report->alarms, status->alarms, sizeof report->alarms);
+    for (uint32_t i = 0; i < NW_ALARMS_COUNT; i++) {
+        nw_redact(report->alarms[i].text);
+    }
+}
+
 static void last_error_make(const struct nw_error *err, struct nw_report *report)
 {
     if (err->text[0] != '\0') {
@@ -234,7 +253,7 @@ void nw_report_make(const struct nw_run_status *status, struct nw_report *report
     report->received_lsn = source->received_lsn;
     /* A stream that stands still does not say how far the server is. */
     report->server_lsn =
-        source->server_lsn > status->server_lsn ? source->server_lsn : status->server_lsn;
+        source->server_lsn > status->primary.lsn ? source->server_lsn : status->primary.lsn;
     report->flush_lsn = source->flush_lsn;
     report->position_lsn = source->dealer.position_lsn;
     report->source_lag_bytes = source->received_lsn > 0 && report->server_lsn > source->received_lsn
@@ -248,8 +267,7 @@ void nw_report_make(const struct nw_run_status *status, struct nw_report *report
     report->streamed_bytes = source->spilled_bytes;
     report->tables = source->dealer.tables;
     report->rows_left_out = source->dealer.rows_left_out;
-    report->retained_wal_bytes = status->retained_wal_bytes;
-    report->retained_wal_limit = status->options->retained_wal_bytes;
+    primary_make(status, report);
     report->backlog_limit = status->options->backlog_bytes;
     report->spool_limit = status->options->spool_bytes;
     if (status->list != NULL) {
@@ -483,6 +501,7 @@ void nw_report_json(const struct nw_report *report, FILE *out)
     put_count(root, "kept_bytes", report->kept_bytes);
     put_count(root, "kept_limit_bytes", report->backlog_limit);
     (void)json_object_set_new(root, "source", source_json(report));
+    (void)json_object_set_new(root, "primary", nw_report_primary_json(report));
     (void)json_object_set_new(root, "copy", copy_json(report));
     (void)json_object_set_new(root, "spool", spool_json(report));
     for (uint32_t i = 0; i < report->sinks_count; i++) {

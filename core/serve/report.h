@@ -89,8 +89,13 @@ struct nw_report {
     double copy_rows_a_second, copy_bytes_a_second;
     double copy_left_s; /* about; below 0: not known */
     char copy_waits_for[NW_ERROR_TEXT_SIZE];
-    uint64_t retained_wal_bytes;      /* held back by the slot, when it was last looked at; 0 */
-    uint64_t retained_wal_limit;      /* 0: none */
+    struct nw_primary primary;    /* held back on the server, when it was last looked at */
+    double primary_s;             /* since then */
+    uint64_t wal_limit, wal_safe; /* the server's own for the slot; 0: there is none */
+    uint64_t retained_wal_bytes;  /* of primary, for those that know only it; 0: not yet */
+    uint64_t retained_wal_limit;  /* 0: none */
+    double snapshot_limit_s;      /* protect.snapshot_age */
+    struct nw_alarm alarms[NW_ALARMS_COUNT];
     uint32_t states[NW_STATES_COUNT]; /* how many tables are in each */
     const char
         *spool; /* none, recording (the copy runs), reading, read (until the sinks have it) */
@@ -120,6 +125,8 @@ double nw_report_copy_done(const struct nw_report *report);
 void nw_report_tables_json(const struct nw_run_status *status, FILE *out);
 /** {"streaming": 338, ...}, without those that are 0; a new reference. */
 struct json_t *nw_report_states_json(const uint32_t states[NW_STATES_COUNT]);
+/** What is held back on the server; a new reference. */
+struct json_t *nw_report_primary_json(const struct nw_report *report);
 /** Put the code that a text begins with; "" without one. */
 void nw_report_code(struct json_t *object, const char *key, const char *text);
 const char *nw_report_phase(const struct nw_run_status *status);

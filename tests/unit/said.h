@@ -20,18 +20,25 @@ static inline void said_begin(void)
     nw_log_setup(said_file, NW_LOG_DEBUG, false);
 }
 
-/* Whether it was said since said_begin(). */
-static inline bool said(const char *text)
+/* How often it was said since said_begin(). */
+static inline int said_count(const char *text)
 {
     off_t size = lseek(said_file, 0, SEEK_END);
     char *whole = calloc(1, (size_t)size + 1);
-    bool found = false;
+    int count = 0;
 
     assert_non_null(whole);
     assert_int_equal(pread(said_file, whole, (size_t)size, 0), size);
-    found = strstr(whole, text) != NULL;
+    for (const char *at = whole; (at = strstr(at, text)) != NULL; at += strlen(text)) {
+        count++;
+    }
     free(whole);
-    return found;
+    return count;
+}
+
+static inline bool said(const char *text)
+{
+    return said_count(text) > 0;
 }
 
 static inline void said_end(void)

@@ -21,6 +21,8 @@
     "'source':{'server_version':160004,'server_lsn':'1/20','received_lsn':'1/10',"                 \
     "'flush_lsn':'1/8','slot':'narwal_orders','retained_wal_bytes':2000000,"                       \
     "'retained_wal_limit_bytes':0,'lag_bytes':16,'rows':%d},"                                      \
+    "'primary':{'snapshot':{'seconds':120,'dead_rows_since':1500},'alarms':[{'text':"              \
+    "'NW2360 slot'}]},"                                                                            \
     "'spool':{'state':'none'},'copy':{'state':'done','waits_for':''},"                             \
     "'sinks':[{'name':'files','state':'running','reason':'','lag_seconds':0.25,'lag_bytes':2000,"  \
     "'rows':%d,'last_commit_time':99},{'name':'topics','state':'retrying','reason':'NW2401 "       \
