@@ -23,7 +23,7 @@
 #include "serve/report.h"
 
 static const char HELP[] =
-    "usage: narwal run FILE.yaml\n"
+    "usage: narwal run [--standby] FILE.yaml\n"
     "       narwal run --source DSN --sink TYPE:PATH[,key=value...] [--sink ...]\n\n"
     "Copies every table into the sinks, consistently, then follows every committed change. It can "
     "be\n"
@@ -38,9 +38,13 @@ static const char HELP[] =
     "  --until LSN|now    end when everything that committed before is durable at every sink, "
     "with\n"
     "                     the copy if there is one; now: at its start\n"
+    "  --standby          wait until the narwal that has the slot, on another host, has been gone "
+    "or\n"
+    "                     silent for standby.after, then take its place\n"
     "  --quiet            no live line\n\n"
     "docs/configuration.md and narwal.yaml(5) list every key of FILE.yaml.\n"
-    "exit codes: 0 it was stopped, or came to --until, 1 it failed, 2 the configuration is wrong\n";
+    "exit codes: 0 it was stopped, or came to --until, 1 it failed, 2 the configuration is wrong,\n"
+    "            4 another narwal has taken over\n";
 
 static volatile sig_atomic_t stop_asked;
 static volatile sig_atomic_t reload_asked;
@@ -255,6 +259,7 @@ static void live_apply(struct session *s)
     s->options.snapshot_age_us = s->config.snapshot_age_us;
     s->options.renew_snapshot = s->config.renew_snapshot;
     s->options.drain_us = s->config.drain_us;
+    s->options.standby_us = s->config.standby_us;
     s->progress.after_s = (double)s->config.http.ready_us / 1e6;
     nw_log_level((enum nw_log_level)s->config.log_level);
 }
@@ -415,6 +420,7 @@ static void options_fill(struct session *s)
     o->epoch_us_max = c->epoch_us;
     o->epoch_bytes_max = (uint64_t)c->epoch_bytes;
     o->drain_us = c->drain_us;
+    o->standby_us = c->standby_us;
     o->tick = tick;
     o->renews = renews;
     o->renew = renew;
@@ -574,6 +580,16 @@ static void failure_log(const struct nw_error *err)
     nw_explain_note(err->text);
 }
 
+static int exit_code(const struct session *s, nw_status status, const struct nw_error *err)
+{
+    bool fenced = strncmp(err->text, "NW2350", 6) == 0 || strncmp(err->text, "NW2406", 6) == 0;
+
+    return status == NW_OK    ? 0
+           : s->misconfigured ? NW_EXIT_USAGE
+           : fenced           ? NW_EXIT_FENCED
+                              : NW_EXIT_FAILED;
+}
+
 /* @return the exit code */
 static int session_begin(struct session *s, bool quiet)
 {
@@ -595,9 +611,10 @@ static int session_begin(struct session *s, bool quiet)
         folders_remove(s);
     }
     if (s->left_running) {
-        _exit(NW_EXIT_FAILED); /* no destructor may take away what the plugin still uses */
+        _exit(exit_code(s, status,
+                        &err)); /* no destructor may take away what the plugin still uses */
     }
-    return status == NW_OK ? 0 : s->misconfigured ? NW_EXIT_USAGE : NW_EXIT_FAILED;
+    return exit_code(s, status, &err);
 }
 
 int nw_cmd_run(int argc, char **argv)
@@ -606,6 +623,7 @@ int nw_cmd_run(int argc, char **argv)
     const char *rest[1] = {NULL};
     const char *until = NULL;
     bool quiet = false;
+    bool standby = false;
     int code = 0;
     const struct nw_argument known[] = {{.name = "source", .value = &arguments.source},
                                         {.name = "sink",
@@ -615,6 +633,7 @@ int nw_cmd_run(int argc, char **argv)
                                         {.name = "name", .value = &arguments.name},
                                         {.name = "state-dir", .value = &arguments.state_dir},
                                         {.name = "until", .value = &until},
+                                        {.name = "standby", .flag = &standby},
                                         {.name = "quiet", .flag = &quiet},
                                         {.name = NULL}};
     struct session *s = NULL;
@@ -634,6 +653,7 @@ int nw_cmd_run(int argc, char **argv)
     process_harden();
     nw_notify_init(&s->notify);
     s->arguments = arguments;
+    s->options.standby = standby;
     s->reload =
         (struct nw_reload){.arguments = &s->arguments, .config = &s->config, .plugins = s->plugins};
     code = NW_EXIT_USAGE;

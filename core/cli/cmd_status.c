@@ -194,6 +194,9 @@ static bool report_print(const json_t *root)
     }
     (void)printf("%s   %s   up %s\n", text_of(root, "name"), text_of(root, "phase"),
                  nw_duration_text(a, number_of(root, "uptime_seconds")));
+    if (text_of(root, "standby")[0] != '\0') {
+        (void)printf("standing by: %s\n", text_of(root, "standby"));
+    }
     if (text_of(root, "not_ready_because")[0] != '\0') {
         (void)printf("not ready: %s\n", text_of(root, "not_ready_because"));
     }

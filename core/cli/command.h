@@ -19,6 +19,7 @@
 #define NW_EXIT_FAILED 1
 #define NW_EXIT_USAGE  2
 #define NW_FOLDER_SIZE 4096u
+#define NW_EXIT_FENCED 4    /* run: another narwal has taken over */
 #define NW_GO_ON       (-1) /* no exit code: there is more to do */
 
 /** A command, and what the man page and the shells' completion say of it. */

@@ -267,23 +267,25 @@ bool nw_document_commands(FILE *out)
     for (const struct nw_command *command = NW_COMMANDS; command->name != NULL; command++) {
         whole = nw_command_ask(command, command_put, out) && whole;
     }
-    (void)fputs(".Sh ENVIRONMENT\n.Bl -tag -width Ds\n"
-                ".It Ev NARWAL_PLUGIN_DIR\nThe folder of the sink plugins.\n"
-                ".It Ev PGPASSWORD , PGPASSFILE , PGSERVICEFILE\n"
-                "These and the others of libpq hold for every connection.\n"
-                ".It Ev CREDENTIALS_DIRECTORY\n"
-                "Where ${credential:NAME} in a configuration looks; systemd sets it.\n"
-                ".It Ev NOTIFY_SOCKET , WATCHDOG_USEC\n"
-                "The service manager is told there how narwal is; see\n.Xr sd_notify 3 .\n.El\n"
-                ".Sh FILES\n.Bl -tag -width Ds\n"
-                ".It Pa /etc/narwal/NAME.yaml\nThe configuration of\n.Pa narwal@NAME.service .\n"
-                ".It Pa /var/lib/narwal/NAME\n"
-                "Its state, and its control socket; of other users\n"
-                ".Pa ~/.local/state/narwal/NAME .\n.El\n"
-                ".Sh EXIT STATUS\n0 done, 1 failed or something was found, 2 called wrongly or a "
-                "mistake in the\nconfiguration.\n"
-                ".Sh SEE ALSO\n.Xr narwal.yaml 5 ,\n.Xr systemd.service 5\n",
-                out);
+    (void)fputs(
+        ".Sh ENVIRONMENT\n.Bl -tag -width Ds\n"
+        ".It Ev NARWAL_PLUGIN_DIR\nThe folder of the sink plugins.\n"
+        ".It Ev PGPASSWORD , PGPASSFILE , PGSERVICEFILE\n"
+        "These and the others of libpq hold for every connection.\n"
+        ".It Ev CREDENTIALS_DIRECTORY\n"
+        "Where ${credential:NAME} in a configuration looks; systemd sets it.\n"
+        ".It Ev NOTIFY_SOCKET , WATCHDOG_USEC\n"
+        "The service manager is told there how narwal is; see\n.Xr sd_notify 3 .\n.El\n"
+        ".Sh FILES\n.Bl -tag -width Ds\n"
+        ".It Pa /etc/narwal/NAME.yaml\nThe configuration of\n.Pa narwal@NAME.service .\n"
+        ".It Pa /var/lib/narwal/NAME\n"
+        "Its state, and its control socket; of other users\n"
+        ".Pa ~/.local/state/narwal/NAME .\n.El\n"
+        ".Sh EXIT STATUS\n0 done, 1 failed or something was found, 2 called wrongly or a "
+        "mistake in the\nconfiguration; of\n.Cm wait ,\n3 the time is over; of\n.Cm run ,\n4 "
+        "another narwal has taken over.\n"
+        ".Sh SEE ALSO\n.Xr narwal.yaml 5 ,\n.Xr systemd.service 5\n",
+        out);
     return whole;
 }
 

@@ -215,6 +215,7 @@ void nw_config_take(struct nw_run_config *to, const struct nw_run_config *from)
     to->epoch_us = from->epoch_us;
     to->epoch_bytes = from->epoch_bytes;
     to->drain_us = from->drain_us;
+    to->standby_us = from->standby_us;
     to->log_level = from->log_level;
     to->http.tls_cert = from->http.tls_cert;
     to->http.tls_key = from->http.tls_key;

@@ -37,9 +37,9 @@ static const struct nw_option TOP[] = {
      "installed."},
 };
 enum { TOP_NAME, TOP_STATE_DIR, TOP_PLUGIN_DIR, TOP_COUNT };
-static const char *const TOP_SECTIONS[] = {"source", "copy",    "tables", "transforms",
-                                           "sinks",  "protect", "limits", "epoch",
-                                           "log",    "http",    NULL};
+static const char *const TOP_SECTIONS[] = {"source", "copy",    "tables",  "transforms",
+                                           "sinks",  "protect", "limits",  "epoch",
+                                           "log",    "http",    "standby", NULL};
 
 static const struct nw_option SOURCE[] = {
     {"dsn", NW_OPTION_TEXT, NW_OPTION_REQUIRED | NW_OPTION_RELOADABLE, NULL, 0, 0, NULL,
@@ -226,6 +226,13 @@ static const struct nw_option EPOCH[] = {
 };
 enum { EPOCH_TIME, EPOCH_SIZE, EPOCH_COUNT };
 
+static const struct nw_option STANDBY[] = {
+    {"after", NW_OPTION_DURATION, NW_OPTION_RELOADABLE, "15s", 2000000, 3600000000, NULL,
+     "With `run --standby`: how long the slot has to be free, or its owner silent, before this one "
+     "takes over. Longer than the owner takes to connect again."},
+};
+enum { STANDBY_AFTER, STANDBY_COUNT };
+
 static const struct nw_option LOG[] = {
     {"level", NW_OPTION_CHOICE, NW_OPTION_RELOADABLE, "info", 0, 0, LEVELS, "What is logged."},
     {"format", NW_OPTION_CHOICE, 0, "auto", 0, 0, FORMATS,
@@ -250,14 +257,16 @@ static const struct nw_option_table TABLE_SINK = {"sinks",
                                                   SINK, SINK_COUNT, NULL};
 static const struct nw_option_table TABLE_LIMITS = {"limits", "limits", LIMITS, LIMITS_COUNT, NULL};
 static const struct nw_option_table TABLE_EPOCH = {"epoch", "epoch", EPOCH, EPOCH_COUNT, NULL};
+static const struct nw_option_table TABLE_STANDBY = {"standby", "standby", STANDBY, STANDBY_COUNT,
+                                                     NULL};
 static const struct nw_option_table TABLE_LOG = {"log", "log", LOG, LOG_COUNT, NULL};
 
 const struct nw_option_table *nw_config_table(size_t index)
 {
     static const struct nw_option_table *const tables[] = {
-        &TABLE_TOP,    &TABLE_SOURCE,       &TABLE_SLOT,   &TABLE_PUBLICATION, &TABLE_COPY,
-        &TABLE_TABLES, &NW_TRANSFORM_TABLE, &TABLE_SINK,   &TABLE_PROTECT,     &TABLE_LIMITS,
-        &TABLE_EPOCH,  &TABLE_LOG,          &NW_HTTP_TABLE};
+        &TABLE_TOP,    &TABLE_SOURCE,       &TABLE_SLOT, &TABLE_PUBLICATION, &TABLE_COPY,
+        &TABLE_TABLES, &NW_TRANSFORM_TABLE, &TABLE_SINK, &TABLE_PROTECT,     &TABLE_LIMITS,
+        &TABLE_EPOCH,  &TABLE_STANDBY,      &TABLE_LOG,  &NW_HTTP_TABLE};
 
     return index < sizeof tables / sizeof tables[0] ? tables[index] : NULL;
 }
@@ -374,12 +383,14 @@ static nw_status limits_take(struct nw_run_config *config, const struct nw_node 
     struct nw_setting epoch[EPOCH_COUNT];
     struct nw_setting log[LOG_COUNT];
     struct nw_setting protect[PROTECT_COUNT];
+    struct nw_setting standby[STANDBY_COUNT];
     nw_status status = NW_OK;
 
     section_take(config, &TABLE_LIMITS, nw_tree_member(root, "limits"), s, &status, err);
     section_take(config, &TABLE_EPOCH, nw_tree_member(root, "epoch"), epoch, &status, err);
     section_take(config, &TABLE_LOG, nw_tree_member(root, "log"), log, &status, err);
     section_take(config, &TABLE_PROTECT, nw_tree_member(root, "protect"), protect, &status, err);
+    section_take(config, &TABLE_STANDBY, nw_tree_member(root, "standby"), standby, &status, err);
     if (status != NW_OK) {
         return status;
     }
@@ -391,6 +402,7 @@ static nw_status limits_take(struct nw_run_config *config, const struct nw_node 
     config->pin = s[LIMITS_PIN].number == 0;
     config->io = s[LIMITS_IO].text;
     config->drain_us = s[LIMITS_DRAIN].number;
+    config->standby_us = standby[STANDBY_AFTER].number;
     config->epoch_us = epoch[EPOCH_TIME].number;
     config->epoch_bytes = epoch[EPOCH_SIZE].number;
     config->ack_spool = protect[PROTECT_ACK].number == 0;

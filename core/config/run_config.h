@@ -76,6 +76,7 @@ struct nw_run_config {
     const char *io; /* auto | io_uring | pread */
     int64_t epoch_us, epoch_bytes;
     int64_t drain_us;
+    int64_t standby_us; /* how long the slot's owner has to be gone */
     int64_t log_level;  /* enum nw_log_level */
     int64_t log_format; /* 0 auto, 1 text, 2 json */
 

@@ -246,6 +246,29 @@ static bool sinks_hold_data(const struct nw_run *run)
     return false;
 }
 
+/* Nothing is known of what was acknowledged: the sinks have to have all of it. */
+static nw_status stateless_check(const struct nw_run *run, uint64_t confirmed_lsn,
+                                 struct nw_error *err)
+{
+    uint64_t lowest = lowest_need(run);
+    char confirmed[NW_LSN_TEXT_SIZE];
+    char wanted[NW_LSN_TEXT_SIZE];
+
+    if (!run->slot_found || !sinks_hold_data(run) || lowest >= confirmed_lsn) {
+        return NW_OK;
+    }
+    return nw_fail(
+        err, NW_FATAL,
+        "NW2307 slot %s stands at %s, the sinks have everything up to %s only, and there is no "
+        "state "
+        "of narwal's in %s: either narwal ran on another host, whose spool has the changes between "
+        "(start it there, or bring its state folder here), or the slot was made again or moved by "
+        "someone. Nothing was written. To begin again with a new copy: drop the slot and move the "
+        "sinks' former data away",
+        run->options->server.slot_name, nw_lsn_text(confirmed, confirmed_lsn),
+        nw_lsn_text(wanted, lowest), run->options->state_folder);
+}
+
 static nw_status state_check(struct nw_run *run, uint64_t confirmed_lsn, struct nw_error *err)
 {
     const struct nw_identity *here = &run->server.identity;
@@ -254,7 +277,7 @@ static nw_status state_check(struct nw_run *run, uint64_t confirmed_lsn, struct 
     char acknowledged[NW_LSN_TEXT_SIZE];
 
     if (!run->source.known) {
-        return NW_OK;
+        return stateless_check(run, confirmed_lsn, err);
     }
     if (known->system_identifier != here->system_identifier ||
         known->database_oid != here->database_oid) {
@@ -477,22 +500,17 @@ static nw_status source_look(struct nw_run *run, struct nw_error *err)
     return status;
 }
 
-static bool stops(void *context)
-{
-    nw_run_alive(context);
-    return nw_run_stopping(context);
-}
-
 /* Connects, and learns which server it is. */
 static nw_status server_find(struct nw_run *run, struct nw_error *err)
 {
     struct nw_server_options server = run->options->server;
     nw_status status = NW_OK;
 
-    server.connection.stopping = stops;
+    server.connection.stopping = nw_run_stops;
     server.connection.stopping_context = run;
     server.connection.known = run->connected;
     server.followed = run->followed;
+    server.claim = run->claim;
     status = nw_server_open(&run->server, &server, err);
     run->server_open = status == NW_OK;
     run->connected = run->connected || run->server_open;
@@ -501,7 +519,7 @@ static nw_status server_find(struct nw_run *run, struct nw_error *err)
         (void)snprintf(run->host, sizeof run->host, "%s", nw_session_host(run->server.control));
         status = nw_run_until_find(run, err);
     }
-    return status == NW_OK ? source_look(run, err) : status;
+    return status;
 }
 
 static nw_status slot_find(struct nw_run *run, struct nw_error *err)
@@ -520,7 +538,16 @@ nw_status nw_run_decide(struct nw_run *run, struct nw_error *err)
 
     run->confirmed_lsn = 0;
     run->slot_found = false;
-    status = server_find(run, err);
+    status = nw_run_own(run, err); /* before the server's end is read: then no sink is further */
+    if (status == NW_OK) {
+        status = server_find(run, err);
+    }
+    if (status == NW_OK) {
+        status = nw_run_sinks_open(run, err);
+    }
+    if (status == NW_OK) {
+        status = source_look(run, err);
+    }
     if (status == NW_OK) {
         status = slot_find(run, err);
     }

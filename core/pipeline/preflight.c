@@ -224,7 +224,7 @@ static void room_check(struct nw_examination *x, const struct nw_rows *rows)
                                        over(senders_max));
     }
     needed =
-        x->options->running != NULL ? 0 : 2 + (x->options->copies ? x->options->copy_workers : 0);
+        x->options->running != NULL ? 0 : 3 + (x->options->copies ? x->options->copy_workers : 0);
     if (connections + needed > connections_max) {
         (void)nw_preflight_add(p, NW_FINDING_WARN, "NW1305",
                                "%" PRIu64 " of %" PRIu64

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See run.h. An attempt in order: sinks, server, decision, copy, engine, stream, stop. All state
+ * See run.h. An attempt in order: server, sinks, decision, copy, engine, stream, stop. All state
  * belongs to the main thread; the engine and the sinks have their own.
  */
 #include "pipeline/run_private.h"
@@ -46,7 +46,7 @@ nw_status nw_run_table_project(void *context, const struct nw_table *table,
 
 /* ---- sinks ---- */
 
-static nw_status sinks_open(struct nw_run *run, struct nw_error *err)
+nw_status nw_run_sinks_open(struct nw_run *run, struct nw_error *err)
 {
     nw_status status = NW_OK;
 
@@ -240,7 +240,10 @@ static nw_status turn(struct nw_run *run, struct nw_error *err)
     if (status != NW_OK) {
         return status;
     }
-    status = run->engine == NULL ? NW_OK : nw_engine_failure(run->engine, err);
+    status = nw_claim_check(run->claim, err);
+    if (status == NW_OK && run->engine != NULL) {
+        status = nw_engine_failure(run->engine, err);
+    }
     return status == NW_OK ? nw_run_protect(run, err) : status;
 }
 
@@ -364,7 +367,7 @@ static nw_status attempt_begin(struct nw_run *run, struct nw_error *err)
     atomic_store_explicit(&run->streams, false, memory_order_relaxed);
     run->status.phase = NW_RUN_STARTING;
     run->status.attempts++;
-    return status == NW_OK ? sinks_open(run, err) : status;
+    return status;
 }
 
 /* Drops the slot when protect says so; the engine, which read it, is stopped. */
@@ -465,6 +468,7 @@ static nw_status attempt(struct nw_run *run, struct nw_error *err)
 
     if (status == NW_OK) {
         status = nw_run_decide(run, err);
+        run->takes_over = run->takes_over && status != NW_OK;
         stopped = status == NW_RETRY && nw_run_stopping(run); /* it was waited for, and cancelled */
     }
     status = status == NW_OK ? attempt_run(run, err) : status;
@@ -500,7 +504,8 @@ static nw_status pause_for(struct nw_run *run, int64_t pause_ns, struct nw_error
             (void)nw_run_pause_answer(run);
         }
         (void)nanosleep(&step, NULL);
-        status = nw_run_protect(run, err);
+        status = nw_claim_check(run->claim, err);
+        status = status == NW_OK ? nw_run_protect(run, err) : status;
     }
     slot_save(run);
     return status;
@@ -509,12 +514,15 @@ static nw_status pause_for(struct nw_run *run, int64_t pause_ns, struct nw_error
 /* How far it came, for a sentence. @param done  nothing failed */
 static void reached_text(const struct nw_run *run, bool done, char *text, size_t size)
 {
-    bool streamed = run->status.phase != NW_RUN_STARTING && run->status.phase != NW_RUN_COPYING;
+    enum nw_run_phase phase = run->status.phase;
+    bool streamed = phase != NW_RUN_STARTING && phase != NW_RUN_COPYING;
     bool spooled = run->status.source.spooling == NW_SPOOLING_READING;
     char lsn[NW_LSN_TEXT_SIZE];
 
     if (!done) {
         text[0] = '\0';
+    } else if (phase == NW_RUN_STANDBY) {
+        (void)snprintf(text, size, "stopped while it stood by. ");
     } else if (run->options->snapshot == NW_SNAPSHOT_ONLY) {
         (void)snprintf(text, size, "copied. ");
     } else if (streamed && run->status.source.flush_lsn == 0) {
@@ -587,7 +595,8 @@ static nw_status rest(struct nw_run *run, struct nw_error *err)
             (void)nw_run_pause_answer(run);
         }
         (void)nanosleep(&step, NULL);
-        status = nw_run_protect(run, err);
+        status = nw_claim_check(run->claim, err);
+        status = status == NW_OK ? nw_run_protect(run, err) : status;
     }
     slot_save(run);
     if (status == NW_OK && run->options->renews != NULL &&
@@ -657,8 +666,11 @@ nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
     run->status.started_ns = run->env->ops->now_ns(run->env);
     (void)pthread_mutex_init(&run->news.mutex, NULL);
     nw_table_list_init(&run->list);
-    status = state_open(run, err);
-    status = status == NW_OK ? attempts(run, err) : status;
+    status = nw_claim_create(options->server.slot_name, &run->claim, err);
+    status = status == NW_OK ? state_open(run, err) : status;
+    status = status == NW_OK && options->standby ? nw_run_stand_by(run, err) : status;
+    status = status == NW_OK && !nw_run_stopping(run) ? attempts(run, err) : status;
+    nw_claim_destroy(run->claim);
     say_end(run, status == NW_OK);
     *options->left_running = run->left_running;
     if (!run->left_running) {

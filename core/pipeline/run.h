@@ -73,7 +73,9 @@ struct nw_run_options {
     uint64_t spill_bytes;
     int64_t epoch_us_max;
     uint64_t epoch_bytes_max;
-    int64_t drain_us; /* how long a stop may take */
+    int64_t drain_us;   /* how long a stop may take */
+    bool standby;       /* wait until the slot's owner is gone, and take its place */
+    int64_t standby_us; /* for how long it has to be */
     /** Called about twice a second on the main thread while it runs. */
     void (*tick)(void *context, const struct nw_run_status *status);
     /**
@@ -107,7 +109,8 @@ enum nw_run_phase {
     NW_RUN_COPYING,
     NW_RUN_STREAMING,
     NW_RUN_DRAINING,
-    NW_RUN_PAUSED, /* by a user: nothing is received, and the slot holds WAL */
+    NW_RUN_PAUSED,  /* by a user: nothing is received, and the slot holds WAL */
+    NW_RUN_STANDBY, /* another narwal has the slot: nothing of the sinks is open */
 };
 
 /** Everything that status, the live line and metrics show. */
@@ -140,6 +143,8 @@ struct nw_run_status {
     bool copy_paused;                 /* by a user */
     double copy_rows_a_second, copy_bytes_a_second;
     char copy_waits_for[NW_ERROR_TEXT_SIZE]; /* why nothing of it is read now; "" */
+    char standby_for[NW_ERROR_TEXT_SIZE];    /* what a standby sees of the slot's owner; "" */
+    int64_t standby_seen_ns;                 /* when it did */
     int64_t memory_used;
     uint32_t attempts;
     struct nw_error last_error;

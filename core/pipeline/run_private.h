@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "base/arena.h"
+#include "pipeline/claim.h"
 #include "pipeline/conductor.h"
 #include "pipeline/engine.h"
 #include "pipeline/followed.h"
@@ -124,6 +125,8 @@ struct nw_run {
     uint64_t until_xid; /* no transaction was under way then, and this the next; 0: not known */
     pthread_t main;     /* the thread that runs it */
     bool stuck_said;
+    struct nw_claim *claim; /* to the slot and the sinks, over attempts */
+    bool takes_over;        /* from an owner that may be frozen; until the sinks are recovered */
     int64_t ticked_ns;
     int64_t protect_seen_ns;
     struct nw_primary_watch watch;
@@ -173,6 +176,19 @@ bool nw_run_table_missing(void *context, const struct nw_table *table);
 /** What sinks see of a table; context is the run. */
 nw_status nw_run_table_project(void *context, const struct nw_table *table,
                                const struct nw_projection **projection, struct nw_error *err);
+
+/* run.c */
+
+NW_MUST_CHECK nw_status nw_run_sinks_open(struct nw_run *run, struct nw_error *err);
+
+/* run_standby.c */
+
+/** See nw_pg_options: a wish to stop ends waiting for the server; context is the run. */
+bool nw_run_stops(void *context);
+/** Before anything of the sinks is touched: be the only one. */
+NW_MUST_CHECK nw_status nw_run_own(struct nw_run *run, struct nw_error *err);
+/** Wait until the slot's owner is gone. NW_OK also when it was asked to stop. */
+NW_MUST_CHECK nw_status nw_run_stand_by(struct nw_run *run, struct nw_error *err);
 
 /* run_tables.c */
 
@@ -438,8 +454,9 @@ NW_MUST_CHECK nw_status nw_run_copies_resume(struct nw_run *run, uint32_t sink,
                                              struct nw_error *err);
 
 /**
- * What an attempt does before there is an engine, with its sinks open: looks at the server, decides
- * what is copied and from where the stream begins, and makes the slot or begins the copy.
+ * What an attempt does before there is an engine: looks at the server, makes sure that it is the
+ * only one there, opens the sinks, decides what is copied and from where the stream begins, and
+ * makes the slot or begins the copy.
  */
 NW_MUST_CHECK nw_status nw_run_decide(struct nw_run *run, struct nw_error *err);
 

@@ -72,7 +72,7 @@ static void waits_find(struct nw_run *run)
 
     for (size_t i = 0;
          i < list->count && s->phase != NW_RUN_STARTING && s->phase != NW_RUN_PAUSED &&
-         list->counts[NW_STATE_COPYING] == 0 && found[0] == '\0';
+         s->phase != NW_RUN_STANDBY && list->counts[NW_STATE_COPYING] == 0 && found[0] == '\0';
          i++) {
         found = list->lines[i].waits_for;
     }
@@ -82,7 +82,8 @@ static void waits_find(struct nw_run *run)
 void nw_run_status_collect(struct nw_run *run)
 {
     struct nw_run_status *s = &run->status;
-    bool attempt = s->phase != NW_RUN_STARTING && s->phase != NW_RUN_PAUSED;
+    bool attempt =
+        s->phase != NW_RUN_STARTING && s->phase != NW_RUN_PAUSED && s->phase != NW_RUN_STANDBY;
 
     run->list_waits = run->fence_waits[0] != '\0' ? run->fence_waits : "narwal to begin to stream";
     s->now_ns = run->env->ops->now_ns(run->env);

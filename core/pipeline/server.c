@@ -543,6 +543,13 @@ static nw_status failover_ensure(struct nw_server *server, struct nw_error *err)
     return status;
 }
 
+static nw_status claim_confirm(struct nw_server *server, struct nw_error *err)
+{
+    return server->options.claim == NULL
+               ? NW_OK
+               : nw_claim_confirm(server->options.claim, &server->abandoned, err);
+}
+
 /* @param lsn  from where it is to be read */
 static nw_status slot_ready(struct nw_server *server, uint64_t lsn, struct nw_error *err)
 {
@@ -573,11 +580,17 @@ nw_status nw_server_connect(void *context, uint64_t lsn, struct nw_walsender *wa
     if (status == NW_OK) {
         status = same_server(server, err);
     }
+    if (status == NW_OK) { /* else what the slot is like is another's doing */
+        status = claim_confirm(server, err);
+    }
     if (status == NW_OK) {
         status = slot_ready(server, lsn, err);
     }
     if (status == NW_OK) {
         status = walsender_start(server, lsn, binary, err);
+    }
+    if (status == NW_OK) { /* now that nobody else can read it */
+        status = claim_confirm(server, err);
     }
     if (status != NW_OK) {
         nw_server_disconnect(server, NULL);

@@ -15,6 +15,7 @@
 #include "io/env.h"
 #include "pg/catalog.h"
 #include "pg/replication.h"
+#include "pipeline/claim.h"
 #include "pipeline/publication.h"
 #include "source/stream.h"
 
@@ -23,12 +24,13 @@ struct nw_server_options {
     struct nw_pg_options connection; /* borrow, as all texts below */
     const char *slot_name;
     bool create_slot;
-    bool failover;    /* the slot is to be one that standbys keep, too */
-    bool streaming;   /* transactions in progress are streamed */
-    bool messages;    /* logical messages are asked for */
-    bool origin_none; /* only changes without an origin */
-    bool text;        /* never ask for binary values */
-    bool followed;    /* the slot was followed before: a standby's promotion is waited for */
+    bool failover;          /* the slot is to be one that standbys keep, too */
+    bool streaming;         /* transactions in progress are streamed */
+    bool messages;          /* logical messages are asked for */
+    bool origin_none;       /* only changes without an origin */
+    bool text;              /* never ask for binary values */
+    bool followed;          /* the slot was followed before: a standby's promotion is waited for */
+    struct nw_claim *claim; /* who connects has to hold it; NULL: nobody asks */
     struct nw_publication_options publication;
 };
 

@@ -133,6 +133,9 @@ static enum MHD_Result ready_answer(struct request *request)
     if (!report->ready) {
         return say(request, MHD_HTTP_SERVICE_UNAVAILABLE, report->ready_reason);
     }
+    if (strcmp(report->phase, "standby") == 0) {
+        return say(request, MHD_HTTP_OK, "ready to take over: standing by");
+    }
     return say(request, MHD_HTTP_OK, report->copy_paused ? "ready; the copy is paused" : "ready");
 }
 

@@ -155,6 +155,9 @@ void nw_live_text(const struct nw_report *former, const struct nw_report *report
         copy_text(report, &line);
     } else if (strcmp(report->phase, "paused") == 0) {
         append(&line, "paused: the slot holds WAL until narwal resume");
+    } else if (strcmp(report->phase, "standby") == 0) {
+        append(&line, "standing by%s%s", report->standby_for[0] != '\0' ? ": " : "",
+               report->standby_for);
     } else if (strcmp(report->phase, "starting") == 0) {
         const char *waits = report->copy_waits_for;
 

@@ -187,8 +187,9 @@ static void states_print(const struct family *family, const struct label *first,
 
 static void phase_print(const struct family *family, const struct nw_report *report, FILE *out)
 {
-    static const char *const phases[] = {"starting",  "paused",  "copying",  "connecting",
-                                         "streaming", "waiting", "draining", NULL};
+    static const char *const phases[] = {"starting",   "paused",    "copying",
+                                         "connecting", "streaming", "waiting",
+                                         "draining",   "standby",   NULL};
     const struct label none = {NULL, NULL};
 
     states_print(family, &none, phases, report == NULL ? "starting" : report->phase, out);

@@ -121,7 +121,8 @@ static void status_tell(struct nw_notify *notify, bool ready, const char *text)
 
 void nw_notify_report(struct nw_notify *notify, const struct nw_report *report, const char *line)
 {
-    bool works = strcmp(report->phase, "copying") == 0 || strcmp(report->phase, "streaming") == 0;
+    bool works = strcmp(report->phase, "copying") == 0 || strcmp(report->phase, "streaming") == 0 ||
+                 (strcmp(report->phase, "standby") == 0 && report->standby_seen_s > 0);
 
     if (!notify->ready && works) {
         notify->ready = true;

@@ -44,6 +44,8 @@ static void source_note(struct nw_progress *progress, const struct nw_report *r)
 {
     if (in_phase(r, "streaming") || in_phase(r, "copying")) {
         progress->connected_s = r->uptime_s;
+    } else if (in_phase(r, "standby") && r->standby_seen_s > progress->connected_s) {
+        progress->connected_s = r->standby_seen_s;
     }
     if (r->received_lsn != progress->received_lsn || r->source_lag_bytes == 0) {
         progress->received_s = r->uptime_s;
@@ -103,13 +105,17 @@ static void copy_note(struct nw_progress *progress, const struct nw_report *r)
 static void all_note(struct nw_progress *progress, struct nw_report *r)
 {
     double now_s = r->uptime_s;
+    bool rests = in_phase(r, "standby"); /* but for asking the server */
 
     source_note(progress, r);
     sinks_note(progress, r);
     copy_note(progress, r);
     if (!progress->begun || in_phase(r, "starting") || in_phase(r, "paused")) {
-        progress->connected_s = progress->received_s = progress->spooled_s = progress->copied_s =
-            now_s;
+        progress->connected_s = now_s;
+        rests = true;
+    }
+    if (rests) {
+        progress->received_s = progress->spooled_s = progress->copied_s = now_s;
         for (uint32_t i = 0; i < NW_SEQUENCERS_MAX; i++) {
             progress->sinks[i].moved_s = now_s;
         }

@@ -22,6 +22,8 @@ const char *nw_report_phase(const struct nw_run_status *status)
         return "draining";
     case NW_RUN_PAUSED:
         return "paused";
+    case NW_RUN_STANDBY:
+        return "standby";
     case NW_RUN_STREAMING:
         break;
     }
@@ -244,10 +246,14 @@ void nw_report_make(const struct nw_run_status *status, struct nw_report *report
     report->phase = nw_report_phase(status);
     report->uptime_s = (double)(status->now_ns - status->started_ns) / 1e9;
     report->wall_us = status->wall_us;
-    report->engine_age_s =
-        status->phase == NW_RUN_STARTING || status->phase == NW_RUN_PAUSED || source->taken_ns == 0
-            ? 0
-            : (double)(status->now_ns - source->taken_ns) / 1e9;
+    (void)snprintf(report->standby_for, sizeof report->standby_for, "%s", status->standby_for);
+    report->standby_seen_s = status->standby_seen_ns <= status->started_ns
+                                 ? 0
+                                 : (double)(status->standby_seen_ns - status->started_ns) / 1e9;
+    report->engine_age_s = status->phase == NW_RUN_STARTING || status->phase == NW_RUN_PAUSED ||
+                                   status->phase == NW_RUN_STANDBY || source->taken_ns == 0
+                               ? 0
+                               : (double)(status->now_ns - source->taken_ns) / 1e9;
     report->system_identifier = status->identity.system_identifier;
     report->server_version = status->server_version;
     report->received_lsn = source->received_lsn;
@@ -471,6 +477,7 @@ static void process_put(json_t *root, const struct nw_report *report)
     put_text(root, "name", report->name);
     put_text(root, "version", NARWAL_VERSION);
     put_text(root, "phase", report->phase);
+    put_text(root, "standby", report->standby_for);
     (void)json_object_set_new(root, "ready", json_boolean(report->ready));
     put_text(root, "not_ready_because", report->ready_reason);
     (void)json_object_set_new(root, "time", json_real((double)report->wall_us / 1e6));

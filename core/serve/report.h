@@ -59,10 +59,12 @@ struct nw_report_sink {
 
 struct nw_report {
     char name[NW_REPORT_NAME_SIZE];
-    const char *phase; /* starting copying connecting streaming waiting draining */
+    const char *phase; /* starting copying connecting streaming waiting draining paused standby */
     double uptime_s;
-    int64_t wall_us; /* when it was made */
-    bool ready;      /* what has something to do moves: progress.h */
+    int64_t wall_us;                      /* when it was made */
+    char standby_for[NW_ERROR_TEXT_SIZE]; /* what a standby sees of the slot's owner */
+    double standby_seen_s;                /* the uptime at which it did */
+    bool ready;                           /* what has something to do moves: progress.h */
     char ready_reason[NW_ERROR_TEXT_SIZE];
     double engine_age_s; /* since the engine's thread made a turn; 0: it does not run */
     uint64_t system_identifier;

@@ -50,6 +50,7 @@ class Narwal:
         self.log_path = self.home / "log"
         self.process = None
         self.starts = 0
+        self.options = []  # of `narwal run`, as "--standby"
         self.marked = 0
         settings = settings or {}
         self.config = {
@@ -85,7 +86,7 @@ class Narwal:
             log.flush()
             # It ends with us, even when we are killed.
             self.process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", *self.command("run", self.file)],
+                ["setpriv", "--pdeathsig", "KILL", *self.command("run", *self.options, self.file)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env={**os.environ, **{key: str(value) for key, value in environment.items()}})
         return self
