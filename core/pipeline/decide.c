@@ -532,13 +532,12 @@ static nw_status slot_find(struct nw_run *run, struct nw_error *err)
     return status;
 }
 
-nw_status nw_run_decide(struct nw_run *run, struct nw_error *err)
+/* Server, sinks, slot: nobody else is there, and they belong together. */
+static nw_status all_find(struct nw_run *run, struct nw_error *err)
 {
-    nw_status status = NW_OK;
+    nw_status status = nw_run_own(run, err);
 
-    run->confirmed_lsn = 0;
-    run->slot_found = false;
-    status = nw_run_own(run, err); /* before the server's end is read: then no sink is further */
+    /* The server's end is read behind that: then no sink is further. */
     if (status == NW_OK) {
         status = server_find(run, err);
     }
@@ -548,9 +547,16 @@ nw_status nw_run_decide(struct nw_run *run, struct nw_error *err)
     if (status == NW_OK) {
         status = source_look(run, err);
     }
-    if (status == NW_OK) {
-        status = slot_find(run, err);
-    }
+    return status == NW_OK ? slot_find(run, err) : status;
+}
+
+nw_status nw_run_decide(struct nw_run *run, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    run->confirmed_lsn = 0;
+    run->slot_found = false;
+    status = all_find(run, err);
     if (status == NW_OK) {
         status = nw_run_backlogs_find(run, err);
     }
