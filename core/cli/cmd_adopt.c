@@ -10,6 +10,8 @@
 #include "pg/lsn.h"
 #include "pipeline/adopt.h"
 
+#define LACKS_SAID 10u
+
 static const char HELP[] =
     "usage: narwal adopt FILE.yaml [--token TOKEN] [--dry-run] [--yes]\n"
     "                    [--copy] [--nothing-written] [--upgraded]\n\n"
@@ -102,6 +104,34 @@ static void lines_print(const struct nw_adopt *adopt, FILE *out)
     }
 }
 
+/* What sinks have and the server lacks. @param all  not only the first ten */
+static void lacks_print(const struct nw_adopt *adopt, bool all, FILE *out)
+{
+    const struct nw_recent_list *list = &adopt->recent;
+    char text[2048];
+    char lsn[NW_LSN_TEXT_SIZE];
+    uint32_t said = 0;
+    uint32_t at = nw_recent_extra(list, 0, adopt->lacks_lsn);
+
+    if (!adopt->lacks) {
+        return;
+    }
+    for (; at < list->commits_count && (all || said < LACKS_SAID); said++) {
+        (void)fprintf(out, "lacks %s\n", nw_recent_text(list, at, text, sizeof text));
+        at = nw_recent_extra(list, at + 1, adopt->lacks_lsn);
+    }
+    if (at < list->commits_count) {
+        (void)fprintf(out, "lacks %u more (--dry-run lists them)\n", list->commits_count - at);
+    }
+    if (!adopt->lacks_known) {
+        (void)fprintf(out,
+                      "lacks %s, of what committed after %s: the state folder has no whole record "
+                      "of it\n",
+                      said == 0 ? "an unknown number of transactions" : "maybe more",
+                      nw_lsn_text(lsn, adopt->lacks_lsn));
+    }
+}
+
 static void plan_print(const struct nw_adopt *adopt, FILE *out)
 {
     static const char *const copies[] = {"", ", with new copies of the tables that differ",
@@ -151,6 +181,7 @@ static int carry_out(struct session *s)
     struct nw_error err = {0};
 
     lines_print(adopt, stdout);
+    lacks_print(adopt, s->dry_run, stdout);
     if (adopt->refusals > 0) {
         (void)puts("refused; nothing was changed");
         return NW_EXIT_FAILED;

@@ -190,7 +190,7 @@ static nw_status server_look(struct nw_adopt *adopt, struct nw_error *err)
 /* ---- what follows ---- */
 
 /* How the server is related to what a sink has. */
-static nw_status relate(struct nw_adopt *adopt, const struct nw_adopt_sink *sink,
+static nw_status relate(struct nw_adopt *adopt, struct nw_adopt_sink *sink,
                         struct nw_adopt_facts *facts, struct nw_error *err)
 {
     const struct nw_identity *here = &adopt->server.identity;
@@ -214,6 +214,8 @@ static nw_status relate(struct nw_adopt *adopt, const struct nw_adopt_sink *sink
         }
         nw_session_close(session);
         facts->relation = sink->lsn > facts->fork_lsn ? NW_ADOPT_AHEAD : NW_ADOPT_SAME;
+        sink->fork_lsn = facts->fork_lsn;
+        facts->extras_known = nw_adopt_extras_known(adopt, sink);
     }
     return status;
 }
@@ -298,6 +300,23 @@ static void decision_say(struct nw_adopt *adopt, uint32_t index, const struct nw
     }
 }
 
+/* Whether there are transactions to name, and from where on. */
+static void lacks_note(struct nw_adopt *adopt, const struct nw_adopt_sink *sink,
+                       const struct nw_adopt_facts *facts)
+{
+    uint64_t lsn = facts->relation == NW_ADOPT_AHEAD ? facts->fork_lsn : adopt->server.end_lsn;
+
+    if (facts->relation != NW_ADOPT_AHEAD && facts->relation != NW_ADOPT_APART) {
+        return;
+    }
+    if (!nw_adopt_record_is_of(adopt, sink)) {
+        nw_recent_fini(&adopt->recent); /* of another server: it names nothing here */
+    }
+    adopt->lacks_known = facts->extras_known && (!adopt->lacks || adopt->lacks_known);
+    adopt->lacks_lsn = adopt->lacks && adopt->lacks_lsn < lsn ? adopt->lacks_lsn : lsn;
+    adopt->lacks = true;
+}
+
 static nw_status sink_decide(struct nw_adopt *adopt, uint32_t index, struct nw_error *err)
 {
     struct nw_adopt_sink *sink = &adopt->sinks[index];
@@ -319,6 +338,7 @@ static nw_status sink_decide(struct nw_adopt *adopt, uint32_t index, struct nw_e
         facts.proved = false; /* this sink was moved already, or is of another */
     }
     sink->decision = nw_adopt_decide(&facts);
+    lacks_note(adopt, sink, &facts);
     decision_say(adopt, index, &facts);
     if (sink->decision.verdict == NW_ADOPT_MOVES || sink->decision.verdict == NW_ADOPT_GOES_BACK) {
         sink->to_lsn = sink->decision.verdict == NW_ADOPT_GOES_BACK ? facts.fork_lsn : 0;
@@ -355,8 +375,14 @@ nw_status nw_adopt_begin(struct nw_adopt *adopt, const struct nw_run_options *op
     if (status == NW_OK) {
         status = nw_state_source_read(adopt->state, &adopt->source, err);
     }
+    if (status == NW_OK) {
+        status = nw_tables_open(adopt->state, &adopt->table_states, err);
+    }
     if (status == NW_OK && !wishes->handover.known) {
         status = nw_handover_read(adopt->state, &adopt->wishes.handover, err);
+    }
+    if (status == NW_OK) {
+        status = nw_recent_read(options->state_folder, &adopt->recent, err);
     }
     if (status == NW_OK) {
         status = nw_schemas_create(&adopt->schemas, err);

@@ -18,6 +18,7 @@
 #define NW_PIPELINE_ADOPT_H
 
 #include "pipeline/handover.h"
+#include "pipeline/recent.h"
 #include "pipeline/run.h"
 
 #define NW_ADOPT_LINES_MAX 64u
@@ -87,7 +88,8 @@ struct nw_adopt_sink {
     struct nw_identity stored;
     uint64_t lsn; /* 0: it has no position */
     struct nw_behind_list behind;
-    uint64_t to_lsn; /* where it goes; 0: to the slot */
+    uint64_t fork_lsn; /* where the server left its history; 0: it did not, or is not known */
+    uint64_t to_lsn;   /* where it goes; 0: to the slot */
     struct nw_adopt_decision decision;
 };
 
@@ -96,6 +98,7 @@ struct nw_adopt {
     struct nw_adopt_wishes wishes;
     struct nw_state *state;
     struct nw_state_source source;
+    struct nw_tables *table_states;
     struct nw_server server;
     bool server_open;
     struct nw_adopt_sink sinks[NW_SEQUENCERS_MAX];
@@ -107,6 +110,10 @@ struct nw_adopt {
     bool slot_made;  /* by us: dropped again when it turns out that it may not be used */
     uint32_t moves, refusals;
     enum nw_adopt_copies copies; /* the most that any sink needs */
+    struct nw_recent_list recent;
+    bool lacks;         /* some sink has more than the server: */
+    uint64_t lacks_lsn; /* what committed after this, as far as is known */
+    bool lacks_known;   /* and that is all of it */
     struct nw_schemas *schemas;
     struct nw_transforms *transforms;
     struct nw_arena arena;
@@ -126,6 +133,15 @@ NW_MUST_CHECK nw_status nw_adopt_begin(struct nw_adopt *adopt, const struct nw_r
 NW_MUST_CHECK nw_status nw_adopt_finish(struct nw_adopt *adopt, struct nw_error *err);
 /** Close everything; also after a failure. @return NW_RETRY when a plugin did not return. */
 nw_status nw_adopt_end(struct nw_adopt *adopt, struct nw_error *err);
+
+/* adopt_extra.c */
+
+/** Whether the record of the latest transactions is of the history that the sink followed. */
+bool nw_adopt_record_is_of(const struct nw_adopt *adopt, const struct nw_adopt_sink *sink);
+/** Whether all that the sink has beyond its fork is known. */
+bool nw_adopt_extras_known(const struct nw_adopt *adopt, const struct nw_adopt_sink *sink);
+/** Whether what the sink has of a table may differ from the server, which went on at the fork. */
+bool nw_adopt_touched(const struct nw_adopt *adopt, const struct nw_adopt_sink *sink, uint32_t oid);
 
 /* adopt_proof.c */
 

@@ -107,7 +107,8 @@ static nw_status copies_list(struct nw_adopt *adopt, const struct nw_adopt_sink 
         const struct nw_table *table = nw_schemas_at(adopt->schemas, i);
         const struct nw_projection *projection = NULL;
 
-        if (!is_wanted(adopt, table)) {
+        if (!is_wanted(adopt, table) || (sink->decision.copies == NW_ADOPT_TOUCHED &&
+                                         !nw_adopt_touched(adopt, sink, table->relation_oid))) {
             continue;
         }
         status = nw_transforms_project(adopt->transforms, table, &projection, err);
@@ -211,16 +212,29 @@ static nw_status kept_stop(struct nw_tables *tables, struct nw_error *err)
     return status;
 }
 
+/* A table that is here was not dropped here. */
+static nw_status dropped_forget(struct nw_adopt *adopt, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; i < nw_schemas_count(adopt->schemas) && status == NW_OK; i++) {
+        uint32_t oid = nw_schemas_at(adopt->schemas, i)->relation_oid;
+
+        if (nw_tables_dropped(adopt->table_states, oid)) {
+            status = nw_tables_remove(adopt->table_states, oid, "", err);
+        }
+    }
+    return status;
+}
+
 static nw_status tables_update(struct nw_adopt *adopt, struct nw_error *err)
 {
-    struct nw_tables *tables = NULL;
     struct nw_seen *seen = NULL;
-    nw_status status = nw_tables_open(adopt->state, &tables, err);
+    nw_status status = kept_stop(adopt->table_states, err);
 
     if (status == NW_OK) {
-        status = kept_stop(tables, err);
+        status = dropped_forget(adopt, err);
     }
-    nw_tables_close(tables);
     if (status == NW_OK) {
         status = nw_seen_open(adopt->state, &seen, err);
     }
@@ -288,7 +302,9 @@ nw_status nw_adopt_end(struct nw_adopt *adopt, struct nw_error *err)
     }
     nw_transforms_destroy(adopt->transforms);
     nw_schemas_destroy(adopt->schemas);
+    nw_tables_close(adopt->table_states);
     nw_state_close(adopt->state);
+    nw_recent_fini(&adopt->recent);
     nw_arena_fini(&adopt->arena);
     return status;
 }

@@ -26,6 +26,30 @@ static uint64_t lowest_position(const struct nw_sink_recovered *recovered)
     return lowest == UINT64_MAX ? 0 : lowest;
 }
 
+/* What the server lacks of what a sink has, when that is why it is refused. */
+static void extras_say(struct nw_run *run, const struct nw_identity *stored, nw_status refused)
+{
+    struct nw_session *session = NULL;
+    struct nw_error ignored = {0};
+    uint64_t fork_lsn = run->server.end_lsn;
+    nw_status status = NW_OK;
+
+    if (refused != NW_FATAL) {
+        return;
+    }
+    if (stored->timeline < run->server.identity.timeline) {
+        status = nw_server_session(&run->server, true, &session, &ignored);
+        if (status == NW_OK) {
+            status = nw_replication_switch_lsn(session, run->server.identity.timeline,
+                                               stored->timeline, &fork_lsn, &ignored);
+        }
+        nw_session_close(session);
+    }
+    if (status == NW_OK) {
+        nw_recent_extras_log(run->options->state_folder, stored, fork_lsn);
+    }
+}
+
 /* Positions must be of this very source; gives the LSN of the lowest of each sink. */
 static nw_status positions_check(struct nw_run *run, struct nw_error *err)
 {
@@ -57,6 +81,7 @@ static nw_status positions_check(struct nw_run *run, struct nw_error *err)
             }
             if (status == NW_OK) {
                 status = nw_server_history_check(&run->server, stored.timeline, position->lsn, err);
+                extras_say(run, &stored, status);
             }
         }
         member->lsn = lowest_position(&member->recovered);

@@ -186,6 +186,7 @@ static nw_status source_make(struct nw_engine *engine, struct nw_error *err)
                                        .project = o->project,
                                        .context = o->context,
                                        .keeps = o->keeps,
+                                       .committed = o->committed,
                                        .row_bytes_max = o->memory_bytes / ROW_SHARE};
     struct nw_source_options source = {.env = o->env,
                                        .schemas = o->schemas,
@@ -196,6 +197,7 @@ static nw_status source_make(struct nw_engine *engine, struct nw_error *err)
                                        .backlog_end = o->backlog_end,
                                        .play_lsn = o->play_lsn,
                                        .watch = o->watch,
+                                       .epoch_ended = o->epoch_ended,
                                        .context = o->context,
                                        .epoch_us_max = o->epoch_us_max,
                                        .epoch_bytes_max = o->epoch_bytes_max,

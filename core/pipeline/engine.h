@@ -62,6 +62,8 @@ struct nw_engine_options {
     bool keeps; /* stop() can say where the changes of a table that stops are kept */
     uint64_t play_lsn;
     nw_status (*watch)(void *context, struct nw_look *look, struct nw_error *err);
+    void (*committed)(void *context, const struct nw_dealer_committed *what);
+    void (*epoch_ended)(void *context, uint64_t lsn);
     /** See nw_dealer_options; may be NULL. */
     nw_status (*project)(void *context, const struct nw_table *table,
                          const struct nw_projection **projection, struct nw_error *err);

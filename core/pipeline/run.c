@@ -161,6 +161,20 @@ static nw_status fences_set(struct nw_run *run, struct nw_error *err)
     return status == NW_OK ? missing_leave_out(run, err) : status;
 }
 
+static void committed(void *context, const struct nw_dealer_committed *what)
+{
+    struct nw_run *run = context;
+
+    nw_recent_add(run->recent, what);
+}
+
+static void epoch_ended(void *context, uint64_t lsn)
+{
+    struct nw_run *run = context;
+
+    nw_recent_reach(run->recent, lsn);
+}
+
 static nw_status engine_make(struct nw_run *run, struct nw_error *err)
 {
     const struct nw_run_options *o = run->options;
@@ -191,6 +205,8 @@ static nw_status engine_make(struct nw_run *run, struct nw_error *err)
                                         .keeps = true,
                                         .play_lsn = nw_run_play_lsn(run),
                                         .watch = nw_run_watch,
+                                        .committed = committed,
+                                        .epoch_ended = epoch_ended,
                                         .project = nw_run_table_project,
                                         .context = run};
     nw_status status = NW_OK;
@@ -203,6 +219,7 @@ static nw_status engine_make(struct nw_run *run, struct nw_error *err)
     }
     options.readers_count = o->copy_workers;
     options.copy_bytes_a_second = o->copy_rate_bytes;
+    nw_recent_begin(run->recent, &run->server.identity, run->start_lsn);
     status = nw_engine_create(&options, &run->engine, err);
     if (status == NW_OK) {
         status = fences_set(run, err);
@@ -229,6 +246,7 @@ static nw_status turn(struct nw_run *run, struct nw_error *err)
     nw_status status = NW_OK;
 
     (void)nanosleep(&pause, NULL);
+    nw_recent_write(run->recent);
     if (nw_run_tick(run)) {
         status = nw_run_commands(run, err);
     } else if (run->engine != NULL) {
@@ -394,6 +412,7 @@ static bool attempt_end(struct nw_run *run)
         run->followed = run->followed || run->status.source.reconnects > 0;
         nw_server_abandon(&run->server);
         nw_engine_stop(run->engine);
+        nw_recent_write(run->recent);
     }
     for (uint32_t i = 0; i < run->options->sinks_count; i++) {
         struct nw_error why = {0};
@@ -573,6 +592,9 @@ static nw_status state_open(struct nw_run *run, struct nw_error *err)
         status = nw_seen_open(run->state, &run->seen, err);
     }
     if (status == NW_OK) {
+        status = nw_recent_open(run->options->state_folder, &run->recent, err);
+    }
+    if (status == NW_OK) {
         run->status.tables = run->table_states;
         nw_run_tables_say(run);
     }
@@ -674,6 +696,7 @@ nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
     say_end(run, status == NW_OK);
     *options->left_running = run->left_running;
     if (!run->left_running) {
+        nw_recent_close(run->recent);
         nw_seen_close(run->seen);
         nw_followed_close(run->followed_tables);
         nw_tables_close(run->table_states);

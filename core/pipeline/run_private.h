@@ -12,6 +12,7 @@
 #include "pipeline/engine.h"
 #include "pipeline/followed.h"
 #include "pipeline/handover.h"
+#include "pipeline/recent.h"
 #include "pipeline/run.h"
 #include "pipeline/seen.h"
 #include "pipeline/state.h"
@@ -110,6 +111,7 @@ struct nw_run {
     struct nw_followed *followed_tables;
     struct nw_run_news news;
     struct nw_seen *seen; /* the service thread's while an engine runs */
+    struct nw_recent *recent;
     struct nw_state_source source;
     struct nw_run_status status;
     struct nw_table_list list;

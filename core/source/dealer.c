@@ -38,6 +38,7 @@ void nw_dealer_destroy(struct nw_dealer *dealer)
     }
     free(dealer->slots);
     free(dealer->open_ids);
+    free(dealer->touched_ids);
     free(dealer->relation_bytes);
     nw_notes_destroy(dealer->notes);
     nw_dealer_drops_free(dealer);
@@ -143,8 +144,29 @@ nw_status nw_dealer_begin(struct nw_dealer *dealer, const struct nw_pgoutput_beg
     dealer->in_transaction = true;
     dealer->state.between = false;
     dealer->serial++;
+    dealer->touched_count = 0;
     dealer->seq = 0;
     return NW_OK;
+}
+
+/* Says what a transaction changed. */
+static void committed_tell(struct nw_dealer *dealer, const struct nw_pgoutput_commit *commit)
+{
+    struct nw_dealer_committed what = {.commit_lsn = commit->commit_lsn,
+                                       .end_lsn = commit->end_lsn,
+                                       .commit_ts = commit->commit_ts,
+                                       .xid = dealer->begin.xid,
+                                       .tables_count = dealer->touched_count};
+
+    if (dealer->options.committed == NULL || what.tables_count == 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < what.tables_count && i < NW_COMMITTED_TABLES_MAX; i++) {
+        const struct nw_slot *slot = &dealer->slots[dealer->touched_ids[i]];
+
+        what.tables[i] = (struct nw_table_count){slot->table, slot->rows};
+    }
+    dealer->options.committed(dealer->options.context, &what);
 }
 
 nw_status nw_dealer_commit(struct nw_dealer *dealer, const struct nw_pgoutput_commit *commit,
@@ -171,6 +193,7 @@ nw_status nw_dealer_commit(struct nw_dealer *dealer, const struct nw_pgoutput_co
         }
     }
     if (commit->commit_lsn > dealer->dealt.done_lsn) {
+        committed_tell(dealer, commit);
         dealer->dealt.done_lsn = commit->commit_lsn;
         dealer->state.transactions += dealer->playing == NULL;
         dealer->state.last_commit_ts =
@@ -286,6 +309,21 @@ static nw_status row_keep(struct nw_dealer *dealer, uint32_t oid, uint64_t lsn,
     return status;
 }
 
+/* Whether a row of this table is to be dealt now; it is counted as one of its transaction. */
+static bool is_to_deal(struct nw_dealer *dealer, struct nw_slot *slot)
+{
+    if (!slot->wanted || dealer->begin.commit_lsn < slot->joins_lsn) {
+        dealer->state.rows_left_out += slot->stopped;
+        return false;
+    }
+    nw_dealer_touch(dealer, slot);
+    if (nw_dealer_dealt_before(dealer)) {
+        slot->rows++;
+        return false;
+    }
+    return true;
+}
+
 static nw_status row_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns,
                           struct nw_bytes message, struct nw_error *err)
 {
@@ -311,9 +349,7 @@ static nw_status row_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns
     if (slot == NULL) {
         return status;
     }
-    if (!slot->wanted || dealer->begin.commit_lsn < slot->joins_lsn ||
-        nw_dealer_dealt_before(dealer)) {
-        dealer->state.rows_left_out += slot->stopped;
+    if (!is_to_deal(dealer, slot)) {
         nw_dealer_change_done(dealer);
         return NW_OK;
     }
@@ -341,7 +377,7 @@ static nw_status row_take(struct nw_dealer *dealer, uint64_t lsn, int64_t now_ns
     frame->transaction = transaction;
     frame->op = op;
     slot->open->frames_count++;
-    slot->rows += dealer->options.transactions;
+    slot->rows++;
     dealer->state.rows++;
     dealer->state.epoch_rows++;
     dealer->state.bytes += cursor.left;

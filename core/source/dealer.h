@@ -33,6 +33,16 @@ struct nw_table_policy {
     enum nw_rule type_change; /* apply or stop */
 };
 
+/** What a transaction changed at the sinks. Tables beyond NW_COMMITTED_TABLES_MAX are counted. */
+#define NW_COMMITTED_TABLES_MAX 64u
+struct nw_dealer_committed {
+    uint64_t commit_lsn, end_lsn;
+    int64_t commit_ts;
+    uint32_t xid;
+    uint32_t tables_count;
+    struct nw_table_count tables[NW_COMMITTED_TABLES_MAX];
+};
+
 struct nw_dealer_options {
     struct nw_producer *producer; /* borrow */
     struct nw_schemas *schemas;   /* borrow */
@@ -56,6 +66,8 @@ struct nw_dealer_options {
     void *context;
     uint64_t row_bytes_max; /* a larger row stops its table; 0: only those that came cut do */
     bool keeps;             /* what comes of a table that stops can be kept */
+    /** A transaction with changes was dealt whole; NULL: nobody asks. */
+    void (*committed)(void *context, const struct nw_dealer_committed *what);
 };
 
 struct nw_apart;

@@ -75,7 +75,7 @@ void nw_dealer_event_deal(struct nw_dealer *dealer, struct nw_block *block)
 nw_status nw_dealer_transaction_event(struct nw_dealer *dealer, enum nw_event_kind kind,
                                       uint64_t end_lsn, struct nw_error *err)
 {
-    uint32_t ids = dealer->slots_count;
+    uint32_t ids = dealer->touched_count;
     struct nw_block *block = NULL;
     uint32_t counts_count = 0;
     nw_status status = nw_dealer_event_open(dealer, NW_BLOCK_EVENT, &block, err);
@@ -88,14 +88,13 @@ nw_status nw_dealer_transaction_event(struct nw_dealer *dealer, enum nw_event_ki
         return nw_fail(err, NW_FATAL, "out of memory for a transaction event");
     }
     for (uint32_t i = 0; i < ids && kind == NW_EVENT_COMMIT; i++) {
-        struct nw_slot *slot = &dealer->slots[i];
+        const struct nw_slot *slot = &dealer->slots[dealer->touched_ids[i]];
 
         if (slot->rows > 0) {
             const struct nw_table *seen = nw_table_seen(slot->table, slot->projection);
 
             (void)nw_dealer_event_copy(block, &(struct nw_table_count){seen, slot->rows},
                                        sizeof(struct nw_table_count));
-            slot->rows = 0;
             counts_count++;
         }
     }
@@ -188,6 +187,23 @@ static nw_status truncate_keep(struct nw_dealer *dealer, uint64_t lsn,
     return status;
 }
 
+/* The transaction under way changes what a truncate is about. */
+static nw_status truncate_touch(struct nw_dealer *dealer,
+                                const struct nw_pgoutput_truncate *truncate, struct nw_error *err)
+{
+    struct nw_cursor relations = nw_cursor_of(truncate->relations.at, truncate->relations.size);
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; i < truncate->relations_count && status == NW_OK; i++) {
+        struct nw_slot *slot = truncated(dealer, nw_cursor_u32be(&relations), &status, err);
+
+        if (truncate_applies(dealer, slot)) {
+            nw_dealer_touch(dealer, slot);
+        }
+    }
+    return status;
+}
+
 /* Announces what a truncate is about. */
 static nw_status truncate_announce(struct nw_dealer *dealer,
                                    const struct nw_pgoutput_truncate *truncate,
@@ -222,6 +238,10 @@ nw_status nw_dealer_truncate(struct nw_dealer *dealer, uint64_t lsn, struct nw_b
         return status;
     }
     status = truncate_keep(dealer, lsn, &truncate, err);
+    if (status != NW_OK) {
+        return status;
+    }
+    status = truncate_touch(dealer, &truncate, err);
     if (status != NW_OK) {
         return status;
     }

@@ -16,7 +16,8 @@ struct nw_slot {
     bool wanted;
     struct nw_block *open;
     uint64_t open_transaction; /* serial of the last transaction in the open block */
-    uint64_t rows;             /* of the current transaction, when counted */
+    uint64_t touched;          /* serial of the last transaction that changed it */
+    uint64_t rows;             /* that this one did */
     bool announce;             /* a new version, whose event was not dealt yet */
     bool stopped;              /* its rows are left out until it is copied again */
     uint64_t joins_lsn;        /* what committed before is in its copy, or will be */
@@ -41,6 +42,8 @@ struct nw_dealer {
     uint32_t slots_count;
     uint32_t *open_ids; /* tables with an open block, in the order they were opened */
     uint32_t open_count;
+    uint32_t *touched_ids; /* tables that the current transaction changes, once each */
+    uint32_t touched_count;
 
     /* the transaction that is being received */
     bool in_transaction;
@@ -146,6 +149,15 @@ nw_status nw_dealer_too_large(struct nw_dealer *dealer, const struct nw_slot *sl
 /** The slot of a relation; NULL: one that was never announced, and *status says so. */
 struct nw_slot *nw_dealer_slot(struct nw_dealer *dealer, uint32_t oid, nw_status *status,
                                struct nw_error *err);
+/** The transaction under way changes the table, whether that was dealt before or not. */
+static inline void nw_dealer_touch(struct nw_dealer *dealer, struct nw_slot *slot)
+{
+    if (slot->touched != dealer->serial) {
+        slot->touched = dealer->serial;
+        slot->rows = 0;
+        dealer->touched_ids[dealer->touched_count++] = slot->table->id;
+    }
+}
 /** Whether the change with the current seq was dealt before the connection broke. */
 bool nw_dealer_dealt_before(const struct nw_dealer *dealer);
 /** The change with the current seq is dealt, or dropped. */

@@ -18,6 +18,7 @@ nw_status nw_dealer_slots_grow(struct nw_dealer *dealer, struct nw_error *err)
     uint32_t capacity = count * 2;
     struct nw_slot *slots = NULL;
     uint32_t *open_ids = NULL;
+    uint32_t *touched_ids = NULL;
 
     if (count <= dealer->slots_count) {
         return NW_OK;
@@ -27,10 +28,14 @@ nw_status nw_dealer_slots_grow(struct nw_dealer *dealer, struct nw_error *err)
         dealer->slots = slots;
         open_ids = realloc(dealer->open_ids, capacity * sizeof *open_ids);
     }
-    if (open_ids == NULL) {
+    if (open_ids != NULL) {
+        dealer->open_ids = open_ids;
+        touched_ids = realloc(dealer->touched_ids, capacity * sizeof *touched_ids);
+    }
+    if (touched_ids == NULL) {
         return nw_fail(err, NW_FATAL, "out of memory for %u tables", count);
     }
-    dealer->open_ids = open_ids;
+    dealer->touched_ids = touched_ids;
     memset(slots + dealer->slots_count, 0, (capacity - dealer->slots_count) * sizeof *slots);
     dealer->slots_count = capacity;
     return NW_OK;

@@ -391,6 +391,14 @@ static bool epoch_is_due(const struct nw_source *source, const struct nw_dealer_
     return source->ready && (idle || age_ns >= FLUSH_NS);
 }
 
+/* Says how far a position goes that sinks get. */
+static void epoch_tell(const struct nw_source *source, uint64_t lsn)
+{
+    if (source->options.epoch_ended != NULL && !is_copying(source)) {
+        source->options.epoch_ended(source->options.context, lsn);
+    }
+}
+
 nw_status nw_source_epoch(struct nw_source *source, int64_t now_ns, bool idle, uint32_t *work,
                           struct nw_error *err)
 {
@@ -417,6 +425,7 @@ nw_status nw_source_epoch(struct nw_source *source, int64_t now_ns, bool idle, u
             *ended = (struct nw_source_ended){state.epoch, lsn};
             source->ended_count++;
             source->epoch_ended_ns = now_ns;
+            epoch_tell(source, lsn);
             source->ready = false; /* until the acknowledger says so again */
             *work += 1;
         }

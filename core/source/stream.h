@@ -85,6 +85,8 @@ struct nw_source_options {
      * and go. On the service thread, every ten seconds while it streams. NULL: nobody looks.
      */
     nw_status (*watch)(void *context, struct nw_look *look, struct nw_error *err);
+    /** An epoch ended at this LSN, which is in the position that sinks get. NULL: nobody asks. */
+    void (*epoch_ended)(void *context, uint64_t lsn);
     void *context;
     int64_t epoch_us_max; /* under load an epoch ends after this */
     uint64_t epoch_bytes_max;

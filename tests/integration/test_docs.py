@@ -26,7 +26,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 # What such a line is that begins with the word and is no command.
 PROSE = re.compile(r"^narwal (copies|at|has|then|stopped|received|is|needs|says|waits|told|does) ?")
 NEEDS_FILE = {"status", "pause", "resume", "reload", "top", "wait", "table", "copy", "plan", "check",
-              "teardown", "support", "run", "ddl-trigger"}
+              "teardown", "support", "run", "ddl-trigger", "adopt"}
 # What an ordinary answer is where there is nothing to do.
 NOTHING_TO_DO = {"copy": "NW1505", "table repair": "NW1505", "table resume": "NW1505"}
 
@@ -194,7 +194,7 @@ class DocsTest(check.Case):
             words = self.ours(command)
             if words is not None:
                 ours.setdefault(tuple(words), (page, command))
-        late = ("files", "support", "init", "run", "teardown")
+        late = ("files", "support", "init", "run", "adopt", "teardown")
         follows = self.start(["run", "orders.yaml"], "values in binary")
         self.settle()
         for words, (page, command) in ours.items():

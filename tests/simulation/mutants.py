@@ -61,8 +61,8 @@ MUTANTS = [
      "nw_dealer_advance(dealer, commit->end_lsn);",
      "nw_dealer_advance(dealer, commit->commit_lsn);"),
     ("count only wanted changes", "core/source/dealer.c",
-     "        dealer->state.rows_left_out += slot->stopped;\n        nw_dealer_change_done(dealer);",
-     "        if (!slot->wanted) {\n            return NW_OK;\n        }\n"
+     "    if (!is_to_deal(dealer, slot)) {\n        nw_dealer_change_done(dealer);",
+     "    if (!is_to_deal(dealer, slot)) {\n        if (!slot->wanted) {\n            return NW_OK;\n        }\n"
      "        nw_dealer_change_done(dealer);"),
     ("keep the origin of the transaction before", "core/source/dealer.c",
      "dealer->origin[0] = '\\0';", ""),
@@ -308,6 +308,10 @@ MUTANTS = [
      "return facts->proved && facts->lsn >= facts->handover_lsn;", "return facts->proved;", "test_adopt"),
     ("take a slot that somebody made for one that came along", "core/pipeline/adopt_decide.c",
      "facts->slot_found && facts->upgraded", "facts->slot_found", "test_adopt"),
+    ("take a record with a gap for whole", "core/pipeline/recent_read.c",
+     "batch->from_lsn > list->to_lsn ||", "", "test_recent"),
+    ("know all tables of a transaction that changed too many", "core/pipeline/recent_read.c",
+     "list->commits[i].tables_count <= NW_COMMITTED_TABLES_MAX;", "true;", "test_recent"),
     ("go back to where the slot has no more", "core/pipeline/adopt_decide.c",
      "facts->slot_found && facts->slot_lsn <= facts->fork_lsn;", "facts->slot_found;", "test_adopt"),
 ]
