@@ -117,8 +117,12 @@ static void sinks_check(struct nw_run_config *config, struct nw_preflight *prefl
         struct nw_plugin plugin;
 
         if (sink_check(config, i, folder, &plugin, preflight)) {
-            (void)nw_preflight_add(preflight, NW_FINDING_OK, "", "sink %s: %s %s",
-                                   config->sinks[i].name, plugin.ops.name, plugin.ops.version);
+            (void)nw_preflight_add(preflight, NW_FINDING_OK, "", "sink %s: %s %s%s",
+                                   config->sinks[i].name, plugin.ops.name, plugin.ops.version,
+                                   config->sinks[i].dead_letters
+                                       ? "; rows that it refuses become dead letters, and their "
+                                         "tables go on without them"
+                                       : "");
         }
     }
 }

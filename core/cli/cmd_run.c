@@ -157,10 +157,14 @@ static nw_status sinks_load(struct session *s, struct nw_error *err)
                    sink->type, s->plugins[i].ops.workers_max);
             workers = s->plugins[i].ops.workers_max;
         }
-        s->options.sinks[i] = (struct nw_run_sink){.name = sink->name,
-                                                   .plugin = &s->plugins[i],
-                                                   .config = &s->resolved[i],
-                                                   .workers_count = workers};
+        s->options.sinks[i] =
+            (struct nw_run_sink){.name = sink->name,
+                                 .plugin = &s->plugins[i],
+                                 .config = &s->resolved[i],
+                                 .workers_count = workers,
+                                 .dead_letters = sink->dead_letters,
+                                 .dead_letters_bytes = (uint64_t)sink->dead_letters_bytes,
+                                 .dead_letter_rows = sink->dead_letter_rows};
     }
     s->options.sinks_count = s->config.sinks_count;
     s->config.problems = NULL;

@@ -81,6 +81,26 @@ static bool stopped_print(const json_t *root)
     return well;
 }
 
+/* Rows that sinks refused, and that are at none of these. */
+static void letters_print(const json_t *root)
+{
+    const json_t *tables = json_object_get(root, "dead_letters");
+    char text[NW_NUMBER_TEXT_SIZE];
+    size_t index = 0;
+    const json_t *table = NULL;
+
+    if (number_of(root, "dead_letters_count") > 0) {
+        (void)printf("dead letters  %.0f (%s): narwal dead-letter list\n",
+                     number_of(root, "dead_letters_count"),
+                     nw_size_text(text, number_of(root, "dead_letter_bytes")));
+    }
+    json_array_foreach((json_t *)(uintptr_t)tables, index, table)
+    {
+        (void)printf("       %s   %.0f at sink %s\n", text_of(table, "table"),
+                     number_of(table, "count"), text_of(table, "sink"));
+    }
+}
+
 /* "tables 1 stopped, 338 streaming" */
 static void states_print(json_t *states)
 {
@@ -214,6 +234,7 @@ static bool report_print(const json_t *root)
         (void)printf("last fault: %s\n", text_of(root, "last_error"));
         stuck = strcmp(text_of(root, "phase"), "starting") == 0;
     }
+    letters_print(root);
     whole = stopped_print(root);
     return sinks_print(json_object_get(root, "sinks")) && whole && !stuck;
 }

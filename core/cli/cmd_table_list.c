@@ -169,6 +169,10 @@ static void table_print(const json_t *table, int width)
         append(line, &used, "  lag %s", nw_duration_text(text, number_of(table, "lag_seconds")));
         append(line, &used, " (%s)", nw_size_text(text, number_of(table, "lag_bytes")));
     }
+    if (number_of(table, "dead_letters") > 0) {
+        append(line, &used, "  %.0f dead letter%s", number_of(table, "dead_letters"),
+               number_of(table, "dead_letters") > 1 ? "s" : "");
+    }
     while (used > 0 && line[used - 1] == ' ') {
         line[--used] = '\0';
     }

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "pg/catalog.h"
+#include "pipeline/letters.h"
 #include "pipeline/state_remove.h"
 #include "pipeline/teardown.h"
 
@@ -33,6 +34,7 @@ struct teardown {
     struct nw_state_source source;
     struct nw_state_folders folders;
     struct nw_state_size size;
+    struct nw_letters_tally letters;
     struct nw_arena arena;
     struct nw_leftovers leftovers;
     struct nw_error unreachable;
@@ -81,12 +83,26 @@ static nw_status server_look(struct teardown *t, struct nw_error *err)
                : status;
 }
 
+/* What cannot be read goes all the same. */
+static void letters_count(struct teardown *t)
+{
+    struct nw_letters_file *file = NULL;
+    struct nw_error ignored = {0};
+
+    if (nw_letters_look(t->config->state_dir, &file, &ignored) == NW_OK && file != NULL &&
+        nw_letters_tally(file, &t->letters, &ignored) != NW_OK) {
+        t->letters.letters = 0;
+    }
+    nw_letters_close(file);
+}
+
 static nw_status look(struct teardown *t, struct nw_error *err)
 {
     nw_status status = nw_state_hold(t->config->state_dir, &t->lock, &t->source, err);
 
     if (status == NW_OK) {
         nw_state_measure(&t->folders, &t->size);
+        letters_count(t);
         status = server_look(t, err);
     }
     return status;
@@ -114,6 +130,10 @@ static void folder_print(const struct teardown *t, FILE *out)
     if (t->size.backlog_bytes > 0) {
         (void)fprintf(out, ", with %s of kept changes of paused or stopped tables",
                       nw_size_text(size, (double)t->size.backlog_bytes));
+    }
+    if (t->letters.letters > 0) {
+        (void)fprintf(out, ", with %llu dead letters, rows that no sink has",
+                      (unsigned long long)t->letters.letters);
     }
     (void)fputc('\n', out);
 }
@@ -183,26 +203,6 @@ static void sql_print(const struct teardown *t, FILE *out)
 
 /* ---- doing ---- */
 
-static bool agreed(const struct teardown *t)
-{
-    char answer[16] = "";
-
-    if (t->yes) {
-        return true;
-    }
-    if (isatty(STDIN_FILENO) != 1) {
-        nw_complain("NW1501 nothing was removed: there is nobody to ask; --yes removes without");
-        return false;
-    }
-    (void)fputs("Remove? [y/N] ", stdout);
-    (void)fflush(stdout);
-    if (fgets(answer, sizeof answer, stdin) == NULL || (answer[0] != 'y' && answer[0] != 'Y')) {
-        (void)puts("nothing was removed");
-        return false;
-    }
-    return true;
-}
-
 static void server_remove(struct teardown *t)
 {
     for (size_t i = 0; i < t->leftovers.count; i++) {
@@ -261,7 +261,7 @@ static int teardown(struct teardown *t)
         (void)puts(t->session == NULL ? "no state folder is left" : "nothing left to remove");
     } else if (t->dry_run) {
         (void)puts("nothing was removed (--dry-run)");
-    } else if (!agreed(t)) {
+    } else if (!nw_agree(t->yes)) {
         return NW_EXIT_FAILED;
     } else {
         server_remove(t);

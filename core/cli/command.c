@@ -611,3 +611,23 @@ const char *nw_plugin_folder(const struct nw_run_config *config, char *buffer, s
     }
     return NARWAL_PLUGIN_FOLDER;
 }
+
+bool nw_agree(bool yes)
+{
+    char answer[16] = "";
+
+    if (yes) {
+        return true;
+    }
+    if (isatty(STDIN_FILENO) != 1) {
+        nw_complain("NW1501 nothing was removed: there is nobody to ask; --yes removes without");
+        return false;
+    }
+    (void)fputs("Remove? [y/N] ", stdout);
+    (void)fflush(stdout);
+    if (fgets(answer, sizeof answer, stdin) == NULL || (answer[0] != 'y' && answer[0] != 'Y')) {
+        (void)puts("nothing was removed");
+        return false;
+    }
+    return true;
+}

@@ -34,6 +34,7 @@ extern const struct nw_command NW_COMMANDS[]; /* ends with one without a name */
 /* First arguments, where they are verbs. */
 extern const char *const NW_TABLE_WORDS[];
 extern const char *const NW_COPY_WORDS[];
+extern const char *const NW_DEAD_LETTER_WORDS[];
 extern const char *const NW_FILES_WORDS[];
 extern const char *const NW_DDL_TRIGGER_WORDS[];
 extern const char *const NW_DOCUMENT_WORDS[];
@@ -55,6 +56,7 @@ int nw_cmd_support(int argc, char **argv);
 int nw_cmd_wait(int argc, char **argv);
 int nw_cmd_table(int argc, char **argv);
 int nw_cmd_copy(int argc, char **argv);
+int nw_cmd_dead_letter(int argc, char **argv);
 int nw_cmd_tail(int argc, char **argv);
 int nw_cmd_topology(int argc, char **argv);
 int nw_cmd_sink_check(int argc, char **argv);
@@ -122,6 +124,12 @@ int64_t nw_memory_budget(const struct nw_run_config *config, const struct nw_top
 
 /** The folder of the plugins: configured, or NARWAL_PLUGIN_DIR, or beside or below the program. */
 const char *nw_plugin_folder(const struct nw_run_config *config, char *buffer, size_t size);
+
+/**
+ * Ask whether what was said may be removed.
+ * @param yes  it may: nobody is asked
+ */
+bool nw_agree(bool yes);
 
 /** Print a word so that a shell takes it as it is. */
 void nw_shell_print(FILE *out, const char *word);

@@ -236,6 +236,19 @@ static void spool_print(struct screen *screen, const json_t *spool)
     line_end(screen);
 }
 
+/* Rows that sinks refused. */
+static void letters_print(struct screen *screen, const json_t *status)
+{
+    char a[NW_NUMBER_TEXT_SIZE];
+
+    if (number_of(status, "dead_letters_count") > 0) {
+        say(screen, "dead letters  %.0f (%s): narwal dead-letter list",
+            number_of(status, "dead_letters_count"),
+            nw_size_text(a, number_of(status, "dead_letter_bytes")));
+        line_end(screen);
+    }
+}
+
 static void copy_print(struct screen *screen, const json_t *copy)
 {
     char a[NW_NUMBER_TEXT_SIZE];
@@ -463,6 +476,7 @@ void nw_top_print(const struct nw_top *top, FILE *out)
         primary_print(&screen, json_object_get(top->status, "primary"));
         spool_print(&screen, json_object_get(top->status, "spool"));
         copy_print(&screen, json_object_get(top->status, "copy"));
+        letters_print(&screen, top->status);
         sinks_print(&screen, top);
         tables_print(&screen, top);
     }

@@ -175,14 +175,33 @@ enum {
     PROTECT_COUNT
 };
 
+static const char *const REFUSED[] = {"stop", "dead_letter", NULL};
 static const struct nw_option SINK[] = {
     {"name", NW_OPTION_TEXT, 0, NULL, 0, 0, NULL, "Default: its type."},
     {"type", NW_OPTION_TEXT, NW_OPTION_REQUIRED, NULL, 0, 0, NULL,
      "The plugin: file, null, or the name of a .so in plugin_dir."},
     {"workers", NW_OPTION_INTEGER, 0, "1", 1, 16, NULL,
      "Threads of this sink, as far as the plugin allows; tables are spread over them."},
+    {"refused", NW_OPTION_CHOICE, 0, "stop", 0, 0, REFUSED,
+     "A row that the sink refuses. stop: its table stops at this sink. dead_letter: the row is "
+     "kept "
+     "in dead-letters.db in the state folder, and the table goes on without it (narwal "
+     "dead-letter)."},
+    {"dead_letters", NW_OPTION_SIZE, 0, "64MiB", 65536, 1ll << 40, NULL,
+     "Most that the sink's dead letters may take on disk; then its tables stop at refused rows."},
+    {"dead_letter_rows", NW_OPTION_INTEGER, 0, "1000", 1, 100000, NULL,
+     "Most rows that the sink may refuse within one commit before their table stops: finding each "
+     "takes a recovery of the sink."},
 };
-enum { SINK_NAME, SINK_TYPE, SINK_WORKERS, SINK_COUNT };
+enum {
+    SINK_NAME,
+    SINK_TYPE,
+    SINK_WORKERS,
+    SINK_REFUSED,
+    SINK_DEAD_LETTERS,
+    SINK_DEAD_LETTER_ROWS,
+    SINK_COUNT
+};
 
 static const struct nw_option LIMITS[] = {
     {"memory", NW_OPTION_SIZE, NW_OPTION_RELOADABLE, "1GiB", 64ll << 20, 1ll << 44, NULL,
@@ -479,6 +498,16 @@ static nw_status transforms_take(struct nw_run_config *config, const struct nw_n
                                    err);
 }
 
+bool nw_config_sink_key(const char *key)
+{
+    bool found = false;
+
+    for (uint32_t i = 0; i < SINK_COUNT; i++) {
+        found = found || strcmp(SINK[i].name, key) == 0;
+    }
+    return found;
+}
+
 /* The host's part of a sink; what else is in the mapping is the plugin's, looked at later. */
 static nw_status sink_take(struct nw_run_config *config, const struct nw_node *map,
                            struct nw_error *err)
@@ -492,8 +521,7 @@ static nw_status sink_take(struct nw_run_config *config, const struct nw_node *m
 
     for (const struct nw_node *node = map->first; node != NULL && count < KEYS_MAX;
          node = node->next) {
-        if (node->key != NULL && strcmp(node->key, "name") != 0 && strcmp(node->key, "type") != 0 &&
-            strcmp(node->key, "workers") != 0) {
+        if (node->key != NULL && !nw_config_sink_key(node->key)) {
             plugin_keys[count++] = node->key;
         }
     }
@@ -506,6 +534,9 @@ static nw_status sink_take(struct nw_run_config *config, const struct nw_node *m
     sink->type = s[SINK_TYPE].text;
     sink->name = s[SINK_NAME].set ? s[SINK_NAME].text : sink->type;
     sink->workers = (uint32_t)s[SINK_WORKERS].number;
+    sink->dead_letters = s[SINK_REFUSED].number == 1;
+    sink->dead_letters_bytes = s[SINK_DEAD_LETTERS].number;
+    sink->dead_letter_rows = (uint32_t)s[SINK_DEAD_LETTER_ROWS].number;
     sink->options = map;
     for (uint32_t i = 0; i < config->sinks_count; i++) {
         if (strcmp(config->sinks[i].name, sink->name) == 0) {

@@ -23,6 +23,9 @@ struct nw_sink_config {
     const char *name;
     const char *type;
     uint32_t workers;
+    bool dead_letters;             /* what it refuses is kept; false: its table stops */
+    int64_t dead_letters_bytes;    /* most of it */
+    uint32_t dead_letter_rows;     /* most within one commit */
     const struct nw_node *options; /* the sink's mapping; NULL with spec */
     const char *spec;              /* "file:./copy,compress=zstd" as given on the command line */
     const struct nw_node *map;     /* of either, once nw_config_resolve_sink() has looked */
@@ -115,6 +118,8 @@ NW_MUST_CHECK nw_status nw_config_resolve_sink(struct nw_run_config *config, uin
                                                const struct nw_option *options, uint32_t count,
                                                struct nw_config *resolved, struct nw_error *err);
 
+/** Whether a key of a sink's mapping is the host's, not its plugin's. */
+bool nw_config_sink_key(const char *key);
 /** The host's tables one after the other; NULL after the last. */
 const struct nw_option_table *nw_config_table(size_t index);
 

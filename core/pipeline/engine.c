@@ -141,6 +141,7 @@ static nw_status sequencers_make(struct nw_engine *engine, struct nw_error *err)
             .durable_bell = nw_engine_source_bell(engine),
             .spill_quota_bytes = engine->options.spill_bytes,
             .refuse_copies = engine->options.refuse_copies[s],
+            .letters = engine->options.letters[s],
             .index = s,
         };
 

@@ -26,6 +26,7 @@ struct nw_engine_options {
     struct nw_env *env;                       /* borrow, as all below */
     struct nw_sink *sinks[NW_SEQUENCERS_MAX]; /* open, every unfinished copy resolved */
     bool refuse_copies[NW_SEQUENCERS_MAX];    /* it has its copies */
+    const struct nw_letter_store *letters[NW_SEQUENCERS_MAX]; /* NULL: of this sink none are kept */
     uint32_t sinks_count;
     uint32_t readers_count;       /* copy readers */
     uint64_t copy_bytes_a_second; /* all of them together; 0: no limit */

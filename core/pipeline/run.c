@@ -158,6 +158,7 @@ static nw_status fences_set(struct nw_run *run, struct nw_error *err)
         status = member_fences_set(run, i, err);
         status = status == NW_OK ? nw_run_copies_resume(run, i, err) : status;
     }
+    status = status == NW_OK ? nw_run_letters_give(run, err) : status;
     return status == NW_OK ? missing_leave_out(run, err) : status;
 }
 
@@ -212,6 +213,7 @@ static nw_status engine_make(struct nw_run *run, struct nw_error *err)
     nw_status status = NW_OK;
 
     for (uint32_t i = 0; i < o->sinks_count; i++) {
+        options.letters[i] = nw_run_letters_store(run, i);
         options.sinks[i] = run->members[i].sink;
         options.refuse_copies[i] = !run->members[i].needs_copy || run->conductor == NULL;
         options.transactions =
@@ -437,6 +439,7 @@ static bool attempt_end(struct nw_run *run)
     nw_run_backlogs_close(run);
     for (uint32_t i = 0; i < run->options->sinks_count; i++) {
         nw_sink_destroy(run->members[i].sink);
+        nw_letters_close(run->members[i].letters);
     }
     nw_conductor_destroy(run->conductor);
     slot_save(run);
@@ -460,8 +463,9 @@ static bool attempt_end(struct nw_run *run)
 /* Copies what there is to copy, then streams, until it is stopped or something fails. */
 static nw_status attempt_run(struct nw_run *run, struct nw_error *err)
 {
-    nw_status status = engine_make(run, err);
+    nw_status status = nw_run_letters_open(run, err);
 
+    status = status == NW_OK ? engine_make(run, err) : status;
     if (status == NW_OK && run->spool != NULL) {
         nw_engine_stream(run->engine, run->start_lsn);
     }
@@ -567,6 +571,13 @@ static void say_end(const struct nw_run *run, bool done)
     char reached[160];
 
     reached_text(run, done, reached, sizeof reached);
+    if (run->status.letters.letters > 0) {
+        nw_log(NW_LOG_INFO,
+               "%" PRIu64
+               " dead letters: rows that sinks refused and do not have; narwal dead-letter "
+               "list shows them",
+               run->status.letters.letters);
+    }
     if (run->slot_stays) {
         nw_log(NW_LOG_INFO, "%sSlot %s stays and holds WAL on %s; to remove it: %s", reached,
                o->server.slot_name, host, o->teardown);
@@ -702,6 +713,7 @@ nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
         nw_tables_close(run->table_states);
         (void)pthread_mutex_destroy(&run->news.mutex);
         nw_table_list_fini(&run->list);
+        nw_letters_close(run->letters);
         nw_state_close(run->state);
         free(run);
     }

@@ -16,6 +16,7 @@
 #include "io/env.h"
 #include "io/plan.h"
 #include "pipeline/alarms.h"
+#include "pipeline/letters.h"
 #include "pipeline/policies.h"
 #include "pipeline/primary.h"
 #include "pipeline/server.h"
@@ -35,6 +36,9 @@ struct nw_run_sink {
     const struct nw_plugin *plugin;
     const struct nw_config *config;
     uint32_t workers_count;
+    bool dead_letters;           /* rows that it refuses are kept; false: their table stops */
+    uint64_t dead_letters_bytes; /* quota */
+    uint32_t dead_letter_rows;   /* most within one commit */
 };
 
 struct nw_run_status;
@@ -145,6 +149,7 @@ struct nw_run_status {
     char copy_waits_for[NW_ERROR_TEXT_SIZE]; /* why nothing of it is read now; "" */
     char standby_for[NW_ERROR_TEXT_SIZE];    /* what a standby sees of the slot's owner; "" */
     int64_t standby_seen_ns;                 /* when it did */
+    struct nw_letters_tally letters;         /* dead letters, of all sinks that ever were */
     int64_t memory_used;
     uint32_t attempts;
     struct nw_error last_error;

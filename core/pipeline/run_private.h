@@ -94,6 +94,7 @@ struct nw_run_apart {
 struct nw_run_member {
     struct nw_run *run;
     struct nw_sink *sink;
+    struct nw_letters_file *letters; /* NULL: a row that it refuses stops its table */
     struct nw_sink_recovered recovered;
     bool copies_void; /* also what is whole of its copies is to be copied again */
     bool needs_copy;  /* of some table at least: nw_run_table_missing() */
@@ -116,6 +117,7 @@ struct nw_run {
     struct nw_run_status status;
     struct nw_table_list list;
     int64_t list_due_ns;
+    struct nw_letters_file *letters;           /* to look at; NULL: there were none yet */
     const char *list_waits;                    /* what all tables wait for before anything runs */
     char fence_waits[2 * NW_COPY_HOLDER_SIZE]; /* that, while the first fence is made; "" */
     struct nw_run_pace pace;
@@ -277,6 +279,16 @@ NW_MUST_CHECK nw_status nw_run_backlog_end(void *context, struct nw_backlog *bac
 NW_MUST_CHECK nw_status nw_run_backlogs_find(struct nw_run *run, struct nw_error *err);
 /** Hands it to the engine, before that runs. */
 NW_MUST_CHECK nw_status nw_run_backlogs_give(struct nw_run *run, struct nw_error *err);
+
+/* run_letters.c */
+/** Open the stores of sinks that are configured so. */
+NW_MUST_CHECK nw_status nw_run_letters_open(struct nw_run *run, struct nw_error *err);
+/** A sink's; NULL: a row that it refuses stops its table. */
+const struct nw_letter_store *nw_run_letters_store(const struct nw_run *run, uint32_t sink);
+/** Tell the sequencers what is kept already. Before the engine runs. */
+NW_MUST_CHECK nw_status nw_run_letters_give(struct nw_run *run, struct nw_error *err);
+void nw_run_letters_count(struct nw_run *run, struct nw_letters_tally *tally);
+
 /** None of them can be gone on with. */
 NW_MUST_CHECK nw_status nw_run_backlogs_give_up(struct nw_run *run, const char *reason,
                                                 struct nw_error *err);

@@ -100,6 +100,7 @@ void nw_run_status_collect(struct nw_run *run)
         s->server_now_us = run->env->ops->wall_us(run->env) + s->source.server_ahead_us;
         s->memory_used = nw_engine_memory_used(run->engine);
     }
+    nw_run_letters_count(run, &s->letters);
     s->copy_paused = run->copy_paused;
     s->copies = conducts(run) || (attempt && run->joins.queued > 0);
     if (conducts(run)) {

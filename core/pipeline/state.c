@@ -87,13 +87,13 @@ static nw_status version_check(struct nw_state *state, const char *folder, struc
 
 /* SQLite makes its files as the umask says, the others with the mode of the first: make that first.
  * Those of an older narwal may be open to others. */
-static nw_status files_privatise(struct nw_state *state, const char *path, struct nw_error *err)
+nw_status nw_private_file(const char *path, bool *made, struct nw_error *err)
 {
     static const char *const others[] = {"-wal", "-shm"};
     char name[4096 + 32];
     int file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
-    state->made = file >= 0;
+    *made = file >= 0;
     if (file < 0 && (errno != EEXIST || chmod(path, 0600) != 0)) {
         return nw_fail(err, NW_FATAL, "NW2002 cannot open %s: %s", path, nw_errno_text(errno));
     }
@@ -142,7 +142,7 @@ nw_status nw_state_open(const char *folder, struct nw_state **state, struct nw_e
     (void)snprintf(path, sizeof path, "%s/state.db", folder);
     made->folder = strdup(folder);
     status = made->folder == NULL ? nw_fail(err, NW_FATAL, "out of memory for narwal's state")
-                                  : files_privatise(made, path, err);
+                                  : nw_private_file(path, &made->made, err);
     if (status != NW_OK) {
         goto out;
     }

@@ -42,6 +42,11 @@ void nw_state_close(struct nw_state *state); /* NULL is fine */
  */
 NW_MUST_CHECK nw_status nw_state_hold(const char *folder, int *lock, struct nw_state_source *source,
                                       struct nw_error *err);
+/**
+ * Make sure that an SQLite database, and what it has beside it, is of mode 0600.
+ * @param made  filled: there was none, and an empty one was made
+ */
+NW_MUST_CHECK nw_status nw_private_file(const char *path, bool *made, struct nw_error *err);
 /** The database, for what else is kept there; borrow. */
 struct sqlite3 *nw_state_database(struct nw_state *state);
 /** One statement that writes so many rows into a table of it, or replaces them. Give; NULL: out of

@@ -87,8 +87,16 @@ static void backlogs_walk(const struct nw_state_folders *folders)
 }
 
 /* The lock goes last: until then nobody else can have the folder. */
-static const char *const NAMES[] = {"control.sock", "recent.0", "recent.1", "state.db-wal",
-                                    "state.db-shm", "state.db", "lock"};
+static const char *const NAMES[] = {"control.sock",
+                                    "recent.0",
+                                    "recent.1",
+                                    "dead-letters.db-wal",
+                                    "dead-letters.db-shm",
+                                    "dead-letters.db",
+                                    "state.db-wal",
+                                    "state.db-shm",
+                                    "state.db",
+                                    "lock"};
 
 static void names_walk(const char *folder)
 {

@@ -113,6 +113,10 @@ static void extras_text(const struct nw_report *r, struct line *line)
     if (stopped > 0) {
         append(line, "  |  %u table%s stopped", stopped, stopped == 1 ? "" : "s");
     }
+    if (r->letters.letters > 0) {
+        append(line, "  |  %s dead letter%s", nw_count_text(a, (double)r->letters.letters),
+               r->letters.letters == 1 ? "" : "s");
+    }
     join_text(r, line);
     if (r->source_lag_bytes > 0) {
         append(line, "  |  source behind %s", nw_size_text(a, (double)r->source_lag_bytes));

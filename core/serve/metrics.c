@@ -308,6 +308,21 @@ static void table_lags_print(const struct family *family, const struct nw_report
     }
 }
 
+static void letters_print(const struct family *family, const struct nw_report *report, FILE *out)
+{
+    bool bytes = strstr(family->name, "_bytes") != NULL;
+
+    for (uint32_t i = 0;
+         report != NULL && i < report->letters.tables_count && i < NW_LETTERS_TABLES_MAX; i++) {
+        const struct nw_letters_count *table = &report->letters.tables[i];
+        char name[2 * NW_LETTERS_NAME_SIZE];
+        const struct label labels[] = {{"sink", table->sink}, {"table", name}};
+
+        (void)snprintf(name, sizeof name, "%s.%s", table->schema_name, table->table_name);
+        sample_print(family, labels, 2, (double)(bytes ? table->bytes : table->letters), out);
+    }
+}
+
 /* ---- what there is ---- */
 
 #define OF(form, member)            form, false, false, offsetof(struct nw_report, member), NULL
@@ -461,6 +476,20 @@ static const struct family FAMILIES[] = {
     {"narwal_sink_waiting_rows", GAUGE, "sink", "Changes that wait for the copies of their tables.",
      SINK_OF(U64, waiting_rows)},
     {"narwal_sink_waiting_bytes", GAUGE, "sink", "Their bytes.", SINK_OF(U64, waiting_bytes)},
+    {"narwal_sink_dead_letters", GAUGE, "sink", "Rows that it refused and that are kept.",
+     SINK_OF(U64, dead_letters)},
+    {"narwal_sink_dead_letter_bytes", GAUGE, "sink", "Theirs on disk.",
+     SINK_OF(U64, dead_letter_bytes)},
+    {"narwal_sink_dead_letter_limit_bytes", GAUGE, "sink", "dead_letters, where refused says so.",
+     SINK_KNOWN_OF(U64, dead_letter_limit)},
+    {"narwal_sink_dead_letters_written_total", COUNTER, "sink",
+     "Rows that it refused and that were kept; begins again with each attempt.",
+     SINK_OF(U64, dead_letters_written)},
+    {"narwal_table_dead_letters", GAUGE, "sink, table",
+     "Dead letters of the tables that have most, at most 64; of former sinks too.",
+     PRINTED(letters_print)},
+    {"narwal_table_dead_letter_bytes", GAUGE, "sink, table", "Theirs on disk.",
+     PRINTED(letters_print)},
     {"narwal_table_lag_seconds", GAUGE, "sink, table",
      "Lag of the tables that lag most, at most 20 of each sink.", PRINTED(table_lags_print)},
     {"narwal_table_lag_bytes", GAUGE, "sink, table", "Theirs in bytes.", PRINTED(table_lags_print)},

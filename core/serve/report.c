@@ -105,6 +105,15 @@ static void sink_make(const struct nw_run_status *status, uint32_t index,
     sink->spill_limit = status->options->spill_bytes;
     sink->waiting_rows = from->waiting_rows;
     sink->waiting_bytes = from->waiting_bytes;
+    sink->dead_letters_kept = option->dead_letters;
+    sink->dead_letter_limit = option->dead_letters ? option->dead_letters_bytes : 0;
+    sink->dead_letters_written = from->letters;
+    for (uint32_t i = 0; i < status->letters.sinks_count; i++) {
+        if (strcmp(status->letters.sinks[i].sink, option->name) == 0) {
+            sink->dead_letters = status->letters.sinks[i].letters;
+            sink->dead_letter_bytes = status->letters.sinks[i].bytes;
+        }
+    }
     tables_make(status, index, sink);
 }
 
@@ -279,6 +288,7 @@ void nw_report_make(const struct nw_run_status *status, struct nw_report *report
     if (status->list != NULL) {
         memcpy(report->states, status->list->counts, sizeof report->states);
     }
+    report->letters = status->letters;
     kept_make(source, report);
     stopped_make(status, report);
     copy_make(status, report);
@@ -361,6 +371,25 @@ static json_t *stopped_json(const struct nw_report *report)
     return tables;
 }
 
+static json_t *letters_json(const struct nw_letters_tally *letters)
+{
+    json_t *tables = json_array();
+
+    for (uint32_t i = 0; i < letters->tables_count && i < NW_LETTERS_TABLES_MAX; i++) {
+        const struct nw_letters_count *from = &letters->tables[i];
+        json_t *table = json_object();
+        char name[2 * NW_LETTERS_NAME_SIZE];
+
+        (void)snprintf(name, sizeof name, "%s.%s", from->schema_name, from->table_name);
+        put_text(table, "table", name);
+        put_text(table, "sink", from->sink);
+        put_count(table, "count", from->letters);
+        put_count(table, "bytes", from->bytes);
+        (void)json_array_append_new(tables, table);
+    }
+    return tables;
+}
+
 static json_t *sink_json(const struct nw_report_sink *sink)
 {
     json_t *object = json_object();
@@ -383,6 +412,11 @@ static json_t *sink_json(const struct nw_report_sink *sink)
     put_count(object, "spill_limit_bytes", sink->spill_limit);
     put_count(object, "waiting_rows", sink->waiting_rows);
     put_count(object, "waiting_bytes", sink->waiting_bytes);
+    put_text(object, "refused", sink->dead_letters_kept ? "dead_letter" : "stop");
+    put_count(object, "dead_letters", sink->dead_letters);
+    put_count(object, "dead_letter_bytes", sink->dead_letter_bytes);
+    put_count(object, "dead_letter_limit_bytes", sink->dead_letter_limit);
+    put_count(object, "dead_letters_written", sink->dead_letters_written);
     (void)json_object_set_new(object, "lagging_tables", tables_json(sink));
     return object;
 }
@@ -503,6 +537,9 @@ void nw_report_json(const struct nw_report *report, FILE *out)
     (void)json_object_set_new(root, "tables_by_state", nw_report_states_json(report->states));
     put_count(root, "stopped_tables_count", report->stopped_count);
     (void)json_object_set_new(root, "stopped_tables", stopped_json(report));
+    put_count(root, "dead_letters_count", report->letters.letters);
+    put_count(root, "dead_letter_bytes", report->letters.bytes);
+    (void)json_object_set_new(root, "dead_letters", letters_json(&report->letters));
     put_count(root, "rows_left_out", report->rows_left_out);
     put_count(root, "rows_kept", report->rows_kept);
     put_count(root, "kept_bytes", report->kept_bytes);

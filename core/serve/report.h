@@ -53,6 +53,9 @@ struct nw_report_sink {
     double committed_s;   /* wall clock of the last commit that was seen; 0: none yet */
     uint64_t spilled_bytes, spill_limit;
     uint64_t waiting_rows, waiting_bytes; /* for the copies of their tables */
+    bool dead_letters_kept;               /* a row that it refuses does not stop its table */
+    uint64_t dead_letters, dead_letter_bytes, dead_letter_limit;
+    uint64_t dead_letters_written; /* in this attempt */
     uint32_t tables_count;
     struct nw_report_table tables[NW_REPORT_TABLES_MAX]; /* the oldest first */
 };
@@ -81,6 +84,7 @@ struct nw_report {
     uint64_t rows_kept;     /* the same, and of paused ones: in their backlogs */
     uint64_t kept_bytes;    /* of all backlogs, on disk */
     uint64_t backlog_limit; /* of each */
+    struct nw_letters_tally letters;
     uint32_t stopped_count; /* of all, of which the first are listed */
     struct nw_report_stopped stopped[NW_REPORT_STOPPED_MAX];
     uint64_t copy_rows, copy_bytes, copy_tables, copy_tables_done, copy_total_bytes;

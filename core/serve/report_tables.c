@@ -155,6 +155,18 @@ static uint64_t rows_durable(const struct nw_run_status *status, uint32_t relati
     return fewest == UINT64_MAX ? 0 : fewest;
 }
 
+/* At all sinks together. Of tables beyond the first ones only status says how many there are. */
+static void letters_put(const struct nw_run_status *status, uint32_t relation_oid, json_t *object)
+{
+    const struct nw_letters_tally *letters = &status->letters;
+    uint64_t count = 0;
+
+    for (uint32_t i = 0; i < letters->tables_count && i < NW_LETTERS_TABLES_MAX; i++) {
+        count += letters->tables[i].relation_oid == relation_oid ? letters->tables[i].letters : 0;
+    }
+    put_count(object, "dead_letters", count);
+}
+
 static json_t *line_json(const struct nw_run_status *status, const struct lags *lags,
                          const struct nw_table_line *line)
 {
@@ -181,6 +193,7 @@ static json_t *line_json(const struct nw_run_status *status, const struct lags *
         (void)json_object_set_new(object, "copy", copy_json(&line->copy));
     }
     lag_put(status, lags, line->relation_oid, object);
+    letters_put(status, line->relation_oid, object);
     put_count(object, "rows_durable", rows_durable(status, line->relation_oid));
     return object;
 }

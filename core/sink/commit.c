@@ -17,6 +17,19 @@
 #include "base/log.h"
 #include "sink/behind.h"
 #include "sink/copies.h"
+#include "sink/letters.h"
+
+/* Nothing more is called until every task is back; then the sink recovers. */
+static void rest_begin(struct nw_sequencer *seq)
+{
+    /* Relaxed: it only saves calls, see task_step() in worker.c. */
+    atomic_fetch_add_explicit(&seq->sink->round, 1, memory_order_relaxed);
+    for (uint32_t w = 0; w < seq->sink->workers_count; w++) {
+        nw_bell_ring(seq->sink->workers[w].bell);
+    }
+    seq->commit_pending = false;
+    seq->state = NW_SEQUENCER_QUIESCING;
+}
 
 static nw_status recover_begin(struct nw_sequencer *seq, const struct nw_error *cause)
 {
@@ -43,13 +56,8 @@ static nw_status recover_begin(struct nw_sequencer *seq, const struct nw_error *
     (void)snprintf(sink->reason, sizeof sink->reason, "%.6s %.1000s",
                    nw_code_or(cause->text, "NW2402"), nw_code_rest(cause->text));
     (void)pthread_mutex_unlock(&sink->lock);
-    /* Relaxed: it only saves calls, see task_step() in worker.c. */
-    atomic_fetch_add_explicit(&sink->round, 1, memory_order_relaxed);
-    for (uint32_t w = 0; w < sink->workers_count; w++) {
-        nw_bell_ring(sink->workers[w].bell);
-    }
-    seq->commit_pending = false;
-    seq->state = NW_SEQUENCER_QUIESCING;
+    seq->refusing = false;
+    rest_begin(seq);
     return NW_OK;
 }
 
@@ -63,7 +71,30 @@ static nw_status failure_handle(struct nw_sequencer *seq, const struct nw_error 
     return nw_sequencer_fail(seq, cause, cause->status == NW_REJECT ? table : NULL);
 }
 
+/* Rows were refused: what is wrong with them is no trouble of the sink's, so nothing is waited for.
+ */
+static nw_status refusal_handle(struct nw_sequencer *seq, const struct nw_task *task)
+{
+    struct nw_error why = task->error;
+
+    if (nw_letters_refused(seq, task, &why) != NW_OK) {
+        return nw_sequencer_fail(seq, &why, task->table);
+    }
+    if (seq->state == NW_SEQUENCER_RUNNING) {
+        seq->refusing = true;
+        rest_begin(seq);
+    }
+    return NW_OK;
+}
+
 /* Tasks that came back. */
+
+static nw_status task_failed(struct nw_sequencer *seq, const struct nw_task *task)
+{
+    return task->status == NW_REJECT && task->kind == NW_TASK_WRITE && seq->letters != NULL
+               ? refusal_handle(seq, task)
+               : failure_handle(seq, &task->error, task->table);
+}
 
 static void seal_count(struct nw_sequencer *seq, uint64_t epoch)
 {
@@ -80,6 +111,15 @@ static void seal_count(struct nw_sequencer *seq, uint64_t epoch)
     }
 }
 
+static void task_done(struct nw_sequencer *seq, const struct nw_task *task)
+{
+    if (task->kind == NW_TASK_SEAL) {
+        seal_count(seq, task->epoch);
+    } else if (task->kind == NW_TASK_WRITE && task->entry->single) {
+        nw_letters_accepted(task);
+    }
+}
+
 static nw_status tasks_take(struct nw_sequencer *seq, uint32_t *work)
 {
     nw_status status = NW_OK;
@@ -91,9 +131,9 @@ static nw_status tasks_take(struct nw_sequencer *seq, uint32_t *work)
             *work += 1;
             seq->moved_ns = seq->now_ns;
             if (!task->skipped && task->status != NW_OK && status == NW_OK) {
-                status = failure_handle(seq, &task->error, task->table);
-            } else if (!task->skipped && task->status == NW_OK && task->kind == NW_TASK_SEAL) {
-                seal_count(seq, task->epoch);
+                status = task_failed(seq, task);
+            } else if (!task->skipped && task->status == NW_OK) {
+                task_done(seq, task);
             }
             nw_dispatch_task_free(seq, w, task);
         }
@@ -171,7 +211,14 @@ static nw_status commit_start(struct nw_sequencer *seq, uint32_t *work, struct n
     const struct nw_seal *seal = seal_ready(seq);
     nw_status status;
 
-    if (seal == NULL || sink->control_out || seq->commit_entry != NULL) {
+    if (sink->control_out || seq->commit_entry != NULL) {
+        return NW_OK;
+    }
+    if (nw_letters_post(seq, seal != NULL)) {
+        *work += 1;
+        return NW_OK; /* they are durable before what lacks them is committed */
+    }
+    if (seal == NULL) {
         return NW_OK;
     }
     status = nw_copies_collect(seq, seal->entry, err);
@@ -231,6 +278,7 @@ static void commit_finish(struct nw_sequencer *seq)
     atomic_store_explicit(&sink->epoch_durable, seq->commit_epoch, memory_order_relaxed);
     atomic_fetch_add_explicit(&sink->commits_done, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&sink->copies_done, copies_complete(seq), memory_order_relaxed);
+    nw_letters_durable(seq);
     nw_copies_durable(seq);
     seq->commit_entry = NULL;
     seq->commit_pending = false;
@@ -319,6 +367,9 @@ static int64_t recover_pause(const struct nw_sequencer *seq)
 {
     int64_t pause = NW_RECOVER_NS_MIN;
 
+    if (seq->refusing) {
+        return 0;
+    }
     for (uint32_t i = 1; i < seq->retries && pause < NW_RECOVER_NS_MAX; i++) {
         pause *= 2;
     }
@@ -451,6 +502,7 @@ static nw_status recover_answered(struct nw_sequencer *seq, const struct nw_task
     if (status != NW_OK) {
         return nw_sequencer_fail(seq, &cause, NULL);
     }
+    seq->refusing = false;
     recover_apply(seq, committed);
     return NW_OK;
 }
@@ -505,6 +557,9 @@ static nw_status control_take(struct nw_sequencer *seq, uint32_t *work)
     }
     if (task->kind == NW_TASK_RECOVER) {
         return recover_answered(seq, task);
+    }
+    if (task->kind == NW_TASK_LETTERS) {
+        return nw_letters_written(seq, task);
     }
     NW_ASSERT(task->kind == NW_TASK_RESOLVE);
     if (task->status == NW_RETRY) {

@@ -14,6 +14,7 @@
 #include "base/assert.h"
 #include "sink/behind.h"
 #include "sink/held.h"
+#include "sink/letters.h"
 #include "sink/spill.h"
 
 /* Entries handled, or slices of the total order handed out, in one step. */
@@ -154,9 +155,9 @@ static uint64_t label_of(const struct nw_sequencer *seq, const struct nw_entry *
     return entry->epoch > seq->target_epoch ? entry->epoch : seq->target_epoch;
 }
 
-nw_status nw_dispatch_rows(struct nw_sequencer *seq, struct nw_entry *entry,
-                           const struct nw_batch *batch, uint32_t first_row, uint32_t rows_count,
-                           struct nw_error *err)
+nw_status nw_dispatch_run(struct nw_sequencer *seq, struct nw_entry *entry,
+                          const struct nw_batch *batch, uint32_t first_row, uint32_t rows_count,
+                          struct nw_error *err)
 {
     uint64_t epoch = label_of(seq, entry);
     nw_status status = table_announce(seq, entry->worker, batch->table, epoch, err);
@@ -173,6 +174,15 @@ nw_status nw_dispatch_rows(struct nw_sequencer *seq, struct nw_entry *entry,
     task->rows_count = rows_count;
     task_post(seq, entry->worker, task);
     return NW_OK;
+}
+
+nw_status nw_dispatch_rows(struct nw_sequencer *seq, struct nw_entry *entry,
+                           const struct nw_batch *batch, uint32_t first_row, uint32_t rows_count,
+                           struct nw_error *err)
+{
+    return seq->letters != NULL && nw_letters_concern(seq, entry, batch, first_row)
+               ? nw_letters_dispatch(seq, entry, batch, first_row, rows_count, err)
+               : nw_dispatch_run(seq, entry, batch, first_row, rows_count, err);
 }
 
 /* Only when it is in memory can be said which rows of a held batch are behind the copy's fence. */
@@ -393,7 +403,7 @@ static struct nw_entry *epoch_end_find(const struct nw_sequencer *seq, uint64_t 
             return NULL;
         }
         end = ends ? entry : end;
-        if (ends && seq->retries > 0) {
+        if (ends && (seq->retries > 0 || seq->refusals > 0)) {
             return end; /* a sink in trouble gets little at once, so that something gets through */
         }
     }
@@ -530,6 +540,7 @@ void nw_dispatch_rewind(struct nw_sequencer *seq)
     for (struct nw_entry *entry = seq->log.first; entry != NULL; entry = entry->next) {
         NW_ASSERT(entry->tasks_out == 0);
         entry->row_next = entry->first_row;
+        entry->part_next = 0;
         entry->delivered = false;
         entry->wanted = false;
     }

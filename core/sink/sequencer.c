@@ -14,6 +14,7 @@
 #include "sink/behind.h"
 #include "sink/copies.h"
 #include "sink/held.h"
+#include "sink/letters.h"
 #include "sink/spill.h"
 
 /* Items taken from one lane in one step. */
@@ -82,6 +83,7 @@ nw_status nw_entry_make(struct nw_sequencer *seq, struct nw_item *item, struct n
 
 static void entry_free(struct nw_sequencer *seq, struct nw_entry *entry)
 {
+    (void)nw_letters_leave(entry);
     entry->next = seq->free_entries;
     seq->free_entries = entry;
     seq->entries_used--;
@@ -172,7 +174,8 @@ static nw_status exceptions_check(const struct nw_sequencer *seq, const struct n
     const struct nw_batch *batch = &entry->item->as.batch;
     const struct nw_exception *last;
 
-    if (batch->exceptions_count == 0 || (seq->sink->plugin->ops.flags & NW_SINK_EXCEPTIONS) != 0) {
+    if (batch->exceptions_count == 0 || seq->letters != NULL ||
+        (seq->sink->plugin->ops.flags & NW_SINK_EXCEPTIONS) != 0) {
         return NW_OK;
     }
     last = &batch->exceptions[batch->exceptions_count - 1]; /* they are ordered by row */
@@ -408,7 +411,7 @@ void nw_sequencer_leave(struct nw_sequencer *seq, struct nw_entry *last)
         nw_entry_list_append(&seq->leaving, entry);
         if (entry->kind == NW_ITEM_BATCH) {
             nw_flow_add(&seq->sink->flow, entry->table->relation_oid,
-                        entry->rows_count - entry->first_row);
+                        entry->rows_count - entry->first_row - nw_letters_leave(entry));
         }
     } while (entry != last);
     seq->oldest = seq->log.first;
@@ -695,6 +698,9 @@ nw_status nw_sequencer_create(struct nw_sink *sink, const struct nw_sequencer_op
     if (status == NW_OK && options->spill_folder != NULL) {
         status = nw_spill_create(made, err);
     }
+    if (status == NW_OK && options->letters != NULL) {
+        status = nw_letters_create(made, err);
+    }
     if (status != NW_OK) {
         nw_sequencer_destroy(made);
         return status;
@@ -710,6 +716,7 @@ nw_status nw_sequencer_create(struct nw_sink *sink, const struct nw_sequencer_op
 static bool entry_end(struct nw_sequencer *seq, struct nw_entry *entry)
 {
     entry->tasks_out = 0; /* the sink is stopped */
+    (void)nw_letters_leave(entry);
     if (!nw_entry_idle(entry)) {
         return true;
     }
@@ -784,6 +791,7 @@ void nw_sequencer_destroy(struct nw_sequencer *seq)
     nw_merge_fini(seq);
     free(seq->tasks);
     nw_copies_fini(seq);
+    nw_letters_destroy(seq);
     free(seq->commit_copies);
     free(seq);
 }

@@ -9,6 +9,7 @@
  *   copies.c      tables that are copied: which copy is in force, which chunks are durable
  *   behind.c      tables of which the sink has less than its position says
  *   held.c        what comes of a table by the stream while it is copied: it waits for the copy
+ *   letters.c     rows that the sink refuses: they are left out, and kept
  *   lag.c         what of each table is not durable yet
  *   spill.c       items that the sink does not need soon, in a scratch file
  *
@@ -54,12 +55,20 @@
 struct nw_spill;       /* core/sink/spill.h */
 struct nw_followed;    /* core/sink/copies.h */
 struct nw_copy_commit; /* core/sink/copies.h */
+struct nw_letters;     /* core/sink/letters.c */
+struct nw_rows_out;    /* core/sink/letters.c */
 
 enum nw_spill_state {
     NW_SPILL_NONE = 0,    /* in memory */
     NW_SPILL_WRITING = 1, /* in memory, being written */
     NW_SPILL_OUT = 2,     /* in the file only */
     NW_SPILL_READING = 3, /* the same, being read */
+};
+
+/** A row of an entry's item: of the batch that begins `part` bytes behind the item's beginning. */
+struct nw_entry_row {
+    uint32_t part;
+    uint32_t row;
 };
 
 /** An item that the sink is to get. */
@@ -73,6 +82,7 @@ struct nw_entry {
     uint32_t first_row; /* BATCH: rows before it are at the sink already */
     uint32_t rows_count;
     uint32_t row_next;  /* BATCH in total order: next row to deliver; PACK: next byte */
+    uint32_t part_next; /* letters.c: of the rows that are handed out, the next; 0: the first */
     uint32_t tasks_out; /* tasks under way that read the item */
     uint32_t worker;    /* BATCH, COPY_...: whose */
     bool stream;        /* of the stream's producer */
@@ -80,10 +90,14 @@ struct nw_entry {
     bool copy_whole;    /* COPY_END: of the last chunk, with which the copy is whole */
     uint64_t last_lsn;  /* held.c: commit LSN of its last row or event */
     uint64_t limit_lsn; /* rows that committed before are not for the sink; 0: all are */
+    bool single;        /* letters.c: rows from `single_from` on are given one by one */
+    bool single_always; /* letters.c: the others too */
     bool delivered;     /* in total order: all rows were handed out before the cursor came here */
     uint64_t epoch;     /* in which it ends at the latest */
     int64_t received_ns;
-    int64_t commit_ts;        /* of its first row or event, on the server's clock; 0: none */
+    int64_t commit_ts;               /* of its first row or event, on the server's clock; 0: none */
+    struct nw_entry_row single_from; /* letters.c: those before it were taken one by one */
+    struct nw_rows_out *out;         /* letters.c: rows that are left out; NULL: none */
     _Atomic uint32_t exports; /* arrays that a plugin holds; up by workers, down by any thread */
 
     /* spill.c */
@@ -212,6 +226,9 @@ struct nw_sequencer {
     uint32_t retries;
     int64_t resume_ns;
     uint32_t resolve_next;
+    bool refusing;              /* the recover under way is for a row that was refused */
+    uint32_t refusals;          /* rows that it refused since the last durable epoch */
+    struct nw_letters *letters; /* NULL: a row that is refused stops its table */
     struct nw_error failure;
     const struct nw_table *refused; /* whose rows are the failure; NULL: something else is */
 
@@ -247,6 +264,10 @@ NW_MUST_CHECK nw_status nw_dispatch_step(struct nw_sequencer *seq, uint32_t *wor
 NW_MUST_CHECK nw_status nw_dispatch_rows(struct nw_sequencer *seq, struct nw_entry *entry,
                                          const struct nw_batch *batch, uint32_t first_row,
                                          uint32_t rows_count, struct nw_error *err);
+/** The same, of rows none of which is left out, in one call. */
+NW_MUST_CHECK nw_status nw_dispatch_run(struct nw_sequencer *seq, struct nw_entry *entry,
+                                        const struct nw_batch *batch, uint32_t first_row,
+                                        uint32_t rows_count, struct nw_error *err);
 void nw_dispatch_rewind(struct nw_sequencer *seq); /* to the head of the log, after a recover */
 void nw_dispatch_task_free(struct nw_sequencer *seq, uint32_t worker, struct nw_task *task);
 void nw_table_set_clear(struct nw_table_set *set);

@@ -517,6 +517,7 @@ void nw_sink_status(struct nw_sink *sink, struct nw_sink_status *status)
     status->spilled_total_bytes = load(&sink->spilled_total_bytes);
     status->waiting_rows = load(&sink->waiting_rows);
     status->waiting_bytes = load(&sink->waiting_bytes);
+    status->letters = load(&sink->letters_written);
 }
 
 uint64_t nw_sink_rows_durable(const struct nw_sink *sink, uint32_t relation_oid)

@@ -56,7 +56,9 @@ NW_MUST_CHECK nw_status nw_sink_start(struct nw_sink *sink, struct nw_error *err
 /** The agents, for a caller that steps them instead of nw_sink_start. @return how many. */
 uint32_t nw_sink_agents(struct nw_sink *sink, struct nw_agent agents[NW_SINK_AGENTS_MAX]);
 
-struct nw_behind; /* core/source/position.h */
+struct nw_behind;     /* core/source/position.h */
+struct nw_letter_key; /* core/sink/letter.h, as the next line */
+struct nw_letter_store;
 
 /** What the sink had stored, without the envelope. Owned by the sink until nw_sink_destroy. */
 struct nw_sink_recovered {
@@ -116,6 +118,7 @@ struct nw_sequencer_options {
     uint64_t spill_quota_bytes;
     bool refuse_copies; /* this sink has its copies: what others still copy is not for it */
     uint32_t index;     /* of the sink, as marks in the stream name it */
+    const struct nw_letter_store *letters; /* borrow; NULL: a row that is refused stops its table */
 };
 
 /** @param sequencer  give. The sink is open and every unfinished copy has its verdict. */
@@ -169,6 +172,13 @@ NW_MUST_CHECK nw_status nw_sequencer_resume(struct nw_sequencer *sequencer, uint
  */
 const struct nw_table *nw_sequencer_refused(const struct nw_sequencer *sequencer, uint64_t *lsn);
 
+/**
+ * A row of this sink is kept already as a dead letter: should it come, it is left out. Before the
+ * agent runs; the options have a store.
+ */
+NW_MUST_CHECK nw_status nw_sequencer_letter(struct nw_sequencer *sequencer,
+                                            const struct nw_letter_key *key, struct nw_error *err);
+
 /** Consumer of nw_sequencer_options.durable: the next epoch that is durable, 0 when none. */
 static inline uint64_t nw_durable_pop(struct nw_spsc *durable)
 {
@@ -201,6 +211,7 @@ struct nw_sink_status {
     uint64_t spilled_total_bytes; /* ever written to it */
     uint64_t waiting_rows;        /* changes and events that wait for the copies of their tables */
     uint64_t waiting_bytes;       /* of them, in memory and in the spill file */
+    uint64_t letters;             /* rows that it refused and that were kept, since it was opened */
     char reason[NW_ERROR_TEXT_SIZE];
 };
 /** What of a table is not durable at a sink. */

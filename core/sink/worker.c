@@ -55,6 +55,7 @@ static nw_status worker_call(struct nw_worker *worker, struct nw_task *task, str
     case NW_TASK_RECOVER:
     case NW_TASK_RESOLVE:
     case NW_TASK_COMMIT:
+    case NW_TASK_LETTERS:
     case NW_TASK_CLOSE:
         break;
     }
@@ -80,6 +81,11 @@ static nw_status coordinator_call(struct nw_sink *sink, struct nw_task *task, st
         return ops->copy_resolve == NULL ? NW_OK
                                          : ops->copy_resolve(sink->self, task->relation_oid,
                                                              task->generation, task->verdict, err);
+    }
+    if (task->kind == NW_TASK_LETTERS) {
+        status = task->store->write(task->store->context, &task->letters, err);
+        nw_crash_point("letters");
+        return status;
     }
     if (task->kind == NW_TASK_COMMIT) {
         task->outcome = 0;

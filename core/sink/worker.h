@@ -21,6 +21,7 @@
 
 #include "sink/flow.h"
 #include "sink/host.h"
+#include "sink/letter.h"
 #include "sink/position.h"
 #include "sink/sink.h"
 
@@ -44,6 +45,7 @@ enum nw_task_kind {
     NW_TASK_RECOVER,
     NW_TASK_RESOLVE,
     NW_TASK_COMMIT,
+    NW_TASK_LETTERS, /* of the host's: before the commit */
     NW_TASK_CLOSE,
 };
 
@@ -66,8 +68,10 @@ struct nw_task {
     struct nw_event event;          /* EVENT */
     const struct nw_table **tables; /* EVENT: the list inside event when it is our own; else NULL */
     struct nw_commit commit;        /* COMMIT */
-    struct nw_recovery recovery;    /* RECOVER: filled */
-    struct nw_error error;          /* filled unless status is NW_OK */
+    struct nw_letter_write letters; /* LETTERS, as the next line */
+    const struct nw_letter_store *store;
+    struct nw_recovery recovery; /* RECOVER: filled */
+    struct nw_error error;       /* filled unless status is NW_OK */
 };
 
 struct nw_worker {
@@ -157,6 +161,7 @@ struct nw_sink {
     _Atomic int64_t oldest_undurable_ns, oldest_commit_ts;
     _Atomic uint64_t held_bytes, spilled_bytes, spilled_total_bytes;
     _Atomic uint64_t waiting_rows, waiting_bytes;
+    _Atomic uint64_t letters_written;
     struct nw_flow flow;
 };
 

@@ -19,6 +19,9 @@
  *   committed; and it returns what the last commit stored. From this the host knows what to send
  *   again: a commit of unknown outcome is resolved by it, never by trying blindly again.
  *   After recover() the host sends table() again for each table before its first row.
+ * - NW_REJECT from write() stops the table, or, where the user wants dead letters, is answered by
+ *   recover() as well: the batch then comes again as batches of one row, of which the sink refuses
+ *   the same ones again; those are left out from then on.
  * - Threads: a sink with one worker is called by one thread at a time, always the same one. With
  *   several, each worker has its thread; open, recover, copy_resolve, commit and close come from a
  *   coordinator's thread, and only commit may run beside table/copy/write/event/seal.

@@ -26,9 +26,10 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 # What such a line is that begins with the word and is no command.
 PROSE = re.compile(r"^narwal (copies|at|has|then|stopped|received|is|needs|says|waits|told|does) ?")
 NEEDS_FILE = {"status", "pause", "resume", "reload", "top", "wait", "table", "copy", "plan", "check",
-              "teardown", "support", "run", "ddl-trigger", "adopt"}
+              "teardown", "support", "run", "ddl-trigger", "adopt",
+              "dead-letter"}
 # What an ordinary answer is where there is nothing to do.
-NOTHING_TO_DO = {"copy": "NW1505", "table repair": "NW1505", "table resume": "NW1505"}
+NOTHING_TO_DO = {"dead-letter": "NW2421", "copy": "NW1505", "table repair": "NW1505", "table resume": "NW1505"}
 
 
 def written():
@@ -97,7 +98,7 @@ class DocsTest(check.Case):
                 (r"\bFILE\.yaml", "orders.yaml"), (r"SCHEMA\.TABLE|sales\.t\b|shop\.invoices|shop\.carts|"
                                                    r"public\.log|(?<= )shop\.orders", table),
                 (r"'(sales|shop)\.\*'|\bPATTERN", "'shop.*'"), (r"\bSTATE\b", "streaming"),
-                (r"\bCODE\b", "NW2307"), (r"--publication NAME", "--publication narwal_orders"),
+                (r"\bID\b", "1"), (r"\bCODE\b", "NW2307"), (r"--publication NAME", "--publication narwal_orders"),
                 (r"\./mine\.so|build/print\.so path=\S+|\bPLUGIN(\.so)?",
                  f"{narwal.build()}/plugins/null.so"), (r" key=value.*", ""),
                 (r"\bFOLDER|\bCOPY\b|\./copy(?= |$)", f"{self.home}/orders"),
@@ -111,6 +112,10 @@ class DocsTest(check.Case):
             return None
         if words[0] == "table" and kind != "table list" and len(words) == 2:
             words.append(table)
+        if words[0] == "dead-letter" and len(words) == 1:
+            return None
+        if words[0] == "dead-letter" and words[1] != "list" and len(words) == 2:
+            words.append("1")
         if words[:2] == ["files", "verify"] and len(words) == 2:
             words.append(f"{self.home}/orders")
         if words[0] in ("tail", "init") and len(words) == 1:

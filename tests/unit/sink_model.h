@@ -77,6 +77,7 @@ struct model {
     uint32_t only_worker;   /* 1 + worker: UNKNOWN_DONE stores this one's rows and position only */
     uint32_t write_fail_in; /* the nth write from now fails with write_status */
     nw_status write_status;
+    int64_t refuses; /* a batch with a row whose id is a multiple of it, after the rows before */
     uint32_t recover_fails; /* so many recovers fail with NW_RETRY */
     bool lie;               /* recover gives a position that is none of ours */
     bool forgets;           /* recover gives nothing, whatever is stored */
@@ -306,6 +307,10 @@ static inline nw_status model_write(void *self, uint32_t worker, const struct nw
         int64_t id = nw_batch_value(batch, NW_AFTER, i, 0).as.integer;
         bool whole = note.bytes != NULL && note.size >= 8;
 
+        if (model.refuses > 0 && id % model.refuses == 0) {
+            model_unlock();
+            return nw_fail(err, NW_REJECT, "no multiples of %d", (int)model.refuses);
+        }
         MODEL_CHECK(whole && memcmp(note.bytes, &id, sizeof id) == 0);
         MODEL_CHECK(whole && (note.size == 8 || note.bytes[note.size - 1] == 'n'));
         MODEL_CHECK(model.rows_count < MODEL_ROWS_MAX);
