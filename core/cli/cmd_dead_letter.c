@@ -34,17 +34,25 @@ static const char HELP[] =
     "  list     how many there are of each table, and which: at most 100 lines, all with --json\n"
     "  show     all of one, and its row: the only place where narwal prints the values of rows\n"
     "  discard  remove them for good\n"
-    "  retry    says how such rows get to the sink once it takes them\n\n"
+    "  retry    have the running narwal copy their tables again, as they are now, to the sinks "
+    "that\n"
+    "           refused them, and to no others; all else streams on. When such a copy is durable "
+    "its\n"
+    "           table's older dead letters go; a row that is refused again is a new one\n\n"
     "exit codes: 0 done (list: there is none), 1 it failed, or there is none such (list: there "
     "are\n"
     "some; with --json 0), 2 called wrongly\n";
 
 const char *const NW_DEAD_LETTER_WORDS[] = {"list", "show", "retry", "discard", NULL};
 
+#define NONE_SUCH                                                                                  \
+    "NW2421 there is no such dead letter: narwal dead-letter list shows which there are"
+
 struct request {
     struct nw_letters_choice choice;
     int64_t ids[IDS_MAX];
     bool as_json, all, yes;
+    const char *folder;
     uint64_t seen;
     json_t *list; /* of list and show, as JSON */
 };
@@ -241,9 +249,7 @@ static int show(struct nw_letters_file *file, struct request *request, struct nw
         status = nw_letters_each(file, &request->choice, show_line, request, err);
     }
     if (status == NW_OK && request->seen < request->choice.ids_count) {
-        status = nw_fail(err, NW_FATAL,
-                         "NW2421 there is no such dead letter: narwal dead-letter list shows which "
-                         "there are");
+        status = nw_fail(err, NW_FATAL, NONE_SUCH);
     }
     if (request->as_json) {
         json_print(json_incref(request->list));
@@ -276,11 +282,7 @@ static nw_status some_there(struct nw_letters_file *file, struct request *reques
         *err = why;
         return status;
     }
-    return request->seen > 0
-               ? NW_OK
-               : nw_fail(err, NW_FATAL,
-                         "NW2421 there is no such dead letter: narwal dead-letter list shows which "
-                         "there are");
+    return request->seen > 0 ? NW_OK : nw_fail(err, NW_FATAL, NONE_SUCH);
 }
 
 static int discard(struct nw_letters_file *file, struct request *request, struct nw_error *err)
@@ -304,17 +306,69 @@ static int discard(struct nw_letters_file *file, struct request *request, struct
     return status == NW_OK ? 0 : NW_EXIT_FAILED;
 }
 
+/* A line that asks for a copy: dead-letter retry SINK "schema"."table". NULL: out of memory */
+static char *retry_line(const struct nw_letters_line *line)
+{
+    const char *const names[2] = {line->schema_name, line->table_name};
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+
+    if (out == NULL) {
+        return NULL;
+    }
+    (void)fprintf(out, "dead-letter retry %s ", line->sink);
+    for (int i = 0; i < 2; i++) {
+        (void)fputs(i == 0 ? "\"" : ".\"", out);
+        for (const char *at = names[i]; *at != '\0'; at++) {
+            (void)fprintf(out, *at == '"' ? "\"\"" : "%c", *at);
+        }
+        (void)fputc('"', out);
+    }
+    (void)fclose(out);
+    return text;
+}
+
+/* Of several letters of a table one asks, by the name that it had last. */
+static nw_status retry_note(void *context, const struct nw_letters_line *line, struct nw_error *err)
+{
+    struct request *request = context;
+    char key[NW_LETTERS_NAME_SIZE + 16];
+    char *text = retry_line(line);
+    bool noted = false;
+
+    (void)snprintf(key, sizeof key, "%u %.63s", line->relation_oid, line->sink);
+    noted = text != NULL && json_object_set_new(request->list, key, json_string(text)) == 0;
+    free(text);
+    request->seen++;
+    return noted ? NW_OK
+                 : nw_fail(err, NW_FATAL,
+                           "NW2421 table %u cannot be named here: its name is not UTF-8",
+                           line->relation_oid);
+}
+
 static int retry(struct nw_letters_file *file, struct request *request, struct nw_error *err)
 {
-    if (some_there(file, request, err) != NW_OK) {
-        return NW_EXIT_FAILED;
+    const char *key = NULL;
+    json_t *line = NULL;
+    int code = 0;
+    nw_status status = NW_OK;
+
+    request->list = json_object();
+    if (file != NULL) {
+        status = nw_letters_each(file, &request->choice, retry_note, request, err);
     }
-    (void)nw_fail(
-        err, NW_FATAL,
-        "NW2422 narwal cannot deliver single rows again: once the sink takes them, narwal "
-        "table refresh SCHEMA.TABLE copies their table again, while all go on, and their "
-        "dead letters go when it is whole");
-    return NW_EXIT_FAILED;
+    if (status == NW_OK && request->seen == 0) {
+        status = nw_fail(err, NW_FATAL, NONE_SUCH);
+    }
+    json_object_foreach(request->list, key, line)
+    {
+        int each = status == NW_OK ? nw_tell(request->folder, json_string_value(line)) : 0;
+
+        code = each != 0 ? each : code;
+    }
+    json_decref(request->list);
+    return status == NW_OK ? code : NW_EXIT_FAILED;
 }
 
 static const struct {
@@ -332,6 +386,7 @@ static int run(const char *verb, const char *folder, struct request *request)
     struct nw_error err = {0};
     int code = NW_EXIT_FAILED;
 
+    request->folder = folder;
     if (nw_letters_look(folder, &file, &err) == NW_OK) {
         for (size_t i = 0; i < sizeof VERBS / sizeof VERBS[0]; i++) {
             if (strcmp(VERBS[i].verb, verb) == 0) {

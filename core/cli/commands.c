@@ -17,7 +17,7 @@ const struct nw_command NW_COMMANDS[] = {
     {"wait", nw_cmd_wait, "return when everything up to an LSN is durable", NULL},
     {"table", nw_cmd_table, "list tables; copy, add, drop, pause or resume one, while narwal runs",
      NW_TABLE_WORDS},
-    {"dead-letter", nw_cmd_dead_letter, "list, show or discard rows that a sink refused",
+    {"dead-letter", nw_cmd_dead_letter, "list, show, retry or discard rows that a sink refused",
      NW_DEAD_LETTER_WORDS},
     {"copy", nw_cmd_copy, "pause the copy that is under way, or let it go on", NW_COPY_WORDS},
     {"adopt", nw_cmd_adopt, "go on at a server that was promoted, upgraded or restored", NULL},

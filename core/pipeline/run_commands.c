@@ -15,16 +15,39 @@
 #define STATEMENT_SIZE 512u
 #define NAME_SIZE      136u /* quoted: 63 bytes, each doubled, and two quotes */
 
-enum verb { VERB_ADD, VERB_REFRESH, VERB_REPAIR, VERB_DROP, VERB_PAUSE, VERB_RESUME, VERBS_COUNT };
+enum verb {
+    VERB_ADD,
+    VERB_REFRESH,
+    VERB_REPAIR,
+    VERB_DROP,
+    VERB_PAUSE,
+    VERB_RESUME,
+    VERB_RETRY, /* of dead letters: a copy for the sink that refused them */
+    VERBS_COUNT
+};
 
 static const char *const VERBS[VERBS_COUNT] = {
-    [VERB_ADD] = "add",   [VERB_REFRESH] = "refresh", [VERB_REPAIR] = "repair",
-    [VERB_DROP] = "drop", [VERB_PAUSE] = "pause",     [VERB_RESUME] = "resume"};
+    [VERB_ADD] = "add",    [VERB_REFRESH] = "refresh", [VERB_REPAIR] = "repair",
+    [VERB_DROP] = "drop",  [VERB_PAUSE] = "pause",     [VERB_RESUME] = "resume",
+    [VERB_RETRY] = "retry"};
+
+/* What a text says that asked for it. */
+static const char *command_of(enum verb verb)
+{
+    static const char *const commands[VERBS_COUNT] = {
+        [VERB_ADD] = "table add",          [VERB_REFRESH] = "table refresh",
+        [VERB_REPAIR] = "table repair",    [VERB_DROP] = "table drop",
+        [VERB_PAUSE] = "table pause",      [VERB_RESUME] = "table resume",
+        [VERB_RETRY] = "dead-letter retry"};
+
+    return commands[verb];
+}
 
 /* What the server says of the table that a command names. */
 struct asked {
     enum verb verb;
     const char *name;
+    int sink; /* RETRY: its index */
     uint32_t relation_oid;
     char schema_name[NW_TABLE_NAME_SIZE];
     char table_name[NW_TABLE_NAME_SIZE];
@@ -46,16 +69,37 @@ static void refuse(struct nw_run *run, const char *text)
     run->options->answer(run->options->context, false, whole);
 }
 
-/* "table VERB NAME". */
-static bool line_parse(const char *line, struct asked *asked)
+/* "SINK NAME", where a sink's name may have spaces in it. */
+static bool retry_parse(const struct nw_run *run, const char *line, struct asked *asked)
+{
+    asked->verb = VERB_RETRY;
+    for (uint32_t s = 0; s < run->options->sinks_count; s++) {
+        size_t size = strlen(run->options->sinks[s].name);
+
+        if (strncmp(line, run->options->sinks[s].name, size) == 0 && line[size] == ' ' &&
+            line[size + 1] != '\0') {
+            asked->sink = (int)s;
+            asked->name = line + size + 1;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "table VERB NAME", or "dead-letter retry SINK NAME". */
+static bool line_parse(const struct nw_run *run, const char *line, struct asked *asked)
 {
     static const char prefix[] = "table ";
+    static const char retries[] = "dead-letter retry ";
 
+    if (strncmp(line, retries, sizeof retries - 1) == 0) {
+        return retry_parse(run, line + sizeof retries - 1, asked);
+    }
     if (strncmp(line, prefix, sizeof prefix - 1) != 0) {
         return false;
     }
     line += sizeof prefix - 1;
-    for (int verb = 0; verb < VERBS_COUNT; verb++) {
+    for (int verb = 0; verb < VERB_RETRY; verb++) {
         size_t size = strlen(VERBS[verb]);
 
         if (strncmp(line, VERBS[verb], size) == 0 && line[size] == ' ') {
@@ -148,6 +192,19 @@ static bool in_trouble(struct nw_run *run, uint32_t relation_oid)
 
     for (uint32_t i = 0; nw_tables_at(run->table_states, i, &trouble); i++) {
         if (trouble.relation_oid == relation_oid && trouble.condition != NW_TABLE_DROPPED) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether it does not go on as the others at any sink, so that one alone cannot get a copy. */
+static bool in_trouble_everywhere(struct nw_run *run, uint32_t relation_oid)
+{
+    struct nw_table_trouble trouble;
+
+    for (uint32_t i = 0; nw_tables_at(run->table_states, i, &trouble); i++) {
+        if (trouble.relation_oid == relation_oid && trouble.sink[0] == '\0') {
             return true;
         }
     }
@@ -250,6 +307,14 @@ static void reason_find(struct nw_run *run, const struct asked *asked, char reas
     } else {
         publication_find(run, asked, reason);
     }
+    if (reason[0] == '\0' && asked->verb == VERB_RETRY &&
+        in_trouble_everywhere(run, asked->relation_oid)) {
+        (void)snprintf(
+            reason, REASON_SIZE,
+            "NW1505 %s does not stream as the others do: narwal table list says why, and "
+            "a copy for all sinks, by narwal table repair, is one for this sink too",
+            asked->quoted);
+    }
     if (reason[0] == '\0' && asked->verb == VERB_REPAIR && !in_trouble(run, asked->relation_oid)) {
         (void)snprintf(
             reason, REASON_SIZE,
@@ -328,12 +393,16 @@ static nw_status again_record(struct nw_run *run, const struct asked *asked, str
     (void)snprintf(table.table_name, sizeof table.table_name, "%s", asked->table_name);
     (void)snprintf(table.reason, sizeof table.reason,
                    asked->verb == VERB_DROP
-                       ? "it is not followed any more, as narwal table %s asked; sinks keep what "
+                       ? "it is not followed any more, as narwal %s asked; sinks keep what "
                          "they have of it, and narwal table add brings it back with a copy"
-                       : "it is copied, as narwal table %s asked; sinks keep what they have of it "
+                       : "it is copied, as narwal %s asked; sinks keep what they have of it "
                          "until then",
-                   VERBS[asked->verb]);
-    status = troubles_replace(run, &table, err);
+                   command_of(asked->verb));
+    if (asked->verb == VERB_RETRY) {
+        (void)snprintf(table.sink, sizeof table.sink, "%s", run->options->sinks[asked->sink].name);
+    } else {
+        status = troubles_replace(run, &table, err);
+    }
     if (status == NW_OK && asked->verb != VERB_REPAIR) {
         status = nw_tables_set(run->table_states, &table, err);
     }
@@ -367,8 +436,8 @@ static nw_status again_begin(struct nw_run *run, const struct asked *asked, stru
                        "%s.%s is copied while the others go on; until its copy is whole narwal "
                        "status lists it as waiting",
                        asked->schema_name, asked->table_name);
-        nw_log(NW_LOG_INFO, "table %s.%s is copied, as narwal table %s asked; the others go on",
-               asked->schema_name, asked->table_name, VERBS[asked->verb]);
+        nw_log(NW_LOG_INFO, "table %s.%s is copied, as narwal %s asked; the others go on",
+               asked->schema_name, asked->table_name, command_of(asked->verb));
         run->options->answer(run->options->context, true, text);
     }
     return status;
@@ -456,6 +525,7 @@ static nw_status begin(struct nw_run *run, const struct asked *asked, struct nw_
     case VERB_ADD:
     case VERB_REFRESH:
     case VERB_REPAIR:
+    case VERB_RETRY:
     case VERBS_COUNT:
         break;
     }
@@ -474,6 +544,7 @@ static bool publishes(const struct asked *asked)
     case VERB_ADD:
     case VERB_REFRESH:
     case VERB_REPAIR:
+    case VERB_RETRY:
     case VERBS_COUNT:
         break;
     }
@@ -515,8 +586,12 @@ nw_status nw_run_commands(struct nw_run *run, struct nw_error *err)
         nw_run_pause_answer(run)) {
         return NW_OK;
     }
-    if (!line_parse(line, &asked)) {
-        run->options->answer(run->options->context, false, "an unknown command");
+    if (!line_parse(run, line, &asked)) {
+        run->options->answer(run->options->context, false,
+                             asked.verb == VERB_RETRY
+                                 ? "NW2422 the sink that refused these rows is not configured any "
+                                   "more: nothing can be retried there"
+                                 : "an unknown command");
         return NW_OK;
     }
     status = table_find(run, &asked, &why);

@@ -35,9 +35,9 @@ TEXT_OF = {"nw_fail": 2, "nw_complain": 0, "nw_log": 1, "log": 2, "nw_dealer_sto
 # Texts that need none, and why.
 EXEMPT = {
     "%s\\nnarwal ddl-trigger %s --sql prints the statements for a superuser": "passed on",
-    "it is not followed any more, as narwal table %s asked; sinks keep what they have of it, and "
+    "it is not followed any more, as narwal %s asked; sinks keep what they have of it, and "
     "narwal table add brings it back with a copy": "as asked",
-    "it is copied, as narwal table %s asked; sinks keep what they have of it until then": "as asked",
+    "it is copied, as narwal %s asked; sinks keep what they have of it until then": "as asked",
     "and %u more": "behind lines with their codes",
     "%s": "the text of another error, or \"\"",
 }

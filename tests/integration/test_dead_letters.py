@@ -3,6 +3,7 @@
 """Rows that a sink refuses and that are kept: what the sink has and the dead letters are the table, each
 change once, whenever narwal is killed."""
 import collections
+import contextlib
 import itertools
 import json
 import os
@@ -10,8 +11,9 @@ import random
 import shutil
 import signal
 import stat
+import threading
 
-from lab import check, cluster, workload
+from lab import check, cluster, folder, workload
 from lab.narwal import Narwal, build
 
 KILLS = 8
@@ -79,7 +81,8 @@ class DeadLetterTest(check.Case):
         return found
 
     def status(self, narwal):
-        return json.loads(narwal.call("status", "--json")[1])
+        code, text = narwal.call("status", "--json")
+        return json.loads(text) if code == 0 else {}
 
     def at_sink(self, narwal):
         """[(op, id)] that the sink has of lab.plain."""
@@ -156,7 +159,8 @@ class DeadLetterTest(check.Case):
         self.assertEqual(code, 0, text)
         self.assertIn("streamed secret", text)
         self.assertIn('"type": "integer"', text)
-        for words, why in ((("show", "1"), "NW2421"), (("discard", "--yes", "1"), "NW2421"), (("retry", "2"), "NW2422")):
+        for words, why in ((("show", "1"), "NW2421"), (("discard", "--yes", "1"), "NW2421"), (("retry", "1"), "NW2421"),
+                           (("retry", "2"), "NW1502")):
             code, text = narwal.call("dead-letter", *words)
             self.assertEqual(code, 1, text)
             self.assertIn(why, text)
@@ -240,6 +244,77 @@ class DeadLetterTest(check.Case):
         narwal.wait_caught_up()
         self.assertEqual(sorted(self.at_sink(narwal)), [("copy", at) for at in range(1, 71)])
         self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
+    def test_a_retry_is_a_copy_for_the_sink_that_refused(self):
+        narwal = self.narwal()
+        narwal.config["sinks"].append({"type": "file", "name": "archive", "path": str(narwal.home / "archive")})
+        narwal.start().wait_streaming()
+        self.sql("INSERT INTO lab.plain SELECT g, 0, 'x' FROM generate_series(1, 50) g")
+        self.sql("INSERT INTO lab.composite VALUES (1, 'x', 'y', gen_random_uuid())")
+        narwal.wait_caught_up()
+        before = folder.State(narwal.home / "archive").generations
+        self.assertEqual(self.letters(narwal)["count"], 7)
+        self.refuse(narwal, 49)
+        self.sql("UPDATE lab.plain SET n = 1 WHERE id = 7; DELETE FROM lab.plain WHERE id = 14")
+        with self.load():
+            code, text = narwal.call("dead-letter", "retry", "3", "5")  # one table
+            self.assertEqual((code, text.count("is copied while")), (0, 1), text)
+            narwal.wait("the copy", lambda: self.letters(narwal)["count"] == 1)
+        narwal.wait_caught_up()
+        self.assertEqual({row["id"]: row["n"] for row in self.table(narwal.out) if row["id"] <= 50},
+                         {number: int(number == 7) for number in range(1, 51) if number not in (14, 49)})
+        self.assertEqual(len(self.table(narwal.home / "archive")), len(self.table(narwal.out)) + 1)
+        self.refuse(narwal, None)
+        code, text = narwal.call("dead-letter", "retry", "--table", "lab.plain")
+        self.assertEqual(code, 0, text)
+        narwal.wait("the copy", lambda: self.letters(narwal)["count"] == 0)
+        narwal.wait_caught_up()
+        self.assertEqual(folder.State(narwal.home / "archive").generations, before)
+        for out in (narwal.out, narwal.home / "archive"):
+            other = Narwal.__new__(Narwal)
+            other.__dict__.update(narwal.__dict__, out=out)
+            result = other.compare([("lab", "plain"), ("lab", "composite")], self.database)
+            self.assertTrue(result.good, result.report())
+        self.former_sink(narwal)
+
+    def former_sink(self, narwal):
+        """Its letters stay, and are seen."""
+        self.refuse(narwal, 7)
+        self.sql("INSERT INTO lab.plain VALUES (7000, 0, 'x')")
+        narwal.wait("the letter", lambda: self.letters(narwal)["count"] == 1)
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        del narwal.config["sinks"][0]
+        narwal.start()
+        narwal.wait("the status", lambda: self.status(narwal).get("dead_letters_count") == 1)
+        self.assertEqual(self.status(narwal)["sinks"][0]["dead_letters"], 0)
+        narwal.wait("the stream", lambda: self.status(narwal).get("phase") == "streaming")
+        code, text = narwal.call("dead-letter", "retry", "--all")
+        self.assertEqual(code, 1, text)
+        self.assertIn("NW2422", text)
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
+    @contextlib.contextmanager
+    def load(self):
+        """Rows come and change while it is copied; none that is refused."""
+        stop = threading.Event()
+
+        def work():
+            number = 100001
+            while not stop.is_set():
+                number += 1 + (number % 7 == 6)
+                self.sql(f"INSERT INTO lab.plain VALUES ({number}, 0, 'y'); "
+                         f"UPDATE lab.plain SET n = n + 1 WHERE id = {number} AND id % 3 = 0")
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    def table(self, out):
+        return [row for found in folder.State(out).folder.tables if found.name == "plain"
+                for row in found.rebuild()]
 
     def test_the_quota_stops_the_table(self):
         narwal = self.narwal(dead_letters="64KiB")

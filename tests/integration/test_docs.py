@@ -98,7 +98,7 @@ class DocsTest(check.Case):
                 (r"\bFILE\.yaml", "orders.yaml"), (r"SCHEMA\.TABLE|sales\.t\b|shop\.invoices|shop\.carts|"
                                                    r"public\.log|(?<= )shop\.orders", table),
                 (r"'(sales|shop)\.\*'|\bPATTERN", "'shop.*'"), (r"\bSTATE\b", "streaming"),
-                (r"\bID\b", "1"), (r"\bCODE\b", "NW2307"), (r"--publication NAME", "--publication narwal_orders"),
+                (r"\bID\b", "1"), (r"--sink SINK", "--sink archive"), (r"\bCODE\b", "NW2307"), (r"--publication NAME", "--publication narwal_orders"),
                 (r"\./mine\.so|build/print\.so path=\S+|\bPLUGIN(\.so)?",
                  f"{narwal.build()}/plugins/null.so"), (r" key=value.*", ""),
                 (r"\bFOLDER|\bCOPY\b|\./copy(?= |$)", f"{self.home}/orders"),
