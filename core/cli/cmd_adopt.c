@@ -208,6 +208,7 @@ static int carry_out(struct session *s)
 static int adopt_run(struct session *s)
 {
     struct nw_error err = {0};
+    bool folder_there = access(s->config.state_dir, F_OK) == 0;
     nw_status status = nw_env_system_create(NW_IO_AUTO, &s->options.env, &err);
     int code = NW_EXIT_FAILED;
 
@@ -232,6 +233,9 @@ static int adopt_run(struct session *s)
         _exit(code); /* no destructor may take away what the plugin still uses */
     }
     nw_env_system_destroy(s->options.env);
+    if (!folder_there) {
+        (void)rmdir(s->config.state_dir); /* made for the lock, and empty */
+    }
     return code;
 }
 

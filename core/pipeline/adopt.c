@@ -189,6 +189,26 @@ static nw_status server_look(struct nw_adopt *adopt, struct nw_error *err)
 
 /* ---- what follows ---- */
 
+/* Whether a server that has the sink's LSN has the transactions before it, too. */
+static nw_status past_look(struct nw_adopt *adopt, const struct nw_adopt_sink *sink,
+                           struct nw_adopt_facts *facts, struct nw_error *err)
+{
+    struct nw_recent_list *list = &adopt->recent;
+    uint32_t missing = list->commits_count;
+    char text[600];
+    nw_status status = NW_OK;
+
+    if (list->system_identifier == sink->stored.system_identifier) {
+        status = nw_recent_verify(adopt->server.control, list, sink->lsn, &missing, err);
+    }
+    if (status == NW_OK && missing < list->commits_count) {
+        nw_adopt_say(adopt, NW_ADOPT_WARN, "NW2308 the server does not have %s",
+                     nw_recent_text(list, missing, text, sizeof text));
+        facts->relation = NW_ADOPT_APART;
+    }
+    return status;
+}
+
 /* How the server is related to what a sink has. */
 static nw_status relate(struct nw_adopt *adopt, struct nw_adopt_sink *sink,
                         struct nw_adopt_facts *facts, struct nw_error *err)
@@ -217,7 +237,8 @@ static nw_status relate(struct nw_adopt *adopt, struct nw_adopt_sink *sink,
         sink->fork_lsn = facts->fork_lsn;
         facts->extras_known = nw_adopt_extras_known(adopt, sink);
     }
-    return status;
+    return status == NW_OK && facts->relation == NW_ADOPT_SAME ? past_look(adopt, sink, facts, err)
+                                                               : status;
 }
 
 static void extra_refuse(struct nw_adopt *adopt, const char *name, const struct nw_adopt_sink *sink,
@@ -235,12 +256,13 @@ static void extra_refuse(struct nw_adopt *adopt, const char *name, const struct 
                      name, lsn, nw_lsn_text(fork, facts->fork_lsn));
         return;
     }
-    nw_adopt_say(adopt, NW_ADOPT_FAIL,
-                 "NW2341 sink %s has everything up to %s of timeline %" PRIu32
-                 ", and this is an older state of the server, or a former primary, at %s: the sink "
-                 "holds transactions that it never had, from where on is not known. Name the "
-                 "present primary; if this is it, --copy copies all tables anew",
-                 name, lsn, sink->stored.timeline, nw_lsn_text(fork, adopt->server.end_lsn));
+    nw_adopt_say(
+        adopt, NW_ADOPT_FAIL,
+        "NW2341 sink %s has everything up to %s of timeline %" PRIu32
+        ", and this comes of an older state of the server, or is a former primary, at %s: the sink "
+        "holds transactions that it never had, from where on is not known. Name the "
+        "present primary; if this is it, --copy copies all tables anew",
+        name, lsn, sink->stored.timeline, nw_lsn_text(fork, adopt->server.end_lsn));
 }
 
 static void gap_refuse(struct nw_adopt *adopt, const char *name, const struct nw_adopt_sink *sink)

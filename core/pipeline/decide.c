@@ -89,6 +89,33 @@ static nw_status positions_check(struct nw_run *run, struct nw_error *err)
     return status;
 }
 
+/* A server that was set back and has gone on since has the sinks' LSN, and another history. */
+static nw_status past_check(struct nw_run *run, struct nw_error *err)
+{
+    struct nw_recent_list list = {0};
+    uint64_t highest = 0;
+    uint32_t missing = 0;
+    char text[600];
+    nw_status status = nw_recent_read(run->options->state_folder, &list, err);
+
+    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
+        highest = run->members[i].lsn > highest ? run->members[i].lsn : highest;
+    }
+    if (status == NW_OK && list.system_identifier == run->server.identity.system_identifier) {
+        status = nw_recent_verify(run->server.control, &list, highest, &missing, err);
+        if (status == NW_OK && missing < list.commits_count) {
+            status = nw_fail(
+                err, NW_FATAL,
+                "NW2308 the server does not have %s as it was followed: it was set back to an "
+                "earlier state, and has gone on since. Nothing was written. narwal adopt --copy "
+                "goes on here, with new copies of all tables",
+                nw_recent_text(&list, missing, text, sizeof text));
+        }
+    }
+    nw_recent_fini(&list);
+    return status;
+}
+
 /* ---- the decision: what is copied, from where the stream begins ---- */
 
 const struct nw_copy_state *nw_run_copy_of(const struct nw_run_member *member, uint32_t oid)
@@ -508,6 +535,9 @@ static nw_status source_look(struct nw_run *run, struct nw_error *err)
 {
     nw_status status = positions_check(run, err);
 
+    if (status == NW_OK) {
+        status = past_check(run, err);
+    }
     if (status == NW_OK) {
         struct nw_publication_options publication = run->options->server.publication;
 

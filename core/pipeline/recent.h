@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "pg/session.h"
 #include "pipeline/tables.h"
 #include "source/dealer.h"
 #include "source/position.h"
@@ -80,6 +81,15 @@ bool nw_recent_covers(const struct nw_recent_list *list, uint64_t from_lsn, uint
 /** The next commit from an index on that a server lacks which went on without what came after
  * fork_lsn. @return commits_count: there is none */
 uint32_t nw_recent_extra(const struct nw_recent_list *list, uint32_t index, uint64_t fork_lsn);
+/**
+ * Whether the server has the last transaction that ended at or before this LSN as it was followed:
+ * with the same id, committed, and where the server keeps that, at the same time. One that was set
+ * back without recovery and has gone on since has the LSN, and another transaction.
+ * @param missing  filled: the index of that one; commits_count: nothing speaks against it.
+ */
+NW_MUST_CHECK nw_status nw_recent_verify(struct nw_session *session,
+                                         const struct nw_recent_list *list, uint64_t lsn,
+                                         uint32_t *missing, struct nw_error *err);
 /** Say in the log what is known of those, at most ten. */
 void nw_recent_extras_log(const char *folder, const struct nw_identity *followed,
                           uint64_t fork_lsn);

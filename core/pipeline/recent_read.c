@@ -300,6 +300,43 @@ uint32_t nw_recent_extra(const struct nw_recent_list *list, uint32_t index, uint
     return index;
 }
 
+/* An id of 32 bits that was given out at most half their number ago, or is of the future. */
+static const char verify_sql[] =
+    "SELECT CASE WHEN distance = 0 OR distance > 2147483647 THEN 'future' WHEN distance < next "
+    "THEN pg_catalog.pg_xact_status((next - distance)::text::xid8) END, "
+    "CASE WHEN pg_catalog.current_setting('track_commit_timestamp') = 'on' AND distance BETWEEN 1 "
+    "AND 2147483647 THEN (EXTRACT(epoch FROM "
+    "pg_catalog.pg_xact_commit_timestamp($1::text::xid)) * 1000000)::bigint END "
+    "FROM (SELECT next, (next - $1::bigint) & 4294967295 AS distance FROM (SELECT "
+    "pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::bigint AS next) n) d";
+
+nw_status nw_recent_verify(struct nw_session *session, const struct nw_recent_list *list,
+                           uint64_t lsn, uint32_t *missing, struct nw_error *err)
+{
+    uint32_t at = nw_recent_extra(list, 0, lsn);
+    struct nw_rows *rows = NULL;
+    char xid[16];
+    const char *parameter = xid;
+    nw_status status = NW_OK;
+
+    *missing = list->commits_count;
+    if (at == 0) {
+        return NW_OK;
+    }
+    at--;
+    (void)snprintf(xid, sizeof xid, "%" PRIu32, list->commits[at].xid);
+    status = nw_session_query(session, verify_sql, &parameter, 1, NULL, &rows, err);
+    if (status == NW_OK) {
+        const char *is = nw_rows_text(rows, 0, 0);
+        bool other = nw_rows_text(rows, 0, 1) != NULL &&
+                     nw_rows_u64(rows, 0, 1) != (uint64_t)list->commits[at].commit_ts;
+
+        *missing = (is != NULL && strcmp(is, "committed") != 0) || other ? at : *missing;
+    }
+    nw_rows_free(rows);
+    return status;
+}
+
 void nw_recent_extras_log(const char *folder, const struct nw_identity *followed, uint64_t fork_lsn)
 {
     struct nw_recent_list list;

@@ -1,12 +1,16 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Going on at a server that was promoted, upgraded or restored: `narwal adopt` (docs/moving-servers.md)."""
+import contextlib
 import re
 import shutil
+import subprocess
 import threading
 import time
 
-from lab import check, workload
+import psycopg2
+
+from lab import check, cluster, workload
 from lab.narwal import Narwal
 from lab.standby import Standby
 
@@ -24,8 +28,8 @@ class Load:
 
     def run(self):
         number = 1000
-        with self.connection.cursor() as cursor:
-            while not self.ended.wait(0.005):
+        with contextlib.suppress(psycopg2.Error), self.connection.cursor() as cursor:
+            while not self.ended.wait(0.005):  # or until the server goes
                 number += 1
                 cursor.execute("INSERT INTO lab.plain VALUES (%s, 1, 'load')", (number,))
                 cursor.execute("UPDATE lab.plain SET n = n + 1 WHERE id = %s", (number % 100,))
@@ -71,6 +75,17 @@ class Case(check.Case):
         found = re.search(r"adopt --token (\S+)", text)
         self.assertIsNotNone(found, text)
         return found[1]
+
+    def copied(self, narwal):
+        """Rows, beside the stream; lab.bulk, which did not change, has 1000."""
+        return sum(map(int, re.findall(r"while the stream went on: (\d+) rows", narwal.log())))
+
+    def goes_on(self, narwal, standby):
+        narwal.start()
+        standby.sql("UPDATE lab.plain SET n = 8 WHERE id < 20")
+        narwal.wait("the copies", lambda: "while the stream went on" in narwal.log())
+        self.same(narwal)
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
 
     def promote(self, primary, standby):
         primary.stop("fast")
@@ -138,6 +153,29 @@ class SwitchoverTest(Case):
         self.same(narwal)
         self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
 
+    def test_a_slot_made_on_the_standby_needs_no_pause(self):
+        """From 16 on: the load runs until the primary goes."""
+        primary = self.primary(version=17)
+        standby = self.enter(Standby(primary))
+        narwal = self.enter(Narwal(primary)).start().wait_streaming()
+        load = Load(primary)
+        make = threading.Thread(target=standby.sql, args=(
+            f"SELECT pg_create_logical_replication_slot('{narwal.slot}', 'pgoutput')",))
+        make.start()
+        while make.is_alive():
+            primary.sql("SELECT pg_log_standby_snapshot()")
+            make.join(0.3)
+        time.sleep(1)
+        self.promote(primary, standby)
+        load.stop()
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        self.follow(narwal, standby)
+        narwal.start()
+        standby.sql("UPDATE lab.plain SET n = 7 WHERE id < 20")
+        self.same(narwal)
+        self.assertGreater(standby.value("SELECT count(*) FROM lab.plain"), 200)
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
     def test_a_server_that_is_another_is_refused(self):
         primary = self.primary()
         narwal = self.enter(Narwal(primary))
@@ -188,17 +226,6 @@ class AheadTest(Case):
         self.follow(narwal, standby)
         return narwal, standby
 
-    def copied(self, narwal):
-        """Rows, beside the stream; lab.bulk, which did not change, has 1000."""
-        return sum(map(int, re.findall(r"while the stream went on: (\d+) rows", narwal.log())))
-
-    def goes_on(self, narwal, standby):
-        narwal.start()
-        standby.sql("UPDATE lab.plain SET n = 8 WHERE id < 20")
-        narwal.wait("the copies", lambda: "while the stream went on" in narwal.log())
-        self.same(narwal)
-        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
-
     def test_it_goes_back_to_what_both_have(self):
         narwal, standby = self.moved(True)
         self.assertGreater(narwal.run_to_end(), 0)
@@ -228,6 +255,192 @@ class AheadTest(Case):
         self.assertIn("new copies of all tables", self.adopt(narwal, "--copy"))
         self.goes_on(narwal, standby)
         self.assertGreater(self.copied(narwal), 1000)
+
+
+class Restored(cluster.Cluster):
+    """A base backup of a server, which archives its WAL, recovered to a named point."""
+
+    def __init__(self, primary, backup, archive):
+        super().__init__(primary.version, options={
+            "restore_command": f"cp {archive}/%f %p", "recovery_target_name": "before",
+            "recovery_target_action": "promote"})
+        self.backup = backup
+
+    def create(self):
+        super().create()
+        shutil.rmtree(self.data)
+        shutil.copytree(self.backup, self.data)
+        self.write("recovery.signal", "")
+        for path in [self.data, *self.data.rglob("*")]:
+            self.own(path)
+
+
+class Older(cluster.Cluster):
+    """A copy of a server's files, as a snapshot of its file system is."""
+
+    def __init__(self, primary):
+        super().__init__(primary.version)
+        self.primary = primary
+
+    def create(self):
+        super().create()
+        self.primary.stop()
+        shutil.rmtree(self.data)
+        shutil.copytree(self.primary.data, self.data, ignore=shutil.ignore_patterns("postmaster.*"))
+        for path in [self.data, *self.data.rglob("*")]:
+            self.own(path)
+        self.primary.start()
+
+    def start(self, wait=True):
+        if self.port or self.started:
+            super().start(wait)
+        self.started = True
+
+    started = False
+
+
+class RestoreTest(Case):
+    """A server that was restored to an earlier time."""
+
+    def test_recovered_to_a_point_before(self):
+        primary = self.primary(options={"archive_mode": "on", "archive_command": "cp %p ../archive/%f"})
+        archive = primary.data.parent / "archive"
+        archive.mkdir()
+        primary.own(archive)
+        primary.sql("INSERT INTO lab.bulk SELECT g, g, 'x' FROM generate_series(1, 1000) g")
+        narwal = self.enter(Narwal(primary)).start().wait_streaming()
+        backup = primary.folder / "s" / "backup"
+        subprocess.run(cluster.as_server_user([
+            cluster.servers.clients() / "pg_basebackup", "-d", primary.dsn(), "-D", backup, "--checkpoint=fast",
+            "-X", "none", "--no-sync"]), check=True, cwd="/", stderr=subprocess.DEVNULL)
+        primary.sql("UPDATE lab.plain SET n = n + 1")
+        primary.sql("SELECT pg_create_restore_point('before')")
+        primary.sql("UPDATE lab.plain SET n = -n WHERE id < 30")
+        primary.sql("SELECT pg_switch_wal()")
+        narwal.wait_caught_up()
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        primary.stop()
+        server = self.enter(Restored(primary, backup, archive))
+        self.follow(narwal, server)
+        self.assertRegex(self.adopt(narwal, code=1), r"(?s)NW2341.*lacks .*lab.plain \(29 rows\)")
+        self.assertIn("all tables", self.adopt(narwal, "--copy", "--dry-run"))
+        self.adopt(narwal, "--copy", "--nothing-written")
+        self.goes_on(narwal, server)
+        self.assertLess(self.copied(narwal), 500)
+
+    def test_an_older_state_without_recovery(self):
+        primary = self.primary()
+        primary.sql("INSERT INTO lab.bulk SELECT g, g, 'x' FROM generate_series(1, 1000) g")
+        narwal = self.enter(Narwal(primary)).start().wait_streaming()
+        narwal.wait_caught_up()
+        older = self.enter(Older(primary))
+        for _ in range(3):
+            primary.sql("UPDATE lab.plain SET n = n + 1 WHERE id = 5")
+        narwal.wait_caught_up()
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        primary.stop()
+        older.start()
+        self.follow(narwal, older)
+        self.assertRegex(self.adopt(narwal, code=1), r"(?s)NW2341 .*older.*lacks .*lab.plain \(1 row\)")
+        # It writes past what the sinks have; but those transactions are others.
+        for _ in range(20):
+            older.sql("UPDATE lab.bulk SET n = n + 1 WHERE id = 7")
+        older.sql("CHECKPOINT")
+        before = narwal.state().lsn
+        self.assertGreater(older.lsn(), before)
+        self.assertGreater(narwal.run_to_end(), 0)
+        self.assertRegex(narwal.log(), "NW2308 the server does not have transaction .*set back")
+        self.assertEqual(narwal.state().lsn, before)
+        self.assertIn("NW2341", self.adopt(narwal, code=1))
+        self.assertIn("all tables", self.adopt(narwal, "--copy"))
+        self.goes_on(narwal, older)
+
+
+class Upgraded(cluster.Cluster):
+    """What pg_upgrade makes of a cluster, which was stopped."""
+
+    def __init__(self, old, version):
+        super().__init__(version, programs=whole(version))
+        self.old = old
+
+    def create(self):
+        super().create()
+        shutil.rmtree(self.data)
+        self.data.mkdir(mode=0o700)
+        self.own(self.data)
+        # Without checksums, as the old one, which 18 has by default.
+        more = ["--no-data-checksums"] if self.version >= 18 else []
+        self.call("initdb", "-D", self.data, *cluster.INIT, *more)
+        for server in (self, self.old):  # the settings that pg_upgrade's own servers need
+            server.write("postgresql.conf", "wal_level = logical\nmax_replication_slots = 10\n"
+                                            "max_wal_senders = 10\nfsync = off\n")
+            server.write("pg_hba.conf", cluster.HBA)
+        self.call("pg_upgrade", "-U", "postgres", "-b", self.old.bin, "-B", self.bin, "-d", self.old.data,
+                  "-D", self.data, "-s", self.socket)
+
+    def call(self, program, *words):
+        result = subprocess.run(cluster.as_server_user([self.bin / program, *words]), cwd=self.socket,
+                                stdin=subprocess.DEVNULL, text=True, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT)
+        if result.returncode != 0:
+            raise AssertionError(f"{program}:\n{result.stdout}")
+
+
+def whole(version):
+    """Programs with pg_upgrade."""
+    import upgrades  # of tests/servers, which lab.cluster has found
+    return upgrades.programs(version)
+
+
+class UpgradeTest(Case):
+    def upgraded(self, version, to):
+        """A narwal with a hand-over, and the new cluster, which it is to follow."""
+        try:
+            programs = whole(version), whole(to)
+        except cluster.servers.Unavailable as error:
+            self.skipTest(str(error))
+        primary = self.primary(version=version, programs=programs[0])
+        narwal = self.enter(Narwal(primary)).start().wait_streaming()
+        load = Load(primary)
+        time.sleep(0.5)
+        load.stop()
+        self.drained(narwal)
+        primary.stop()
+        new = self.enter(Upgraded(primary, to))
+        self.follow(narwal, new)
+        return narwal, new
+
+    def goes_on(self, narwal, new):
+        new.sql("UPDATE lab.plain SET n = n + 3 WHERE id % 3 = 0")
+        narwal.start()
+        self.same(narwal)
+        self.assertNotIn("copied", narwal.log())
+        # As from an empty state folder.
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        narwal.forget_state()
+        new.sql("DELETE FROM lab.plain WHERE id % 5 = 0")
+        narwal.start()
+        self.same(narwal)
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
+    def test_from_16_to_17_which_loses_the_slot(self):
+        narwal, new = self.upgraded(16, 17)
+        self.assertGreater(narwal.run_to_end(), 0)
+        self.assertRegex(narwal.log(), "NW2310 .*narwal adopt")
+        kept = narwal.home / "kept"
+        shutil.move(narwal.state_dir, kept)
+        self.assertIn("NW2343", self.adopt(narwal, code=1))
+        self.assertIn("NW2340", self.adopt(narwal, "--upgraded", code=1))
+        shutil.move(kept, narwal.state_dir)
+        self.assertIn("no row was written here since", self.adopt(narwal))
+        self.goes_on(narwal, new)
+
+    def test_from_17_to_18_which_keeps_it(self):
+        narwal, new = self.upgraded(17, 18)
+        new.sql("INSERT INTO lab.plain VALUES (7000, 1, 'early')")
+        self.assertRegex(self.adopt(narwal, code=1), "(?s)NW2342 .*lab.plain.*NW2340")
+        self.assertIn("NW2345", self.adopt(narwal, "--upgraded"))
+        self.goes_on(narwal, new)
 
 
 if __name__ == "__main__":
