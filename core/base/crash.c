@@ -13,6 +13,7 @@
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static char wanted[64];          /* "" : none; constant after `once` */
 static bool hangs;               /* instead of being killed; the same */
+static bool freezes;             /* the same: until SIGCONT */
 static _Atomic long passes_left; /* relaxed: a counter */
 
 static void setup(void)
@@ -20,11 +21,14 @@ static void setup(void)
     /* NOLINTNEXTLINE(concurrency-mt-unsafe): no thread changes the environment */
     const char *hang = getenv("NARWAL_HANG_AT");
     /* NOLINTNEXTLINE(concurrency-mt-unsafe): the same */
-    const char *text = hang != NULL ? hang : getenv("NARWAL_CRASH_AT");
+    const char *freeze = getenv("NARWAL_FREEZE_AT");
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): the same */
+    const char *text = hang != NULL ? hang : freeze != NULL ? freeze : getenv("NARWAL_CRASH_AT");
     const char *colon = text == NULL ? NULL : strrchr(text, ':');
     size_t size = text == NULL ? 0 : colon == NULL ? strlen(text) : (size_t)(colon - text);
 
     hangs = hang != NULL;
+    freezes = hang == NULL && freeze != NULL;
     if (size > 0 && size < sizeof wanted) {
         memcpy(wanted, text, size);
         atomic_store_explicit(&passes_left, colon == NULL ? 1 : strtol(colon + 1, NULL, 10),
@@ -40,6 +44,6 @@ void nw_crash_point(const char *name)
         while (hangs) {
             (void)usleep(100000);
         }
-        (void)kill(getpid(), SIGKILL);
+        (void)kill(getpid(), freezes ? SIGSTOP : SIGKILL);
     }
 }

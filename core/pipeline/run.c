@@ -55,7 +55,8 @@ nw_status nw_run_sinks_open(struct nw_run *run, struct nw_error *err)
         struct nw_sink_options options = {.env = run->env,
                                           .plugin = from->plugin,
                                           .config = from->config,
-                                          .workers_count = from->workers_count};
+                                          .workers_count = from->workers_count,
+                                          .takes_over = run->takes_over};
         struct nw_run_member *member = &run->members[i];
 
         member->run = run;

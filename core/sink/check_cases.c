@@ -145,7 +145,7 @@ static bool case_unknown(struct nw_check *check, const char **skip)
                         recovered_as_committed(check));
 }
 
-/* A second instance recovers; the first must not be able to commit any more. */
+/* A second instance takes over; the first must not be able to commit any more, nor come back. */
 static bool case_fencing(struct nw_check *check, const char **skip)
 {
     struct nw_check second = {.options = check->options,
@@ -153,7 +153,8 @@ static bool case_fencing(struct nw_check *check, const char **skip)
                               .lsn = check->lsn + 1000,
                               .next_id = check->next_id + 1000,
                               .durable_size = check->durable_size,
-                              .fencing = check->fencing};
+                              .fencing = check->fencing,
+                              .takes_over = true};
     enum nw_outcome outcome = NW_PENDING;
     bool committed = false;
 
@@ -170,7 +171,13 @@ static bool case_fencing(struct nw_check *check, const char **skip)
         nw_check_position_next(check, 33);
         committed = nw_check_commit_call(check, NULL, 0, true, &outcome) && outcome == NW_COMMITTED;
     }
+    if (!committed && nw_check_recover(check)) {
+        nw_check_close(check);
+        nw_check_close(&second);
+        return nw_check_fails(check, "a former process took its place back by recover()");
+    }
     nw_check_close(check);
+    check->why[0] = '\0'; /* it was to fail */
     if (committed) {
         nw_check_close(&second);
         return nw_check_fails(check, "a former process could commit after recover() of another");

@@ -113,7 +113,8 @@ bool nw_check_open(struct nw_check *check, uint32_t workers)
     struct nw_sink_options options = {.env = check->options->env,
                                       .plugin = check->options->plugin,
                                       .config = check->options->config,
-                                      .workers_count = workers};
+                                      .workers_count = workers,
+                                      .takes_over = check->takes_over};
     struct nw_error err = {0};
 
     if (nw_sink_create(&options, &check->sink, &err) != NW_OK) {

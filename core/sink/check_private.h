@@ -23,6 +23,7 @@ struct nw_check {
     uint64_t lsn;
     uint64_t next_id;
     uint64_t fencing;
+    bool takes_over; /* NW_HOST_TAKES_OVER */
     bool announced[NW_SINK_WORKERS_MAX][NW_CHECK_TABLES];
 
     uint8_t durable[NW_POSITION_SIZE_MAX]; /* what recover() must give back */

@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/code.h"
+#include "base/crash.h"
 #include "base/errno.h"
 #include "base/log.h"
 #include "sink/arrow.h"
@@ -198,6 +199,7 @@ static nw_status host_files_run(const struct nw_host *host, struct nw_file_op *o
     bool kept = true;
     nw_status status = queue_find(sink, &io, &kept, err);
 
+    nw_crash_point("sink-file");
     if (status != NW_OK) {
         return status;
     }
@@ -218,6 +220,7 @@ static nw_status host_files_run(const struct nw_host *host, struct nw_file_op *o
 static nw_status host_file_open(const struct nw_host *host, const char *path, uint32_t flags,
                                 int *file, struct nw_error *err)
 {
+    nw_crash_point("sink-file");
     return env_of(host)->ops->file_open(env_of(host), path, flags, file, err);
 }
 
@@ -229,6 +232,7 @@ static void host_file_close(const struct nw_host *host, int file)
 static nw_status host_file_truncate(const struct nw_host *host, int file, uint64_t size,
                                     struct nw_error *err)
 {
+    nw_crash_point("sink-file");
     return env_of(host)->ops->file_truncate(env_of(host), file, size, err);
 }
 
@@ -241,12 +245,14 @@ static nw_status host_file_size(const struct nw_host *host, int file, uint64_t *
 static nw_status host_file_rename(const struct nw_host *host, const char *from, const char *to,
                                   struct nw_error *err)
 {
+    nw_crash_point("sink-file");
     return env_of(host)->ops->file_rename(env_of(host), from, to, err);
 }
 
 static nw_status host_file_remove(const struct nw_host *host, const char *path,
                                   struct nw_error *err)
 {
+    nw_crash_point("sink-file");
     return env_of(host)->ops->file_remove(env_of(host), path, err);
 }
 
@@ -270,6 +276,7 @@ static nw_status host_folder_sync(const struct nw_host *host, const char *path,
 static nw_status host_folder_remove(const struct nw_host *host, const char *path,
                                     struct nw_error *err)
 {
+    nw_crash_point("sink-file");
     return env_of(host)->ops->folder_remove(env_of(host), path, err);
 }
 

@@ -71,6 +71,7 @@ nw_status nw_sink_create(const struct nw_sink_options *options, struct nw_sink *
     made->agents_count = workers_count == 1 ? 1 : workers_count + 1;
     (void)pthread_mutex_init(&made->lock, NULL);
     nw_host_init(made);
+    made->host.flags = options->takes_over ? NW_HOST_TAKES_OVER : 0;
     atomic_init(&made->round, 1);
     for (uint32_t i = 0; i < made->agents_count; i++) {
         made->cores[i] = options->cores == NULL ? -1 : options->cores[i];

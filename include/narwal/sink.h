@@ -17,7 +17,9 @@
  * - recover() is the one way back. It raises the fencing number that the sink itself stores, so
  *   that a former process, or a former try, cannot commit any more; it throws away whatever was not
  *   committed; and it returns what the last commit stored. From this the host knows what to send
- *   again: a commit of unknown outcome is resolved by it, never by trying blindly again.
+ *   again: a commit of unknown outcome is resolved by it, never by trying blindly again. One that
+ *   had a number and finds that a later process has taken a higher one fails with NW_FATAL and a
+ *   text that begins with NW2406, as its commit() does: it must not take its place back.
  *   After recover() the host sends table() again for each table before its first row.
  * - NW_REJECT from write() stops the table, or, where the user wants dead letters, is answered by
  *   recover() as well: the batch then comes again as batches of one row, of which the sink refuses
@@ -247,7 +249,17 @@ struct nw_host {
      */
     nw_status (*file_lock)(const struct nw_host *host, int file, struct nw_error *err);
     /* Members above exist since ABI 1. */
+
+    uint32_t flags; /**< NW_HOST_...; look at size first */
 };
+
+/**
+ * This narwal takes the place of another that has not been heard of: the server has let it. That
+ * one may be frozen, and still hold whatever it has locked. recover() goes on without such a lock;
+ * the fencing number is what keeps the other out when it thaws. Without the flag a lock that is
+ * held is a reason to refuse.
+ */
+#define NW_HOST_TAKES_OVER 1u
 
 #define NW_SINK_TOTAL_ORDER  1u /**< wants write() in the total commit order; one worker */
 #define NW_SINK_TRANSACTIONS 2u /**< wants NW_EVENT_BEGIN and NW_EVENT_COMMIT */

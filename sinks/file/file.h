@@ -106,8 +106,9 @@ struct nw_file_sink {
     const struct nw_host *host;
     struct nw_file_options options;
     uint32_t workers_count;
-    bool recovered; /* workers may be called; changed by recover() only */
-    bool begun;     /* there is a journal, of ours or of a former process */
+    bool recovered;   /* workers may be called; changed by recover() only */
+    bool begun;       /* there is a journal, of ours or of a former process */
+    uint64_t fencing; /* the last number that this process took; 0: none yet */
     bool locked;
     int lock_file;
     struct nw_journal journal;

@@ -6,7 +6,15 @@
  * the journal. A former owner that is still alive makes a record durable first, then looks at the
  * claim. Whichever came first, either the new owner sees the record, or the former sees the claim
  * and does not report the commit. Between processes of one host the lock already sees to this;
- * file systems whose locks do not work across hosts are why it is here.
+ * file systems whose locks do not work across hosts, and owners that are frozen, are why it is
+ * here.
+ *
+ * A process may be frozen between any two operations, and go on when others have been the owner. So
+ * a number is taken by making a file that bears it, which only one can; the owner is whoever made
+ * the highest, and the owner file, which is replaced, only says it where one look is enough: a late
+ * writer of it finds the higher number, and the owner puts it right. Files that are removed or cut
+ * bear lower numbers than one's own, and that happens behind a look at the claims that comes behind
+ * a journal of one's own: from there on no later owner knows more of those files than that journal.
  */
 #include "journal.h"
 
@@ -17,8 +25,9 @@
 #include "lib/chunk.h"
 #include "lib/scan.h"
 
-#define CHECK_SIZE 9u /* eight digits and a space */
-#define WRITE_MAX  (UINT32_C(64) << 20)
+#define CHECK_SIZE  9u /* eight digits and a space */
+#define WRITE_MAX   (UINT32_C(64) << 20)
+#define CLAIM_TRIES 8u
 
 nw_status nw_path_join(char path[NW_PATH_MAX], const char *folder, const char *a, const char *b,
                        struct nw_error *err)
@@ -120,6 +129,14 @@ static bool journal_name_parse(const char *name, uint64_t *fencing, uint64_t *nu
            end > 0 && name[end] == '\0';
 }
 
+/* Reads owner-<fencing>. */
+static bool claim_name_parse(const char *name, uint64_t *fencing)
+{
+    int end = 0;
+
+    return sscanf(name, "owner-%" SCNu64 "%n", fencing, &end) == 1 && end > 0 && name[end] == '\0';
+}
+
 static nw_status found_add(void *context, const char *name, bool is_folder, struct nw_error *err)
 {
     struct nw_journal_found *found = context;
@@ -129,6 +146,9 @@ static nw_status found_add(void *context, const char *name, bool is_folder, stru
     (void)err;
     if (!is_folder && strcmp(name, "owner") == 0) {
         found->owner = true;
+    }
+    if (!is_folder && claim_name_parse(name, &fencing) && fencing > found->claimed) {
+        found->claimed = fencing;
     }
     if (is_folder || !journal_name_parse(name, &fencing, &number)) {
         return NW_OK;
@@ -329,13 +349,15 @@ nw_status nw_owner_read(const struct nw_host *host, const char *path, uint64_t *
 }
 
 /* Makes a file of the given content, durable, in place of whatever has that name. */
-static nw_status file_replace(const struct nw_host *host, const char *name,
+static nw_status file_replace(const struct nw_journal *journal, const char *name,
                               const struct nw_out *bytes, int *file, struct nw_error *err)
 {
-    char temporary[NW_PATH_MAX + 8];
+    const struct nw_host *host = journal->host;
+    char temporary[NW_PATH_MAX + 32];
     nw_status status;
 
-    (void)snprintf(temporary, sizeof temporary, "%s.tmp", name);
+    /* One of our own: another owner may be at the same file. */
+    (void)snprintf(temporary, sizeof temporary, "%s.f%" PRIu64 ".tmp", name, journal->fencing);
     status = host->file_open(host, temporary, NW_FILE_CREATE, file, err);
     if (status != NW_OK) {
         return status;
@@ -357,22 +379,22 @@ static nw_status file_replace(const struct nw_host *host, const char *name,
     return status;
 }
 
-nw_status nw_owner_write(const struct nw_host *host, const char *path, uint64_t fencing,
-                         struct nw_error *err)
+static nw_status owner_write(const struct nw_journal *journal, struct nw_error *err)
 {
+    const struct nw_host *host = journal->host;
     char name[NW_PATH_MAX];
     struct nw_out bytes = {0};
     int file = -1;
-    nw_status status = nw_path_join(name, path, "_journal", "owner", err);
+    nw_status status = nw_path_join(name, journal->path, "_journal", "owner", err);
 
     nw_out_text(&bytes, "{\"fencing\":");
-    nw_out_u64(&bytes, fencing);
+    nw_out_u64(&bytes, journal->fencing);
     nw_out_text(&bytes, "}\n");
     if (status == NW_OK && bytes.failed) {
         status = nw_fail(err, NW_RETRY, "out of memory for the owner file");
     }
     if (status == NW_OK) {
-        status = file_replace(host, name, &bytes, &file, err);
+        status = file_replace(journal, name, &bytes, &file, err);
     }
     if (status == NW_OK) {
         host->file_close(host, file);
@@ -381,21 +403,124 @@ nw_status nw_owner_write(const struct nw_host *host, const char *path, uint64_t 
     return status;
 }
 
-static nw_status owner_check(const struct nw_journal *journal, struct nw_error *err)
+static nw_status taken_over(const struct nw_journal *journal, uint64_t ours, uint64_t claimed,
+                            struct nw_error *err)
 {
-    uint64_t fencing;
+    return nw_fail(err, NW_FATAL,
+                   "NW2406 another narwal has taken over %s (it has fencing number %" PRIu64
+                   ", ours is %" PRIu64 "): only one may write there. This one stops",
+                   journal->path, claimed, ours);
+}
+
+/* The highest number that somebody has, or had. */
+static nw_status highest_find(const struct nw_journal *journal, uint64_t *highest,
+                              struct nw_error *err)
+{
+    struct nw_journal_found found;
+    uint64_t owner = 0;
+    nw_status status = nw_journal_find(journal->host, journal->path, &found, err);
+
+    if (status == NW_OK && found.owner) {
+        status = nw_owner_read(journal->host, journal->path, &owner, err);
+    }
+    *highest = owner > found.claimed ? owner : found.claimed;
+    *highest = found.fencing > *highest ? found.fencing : *highest;
+    return status;
+}
+
+/* Makes owner-<fencing>, which only one process can. */
+static nw_status claim_make(const struct nw_journal *journal, uint64_t fencing,
+                            struct nw_error *err)
+{
+    const struct nw_host *host = journal->host;
+    char name[80];
+    char path[NW_PATH_MAX];
+    int file = -1;
+    nw_status status;
+
+    (void)snprintf(name, sizeof name, "owner-%08" PRIu64, fencing);
+    status = nw_path_join(path, journal->path, "_journal", name, err);
+    if (status == NW_OK) {
+        status = host->file_open(host, path, NW_FILE_CREATE | NW_FILE_EXCLUSIVE, &file, err);
+    }
+    if (status == NW_OK) {
+        host->file_close(host, file);
+        status = nw_path_join(path, journal->path, "_journal", NULL, err);
+    }
+    return status == NW_OK ? host->folder_sync(host, path, err) : status;
+}
+
+nw_status nw_owner_check(const struct nw_journal *journal, struct nw_error *err)
+{
+    struct nw_journal_found found;
+    uint64_t fencing = 0;
     nw_status status = nw_owner_read(journal->host, journal->path, &fencing, err);
 
-    if (status == NW_OK && fencing != journal->fencing) {
-        return nw_fail(err, NW_FATAL,
-                       "NW2406 another narwal has taken over %s (it has fencing number %" PRIu64
-                       ", ours is %" PRIu64 "): only one may write there. This one stops",
-                       journal->path, fencing, journal->fencing);
+    if (status != NW_OK || fencing == journal->fencing) {
+        return status;
+    }
+    status = nw_journal_find(journal->host, journal->path, &found, err);
+    if (status == NW_OK && found.claimed > journal->fencing) {
+        return taken_over(journal, journal->fencing, found.claimed, err);
+    }
+    if (status == NW_OK && found.claimed < journal->fencing) { /* somebody else's doing */
+        return taken_over(journal, journal->fencing, fencing, err);
+    }
+    /* A process that was frozen before we took over wrote it only now. */
+    return status == NW_OK ? owner_write(journal, err) : status;
+}
+
+nw_status nw_owner_take(struct nw_journal *journal, uint64_t former, struct nw_error *err)
+{
+    struct nw_journal_found found;
+    uint64_t highest = 0;
+    uint64_t wanted = 0;
+    nw_status status = highest_find(journal, &highest, err);
+
+    journal->fencing = 0;
+    for (uint64_t tries = 0; status == NW_OK; tries++) {
+        struct nw_error why = {0};
+
+        if (former != 0 && highest > former) {
+            return taken_over(journal, former, highest, err);
+        }
+        wanted = highest + 1;
+        status = claim_make(journal, wanted, &why);
+        if (status == NW_OK) {
+            journal->fencing = wanted;
+            break;
+        }
+        *err = why;
+        if (tries == CLAIM_TRIES || highest_find(journal, &highest, &why) != NW_OK ||
+            highest < wanted) {
+            return status; /* nobody else has it: it cannot be made */
+        }
+        status = NW_OK;
+    }
+    if (status == NW_OK) {
+        status = owner_write(journal, err);
+    }
+    if (status == NW_OK) {
+        status = nw_journal_find(journal->host, journal->path, &found, err);
+    }
+    if (status == NW_OK && found.claimed > journal->fencing) {
+        status = taken_over(journal, journal->fencing, found.claimed, err);
     }
     return status;
 }
 
-/* Removes journal files that are older than the one in force. */
+/* Whether a name is that of a replacement that a former owner did not come to. */
+static bool temporary_is_former(const struct nw_journal *journal, const char *name)
+{
+    const char *mark = strstr(name, ".f");
+    uint64_t fencing = 0;
+    int end = 0;
+
+    return mark != NULL && sscanf(mark, ".f%" SCNu64 ".tmp%n", &fencing, &end) == 1 && end > 0 &&
+           mark[end] == '\0' && fencing < journal->fencing;
+}
+
+/* Removes journal files that are older than the one in force, and what else is of former owners. */
 static nw_status former_remove(void *context, const char *name, bool is_folder,
                                struct nw_error *err)
 {
@@ -403,9 +528,13 @@ static nw_status former_remove(void *context, const char *name, bool is_folder,
     char path[NW_PATH_MAX];
     uint64_t fencing;
     uint64_t number;
+    bool older =
+        !is_folder && journal_name_parse(name, &fencing, &number) &&
+        (fencing < journal->fencing || (fencing == journal->fencing && number < journal->number));
 
-    if (is_folder || !journal_name_parse(name, &fencing, &number) || fencing > journal->fencing ||
-        (fencing == journal->fencing && number >= journal->number)) {
+    older = older || (!is_folder && claim_name_parse(name, &fencing) && fencing < journal->fencing);
+    older = older || (!is_folder && temporary_is_former(journal, name));
+    if (!older) {
         return NW_OK;
     }
     if (nw_path_join(path, journal->path, "_journal", name, err) == NW_OK) {
@@ -433,7 +562,7 @@ nw_status nw_journal_begin(struct nw_journal *journal, struct nw_state *state, s
         status = line_print(state, &bytes, err);
     }
     if (status == NW_OK) {
-        status = file_replace(host, name, &bytes, &file, err);
+        status = file_replace(journal, name, &bytes, &file, err);
     }
     state->full = false;
     if (status != NW_OK) {
@@ -456,7 +585,7 @@ nw_status nw_journal_append(struct nw_journal *journal, const struct nw_state *r
                             struct nw_error *err)
 {
     struct nw_out bytes = {0};
-    nw_status status = owner_check(journal, err);
+    nw_status status = nw_owner_check(journal, err);
 
     if (status == NW_OK) {
         status = line_print(record, &bytes, err);
@@ -470,7 +599,7 @@ nw_status nw_journal_append(struct nw_journal *journal, const struct nw_state *r
     }
     if (status == NW_OK) {
         journal->size += bytes.used;
-        status = owner_check(journal, err);
+        status = nw_owner_check(journal, err);
     }
     nw_out_fini(&bytes);
     return status;

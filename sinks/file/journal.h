@@ -30,7 +30,8 @@ struct nw_journal_found {
     bool any; /* there is a journal file */
     uint64_t fencing;
     uint64_t number;
-    bool owner; /* there is an owner file */
+    bool owner;       /* there is an owner file */
+    uint64_t claimed; /* the highest number that somebody took */
 };
 
 /** Write "<path>/<a>" or "<path>/<a>/<b>"; NW_FATAL when it is longer than NW_PATH_MAX. */
@@ -80,9 +81,16 @@ NW_MUST_CHECK nw_status nw_journal_read(struct nw_journal_reading *reading,
 NW_MUST_CHECK nw_status nw_owner_read(const struct nw_host *host, const char *path,
                                       uint64_t *fencing, struct nw_error *err);
 
-/** Take over: from when this returns every other process fails in nw_journal_append(). */
-NW_MUST_CHECK nw_status nw_owner_write(const struct nw_host *host, const char *path,
-                                       uint64_t fencing, struct nw_error *err);
+/**
+ * Take over: from when this returns every other process fails in nw_journal_append(). Fills
+ * journal->fencing, also on failure: 0 when no number was taken.
+ * @param former  the number that this process had before; 0: none. NW_FATAL when somebody has had
+ *                a higher one since.
+ */
+NW_MUST_CHECK nw_status nw_owner_take(struct nw_journal *journal, uint64_t former,
+                                      struct nw_error *err);
+/** NW_FATAL when somebody has taken over. */
+NW_MUST_CHECK nw_status nw_owner_check(const struct nw_journal *journal, struct nw_error *err);
 
 /** Begin a new journal file with the whole state; the former ones are removed. */
 NW_MUST_CHECK nw_status nw_journal_begin(struct nw_journal *journal, struct nw_state *state,

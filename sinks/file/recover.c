@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Recovery: see file.h. Takes the folder over from whoever had it, reads the journal, cuts the data
- * files to what is committed, removes what is not, and begins a new journal file. Called by the
+ * Recovery: see file.h. Takes the folder over from whoever had it, reads the journal, begins a new
+ * one, cuts the data files to what is committed, and removes what is not. Called by the
  * coordinator's thread while nothing else runs.
  */
 #include <ctype.h>
@@ -11,6 +11,8 @@
 #include <narwal/sink.h>
 
 #include "file.h"
+
+#define READ_TRIES 8u
 
 void nw_file_reset(struct nw_file_sink *sink)
 {
@@ -109,6 +111,41 @@ static nw_status folders_make(struct nw_file_sink *sink, struct nw_error *err)
     return host->folder_sync(host, sink->options.path, err);
 }
 
+static bool takes_over(const struct nw_host *host)
+{
+    return host->size >= offsetof(struct nw_host, flags) + sizeof host->flags &&
+           (host->flags & NW_HOST_TAKES_OVER) != 0;
+}
+
+/* The lock's holder may be frozen: another file takes the lock's place. */
+static nw_status lock_replace(struct nw_file_sink *sink, const char *path, struct nw_error *err)
+{
+    const struct nw_host *host = sink->host;
+    char made[NW_PATH_MAX + 24];
+    uint32_t number = 0;
+    nw_status status;
+
+    host->random(host, &number, sizeof number);
+    (void)snprintf(made, sizeof made, "%s-%08" PRIx32, path, number);
+    status = host->file_open(host, made, NW_FILE_CREATE | NW_FILE_EXCLUSIVE, &sink->lock_file, err);
+    if (status != NW_OK) {
+        return status;
+    }
+    status = host->file_lock(host, sink->lock_file, err);
+    if (status == NW_OK) {
+        status = host->file_rename(host, made, path, err);
+    }
+    if (status != NW_OK) {
+        host->file_close(host, sink->lock_file);
+        return status;
+    }
+    host->log(host, NW_LOG_INFO,
+              "%s is locked by the narwal whose place is taken: its lock was "
+              "replaced",
+              sink->options.path);
+    return NW_OK;
+}
+
 static nw_status lock_take(struct nw_file_sink *sink, struct nw_error *err)
 {
     const struct nw_host *host = sink->host;
@@ -129,37 +166,58 @@ static nw_status lock_take(struct nw_file_sink *sink, struct nw_error *err)
     status = host->file_lock(host, sink->lock_file, &cause);
     if (status != NW_OK) {
         host->file_close(host, sink->lock_file);
-        return status != NW_FATAL
-                   ? nw_fail(err, status, "%.900s", cause.text)
-                   : nw_fail(
-                         err, NW_FATAL,
-                         "NW2406 another narwal is writing to %s: stop it first, or use another "
+    }
+    if (status == NW_FATAL && takes_over(host)) {
+        status = lock_replace(sink, path, err);
+    } else if (status == NW_FATAL) {
+        status = nw_fail(err, NW_FATAL,
+                         "NW2409 another narwal is writing to %s: stop it first, or use another "
                          "folder",
                          sink->options.path);
+    } else if (status != NW_OK) {
+        status = nw_fail(err, status, "%.900s", cause.text);
     }
-    sink->locked = true;
-    return NW_OK;
+    sink->locked = status == NW_OK;
+    return status;
 }
 
 /* Raises the fencing number: from here on no former process can commit. */
 static nw_status takeover(struct nw_file_sink *sink, struct nw_error *err)
 {
-    struct nw_journal_found found;
-    uint64_t owner = 0;
-    nw_status status = nw_journal_find(sink->host, sink->options.path, &found, err);
+    nw_status status;
 
-    if (status == NW_OK && found.owner) {
-        status = nw_owner_read(sink->host, sink->options.path, &owner, err);
-    }
-    if (status != NW_OK) {
-        return status;
-    }
-    if (owner < found.fencing) {
-        owner = found.fencing;
-    }
     sink->journal = (struct nw_journal){.host = sink->host, .path = sink->options.path};
-    sink->journal.fencing = owner + 1;
-    return nw_owner_write(sink->host, sink->options.path, sink->journal.fencing, err);
+    status = nw_owner_take(&sink->journal, sink->fencing, err);
+    if (sink->journal.fencing != 0) {
+        sink->fencing = sink->journal.fencing;
+    }
+    return status;
+}
+
+/* Finds the journal in force and reads it. A former owner that is still alive may begin another
+ * one meanwhile, of the same state, and remove it. */
+static nw_status journal_read(struct nw_file_sink *sink, struct nw_journal_reading *reading,
+                              struct nw_journal_found *found, struct nw_error *err)
+{
+    nw_status status = nw_journal_find(sink->host, sink->options.path, found, err);
+
+    for (uint32_t tries = 0; status == NW_OK && found->any; tries++) {
+        struct nw_journal_found before = *found;
+        struct nw_error why = {0};
+        nw_status read = nw_journal_read(reading, found, &why);
+
+        if (read == NW_OK) {
+            return NW_OK;
+        }
+        status = nw_journal_find(sink->host, sink->options.path, found, err);
+        if (status == NW_OK && (tries == READ_TRIES || (found->fencing == before.fencing &&
+                                                        found->number == before.number))) {
+            *err = why;
+            return read;
+        }
+        nw_state_fini(reading->state);
+    }
+    return status;
 }
 
 static nw_status journal_load(struct nw_file_sink *sink, struct nw_error *err)
@@ -167,7 +225,7 @@ static nw_status journal_load(struct nw_file_sink *sink, struct nw_error *err)
     struct nw_journal_found found;
     struct nw_journal_reading reading = {
         .host = sink->host, .path = sink->options.path, .state = &sink->state};
-    nw_status status = nw_journal_find(sink->host, sink->options.path, &found, err);
+    nw_status status = journal_read(sink, &reading, &found, err);
 
     if (status != NW_OK) {
         return status;
@@ -182,8 +240,7 @@ static nw_status journal_load(struct nw_file_sink *sink, struct nw_error *err)
     if (!found.any) {
         return foreign_refuse(sink, true, err);
     }
-    status = nw_journal_read(&reading, &found, err);
-    if (status == NW_OK && reading.torn > 0) {
+    if (reading.torn > 0) {
         sink->host->log(
             sink->host, NW_LOG_INFO,
             "%s: the last journal record, of %" PRIu64
@@ -194,7 +251,8 @@ static nw_status journal_load(struct nw_file_sink *sink, struct nw_error *err)
     return status;
 }
 
-static nw_status file_cut(struct nw_file_sink *sink, const struct nw_data_file *data,
+/* @param cuts  false: only look whether all of it is there */
+static nw_status file_cut(struct nw_file_sink *sink, const struct nw_data_file *data, bool cuts,
                           struct nw_error *err)
 {
     const struct nw_host *host = sink->host;
@@ -218,7 +276,7 @@ static nw_status file_cut(struct nw_file_sink *sink, const struct nw_data_file *
                          "with an empty folder",
                          path, size, data->size);
     }
-    if (status == NW_OK && size > data->size) {
+    if (status == NW_OK && cuts && size > data->size) {
         status = host->file_truncate(host, file, data->size, err);
     }
     host->file_close(host, file);
@@ -240,14 +298,25 @@ static int texts_compare(const void *left, const void *right)
     return strcmp(*(const char *const *)left, *(const char *const *)right);
 }
 
-/* Whether a name looks like one that the sink gives to data and schema files. */
-static bool name_is_ours(const char *name)
+/* Whether a name is one that a former owner gave to a data or schema file: a later one's is not to
+ * be touched. */
+static bool name_is_former(const struct nw_file_sink *sink, const char *name)
 {
+    const char *mark = strstr(name, "-f");
+    const char *end = NULL;
+    uint64_t fencing = 0;
+    int size = 0;
+
+    if (mark == NULL || sscanf(mark, "-f%" SCNu64 "%n", &fencing, &size) != 1 ||
+        fencing >= sink->fencing) {
+        return false;
+    }
+    end = mark + size;
     if (strncmp(name, "schema-", 7) == 0) {
-        return strstr(name, ".json") != NULL;
+        return strncmp(end, ".json", 5) == 0;
     }
     return isdigit((unsigned char)name[0]) != 0 &&
-           (strstr(name, ".copy.jsonl") != NULL || strstr(name, ".changes.jsonl") != NULL);
+           (strncmp(end, ".copy.jsonl", 11) == 0 || strncmp(end, ".changes.jsonl", 14) == 0);
 }
 
 static nw_status found_add(struct sweep *sweep, const char *name, struct nw_error *err)
@@ -272,7 +341,7 @@ static nw_status file_look(void *context, const char *name, bool is_folder, stru
     char path[NW_DATA_PATH_MAX];
     const char *key = path;
 
-    if (is_folder || !name_is_ours(name) || strlen(name) > 255) {
+    if (is_folder || !name_is_former(sweep->sink, name) || strlen(name) > 255) {
         return NW_OK;
     }
     (void)snprintf(path, sizeof path, "%s/%s", sweep->folder, name);
@@ -378,6 +447,40 @@ static nw_status recovery_fill(struct nw_file_sink *sink, struct nw_recovery *re
     return NW_OK;
 }
 
+static nw_status files_cut(struct nw_file_sink *sink, bool cuts, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    for (size_t i = 0; i < sink->state.files_count && status == NW_OK; i++) {
+        status = file_cut(sink, &sink->state.files[i], cuts, err);
+    }
+    return status;
+}
+
+/* What is not committed goes, once it is sure that nobody else decides on it: see journal.c. */
+static nw_status rest_remove(struct nw_file_sink *sink, struct nw_error *err)
+{
+    nw_status status = nw_owner_check(&sink->journal, err);
+
+    if (status == NW_OK) {
+        status = files_cut(sink, true, err);
+    }
+    return status == NW_OK ? files_sweep(sink, err) : status;
+}
+
+/* What fails beside somebody who has taken over is his doing. */
+static nw_status failure_explain(struct nw_file_sink *sink, nw_status status, struct nw_error *err)
+{
+    struct nw_error why = {0};
+
+    if (sink->journal.fencing == 0 || nw_owner_check(&sink->journal, &why) != NW_FATAL ||
+        strncmp(why.text, "NW2406", 6) != 0) {
+        return status;
+    }
+    *err = why;
+    return NW_FATAL;
+}
+
 nw_status nw_file_recover(struct nw_file_sink *sink, struct nw_recovery *recovery,
                           struct nw_error *err)
 {
@@ -395,21 +498,21 @@ nw_status nw_file_recover(struct nw_file_sink *sink, struct nw_recovery *recover
     if (status == NW_OK) {
         status = journal_load(sink, err);
     }
-    for (size_t i = 0; i < sink->state.files_count && status == NW_OK; i++) {
-        status = file_cut(sink, &sink->state.files[i], err);
-    }
     if (status == NW_OK) {
-        status = files_sweep(sink, err);
+        status = files_cut(sink, false, err);
     }
     if (status == NW_OK) {
         status = nw_journal_begin(&sink->journal, &sink->state, err);
     }
     if (status == NW_OK) {
         sink->begun = true;
+        status = rest_remove(sink, err);
+    }
+    if (status == NW_OK) {
         status = recovery_fill(sink, recovery, err);
     }
     sink->recovered = status == NW_OK;
-    return status;
+    return status == NW_OK ? NW_OK : failure_explain(sink, status, err);
 }
 
 nw_status nw_file_copy_resolve(struct nw_file_sink *sink, uint32_t oid, uint32_t generation,

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One pipeline, several hosts: only one narwal is the owner of slot and sinks, and a standby takes its
 place when it is gone. Here the hosts are folders; test_two_hosts.py has network namespaces."""
+import pathlib
+import random
 import signal
 import time
 import urllib.request
@@ -163,6 +165,36 @@ class TakeoverTest(check.Case):
             self.assertEqual(second.log().count("streaming from"), 1, second.log_tail())
         self.assertEqual(second.terminate(), 0, second.log_tail())
         self.server.sql("SELECT pg_drop_replication_slot(%s)", (second.slot,))
+
+    def test_frozen_at_any_moment_and_thawed_when_another_has_taken_over(self):
+        """Each of a chain stops itself at some moment (NARWAL_FREEZE_AT), inside a commit, between two
+        operations on files or before it acknowledges, still holding the file sink's lock. Its standby
+        takes over, goes on, and only then it thaws."""
+        dice = random.Random(check.seed())
+        points = ["sink-file", "commit", "sink-file", "acknowledge", "write", "sink-file"]
+        owner = self.first(sinks=[{"type": "file", "path": "", "rotate_size": "64KiB", "journal_size": "64KiB"}])
+        owner.config["sinks"][0]["path"] = str(owner.out)
+        self.start_first(owner)
+        self.assertEqual(owner.terminate(), 0, owner.log_tail())
+        with self.load:
+            owner.start(NARWAL_FREEZE_AT=f"sink-file:{dice.randint(40, 300)}")
+            for number in range(int(len(points) * check.scale())):
+                point = points[number % len(points)]
+                standby = self.another(owner, f"h{number}")
+                last = number + 1 == int(len(points) * check.scale())
+                count = dice.randint(*{"sink-file": (40, 300), "write": (10, 200)}.get(point, (3, 20)))
+                standby.start(**({} if last else {"NARWAL_FREEZE_AT": f"{point}:{count}"}))
+                owner.wait("it to freeze", lambda: pathlib.Path(
+                    f"/proc/{owner.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T", 30)
+                before = hosts.fencing(owner)
+                self.wait_log(standby, "NW2013 taking over")
+                standby.wait("its own number", lambda: hosts.fencing(standby) > before)
+                time.sleep(dice.uniform(0, 2))
+                owner.process.send_signal(signal.SIGCONT)
+                self.assertEqual(owner.wait_exit(10), 4, owner.log_tail())
+                self.assertRegex(owner.log(), "error NW(2350|2406) (sink file: )?another narwal has taken over")
+                owner = standby
+        self.finish(owner)
 
     def test_two_standbys_and_one_that_is_stopped_while_it_waits(self):
         first = self.first()

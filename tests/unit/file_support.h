@@ -44,6 +44,10 @@ struct test_host {
     int fail_at;    /* this operation fails; 0: none */
     int die_at;     /* this and all later ones fail and have no effect; 0: none */
     bool fired;
+    int freeze_at;                 /* before this one `frozen` is called; 0: none */
+    void (*frozen)(void *context); /* what others do meanwhile */
+    void *frozen_context;
+    int claimed_at; /* the first that made a file sink's owner-NUMBER; 0: none yet */
     int64_t clock_ns;
     uint64_t random;
     char last_log[1024];
@@ -88,6 +92,9 @@ static struct test_path *test_path_add(struct test_host *t, const char *name)
 static bool test_fails(struct test_host *t, struct nw_error *err, const char *what)
 {
     t->operations++;
+    if (t->operations == t->freeze_at) {
+        t->frozen(t->frozen_context);
+    }
     if (t->operations == t->fail_at || (t->die_at > 0 && t->operations >= t->die_at)) {
         t->fired = true;
         (void)nw_fail(err, NW_RETRY, "%s: no space left on device (injected)", what);
@@ -118,6 +125,15 @@ static int64_t test_now_ns(const struct nw_host *host)
     return test_host_of(host)->clock_ns;
 }
 
+static void test_random_fill(const struct nw_host *host, void *bytes, size_t size)
+{
+    uint8_t *out = bytes;
+
+    for (size_t i = 0; i < size; i++) {
+        out[i] = (uint8_t)test_random(test_host_of(host));
+    }
+}
+
 static nw_status test_errno(struct nw_error *err, const char *what)
 {
     return nw_fail(err, NW_RETRY, "%s: errno %d", what, errno);
@@ -137,6 +153,9 @@ static nw_status test_file_open(const struct nw_host *host, const char *path, ui
     }
     how |= (flags & NW_FILE_CREATE) != 0 ? O_CREAT : 0;
     how |= (flags & NW_FILE_EXCLUSIVE) != 0 ? O_EXCL : 0;
+    if (t->claimed_at == 0 && strstr(path, "/owner-") != NULL) {
+        t->claimed_at = t->operations;
+    }
     *file = open(path, how | O_CLOEXEC, 0640);
     if (*file < 0) {
         return test_errno(err, path);
@@ -364,6 +383,7 @@ UNUSED static struct test_host *test_host_create(void)
         .context = t,
         .log = test_log,
         .now_ns = test_now_ns,
+        .random = test_random_fill,
         .file_open = test_file_open,
         .file_close = test_file_close,
         .files_run = test_files_run,

@@ -257,7 +257,7 @@ static void a_second_process_is_kept_out_by_the_lock(void **state)
     assert_int_equal(story_open(&other), NW_OK);
     assert_int_equal(story_recover(&other), NW_FATAL);
     assert_non_null(strstr(other.err.text, "another narwal is writing"));
-    assert_memory_equal(other.err.text, "NW2406", 6);
+    assert_memory_equal(other.err.text, "NW2409", 6);
     assert_int_equal(story_run(s, 1, 1), NW_OK);
     story_fini(&other);
     end(s);

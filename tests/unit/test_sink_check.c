@@ -14,6 +14,7 @@ enum breach {
     COMMITS_AT_SEAL,  /* what was sealed is durable */
     NO_FENCING,
     FENCING_STANDS, /* the number does not grow */
+    TAKES_BACK,     /* recover() of an instance that was fenced off raises it again */
     FORGETS_COPIES,
     COPY_ALWAYS_COMPLETE,
     CRASHES_ON_SCHEMA,
@@ -64,7 +65,9 @@ static nw_status good_recover(void *self, struct nw_recovery *recovery, struct n
     struct instance *instance = self;
     uint32_t which = breach == FORGETS_POSITION && stored.size[1] > 0 ? 1 : 0;
 
-    (void)err;
+    if (instance->fencing != 0 && instance->fencing != stored.owner && breach != TAKES_BACK) {
+        return nw_fail(err, NW_FATAL, "another one has taken over");
+    }
     instance->fencing = breach == FENCING_STANDS ? 5 : ++stored.fencing;
     stored.owner = instance->fencing;
     instance->position = (struct nw_position){stored.position[which], stored.size[which], 0};
@@ -321,6 +324,7 @@ static void every_breach_is_found(void **state)
         {CUTS_POSITION, "FAIL  gives its position back: "},
         {COMMITS_AT_SEAL, "FAIL  forgets what was not committed: "},
         {NO_FENCING, "FAIL  fences off a former process: a former process could commit"},
+        {TAKES_BACK, "FAIL  fences off a former process: a former process took its place back"},
         {FENCING_STANDS, "took the fencing number 5 after 5"},
         {FORGETS_COPIES, "FAIL  copies a table: recover() did not give the state"},
         {COPY_ALWAYS_COMPLETE, "FAIL  resumes a copy: recover() gave generation 2 (complete)"},
