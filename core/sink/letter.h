@@ -12,9 +12,6 @@
 #include <narwal/batch.h>
 #include <narwal/status.h>
 
-/** Rows that a sink may refuse within one commit; each is found by a recover(). */
-#define NW_REFUSALS_MAX 100000u
-
 /**
  * By this a row that comes again after a crash is known as the one that is kept. Rows of a copy
  * have no place of their own: what they say stands for them, and the generation of their copy.

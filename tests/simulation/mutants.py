@@ -314,6 +314,21 @@ MUTANTS = [
      "list->commits[i].tables_count <= NW_COMMITTED_TABLES_MAX;", "true;", "test_recent"),
     ("go back to where the slot has no more", "core/pipeline/adopt_decide.c",
      "facts->slot_found && facts->slot_lsn <= facts->fork_lsn;", "facts->slot_found;", "test_adopt"),
+    ("commit without keeping what is refused", "core/sink/commit.c",
+     "if (nw_letters_post(seq, seal != NULL)) {", "if (nw_letters_post(seq, false)) {"),
+    ("keep what is refused behind the commit", "core/sink/commit.c",
+     "if (nw_letters_post(seq, seal != NULL)) {",
+     "if (nw_letters_post(seq, seal != NULL && seq->retries > 0)) {"),
+    ("keep a row again that is kept", "core/sink/letters.c",
+     "letters->known_left--;\n    return true;", "letters->known_left--;\n    return false;"),
+    ("leave a refused row out, and do not keep it", "core/sink/letters.c",
+     "status = status == NW_OK ? letters_add(&letters->waiting, &letter, err) : status;",
+     "(void)letters_add;"),
+    ("take rows of a pack for those of its first batch", "core/sink/letters.c",
+     "return (uint32_t)((uintptr_t)batch - (uintptr_t)entry->item);",
+     "return entry->kind == NW_ITEM_PACK ? 0 : (uint32_t)((uintptr_t)batch - (uintptr_t)entry->item);"),
+    ("go on in the middle of a run when the sink comes back", "core/sink/dispatch.c",
+     "entry->part_next = 0;", "(void)entry->part_next;", "test_sequencer_letters"),
 ]
 
 

@@ -178,6 +178,7 @@ static void life_begin(struct life *life, struct sim *sim)
     options.spool_lsn = sim->stream_lsn;
     for (uint32_t i = 0; i < sim->sinks_count; i++) {
         options.sinks[i] = life->sinks[i];
+        options.letters[i] = sim->sinks[i].letters.store;
         options.transactions = options.transactions || sim->sinks[i].transactions;
         options.refuse_copies[i] = !sim->sinks[i].needs_copy || !sim->copy.running;
     }
@@ -199,6 +200,9 @@ static void life_begin(struct life *life, struct sim *sim)
     life->agents_count = nw_engine_agents(life->engine, life->agents);
     for (uint32_t i = 0; i < sim->sinks_count; i++) {
         life->agents_count += nw_sink_agents(life->sinks[i], life->agents + life->agents_count);
+    }
+    for (uint32_t i = 0; i < sim->sinks_count; i++) {
+        sim_letters_tell(&sim->sinks[i], nw_engine_sequencer(life->engine, i));
     }
     sim_copy_fences(sim, life->engine);
     sim_backlogs_give(sim, life->engine);

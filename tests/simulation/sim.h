@@ -96,7 +96,8 @@ static inline bool sim_chance(struct sim_random *random, uint32_t permille)
     X(rows_held) X(rows_held_long) X(tables_again_in_join) X(crashes_in_join) X(leftovers)         \
     X(refusals) X(repairs) X(tables_passed_over) X(tables_taken_up) X(rounds_postponed)            \
     X(tables_paused) X(tables_kept) X(tables_resumed) X(stopped_in_play) X(refused_by_some) X(aparts_resumed) X(backlogs_found)         \
-    X(rows_behind) X(commits_behind) X(crashes_behind)
+    X(rows_behind) X(commits_behind) X(crashes_behind)                                             \
+    X(letters_written) X(letters_again) X(letters_useless) X(rows_refused)
 /* clang-format on */
 
 #define SIM_MEMBER(name) uint64_t name;
@@ -447,6 +448,14 @@ struct sim_pending {
     struct sim_copied copies[SIM_TABLES]; /* those that changed are present */
 };
 
+/** What a sink refuses, and what is kept of it. */
+struct sim_letters {
+    uint32_t multiples; /* one row in so many; 0: it refuses none */
+    struct nw_letter_key *keys;
+    size_t count, capacity;
+    const struct nw_letter_store *store; /* NULL: none are kept */
+};
+
 struct sim_sink {
     struct sim *sim;
     uint32_t index;
@@ -492,6 +501,7 @@ struct sim_sink {
 
     uint32_t commit_fault, call_fault, again; /* permille */
     uint32_t refusals;                        /* of 100000 writes */
+    struct sim_letters letters;
     int64_t slow_ns;
 };
 
@@ -599,5 +609,15 @@ static inline void *sim_grow(void *list, size_t count, size_t *capacity, size_t 
     }
     return list;
 }
+
+/* ---- letters.c ---- */
+
+/** After sim_sink_init() chose what else it refuses. */
+void sim_letters_init(struct sim_sink *sink);
+/** The sequencer of a new life is told what is kept. */
+void sim_letters_tell(struct sim_sink *sink, struct nw_sequencer *sequencer);
+bool sim_letters_refuses(const struct sim_sink *sink, const struct sim_item *item);
+/** A commit lacks it: it has to be kept. */
+void sim_letters_check(const struct sim_sink *sink, const struct sim_item *item);
 
 #endif

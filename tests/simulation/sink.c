@@ -155,9 +155,13 @@ static const struct sim_item *expected_next(const struct sim_sink *sink,
     while (*at < server->items_count && server->items[*at].commit_lsn < to->end_lsn) {
         size_t index = (*at)++;
 
-        if (is_due(sink, former, to, index)) {
+        if (!is_due(sink, former, to, index)) {
+            continue;
+        }
+        if (!sim_letters_refuses(sink, &server->items[index])) {
             return &server->items[index];
         }
+        sim_letters_check(sink, &server->items[index]);
     }
     return NULL;
 }
@@ -171,7 +175,8 @@ static const struct sim_item *superseded_next(const struct sim_sink *sink, uint3
     for (former = &former[oid - SIM_OID]; *at < server->items_count;) {
         const struct sim_item *item = &server->items[(*at)++];
 
-        if (item->table == oid && !(former->complete && item->commit_lsn < former->fence_lsn)) {
+        if (item->table == oid && !(former->complete && item->commit_lsn < former->fence_lsn) &&
+            !sim_letters_refuses(sink, item)) {
             return item;
         }
     }
@@ -513,6 +518,10 @@ static nw_status call_write(void *self, uint32_t worker, const struct nw_batch *
             item.origin = (char)batch->origin_bytes[origin];
         }
         row_check(sink, batch, row, &item);
+        if (sim_letters_refuses(sink, &item)) {
+            SIM_COUNT(rows_refused);
+            return nw_fail(err, NW_REJECT, "not this row");
+        }
         stage(sink, worker, item);
     }
     return status;
@@ -749,6 +758,7 @@ void sim_sink_init(struct sim_sink *sink, struct sim *sim, uint32_t index, uint6
     sink->ops.flags = (sink->total_order ? NW_SINK_TOTAL_ORDER : 0) |
                       (sink->transactions ? NW_SINK_TRANSACTIONS : 0);
     sinks[index] = sink;
+    sim_letters_init(sink);
     if (nw_plugin_adopt(&sink->ops, &sink->plugin, &err) != NW_OK) {
         sim_fail(sim, "%s", err.text);
     }
@@ -784,6 +794,7 @@ void sim_sink_empty(struct sim_sink *sink, uint64_t lsn)
 
 void sim_sink_free(struct sim_sink *sink)
 {
+    free(sink->letters.keys);
     free(sink->staged);
     free(sink->copied);
 }
