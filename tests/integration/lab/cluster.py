@@ -137,6 +137,7 @@ class Cluster:
         self.in_memory = None
         self.process = None
         self.port = None
+        self.addresses = "127.0.0.1"  # to listen on
 
     def __enter__(self):
         try:
@@ -214,7 +215,7 @@ class Cluster:
         for _ in range(PORT_TRIES_MAX):
             # After a restart clients expect the server where it was.
             port = self.port or free_port()
-            settings = {**self.options, "port": port, "listen_addresses": "127.0.0.1",
+            settings = {**self.options, "port": port, "listen_addresses": self.addresses,
                         "unix_socket_directories": self.socket}
             words = [word for item in settings.items() for word in ("-c", f"{item[0]}={item[1]}")]
             with open(self.log, "ab") as log:

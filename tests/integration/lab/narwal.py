@@ -51,6 +51,7 @@ class Narwal:
         self.process = None
         self.starts = 0
         self.options = []  # of `narwal run`, as "--standby"
+        self.place = []  # what starts it somewhere else, as ["ip", "netns", "exec", "a"]
         self.marked = 0
         settings = settings or {}
         self.config = {
@@ -86,7 +87,7 @@ class Narwal:
             log.flush()
             # It ends with us, even when we are killed.
             self.process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", *self.command("run", *self.options, self.file)],
+                [*self.place, "setpriv", "--pdeathsig", "KILL", *self.command("run", *self.options, self.file)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env={**os.environ, **{key: str(value) for key, value in environment.items()}})
         return self
