@@ -123,19 +123,31 @@ class TwoHostsTest(check.Case):
         self.compare(owner)
         self.assertEqual(owner.terminate(), 0, owner.log_tail())
 
-    def test_moved_while_the_first_copy_runs(self):
-        """What was acknowledged is in the spool on the first host: the second refuses, and the first goes on."""
-        first = self.first(copy={"rate": "1MiB"})
-        self.server.sql("INSERT INTO lab.plain SELECT g, g, repeat('x', 500) FROM generate_series(1000, 9000) g")
+    def moved(self, first, point):
+        """The owner kills itself at that moment, and the other host's narwal takes over."""
         second = self.second(first)
+        self.server.sql("INSERT INTO lab.plain SELECT g, g, repeat('x', 500) FROM generate_series(1000, 20000) g "
+                        "ON CONFLICT DO NOTHING")
+        second.start()
+        second.wait("it to wait", lambda: "there is no slot" in second.log(), 20)
+        self.assertEqual(first.start(NARWAL_CRASH_AT=point).wait_exit(), -signal.SIGKILL)
+        second.wait("it to take over", lambda: "NW2013" in second.log(), 20)
+        return second
+
+    def test_moved_before_any_copy_is_whole(self):
+        """Then the second begins to copy anew: nothing of what was acknowledged is missing in that."""
+        first = self.first()
         with self.load:
-            first.start()
-            first.wait("a whole copy of some table", lambda: hosts.status(first).get("copy", {}).get("tables_done", 0) > 3
-                       and (first.confirmed_lsn() or 0) > 0)
-            time.sleep(2)
-            second.start()
-            second.wait("it to stand by", lambda: "another narwal has slot" in second.log(), 20)
-            first.kill()
+            second = self.moved(first, "copy:2")
+            self.streams(second)
+        self.compare(second)
+        self.assertEqual(second.terminate(), 0, second.log_tail())
+
+    def test_moved_while_the_spool_is_read(self):
+        """What was acknowledged is in the spool on the first host: the second refuses, and the first goes on."""
+        first = self.first(copy={"rate": "5MiB"})
+        with self.load:
+            second = self.moved(first, "play:100")
             self.assertEqual(second.wait_exit(40), 1, second.log_tail())
             self.assertRegex(second.log(), "error NW2307 .*whose spool has the changes between")
             first.start().wait_streaming()
