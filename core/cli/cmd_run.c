@@ -164,7 +164,9 @@ static nw_status sinks_load(struct session *s, struct nw_error *err)
                                  .workers_count = workers,
                                  .dead_letters = sink->dead_letters,
                                  .dead_letters_bytes = (uint64_t)sink->dead_letters_bytes,
-                                 .dead_letter_rows = sink->dead_letter_rows};
+                                 .dead_letter_rows = sink->dead_letter_rows,
+                                 .detaches = sink->detaches,
+                                 .stalled_after_us = sink->stalled_after_us};
     }
     s->options.sinks_count = s->config.sinks_count;
     s->config.problems = NULL;

@@ -35,6 +35,7 @@ extern const struct nw_command NW_COMMANDS[]; /* ends with one without a name */
 extern const char *const NW_TABLE_WORDS[];
 extern const char *const NW_COPY_WORDS[];
 extern const char *const NW_DEAD_LETTER_WORDS[];
+extern const char *const NW_SINK_WORDS[];
 extern const char *const NW_FILES_WORDS[];
 extern const char *const NW_DDL_TRIGGER_WORDS[];
 extern const char *const NW_DOCUMENT_WORDS[];
@@ -57,6 +58,7 @@ int nw_cmd_wait(int argc, char **argv);
 int nw_cmd_table(int argc, char **argv);
 int nw_cmd_copy(int argc, char **argv);
 int nw_cmd_dead_letter(int argc, char **argv);
+int nw_cmd_sink(int argc, char **argv);
 int nw_cmd_tail(int argc, char **argv);
 int nw_cmd_topology(int argc, char **argv);
 int nw_cmd_sink_check(int argc, char **argv);

@@ -20,6 +20,7 @@ const struct nw_command NW_COMMANDS[] = {
     {"dead-letter", nw_cmd_dead_letter, "list, show, retry or discard rows that a sink refused",
      NW_DEAD_LETTER_WORDS},
     {"copy", nw_cmd_copy, "pause the copy that is under way, or let it go on", NW_COPY_WORDS},
+    {"sink", nw_cmd_sink, "list sinks; leave one out, or take it in again", NW_SINK_WORDS},
     {"adopt", nw_cmd_adopt, "go on at a server that was promoted, upgraded or restored", NULL},
     {"teardown", nw_cmd_teardown, "remove what a pipeline left on the server, and its state", NULL},
     {"tail", nw_cmd_tail, "print changes as they happen, and leave nothing behind", NULL},

@@ -18,6 +18,7 @@ static const char *const VALUES[] = {"auto", "text", NULL};
 static const char *const KEYLESS[] = {"insert_only", "skip", NULL};
 static const char *const NEW_TABLES[] = {"copy", "ignore", "stop", NULL};
 static const char *const EXCEEDED[] = {"wait", "drop_slot", NULL};
+static const char *const STALLED[] = {"wait", "detach", NULL};
 static const char *const OLD[] = {"warn", "renew", NULL};
 static const char *const ACKS[] = {"spool", "sink", NULL};
 static const char *const PINNING[] = {"auto", "never", NULL};
@@ -192,6 +193,12 @@ static const struct nw_option SINK[] = {
     {"dead_letter_rows", NW_OPTION_INTEGER, 0, "1000", 1, 100000, NULL,
      "Most rows that the sink may refuse within one commit before their table stops: finding each "
      "takes a recovery of the sink."},
+    {"stalled", NW_OPTION_CHOICE, 0, "wait", 0, 0, STALLED,
+     "When it has taken nothing for stalled_after while others go on. wait: so do the server's WAL "
+     "and narwal. detach: it is left out, and holds nothing back; narwal sink attach brings it "
+     "back, with new copies of its tables. The last sink is always waited for."},
+    {"stalled_after", NW_OPTION_DURATION, 0, "1h", 1000000, 31536000000000, NULL,
+     "How long that is."},
 };
 enum {
     SINK_NAME,
@@ -200,6 +207,8 @@ enum {
     SINK_REFUSED,
     SINK_DEAD_LETTERS,
     SINK_DEAD_LETTER_ROWS,
+    SINK_STALLED,
+    SINK_STALLED_AFTER,
     SINK_COUNT
 };
 
@@ -537,6 +546,8 @@ static nw_status sink_take(struct nw_run_config *config, const struct nw_node *m
     sink->dead_letters = s[SINK_REFUSED].number == 1;
     sink->dead_letters_bytes = s[SINK_DEAD_LETTERS].number;
     sink->dead_letter_rows = (uint32_t)s[SINK_DEAD_LETTER_ROWS].number;
+    sink->detaches = s[SINK_STALLED].number == 1;
+    sink->stalled_after_us = s[SINK_STALLED_AFTER].number;
     sink->options = map;
     for (uint32_t i = 0; i < config->sinks_count; i++) {
         if (strcmp(config->sinks[i].name, sink->name) == 0) {

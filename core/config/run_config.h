@@ -23,9 +23,11 @@ struct nw_sink_config {
     const char *name;
     const char *type;
     uint32_t workers;
-    bool dead_letters;             /* what it refuses is kept; false: its table stops */
-    int64_t dead_letters_bytes;    /* most of it */
-    uint32_t dead_letter_rows;     /* most within one commit */
+    bool dead_letters;          /* what it refuses is kept; false: its table stops */
+    int64_t dead_letters_bytes; /* most of it */
+    uint32_t dead_letter_rows;  /* most within one commit */
+    bool detaches;              /* when it is stalled */
+    int64_t stalled_after_us;
     const struct nw_node *options; /* the sink's mapping; NULL with spec */
     const char *spec;              /* "file:./copy,compress=zstd" as given on the command line */
     const struct nw_node *map;     /* of either, once nw_config_resolve_sink() has looked */

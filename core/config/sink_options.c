@@ -83,8 +83,9 @@ nw_status nw_config_resolve_sink(struct nw_run_config *config, uint32_t index,
                                  const struct nw_option *options, uint32_t count,
                                  struct nw_config *resolved, struct nw_error *err)
 {
-    static const char *const host_keys[] = {
-        "name", "type", "workers", "refused", "dead_letters", "dead_letter_rows", NULL};
+    static const char *const host_keys[] = {"name",    "type",          "workers",
+                                            "refused", "dead_letters",  "dead_letter_rows",
+                                            "stalled", "stalled_after", NULL};
     struct nw_sink_config *sink = &config->sinks[index];
     char section[128];
     struct nw_option_table table = {section, "", options, count, host_keys};

@@ -605,6 +605,17 @@ static nw_status all_find(struct nw_run *run, struct nw_error *err)
     return status == NW_OK ? slot_find(run, err) : status;
 }
 
+/* Who comes back, what was kept, and what is copied. */
+static nw_status sinks_decide(struct nw_run *run, struct nw_error *err)
+{
+    nw_status status = nw_run_attach(run, err);
+
+    if (status == NW_OK) {
+        status = nw_run_backlogs_find(run, err);
+    }
+    return status == NW_OK ? copies_decide(run, err) : status;
+}
+
 nw_status nw_run_decide(struct nw_run *run, struct nw_error *err)
 {
     nw_status status = NW_OK;
@@ -613,10 +624,7 @@ nw_status nw_run_decide(struct nw_run *run, struct nw_error *err)
     run->slot_found = false;
     status = all_find(run, err);
     if (status == NW_OK) {
-        status = nw_run_backlogs_find(run, err);
-    }
-    if (status == NW_OK) {
-        status = copies_decide(run, err);
+        status = sinks_decide(run, err);
     }
     if (status == NW_OK) {
         status = nw_run_copies_resolve(run, err);
@@ -636,5 +644,6 @@ nw_status nw_run_decide(struct nw_run *run, struct nw_error *err)
         run->slot_stays = run->options->snapshot != NW_SNAPSHOT_ONLY || run->slot_found;
         status = nw_run_spool_begin(run, err);
     }
-    return status == NW_OK ? state_write(run, err) : status;
+    status = status == NW_OK ? state_write(run, err) : status;
+    return status == NW_OK ? nw_run_attached(run, err) : status;
 }

@@ -380,6 +380,9 @@ void nw_engine_destroy(struct nw_engine *engine)
     NW_ASSERT(engine->threads_count == 0);
     for (uint32_t s = 0; s < engine->options.sinks_count; s++) {
         nw_sequencer_destroy(engine->sequencers[s]);
+        if (nw_sink_hangs(engine->options.sinks[s])) { /* who returns from the call rings it */
+            engine->bells[engine->options.plan->sequencer_threads[s]] = NULL;
+        }
         free(engine->spill_folders[s]);
     }
     for (uint32_t lane = 0; lane < engine->options.plan->lanes_count; lane++) {
@@ -397,7 +400,9 @@ void nw_engine_destroy(struct nw_engine *engine)
     nw_jobs_destroy(engine->jobs);
     rings_destroy(engine);
     for (uint32_t i = 0; i < engine->options.plan->engine_threads_count; i++) {
-        nw_bell_destroy(engine->bells[i]);
+        if (engine->bells[i] != NULL) {
+            nw_bell_destroy(engine->bells[i]);
+        }
     }
     free(engine->txn_folder);
     (void)pthread_mutex_destroy(&engine->mutex);

@@ -19,6 +19,7 @@
 #define BACKOFF_NS_MIN   500000000LL
 #define BACKOFF_NS_MAX   30000000000LL
 #define SINK_STOP_NS     10000000000LL
+#define SINK_LEAVE_NS    1000000000LL /* one that is left out is not waited for for longer */
 #define TABLES_BYTES_MAX (512u << 20)
 #define SETTLED_NS       60000000000LL /* an attempt that ran this long resets the backoff */
 
@@ -46,27 +47,42 @@ nw_status nw_run_table_project(void *context, const struct nw_table *table,
 
 /* ---- sinks ---- */
 
+static nw_status sink_open(struct nw_run *run, uint32_t index, struct nw_error *err)
+{
+    const struct nw_run_sink *from = &run->options->sinks[index];
+    bool patient = !from->detaches || run->options->sinks_count == 1;
+    struct nw_sink_options options = {.env = run->env,
+                                      .plugin = from->plugin,
+                                      .config = from->config,
+                                      .workers_count = from->workers_count,
+                                      .takes_over = run->takes_over,
+                                      .open_us_max = patient ? 0 : from->stalled_after_us};
+    struct nw_run_member *member = &run->members[index];
+    nw_status status = nw_sink_create(&options, &member->sink, err);
+
+    member->run = run;
+    if (status == NW_OK) {
+        status = nw_sink_start(member->sink, err);
+    }
+    if (status == NW_OK) {
+        status = nw_sink_open(member->sink, &member->recovered, err);
+    }
+    if (status != NW_OK && nw_run_attaches(run, index)) {
+        return nw_run_attach_failed(run, index, err);
+    }
+    return status != NW_OK && member->sink != NULL && nw_sink_hangs(member->sink)
+               ? nw_run_hang_judge(run, index, err)
+               : status;
+}
+
 nw_status nw_run_sinks_open(struct nw_run *run, struct nw_error *err)
 {
     nw_status status = NW_OK;
 
+    run->blamed = -1;
     for (uint32_t i = 0; i < run->options->sinks_count && status == NW_OK; i++) {
-        const struct nw_run_sink *from = &run->options->sinks[i];
-        struct nw_sink_options options = {.env = run->env,
-                                          .plugin = from->plugin,
-                                          .config = from->config,
-                                          .workers_count = from->workers_count,
-                                          .takes_over = run->takes_over};
-        struct nw_run_member *member = &run->members[i];
-
-        member->run = run;
-        status = nw_sink_create(&options, &member->sink, err);
-        if (status == NW_OK) {
-            status = nw_sink_start(member->sink, err);
-        }
-        if (status == NW_OK) {
-            status = nw_sink_open(member->sink, &member->recovered, err);
-        }
+        status = sink_open(run, i, err);
+        run->blamed = status == NW_OK ? -1 : (int)run->place[i];
     }
     return status;
 }
@@ -252,11 +268,15 @@ static nw_status turn(struct nw_run *run, struct nw_error *err)
     nw_recent_write(run->recent);
     if (nw_run_tick(run)) {
         status = nw_run_commands(run, err);
+        status = status == NW_OK ? nw_run_stalls_judge(run, err) : status;
     } else if (run->engine != NULL) {
         (void)nw_run_lsn_answer(run); /* who asks it is about to wait: at once */
     }
     if (status == NW_OK && run->engine != NULL) {
         nw_run_durable_tell(run);
+    }
+    if (status == NW_OK && run->anew) {
+        status = nw_fail(err, NW_RETRY, "NW2372 other sinks take part");
     }
     if (status != NW_OK) {
         return status;
@@ -368,6 +388,9 @@ static nw_status attempt_begin(struct nw_run *run, struct nw_error *err)
 {
     nw_status status = nw_schemas_create(&run->schemas, err);
 
+    run->anew = false;
+    run->hangs = false;
+    nw_run_sinks_choose(run);
     run->transforms = NULL;
     if (status == NW_OK) {
         status = nw_transforms_create(run->options->transforms, &run->transforms, err);
@@ -404,11 +427,45 @@ static void slot_save(struct nw_run *run)
     run->drop_slot = false;
 }
 
+/* One that is detached is not waited for; what its call may touch stays until the process ends. */
+static bool sinks_stop(struct nw_run *run, int64_t deadline_ns)
+{
+    bool whole = true;
+
+    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
+        bool leaves = nw_run_leaves(run, i);
+        int64_t soon_ns = run->env->ops->now_ns(run->env) + SINK_LEAVE_NS;
+        struct nw_error why = {0};
+
+        if (run->members[i].sink == NULL ||
+            nw_sink_stop(run->members[i].sink, leaves ? soon_ns : deadline_ns, &why) == NW_OK) {
+            continue;
+        }
+        nw_log(leaves ? NW_LOG_WARN : NW_LOG_ERROR, "%.6s %s", nw_error_code(&why),
+               nw_code_rest(why.text));
+        whole = whole && leaves;
+        run->stalls[run->place[i]].hangs = true;
+        run->hangs = run->any_hang = true;
+    }
+    return whole;
+}
+
+/* What the attempt's sinks were lent. */
+static void lent_free(struct nw_run *run)
+{
+    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
+        if (run->members[i].sink != NULL && !nw_sink_hangs(run->members[i].sink)) {
+            nw_sink_destroy(run->members[i].sink);
+        }
+        nw_letters_close(run->members[i].letters);
+    }
+}
+
 /* Takes everything down again. @return whether all of it could be */
 static bool attempt_end(struct nw_run *run)
 {
     int64_t deadline_ns = run->env->ops->now_ns(run->env) + SINK_STOP_NS;
-    bool whole = true;
+    bool whole = false;
 
     if (run->engine != NULL) {
         nw_run_status_collect(run);
@@ -417,15 +474,7 @@ static bool attempt_end(struct nw_run *run)
         nw_engine_stop(run->engine);
         nw_recent_write(run->recent);
     }
-    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
-        struct nw_error why = {0};
-
-        if (run->members[i].sink != NULL &&
-            nw_sink_stop(run->members[i].sink, deadline_ns, &why) != NW_OK) {
-            nw_log(NW_LOG_ERROR, "%.6s %s", nw_error_code(&why), nw_code_rest(why.text));
-            whole = false;
-        }
-    }
+    whole = sinks_stop(run, deadline_ns);
     if (!whole) {
         run->left_running = true;
         slot_save(run);
@@ -438,22 +487,21 @@ static bool attempt_end(struct nw_run *run)
     nw_spool_destroy(run->spool);
     run->spool = NULL;
     nw_run_backlogs_close(run);
-    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
-        nw_sink_destroy(run->members[i].sink);
-        nw_letters_close(run->members[i].letters);
-    }
+    lent_free(run);
     nw_conductor_destroy(run->conductor);
     slot_save(run);
     if (run->server_open) {
         nw_server_close(&run->server);
         run->server_open = false;
     }
-    nw_transforms_destroy(run->transforms);
-    nw_schemas_destroy(run->schemas);
-    nw_arena_fini(&run->arena);
+    if (!run->hangs) { /* tables are in what a call was given */
+        nw_transforms_destroy(run->transforms);
+        nw_schemas_destroy(run->schemas);
+        nw_arena_fini(&run->arena);
+        nw_arena_fini(&run->joins.arena);
+    }
     nw_run_joins_forget(run);
     nw_run_news_forget(run);
-    nw_arena_fini(&run->joins.arena);
     free(run->joining);
     run->joining = NULL;
     run->joining_count = 0;
@@ -522,13 +570,14 @@ static nw_status pause_for(struct nw_run *run, int64_t pause_ns, struct nw_error
 
     run->status.phase = NW_RUN_STARTING;
     run->status.source.last_error.text[0] = '\0'; /* of the attempt before; last_error is newer */
-    while (status == NW_OK && !nw_run_stopping(run) && !nw_run_rests(run) &&
+    while (status == NW_OK && !nw_run_stopping(run) && !nw_run_rests(run) && !run->anew &&
            run->env->ops->now_ns(run->env) < until_ns) {
         if (nw_run_tick(run)) {
             (void)nw_run_pause_answer(run);
+            status = nw_run_stalls_judge(run, err);
         }
         (void)nanosleep(&step, NULL);
-        status = nw_claim_check(run->claim, err);
+        status = status == NW_OK ? nw_claim_check(run->claim, err) : status;
         status = status == NW_OK ? nw_run_protect(run, err) : status;
     }
     slot_save(run);
@@ -607,8 +656,12 @@ static nw_status state_open(struct nw_run *run, struct nw_error *err)
         status = nw_recent_open(run->options->state_folder, &run->recent, err);
     }
     if (status == NW_OK) {
+        status = nw_detached_read(run->state, &run->detached, err);
+    }
+    if (status == NW_OK) {
         run->status.tables = run->table_states;
         nw_run_tables_say(run);
+        nw_run_detached_say(run);
     }
     return status;
 }
@@ -648,6 +701,9 @@ static nw_status retry_wait(struct nw_run *run, int64_t began_ns, int64_t *backo
         run->env->ops->now_ns(run->env) - began_ns > SETTLED_NS ? BACKOFF_NS_MIN : *backoff_ns;
     nw_status status = NW_OK;
 
+    if (run->anew) { /* nothing failed: other sinks take part */
+        return NW_OK;
+    }
     nw_log(NW_LOG_WARN, "%.6s %s; trying again in %.1f s", nw_error_code(err),
            nw_code_rest(err->text), (double)pause_ns / 1e9);
     run->status.last_error = *err;
@@ -693,7 +749,11 @@ nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
     if (run == NULL) {
         return nw_fail(err, NW_FATAL, "out of memory");
     }
-    run->options = options;
+    run->given = options;
+    run->options = &run->own;
+    run->own = *options;
+    run->blamed = -1;
+    run->status.detached = &run->detached;
     run->env = options->env;
     run->main = pthread_self();
     run->status.options = options;
@@ -706,7 +766,7 @@ nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
     status = status == NW_OK && !nw_run_stopping(run) ? attempts(run, err) : status;
     nw_claim_destroy(run->claim);
     say_end(run, status == NW_OK);
-    *options->left_running = run->left_running;
+    *options->left_running = run->left_running || run->any_hang;
     if (!run->left_running) {
         nw_recent_close(run->recent);
         nw_seen_close(run->seen);

@@ -16,6 +16,7 @@
 #include "io/env.h"
 #include "io/plan.h"
 #include "pipeline/alarms.h"
+#include "pipeline/detached.h"
 #include "pipeline/letters.h"
 #include "pipeline/policies.h"
 #include "pipeline/primary.h"
@@ -39,6 +40,8 @@ struct nw_run_sink {
     bool dead_letters;           /* rows that it refuses are kept; false: their table stops */
     uint64_t dead_letters_bytes; /* quota */
     uint32_t dead_letter_rows;   /* most within one commit */
+    bool detaches;               /* left out when it takes nothing for so long while others go on */
+    int64_t stalled_after_us;
 };
 
 struct nw_run_status;
@@ -139,8 +142,9 @@ struct nw_run_status {
     uint64_t copy_chunks_kept; /* durable from a former run: of them what changed since is read */
     uint64_t copy_rows_reread; /* of those */
     struct nw_source_status source;
-    struct nw_sink_status sinks[NW_SEQUENCERS_MAX];
-    struct nw_sink *members[NW_SEQUENCERS_MAX]; /* for nw_sink_lags(); NULL: not open */
+    const struct nw_detached *detached;             /* valid during tick() */
+    struct nw_sink_status sinks[NW_SEQUENCERS_MAX]; /* as they are configured */
+    struct nw_sink *members[NW_SEQUENCERS_MAX];     /* for nw_sink_lags(); NULL: not open */
     struct nw_tables *tables;         /* that do not go on as the others; valid during tick() */
     const struct nw_table_list *list; /* all of them; valid during tick() */
     bool copies;                      /* something is copied, or is about to be */

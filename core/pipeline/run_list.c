@@ -21,8 +21,10 @@ static void line_begin(const struct nw_run *run, uint32_t relation_oid, const ch
         .relation_oid = relation_oid, .reason = "", .waits_for = streams ? "" : run->list_waits};
     (void)snprintf(line->schema_name, sizeof line->schema_name, "%s", schema_name);
     (void)snprintf(line->name, sizeof line->name, "%s", name);
-    for (uint32_t s = 0; s < run->options->sinks_count; s++) {
-        line->at[s] = streams ? NW_STATE_STREAMING : NW_STATE_WAITING;
+    for (uint32_t s = 0; s < run->given->sinks_count; s++) {
+        line->at[s] = nw_run_is_detached(run, s) ? NW_STATE_LEFT_OUT
+                      : streams                  ? NW_STATE_STREAMING
+                                                 : NW_STATE_WAITING;
     }
 }
 
@@ -71,11 +73,12 @@ static void trouble_apply(const struct nw_run *run, struct nw_table_list *list,
         return;
     }
     for (uint32_t s = 0; s < run->options->sinks_count; s++) {
+        enum nw_table_state *at = &line->at[run->place[s]];
         bool here = nw_run_trouble_is_at(run, trouble, s);
 
-        line->at[s] = here && state < line->at[s] ? state : line->at[s];
+        *at = here && state < *at ? state : *at;
         /* One that is not followed at all is not waited for either. */
-        line->at[s] = here && state == NW_STATE_LEFT_OUT ? state : line->at[s];
+        *at = here && state == NW_STATE_LEFT_OUT ? state : *at;
     }
     if (line->reason[0] == '\0' || state < line->state) {
         line->reason = nw_table_list_text(list, "%s", trouble->reason);
@@ -93,9 +96,10 @@ static void copy_state_set(const struct nw_run *run, struct nw_table_line *line,
                            enum nw_table_state state)
 {
     for (uint32_t s = 0; s < run->options->sinks_count; s++) {
-        if ((sinks >> s & 1u) != 0 &&
-            (line->at[s] == NW_STATE_STREAMING || line->at[s] == NW_STATE_WAITING)) {
-            line->at[s] = state;
+        enum nw_table_state *at = &line->at[run->place[s]];
+
+        if ((sinks >> s & 1u) != 0 && (*at == NW_STATE_STREAMING || *at == NW_STATE_WAITING)) {
+            *at = state;
         }
     }
 }
@@ -271,7 +275,9 @@ static void states_settle(const struct nw_run *run, struct nw_table_list *list)
 
         line->state = NW_STATE_STREAMING;
         for (uint32_t s = 0; s < run->options->sinks_count; s++) {
-            line->state = line->at[s] < line->state ? line->at[s] : line->state;
+            enum nw_table_state at = line->at[run->place[s]];
+
+            line->state = at < line->state ? at : line->state;
         }
         if (line->state != NW_STATE_WAITING && line->state != NW_STATE_COPYING) {
             line->waits_for = "";

@@ -90,6 +90,14 @@ struct nw_run_apart {
     bool resumes;
 };
 
+/* Since when a configured sink takes nothing that waits for it. */
+struct nw_run_stall {
+    uint64_t rows, batches, commits, copies; /* when it last moved */
+    int64_t moved_ns;                        /* 0: it was not looked at yet */
+    bool said;                               /* that it is not detached */
+    bool hangs; /* a call of it never returned: not again before a restart */
+};
+
 /* A sink in an attempt. */
 struct nw_run_member {
     struct nw_run *run;
@@ -105,7 +113,16 @@ struct nw_run_member {
 };
 
 struct nw_run {
-    const struct nw_run_options *options;
+    const struct nw_run_options *given;   /* with all sinks that are configured */
+    struct nw_run_options own;            /* the attempt's, without those that are left out */
+    const struct nw_run_options *options; /* own */
+    uint32_t place[NW_SEQUENCERS_MAX];    /* of own's sinks among the configured */
+    struct nw_detached detached;
+    struct nw_run_stall stalls[NW_SEQUENCERS_MAX]; /* as they are configured */
+    int blamed;    /* the configured sink that the last attempt failed for; -1: none */
+    bool anew;     /* other sinks are to take part: the attempt ends, and the next begins at once */
+    bool hangs;    /* of the attempt: a sink that is left out is still in a call */
+    bool any_hang; /* the same of any */
     struct nw_env *env;
     struct nw_state *state;
     struct nw_tables *table_states;
@@ -121,11 +138,12 @@ struct nw_run {
     const char *list_waits;                    /* what all tables wait for before anything runs */
     char fence_waits[2 * NW_COPY_HOLDER_SIZE]; /* that, while the first fence is made; "" */
     struct nw_run_pace pace;
-    uint64_t durable_lsns[NW_SEQUENCERS_MAX]; /* as they were told; they stay over attempts */
-    bool paused;                              /* a user wants it to rest */
-    uint64_t copy_rate_bytes;                 /* the engine was told */
-    uint64_t hurried_lsn;                     /* the engine was asked for */
-    uint64_t until_lsn;                       /* the end of the run; 0: there is none, or not yet */
+    uint64_t
+        durable_lsns[NW_SEQUENCERS_MAX]; /* as told, of all configured; they stay over attempts */
+    bool paused;                         /* a user wants it to rest */
+    uint64_t copy_rate_bytes;            /* the engine was told */
+    uint64_t hurried_lsn;                /* the engine was asked for */
+    uint64_t until_lsn;                  /* the end of the run; 0: there is none, or not yet */
     uint64_t until_xid; /* no transaction was under way then, and this the next; 0: not known */
     pthread_t main;     /* the thread that runs it */
     bool stuck_said;
@@ -421,6 +439,37 @@ NW_MUST_CHECK nw_status nw_run_news_settle(struct nw_run *run, uint32_t relation
 /** Which were, since it was asked last. @param oids  give */
 uint32_t nw_run_news_settled(struct nw_run *run, uint32_t **oids);
 void nw_run_news_forget(struct nw_run *run);
+
+/* run_detach.c */
+
+/** Between two attempts: the options of the next, without the sinks that are left out. */
+void nw_run_sinks_choose(struct nw_run *run);
+/** What of the given options holds at once. */
+void nw_run_options_follow(struct nw_run *run);
+/** Look which sinks move; with each report. */
+void nw_run_stalls_note(struct nw_run *run);
+/** Detach those that have stood for too long, if they are configured so; then run->anew is set. */
+NW_MUST_CHECK nw_status nw_run_stalls_judge(struct nw_run *run, struct nw_error *err);
+/** One of the attempt did not return from a call for as long: the same. */
+NW_MUST_CHECK nw_status nw_run_hang_judge(struct nw_run *run, uint32_t index, struct nw_error *err);
+/** Whether the attempt's sink is detached by now. */
+bool nw_run_leaves(const struct nw_run *run, uint32_t index);
+/** Whether a configured sink is left out. */
+bool nw_run_is_detached(const struct nw_run *run, uint32_t configured);
+/** "sink detach NAME", "sink attach NAME". @return whether the line is one, and was answered */
+bool nw_run_sink_command(struct nw_run *run, const char *line);
+/** Whether the attempt's sink is one that comes back. */
+bool nw_run_attaches(const struct nw_run *run, uint32_t index);
+/** It cannot be opened: it stays detached, and the attempt ends. err has why, and what is to be
+ * returned. */
+NW_MUST_CHECK nw_status nw_run_attach_failed(struct nw_run *run, uint32_t index,
+                                             struct nw_error *err);
+/** Those that come back, and lack more than the slot has, are told that copies began. NW_RETRY: the
+ * attempt is to begin anew. */
+NW_MUST_CHECK nw_status nw_run_attach(struct nw_run *run, struct nw_error *err);
+/** All is decided: they are with the others again. */
+NW_MUST_CHECK nw_status nw_run_attached(struct nw_run *run, struct nw_error *err);
+void nw_run_detached_say(const struct nw_run *run);
 
 /* protect.c */
 

@@ -79,6 +79,20 @@ static void waits_find(struct nw_run *run)
     (void)snprintf(s->copy_waits_for, sizeof s->copy_waits_for, "%s", found);
 }
 
+static void detached_collect(struct nw_run *run)
+{
+    for (uint32_t i = 0; i < run->given->sinks_count; i++) {
+        const struct nw_detached_sink *found =
+            nw_detached_find(&run->detached, run->given->sinks[i].name);
+
+        if (found != NULL && !found->attaches) {
+            run->status.sinks[i] = (struct nw_sink_status){.state = NW_SINK_STATE_DETACHED};
+            (void)snprintf(run->status.sinks[i].reason, sizeof run->status.sinks[i].reason, "%s",
+                           found->reason);
+        }
+    }
+}
+
 void nw_run_status_collect(struct nw_run *run)
 {
     struct nw_run_status *s = &run->status;
@@ -92,9 +106,10 @@ void nw_run_status_collect(struct nw_run *run)
     s->server_version = run->server.version;
     memset(s->members, 0, sizeof s->members);
     for (uint32_t i = 0; i < run->options->sinks_count && attempt; i++) {
-        nw_sink_status(run->members[i].sink, &s->sinks[i]);
-        s->members[i] = run->members[i].sink;
+        nw_sink_status(run->members[i].sink, &s->sinks[run->place[i]]);
+        s->members[run->place[i]] = run->members[i].sink;
     }
+    detached_collect(run);
     if (attempt && run->engine != NULL) {
         nw_engine_source_status(run->engine, &s->source);
         s->server_now_us = run->env->ops->wall_us(run->env) + s->source.server_ahead_us;
@@ -143,7 +158,9 @@ bool nw_run_tick(struct nw_run *run)
         return false;
     }
     run->ticked_ns = now_ns;
+    nw_run_options_follow(run);
     nw_run_status_collect(run);
+    nw_run_stalls_note(run);
     run->options->tick(run->options->context, &run->status);
     return true;
 }

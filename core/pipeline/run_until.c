@@ -81,6 +81,9 @@ bool nw_run_pause_answer(struct nw_run *run)
     bool pauses = line != NULL && strcmp(line, "pause") == 0;
     char text[NW_ERROR_TEXT_SIZE];
 
+    if (nw_run_sink_command(run, line)) {
+        return true;
+    }
     if (!pauses && (line == NULL || strcmp(line, "resume") != 0)) {
         return false;
     }
@@ -115,9 +118,10 @@ static bool changes(struct nw_run *run, const uint64_t lsns[NW_SEQUENCERS_MAX])
 
     for (uint32_t i = 0; i < run->options->sinks_count; i++) {
         uint64_t lsn = lsns[i] > run->members[i].lsn ? lsns[i] : run->members[i].lsn;
+        uint64_t *told = &run->durable_lsns[run->place[i]];
 
-        if (lsn > run->durable_lsns[i]) {
-            run->durable_lsns[i] = lsn;
+        if (lsn > *told) {
+            *told = lsn;
             any = true;
         }
     }
@@ -217,7 +221,7 @@ bool nw_run_until_reached(const struct nw_run *run)
         return false;
     }
     for (uint32_t i = 0; i < run->options->sinks_count; i++) {
-        if (run->durable_lsns[i] < run->until_lsn) {
+        if (run->durable_lsns[run->place[i]] < run->until_lsn) {
             return false;
         }
     }

@@ -141,8 +141,10 @@ static void stream_text(const struct nw_report *former, const struct nw_report *
     append(line, "%s %s/s  |  lag", strcmp(r->phase, "streaming") == 0 ? "live" : r->phase,
            nw_count_text(a, rate(former->rows, r->rows, r->uptime_s - former->uptime_s)));
     for (uint32_t i = 0; i < r->sinks_count; i++) {
+        bool detached = strcmp(r->sinks[i].state, "detached") == 0;
+
         append(line, "%s %s %s%s", i == 0 ? "" : ",", r->sinks[i].name,
-               nw_duration_text(a, r->sinks[i].lag_s),
+               detached ? "DETACHED" : nw_duration_text(a, r->sinks[i].lag_s),
                strcmp(r->sinks[i].state, "retrying") == 0 ? " (retrying)" : "");
     }
     spool_text(r, line);

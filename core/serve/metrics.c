@@ -207,7 +207,8 @@ static void copy_state_print(const struct family *family, const struct nw_report
 
 static void sink_state_print(const struct family *family, const struct nw_report *report, FILE *out)
 {
-    static const char *const states[] = {"starting", "running", "retrying", "stopped", NULL};
+    static const char *const states[] = {"starting", "running",  "retrying",
+                                         "stopped",  "detached", NULL};
 
     for (uint32_t i = 0; report != NULL && i < report->sinks_count; i++) {
         const struct label sink = {"sink", report->sinks[i].name};

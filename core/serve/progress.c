@@ -80,7 +80,9 @@ static void sinks_note(struct nw_progress *progress, struct nw_report *r)
     for (uint32_t i = 0; i < r->sinks_count; i++) {
         struct nw_report_sink *sink = &r->sinks[i];
         bool moved = sink_moved(progress, i, (double)r->wall_us / 1e6, sink);
-        bool idle = sink->lag_bytes <= sink->waiting_bytes && strcmp(sink->state, "running") == 0;
+        bool idle =
+            (sink->lag_bytes <= sink->waiting_bytes && strcmp(sink->state, "running") == 0) ||
+            strcmp(sink->state, "detached") == 0;
 
         if (moved || idle) {
             progress->sinks[i].moved_s = r->uptime_s;

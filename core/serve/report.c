@@ -41,7 +41,7 @@ const char *nw_report_phase(const struct nw_run_status *status)
 
 static const char *sink_state_name(enum nw_sink_state state)
 {
-    static const char *const names[] = {"starting", "running", "retrying", "stopped"};
+    static const char *const names[] = {"starting", "running", "retrying", "stopped", "detached"};
 
     return names[state];
 }

@@ -155,6 +155,7 @@ struct nw_table_set {
 };
 
 struct nw_sequencer {
+    struct nw_sequencer *abandoned; /* the next of those that stay for a call that hangs */
     struct nw_sink *sink;
     struct nw_sequencer_options options;
     enum nw_sequencer_state state;

@@ -68,6 +68,7 @@ nw_status nw_sink_create(const struct nw_sink_options *options, struct nw_sink *
     made->plugin = options->plugin;
     made->config = options->config;
     made->workers_count = workers_count;
+    made->open_us_max = options->open_us_max;
     made->agents_count = workers_count == 1 ? 1 : workers_count + 1;
     (void)pthread_mutex_init(&made->lock, NULL);
     nw_host_init(made);
@@ -214,12 +215,25 @@ static bool control_wait(struct nw_sink *sink, int64_t deadline_ns)
 /* One call of the coordinator, waited for. */
 static nw_status control_run(struct nw_sink *sink, enum nw_task_kind kind, struct nw_error *err)
 {
+    int64_t deadline_ns = sink->open_us_max == 0
+                              ? INT64_MAX
+                              : sink->env->ops->now_ns(sink->env) + sink->open_us_max * 1000;
+
     nw_sink_control_post(sink, kind);
-    (void)control_wait(sink, INT64_MAX);
+    if (!control_wait(sink, deadline_ns)) {
+        sink->hangs = true;
+        return nw_fail(err, NW_RETRY, "NW2006 sink %s: the plugin %s did not return from a call",
+                       sink->config->name, sink->plugin->ops.name);
+    }
     if (sink->control.status != NW_OK) {
         *err = sink->control.error;
     }
     return sink->control.status;
+}
+
+bool nw_sink_hangs(const struct nw_sink *sink)
+{
+    return sink->hangs;
 }
 
 static bool positions_equal(const struct nw_recovery *recovery)
@@ -470,6 +484,7 @@ nw_status nw_sink_stop(struct nw_sink *sink, int64_t deadline_ns, struct nw_erro
             nw_sink_control_post(sink, NW_TASK_CLOSE);
             back = control_wait(sink, deadline_ns);
         }
+        sink->hangs = !back;
         if (!back) {
             return nw_fail(
                 err, NW_RETRY,

@@ -43,6 +43,7 @@ struct nw_sink_options {
     const struct nw_config *config; /* borrow until destroyed: settings in the order of its table */
     uint32_t workers_count;         /* 1 .. min(plugin's workers_max, NW_SINK_WORKERS_MAX) */
     bool takes_over;                /* NW_HOST_TAKES_OVER */
+    int64_t open_us_max;            /* longest that nw_sink_open waits; 0: for ever */
     const int *cores;               /* to pin the threads to, agents_count of them; NULL: do not */
 };
 
@@ -72,7 +73,7 @@ struct nw_sink_recovered {
 
 /**
  * open() and recover(), on the sink's own thread; blocks the caller until they are done. NW_RETRY
- * is the caller's to try again (nw_sink_open may be called again).
+ * is the caller's to try again (nw_sink_open may be called again), unless nw_sink_hangs().
  */
 NW_MUST_CHECK nw_status nw_sink_open(struct nw_sink *sink, struct nw_sink_recovered *recovered,
                                      struct nw_error *err);
@@ -105,6 +106,10 @@ NW_MUST_CHECK nw_status nw_sink_move(struct nw_sink *sink, const struct nw_posit
 NW_MUST_CHECK nw_status nw_sink_stop(struct nw_sink *sink, int64_t deadline_ns,
                                      struct nw_error *err);
 
+/** Whether nw_sink_open() or nw_sink_stop() gave up waiting for a call: the sink and all that it
+ * was lent stay until the process ends, but for what nw_sequencer_destroy() can take from it. */
+bool nw_sink_hangs(const struct nw_sink *sink);
+
 struct nw_sequencer_options {
     uint32_t lanes_count;
     uint32_t producers_count;
@@ -127,9 +132,9 @@ NW_MUST_CHECK nw_status nw_sequencer_create(struct nw_sink *sink,
                                             const struct nw_sequencer_options *options,
                                             struct nw_sequencer **sequencer, struct nw_error *err);
 /**
- * Its agent no longer runs and the sink is stopped. Items it still holds go back to their lanes
- * (or are forgotten, when a plugin kept an exported array: a lane must not free those). NULL is
- * fine.
+ * Its agent no longer runs and the sink is stopped, or hangs: then what is in its calls stays, and
+ * the sequencer's bell must stay too. Items it still holds go back to their lanes (or are
+ * forgotten, when a plugin kept an exported array: a lane must not free those). NULL is fine.
  */
 void nw_sequencer_destroy(struct nw_sequencer *sequencer);
 /** The agent that steps it; it fails when the sink stops the run (NW_REJECT, NW_FATAL). */
@@ -191,6 +196,7 @@ enum nw_sink_state {
     NW_SINK_STATE_RUNNING = 1,
     NW_SINK_STATE_RETRYING = 2, /* reason says why */
     NW_SINK_STATE_STOPPED = 3,  /* reason says why */
+    NW_SINK_STATE_DETACHED = 4, /* the pipeline's: it is left out, and there is no sink */
 };
 
 /** For status and metrics. */

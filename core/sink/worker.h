@@ -131,6 +131,8 @@ struct nw_sink {
     struct nw_worker *coordinator; /* workers[0], or the last one */
     struct nw_task control;        /* the one task of the coordinator that may be under way */
     bool control_out;              /* it is; the poster's */
+    int64_t open_us_max;           /* 0: for ever */
+    bool hangs;                    /* a call was given up waiting for */
     _Atomic uint64_t round; /* written by the sequencer; tasks of former rounds are skipped */
 
     _Atomic(struct nw_bell *) sequencer_bell; /* NULL until there is a sequencer */
