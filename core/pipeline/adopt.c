@@ -381,6 +381,12 @@ static nw_status decide(struct nw_adopt *adopt, struct nw_error *err)
         }
     }
     adopt->makes_slot = adopt->moves > 0 && !adopt->slot_found;
+    if (adopt->makes_slot && !adopt->options->server.create_slot) {
+        nw_adopt_say(adopt, NW_ADOPT_FAIL,
+                     "NW1215 slot.create is false: let a DBA make it with SELECT "
+                     "pg_create_logical_replication_slot('%s', 'pgoutput'), and run this again",
+                     adopt->options->server.slot_name);
+    }
     return status;
 }
 

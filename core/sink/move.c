@@ -22,7 +22,14 @@ static void others_wait(struct nw_sink *sink)
     uint32_t work = 0;
 
     for (uint32_t i = 0; i < sink->agents_count && !sink->started; i++) {
-        (void)nw_worker_step(&sink->workers[i], INT64_MAX / 2, &work);
+        struct nw_worker *worker = &sink->workers[i];
+
+        /* Pauses of what is to be tried again are over at once. */
+        (void)nw_worker_step(worker,
+                             worker->held_until_ns > worker->control_until_ns
+                                 ? worker->held_until_ns
+                                 : worker->control_until_ns,
+                             &work);
     }
     if (sink->started) {
         (void)nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Going on at a server that was promoted, upgraded or restored: `narwal adopt` (docs/moving-servers.md)."""
 import contextlib
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import time
 import psycopg2
 
 from lab import check, cluster, workload
+from lab.folder import State
 from lab.narwal import Narwal
 from lab.standby import Standby
 
@@ -86,6 +88,8 @@ class Case(check.Case):
         narwal.wait("the copies", lambda: "while the stream went on" in narwal.log())
         self.same(narwal)
         self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        code, text = narwal.call_verify()
+        self.assertEqual(code, 0, text)
 
     def promote(self, primary, standby):
         primary.stop("fast")
@@ -99,7 +103,10 @@ class SwitchoverTest(Case):
         """A narwal that followed a primary under load, and has all of it; with the standby and a token."""
         primary = self.primary()
         standby = self.enter(Standby(primary))
-        narwal = self.enter(Narwal(primary)).start().wait_streaming()
+        narwal = self.enter(Narwal(primary))
+        narwal.config["sinks"] = [{"type": "file", "name": "a", "path": str(narwal.out)},
+                                  {"type": "file", "name": "b", "path": str(narwal.home / "b")}]
+        narwal.start().wait_streaming()
         load = Load(primary)
         time.sleep(1)
         load.stop()
@@ -124,14 +131,28 @@ class SwitchoverTest(Case):
         text = self.adopt(narwal, "--token", token, "--dry-run")
         self.assertIn("make slot", text)
         self.assertEqual(standby.value("SELECT count(*) FROM pg_replication_slots"), 0)
-        self.adopt(narwal, "--token", token)
+        # Killed behind the slot, and between two sinks: it is run again.
+        for place in ("adopt-slot:1", "adopt-sink:1"):
+            os.environ["NARWAL_CRASH_AT"] = place
+            try:
+                narwal.call("adopt", "--yes", "--token", token)
+            finally:
+                del os.environ["NARWAL_CRASH_AT"]
+            self.assertEqual(standby.value("SELECT count(*) FROM pg_replication_slots"), 1)
+        self.assertRegex(self.adopt(narwal, "--token", token, "--dry-run"), "^(?s:.*)do    sink b goes on")
+        self.assertNotIn("do    sink a ", self.adopt(narwal, "--token", token))
         self.assertIn("nothing to adopt", self.adopt(narwal))
         # From an empty state folder.
         standby.sql("UPDATE lab.plain SET n = 7 WHERE id < 20")
         narwal.start()
         self.same(narwal)
-        self.assertNotIn("copying", narwal.log())
+        narwal.wait("sink b", lambda: State(narwal.home / "b").lsn >= narwal.state().lsn)
+        self.assertNotIn("copied", narwal.log())
         self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        for narwal.out in (narwal.out, narwal.home / "b"):
+            result = narwal.compare(TABLES)
+            self.assertTrue(result.good, result.report())
+            self.assertEqual(narwal.call_verify()[0], 0)
 
     def test_writes_that_came_between_are_seen(self):
         narwal, standby, _ = self.moved()
