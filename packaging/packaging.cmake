@@ -15,7 +15,7 @@ if(TARGET narwal AND NOT NARWAL_SANITIZE AND NOT CMAKE_CROSSCOMPILING)
         add_custom_command(OUTPUT ${documents}/${CMAKE_MATCH_2} VERBATIM
             COMMAND sh -c "\"$1\" document ${CMAKE_MATCH_1} >\"$2\"" sh $<TARGET_FILE:narwal>
                     ${documents}/${CMAKE_MATCH_2}
-            DEPENDS narwal sink_file sink_null)
+            DEPENDS narwal sink_file sink_null sink_kafka)
         list(APPEND document_files ${documents}/${CMAKE_MATCH_2})
     endforeach()
     foreach(page narwal.1 narwal.yaml.5)

@@ -13,7 +13,7 @@ static const char HELP[] =
 
 const char *const NW_DOCUMENT_WORDS[] = {"man", "man5", "bash", "zsh", "metrics", NULL};
 
-static const char *const PLUGINS[] = {"file", "null", NULL};
+static const char *const PLUGINS[] = {"file", "kafka", "null", NULL};
 
 static void page_section(FILE *out, const struct nw_option_table *table)
 {

@@ -43,6 +43,14 @@ void nw_json_layout_destroy(struct nw_json_layout *layout);
 bool nw_json_rows(struct nw_json_layout *layout, const struct nw_batch *batch, uint32_t from,
                   uint32_t until, uint32_t *exception, struct nw_out *out);
 
+/**
+ * Append the key of a row as it was or is: {"id":7}, in the order of the table's key.
+ * @param side  NW_BEFORE or NW_AFTER; the row has that image, and the image its key.
+ * @return false when memory ran out.
+ */
+bool nw_json_key(struct nw_json_layout *layout, const struct nw_batch *batch, uint32_t row,
+                 int side, struct nw_out *out);
+
 /** Append the line of an event: T (truncate), S (schema), M (message) or X (dropped). */
 void nw_json_event(const struct nw_event *event, uint32_t schema, struct nw_out *out);
 

@@ -504,3 +504,39 @@ bool nw_json_rows(struct nw_json_layout *layout, const struct nw_batch *batch, u
     *exception = writer.exception;
     return true;
 }
+
+bool nw_json_key(struct nw_json_layout *layout, const struct nw_batch *batch, uint32_t row,
+                 int side, struct nw_out *out)
+{
+    struct writer writer = {.layout = layout, .batch = batch, .out = out};
+    const struct nw_table *table = layout->table;
+    size_t at_row = (size_t)batch->first_row + row;
+    uint8_t *at = NULL;
+
+    if (!nw_out_reserve(out, layout->fixed_size)) {
+        return false;
+    }
+    at = out->bytes + out->used;
+    *at++ = '{';
+    for (uint16_t i = 0; i < table->key_columns_count; i++) {
+        uint16_t c = table->key_columns[i];
+        const struct column *column = &layout->columns[c];
+        const struct nw_array *array = &batch->image[side].columns[c];
+        uint32_t comma = i == 0 ? 1 : 0;
+
+        at = append_key(at, layout->keys.bytes + column->key_offset + comma,
+                        column->key_size - comma);
+        if (nw_bit(array->validity, at_row)) {
+            at = value_print(&writer, at, column, array, at_row);
+        } else {
+            writer.exception = nw_batch_exception_from(batch, row, side, c);
+            at = null_print(&writer, at, at_row, side, c);
+        }
+        if (at == NULL) {
+            return false;
+        }
+    }
+    *at++ = '}';
+    out->used = (size_t)(at - out->bytes);
+    return true;
+}

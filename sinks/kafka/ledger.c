@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ledger: what is durable, in a compacted topic of its own, one partition, JSON.
+ *
+ *   key "owner"         {"narwal":1,"fencing":3}: how often somebody has begun to write
+ *   key "position"      {"narwal":1,"lsn":"0/16B3748","bytes":"0a..."}
+ *   key "copy/16412"    {"narwal":1,"generation":1,"complete":true,"bytes":"..."}
+ *
+ * Of each key the last message counts. `narwal` is the format's version; a reader refuses one that
+ * it does not know. Records of one commit are in one transaction.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kafka/kafka.h"
+#include "lib/scan.h"
+
+#define FORMAT   1u
+#define POLL_MS  100
+#define KEY_SIZE 32u
+
+void nw_kafka_state_forget(struct nw_kafka_state *state)
+{
+    free(state->copies);
+    *state = (struct nw_kafka_state){0};
+}
+
+static struct nw_kafka_copy *copy_of(struct nw_kafka_state *state, uint32_t relation_oid)
+{
+    struct nw_kafka_copy *more = NULL;
+
+    for (uint32_t i = 0; i < state->copies_count; i++) {
+        if (state->copies[i].relation_oid == relation_oid) {
+            return &state->copies[i];
+        }
+    }
+    if (state->copies_count == state->copies_capacity) {
+        uint32_t capacity = state->copies_capacity == 0 ? 16 : 2 * state->copies_capacity;
+
+        more = realloc(state->copies, capacity * sizeof *more);
+        if (more == NULL) {
+            return NULL;
+        }
+        state->copies = more;
+        state->copies_capacity = capacity;
+    }
+    state->copies[state->copies_count] = (struct nw_kafka_copy){.relation_oid = relation_oid};
+    return &state->copies[state->copies_count++];
+}
+
+/* ---- reading ---- */
+
+struct record {
+    uint64_t format, fencing, lsn, generation;
+    bool complete;
+    uint32_t size;
+    uint8_t bytes[NW_POSITION_SIZE_MAX];
+};
+
+static bool record_scan(const void *bytes, size_t size, struct record *record)
+{
+    struct nw_scan scan = nw_scan_of(bytes, size);
+    bool first = true;
+    char key[KEY_SIZE];
+
+    *record = (struct record){0};
+    nw_scan_enter(&scan, '{');
+    while (nw_scan_key(&scan, &first, key, sizeof key)) {
+        if (strcmp(key, "narwal") == 0) {
+            record->format = nw_scan_u64(&scan);
+        } else if (strcmp(key, "fencing") == 0) {
+            record->fencing = nw_scan_u64(&scan);
+        } else if (strcmp(key, "lsn") == 0) {
+            record->lsn = nw_scan_lsn(&scan);
+        } else if (strcmp(key, "generation") == 0) {
+            record->generation = nw_scan_u64(&scan);
+        } else if (strcmp(key, "complete") == 0) {
+            record->complete = nw_scan_bool(&scan);
+        } else if (strcmp(key, "bytes") == 0) {
+            record->size = (uint32_t)nw_scan_hex(&scan, record->bytes, sizeof record->bytes);
+        } else {
+            nw_scan_skip(&scan);
+        }
+    }
+    return nw_scan_done(&scan) && record->format > 0;
+}
+
+static nw_status record_take(struct nw_kafka_sink *sink, const rd_kafka_message_t *message,
+                             struct nw_error *err)
+{
+    struct nw_kafka_state *state = &sink->state;
+    struct nw_kafka_copy *copy = NULL;
+    struct record record;
+    char key[KEY_SIZE];
+    uint32_t oid = 0;
+
+    (void)snprintf(key, sizeof key, "%.*s", (int)message->key_len,
+                   message->key == NULL ? "" : (const char *)message->key);
+    if (!record_scan(message->payload, message->len, &record) || record.format != FORMAT) {
+        return nw_fail(err, NW_FATAL,
+                       "NW2706 topic %s has a record (offset %" PRId64 ", key \"%s\") that this "
+                       "narwal does not know: it is of a newer narwal, or somebody else's topic. "
+                       "Nothing was written",
+                       sink->options.ledger_topic, message->offset, key);
+    }
+    if (strcmp(key, "owner") == 0) {
+        state->fencing = record.fencing;
+        return NW_OK;
+    }
+    if (strcmp(key, "position") == 0) {
+        state->positioned = true;
+        state->lsn = record.lsn;
+        state->position_size = record.size;
+        memcpy(state->position, record.bytes, record.size);
+        return NW_OK;
+    }
+    if (sscanf(key, "copy/%" SCNu32, &oid) != 1) {
+        return NW_OK; /* of a later narwal, which may add keys to this format */
+    }
+    copy = copy_of(state, oid);
+    if (copy == NULL) {
+        return nw_fail(err, NW_RETRY, "out of memory for the states of copies");
+    }
+    copy->generation = (uint32_t)record.generation;
+    copy->complete = record.complete;
+    copy->size = record.size;
+    memcpy(copy->bytes, record.bytes, record.size);
+    return NW_OK;
+}
+
+static nw_status reader_create(struct nw_kafka_sink *sink, rd_kafka_t **reader,
+                               struct nw_error *err)
+{
+    static const char *const settings[][2] = {{"group.id", "narwal"},
+                                              {"enable.auto.commit", "false"},
+                                              {"auto.offset.reset", "error"},
+                                              {"isolation.level", "read_committed"},
+                                              {"enable.partition.eof", "true"}};
+    rd_kafka_conf_t *conf = rd_kafka_conf_dup(sink->options.conf);
+    char why[512];
+
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
+        if (rd_kafka_conf_set(conf, settings[i][0], settings[i][1], why, sizeof why) !=
+            RD_KAFKA_CONF_OK) {
+            rd_kafka_conf_destroy(conf);
+            return nw_fail(err, NW_FATAL, "NW2702 librdkafka %s: %s", rd_kafka_version_str(), why);
+        }
+    }
+    rd_kafka_conf_set_opaque(conf, sink);
+    rd_kafka_conf_set_log_cb(conf, nw_kafka_on_log);
+    *reader = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
+    if (*reader == NULL) {
+        rd_kafka_conf_destroy(conf);
+        return nw_fail(err, NW_FATAL, "NW2702 librdkafka %s: %s", rd_kafka_version_str(), why);
+    }
+    return NW_OK;
+}
+
+/* What the reader gave. @param at_end  set at the topic's end. NW_AGAIN: nothing of use. */
+static nw_status message_take(struct nw_kafka_sink *sink, const rd_kafka_message_t *message,
+                              bool *at_end, struct nw_error *err)
+{
+    if (message == NULL) {
+        return NW_AGAIN;
+    }
+    if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        *at_end = true;
+        return NW_OK;
+    }
+    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return NW_AGAIN;
+    }
+    return message->payload == NULL ? NW_OK : record_take(sink, message, err);
+}
+
+/* Reads until the end, which is one that stands still: our own former transaction was ended when
+ * this producer began. */
+static nw_status records_read(struct nw_kafka_sink *sink, rd_kafka_t *reader, struct nw_error *err)
+{
+    int64_t until_ns = sink->host->now_ns(sink->host) + sink->options.timeout_ms * INT64_C(1000000);
+    nw_status status = NW_OK;
+    bool at_end = false;
+
+    while (!at_end && (status == NW_OK || status == NW_AGAIN)) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(reader, POLL_MS);
+
+        status = message_take(sink, message, &at_end, err);
+        if (status == NW_AGAIN && sink->host->now_ns(sink->host) > until_ns) {
+            status = nw_fail(err, NW_RETRY, "NW2701 topic %s cannot be read: %s",
+                             sink->options.ledger_topic,
+                             message == NULL ? "no answer" : rd_kafka_message_errstr(message));
+        }
+        if (message != NULL) {
+            rd_kafka_message_destroy(message);
+        }
+    }
+    return status;
+}
+
+nw_status nw_kafka_ledger_read(struct nw_kafka_sink *sink, struct nw_error *err)
+{
+    rd_kafka_topic_partition_list_t *all = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_t *reader = NULL;
+    nw_status status = reader_create(sink, &reader, err);
+
+    nw_kafka_state_forget(&sink->state);
+    rd_kafka_topic_partition_list_add(all, sink->options.ledger_topic, 0)->offset =
+        RD_KAFKA_OFFSET_BEGINNING;
+    if (status == NW_OK) {
+        rd_kafka_resp_err_t code = rd_kafka_assign(reader, all);
+
+        status =
+            code == RD_KAFKA_RESP_ERR_NO_ERROR
+                ? records_read(sink, reader, err)
+                : nw_kafka_fail("the ledger cannot be read", code, rd_kafka_err2str(code), err);
+        (void)rd_kafka_consumer_close(reader);
+        rd_kafka_destroy(reader);
+    }
+    rd_kafka_topic_partition_list_destroy(all);
+    return status;
+}
+
+/* ---- writing ---- */
+
+static nw_status record_send(struct nw_kafka_sink *sink, const char *key, struct nw_error *err)
+{
+    const struct nw_out *value = &sink->value;
+
+    if (value->failed) {
+        return nw_fail(err, NW_RETRY, "out of memory for a record of the ledger");
+    }
+    if (rd_kafka_produce(sink->ledger_topic, 0, RD_KAFKA_MSG_F_COPY | RD_KAFKA_MSG_F_BLOCK,
+                         value->bytes, value->used, key, strlen(key), NULL) != 0) {
+        rd_kafka_resp_err_t code = rd_kafka_last_error();
+
+        return nw_kafka_fail("the ledger cannot be written", code, rd_kafka_err2str(code), err);
+    }
+    return NW_OK;
+}
+
+static void record_begin(struct nw_out *out)
+{
+    out->used = 0;
+    nw_out_text(out, "{\"narwal\":");
+    nw_out_u64(out, FORMAT);
+}
+
+nw_status nw_kafka_ledger_own(struct nw_kafka_sink *sink, struct nw_error *err)
+{
+    enum nw_outcome outcome = NW_UNKNOWN;
+    nw_status status = nw_kafka_begin(sink, err);
+
+    record_begin(&sink->value);
+    nw_out_text(&sink->value, ",\"fencing\":");
+    nw_out_u64(&sink->value, sink->state.fencing + 1);
+    nw_out_text(&sink->value, "}");
+    if (status == NW_OK) {
+        status = record_send(sink, "owner", err);
+    }
+    if (status == NW_OK) {
+        status = nw_kafka_commit(sink, &outcome, err);
+    }
+    if (status == NW_OK && outcome != NW_COMMITTED) {
+        return NW_RETRY; /* err says why */
+    }
+    if (status == NW_OK) {
+        sink->owned = ++sink->state.fencing;
+    }
+    return status;
+}
+
+static void record_end(struct nw_out *out, const uint8_t *bytes, uint32_t size)
+{
+    nw_out_text(out, ",\"bytes\":\"");
+    nw_out_hex(out, bytes, size);
+    nw_out_text(out, "\"}");
+}
+
+nw_status nw_kafka_ledger_write(struct nw_kafka_sink *sink, const struct nw_commit *commit,
+                                struct nw_error *err)
+{
+    struct nw_out *out = &sink->value;
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; i < commit->copies_count && status == NW_OK; i++) {
+        const struct nw_copy_state *copy = &commit->copies[i];
+        char key[KEY_SIZE];
+
+        (void)snprintf(key, sizeof key, "copy/%" PRIu32, copy->relation_oid);
+        record_begin(out);
+        nw_out_text(out, ",\"generation\":");
+        nw_out_u64(out, copy->generation);
+        nw_out_text(out, copy->complete ? ",\"complete\":true" : ",\"complete\":false");
+        record_end(out, copy->bytes, copy->size);
+        status = record_send(sink, key, err);
+    }
+    if (status == NW_OK) {
+        const struct nw_position *position = &commit->positions[0];
+
+        record_begin(out);
+        nw_out_text(out, ",\"lsn\":\"");
+        nw_out_lsn(out, position->lsn);
+        nw_out_text(out, "\"");
+        record_end(out, position->bytes, position->size);
+        status = record_send(sink, "position", err);
+    }
+    return status;
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The options of the Kafka sink, and what they become in librdkafka's configuration. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kafka/kafka.h"
+
+#define SECOND_US INT64_C(1000000)
+
+enum {
+    OPTION_BROKERS,
+    OPTION_PREFIX,
+    OPTION_TOPIC,
+    OPTION_DELIVERY,
+    OPTION_TOMBSTONES,
+    OPTION_TRUNCATES,
+    OPTION_CREATE_TOPICS,
+    OPTION_PARTITIONS,
+    OPTION_REPLICATION,
+    OPTION_TOPIC_SETTINGS,
+    OPTION_COMPRESS,
+    OPTION_TIMEOUT,
+    OPTION_TRANSACTION_TIMEOUT,
+    OPTION_SECURITY,
+    OPTION_CA,
+    OPTION_CERT,
+    OPTION_KEY,
+    OPTION_MECHANISM,
+    OPTION_USERNAME,
+    OPTION_PASSWORD,
+    OPTION_PROPERTIES,
+    OPTIONS_COUNT
+};
+
+static const char *const deliveries[] = {"idempotent", "transactional", NULL};
+static const char *const truncates[] = {"send", "skip", NULL};
+static const char *const compressions[] = {"none", "gzip", "snappy", "lz4", "zstd", NULL};
+static const char *const securities[] = {"plaintext", "ssl", "sasl_plaintext", "sasl_ssl", NULL};
+static const char *const mechanisms[] = {"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", NULL};
+
+_Static_assert(OPTIONS_COUNT == NW_KAFKA_OPTIONS_COUNT, "say in kafka.h how many there are");
+
+const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT] = {
+    [OPTION_BROKERS] = {"brokers", NW_OPTION_LIST, NW_OPTION_REQUIRED, NULL, 0, 0, NULL,
+                        "Addresses to begin with, HOST:PORT each."},
+    [OPTION_PREFIX] = {"prefix", NW_OPTION_TEXT, NW_OPTION_REQUIRED, NULL, 0, 0, NULL,
+                       "What names of topics begin with. Two pipelines never share one: what each "
+                       "has written is kept under it."},
+    [OPTION_TOPIC] = {"topic", NW_OPTION_TEXT, 0, "{prefix}.{schema}.{table}", 0, 0, NULL,
+                      "A table's topic: {prefix}, {schema} and {table} are replaced. What Kafka "
+                      "does not take in a name becomes _."},
+    [OPTION_DELIVERY] = {"delivery", NW_OPTION_CHOICE, 0, "idempotent", 0, 0, deliveries,
+                         "idempotent: after a kill what came since the last commit is sent again. "
+                         "transactional: readers with read_committed see each change once."},
+    [OPTION_TOMBSTONES] = {"tombstones", NW_OPTION_BOOL, 0, "true", 0, 0, NULL,
+                           "Send a message without a value behind each delete, by which a "
+                           "compacted topic forgets the key."},
+    [OPTION_TRUNCATES] = {"truncates", NW_OPTION_CHOICE, 0, "send", 0, 0, truncates,
+                          "A TRUNCATE becomes a message without a key, which brokers refuse in a "
+                          "compacted topic. skip: none is sent, and readers keep the rows."},
+    [OPTION_CREATE_TOPICS] = {"create_topics", NW_OPTION_BOOL, 0, "true", 0, 0, NULL,
+                              "Make topics that are not there. Those that are there are left as "
+                              "they are."},
+    [OPTION_PARTITIONS] = {"partitions", NW_OPTION_INTEGER, 0, "1", 1, 100000, NULL,
+                           "Partitions of a topic that is made."},
+    [OPTION_REPLICATION] = {"replication", NW_OPTION_INTEGER, 0, NULL, 1, 100, NULL,
+                            "Copies of a topic that is made. Default: the broker's."},
+    [OPTION_TOPIC_SETTINGS] = {"topic_settings", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
+                               "Settings of a topic that is made: cleanup.policy=compact."},
+    [OPTION_COMPRESS] = {"compress", NW_OPTION_CHOICE, 0, "lz4", 0, 0, compressions,
+                         "How messages are compressed."},
+    [OPTION_TIMEOUT] = {"timeout", NW_OPTION_DURATION, 0, "60s", SECOND_US, 3600 * SECOND_US, NULL,
+                        "How long nothing may be acknowledged before the sink begins again from "
+                        "what it has."},
+    [OPTION_TRANSACTION_TIMEOUT] = {"transaction_timeout", NW_OPTION_DURATION, 0, "5min", SECOND_US,
+                                    3600 * SECOND_US, NULL,
+                                    "How long the broker leaves a transaction open. At most its "
+                                    "transaction.max.timeout.ms."},
+    [OPTION_SECURITY] = {"security", NW_OPTION_CHOICE, 0, "plaintext", 0, 0, securities,
+                         "How brokers are spoken to."},
+    [OPTION_CA] = {"ca", NW_OPTION_PATH, 0, NULL, 0, 0, NULL,
+                   "Certificates that brokers' are signed by. Default: the system's."},
+    [OPTION_CERT] = {"cert", NW_OPTION_PATH, 0, NULL, 0, 0, NULL, "Our own certificate."},
+    [OPTION_KEY] = {"key", NW_OPTION_PATH, 0, NULL, 0, 0, NULL, "Its key."},
+    [OPTION_MECHANISM] = {"mechanism", NW_OPTION_CHOICE, 0, NULL, 0, 0, mechanisms,
+                          "With security: sasl_...: how to say who we are."},
+    [OPTION_USERNAME] = {"username", NW_OPTION_TEXT, 0, NULL, 0, 0, NULL, "For SASL."},
+    [OPTION_PASSWORD] = {"password", NW_OPTION_TEXT, NW_OPTION_SECRET, NULL, 0, 0, NULL,
+                         "For SASL."},
+    [OPTION_PROPERTIES] = {"properties", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
+                           "Further settings of librdkafka: linger.ms=20."},
+};
+
+/* What delivery depends on, and what has an option of its own. */
+static const char *const ours[] = {"bootstrap.servers",
+                                   "metadata.broker.list",
+                                   "enable.idempotence",
+                                   "transactional.id",
+                                   "transaction.timeout.ms",
+                                   "acks",
+                                   "request.required.acks",
+                                   "partitioner",
+                                   "message.timeout.ms",
+                                   "delivery.timeout.ms",
+                                   "isolation.level",
+                                   "enable.partition.eof",
+                                   "security.protocol",
+                                   "sasl.password",
+                                   "sasl.username",
+                                   "sasl.mechanism",
+                                   "sasl.mechanisms",
+                                   "compression.type",
+                                   "compression.codec",
+                                   "max.in.flight",
+                                   "queuing.strategy",
+                                   "max.in.flight.requests.per.connection",
+                                   "retries",
+                                   "message.send.max.retries",
+                                   "enable.gapless.guarantee",
+                                   "dr_cb",
+                                   "dr_msg_cb",
+                                   "log_cb",
+                                   "opaque"};
+
+static nw_status set(struct nw_kafka_options *to, const char *name, const char *value,
+                     struct nw_error *err)
+{
+    char why[512];
+
+    return rd_kafka_conf_set(to->conf, name, value, why, sizeof why) == RD_KAFKA_CONF_OK
+               ? NW_OK
+               : nw_fail(err, NW_FATAL, "NW2702 %s: librdkafka %s does not take %s: %s", to->name,
+                         rd_kafka_version_str(), name, why);
+}
+
+static nw_status property_set(struct nw_kafka_options *to, const char *text, struct nw_error *err)
+{
+    const char *equals = strchr(text, '=');
+    char name[128];
+
+    if (equals == NULL || equals == text || (size_t)(equals - text) >= sizeof name) {
+        return nw_fail(err, NW_FATAL, "NW1003 %s: properties: \"%s\" is not NAME=VALUE", to->name,
+                       text);
+    }
+    (void)snprintf(name, sizeof name, "%.*s", (int)(equals - text), text);
+    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
+        if (strcmp(name, ours[i]) == 0) {
+            return nw_fail(err, NW_FATAL,
+                           "NW1003 %s: properties: %s is not for the configuration: delivery "
+                           "depends on it, or an option of this sink sets it",
+                           to->name, name);
+        }
+    }
+    return set(to, name, equals + 1, err);
+}
+
+static nw_status brokers_set(struct nw_kafka_options *to, const struct nw_setting *setting,
+                             struct nw_error *err)
+{
+    char all[4096] = "";
+    size_t used = 0;
+
+    for (size_t i = 0; setting->items != NULL && setting->items[i] != NULL; i++) {
+        int size =
+            snprintf(all + used, sizeof all - used, "%s%s", i > 0 ? "," : "", setting->items[i]);
+
+        if (size < 0 || (size_t)size >= sizeof all - used) {
+            return nw_fail(err, NW_FATAL, "NW1003 %s: brokers are too many", to->name);
+        }
+        used += (size_t)size;
+    }
+    return set(to, "bootstrap.servers", all, err);
+}
+
+/* Those that have a name of librdkafka's. */
+static nw_status passed_on(struct nw_kafka_options *to, const struct nw_setting *settings,
+                           struct nw_error *err)
+{
+    static const struct {
+        int option;
+        const char *name;
+    } names[] = {{OPTION_COMPRESS, "compression.type"}, {OPTION_SECURITY, "security.protocol"},
+                 {OPTION_CA, "ssl.ca.location"},        {OPTION_CERT, "ssl.certificate.location"},
+                 {OPTION_KEY, "ssl.key.location"},      {OPTION_MECHANISM, "sasl.mechanism"},
+                 {OPTION_USERNAME, "sasl.username"},    {OPTION_PASSWORD, "sasl.password"}};
+    char number[32];
+    nw_status status = NW_OK;
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && status == NW_OK; i++) {
+        if (settings[names[i].option].set) {
+            status = set(to, names[i].name, settings[names[i].option].text, err);
+        }
+    }
+    (void)snprintf(number, sizeof number, "%lld",
+                   (long long)(settings[OPTION_TRANSACTION_TIMEOUT].number / 1000));
+    if (status == NW_OK) {
+        status = set(to, "transaction.timeout.ms", number, err);
+    }
+    for (size_t i = 0; status == NW_OK && settings[OPTION_PROPERTIES].items != NULL &&
+                       settings[OPTION_PROPERTIES].items[i] != NULL;
+         i++) {
+        status = property_set(to, settings[OPTION_PROPERTIES].items[i], err);
+    }
+    return status;
+}
+
+nw_status nw_kafka_options_read(const struct nw_config *config, struct nw_kafka_options *to,
+                                struct nw_error *err)
+{
+    const struct nw_setting *settings = config->settings;
+    nw_status status = NW_OK;
+
+    to->name = config->name;
+    if (config->settings_count != OPTIONS_COUNT || !settings[OPTION_BROKERS].set ||
+        !settings[OPTION_PREFIX].set) {
+        return nw_fail(err, NW_FATAL, "NW1008 %s: brokers or prefix are missing", config->name);
+    }
+    to->prefix = settings[OPTION_PREFIX].text;
+    to->template_ = settings[OPTION_TOPIC].text;
+    to->transactional = settings[OPTION_DELIVERY].number == 1;
+    to->tombstones = settings[OPTION_TOMBSTONES].flag;
+    to->truncates = settings[OPTION_TRUNCATES].number == 0;
+    to->creates = settings[OPTION_CREATE_TOPICS].flag;
+    to->partitions = (int)settings[OPTION_PARTITIONS].number;
+    to->replication =
+        settings[OPTION_REPLICATION].set ? (int)settings[OPTION_REPLICATION].number : -1;
+    to->topic_settings = settings[OPTION_TOPIC_SETTINGS].items;
+    to->timeout_ms = settings[OPTION_TIMEOUT].number / 1000;
+    to->conf = rd_kafka_conf_new();
+    status = brokers_set(to, &settings[OPTION_BROKERS], err);
+    return status == NW_OK ? passed_on(to, settings, err) : status;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Topics: their names, and making those that are not there. */
+#include <stdio.h>
+#include <string.h>
+
+#include "kafka/kafka.h"
+
+#define NAME_MAX_BYTES 249u
+#define ADMIN_MS       30000
+#define SETTING_SIZE   128u
+
+struct name {
+    char *text; /* NW_KAFKA_TOPIC_SIZE */
+    size_t used;
+    bool cut;
+};
+
+/* What Kafka takes in a name is A-Z a-z 0-9 . _ -, and nothing else. */
+static void name_add(struct name *name, const char *text, size_t size, bool as_is)
+{
+    for (size_t i = 0; i < size; i++) {
+        char c = text[i];
+        bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                    c == '.' || c == '_' || c == '-';
+
+        if (name->used == NAME_MAX_BYTES) {
+            name->cut = true;
+            return;
+        }
+        name->text[name->used++] = fine || as_is ? c : '_';
+    }
+}
+
+nw_status nw_kafka_topic_name(const struct nw_kafka_options *options, const struct nw_table *table,
+                              char text[static NW_KAFKA_TOPIC_SIZE], struct nw_error *err)
+{
+    const struct {
+        const char *word;
+        const char *value;
+    } words[] = {
+        {"{prefix}", options->prefix}, {"{schema}", table->schema_name}, {"{table}", table->name}};
+    struct name name = {.text = text};
+    const char *at = options->template_;
+
+    while (*at != '\0') {
+        size_t i = 0;
+
+        while (i < 3 && strncmp(at, words[i].word, strlen(words[i].word)) != 0) {
+            i++;
+        }
+        if (i < 3) {
+            name_add(&name, words[i].value, strlen(words[i].value), false);
+            at += strlen(words[i].word);
+        } else {
+            name_add(&name, at++, 1, false);
+        }
+    }
+    text[name.used] = '\0';
+    if (name.cut || name.used == 0) {
+        return nw_fail(err, NW_REJECT,
+                       "NW2703 %s.%s: the name of its topic would have more than %u bytes: give it "
+                       "another name by a transform, or shorten `topic`",
+                       table->schema_name, table->name, NAME_MAX_BYTES);
+    }
+    return NW_OK;
+}
+
+/* Whether the brokers have it. */
+static nw_status topic_find(struct nw_kafka_sink *sink, rd_kafka_topic_t *topic, bool *found,
+                            struct nw_error *err)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_resp_err_t code =
+        rd_kafka_metadata(sink->ledger, 0, topic, &metadata, (int)sink->options.timeout_ms);
+
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return nw_kafka_fail("brokers do not say which topics there are", code,
+                             rd_kafka_err2str(code), err);
+    }
+    code = metadata->topic_cnt == 1 ? metadata->topics[0].err
+                                    : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    rd_kafka_metadata_destroy(metadata);
+    *found = code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+    if (!*found && code != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
+        char what[NW_KAFKA_TOPIC_SIZE + 32];
+
+        (void)snprintf(what, sizeof what, "topic %s", rd_kafka_topic_name(topic));
+        return nw_kafka_fail(what, code, rd_kafka_err2str(code), err);
+    }
+    return NW_OK;
+}
+
+static nw_status settings_add(const struct nw_kafka_sink *sink, rd_kafka_NewTopic_t *wish,
+                              enum nw_kafka_topic_kind kind, struct nw_error *err)
+{
+    const char *const *items = sink->options.topic_settings;
+
+    if (kind == NW_KAFKA_LEDGER) {
+        (void)rd_kafka_NewTopic_set_config(wish, "cleanup.policy", "compact");
+        return NW_OK;
+    }
+    for (size_t i = 0; items != NULL && items[i] != NULL; i++) {
+        const char *equals = strchr(items[i], '=');
+        char name[SETTING_SIZE];
+
+        if (equals == NULL || (size_t)(equals - items[i]) >= sizeof name) {
+            return nw_fail(err, NW_FATAL, "NW1003 %s: topic_settings: \"%s\" is not NAME=VALUE",
+                           sink->options.name, items[i]);
+        }
+        (void)snprintf(name, sizeof name, "%.*s", (int)(equals - items[i]), items[i]);
+        if (kind == NW_KAFKA_KEYLESS && strcmp(name, "cleanup.policy") == 0) {
+            equals = "=delete"; /* brokers refuse messages without a key in a compacted topic */
+        }
+        (void)rd_kafka_NewTopic_set_config(wish, name, equals + 1);
+    }
+    return NW_OK;
+}
+
+/* The broker's answer to the only topic that was asked for. */
+static nw_status answer_read(const struct nw_kafka_sink *sink, rd_kafka_event_t *event,
+                             const char *name, struct nw_error *err)
+{
+    const rd_kafka_CreateTopics_result_t *result = NULL;
+    const rd_kafka_topic_result_t *const *topics = NULL;
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
+    const char *text = "no answer";
+    size_t count = 0;
+
+    if (event != NULL) {
+        code = rd_kafka_event_error(event);
+        text = rd_kafka_event_error_string(event);
+        result = rd_kafka_event_CreateTopics_result(event);
+    }
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && result != NULL) {
+        topics = rd_kafka_CreateTopics_result_topics(result, &count);
+        code = count == 1 ? rd_kafka_topic_result_error(topics[0]) : RD_KAFKA_RESP_ERR_UNKNOWN;
+        text = count == 1 ? rd_kafka_topic_result_error_string(topics[0]) : "no answer";
+    }
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
+        return NW_OK;
+    }
+    return nw_fail(err, NW_RETRY, "NW2703 %s: topic %s cannot be made: %s", sink->options.name,
+                   name, text == NULL ? rd_kafka_err2str(code) : text);
+}
+
+static nw_status topic_make(struct nw_kafka_sink *sink, const char *name,
+                            enum nw_kafka_topic_kind kind, struct nw_error *err)
+{
+    char why[512] = "";
+    rd_kafka_NewTopic_t *wish =
+        rd_kafka_NewTopic_new(name, kind == NW_KAFKA_LEDGER ? 1 : sink->options.partitions,
+                              sink->options.replication, why, sizeof why);
+    rd_kafka_AdminOptions_t *options = NULL;
+    rd_kafka_queue_t *queue = NULL;
+    rd_kafka_event_t *event = NULL;
+    nw_status status = NW_OK;
+
+    if (wish == NULL) {
+        return nw_fail(err, NW_FATAL, "NW2703 %s: topic %s: %s", sink->options.name, name, why);
+    }
+    status = settings_add(sink, wish, kind, err);
+    if (status == NW_OK) {
+        options = rd_kafka_AdminOptions_new(sink->ledger, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+        queue = rd_kafka_queue_new(sink->ledger);
+        (void)rd_kafka_AdminOptions_set_operation_timeout(options, ADMIN_MS, why, sizeof why);
+        rd_kafka_CreateTopics(sink->ledger, &wish, 1, options, queue);
+        event = rd_kafka_queue_poll(queue, 2 * ADMIN_MS);
+        status = answer_read(sink, event, name, err);
+        if (event != NULL) {
+            rd_kafka_event_destroy(event);
+        }
+        rd_kafka_queue_destroy(queue);
+        rd_kafka_AdminOptions_destroy(options);
+    }
+    rd_kafka_NewTopic_destroy(wish);
+    if (status == NW_OK) {
+        sink->host->log(sink->host, NW_LOG_INFO, "topic %s made", name);
+    }
+    return status;
+}
+
+nw_status nw_kafka_topic_open(struct nw_kafka_sink *sink, const char *name,
+                              enum nw_kafka_topic_kind kind, rd_kafka_topic_t **topic,
+                              struct nw_error *err)
+{
+    bool ledger = kind == NW_KAFKA_LEDGER;
+    rd_kafka_t *producer = ledger ? sink->ledger : sink->producer;
+    rd_kafka_topic_t *opened = rd_kafka_topic_new(producer, name, NULL);
+    bool found = false;
+    nw_status status = NW_OK;
+
+    if (opened == NULL) {
+        return nw_fail(err, NW_FATAL, "NW2703 %s: topic %s: %s", sink->options.name, name,
+                       rd_kafka_err2str(rd_kafka_last_error()));
+    }
+    if (producer == sink->ledger) { /* metadata are asked through a topic of the same client */
+        status = topic_find(sink, opened, &found, err);
+    } else {
+        rd_kafka_topic_t *same = rd_kafka_topic_new(sink->ledger, name, NULL);
+
+        status = topic_find(sink, same, &found, err);
+        rd_kafka_topic_destroy(same);
+    }
+    if (status == NW_OK && !found) {
+        status = sink->options.creates || ledger
+                     ? topic_make(sink, name, kind, err)
+                     : nw_fail(err, NW_RETRY,
+                               "NW2703 %s: topic %s is not there, and create_topics is false",
+                               sink->options.name, name);
+    }
+    if (status != NW_OK) {
+        rd_kafka_topic_destroy(opened);
+        return status;
+    }
+    *topic = opened;
+    return NW_OK;
+}

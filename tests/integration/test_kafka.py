@@ -1,0 +1,239 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The Kafka sink with a real broker: nothing lost through kills of narwal and of the broker; with
+transactions nothing twice either; and what a topic's messages look like."""
+import json
+import random
+import time
+import unittest
+
+from lab import check, cluster, kafka, oracle, workload
+from lab.narwal import Narwal, build
+
+TABLES = [("lab", name) for name in ("plain", "composite", "full_keyless", "by_index", "wide", "wide_full",
+                                     "all_types", "bulk")]
+KILLS = 3
+
+
+class Piped(Narwal):
+    """narwal into a broker; how far it is, it says itself."""
+
+    def __init__(self, server, broker, name, include=("*.*",), **options):
+        super().__init__(server, name=name, settings={
+            "tables": {"include": list(include)},
+            "sinks": [{"type": "kafka", "brokers": [broker.address], "prefix": name, **options}]})
+        self.broker = broker
+
+    def durable(self):
+        code, output = self.call("status", "--json")
+        return code == 0 and json.loads(output)["sinks"][0]
+
+    def wait_caught_up(self, seconds=120):
+        self.wait("everything durable", lambda: self.call("wait", "--timeout", "5s")[0] == 0, seconds)
+        return self
+
+
+class Case(check.Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.broker_manager, cls.server_manager = kafka.Broker(), cluster.Cluster(check.version())
+        try:
+            cls.broker = cls.broker_manager.__enter__()
+            cls.addClassCleanup(cls.broker_manager.__exit__, None, None, None)
+            cls.server = cls.server_manager.__enter__()
+        except cluster.servers.Unavailable as error:
+            raise unittest.SkipTest(str(error))
+        cls.addClassCleanup(cls.server_manager.__exit__, None, None, None)
+        workload.create_tables(cls.server.connect())
+
+    def narwal(self, name, **options):
+        return self.enter(Piped(self.server, self.broker, name, **options))
+
+    def compare(self, narwal, tables):
+        target = f"oracle_{narwal.name}_{time.time_ns()}"
+        self.server.sql(f"CREATE DATABASE {target}")
+        logs = [kafka.Log(self.broker, self.server, f"{narwal.name}.{schema}.{table}", schema, table)
+                for schema, table in tables]
+        result = oracle.compare([log.table for log in logs], self.server.dsn(), self.server.dsn(target), tables)
+        self.assertTrue(result.good, f"{result.report()}\n{narwal.log_tail()}")
+        self.assertEqual(result.tables, len(tables))
+        return result, sum(log.again for log in logs)
+
+
+class KafkaTest(Case):
+    def messages(self, topic, **more):
+        """Key and value of each, as Python has them."""
+        return [(message["key"] and json.loads(message["key"]),
+                 message["payload"] and json.loads(message["payload"]))
+                for message in self.broker.read(topic, **more)]
+
+    def make(self, sql):
+        self.server.sql("DROP SCHEMA IF EXISTS shop CASCADE; CREATE SCHEMA shop")
+        self.server.sql(sql)
+
+    def test_it_conforms(self):
+        """`narwal sink-check`, with a broker."""
+        for delivery in ("idempotent", "transactional"):
+            result = check.subprocess.run(
+                [str(build() / "narwal"), "sink-check", str(build() / "plugins" / "kafka.so"),
+                 f"brokers={self.broker.address}", f"prefix=check{delivery}", f"delivery={delivery}"], text=True,
+                stdout=check.subprocess.PIPE, stderr=check.subprocess.STDOUT, timeout=120, check=False)
+            self.assertEqual(result.returncode, 0, result.stdout)
+            self.assertIn("ok    fences off a former process", result.stdout)
+
+    def test_what_a_topic_has(self):
+        self.make("CREATE TABLE shop.items (id integer, region text, v text, PRIMARY KEY (region, id));"
+                  "CREATE TABLE shop.\"Odd name/ü\" (id integer PRIMARY KEY);"
+                  "CREATE TABLE shop.keyless (v text);"
+                  "INSERT INTO shop.items VALUES (1, 'a', 'first')")
+        narwal = self.narwal("shop1", include=("shop.*",), partitions=3, topic_settings=["cleanup.policy=compact"])
+        narwal.start().wait_caught_up()
+        self.server.sql("INSERT INTO shop.items VALUES (2, 'b', 'second')")
+        self.server.sql("UPDATE shop.items SET v = 'changed' WHERE id = 1")
+        self.server.sql("UPDATE shop.items SET id = 20 WHERE id = 2")
+        self.server.sql("DELETE FROM shop.items WHERE id = 20")
+        self.server.sql("INSERT INTO shop.\"Odd name/ü\" VALUES (1); INSERT INTO shop.keyless VALUES ('x')")
+        self.server.sql("TRUNCATE shop.keyless")
+        narwal.wait_caught_up()
+        self.server.sql("TRUNCATE shop.items")
+        narwal.wait("the broker to refuse it", lambda: "NW2703" in narwal.log())
+        narwal.kill()
+        narwal.config["sinks"][0]["truncates"] = "skip"
+        narwal.start().wait_caught_up()
+        found = {}
+        for key, value in self.messages("shop1.shop.items"):
+            found.setdefault(json.dumps(key), []).append(value and (value["op"], value["after"]["v"] if "after" in
+                                                                    value else None))
+        self.assertEqual(found, {
+            '{"region": "a", "id": 1}': [("I", "first"), ("U", "changed")],
+            '{"region": "b", "id": 2}': [("I", "second"), None],
+            '{"region": "b", "id": 20}': [("U", "second"), ("D", None), None]})
+        self.assertEqual([key for key, _ in self.messages("shop1.shop.Odd_name___")], [{"id": 1}])
+        keyless = self.messages("shop1.shop.keyless")
+        self.assertEqual([(key, value["op"]) for key, value in keyless if value["op"] == "I"], [(None, "I")])
+        self.assertEqual(sorted(value["op"] for _, value in keyless), ["I", "T"])
+        topics = self.broker.topics()
+        self.assertEqual((topics["shop1.shop.items"], topics["_narwal.shop1.kafka"]), (3, 1))
+        self.assertEqual(narwal.terminate(), 0)
+
+    def test_partitions_are_those_of_java(self):
+        """Kafka's own producer puts the same keys into the same partitions."""
+        self.make("CREATE TABLE shop.many (id integer PRIMARY KEY);"
+                  "INSERT INTO shop.many SELECT g FROM generate_series(1, 200) g")
+        narwal = self.narwal("shop2", include=("shop.*",), partitions=7)
+        narwal.start().wait_caught_up()
+        self.assertEqual(narwal.terminate(), 0)
+        ours = {message["key"]: message["partition"] for message in self.broker.read("shop2.shop.many")}
+        self.assertEqual(len(ours), 200)
+        self.broker.produce("java", 7, ours)
+        self.assertEqual({message["key"]: message["partition"] for message in self.broker.read("java")}, ours)
+
+    def test_topics_that_are_there_or_may_not_be_made(self):
+        self.make("CREATE TABLE shop.there (id integer PRIMARY KEY); CREATE TABLE shop.late (id integer PRIMARY KEY);"
+                  "INSERT INTO shop.there VALUES (1); INSERT INTO shop.late VALUES (1)")
+        self.broker.create("shop3.shop.there", 5)
+        narwal = self.narwal("shop3", include=("shop.*",), partitions=2, create_topics=False)
+        narwal.start()
+        narwal.wait("what is missing", lambda: "NW2703" in narwal.log())
+        self.assertIn("topic shop3.shop.late is not there, and create_topics is false", narwal.log())
+        self.broker.create("shop3.shop.late", 1)
+        narwal.wait_caught_up()
+        self.assertEqual(self.broker.topics()["shop3.shop.there"], 5)
+        self.assertEqual([key for key, _ in self.messages("shop3.shop.late")], [{"id": 1}])
+        self.assertEqual(narwal.terminate(), 0)
+
+    def test_no_broker_for_a_while(self):
+        self.make("CREATE TABLE shop.items (id integer PRIMARY KEY); INSERT INTO shop.items VALUES (1)")
+        narwal = self.narwal("shop4", include=("shop.*",), timeout="2s")
+        self.broker.stop()
+        narwal.start()
+        narwal.wait("what it waits for", lambda: "NW2701" in narwal.log())
+        self.assertIn("NW2705 sink kafka: FAIL", narwal.log())
+        self.broker.start()
+        narwal.wait_caught_up()
+        self.broker.kill()
+        self.server.sql("INSERT INTO shop.items SELECT generate_series(2, 500)")
+        time.sleep(4)
+        self.assertTrue(narwal.running, narwal.log_tail())
+        self.broker.start()
+        narwal.wait_caught_up()
+        self.assertEqual({key["id"] for key, _ in self.messages("shop4.shop.items")}, set(range(1, 501)))
+        self.assertEqual(narwal.terminate(), 0)
+
+    def test_messages_that_are_too_large(self):
+        self.make("CREATE TABLE shop.large (id integer PRIMARY KEY, v text)")
+        narwal = self.narwal("shop5", include=("shop.*",))
+        narwal.start().wait_caught_up()
+        self.server.sql("INSERT INTO shop.large VALUES (1, repeat('x', 2000000))")
+        narwal.wait("the table to stop", lambda: "NW2704" in narwal.log())
+        narwal.wait_caught_up()
+        self.assertIn("NW2704", narwal.call("table", "list")[1])
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
+    def test_a_wrong_configuration(self):
+        for more, said in (({"properties": ["acks=1"]}, "NW1003"), ({"properties": ["linger"]}, "NW1003"),
+                           ({"properties": ["no.such=1"]}, "NW2702"), ({"topic_settings": ["x"]}, "NW1003"),
+                           ({"topic": "{schema}" * 80}, "NW2703")):
+            self.make("CREATE TABLE shop.items (id integer PRIMARY KEY); INSERT INTO shop.items VALUES (1)")
+            with self.subTest(more=more), Piped(self.server, self.broker, f"shop6{time.time_ns()}",
+                                                include=("shop.*",), **more) as narwal:
+                narwal.start()
+                narwal.wait("what is wrong", lambda: said in narwal.log() or not narwal.running, 20) \
+                    if narwal.running else None
+                self.assertIn(said, narwal.log())
+
+    def test_a_ledger_that_is_not_ours(self):
+        self.make("CREATE TABLE shop.items (id integer PRIMARY KEY)")
+        self.broker.produce("_narwal.shop7.kafka", 1, ["position"])
+        narwal = self.narwal("shop7", include=("shop.*",))
+        self.assertEqual(narwal.run_to_end(), 1)
+        self.assertIn("NW2706", narwal.log())
+
+    def test_a_former_process_is_fenced(self):
+        self.make("CREATE TABLE shop.items (id integer PRIMARY KEY); INSERT INTO shop.items VALUES (1)")
+        for delivery in ("idempotent", "transactional"):
+            with self.subTest(delivery):
+                narwal = self.narwal(f"fenced{delivery}", include=("shop.*",), delivery=delivery)
+                narwal.start().wait_caught_up()
+                other = self.narwal(f"other{delivery}", include=("shop.*",), delivery=delivery, prefix=narwal.name)
+                self.assertEqual(other.run_to_end(), 1)  # it takes the sink, and finds another's position there
+                self.server.sql("INSERT INTO shop.items SELECT max(id) + 1 FROM shop.items")
+                self.assertNotEqual(narwal.wait_exit(20), 0)
+                self.assertIn("NW2406 sink kafka: another narwal has taken over", narwal.log())
+
+
+class KafkaKillTest(Case):
+    def killed(self, prefix, **options):
+        chance = random.Random(check.seed())
+        narwal = self.narwal(prefix, include=("lab.*",), **options)
+        load = workload.Workload(self.server.dsn(), seed=check.seed(), sessions=2, pause=0.01, bulk_rows=500)
+        with load:
+            load.run_until(lambda: load.transactions > 100)
+            for number in range(KILLS):
+                narwal.start()
+                if number > 0:
+                    narwal.wait_caught_up()
+                time.sleep(chance.uniform(0.3, 2.0))
+                if number == 1:
+                    self.broker.kill()
+                    time.sleep(1)
+                    self.broker.start()
+                self.assertTrue(narwal.running, narwal.log_tail())
+                narwal.kill()
+            narwal.start().wait_caught_up()
+            load.run_until(lambda: load.transactions > 400)
+        narwal.wait_caught_up()
+        result, again = self.compare(narwal, TABLES)
+        self.assertEqual(narwal.terminate(), 0)
+        print(f"{result}; {again} changes came again", end=" ... ", flush=True)
+        return again
+
+    def test_killed_idempotent(self):
+        self.killed("once", compress="zstd")
+
+    def test_killed_transactional(self):
+        self.assertEqual(self.killed("exact", delivery="transactional"), 0)
+
+
+if __name__ == "__main__":
+    check.main()
