@@ -10,6 +10,7 @@
 #include "pg/lsn.h"
 
 #define TABLES_BYTES_MAX (512u << 20)
+#define OPEN_US_MAX      60000000 /* a sink that is detached may hang */
 
 void nw_adopt_say(struct nw_adopt *adopt, enum nw_adopt_level level, const char *format, ...)
 {
@@ -35,13 +36,19 @@ static void refuse(struct nw_adopt *adopt, const struct nw_error *why)
 
 /* ---- the sinks ---- */
 
+static bool is_detached(const struct nw_adopt *adopt, uint32_t index)
+{
+    return nw_detached_find(&adopt->detached, adopt->options->sinks[index].name) != NULL;
+}
+
 static nw_status sink_open(struct nw_adopt *adopt, uint32_t index, struct nw_error *err)
 {
     const struct nw_run_sink *from = &adopt->options->sinks[index];
     struct nw_sink_options options = {.env = adopt->options->env,
                                       .plugin = from->plugin,
                                       .config = from->config,
-                                      .workers_count = from->workers_count};
+                                      .workers_count = from->workers_count,
+                                      .open_us_max = is_detached(adopt, index) ? OPEN_US_MAX : 0};
     struct nw_adopt_sink *to = &adopt->sinks[index];
     nw_status status = nw_sink_create(&options, &to->sink, err);
 
@@ -104,6 +111,13 @@ static nw_status sinks_look(struct nw_adopt *adopt, struct nw_error *err)
         char lsn[NW_LSN_TEXT_SIZE];
 
         status = sink_open(adopt, i, err);
+        if (status != NW_OK && is_detached(adopt, i)) {
+            nw_adopt_say(adopt, NW_ADOPT_OK,
+                         "sink %s is detached, and stays as it is, for it cannot be opened: %s",
+                         name, err->text);
+            status = NW_OK;
+            continue;
+        }
         status = status == NW_OK ? sink_look(sink, err) : status;
         if (status != NW_OK) {
             return status;
@@ -405,6 +419,9 @@ nw_status nw_adopt_begin(struct nw_adopt *adopt, const struct nw_run_options *op
     }
     if (status == NW_OK) {
         status = nw_tables_open(adopt->state, &adopt->table_states, err);
+    }
+    if (status == NW_OK) {
+        status = nw_detached_read(adopt->state, &adopt->detached, err);
     }
     if (status == NW_OK && !wishes->handover.known) {
         status = nw_handover_read(adopt->state, &adopt->wishes.handover, err);

@@ -99,6 +99,8 @@ struct nw_adopt {
     struct nw_state *state;
     struct nw_state_source source;
     struct nw_tables *table_states;
+    struct nw_detached
+        detached; /* sinks that are left out; what can be opened of them moves, too */
     struct nw_server server;
     bool server_open;
     struct nw_adopt_sink sinks[NW_SEQUENCERS_MAX];

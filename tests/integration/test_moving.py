@@ -153,6 +153,11 @@ class SwitchoverTest(Case):
             result = narwal.compare(TABLES)
             self.assertTrue(result.good, result.report())
             self.assertEqual(narwal.call_verify()[0], 0)
+        # One that is detached need not be there.
+        narwal.call("sink", "detach", "b")
+        shutil.rmtree(narwal.home / "b")
+        (narwal.home / "b").write_text("")
+        self.assertRegex(self.adopt(narwal), "(?s)sink b is detached, and stays .*nothing to adopt")
 
     def test_writes_that_came_between_are_seen(self):
         narwal, standby, _ = self.moved()
