@@ -602,7 +602,10 @@ static nw_status all_find(struct nw_run *run, struct nw_error *err)
     if (status == NW_OK) {
         status = source_look(run, err);
     }
-    return status == NW_OK ? slot_find(run, err) : status;
+    if (status == NW_OK) {
+        status = slot_find(run, err);
+    }
+    return status == NW_OK ? nw_run_stale_check(run, err) : status;
 }
 
 /* Who comes back, what was kept, and what is copied. */

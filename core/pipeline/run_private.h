@@ -487,6 +487,11 @@ bool nw_run_streams(const struct nw_run *run);
 const struct nw_copy_state *nw_run_copy_of(const struct nw_run_member *member, uint32_t oid);
 struct nw_conductor_options nw_run_conductor_options(struct nw_run *run);
 
+/* decide_stale.c */
+
+/** What is recorded of tables is of before another narwal was the owner: they are copied again. */
+NW_MUST_CHECK nw_status nw_run_stale_check(struct nw_run *run, struct nw_error *err);
+
 /* decide_spool.c */
 
 /**

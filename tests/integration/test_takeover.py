@@ -196,6 +196,26 @@ class TakeoverTest(check.Case):
                 owner = standby
         self.finish(owner)
 
+    def test_one_that_comes_back_with_an_old_state(self):
+        """A table was paused there; the other one, which knows nothing of it, copied it. So does this one."""
+        first = self.first()
+        second = self.another(first, "b", options=())
+        with self.load:
+            self.start_first(first)
+            self.assertEqual(first.call("table", "pause", "lab.plain")[0], 0)
+            first.wait("kept rows", lambda: hosts.status(first).get("rows_kept", 0) > 0)
+            self.assertEqual(first.terminate(), 0, first.log_tail())
+            second.start()
+            second.wait("a stream", lambda: hosts.status(second).get("phase") == "streaming")
+            second.wait("no table that waits", lambda: hosts.status(second).get("stopped_tables_count") == 0)
+            second.wait_caught_up()
+            self.assertEqual(second.terminate(), 0, second.log_tail())
+            first.start()
+            self.wait_log(first, "warn  NW2015")
+            first.wait("no table that waits", lambda: hosts.status(first).get("phase") == "streaming" and
+                       hosts.status(first).get("stopped_tables_count") == 0)
+        self.finish(first)
+
     def test_two_standbys_and_one_that_is_stopped_while_it_waits(self):
         first = self.first()
         with self.load:
