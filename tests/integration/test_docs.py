@@ -27,7 +27,8 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 PROSE = re.compile(r"^narwal (copies|at|has|then|stopped|received|is|needs|says|waits|told|does) ?")
 NEEDS_FILE = {"status", "pause", "resume", "reload", "top", "wait", "table", "copy", "plan", "check",
               "teardown", "support", "run", "ddl-trigger", "adopt",
-              "dead-letter"}
+              "dead-letter", "sink"}
+GROUPS = {"table", "copy", "ddl-trigger", "files", "sink", "dead-letter"}
 # What an ordinary answer is where there is nothing to do.
 NOTHING_TO_DO = {"dead-letter": "NW2421", "copy": "NW1505", "table repair": "NW1505", "table resume": "NW1505"}
 
@@ -78,7 +79,8 @@ class DocsTest(check.Case):
         (self.home / file).write_text(
             f"name: {name}\nplugin_dir: {narwal.build()}/plugins\nsource:\n  dsn: \"{self.dsn}\"\n"
             f"tables: {{include: ['shop.*'], new_tables: ignore}}\n"
-            f"sinks:\n  - {{type: file, name: archive, path: {self.home}/{name}}}\n")
+            f"sinks:\n  - {{type: file, name: archive, path: {self.home}/{name}}}\n"
+            f"  - {{type: file, name: other, path: {self.home}/{name}-other}}\n")
 
     def sql(self, statement):
         self.server.sql(statement, database="depot")
@@ -98,7 +100,8 @@ class DocsTest(check.Case):
                 (r"\bFILE\.yaml", "orders.yaml"), (r"SCHEMA\.TABLE|sales\.t\b|shop\.invoices|shop\.carts|"
                                                    r"public\.log|(?<= )shop\.orders", table),
                 (r"'(sales|shop)\.\*'|\bPATTERN", "'shop.*'"), (r"\bSTATE\b", "streaming"),
-                (r"\bID\b", "1"), (r"--sink SINK", "--sink archive"), (r"\bCODE\b", "NW2307"), (r"--publication NAME", "--publication narwal_orders"),
+                (r"\bID\b", "1"), (r"--sink SINK", "--sink archive"), (r"\bSINK\b", "other"),
+                (r"\bCODE\b", "NW2307"), (r"--publication NAME", "--publication narwal_orders"),
                 (r"\./mine\.so|build/print\.so path=\S+|\bPLUGIN(\.so)?",
                  f"{narwal.build()}/plugins/null.so"), (r" key=value.*", ""),
                 (r"\bFOLDER|\bCOPY\b|\./copy(?= |$)", f"{self.home}/orders"),
@@ -107,8 +110,8 @@ class DocsTest(check.Case):
                 (r"\"\$DSN\"", f"\"{self.dsn}\""), (r"COMMAND", "run")):
             text = re.sub(theirs, mine, text)
         words = shlex.split(text)[1:]
-        kind = " ".join(words[:2]) if words[0] in ("table", "copy", "ddl-trigger", "files") else words[0]
-        if kind in ("copy", "table", "files", "ddl-trigger"):
+        kind = " ".join(words[:2]) if words[0] in GROUPS else words[0]
+        if kind in GROUPS:
             return None
         if words[0] == "table" and kind != "table list" and len(words) == 2:
             words.append(table)
@@ -116,6 +119,8 @@ class DocsTest(check.Case):
             return None
         if words[0] == "dead-letter" and words[1] != "list" and len(words) == 2:
             words.append("1")
+        if words[0] == "sink" and kind != "sink list" and len(words) == 2:
+            words.append("other")
         if words[:2] == ["files", "verify"] and len(words) == 2:
             words.append(f"{self.home}/orders")
         if words[0] in ("tail", "init") and len(words) == 1:
@@ -170,7 +175,7 @@ class DocsTest(check.Case):
             time.sleep(0.1)
 
     def perform(self, words):
-        kind = " ".join(words[:2]) if words[0] in ("table", "copy") else words[0]
+        kind = " ".join(words[:2]) if words[0] in GROUPS else words[0]
         if kind in ("tail", "top"):
             if kind == "tail":
                 self.stop(self.start(words, "^C ends"))
@@ -183,9 +188,14 @@ class DocsTest(check.Case):
             self.run_words(["table", "pause", *words[2:]])
         if kind == "resume":
             self.run_words(["pause", *words[1:]])
+        if kind == "sink attach":
+            self.run_words(["sink", "detach", *words[2:]])
         self.run_words(words, said=NOTHING_TO_DO.get(kind) or NOTHING_TO_DO.get(words[0]))
         if kind == "table pause":
             self.run_words(["table", "resume", *words[2:]])
+        if kind == "sink detach":
+            self.run_words(["sink", "attach", *words[2:]])
+            self.settle()
         if kind == "pause":
             self.run_words(["resume", *words[1:]])
         if words[0] == "table" and kind != "table list":
@@ -228,7 +238,8 @@ class DocsTest(check.Case):
             else:
                 self.stop(self.start(words, "values in binary"))
         elif words[0] == "teardown":
-            shutil.rmtree(self.home / "orders", ignore_errors=True)  # of the slot that the last one removed
+            for folder in self.home.glob("orders*/"):
+                shutil.rmtree(folder)  # of the slot that the last one removed
             self.run_words(["run", *self.source(words), "--until", "now"])
             self.run_words(words + ([] if {"--dry-run", "--help"} & set(words) else ["--yes"]))
         elif words[0] == "init" and "-o" not in words:
