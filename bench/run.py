@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """./dev bench: the release build beside PostgreSQL's own programs, in one run.
 
-stream: a backlog of changes, beside pg_recvlogical, over a unix socket, TCP and TLS
-copy:   the first copy, beside COPY on the server and psql's \\copy; and a restart
+stream:  a backlog of changes, beside pg_recvlogical, over a unix socket, TCP and TLS
+copy:    the first copy, beside COPY on the server and psql's \\copy; and a restart
+primary: pgbench with and without narwal beside it, and beside pg_recvlogical
 
 In turns, medians of several rounds. Rates differ between machines, ratios much less.
 
-    bench/run.py [--json FILE] [--only stream,copy] [--rounds N]
-                 [--changes N] [--ways unix,tcp,tls] [--rows N]
+    bench/run.py [--json FILE] [--only stream,copy,primary] [--rounds N]
+                 [--changes N] [--ways unix,tcp,tls] [--rows N] [--seconds N]
 """
 import argparse
 import json
@@ -18,22 +19,24 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "integration"))
 import bench_copy  # noqa: E402
+import bench_primary  # noqa: E402
 import bench_stream  # noqa: E402
 import measure  # noqa: E402
 from lab import cluster, narwal  # noqa: E402
 
-PARTS = {"stream": bench_stream.Bench, "copy": bench_copy.Bench}
+PARTS = {"stream": bench_stream.Bench, "copy": bench_copy.Bench, "primary": bench_primary.Bench}
 
 
 def options_read():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", metavar="FILE", help="write the figures as a JSON array")
     parser.add_argument("--only", metavar="PARTS", default=",".join(PARTS),
-                        help="what to measure: stream, copy (default: both)")
+                        help="what to measure: stream, copy, primary (default: all)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--changes", type=int, default=1000000, help="of the stream's backlog")
     parser.add_argument("--ways", default="unix,tcp,tls", help="how the stream is read")
     parser.add_argument("--rows", type=int, default=10000000, help="that are copied")
+    parser.add_argument("--seconds", type=int, default=15, help="of each run of pgbench")
     options = parser.parse_args()
     options.only = options.only.split(",")
     for part in options.only:
