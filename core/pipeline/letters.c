@@ -18,6 +18,7 @@
 #define FORMAT_VERSION      1
 #define FORMAT_VERSION_TEXT "1"
 #define BUSY_MS             30000 /* another sink writes, or a command discards */
+#define LOOK_BUSY_MS        2000  /* whoever looks is in a hurry */
 #define PATH_SIZE           4200
 #define ROW_OVERHEAD_BYTES  200u /* of a letter on disk, beside its row and reason */
 
@@ -146,7 +147,8 @@ static nw_status version_read(const struct nw_letters_file *file, int *version,
 }
 
 /* @param make  if there is none. Without, db stays NULL then. */
-static nw_status database_open(struct nw_letters_file *file, bool make, struct nw_error *err)
+static nw_status database_open(struct nw_letters_file *file, bool make, int busy_ms,
+                               struct nw_error *err)
 {
     bool made = false;
     int version = 0;
@@ -164,7 +166,7 @@ static nw_status database_open(struct nw_letters_file *file, bool make, struct n
     }
     if (sqlite3_open_v2(file->path, &file->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX,
                         NULL) != SQLITE_OK ||
-        sqlite3_busy_timeout(file->db, BUSY_MS) != SQLITE_OK) {
+        sqlite3_busy_timeout(file->db, busy_ms) != SQLITE_OK) {
         return db_fail(file, err);
     }
     status = version_read(file, &version, err);
@@ -206,7 +208,7 @@ nw_status nw_letters_open(const struct nw_letters_options *options, struct nw_le
                                            .context = made,
                                            .quota_bytes = options->quota_bytes,
                                            .refusals_max = options->refusals_max};
-    status = database_open(made, false, err);
+    status = database_open(made, false, BUSY_MS, err);
     if (status != NW_OK) {
         nw_letters_close(made);
         return status;
@@ -225,7 +227,7 @@ nw_status nw_letters_look(const char *state_folder, struct nw_letters_file **fil
     if (made == NULL) {
         return nw_fail(err, NW_RETRY, "out of memory for dead letters");
     }
-    status = database_open(made, false, err);
+    status = database_open(made, false, LOOK_BUSY_MS, err);
     if (status != NW_OK || made->db == NULL) {
         nw_letters_close(made);
         return status;
@@ -396,7 +398,7 @@ static nw_status store_write(void *context, const struct nw_letter_write *what,
     }
     if (file->db == NULL) {
         status = nw_state_folder_make(file->options.state_folder, err);
-        status = status == NW_OK ? database_open(file, true, err) : status;
+        status = status == NW_OK ? database_open(file, true, BUSY_MS, err) : status;
     }
     status = status == NW_OK ? execute(file, "BEGIN IMMEDIATE", err) : status;
     if (status != NW_OK) {

@@ -89,7 +89,8 @@ void nw_run_letters_count(struct nw_run *run, struct nw_letters_tally *tally)
     if (status == NW_OK && run->letters != NULL) {
         status = nw_letters_tally(run->letters, tally, &why);
     }
-    if (status != NW_OK) { /* the last count stands */
+    if (status != NW_OK && !run->letters_unread) { /* the last count stands */
         nw_log(NW_LOG_WARN, "%.6s %s", nw_error_code(&why), nw_code_rest(why.text));
     }
+    run->letters_unread = status != NW_OK;
 }

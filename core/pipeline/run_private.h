@@ -135,6 +135,7 @@ struct nw_run {
     struct nw_table_list list;
     int64_t list_due_ns;
     struct nw_letters_file *letters;           /* to look at; NULL: there were none yet */
+    bool letters_unread;                       /* they cannot be, and it was said */
     const char *list_waits;                    /* what all tables wait for before anything runs */
     char fence_waits[2 * NW_COPY_HOLDER_SIZE]; /* that, while the first fence is made; "" */
     struct nw_run_pace pace;

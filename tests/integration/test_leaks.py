@@ -16,7 +16,7 @@ import urllib.request
 from lab import check, cluster
 from lab.narwal import Narwal, build
 
-ROWS_BY_NATURE = {"spool", "spill", "backlogs"}
+ROWS_BY_NATURE = {"spool", "spill", "backlogs", "dead-letters.db", "dead-letters.db-wal", "dead-letters.db-shm"}
 SECRETS = {name: f"canary-{name}-5ec2e7" for name in ("password", "salt", "token", "wrong")}
 
 # type: (value as SQL, what may not be found of it)
@@ -204,12 +204,19 @@ class LeaksTest(check.Case):
         narwal.wait_caught_up()
         self.assert_searched(narwal)
         self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
-        narwal.config["sinks"].append({"type": "refuse"})
+        narwal.config["sinks"] += [{"type": "refuse"}, {"type": "refuse", "name": "keeps", "refused": "dead_letter"}]
         narwal.start()
         self.wait_stopped(narwal, "lab.refused")
         self.wait_phase(narwal)
         self.server.sql("UPDATE lab.inexact SET n = 'NaN'")
         self.wait_stopped(narwal, "lab.inexact")
+        self.server.sql("UPDATE lab.inexact SET k = 'canary-key-5'")
+        narwal.wait("the dead letters", lambda: {"lab.refused", "lab.inexact"} <= {
+            table["table"] for table in self.status(narwal).get("dead_letters", [])})
+        self.call(narwal, "dead-letter", "list")
+        self.call(narwal, "dead-letter", "list", "--json")
+        self.call(narwal, "dead-letter", "discard", "1")
+        self.assertIn("canary-key", narwal.call("dead-letter", "show", "1")[1])
         self.ask_everything(narwal)
         narwal.process.send_signal(signal.SIGABRT)
         narwal.wait_exit(20)
@@ -217,7 +224,7 @@ class LeaksTest(check.Case):
         self.call(narwal, "status")
         self.call(narwal, "table", "list")
         self.call(narwal, "teardown", "--dry-run")
-        for code in ("NW2101", "NW2102", "NW2103", "NW2104", "NW2108", "NW2403", "NW2404"):
+        for code in ("NW2101", "NW2102", "NW2103", "NW2104", "NW2108", "NW2403", "NW2404", "NW2418"):
             self.assertIn(code.encode(), self.said["narwal status --json"] + narwal.log_path.read_bytes())
         self.assert_silent(narwal)
 
