@@ -139,34 +139,39 @@ static uint64_t key_hash(const struct nw_letter_key *key)
     return XXH3_64bits(key, sizeof *key);
 }
 
-/* Its place, or the free one that it would have. */
+/* Its place in a table of known ones, or the free one that it would have. */
+static struct known *place_find(struct known *table, uint32_t capacity,
+                                const struct nw_letter_key *key)
+{
+    uint32_t at = (uint32_t)key_hash(key) & (capacity - 1);
+
+    while (table[at].used && memcmp(&table[at].key, key, sizeof *key) != 0) {
+        at = (at + 1) & (capacity - 1);
+    }
+    return &table[at];
+}
+
 static struct known *known_find(const struct nw_letters *letters, const struct nw_letter_key *key)
 {
-    uint32_t mask = letters->known_capacity - 1;
-    uint32_t at = (uint32_t)key_hash(key) & mask;
-
-    while (letters->known[at].used && memcmp(&letters->known[at].key, key, sizeof *key) != 0) {
-        at = (at + 1) & mask;
-    }
-    return &letters->known[at];
+    return place_find(letters->known, letters->known_capacity, key);
 }
 
 static nw_status known_grow(struct nw_letters *letters, struct nw_error *err)
 {
-    struct nw_letters grown = *letters;
+    uint32_t capacity = letters->known_capacity == 0 ? 64 : letters->known_capacity * 2;
+    struct known *grown = calloc(capacity, sizeof *grown);
 
-    grown.known_capacity = letters->known_capacity == 0 ? 64 : letters->known_capacity * 2;
-    grown.known = calloc(grown.known_capacity, sizeof *grown.known);
-    if (grown.known == NULL) {
+    if (grown == NULL) {
         return nw_fail(err, NW_FATAL, "out of memory for %u dead letters", letters->known_count);
     }
     for (uint32_t i = 0; i < letters->known_capacity; i++) {
         if (letters->known[i].used) {
-            *known_find(&grown, &letters->known[i].key) = letters->known[i];
+            *place_find(grown, capacity, &letters->known[i].key) = letters->known[i];
         }
     }
     free(letters->known);
-    *letters = grown;
+    letters->known = grown;
+    letters->known_capacity = capacity;
     return NW_OK;
 }
 
@@ -351,6 +356,29 @@ static bool is_single(const struct nw_entry *entry, struct nw_entry_row row)
     return entry->single && (entry->single_always || !is_before(row, entry->single_from));
 }
 
+/* Rows that are given in one call. */
+struct run {
+    uint32_t end;   /* there are none from there on */
+    uint32_t until; /* where it ends */
+    bool out;       /* the row there is left out */
+};
+
+static nw_status run_find(struct nw_sequencer *seq, struct nw_entry *entry,
+                          const struct nw_batch *batch, struct run *run, struct nw_error *err)
+{
+    struct nw_entry_row last = {part_of(entry, batch), 0};
+
+    do {
+        nw_status status = row_look(seq, entry, batch, run->until, &run->out, err);
+
+        if (status != NW_OK || run->out) {
+            return status;
+        }
+        last.row = run->until++;
+    } while (run->until < run->end && !is_single(entry, last));
+    return NW_OK;
+}
+
 nw_status nw_letters_dispatch(struct nw_sequencer *seq, struct nw_entry *entry,
                               const struct nw_batch *batch, uint32_t first_row, uint32_t rows_count,
                               struct nw_error *err)
@@ -360,22 +388,16 @@ nw_status nw_letters_dispatch(struct nw_sequencer *seq, struct nw_entry *entry,
     nw_status status = NW_OK;
 
     while (row < end && status == NW_OK) {
-        uint32_t until = row;
-        bool out = false;
+        struct run run = {.end = end, .until = row};
 
-        do {
-            status = row_look(seq, entry, batch, until, &out, err);
-            until += status == NW_OK && !out;
-        } while (status == NW_OK && !out && until < end &&
-                 !is_single(entry, (struct nw_entry_row){part_of(entry, batch), until - 1}));
-        if (status != NW_OK) {
+        if (run_find(seq, entry, batch, &run, err) != NW_OK) {
             return nw_sequencer_fail(seq, err, batch->table);
         }
-        if (until > row) {
-            status = nw_dispatch_run(seq, entry, batch, row, until - row, err);
+        if (run.until > row) {
+            status = nw_dispatch_run(seq, entry, batch, row, run.until - row, err);
         }
         if (status == NW_OK) {
-            row = out ? until + 1 : until;
+            row = run.until + run.out;
         }
         entry->part_next = row;
     }
