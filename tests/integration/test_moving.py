@@ -179,6 +179,32 @@ class SwitchoverTest(Case):
         self.same(narwal)
         self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
 
+    def test_a_slot_in_step_survives_a_crash_under_load(self):
+        """The primary dies in the middle of it; narwal, which is never ahead, moves over by itself."""
+        primary = self.primary(version=18)
+        narwal = self.enter(Narwal(primary, settings={"source": {"slot": {"failover": True}}}))
+        standby = self.enter(Standby(primary, {"sync_replication_slots": "on"}))
+        narwal.config["source"]["dsn"] = \
+            f"host=127.0.0.1,127.0.0.1 port={primary.port},{standby.port} user=postgres dbname=postgres " \
+            "sslmode=disable target_session_attrs=read-write"
+        primary.sql("ALTER SYSTEM SET synchronized_standby_slots = 'standby'")
+        primary.sql("SELECT pg_reload_conf()")
+        narwal.start().wait_streaming()
+        load = Load(primary)
+        narwal.wait("the standby has the slot", lambda: (
+            primary.sql("SELECT pg_log_standby_snapshot()"), time.sleep(0.3), standby.value(
+                "SELECT count(*) FROM pg_replication_slots WHERE synced AND NOT temporary"))[2] == 1)
+        time.sleep(1)
+        process = narwal.process.pid
+        primary.stop("immediate")
+        load.stop()
+        standby.sql("SELECT pg_promote()")
+        narwal.cluster = standby
+        standby.sql("UPDATE lab.plain SET n = 7 WHERE id < 20")
+        self.same(narwal)
+        self.assertEqual(narwal.process.pid, process)
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
     def test_a_slot_made_on_the_standby_needs_no_pause(self):
         """From 16 on: the load runs until the primary goes."""
         primary = self.primary(version=17)
