@@ -16,6 +16,8 @@
 #include "base/text.h"
 #include "pipeline/run_private.h"
 
+#define BUSY_NS 1000000000LL /* a call that takes longer is one that its sink waits for */
+
 /* ---- who takes part ---- */
 
 void nw_run_sinks_choose(struct nw_run *run)
@@ -108,13 +110,27 @@ static int64_t stands_ns(const struct nw_run *run, uint32_t configured)
     return run->env->ops->now_ns(run->env) - run->stalls[configured].moved_ns;
 }
 
-/* Whether another one goes on, for whose sake this one may be left out. */
+/* Whether it is seen that it stands by itself: others may just wait for what it holds up. */
+static bool is_culprit(const struct nw_run *run, uint32_t configured)
+{
+    int64_t now_ns = run->env->ops->now_ns(run->env);
+    const struct nw_sink *sink = run->status.members[configured];
+
+    return run->blamed == (int)configured || run->status.sinks[configured].retries > 0 ||
+           (sink != NULL && nw_sink_busy_ns(sink, now_ns) >= BUSY_NS);
+}
+
+/* Whether another one goes on, or would without this one, for whose sake it may be left out. */
 static bool others_go_on(const struct nw_run *run, uint32_t configured)
 {
     int64_t after_ns = run->given->sinks[configured].stalled_after_us * 1000;
+    bool culprit = is_culprit(run, configured);
 
     for (uint32_t i = 0; i < run->own.sinks_count; i++) {
-        if (run->place[i] != configured && stands_ns(run, run->place[i]) < after_ns) {
+        uint32_t other = run->place[i];
+
+        if (other != configured &&
+            (stands_ns(run, other) < after_ns || (culprit && !is_culprit(run, other)))) {
             return true;
         }
     }

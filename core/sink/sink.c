@@ -231,6 +231,20 @@ static nw_status control_run(struct nw_sink *sink, enum nw_task_kind kind, struc
     return sink->control.status;
 }
 
+int64_t nw_sink_busy_ns(const struct nw_sink *sink, int64_t now_ns)
+{
+    int64_t longest = 0;
+
+    for (uint32_t i = 0; i < sink->agents_count; i++) {
+        int64_t busy_ns = sink->workers[i].thread == NULL
+                              ? 0
+                              : nw_thread_busy_ns(sink->workers[i].thread, now_ns);
+
+        longest = busy_ns > longest ? busy_ns : longest;
+    }
+    return longest;
+}
+
 bool nw_sink_hangs(const struct nw_sink *sink)
 {
     return sink->hangs;

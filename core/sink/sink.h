@@ -110,6 +110,9 @@ NW_MUST_CHECK nw_status nw_sink_stop(struct nw_sink *sink, int64_t deadline_ns,
  * was lent stay until the process ends, but for what nw_sequencer_destroy() can take from it. */
 bool nw_sink_hangs(const struct nw_sink *sink);
 
+/** How long the call has taken that is under way, the longest of its threads'; 0: none is. */
+int64_t nw_sink_busy_ns(const struct nw_sink *sink, int64_t now_ns);
+
 struct nw_sequencer_options {
     uint32_t lanes_count;
     uint32_t producers_count;
