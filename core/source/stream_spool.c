@@ -170,17 +170,26 @@ static nw_status state_resume(struct nw_source *source, struct nw_error *err)
     return status;
 }
 
-/* A segment begins here that needs nothing of what is before it. */
-static void state_pass(struct nw_recorder *recorder)
+/*
+ * A segment begins here that needs nothing of what is before it. That is durable once the dealer's
+ * position is: the record's own is that of the last commit, and a message of no transaction may
+ * stand between the two.
+ */
+static void state_pass(struct nw_source *source)
 {
+    struct nw_recorder *recorder = &source->recorder;
     const struct nw_spool_record *record = &recorder->played;
+    struct nw_dealer_state dealt;
+    uint64_t lsn = record->position_lsn;
     uint32_t last = NW_SOURCE_MARKS_KEPT - 1;
 
+    nw_dealer_state(source->options.dealer, &dealt);
+    lsn = dealt.position_lsn > lsn ? dealt.position_lsn : lsn;
     if (recorder->marks_count < NW_SOURCE_MARKS_KEPT) {
         last = recorder->marks_count++; /* else it takes the last one's place */
     }
     recorder->marks[(recorder->marks_head + last) % NW_SOURCE_MARKS_KEPT] =
-        (struct nw_source_mark){record->position_lsn, record->number};
+        (struct nw_source_mark){lsn, record->number};
 }
 
 static nw_status record_play(struct nw_source *source, int64_t now_ns, struct nw_error *err)
@@ -203,7 +212,7 @@ static nw_status record_play(struct nw_source *source, int64_t now_ns, struct nw
         if (!source->recorder.begun) {
             return state_resume(source, err);
         }
-        state_pass(&source->recorder);
+        state_pass(source);
         return NW_OK;
     }
     return NW_OK;

@@ -223,6 +223,8 @@ MUTANTS = [
      "chunk->refused = has_no_room(&chunk->op);", "chunk->refused = false;"),
     ("trim the spool before the sinks have it", "core/source/stream_spool.c",
      "recorder->marks[recorder->marks_head].lsn <= lsn", "lsn > 0"),
+    ("trim the spool before a message of no transaction is at the sinks", "core/source/stream_spool.c",
+     "lsn = dealt.position_lsn > lsn ? dealt.position_lsn : lsn;", ""),
     ("begin in the middle of the spool without what was said before", "core/source/stream_spool.c",
      "status = nw_dealer_resume(source->options.dealer, message, err);", ""),
     ("begin a segment of the spool inside a transaction", "core/source/relations.c",
