@@ -8,6 +8,8 @@
 
 #include "base/text.h"
 
+#define SLOT_NAME_MAX 63
+
 #define CONFIG_BYTES_MAX (16u << 20)
 #define NAME_SIZE_MAX    48u /* leaves room for narwal_ in a slot's 63 bytes */
 #define KEYS_MAX         64u
@@ -760,6 +762,20 @@ void nw_config_state_base(char *base, size_t size)
     }
 }
 
+/* PostgreSQL's rule, said before a server is asked. */
+static nw_status slot_name_check(const char *name, struct nw_error *err)
+{
+    size_t size = strlen(name);
+
+    return size > 0 && size <= SLOT_NAME_MAX &&
+                   strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == size
+               ? NW_OK
+               : nw_fail(err, NW_FATAL,
+                         "NW1013 \"%.80s\" cannot be the name of a slot: it takes 1 to %d of a-z, "
+                         "0-9 and _. Give source.slot.name, or another name",
+                         name, SLOT_NAME_MAX);
+}
+
 nw_status nw_config_finish(struct nw_run_config *config, const char *name, struct nw_error *err)
 {
     char base[2048];
@@ -769,6 +785,7 @@ nw_status nw_config_finish(struct nw_run_config *config, const char *name, struc
     status = status == NW_OK ? print(config, &config->state_dir, err, base, config->name) : status;
     status =
         status == NW_OK ? print(config, &config->slot_name, err, "narwal_", config->name) : status;
+    status = status == NW_OK ? slot_name_check(config->slot_name, err) : status;
     status = status == NW_OK
                  ? print(config, &config->publication_name, err, "narwal_", config->name)
                  : status;
