@@ -445,18 +445,14 @@ void nw_claim_destroy(struct nw_claim *claim)
     free(claim);
 }
 
-/* With the mutex. @return false: that is enough */
+/* With the mutex, which the claim's thread has meanwhile. @return false: that is enough */
 static bool wait_a_little(struct nw_claim *claim, int64_t until_ns)
 {
-    int64_t now = now_ns();
-    int64_t due_ns = now + NOTICED_NS;
+    int64_t due_ns = now_ns() + NOTICED_NS;
     struct timespec due = {.tv_sec = due_ns / 1000000000, .tv_nsec = due_ns % 1000000000};
 
-    if (now >= until_ns) {
-        return false;
-    }
     (void)pthread_cond_timedwait(&claim->changed, &claim->mutex, &due);
-    return true;
+    return now_ns() < until_ns;
 }
 
 static nw_status thread_start(struct nw_claim *claim, struct nw_error *err)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One pipeline, several hosts: only one narwal is the owner of slot and sinks, and a standby takes its
 place when it is gone. Here the hosts are folders; test_two_hosts.py has network namespaces."""
+import os
 import pathlib
 import random
 import signal
@@ -10,6 +11,7 @@ import urllib.request
 
 from lab import check, cluster, hosts, workload
 from lab.narwal import Narwal
+from lab.proxy import Proxy
 
 AFTER = 2
 
@@ -125,6 +127,21 @@ class TakeoverTest(check.Case):
             self.assertGreater(time.monotonic() - killed, AFTER)
             second.wait("a stream", lambda: hosts.status(second).get("phase") == "streaming")
         self.finish(second)
+
+    def test_a_server_that_is_slow_to_answer_is_waited_for(self):
+        """Longer than somebody who may yet give it up is waited for."""
+        proxy = self.enter(Proxy(self.server.port))
+        proxy.silent = True
+        first = self.enter(Narwal(self.server, database="pipeline", dsn=self.server.dsn(
+            "pipeline", way="tcp", port=proxy.port)))
+        first.start()
+        first.wait("a session", lambda: proxy.accepted > 0)
+        time.sleep(4)
+        stat = pathlib.Path(f"/proc/{first.process.pid}/stat").read_text().rpartition(")")[2].split()
+        self.assertLess((int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK"), 1, "seconds of a CPU")
+        proxy.silent = False
+        first.wait("a stream", lambda: hosts.status(first).get("phase") == "streaming", 15)
+        self.finish(first)
 
     def test_one_that_lost_its_place_ends(self):
         first = self.first()
