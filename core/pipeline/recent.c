@@ -39,7 +39,9 @@ struct nw_recent {
     pthread_mutex_t mutex; /* guards all below */
     struct buffer open;
     uint64_t to_lsn;
-    bool lost; /* something did not fit */
+    uint64_t open_end_lsn; /* the highest of an entry in there, or of one that did not fit */
+    bool due;              /* it has entries from before to_lsn: of what was kept, and is played */
+    bool lost;             /* something did not fit */
 };
 
 nw_status nw_recent_open(const char *folder, struct nw_recent **recent, struct nw_error *err)
@@ -82,7 +84,8 @@ void nw_recent_begin(struct nw_recent *recent, const struct nw_identity *identit
     recent->identity = *identity;
     recent->from_lsn = recent->to_lsn = lsn;
     recent->open.size = 0;
-    recent->lost = false;
+    recent->open_end_lsn = 0;
+    recent->due = recent->lost = false;
     (void)pthread_mutex_unlock(&recent->mutex);
 }
 
@@ -143,6 +146,9 @@ void nw_recent_add(struct nw_recent *recent, const struct nw_dealer_committed *w
     } else {
         recent->lost = true; /* nobody writes: there will be a gap */
     }
+    recent->due = recent->due || what->end_lsn <= recent->to_lsn;
+    recent->open_end_lsn =
+        what->end_lsn > recent->open_end_lsn ? what->end_lsn : recent->open_end_lsn;
     (void)pthread_mutex_unlock(&recent->mutex);
 }
 
@@ -154,6 +160,22 @@ void nw_recent_reach(struct nw_recent *recent, uint64_t lsn)
 }
 
 /* ---- writing ---- */
+
+/*
+ * Entries are lost that end at this LSN at the latest. The record begins anew behind them: what is
+ * there must not be gone on from, for they may be of transactions that it has without some tables.
+ */
+static void begin_anew(struct nw_recent *recent, uint64_t lsn)
+{
+    if (recent->file >= 0) {
+        (void)close(recent->file);
+    }
+    recent->file = -1;
+    recent->file_bytes = 0;
+    nw_recent_void(recent->folder);
+    recent->from_lsn = lsn > recent->from_lsn ? lsn : recent->from_lsn;
+    recent->written.size = 0;
+}
 
 /* Opens the file that comes next; when it is full, the other one from its beginning. */
 static bool file_ready(struct nw_recent *recent)
@@ -180,8 +202,8 @@ static bool file_ready(struct nw_recent *recent)
     return recent->file >= 0;
 }
 
-/* The buffer's entries as a batch. */
-static void batch_write(struct nw_recent *recent, uint64_t to_lsn)
+/* The buffer's entries as a batch. @return false: it could not be written */
+static bool batch_write(struct nw_recent *recent, uint64_t to_lsn)
 {
     struct buffer *buffer = &recent->written;
     struct nw_writer writer = {.bytes = buffer->bytes};
@@ -204,27 +226,33 @@ static void batch_write(struct nw_recent *recent, uint64_t to_lsn)
     }
     if (done != (ssize_t)writer.size) {
         nw_log(NW_LOG_DEBUG, "the record of transactions has a gap: %s", nw_errno_text(errno));
-    } else {
-        recent->file_bytes += writer.size;
-        recent->number++;
+        return false;
     }
-    recent->from_lsn = to_lsn; /* of a batch that was not written nothing is known */
+    recent->file_bytes += writer.size;
+    recent->number++;
+    recent->from_lsn = to_lsn;
     buffer->size = 0;
+    return true;
 }
 
 void nw_recent_write(struct nw_recent *recent)
 {
     struct buffer taken;
     uint64_t to_lsn = 0;
+    uint64_t end_lsn = 0;
     bool lost = false;
     bool writes = false;
 
     (void)pthread_mutex_lock(&recent->mutex);
-    to_lsn = recent->to_lsn;
-    writes = to_lsn > recent->from_lsn || recent->open.size >= BUFFER_BYTES_WAIT;
+    /* Behind a gap it may be that all before from_lsn has still to come. */
+    to_lsn = recent->to_lsn > recent->from_lsn ? recent->to_lsn : recent->from_lsn;
+    writes = to_lsn > recent->from_lsn || recent->due || recent->lost ||
+             recent->open.size >= BUFFER_BYTES_WAIT;
     if (writes) {
         lost = recent->lost;
-        recent->lost = false;
+        end_lsn = recent->open_end_lsn > to_lsn ? recent->open_end_lsn : to_lsn;
+        recent->due = recent->lost = false;
+        recent->open_end_lsn = 0;
         taken = recent->open;
         recent->open = recent->written;
         recent->written = taken;
@@ -233,10 +261,7 @@ void nw_recent_write(struct nw_recent *recent)
     if (!writes) {
         return;
     }
-    if (lost || !buffer_grow(&recent->written, 0)) {
-        recent->written.size = 0;
-        recent->from_lsn = to_lsn;
-        return;
+    if (lost || !buffer_grow(&recent->written, 0) || !batch_write(recent, to_lsn)) {
+        begin_anew(recent, end_lsn);
     }
-    batch_write(recent, to_lsn);
 }

@@ -5,8 +5,9 @@
  *
  * Two files in the state folder, recent.0 and recent.1, written in turn and never synced: after a
  * kill nothing is missing but the last moment, and what is missing is seen, since each batch says
- * from which LSN to which it has everything. It is advice: without it narwal runs as well, and a
- * failure to write it is a gap in it.
+ * from which LSN to which it has everything. It is advice: without it narwal runs as well, and
+ * after a failure to write it begins anew. A transaction is in it more than once, for different
+ * tables, when changes of some were kept: their entries come when those are played.
  *
  * Format of a batch, le: u8 version (1), u8 kind 'R', u64 bytes of the entries, u64 system
  * identifier, u32 timeline, u64 number, u64 from LSN, u64 to LSN, entries, u64 XXH3 of all before.
@@ -73,6 +74,8 @@ struct nw_recent_list {
 NW_MUST_CHECK nw_status nw_recent_read(const char *folder, struct nw_recent_list *list,
                                        struct nw_error *err);
 void nw_recent_fini(struct nw_recent_list *list);
+/** Take the record away: the sinks go on at another server. Nobody writes it. */
+void nw_recent_void(const char *folder);
 
 /** How many of a commit's tables are in the list. */
 uint32_t nw_recent_tables(const struct nw_recent_commit *commit);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 #include "base/cursor.h"
@@ -115,21 +116,26 @@ static void name_take(struct nw_cursor *cursor, char name[static NW_TABLE_NAME_S
     }
 }
 
+static bool table_add(struct nw_recent_list *list, const struct nw_recent_table *table)
+{
+    void *tables = list->tables;
+
+    if (!room_make(&tables, list->tables_count, &list->tables_capacity, sizeof *table)) {
+        return false;
+    }
+    list->tables = tables;
+    list->tables[list->tables_count++] = *table;
+    return true;
+}
+
 static bool table_take(struct nw_recent_list *list, struct nw_cursor *cursor)
 {
     struct nw_recent_table table = {.relation_oid = nw_cursor_u32le(cursor)};
-    void *tables = list->tables;
 
     table.rows = nw_cursor_u64le(cursor);
     name_take(cursor, table.schema_name);
     name_take(cursor, table.name);
-    if (cursor->failed ||
-        !room_make(&tables, list->tables_count, &list->tables_capacity, sizeof table)) {
-        return false;
-    }
-    list->tables = tables;
-    list->tables[list->tables_count++] = table;
-    return true;
+    return !cursor->failed && table_add(list, &table);
 }
 
 static bool entry_take(struct nw_recent_list *list, struct nw_cursor *cursor)
@@ -186,8 +192,52 @@ static int by_lsn(const void *left, const void *right)
     return a->commit_lsn < b->commit_lsn ? -1 : a->commit_lsn > b->commit_lsn;
 }
 
-/* What was dealt again after a restart is there twice: the one with more tables says more. */
-static void twins_drop(struct nw_recent_list *list)
+static bool has_table(const struct nw_recent_list *list, const struct nw_recent_commit *commit,
+                      uint32_t oid)
+{
+    for (uint32_t i = 0; i < nw_recent_tables(commit); i++) {
+        if (list->tables[commit->tables_first + i].relation_oid == oid) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Tables of the second that the first lacks go to it, behind its own at the list's end. */
+static bool twins_merge(struct nw_recent_list *list, struct nw_recent_commit *first,
+                        const struct nw_recent_commit *second)
+{
+    struct nw_recent_commit both = *first;
+    uint32_t most =
+        first->tables_count > second->tables_count ? first->tables_count : second->tables_count;
+
+    both.tables_first = list->tables_count;
+    both.tables_count = 0;
+    for (uint32_t i = 0; i < nw_recent_tables(first) + nw_recent_tables(second); i++) {
+        uint32_t own = nw_recent_tables(first);
+        uint32_t at = i < own ? first->tables_first + i : second->tables_first + i - own;
+        struct nw_recent_table table = list->tables[at];
+
+        if (i >= own && has_table(list, first, table.relation_oid)) {
+            continue;
+        }
+        if (!table_add(list, &table)) {
+            return false;
+        }
+        both.tables_count++;
+    }
+    /* Where one does not have all, both do not. */
+    both.tables_count =
+        most > NW_COMMITTED_TABLES_MAX && most > both.tables_count ? most : both.tables_count;
+    *first = both;
+    return true;
+}
+
+/*
+ * What was dealt again after a restart is there twice; and a transaction once more for the tables
+ * whose changes were kept, when those are played.
+ */
+static bool twins_join(struct nw_recent_list *list)
 {
     uint32_t kept = 0;
 
@@ -198,14 +248,15 @@ static void twins_drop(struct nw_recent_list *list)
         struct nw_recent_commit *commit = &list->commits[i];
 
         if (kept > 0 && list->commits[kept - 1].commit_lsn == commit->commit_lsn) {
-            if (commit->tables_count > list->commits[kept - 1].tables_count) {
-                list->commits[kept - 1] = *commit;
+            if (!twins_merge(list, &list->commits[kept - 1], commit)) {
+                return false;
             }
         } else {
             list->commits[kept++] = *commit;
         }
     }
     list->commits_count = kept;
+    return true;
 }
 
 static bool file_add(const struct file *file, struct nw_recent_list *list)
@@ -232,15 +283,25 @@ nw_status nw_recent_read(const char *folder, struct nw_recent_list *list, struct
     file_read(folder, 0, &files[0]);
     file_read(folder, 1, &files[1]);
     /* The one that is not being written is the older. */
-    whole = file_add(&files[1 - end.place], list) && file_add(&files[end.place], list);
+    whole = file_add(&files[1 - end.place], list) && file_add(&files[end.place], list) &&
+            twins_join(list);
     free(files[0].bytes);
     free(files[1].bytes);
     if (!whole) {
         nw_recent_fini(list);
         return nw_fail(err, NW_FATAL, "out of memory for the record of transactions");
     }
-    twins_drop(list);
     return NW_OK;
+}
+
+void nw_recent_void(const char *folder)
+{
+    char path[4096 + 16];
+
+    for (unsigned place = 0; place < 2; place++) {
+        (void)snprintf(path, sizeof path, "%s/recent.%u", folder, place);
+        (void)unlink(path);
+    }
 }
 
 void nw_recent_fini(struct nw_recent_list *list)
@@ -331,7 +392,10 @@ nw_status nw_recent_verify(struct nw_session *session, const struct nw_recent_li
         bool other = nw_rows_text(rows, 0, 1) != NULL &&
                      nw_rows_u64(rows, 0, 1) != (uint64_t)list->commits[at].commit_ts;
 
-        *missing = (is != NULL && strcmp(is, "committed") != 0) || other ? at : *missing;
+        /* One that waits for a synchronous standby was sent, and is "in progress" here. */
+        bool lacks = is != NULL && strcmp(is, "committed") != 0 && strcmp(is, "in progress") != 0;
+
+        *missing = lacks || other ? at : *missing;
     }
     nw_rows_free(rows);
     if (status == NW_FATAL) {

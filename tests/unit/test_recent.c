@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The record of the latest transactions: what is written is read, and a gap is never overlooked. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -162,6 +164,143 @@ static void too_many_tables_are_not_all_known(void **state)
     nw_recent_fini(&list);
 }
 
+static void commit_of(struct nw_recent *recent, uint64_t lsn, const struct nw_table *table)
+{
+    struct nw_dealer_committed what = {
+        .commit_lsn = lsn, .end_lsn = lsn + 8, .xid = 1, .tables_count = 1};
+
+    what.tables[0] = (struct nw_table_count){table, 3};
+    nw_recent_add(recent, &what);
+}
+
+/* The changes of a table were kept, and are played while the stream is idle. */
+static void what_is_played_later_is_added_to_its_transaction(void **state)
+{
+    struct nw_recent *recent = opened(100);
+    struct nw_recent_list list;
+    char text[256];
+
+    (void)state;
+    commit_of(recent, 110, &ORDERS);
+    nw_recent_reach(recent, 130);
+    nw_recent_write(recent);
+    commit_of(recent, 110, &LINES);
+    commit_of(recent, 110, &ORDERS);
+    nw_recent_write(recent);
+    nw_recent_close(recent);
+    list = read_all();
+    assert_true(nw_recent_covers(&list, 100, 130));
+    assert_int_equal(list.commits_count, 1);
+    assert_non_null(strstr(nw_recent_text(&list, 0, text, sizeof text),
+                           ": shop.orders (3 rows), shop.lines (3 rows)"));
+    nw_recent_fini(&list);
+}
+
+/* Of two entries neither has all tables, or there are more than fit: it is not all known. */
+static void tables_that_do_not_fit_when_joined_are_not_known(void **state)
+{
+    struct nw_recent *recent = opened(100);
+    struct nw_recent_list list;
+
+    (void)state;
+    commit(recent, 110, 1, NW_COMMITTED_TABLES_MAX + 1);
+    nw_recent_reach(recent, 130);
+    nw_recent_write(recent);
+    commit_of(recent, 110, &LINES);
+    nw_recent_write(recent);
+    nw_recent_close(recent);
+    list = read_all();
+    assert_int_equal(list.commits_count, 1);
+    assert_false(nw_recent_covers(&list, 100, 130));
+    nw_recent_fini(&list);
+}
+
+static void files_may_have(rlim_t bytes)
+{
+    struct rlimit limit;
+
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes == 0 ? limit.rlim_max : bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* What could not be written may be beyond the last epoch's end: nothing up to its end is known. */
+static void a_failed_write_is_a_gap_up_to_the_last_entry(void **state)
+{
+    struct nw_recent *recent = opened(100);
+    struct nw_recent_list list;
+
+    (void)state;
+    commit(recent, 110, 1, 1);
+    nw_recent_reach(recent, 130);
+    nw_recent_write(recent);
+    commit(recent, 140, 2, 1);
+    nw_recent_reach(recent, 150);
+    commit(recent, 160, 3, 1); /* to 168, of the next epoch */
+    files_may_have(16);
+    nw_recent_write(recent);
+    files_may_have(0);
+    commit(recent, 200, 4, 1);
+    nw_recent_reach(recent, 210);
+    nw_recent_write(recent);
+    nw_recent_close(recent);
+    list = read_all();
+    assert_int_equal(list.from_lsn, 168);
+    assert_true(nw_recent_covers(&list, 168, 210));
+    assert_int_equal(list.commits_count, 1);
+    nw_recent_fini(&list);
+}
+
+/* Nor may a restart go on from a record without what was played and could not be written. */
+static void a_failed_write_of_what_is_played_voids_the_record(void **state)
+{
+    struct nw_recent *recent = opened(100);
+    struct nw_recent_list list;
+
+    (void)state;
+    commit_of(recent, 110, &ORDERS);
+    nw_recent_reach(recent, 130);
+    nw_recent_write(recent);
+    commit_of(recent, 110, &LINES);
+    files_may_have(16);
+    nw_recent_write(recent);
+    files_may_have(0);
+    nw_recent_close(recent);
+    recent = opened(130);
+    nw_recent_reach(recent, 150);
+    nw_recent_write(recent);
+    nw_recent_close(recent);
+    list = read_all();
+    assert_false(nw_recent_covers(&list, 100, 150));
+    assert_true(nw_recent_covers(&list, 130, 150));
+    nw_recent_fini(&list);
+}
+
+static void what_does_not_fit_is_a_gap_up_to_the_last_entry(void **state)
+{
+    struct nw_recent *recent = opened(100);
+    struct nw_recent_list list;
+    uint64_t lsn = 100;
+
+    (void)state;
+    for (int i = 0; i < 100000; i++) {
+        lsn += 16;
+        commit(recent, lsn, (uint32_t)lsn, 8);
+    }
+    nw_recent_reach(recent, 200);
+    nw_recent_write(recent);
+    commit(recent, lsn + 16, 7, 1);
+    nw_recent_reach(recent, lsn + 32);
+    nw_recent_write(recent);
+    nw_recent_close(recent);
+    list = read_all();
+    assert_int_equal(list.from_lsn, lsn + 8);
+    assert_int_equal(list.to_lsn, lsn + 32);
+    assert_int_equal(list.commits_count, 1);
+    nw_recent_fini(&list);
+}
+
 /* Cut anywhere, and any byte turned over: what is left is right, and never reaches further. */
 static void damage_is_found(void **state)
 {
@@ -261,6 +400,11 @@ int main(void)
         cmocka_unit_test_setup(a_restart_goes_on_and_says_things_once, begin),
         cmocka_unit_test_setup(a_gap_begins_the_record_anew, begin),
         cmocka_unit_test_setup(too_many_tables_are_not_all_known, begin),
+        cmocka_unit_test_setup(what_is_played_later_is_added_to_its_transaction, begin),
+        cmocka_unit_test_setup(tables_that_do_not_fit_when_joined_are_not_known, begin),
+        cmocka_unit_test_setup(a_failed_write_is_a_gap_up_to_the_last_entry, begin),
+        cmocka_unit_test_setup(a_failed_write_of_what_is_played_voids_the_record, begin),
+        cmocka_unit_test_setup(what_does_not_fit_is_a_gap_up_to_the_last_entry, begin),
         cmocka_unit_test_setup(damage_is_found, begin),
         cmocka_unit_test_setup(a_file_of_version_1_is_read, begin),
         cmocka_unit_test_setup(the_files_are_written_in_turn, begin),
