@@ -111,14 +111,14 @@ static void lacks_print(const struct nw_adopt *adopt, bool all, FILE *out)
     char text[2048];
     char lsn[NW_LSN_TEXT_SIZE];
     uint32_t said = 0;
-    uint32_t at = nw_recent_extra(list, 0, adopt->lacks_lsn);
+    uint32_t at = adopt->named ? nw_recent_extra(list, 0, adopt->named_lsn) : list->commits_count;
 
     if (!adopt->lacks) {
         return;
     }
     for (; at < list->commits_count && (all || said < LACKS_SAID); said++) {
         (void)fprintf(out, "lacks %s\n", nw_recent_text(list, at, text, sizeof text));
-        at = nw_recent_extra(list, at + 1, adopt->lacks_lsn);
+        at = nw_recent_extra(list, at + 1, adopt->named_lsn);
     }
     if (at < list->commits_count) {
         (void)fprintf(out, "lacks %u more (--dry-run lists them)\n", list->commits_count - at);
@@ -187,8 +187,9 @@ static int carry_out(struct session *s)
         return NW_EXIT_FAILED;
     }
     plan_print(adopt, stdout);
-    if (adopt->moves > 0 && s->dry_run) {
-        (void)puts("nothing was changed (--dry-run)");
+    if (s->dry_run) {
+        (void)puts(adopt->moves > 0 ? "nothing was changed (--dry-run)"
+                                    : "nothing to adopt: narwal run goes on by itself");
         return 0;
     }
     if (adopt->moves > 0 && !agreed(s)) {

@@ -212,7 +212,7 @@ static nw_status past_look(struct nw_adopt *adopt, const struct nw_adopt_sink *s
     char text[600];
     nw_status status = NW_OK;
 
-    if (list->system_identifier == sink->stored.system_identifier) {
+    if (nw_adopt_record_is_of(adopt, sink)) {
         status = nw_recent_verify(adopt->server.control, list, sink->lsn, &missing, err);
     }
     if (status == NW_OK && missing < list->commits_count) {
@@ -345,8 +345,9 @@ static void lacks_note(struct nw_adopt *adopt, const struct nw_adopt_sink *sink,
     if (facts->relation != NW_ADOPT_AHEAD && facts->relation != NW_ADOPT_APART) {
         return;
     }
-    if (!nw_adopt_record_is_of(adopt, sink)) {
-        nw_recent_fini(&adopt->recent); /* of another server: it names nothing here */
+    if (nw_adopt_record_is_of(adopt, sink)) { /* that of another server names nothing */
+        adopt->named_lsn = adopt->named && adopt->named_lsn < lsn ? adopt->named_lsn : lsn;
+        adopt->named = true;
     }
     adopt->lacks_known = facts->extras_known && (!adopt->lacks || adopt->lacks_known);
     adopt->lacks_lsn = adopt->lacks && adopt->lacks_lsn < lsn ? adopt->lacks_lsn : lsn;
@@ -404,6 +405,40 @@ static nw_status decide(struct nw_adopt *adopt, struct nw_error *err)
     return status;
 }
 
+/* Before a sink is opened, which would end who has it: nobody else is there, and none may come. */
+static nw_status claim(struct nw_adopt *adopt, struct nw_error *err)
+{
+    const struct nw_pg_options *connection = &adopt->options->server.connection;
+    const char *slot_name = adopt->options->server.slot_name;
+    struct nw_session *session = NULL;
+    struct nw_claim_view view = {0};
+    nw_status status = nw_claim_create(slot_name, &adopt->claim, err);
+
+    if (status == NW_OK) {
+        status = nw_claim_take(adopt->claim, connection, err);
+    }
+    if (status == NW_OK) {
+        status = nw_session_open(connection, false, &session, err);
+    }
+    if (status == NW_OK) {
+        status = nw_claim_look(session, slot_name, &view, err);
+    }
+    nw_session_close(session);
+    return status == NW_OK && view.reader_pid != 0
+               ? nw_fail(err, NW_RETRY, "NW1211 slot %s is in use by %s", slot_name, view.reader)
+               : status;
+}
+
+bool nw_adopt_state_lags(const struct nw_adopt *adopt)
+{
+    const struct nw_identity *here = &adopt->server.identity;
+    const struct nw_identity *known = &adopt->source.identity;
+
+    return adopt->source.known && (known->system_identifier != here->system_identifier ||
+                                   known->database_oid != here->database_oid ||
+                                   (known->timeline != here->timeline && adopt->slot_found));
+}
+
 nw_status nw_adopt_begin(struct nw_adopt *adopt, const struct nw_run_options *options,
                          const struct nw_adopt_wishes *wishes, struct nw_error *err)
 {
@@ -436,6 +471,9 @@ nw_status nw_adopt_begin(struct nw_adopt *adopt, const struct nw_run_options *op
         status = nw_transforms_create(options->transforms, &adopt->transforms, err);
     }
     if (status == NW_OK) {
+        status = claim(adopt, err);
+    }
+    if (status == NW_OK) {
         status = sinks_look(adopt, err);
     }
     if (status == NW_OK) {
@@ -444,6 +482,8 @@ nw_status nw_adopt_begin(struct nw_adopt *adopt, const struct nw_run_options *op
     if (status == NW_OK) {
         status = decide(adopt, err);
     }
-    return status == NW_OK && adopt->refusals == 0 && adopt->moves > 0 ? tables_look(adopt, err)
-                                                                       : status;
+    return status == NW_OK && adopt->refusals == 0 &&
+                   (adopt->moves > 0 || nw_adopt_state_lags(adopt))
+               ? tables_look(adopt, err)
+               : status;
 }

@@ -17,6 +17,7 @@
 #ifndef NW_PIPELINE_ADOPT_H
 #define NW_PIPELINE_ADOPT_H
 
+#include "pipeline/claim.h"
 #include "pipeline/handover.h"
 #include "pipeline/recent.h"
 #include "pipeline/run.h"
@@ -99,6 +100,7 @@ struct nw_adopt {
     struct nw_state *state;
     struct nw_state_source source;
     struct nw_tables *table_states;
+    struct nw_claim *claim; /* from before the sinks are opened to the end */
     struct nw_detached
         detached; /* sinks that are left out; what can be opened of them moves, too */
     struct nw_server server;
@@ -116,6 +118,8 @@ struct nw_adopt {
     bool lacks;         /* some sink has more than the server: */
     uint64_t lacks_lsn; /* what committed after this, as far as is known */
     bool lacks_known;   /* and that is all of it */
+    bool named;         /* the record is of some of those sinks: */
+    uint64_t named_lsn; /* and names what committed after this */
     struct nw_schemas *schemas;
     struct nw_transforms *transforms;
     struct nw_arena arena;
@@ -125,7 +129,8 @@ struct nw_adopt {
 };
 
 /**
- * Look, and decide. Sinks are opened, which takes them over from whoever had them.
+ * Look, and decide. Takes the claim on the slot first: sinks are opened, which takes them over from
+ * whoever had them.
  * @param options  as of a run
  * @return NW_OK also when it is refused: `refusals` and the lines say so.
  */
@@ -135,6 +140,10 @@ NW_MUST_CHECK nw_status nw_adopt_begin(struct nw_adopt *adopt, const struct nw_r
 NW_MUST_CHECK nw_status nw_adopt_finish(struct nw_adopt *adopt, struct nw_error *err);
 /** Close everything; also after a failure. @return NW_RETRY when a plugin did not return. */
 nw_status nw_adopt_end(struct nw_adopt *adopt, struct nw_error *err);
+
+/** Whether narwal's own state knows of another server, or of this before its promotion: also when
+ * it was killed behind the last sink. */
+bool nw_adopt_state_lags(const struct nw_adopt *adopt);
 
 /* adopt_extra.c */
 

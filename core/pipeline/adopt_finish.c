@@ -230,11 +230,8 @@ static nw_status dropped_forget(struct nw_adopt *adopt, struct nw_error *err)
 static nw_status tables_update(struct nw_adopt *adopt, struct nw_error *err)
 {
     struct nw_seen *seen = NULL;
-    nw_status status = kept_stop(adopt->table_states, err);
+    nw_status status = dropped_forget(adopt, err);
 
-    if (status == NW_OK) {
-        status = dropped_forget(adopt, err);
-    }
     if (status == NW_OK) {
         status = nw_seen_open(adopt->state, &seen, err);
     }
@@ -251,30 +248,52 @@ static nw_status state_update(struct nw_adopt *adopt, struct nw_error *err)
     struct nw_state_source *source = &adopt->source;
     nw_status status = NW_OK;
 
-    if (!source->known ||
-        (adopt->moves == 0 && source->identity.system_identifier == here->system_identifier &&
-         source->identity.database_oid == here->database_oid)) {
+    if (!source->known || (adopt->moves == 0 && !nw_adopt_state_lags(adopt))) {
         return NW_OK;
     }
     status = tables_update(adopt, err);
     source->identity = *here;
     source->acknowledged_lsn = adopt->slot_lsn;
-    source->generation =
-        adopt->copies == NW_ADOPT_NONE ? source->generation : generation_next(adopt);
+    /* Also that of copies which began before this was killed. */
+    source->generation = generation_next(adopt) - (adopt->copies == NW_ADOPT_NONE ? 1 : 0);
     return status == NW_OK ? nw_state_source_write(adopt->state, source, err) : status;
+}
+
+static nw_status sinks_move(struct nw_adopt *adopt, struct nw_error *err)
+{
+    uint32_t left = adopt->moves;
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; i < adopt->options->sinks_count && status == NW_OK; i++) {
+        enum nw_adopt_verdict verdict = adopt->sinks[i].decision.verdict;
+
+        if (adopt->sinks[i].lsn == 0 ||
+            (verdict != NW_ADOPT_MOVES && verdict != NW_ADOPT_GOES_BACK)) {
+            continue;
+        }
+        /* After the last one the record is of no sink's history; whoever runs this again needs it
+         * for that one at most, and copies more without. */
+        if (--left == 0) {
+            nw_recent_void(adopt->options->state_folder);
+        }
+        status = nw_claim_check(adopt->claim, err);
+        if (status == NW_OK) {
+            status = sink_move(adopt, i, err);
+        }
+    }
+    return status;
 }
 
 nw_status nw_adopt_finish(struct nw_adopt *adopt, struct nw_error *err)
 {
     nw_status status = adopt->makes_slot ? slot_make(adopt, err) : NW_OK;
 
-    for (uint32_t i = 0; i < adopt->options->sinks_count && status == NW_OK; i++) {
-        enum nw_adopt_verdict verdict = adopt->sinks[i].decision.verdict;
-
-        if (adopt->sinks[i].lsn != 0 &&
-            (verdict == NW_ADOPT_MOVES || verdict == NW_ADOPT_GOES_BACK)) {
-            status = sink_move(adopt, i, err);
-        }
+    /* Before a sink is of this server: killed in between, it would be given what was kept. */
+    if (status == NW_OK && adopt->moves > 0) {
+        status = kept_stop(adopt->table_states, err);
+    }
+    if (status == NW_OK) {
+        status = sinks_move(adopt, err);
     }
     return status == NW_OK ? state_update(adopt, err) : status;
 }
@@ -299,6 +318,9 @@ nw_status nw_adopt_end(struct nw_adopt *adopt, struct nw_error *err)
     }
     if (adopt->server_open) {
         nw_server_close(&adopt->server);
+    }
+    if (status == NW_OK) { /* no sink is held any more; else it is held to the process's end */
+        nw_claim_destroy(adopt->claim);
     }
     nw_transforms_destroy(adopt->transforms);
     nw_schemas_destroy(adopt->schemas);

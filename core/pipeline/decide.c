@@ -89,20 +89,43 @@ static nw_status positions_check(struct nw_run *run, struct nw_error *err)
     return status;
 }
 
+/* The highest position that is of the history that the record is of; 0: there is none. */
+static uint64_t highest_recorded(const struct nw_run *run, const struct nw_recent_list *list)
+{
+    uint64_t highest = 0;
+
+    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
+        const struct nw_sink_recovered *recovered = &run->members[i].recovered;
+
+        for (uint32_t p = 0; p < recovered->positions_count; p++) {
+            const struct nw_position *position = &recovered->positions[p];
+            struct nw_identity stored = {0};
+            struct nw_error ignored = {0};
+            uint64_t lsn = 0;
+
+            if (position->size != 0 &&
+                nw_position_unpack((struct nw_bytes){position->bytes, position->size}, &stored,
+                                   &lsn, NULL, &ignored) == NW_OK &&
+                stored.system_identifier == list->system_identifier &&
+                stored.timeline == list->timeline) {
+                highest = lsn > highest ? lsn : highest;
+            }
+        }
+    }
+    return highest;
+}
+
 /* A server that was set back and has gone on since has the sinks' LSN, and another history. */
 static nw_status past_check(struct nw_run *run, struct nw_error *err)
 {
     struct nw_recent_list list = {0};
-    uint64_t highest = 0;
     uint32_t missing = 0;
     char text[600];
     nw_status status = nw_recent_read(run->options->state_folder, &list, err);
 
-    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
-        highest = run->members[i].lsn > highest ? run->members[i].lsn : highest;
-    }
     if (status == NW_OK && list.system_identifier == run->server.identity.system_identifier) {
-        status = nw_recent_verify(run->server.control, &list, highest, &missing, err);
+        status = nw_recent_verify(run->server.control, &list, highest_recorded(run, &list),
+                                  &missing, err);
         if (status == NW_OK && missing < list.commits_count) {
             status = nw_fail(
                 err, NW_FATAL,

@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import threading
 import time
@@ -17,6 +18,27 @@ from lab.narwal import Narwal
 from lab.standby import Standby
 
 TABLES = [("lab", "plain"), ("lab", "bulk")]
+
+
+def claim_key(slot):
+    """Of the advisory lock by which a narwal has a slot (core/pipeline/claim.c)."""
+    number = 2166136261
+    for byte in slot.encode():
+        number = (number ^ byte) * 16777619 & 0xffffffff
+    return number & 0x7fffffff
+
+
+def state_rows(narwal, question):
+    with contextlib.closing(sqlite3.connect(narwal.state_dir / "state.db")) as state:
+        return state.execute(question).fetchall()
+
+
+def state_timeline(narwal):
+    return state_rows(narwal, "SELECT timeline FROM source")[0][0]
+
+
+def conditions(narwal):
+    return repr(state_rows(narwal, "SELECT table_name, state, reason FROM tables"))
 
 
 class Load:
@@ -107,6 +129,7 @@ class SwitchoverTest(Case):
         narwal.config["sinks"] = [{"type": "file", "name": "a", "path": str(narwal.out)},
                                   {"type": "file", "name": "b", "path": str(narwal.home / "b")}]
         narwal.start().wait_streaming()
+        self.assertEqual(narwal.call("table", "pause", "lab.wide")[0], 0)
         load = Load(primary)
         time.sleep(1)
         load.stop()
@@ -131,7 +154,15 @@ class SwitchoverTest(Case):
         text = self.adopt(narwal, "--token", token, "--dry-run")
         self.assertIn("make slot", text)
         self.assertEqual(standby.value("SELECT count(*) FROM pg_replication_slots"), 0)
-        # Killed behind the slot, and between two sinks: it is run again.
+        # Nor is a sink touched while another narwal has the slot.
+        with contextlib.closing(standby.connect()) as other, other.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(1851880055, %s)", (claim_key(narwal.slot),))
+            text = self.adopt(narwal, "--token", token, "--dry-run", code=1)
+            self.assertIn("NW1211 another narwal has slot", text)
+            self.assertNotIn("sink a", text)
+        # Killed behind the slot, between two sinks, and behind the last: it is run again.
+        shutil.rmtree(narwal.state_dir)
+        shutil.move(kept, narwal.state_dir)
         for place in ("adopt-slot:1", "adopt-sink:1"):
             os.environ["NARWAL_CRASH_AT"] = place
             try:
@@ -140,14 +171,24 @@ class SwitchoverTest(Case):
                 del os.environ["NARWAL_CRASH_AT"]
             self.assertEqual(standby.value("SELECT count(*) FROM pg_replication_slots"), 1)
         self.assertRegex(self.adopt(narwal, "--token", token, "--dry-run"), "^(?s:.*)do    sink b goes on")
-        self.assertNotIn("do    sink a ", self.adopt(narwal, "--token", token))
+        os.environ["NARWAL_CRASH_AT"] = "adopt-sink:1"
+        try:
+            self.assertNotIn("do    sink a ", narwal.call("adopt", "--yes", "--token", token)[1])
+        finally:
+            del os.environ["NARWAL_CRASH_AT"]
+        self.assertEqual(state_timeline(narwal), 1)
+        self.assertRegex(conditions(narwal), "stopped.*NW2346")  # before a sink was moved
+        self.assertIn("nothing to adopt", self.adopt(narwal, "--dry-run"))
+        self.assertEqual(state_timeline(narwal), 1)
         self.assertIn("nothing to adopt", self.adopt(narwal))
+        self.assertEqual(state_timeline(narwal), 2)
+        shutil.rmtree(narwal.state_dir)
         # From an empty state folder.
         standby.sql("UPDATE lab.plain SET n = 7 WHERE id < 20")
         narwal.start()
         self.same(narwal)
         narwal.wait("sink b", lambda: State(narwal.home / "b").lsn >= narwal.state().lsn)
-        self.assertNotIn("copied", narwal.log())
+        self.assertNotRegex(narwal.log(), r"copied lab\.(?!wide)")
         self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
         for narwal.out in (narwal.out, narwal.home / "b"):
             result = narwal.compare(TABLES)
@@ -489,8 +530,16 @@ class UpgradeTest(Case):
 
     def test_from_17_to_18_which_keeps_it(self):
         narwal, new = self.upgraded(17, 18)
+        new.sql("TRUNCATE lab.bulk")
+        self.assertRegex(self.adopt(narwal, code=1), "(?s)NW2342 .*truncated.*lab.bulk.*NW2340")
         new.sql("INSERT INTO lab.plain VALUES (7000, 1, 'early')")
-        self.assertRegex(self.adopt(narwal, code=1), "(?s)NW2342 .*lab.plain.*NW2340")
+        self.assertRegex(self.adopt(narwal, code=1), "(?s)NW2342 .*written.*lab.plain.*NW2340")
+        new.stop("immediate")  # which discards the counters
+        new.start()
+        self.assertRegex(self.adopt(narwal, code=1), "(?s)NW2342 .*were reset.*NW2340")
+        new.sql("ALTER DATABASE postgres SET track_counts = off")
+        self.assertRegex(self.adopt(narwal, code=1), "(?s)NW2342 .*track_counts.*NW2340")
+        new.sql("ALTER DATABASE postgres RESET track_counts")
         self.assertIn("NW2345", self.adopt(narwal, "--upgraded"))
         self.goes_on(narwal, new)
 
