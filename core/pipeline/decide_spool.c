@@ -124,8 +124,22 @@ static nw_status spool_open_for_backlogs(struct nw_run *run, uint64_t until_lsn,
             err);
     }
     if (run->spool != NULL) {
+        nw_status status = NW_OK;
+
         nw_spool_status(run->spool, &found);
         run->spool_lsn = found.first_lsn;
+        status = nw_server_history_check(&run->server, found.timeline, found.end_lsn, &why);
+        if (status == NW_FATAL) { /* its end is not of this server's history */
+            nw_spool_destroy(run->spool);
+            run->spool = NULL;
+            return nw_run_backlogs_give_up(
+                run,
+                "NW2515 what was kept of it may lack changes that only the spool had, which has "
+                "some that the server, promoted since, never had",
+                err);
+        }
+        *err = why;
+        return status;
     }
     return NW_OK;
 }

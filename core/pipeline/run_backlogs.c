@@ -92,6 +92,21 @@ nw_status nw_run_backlog_gone(struct nw_run *run, const struct nw_table_trouble 
     return nw_tables_set(run->table_states, &trouble, err);
 }
 
+/*
+ * Whether the server, promoted since this was kept, has all of it: else what comes now below its
+ * end would be taken for kept already, and what the server never had would be dealt.
+ * @return NW_FATAL: it has not.
+ */
+static nw_status history_check(const struct nw_run *run, const struct nw_backlog *backlog,
+                               struct nw_error *err)
+{
+    uint32_t timeline = run->source.identity.timeline;
+
+    return run->source.known && timeline != run->server.identity.timeline
+               ? nw_server_history_check(&run->server, timeline, nw_backlog_end_lsn(backlog), err)
+               : NW_OK;
+}
+
 /* Opens what is kept of a table. An error is for the run; what is lost is the table's. */
 nw_status nw_run_backlog_open(struct nw_run *run, const struct nw_table_trouble *table,
                               struct nw_backlog **backlog, struct nw_error *err)
@@ -115,8 +130,17 @@ nw_status nw_run_backlog_open(struct nw_run *run, const struct nw_table_trouble 
             reason, sizeof reason,
             "NW2515 what was kept of it in %.600s is damaged, incomplete or cannot be read",
             folder);
+    } else {
+        status = history_check(run, *backlog, err);
     }
     free(folder);
+    if (*backlog != NULL && status != NW_OK) {
+        nw_backlog_destroy(*backlog);
+        *backlog = NULL;
+        (void)snprintf(reason, sizeof reason,
+                       "NW2515 the server was promoted without some of what was kept of it");
+        return status == NW_FATAL ? nw_run_backlog_gone(run, table, reason, err) : status;
+    }
     return *backlog != NULL ? NW_OK : nw_run_backlog_gone(run, table, reason, err);
 }
 

@@ -112,20 +112,25 @@ static bool is_fenced(rd_kafka_resp_err_t code)
            code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED;
 }
 
-nw_status nw_kafka_fail(const char *what, rd_kafka_resp_err_t code, const char *text,
-                        struct nw_error *err)
+nw_status nw_kafka_fail(struct nw_kafka_sink *sink, const char *what, rd_kafka_resp_err_t code,
+                        const char *text, struct nw_error *err)
 {
-    if (is_fenced(code)) {
-        return nw_fail(
-            err, NW_FATAL,
-            "NW2406 another narwal has taken over: the sink's transactional.id was begun "
-            "anew. This one may not write any more");
+    nw_status status = NW_OK;
+
+    if (!is_fenced(code)) {
+        return nw_fail(err, NW_RETRY, "NW2701 %s: %s", what, text);
     }
-    return nw_fail(err, NW_RETRY, "NW2701 %s: %s", what, text);
+    status = nw_kafka_ledger_ours(sink, err);
+    return status != NW_OK
+               ? status
+               : nw_fail(err, NW_RETRY,
+                         "NW2701 %s: the broker ended the transaction, and nobody else has the "
+                         "sink: one that lasts longer than transaction_timeout? Raise it",
+                         what);
 }
 
-nw_status nw_kafka_fail_error(const struct nw_kafka_sink *sink, const char *what,
-                              rd_kafka_error_t *error, struct nw_error *err)
+nw_status nw_kafka_fail_error(struct nw_kafka_sink *sink, const char *what, rd_kafka_error_t *error,
+                              struct nw_error *err)
 {
     rd_kafka_resp_err_t code = rd_kafka_error_code(error);
     char fatal[TEXT_SIZE];
@@ -134,7 +139,7 @@ nw_status nw_kafka_fail_error(const struct nw_kafka_sink *sink, const char *what
     if (code == RD_KAFKA_RESP_ERR__FATAL && sink->ledger != NULL) {
         code = rd_kafka_fatal_error(sink->ledger, fatal, sizeof fatal);
     }
-    status = nw_kafka_fail(what, code, rd_kafka_error_string(error), err);
+    status = nw_kafka_fail(sink, what, code, rd_kafka_error_string(error), err);
     rd_kafka_error_destroy(error);
     return status;
 }
@@ -157,7 +162,7 @@ static nw_status failed(struct nw_kafka_sink *sink, struct nw_error *err)
                        "cleanup.policy=delete on the topic, or truncates: skip",
                        sink->options.name);
     }
-    return nw_kafka_fail("a message was not delivered", code, rd_kafka_err2str(code), err);
+    return nw_kafka_fail(sink, "a message was not delivered", code, rd_kafka_err2str(code), err);
 }
 
 nw_status nw_kafka_begin(struct nw_kafka_sink *sink, struct nw_error *err)

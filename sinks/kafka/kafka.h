@@ -44,6 +44,7 @@ struct nw_kafka_options {
 /* A table's version, and where its messages go. */
 struct nw_kafka_table {
     uint32_t id;
+    uint32_t relation_oid;
     struct nw_json_layout *layout;
     rd_kafka_topic_t *topic;
 };
@@ -112,11 +113,15 @@ NW_MUST_CHECK nw_status nw_kafka_producer_create(struct nw_kafka_sink *sink, con
 void nw_kafka_on_log(const rd_kafka_t *client, int level, const char *facility, const char *text);
 /** Forget what was not delivered, and both producers. */
 void nw_kafka_producers_destroy(struct nw_kafka_sink *sink);
-/** The error of a client as ours: fenced is NW_FATAL, all else NW_RETRY. */
-NW_MUST_CHECK nw_status nw_kafka_fail(const char *what, rd_kafka_resp_err_t code, const char *text,
+/**
+ * The error of a client as ours: NW_RETRY; NW_FATAL (NW2406) when the broker fenced us and the
+ * ledger says that another narwal has the sink. Else it was a transaction that lasted too long.
+ */
+NW_MUST_CHECK nw_status nw_kafka_fail(struct nw_kafka_sink *sink, const char *what,
+                                      rd_kafka_resp_err_t code, const char *text,
                                       struct nw_error *err);
 /** The same of an error object, which is given back. */
-NW_MUST_CHECK nw_status nw_kafka_fail_error(const struct nw_kafka_sink *sink, const char *what,
+NW_MUST_CHECK nw_status nw_kafka_fail_error(struct nw_kafka_sink *sink, const char *what,
                                             rd_kafka_error_t *error, struct nw_error *err);
 /** One message. NW_AGAIN: the queue is full, nothing was taken. NW_REJECT: it is too large. */
 NW_MUST_CHECK nw_status nw_kafka_send(struct nw_kafka_sink *sink, rd_kafka_topic_t *topic,
@@ -149,9 +154,13 @@ NW_MUST_CHECK nw_status nw_kafka_topic_open(struct nw_kafka_sink *sink, const ch
 
 /* ---- ledger.c ---- */
 
-/** What the ledger's topic has; all that was written before is seen. */
-NW_MUST_CHECK nw_status nw_kafka_ledger_read(struct nw_kafka_sink *sink, struct nw_error *err);
-/** Write the fencing number of this recover, in a transaction of its own. */
+/** What the ledger's topic has, into an empty or former state. Needs no producer. */
+NW_MUST_CHECK nw_status nw_kafka_ledger_read(struct nw_kafka_sink *sink,
+                                             struct nw_kafka_state *state, struct nw_error *err);
+/** NW_FATAL when this instance had the sink, and another one has it now. */
+NW_MUST_CHECK nw_status nw_kafka_ledger_ours(struct nw_kafka_sink *sink, struct nw_error *err);
+/** Take the sink: write a fencing number higher than the ledger's, and read what is in force then.
+ */
 NW_MUST_CHECK nw_status nw_kafka_ledger_own(struct nw_kafka_sink *sink, struct nw_error *err);
 /** Write a commit's position and copies into the transaction that is open. */
 NW_MUST_CHECK nw_status nw_kafka_ledger_write(struct nw_kafka_sink *sink,

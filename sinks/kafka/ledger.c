@@ -87,10 +87,9 @@ static bool record_scan(const void *bytes, size_t size, struct record *record)
     return nw_scan_done(&scan) && record->format > 0;
 }
 
-static nw_status record_take(struct nw_kafka_sink *sink, const rd_kafka_message_t *message,
-                             struct nw_error *err)
+static nw_status record_take(struct nw_kafka_sink *sink, struct nw_kafka_state *state,
+                             const rd_kafka_message_t *message, struct nw_error *err)
 {
-    struct nw_kafka_state *state = &sink->state;
     struct nw_kafka_copy *copy = NULL;
     struct record record;
     char key[KEY_SIZE];
@@ -159,8 +158,8 @@ static nw_status reader_create(struct nw_kafka_sink *sink, rd_kafka_t **reader,
 }
 
 /* What the reader gave. @param at_end  set at the topic's end. NW_AGAIN: nothing of use. */
-static nw_status message_take(struct nw_kafka_sink *sink, const rd_kafka_message_t *message,
-                              bool *at_end, struct nw_error *err)
+static nw_status message_take(struct nw_kafka_sink *sink, struct nw_kafka_state *state,
+                              const rd_kafka_message_t *message, bool *at_end, struct nw_error *err)
 {
     if (message == NULL) {
         return NW_AGAIN;
@@ -172,12 +171,13 @@ static nw_status message_take(struct nw_kafka_sink *sink, const rd_kafka_message
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return NW_AGAIN;
     }
-    return message->payload == NULL ? NW_OK : record_take(sink, message, err);
+    return message->payload == NULL ? NW_OK : record_take(sink, state, message, err);
 }
 
 /* Reads until the end, which is one that stands still: our own former transaction was ended when
  * this producer began. */
-static nw_status records_read(struct nw_kafka_sink *sink, rd_kafka_t *reader, struct nw_error *err)
+static nw_status records_read(struct nw_kafka_sink *sink, struct nw_kafka_state *state,
+                              rd_kafka_t *reader, struct nw_error *err)
 {
     int64_t until_ns = sink->host->now_ns(sink->host) + sink->options.timeout_ms * INT64_C(1000000);
     nw_status status = NW_OK;
@@ -186,7 +186,7 @@ static nw_status records_read(struct nw_kafka_sink *sink, rd_kafka_t *reader, st
     while (!at_end && (status == NW_OK || status == NW_AGAIN)) {
         rd_kafka_message_t *message = rd_kafka_consumer_poll(reader, POLL_MS);
 
-        status = message_take(sink, message, &at_end, err);
+        status = message_take(sink, state, message, &at_end, err);
         if (status == NW_AGAIN && sink->host->now_ns(sink->host) > until_ns) {
             status = nw_fail(err, NW_RETRY, "NW2701 topic %s cannot be read: %s",
                              sink->options.ledger_topic,
@@ -199,22 +199,23 @@ static nw_status records_read(struct nw_kafka_sink *sink, rd_kafka_t *reader, st
     return status;
 }
 
-nw_status nw_kafka_ledger_read(struct nw_kafka_sink *sink, struct nw_error *err)
+nw_status nw_kafka_ledger_read(struct nw_kafka_sink *sink, struct nw_kafka_state *state,
+                               struct nw_error *err)
 {
     rd_kafka_topic_partition_list_t *all = rd_kafka_topic_partition_list_new(1);
     rd_kafka_t *reader = NULL;
     nw_status status = reader_create(sink, &reader, err);
 
-    nw_kafka_state_forget(&sink->state);
+    nw_kafka_state_forget(state);
     rd_kafka_topic_partition_list_add(all, sink->options.ledger_topic, 0)->offset =
         RD_KAFKA_OFFSET_BEGINNING;
     if (status == NW_OK) {
         rd_kafka_resp_err_t code = rd_kafka_assign(reader, all);
 
-        status =
-            code == RD_KAFKA_RESP_ERR_NO_ERROR
-                ? records_read(sink, reader, err)
-                : nw_kafka_fail("the ledger cannot be read", code, rd_kafka_err2str(code), err);
+        status = code == RD_KAFKA_RESP_ERR_NO_ERROR
+                     ? records_read(sink, state, reader, err)
+                     : nw_kafka_fail(sink, "the ledger cannot be read", code,
+                                     rd_kafka_err2str(code), err);
         (void)rd_kafka_consumer_close(reader);
         rd_kafka_destroy(reader);
     }
@@ -235,7 +236,8 @@ static nw_status record_send(struct nw_kafka_sink *sink, const char *key, struct
                          value->bytes, value->used, key, strlen(key), NULL) != 0) {
         rd_kafka_resp_err_t code = rd_kafka_last_error();
 
-        return nw_kafka_fail("the ledger cannot be written", code, rd_kafka_err2str(code), err);
+        return nw_kafka_fail(sink, "the ledger cannot be written", code, rd_kafka_err2str(code),
+                             err);
     }
     return NW_OK;
 }
@@ -247,14 +249,14 @@ static void record_begin(struct nw_out *out)
     nw_out_u64(out, FORMAT);
 }
 
-nw_status nw_kafka_ledger_own(struct nw_kafka_sink *sink, struct nw_error *err)
+static nw_status owner_write(struct nw_kafka_sink *sink, uint64_t fencing, struct nw_error *err)
 {
     enum nw_outcome outcome = NW_UNKNOWN;
     nw_status status = nw_kafka_begin(sink, err);
 
     record_begin(&sink->value);
     nw_out_text(&sink->value, ",\"fencing\":");
-    nw_out_u64(&sink->value, sink->state.fencing + 1);
+    nw_out_u64(&sink->value, fencing);
     nw_out_text(&sink->value, "}");
     if (status == NW_OK) {
         status = record_send(sink, "owner", err);
@@ -262,13 +264,64 @@ nw_status nw_kafka_ledger_own(struct nw_kafka_sink *sink, struct nw_error *err)
     if (status == NW_OK) {
         status = nw_kafka_commit(sink, &outcome, err);
     }
-    if (status == NW_OK && outcome != NW_COMMITTED) {
-        return NW_RETRY; /* err says why */
+    return status == NW_OK && outcome != NW_COMMITTED ? NW_RETRY : status; /* err says why */
+}
+
+/* A leader that was just elected may not know of the last commits yet, but once it gives what was
+ * written by this instance, it gives all before it. */
+static nw_status own_state_read(struct nw_kafka_sink *sink, uint64_t fencing, struct nw_error *err)
+{
+    int64_t until_ns = sink->host->now_ns(sink->host) + sink->options.timeout_ms * INT64_C(1000000);
+    nw_status status = NW_OK;
+
+    do {
+        status = nw_kafka_ledger_read(sink, &sink->state, err);
+    } while (status == NW_OK && sink->state.fencing < fencing &&
+             sink->host->now_ns(sink->host) < until_ns);
+    if (status != NW_OK || sink->state.fencing == fencing) {
+        return status;
+    }
+    return sink->state.fencing > fencing
+               ? nw_kafka_ledger_ours(sink, err)
+               : nw_fail(err, NW_RETRY, "NW2701 topic %s does not give what was written to it",
+                         sink->options.ledger_topic);
+}
+
+nw_status nw_kafka_ledger_own(struct nw_kafka_sink *sink, struct nw_error *err)
+{
+    uint64_t fencing = 0;
+    nw_status status = nw_kafka_ledger_read(sink, &sink->state, err);
+
+    if (status == NW_OK) {
+        fencing = sink->state.fencing + 1;
+        status = owner_write(sink, fencing, err);
     }
     if (status == NW_OK) {
-        sink->owned = ++sink->state.fencing;
+        sink->owned = fencing;
+        status = own_state_read(sink, fencing, err);
     }
     return status;
+}
+
+nw_status nw_kafka_ledger_ours(struct nw_kafka_sink *sink, struct nw_error *err)
+{
+    struct nw_kafka_state state = {0};
+    uint64_t fencing = 0;
+    nw_status status = NW_OK;
+
+    if (sink->owned == 0) {
+        return NW_OK;
+    }
+    status = nw_kafka_ledger_read(sink, &state, err);
+    fencing = state.fencing;
+    nw_kafka_state_forget(&state);
+    if (status != NW_OK || fencing <= sink->owned) {
+        return status;
+    }
+    return nw_fail(err, NW_FATAL,
+                   "NW2406 another narwal has taken over: its fencing number is %" PRIu64
+                   ", and this one's is %" PRIu64 ". This one may not write any more",
+                   fencing, sink->owned);
 }
 
 static void record_end(struct nw_out *out, const uint8_t *bytes, uint32_t size)

@@ -118,6 +118,7 @@ static const char *const ours[] = {"bootstrap.servers",
                                    "retries",
                                    "message.send.max.retries",
                                    "enable.gapless.guarantee",
+                                   "allow.auto.create.topics",
                                    "dr_cb",
                                    "dr_msg_cb",
                                    "log_cb",
@@ -229,5 +230,8 @@ nw_status nw_kafka_options_read(const struct nw_config *config, struct nw_kafka_
     to->timeout_ms = settings[OPTION_TIMEOUT].number / 1000;
     to->conf = rd_kafka_conf_new();
     status = brokers_set(to, &settings[OPTION_BROKERS], err);
+    if (status == NW_OK) { /* a broker would make them by its own defaults */
+        status = set(to, "allow.auto.create.topics", "false", err);
+    }
     return status == NW_OK ? passed_on(to, settings, err) : status;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The Kafka sink's calls: see kafka.h. */
-#include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -116,35 +116,38 @@ static nw_status recovery_fill(struct nw_kafka_sink *sink, struct nw_recovery *r
     return NW_OK;
 }
 
+/* A former producer without a transactional.id cannot be fenced: what it had queued could come
+ * behind newer values when it thaws. */
+static nw_status may_take_over(const struct nw_kafka_sink *sink, struct nw_error *err)
+{
+    const struct nw_host *host = sink->host;
+    bool takes_over =
+        host->size > offsetof(struct nw_host, flags) && (host->flags & NW_HOST_TAKES_OVER) != 0;
+
+    return !takes_over || sink->options.transactional
+               ? NW_OK
+               : nw_fail(err, NW_FATAL,
+                         "NW2707 with delivery: idempotent the place of a narwal that may only be "
+                         "frozen cannot be taken: what it has queued would come behind newer "
+                         "values. Use delivery: transactional; or make sure that it is gone, and "
+                         "start without --standby");
+}
+
 /*
  * Beginning fences whoever has the sink, so one that had it looks first whether somebody else has
  * it now: a process that was frozen must not take it back.
  */
-static nw_status still_ours(struct nw_kafka_sink *sink, struct nw_error *err)
-{
-    nw_status status = sink->owned > 0 ? nw_kafka_ledger_read(sink, err) : NW_OK;
-
-    if (status == NW_OK && sink->owned > 0 && sink->state.fencing != sink->owned) {
-        return nw_fail(err, NW_FATAL,
-                       "NW2406 another narwal has taken over: its fencing number is %" PRIu64
-                       ", and this one's is %" PRIu64 ". This one may not write any more",
-                       sink->state.fencing, sink->owned);
-    }
-    return status;
-}
-
 static nw_status kafka_recover(void *self, struct nw_recovery *recovery, struct nw_error *err)
 {
     struct nw_kafka_sink *sink = self;
-    nw_status status = NW_OK;
+    nw_status status = may_take_over(sink, err);
 
     nw_kafka_producers_destroy(sink);
-    status = still_ours(sink, err);
     if (status == NW_OK) {
-        status = producers_begin(sink, err);
+        status = nw_kafka_ledger_ours(sink, err);
     }
     if (status == NW_OK) {
-        status = nw_kafka_ledger_read(sink, err);
+        status = producers_begin(sink, err);
     }
     if (status == NW_OK) {
         status = nw_kafka_ledger_own(sink, err);

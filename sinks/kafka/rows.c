@@ -10,6 +10,7 @@
  * full: it goes on behind the messages that are out already.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "kafka/kafka.h"
 
@@ -28,6 +29,22 @@ static struct nw_kafka_table *table_find(struct nw_kafka_sink *sink, uint32_t id
 static nw_status no_memory(struct nw_error *err)
 {
     return nw_fail(err, NW_RETRY, "out of memory for messages");
+}
+
+/* Two tables whose names only differ in what Kafka does not take would overwrite each other. */
+static bool name_is_free(const struct nw_kafka_sink *sink, const struct nw_table *table,
+                         const char *name)
+{
+    if (strstr(sink->options.template_, "{table}") == NULL) {
+        return true; /* it is wanted that several share one */
+    }
+    for (uint32_t i = 0; i < sink->tables_count; i++) {
+        if (sink->tables[i].relation_oid != table->relation_oid &&
+            strcmp(rd_kafka_topic_name(sink->tables[i].topic), name) == 0) {
+            return false;
+        }
+    }
+    return true;
 }
 
 nw_status nw_kafka_table_set(struct nw_kafka_sink *sink, const struct nw_table *table,
@@ -51,8 +68,14 @@ nw_status nw_kafka_table_set(struct nw_kafka_sink *sink, const struct nw_table *
         sink->tables_capacity = capacity;
     }
     known = &sink->tables[sink->tables_count];
-    *known = (struct nw_kafka_table){.id = table->id};
+    *known = (struct nw_kafka_table){.id = table->id, .relation_oid = table->relation_oid};
     status = nw_kafka_topic_name(&sink->options, table, name, err);
+    if (status == NW_OK && !name_is_free(sink, table, name)) {
+        status = nw_fail(err, NW_REJECT,
+                         "NW2703 %s.%s: its topic would be %s, which another table has: give one "
+                         "of them another name by a transform",
+                         table->schema_name, table->name, name);
+    }
     if (status == NW_OK) {
         status = nw_kafka_topic_open(
             sink, name, table->key_columns_count > 0 ? NW_KAFKA_KEYED : NW_KAFKA_KEYLESS,
@@ -187,13 +210,16 @@ nw_status nw_kafka_rows(struct nw_kafka_sink *sink, const struct nw_batch *batch
 nw_status nw_kafka_event(struct nw_kafka_sink *sink, const struct nw_event *event,
                          struct nw_error *err)
 {
-    struct nw_kafka_table *table = NULL;
+    const struct nw_out *line = &sink->value;
+    nw_status status = NW_OK;
 
-    if (event->kind == NW_EVENT_TRUNCATE && sink->options.truncates) {
-        table = table_find(sink, event->tables[0]->id);
-    }
-    if (table == NULL) {
+    if (event->kind != NW_EVENT_TRUNCATE || !sink->options.truncates) {
         return NW_OK;
+    }
+    /* It may be the first that is heard of this version. */
+    status = nw_kafka_table_set(sink, event->tables[0], err);
+    if (status != NW_OK) {
+        return status;
     }
     sink->value.used = 0;
     nw_json_event(event, event->tables[0]->version, &sink->value);
@@ -202,5 +228,5 @@ nw_status nw_kafka_event(struct nw_kafka_sink *sink, const struct nw_event *even
         return no_memory(err);
     }
     sink->value.used--;
-    return nw_kafka_send(sink, table->topic, NULL, &sink->value, err);
+    return nw_kafka_send(sink, table_find(sink, event->tables[0]->id)->topic, NULL, line, err);
 }

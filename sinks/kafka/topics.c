@@ -74,7 +74,7 @@ static nw_status topic_find(struct nw_kafka_sink *sink, rd_kafka_topic_t *topic,
         rd_kafka_metadata(sink->ledger, 0, topic, &metadata, (int)sink->options.timeout_ms);
 
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return nw_kafka_fail("brokers do not say which topics there are", code,
+        return nw_kafka_fail(sink, "brokers do not say which topics there are", code,
                              rd_kafka_err2str(code), err);
     }
     code = metadata->topic_cnt == 1 ? metadata->topics[0].err
@@ -85,7 +85,7 @@ static nw_status topic_find(struct nw_kafka_sink *sink, rd_kafka_topic_t *topic,
         char what[NW_KAFKA_TOPIC_SIZE + 32];
 
         (void)snprintf(what, sizeof what, "topic %s", rd_kafka_topic_name(topic));
-        return nw_kafka_fail(what, code, rd_kafka_err2str(code), err);
+        return nw_kafka_fail(sink, what, code, rd_kafka_err2str(code), err);
     }
     return NW_OK;
 }
@@ -179,6 +179,49 @@ static nw_status topic_make(struct nw_kafka_sink *sink, const char *name,
     return status;
 }
 
+/* Whether it is compacted: else the ledger's records would expire. */
+static nw_status compaction_check(struct nw_kafka_sink *sink, const char *name,
+                                  struct nw_error *err)
+{
+    rd_kafka_ConfigResource_t *wish = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name);
+    rd_kafka_AdminOptions_t *options =
+        rd_kafka_AdminOptions_new(sink->ledger, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(sink->ledger);
+    rd_kafka_event_t *event = NULL;
+    const rd_kafka_ConfigResource_t **found = NULL;
+    const rd_kafka_ConfigEntry_t **entries = NULL;
+    const char *policy = NULL;
+    size_t count = 0;
+
+    rd_kafka_DescribeConfigs(sink->ledger, &wish, 1, options, queue);
+    event = rd_kafka_queue_poll(queue, ADMIN_MS);
+    if (event != NULL && rd_kafka_event_DescribeConfigs_result(event) != NULL) {
+        found = rd_kafka_DescribeConfigs_result_resources(
+            rd_kafka_event_DescribeConfigs_result(event), &count);
+        entries = count == 1 ? rd_kafka_ConfigResource_configs(found[0], &count) : NULL;
+    }
+    for (size_t i = 0; entries != NULL && i < count; i++) {
+        if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), "cleanup.policy") == 0) {
+            policy = rd_kafka_ConfigEntry_value(entries[i]);
+        }
+    }
+    /* Who may not ask is believed: the rights are not needed otherwise. */
+    count = policy == NULL || strcmp(policy, "compact") == 0;
+    if (count == 0) {
+        (void)nw_fail(err, NW_FATAL,
+                      "NW2706 topic %s has cleanup.policy=%s, and what is in it must not expire: "
+                      "set cleanup.policy=compact on it",
+                      name, policy);
+    }
+    if (event != NULL) {
+        rd_kafka_event_destroy(event);
+    }
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_ConfigResource_destroy(wish);
+    return count == 1 ? NW_OK : NW_FATAL;
+}
+
 nw_status nw_kafka_topic_open(struct nw_kafka_sink *sink, const char *name,
                               enum nw_kafka_topic_kind kind, rd_kafka_topic_t **topic,
                               struct nw_error *err)
@@ -207,6 +250,9 @@ nw_status nw_kafka_topic_open(struct nw_kafka_sink *sink, const char *name,
                      : nw_fail(err, NW_RETRY,
                                "NW2703 %s: topic %s is not there, and create_topics is false",
                                sink->options.name, name);
+    }
+    if (status == NW_OK && ledger) {
+        status = compaction_check(sink, name, err);
     }
     if (status != NW_OK) {
         rd_kafka_topic_destroy(opened);

@@ -3,7 +3,9 @@
 """The Kafka sink with a real broker: nothing lost through kills of narwal and of the broker; with
 transactions nothing twice either; and what a topic's messages look like."""
 import json
+import pathlib
 import random
+import signal
 import time
 import unittest
 
@@ -72,14 +74,15 @@ class KafkaTest(Case):
         self.server.sql(sql)
 
     def test_it_conforms(self):
-        """`narwal sink-check`, with a broker."""
-        for delivery in ("idempotent", "transactional"):
+        """`narwal sink-check`, with a broker. Without transactions a former process cannot be fenced off."""
+        for delivery, fencing in (("idempotent", "skip  fences off a former process: a second process is refused"),
+                                  ("transactional", "ok    fences off a former process")):
             result = check.subprocess.run(
                 [str(build() / "narwal"), "sink-check", str(build() / "plugins" / "kafka.so"),
                  f"brokers={self.broker.address}", f"prefix=check{delivery}", f"delivery={delivery}"], text=True,
                 stdout=check.subprocess.PIPE, stderr=check.subprocess.STDOUT, timeout=120, check=False)
             self.assertEqual(result.returncode, 0, result.stdout)
-            self.assertIn("ok    fences off a former process", result.stdout)
+            self.assertIn(fencing, result.stdout)
 
     def test_what_a_topic_has(self):
         self.make("CREATE TABLE shop.items (id integer, region text, v text, PRIMARY KEY (region, id));"
@@ -184,10 +187,51 @@ class KafkaTest(Case):
 
     def test_a_ledger_that_is_not_ours(self):
         self.make("CREATE TABLE shop.items (id integer PRIMARY KEY)")
-        self.broker.produce("_narwal.shop7.kafka", 1, ["position"])
-        narwal = self.narwal("shop7", include=("shop.*",))
-        self.assertEqual(narwal.run_to_end(), 1)
-        self.assertIn("NW2706", narwal.log())
+        self.broker.create("_narwal.shop7.kafka", 1, cleanup_policy="compact")
+        self.broker.produce("_narwal.shop7.kafka", 0, ["position"])
+        self.broker.create("_narwal.shop8.kafka", 1)
+        for name, said in (("shop7", "this narwal does not know"), ("shop8", "must not expire")):
+            narwal = self.narwal(name, include=("shop.*",))
+            self.assertEqual(narwal.run_to_end(), 1)
+            self.assertIn("NW2706", narwal.log())
+            self.assertIn(said, narwal.log())
+
+    def test_a_truncate_is_the_first_change(self):
+        self.make("CREATE TABLE shop.items (id integer PRIMARY KEY); INSERT INTO shop.items VALUES (1)")
+        narwal = self.narwal("shop9", include=("shop.*",))
+        narwal.start().wait_caught_up()
+        self.assertEqual(narwal.terminate(), 0)
+        narwal.start()
+        self.server.sql("BEGIN; TRUNCATE shop.items; INSERT INTO shop.items VALUES (2); COMMIT")
+        narwal.wait_caught_up()
+        self.assertEqual([value["op"] for _, value in self.messages("shop9.shop.items")], ["I", "T", "I"])
+        self.assertEqual(narwal.terminate(), 0)
+
+    def test_names_that_kafka_does_not_tell_apart(self):
+        self.make('CREATE TABLE shop."ü" (id integer PRIMARY KEY); CREATE TABLE shop."ä" (id integer PRIMARY KEY);'
+                  'INSERT INTO shop."ü" VALUES (1); INSERT INTO shop."ä" VALUES (2)')
+        narwal = self.narwal("shop10", include=("shop.*",))
+        narwal.start()
+        narwal.wait("one to be refused", lambda: "which another table has" in narwal.log())
+        narwal.wait_caught_up()
+        self.assertEqual(len(self.messages("shop10.shop.__")), 1)
+
+    def test_a_transaction_that_lasts_too_long(self):
+        self.make("CREATE TABLE shop.items (id integer PRIMARY KEY)")
+        narwal = self.narwal("shop11", include=("shop.*",), delivery="transactional", transaction_timeout="1s")
+        narwal.start().wait_caught_up()
+        for number in range(2):
+            self.assertEqual(narwal.terminate(), 0)
+            self.server.sql(f"INSERT INTO shop.items SELECT generate_series({number} * 60000 + 1, {number + 1} * 60000)")
+            narwal.start(NARWAL_FREEZE_AT="write:3")
+            stat = pathlib.Path(f"/proc/{narwal.process.pid}/stat")
+            narwal.wait("it to freeze", lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
+            time.sleep(3)
+            narwal.process.send_signal(signal.SIGCONT)
+            narwal.wait_caught_up()
+            self.assertIn("sink kafka works again", narwal.log())
+        self.assertEqual([key["id"] for key, _ in self.messages("shop11.shop.items")], list(range(1, 120001)))
+        self.assertEqual(narwal.terminate(), 0)
 
     def test_a_former_process_is_fenced(self):
         self.make("CREATE TABLE shop.items (id integer PRIMARY KEY); INSERT INTO shop.items VALUES (1)")

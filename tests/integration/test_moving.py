@@ -287,8 +287,9 @@ class SwitchoverTest(Case):
 class AheadTest(Case):
     """The promoted standby lacks what narwal had already."""
 
-    def moved(self, failover):
-        """narwal, ahead of a standby that was down meanwhile, and is promoted without the primary."""
+    def moved(self, failover, kept_only=False):
+        """narwal, ahead of a standby that was down meanwhile, and is promoted without the primary.
+        kept_only: by what it kept of a paused table, not by what sinks have."""
         primary = self.primary(version=17)
         primary.sql("INSERT INTO lab.bulk SELECT g, g, 'x' FROM generate_series(1, 1000) g")
         narwal = self.enter(Narwal(primary, settings={"source": {"slot": {"failover": failover}}}))
@@ -308,6 +309,16 @@ class AheadTest(Case):
         narwal.wait_caught_up()
         standby.stop()
         with primary.connect() as connection, connection.cursor() as cursor:
+            if kept_only:
+                cursor.execute("INSERT INTO lab.wide (id) SELECT g FROM generate_series(5001, 5009) g")
+                time.sleep(2)
+                narwal.kill()
+                primary.stop()
+                standby.start()
+                standby.sql("SELECT pg_promote()")
+                standby.sql("INSERT INTO lab.wide (id) VALUES (5010)")
+                self.follow(narwal, standby)
+                return narwal, standby
             cursor.execute("UPDATE lab.plain SET n = -n WHERE id < 30")
             cursor.execute("INSERT INTO lab.plain SELECT g, 1, 'extra' FROM generate_series(9001, 9005) g")
         narwal.wait_caught_up()
@@ -339,6 +350,16 @@ class AheadTest(Case):
         self.goes_on(narwal, standby)
         self.assertIn("NW2346", narwal.log())
         self.assertLess(self.copied(narwal), 500)
+
+    def test_what_was_kept_of_a_paused_table(self):
+        narwal, standby = self.moved(True, kept_only=True)
+        narwal.start().wait_caught_up()
+        self.assertIn("promoted without some of what was kept of it", narwal.log())
+        self.assertEqual(narwal.call("table", "repair", "lab.wide")[0], 0)
+        narwal.wait("the copy", lambda: "lab.wide" not in narwal.call("table", "list", "--state", "stopped")[1] and
+                    "waiting" not in narwal.call("status")[1] and "copying" not in narwal.call("status")[1])
+        narwal.wait_caught_up()
+        self.same(narwal)
 
     def test_without_its_slot_all_is_copied(self):
         narwal, standby = self.moved(False)

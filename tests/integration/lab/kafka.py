@@ -35,7 +35,7 @@ SETTINGS = {
     "transaction.state.log.min.isr": "1",
     "group.initial.rebalance.delay.ms": "0",
     "log.cleaner.dedupe.buffer.size": "4194304",
-    "auto.create.topics.enable": "false",
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
 }
 
 
@@ -119,13 +119,15 @@ class Broker:
         return {topic["topic"]: len(topic["partitions"]) for topic in listed["topics"]
                 if not topic["topic"].startswith("__")}
 
-    def create(self, topic, partitions):
+    def create(self, topic, partitions, **settings):
         self.tool("org.apache.kafka.tools.TopicCommand", "--bootstrap-server", self.address, "--create",
-                  "--topic", topic, "--partitions", partitions)
+                  "--topic", topic, "--partitions", partitions,
+                  *(word for key, value in settings.items() for word in ("--config", f"{key.replace('_', '.')}={value}")))
 
     def produce(self, topic, partitions, keys):
-        """By Kafka's own producer, into a new topic."""
-        self.create(topic, partitions)
+        """By Kafka's own producer, into a new topic; 0: one that is there."""
+        if partitions > 0:
+            self.create(topic, partitions)
         self.tool("org.apache.kafka.tools.ConsoleProducer", "--bootstrap-server", self.address, "--topic", topic,
                   "--reader-property", "parse.key=true", "--reader-property", "key.separator=|",
                   said="".join(f"{key}|x\n" for key in keys))
