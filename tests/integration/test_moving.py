@@ -308,17 +308,17 @@ class AheadTest(Case):
         self.assertEqual(narwal.call("table", "pause", "lab.wide")[0], 0)
         narwal.wait_caught_up()
         standby.stop()
+        if kept_only:
+            primary.sql("INSERT INTO lab.wide (id) SELECT g FROM generate_series(5001, 5009) g")
+            time.sleep(2)
+            narwal.kill()
+            primary.stop()
+            standby.start()
+            standby.sql("SELECT pg_promote()")
+            standby.sql("INSERT INTO lab.wide (id) VALUES (5010)")
+            self.follow(narwal, standby)
+            return narwal, standby
         with primary.connect() as connection, connection.cursor() as cursor:
-            if kept_only:
-                cursor.execute("INSERT INTO lab.wide (id) SELECT g FROM generate_series(5001, 5009) g")
-                time.sleep(2)
-                narwal.kill()
-                primary.stop()
-                standby.start()
-                standby.sql("SELECT pg_promote()")
-                standby.sql("INSERT INTO lab.wide (id) VALUES (5010)")
-                self.follow(narwal, standby)
-                return narwal, standby
             cursor.execute("UPDATE lab.plain SET n = -n WHERE id < 30")
             cursor.execute("INSERT INTO lab.plain SELECT g, 1, 'extra' FROM generate_series(9001, 9005) g")
         narwal.wait_caught_up()
