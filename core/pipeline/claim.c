@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -31,11 +32,14 @@
     "l.classid = " CLAIM_CLASS "::oid AND l.objid = $1::oid AND l.database = (SELECT oid FROM "    \
     "pg_catalog.pg_database WHERE datname = pg_catalog.current_database())"
 #define AGE(time) "extract(epoch FROM pg_catalog.clock_timestamp() - " time ")"
-/* With them the server notices within half a minute that a host is gone. */
+/* With them the server notices within half a minute that a host is gone. And since when it is
+ * there. */
 #define KEEPALIVES                                                                                 \
     "SELECT pg_catalog.set_config('tcp_keepalives_idle', '10', false), "                           \
     "pg_catalog.set_config('tcp_keepalives_interval', '5', false), "                               \
-    "pg_catalog.set_config('tcp_keepalives_count', '4', false)"
+    "pg_catalog.set_config('tcp_keepalives_count', '4', false), (SELECT backend_start::text FROM " \
+    "pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid())"
+#define KEEPALIVES_START 3
 
 enum claim_state {
     CLAIM_FREE,   /* not asked for */
@@ -43,6 +47,12 @@ enum claim_state {
     CLAIM_HELD,
     CLAIM_BROKEN, /* it was held, and its session broke */
     CLAIM_LOST,   /* to another */
+};
+
+/* A session of ours: after a restart of the server another one may have its pid. */
+struct former {
+    int pid;
+    char start[NW_CLAIM_TIME_SIZE];
 };
 
 struct nw_claim {
@@ -54,17 +64,17 @@ struct nw_claim {
 
     /* the thread's */
     struct nw_session *session;
-    int former[FORMER_MAX]; /* our own sessions that had it: their ends may not have been noticed */
-    uint32_t former_count;
 
     pthread_mutex_t mutex; /* guards all below */
     pthread_cond_t changed;
     struct nw_pg_options connection;
     enum claim_state state;
-    bool hurries;             /* somebody has begun to wait for it */
-    uint64_t asked, answered; /* beats that somebody waits for */
-    uint64_t tries;           /* that ended */
-    struct nw_error trouble;  /* why it is not held */
+    bool hurries;                     /* somebody has begun to wait for it */
+    uint64_t asked, answered;         /* beats that somebody waits for */
+    uint64_t tries;                   /* that ended */
+    struct nw_error trouble;          /* why it is not held */
+    struct former former[FORMER_MAX]; /* that asked for it: their ends may not have been noticed */
+    uint32_t former_count;
 };
 
 static int64_t now_ns(void)
@@ -102,6 +112,13 @@ static void who_put(char text[NW_CLAIM_WHO_SIZE], const struct nw_rows *rows, in
     }
 }
 
+static void start_put(char start[NW_CLAIM_TIME_SIZE], const struct nw_rows *rows, int column)
+{
+    const char *text = nw_rows_text(rows, 0, column);
+
+    (void)snprintf(start, NW_CLAIM_TIME_SIZE, "%s", text != NULL ? text : "");
+}
+
 static double age_of(const struct nw_rows *rows, int column)
 {
     const char *text = nw_rows_text(rows, 0, column);
@@ -120,7 +137,10 @@ nw_status nw_claim_look(struct nw_session *session, const char *slot_name,
             "greatest(w.reply_time, r.backend_start)") " END, "
                                                        "h.pid, pg_catalog.host(h.client_addr), "
                                                        "h.backend_start::timestamptz(0), " AGE(
-                                                           "h.state_change") " FROM (SELECT) one "
+                                                           "h.state_change") ", "
+                                                                             "h.backend_start::"
+                                                                             "text FROM (SELECT) "
+                                                                             "one "
                                                                              "LEFT JOIN "
                                                                              "pg_catalog.pg_"
                                                                              "replication_slots s "
@@ -163,6 +183,7 @@ nw_status nw_claim_look(struct nw_session *session, const char *slot_name,
         view->holder_age_s = age_of(rows, 9);
         who_put(view->reader, rows, 2);
         who_put(view->holder, rows, 6);
+        start_put(view->holder_start, rows, 10);
     }
     nw_rows_free(rows);
     return status;
@@ -244,9 +265,26 @@ static void session_drop(struct nw_claim *claim)
     claim->session = NULL;
 }
 
+/* Before it asks for the lock: of an answer that is lost the server knows more than we do. */
+static void former_note(struct nw_claim *claim, const struct nw_rows *rows)
+{
+    struct former *former = NULL;
+
+    (void)pthread_mutex_lock(&claim->mutex);
+    if (claim->former_count == FORMER_MAX) {
+        memmove(claim->former, claim->former + 1, (FORMER_MAX - 1) * sizeof claim->former[0]);
+        claim->former_count--;
+    }
+    former = &claim->former[claim->former_count++];
+    former->pid = nw_session_backend_pid(claim->session);
+    start_put(former->start, rows, KEEPALIVES_START);
+    (void)pthread_mutex_unlock(&claim->mutex);
+}
+
 static nw_status session_make(struct nw_claim *claim, struct nw_error *err)
 {
     struct nw_pg_options options;
+    struct nw_rows *rows = NULL;
     nw_status status = NW_OK;
 
     (void)pthread_mutex_lock(&claim->mutex);
@@ -255,37 +293,53 @@ static nw_status session_make(struct nw_claim *claim, struct nw_error *err)
     options.stopping = claim_ends;
     options.stopping_context = claim;
     status = nw_session_open(&options, false, &claim->session, err);
-    return status == NW_OK ? nw_session_query(claim->session, KEEPALIVES, NULL, 0, NULL, NULL, err)
-                           : status;
+    if (status == NW_OK) {
+        status = nw_session_query(claim->session, KEEPALIVES, NULL, 0, NULL, &rows, err);
+    }
+    if (status == NW_OK) {
+        former_note(claim, rows);
+    }
+    nw_rows_free(rows);
+    return status;
 }
 
-/* A session of ours that broke may still be there on the server. @return whether it was that */
-static bool former_end(struct nw_claim *claim, int pid)
+bool nw_claim_knows(struct nw_claim *claim, const struct nw_claim_view *view)
+{
+    bool known = false;
+
+    (void)pthread_mutex_lock(&claim->mutex);
+    for (uint32_t i = 0; i < claim->former_count && view->holder_start[0] != '\0'; i++) {
+        known = known || (claim->former[i].pid == view->holder_pid &&
+                          strcmp(claim->former[i].start, view->holder_start) == 0);
+    }
+    (void)pthread_mutex_unlock(&claim->mutex);
+    return known;
+}
+
+/* A session of ours that broke may still be there on the server. */
+static void former_end(struct nw_claim *claim, const struct nw_claim_view *view)
 {
     char text[KEY_SIZE];
-    const char *params[1] = {text};
+    const char *params[2] = {text, view->holder_start};
     struct nw_error ignored = {0};
 
-    for (uint32_t i = 0; i < claim->former_count; i++) {
-        if (claim->former[i] == pid) {
-            (void)snprintf(text, sizeof text, "%d", pid);
-            if (nw_session_query(claim->session, "SELECT pg_catalog.pg_terminate_backend($1)",
-                                 params, 1, NULL, NULL, &ignored) != NW_OK) {
-                nw_log(NW_LOG_DEBUG, "%s", ignored.text);
-            }
-            return true;
-        }
+    (void)snprintf(text, sizeof text, "%d", view->holder_pid);
+    if (nw_session_query(claim->session,
+                         "SELECT pg_catalog.pg_terminate_backend(pid) FROM "
+                         "pg_catalog.pg_stat_activity WHERE pid = $1 AND "
+                         "backend_start = $2::timestamptz",
+                         params, 2, NULL, NULL, &ignored) != NW_OK) {
+        nw_log(NW_LOG_DEBUG, "%s", ignored.text);
     }
-    return false;
 }
 
-static void former_note(struct nw_claim *claim)
+nw_status nw_claim_refuse(const char *slot_name, const struct nw_claim_view *view,
+                          struct nw_error *err)
 {
-    if (claim->former_count == FORMER_MAX) {
-        memmove(claim->former, claim->former + 1, (FORMER_MAX - 1) * sizeof claim->former[0]);
-        claim->former_count--;
-    }
-    claim->former[claim->former_count++] = nw_session_backend_pid(claim->session);
+    return nw_fail(err, NW_RETRY,
+                   "NW1211 another narwal has slot %s (%s, last heard of %.0f s ago): nothing was "
+                   "touched. If its host is gone for good: SELECT pg_terminate_backend(%d)",
+                   slot_name, view->holder, view->holder_age_s, view->holder_pid);
 }
 
 /* Somebody else has it. */
@@ -297,7 +351,11 @@ static nw_status held_by(struct nw_claim *claim, bool was_ours, struct nw_error 
     if (status != NW_OK) {
         return status;
     }
-    if (view.holder_pid == 0 || former_end(claim, view.holder_pid)) {
+    if (nw_claim_knows(claim, &view)) {
+        former_end(claim, &view);
+        view.holder_pid = 0;
+    }
+    if (view.holder_pid == 0) {
         return nw_fail(err, NW_RETRY, "NW1211 the claim on slot %s is about to be free",
                        claim->slot_name);
     }
@@ -307,10 +365,7 @@ static nw_status held_by(struct nw_claim *claim, bool was_ours, struct nw_error 
                        "frozen or cut off from the server: this one ends, and writes nothing more",
                        claim->slot_name, view.holder);
     }
-    return nw_fail(err, NW_RETRY,
-                   "NW1211 another narwal has slot %s (%s, last heard of %.0f s ago): nothing was "
-                   "touched. If its host is gone for good: SELECT pg_terminate_backend(%d)",
-                   claim->slot_name, view.holder, view.holder_age_s, view.holder_pid);
+    return nw_claim_refuse(claim->slot_name, &view, err);
 }
 
 /* One try to get it. */
@@ -328,11 +383,7 @@ static nw_status lock_try(struct nw_claim *claim, bool was_ours, struct nw_error
         got = status == NW_OK && nw_rows_bool(rows, 0, 0);
         nw_rows_free(rows);
     }
-    if (status == NW_OK && got) {
-        former_note(claim);
-        return NW_OK;
-    }
-    return status == NW_OK ? held_by(claim, was_ours, err) : status;
+    return status == NW_OK && !got ? held_by(claim, was_ours, err) : status;
 }
 
 static nw_status beat(struct nw_claim *claim, struct nw_error *err)
@@ -345,12 +396,14 @@ static void outcome_note(struct nw_claim *claim, enum claim_state was, uint64_t 
                          nw_status status, const struct nw_error *err)
 {
     (void)pthread_mutex_lock(&claim->mutex);
-    if (status == NW_OK) {
+    if (claim->state == CLAIM_FREE) { /* given up or given back meanwhile */
+        claim->hurries = true;
+    } else if (status == NW_OK) {
         claim->state = CLAIM_HELD;
         claim->answered = was == CLAIM_HELD ? asked : claim->answered;
     } else if (strncmp(err->text, "NW2350", 6) == 0) {
         claim->state = CLAIM_LOST;
-    } else if (was != CLAIM_WANTED) {
+    } else if (claim->state != CLAIM_WANTED) {
         claim->state = CLAIM_BROKEN;
     }
     if (status != NW_OK) {
@@ -392,6 +445,9 @@ static void *serve(void *context)
         nw_status status = NW_OK;
 
         due_ns = now_ns() + (state == CLAIM_HELD ? BEAT_NS : RETRY_NS);
+        if (state == CLAIM_FREE) {
+            session_drop(claim); /* with the lock, if it has that */
+        }
         if (claim_ends(claim) || state == CLAIM_FREE || state == CLAIM_LOST) {
             continue;
         }
@@ -523,7 +579,28 @@ nw_status nw_claim_check(struct nw_claim *claim, struct nw_error *err)
     return status;
 }
 
-nw_status nw_claim_confirm(struct nw_claim *claim, const atomic_bool *given_up,
+bool nw_claim_is_had(struct nw_claim *claim)
+{
+    bool had = false;
+
+    (void)pthread_mutex_lock(&claim->mutex);
+    had = claim->state == CLAIM_HELD || claim->state == CLAIM_BROKEN || claim->state == CLAIM_LOST;
+    (void)pthread_mutex_unlock(&claim->mutex);
+    return had;
+}
+
+void nw_claim_release(struct nw_claim *claim)
+{
+    (void)pthread_mutex_lock(&claim->mutex);
+    if (claim->state == CLAIM_HELD || claim->state == CLAIM_BROKEN) {
+        claim->state = CLAIM_FREE;
+        claim->hurries = true;
+        (void)pthread_cond_broadcast(&claim->changed);
+    }
+    (void)pthread_mutex_unlock(&claim->mutex);
+}
+
+nw_status nw_claim_confirm(struct nw_claim *claim, bool (*given_up)(void *context), void *context,
                            struct nw_error *err)
 {
     int64_t until_ns = now_ns() + CONFIRM_NS;
@@ -533,8 +610,7 @@ nw_status nw_claim_confirm(struct nw_claim *claim, const atomic_bool *given_up,
     (void)pthread_mutex_lock(&claim->mutex);
     wanted = ++claim->asked;
     (void)pthread_cond_broadcast(&claim->changed);
-    while (claim->answered < wanted && claim->state != CLAIM_LOST &&
-           !atomic_load_explicit(given_up, memory_order_relaxed) &&
+    while (claim->answered < wanted && claim->state != CLAIM_LOST && !given_up(context) &&
            wait_a_little(claim, until_ns)) {
     }
     if (claim->state == CLAIM_LOST) {

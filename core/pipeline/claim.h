@@ -13,13 +13,13 @@
 #ifndef NW_PIPELINE_CLAIM_H
 #define NW_PIPELINE_CLAIM_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "pg/session.h"
 
-#define NW_CLAIM_WHO_SIZE 160
+#define NW_CLAIM_WHO_SIZE  160
+#define NW_CLAIM_TIME_SIZE 40
 
 struct nw_claim;
 
@@ -38,16 +38,21 @@ void nw_claim_destroy(struct nw_claim *claim);
 NW_MUST_CHECK nw_status nw_claim_take(struct nw_claim *claim,
                                       const struct nw_pg_options *connection, struct nw_error *err);
 
+/** Whether it was got and not given back; its session may have broken since. */
+bool nw_claim_is_had(struct nw_claim *claim);
+/** Give it back; it can be taken again. Does not wait for the server. */
+void nw_claim_release(struct nw_claim *claim);
+
 /** NW_FATAL when another narwal has taken it over. Costs a mutex. */
 NW_MUST_CHECK nw_status nw_claim_check(struct nw_claim *claim, struct nw_error *err);
 
 /**
  * Ask the server, and wait for its answer: it was held when this was called. So who has just got
  * the slot knows that nobody took over before.
- * @param given_up  ends the wait
+ * @param given_up  asked about every 100 ms: true ends the wait, with NW_RETRY
  */
-NW_MUST_CHECK nw_status nw_claim_confirm(struct nw_claim *claim, const atomic_bool *given_up,
-                                         struct nw_error *err);
+NW_MUST_CHECK nw_status nw_claim_confirm(struct nw_claim *claim, bool (*given_up)(void *context),
+                                         void *context, struct nw_error *err);
 
 /** What the server says of a slot and of who owns it. */
 struct nw_claim_view {
@@ -59,11 +64,18 @@ struct nw_claim_view {
     double holder_age_s;            /* the same */
     char reader[NW_CLAIM_WHO_SIZE]; /* "process 7, connected from 10.0.0.1 since ..." */
     char holder[NW_CLAIM_WHO_SIZE];
+    /* With holder_pid the holder's session, also behind a restart of the server. */
+    char holder_start[NW_CLAIM_TIME_SIZE];
 };
 
 /** Look. Any session, on its thread. */
 NW_MUST_CHECK nw_status nw_claim_look(struct nw_session *session, const char *slot_name,
                                       struct nw_claim_view *view, struct nw_error *err);
+/** Whether a session of this claim holds it, of which the end may not have been noticed. */
+bool nw_claim_knows(struct nw_claim *claim, const struct nw_claim_view *view);
+/** @return NW_RETRY: what was seen is another one's. */
+nw_status nw_claim_refuse(const char *slot_name, const struct nw_claim_view *view,
+                          struct nw_error *err);
 
 /**
  * End the sessions of an owner that has not been heard of for so long, by what the server sees at

@@ -619,6 +619,10 @@ static nw_status all_find(struct nw_run *run, struct nw_error *err)
     if (status == NW_OK) {
         status = server_find(run, err);
     }
+    /* Frozen since, it may have lost its place, and would throw out who has it now. */
+    if (status == NW_OK) {
+        status = nw_claim_confirm(run->claim, nw_run_stops, run, err);
+    }
     if (status == NW_OK) {
         status = nw_run_sinks_open(run, err);
     }

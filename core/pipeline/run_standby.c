@@ -17,12 +17,17 @@
 #include <time.h>
 
 #include "base/code.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/text.h"
 
 #define STEP_NS     10000000L
 #define LOOK_NS_MAX 1000000000LL
 #define LOOK_NS_MIN 100000000LL
+#define PATIENCE_NS 2000000000LL /* for the sessions of a process that was killed just now */
+/* Silence lasts for so long at least: the server's clock may step, and the owner asks every second.
+ */
+#define SILENT_NS 3000000000LL
 
 bool nw_run_stops(void *context)
 {
@@ -40,24 +45,64 @@ static struct nw_pg_options connection_of(struct nw_run *run)
     return connection;
 }
 
+static nw_status in_use(const struct nw_run *run, const struct nw_claim_view *view,
+                        struct nw_error *err)
+{
+    const char *slot = run->options->server.slot_name;
+
+    return view->holder_pid != 0 && !nw_claim_knows(run->claim, view)
+               ? nw_claim_refuse(slot, view, err)
+               : nw_fail(err, NW_RETRY, "NW1211 slot %s is in use by %s", slot, view->reader);
+}
+
+/* Who reads the slot keeps its place, also when the session of its claim has just broken. */
+static nw_status others_wait(struct nw_run *run, struct nw_session *session, struct nw_error *err)
+{
+    int64_t until_ns = run->env->ops->now_ns(run->env) + PATIENCE_NS;
+    struct timespec step = {.tv_nsec = LOOK_NS_MIN};
+    struct nw_claim_view view;
+
+    for (;;) {
+        nw_status status = nw_claim_look(session, run->options->server.slot_name, &view, err);
+
+        if (status != NW_OK ||
+            (view.reader_pid == 0 && (view.holder_pid == 0 || nw_claim_knows(run->claim, &view)))) {
+            return status;
+        }
+        if (nw_run_stops(run) || run->env->ops->now_ns(run->env) >= until_ns) {
+            return in_use(run, &view, err);
+        }
+        (void)nanosleep(&step, NULL);
+    }
+}
+
 nw_status nw_run_own(struct nw_run *run, struct nw_error *err)
 {
     struct nw_pg_options connection = connection_of(run);
     struct nw_session *session = NULL;
     struct nw_claim_view view;
-    nw_status status = nw_claim_take(run->claim, &connection, err);
+    bool had = nw_claim_is_had(run->claim);
+    nw_status status = nw_session_open(&connection, false, &session, err);
 
     if (status == NW_OK) {
-        status = nw_session_open(&connection, false, &session, err);
+        run->connected = connection.known = true;
+        status = had ? NW_OK : others_wait(run, session, err);
     }
     if (status == NW_OK) {
-        run->connected = true;
+        status = nw_claim_take(run->claim, &connection, err);
+    }
+    if (status == NW_OK) {
         status = nw_claim_look(session, run->options->server.slot_name, &view, err);
     }
-    nw_session_close(session);
     if (status == NW_OK && view.reader_pid != 0) {
-        return nw_fail(err, NW_RETRY, "NW1211 slot %s is in use by %s",
-                       run->options->server.slot_name, view.reader);
+        status = in_use(run, &view, err);
+    }
+    if (status != NW_OK && !had) {
+        nw_claim_release(run->claim); /* or its owner, which goes on, would find it lost */
+    }
+    nw_session_close(session);
+    if (status == NW_OK) {
+        nw_crash_point("owned");
     }
     return status;
 }
@@ -80,8 +125,9 @@ struct standby {
     enum sight sight;
     int owner_pid; /* as it was said */
     int64_t looked_ns;
-    int64_t free_ns; /* since when */
-    bool ended;      /* a silent owner's sessions: nothing more to wait for */
+    int64_t free_ns;   /* since when */
+    int64_t silent_ns; /* the same */
+    bool ended;        /* a silent owner's sessions: nothing more to wait for */
     struct nw_claim_view view;
 };
 
@@ -228,6 +274,16 @@ static nw_status place_take(struct standby *s, bool *taken, struct nw_error *err
                               : status; /* another standby was faster, or the server is away */
 }
 
+/* One look does not tell: of two with a question of the owner's between them both have to. */
+static bool silence_lasts(struct standby *s, enum sight sight, int64_t now_ns)
+{
+    int64_t enough_ns = s->run->options->standby_us * 1000;
+
+    enough_ns = enough_ns > SILENT_NS ? SILENT_NS : enough_ns;
+    s->silent_ns = sight != SIGHT_SILENT ? 0 : s->silent_ns != 0 ? s->silent_ns : now_ns;
+    return s->silent_ns != 0 && (s->ended || now_ns - s->silent_ns >= enough_ns);
+}
+
 /* @param taken  filled */
 static nw_status look(struct standby *s, bool *taken, struct nw_error *err)
 {
@@ -240,7 +296,7 @@ static nw_status look(struct standby *s, bool *taken, struct nw_error *err)
     if (status == NW_OK) {
         sight = judge(s);
         run->status.standby_seen_ns = now_ns;
-        if (sight == SIGHT_SILENT) {
+        if (silence_lasts(s, sight, now_ns)) {
             status = silent_end(s, &why);
         }
     }
@@ -248,7 +304,7 @@ static nw_status look(struct standby *s, bool *taken, struct nw_error *err)
         nw_session_close(s->session);
         s->session = NULL;
         s->ended = false;
-        s->free_ns = 0;
+        s->free_ns = s->silent_ns = 0;
         sight_take(s, SIGHT_BLIND, &why);
         *err = why;
         return status == NW_RETRY || run->connected ? NW_OK : status;

@@ -547,7 +547,7 @@ static nw_status claim_confirm(struct nw_server *server, struct nw_error *err)
 {
     return server->options.claim == NULL
                ? NW_OK
-               : nw_claim_confirm(server->options.claim, &server->abandoned, err);
+               : nw_claim_confirm(server->options.claim, is_abandoned, server, err);
 }
 
 /* @param lsn  from where it is to be read */

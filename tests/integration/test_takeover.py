@@ -5,7 +5,9 @@ place when it is gone. Here the hosts are folders; test_two_hosts.py has network
 import os
 import pathlib
 import random
+import re
 import signal
+import socket
 import time
 import urllib.request
 
@@ -14,6 +16,39 @@ from lab.narwal import Narwal
 from lab.proxy import Proxy
 
 AFTER = 2
+
+
+class LockProxy(Proxy):
+    """Goes silent when the claim's lock is asked for; with `loses` that client is cut off from a session
+    that stays, with the lock. Once."""
+
+    def __init__(self, target, loses=False):
+        super().__init__(target)
+        self.loses, self.lost, self.met = loses, [], False
+
+    def __exit__(self, *why):
+        super().__exit__(*why)
+        for server in self.lost:
+            server.close()
+
+    def forward(self, source):
+        try:
+            met = not self.met and b"pg_try_advisory_lock" in source.recv(1 << 16, socket.MSG_PEEK)
+        except OSError:
+            met = False  # closed meanwhile, which the proxy handles
+        self.met = self.met or met
+        if met and not self.loses:
+            self.silent = True
+            return
+        super().forward(source)
+        if met:
+            with self.lock:
+                server = self.pairs.pop(source)
+                self.pairs.pop(server)
+            for end in (source, server):
+                self.selector.unregister(end)
+            self.lost.append(server)
+            source.close()
 
 
 class TakeoverTest(check.Case):
@@ -128,20 +163,74 @@ class TakeoverTest(check.Case):
             second.wait("a stream", lambda: hosts.status(second).get("phase") == "streaming")
         self.finish(second)
 
+    def through(self, proxy):
+        return self.enter(Narwal(self.server, database="pipeline", dsn=self.server.dsn(
+            "pipeline", way="tcp", port=proxy.port)))
+
     def test_a_server_that_is_slow_to_answer_is_waited_for(self):
         """Longer than somebody who may yet give it up is waited for."""
-        proxy = self.enter(Proxy(self.server.port))
-        proxy.silent = True
-        first = self.enter(Narwal(self.server, database="pipeline", dsn=self.server.dsn(
-            "pipeline", way="tcp", port=proxy.port)))
-        first.start()
-        first.wait("a session", lambda: proxy.accepted > 0)
+        proxy = self.enter(LockProxy(self.server.port))
+        first = self.through(proxy).start()
+        first.wait("the question", lambda: proxy.silent)
         time.sleep(4)
         stat = pathlib.Path(f"/proc/{first.process.pid}/stat").read_text().rpartition(")")[2].split()
         self.assertLess((int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK"), 1, "seconds of a CPU")
         proxy.silent = False
         first.wait("a stream", lambda: hosts.status(first).get("phase") == "streaming", 15)
         self.finish(first)
+
+    def test_a_lock_of_which_the_answer_was_lost(self):
+        """The server has given it to a session that nobody is behind any more: it is our own."""
+        proxy = self.enter(LockProxy(self.server.port, loses=True))
+        first = self.through(proxy).start()
+        first.wait("a stream", lambda: hosts.status(first).get("phase") == "streaming", 15)
+        self.assertEqual(len(proxy.lost), 1)
+        self.finish(first)
+
+    def test_an_owner_whose_claim_breaks_beside_a_second_start(self):
+        """It reads the slot: the lock that is free for a moment is not taken."""
+        first = self.first()
+        second = self.another(first, "b", options=())
+        with self.load:
+            self.start_first(first)
+            before = hosts.fencing(first)
+            second.start()
+            self.wait_log(second, "NW1211 another narwal has slot")
+            for number in range(1, 4):
+                second.wait("a pause", lambda: second.log().count("trying again in") >= number)
+                pause = re.findall(r"trying again in ([\d.]+) s", second.log())[number - 1]
+                time.sleep(float(pause) + 0.5)  # now it looks, for two seconds
+                ended = self.holder()
+                self.server.sql("SELECT pg_terminate_backend(%s)", (ended,))
+                first.wait("its lock again", lambda: self.holder() not in (None, ended))
+            self.assertTrue(first.running, first.log_tail())
+            self.assertEqual(hosts.fencing(first), before, second.log_tail())
+            self.assertEqual(second.log().count("streaming from"), 0, second.log_tail())
+            second.kill()
+        self.finish(first)
+
+    def holder(self):
+        return self.server.value("SELECT pid FROM pg_locks WHERE locktype = 'advisory'")
+
+    def test_one_that_thaws_before_it_opens_its_sinks(self):
+        """Frozen once it was the only one: it does not throw out who has come since."""
+        first = self.first()
+        second = self.another(first, "b")
+        with self.load:
+            self.start_first(first)
+            self.assertEqual(first.terminate(), 0, first.log_tail())
+            first.start(NARWAL_FREEZE_AT="owned:1")
+            first.wait("it to freeze", lambda: pathlib.Path(
+                f"/proc/{first.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T", 30)
+            second.start()
+            self.wait_log(second, "NW2013 taking over")
+            second.wait("a stream", lambda: hosts.status(second).get("phase") == "streaming")
+            before = hosts.fencing(second)
+            first.process.send_signal(signal.SIGCONT)
+            self.assertEqual(first.wait_exit(10), 4, first.log_tail())
+            self.assertIn("error NW2350", first.log())
+            self.assertEqual(hosts.fencing(second), before, first.log_tail())
+        self.finish(second)
 
     def test_one_that_lost_its_place_ends(self):
         first = self.first()
