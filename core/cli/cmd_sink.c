@@ -115,13 +115,46 @@ static nw_status record(struct nw_state *state, const char *name, bool attaches,
     return nw_detached_set(state, &detached, &sink, err);
 }
 
-/* No narwal runs: the state says it to the next one. */
-static int record_offline(const char *folder, const char *name, bool attaches)
+/* Whether the configuration has the sink, and another one that is not left out: without either the
+ * next run could do nothing. Without a configuration file that run says so. */
+static nw_status configured_check(struct nw_state *state, const struct nw_run_config *config,
+                                  const char *name, bool attaches, struct nw_error *err)
+{
+    static struct nw_detached detached;
+    bool found = false;
+    uint32_t others = 0;
+    nw_status status = nw_detached_read(state, &detached, err);
+
+    for (uint32_t i = 0; i < config->sinks_count; i++) {
+        const char *other = config->sinks[i].name;
+        const struct nw_detached_sink *recorded = nw_detached_find(&detached, other);
+        bool same = strcmp(other, name) == 0;
+
+        found = found || same;
+        others += !same && (recorded == NULL || recorded->attaches);
+    }
+    if (status == NW_OK && !found) {
+        return nw_fail(err, NW_REJECT, "NW1504 there is no sink %s in the configuration", name);
+    }
+    if (status == NW_OK && others == 0 && !attaches) {
+        return nw_fail(err, NW_REJECT, "NW1505 sink %s is the last one: the next run needs one",
+                       name);
+    }
+    return status;
+}
+
+/* No narwal runs: the state says it to the next one. @param config  NULL: only its state is known
+ */
+static int record_offline(const char *folder, const struct nw_run_config *config, const char *name,
+                          bool attaches)
 {
     struct nw_state *state = NULL;
     struct nw_error err = {0};
     nw_status status = nw_state_open(folder, &state, &err);
 
+    if (status == NW_OK && config != NULL) {
+        status = configured_check(state, config, name, attaches, &err);
+    }
     if (status == NW_OK) {
         status = record(state, name, attaches, &err);
     }
@@ -150,8 +183,11 @@ static bool runs(const char *folder)
     return answered;
 }
 
-static int ask(const char *folder, const char *verb, const char *name)
+static int ask(const struct nw_config_arguments *arguments, const char *folder, const char *verb,
+               const char *name)
 {
+    struct nw_run_config config;
+    int code = 0;
     char path[NW_FOLDER_SIZE + 16];
     char line[LINE_SIZE];
     struct stat there;
@@ -169,7 +205,15 @@ static int ask(const char *folder, const char *verb, const char *name)
         nw_complain("NW1502 no narwal runs with state folder %s, and it holds no state", folder);
         return NW_EXIT_FAILED;
     }
-    return record_offline(folder, name, strcmp(verb, "attach") == 0);
+    if (arguments->file == NULL) {
+        return record_offline(folder, NULL, name, strcmp(verb, "attach") == 0);
+    }
+    if (!nw_config_open(arguments, &config)) {
+        return NW_EXIT_USAGE;
+    }
+    code = record_offline(folder, &config, name, strcmp(verb, "attach") == 0);
+    nw_config_free(&config);
+    return code;
 }
 
 int nw_cmd_sink(int argc, char **argv)
@@ -201,5 +245,5 @@ int nw_cmd_sink(int argc, char **argv)
     if (code != NW_GO_ON) {
         return code;
     }
-    return lists ? list(folder, as_json) : ask(folder, verb, rest[1]);
+    return lists ? list(folder, as_json) : ask(&arguments, folder, verb, rest[1]);
 }

@@ -50,41 +50,50 @@ static void extras_say(struct nw_run *run, const struct nw_identity *stored, nw_
     }
 }
 
+static nw_status position_check(struct nw_run *run, uint32_t index, struct nw_position *position,
+                                struct nw_error *err)
+{
+    const struct nw_identity *here = &run->server.identity;
+    struct nw_identity stored;
+    nw_status status = NW_OK;
+
+    if (position->size == 0) {
+        return NW_OK;
+    }
+    status = nw_position_unpack((struct nw_bytes){position->bytes, position->size}, &stored,
+                                &position->lsn, NULL, err);
+    if (status == NW_OK && (stored.system_identifier != here->system_identifier ||
+                            stored.database_oid != here->database_oid)) {
+        status = nw_fail(err, NW_FATAL,
+                         "NW2310 sink %s holds the data of another source (system %" PRIu64
+                         ", database %u), not of this one (system %" PRIu64
+                         ", database %u): give this source a sink of its own, or, where pg_upgrade "
+                         "made it of the other, see narwal adopt",
+                         run->options->sinks[index].name, stored.system_identifier,
+                         stored.database_oid, here->system_identifier, here->database_oid);
+    }
+    if (status == NW_OK) {
+        status = nw_server_history_check(&run->server, stored.timeline, position->lsn, err);
+        extras_say(run, &stored, status);
+    }
+    return status;
+}
+
 /* Positions must be of this very source; gives the LSN of the lowest of each sink. */
 static nw_status positions_check(struct nw_run *run, struct nw_error *err)
 {
-    const struct nw_identity *here = &run->server.identity;
     nw_status status = NW_OK;
 
-    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
+    for (uint32_t i = 0; i < run->options->sinks_count && status == NW_OK; i++) {
         struct nw_run_member *member = &run->members[i];
 
         for (uint32_t p = 0; p < member->recovered.positions_count && status == NW_OK; p++) {
-            struct nw_position *position = &member->recovered.positions[p];
-            struct nw_identity stored;
-
-            if (position->size == 0) {
-                continue;
-            }
-            status = nw_position_unpack((struct nw_bytes){position->bytes, position->size}, &stored,
-                                        &position->lsn, NULL, err);
-            if (status == NW_OK && (stored.system_identifier != here->system_identifier ||
-                                    stored.database_oid != here->database_oid)) {
-                status = nw_fail(
-                    err, NW_FATAL,
-                    "NW2310 sink %s holds the data of another source (system %" PRIu64
-                    ", database %u), not of this one (system %" PRIu64
-                    ", database %u): give this source a sink of its own, or, where pg_upgrade "
-                    "made it of the other, see narwal adopt",
-                    run->options->sinks[i].name, stored.system_identifier, stored.database_oid,
-                    here->system_identifier, here->database_oid);
-            }
-            if (status == NW_OK) {
-                status = nw_server_history_check(&run->server, stored.timeline, position->lsn, err);
-                extras_say(run, &stored, status);
-            }
+            status = position_check(run, i, &member->recovered.positions[p], err);
         }
         member->lsn = lowest_position(&member->recovered);
+        if (status == NW_FATAL && nw_run_attaches(run, i)) {
+            return nw_run_attach_failed(run, i, err); /* the others are not to suffer */
+        }
     }
     return status;
 }
@@ -211,7 +220,9 @@ static nw_status copy_need(struct nw_run_member *member, const struct nw_copy_st
     struct nw_copy_progress progress = {.origin = {.fence_lsn = UINT64_MAX}};
     nw_status status = NW_OK;
 
-    if (copy->complete && !member->copies_void) {
+    if (copy->complete && !member->copies_void &&
+        !nw_run_table_waits(member->run, (uint32_t)(member - member->run->members),
+                            copy->relation_oid)) {
         status = nw_copy_unpack((struct nw_bytes){copy->bytes, copy->size}, &progress, err);
     } else if (!nw_run_copy_resumes(member, copy, &progress)) {
         progress.origin.fence_lsn = UINT64_MAX;

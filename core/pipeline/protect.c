@@ -133,10 +133,17 @@ static void spool_judge(struct nw_run *run)
 
 /* ---- vacuum ---- */
 
-/* Whether the copy can go on under another snapshot without losing what it has read. */
+/* Whether the copy can go on under another snapshot without losing what it has read: one beside the
+ * stream begins again with each attempt, see nw_run_copy_resumes(). */
+static bool resumes(const struct nw_run *run)
+{
+    return run->options->renew_snapshot && !nw_run_streams(run) &&
+           !atomic_load_explicit(&run->streams, memory_order_relaxed);
+}
+
 static bool renewable(const struct nw_run *run)
 {
-    return run->options->renew_snapshot && run->options->snapshot != NW_SNAPSHOT_ONLY &&
+    return resumes(run) && run->options->snapshot != NW_SNAPSHOT_ONLY &&
            nw_conductor_renewable(run->conductor);
 }
 
@@ -168,7 +175,7 @@ static nw_status snapshot_judge(struct nw_run *run, struct nw_error *err)
                    nw_duration_text(b, limit), nw_count_text(c, (double)primary->dead_rows_since),
                    primary->dead_rows_since == 0 ? "" : ", most in ",
                    primary->dead_rows_since == 0 ? "" : primary->dead_table,
-                   level == NW_ALARM_OVER && run->options->renew_snapshot
+                   level == NW_ALARM_OVER && resumes(run)
                        ? ". It is kept until what is read just now can be gone on with"
                        : "");
     (void)nw_alarm_take(alarm, level, text, "the copy's old snapshot is gone");

@@ -80,9 +80,24 @@ nw_status nw_run_sinks_open(struct nw_run *run, struct nw_error *err)
     nw_status status = NW_OK;
 
     run->blamed = -1;
-    for (uint32_t i = 0; i < run->options->sinks_count && status == NW_OK; i++) {
-        status = sink_open(run, i, err);
-        run->blamed = status == NW_OK ? -1 : (int)run->place[i];
+    run->unopened = 0;
+    for (uint32_t i = 0; i < run->options->sinks_count && !run->anew; i++) {
+        struct nw_error why = {0};
+        nw_status one = sink_open(run, i, &why);
+
+        if (one == NW_OK) {
+            continue;
+        }
+        run->unopened |= 1u << run->place[i];
+        if (status == NW_OK || one != NW_RETRY) {
+            *err = why;
+            status = one;
+            run->blamed = (int)run->place[i];
+        }
+        if (one != NW_RETRY || run->members[i].sink == NULL ||
+            nw_sink_hangs(run->members[i].sink)) {
+            break; /* else the others are tried too: what ails all is no reason to leave one out */
+        }
     }
     return status;
 }
@@ -390,8 +405,8 @@ static nw_status attempt_begin(struct nw_run *run, struct nw_error *err)
 
     run->anew = false;
     run->hangs = false;
-    nw_run_sinks_choose(run);
     run->transforms = NULL;
+    status = status == NW_OK ? nw_run_sinks_choose(run, err) : status;
     if (status == NW_OK) {
         status = nw_transforms_create(run->options->transforms, &run->transforms, err);
     }
@@ -454,10 +469,12 @@ static bool sinks_stop(struct nw_run *run, int64_t deadline_ns)
 static void lent_free(struct nw_run *run)
 {
     for (uint32_t i = 0; i < run->options->sinks_count; i++) {
-        if (run->members[i].sink != NULL && !nw_sink_hangs(run->members[i].sink)) {
-            nw_sink_destroy(run->members[i].sink);
+        struct nw_sink *sink = run->members[i].sink;
+
+        if (sink == NULL || !nw_sink_hangs(sink)) { /* or it may be writing letters: both stay */
+            nw_sink_destroy(sink);
+            nw_letters_close(run->members[i].letters);
         }
-        nw_letters_close(run->members[i].letters);
     }
 }
 

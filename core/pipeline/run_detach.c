@@ -20,7 +20,7 @@
 
 /* ---- who takes part ---- */
 
-void nw_run_sinks_choose(struct nw_run *run)
+nw_status nw_run_sinks_choose(struct nw_run *run, struct nw_error *err)
 {
     struct nw_run_options *own = &run->own;
 
@@ -35,6 +35,11 @@ void nw_run_sinks_choose(struct nw_run *run)
             own->sinks[own->sinks_count++] = run->given->sinks[i];
         }
     }
+    return own->sinks_count > 0 ? NW_OK
+                                : nw_fail(err, NW_FATAL,
+                                          "NW2372 every sink of the configuration is detached: "
+                                          "narwal sink attach %s",
+                                          run->given->sinks[0].name);
 }
 
 void nw_run_options_follow(struct nw_run *run)
@@ -93,8 +98,8 @@ void nw_run_stalls_note(struct nw_run *run)
         struct nw_run_stall *stall = &run->stalls[i];
         const struct nw_sink_status *now = &run->status.sinks[i];
         bool moved = attempt && moves(stall, now);
-        /* Between two attempts nothing moves, for the sake of the one that failed. */
-        bool rests = attempt ? is_idle(now) : run->blamed != (int)i;
+        /* Between two attempts nothing moves, for the sake of those that failed. */
+        bool rests = attempt ? is_idle(now) : (run->unopened >> i & 1u) == 0;
 
         rests = rests || nw_run_is_detached(run, i);
 
@@ -116,21 +121,24 @@ static bool is_culprit(const struct nw_run *run, uint32_t configured)
     int64_t now_ns = run->env->ops->now_ns(run->env);
     const struct nw_sink *sink = run->status.members[configured];
 
-    return run->blamed == (int)configured || run->status.sinks[configured].retries > 0 ||
+    return (run->unopened >> configured & 1u) != 0 || run->status.sinks[configured].retries > 0 ||
            (sink != NULL && nw_sink_busy_ns(sink, now_ns) >= BUSY_NS);
 }
 
-/* Whether another one goes on, or would without this one, for whose sake it may be left out. */
+/*
+ * Whether another one goes on, or would without this one, for whose sake it may be left out. One
+ * that moved last about when this one did may have stopped for the same reason.
+ */
 static bool others_go_on(const struct nw_run *run, uint32_t configured)
 {
-    int64_t after_ns = run->given->sinks[configured].stalled_after_us * 1000;
+    int64_t recent_ns = run->given->sinks[configured].stalled_after_us * 1000 / 2;
     bool culprit = is_culprit(run, configured);
 
     for (uint32_t i = 0; i < run->own.sinks_count; i++) {
         uint32_t other = run->place[i];
 
         if (other != configured &&
-            (stands_ns(run, other) < after_ns || (culprit && !is_culprit(run, other)))) {
+            (stands_ns(run, other) < recent_ns || (culprit && !is_culprit(run, other)))) {
             return true;
         }
     }
@@ -387,6 +395,14 @@ static nw_status unfinished_discard(struct nw_run_member *member, struct nw_erro
     return status;
 }
 
+/* What the server says was confirmed may be of before what it was told: after a crash, or on a
+ * standby that was promoted. */
+static uint64_t slot_lsn(const struct nw_run *run)
+{
+    return run->confirmed_lsn > run->source.acknowledged_lsn ? run->confirmed_lsn
+                                                             : run->source.acknowledged_lsn;
+}
+
 /* To where the slot stands, with copies of all its tables to come. */
 static nw_status member_move(struct nw_run *run, uint32_t index, struct nw_error *err)
 {
@@ -394,7 +410,7 @@ static nw_status member_move(struct nw_run *run, uint32_t index, struct nw_error
     struct nw_sink_recopy *copies =
         nw_arena_array(&run->arena, nw_schemas_count(run->schemas) + 1u, sizeof *copies);
     uint8_t bytes[NW_POSITION_BYTES_MAX];
-    struct nw_position position = {.bytes = bytes, .lsn = run->confirmed_lsn};
+    struct nw_position position = {.bytes = bytes, .lsn = slot_lsn(run)};
     uint32_t count = 0;
     nw_status status = NW_OK;
 
@@ -421,7 +437,17 @@ static nw_status member_move(struct nw_run *run, uint32_t index, struct nw_error
 static bool goes_on(const struct nw_run *run, const struct nw_run_member *member)
 {
     return (member->lsn == 0 && member->recovered.copies_count == 0) ||
-           (member->lsn != 0 && member->lsn >= run->confirmed_lsn);
+           (member->lsn != 0 && member->lsn >= slot_lsn(run));
+}
+
+static bool others_stream(const struct nw_run *run, uint32_t index)
+{
+    bool found = false;
+
+    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
+        found = found || (i != index && run->members[i].lsn != 0);
+    }
+    return found;
 }
 
 /* What is kept of tables for all sinks has no beginning for one that begins anew. */
@@ -472,28 +498,141 @@ nw_status nw_run_attach_failed(struct nw_run *run, uint32_t index, struct nw_err
     return attach_fail(run, index, why.text, err);
 }
 
-static nw_status member_attach(struct nw_run *run, uint32_t index, struct nw_error *err)
+static nw_status attach_fail_kept(struct nw_run *run, uint32_t index, const char *kept,
+                                  struct nw_error *err)
 {
-    struct nw_run_member *member = &run->members[index];
-    const char *kept = goes_on(run, member) ? NULL : kept_table(run);
     char text[NW_ERROR_TEXT_SIZE];
+
+    (void)snprintf(text, sizeof text,
+                   "NW2373 changes of table %s are kept, which belong behind what it had: "
+                   "narwal table resume, or repair, it first",
+                   kept);
+    return attach_fail(run, index, text, err);
+}
+
+/* The table is to be copied to it; recorded for good. */
+static nw_status waiting_set(struct nw_run *run, uint32_t index, const struct nw_table *table,
+                             struct nw_error *err)
+{
+    struct nw_table_trouble trouble;
+
+    nw_run_trouble_of(run, table, run->members[index].lsn, &trouble);
+    trouble.condition = NW_TABLE_WAITING;
+    (void)snprintf(trouble.sink, sizeof trouble.sink, "%s", run->options->sinks[index].name);
+    (void)snprintf(trouble.reason, sizeof trouble.reason,
+                   "NW2372 sink %s was detached, and lacks some of it: it is copied again there",
+                   run->options->sinks[index].name);
+    nw_log(NW_LOG_INFO, "table %s.%s: %s", table->schema_name, table->name,
+           nw_code_rest(trouble.reason));
+    return nw_tables_set(run->table_states, &trouble, err);
+}
+
+/* Nobody streams yet: it gets the copies that the others get, and of its own nothing is of use, as
+ * the slot may not have what comes behind them. */
+static nw_status copies_forget(struct nw_run *run, uint32_t index, struct nw_error *err)
+{
+    const struct nw_sink_recovered *recovered = &run->members[index].recovered;
     nw_status status = NW_OK;
 
-    if (goes_on(run, member) || !run->slot_found) {
-        return NW_OK;
+    for (uint32_t c = 0; c < recovered->copies_count && status == NW_OK; c++) {
+        uint32_t oid = recovered->copies[c].relation_oid;
+        const struct nw_table *table = nw_schemas_find(run->schemas, oid);
+
+        if (table != NULL && !nw_run_table_waits(run, index, oid)) {
+            status = waiting_set(run, index, table, err);
+        }
     }
+    return status;
+}
+
+/* Where a whole copy ends; 0: there is none. */
+static uint64_t copy_lsn(const struct nw_run_member *member, uint32_t relation_oid)
+{
+    const struct nw_copy_state *copy = nw_run_copy_of(member, relation_oid);
+    struct nw_copy_progress progress;
+    struct nw_error ignored;
+
+    return copy != NULL && copy->complete &&
+                   nw_copy_unpack((struct nw_bytes){copy->bytes, copy->size}, &progress,
+                                  &ignored) == NW_OK
+               ? progress.origin.fence_lsn
+               : 0;
+}
+
+/* Whether another sink got a copy of the table that was not made for this one. */
+static bool copied_meanwhile(const struct nw_run *run, uint32_t index, uint32_t relation_oid)
+{
+    const struct nw_run_member *member = &run->members[index];
+    bool never =
+        nw_run_copy_of(member, relation_oid) == NULL && run->options->snapshot != NW_SNAPSHOT_NEVER;
+    uint64_t own_lsn = copy_lsn(member, relation_oid);
+    bool found = false;
+
+    for (uint32_t i = 0; i < run->options->sinks_count; i++) {
+        uint64_t lsn = copy_lsn(&run->members[i], relation_oid);
+
+        found = found || (lsn > own_lsn && (never || lsn > member->lsn));
+    }
+    return found;
+}
+
+/* What was kept for it may not have been written when it was detached: that is not gone on with. */
+static nw_status kept_give_up(struct nw_run *run, uint32_t index, struct nw_error *err)
+{
+    struct nw_table_trouble trouble;
+    nw_status status = NW_OK;
+    uint32_t i = 0;
+
+    while (status == NW_OK && nw_tables_at(run->table_states, i, &trouble)) {
+        const struct nw_table *table = nw_schemas_find(run->schemas, trouble.relation_oid);
+
+        if (table != NULL && nw_table_condition_keeps(trouble.condition) &&
+            strcmp(trouble.sink, run->options->sinks[index].name) == 0) {
+            status = waiting_set(run, index, table, err);
+            i = 0;
+        } else {
+            i++;
+        }
+    }
+    return status;
+}
+
+/* It goes on where it stopped, but for tables of which it lacks what the stream does not have. */
+static nw_status meanwhile_note(struct nw_run *run, uint32_t index, struct nw_error *err)
+{
+    nw_status status = kept_give_up(run, index, err);
+
+    for (uint32_t i = 0; i < nw_schemas_count(run->schemas) && status == NW_OK; i++) {
+        const struct nw_table *table = nw_schemas_at(run->schemas, i);
+        uint32_t oid = table->relation_oid;
+
+        if (!nw_run_table_wanted(run, table) || nw_run_table_waits(run, index, oid) ||
+            !copied_meanwhile(run, index, oid)) {
+            continue;
+        }
+        if (nw_tables_kept(run->table_states, oid)) {
+            return attach_fail_kept(run, index, table->name, err);
+        }
+        status = nw_run_left_out(run, index, oid) ? NW_OK : waiting_set(run, index, table, err);
+    }
+    return status;
+}
+
+/* From where the slot stands, with copies of all its tables. */
+static nw_status member_begin(struct nw_run *run, uint32_t index, struct nw_error *err)
+{
+    const char *kept = kept_table(run);
+    nw_status status = NW_OK;
+
     if (kept != NULL) {
-        (void)snprintf(text, sizeof text,
-                       "NW2373 changes of table %s are kept, which belong behind what it had: "
-                       "narwal table resume, or repair, it first",
-                       kept);
-        return attach_fail(run, index, text, err);
+        return attach_fail_kept(run, index, kept, err);
     }
-    status = member_move(run, index, err);
+    /* Before it is told: once it was, nobody sees any more that it had to be. */
+    status = troubles_forget(run, run->options->sinks[index].name, err);
+    status = status == NW_OK ? member_move(run, index, err) : status;
     if (status == NW_RETRY || status == NW_REJECT) {
         return nw_run_attach_failed(run, index, err);
     }
-    status = status == NW_OK ? troubles_forget(run, run->options->sinks[index].name, err) : status;
     if (status == NW_OK) {
         nw_log(NW_LOG_INFO, "sink %s begins again with copies of its tables",
                run->options->sinks[index].name);
@@ -502,6 +641,22 @@ static nw_status member_attach(struct nw_run *run, uint32_t index, struct nw_err
                          run->options->sinks[index].name);
     }
     return status;
+}
+
+static nw_status member_attach(struct nw_run *run, uint32_t index, struct nw_error *err)
+{
+    const struct nw_run_member *member = &run->members[index];
+
+    if (!run->slot_found) {
+        return NW_OK;
+    }
+    if (member->lsn == 0 && !others_stream(run, index)) {
+        return copies_forget(run, index, err);
+    }
+    if (!goes_on(run, member)) {
+        return member_begin(run, index, err);
+    }
+    return member->lsn == 0 ? NW_OK : meanwhile_note(run, index, err);
 }
 
 nw_status nw_run_attach(struct nw_run *run, struct nw_error *err)

@@ -119,7 +119,8 @@ struct nw_run {
     uint32_t place[NW_SEQUENCERS_MAX];    /* of own's sinks among the configured */
     struct nw_detached detached;
     struct nw_run_stall stalls[NW_SEQUENCERS_MAX]; /* as they are configured */
-    int blamed;    /* the configured sink that the last attempt failed for; -1: none */
+    int blamed;        /* the configured sink that the last attempt failed for; -1: none */
+    uint32_t unopened; /* the configured sinks that did not open in the last attempt, as bits */
     bool anew;     /* other sinks are to take part: the attempt ends, and the next begins at once */
     bool hangs;    /* of the attempt: a sink that is left out is still in a call */
     bool any_hang; /* the same of any */
@@ -443,8 +444,9 @@ void nw_run_news_forget(struct nw_run *run);
 
 /* run_detach.c */
 
-/** Between two attempts: the options of the next, without the sinks that are left out. */
-void nw_run_sinks_choose(struct nw_run *run);
+/** Between two attempts: the options of the next, without the sinks that are left out. NW_FATAL:
+ * all are. */
+NW_MUST_CHECK nw_status nw_run_sinks_choose(struct nw_run *run, struct nw_error *err);
 /** What of the given options holds at once. */
 void nw_run_options_follow(struct nw_run *run);
 /** Look which sinks move; with each report. */

@@ -125,6 +125,23 @@ class ProtectTest(check.Case):
         narwal.wait("no snapshot", lambda: self.primary(narwal).get("snapshot", 0) is None)
         self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
 
+    def test_a_copy_beside_the_stream_keeps_its_snapshot(self):
+        """It would begin again from its first row."""
+        narwal = self.narwal(copy={"rate": "1MiB", "workers": 2, "chunk": "1MiB"},
+                             protect={"snapshot_age": "4s", "when_old": "renew"}).start()
+        narwal.wait("the stream", lambda: "streaming from" in narwal.log())
+        self.server.sql("CREATE TABLE lab.later (id int PRIMARY KEY, v text)")
+        self.addCleanup(lambda: self.server.sql("DROP TABLE lab.later"))
+        self.server.sql("INSERT INTO lab.later SELECT g, repeat('l', 1000) FROM generate_series(1, 26000) g")
+        narwal.wait("the alarm", lambda: "NW2363 " in narwal.log())
+        narwal.wait("its copy", lambda: "lab.later" in narwal.call("table", "list", "--state", "streaming")[1])
+        narwal.wait_caught_up()
+        self.assertNotIn("NW2365 ", narwal.log(True))
+        self.assertNotIn("It is kept until", narwal.log(True))
+        result = narwal.compare([("lab", "later")])
+        self.assertTrue(result.good, result.report() + narwal.log_tail())
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
 
 if __name__ == "__main__":
     check.main()
