@@ -361,9 +361,12 @@ uint32_t nw_recent_extra(const struct nw_recent_list *list, uint32_t index, uint
     return index;
 }
 
-/* An id of 32 bits that was given out at most half their number ago, or is of the future. */
+/* An id of 32 bits that was given out at most half their number ago, or is of the future. One that
+ * is under way may be past the snapshot's end; it has a lock. */
 static const char verify_sql[] =
-    "SELECT CASE WHEN distance = 0 OR distance > 2147483647 THEN 'future' WHEN distance < next "
+    "SELECT CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.locktype = 'transactionid' "
+    "AND l.granted AND l.transactionid = $1::text::xid) THEN 'in progress' WHEN distance = 0 OR "
+    "distance > 2147483647 THEN 'future' WHEN distance < next "
     "THEN pg_catalog.pg_xact_status((next - distance)::text::xid8) END, "
     "CASE WHEN pg_catalog.current_setting('track_commit_timestamp') = 'on' AND distance BETWEEN 1 "
     "AND 2147483647 THEN (EXTRACT(epoch FROM "

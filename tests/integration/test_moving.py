@@ -277,11 +277,33 @@ class SwitchoverTest(Case):
         narwal.start().wait_streaming()
         self.assertIn("NW2001", self.adopt(narwal, code=1))
         self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        self.committing(narwal, primary)
         self.assertIn("nothing to adopt", self.adopt(narwal))
         before = narwal.state().lsn
         self.follow(narwal, self.cluster(fresh=True))
         self.assertIn("NW2343", self.adopt(narwal, "--copy", "--nothing-written", code=1))
         self.assertEqual(narwal.state().lsn, before)
+
+
+    def committing(self, narwal, primary):
+        """A commit that waits for a synchronous standby was sent to narwal, and is no sign of another server."""
+        narwal.start().wait_streaming()
+        narwal.wait_caught_up()
+        primary.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        primary.sql("SELECT pg_reload_conf()")
+        before = primary.lsn()
+        writer = threading.Thread(target=primary.sql, args=("INSERT INTO lab.plain VALUES (6000, 1, 'waits')",))
+        writer.start()
+        narwal.wait("it waits", lambda: primary.value(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") == 1)
+        narwal.wait("it has come", lambda: narwal.state().lsn > before)
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        narwal.start().wait("it streams", lambda: "streaming from" in narwal.log())
+        self.assertTrue(writer.is_alive())
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        primary.sql("ALTER SYSTEM RESET synchronous_standby_names")
+        primary.sql("SELECT pg_reload_conf()")
+        writer.join()
 
 
 class AheadTest(Case):
@@ -292,6 +314,7 @@ class AheadTest(Case):
         kept_only: by what it kept of a paused table, not by what sinks have."""
         primary = self.primary(version=17)
         primary.sql("INSERT INTO lab.bulk SELECT g, g, 'x' FROM generate_series(1, 1000) g")
+        primary.sql("ALTER SYSTEM SET track_commit_timestamp = on")  # for both, which start behind this
         narwal = self.enter(Narwal(primary, settings={"source": {"slot": {"failover": failover}}}))
         standby = self.enter(Standby(primary, {"sync_replication_slots": "on"}))
         narwal.start().wait_streaming()
@@ -366,7 +389,12 @@ class AheadTest(Case):
         self.assertIn("NW2341", self.adopt(narwal, code=1))
         text = self.adopt(narwal, "--copy", "--nothing-written", "--dry-run")
         self.assertRegex(text, "(?s)NW2345.*new copies of the tables that differ")
+        # It is past all that narwal had. What the former server had is no measure for it afterwards.
+        while standby.lsn() < narwal.state().lsn + 1000:
+            standby.sql("UPDATE lab.plain SET n = n + 1 WHERE id = 50")
+        self.assertTrue(list(narwal.state_dir.glob("recent.*")))
         self.assertIn("new copies of all tables", self.adopt(narwal, "--copy"))
+        self.assertFalse(list(narwal.state_dir.glob("recent.*")))
         self.goes_on(narwal, standby)
         self.assertGreater(self.copied(narwal), 1000)
 
