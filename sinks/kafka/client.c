@@ -14,6 +14,7 @@
 #define POLL_MS   100
 #define PURGE_MS  1000
 #define COMMIT_MS 5000
+#define ABORT_MS  3000
 #define TEXT_SIZE 512
 
 static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message, void *context)
@@ -89,8 +90,24 @@ static void producer_destroy(rd_kafka_t *producer)
     rd_kafka_destroy(producer);
 }
 
+/* Tells the coordinator, which would else hold up readers until its timeout; and librdkafka 2.0
+ * does not survive to be destroyed while it adds partitions to a transaction. */
+static void transaction_abort(struct nw_kafka_sink *sink)
+{
+    rd_kafka_error_t *error = NULL;
+
+    if (sink->in_transaction) {
+        error = rd_kafka_abort_transaction(sink->ledger, ABORT_MS);
+        if (error != NULL) { /* the next that begins ends it */
+            rd_kafka_error_destroy(error);
+        }
+        sink->in_transaction = false;
+    }
+}
+
 void nw_kafka_producers_destroy(struct nw_kafka_sink *sink)
 {
+    transaction_abort(sink);
     nw_kafka_tables_forget(sink);
     if (sink->ledger_topic != NULL) {
         rd_kafka_topic_destroy(sink->ledger_topic);
@@ -101,7 +118,6 @@ void nw_kafka_producers_destroy(struct nw_kafka_sink *sink)
     }
     producer_destroy(sink->ledger);
     sink->producer = sink->ledger = NULL;
-    sink->in_transaction = false;
     sink->failed = RD_KAFKA_RESP_ERR_NO_ERROR;
     sink->batch = NULL;
 }

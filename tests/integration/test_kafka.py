@@ -61,8 +61,6 @@ class Case(check.Case):
         self.assertEqual(result.tables, len(tables))
         return result, sum(log.again for log in logs)
 
-
-class KafkaTest(Case):
     def messages(self, topic, **more):
         """Key and value of each, as Python has them."""
         return [(message["key"] and json.loads(message["key"]),
@@ -73,6 +71,8 @@ class KafkaTest(Case):
         self.server.sql("DROP SCHEMA IF EXISTS shop CASCADE; CREATE SCHEMA shop")
         self.server.sql(sql)
 
+
+class KafkaTest(Case):
     def test_it_conforms(self):
         """`narwal sink-check`, with a broker. Without transactions a former process cannot be fenced off."""
         for delivery, fencing in (("idempotent", "skip  fences off a former process: a second process is refused"),
@@ -145,24 +145,6 @@ class KafkaTest(Case):
         self.assertEqual([key for key, _ in self.messages("shop3.shop.late")], [{"id": 1}])
         self.assertEqual(narwal.terminate(), 0)
 
-    def test_no_broker_for_a_while(self):
-        self.make("CREATE TABLE shop.items (id integer PRIMARY KEY); INSERT INTO shop.items VALUES (1)")
-        narwal = self.narwal("shop4", include=("shop.*",), timeout="2s")
-        self.broker.stop()
-        narwal.start()
-        narwal.wait("what it waits for", lambda: "NW2701" in narwal.log())
-        self.assertIn("NW2705 sink kafka: FAIL", narwal.log())
-        self.broker.start()
-        narwal.wait_caught_up()
-        self.broker.kill()
-        self.server.sql("INSERT INTO shop.items SELECT generate_series(2, 500)")
-        time.sleep(4)
-        self.assertTrue(narwal.running, narwal.log_tail())
-        self.broker.start()
-        narwal.wait_caught_up()
-        self.assertEqual({key["id"] for key, _ in self.messages("shop4.shop.items")}, set(range(1, 501)))
-        self.assertEqual(narwal.terminate(), 0)
-
     def test_messages_that_are_too_large(self):
         self.make("CREATE TABLE shop.large (id integer PRIMARY KEY, v text)")
         narwal = self.narwal("shop5", include=("shop.*",))
@@ -185,17 +167,6 @@ class KafkaTest(Case):
                     if narwal.running else None
                 self.assertIn(said, narwal.log())
 
-    def test_a_ledger_that_is_not_ours(self):
-        self.make("CREATE TABLE shop.items (id integer PRIMARY KEY)")
-        self.broker.create("_narwal.shop7.kafka", 1, cleanup_policy="compact")
-        self.broker.produce("_narwal.shop7.kafka", 0, ["position"])
-        self.broker.create("_narwal.shop8.kafka", 1)
-        for name, said in (("shop7", "this narwal does not know"), ("shop8", "must not expire")):
-            narwal = self.narwal(name, include=("shop.*",))
-            self.assertEqual(narwal.run_to_end(), 1)
-            self.assertIn("NW2706", narwal.log())
-            self.assertIn(said, narwal.log())
-
     def test_a_truncate_is_the_first_change(self):
         self.make("CREATE TABLE shop.items (id integer PRIMARY KEY); INSERT INTO shop.items VALUES (1)")
         narwal = self.narwal("shop9", include=("shop.*",))
@@ -216,6 +187,37 @@ class KafkaTest(Case):
         narwal.wait_caught_up()
         self.assertEqual(len(self.messages("shop10.shop.__")), 1)
 
+
+class KafkaFaultsTest(Case):
+    def test_no_broker_for_a_while(self):
+        self.make("CREATE TABLE shop.items (id integer PRIMARY KEY); INSERT INTO shop.items VALUES (1)")
+        narwal = self.narwal("shop4", include=("shop.*",), timeout="2s")
+        self.broker.stop()
+        narwal.start()
+        narwal.wait("what it waits for", lambda: "NW2701" in narwal.log())
+        self.assertIn("NW2705 sink kafka: FAIL", narwal.log())
+        self.broker.start()
+        narwal.wait_caught_up()
+        self.broker.kill()
+        self.server.sql("INSERT INTO shop.items SELECT generate_series(2, 500)")
+        time.sleep(4)
+        self.assertTrue(narwal.running, narwal.log_tail())
+        self.broker.start()
+        narwal.wait_caught_up()
+        self.assertEqual({key["id"] for key, _ in self.messages("shop4.shop.items")}, set(range(1, 501)))
+        self.assertEqual(narwal.terminate(), 0)
+
+    def test_a_ledger_that_is_not_ours(self):
+        self.make("CREATE TABLE shop.items (id integer PRIMARY KEY)")
+        self.broker.create("_narwal.shop7.kafka", 1, cleanup_policy="compact")
+        self.broker.produce("_narwal.shop7.kafka", 0, ["position"])
+        self.broker.create("_narwal.shop8.kafka", 1)
+        for name, said in (("shop7", "this narwal does not know"), ("shop8", "must not expire")):
+            narwal = self.narwal(name, include=("shop.*",))
+            self.assertEqual(narwal.run_to_end(), 1)
+            self.assertIn("NW2706", narwal.log())
+            self.assertIn(said, narwal.log())
+
     def test_a_transaction_that_lasts_too_long(self):
         self.make("CREATE TABLE shop.items (id integer PRIMARY KEY)")
         narwal = self.narwal("shop11", include=("shop.*",), delivery="transactional", transaction_timeout="1s")
@@ -231,6 +233,27 @@ class KafkaTest(Case):
             narwal.wait_caught_up()
             self.assertIn("sink kafka works again", narwal.log())
         self.assertEqual([key["id"] for key, _ in self.messages("shop11.shop.items")], list(range(1, 120001)))
+        self.assertEqual(narwal.terminate(), 0)
+
+    def test_a_standby_needs_transactions(self):
+        self.make("CREATE TABLE shop.items (id integer PRIMARY KEY); INSERT INTO shop.items VALUES (1)")
+        narwal = self.narwal("shop12", include=("shop.*",))
+        narwal.config["standby"] = {"after": "2s"}
+        narwal.start().wait_caught_up()
+        narwal.kill()
+        narwal.forget_state()
+        for delivery, code in (("idempotent", 1), ("transactional", None)):
+            narwal.config["sinks"][0]["delivery"] = delivery
+            narwal.write()
+            with open(narwal.log_path, "ab") as log:
+                log.write(b"--- start standby\n")
+                log.flush()
+                narwal.process = check.subprocess.Popen(narwal.command("run", "--standby", narwal.file),
+                                                        stdout=log, stderr=log)
+            if code is not None:
+                self.assertEqual(narwal.wait_exit(), code)
+                self.assertIn("NW2707", narwal.log())
+        narwal.wait_caught_up()
         self.assertEqual(narwal.terminate(), 0)
 
     def test_a_former_process_is_fenced(self):
