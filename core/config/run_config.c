@@ -8,8 +8,7 @@
 
 #include "base/text.h"
 
-#define SLOT_NAME_MAX 63
-
+#define SLOT_NAME_MAX    63 /* as in PostgreSQL */
 #define CONFIG_BYTES_MAX (16u << 20)
 #define NAME_SIZE_MAX    48u /* leaves room for narwal_ in a slot's 63 bytes */
 #define KEYS_MAX         64u

@@ -200,7 +200,7 @@ nw_status nw_kafka_begin(struct nw_kafka_sink *sink, struct nw_error *err)
 nw_status nw_kafka_commit(struct nw_kafka_sink *sink, enum nw_outcome *outcome,
                           struct nw_error *err)
 {
-    int64_t until_ns = sink->host->now_ns(sink->host) + sink->options.timeout_ms * INT64_C(1000000);
+    int64_t until_ns = nw_kafka_until_ns(sink);
 
     for (;;) {
         rd_kafka_error_t *error = rd_kafka_commit_transaction(sink->ledger, COMMIT_MS);

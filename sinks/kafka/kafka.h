@@ -96,6 +96,12 @@ struct nw_kafka_sink {
     struct nw_copy_state *copies;
 };
 
+/* When what begins now has waited long enough. */
+static inline int64_t nw_kafka_until_ns(const struct nw_kafka_sink *sink)
+{
+    return sink->host->now_ns(sink->host) + sink->options.timeout_ms * INT64_C(1000000);
+}
+
 /* ---- options.c ---- */
 
 #define NW_KAFKA_OPTIONS_COUNT 21u

@@ -179,7 +179,7 @@ static nw_status message_take(struct nw_kafka_sink *sink, struct nw_kafka_state 
 static nw_status records_read(struct nw_kafka_sink *sink, struct nw_kafka_state *state,
                               rd_kafka_t *reader, struct nw_error *err)
 {
-    int64_t until_ns = sink->host->now_ns(sink->host) + sink->options.timeout_ms * INT64_C(1000000);
+    int64_t until_ns = nw_kafka_until_ns(sink);
     nw_status status = NW_OK;
     bool at_end = false;
 
@@ -271,7 +271,7 @@ static nw_status owner_write(struct nw_kafka_sink *sink, uint64_t fencing, struc
  * written by this instance, it gives all before it. */
 static nw_status own_state_read(struct nw_kafka_sink *sink, uint64_t fencing, struct nw_error *err)
 {
-    int64_t until_ns = sink->host->now_ns(sink->host) + sink->options.timeout_ms * INT64_C(1000000);
+    int64_t until_ns = nw_kafka_until_ns(sink);
     nw_status status = NW_OK;
 
     do {

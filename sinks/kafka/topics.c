@@ -191,6 +191,7 @@ static nw_status compaction_check(struct nw_kafka_sink *sink, const char *name,
     const rd_kafka_ConfigResource_t **found = NULL;
     const rd_kafka_ConfigEntry_t **entries = NULL;
     const char *policy = NULL;
+    nw_status status = NW_OK;
     size_t count = 0;
 
     rd_kafka_DescribeConfigs(sink->ledger, &wish, 1, options, queue);
@@ -206,12 +207,11 @@ static nw_status compaction_check(struct nw_kafka_sink *sink, const char *name,
         }
     }
     /* Who may not ask is believed: the rights are not needed otherwise. */
-    count = policy == NULL || strcmp(policy, "compact") == 0;
-    if (count == 0) {
-        (void)nw_fail(err, NW_FATAL,
-                      "NW2706 topic %s has cleanup.policy=%s, and what is in it must not expire: "
-                      "set cleanup.policy=compact on it",
-                      name, policy);
+    if (policy != NULL && strcmp(policy, "compact") != 0) {
+        status = nw_fail(err, NW_FATAL,
+                         "NW2706 topic %s has cleanup.policy=%s, and what is in it must not "
+                         "expire: set cleanup.policy=compact on it",
+                         name, policy);
     }
     if (event != NULL) {
         rd_kafka_event_destroy(event);
@@ -219,7 +219,7 @@ static nw_status compaction_check(struct nw_kafka_sink *sink, const char *name,
     rd_kafka_queue_destroy(queue);
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_ConfigResource_destroy(wish);
-    return count == 1 ? NW_OK : NW_FATAL;
+    return status;
 }
 
 nw_status nw_kafka_topic_open(struct nw_kafka_sink *sink, const char *name,

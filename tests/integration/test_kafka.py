@@ -24,11 +24,6 @@ class Piped(Narwal):
         super().__init__(server, name=name, settings={
             "tables": {"include": list(include)},
             "sinks": [{"type": "kafka", "brokers": [broker.address], "prefix": name, **options}]})
-        self.broker = broker
-
-    def durable(self):
-        code, output = self.call("status", "--json")
-        return code == 0 and json.loads(output)["sinks"][0]
 
     def wait_caught_up(self, seconds=120):
         self.wait("everything durable", lambda: self.call("wait", "--timeout", "5s")[0] == 0, seconds)

@@ -173,16 +173,14 @@ class Log:
     """What a topic of one partition has of a table: its copy in force, and each change once."""
 
     def __init__(self, broker, server, topic, schema, table):
-        self.again = self.tombstones = 0
-        self.copied, self.changed, self.keys = {}, [], []
+        self.again = 0
+        self.copied, self.changed = {}, []
         seen = set()
         generation = 0
         for message in broker.read(topic):
             if message["payload"] is None:
-                self.tombstones += 1
                 continue
             event = json.loads(message["payload"], parse_int=str, parse_float=str)
-            self.keys.append((message["key"], event))
             if "copy" in event:
                 generation = max(generation, int(event["copy"]))
                 self.copied.setdefault(int(event["copy"]), []).append(event)
