@@ -43,9 +43,6 @@ def jars():
 
 def fetch(folder):
     """Maven verifies each jar; beside the final place, and renamed."""
-    if shutil.which("mvn") is None:
-        raise servers.Unavailable("Kafka is fetched with Maven's client, which is not installed "
-                                  "(Debian: apt-get install --no-install-recommends maven)")
     wanted = "".join(f"<dependency><groupId>{group}</groupId><artifactId>{name}</artifactId>"
                      f"<version>{version}</version></dependency>" for group, name, version in ARTIFACTS)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder.parent) as work:
@@ -54,16 +51,22 @@ def fetch(folder):
             "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>"
             "<groupId>narwal</groupId><artifactId>broker</artifactId><version>1</version>"
             f"<dependencies>{wanted}</dependencies></project>")
-        try:
-            subprocess.run(["mvn", "-q", "-B", "dependency:copy-dependencies",
-                            f"-DoutputDirectory={work}/jars"], cwd=work, check=True, text=True,
-                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                           timeout=servers.FETCH_SECONDS_MAX)
-        except (OSError, subprocess.SubprocessError) as error:
-            said = (getattr(error, "output", None) or str(error)).strip().splitlines()
-            raise servers.Unavailable(f"Kafka {VERSION} could not be fetched: {said[0]}") from error
+        maven(work, "dependency:copy-dependencies", f"-DoutputDirectory={work}/jars", what=f"Kafka {VERSION}")
         subprocess.run(["chmod", "-R", "a+rX", str(work / "jars")], check=True)
         (work / "jars").rename(folder)
+
+
+def maven(work, *words, what):
+    """Maven's client, in a folder."""
+    if shutil.which("mvn") is None:
+        raise servers.Unavailable(f"{what} is fetched with Maven's client, which is not installed "
+                                  "(Debian: apt-get install --no-install-recommends maven)")
+    try:
+        subprocess.run(["mvn", "-q", "-B", *words], cwd=work, check=True, text=True, stdin=subprocess.DEVNULL,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=servers.FETCH_SECONDS_MAX)
+    except (OSError, subprocess.SubprocessError) as error:
+        said = (getattr(error, "output", None) or str(error)).strip().splitlines()
+        raise servers.Unavailable(f"{what} could not be fetched: {said[0]}") from error
 
 
 if __name__ == "__main__":

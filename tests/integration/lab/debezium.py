@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Debezium's PostgreSQL connector in a Connect worker of its own (standalone), beside a broker and a server.
+
+The worker answers on `url`; its offsets are in a file of its folder, in Connect's own format, and
+last from one start to the next.
+"""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+from .cluster import as_server_user, free_port, server_user
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "servers"))
+import debezium as connector  # noqa: E402
+import kafka as parts  # noqa: E402
+
+WAIT_SECONDS_MAX = 120
+HEAP = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+WORKER = {
+    "key.converter": "org.apache.kafka.connect.json.JsonConverter",
+    "value.converter": "org.apache.kafka.connect.json.JsonConverter",
+    "key.converter.schemas.enable": "false",
+    "value.converter.schemas.enable": "false",
+    "offset.flush.interval.ms": "1000",
+    "plugin.discovery": "service_load",
+    "connector.client.config.override.policy": "All",
+}
+
+
+class Debezium:
+    """Use as a context manager; entering makes it, start() starts it.
+
+    properties  of the connector, over those that say where the server is; the slot, the topics'
+                prefix and the connector are called `name`
+    worker      settings over WORKER
+    heap        of Java; where speed is measured it runs as it does elsewhere, with `java`
+    """
+
+    def __init__(self, server, broker, name, properties=None, worker=None, heap="256m", java=None):
+        self.server, self.broker, self.name = server, broker, name
+        self.properties = {
+            "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+            "plugin.name": "pgoutput",
+            "database.hostname": "127.0.0.1",
+            "database.port": str(server.port),
+            "database.user": "postgres",
+            "database.password": "unused",
+            "database.dbname": "postgres",
+            "topic.prefix": name,
+            "slot.name": f"debezium_{name}",
+            "publication.name": f"debezium_{name}",
+            **(properties or {}),
+        }
+        self.worker = {**WORKER, **(worker or {})}
+        self.java = [f"-Xmx{heap}", *(HEAP if java is None else java)]
+        self.process = None
+        self.port = None
+
+    def __enter__(self):
+        self.program, self.jars, plugins = parts.java(), parts.jars(), connector.plugins()
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="narwal-connect-"))
+        self.folder.chmod(0o755)
+        self.data = self.folder / "data"
+        self.data.mkdir()
+        user = server_user()
+        if user:
+            os.chown(self.data, user.pw_uid, user.pw_gid)
+        self.log_path = self.folder / "log"
+        self.offsets_file = self.data / "offsets"
+        self.worker = {"bootstrap.servers": self.broker.address, "plugin.path": plugins,
+                       "offset.storage.file.filename": self.offsets_file, **self.worker}
+        return self
+
+    def __exit__(self, *_):
+        if self.running:
+            self.kill()
+        if not os.environ.get("NARWAL_KEEP"):
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    # ---- its life --------------------------------------------------------------------------------
+
+    @property
+    def url(self):
+        """Of the connector, in Connect's REST interface."""
+        return f"http://127.0.0.1:{self.port}/connectors/{self.name}"
+
+    @property
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def start(self):
+        self.port = free_port()
+        file, description = self.folder / "worker.properties", self.folder / "connector.json"
+        file.write_text("".join(f"{key}={value}\n" for key, value in {
+            **self.worker, "listeners": f"http://127.0.0.1:{self.port}"}.items()))
+        description.write_text(json.dumps({"name": self.name, "config": self.properties}))
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(
+                as_server_user([self.program, *self.java, "-cp", f"{self.jars}/*",
+                                "org.apache.kafka.connect.cli.ConnectStandalone", file, description], "KILL"),
+                cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        return self
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, seconds=60):
+        """As an operator does: it flushes and stores its offsets."""
+        self.process.terminate()
+        self.process.wait(seconds)
+
+    def log_tail(self, lines=40):
+        text = self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+        return "\n".join(["Debezium's log:", *text.splitlines()[-lines:]])
+
+    # ---- how far it is ---------------------------------------------------------------------------
+
+    def ask(self, path=""):
+        """What the worker answers; None: it does not, or has no such thing yet."""
+        try:
+            with urllib.request.urlopen(f"{self.url}{path}", timeout=10) as answer:
+                return json.load(answer)
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return None
+
+    def wait(self, what, done, seconds=WAIT_SECONDS_MAX):
+        deadline = time.monotonic() + seconds
+        while not done():
+            failed = [task["trace"] for task in (self.ask("/status") or {}).get("tasks", []) if "trace" in task]
+            if failed or not self.running or time.monotonic() > deadline:
+                raise AssertionError(f"{what}: not there\n{''.join(failed)[:2000]}\n{self.log_tail()}")
+            time.sleep(0.2)
+        return self
+
+    def wait_streaming(self, seconds=WAIT_SECONDS_MAX):
+        """Until its snapshot is done and it reads from the slot."""
+        return self.wait("the stream", lambda: self.server.value(
+            "SELECT active FROM pg_replication_slots WHERE slot_name = %s", (self.properties["slot.name"],)), seconds)
+
+    def confirmed_lsn(self):
+        return self.server.value("SELECT confirmed_flush_lsn - '0/0'::pg_lsn FROM pg_replication_slots "
+                                 "WHERE slot_name = %s", (self.properties["slot.name"],))
+
+    def memory_peak(self):
+        """Bytes of resident memory at the highest."""
+        for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+        return 0
