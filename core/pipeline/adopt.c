@@ -48,6 +48,7 @@ static nw_status sink_open(struct nw_adopt *adopt, uint32_t index, struct nw_err
                                       .plugin = from->plugin,
                                       .config = from->config,
                                       .workers_count = from->workers_count,
+                                      .database = adopt->server.database,
                                       .open_us_max = is_detached(adopt, index) ? OPEN_US_MAX : 0};
     struct nw_adopt_sink *to = &adopt->sinks[index];
     nw_status status = nw_sink_create(&options, &to->sink, err);

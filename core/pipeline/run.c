@@ -55,6 +55,7 @@ static nw_status sink_open(struct nw_run *run, uint32_t index, struct nw_error *
                                       .plugin = from->plugin,
                                       .config = from->config,
                                       .workers_count = from->workers_count,
+                                      .database = run->server.database,
                                       .takes_over = run->takes_over,
                                       .open_us_max = patient ? 0 : from->stalled_after_us};
     struct nw_run_member *member = &run->members[index];
@@ -249,7 +250,8 @@ static nw_status engine_make(struct nw_run *run, struct nw_error *err)
         options.sinks[i] = run->members[i].sink;
         options.refuse_copies[i] = !run->members[i].needs_copy || run->conductor == NULL;
         options.transactions =
-            options.transactions || (o->sinks[i].plugin->ops.flags & NW_SINK_TRANSACTIONS) != 0;
+            options.transactions ||
+            (nw_plugin_flags(o->sinks[i].plugin, o->sinks[i].config) & NW_SINK_TRANSACTIONS) != 0;
     }
     options.readers_count = o->copy_workers;
     options.copy_bytes_a_second = o->copy_rate_bytes;

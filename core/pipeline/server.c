@@ -72,6 +72,7 @@ static nw_status identity_read(struct nw_server *server, struct nw_error *err)
         server->identity.database_oid = identity.database_oid;
         server->end_lsn = identity.flush_lsn;
         server->in_recovery = identity.in_recovery;
+        (void)snprintf(server->database, sizeof server->database, "%s", identity.database);
         (void)snprintf(server->identity.slot_name, sizeof server->identity.slot_name, "%s",
                        server->options.slot_name);
         if (strcmp(identity.wal_level, "logical") != 0) {

@@ -348,7 +348,7 @@ static bool case_events(struct nw_check *check, const char **skip)
 {
     const struct nw_table *list[] = {nw_check_table(2), nw_check_table(1)};
     const struct nw_table_count counts[] = {{nw_check_table(2), 3}};
-    bool transactions = (check->options->plugin->ops.flags & NW_SINK_TRANSACTIONS) != 0;
+    bool transactions = (check->sink->flags & NW_SINK_TRANSACTIONS) != 0;
     struct nw_event truncate = {.size = (uint32_t)sizeof truncate,
                                 .kind = NW_EVENT_TRUNCATE,
                                 .tables_count = 2,

@@ -114,6 +114,7 @@ bool nw_check_open(struct nw_check *check, uint32_t workers)
                                       .plugin = check->options->plugin,
                                       .config = check->options->config,
                                       .workers_count = workers,
+                                      .database = "check",
                                       .takes_over = check->takes_over};
     struct nw_error err = {0};
 

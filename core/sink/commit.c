@@ -413,7 +413,7 @@ static bool commit_was_seen(struct nw_sequencer *seq)
 static nw_status positions_none(struct nw_sequencer *seq, uint32_t *committed, struct nw_error *err)
 {
     struct nw_sink *sink = seq->sink;
-    bool declared = (sink->plugin->ops.flags & NW_SINK_STORES_NOTHING) != 0;
+    bool declared = (sink->flags & NW_SINK_STORES_NOTHING) != 0;
     bool forgets = declared || sink->durable[0].size > 0;
 
     if (sink->position_given) {

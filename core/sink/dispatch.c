@@ -465,7 +465,7 @@ static bool seal_post(struct nw_sequencer *seq)
 /* Whether a batch's rows are merged with those of others. */
 static bool is_merged(const struct nw_sequencer *seq, const struct nw_entry *entry)
 {
-    return entry->stream && (seq->sink->plugin->ops.flags & NW_SINK_TOTAL_ORDER) != 0;
+    return entry->stream && (seq->sink->flags & NW_SINK_TOTAL_ORDER) != 0;
 }
 
 static nw_status entry_deliver(struct nw_sequencer *seq, struct nw_entry *entry,

@@ -306,7 +306,7 @@ static const struct nw_exception *exception_of(const struct nw_sequencer *seq,
 {
     uint32_t at = batch->exceptions_count;
 
-    if (at > 0 && (seq->sink->plugin->ops.flags & NW_SINK_EXCEPTIONS) == 0) {
+    if (at > 0 && (seq->sink->flags & NW_SINK_EXCEPTIONS) == 0) {
         at = nw_batch_exception_from(batch, row, NW_BEFORE, 0);
     }
     return at < batch->exceptions_count && batch->exceptions[at].row == row ? &batch->exceptions[at]
@@ -347,7 +347,7 @@ bool nw_letters_concern(const struct nw_sequencer *seq, const struct nw_entry *e
 {
     return entry->single || entry->out != NULL || may_be_known(seq->letters, batch, first_row) ||
            (batch->exceptions_count > 0 &&
-            (seq->sink->plugin->ops.flags & NW_SINK_EXCEPTIONS) == 0);
+            (seq->sink->flags & NW_SINK_EXCEPTIONS) == 0);
 }
 
 /* Whether it is given alone. Those that were taken so once are given together. */

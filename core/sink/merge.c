@@ -31,7 +31,7 @@ static bool stuck(const struct nw_sequencer *seq)
 
 nw_status nw_merge_check(struct nw_sequencer *seq, struct nw_error *err)
 {
-    if ((seq->sink->plugin->ops.flags & NW_SINK_TOTAL_ORDER) == 0 || !stuck(seq)) {
+    if ((seq->sink->flags & NW_SINK_TOTAL_ORDER) == 0 || !stuck(seq)) {
         return NW_OK;
     }
     (void)nw_fail(err, NW_FATAL,

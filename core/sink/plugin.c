@@ -152,6 +152,14 @@ static nw_status ops_check(const struct nw_sink_ops *ops, struct nw_error *err)
     return options_check(ops, err);
 }
 
+uint32_t nw_plugin_flags(const struct nw_plugin *plugin, const struct nw_config *config)
+{
+    const struct nw_sink_ops *ops = &plugin->ops;
+    uint32_t more = ops->flags_of == NULL ? 0 : ops->flags_of(config);
+
+    return ops->flags | (more & (NW_SINK_TRANSACTIONS | NW_SINK_TOTAL_ORDER));
+}
+
 nw_status nw_plugin_adopt(const struct nw_sink_ops *ops, struct nw_plugin *plugin,
                           struct nw_error *err)
 {

@@ -30,5 +30,7 @@ NW_MUST_CHECK nw_status nw_plugin_load_path(const char *path, struct nw_plugin *
 /** Take a table directly: sinks inside the process, for tests. Checked in the same way. */
 NW_MUST_CHECK nw_status nw_plugin_adopt(const struct nw_sink_ops *ops, struct nw_plugin *plugin,
                                         struct nw_error *err);
+/** NW_SINK_...: those of the plugin, and what this configuration adds. */
+uint32_t nw_plugin_flags(const struct nw_plugin *plugin, const struct nw_config *config);
 
 #endif

@@ -175,7 +175,7 @@ static nw_status exceptions_check(const struct nw_sequencer *seq, const struct n
     const struct nw_exception *last;
 
     if (batch->exceptions_count == 0 || seq->letters != NULL ||
-        (seq->sink->plugin->ops.flags & NW_SINK_EXCEPTIONS) != 0) {
+        (seq->sink->flags & NW_SINK_EXCEPTIONS) != 0) {
         return NW_OK;
     }
     last = &batch->exceptions[batch->exceptions_count - 1]; /* they are ordered by row */
@@ -213,7 +213,7 @@ static bool event_wanted(const struct nw_sequencer *seq, const struct nw_item *i
         return false;
     }
     if (event->kind == NW_EVENT_BEGIN || event->kind == NW_EVENT_COMMIT) {
-        return (ops->flags & NW_SINK_TRANSACTIONS) != 0;
+        return (seq->sink->flags & NW_SINK_TRANSACTIONS) != 0;
     }
     /* By the fence that is in force here: until it is delivered a newer copy may begin. */
     return event->kind != NW_EVENT_TRUNCATE || event->tables_count != 1 ||

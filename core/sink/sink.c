@@ -60,6 +60,13 @@ nw_status nw_sink_create(const struct nw_sink_options *options, struct nw_sink *
                        options->config->name, workers_count,
                        workers_max < NW_SINK_WORKERS_MAX ? workers_max : NW_SINK_WORKERS_MAX);
     }
+    if (workers_count > 1 &&
+        (nw_plugin_flags(options->plugin, options->config) & NW_SINK_TOTAL_ORDER) != 0) {
+        return nw_fail(err, NW_FATAL,
+                       "NW1014 sink %s cannot have %u workers: as configured it wants all in one "
+                       "order",
+                       options->config->name, workers_count);
+    }
     made = calloc(1, sizeof *made);
     if (made == NULL) {
         return nw_fail(err, NW_RETRY, "out of memory for sink %s", options->config->name);
@@ -68,11 +75,13 @@ nw_status nw_sink_create(const struct nw_sink_options *options, struct nw_sink *
     made->plugin = options->plugin;
     made->config = options->config;
     made->workers_count = workers_count;
+    made->flags = nw_plugin_flags(options->plugin, options->config);
     made->open_us_max = options->open_us_max;
     made->agents_count = workers_count == 1 ? 1 : workers_count + 1;
     (void)pthread_mutex_init(&made->lock, NULL);
     nw_host_init(made);
     made->host.flags = options->takes_over ? NW_HOST_TAKES_OVER : 0;
+    made->host.database = options->database == NULL ? "" : options->database;
     atomic_init(&made->round, 1);
     for (uint32_t i = 0; i < made->agents_count; i++) {
         made->cores[i] = options->cores == NULL ? -1 : options->cores[i];
@@ -276,7 +285,7 @@ nw_status nw_sink_recovery_check(const struct nw_sink *sink, const struct nw_rec
                        recovery->copies_count);
     }
     if (count + recovery->copies_count > 0 &&
-        (sink->plugin->ops.flags & NW_SINK_STORES_NOTHING) != 0) {
+        (sink->flags & NW_SINK_STORES_NOTHING) != 0) {
         return nw_fail(err, NW_FATAL,
                        "NW2411 recover() gave %u positions and %u copies, and the plugin declares "
                        "NW_SINK_STORES_NOTHING",

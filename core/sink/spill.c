@@ -494,7 +494,7 @@ static void windows_spill(struct nw_sequencer *seq, uint32_t *work)
  */
 static void ahead_read(struct nw_sequencer *seq, uint32_t *work)
 {
-    bool total = (seq->sink->plugin->ops.flags & NW_SINK_TOTAL_ORDER) != 0;
+    bool total = (seq->sink->flags & NW_SINK_TOTAL_ORDER) != 0;
     struct nw_entry *entry = seq->cursor;
     struct nw_error err = {0};
     uint32_t seen = 0;

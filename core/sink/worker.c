@@ -137,6 +137,27 @@ static void sequencer_wake(struct nw_sink *sink)
     nw_bell_ring(atomic_load_explicit(&sink->sequencer_bell, memory_order_acquire));
 }
 
+/* Ticks go on from a recover() that succeeded until whatever comes before the next one. */
+static void ticks_set(struct nw_worker *worker, const struct nw_task *task, int64_t now_ns)
+{
+    const struct nw_sink *sink = worker->sink;
+
+    if (task->kind == NW_TASK_RECOVER && task->status == NW_OK && sink->started &&
+        sink->plugin->ops.tick != NULL) {
+        worker->tick_ns = now_ns + NW_SINK_TICK_NS;
+    }
+}
+
+static bool tick_step(struct nw_worker *worker, int64_t now_ns)
+{
+    if (worker->tick_ns == 0 || now_ns < worker->tick_ns) {
+        return false;
+    }
+    worker->sink->plugin->ops.tick(worker->sink->self);
+    worker->tick_ns = now_ns + NW_SINK_TICK_NS;
+    return true;
+}
+
 /* The coordinator's turn. @return whether something was done. */
 static bool control_step(struct nw_worker *worker, int64_t now_ns)
 {
@@ -152,7 +173,10 @@ static bool control_step(struct nw_worker *worker, int64_t now_ns)
         return false;
     }
     if (task == NULL) {
-        return false;
+        return tick_step(worker, now_ns);
+    }
+    if (task->kind == NW_TASK_RECOVER || task->kind == NW_TASK_CLOSE) {
+        worker->tick_ns = 0;
     }
     memset(&task->error, 0, sizeof task->error);
     status = answer_check(sink, coordinator_call(sink, task, &task->error), &task->error);
@@ -164,6 +188,7 @@ static bool control_step(struct nw_worker *worker, int64_t now_ns)
     }
     worker->held_control = NULL;
     task->status = status;
+    ticks_set(worker, task, now_ns);
     pushed = nw_spsc_push(worker->controlled, task);
     NW_ASSERT(pushed); /* one control task at a time */
     sequencer_wake(sink);
@@ -264,6 +289,9 @@ static void wait_for(void *self, int64_t now_ns, struct nw_wait *wait)
     }
     if (worker->held_control != NULL && worker->control_until_ns < wait->deadline_ns) {
         wait->deadline_ns = worker->control_until_ns;
+    }
+    if (worker->tick_ns != 0 && worker->tick_ns < wait->deadline_ns) {
+        wait->deadline_ns = worker->tick_ns;
     }
 }
 

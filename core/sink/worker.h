@@ -3,7 +3,7 @@
  * The threads that call a plugin, and the tasks they are given.
  *
  * A worker calls table, copy_begin, copy_end, write, event and seal; the coordinator calls open,
- * recover, copy_resolve, commit and close. A sink with one worker has both on one thread. Each
+ * recover, copy_resolve, commit, tick and close. A sink with one worker has both on one thread. Each
  * do_work makes at most one call into the plugin, which may block. Tasks come from the sequencer
  * over a ring and go back over another, in order, with their result.
  *
@@ -30,6 +30,8 @@
 /** How long a held task waits until it is tried again: doubling between these. */
 #define NW_SINK_AGAIN_NS_MIN 200000
 #define NW_SINK_AGAIN_NS_MAX 20000000
+/** From one tick() to the next. */
+#define NW_SINK_TICK_NS 100000000
 
 struct nw_entry; /* core/sink/sequencer.h */
 
@@ -94,6 +96,7 @@ struct nw_worker {
     struct nw_task *held_control;
     int64_t control_pause_ns;
     int64_t control_until_ns;
+    int64_t tick_ns; /* when tick() is due; 0: it is not called now */
     uint64_t failed_round; /* tasks of this round are skipped; 0: none */
     struct nw_batch batch; /* what the plugin sees in write(); its address finds the entry */
     struct nw_entry *writing;
@@ -118,6 +121,7 @@ struct nw_sink {
     struct nw_env *env;
     const struct nw_plugin *plugin;
     const struct nw_config *config;
+    uint32_t flags;      /* NW_SINK_...: with this configuration */
     struct nw_host host; /* context points back to this struct */
     struct nw_host_files files;
     void *self;   /* the plugin's; NULL: not open. The coordinator's */

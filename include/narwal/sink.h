@@ -250,7 +250,8 @@ struct nw_host {
     nw_status (*file_lock)(const struct nw_host *host, int file, struct nw_error *err);
     /* Members above exist since ABI 1. */
 
-    uint32_t flags; /**< NW_HOST_...; look at size first */
+    uint32_t flags;       /**< NW_HOST_...; look at size first */
+    const char *database; /**< that changes come from, as the server calls it; "": not known */
 };
 
 /**
@@ -337,6 +338,21 @@ struct nw_sink_ops {
     nw_status (*verify)(const struct nw_host *host, const char *path,
                         void (*report)(void *context, const char *line), void *context,
                         struct nw_error *err);
+
+    /* Members above exist since the first version of ABI 1. Those below may be NULL too. */
+
+    /**
+     * Flags that a sink with this configuration has beside `flags`: NW_SINK_TRANSACTIONS or
+     * NW_SINK_TOTAL_ORDER. Called at any time, before open() too; changes nothing.
+     */
+    uint32_t (*flags_of)(const struct nw_config *config);
+    /**
+     * The time goes by: comes about every 100 ms, whether there is work or not, from the thread of
+     * commit() and never beside it; as commit() it may run beside write(). Only after a recover()
+     * that succeeded, until the next one begins. Returns soon. For what is due by the clock, not
+     * for what is delivered.
+     */
+    void (*tick)(void *self);
 };
 
 /** The only symbol a plugin exports. The table lives as long as the process. */

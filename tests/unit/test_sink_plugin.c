@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Loading plugins: which tables, folders and files are refused, and what the refusal says. */
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "sink_model.h"
@@ -203,6 +205,84 @@ static void number_of_workers_is_bounded_by_the_plugin(void **state)
     kit_fini(&kit);
 }
 
+static uint32_t all_in_one_order(const struct nw_config *config)
+{
+    return config->name[0] == 'm' ? NW_SINK_TOTAL_ORDER | NW_SINK_STORES_NOTHING : 0;
+}
+
+static void configuration_adds_the_flags_that_it_may(void **state)
+{
+    static struct kit kit;
+    struct nw_sink_ops ops = model_ops;
+    struct nw_sink_options options = {
+        .env = &kit.env, .plugin = &kit.plugin, .config = &kit.config, .workers_count = 2};
+    struct nw_config other = {.name = "other"};
+    struct nw_sink *sink = NULL;
+
+    (void)state;
+    ops.flags_of = all_in_one_order;
+    kit_init(&kit, &ops, 1);
+    assert_int_equal(nw_plugin_flags(&kit.plugin, &kit.config), ops.flags | NW_SINK_TOTAL_ORDER);
+    assert_int_equal(nw_plugin_flags(&kit.plugin, &other), ops.flags);
+    assert_int_equal(nw_sink_create(&options, &sink, &err), NW_FATAL);
+    assert_non_null(strstr(err.text, "wants all in one order"));
+    options.config = &other;
+    assert_int_equal(nw_sink_create(&options, &sink, &err), NW_OK);
+    nw_sink_destroy(sink);
+    kit_fini(&kit);
+}
+
+static _Atomic uint32_t ticks;
+
+static void count_tick(void *self)
+{
+    (void)self;
+    atomic_fetch_add(&ticks, 1);
+}
+
+static int64_t real_now_ns(struct nw_env *env)
+{
+    struct timespec now;
+
+    (void)env;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Ticks come without any work, from recover() to the end, and from no other time. */
+static void time_goes_by_for_a_sink_that_is_open(void **state)
+{
+    static struct kit kit;
+    struct nw_sink_ops ops = model_ops;
+    struct nw_env_ops env_ops = kit_env_ops;
+    struct nw_sink_options options = {
+        .env = &kit.env, .plugin = &kit.plugin, .config = &kit.config, .workers_count = 2};
+    struct nw_sink_recovered recovered;
+    uint32_t seen = 0;
+
+    (void)state;
+    ops.tick = count_tick;
+    env_ops.now_ns = real_now_ns;
+    kit_init(&kit, &ops, 1);
+    kit.env.ops = &env_ops;
+    assert_int_equal(nw_sink_create(&options, &kit.sink, &err), NW_OK);
+    assert_int_equal(nw_sink_start(kit.sink, &err), NW_OK);
+    (void)usleep(250000);
+    assert_int_equal(atomic_load(&ticks), 0);
+    assert_int_equal(nw_sink_open(kit.sink, &recovered, &err), NW_OK);
+    for (int tries = 0; atomic_load(&ticks) < 3 && tries < 1000; tries++) {
+        (void)usleep(10000);
+    }
+    assert_true(atomic_load(&ticks) >= 3);
+    assert_int_equal(nw_sink_stop(kit.sink, INT64_MAX, &err), NW_OK);
+    seen = atomic_load(&ticks);
+    (void)usleep(250000);
+    assert_int_equal(atomic_load(&ticks), seen);
+    nw_sink_destroy(kit.sink);
+    kit.sink = NULL;
+    kit_fini(&kit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +295,8 @@ int main(void)
         cmocka_unit_test(folders_and_files_that_others_may_write_are_refused),
         cmocka_unit_test(envelope_keeps_the_sources_position_and_refuses_others),
         cmocka_unit_test(number_of_workers_is_bounded_by_the_plugin),
+        cmocka_unit_test(configuration_adds_the_flags_that_it_may),
+        cmocka_unit_test(time_goes_by_for_a_sink_that_is_open),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
