@@ -531,4 +531,9 @@ NW_MUST_CHECK nw_status nw_run_copies_resume(struct nw_run *run, uint32_t sink,
  */
 NW_MUST_CHECK nw_status nw_run_decide(struct nw_run *run, struct nw_error *err);
 
+/* ---- run_engine.c ---- */
+
+/** The attempt's engine, made and started from what was decided. */
+NW_MUST_CHECK nw_status nw_run_engine_make(struct nw_run *run, struct nw_error *err);
+
 #endif

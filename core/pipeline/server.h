@@ -44,7 +44,7 @@ struct nw_server {
     struct nw_transmitter transmitter;
     struct nw_identity identity;
     char database[64]; /* its name */
-    uint64_t end_lsn; /* of its WAL when it was opened */
+    uint64_t end_lsn;  /* of its WAL when it was opened */
     bool in_recovery;
     bool promoted; /* a connect found another timeline; service thread, until it has ended */
     bool followed; /* see the options; service thread, while it runs */

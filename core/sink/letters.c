@@ -346,8 +346,7 @@ bool nw_letters_concern(const struct nw_sequencer *seq, const struct nw_entry *e
                         const struct nw_batch *batch, uint32_t first_row)
 {
     return entry->single || entry->out != NULL || may_be_known(seq->letters, batch, first_row) ||
-           (batch->exceptions_count > 0 &&
-            (seq->sink->flags & NW_SINK_EXCEPTIONS) == 0);
+           (batch->exceptions_count > 0 && (seq->sink->flags & NW_SINK_EXCEPTIONS) == 0);
 }
 
 /* Whether it is given alone. Those that were taken so once are given together. */

@@ -46,13 +46,10 @@ static nw_status worker_init(struct nw_sink *sink, uint32_t index, bool works, b
     return status;
 }
 
-nw_status nw_sink_create(const struct nw_sink_options *options, struct nw_sink **sink,
-                         struct nw_error *err)
+static nw_status workers_check(const struct nw_sink_options *options, struct nw_error *err)
 {
     uint32_t workers_max = options->plugin->ops.workers_max;
     uint32_t workers_count = options->workers_count;
-    struct nw_sink *made = NULL;
-    nw_status status = NW_OK;
 
     if (workers_count == 0 || workers_count > workers_max || workers_count > NW_SINK_WORKERS_MAX) {
         return nw_fail(err, NW_FATAL,
@@ -66,6 +63,20 @@ nw_status nw_sink_create(const struct nw_sink_options *options, struct nw_sink *
                        "NW1014 sink %s cannot have %u workers: as configured it wants all in one "
                        "order",
                        options->config->name, workers_count);
+    }
+    return NW_OK;
+}
+
+nw_status nw_sink_create(const struct nw_sink_options *options, struct nw_sink **sink,
+                         struct nw_error *err)
+{
+    uint32_t workers_count = options->workers_count;
+    struct nw_sink *made = NULL;
+    nw_status status = NW_OK;
+
+    status = workers_check(options, err);
+    if (status != NW_OK) {
+        return status;
     }
     made = calloc(1, sizeof *made);
     if (made == NULL) {
@@ -284,8 +295,7 @@ nw_status nw_sink_recovery_check(const struct nw_sink *sink, const struct nw_rec
                        "NW2411 recover() gave %u positions and %u copies without a list", count,
                        recovery->copies_count);
     }
-    if (count + recovery->copies_count > 0 &&
-        (sink->flags & NW_SINK_STORES_NOTHING) != 0) {
+    if (count + recovery->copies_count > 0 && (sink->flags & NW_SINK_STORES_NOTHING) != 0) {
         return nw_fail(err, NW_FATAL,
                        "NW2411 recover() gave %u positions and %u copies, and the plugin declares "
                        "NW_SINK_STORES_NOTHING",

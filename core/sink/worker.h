@@ -3,9 +3,9 @@
  * The threads that call a plugin, and the tasks they are given.
  *
  * A worker calls table, copy_begin, copy_end, write, event and seal; the coordinator calls open,
- * recover, copy_resolve, commit, tick and close. A sink with one worker has both on one thread. Each
- * do_work makes at most one call into the plugin, which may block. Tasks come from the sequencer
- * over a ring and go back over another, in order, with their result.
+ * recover, copy_resolve, commit, tick and close. A sink with one worker has both on one thread.
+ * Each do_work makes at most one call into the plugin, which may block. Tasks come from the
+ * sequencer over a ring and go back over another, in order, with their result.
  *
  * A task that the plugin answered with NW_AGAIN is held and tried again after a pause. After any
  * other failure the worker skips all tasks of the same round; the sequencer then counts the round
@@ -96,7 +96,7 @@ struct nw_worker {
     struct nw_task *held_control;
     int64_t control_pause_ns;
     int64_t control_until_ns;
-    int64_t tick_ns; /* when tick() is due; 0: it is not called now */
+    int64_t tick_ns;       /* when tick() is due; 0: it is not called now */
     uint64_t failed_round; /* tasks of this round are skipped; 0: none */
     struct nw_batch batch; /* what the plugin sees in write(); its address finds the entry */
     struct nw_entry *writing;
