@@ -444,6 +444,8 @@ static void reached_text(const struct nw_run *run, bool done, char *text, size_t
 
     if (!done) {
         text[0] = '\0';
+    } else if (run->waited) {
+        (void)snprintf(text, size, "stopped while it waited to try again. ");
     } else if (phase == NW_RUN_STANDBY) {
         (void)snprintf(text, size, "stopped while it stood by. ");
     } else if (run->options->snapshot == NW_SNAPSHOT_ONLY) {
@@ -543,7 +545,7 @@ static nw_status rest(struct nw_run *run, struct nw_error *err)
     return status;
 }
 
-/* After an outside fault: waits, longer each time. NW_RETRY: it was stopped meanwhile. */
+/* After an outside fault: waits, longer each time, or until it is stopped. */
 static nw_status retry_wait(struct nw_run *run, int64_t began_ns, int64_t *backoff_ns,
                             struct nw_error *err)
 {
@@ -559,7 +561,8 @@ static nw_status retry_wait(struct nw_run *run, int64_t began_ns, int64_t *backo
     run->status.last_error = *err;
     status = pause_for(run, pause_ns, err);
     *backoff_ns = pause_ns * 2 > BACKOFF_NS_MAX ? BACKOFF_NS_MAX : pause_ns * 2;
-    return status == NW_OK && nw_run_stopping(run) ? NW_RETRY : status;
+    run->waited = status == NW_OK && nw_run_stopping(run);
+    return status;
 }
 
 /* One attempt after the other, until one ends well, or must not be tried again. */

@@ -150,6 +150,7 @@ struct nw_run {
     pthread_t main;     /* the thread that runs it */
     bool stuck_said;
     struct nw_claim *claim; /* to the slot and the sinks, over attempts */
+    bool waited;            /* it was stopped between a failure and the next attempt */
     bool takes_over;        /* from an owner that may be frozen; until the sinks are recovered */
     int64_t ticked_ns;
     int64_t protect_seen_ns;

@@ -85,6 +85,9 @@ class ServiceTest(check.Case):
         time.sleep(WATCHDOG_SECONDS)
         self.assertLess(time.monotonic() - self.manager.last("WATCHDOG")[0], WATCHDOG_SECONDS / 2)
         self.assertEqual(self.manager.last("READY"), (0, None))
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        self.assertIn("stopped while it waited to try again", narwal.log())
+        narwal.start(**self.manager.environment)
         self.server.start()
         narwal.wait("READY=1", lambda: self.manager.last("READY")[1] == "1", 60)
 
