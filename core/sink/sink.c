@@ -349,39 +349,50 @@ static nw_status copies_keep(struct nw_sink *sink, const struct nw_recovery *rec
     return NW_OK;
 }
 
+/* A worker's. @param stored  empty when it has committed nothing yet. */
+static nw_status position_keep(struct nw_sink *sink, uint32_t worker,
+                               const struct nw_position *stored, struct nw_position *position,
+                               struct nw_error *err)
+{
+    struct nw_envelope *durable = &sink->durable[worker];
+    struct nw_envelope_content content = {0};
+    nw_status status = stored->size == 0 ? NW_OK : nw_envelope_read(stored, &content, err);
+
+    *position = content.position;
+    durable->size = 0;
+    if (status != NW_OK || stored->size == 0) {
+        return status;
+    }
+    durable->size = stored->size;
+    memcpy(durable->bytes, stored->bytes, stored->size);
+    position->bytes = durable->bytes + NW_ENVELOPE_SIZE;
+    /* Without a position nothing of the stream is complete, whatever LSN people are shown. */
+    sink->durable_lsn[worker] = position->size == 0 ? 0 : position->lsn;
+    return NW_OK;
+}
+
 static nw_status positions_keep(struct nw_sink *sink, const struct nw_recovery *recovery,
                                 struct nw_sink_recovered *recovered, struct nw_error *err)
 {
+    static const struct nw_position none = {0};
     uint32_t count = recovery->positions_count;
+    nw_status status = NW_OK;
 
     sink->position_per_worker = count > 1;
     sink->position_given = count > 0;
     recovered->positions_count = count > 1 ? sink->workers_count : count;
     memset(sink->durable_lsn, 0, sizeof sink->durable_lsn);
-    for (uint32_t i = 0; i < sink->workers_count; i++) {
-        const struct nw_position *stored = NULL;
-        struct nw_envelope_content content;
-        nw_status status;
+    for (uint32_t i = 0; i < sink->workers_count && status == NW_OK; i++) {
+        const struct nw_position *stored =
+            count == 0 ? &none : &recovery->positions[count == sink->workers_count ? i : 0];
+        struct nw_position position;
 
-        sink->durable[i].size = 0;
-        if (count == 0) {
-            continue;
-        }
-        stored = &recovery->positions[count == sink->workers_count ? i : 0];
-        status = nw_envelope_read(stored, &content, err);
-        if (status != NW_OK) {
-            return status;
-        }
-        sink->durable[i].size = stored->size;
-        memcpy(sink->durable[i].bytes, stored->bytes, stored->size);
-        /* Without a position nothing of the stream is complete, whatever LSN people are shown. */
-        sink->durable_lsn[i] = content.position.size == 0 ? 0 : content.position.lsn;
+        status = position_keep(sink, i, stored, &position, err);
         if (i < recovered->positions_count) {
-            recovered->positions[i] = content.position;
-            recovered->positions[i].bytes = sink->durable[i].bytes + NW_ENVELOPE_SIZE;
+            recovered->positions[i] = position;
         }
     }
-    return NW_OK;
+    return status;
 }
 
 nw_status nw_sink_open(struct nw_sink *sink, struct nw_sink_recovered *recovered,

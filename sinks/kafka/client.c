@@ -17,15 +17,16 @@
 #define ABORT_MS  3000
 #define TEXT_SIZE 512
 
-static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message, void *context)
+static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, void *context)
 {
-    struct nw_kafka_sink *sink = context;
+    struct nw_kafka_producer *producer = message->_private;
 
-    (void)producer;
+    (void)client;
+    (void)context;
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        sink->delivered++;
-    } else if (sink->failed == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        sink->failed = message->err;
+        producer->delivered++;
+    } else if (producer->failed == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        producer->failed = message->err;
     }
 }
 
@@ -50,9 +51,10 @@ static nw_status conf_set(rd_kafka_conf_t *conf, const char *name, const char *v
                          rd_kafka_version_str(), name, why);
 }
 
-nw_status nw_kafka_producer_create(struct nw_kafka_sink *sink, const char *id,
-                                   rd_kafka_t **producer, struct nw_error *err)
+static nw_status client_create(struct nw_kafka_producer *producer, const char *id,
+                               struct nw_error *err)
 {
+    struct nw_kafka_sink *sink = producer->sink;
     rd_kafka_conf_t *conf = rd_kafka_conf_dup(sink->options.conf);
     char why[TEXT_SIZE];
     nw_status status = conf_set(conf, "enable.idempotence", "true", err);
@@ -72,54 +74,42 @@ nw_status nw_kafka_producer_create(struct nw_kafka_sink *sink, const char *id,
     rd_kafka_conf_set_opaque(conf, sink);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     rd_kafka_conf_set_log_cb(conf, nw_kafka_on_log);
-    *producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
-    if (*producer == NULL) {
+    producer->client = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
+    if (producer->client == NULL) {
         rd_kafka_conf_destroy(conf);
         return nw_fail(err, NW_FATAL, "NW2702 librdkafka %s: %s", rd_kafka_version_str(), why);
     }
     return NW_OK;
 }
 
-static void producer_destroy(rd_kafka_t *producer)
-{
-    if (producer == NULL) {
-        return;
-    }
-    (void)rd_kafka_purge(producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-    (void)rd_kafka_flush(producer, PURGE_MS);
-    rd_kafka_destroy(producer);
-}
-
 /* Tells the coordinator, which would else hold up readers until its timeout; and librdkafka 2.0
  * does not survive to be destroyed while it adds partitions to a transaction. */
-static void transaction_abort(struct nw_kafka_sink *sink)
+static void transaction_abort(struct nw_kafka_producer *producer)
 {
     rd_kafka_error_t *error = NULL;
 
-    if (sink->in_transaction) {
-        error = rd_kafka_abort_transaction(sink->ledger, ABORT_MS);
+    if (producer->in_transaction) {
+        error = rd_kafka_abort_transaction(producer->client, ABORT_MS);
         if (error != NULL) { /* the next that begins ends it */
             rd_kafka_error_destroy(error);
         }
-        sink->in_transaction = false;
+        producer->in_transaction = false;
     }
 }
 
-void nw_kafka_producers_destroy(struct nw_kafka_sink *sink)
+void nw_kafka_producer_end(struct nw_kafka_producer *producer)
 {
-    transaction_abort(sink);
-    nw_kafka_tables_forget(sink);
-    if (sink->ledger_topic != NULL) {
-        rd_kafka_topic_destroy(sink->ledger_topic);
-        sink->ledger_topic = NULL;
+    if (producer->client == NULL) {
+        return;
     }
-    if (sink->producer != sink->ledger) {
-        producer_destroy(sink->producer);
+    transaction_abort(producer);
+    if (producer->ledger != NULL) {
+        rd_kafka_topic_destroy(producer->ledger);
     }
-    producer_destroy(sink->ledger);
-    sink->producer = sink->ledger = NULL;
-    sink->failed = RD_KAFKA_RESP_ERR_NO_ERROR;
-    sink->batch = NULL;
+    (void)rd_kafka_purge(producer->client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    (void)rd_kafka_flush(producer->client, PURGE_MS);
+    rd_kafka_destroy(producer->client);
+    *producer = (struct nw_kafka_producer){.sink = producer->sink};
 }
 
 static bool is_fenced(rd_kafka_resp_err_t code)
@@ -145,98 +135,112 @@ nw_status nw_kafka_fail(struct nw_kafka_sink *sink, const char *what, rd_kafka_r
                          what);
 }
 
-nw_status nw_kafka_fail_error(struct nw_kafka_sink *sink, const char *what, rd_kafka_error_t *error,
-                              struct nw_error *err)
+/* The same of an error object, which is given back. */
+static nw_status fail_error(struct nw_kafka_producer *producer, const char *what,
+                            rd_kafka_error_t *error, struct nw_error *err)
 {
     rd_kafka_resp_err_t code = rd_kafka_error_code(error);
     char fatal[TEXT_SIZE];
     nw_status status = NW_OK;
 
-    if (code == RD_KAFKA_RESP_ERR__FATAL && sink->ledger != NULL) {
-        code = rd_kafka_fatal_error(sink->ledger, fatal, sizeof fatal);
+    if (code == RD_KAFKA_RESP_ERR__FATAL) {
+        code = rd_kafka_fatal_error(producer->client, fatal, sizeof fatal);
     }
-    status = nw_kafka_fail(sink, what, code, rd_kafka_error_string(error), err);
+    status = nw_kafka_fail(producer->sink, what, code, rd_kafka_error_string(error), err);
     rd_kafka_error_destroy(error);
     return status;
 }
 
-static nw_status failed(struct nw_kafka_sink *sink, struct nw_error *err)
+static nw_status failed(struct nw_kafka_producer *producer, struct nw_error *err)
 {
     char text[TEXT_SIZE];
-    rd_kafka_resp_err_t code = rd_kafka_fatal_error(sink->ledger, text, sizeof text);
+    rd_kafka_resp_err_t code = rd_kafka_fatal_error(producer->client, text, sizeof text);
 
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) { /* else that is why messages were given up */
-        code = sink->failed;
-    }
-    if (code == RD_KAFKA_RESP_ERR__FATAL) {
-        code = rd_kafka_fatal_error(sink->producer, text, sizeof text);
+        code = producer->failed;
     }
     if (code == RD_KAFKA_RESP_ERR_INVALID_RECORD) {
         return nw_fail(err, NW_RETRY,
                        "NW2703 %s: the broker refuses a message. Messages without a key (TRUNCATE, "
                        "and tables that have none) are not for compacted topics: set "
                        "cleanup.policy=delete on the topic, or truncates: skip",
-                       sink->options.name);
+                       producer->sink->options.name);
     }
-    return nw_kafka_fail(sink, "a message was not delivered", code, rd_kafka_err2str(code), err);
+    return nw_kafka_fail(producer->sink, "a message was not delivered", code,
+                         rd_kafka_err2str(code), err);
 }
 
-nw_status nw_kafka_begin(struct nw_kafka_sink *sink, struct nw_error *err)
+nw_status nw_kafka_producer_begin(struct nw_kafka_producer *producer, const char *id,
+                                  struct nw_error *err)
+{
+    rd_kafka_error_t *error = NULL;
+    nw_status status = client_create(producer, id, err);
+
+    if (status == NW_OK && id != NULL) {
+        error =
+            rd_kafka_init_transactions(producer->client, (int)producer->sink->options.timeout_ms);
+    }
+    return error == NULL ? status : fail_error(producer, "brokers do not let us begin", error, err);
+}
+
+nw_status nw_kafka_begin(struct nw_kafka_producer *producer, struct nw_error *err)
 {
     rd_kafka_error_t *error = NULL;
 
-    if (sink->in_transaction) {
+    if (producer->in_transaction) {
         return NW_OK;
     }
-    error = rd_kafka_begin_transaction(sink->ledger);
+    error = rd_kafka_begin_transaction(producer->client);
     if (error != NULL) {
-        return nw_kafka_fail_error(sink, "no transaction can be begun", error, err);
+        return fail_error(producer, "no transaction can be begun", error, err);
     }
-    sink->in_transaction = true;
+    producer->in_transaction = true;
     return NW_OK;
 }
 
 /* What went wrong with it says whether it may have been committed. */
-nw_status nw_kafka_commit(struct nw_kafka_sink *sink, enum nw_outcome *outcome,
+nw_status nw_kafka_commit(struct nw_kafka_producer *producer, enum nw_outcome *outcome,
                           struct nw_error *err)
 {
-    int64_t until_ns = nw_kafka_until_ns(sink);
+    int64_t until_ns = nw_kafka_until_ns(producer->sink);
 
     for (;;) {
-        rd_kafka_error_t *error = rd_kafka_commit_transaction(sink->ledger, COMMIT_MS);
+        rd_kafka_error_t *error = rd_kafka_commit_transaction(producer->client, COMMIT_MS);
         nw_status status = NW_OK;
 
         if (error == NULL) {
-            sink->in_transaction = false;
+            producer->in_transaction = false;
             *outcome = NW_COMMITTED;
             return NW_OK;
         }
-        if (rd_kafka_error_is_retriable(error) && sink->host->now_ns(sink->host) < until_ns) {
+        if (rd_kafka_error_is_retriable(error) &&
+            producer->sink->host->now_ns(producer->sink->host) < until_ns) {
             rd_kafka_error_destroy(error);
             continue; /* the same commit, asked again */
         }
         *outcome = rd_kafka_error_txn_requires_abort(error) != 0 ? NW_NOT_COMMITTED : NW_UNKNOWN;
-        status = nw_kafka_fail_error(sink, "a transaction was not committed", error, err);
+        status = fail_error(producer, "a transaction was not committed", error, err);
         return status == NW_FATAL ? status : NW_OK;
     }
 }
 
-nw_status nw_kafka_send(struct nw_kafka_sink *sink, rd_kafka_topic_t *topic,
+nw_status nw_kafka_send(struct nw_kafka_producer *producer, rd_kafka_topic_t *topic,
                         const struct nw_out *key, const struct nw_out *value, struct nw_error *err)
 {
     rd_kafka_resp_err_t code;
 
-    if (sink->failed != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return failed(sink, err);
+    if (producer->failed != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return failed(producer, err);
     }
     if (rd_kafka_produce(topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY,
                          value == NULL ? NULL : value->bytes, value == NULL ? 0 : value->used,
-                         key == NULL ? NULL : key->bytes, key == NULL ? 0 : key->used, NULL) == 0) {
+                         key == NULL ? NULL : key->bytes, key == NULL ? 0 : key->used,
+                         producer) == 0) {
         return NW_OK;
     }
     code = rd_kafka_last_error();
     if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
-        (void)rd_kafka_poll(sink->producer, POLL_MS);
+        (void)rd_kafka_poll(producer->client, POLL_MS);
         return NW_AGAIN;
     }
     if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
@@ -246,25 +250,27 @@ nw_status nw_kafka_send(struct nw_kafka_sink *sink, rd_kafka_topic_t *topic,
                        "the topic",
                        value == NULL ? 0 : value->used, rd_kafka_topic_name(topic));
     }
-    sink->failed = code;
-    return failed(sink, err);
+    producer->failed = code;
+    return failed(producer, err);
 }
 
-nw_status nw_kafka_drain(struct nw_kafka_sink *sink, struct nw_error *err)
+nw_status nw_kafka_drain(struct nw_kafka_producer *producer, struct nw_error *err)
 {
-    uint64_t delivered = sink->delivered;
-    int64_t since_ns = sink->host->now_ns(sink->host);
+    uint64_t delivered = producer->delivered;
+    int64_t since_ns = producer->sink->host->now_ns(producer->sink->host);
 
-    while (rd_kafka_outq_len(sink->producer) > 0 && sink->failed == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        (void)rd_kafka_poll(sink->producer, POLL_MS);
-        if (sink->delivered != delivered) {
-            delivered = sink->delivered;
-            since_ns = sink->host->now_ns(sink->host);
-        } else if (sink->host->now_ns(sink->host) - since_ns > sink->options.timeout_ms * 1000000) {
-            return nw_fail(err, NW_RETRY,
-                           "NW2701 no message was acknowledged for %" PRId64 " s: %d wait",
-                           sink->options.timeout_ms / 1000, rd_kafka_outq_len(sink->producer));
+    while (rd_kafka_outq_len(producer->client) > 0 &&
+           producer->failed == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        (void)rd_kafka_poll(producer->client, POLL_MS);
+        if (producer->delivered != delivered) {
+            delivered = producer->delivered;
+            since_ns = producer->sink->host->now_ns(producer->sink->host);
+        } else if (producer->sink->host->now_ns(producer->sink->host) - since_ns >
+                   producer->sink->options.timeout_ms * 1000000) {
+            return nw_fail(
+                err, NW_RETRY, "NW2701 no message was acknowledged for %" PRId64 " s: %d wait",
+                producer->sink->options.timeout_ms / 1000, rd_kafka_outq_len(producer->client));
         }
     }
-    return sink->failed == RD_KAFKA_RESP_ERR_NO_ERROR ? NW_OK : failed(sink, err);
+    return producer->failed == RD_KAFKA_RESP_ERR_NO_ERROR ? NW_OK : failed(producer, err);
 }

@@ -2,28 +2,32 @@
 /*
  * The Kafka sink: a topic for each table, a message for each change, through librdkafka.
  *
- * What is durable is said by the ledger, a compacted topic of one partition that holds the position
- * and the states of copies: see ledger.c for its records. It is written by a transactional
- * producer, whose transactional.id is the sink's, so that a former process cannot write it any more
- * once a later one has begun.
+ * What is durable is said by the ledger, a compacted topic of one partition that holds positions
+ * and the states of copies: see ledger.c for its records. It is written by transactional producers,
+ * whose transactional.ids are the sink's, so that a former process cannot write it any more once a
+ * later one has begun.
  *
- *   delivery: idempotent     messages go out by a producer of their own; the ledger follows once
- *                            all are acknowledged. What came between is sent again after a kill.
- *   delivery: transactional  messages and ledger go out in one transaction: readers with
- *                            read_committed see each change once.
+ *   delivery: idempotent     each worker has a producer for messages, and one producer more writes
+ *                            the ledger once all are acknowledged. What came between is sent again
+ *                            after a kill.
+ *   delivery: transactional  each worker has a producer, whose transaction has the messages and
+ * that worker's records of the ledger: readers with read_committed see each change once.
  *
- * Everything here belongs to the sink's thread: librdkafka reports deliveries from its poll
- * functions, which only that thread calls. Only what it logs comes from threads of its own.
+ * A worker's state and its producer belong to its thread, and to the coordinator's in recover() and
+ * commit(), beside which nothing else runs (epochs_ahead_max is 0). librdkafka reports deliveries
+ * from its poll functions, which only these call. Only what it logs comes from threads of its own.
  */
 #ifndef NW_SINKS_KAFKA_KAFKA_H
 #define NW_SINKS_KAFKA_KAFKA_H
 
 #include <librdkafka/rdkafka.h>
 #include <narwal/sink.h>
+#include <pthread.h>
 
 #include "lib/json.h"
 
-#define NW_KAFKA_TOPIC_SIZE 256u /* a name has at most 249 bytes */
+#define NW_KAFKA_TOPIC_SIZE  256u /* a name has at most 249 bytes */
+#define NW_KAFKA_WORKERS_MAX 16u
 
 struct nw_kafka_options {
     const char *name; /* of the sink */
@@ -57,28 +61,37 @@ struct nw_kafka_copy {
     uint8_t bytes[NW_POSITION_SIZE_MAX];
 };
 
+/* A worker's position. */
+struct nw_kafka_position {
+    bool there;
+    uint64_t lsn;
+    uint32_t size;
+    uint8_t bytes[NW_POSITION_SIZE_MAX];
+};
+
 /* What the ledger has, as recover() gives it to the host. */
 struct nw_kafka_state {
     uint64_t fencing;
-    uint64_t lsn;
-    bool positioned;
-    uint32_t position_size; /* 0: none yet, as during the first copy */
-    uint8_t position[NW_POSITION_SIZE_MAX];
+    uint32_t workers; /* that wrote it; 0: nobody yet */
+    struct nw_kafka_position positions[NW_KAFKA_WORKERS_MAX];
     struct nw_kafka_copy *copies; /* own */
     uint32_t copies_count;
     uint32_t copies_capacity;
 };
 
-struct nw_kafka_sink {
-    const struct nw_host *host;
-    struct nw_kafka_options options;
-    uint64_t owned;       /* the fencing number that this instance wrote last; 0: none */
-    rd_kafka_t *ledger;   /* transactional; NULL before recover() */
-    rd_kafka_t *producer; /* of messages; the ledger's, if they are in its transactions */
-    rd_kafka_topic_t *ledger_topic;
+struct nw_kafka_producer {
+    struct nw_kafka_sink *sink;
+    rd_kafka_t *client;
+    rd_kafka_topic_t *ledger; /* NULL: it has no transactions */
     bool in_transaction;
     rd_kafka_resp_err_t failed; /* the first message that could not be delivered; 0: none */
     uint64_t delivered;         /* messages acknowledged, for progress */
+};
+
+struct nw_kafka_worker {
+    struct nw_kafka_sink *sink;
+    uint32_t index;
+    struct nw_kafka_producer *producer;
 
     struct nw_kafka_table *tables; /* by no order; few are looked up often */
     uint32_t tables_count;
@@ -91,8 +104,34 @@ struct nw_kafka_sink {
     uint32_t step; /* of the row: how many of its messages are out */
 
     struct nw_out key, former_key, value;
+};
+
+/* Which worker has a table, and which topic the table has. */
+struct nw_kafka_known {
+    uint32_t relation_oid;
+    uint32_t worker;
+    char topic[NW_KAFKA_TOPIC_SIZE];
+};
+
+struct nw_kafka_sink {
+    const struct nw_host *host;
+    struct nw_kafka_options options;
+    uint64_t owned; /* the fencing number that this instance wrote last; 0: none */
+
+    /* [0] is the one that says who has the sink. Transactional: one for each worker; else that one,
+     * and then one for each worker's messages. */
+    struct nw_kafka_producer producers[NW_KAFKA_WORKERS_MAX + 1];
+    uint32_t workers_count;
+    struct nw_kafka_worker workers[NW_KAFKA_WORKERS_MAX];
+
+    pthread_mutex_t lock; /* of `known`, which workers share */
+    struct nw_kafka_known *known;
+    uint32_t known_count;
+    uint32_t known_capacity;
+
+    struct nw_out record; /* of the ledger */
     struct nw_kafka_state state;
-    struct nw_position position; /* into state, for the host */
+    struct nw_position positions[NW_KAFKA_WORKERS_MAX]; /* into state, for the host */
     struct nw_copy_state *copies;
 };
 
@@ -112,13 +151,17 @@ NW_MUST_CHECK nw_status nw_kafka_options_read(const struct nw_config *config,
 
 /* ---- client.c ---- */
 
-/** A producer; with transactions when `id` is not NULL. */
-NW_MUST_CHECK nw_status nw_kafka_producer_create(struct nw_kafka_sink *sink, const char *id,
-                                                 rd_kafka_t **producer, struct nw_error *err);
+/**
+ * Begin a producer of the sink's. With an id it has transactions, former ones of that id are ended,
+ * and who had it before cannot write any more.
+ * @param id  NULL: for messages alone, without transactions.
+ */
+NW_MUST_CHECK nw_status nw_kafka_producer_begin(struct nw_kafka_producer *producer, const char *id,
+                                                struct nw_error *err);
 /** Passes on what librdkafka says; the client's opaque is the sink. From any thread. */
 void nw_kafka_on_log(const rd_kafka_t *client, int level, const char *facility, const char *text);
-/** Forget what was not delivered, and both producers. */
-void nw_kafka_producers_destroy(struct nw_kafka_sink *sink);
+/** Forget what was not delivered, and the producer. Its topics must be gone, all but the ledger. */
+void nw_kafka_producer_end(struct nw_kafka_producer *producer);
 /**
  * The error of a client as ours: NW_RETRY; NW_FATAL (NW2406) when the broker fenced us and the
  * ledger says that another narwal has the sink. Else it was a transaction that lasted too long.
@@ -126,19 +169,16 @@ void nw_kafka_producers_destroy(struct nw_kafka_sink *sink);
 NW_MUST_CHECK nw_status nw_kafka_fail(struct nw_kafka_sink *sink, const char *what,
                                       rd_kafka_resp_err_t code, const char *text,
                                       struct nw_error *err);
-/** The same of an error object, which is given back. */
-NW_MUST_CHECK nw_status nw_kafka_fail_error(struct nw_kafka_sink *sink, const char *what,
-                                            rd_kafka_error_t *error, struct nw_error *err);
 /** One message. NW_AGAIN: the queue is full, nothing was taken. NW_REJECT: it is too large. */
-NW_MUST_CHECK nw_status nw_kafka_send(struct nw_kafka_sink *sink, rd_kafka_topic_t *topic,
+NW_MUST_CHECK nw_status nw_kafka_send(struct nw_kafka_producer *producer, rd_kafka_topic_t *topic,
                                       const struct nw_out *key, const struct nw_out *value,
                                       struct nw_error *err);
 /** Wait until every message is acknowledged. */
-NW_MUST_CHECK nw_status nw_kafka_drain(struct nw_kafka_sink *sink, struct nw_error *err);
-NW_MUST_CHECK nw_status nw_kafka_begin(struct nw_kafka_sink *sink, struct nw_error *err);
+NW_MUST_CHECK nw_status nw_kafka_drain(struct nw_kafka_producer *producer, struct nw_error *err);
+NW_MUST_CHECK nw_status nw_kafka_begin(struct nw_kafka_producer *producer, struct nw_error *err);
 /** End the transaction. @param outcome  filled, also when it fails. */
-NW_MUST_CHECK nw_status nw_kafka_commit(struct nw_kafka_sink *sink, enum nw_outcome *outcome,
-                                        struct nw_error *err);
+NW_MUST_CHECK nw_status nw_kafka_commit(struct nw_kafka_producer *producer,
+                                        enum nw_outcome *outcome, struct nw_error *err);
 
 /* ---- topics.c ---- */
 
@@ -154,7 +194,7 @@ enum nw_kafka_topic_kind {
 };
 
 /** The topic, made when it is not there and may be. */
-NW_MUST_CHECK nw_status nw_kafka_topic_open(struct nw_kafka_sink *sink, const char *name,
+NW_MUST_CHECK nw_status nw_kafka_topic_open(struct nw_kafka_producer *producer, const char *name,
                                             enum nw_kafka_topic_kind kind, rd_kafka_topic_t **topic,
                                             struct nw_error *err);
 
@@ -165,22 +205,49 @@ NW_MUST_CHECK nw_status nw_kafka_ledger_read(struct nw_kafka_sink *sink,
                                              struct nw_kafka_state *state, struct nw_error *err);
 /** NW_FATAL when this instance had the sink, and another one has it now. */
 NW_MUST_CHECK nw_status nw_kafka_ledger_ours(struct nw_kafka_sink *sink, struct nw_error *err);
-/** Take the sink: write a fencing number higher than the ledger's, and read what is in force then.
+/**
+ * Take the sink: write a fencing number higher than the ledger's.
+ * @param state  what the ledger had, as far as former producers' transactions have ended.
  */
-NW_MUST_CHECK nw_status nw_kafka_ledger_own(struct nw_kafka_sink *sink, struct nw_error *err);
-/** Write a commit's position and copies into the transaction that is open. */
-NW_MUST_CHECK nw_status nw_kafka_ledger_write(struct nw_kafka_sink *sink,
-                                              const struct nw_commit *commit, struct nw_error *err);
+NW_MUST_CHECK nw_status nw_kafka_ledger_own(struct nw_kafka_sink *sink,
+                                            struct nw_kafka_state *state, struct nw_error *err);
+/** Read what is in force now. NW_FATAL when another narwal has taken the sink meanwhile. */
+NW_MUST_CHECK nw_status nw_kafka_ledger_owned(struct nw_kafka_sink *sink,
+                                              struct nw_kafka_state *state, struct nw_error *err);
+/** Whether the workers that wrote it stopped at the same position, so that their number may change.
+ */
+bool nw_kafka_ledger_is_even(const struct nw_kafka_state *state);
+/** Give each of `workers` the position that all have, in one step; state as well. */
+NW_MUST_CHECK nw_status nw_kafka_ledger_deal(struct nw_kafka_sink *sink, uint32_t workers,
+                                             struct nw_error *err);
+/** Write a worker's position into the producer's transaction. */
+NW_MUST_CHECK nw_status nw_kafka_ledger_position(struct nw_kafka_producer *producer,
+                                                 uint32_t worker,
+                                                 const struct nw_position *position,
+                                                 struct nw_error *err);
+/** Write how far a copy is into the producer's transaction. */
+NW_MUST_CHECK nw_status nw_kafka_ledger_copy(struct nw_kafka_producer *producer,
+                                             const struct nw_copy_state *copy,
+                                             struct nw_error *err);
 void nw_kafka_state_forget(struct nw_kafka_state *state);
+
+/* ---- recover.c ---- */
+
+/** End what is under way, take the sink, begin all producers, and read the ledger into state. */
+NW_MUST_CHECK nw_status nw_kafka_recover(struct nw_kafka_sink *sink, struct nw_error *err);
+/** Forget what was not delivered, and all producers and topics. */
+void nw_kafka_end(struct nw_kafka_sink *sink);
 
 /* ---- rows.c ---- */
 
-NW_MUST_CHECK nw_status nw_kafka_table_set(struct nw_kafka_sink *sink, const struct nw_table *table,
-                                           struct nw_error *err);
-void nw_kafka_tables_forget(struct nw_kafka_sink *sink);
-NW_MUST_CHECK nw_status nw_kafka_rows(struct nw_kafka_sink *sink, const struct nw_batch *batch,
+NW_MUST_CHECK nw_status nw_kafka_table_set(struct nw_kafka_worker *worker,
+                                           const struct nw_table *table, struct nw_error *err);
+/** The worker that was told of a table since the last recover(); 0: none was. From any thread. */
+uint32_t nw_kafka_worker_of(struct nw_kafka_sink *sink, uint32_t relation_oid);
+void nw_kafka_tables_forget(struct nw_kafka_worker *worker);
+NW_MUST_CHECK nw_status nw_kafka_rows(struct nw_kafka_worker *worker, const struct nw_batch *batch,
                                       struct nw_error *err);
-NW_MUST_CHECK nw_status nw_kafka_event(struct nw_kafka_sink *sink, const struct nw_event *event,
+NW_MUST_CHECK nw_status nw_kafka_event(struct nw_kafka_worker *worker, const struct nw_event *event,
                                        struct nw_error *err);
 
 #endif

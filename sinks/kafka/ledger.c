@@ -2,12 +2,17 @@
 /*
  * The ledger: what is durable, in a compacted topic of its own, one partition, JSON.
  *
- *   key "owner"         {"narwal":1,"fencing":3}: how often somebody has begun to write
- *   key "position"      {"narwal":1,"lsn":"0/16B3748","bytes":"0a..."}
+ *   key "owner"         {"narwal":1,"fencing":3,"workers":1}: how often somebody has begun to write
+ *   key "position"      {"narwal":1,"lsn":"0/16B3748","bytes":"0a..."}: of the first worker
+ *   key "position/1"    {"narwal":2,...}: of the others
  *   key "copy/16412"    {"narwal":1,"generation":1,"complete":true,"bytes":"..."}
  *
  * Of each key the last message counts. `narwal` is the format's version; a reader refuses one that
- * it does not know. Records of one commit are in one transaction.
+ * it does not know. With several workers it is 2, in all records of owner and positions: a narwal
+ * that knows of one position only must not go on from that. An owner without `workers` had one.
+ *
+ * Records of one worker's commit are in one transaction with its messages. Their number changes in
+ * one transaction of the first worker's producer, which is possible when all are at one position.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,14 +22,16 @@
 #include "kafka/kafka.h"
 #include "lib/scan.h"
 
-#define FORMAT   1u
-#define POLL_MS  100
-#define KEY_SIZE 32u
+#define FORMAT      1u
+#define FORMAT_MANY 2u /* has positions of several workers */
+#define POLL_MS     100
+#define KEY_SIZE    32u
 
 void nw_kafka_state_forget(struct nw_kafka_state *state)
 {
     free(state->copies);
-    *state = (struct nw_kafka_state){0};
+    state->copies = NULL;
+    memset(state, 0, sizeof *state);
 }
 
 static struct nw_kafka_copy *copy_of(struct nw_kafka_state *state, uint32_t relation_oid)
@@ -53,7 +60,7 @@ static struct nw_kafka_copy *copy_of(struct nw_kafka_state *state, uint32_t rela
 /* ---- reading ---- */
 
 struct record {
-    uint64_t format, fencing, lsn, generation;
+    uint64_t format, fencing, workers, lsn, generation;
     bool complete;
     uint32_t size;
     uint8_t bytes[NW_POSITION_SIZE_MAX];
@@ -72,6 +79,8 @@ static bool record_scan(const void *bytes, size_t size, struct record *record)
             record->format = nw_scan_u64(&scan);
         } else if (strcmp(key, "fencing") == 0) {
             record->fencing = nw_scan_u64(&scan);
+        } else if (strcmp(key, "workers") == 0) {
+            record->workers = nw_scan_u64(&scan);
         } else if (strcmp(key, "lsn") == 0) {
             record->lsn = nw_scan_lsn(&scan);
         } else if (strcmp(key, "generation") == 0) {
@@ -87,56 +96,81 @@ static bool record_scan(const void *bytes, size_t size, struct record *record)
     return nw_scan_done(&scan) && record->format > 0;
 }
 
+/* Which worker's position it is. @return false when it is none. */
+static bool position_key(const char *key, uint32_t *worker)
+{
+    int used = 0;
+
+    *worker = 0;
+    if (strcmp(key, "position") == 0) {
+        return true;
+    }
+    return sscanf(key, "position/%" SCNu32 "%n", worker, &used) == 1 && key[used] == '\0' &&
+           *worker < NW_KAFKA_WORKERS_MAX;
+}
+
+static nw_status copy_take(struct nw_kafka_state *state, uint32_t oid, const struct record *record,
+                           struct nw_error *err)
+{
+    struct nw_kafka_copy *copy = copy_of(state, oid);
+
+    if (copy == NULL) {
+        return nw_fail(err, NW_RETRY, "out of memory for the states of copies");
+    }
+    copy->generation = (uint32_t)record->generation;
+    copy->complete = record->complete;
+    copy->size = record->size;
+    memcpy(copy->bytes, record->bytes, record->size);
+    return NW_OK;
+}
+
+static bool record_known(const struct record *record)
+{
+    return (record->format == FORMAT || record->format == FORMAT_MANY) &&
+           record->workers <= NW_KAFKA_WORKERS_MAX;
+}
+
 static nw_status record_take(struct nw_kafka_sink *sink, struct nw_kafka_state *state,
                              const rd_kafka_message_t *message, struct nw_error *err)
 {
-    struct nw_kafka_copy *copy = NULL;
-    struct record record;
+    struct record record = {0};
     char key[KEY_SIZE];
-    uint32_t oid = 0;
+    uint32_t number = 0;
 
     (void)snprintf(key, sizeof key, "%.*s", (int)message->key_len,
                    message->key == NULL ? "" : (const char *)message->key);
-    if (!record_scan(message->payload, message->len, &record) || record.format != FORMAT) {
+    if (message->payload != NULL &&
+        (!record_scan(message->payload, message->len, &record) || !record_known(&record))) {
         return nw_fail(err, NW_FATAL,
                        "NW2706 topic %s has a record (offset %" PRId64 ", key \"%s\") that this "
                        "narwal does not know: it is of a newer narwal, or somebody else's topic. "
                        "Nothing was written",
                        sink->options.ledger_topic, message->offset, key);
     }
-    if (strcmp(key, "owner") == 0) {
+    if (strcmp(key, "owner") == 0 && message->payload != NULL) {
         state->fencing = record.fencing;
-        return NW_OK;
+        state->workers = record.workers == 0 ? 1 : (uint32_t)record.workers;
+    } else if (position_key(key, &number)) {
+        struct nw_kafka_position *position = &state->positions[number];
+
+        position->there = message->payload != NULL;
+        position->lsn = record.lsn;
+        position->size = record.size;
+        memcpy(position->bytes, record.bytes, record.size);
+    } else if (sscanf(key, "copy/%" SCNu32, &number) == 1 && message->payload != NULL) {
+        return copy_take(state, number, &record, err);
     }
-    if (strcmp(key, "position") == 0) {
-        state->positioned = true;
-        state->lsn = record.lsn;
-        state->position_size = record.size;
-        memcpy(state->position, record.bytes, record.size);
-        return NW_OK;
-    }
-    if (sscanf(key, "copy/%" SCNu32, &oid) != 1) {
-        return NW_OK; /* of a later narwal, which may add keys to this format */
-    }
-    copy = copy_of(state, oid);
-    if (copy == NULL) {
-        return nw_fail(err, NW_RETRY, "out of memory for the states of copies");
-    }
-    copy->generation = (uint32_t)record.generation;
-    copy->complete = record.complete;
-    copy->size = record.size;
-    memcpy(copy->bytes, record.bytes, record.size);
-    return NW_OK;
+    return NW_OK; /* others are of a later narwal, which may add keys to this format */
 }
 
 static nw_status reader_create(struct nw_kafka_sink *sink, rd_kafka_t **reader,
                                struct nw_error *err)
 {
-    static const char *const settings[][2] = {{"group.id", "narwal"},
-                                              {"enable.auto.commit", "false"},
-                                              {"auto.offset.reset", "error"},
-                                              {"isolation.level", "read_committed"},
-                                              {"enable.partition.eof", "true"}};
+    static const char *const settings[][2] = {
+        {"group.id", "narwal"},          {"enable.auto.commit", "false"},
+        {"auto.offset.reset", "error"},  {"isolation.level", "read_committed"},
+        {"fetch.wait.max.ms", "10"}, /* the end is soon said */
+        {"enable.partition.eof", "true"}};
     rd_kafka_conf_t *conf = rd_kafka_conf_dup(sink->options.conf);
     char why[512];
 
@@ -171,7 +205,7 @@ static nw_status message_take(struct nw_kafka_sink *sink, struct nw_kafka_state 
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return NW_AGAIN;
     }
-    return message->payload == NULL ? NW_OK : record_take(sink, state, message, err);
+    return record_take(sink, state, message, err);
 }
 
 /* Reads until the end, which is one that stands still: our own former transaction was ended when
@@ -225,103 +259,29 @@ nw_status nw_kafka_ledger_read(struct nw_kafka_sink *sink, struct nw_kafka_state
 
 /* ---- writing ---- */
 
-static nw_status record_send(struct nw_kafka_sink *sink, const char *key, struct nw_error *err)
+/* @param value  NULL: the key is forgotten. */
+static nw_status record_send(struct nw_kafka_producer *producer, const char *key,
+                             const struct nw_out *value, struct nw_error *err)
 {
-    const struct nw_out *value = &sink->value;
-
-    if (value->failed) {
+    if (value != NULL && value->failed) {
         return nw_fail(err, NW_RETRY, "out of memory for a record of the ledger");
     }
-    if (rd_kafka_produce(sink->ledger_topic, 0, RD_KAFKA_MSG_F_COPY | RD_KAFKA_MSG_F_BLOCK,
-                         value->bytes, value->used, key, strlen(key), NULL) != 0) {
+    if (rd_kafka_produce(producer->ledger, 0, RD_KAFKA_MSG_F_COPY | RD_KAFKA_MSG_F_BLOCK,
+                         value == NULL ? NULL : value->bytes, value == NULL ? 0 : value->used, key,
+                         strlen(key), producer) != 0) {
         rd_kafka_resp_err_t code = rd_kafka_last_error();
 
-        return nw_kafka_fail(sink, "the ledger cannot be written", code, rd_kafka_err2str(code),
-                             err);
+        return nw_kafka_fail(producer->sink, "the ledger cannot be written", code,
+                             rd_kafka_err2str(code), err);
     }
     return NW_OK;
 }
 
-static void record_begin(struct nw_out *out)
+static void record_begin(struct nw_out *out, uint32_t format)
 {
     out->used = 0;
     nw_out_text(out, "{\"narwal\":");
-    nw_out_u64(out, FORMAT);
-}
-
-static nw_status owner_write(struct nw_kafka_sink *sink, uint64_t fencing, struct nw_error *err)
-{
-    enum nw_outcome outcome = NW_UNKNOWN;
-    nw_status status = nw_kafka_begin(sink, err);
-
-    record_begin(&sink->value);
-    nw_out_text(&sink->value, ",\"fencing\":");
-    nw_out_u64(&sink->value, fencing);
-    nw_out_text(&sink->value, "}");
-    if (status == NW_OK) {
-        status = record_send(sink, "owner", err);
-    }
-    if (status == NW_OK) {
-        status = nw_kafka_commit(sink, &outcome, err);
-    }
-    return status == NW_OK && outcome != NW_COMMITTED ? NW_RETRY : status; /* err says why */
-}
-
-/* A leader that was just elected may not know of the last commits yet, but once it gives what was
- * written by this instance, it gives all before it. */
-static nw_status own_state_read(struct nw_kafka_sink *sink, uint64_t fencing, struct nw_error *err)
-{
-    int64_t until_ns = nw_kafka_until_ns(sink);
-    nw_status status = NW_OK;
-
-    do {
-        status = nw_kafka_ledger_read(sink, &sink->state, err);
-    } while (status == NW_OK && sink->state.fencing < fencing &&
-             sink->host->now_ns(sink->host) < until_ns);
-    if (status != NW_OK || sink->state.fencing == fencing) {
-        return status;
-    }
-    return sink->state.fencing > fencing
-               ? nw_kafka_ledger_ours(sink, err)
-               : nw_fail(err, NW_RETRY, "NW2701 topic %s does not give what was written to it",
-                         sink->options.ledger_topic);
-}
-
-nw_status nw_kafka_ledger_own(struct nw_kafka_sink *sink, struct nw_error *err)
-{
-    uint64_t fencing = 0;
-    nw_status status = nw_kafka_ledger_read(sink, &sink->state, err);
-
-    if (status == NW_OK) {
-        fencing = sink->state.fencing + 1;
-        status = owner_write(sink, fencing, err);
-    }
-    if (status == NW_OK) {
-        sink->owned = fencing;
-        status = own_state_read(sink, fencing, err);
-    }
-    return status;
-}
-
-nw_status nw_kafka_ledger_ours(struct nw_kafka_sink *sink, struct nw_error *err)
-{
-    struct nw_kafka_state state = {0};
-    uint64_t fencing = 0;
-    nw_status status = NW_OK;
-
-    if (sink->owned == 0) {
-        return NW_OK;
-    }
-    status = nw_kafka_ledger_read(sink, &state, err);
-    fencing = state.fencing;
-    nw_kafka_state_forget(&state);
-    if (status != NW_OK || fencing <= sink->owned) {
-        return status;
-    }
-    return nw_fail(err, NW_FATAL,
-                   "NW2406 another narwal has taken over: its fencing number is %" PRIu64
-                   ", and this one's is %" PRIu64 ". This one may not write any more",
-                   fencing, sink->owned);
+    nw_out_u64(out, format);
 }
 
 static void record_end(struct nw_out *out, const uint8_t *bytes, uint32_t size)
@@ -331,33 +291,181 @@ static void record_end(struct nw_out *out, const uint8_t *bytes, uint32_t size)
     nw_out_text(out, "\"}");
 }
 
-nw_status nw_kafka_ledger_write(struct nw_kafka_sink *sink, const struct nw_commit *commit,
-                                struct nw_error *err)
+static uint32_t format_of(uint32_t workers)
 {
-    struct nw_out *out = &sink->value;
-    nw_status status = NW_OK;
+    return workers > 1 ? FORMAT_MANY : FORMAT;
+}
 
-    for (uint32_t i = 0; i < commit->copies_count && status == NW_OK; i++) {
-        const struct nw_copy_state *copy = &commit->copies[i];
-        char key[KEY_SIZE];
+static nw_status owner_send(struct nw_kafka_sink *sink, uint64_t fencing, uint32_t workers,
+                            struct nw_error *err)
+{
+    struct nw_out *out = &sink->record;
 
-        (void)snprintf(key, sizeof key, "copy/%" PRIu32, copy->relation_oid);
-        record_begin(out);
-        nw_out_text(out, ",\"generation\":");
-        nw_out_u64(out, copy->generation);
-        nw_out_text(out, copy->complete ? ",\"complete\":true" : ",\"complete\":false");
-        record_end(out, copy->bytes, copy->size);
-        status = record_send(sink, key, err);
+    record_begin(out, format_of(workers));
+    nw_out_text(out, ",\"fencing\":");
+    nw_out_u64(out, fencing);
+    nw_out_text(out, ",\"workers\":");
+    nw_out_u64(out, workers);
+    nw_out_text(out, "}");
+    return record_send(&sink->producers[0], "owner", out, err);
+}
+
+static void position_key_print(char key[static KEY_SIZE], uint32_t worker)
+{
+    (void)snprintf(key, KEY_SIZE, worker == 0 ? "position" : "position/%" PRIu32, worker);
+}
+
+nw_status nw_kafka_ledger_position(struct nw_kafka_producer *producer, uint32_t worker,
+                                   const struct nw_position *position, struct nw_error *err)
+{
+    struct nw_out *out = &producer->sink->record;
+    char key[KEY_SIZE];
+
+    position_key_print(key, worker);
+    record_begin(out, format_of(producer->sink->state.workers));
+    nw_out_text(out, ",\"lsn\":\"");
+    nw_out_lsn(out, position->lsn);
+    nw_out_text(out, "\"");
+    record_end(out, position->bytes, position->size);
+    return record_send(producer, key, out, err);
+}
+
+nw_status nw_kafka_ledger_copy(struct nw_kafka_producer *producer, const struct nw_copy_state *copy,
+                               struct nw_error *err)
+{
+    struct nw_out *out = &producer->sink->record;
+    char key[KEY_SIZE];
+
+    (void)snprintf(key, sizeof key, "copy/%" PRIu32, copy->relation_oid);
+    record_begin(out, FORMAT);
+    nw_out_text(out, ",\"generation\":");
+    nw_out_u64(out, copy->generation);
+    nw_out_text(out, copy->complete ? ",\"complete\":true" : ",\"complete\":false");
+    record_end(out, copy->bytes, copy->size);
+    return record_send(producer, key, out, err);
+}
+
+/* ---- whose it is ---- */
+
+/* Ends a transaction of the first producer, which has records only. */
+static nw_status records_commit(struct nw_kafka_sink *sink, nw_status status, struct nw_error *err)
+{
+    enum nw_outcome outcome = NW_UNKNOWN;
+
+    if (status == NW_OK) {
+        status = nw_kafka_commit(&sink->producers[0], &outcome, err);
+    }
+    return status == NW_OK && outcome != NW_COMMITTED ? NW_RETRY : status; /* err says why */
+}
+
+nw_status nw_kafka_ledger_own(struct nw_kafka_sink *sink, struct nw_kafka_state *state,
+                              struct nw_error *err)
+{
+    nw_status status = nw_kafka_ledger_read(sink, state, err);
+    uint64_t fencing = state->fencing + 1;
+
+    if (status == NW_OK) {
+        status = nw_kafka_begin(&sink->producers[0], err);
     }
     if (status == NW_OK) {
-        const struct nw_position *position = &commit->positions[0];
-
-        record_begin(out);
-        nw_out_text(out, ",\"lsn\":\"");
-        nw_out_lsn(out, position->lsn);
-        nw_out_text(out, "\"");
-        record_end(out, position->bytes, position->size);
-        status = record_send(sink, "position", err);
+        status = owner_send(sink, fencing, state->workers == 0 ? 1 : state->workers, err);
+        status = records_commit(sink, status, err);
+    }
+    if (status == NW_OK) {
+        sink->owned = fencing;
     }
     return status;
+}
+
+static nw_status taken(const struct nw_kafka_sink *sink, uint64_t fencing, struct nw_error *err)
+{
+    return nw_fail(err, NW_FATAL,
+                   "NW2406 another narwal has taken over: its fencing number is %" PRIu64
+                   ", and this one's is %" PRIu64 ". This one may not write any more",
+                   fencing, sink->owned);
+}
+
+/* A leader that was just elected may not know of the last commits yet, but once it gives what was
+ * written by this instance, it gives all before it. */
+nw_status nw_kafka_ledger_owned(struct nw_kafka_sink *sink, struct nw_kafka_state *state,
+                                struct nw_error *err)
+{
+    int64_t until_ns = nw_kafka_until_ns(sink);
+    nw_status status = NW_OK;
+
+    do {
+        status = nw_kafka_ledger_read(sink, state, err);
+    } while (status == NW_OK && state->fencing < sink->owned &&
+             sink->host->now_ns(sink->host) < until_ns);
+    if (status != NW_OK || state->fencing == sink->owned) {
+        return status;
+    }
+    return state->fencing > sink->owned
+               ? taken(sink, state->fencing, err)
+               : nw_fail(err, NW_RETRY, "NW2701 topic %s does not give what was written to it",
+                         sink->options.ledger_topic);
+}
+
+nw_status nw_kafka_ledger_ours(struct nw_kafka_sink *sink, struct nw_error *err)
+{
+    struct nw_kafka_state *state = NULL;
+    nw_status status = NW_OK;
+
+    if (sink->owned == 0) {
+        return NW_OK;
+    }
+    state = calloc(1, sizeof *state);
+    if (state == NULL) {
+        return nw_fail(err, NW_RETRY, "out of memory for the ledger");
+    }
+    status = nw_kafka_ledger_read(sink, state, err);
+    if (status == NW_OK && state->fencing > sink->owned) {
+        status = taken(sink, state->fencing, err);
+    }
+    nw_kafka_state_forget(state);
+    free(state);
+    return status;
+}
+
+/* ---- how many write it ---- */
+
+bool nw_kafka_ledger_is_even(const struct nw_kafka_state *state)
+{
+    const struct nw_kafka_position *first = &state->positions[0];
+
+    for (uint32_t i = 1; i < state->workers; i++) {
+        const struct nw_kafka_position *other = &state->positions[i];
+
+        if (other->there != first->there || other->size != first->size ||
+            memcmp(other->bytes, first->bytes, first->size) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+nw_status nw_kafka_ledger_deal(struct nw_kafka_sink *sink, uint32_t workers, struct nw_error *err)
+{
+    struct nw_kafka_state *state = &sink->state;
+    const struct nw_kafka_position *first = &state->positions[0];
+    struct nw_position position = {.bytes = first->bytes, .size = first->size, .lsn = first->lsn};
+    uint32_t former = state->workers;
+    nw_status status = nw_kafka_begin(&sink->producers[0], err);
+
+    state->workers = workers;
+    if (status == NW_OK) {
+        status = owner_send(sink, sink->owned, workers, err);
+    }
+    for (uint32_t i = 0; status == NW_OK && i < workers && first->there; i++) {
+        state->positions[i] = *first;
+        status = nw_kafka_ledger_position(&sink->producers[0], i, &position, err);
+    }
+    for (uint32_t i = workers; status == NW_OK && i < former; i++) {
+        char key[KEY_SIZE];
+
+        position_key_print(key, i);
+        state->positions[i].there = false;
+        status = record_send(&sink->producers[0], key, NULL, err);
+    }
+    return status == NW_OK ? records_commit(sink, status, err) : status;
 }

@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The Kafka sink's calls: see kafka.h. */
-#include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "kafka/kafka.h"
-
-#define ID_SIZE 512u
 
 static void kafka_close(void *self)
 {
@@ -15,16 +11,21 @@ static void kafka_close(void *self)
     if (sink == NULL) {
         return;
     }
-    nw_kafka_producers_destroy(sink);
+    nw_kafka_end(sink);
     if (sink->options.conf != NULL) {
         rd_kafka_conf_destroy(sink->options.conf);
     }
+    for (uint32_t i = 0; i < sink->workers_count; i++) {
+        nw_out_fini(&sink->workers[i].key);
+        nw_out_fini(&sink->workers[i].former_key);
+        nw_out_fini(&sink->workers[i].value);
+        free(sink->workers[i].tables);
+    }
     nw_kafka_state_forget(&sink->state);
-    nw_out_fini(&sink->key);
-    nw_out_fini(&sink->former_key);
-    nw_out_fini(&sink->value);
+    nw_out_fini(&sink->record);
     free(sink->copies);
-    free(sink->tables);
+    free(sink->known);
+    (void)pthread_mutex_destroy(&sink->lock);
     free(sink);
 }
 
@@ -36,11 +37,16 @@ static nw_status kafka_open(const struct nw_host *host, const struct nw_config *
     struct nw_kafka_options ledger = {.template_ = "_narwal.{prefix}.{table}"};
     nw_status status = NW_OK;
 
-    (void)workers;
     if (sink == NULL) {
         return nw_fail(err, NW_FATAL, "NW2901 out of memory for sink %s", config->name);
     }
     sink->host = host;
+    sink->workers_count = workers;
+    (void)pthread_mutex_init(&sink->lock, NULL);
+    for (uint32_t i = 0; i < workers; i++) {
+        sink->workers[i].sink = sink;
+        sink->workers[i].index = i;
+    }
     status = nw_kafka_options_read(config, &sink->options, err);
     if (status == NW_OK) {
         ledger.prefix = sink->options.prefix;
@@ -60,38 +66,13 @@ static nw_status kafka_open(const struct nw_host *host, const struct nw_config *
     return NW_OK;
 }
 
-static nw_status producers_begin(struct nw_kafka_sink *sink, struct nw_error *err)
-{
-    rd_kafka_error_t *error = NULL;
-    char id[ID_SIZE];
-    nw_status status = NW_OK;
-
-    (void)snprintf(id, sizeof id, "narwal.%s.%s", sink->options.prefix, sink->options.name);
-    status = nw_kafka_producer_create(sink, id, &sink->ledger, err);
-    if (status == NW_OK) {
-        sink->producer = sink->ledger;
-        error = rd_kafka_init_transactions(sink->ledger, (int)sink->options.timeout_ms);
-        if (error != NULL) {
-            status = nw_kafka_fail_error(sink, "brokers do not let us begin", error, err);
-        }
-    }
-    if (status == NW_OK && !sink->options.transactional) {
-        sink->producer = NULL;
-        status = nw_kafka_producer_create(sink, NULL, &sink->producer, err);
-    }
-    if (status == NW_OK) {
-        status = nw_kafka_topic_open(sink, sink->options.ledger_topic, NW_KAFKA_LEDGER,
-                                     &sink->ledger_topic, err);
-    }
-    return status;
-}
-
 static nw_status recovery_fill(struct nw_kafka_sink *sink, struct nw_recovery *recovery,
                                struct nw_error *err)
 {
     struct nw_kafka_state *state = &sink->state;
     struct nw_copy_state *copies =
         realloc(sink->copies, ((size_t)state->copies_count + 1) * sizeof *copies);
+    bool positioned = false;
 
     if (copies == NULL) {
         return nw_fail(err, NW_RETRY, "out of memory for the states of copies");
@@ -106,53 +87,26 @@ static nw_status recovery_fill(struct nw_kafka_sink *sink, struct nw_recovery *r
                                            .bytes = copy->bytes,
                                            .size = copy->size};
     }
-    sink->position = (struct nw_position){
-        .bytes = state->position, .size = state->position_size, .lsn = state->lsn};
-    recovery->positions_count = state->positioned ? 1 : 0;
-    recovery->positions = &sink->position;
+    for (uint32_t i = 0; i < state->workers; i++) {
+        const struct nw_kafka_position *position = &state->positions[i];
+
+        sink->positions[i] = (struct nw_position){
+            .bytes = position->bytes, .size = position->size, .lsn = position->lsn};
+        positioned = positioned || position->there;
+    }
+    recovery->positions_count = positioned ? state->workers : 0;
+    recovery->positions = sink->positions;
     recovery->copies_count = state->copies_count;
     recovery->copies = copies;
     recovery->fencing = state->fencing;
     return NW_OK;
 }
 
-/* A former producer without a transactional.id cannot be fenced: what it had queued could come
- * behind newer values when it thaws. */
-static nw_status may_take_over(const struct nw_kafka_sink *sink, struct nw_error *err)
-{
-    const struct nw_host *host = sink->host;
-    bool takes_over =
-        host->size > offsetof(struct nw_host, flags) && (host->flags & NW_HOST_TAKES_OVER) != 0;
-
-    return !takes_over || sink->options.transactional
-               ? NW_OK
-               : nw_fail(err, NW_FATAL,
-                         "NW2707 with delivery: idempotent the place of a narwal that may only be "
-                         "frozen cannot be taken: what it has queued would come behind newer "
-                         "values. Use delivery: transactional; or make sure that it is gone, and "
-                         "start without --standby");
-}
-
-/*
- * Beginning fences whoever has the sink, so one that had it looks first whether somebody else has
- * it now: a process that was frozen must not take it back.
- */
 static nw_status kafka_recover(void *self, struct nw_recovery *recovery, struct nw_error *err)
 {
-    struct nw_kafka_sink *sink = self;
-    nw_status status = may_take_over(sink, err);
+    nw_status status = nw_kafka_recover(self, err);
 
-    nw_kafka_producers_destroy(sink);
-    if (status == NW_OK) {
-        status = nw_kafka_ledger_ours(sink, err);
-    }
-    if (status == NW_OK) {
-        status = producers_begin(sink, err);
-    }
-    if (status == NW_OK) {
-        status = nw_kafka_ledger_own(sink, err);
-    }
-    return status == NW_OK ? recovery_fill(sink, recovery, err) : status;
+    return status == NW_OK ? recovery_fill(self, recovery, err) : status;
 }
 
 static nw_status kafka_copy_resolve(void *self, uint32_t relation_oid, uint32_t generation,
@@ -166,60 +120,101 @@ static nw_status kafka_copy_resolve(void *self, uint32_t relation_oid, uint32_t 
     return NW_OK; /* what is in a topic stays */
 }
 
+static struct nw_kafka_worker *worker_of(void *self, uint32_t worker)
+{
+    struct nw_kafka_sink *sink = self;
+
+    return &sink->workers[worker];
+}
+
 static nw_status kafka_table(void *self, uint32_t worker, const struct nw_table *table,
                              struct nw_error *err)
 {
-    (void)worker;
-    return nw_kafka_table_set(self, table, err);
+    return nw_kafka_table_set(worker_of(self, worker), table, err);
 }
 
-static nw_status messages_begin(struct nw_kafka_sink *sink, struct nw_error *err)
+static nw_status messages_begin(struct nw_kafka_worker *worker, struct nw_error *err)
 {
-    return sink->options.transactional ? nw_kafka_begin(sink, err) : NW_OK;
+    return worker->sink->options.transactional ? nw_kafka_begin(worker->producer, err) : NW_OK;
 }
 
 static nw_status kafka_write(void *self, uint32_t worker, const struct nw_batch *batch,
                              struct nw_error *err)
 {
-    nw_status status = messages_begin(self, err);
+    nw_status status = messages_begin(worker_of(self, worker), err);
 
-    (void)worker;
-    return status == NW_OK ? nw_kafka_rows(self, batch, err) : status;
+    return status == NW_OK ? nw_kafka_rows(worker_of(self, worker), batch, err) : status;
 }
 
 static nw_status kafka_event(void *self, uint32_t worker, const struct nw_event *event,
                              struct nw_error *err)
 {
-    nw_status status = messages_begin(self, err);
+    nw_status status = messages_begin(worker_of(self, worker), err);
 
-    (void)worker;
-    return status == NW_OK ? nw_kafka_event(self, event, err) : status;
+    return status == NW_OK ? nw_kafka_event(worker_of(self, worker), event, err) : status;
 }
 
+/* Workers wait for their messages side by side. */
 static nw_status kafka_seal(void *self, uint32_t worker, uint64_t epoch, struct nw_error *err)
 {
-    (void)self;
-    (void)worker;
     (void)epoch;
-    (void)err;
-    return NW_OK;
+    return nw_kafka_drain(worker_of(self, worker)->producer, err);
+}
+
+/* The records of one worker, or of all of them, into a producer's transaction. */
+static nw_status records_write(struct nw_kafka_sink *sink, struct nw_kafka_producer *producer,
+                               uint32_t first, uint32_t count, const struct nw_commit *commit,
+                               struct nw_error *err)
+{
+    bool alone = !sink->options.transactional; /* this producer writes for all */
+    nw_status status = nw_kafka_begin(producer, err);
+
+    for (uint32_t i = 0; i < commit->copies_count && status == NW_OK; i++) {
+        /* Of a table that nobody was told of there are no rows in this epoch: anyone may say it. */
+        uint32_t worker = alone ? first : nw_kafka_worker_of(sink, commit->copies[i].relation_oid);
+
+        if (worker == first) {
+            status = nw_kafka_ledger_copy(producer, &commit->copies[i], err);
+        }
+    }
+    for (uint32_t i = first; i < first + count && status == NW_OK; i++) {
+        status = nw_kafka_ledger_position(
+            producer, i, &commit->positions[commit->positions_count > 1 ? i : 0], err);
+    }
+    return status;
+}
+
+/* The first goes first: a process that was fenced is stopped there. */
+static nw_status workers_commit(struct nw_kafka_sink *sink, const struct nw_commit *commit,
+                                enum nw_outcome *outcome, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; i < sink->workers_count && status == NW_OK; i++) {
+        status = records_write(sink, &sink->producers[i], i, 1, commit, err);
+    }
+    for (uint32_t i = 0; i < sink->workers_count && status == NW_OK; i++) {
+        status = nw_kafka_commit(&sink->producers[i], outcome, err);
+        if (status == NW_OK && *outcome != NW_COMMITTED) {
+            *outcome = i == 0 ? *outcome : NW_UNKNOWN; /* of some it did happen */
+            return NW_OK;
+        }
+    }
+    return status;
 }
 
 static nw_status kafka_commit(void *self, const struct nw_commit *commit, enum nw_outcome *outcome,
                               struct nw_error *err)
 {
     struct nw_kafka_sink *sink = self;
-    nw_status status = nw_kafka_drain(sink, err);
+    nw_status status = NW_OK;
 
     *outcome = NW_NOT_COMMITTED;
-    if (status == NW_OK) {
-        status = nw_kafka_begin(sink, err);
-    }
-    if (status == NW_OK) {
-        status = nw_kafka_ledger_write(sink, commit, err);
-    }
-    if (status == NW_OK) {
-        return nw_kafka_commit(sink, outcome, err);
+    if (sink->options.transactional) {
+        status = workers_commit(sink, commit, outcome, err);
+    } else {
+        status = records_write(sink, &sink->producers[0], 0, sink->state.workers, commit, err);
+        status = status == NW_OK ? nw_kafka_commit(&sink->producers[0], outcome, err) : status;
     }
     return status == NW_FATAL ? status : NW_OK;
 }
@@ -232,7 +227,7 @@ static const struct nw_sink_ops ops = {
     .flags = NW_SINK_EXCEPTIONS | NW_SINK_APPEND_ONLY,
     .options_count = NW_KAFKA_OPTIONS_COUNT,
     .options = nw_kafka_option_table,
-    .workers_max = 1,
+    .workers_max = NW_KAFKA_WORKERS_MAX,
     .epochs_ahead_max = 0,
     .open = kafka_open,
     .recover = kafka_recover,

@@ -66,12 +66,13 @@ nw_status nw_kafka_topic_name(const struct nw_kafka_options *options, const stru
 }
 
 /* Whether the brokers have it. */
-static nw_status topic_find(struct nw_kafka_sink *sink, rd_kafka_topic_t *topic, bool *found,
-                            struct nw_error *err)
+static nw_status topic_find(struct nw_kafka_producer *producer, rd_kafka_topic_t *topic,
+                            bool *found, struct nw_error *err)
 {
+    struct nw_kafka_sink *sink = producer->sink;
     const struct rd_kafka_metadata *metadata = NULL;
     rd_kafka_resp_err_t code =
-        rd_kafka_metadata(sink->ledger, 0, topic, &metadata, (int)sink->options.timeout_ms);
+        rd_kafka_metadata(producer->client, 0, topic, &metadata, (int)sink->options.timeout_ms);
 
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return nw_kafka_fail(sink, "brokers do not say which topics there are", code,
@@ -143,9 +144,10 @@ static nw_status answer_read(const struct nw_kafka_sink *sink, rd_kafka_event_t 
                    name, text == NULL ? rd_kafka_err2str(code) : text);
 }
 
-static nw_status topic_make(struct nw_kafka_sink *sink, const char *name,
+static nw_status topic_make(struct nw_kafka_producer *producer, const char *name,
                             enum nw_kafka_topic_kind kind, struct nw_error *err)
 {
+    struct nw_kafka_sink *sink = producer->sink;
     char why[512] = "";
     rd_kafka_NewTopic_t *wish =
         rd_kafka_NewTopic_new(name, kind == NW_KAFKA_LEDGER ? 1 : sink->options.partitions,
@@ -160,10 +162,10 @@ static nw_status topic_make(struct nw_kafka_sink *sink, const char *name,
     }
     status = settings_add(sink, wish, kind, err);
     if (status == NW_OK) {
-        options = rd_kafka_AdminOptions_new(sink->ledger, RD_KAFKA_ADMIN_OP_CREATETOPICS);
-        queue = rd_kafka_queue_new(sink->ledger);
+        options = rd_kafka_AdminOptions_new(producer->client, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+        queue = rd_kafka_queue_new(producer->client);
         (void)rd_kafka_AdminOptions_set_operation_timeout(options, ADMIN_MS, why, sizeof why);
-        rd_kafka_CreateTopics(sink->ledger, &wish, 1, options, queue);
+        rd_kafka_CreateTopics(producer->client, &wish, 1, options, queue);
         event = rd_kafka_queue_poll(queue, 2 * ADMIN_MS);
         status = answer_read(sink, event, name, err);
         if (event != NULL) {
@@ -180,13 +182,13 @@ static nw_status topic_make(struct nw_kafka_sink *sink, const char *name,
 }
 
 /* Whether it is compacted: else the ledger's records would expire. */
-static nw_status compaction_check(struct nw_kafka_sink *sink, const char *name,
+static nw_status compaction_check(struct nw_kafka_producer *producer, const char *name,
                                   struct nw_error *err)
 {
     rd_kafka_ConfigResource_t *wish = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name);
     rd_kafka_AdminOptions_t *options =
-        rd_kafka_AdminOptions_new(sink->ledger, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(sink->ledger);
+        rd_kafka_AdminOptions_new(producer->client, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(producer->client);
     rd_kafka_event_t *event = NULL;
     const rd_kafka_ConfigResource_t **found = NULL;
     const rd_kafka_ConfigEntry_t **entries = NULL;
@@ -194,7 +196,7 @@ static nw_status compaction_check(struct nw_kafka_sink *sink, const char *name,
     nw_status status = NW_OK;
     size_t count = 0;
 
-    rd_kafka_DescribeConfigs(sink->ledger, &wish, 1, options, queue);
+    rd_kafka_DescribeConfigs(producer->client, &wish, 1, options, queue);
     event = rd_kafka_queue_poll(queue, ADMIN_MS);
     if (event != NULL && rd_kafka_event_DescribeConfigs_result(event) != NULL) {
         found = rd_kafka_DescribeConfigs_result_resources(
@@ -222,37 +224,30 @@ static nw_status compaction_check(struct nw_kafka_sink *sink, const char *name,
     return status;
 }
 
-nw_status nw_kafka_topic_open(struct nw_kafka_sink *sink, const char *name,
+nw_status nw_kafka_topic_open(struct nw_kafka_producer *producer, const char *name,
                               enum nw_kafka_topic_kind kind, rd_kafka_topic_t **topic,
                               struct nw_error *err)
 {
+    const struct nw_kafka_options *options = &producer->sink->options;
     bool ledger = kind == NW_KAFKA_LEDGER;
-    rd_kafka_t *producer = ledger ? sink->ledger : sink->producer;
-    rd_kafka_topic_t *opened = rd_kafka_topic_new(producer, name, NULL);
+    rd_kafka_topic_t *opened = rd_kafka_topic_new(producer->client, name, NULL);
     bool found = false;
     nw_status status = NW_OK;
 
     if (opened == NULL) {
-        return nw_fail(err, NW_FATAL, "NW2703 %s: topic %s: %s", sink->options.name, name,
+        return nw_fail(err, NW_FATAL, "NW2703 %s: topic %s: %s", options->name, name,
                        rd_kafka_err2str(rd_kafka_last_error()));
     }
-    if (producer == sink->ledger) { /* metadata are asked through a topic of the same client */
-        status = topic_find(sink, opened, &found, err);
-    } else {
-        rd_kafka_topic_t *same = rd_kafka_topic_new(sink->ledger, name, NULL);
-
-        status = topic_find(sink, same, &found, err);
-        rd_kafka_topic_destroy(same);
-    }
-    if (status == NW_OK && !found) {
-        status = sink->options.creates || ledger
-                     ? topic_make(sink, name, kind, err)
-                     : nw_fail(err, NW_RETRY,
-                               "NW2703 %s: topic %s is not there, and create_topics is false",
-                               sink->options.name, name);
+    status = topic_find(producer, opened, &found, err);
+    if (status == NW_OK && !found && (options->creates || ledger)) {
+        status = topic_make(producer, name, kind, err);
+    } else if (status == NW_OK && !found) {
+        status =
+            nw_fail(err, NW_RETRY, "NW2703 %s: topic %s is not there, and create_topics is false",
+                    options->name, name);
     }
     if (status == NW_OK && ledger) {
-        status = compaction_check(sink, name, err);
+        status = compaction_check(producer, name, err);
     }
     if (status != NW_OK) {
         rd_kafka_topic_destroy(opened);

@@ -173,6 +173,51 @@ class KafkaTest(Case):
         self.assertEqual([value["op"] for _, value in self.messages("shop9.shop.items")], ["I", "T", "I"])
         self.assertEqual(narwal.terminate(), 0)
 
+    def ledger(self, name):
+        """What is in force of it."""
+        last = {message["key"]: message["payload"] for message in self.broker.read(f"_narwal.{name}.kafka")}
+        return {key: json.loads(value) for key, value in last.items() if value is not None}
+
+    def test_several_producers(self):
+        """Their number changes, also from a ledger of before there were several; each row comes once."""
+        tables = [f"t{number}" for number in range(6)]
+        self.make("".join(f"CREATE TABLE shop.{table} (id integer PRIMARY KEY); INSERT INTO shop.{table} VALUES (1);"
+                          for table in tables))
+        narwal = self.narwal("shop13", include=("shop.*",), delivery="transactional")
+        for number, workers in enumerate((1, 3, 2, 1), 2):
+            narwal.config["sinks"][0]["workers"] = workers
+            narwal.start().wait_caught_up()
+            self.server.sql("BEGIN;" + "".join(f"INSERT INTO shop.{table} VALUES ({number});" for table in tables)
+                            + "COMMIT")
+            narwal.wait_caught_up()
+            self.assertEqual(narwal.terminate(), 0)
+            ledger = self.ledger("shop13")
+            positions = {key: value for key, value in ledger.items() if key.startswith("position")}
+            self.assertEqual(set(positions), {"position", *(f"position/{other}" for other in range(1, workers))})
+            self.assertEqual(ledger["owner"]["workers"], workers)
+            self.assertEqual({value["narwal"] for value in (*positions.values(), ledger["owner"])},
+                             {2 if workers > 1 else 1})
+            self.assertEqual(len({value["bytes"] for value in positions.values()}), 1)
+            if number == 2:  # as a narwal of then leaves it
+                self.broker.put("_narwal.shop13.kafka", "owner",
+                                json.dumps({"narwal": 1, "fencing": ledger["owner"]["fencing"]}))
+        for table in tables:
+            self.assertEqual([key["id"] for key, _ in self.messages(f"shop13.shop.{table}")], [1, 2, 3, 4, 5])
+
+    def test_producers_that_stopped_at_different_positions(self):
+        self.make("CREATE TABLE shop.a (id integer PRIMARY KEY); CREATE TABLE shop.b (id integer PRIMARY KEY)")
+        narwal = self.narwal("shop14", include=("shop.*",), delivery="transactional", workers=2)
+        narwal.start().wait_caught_up()
+        former = self.ledger("shop14")["position/1"]
+        self.server.sql("INSERT INTO shop.a VALUES (1); INSERT INTO shop.b VALUES (1)")
+        narwal.wait_caught_up()
+        self.assertEqual(narwal.terminate(), 0)
+        self.broker.put("_narwal.shop14.kafka", "position/1", json.dumps(former))
+        narwal.config["sinks"][0]["workers"] = 3
+        self.assertEqual(narwal.run_to_end(), 1)
+        self.assertIn("NW2407", narwal.log())
+        self.assertIn("run once with workers: 2, then change it", narwal.log())
+
     def test_names_that_kafka_does_not_tell_apart(self):
         self.make('CREATE TABLE shop."ü" (id integer PRIMARY KEY); CREATE TABLE shop."ä" (id integer PRIMARY KEY);'
                   'INSERT INTO shop."ü" VALUES (1); INSERT INTO shop."ä" VALUES (2)')
@@ -265,7 +310,7 @@ class KafkaFaultsTest(Case):
 
 
 class KafkaKillTest(Case):
-    def killed(self, prefix, **options):
+    def killed(self, prefix, change=None, **options):
         chance = random.Random(check.seed())
         narwal = self.narwal(prefix, include=("lab.*",), **options)
         load = workload.Workload(self.server.dsn(), seed=check.seed(), sessions=2, pause=0.01, bulk_rows=500)
@@ -282,6 +327,10 @@ class KafkaKillTest(Case):
                     self.broker.start()
                 self.assertTrue(narwal.running, narwal.log_tail())
                 narwal.kill()
+                if number == 2 and change is not None:
+                    narwal.start().wait_caught_up()
+                    self.assertEqual(narwal.terminate(), 0)
+                    narwal.config["sinks"][0].update(change)
             narwal.start().wait_caught_up()
             load.run_until(lambda: load.transactions > 400)
         narwal.wait_caught_up()
@@ -294,7 +343,7 @@ class KafkaKillTest(Case):
         self.killed("once", compress="zstd")
 
     def test_killed_transactional(self):
-        self.assertEqual(self.killed("exact", delivery="transactional"), 0)
+        self.assertEqual(self.killed("exact", {"workers": 2}, delivery="transactional", workers=3), 0)
 
 
 if __name__ == "__main__":

@@ -151,6 +151,42 @@ static void workers_at_different_positions_are_filtered_apart_after_a_restart(vo
     }
 }
 
+/* The first commit of all: one worker's happened, and then the process ended. */
+static void workers_without_a_position_begin_at_the_beginning(void **state)
+{
+    uint32_t only;
+
+    (void)state;
+    start(&model_ops, 1, 4);
+    model.per_worker_positions = true;
+    only = nw_sequencer_shard(kit.sequencer, 100);
+    model.plan = MODEL_UNKNOWN_DONE;
+    model.only_worker = only + 1;
+    for (uint32_t t = 0; t < KIT_TABLES; t++) {
+        kit_row_one(&kit, t, 1, 1100 + t, (int64_t)t);
+    }
+    kit_epoch_end(&kit, 1, 1200);
+    assert_int_equal(kit_run(&kit), NW_OK);
+    model.only_worker = 0;
+    kit_close(&kit);
+    assert_int_equal(kit_open(&kit, 4), NW_OK);
+    assert_int_equal(kit.recovered.positions_count, 4);
+    assert_int_equal(kit.recovered.positions[only].lsn, 1200);
+    assert_int_equal(kit.recovered.positions[(only + 1) % 4].size, 0);
+    memset(kit.ordinals, 0, sizeof kit.ordinals);
+    kit.durable_epoch = 0;
+    kit_sequence(&kit);
+    for (uint32_t t = 0; t < KIT_TABLES; t++) {
+        kit_row_one(&kit, t, 1, 1100 + t, (int64_t)t);
+    }
+    kit_epoch_end(&kit, 1, 1200);
+    assert_int_equal(kit_run(&kit), NW_OK);
+    assert_int_equal(model.rows_stored, KIT_TABLES);
+    for (uint32_t t = 0; t < KIT_TABLES; t++) {
+        assert_int_equal(model_count(t, (int64_t)t), 1);
+    }
+}
+
 static void another_number_of_workers_needs_equal_positions(void **state)
 {
     (void)state;
@@ -180,6 +216,7 @@ int main(void)
         CASE(workers_that_committed_alone_get_only_what_they_lack),
         CASE(worker_that_is_epochs_ahead_is_not_taken_back_by_a_smaller_commit),
         CASE(workers_at_different_positions_are_filtered_apart_after_a_restart),
+        CASE(workers_without_a_position_begin_at_the_beginning),
         CASE(another_number_of_workers_needs_equal_positions),
     };
 

@@ -132,6 +132,10 @@ class Broker:
                   "--reader-property", "parse.key=true", "--reader-property", "key.separator=|",
                   said="".join(f"{key}|x\n" for key in keys))
 
+    def put(self, topic, key, value):
+        subprocess.run(["kcat", "-b", self.address, "-P", "-t", topic, "-k", key], check=True, text=True, input=value,
+                       timeout=READ_SECONDS_MAX)
+
     def read(self, topic, isolation="read_committed"):
         """Every message, in the order of partitions and offsets: partition, offset, key, payload, headers."""
         result = subprocess.run(
