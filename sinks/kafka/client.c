@@ -224,21 +224,60 @@ nw_status nw_kafka_commit(struct nw_kafka_producer *producer, enum nw_outcome *o
     }
 }
 
-nw_status nw_kafka_send(struct nw_kafka_producer *producer, rd_kafka_topic_t *topic,
-                        const struct nw_out *key, const struct nw_out *value, struct nw_error *err)
+/* @return the error; 0: it was taken. */
+static rd_kafka_resp_err_t plain_send(struct nw_kafka_producer *producer, rd_kafka_topic_t *topic,
+                                      const struct nw_kafka_message *message)
 {
+    const struct nw_out *key = message->key;
+    const struct nw_out *value = message->value;
+
+    return rd_kafka_produce(topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY,
+                            value == NULL ? NULL : value->bytes, value == NULL ? 0 : value->used,
+                            key == NULL ? NULL : key->bytes, key == NULL ? 0 : key->used,
+                            producer) == 0
+               ? RD_KAFKA_RESP_ERR_NO_ERROR
+               : rd_kafka_last_error();
+}
+
+/* The same with headers, which librdkafka owns once it has taken the message. */
+static rd_kafka_resp_err_t headed_send(struct nw_kafka_producer *producer, rd_kafka_topic_t *topic,
+                                       const struct nw_kafka_message *message)
+{
+    static const struct nw_out none;
+    const struct nw_out *key = message->key == NULL ? &none : message->key;
+    const struct nw_out *value = message->value == NULL ? &none : message->value;
+    rd_kafka_headers_t *all = producer->sink->options.headers;
+    rd_kafka_headers_t *headers =
+        all == NULL ? rd_kafka_headers_new(1) : rd_kafka_headers_copy(all);
+    rd_kafka_resp_err_t code;
+
+    if (message->header != NULL) {
+        (void)rd_kafka_header_add(headers, message->header, -1, message->header_value->bytes,
+                                  (ssize_t)message->header_value->used);
+    }
+    code = rd_kafka_producev(
+        producer->client, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+        RD_KAFKA_V_VALUE(value->bytes, value->used), RD_KAFKA_V_KEY(key->bytes, key->used),
+        RD_KAFKA_V_OPAQUE(producer), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rd_kafka_headers_destroy(headers);
+    }
+    return code;
+}
+
+nw_status nw_kafka_send(struct nw_kafka_producer *producer, rd_kafka_topic_t *topic,
+                        const struct nw_kafka_message *message, struct nw_error *err)
+{
+    bool headed = message->header != NULL || producer->sink->options.headers != NULL;
     rd_kafka_resp_err_t code;
 
     if (producer->failed != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return failed(producer, err);
     }
-    if (rd_kafka_produce(topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY,
-                         value == NULL ? NULL : value->bytes, value == NULL ? 0 : value->used,
-                         key == NULL ? NULL : key->bytes, key == NULL ? 0 : key->used,
-                         producer) == 0) {
+    code = headed ? headed_send(producer, topic, message) : plain_send(producer, topic, message);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         return NW_OK;
     }
-    code = rd_kafka_last_error();
     if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
         (void)rd_kafka_poll(producer->client, POLL_MS);
         return NW_AGAIN;
@@ -248,7 +287,8 @@ nw_status nw_kafka_send(struct nw_kafka_producer *producer, rd_kafka_topic_t *to
                        "NW2704 a message of %zu bytes for topic %s is larger than "
                        "message.max.bytes: raise that in properties, and max.message.bytes of "
                        "the topic",
-                       value == NULL ? 0 : value->used, rd_kafka_topic_name(topic));
+                       message->value == NULL ? 0 : message->value->used,
+                       rd_kafka_topic_name(topic));
     }
     producer->failed = code;
     return failed(producer, err);

@@ -29,6 +29,15 @@
 #define NW_KAFKA_TOPIC_SIZE  256u /* a name has at most 249 bytes */
 #define NW_KAFKA_WORKERS_MAX 16u
 
+/* What is sent beside rows. */
+enum nw_kafka_notice {
+    NW_KAFKA_MESSAGES,     /* of pg_logical_emit_message() */
+    NW_KAFKA_TRANSACTIONS, /* where each begins and ends */
+    NW_KAFKA_SCHEMAS,      /* new versions of tables */
+    NW_KAFKA_HEARTBEATS,
+    NW_KAFKA_NOTICES_COUNT,
+};
+
 struct nw_kafka_options {
     const char *name; /* of the sink */
     const char *prefix;
@@ -40,6 +49,10 @@ struct nw_kafka_options {
     int partitions;
     int replication; /* -1: the broker's default */
     const char *const *topic_settings;
+    const char *const *keys;                      /* schema.table:column,column; NULL: none */
+    const char *notices_[NW_KAFKA_NOTICES_COUNT]; /* templates of topics; NULL: not sent */
+    rd_kafka_headers_t *headers;                  /* that each message has; NULL: none. Own */
+    int64_t heartbeat_us;                         /* 0: none */
     int64_t timeout_ms;
     char ledger_topic[NW_KAFKA_TOPIC_SIZE];
     rd_kafka_conf_t *conf; /* what all clients have in common; own */
@@ -49,6 +62,8 @@ struct nw_kafka_options {
 struct nw_kafka_table {
     uint32_t id;
     uint32_t relation_oid;
+    const struct nw_table *keyed; /* the table with the key that messages have; see `own` */
+    struct nw_table *own;         /* it, where the key is configured; else NULL */
     struct nw_json_layout *layout;
     rd_kafka_topic_t *topic;
 };
@@ -88,12 +103,21 @@ struct nw_kafka_producer {
     uint64_t delivered;         /* messages acknowledged, for progress */
 };
 
+/* A message to send; all is borrowed. */
+struct nw_kafka_message {
+    const struct nw_out *key;   /* NULL: none */
+    const struct nw_out *value; /* NULL: none */
+    const char *header;         /* one more than those that each has; NULL: none */
+    const struct nw_out *header_value;
+};
+
 struct nw_kafka_worker {
     struct nw_kafka_sink *sink;
     uint32_t index;
     struct nw_kafka_producer *producer;
 
-    struct nw_kafka_table *tables; /* by no order; few are looked up often */
+    rd_kafka_topic_t *notices[NW_KAFKA_NOTICES_COUNT]; /* NULL: not asked for yet */
+    struct nw_kafka_table *tables;                     /* by no order; few are looked up often */
     uint32_t tables_count;
     uint32_t tables_capacity;
 
@@ -124,6 +148,10 @@ struct nw_kafka_sink {
     uint32_t workers_count;
     struct nw_kafka_worker workers[NW_KAFKA_WORKERS_MAX];
 
+    struct nw_kafka_producer heart; /* of heartbeats; the coordinator's */
+    rd_kafka_topic_t *heart_topic;
+    int64_t beat_us; /* when the last one was sent, wall clock */
+
     pthread_mutex_t lock; /* of `known`, which workers share */
     struct nw_kafka_known *known;
     uint32_t known_count;
@@ -143,11 +171,15 @@ static inline int64_t nw_kafka_until_ns(const struct nw_kafka_sink *sink)
 
 /* ---- options.c ---- */
 
-#define NW_KAFKA_OPTIONS_COUNT 21u
+#define NW_KAFKA_OPTIONS_COUNT 28u
 extern const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT];
 NW_MUST_CHECK nw_status nw_kafka_options_read(const struct nw_config *config,
                                               struct nw_kafka_options *options,
                                               struct nw_error *err);
+
+void nw_kafka_options_forget(struct nw_kafka_options *options);
+/** The flags of NW_SINK_... that what is sent beside rows needs. */
+uint32_t nw_kafka_notices_flags(const struct nw_config *config);
 
 /* ---- client.c ---- */
 
@@ -171,8 +203,7 @@ NW_MUST_CHECK nw_status nw_kafka_fail(struct nw_kafka_sink *sink, const char *wh
                                       struct nw_error *err);
 /** One message. NW_AGAIN: the queue is full, nothing was taken. NW_REJECT: it is too large. */
 NW_MUST_CHECK nw_status nw_kafka_send(struct nw_kafka_producer *producer, rd_kafka_topic_t *topic,
-                                      const struct nw_out *key, const struct nw_out *value,
-                                      struct nw_error *err);
+                                      const struct nw_kafka_message *message, struct nw_error *err);
 /** Wait until every message is acknowledged. */
 NW_MUST_CHECK nw_status nw_kafka_drain(struct nw_kafka_producer *producer, struct nw_error *err);
 NW_MUST_CHECK nw_status nw_kafka_begin(struct nw_kafka_producer *producer, struct nw_error *err);
@@ -247,7 +278,34 @@ uint32_t nw_kafka_worker_of(struct nw_kafka_sink *sink, uint32_t relation_oid);
 void nw_kafka_tables_forget(struct nw_kafka_worker *worker);
 NW_MUST_CHECK nw_status nw_kafka_rows(struct nw_kafka_worker *worker, const struct nw_batch *batch,
                                       struct nw_error *err);
-NW_MUST_CHECK nw_status nw_kafka_event(struct nw_kafka_worker *worker, const struct nw_event *event,
-                                       struct nw_error *err);
+NW_MUST_CHECK nw_status nw_kafka_truncate(struct nw_kafka_worker *worker,
+                                          const struct nw_event *event, struct nw_error *err);
+
+/* ---- notices.c ---- */
+
+/** A message, a transaction's begin or end, a new version of a table: sent where that is wanted. */
+NW_MUST_CHECK nw_status nw_kafka_notice(struct nw_kafka_worker *worker,
+                                        const struct nw_event *event, struct nw_error *err);
+/** The topics of one worker. */
+void nw_kafka_notices_forget(struct nw_kafka_worker *worker);
+/** In recover(): what heartbeats need. */
+NW_MUST_CHECK nw_status nw_kafka_heart_begin(struct nw_kafka_sink *sink, struct nw_error *err);
+void nw_kafka_heart_end(struct nw_kafka_sink *sink);
+/** A heartbeat, if it is time. */
+void nw_kafka_beat(struct nw_kafka_sink *sink);
+
+/* ---- keys.c ---- */
+
+/**
+ * A table's key as the option `keys` has it.
+ * @param keyed  give; filled: a copy of the table's struct with that key, free(); NULL: the option
+ *               does not name the table.
+ */
+NW_MUST_CHECK nw_status nw_kafka_key_find(const struct nw_kafka_options *options,
+                                          const struct nw_table *table, struct nw_table **keyed,
+                                          struct nw_error *err);
+/** Whether each item can be read. */
+NW_MUST_CHECK nw_status nw_kafka_keys_check(const struct nw_kafka_options *options,
+                                            struct nw_error *err);
 
 #endif

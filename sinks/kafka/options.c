@@ -30,6 +30,13 @@ enum {
     OPTION_USERNAME,
     OPTION_PASSWORD,
     OPTION_PROPERTIES,
+    OPTION_KEYS,
+    OPTION_HEADERS,
+    OPTION_MESSAGES_TOPIC,
+    OPTION_TRANSACTIONS_TOPIC,
+    OPTION_SCHEMAS_TOPIC,
+    OPTION_HEARTBEAT,
+    OPTION_HEARTBEAT_TOPIC,
     OPTIONS_COUNT
 };
 
@@ -90,6 +97,26 @@ const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT] = {
                          "For SASL."},
     [OPTION_PROPERTIES] = {"properties", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
                            "Further settings of librdkafka: linger.ms=20."},
+    [OPTION_KEYS] = {"keys", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
+                     "Other keys of messages than the tables': \"sales.lines:order_id\", several "
+                     "columns by commas."},
+    [OPTION_HEADERS] = {"headers", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
+                        "Headers that each message has: \"source=orders-eu\"."},
+    [OPTION_MESSAGES_TOPIC] =
+        {"messages_topic", NW_OPTION_TEXT, 0, "{prefix}.message", 0, 0, NULL,
+         "Where messages of pg_logical_emit_message() go, which source.messages "
+         "may leave out."},
+    [OPTION_TRANSACTIONS_TOPIC] = {"transactions_topic", NW_OPTION_TEXT, 0, NULL, 0, 0, NULL,
+                                   "Where each transaction's begin and end go, with the number of "
+                                   "its rows: \"{prefix}.transaction\". Default: nowhere."},
+    [OPTION_SCHEMAS_TOPIC] = {"schemas_topic", NW_OPTION_TEXT, 0, NULL, 0, 0, NULL,
+                              "Where the columns of a table go when they change: "
+                              "\"{prefix}.schema\". Default: nowhere."},
+    [OPTION_HEARTBEAT] = {"heartbeat", NW_OPTION_DURATION, 0, NULL, SECOND_US, 86400 * SECOND_US,
+                          NULL, "How often a heartbeat is sent. Default: never."},
+    [OPTION_HEARTBEAT_TOPIC] = {"heartbeat_topic", NW_OPTION_TEXT, 0,
+                                "__debezium-heartbeat.{prefix}", 0, 0, NULL,
+                                "Where heartbeats go; readers of Debezium's topics know it."},
 };
 
 /* What delivery depends on, and what has an option of its own. */
@@ -206,6 +233,31 @@ static nw_status passed_on(struct nw_kafka_options *to, const struct nw_setting 
     return status;
 }
 
+/* NULL: unset. */
+static const char *text_of(const struct nw_setting *setting)
+{
+    return setting->set ? setting->text : NULL;
+}
+
+static nw_status headers_set(struct nw_kafka_options *to, const struct nw_setting *setting,
+                             struct nw_error *err)
+{
+    for (size_t i = 0; setting->items != NULL && setting->items[i] != NULL; i++) {
+        const char *item = setting->items[i];
+        const char *equals = strchr(item, '=');
+
+        if (equals == NULL || equals == item) {
+            return nw_fail(err, NW_FATAL, "NW1003 %s: headers: \"%s\" is not NAME=VALUE", to->name,
+                           item);
+        }
+        if (to->headers == NULL) {
+            to->headers = rd_kafka_headers_new(8);
+        }
+        (void)rd_kafka_header_add(to->headers, item, equals - item, equals + 1, -1);
+    }
+    return NW_OK;
+}
+
 nw_status nw_kafka_options_read(const struct nw_config *config, struct nw_kafka_options *to,
                                 struct nw_error *err)
 {
@@ -228,10 +280,37 @@ nw_status nw_kafka_options_read(const struct nw_config *config, struct nw_kafka_
         settings[OPTION_REPLICATION].set ? (int)settings[OPTION_REPLICATION].number : -1;
     to->topic_settings = settings[OPTION_TOPIC_SETTINGS].items;
     to->timeout_ms = settings[OPTION_TIMEOUT].number / 1000;
+    to->keys = settings[OPTION_KEYS].items;
+    to->heartbeat_us = settings[OPTION_HEARTBEAT].number;
+    to->notices_[NW_KAFKA_MESSAGES] = text_of(&settings[OPTION_MESSAGES_TOPIC]);
+    to->notices_[NW_KAFKA_TRANSACTIONS] = text_of(&settings[OPTION_TRANSACTIONS_TOPIC]);
+    to->notices_[NW_KAFKA_SCHEMAS] = text_of(&settings[OPTION_SCHEMAS_TOPIC]);
+    to->notices_[NW_KAFKA_HEARTBEATS] = text_of(&settings[OPTION_HEARTBEAT_TOPIC]);
     to->conf = rd_kafka_conf_new();
     status = brokers_set(to, &settings[OPTION_BROKERS], err);
     if (status == NW_OK) { /* a broker would make them by its own defaults */
         status = set(to, "allow.auto.create.topics", "false", err);
     }
-    return status == NW_OK ? passed_on(to, settings, err) : status;
+    if (status == NW_OK) {
+        status = passed_on(to, settings, err);
+    }
+    if (status == NW_OK) {
+        status = nw_kafka_keys_check(to, err);
+    }
+    return status == NW_OK ? headers_set(to, &settings[OPTION_HEADERS], err) : status;
+}
+
+uint32_t nw_kafka_notices_flags(const struct nw_config *config)
+{
+    return text_of(&config->settings[OPTION_TRANSACTIONS_TOPIC]) != NULL ? NW_SINK_TRANSACTIONS : 0;
+}
+
+void nw_kafka_options_forget(struct nw_kafka_options *options)
+{
+    if (options->conf != NULL) {
+        rd_kafka_conf_destroy(options->conf);
+    }
+    if (options->headers != NULL) {
+        rd_kafka_headers_destroy(options->headers);
+    }
 }

@@ -12,9 +12,7 @@ static void kafka_close(void *self)
         return;
     }
     nw_kafka_end(sink);
-    if (sink->options.conf != NULL) {
-        rd_kafka_conf_destroy(sink->options.conf);
-    }
+    nw_kafka_options_forget(&sink->options);
     for (uint32_t i = 0; i < sink->workers_count; i++) {
         nw_out_fini(&sink->workers[i].key);
         nw_out_fini(&sink->workers[i].former_key);
@@ -151,7 +149,12 @@ static nw_status kafka_event(void *self, uint32_t worker, const struct nw_event 
 {
     nw_status status = messages_begin(worker_of(self, worker), err);
 
-    return status == NW_OK ? nw_kafka_event(worker_of(self, worker), event, err) : status;
+    if (status == NW_OK) {
+        status = event->kind == NW_EVENT_TRUNCATE
+                     ? nw_kafka_truncate(worker_of(self, worker), event, err)
+                     : nw_kafka_notice(worker_of(self, worker), event, err);
+    }
+    return status;
 }
 
 /* Workers wait for their messages side by side. */
@@ -219,6 +222,11 @@ static nw_status kafka_commit(void *self, const struct nw_commit *commit, enum n
     return status == NW_FATAL ? status : NW_OK;
 }
 
+static void kafka_tick(void *self)
+{
+    nw_kafka_beat(self);
+}
+
 static const struct nw_sink_ops ops = {
     .abi = NW_SINK_ABI,
     .size = sizeof(struct nw_sink_ops),
@@ -238,6 +246,8 @@ static const struct nw_sink_ops ops = {
     .seal = kafka_seal,
     .commit = kafka_commit,
     .close = kafka_close,
+    .flags_of = nw_kafka_notices_flags,
+    .tick = kafka_tick,
 };
 
 NW_EXPORT const struct nw_sink_ops *nw_sink_entry(void)

@@ -25,12 +25,14 @@ void nw_kafka_end(struct nw_kafka_sink *sink)
 {
     for (uint32_t i = 0; i < sink->workers_count; i++) {
         nw_kafka_tables_forget(&sink->workers[i]);
+        nw_kafka_notices_forget(&sink->workers[i]);
         sink->workers[i].producer = NULL;
         sink->workers[i].batch = NULL;
     }
     for (uint32_t i = 0; i < sizeof sink->producers / sizeof sink->producers[0]; i++) {
         nw_kafka_producer_end(&sink->producers[i]);
     }
+    nw_kafka_heart_end(sink);
     sink->known_count = 0;
 }
 
@@ -134,5 +136,8 @@ nw_status nw_kafka_recover(struct nw_kafka_sink *sink, struct nw_error *err)
     if (status == NW_OK) {
         status = nw_kafka_ledger_ours(sink, err);
     }
-    return status == NW_OK ? sink_take(sink, err) : status;
+    if (status == NW_OK) {
+        status = sink_take(sink, err);
+    }
+    return status == NW_OK ? nw_kafka_heart_begin(sink, err) : status;
 }

@@ -85,6 +85,15 @@ uint32_t nw_kafka_worker_of(struct nw_kafka_sink *sink, uint32_t relation_oid)
     return worker;
 }
 
+static void table_forget(struct nw_kafka_table *table)
+{
+    nw_json_layout_destroy(table->layout);
+    if (table->topic != NULL) {
+        rd_kafka_topic_destroy(table->topic);
+    }
+    free(table->own);
+}
+
 nw_status nw_kafka_table_set(struct nw_kafka_worker *worker, const struct nw_table *table,
                              struct nw_error *err)
 {
@@ -107,24 +116,29 @@ nw_status nw_kafka_table_set(struct nw_kafka_worker *worker, const struct nw_tab
     }
     known = &worker->tables[worker->tables_count];
     *known = (struct nw_kafka_table){.id = table->id, .relation_oid = table->relation_oid};
-    status = nw_kafka_topic_name(&worker->sink->options, table, name, err);
+    status = nw_kafka_key_find(&worker->sink->options, table, &known->own, err);
+    known->keyed = known->own != NULL ? known->own : table;
+    if (status == NW_OK) {
+        status = nw_kafka_topic_name(&worker->sink->options, table, name, err);
+    }
     if (status == NW_OK) {
         (void)pthread_mutex_lock(&worker->sink->lock);
         status = known_add(worker, table, name, err);
         (void)pthread_mutex_unlock(&worker->sink->lock);
     }
     if (status == NW_OK) {
-        status = nw_kafka_topic_open(
-            worker->producer, name,
-            table->key_columns_count > 0 ? NW_KAFKA_KEYED : NW_KAFKA_KEYLESS, &known->topic, err);
+        status = nw_kafka_topic_open(worker->producer, name,
+                                     known->keyed->key_columns_count > 0 ? NW_KAFKA_KEYED
+                                                                         : NW_KAFKA_KEYLESS,
+                                     &known->topic, err);
+    }
+    if (status == NW_OK) {
+        known->layout = nw_json_layout_create(known->keyed, table->version);
+        status = known->layout == NULL ? no_memory(err) : NW_OK;
     }
     if (status != NW_OK) {
+        table_forget(known);
         return status;
-    }
-    known->layout = nw_json_layout_create(table, table->version);
-    if (known->layout == NULL) {
-        rd_kafka_topic_destroy(known->topic);
-        return no_memory(err);
     }
     worker->tables_count++;
     return NW_OK;
@@ -133,8 +147,7 @@ nw_status nw_kafka_table_set(struct nw_kafka_worker *worker, const struct nw_tab
 void nw_kafka_tables_forget(struct nw_kafka_worker *worker)
 {
     for (uint32_t i = 0; i < worker->tables_count; i++) {
-        nw_json_layout_destroy(worker->tables[i].layout);
-        rd_kafka_topic_destroy(worker->tables[i].topic);
+        table_forget(&worker->tables[i]);
     }
     worker->tables_count = 0;
 }
@@ -192,7 +205,8 @@ static nw_status line_send(struct nw_kafka_worker *worker, struct nw_kafka_table
         return no_memory(err);
     }
     worker->value.used--; /* the line's end */
-    status = nw_kafka_send(worker->producer, table->topic, key, &worker->value, err);
+    status = nw_kafka_send(worker->producer, table->topic,
+                           &(struct nw_kafka_message){.key = key, .value = &worker->value}, err);
     if (status == NW_OK) {
         worker->exception = exception;
     }
@@ -203,7 +217,7 @@ static nw_status line_send(struct nw_kafka_worker *worker, struct nw_kafka_table
 static nw_status row_send(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
                           const struct nw_batch *batch, struct nw_error *err)
 {
-    bool keyed = batch->table->key_columns_count > 0;
+    bool keyed = table->keyed->key_columns_count > 0;
     const struct nw_out *forgets = NULL;
     nw_status status = keyed ? keys_print(worker, table, batch, &forgets, err) : NW_OK;
 
@@ -212,7 +226,8 @@ static nw_status row_send(struct nw_kafka_worker *worker, struct nw_kafka_table 
         worker->step = status == NW_OK ? 1 : 0;
     }
     if (status == NW_OK && forgets != NULL && worker->sink->options.tombstones) {
-        status = nw_kafka_send(worker->producer, table->topic, forgets, NULL, err);
+        status = nw_kafka_send(worker->producer, table->topic,
+                               &(struct nw_kafka_message){.key = forgets}, err);
     }
     if (status == NW_OK) {
         worker->step = 0;
@@ -245,13 +260,13 @@ nw_status nw_kafka_rows(struct nw_kafka_worker *worker, const struct nw_batch *b
 
 /* ---- events ---- */
 
-nw_status nw_kafka_event(struct nw_kafka_worker *worker, const struct nw_event *event,
-                         struct nw_error *err)
+nw_status nw_kafka_truncate(struct nw_kafka_worker *worker, const struct nw_event *event,
+                            struct nw_error *err)
 {
-    const struct nw_out *line = &worker->value;
+    struct nw_kafka_message message = {.value = &worker->value};
     nw_status status = NW_OK;
 
-    if (event->kind != NW_EVENT_TRUNCATE || !worker->sink->options.truncates) {
+    if (!worker->sink->options.truncates) {
         return NW_OK;
     }
     /* It may be the first that is heard of this version. */
@@ -266,6 +281,6 @@ nw_status nw_kafka_event(struct nw_kafka_worker *worker, const struct nw_event *
         return no_memory(err);
     }
     worker->value.used--;
-    return nw_kafka_send(worker->producer, table_find(worker, event->tables[0]->id)->topic, NULL,
-                         line, err);
+    return nw_kafka_send(worker->producer, table_find(worker, event->tables[0]->id)->topic,
+                         &message, err);
 }

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Keys as the configuration has them: "schema.table:column,column". Names are as PostgreSQL has
+ * them, without quotes; the table's name ends at the last colon, its schema's at the first point.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "kafka/kafka.h"
+
+struct wish {
+    const char *schema, *table, *columns;
+    size_t schema_size, table_size;
+};
+
+static bool wish_read(const char *item, struct wish *wish)
+{
+    const char *point = strchr(item, '.');
+    const char *colon = strrchr(item, ':');
+
+    if (point == NULL || colon == NULL || point == item || colon < point + 2 || colon[1] == '\0') {
+        return false;
+    }
+    *wish = (struct wish){.schema = item,
+                          .schema_size = (size_t)(point - item),
+                          .table = point + 1,
+                          .table_size = (size_t)(colon - point - 1),
+                          .columns = colon + 1};
+    return true;
+}
+
+nw_status nw_kafka_keys_check(const struct nw_kafka_options *options, struct nw_error *err)
+{
+    struct wish wish;
+
+    for (size_t i = 0; options->keys != NULL && options->keys[i] != NULL; i++) {
+        if (!wish_read(options->keys[i], &wish)) {
+            return nw_fail(err, NW_FATAL,
+                           "NW1003 %s: keys: \"%s\" is not SCHEMA.TABLE:COLUMN,COLUMN",
+                           options->name, options->keys[i]);
+        }
+    }
+    return NW_OK;
+}
+
+static bool is(const char *name, const char *text, size_t size)
+{
+    return strlen(name) == size && memcmp(name, text, size) == 0;
+}
+
+static int column_find(const struct nw_table *table, const char *name, size_t size)
+{
+    for (uint16_t c = 0; c < table->columns_count; c++) {
+        if (is(table->columns[c].name, name, size)) {
+            return c;
+        }
+    }
+    return -1;
+}
+
+/* The columns behind the struct, in one piece of memory. */
+static nw_status key_make(const struct nw_table *table, const char *columns,
+                          struct nw_table **keyed, struct nw_error *err)
+{
+    struct nw_table *made =
+        malloc(sizeof *made + (size_t)table->columns_count * sizeof *made->key_columns);
+    uint16_t *key = NULL;
+    uint16_t count = 0;
+
+    if (made == NULL) {
+        return nw_fail(err, NW_RETRY, "out of memory for the key of %s.%s", table->schema_name,
+                       table->name);
+    }
+    key = (uint16_t *)(made + 1);
+    for (const char *at = columns; *at != '\0';) {
+        size_t size = strcspn(at, ",");
+        int column = column_find(table, at, size);
+
+        if (column < 0 || count == table->columns_count) {
+            free(made);
+            return nw_fail(err, NW_REJECT,
+                           "NW2708 keys: %s.%s has no column %.*s: name the columns that it has "
+                           "now, and start again",
+                           table->schema_name, table->name, (int)size, at);
+        }
+        key[count++] = (uint16_t)column;
+        at += size + (at[size] == ',');
+    }
+    *made = *table;
+    made->key_columns = key;
+    made->key_columns_count = count;
+    made->key_is_primary = false;
+    *keyed = made;
+    return NW_OK;
+}
+
+nw_status nw_kafka_key_find(const struct nw_kafka_options *options, const struct nw_table *table,
+                            struct nw_table **keyed, struct nw_error *err)
+{
+    struct wish wish;
+
+    *keyed = NULL;
+    for (size_t i = 0; options->keys != NULL && options->keys[i] != NULL; i++) {
+        if (wish_read(options->keys[i], &wish) &&
+            is(table->schema_name, wish.schema, wish.schema_size) &&
+            is(table->name, wish.table, wish.table_size)) {
+            return key_make(table, wish.columns, keyed, err);
+        }
+    }
+    return NW_OK;
+}

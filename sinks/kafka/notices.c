@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is sent beside rows, each to a topic of its own, where the configuration wants it:
+ *
+ *   messages      key {"prefix":"app"}             the event's line: docs/files.md
+ *   transactions  key {"id":"741:26752088"}        {"status":"BEGIN","id":...,"event_count":null,
+ *                                                   "data_collections":null,"ts_ms":...}
+ *   schemas       key {"schema":"s","table":"t"}   the event's line, and a table's columns
+ *   heartbeats    key {"serverName":"PREFIX"}      {"ts_ms":...}
+ *
+ * Transactions and heartbeats are as Debezium's. The id of a transaction is its xid, and where the
+ * event itself lies in the WAL.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "kafka/kafka.h"
+
+static nw_status no_memory(struct nw_error *err)
+{
+    return nw_fail(err, NW_RETRY, "out of memory for a message");
+}
+
+/* ---- topics ---- */
+
+static nw_status topic_open(struct nw_kafka_producer *producer, enum nw_kafka_notice notice,
+                            rd_kafka_topic_t **topic, struct nw_error *err)
+{
+    static const struct nw_table none = {.schema_name = "", .name = ""};
+    struct nw_kafka_options named = producer->sink->options;
+    char name[NW_KAFKA_TOPIC_SIZE];
+    nw_status status = NW_OK;
+
+    if (*topic != NULL) {
+        return NW_OK;
+    }
+    named.template_ = named.notices_[notice];
+    status = nw_kafka_topic_name(&named, &none, name, err);
+    return status == NW_OK ? nw_kafka_topic_open(producer, name, NW_KAFKA_KEYED, topic, err)
+                           : status;
+}
+
+void nw_kafka_notices_forget(struct nw_kafka_worker *worker)
+{
+    for (uint32_t i = 0; i < NW_KAFKA_NOTICES_COUNT; i++) {
+        if (worker->notices[i] != NULL) {
+            rd_kafka_topic_destroy(worker->notices[i]);
+            worker->notices[i] = NULL;
+        }
+    }
+}
+
+/* ---- keys and values ---- */
+
+static void field_text(struct nw_out *out, const char *name, const char *value)
+{
+    nw_out_text(out, name);
+    (void)nw_json_string(out, value, strlen(value), 2);
+}
+
+static void key_print(const struct nw_event *event, struct nw_out *out)
+{
+    out->used = 0;
+    if (event->kind == NW_EVENT_MESSAGE) {
+        field_text(out, "{\"prefix\":", event->prefix);
+    } else if (event->kind == NW_EVENT_SCHEMA) {
+        nw_out_text(out, "{\"schema\":");
+        nw_json_name(out, event->tables[0]->schema_name);
+        nw_out_text(out, ",\"table\":");
+        nw_json_name(out, event->tables[0]->name);
+    } else {
+        char id[64];
+
+        (void)snprintf(id, sizeof id, "%" PRIu32 ":%" PRIu64, event->xid, event->lsn);
+        field_text(out, "{\"id\":", id);
+    }
+    nw_out_text(out, "}");
+}
+
+static void counts_print(const struct nw_event *event, struct nw_out *out)
+{
+    uint64_t total = 0;
+
+    for (uint32_t i = 0; i < event->counts_count; i++) {
+        total += event->counts[i].rows_count;
+    }
+    nw_out_text(out, ",\"event_count\":");
+    nw_out_u64(out, total);
+    nw_out_text(out, ",\"data_collections\":[");
+    for (uint32_t i = 0; i < event->counts_count; i++) {
+        const struct nw_table *table = event->counts[i].table;
+        char name[2 * 256];
+
+        (void)snprintf(name, sizeof name, "%s.%s", table->schema_name, table->name);
+        nw_out_text(out, i > 0 ? ",{\"data_collection\":" : "{\"data_collection\":");
+        nw_json_name(out, name);
+        nw_out_text(out, ",\"event_count\":");
+        nw_out_u64(out, event->counts[i].rows_count);
+        nw_out_text(out, "}");
+    }
+    nw_out_text(out, "]");
+}
+
+/* @param key  the event's, which has the id. */
+static void transaction_print(const struct nw_event *event, const struct nw_out *key,
+                              struct nw_out *out)
+{
+    nw_out_text(out,
+                event->kind == NW_EVENT_BEGIN ? "{\"status\":\"BEGIN\"," : "{\"status\":\"END\",");
+    nw_out_bytes(out, key->bytes + 1, key->used - 2);
+    if (event->kind == NW_EVENT_COMMIT) {
+        counts_print(event, out);
+    } else {
+        nw_out_text(out, ",\"event_count\":null,\"data_collections\":null");
+    }
+    nw_out_text(out, ",\"ts_ms\":");
+    nw_out_i64(out, event->commit_ts / 1000);
+    nw_out_text(out, "}");
+}
+
+/* The event's line, and for a new version all that is known of the table. */
+static void line_print(const struct nw_event *event, struct nw_out *out)
+{
+    nw_json_event(event, event->kind == NW_EVENT_SCHEMA ? event->tables[0]->version : 0, out);
+    out->used -= out->used > 0; /* the line's end */
+    if (event->kind == NW_EVENT_SCHEMA && out->used > 0) {
+        out->used--;
+        nw_out_text(out, ",\"columns\":");
+        nw_json_schema(event->tables[0], out);
+        nw_out_text(out, "}");
+    }
+}
+
+/* ---- sending ---- */
+
+static bool notice_of(const struct nw_event *event, enum nw_kafka_notice *notice)
+{
+    switch (event->kind) {
+    case NW_EVENT_BEGIN:
+    case NW_EVENT_COMMIT:
+        *notice = NW_KAFKA_TRANSACTIONS;
+        return true;
+    case NW_EVENT_MESSAGE:
+        *notice = NW_KAFKA_MESSAGES;
+        return true;
+    case NW_EVENT_SCHEMA:
+        *notice = NW_KAFKA_SCHEMAS;
+        return true;
+    case NW_EVENT_TRUNCATE:
+    case NW_EVENT_DROP:
+        break;
+    }
+    return false;
+}
+
+nw_status nw_kafka_notice(struct nw_kafka_worker *worker, const struct nw_event *event,
+                          struct nw_error *err)
+{
+    struct nw_kafka_message message = {.key = &worker->key, .value = &worker->value};
+    enum nw_kafka_notice notice;
+    nw_status status = NW_OK;
+
+    if (!notice_of(event, &notice) || worker->sink->options.notices_[notice] == NULL) {
+        return NW_OK;
+    }
+    status = topic_open(worker->producer, notice, &worker->notices[notice], err);
+    if (status != NW_OK) {
+        return status;
+    }
+    worker->value.used = 0;
+    key_print(event, &worker->key);
+    if (notice == NW_KAFKA_TRANSACTIONS) {
+        transaction_print(event, &worker->key, &worker->value);
+    } else {
+        line_print(event, &worker->value);
+    }
+    if (worker->key.failed || worker->value.failed) {
+        worker->key.failed = worker->value.failed = false;
+        return no_memory(err);
+    }
+    return nw_kafka_send(worker->producer, worker->notices[notice], &message, err);
+}
+
+/* ---- heartbeats ---- */
+
+nw_status nw_kafka_heart_begin(struct nw_kafka_sink *sink, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    if (sink->options.heartbeat_us == 0 || sink->options.notices_[NW_KAFKA_HEARTBEATS] == NULL) {
+        return NW_OK;
+    }
+    sink->heart.sink = sink;
+    status = nw_kafka_producer_begin(&sink->heart, NULL, err);
+    return status == NW_OK ? topic_open(&sink->heart, NW_KAFKA_HEARTBEATS, &sink->heart_topic, err)
+                           : status;
+}
+
+void nw_kafka_heart_end(struct nw_kafka_sink *sink)
+{
+    if (sink->heart_topic != NULL) {
+        rd_kafka_topic_destroy(sink->heart_topic);
+        sink->heart_topic = NULL;
+    }
+    nw_kafka_producer_end(&sink->heart);
+    sink->heart.failed = RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+/* One that cannot be sent is left out: the next one says more. */
+void nw_kafka_beat(struct nw_kafka_sink *sink)
+{
+    int64_t now_us = sink->host->wall_us(sink->host);
+    struct nw_out key = {0};
+    struct nw_out value = {0};
+    struct nw_kafka_message message = {.key = &key, .value = &value};
+    struct nw_error err = {0};
+
+    if (sink->heart_topic == NULL) {
+        return;
+    }
+    (void)rd_kafka_poll(sink->heart.client, 0);
+    if (now_us >= sink->beat_us && now_us - sink->beat_us < sink->options.heartbeat_us) {
+        return;
+    }
+    sink->beat_us = now_us;
+    field_text(&key, "{\"serverName\":", sink->options.prefix);
+    nw_out_text(&key, "}");
+    nw_out_text(&value, "{\"ts_ms\":");
+    nw_out_i64(&value, now_us / 1000);
+    nw_out_text(&value, "}");
+    /* While brokers are away one waits, not hundreds. */
+    if (!key.failed && !value.failed && rd_kafka_outq_len(sink->heart.client) == 0) {
+        sink->heart.failed = RD_KAFKA_RESP_ERR_NO_ERROR;
+        if (nw_kafka_send(&sink->heart, sink->heart_topic, &message, &err) != NW_OK) {
+            sink->host->log(sink->host, NW_LOG_DEBUG, "no heartbeat: %s", err.text);
+        }
+    }
+    nw_out_fini(&key);
+    nw_out_fini(&value);
+}

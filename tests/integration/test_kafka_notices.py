@@ -1,0 +1,102 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""What the Kafka sink sends beside rows, the keys that are configured, and headers."""
+import json
+import time
+
+from lab import check
+from test_kafka import Case
+
+
+class NoticesTest(Case):
+    def test_transactions_messages_schemas_heartbeats(self):
+        self.make("CREATE TABLE shop.a (id integer PRIMARY KEY, v text); CREATE TABLE shop.b (id integer PRIMARY KEY)")
+        narwal = self.narwal("beside", include=("shop.*",), transactions_topic="{prefix}.transaction",
+                             schemas_topic="{prefix}.schema", heartbeat="1s", headers=["from=eu west", "empty="])
+        narwal.start().wait_caught_up()
+        began = time.time()
+        with self.server.connect() as connection:
+            connection.autocommit = False
+            cursor = connection.cursor()
+            cursor.execute("INSERT INTO shop.a VALUES (1, 'x'), (2, 'y'); INSERT INTO shop.b VALUES (1)")
+            cursor.execute("SELECT pg_logical_emit_message(true, 'app', 'with \"quotes\"'), txid_current()")
+            xid = cursor.fetchone()[1]
+            connection.commit()
+        self.server.sql("SELECT pg_logical_emit_message(false, 'later', 'b')")
+        self.server.sql("ALTER TABLE shop.a ADD COLUMN more numeric(7,2)")
+        self.server.sql("INSERT INTO shop.a VALUES (3, 'z', 1.5)")
+        narwal.wait_caught_up()
+        self.transactions_check(xid, began)
+        self.messages_check()
+        self.schemas_check()
+        self.heartbeats_check(narwal)
+        for message in self.broker.read("beside.shop.a") + self.broker.read("beside.transaction"):
+            self.assertEqual(message["headers"], ["from", "eu west", "empty", ""])
+
+    def transactions_check(self, xid, began):
+        found = self.messages("beside.transaction")
+        begin, end = [value for _, value in found if value["id"].startswith(f"{xid}:")]
+        self.assertEqual([key["id"] for key, _ in found], [value["id"] for _, value in found])
+        self.assertEqual((begin["status"], begin["event_count"], begin["data_collections"]), ("BEGIN", None, None))
+        self.assertEqual((end["status"], end["event_count"]), ("END", 3))
+        self.assertEqual(sorted((one["data_collection"], one["event_count"]) for one in end["data_collections"]),
+                         [("shop.a", 2), ("shop.b", 1)])
+        self.assertLess(abs(end["ts_ms"] / 1000 - began), 60)
+        self.assertEqual(list(begin), ["status", "id", "event_count", "data_collections", "ts_ms"])
+        self.assertEqual([value["status"] for _, value in found], ["BEGIN", "END"] * (len(found) // 2))
+
+    def messages_check(self):
+        found = self.messages("beside.message")
+        self.assertEqual([key for key, _ in found], [{"prefix": "app"}, {"prefix": "later"}])
+        self.assertEqual(found[0][1]["op"], "M")
+        self.assertIn('with "quotes"', json.dumps(found[0][1]).replace('\\"', '"'))
+
+    def schemas_check(self):
+        [(key, value)] = self.messages("beside.schema")
+        self.assertEqual(key, {"schema": "shop", "table": "a"})
+        self.assertEqual(value["op"], "S")
+        self.assertEqual([column["type"] for column in value["columns"]["columns"]],
+                         ["integer", "text", "numeric(7,2)"])
+
+    def heartbeats_check(self, narwal):
+        """They come while nothing changes."""
+        count = len(self.messages("__debezium-heartbeat.beside"))
+        narwal.wait("heartbeats", lambda: len(self.messages("__debezium-heartbeat.beside")) >= count + 2)
+        for key, value in self.messages("__debezium-heartbeat.beside"):
+            self.assertEqual(key, {"serverName": "beside"})
+            self.assertLess(abs(value["ts_ms"] / 1000 - time.time()), 120)
+
+    def test_keys_of_ones_own(self):
+        self.make("CREATE TABLE shop.lines (id integer PRIMARY KEY, order_id integer, part integer, v text);"
+                  "CREATE TABLE shop.keyless (a integer, b integer);"
+                  "INSERT INTO shop.lines VALUES (1, 7, 70, 'copied')")
+        self.server.sql("ALTER TABLE shop.lines REPLICA IDENTITY FULL")
+        narwal = self.narwal("keys", include=("shop.*",),
+                             keys=["shop.lines:order_id,part", "shop.keyless:b"])
+        narwal.start().wait_caught_up()
+        self.server.sql("INSERT INTO shop.lines VALUES (2, 8, 80, 'x')")
+        self.server.sql("UPDATE shop.lines SET part = 81 WHERE id = 2")
+        self.server.sql("DELETE FROM shop.lines WHERE id = 2; INSERT INTO shop.keyless VALUES (1, 2)")
+        narwal.wait_caught_up()
+        self.assertEqual([(json.dumps(key), value and value["op"]) for key, value in self.messages("keys.shop.lines")],
+                         [('{"order_id": 7, "part": 70}', "I"), ('{"order_id": 8, "part": 80}', "I"),
+                          ('{"order_id": 8, "part": 81}', "U"), ('{"order_id": 8, "part": 80}', None),
+                          ('{"order_id": 8, "part": 81}', "D"), ('{"order_id": 8, "part": 81}', None)])
+        self.assertEqual([key for key, _ in self.messages("keys.shop.keyless")], [{"b": 2}])
+
+    def test_a_key_that_the_table_has_not(self):
+        self.make("CREATE TABLE shop.lines (id integer PRIMARY KEY)")
+        narwal = self.narwal("nokey", include=("shop.*",), keys=["shop.lines:id,gone"])
+        narwal.start().wait_caught_up()
+        self.server.sql("INSERT INTO shop.lines VALUES (1)")
+        narwal.wait("the refusal", lambda: "NW2708 " in narwal.log())
+        self.assertIn("shop.lines has no column gone", narwal.log())
+        self.assertEqual(narwal.terminate(), 0)
+        for item in ("lines:id", "shop.lines", "shop.lines:"):
+            narwal.config["sinks"][0]["keys"] = [item]
+            self.assertEqual(narwal.start().wait_exit(30), 1, narwal.log_tail())
+            self.assertIn(f'NW1003 kafka: keys: "{item}" is not SCHEMA.TABLE:COLUMN,COLUMN', narwal.log_tail())
+
+
+if __name__ == "__main__":
+    check.main()
