@@ -61,3 +61,62 @@ void nw_out_hex(struct nw_out *out, const void *bytes, size_t size)
         out->used = (size_t)(nw_print_hex(out->bytes + out->used, bytes, size) - out->bytes);
     }
 }
+
+void nw_out_base64(struct nw_out *out, const void *bytes, size_t size, bool url_safe)
+{
+    static const char usual[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    const char *digits = url_safe ? safe : usual;
+    const uint8_t *from = bytes;
+    uint8_t *to;
+
+    if (size > SIZE_MAX / 4 || !nw_out_reserve(out, (size + 2) / 3 * 4)) {
+        return;
+    }
+    to = out->bytes + out->used;
+    for (; size >= 3; size -= 3, from += 3, to += 4) {
+        uint32_t group = (uint32_t)from[0] << 16 | (uint32_t)from[1] << 8 | from[2];
+
+        to[0] = (uint8_t)digits[group >> 18];
+        to[1] = (uint8_t)digits[group >> 12 & 63];
+        to[2] = (uint8_t)digits[group >> 6 & 63];
+        to[3] = (uint8_t)digits[group & 63];
+    }
+    if (size > 0) {
+        uint32_t group = (uint32_t)from[0] << 16 | (size > 1 ? (uint32_t)from[1] << 8 : 0);
+
+        to[0] = (uint8_t)digits[group >> 18];
+        to[1] = (uint8_t)digits[group >> 12 & 63];
+        to[2] = (uint8_t)(size > 1 ? digits[group >> 6 & 63] : '=');
+        to[3] = '=';
+        to += 4;
+    }
+    out->used = (size_t)(to - out->bytes);
+}
+
+static int hex_digit(uint8_t c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+bool nw_out_unhex(struct nw_out *out, const void *text, size_t size)
+{
+    const uint8_t *from = text;
+
+    if (size % 2 != 0 || !nw_out_reserve(out, size / 2)) {
+        return false;
+    }
+    for (size_t i = 0; i < size; i += 2) {
+        int high = hex_digit(from[i]);
+        int low = hex_digit(from[i + 1]);
+
+        if (high < 0 || low < 0) {
+            return false;
+        }
+        out->bytes[out->used++] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}

@@ -50,5 +50,9 @@ void nw_out_i64(struct nw_out *out, int64_t value);
 void nw_out_lsn(struct nw_out *out, uint64_t lsn);
 /** Lower-case hexadecimal digits, two for each byte. */
 void nw_out_hex(struct nw_out *out, const void *bytes, size_t size);
+/** Base64 with its padding (RFC 4648); url_safe: with - and _. */
+void nw_out_base64(struct nw_out *out, const void *bytes, size_t size, bool url_safe);
+/** The bytes of hexadecimal digits. @return false when they are none, or memory ran out. */
+bool nw_out_unhex(struct nw_out *out, const void *text, size_t size);
 
 #endif

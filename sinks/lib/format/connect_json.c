@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See connect_json.h; the forms are those of Kafka 4's org.apache.kafka.connect.json. */
+#include "lib/format/connect_json.h"
+
+#include <math.h>
+
+#include "lib/json.h"
+#include "lib/print.h"
+
+#define JAVA_PLAIN_MIN (-2) /* digits before the point: from 0.001 */
+#define JAVA_PLAIN_MAX 7    /* to below 10000000 */
+
+/* ---- numbers ---- */
+
+struct decimal {
+    uint8_t digits[NW_PRINT_FLOAT_MAX];
+    int count;
+    int point; /* digits before the point, may be negative or more than there are */
+};
+
+/* e+20 */
+static int exponent_of(const uint8_t *at, const uint8_t *end)
+{
+    bool negative = false;
+    int exponent = 0;
+
+    if (at == end) {
+        return 0;
+    }
+    negative = at[1] == '-';
+    for (at += 2; at < end; at++) {
+        exponent = exponent * 10 + (*at - '0');
+    }
+    return negative ? -exponent : exponent;
+}
+
+/* What nw_print_float64() printed, taken apart. */
+static struct decimal take_apart(const uint8_t *at, const uint8_t *end)
+{
+    struct decimal d = {0};
+    bool point = false;
+
+    for (; at < end && *at != 'e'; at++) {
+        if (*at == '.') {
+            point = true;
+        } else if (d.count > 0 || *at != '0') {
+            d.digits[d.count++] = *at;
+            d.point += point ? 0 : 1;
+        } else {
+            d.point -= point ? 1 : 0;
+        }
+    }
+    while (d.count > 1 && d.digits[d.count - 1] == '0') {
+        d.count--;
+    }
+    d.point += exponent_of(at, end);
+    return d;
+}
+
+static uint8_t *zeros(uint8_t *at, int count)
+{
+    for (; count > 0; count--) {
+        *at++ = '0';
+    }
+    return at;
+}
+
+static uint8_t *digits_copy(uint8_t *at, const struct decimal *d, int from, int until)
+{
+    for (int i = from; i < until; i++) {
+        *at++ = d->digits[i];
+    }
+    return at;
+}
+
+static uint8_t *plain_print(uint8_t *at, const struct decimal *d)
+{
+    int whole = d->point < d->count ? d->point : d->count;
+
+    if (d->point <= 0) {
+        *at++ = '0';
+        *at++ = '.';
+        at = zeros(at, -d->point);
+        return digits_copy(at, d, 0, d->count);
+    }
+    at = digits_copy(at, d, 0, whole);
+    at = zeros(at, d->point - whole);
+    *at++ = '.';
+    if (whole == d->count) {
+        *at++ = '0';
+    }
+    return digits_copy(at, d, whole, d->count);
+}
+
+uint8_t *nw_print_java_real(uint8_t *at, double value, bool narrow)
+{
+    uint8_t text[NW_PRINT_FLOAT_MAX];
+    uint8_t *end;
+    struct decimal d;
+
+    if (!isfinite(value)) {
+        const char *name = isnan(value) ? "\"NaN\"" : value > 0 ? "\"Infinity\"" : "\"-Infinity\"";
+        size_t size = strlen(name);
+
+        memcpy(at, name, size);
+        return at + size;
+    }
+    if (signbit(value)) {
+        *at++ = '-';
+        value = -value;
+    }
+    if (value == 0) {
+        memcpy(at, "0.0", 3);
+        return at + 3;
+    }
+    end = narrow ? nw_print_float32(text, (float)value) : nw_print_float64(text, value);
+    d = take_apart(text, end);
+    if (d.point >= JAVA_PLAIN_MIN && d.point <= JAVA_PLAIN_MAX) {
+        return plain_print(at, &d);
+    }
+    *at++ = d.digits[0];
+    *at++ = '.';
+    if (d.count == 1) {
+        *at++ = '0';
+    }
+    at = digits_copy(at, &d, 1, d.count);
+    *at++ = 'E';
+    return nw_print_i64(at, d.point - 1);
+}
+
+/* ---- values ---- */
+
+static nw_status pieces_print(struct nw_out *out, const struct nw_connect_schema *schema,
+                              const struct nw_connect_value *value, bool null_as_default,
+                              struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    nw_out_text(out, "{");
+    for (uint32_t i = 0; i < schema->fields_count && status == NW_OK; i++) {
+        nw_out_text(out, i == 0 ? "" : ",");
+        nw_json_name(out, schema->fields[i].name);
+        nw_out_text(out, ":");
+        status = nw_connect_json_value(out, schema->fields[i].schema, &value->pieces[i],
+                                       null_as_default, err);
+    }
+    nw_out_text(out, "}");
+    return status;
+}
+
+/* {"a":"1"}, or [[1,2.5]] where keys are no strings. */
+static nw_status entry_print(struct nw_out *out, const struct nw_connect_schema *schema,
+                             const struct nw_connect_value *key,
+                             const struct nw_connect_value *value, struct nw_error *err)
+{
+    bool object = schema->key->kind == NW_CONNECT_STRING;
+    nw_status status = NW_OK;
+
+    nw_out_text(out, object ? "" : "[");
+    status = nw_connect_json_value(out, schema->key, key, false, err);
+    nw_out_text(out, object ? ":" : ",");
+    if (status == NW_OK) {
+        status = nw_connect_json_value(out, schema->element, value, false, err);
+    }
+    nw_out_text(out, object ? "" : "]");
+    return status;
+}
+
+static nw_status items_print(struct nw_out *out, const struct nw_connect_schema *schema,
+                             const struct nw_connect_value *value, struct nw_error *err)
+{
+    bool map = schema->kind == NW_CONNECT_MAP;
+    bool object = map && schema->key->kind == NW_CONNECT_STRING;
+    struct nw_connect_value key;
+    struct nw_connect_value item;
+    nw_status status = NW_OK;
+
+    nw_out_text(out, object ? "{" : "[");
+    for (bool first = true; nw_connect_next(value->items, &key, &item, &status, err);
+         first = false) {
+        nw_out_text(out, first ? "" : ",");
+        status = map ? entry_print(out, schema, &key, &item, err)
+                     : nw_connect_json_value(out, schema->element, &item, false, err);
+        if (status != NW_OK) {
+            break;
+        }
+    }
+    nw_out_text(out, object ? "}" : "]");
+    return status;
+}
+
+static void real_print(struct nw_out *out, double value, bool narrow)
+{
+    if (nw_out_reserve(out, NW_JAVA_REAL_MAX)) {
+        out->used =
+            (size_t)(nw_print_java_real(out->bytes + out->used, value, narrow) - out->bytes);
+    }
+}
+
+nw_status nw_connect_json_value(struct nw_out *out, const struct nw_connect_schema *schema,
+                                const struct nw_connect_value *value, bool null_as_default,
+                                struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    if (value->kind == NW_CONNECT_NULL && null_as_default && schema->fallback != NULL) {
+        value = schema->fallback;
+    }
+    switch (value->kind) {
+    case NW_CONNECT_NULL:
+        nw_out_text(out, "null");
+        break;
+    case NW_CONNECT_TRUTH:
+        nw_out_text(out, value->as.boolean ? "true" : "false");
+        break;
+    case NW_CONNECT_INTEGER:
+        nw_out_i64(out, value->as.integer);
+        break;
+    case NW_CONNECT_REAL:
+        real_print(out, value->as.real, schema->kind == NW_CONNECT_FLOAT32);
+        break;
+    case NW_CONNECT_TEXT:
+        (void)nw_json_string(out, value->bytes, value->size, 0);
+        break;
+    case NW_CONNECT_BINARY:
+        nw_out_text(out, "\"");
+        nw_out_base64(out, value->bytes, value->size, false);
+        nw_out_text(out, "\"");
+        break;
+    case NW_CONNECT_NUMBER:
+        nw_out_bytes(out, value->bytes, value->size);
+        break;
+    case NW_CONNECT_PIECES:
+        status = pieces_print(out, schema, value, null_as_default, err);
+        break;
+    case NW_CONNECT_ITEMS:
+        status = items_print(out, schema, value, err);
+        break;
+    }
+    return status == NW_OK && out->failed ? nw_fail(err, NW_RETRY, "out of memory for a value")
+                                          : status;
+}
+
+/* ---- schemas ---- */
+
+static void out_member(struct nw_out *out, const char *key, const char *text)
+{
+    if (text != NULL) {
+        nw_out_text(out, key);
+        nw_json_name(out, text);
+    }
+}
+
+static void out_fields(struct nw_out *out, const struct nw_connect_schema *schema)
+{
+    nw_out_text(out, ",\"fields\":[");
+    for (uint32_t i = 0; i < schema->fields_count; i++) {
+        nw_out_text(out, i == 0 ? "" : ",");
+        nw_connect_json_schema(out, schema->fields[i].schema, schema->fields[i].name);
+    }
+    nw_out_text(out, "]");
+}
+
+static void out_parameters(struct nw_out *out, const struct nw_connect_schema *schema)
+{
+    nw_out_text(out, ",\"parameters\":{");
+    for (uint32_t i = 0; i < schema->parameters_count; i++) {
+        nw_out_text(out, i == 0 ? "" : ",");
+        nw_json_name(out, schema->parameters[i].name);
+        out_member(out, ":", schema->parameters[i].value);
+    }
+    nw_out_text(out, "}");
+}
+
+void nw_connect_json_schema(struct nw_out *out, const struct nw_connect_schema *schema,
+                            const char *field)
+{
+    static const char *const kinds[] = {
+        [NW_CONNECT_INT16] = "int16",    [NW_CONNECT_INT32] = "int32",
+        [NW_CONNECT_INT64] = "int64",    [NW_CONNECT_FLOAT32] = "float",
+        [NW_CONNECT_FLOAT64] = "double", [NW_CONNECT_BOOLEAN] = "boolean",
+        [NW_CONNECT_STRING] = "string",  [NW_CONNECT_BYTES] = "bytes",
+        [NW_CONNECT_ARRAY] = "array",    [NW_CONNECT_MAP] = "map",
+        [NW_CONNECT_STRUCT] = "struct",
+    };
+
+    out_member(out, "{\"type\":", kinds[schema->kind]);
+    if (schema->kind == NW_CONNECT_STRUCT) {
+        out_fields(out, schema);
+    } else if (schema->kind == NW_CONNECT_ARRAY) {
+        nw_out_text(out, ",\"items\":");
+        nw_connect_json_schema(out, schema->element, NULL);
+    } else if (schema->kind == NW_CONNECT_MAP) {
+        nw_out_text(out, ",\"keys\":");
+        nw_connect_json_schema(out, schema->key, NULL);
+        nw_out_text(out, ",\"values\":");
+        nw_connect_json_schema(out, schema->element, NULL);
+    }
+    nw_out_text(out, schema->optional ? ",\"optional\":true" : ",\"optional\":false");
+    out_member(out, ",\"name\":", schema->name);
+    if (schema->version > 0) {
+        nw_out_text(out, ",\"version\":");
+        nw_out_u64(out, schema->version);
+    }
+    out_member(out, ",\"doc\":", schema->doc);
+    if (schema->parameters_count > 0) {
+        out_parameters(out, schema);
+    }
+    if (schema->fallback != NULL) {
+        nw_out_text(out, ",\"default\":");
+        out->failed |= nw_connect_json_value(out, schema, schema->fallback, false, NULL) != NW_OK;
+    }
+    out_member(out, ",\"field\":", field);
+    nw_out_text(out, "}");
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Values in Connect's model. What they have to be is what Debezium 3.7.0 wrote of the same values
+ * of PostgreSQL 15.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/format/connect.h"
+#include "lib/format/connect_json.h"
+
+struct value_case {
+    uint32_t oid;
+    int32_t typmod;
+    const char *type_name;
+    const char *text; /* as PostgreSQL prints it */
+    const char *json;
+};
+
+static struct nw_connect_table *table_of(struct nw_table *table, struct nw_column_schema *column,
+                                         const struct nw_connect_options *options)
+{
+    struct nw_connect_table *made;
+
+    column->name = "v";
+    *table = (struct nw_table){.size = sizeof *table,
+                               .schema_name = "public",
+                               .name = "t",
+                               .columns_count = 1,
+                               .columns = column};
+    made = nw_connect_table_create(table, "p.public.t", options);
+    assert_non_null(made);
+    return made;
+}
+
+/* The value as JSON, or why it is refused. */
+static const char *convert(const struct nw_connect_options *options, struct nw_column_schema column,
+                           const struct nw_value *source, int side)
+{
+    static struct nw_out out;
+    struct nw_table table;
+    struct nw_connect_table *made = table_of(&table, &column, options);
+    struct nw_connect_scratch *scratch = nw_connect_scratch_create(made);
+    struct nw_connect_value value;
+    struct nw_error err = {0};
+    nw_status status = NW_OK;
+
+    out.used = 0;
+    assert_non_null(scratch);
+    if (!nw_connect_table_has(made, 0)) {
+        nw_out_text(&out, "left out");
+    } else {
+        status = nw_connect_convert(scratch, 0, source, side, &value, &err);
+        if (status == NW_OK) {
+            status =
+                nw_connect_json_value(&out, made->value->fields[0].schema, &value, false, &err);
+        }
+        if (status != NW_OK) {
+            assert_int_equal(status, NW_REJECT);
+            assert_memory_equal(err.text, "NW2720 ", 7);
+            out.used = 0;
+            nw_out_text(&out, "refused");
+        }
+    }
+    nw_out_bytes(&out, "", 1);
+    nw_connect_scratch_destroy(scratch);
+    nw_connect_table_destroy(made);
+    return (const char *)out.bytes;
+}
+
+static const char *convert_text(const struct nw_connect_options *options,
+                                const struct value_case *vector)
+{
+    /* An allocation of its own, so that a sanitizer sees every byte read too many. */
+    size_t size = strlen(vector->text);
+    uint8_t *text = malloc(size + (size == 0));
+    const struct nw_value source = {.kind = NW_VALUE_PRESENT,
+                                    .type = NW_TYPE_TEXT,
+                                    .bytes = memcpy(text, vector->text, size),
+                                    .size = (uint32_t)size};
+    const char *json = convert(options,
+                               (struct nw_column_schema){.type_name = vector->type_name,
+                                                         .type_oid = vector->oid,
+                                                         .base_type_oid = vector->oid,
+                                                         .typmod = vector->typmod},
+                               &source, NW_AFTER);
+
+    free(text);
+    return json;
+}
+
+static const struct value_case defaults[] = {
+    {16, -1, "boolean", "t", "true"},
+    {20, -1, "bigint", "-9223372036854775808", "-9223372036854775808"},
+    {700, -1, "real", "1e-45", "1.0E-45"},
+    {701, -1, "double precision", "10000000", "1.0E7"},
+    {701, -1, "double precision", "0.001", "0.001"},
+    {701, -1, "double precision", "NaN", "\"NaN\""},
+    {1700, -1, "numeric", "1.10", "{\"scale\":1,\"value\":\"Cw==\"}"},
+    {1700, -1, "numeric", "10000", "{\"scale\":0,\"value\":\"JxA=\"}"},
+    {1700, -1, "numeric", "12345678901234567890123456789012345678901234567890.5",
+     "{\"scale\":1,\"value\":\"VHj54iCtsl5NIYCMzbfPb+QOdmw5\"}"},
+    {1700, -1, "numeric", "NaN", "refused"},
+    {1700, 786438, "numeric(12,2)", "-9999999999.99", "\"/xcrWvAB\""},
+    {1700, 786438, "numeric(12,2)", "1.10", "\"bg==\""},
+    {17, -1, "bytea", "\\x0102ff", "\"AQL/\""},
+    {1082, -1, "date", "4714-11-24 BC", "-2440588"},
+    {1082, -1, "date", "infinity", "2146033979"},
+    {1083, -1, "time without time zone", "24:00:00", "86400000000"},
+    {1083, 0, "time(0) without time zone", "12:34:57", "45297000"},
+    {1114, -1, "timestamp without time zone", "0044-03-15 12:00:00.000001 BC",
+     "-63517780799999999"},
+    {1114, -1, "timestamp without time zone", "-infinity", "-9223372036854775808"},
+    {1114, 3, "timestamp(3) without time zone", "2024-06-01 12:34:56.789", "1717245296789"},
+    {1114, -1, "timestamp without time zone", "294276-12-31 23:59:59.999999", "refused"},
+    {1184, -1, "timestamp with time zone", "2024-06-01 12:34:56.1+00",
+     "\"2024-06-01T12:34:56.100000Z\""},
+    {1184, -1, "timestamp with time zone", "294276-12-31 23:59:59.999999+00",
+     "\"+294276-12-31T23:59:59.999999Z\""},
+    {1266, -1, "time with time zone", "12:00:00.5+05:45", "\"06:15:00.5Z\""},
+    {1186, -1, "interval", "1 year 2 mons -3 days +04:05:06.789", "36572706789000"},
+    {1186, -1, "interval", "-1 mons +1 day -00:00:00.000001", "-2543400000001"},
+    {1560, 9, "bit(9)", "101010101", "\"VQE=\""},
+    {1560, 1, "bit(1)", "1", "true"},
+    {1562, -1, "bit varying", "10110011100011110000", "\"8DgL\""},
+    {790, -1, "money", "-$92,233,720,368,547,758.08", "\"gAAAAAAAAAA=\""},
+    {600, -1, "point", "(0,-0)",
+     "{\"x\":0.0,\"y\":-0.0,\"wkb\":\"AQEAAAAAAAAAAAAAAAAAAAAAAACA\",\"srid\":null}"},
+    {1009, -1, "text[]", "{\"a b\",\"a,b\",\"{\",\"}\",\"q\\\"\",\"b\\\\s\",NULL,NUL}",
+     "[\"a b\",\"a,b\",\"{\",\"}\",\"q\\\"\",\"b\\\\s\",null,\"NUL\"]"},
+    {1009, -1, "text[]", "[0:1]={a,b}", "[\"a\",\"b\"]"},
+    {1007, -1, "integer[]", "{{1,2},{3,4}}", "refused"},
+    {1001, -1, "bytea[]", "{\"\\\\x00ff\",NULL,\"\\\\x\"}", "[\"AP8=\",null,\"\"]"},
+    {28, -1, "xid", "3", "left out"},
+    {99999, -1, "public.hstore", "\"a\"=>\"1\", \"b\"=>NULL",
+     "\"{\\\"a\\\":\\\"1\\\",\\\"b\\\":null}\""},
+    {99999, -1, "\"Odd.\".hstore", "\"a=>\"=>\"\\\"\"", "\"{\\\"a=>\\\":\\\"\\\\\\\"\\\"}\""},
+    {99999, -1, "public.vector(3)", "[1,2.5,-0]", "[1.0,2.5,-0.0]"},
+};
+
+static void values_are_what_debezium_makes_of_them(void **state)
+{
+    const struct nw_connect_options options = nw_connect_options_default();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof defaults / sizeof defaults[0]; i++) {
+        assert_string_equal(convert_text(&options, &defaults[i]), defaults[i].json);
+    }
+}
+
+static void what_was_not_sent_is_no_null(void **state)
+{
+    const struct nw_connect_options options = nw_connect_options_default();
+    const struct nw_value missing = {.kind = NW_VALUE_MISSING, .type = NW_TYPE_TEXT};
+    const struct nw_column_schema text = {.type_name = "text", .type_oid = 25, .base_type_oid = 25};
+    const struct nw_column_schema uuids = {
+        .type_name = "uuid[]", .type_oid = 2951, .base_type_oid = 2951};
+    const struct nw_column_schema numbers = {
+        .type_name = "numeric[]", .type_oid = 1231, .base_type_oid = 1231, .typmod = -1};
+
+    (void)state;
+    assert_string_equal(convert(&options, text, &missing, NW_AFTER),
+                        "\"__debezium_unavailable_value\"");
+    assert_string_equal(convert(&options, text, &missing, NW_BEFORE), "null");
+    assert_string_equal(convert(&options, uuids, &missing, NW_AFTER),
+                        "[\"b68a35a7-17ad-35b3-af2a-ae46edb4545a\"]");
+    assert_string_equal(convert(&options, numbers, &missing, NW_AFTER), "refused");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values_are_what_debezium_makes_of_them),
+        cmocka_unit_test(what_was_not_sent_is_no_null),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
