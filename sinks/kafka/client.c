@@ -20,13 +20,20 @@
 static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, void *context)
 {
     struct nw_kafka_producer *producer = message->_private;
+    size_t size = message->len + message->key_len;
 
     (void)client;
     (void)context;
+    if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && size > producer->refused_bytes) {
+        producer->refused_bytes = size;
+        (void)snprintf(producer->refused_topic, sizeof producer->refused_topic, "%s",
+                       rd_kafka_topic_name(message->rkt));
+    }
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         producer->delivered++;
-    } else if (producer->failed == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        producer->failed = message->err;
+    } else if (producer->failed == RD_KAFKA_RESP_ERR_NO_ERROR ||
+               producer->failed == RD_KAFKA_RESP_ERR__PURGE_QUEUE) {
+        producer->failed = message->err; /* purged are those beside the one that failed */
     }
 }
 
@@ -57,10 +64,15 @@ static nw_status client_create(struct nw_kafka_producer *producer, const char *i
     struct nw_kafka_sink *sink = producer->sink;
     rd_kafka_conf_t *conf = rd_kafka_conf_dup(sink->options.conf);
     char why[TEXT_SIZE];
+    char bytes[32];
     nw_status status = conf_set(conf, "enable.idempotence", "true", err);
 
     if (status == NW_OK) { /* as Java's default partitioner does for messages with a key */
         status = conf_set(conf, "partitioner", "murmur2_random", err);
+    }
+    (void)snprintf(bytes, sizeof bytes, "%zu", sink->sizes.batch_bytes);
+    if (status == NW_OK) {
+        status = conf_set(conf, "batch.size", bytes, err);
     }
     if (status == NW_OK && id != NULL) {
         status = conf_set(conf, "transactional.id", id, err);
@@ -156,8 +168,16 @@ static nw_status failed(struct nw_kafka_producer *producer, struct nw_error *err
     char text[TEXT_SIZE];
     rd_kafka_resp_err_t code = rd_kafka_fatal_error(producer->client, text, sizeof text);
 
+    (void)rd_kafka_poll(producer->client, 0); /* what else is reported */
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) { /* else that is why messages were given up */
         code = producer->failed;
+    }
+    if (producer->refused_bytes > 0) {
+        nw_kafka_refused_learn(producer);
+        return nw_fail(err, NW_RETRY,
+                       "NW2704 topic %s refuses messages of %zu bytes or the batch that they are "
+                       "in: smaller batches are tried, and then each by itself",
+                       producer->refused_topic, producer->refused_bytes);
     }
     if (code == RD_KAFKA_RESP_ERR_INVALID_RECORD) {
         return nw_fail(err, NW_RETRY,
@@ -313,4 +333,23 @@ nw_status nw_kafka_drain(struct nw_kafka_producer *producer, struct nw_error *er
         }
     }
     return producer->failed == RD_KAFKA_RESP_ERR_NO_ERROR ? NW_OK : failed(producer, err);
+}
+
+nw_status nw_kafka_send_alone(struct nw_kafka_producer *producer, rd_kafka_topic_t *topic,
+                              const struct nw_kafka_message *message, struct nw_error *err)
+{
+    nw_status status = nw_kafka_drain(producer, err);
+
+    if (status == NW_OK) {
+        status = nw_kafka_send(producer, topic, message, err);
+    }
+    if (status == NW_OK) {
+        status = nw_kafka_drain(producer, err);
+    }
+    return status == NW_OK || producer->failed != RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
+               ? status
+               : nw_fail(err, NW_REJECT,
+                         "NW2704 a message of %zu bytes for topic %s is larger than its "
+                         "max.message.bytes, or the broker's message.max.bytes: raise that",
+                         producer->refused_bytes, rd_kafka_topic_name(topic));
 }

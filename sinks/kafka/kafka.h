@@ -45,6 +45,7 @@ struct nw_kafka_options {
     bool transactional;
     bool tombstones;
     bool creates;
+    bool uses_existing; /* topics that have messages, without a ledger */
     bool truncates;
     int partitions;
     int replication; /* -1: the broker's default */
@@ -54,6 +55,7 @@ struct nw_kafka_options {
     rd_kafka_headers_t *headers;                  /* that each message has; NULL: none. Own */
     int64_t heartbeat_us;                         /* 0: none */
     int64_t timeout_ms;
+    size_t batch_bytes; /* librdkafka's batch.size */
     char ledger_topic[NW_KAFKA_TOPIC_SIZE];
     rd_kafka_conf_t *conf; /* what all clients have in common; own */
 };
@@ -66,6 +68,7 @@ struct nw_kafka_table {
     struct nw_table *own;         /* it, where the key is configured; else NULL */
     struct nw_json_layout *layout;
     rd_kafka_topic_t *topic;
+    size_t alone_from; /* bytes: a message of so many is sent alone, and waited for */
 };
 
 struct nw_kafka_copy {
@@ -101,6 +104,8 @@ struct nw_kafka_producer {
     bool in_transaction;
     rd_kafka_resp_err_t failed; /* the first message that could not be delivered; 0: none */
     uint64_t delivered;         /* messages acknowledged, for progress */
+    size_t refused_bytes;       /* the largest message that was refused as too large; 0: none */
+    char refused_topic[NW_KAFKA_TOPIC_SIZE];
 };
 
 /* A message to send; all is borrowed. */
@@ -137,6 +142,19 @@ struct nw_kafka_known {
     char topic[NW_KAFKA_TOPIC_SIZE];
 };
 
+/* A topic that refused a message of about this size. */
+struct nw_kafka_strict {
+    size_t alone_from;
+    char topic[NW_KAFKA_TOPIC_SIZE];
+};
+
+/* What was learned of sizes. */
+struct nw_kafka_sizes {
+    size_t batch_bytes; /* librdkafka's batch.size */
+    struct nw_kafka_strict *strict;
+    uint32_t strict_count;
+};
+
 struct nw_kafka_sink {
     const struct nw_host *host;
     struct nw_kafka_options options;
@@ -152,7 +170,8 @@ struct nw_kafka_sink {
     rd_kafka_topic_t *heart_topic;
     int64_t beat_us; /* when the last one was sent, wall clock */
 
-    pthread_mutex_t lock; /* of `known`, which workers share */
+    pthread_mutex_t lock; /* of `sizes` and `known`, which workers share */
+    struct nw_kafka_sizes sizes;
     struct nw_kafka_known *known;
     uint32_t known_count;
     uint32_t known_capacity;
@@ -171,7 +190,7 @@ static inline int64_t nw_kafka_until_ns(const struct nw_kafka_sink *sink)
 
 /* ---- options.c ---- */
 
-#define NW_KAFKA_OPTIONS_COUNT 28u
+#define NW_KAFKA_OPTIONS_COUNT 29u
 extern const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT];
 NW_MUST_CHECK nw_status nw_kafka_options_read(const struct nw_config *config,
                                               struct nw_kafka_options *options,
@@ -204,12 +223,24 @@ NW_MUST_CHECK nw_status nw_kafka_fail(struct nw_kafka_sink *sink, const char *wh
 /** One message. NW_AGAIN: the queue is full, nothing was taken. NW_REJECT: it is too large. */
 NW_MUST_CHECK nw_status nw_kafka_send(struct nw_kafka_producer *producer, rd_kafka_topic_t *topic,
                                       const struct nw_kafka_message *message, struct nw_error *err);
+/** The same, and wait for it. NW_REJECT also when the broker says that it is too large. */
+NW_MUST_CHECK nw_status nw_kafka_send_alone(struct nw_kafka_producer *producer,
+                                            rd_kafka_topic_t *topic,
+                                            const struct nw_kafka_message *message,
+                                            struct nw_error *err);
 /** Wait until every message is acknowledged. */
 NW_MUST_CHECK nw_status nw_kafka_drain(struct nw_kafka_producer *producer, struct nw_error *err);
 NW_MUST_CHECK nw_status nw_kafka_begin(struct nw_kafka_producer *producer, struct nw_error *err);
 /** End the transaction. @param outcome  filled, also when it fails. */
 NW_MUST_CHECK nw_status nw_kafka_commit(struct nw_kafka_producer *producer,
                                         enum nw_outcome *outcome, struct nw_error *err);
+
+/* ---- sizes.c ---- */
+
+/** From how many bytes on messages for a topic are sent alone. From any thread. */
+size_t nw_kafka_alone_from(struct nw_kafka_sink *sink, const char *topic);
+/** A broker refused messages of the producer as too large. From any thread. */
+void nw_kafka_refused_learn(struct nw_kafka_producer *producer);
 
 /* ---- topics.c ---- */
 

@@ -25,6 +25,7 @@
 #define FORMAT      1u
 #define FORMAT_MANY 2u /* has positions of several workers */
 #define POLL_MS     100
+#define METADATA_MS 5000
 #define KEY_SIZE    32u
 
 void nw_kafka_state_forget(struct nw_kafka_state *state)
@@ -202,10 +203,41 @@ static nw_status message_take(struct nw_kafka_sink *sink, struct nw_kafka_state 
         *at_end = true;
         return NW_OK;
     }
-    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return NW_AGAIN;
+    return message->err == RD_KAFKA_RESP_ERR_NO_ERROR ? record_take(sink, state, message, err)
+                                                      : NW_AGAIN;
+}
+
+/* Brokers answer, and say that there is no such topic. */
+static bool is_gone(const struct nw_kafka_sink *sink, rd_kafka_t *reader)
+{
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(reader, sink->options.ledger_topic, NULL);
+    const struct rd_kafka_metadata *metadata = NULL;
+    bool gone = false;
+
+    if (topic != NULL &&
+        rd_kafka_metadata(reader, 0, topic, &metadata, METADATA_MS) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        gone = metadata->topic_cnt == 1 &&
+               metadata->topics[0].err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+        rd_kafka_metadata_destroy(metadata);
     }
-    return record_take(sink, state, message, err);
+    if (topic != NULL) {
+        rd_kafka_topic_destroy(topic);
+    }
+    return gone;
+}
+
+/* Patience ended. @param message  the latest; NULL: none. */
+static nw_status reading_fail(const struct nw_kafka_sink *sink, rd_kafka_t *reader,
+                              const rd_kafka_message_t *message, struct nw_error *err)
+{
+    return sink->owned > 0 && is_gone(sink, reader)
+               ? nw_fail(err, NW_FATAL,
+                         "NW2731 topic %s is gone, which says what is durable: somebody deleted "
+                         "it. Nothing is begun anew without being told to",
+                         sink->options.ledger_topic)
+               : nw_fail(err, NW_RETRY, "NW2701 topic %s cannot be read: %s",
+                         sink->options.ledger_topic,
+                         message == NULL ? "no answer" : rd_kafka_message_errstr(message));
 }
 
 /* Reads until the end, which is one that stands still: our own former transaction was ended when
@@ -222,9 +254,7 @@ static nw_status records_read(struct nw_kafka_sink *sink, struct nw_kafka_state 
 
         status = message_take(sink, state, message, &at_end, err);
         if (status == NW_AGAIN && sink->host->now_ns(sink->host) > until_ns) {
-            status = nw_fail(err, NW_RETRY, "NW2701 topic %s cannot be read: %s",
-                             sink->options.ledger_topic,
-                             message == NULL ? "no answer" : rd_kafka_message_errstr(message));
+            status = reading_fail(sink, reader, message, err);
         }
         if (message != NULL) {
             rd_kafka_message_destroy(message);

@@ -16,6 +16,7 @@ enum {
     OPTION_TOMBSTONES,
     OPTION_TRUNCATES,
     OPTION_CREATE_TOPICS,
+    OPTION_EXISTING_TOPICS,
     OPTION_PARTITIONS,
     OPTION_REPLICATION,
     OPTION_TOPIC_SETTINGS,
@@ -42,6 +43,7 @@ enum {
 
 static const char *const deliveries[] = {"idempotent", "transactional", NULL};
 static const char *const truncates[] = {"send", "skip", NULL};
+static const char *const existings[] = {"refuse", "use", NULL};
 static const char *const compressions[] = {"none", "gzip", "snappy", "lz4", "zstd", NULL};
 static const char *const securities[] = {"plaintext", "ssl", "sasl_plaintext", "sasl_ssl", NULL};
 static const char *const mechanisms[] = {"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", NULL};
@@ -69,6 +71,9 @@ const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT] = {
     [OPTION_CREATE_TOPICS] = {"create_topics", NW_OPTION_BOOL, 0, "true", 0, 0, NULL,
                               "Make topics that are not there. Those that are there are left as "
                               "they are."},
+    [OPTION_EXISTING_TOPICS] = {"existing_topics", NW_OPTION_CHOICE, 0, "refuse", 0, 0, existings,
+                                "At the very first start, when topics with this prefix have "
+                                "messages already. use: begin, as behind Debezium."},
     [OPTION_PARTITIONS] = {"partitions", NW_OPTION_INTEGER, 0, "1", 1, 100000, NULL,
                            "Partitions of a topic that is made."},
     [OPTION_REPLICATION] = {"replication", NW_OPTION_INTEGER, 0, NULL, 1, 100, NULL,
@@ -258,6 +263,20 @@ static nw_status headers_set(struct nw_kafka_options *to, const struct nw_settin
     return NW_OK;
 }
 
+/* A property, or else the library's own. */
+static nw_status batch_bytes_read(struct nw_kafka_options *to, struct nw_error *err)
+{
+    char text[32];
+    size_t size = sizeof text;
+
+    if (rd_kafka_conf_get(to->conf, "batch.size", text, &size) != RD_KAFKA_CONF_OK) {
+        return nw_fail(err, NW_FATAL, "NW2702 librdkafka %s has no batch.size",
+                       rd_kafka_version_str());
+    }
+    to->batch_bytes = (size_t)strtoull(text, NULL, 10);
+    return NW_OK;
+}
+
 nw_status nw_kafka_options_read(const struct nw_config *config, struct nw_kafka_options *to,
                                 struct nw_error *err)
 {
@@ -275,6 +294,7 @@ nw_status nw_kafka_options_read(const struct nw_config *config, struct nw_kafka_
     to->tombstones = settings[OPTION_TOMBSTONES].flag;
     to->truncates = settings[OPTION_TRUNCATES].number == 0;
     to->creates = settings[OPTION_CREATE_TOPICS].flag;
+    to->uses_existing = settings[OPTION_EXISTING_TOPICS].number == 1;
     to->partitions = (int)settings[OPTION_PARTITIONS].number;
     to->replication =
         settings[OPTION_REPLICATION].set ? (int)settings[OPTION_REPLICATION].number : -1;
@@ -297,7 +317,10 @@ nw_status nw_kafka_options_read(const struct nw_config *config, struct nw_kafka_
     if (status == NW_OK) {
         status = nw_kafka_keys_check(to, err);
     }
-    return status == NW_OK ? headers_set(to, &settings[OPTION_HEADERS], err) : status;
+    if (status == NW_OK) {
+        status = headers_set(to, &settings[OPTION_HEADERS], err);
+    }
+    return status == NW_OK ? batch_bytes_read(to, err) : status;
 }
 
 uint32_t nw_kafka_notices_flags(const struct nw_config *config)

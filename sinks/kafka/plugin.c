@@ -23,6 +23,7 @@ static void kafka_close(void *self)
     nw_out_fini(&sink->record);
     free(sink->copies);
     free(sink->known);
+    free(sink->sizes.strict);
     (void)pthread_mutex_destroy(&sink->lock);
     free(sink);
 }
@@ -55,6 +56,7 @@ static nw_status kafka_open(const struct nw_host *host, const struct nw_config *
         kafka_close(sink);
         return status;
     }
+    sink->sizes.batch_bytes = sink->options.batch_bytes;
     if (rd_kafka_version() < 0x020601ff) {
         host->log(host, NW_LOG_INFO,
                   "librdkafka is %s: brokers of Kafka 4 refuse its SCRAM, which 2.6.1 mends",

@@ -140,6 +140,7 @@ nw_status nw_kafka_table_set(struct nw_kafka_worker *worker, const struct nw_tab
         table_forget(known);
         return status;
     }
+    known->alone_from = nw_kafka_alone_from(worker->sink, name);
     worker->tables_count++;
     return NW_OK;
 }
@@ -191,6 +192,17 @@ static nw_status keys_print(struct nw_kafka_worker *worker, struct nw_kafka_tabl
     return NW_OK;
 }
 
+static nw_status message_send(struct nw_kafka_worker *worker, const struct nw_kafka_table *table,
+                              const struct nw_kafka_message *message, struct nw_error *err)
+{
+    size_t size = (message->key == NULL ? 0 : message->key->used) +
+                  (message->value == NULL ? 0 : message->value->used);
+
+    return size < table->alone_from
+               ? nw_kafka_send(worker->producer, table->topic, message, err)
+               : nw_kafka_send_alone(worker->producer, table->topic, message, err);
+}
+
 /* The row itself. */
 static nw_status line_send(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
                            const struct nw_batch *batch, const struct nw_out *key,
@@ -205,8 +217,8 @@ static nw_status line_send(struct nw_kafka_worker *worker, struct nw_kafka_table
         return no_memory(err);
     }
     worker->value.used--; /* the line's end */
-    status = nw_kafka_send(worker->producer, table->topic,
-                           &(struct nw_kafka_message){.key = key, .value = &worker->value}, err);
+    status = message_send(worker, table,
+                          &(struct nw_kafka_message){.key = key, .value = &worker->value}, err);
     if (status == NW_OK) {
         worker->exception = exception;
     }
@@ -226,8 +238,7 @@ static nw_status row_send(struct nw_kafka_worker *worker, struct nw_kafka_table 
         worker->step = status == NW_OK ? 1 : 0;
     }
     if (status == NW_OK && forgets != NULL && worker->sink->options.tombstones) {
-        status = nw_kafka_send(worker->producer, table->topic,
-                               &(struct nw_kafka_message){.key = forgets}, err);
+        status = message_send(worker, table, &(struct nw_kafka_message){.key = forgets}, err);
     }
     if (status == NW_OK) {
         worker->step = 0;

@@ -7,6 +7,7 @@
 
 #define NAME_MAX_BYTES 249u
 #define ADMIN_MS       30000
+#define ASK_MS         5000
 #define SETTING_SIZE   128u
 
 struct name {
@@ -224,6 +225,87 @@ static nw_status compaction_check(struct nw_kafka_producer *producer, const char
     return status;
 }
 
+/* ---- a sink that begins anew ---- */
+
+/* What topics of tables begin with, whatever the table; "" where the template says nothing. */
+static nw_status beginning_make(const struct nw_kafka_options *options,
+                                char text[static NW_KAFKA_TOPIC_SIZE], struct nw_error *err)
+{
+    const struct nw_table none = {.schema_name = "", .name = ""};
+    struct nw_kafka_options cut = *options;
+    char template_[NW_KAFKA_TOPIC_SIZE];
+    char *schema = NULL;
+    char *table = NULL;
+
+    (void)snprintf(template_, sizeof template_, "%s", options->template_);
+    schema = strstr(template_, "{schema}");
+    table = strstr(template_, "{table}");
+    if (schema != NULL) {
+        *schema = '\0';
+    }
+    if (table != NULL) {
+        *table = '\0';
+    }
+    cut.template_ = template_;
+    text[0] = '\0';
+    return template_[0] == '\0' ? NW_OK : nw_kafka_topic_name(&cut, &none, text, err);
+}
+
+static bool has_messages(struct nw_kafka_producer *producer,
+                         const struct rd_kafka_metadata_topic *topic)
+{
+    for (int i = 0; i < topic->partition_cnt; i++) {
+        int64_t low = 0;
+        int64_t high = 0;
+
+        if (rd_kafka_query_watermark_offsets(producer->client, topic->topic,
+                                             topic->partitions[i].id, &low, &high,
+                                             ASK_MS) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+            high > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * There is no ledger. Is it the first start, or did somebody delete it? Topics that this sink would
+ * write to, with messages, speak for the latter: a new copy into them is not begun without a word.
+ */
+static nw_status first_check(struct nw_kafka_producer *producer, const char *ledger,
+                             struct nw_error *err)
+{
+    struct nw_kafka_sink *sink = producer->sink;
+    const struct rd_kafka_metadata *metadata = NULL;
+    char beginning[NW_KAFKA_TOPIC_SIZE];
+    nw_status status = beginning_make(&sink->options, beginning, err);
+    rd_kafka_resp_err_t code;
+
+    if (status != NW_OK || beginning[0] == '\0' || sink->options.uses_existing) {
+        return status;
+    }
+    code = rd_kafka_metadata(producer->client, 1, NULL, &metadata, (int)sink->options.timeout_ms);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return nw_kafka_fail(sink, "brokers do not say which topics there are", code,
+                             rd_kafka_err2str(code), err);
+    }
+    for (int i = 0; i < metadata->topic_cnt && status == NW_OK; i++) {
+        const struct rd_kafka_metadata_topic *topic = &metadata->topics[i];
+
+        if (strncmp(topic->topic, beginning, strlen(beginning)) == 0 &&
+            has_messages(producer, topic)) {
+            status = nw_fail(err, NW_FATAL,
+                             "NW2731 topic %s, which says what is durable, is not there, but topic "
+                             "%s has messages: the former was deleted, or another has this prefix. "
+                             "Nothing was written. To begin with a new copy into these topics: "
+                             "existing_topics: use",
+                             ledger, topic->topic);
+        }
+    }
+    rd_kafka_metadata_destroy(metadata);
+    return status;
+}
+
 nw_status nw_kafka_topic_open(struct nw_kafka_producer *producer, const char *name,
                               enum nw_kafka_topic_kind kind, rd_kafka_topic_t **topic,
                               struct nw_error *err)
@@ -239,6 +321,9 @@ nw_status nw_kafka_topic_open(struct nw_kafka_producer *producer, const char *na
                        rd_kafka_err2str(rd_kafka_last_error()));
     }
     status = topic_find(producer, opened, &found, err);
+    if (status == NW_OK && !found && ledger) {
+        status = first_check(producer, name, err);
+    }
     if (status == NW_OK && !found && (options->creates || ledger)) {
         status = topic_make(producer, name, kind, err);
     } else if (status == NW_OK && !found) {

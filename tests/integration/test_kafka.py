@@ -150,6 +150,33 @@ class KafkaTest(Case):
         self.assertIn("NW2704", narwal.call("table", "list")[1])
         self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
 
+    def test_messages_that_the_broker_finds_too_large(self):
+        """A batch of messages that are not, one that is, and one that becomes a dead letter."""
+        noise = "(SELECT string_agg(md5(random()::text || n || repeat('', g)), '') FROM generate_series(1, {}) n)"
+        for delivery, refused in (("transactional", "stop"), ("idempotent", "dead_letter")):
+            name = f"sizes{refused[0]}"
+            self.make("CREATE TABLE shop.strict (id integer PRIMARY KEY, v text);"
+                      "CREATE TABLE shop.other (id integer PRIMARY KEY)")
+            self.broker.create(f"{name}.shop.strict", 1, max_message_bytes="20000")
+            narwal = self.narwal(name, include=("shop.*",), delivery=delivery, refused=refused)
+            narwal.start().wait_caught_up()
+            self.server.sql(f"INSERT INTO shop.strict SELECT g, {noise.format(60)} FROM generate_series(1, 100) g")
+            narwal.wait_caught_up()
+            self.assertIn("smaller batches are tried", narwal.log())
+            self.assertEqual({key["id"] for key, _ in self.messages(f"{name}.shop.strict")}, set(range(1, 101)))
+            self.server.sql(f"INSERT INTO shop.strict SELECT g, {noise.format(1500)} FROM generate_series(200, 200) g;"
+                            "INSERT INTO shop.strict VALUES (201); INSERT INTO shop.other VALUES (1)")
+            narwal.wait_caught_up()
+            found = {key["id"] for key, _ in self.messages(f"{name}.shop.strict")}
+            self.assertEqual({key["id"] for key, _ in self.messages(f"{name}.shop.other")}, {1})
+            if refused == "stop":
+                self.assertIn("NW2704", narwal.call("table", "list")[1])
+                self.assertEqual(found, set(range(1, 101)))
+            else:
+                self.assertIn("NW2704", narwal.call("dead-letter", "list")[1])
+                self.assertEqual(found, {*range(1, 101), 201})
+            self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
     def test_a_wrong_configuration(self):
         for more, said in (({"properties": ["acks=1"]}, "NW1003"), ({"properties": ["linger"]}, "NW1003"),
                            ({"properties": ["no.such=1"]}, "NW2702"), ({"topic_settings": ["x"]}, "NW1003"),
@@ -245,6 +272,28 @@ class KafkaFaultsTest(Case):
         self.broker.start()
         narwal.wait_caught_up()
         self.assertEqual({key["id"] for key, _ in self.messages("shop4.shop.items")}, set(range(1, 501)))
+        self.assertEqual(narwal.terminate(), 0)
+
+    def test_topics_that_are_deleted(self):
+        """A table's topic is made anew; the ledger's is not."""
+        self.make("CREATE TABLE shop.items (id integer PRIMARY KEY); INSERT INTO shop.items VALUES (1)")
+        narwal = self.narwal("shop15", include=("shop.*",), delivery="transactional", timeout="3s",
+                             properties=["topic.metadata.refresh.interval.ms=1000",
+                                         "topic.metadata.propagation.max.ms=1000"])
+        narwal.start().wait_caught_up()
+        self.broker.delete("shop15.shop.items")
+        self.server.sql("INSERT INTO shop.items VALUES (2)")
+        narwal.wait_caught_up()
+        self.assertEqual([key["id"] for key, _ in self.messages("shop15.shop.items")], [2])
+        self.broker.delete("_narwal.shop15.kafka")
+        self.server.sql("INSERT INTO shop.items VALUES (3)")
+        self.assertEqual(narwal.wait_exit(60), 1)
+        self.assertIn("NW2731", narwal.log())
+        self.assertEqual(narwal.run_to_end(), 1)
+        self.assertIn("but topic shop15.shop.items has messages", narwal.log())
+        narwal.config["sinks"][0]["existing_topics"] = "use"
+        narwal.start().wait_caught_up()
+        self.assertEqual([key["id"] for key, _ in self.messages("shop15.shop.items")], [2, 1, 2, 3])
         self.assertEqual(narwal.terminate(), 0)
 
     def test_a_ledger_that_is_not_ours(self):

@@ -124,6 +124,10 @@ class Broker:
                   "--topic", topic, "--partitions", partitions,
                   *(word for key, value in settings.items() for word in ("--config", f"{key.replace('_', '.')}={value}")))
 
+    def delete(self, topic):
+        self.tool("org.apache.kafka.tools.TopicCommand", "--bootstrap-server", self.address, "--delete",
+                  "--topic", topic)
+
     def produce(self, topic, partitions, keys):
         """By Kafka's own producer, into a new topic; 0: one that is there."""
         if partitions > 0:
