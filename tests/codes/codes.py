@@ -46,7 +46,7 @@ EXEMPT = {
 SHARED = set("""
 NW1003 NW1007 NW1008 NW1013 NW1014 NW1119 NW1203 NW1209 NW1214 NW1220 NW1225 NW1226 NW1318 NW1501 NW1502 NW1503 NW1504
 NW1505 NW1508 NW1510 NW1513 NW2001 NW2002 NW2004 NW2005 NW2006 NW2101 NW2106 NW2308 NW2327 NW2328 NW2350 NW2372 NW2405
-NW2406 NW2408 NW2419 NW2420 NW2501 NW2505 NW2509 NW2510 NW2511 NW2514 NW2515 NW2606 NW2901 NW2902 NW2903
+NW2406 NW2408 NW2419 NW2420 NW2501 NW2505 NW2509 NW2510 NW2511 NW2514 NW2515 NW2606 NW2701 NW2702 NW2703 NW2705 NW2901 NW2902 NW2903
 """.split())
 EXAMPLES = ("core/cli/cmd_explain.c", "core/cli/commands.c")
 
@@ -133,7 +133,7 @@ def texts_of(path, text):
 
 
 def sources(root):
-    for folder in ("core", "sinks"):
+    for folder in ("core", "sinks", "tools"):
         for path in sorted(root.glob(f"{folder}/**/*.c")):
             yield path.relative_to(root).as_posix(), path.read_text(errors="replace")
 

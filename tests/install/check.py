@@ -31,7 +31,8 @@ def check_program(source, prefix):
 
 
 def check_plugins(folder):
-    names = sorted(path.name for path in folder.iterdir())
+    check((folder / "narwal-kafka").is_file(), "there is no narwal-kafka beside the plugins")
+    names = sorted(path.name for path in folder.glob("*.so"))
     check({"file.so", "null.so"} <= set(names), f"plugins are {names}")
     for name in names:
         symbols = run("nm", "--dynamic", "--defined-only", str(folder / name))

@@ -9,6 +9,7 @@ The rules (DESIGN: layout):
   - a folder of core/ includes "folder/file.h" only from itself and from folders to its left in
     STAGES, and <narwal/...>;
   - a sink includes <narwal/...>, its own files, and "lib/..." (sinks/lib); sinks/lib only itself;
+  - a tool (tools/) includes "folder/file.h" of core/, of sinks/lib, and of the sink whose name it has;
   - a public header includes no file of core/ or sinks/ at all, and of narwal only <narwal/...>.
 """
 import pathlib
@@ -56,6 +57,13 @@ def reason_sink(sink, quote, name, siblings):
     return None
 
 
+def reason_tool(tool, quote, name):
+    folder = first_folder(name)
+    if PUBLIC.match(name) or (quote == '"' and folder in (*STAGES, "lib", tool)):
+        return None
+    return "is neither core's, nor lib/, nor this tool's own" if quote == '"' or folder in STAGES else None
+
+
 def reason_public(quote, name):
     folder = first_folder(name)
     if PUBLIC.match(name) and quote == "<":
@@ -83,6 +91,11 @@ def violations(root):
             reason = reason_sink(sink, quote, name, siblings)
             if reason:
                 yield path, line, name, reason
+    for path in sorted(root.glob("tools/**/*.[ch]")):
+        for line, quote, name in includes_of(path):
+            reason = reason_tool(path.relative_to(root / "tools").parts[0], quote, name)
+            if reason:
+                yield path, line, name, reason
     for path in sorted(root.glob("include/**/*.h")):
         for line, quote, name in includes_of(path):
             reason = reason_public(quote, name)
@@ -94,7 +107,7 @@ def check(root):
     wrong = list(violations(root))
     for path, line, name, reason in wrong:
         print(f"{path.relative_to(root)}:{line}: {name} {reason}")
-    files = sum(1 for folder in ("core", "sinks", "include") for _ in root.glob(f"{folder}/**/*.[ch]"))
+    files = sum(1 for folder in ("core", "sinks", "tools", "include") for _ in root.glob(f"{folder}/**/*.[ch]"))
     if files == 0:
         print(f"{root}: no C files found")
         return 1
@@ -123,6 +136,10 @@ CASES = [
     ("sinks/file/a.c", '#include "null/null.h"', True),
     ("sinks/lib/a.c", '#include "lib/json.h"', False),
     ("sinks/lib/a.c", '#include "file/journal.h"', True),
+    ("tools/kafka/a.c", '#include "cli/command.h"', False),
+    ("tools/kafka/a.c", '#include "kafka/kafka.h"', False),
+    ("tools/kafka/a.c", '#include "file/journal.h"', True),
+    ("tools/kafka/a.c", "#include <cli/command.h>", True),
     ("include/narwal/a.h", "#include <narwal/status.h>", False),
     ("include/narwal/a.h", "#include <stdint.h>", False),
     ("include/narwal/a.h", '#include "base/cursor.h"', True),

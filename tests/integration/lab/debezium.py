@@ -39,12 +39,15 @@ class Debezium:
 
     properties  of the connector, over those that say where the server is; the slot, the topics'
                 prefix and the connector are called `name`
+    twins       names of further connectors in the same worker, with the same properties
     worker      settings over WORKER
     heap        of Java; where speed is measured it runs as it does elsewhere, with `java`
     """
 
-    def __init__(self, server, broker, name, properties=None, worker=None, heap="256m", java=None):
+    def __init__(self, server, broker, name, properties=None, twins=(), worker=None, heap="256m",
+                 java=None):
         self.server, self.broker, self.name = server, broker, name
+        self.twins = twins
         self.properties = {
             "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
             "plugin.name": "pgoutput",
@@ -53,15 +56,17 @@ class Debezium:
             "database.user": "postgres",
             "database.password": "unused",
             "database.dbname": "postgres",
-            "topic.prefix": name,
-            "slot.name": f"debezium_{name}",
-            "publication.name": f"debezium_{name}",
+            **self.named(name),
             **(properties or {}),
         }
         self.worker = {**WORKER, **(worker or {})}
         self.java = [f"-Xmx{heap}", *(HEAP if java is None else java)]
         self.process = None
         self.port = None
+
+    @staticmethod
+    def named(name):
+        return {"topic.prefix": name, "slot.name": f"debezium_{name}", "publication.name": f"debezium_{name}"}
 
     def __enter__(self):
         self.program, self.jars, plugins = parts.java(), parts.jars(), connector.plugins()
@@ -97,14 +102,18 @@ class Debezium:
 
     def start(self):
         self.port = free_port()
-        file, description = self.folder / "worker.properties", self.folder / "connector.json"
+        file = self.folder / "worker.properties"
         file.write_text("".join(f"{key}={value}\n" for key, value in {
             **self.worker, "listeners": f"http://127.0.0.1:{self.port}"}.items()))
-        description.write_text(json.dumps({"name": self.name, "config": self.properties}))
+        descriptions = []
+        for name in (self.name, *self.twins):
+            config = self.properties if name == self.name else {**self.properties, **self.named(name)}
+            descriptions.append(self.folder / f"{name}.json")
+            descriptions[-1].write_text(json.dumps({"name": name, "config": config}))
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 as_server_user([self.program, *self.java, "-cp", f"{self.jars}/*",
-                                "org.apache.kafka.connect.cli.ConnectStandalone", file, description], "KILL"),
+                                "org.apache.kafka.connect.cli.ConnectStandalone", file, *descriptions], "KILL"),
                 cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         return self
 
@@ -141,9 +150,11 @@ class Debezium:
         return self
 
     def wait_streaming(self, seconds=WAIT_SECONDS_MAX):
-        """Until its snapshot is done and it reads from the slot."""
+        """Until its snapshot is done and it reads from the slot; those of its twins, too."""
+        slots = [self.properties["slot.name"], *(self.named(name)["slot.name"] for name in self.twins)]
         return self.wait("the stream", lambda: self.server.value(
-            "SELECT active FROM pg_replication_slots WHERE slot_name = %s", (self.properties["slot.name"],)), seconds)
+            "SELECT count(*) FROM pg_replication_slots WHERE active AND slot_name = ANY(%s)", (slots,)) == len(slots),
+            seconds)
 
     def confirmed_lsn(self):
         return self.server.value("SELECT confirmed_flush_lsn - '0/0'::pg_lsn FROM pg_replication_slots "

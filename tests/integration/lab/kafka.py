@@ -4,6 +4,7 @@
 Topics are read with kcat, another program of the same library as the sink; what a Java client sees
 is asked of Kafka's own tools.
 """
+import itertools
 import json
 import os
 import pathlib
@@ -139,6 +140,17 @@ class Broker:
     def put(self, topic, key, value):
         subprocess.run(["kcat", "-b", self.address, "-P", "-t", topic, "-k", key], check=True, text=True, input=value,
                        timeout=READ_SECONDS_MAX)
+
+    def write(self, topic, messages):
+        """Messages as read() gives them, into their partitions."""
+        def place(message):
+            return message["partition"], message.get("headers", [])
+        for (partition, headers), mine in itertools.groupby(messages, place):
+            lines = "".join(f"{message['key'] or ''}\t{message['payload'] or ''}\n" for message in mine)
+            pairs = zip(headers[::2], headers[1::2])
+            subprocess.run(["kcat", "-b", self.address, "-P", "-t", topic, "-p", str(partition), "-K", "\t", "-Z",
+                            *(word for name, value in pairs for word in ("-H", f"{name}={value}"))],
+                           input=lines, check=True, text=True, timeout=READ_SECONDS_MAX)
 
     def read(self, topic, isolation="read_committed"):
         """Every message, in the order of partitions and offsets: partition, offset, key, payload, headers."""

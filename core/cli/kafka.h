@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Commands that speak to Kafka are carried out by a second program, narwal-kafka (tools/kafka), so
+ * that narwal itself needs no librdkafka. Both read the same arguments with what is here: narwal to
+ * say what is wrong and to document them, narwal-kafka to do it.
+ */
+#ifndef NW_CLI_KAFKA_H
+#define NW_CLI_KAFKA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define NW_KAFKA_PROPERTIES_MAX 64u
+#define NW_DIFF_PATTERNS_MAX    64u
+
+/** What `narwal diff-topics` was asked for; texts are borrowed from the arguments. */
+struct nw_diff_topics {
+    const char *words[2];   /* A and B: PREFIX, FILE.yaml or FILE.yaml:SINK */
+    const char *brokers[2]; /* of a prefix; NULL: as the other */
+    const char *properties[NW_KAFKA_PROPERTIES_MAX]; /* NAME=VALUE */
+    uint32_t properties_count;
+    const char *masks[NW_DIFF_PATTERNS_MAX + 1]; /* NULL-terminated, as nw_patterns_match() */
+    uint32_t masks_count;
+    const char *only[NW_DIFF_PATTERNS_MAX + 1];
+    uint32_t only_count;
+    bool strict;
+    bool as_json;
+    int64_t follow_us;
+    int64_t shown; /* differences of a table */
+    int64_t memory_bytes;
+};
+
+/** @return NW_GO_ON, or the exit code after printing what is wrong or the help. */
+int nw_diff_topics_read(int argc, char **argv, struct nw_diff_topics *request);
+
+#endif

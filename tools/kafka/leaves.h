@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A message of Kafka taken apart into leaves: a path and a value each. Key and value are JSON, with
+ * or without Connect's schema around it, or bytes; headers are texts or JSON.
+ *
+ *   partition            3
+ *   key.id               7
+ *   value.after.price    "12.50"
+ *   value-schema.fields[0].type
+ *   header.__debezium.newkey.id
+ *
+ * Owned by one thread; nothing is kept between messages but memory.
+ */
+#ifndef NW_TOOLS_KAFKA_LEAVES_H
+#define NW_TOOLS_KAFKA_LEAVES_H
+
+#include <librdkafka/rdkafka.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lib/out.h"
+
+#define NW_PATH_SIZE 4096u
+
+enum nw_leaf_kind {
+    NW_LEAF_STRING,
+    NW_LEAF_NUMBER,
+    NW_LEAF_WORD,  /* true, false, null */
+    NW_LEAF_EMPTY, /* {} or [] */
+    NW_LEAF_BYTES, /* no JSON */
+    NW_LEAF_NONE,  /* the message has no key, or no value */
+    NW_LEAF_BELOW, /* a string that began with the prefix of the topics, without it */
+};
+
+struct nw_leaf {
+    const char *path; /* NUL-terminated */
+    const char *text; /* what is compared: unescaped, numbers in one form */
+    size_t size;
+    const char *shown; /* as it stands in the message */
+    size_t shown_size;
+    enum nw_leaf_kind kind;
+    uint32_t place;               /* among the leaves of its document */
+    bool keyless, key_has_schema; /* of the message */
+};
+
+struct nw_leaves {
+    /** Called for each leaf, which is valid until it returns. */
+    void (*leaf)(void *context, const struct nw_leaf *leaf);
+    /** Called before Connect's schema of a document; true: it is not walked through. May be NULL.
+     */
+    bool (*schema)(void *context, bool of_value, const void *bytes, size_t size);
+    /** Called behind it, when it was. */
+    void (*schema_end)(void *context, bool of_value);
+    void *context;
+    bool as_written; /* numbers are compared as text */
+
+    char path[NW_PATH_SIZE];
+    size_t path_used;
+    uint32_t place;
+    bool keyless, key_has_schema;
+    struct nw_out text; /* scratch */
+};
+
+/** Take a message apart. @return false when memory ran out. */
+bool nw_leaves_of(struct nw_leaves *leaves, const rd_kafka_message_t *message);
+void nw_leaves_fini(struct nw_leaves *leaves);
+
+#endif
