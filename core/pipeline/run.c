@@ -56,6 +56,8 @@ static nw_status sink_open(struct nw_run *run, uint32_t index, struct nw_error *
                                       .config = from->config,
                                       .workers_count = from->workers_count,
                                       .database = run->server.database,
+                                      .ask = nw_run_wish,
+                                      .context = run,
                                       .takes_over = run->takes_over,
                                       .open_us_max = patient ? 0 : from->stalled_after_us};
     struct nw_run_member *member = &run->members[index];
@@ -612,6 +614,7 @@ nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
     run->status.options = options;
     run->status.started_ns = run->env->ops->now_ns(run->env);
     (void)pthread_mutex_init(&run->news.mutex, NULL);
+    (void)pthread_mutex_init(&run->wishes.mutex, NULL);
     nw_table_list_init(&run->list);
     status = nw_claim_create(options->server.slot_name, &run->claim, err);
     status = status == NW_OK ? state_open(run, err) : status;
@@ -626,6 +629,7 @@ nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
         nw_followed_close(run->followed_tables);
         nw_tables_close(run->table_states);
         (void)pthread_mutex_destroy(&run->news.mutex);
+        (void)pthread_mutex_destroy(&run->wishes.mutex);
         nw_table_list_fini(&run->list);
         nw_letters_close(run->letters);
         nw_state_close(run->state);

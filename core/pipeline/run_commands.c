@@ -65,8 +65,10 @@ static void refuse(struct nw_run *run, const char *text)
     char whole[NW_ERROR_TEXT_SIZE];
 
     (void)snprintf(whole, sizeof whole, "%.6s %s", nw_code_or(text, "NW2901"), nw_code_rest(text));
-    nw_log(NW_LOG_WARN, "%s", whole);
-    run->options->answer(run->options->context, false, whole);
+    if (!run->wishes.current) { /* else the answer is logged */
+        nw_log(NW_LOG_WARN, "%s", whole);
+    }
+    nw_run_answer(run, false, whole);
 }
 
 /* "SINK NAME", where a sink's name may have spaces in it. */
@@ -438,7 +440,7 @@ static nw_status again_begin(struct nw_run *run, const struct asked *asked, stru
                        asked->schema_name, asked->table_name);
         nw_log(NW_LOG_INFO, "table %s.%s is copied, as narwal %s asked; the others go on",
                asked->schema_name, asked->table_name, command_of(asked->verb));
-        run->options->answer(run->options->context, true, text);
+        nw_run_answer(run, true, text);
     }
     return status;
 }
@@ -463,7 +465,7 @@ static nw_status drop_begin(struct nw_run *run, const struct asked *asked, struc
                            ? ", though its publication is of all tables, or of a schema"
                            : "");
         nw_log(NW_LOG_INFO, "%s", text);
-        run->options->answer(run->options->context, true, text);
+        nw_run_answer(run, true, text);
     }
     return status;
 }
@@ -480,7 +482,7 @@ static nw_status pause_begin(struct nw_run *run, const struct asked *asked, stru
                    "%s is paused behind the transaction under way, and its changes are kept: "
                    "narwal table resume brings them",
                    asked->quoted);
-    run->options->answer(run->options->context, true, text);
+    nw_run_answer(run, true, text);
     return NW_OK;
 }
 
@@ -508,7 +510,7 @@ static nw_status resume_begin(struct nw_run *run, const struct asked *asked, str
                        "narwal status does not list it any more",
                        asked->quoted);
         nw_log(NW_LOG_INFO, "table %s: what was kept of it is delivered now", asked->quoted);
-        run->options->answer(run->options->context, true, text);
+        nw_run_answer(run, true, text);
     }
     return status;
 }
@@ -564,19 +566,18 @@ static bool copy_command(struct nw_run *run, const char *line)
         return false;
     }
     if (pause && run->status.phase != NW_RUN_COPYING && !nw_run_joins_busy(run)) {
-        run->options->answer(run->options->context, false, "NW1505 nothing is being copied");
+        nw_run_answer(run, false, "NW1505 nothing is being copied");
         return true;
     }
     nw_log(NW_LOG_INFO, "the copy %s", pause ? "is paused" : "goes on");
     run->copy_paused = pause;
-    run->options->answer(run->options->context, true, pause ? paused : "the copy goes on");
+    nw_run_answer(run, true, pause ? paused : "the copy goes on");
     return true;
 }
 
 nw_status nw_run_commands(struct nw_run *run, struct nw_error *err)
 {
-    const char *line =
-        run->options->asked == NULL ? NULL : run->options->asked(run->options->context);
+    const char *line = nw_run_asked(run);
     struct asked asked = {0};
     struct nw_error why = {0};
     char reason[REASON_SIZE];
@@ -587,11 +588,11 @@ nw_status nw_run_commands(struct nw_run *run, struct nw_error *err)
         return NW_OK;
     }
     if (!line_parse(run, line, &asked)) {
-        run->options->answer(run->options->context, false,
-                             asked.verb == VERB_RETRY
-                                 ? "NW2422 the sink that refused these rows is not configured any "
-                                   "more: nothing can be retried there"
-                                 : "an unknown command");
+        nw_run_answer(run, false,
+                      asked.verb == VERB_RETRY
+                          ? "NW2422 the sink that refused these rows is not configured any "
+                            "more: nothing can be retried there"
+                          : "an unknown command");
         return NW_OK;
     }
     status = table_find(run, &asked, &why);

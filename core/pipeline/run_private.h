@@ -18,6 +18,7 @@
 #include "pipeline/state.h"
 #include "pipeline/table_list.h"
 #include "pipeline/tables.h"
+#include "sink/host.h"
 
 struct nw_run;
 
@@ -68,6 +69,19 @@ struct nw_run_news {
     uint32_t settled_count;
     bool failed;      /* out of memory */
     int64_t retry_ns; /* the main thread's: what is not published just now is looked at again */
+};
+
+/* See run_wishes.c. */
+#define NW_RUN_WISHES_MAX 64u
+struct nw_run_wish {
+    char sink[64];
+    char command[NW_HOST_COMMAND_SIZE];
+};
+struct nw_run_wishes {
+    pthread_mutex_t mutex; /* guards the ring; who adds, does it behind the last one */
+    struct nw_run_wish list[NW_RUN_WISHES_MAX];
+    uint32_t first, count;
+    bool current; /* the main thread's: the command that is answered is the first of these */
 };
 
 /* How fast is copied, smoothed over some seconds. */
@@ -129,6 +143,7 @@ struct nw_run {
     struct nw_tables *table_states;
     struct nw_followed *followed_tables;
     struct nw_run_news news;
+    struct nw_run_wishes wishes;
     struct nw_seen *seen; /* the service thread's while an engine runs */
     struct nw_recent *recent;
     struct nw_state_source source;
@@ -358,6 +373,15 @@ uint64_t nw_run_play_lsn(const struct nw_run *run);
 
 /** Answer and begin what was asked through the control socket. */
 NW_MUST_CHECK nw_status nw_run_commands(struct nw_run *run, struct nw_error *err);
+
+/* run_wishes.c */
+
+/** nw_sink_options.ask; context is the run. */
+bool nw_run_wish(void *context, const char *sink, const char *command);
+/** The command to answer now, a user's or a sink's; NULL: none. */
+const char *nw_run_asked(struct nw_run *run);
+/** Answer it. */
+void nw_run_answer(struct nw_run *run, bool well, const char *text);
 
 /* run_until.c */
 

@@ -101,6 +101,32 @@ static nw_status host_batch_export(const struct nw_host *host, const struct nw_b
         "NW2411 batch_export() takes the batch that write() was given, while write() runs");
 }
 
+static bool may_be_asked(const char *command)
+{
+    static const char *const may[] = {"table refresh ", "table repair "};
+
+    for (size_t i = 0; i < sizeof may / sizeof may[0]; i++) {
+        size_t size = strlen(may[i]);
+
+        if (strncmp(command, may[i], size) == 0 && command[size] != '\0') {
+            return strlen(command) < NW_HOST_COMMAND_SIZE;
+        }
+    }
+    return strcmp(command, "copy pause") == 0 || strcmp(command, "copy resume") == 0;
+}
+
+static nw_status host_ask(const struct nw_host *host, const char *command, struct nw_error *err)
+{
+    struct nw_sink *sink = sink_of(host);
+
+    if (sink->ask == NULL || !may_be_asked(command)) {
+        return nw_fail(err, NW_REJECT, "NW2411 this cannot be asked for: %.100s", command);
+    }
+    return sink->ask(sink->ask_context, sink->config->name, command)
+               ? NW_OK
+               : nw_fail(err, NW_AGAIN, "NW1505 too much is asked for at once: ask again");
+}
+
 /* A number for the calling thread; never used twice. */
 static uint64_t thread_number(void)
 {
@@ -312,6 +338,7 @@ void nw_host_init(struct nw_sink *sink)
         .folder_remove = host_folder_remove,
         .folder_list = host_folder_list,
         .file_lock = host_file_lock,
+        .ask = host_ask,
     };
     (void)pthread_mutex_init(&sink->files.lock, NULL);
     sink->files.queues_count = 0;

@@ -16,6 +16,9 @@
 
 struct nw_sink;
 
+/** A command that a plugin may ask for, with its NUL. */
+#define NW_HOST_COMMAND_SIZE 256u
+
 /** Threads of one sink whose queue is kept; a thread beyond them gets one for each call. */
 #define NW_HOST_QUEUES_MAX 64u
 /** Operations under way in one queue. */

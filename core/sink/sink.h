@@ -43,9 +43,13 @@ struct nw_sink_options {
     const struct nw_config *config; /* borrow until destroyed: settings in the order of its table */
     uint32_t workers_count;         /* 1 .. min(plugin's workers_max, NW_SINK_WORKERS_MAX) */
     const char *database;           /* nw_host.database; borrow until destroyed; NULL: not known */
-    bool takes_over;                /* NW_HOST_TAKES_OVER */
-    int64_t open_us_max;            /* longest that nw_sink_open waits; 0: for ever */
-    const int *cores;               /* to pin the threads to, agents_count of them; NULL: do not */
+    /* A command that the plugin asks for; from any thread. @return false: too much is asked for
+     * already. NULL: nothing may be asked for */
+    bool (*ask)(void *context, const char *sink, const char *command);
+    void *context;
+    bool takes_over;     /* NW_HOST_TAKES_OVER */
+    int64_t open_us_max; /* longest that nw_sink_open waits; 0: for ever */
+    const int *cores;    /* to pin the threads to, agents_count of them; NULL: do not */
 };
 
 /** @param sink  give. Nothing of the plugin is called yet. */

@@ -121,7 +121,9 @@ struct nw_sink {
     struct nw_env *env;
     const struct nw_plugin *plugin;
     const struct nw_config *config;
-    uint32_t flags;      /* NW_SINK_...: with this configuration */
+    uint32_t flags; /* NW_SINK_...: with this configuration */
+    bool (*ask)(void *context, const char *sink, const char *command); /* see the options */
+    void *ask_context;
     struct nw_host host; /* context points back to this struct */
     struct nw_host_files files;
     void *self;   /* the plugin's; NULL: not open. The coordinator's */

@@ -94,6 +94,30 @@ static nw_status client_create(struct nw_kafka_producer *producer, const char *i
     return NW_OK;
 }
 
+nw_status nw_kafka_reader_create(struct nw_kafka_sink *sink, const char *const settings[][2],
+                                 size_t count, rd_kafka_t **reader, struct nw_error *err)
+{
+    rd_kafka_conf_t *conf = rd_kafka_conf_dup(sink->options.conf);
+    char why[TEXT_SIZE];
+    nw_status status = NW_OK;
+
+    for (size_t i = 0; i < count && status == NW_OK; i++) {
+        status = conf_set(conf, settings[i][0], settings[i][1], err);
+    }
+    if (status != NW_OK) {
+        rd_kafka_conf_destroy(conf);
+        return status;
+    }
+    rd_kafka_conf_set_opaque(conf, sink);
+    rd_kafka_conf_set_log_cb(conf, nw_kafka_on_log);
+    *reader = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
+    if (*reader == NULL) {
+        rd_kafka_conf_destroy(conf);
+        return nw_fail(err, NW_FATAL, "NW2702 librdkafka %s: %s", rd_kafka_version_str(), why);
+    }
+    return NW_OK;
+}
+
 /* Tells the coordinator, which would else hold up readers until its timeout; and librdkafka 2.0
  * does not survive to be destroyed while it adds partitions to a transaction. */
 static void transaction_abort(struct nw_kafka_producer *producer)

@@ -27,6 +27,7 @@
 #include "lib/json.h"
 
 #define NW_KAFKA_TOPIC_SIZE  256u /* a name has at most 249 bytes */
+#define NW_KAFKA_NAME_SIZE   512u /* schema.table */
 #define NW_KAFKA_WORKERS_MAX 16u
 
 /* What is sent beside rows. */
@@ -35,6 +36,7 @@ enum nw_kafka_notice {
     NW_KAFKA_TRANSACTIONS, /* where each begins and ends */
     NW_KAFKA_SCHEMAS,      /* new versions of tables */
     NW_KAFKA_HEARTBEATS,
+    NW_KAFKA_NOTIFICATIONS, /* of copies */
     NW_KAFKA_NOTICES_COUNT,
 };
 
@@ -53,6 +55,8 @@ struct nw_kafka_options {
     const char *const *keys;                      /* schema.table:column,column; NULL: none */
     const char *notices_[NW_KAFKA_NOTICES_COUNT]; /* templates of topics; NULL: not sent */
     rd_kafka_headers_t *headers;                  /* that each message has; NULL: none. Own */
+    const char *signals_table;                    /* schema.table; NULL: none */
+    const char *signals_topic;                    /* NULL: none */
     int64_t heartbeat_us;                         /* 0: none */
     int64_t timeout_ms;
     size_t batch_bytes; /* librdkafka's batch.size */
@@ -63,6 +67,7 @@ struct nw_kafka_options {
 /* A table's version, and where its messages go. */
 struct nw_kafka_table {
     uint32_t id;
+    bool signals; /* its rows are signals */
     uint32_t relation_oid;
     const struct nw_table *keyed; /* the table with the key that messages have; see `own` */
     struct nw_table *own;         /* it, where the key is configured; else NULL */
@@ -132,6 +137,9 @@ struct nw_kafka_worker {
     uint32_t exception;
     uint32_t step; /* of the row: how many of its messages are out */
 
+    uint32_t copied_oid; /* the table whose copy began last, and how many rows of it came */
+    uint64_t copied_rows;
+
     struct nw_out key, former_key, value;
 };
 
@@ -155,6 +163,13 @@ struct nw_kafka_sizes {
     uint32_t strict_count;
 };
 
+/* Which signal asked for a copy of which table. */
+#define NW_KAFKA_ASKED_MAX 16u
+struct nw_kafka_asked {
+    char id[64];
+    char table[NW_KAFKA_NAME_SIZE];
+};
+
 struct nw_kafka_sink {
     const struct nw_host *host;
     struct nw_kafka_options options;
@@ -170,8 +185,14 @@ struct nw_kafka_sink {
     rd_kafka_topic_t *heart_topic;
     int64_t beat_us; /* when the last one was sent, wall clock */
 
-    pthread_mutex_t lock; /* of `sizes` and `known`, which workers share */
+    rd_kafka_t *signals; /* reads their topic; the coordinator's. NULL: none */
+    bool positioned;     /* a position is stored: what is copied now is not the first copy */
+
+    pthread_mutex_t lock; /* of what follows, which workers share */
     struct nw_kafka_sizes sizes;
+    bool copying; /* the first copy has begun, and no commit had a position yet */
+    struct nw_kafka_asked asked[NW_KAFKA_ASKED_MAX]; /* the latest, in a ring */
+    uint32_t asked_count;
     struct nw_kafka_known *known;
     uint32_t known_count;
     uint32_t known_capacity;
@@ -190,7 +211,7 @@ static inline int64_t nw_kafka_until_ns(const struct nw_kafka_sink *sink)
 
 /* ---- options.c ---- */
 
-#define NW_KAFKA_OPTIONS_COUNT 29u
+#define NW_KAFKA_OPTIONS_COUNT 32u
 extern const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT];
 NW_MUST_CHECK nw_status nw_kafka_options_read(const struct nw_config *config,
                                               struct nw_kafka_options *options,
@@ -209,6 +230,10 @@ uint32_t nw_kafka_notices_flags(const struct nw_config *config);
  */
 NW_MUST_CHECK nw_status nw_kafka_producer_begin(struct nw_kafka_producer *producer, const char *id,
                                                 struct nw_error *err);
+/** A consumer with these settings beside those that all clients have. */
+NW_MUST_CHECK nw_status nw_kafka_reader_create(struct nw_kafka_sink *sink,
+                                               const char *const settings[][2], size_t count,
+                                               rd_kafka_t **reader, struct nw_error *err);
 /** Passes on what librdkafka says; the client's opaque is the sink. From any thread. */
 void nw_kafka_on_log(const rd_kafka_t *client, int level, const char *facility, const char *text);
 /** Forget what was not delivered, and the producer. Its topics must be gone, all but the ledger. */
@@ -317,6 +342,11 @@ NW_MUST_CHECK nw_status nw_kafka_truncate(struct nw_kafka_worker *worker,
 /** A message, a transaction's begin or end, a new version of a table: sent where that is wanted. */
 NW_MUST_CHECK nw_status nw_kafka_notice(struct nw_kafka_worker *worker,
                                         const struct nw_event *event, struct nw_error *err);
+/** Send what is printed, opening the topic if need be; nothing where it is not wanted. */
+NW_MUST_CHECK nw_status nw_kafka_notice_send(struct nw_kafka_worker *worker,
+                                             enum nw_kafka_notice notice,
+                                             const struct nw_kafka_message *message,
+                                             struct nw_error *err);
 /** The topics of one worker. */
 void nw_kafka_notices_forget(struct nw_kafka_worker *worker);
 /** In recover(): what heartbeats need. */
@@ -324,6 +354,29 @@ NW_MUST_CHECK nw_status nw_kafka_heart_begin(struct nw_kafka_sink *sink, struct 
 void nw_kafka_heart_end(struct nw_kafka_sink *sink);
 /** A heartbeat, if it is time. */
 void nw_kafka_beat(struct nw_kafka_sink *sink);
+
+/* ---- notifications.c ---- */
+
+NW_MUST_CHECK nw_status nw_kafka_copy_begins(struct nw_kafka_worker *worker,
+                                             const struct nw_table *table, struct nw_error *err);
+NW_MUST_CHECK nw_status nw_kafka_copy_ends(struct nw_kafka_worker *worker,
+                                           const struct nw_table *table, struct nw_error *err);
+/** With the first commit that has a position. */
+NW_MUST_CHECK nw_status nw_kafka_copies_end(struct nw_kafka_sink *sink, struct nw_error *err);
+
+/* ---- signals.c ---- */
+
+bool nw_kafka_signals_has(const struct nw_kafka_options *options, const struct nw_table *table);
+/** A row of that table. */
+void nw_kafka_signal_row(struct nw_kafka_sink *sink, const struct nw_batch *batch, uint32_t row);
+/** The id of the signal that asked for a copy of a table; NULL: none did. Good while that is
+ * copied. */
+const char *nw_kafka_signal_of(struct nw_kafka_sink *sink, const char *table);
+/** In recover(): the reader of their topic. */
+NW_MUST_CHECK nw_status nw_kafka_signals_begin(struct nw_kafka_sink *sink, struct nw_error *err);
+void nw_kafka_signals_end(struct nw_kafka_sink *sink);
+/** Do what they say, as far as they are there. */
+void nw_kafka_signals_poll(struct nw_kafka_sink *sink);
 
 /* ---- keys.c ---- */
 

@@ -172,24 +172,9 @@ static nw_status reader_create(struct nw_kafka_sink *sink, rd_kafka_t **reader,
         {"auto.offset.reset", "error"},  {"isolation.level", "read_committed"},
         {"fetch.wait.max.ms", "10"}, /* the end is soon said */
         {"enable.partition.eof", "true"}};
-    rd_kafka_conf_t *conf = rd_kafka_conf_dup(sink->options.conf);
-    char why[512];
 
-    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
-        if (rd_kafka_conf_set(conf, settings[i][0], settings[i][1], why, sizeof why) !=
-            RD_KAFKA_CONF_OK) {
-            rd_kafka_conf_destroy(conf);
-            return nw_fail(err, NW_FATAL, "NW2702 librdkafka %s: %s", rd_kafka_version_str(), why);
-        }
-    }
-    rd_kafka_conf_set_opaque(conf, sink);
-    rd_kafka_conf_set_log_cb(conf, nw_kafka_on_log);
-    *reader = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
-    if (*reader == NULL) {
-        rd_kafka_conf_destroy(conf);
-        return nw_fail(err, NW_FATAL, "NW2702 librdkafka %s: %s", rd_kafka_version_str(), why);
-    }
-    return NW_OK;
+    return nw_kafka_reader_create(sink, settings, sizeof settings / sizeof settings[0], reader,
+                                  err);
 }
 
 /* What the reader gave. @param at_end  set at the topic's end. NW_AGAIN: nothing of use. */

@@ -153,19 +153,31 @@ static bool notice_of(const struct nw_event *event, enum nw_kafka_notice *notice
     return false;
 }
 
+nw_status nw_kafka_notice_send(struct nw_kafka_worker *worker, enum nw_kafka_notice notice,
+                               const struct nw_kafka_message *message, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    if (worker->sink->options.notices_[notice] == NULL) {
+        return NW_OK;
+    }
+    if (worker->key.failed || worker->value.failed) {
+        worker->key.failed = worker->value.failed = false;
+        return no_memory(err);
+    }
+    status = topic_open(worker->producer, notice, &worker->notices[notice], err);
+    return status == NW_OK ? nw_kafka_send(worker->producer, worker->notices[notice], message, err)
+                           : status;
+}
+
 nw_status nw_kafka_notice(struct nw_kafka_worker *worker, const struct nw_event *event,
                           struct nw_error *err)
 {
     struct nw_kafka_message message = {.key = &worker->key, .value = &worker->value};
     enum nw_kafka_notice notice;
-    nw_status status = NW_OK;
 
     if (!notice_of(event, &notice) || worker->sink->options.notices_[notice] == NULL) {
         return NW_OK;
-    }
-    status = topic_open(worker->producer, notice, &worker->notices[notice], err);
-    if (status != NW_OK) {
-        return status;
     }
     worker->value.used = 0;
     key_print(event, &worker->key);
@@ -174,11 +186,7 @@ nw_status nw_kafka_notice(struct nw_kafka_worker *worker, const struct nw_event 
     } else {
         line_print(event, &worker->value);
     }
-    if (worker->key.failed || worker->value.failed) {
-        worker->key.failed = worker->value.failed = false;
-        return no_memory(err);
-    }
-    return nw_kafka_send(worker->producer, worker->notices[notice], &message, err);
+    return nw_kafka_notice_send(worker, notice, &message, err);
 }
 
 /* ---- heartbeats ---- */

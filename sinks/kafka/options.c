@@ -38,6 +38,9 @@ enum {
     OPTION_SCHEMAS_TOPIC,
     OPTION_HEARTBEAT,
     OPTION_HEARTBEAT_TOPIC,
+    OPTION_SIGNALS_TABLE,
+    OPTION_SIGNALS_TOPIC,
+    OPTION_NOTIFICATIONS_TOPIC,
     OPTIONS_COUNT
 };
 
@@ -122,6 +125,16 @@ const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT] = {
     [OPTION_HEARTBEAT_TOPIC] = {"heartbeat_topic", NW_OPTION_TEXT, 0,
                                 "__debezium-heartbeat.{prefix}", 0, 0, NULL,
                                 "Where heartbeats go; readers of Debezium's topics know it."},
+    [OPTION_SIGNALS_TABLE] = {"signals_table", NW_OPTION_TEXT, 0, NULL, 0, 0, NULL,
+                              "SCHEMA.TABLE, with columns id, type, data: rows that are inserted "
+                              "there ask for copies, as Debezium's signals do. It has to be "
+                              "followed as other tables are."},
+    [OPTION_SIGNALS_TOPIC] = {"signals_topic", NW_OPTION_TEXT, 0, NULL, 0, 0, NULL,
+                              "A topic of one partition whose messages ask for the same; their key "
+                              "is the prefix."},
+    [OPTION_NOTIFICATIONS_TOPIC] = {"notifications_topic", NW_OPTION_TEXT, 0, NULL, 0, 0, NULL,
+                                    "Where it is said that copies begin and end, as Debezium's "
+                                    "notifications: \"{prefix}.notifications\". Default: nowhere."},
 };
 
 /* What delivery depends on, and what has an option of its own. */
@@ -305,6 +318,9 @@ nw_status nw_kafka_options_read(const struct nw_config *config, struct nw_kafka_
     to->notices_[NW_KAFKA_MESSAGES] = text_of(&settings[OPTION_MESSAGES_TOPIC]);
     to->notices_[NW_KAFKA_TRANSACTIONS] = text_of(&settings[OPTION_TRANSACTIONS_TOPIC]);
     to->notices_[NW_KAFKA_SCHEMAS] = text_of(&settings[OPTION_SCHEMAS_TOPIC]);
+    to->notices_[NW_KAFKA_NOTIFICATIONS] = text_of(&settings[OPTION_NOTIFICATIONS_TOPIC]);
+    to->signals_table = text_of(&settings[OPTION_SIGNALS_TABLE]);
+    to->signals_topic = text_of(&settings[OPTION_SIGNALS_TOPIC]);
     to->notices_[NW_KAFKA_HEARTBEATS] = text_of(&settings[OPTION_HEARTBEAT_TOPIC]);
     to->conf = rd_kafka_conf_new();
     status = brokers_set(to, &settings[OPTION_BROKERS], err);

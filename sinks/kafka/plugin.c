@@ -94,6 +94,7 @@ static nw_status recovery_fill(struct nw_kafka_sink *sink, struct nw_recovery *r
             .bytes = position->bytes, .size = position->size, .lsn = position->lsn};
         positioned = positioned || position->there;
     }
+    sink->positioned = positioned && sink->positions[0].lsn > 0;
     recovery->positions_count = positioned ? state->workers : 0;
     recovery->positions = sink->positions;
     recovery->copies_count = state->copies_count;
@@ -136,6 +137,24 @@ static nw_status kafka_table(void *self, uint32_t worker, const struct nw_table 
 static nw_status messages_begin(struct nw_kafka_worker *worker, struct nw_error *err)
 {
     return worker->sink->options.transactional ? nw_kafka_begin(worker->producer, err) : NW_OK;
+}
+
+static nw_status kafka_copy_begin(void *self, uint32_t worker, const struct nw_table *table,
+                                  uint32_t generation, struct nw_error *err)
+{
+    nw_status status = messages_begin(worker_of(self, worker), err);
+
+    (void)generation;
+    return status == NW_OK ? nw_kafka_copy_begins(worker_of(self, worker), table, err) : status;
+}
+
+static nw_status kafka_copy_end(void *self, uint32_t worker, const struct nw_table *table,
+                                uint32_t generation, struct nw_error *err)
+{
+    nw_status status = messages_begin(worker_of(self, worker), err);
+
+    (void)generation;
+    return status == NW_OK ? nw_kafka_copy_ends(worker_of(self, worker), table, err) : status;
 }
 
 static nw_status kafka_write(void *self, uint32_t worker, const struct nw_batch *batch,
@@ -208,6 +227,17 @@ static nw_status workers_commit(struct nw_kafka_sink *sink, const struct nw_comm
     return status;
 }
 
+/* Said in the commit that has all of it. */
+static nw_status first_copy_end(struct nw_kafka_sink *sink, struct nw_error *err)
+{
+    nw_status status = messages_begin(&sink->workers[0], err);
+
+    if (status == NW_OK) {
+        status = nw_kafka_copies_end(sink, err);
+    }
+    return status == NW_OK ? nw_kafka_drain(sink->workers[0].producer, err) : status;
+}
+
 static nw_status kafka_commit(void *self, const struct nw_commit *commit, enum nw_outcome *outcome,
                               struct nw_error *err)
 {
@@ -215,6 +245,12 @@ static nw_status kafka_commit(void *self, const struct nw_commit *commit, enum n
     nw_status status = NW_OK;
 
     *outcome = NW_NOT_COMMITTED;
+    if (!sink->positioned && commit->positions[0].lsn > 0) {
+        status = first_copy_end(sink, err);
+    }
+    if (status != NW_OK) {
+        return status == NW_FATAL ? status : NW_OK;
+    }
     if (sink->options.transactional) {
         status = workers_commit(sink, commit, outcome, err);
     } else {
@@ -227,6 +263,7 @@ static nw_status kafka_commit(void *self, const struct nw_commit *commit, enum n
 static void kafka_tick(void *self)
 {
     nw_kafka_beat(self);
+    nw_kafka_signals_poll(self);
 }
 
 static const struct nw_sink_ops ops = {
@@ -243,6 +280,8 @@ static const struct nw_sink_ops ops = {
     .recover = kafka_recover,
     .copy_resolve = kafka_copy_resolve,
     .table = kafka_table,
+    .copy_begin = kafka_copy_begin,
+    .copy_end = kafka_copy_end,
     .write = kafka_write,
     .event = kafka_event,
     .seal = kafka_seal,

@@ -33,6 +33,7 @@ void nw_kafka_end(struct nw_kafka_sink *sink)
         nw_kafka_producer_end(&sink->producers[i]);
     }
     nw_kafka_heart_end(sink);
+    nw_kafka_signals_end(sink);
     sink->known_count = 0;
 }
 
@@ -139,5 +140,8 @@ nw_status nw_kafka_recover(struct nw_kafka_sink *sink, struct nw_error *err)
     if (status == NW_OK) {
         status = sink_take(sink, err);
     }
-    return status == NW_OK ? nw_kafka_heart_begin(sink, err) : status;
+    if (status == NW_OK) {
+        status = nw_kafka_heart_begin(sink, err);
+    }
+    return status == NW_OK ? nw_kafka_signals_begin(sink, err) : status;
 }

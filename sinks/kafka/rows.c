@@ -118,6 +118,7 @@ nw_status nw_kafka_table_set(struct nw_kafka_worker *worker, const struct nw_tab
     *known = (struct nw_kafka_table){.id = table->id, .relation_oid = table->relation_oid};
     status = nw_kafka_key_find(&worker->sink->options, table, &known->own, err);
     known->keyed = known->own != NULL ? known->own : table;
+    known->signals = nw_kafka_signals_has(&worker->sink->options, table);
     if (status == NW_OK) {
         status = nw_kafka_topic_name(&worker->sink->options, table, name, err);
     }
@@ -258,12 +259,14 @@ nw_status nw_kafka_rows(struct nw_kafka_worker *worker, const struct nw_batch *b
     }
     while (worker->row < batch->rows_count && status == NW_OK) {
         status = row_send(worker, table, batch, err);
-        if (status == NW_OK) {
-            worker->row++;
+        if (status == NW_OK && table->signals) {
+            nw_kafka_signal_row(worker->sink, batch, worker->row);
         }
+        worker->row += status == NW_OK;
     }
     if (status == NW_OK) {
         worker->batch = NULL;
+        worker->copied_rows += (batch->flags & NW_BATCH_COPY) != 0 ? batch->rows_count : 0;
         (void)rd_kafka_poll(worker->producer->client, 0);
     }
     return status;

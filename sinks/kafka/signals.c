@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Signals, as Debezium takes them: rows of a table (id, type, data), or messages of a topic of one
+ * partition whose key is the prefix.
+ *
+ *   {"id":"1","type":"execute-snapshot","data":{"data-collections":["shop.items"]}}
+ *
+ *   execute-snapshot   each of these tables is copied again: narwal table refresh
+ *   pause-snapshot     narwal copy pause; and resume-snapshot
+ *   log                {"message":"..."} goes into the log
+ *
+ * Others are refused, and the log says so. In a row `data` is the text of that object. A signal may
+ * be seen twice after a restart.
+ */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+
+#include "kafka/kafka.h"
+
+#define COMMAND_SIZE 256u
+#define AT_A_TIME    100
+#define CLOSE_MS     1000
+
+static void signal_refuse(const struct nw_kafka_sink *sink, const char *id, const char *why)
+{
+    sink->host->log(sink->host, NW_LOG_WARN, "NW2709 signal %.60s: %s", id, why);
+}
+
+static void command_ask(const struct nw_kafka_sink *sink, const char *id, const char *command)
+{
+    struct nw_error err = {0};
+    nw_status status = sink->host->ask(sink->host, command, &err);
+
+    if (status != NW_OK) {
+        signal_refuse(sink, id,
+                      status == NW_AGAIN ? "too much is asked for at once: send it again"
+                                         : "narwal does not take that");
+    }
+}
+
+static void asked_note(struct nw_kafka_sink *sink, const char *id, const char *table)
+{
+    struct nw_kafka_asked *asked = NULL;
+
+    (void)pthread_mutex_lock(&sink->lock);
+    asked = &sink->asked[sink->asked_count++ % NW_KAFKA_ASKED_MAX];
+    (void)snprintf(asked->id, sizeof asked->id, "%s", id);
+    (void)snprintf(asked->table, sizeof asked->table, "%s", table);
+    (void)pthread_mutex_unlock(&sink->lock);
+}
+
+const char *nw_kafka_signal_of(struct nw_kafka_sink *sink, const char *table)
+{
+    const char *id = NULL;
+
+    (void)pthread_mutex_lock(&sink->lock);
+    for (uint32_t i = 0; i < NW_KAFKA_ASKED_MAX; i++) {
+        const struct nw_kafka_asked *asked =
+            &sink->asked[(sink->asked_count + i) % NW_KAFKA_ASKED_MAX];
+
+        if (strcmp(asked->table, table) == 0 && asked->id[0] != '\0') {
+            id = asked->id; /* the last one */
+        }
+    }
+    (void)pthread_mutex_unlock(&sink->lock);
+    return id;
+}
+
+/* "public\.items" is the table public.items; other patterns are not for us. */
+static bool name_read(const char *pattern, char *name, size_t size)
+{
+    size_t used = 0;
+
+    for (const char *at = pattern; *at != '\0'; at++) {
+        bool escaped = at[0] == '\\' && at[1] == '.';
+
+        if (used + 1 == size || (!escaped && strchr("\\*+?[](){}|^$", *at) != NULL)) {
+            return false;
+        }
+        at += escaped;
+        name[used++] = *at;
+    }
+    name[used] = '\0';
+    return used > 0;
+}
+
+static void snapshot_begin(struct nw_kafka_sink *sink, const char *id, const json_t *data)
+{
+    const json_t *names = json_object_get(data, "data-collections");
+    const json_t *conditions = json_object_get(data, "additional-conditions");
+    const json_t *condition = json_object_get(data, "additional-condition");
+
+    if (json_array_size(names) == 0) {
+        signal_refuse(sink, id, "it has no data-collections");
+        return;
+    }
+    if (json_array_size(conditions) > 0 || json_is_string(condition)) {
+        signal_refuse(sink, id,
+                      "rows cannot be chosen by additional-conditions: without them the whole "
+                      "table is copied");
+        return;
+    }
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        const char *pattern = json_string_value(json_array_get(names, i));
+        char name[COMMAND_SIZE - sizeof "table refresh "];
+        char command[COMMAND_SIZE];
+
+        if (pattern == NULL || !name_read(pattern, name, sizeof name)) {
+            signal_refuse(sink, id,
+                          "data-collections have to be names, SCHEMA.TABLE, not patterns");
+            continue;
+        }
+        (void)snprintf(command, sizeof command, "table refresh %s", name);
+        asked_note(sink, id, name);
+        command_ask(sink, id, command);
+    }
+}
+
+static void signal_do(struct nw_kafka_sink *sink, const char *id, const char *type,
+                      const json_t *data)
+{
+    if (strcmp(type, "execute-snapshot") == 0) {
+        snapshot_begin(sink, id, data);
+    } else if (strcmp(type, "pause-snapshot") == 0) {
+        command_ask(sink, id, "copy pause");
+    } else if (strcmp(type, "resume-snapshot") == 0) {
+        command_ask(sink, id, "copy resume");
+    } else if (strcmp(type, "log") == 0 && json_is_string(json_object_get(data, "message"))) {
+        sink->host->log(sink->host, NW_LOG_INFO, "signal %.60s: %.500s", id,
+                        json_string_value(json_object_get(data, "message")));
+    } else {
+        signal_refuse(sink, id,
+                      "narwal does nothing for signals of this type: a copy cannot be stopped "
+                      "half way, and there are no actions of one's own");
+    }
+}
+
+/* ---- rows ---- */
+
+bool nw_kafka_signals_has(const struct nw_kafka_options *options, const struct nw_table *table)
+{
+    const char *name = options->signals_table;
+    size_t size = strlen(table->schema_name);
+
+    return name != NULL && strncmp(name, table->schema_name, size) == 0 && name[size] == '.' &&
+           strcmp(name + size + 1, table->name) == 0;
+}
+
+/* The text of a column; "" when there is none. @return false: it is too long. */
+static bool column_text(const struct nw_batch *batch, uint32_t row, const char *name, char *text,
+                        size_t size)
+{
+    text[0] = '\0';
+    for (uint16_t c = 0; c < batch->table->columns_count; c++) {
+        struct nw_value value;
+
+        if (strcmp(batch->table->columns[c].name, name) != 0) {
+            continue;
+        }
+        value = nw_batch_value(batch, NW_AFTER, row, c);
+        if (value.kind != NW_VALUE_PRESENT || value.bytes == NULL) {
+            return true;
+        }
+        if (value.size >= size) {
+            return false;
+        }
+        memcpy(text, value.bytes, value.size);
+        text[value.size] = '\0';
+    }
+    return true;
+}
+
+void nw_kafka_signal_row(struct nw_kafka_sink *sink, const struct nw_batch *batch, uint32_t row)
+{
+    char id[64];
+    char type[64];
+    char data[4096];
+    json_t *parsed = NULL;
+
+    if ((batch->flags & NW_BATCH_COPY) != 0 || batch->op[batch->first_row + row] != NW_OP_INSERT) {
+        return;
+    }
+    if (!column_text(batch, row, "id", id, sizeof id) ||
+        !column_text(batch, row, "type", type, sizeof type) ||
+        !column_text(batch, row, "data", data, sizeof data)) {
+        signal_refuse(sink, "", "a row of the table of signals is too long");
+        return;
+    }
+    parsed = json_loads(data, 0, NULL);
+    if (data[0] != '\0' && !json_is_object(parsed)) {
+        signal_refuse(sink, id, "its data is not a JSON object");
+    } else {
+        signal_do(sink, id, type, parsed);
+    }
+    json_decref(parsed);
+}
+
+/* ---- the topic ---- */
+
+nw_status nw_kafka_signals_begin(struct nw_kafka_sink *sink, struct nw_error *err)
+{
+    char group[NW_KAFKA_TOPIC_SIZE];
+    const char *const settings[][2] = {{"group.id", group},
+                                       {"enable.auto.commit", "false"},
+                                       {"auto.offset.reset", "latest"},
+                                       {"isolation.level", "read_committed"}};
+    rd_kafka_topic_partition_list_t *one = NULL;
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    nw_status status = NW_OK;
+
+    if (sink->options.signals_topic == NULL) {
+        return NW_OK;
+    }
+    (void)snprintf(group, sizeof group, "narwal.%s.%s", sink->options.prefix, sink->options.name);
+    status = nw_kafka_reader_create(sink, settings, sizeof settings / sizeof settings[0],
+                                    &sink->signals, err);
+    if (status != NW_OK) {
+        return status;
+    }
+    one = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(one, sink->options.signals_topic, 0)->offset =
+        RD_KAFKA_OFFSET_STORED;
+    code = rd_kafka_assign(sink->signals, one);
+    rd_kafka_topic_partition_list_destroy(one);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR
+               ? NW_OK
+               : nw_kafka_fail(sink, "the topic of signals cannot be read", code,
+                               rd_kafka_err2str(code), err);
+}
+
+void nw_kafka_signals_end(struct nw_kafka_sink *sink)
+{
+    if (sink->signals != NULL) {
+        (void)rd_kafka_consumer_close(sink->signals);
+        rd_kafka_destroy(sink->signals);
+        sink->signals = NULL;
+    }
+}
+
+static void message_do(struct nw_kafka_sink *sink, const rd_kafka_message_t *message)
+{
+    const char *prefix = sink->options.prefix;
+    json_t *whole = NULL;
+    const char *type = NULL;
+    const char *id = NULL;
+
+    if (message->key_len != strlen(prefix) || memcmp(message->key, prefix, message->key_len) != 0) {
+        return; /* somebody else's */
+    }
+    whole = message->payload == NULL ? NULL : json_loadb(message->payload, message->len, 0, NULL);
+    type = json_string_value(json_object_get(whole, "type"));
+    id = json_string_value(json_object_get(whole, "id"));
+    if (type == NULL) {
+        char offset[32];
+
+        (void)snprintf(offset, sizeof offset, "at offset %" PRId64, message->offset);
+        signal_refuse(sink, offset, "it is not a JSON object with a type");
+    } else {
+        signal_do(sink, id == NULL ? "" : id, type, json_object_get(whole, "data"));
+    }
+    json_decref(whole);
+}
+
+void nw_kafka_signals_poll(struct nw_kafka_sink *sink)
+{
+    rd_kafka_message_t *message = NULL;
+
+    for (int i = 0; sink->signals != NULL && i < AT_A_TIME; i++) {
+        message = rd_kafka_consumer_poll(sink->signals, 0);
+        if (message == NULL) {
+            return;
+        }
+        if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            message_do(sink, message);
+            (void)rd_kafka_commit_message(sink->signals, message, 1);
+        } else {
+            sink->host->log(sink->host, NW_LOG_DEBUG, "topic of signals: %s",
+                            rd_kafka_message_errstr(message));
+        }
+        rd_kafka_message_destroy(message);
+    }
+}
