@@ -63,7 +63,6 @@ static nw_status client_create(struct nw_kafka_producer *producer, const char *i
 {
     struct nw_kafka_sink *sink = producer->sink;
     rd_kafka_conf_t *conf = rd_kafka_conf_dup(sink->options.conf);
-    char why[TEXT_SIZE];
     char bytes[32];
     nw_status status = conf_set(conf, "enable.idempotence", "true", err);
 
@@ -83,22 +82,14 @@ static nw_status client_create(struct nw_kafka_producer *producer, const char *i
         rd_kafka_conf_destroy(conf);
         return status;
     }
-    rd_kafka_conf_set_opaque(conf, sink);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-    rd_kafka_conf_set_log_cb(conf, nw_kafka_on_log);
-    producer->client = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
-    if (producer->client == NULL) {
-        rd_kafka_conf_destroy(conf);
-        return nw_fail(err, NW_FATAL, "NW2702 librdkafka %s: %s", rd_kafka_version_str(), why);
-    }
-    return NW_OK;
+    return nw_kafka_client_create(sink, RD_KAFKA_PRODUCER, conf, &producer->client, err);
 }
 
 nw_status nw_kafka_reader_create(struct nw_kafka_sink *sink, const char *const settings[][2],
                                  size_t count, rd_kafka_t **reader, struct nw_error *err)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_dup(sink->options.conf);
-    char why[TEXT_SIZE];
     nw_status status = NW_OK;
 
     for (size_t i = 0; i < count && status == NW_OK; i++) {
@@ -108,14 +99,7 @@ nw_status nw_kafka_reader_create(struct nw_kafka_sink *sink, const char *const s
         rd_kafka_conf_destroy(conf);
         return status;
     }
-    rd_kafka_conf_set_opaque(conf, sink);
-    rd_kafka_conf_set_log_cb(conf, nw_kafka_on_log);
-    *reader = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
-    if (*reader == NULL) {
-        rd_kafka_conf_destroy(conf);
-        return nw_fail(err, NW_FATAL, "NW2702 librdkafka %s: %s", rd_kafka_version_str(), why);
-    }
-    return NW_OK;
+    return nw_kafka_client_create(sink, RD_KAFKA_CONSUMER, conf, reader, err);
 }
 
 /* Tells the coordinator, which would else hold up readers until its timeout; and librdkafka 2.0
@@ -221,8 +205,7 @@ nw_status nw_kafka_producer_begin(struct nw_kafka_producer *producer, const char
     nw_status status = client_create(producer, id, err);
 
     if (status == NW_OK && id != NULL) {
-        error =
-            rd_kafka_init_transactions(producer->client, (int)producer->sink->options.timeout_ms);
+        status = nw_kafka_transactions_init(producer, &error, err);
     }
     return error == NULL ? status : fail_error(producer, "brokers do not let us begin", error, err);
 }

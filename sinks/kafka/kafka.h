@@ -26,9 +26,10 @@
 
 #include "lib/json.h"
 
-#define NW_KAFKA_TOPIC_SIZE  256u /* a name has at most 249 bytes */
-#define NW_KAFKA_NAME_SIZE   512u /* schema.table */
-#define NW_KAFKA_WORKERS_MAX 16u
+#define NW_KAFKA_TOPIC_SIZE   256u /* a name has at most 249 bytes */
+#define NW_KAFKA_NAME_SIZE    512u /* schema.table */
+#define NW_KAFKA_WORKERS_MAX  16u
+#define NW_KAFKA_REFUSED_SIZE 512u
 
 /* What is sent beside rows. */
 enum nw_kafka_notice {
@@ -49,6 +50,7 @@ struct nw_kafka_options {
     bool creates;
     bool uses_existing; /* topics that have messages, without a ledger */
     bool truncates;
+    bool scram;
     int partitions;
     int replication; /* -1: the broker's default */
     const char *const *topic_settings;
@@ -196,6 +198,7 @@ struct nw_kafka_sink {
     struct nw_kafka_known *known;
     uint32_t known_count;
     uint32_t known_capacity;
+    char refused[NW_KAFKA_REFUSED_SIZE]; /* what a broker said that did not let us in */
 
     struct nw_out record; /* of the ledger */
     struct nw_kafka_state state;
@@ -211,7 +214,7 @@ static inline int64_t nw_kafka_until_ns(const struct nw_kafka_sink *sink)
 
 /* ---- options.c ---- */
 
-#define NW_KAFKA_OPTIONS_COUNT 32u
+#define NW_KAFKA_OPTIONS_COUNT 38u
 extern const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT];
 NW_MUST_CHECK nw_status nw_kafka_options_read(const struct nw_config *config,
                                               struct nw_kafka_options *options,
@@ -220,6 +223,19 @@ NW_MUST_CHECK nw_status nw_kafka_options_read(const struct nw_config *config,
 void nw_kafka_options_forget(struct nw_kafka_options *options);
 /** The flags of NW_SINK_... that what is sent beside rows needs. */
 uint32_t nw_kafka_notices_flags(const struct nw_config *config);
+
+/* ---- connect.c ---- */
+
+/** A client for the sink. @param conf  take, also on failure. */
+NW_MUST_CHECK nw_status nw_kafka_client_create(struct nw_kafka_sink *sink, rd_kafka_type_t type,
+                                               rd_kafka_conf_t *conf, rd_kafka_t **client,
+                                               struct nw_error *err);
+/**
+ * rd_kafka_init_transactions(), as long as the sink's patience lasts.
+ * @param error  give: what else went wrong, when the result is NW_OK; NULL: nothing.
+ */
+NW_MUST_CHECK nw_status nw_kafka_transactions_init(struct nw_kafka_producer *producer,
+                                                   rd_kafka_error_t **error, struct nw_error *err);
 
 /* ---- client.c ---- */
 

@@ -188,6 +188,10 @@ static nw_status message_take(struct nw_kafka_sink *sink, struct nw_kafka_state 
         *at_end = true;
         return NW_OK;
     }
+    if (message->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) {
+        return nw_fail(err, NW_RETRY, "NW2701 topic %s cannot be read: %s",
+                       sink->options.ledger_topic, rd_kafka_err2str(message->err));
+    }
     return message->err == RD_KAFKA_RESP_ERR_NO_ERROR ? record_take(sink, state, message, err)
                                                       : NW_AGAIN;
 }

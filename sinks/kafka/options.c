@@ -41,6 +41,12 @@ enum {
     OPTION_SIGNALS_TABLE,
     OPTION_SIGNALS_TOPIC,
     OPTION_NOTIFICATIONS_TOPIC,
+    OPTION_KEY_PASSWORD,
+    OPTION_TOKEN_ENDPOINT,
+    OPTION_CLIENT_ID,
+    OPTION_CLIENT_SECRET,
+    OPTION_SCOPE,
+    OPTION_EXTENSIONS,
     OPTIONS_COUNT
 };
 
@@ -49,7 +55,10 @@ static const char *const truncates[] = {"send", "skip", NULL};
 static const char *const existings[] = {"refuse", "use", NULL};
 static const char *const compressions[] = {"none", "gzip", "snappy", "lz4", "zstd", NULL};
 static const char *const securities[] = {"plaintext", "ssl", "sasl_plaintext", "sasl_ssl", NULL};
-static const char *const mechanisms[] = {"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", NULL};
+static const char *const mechanisms[] = {"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER",
+                                         NULL};
+enum mechanism { MECHANISM_PLAIN, MECHANISM_SCRAM_256, MECHANISM_SCRAM_512, MECHANISM_OAUTHBEARER };
+enum { SECURITY_SASL = 2 }; /* from here on */
 
 _Static_assert(OPTIONS_COUNT == NW_KAFKA_OPTIONS_COUNT, "say in kafka.h how many there are");
 
@@ -135,6 +144,18 @@ const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT] = {
     [OPTION_NOTIFICATIONS_TOPIC] = {"notifications_topic", NW_OPTION_TEXT, 0, NULL, 0, 0, NULL,
                                     "Where it is said that copies begin and end, as Debezium's "
                                     "notifications: \"{prefix}.notifications\". Default: nowhere."},
+    [OPTION_KEY_PASSWORD] = {"key_password", NW_OPTION_TEXT, NW_OPTION_SECRET, NULL, 0, 0, NULL,
+                             "What `key` is encrypted with."},
+    [OPTION_TOKEN_ENDPOINT] = {"token_endpoint", NW_OPTION_TEXT, 0, NULL, 0, 0, NULL,
+                               "With mechanism: OAUTHBEARER: the URL that gives tokens (OIDC)."},
+    [OPTION_CLIENT_ID] = {"client_id", NW_OPTION_TEXT, 0, NULL, 0, 0, NULL,
+                          "Who we are at the token endpoint."},
+    [OPTION_CLIENT_SECRET] = {"client_secret", NW_OPTION_TEXT, NW_OPTION_SECRET, NULL, 0, 0, NULL,
+                              "What the token endpoint knows us by."},
+    [OPTION_SCOPE] = {"scope", NW_OPTION_TEXT, 0, NULL, 0, 0, NULL, "What tokens are asked for."},
+    [OPTION_EXTENSIONS] =
+        {"extensions", NW_OPTION_TEXT, 0, NULL, 0, 0, NULL,
+         "What brokers are told beside a token: logicalCluster=lkc-1,NAME=VALUE."},
 };
 
 /* What delivery depends on, and what has an option of its own. */
@@ -155,6 +176,14 @@ static const char *const ours[] = {"bootstrap.servers",
                                    "sasl.username",
                                    "sasl.mechanism",
                                    "sasl.mechanisms",
+                                   "sasl.oauthbearer.token.endpoint.url",
+                                   "sasl.oauthbearer.client.id",
+                                   "sasl.oauthbearer.client.credentials.client.id",
+                                   "sasl.oauthbearer.client.secret",
+                                   "sasl.oauthbearer.client.credentials.client.secret",
+                                   "sasl.oauthbearer.scope",
+                                   "sasl.oauthbearer.extensions",
+                                   "ssl.key.password",
                                    "compression.type",
                                    "compression.codec",
                                    "max.in.flight",
@@ -226,10 +255,20 @@ static nw_status passed_on(struct nw_kafka_options *to, const struct nw_setting 
     static const struct {
         int option;
         const char *name;
-    } names[] = {{OPTION_COMPRESS, "compression.type"}, {OPTION_SECURITY, "security.protocol"},
-                 {OPTION_CA, "ssl.ca.location"},        {OPTION_CERT, "ssl.certificate.location"},
-                 {OPTION_KEY, "ssl.key.location"},      {OPTION_MECHANISM, "sasl.mechanism"},
-                 {OPTION_USERNAME, "sasl.username"},    {OPTION_PASSWORD, "sasl.password"}};
+    } names[] = {{OPTION_COMPRESS, "compression.type"},
+                 {OPTION_SECURITY, "security.protocol"},
+                 {OPTION_CA, "ssl.ca.location"},
+                 {OPTION_CERT, "ssl.certificate.location"},
+                 {OPTION_KEY, "ssl.key.location"},
+                 {OPTION_MECHANISM, "sasl.mechanism"},
+                 {OPTION_USERNAME, "sasl.username"},
+                 {OPTION_PASSWORD, "sasl.password"},
+                 {OPTION_KEY_PASSWORD, "ssl.key.password"},
+                 {OPTION_TOKEN_ENDPOINT, "sasl.oauthbearer.token.endpoint.url"},
+                 {OPTION_CLIENT_ID, "sasl.oauthbearer.client.id"},
+                 {OPTION_CLIENT_SECRET, "sasl.oauthbearer.client.secret"},
+                 {OPTION_SCOPE, "sasl.oauthbearer.scope"},
+                 {OPTION_EXTENSIONS, "sasl.oauthbearer.extensions"}};
     char number[32];
     nw_status status = NW_OK;
 
@@ -290,6 +329,53 @@ static nw_status batch_bytes_read(struct nw_kafka_options *to, struct nw_error *
     return NW_OK;
 }
 
+/* A property as `properties` has left it. */
+static bool property_is(const struct nw_kafka_options *to, const char *name, const char *value)
+{
+    char is[32] = "";
+    size_t size = sizeof is;
+
+    return rd_kafka_conf_get(to->conf, name, is, &size) == RD_KAFKA_CONF_OK &&
+           strcmp(is, value) == 0;
+}
+
+/* Who we are is said whole, and only where it is asked for: half of it would be noticed late. */
+static nw_status identity_check(struct nw_kafka_options *to, const struct nw_setting *settings,
+                                struct nw_error *err)
+{
+    bool sasl = settings[OPTION_SECURITY].number >= SECURITY_SASL;
+    int64_t mechanism = settings[OPTION_MECHANISM].number;
+
+    if (sasl != settings[OPTION_MECHANISM].set) {
+        return nw_fail(err, NW_FATAL,
+                       sasl ? "NW1008 %s: security: sasl_... needs mechanism"
+                            : "NW1008 %s: mechanism needs security: sasl_ssl or sasl_plaintext",
+                       to->name);
+    }
+    if (!sasl) {
+        return NW_OK;
+    }
+    to->scram = mechanism == MECHANISM_SCRAM_256 || mechanism == MECHANISM_SCRAM_512;
+    if (mechanism != MECHANISM_OAUTHBEARER) {
+        return settings[OPTION_USERNAME].set && settings[OPTION_PASSWORD].set
+                   ? NW_OK
+                   : nw_fail(err, NW_FATAL, "NW1008 %s: mechanism: %s needs username and password",
+                             to->name, settings[OPTION_MECHANISM].text);
+    }
+    if (settings[OPTION_TOKEN_ENDPOINT].set) {
+        return settings[OPTION_CLIENT_ID].set && settings[OPTION_CLIENT_SECRET].set
+                   ? set(to, "sasl.oauthbearer.method", "oidc", err)
+                   : nw_fail(err, NW_FATAL,
+                             "NW1008 %s: token_endpoint needs client_id and client_secret",
+                             to->name);
+    }
+    return property_is(to, "enable.sasl.oauthbearer.unsecure.jwt", "true") ||
+                   property_is(to, "sasl.oauthbearer.method", "oidc")
+               ? NW_OK
+               : nw_fail(err, NW_FATAL, "NW1008 %s: mechanism: OAUTHBEARER needs token_endpoint",
+                         to->name);
+}
+
 nw_status nw_kafka_options_read(const struct nw_config *config, struct nw_kafka_options *to,
                                 struct nw_error *err)
 {
@@ -329,6 +415,9 @@ nw_status nw_kafka_options_read(const struct nw_config *config, struct nw_kafka_
     }
     if (status == NW_OK) {
         status = passed_on(to, settings, err);
+    }
+    if (status == NW_OK) {
+        status = identity_check(to, settings, err);
     }
     if (status == NW_OK) {
         status = nw_kafka_keys_check(to, err);

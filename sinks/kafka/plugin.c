@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The Kafka sink's calls: see kafka.h. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "kafka/kafka.h"
@@ -57,9 +58,9 @@ static nw_status kafka_open(const struct nw_host *host, const struct nw_config *
         return status;
     }
     sink->sizes.batch_bytes = sink->options.batch_bytes;
-    if (rd_kafka_version() < 0x020601ff) {
-        host->log(host, NW_LOG_INFO,
-                  "librdkafka is %s: brokers of Kafka 4 refuse its SCRAM, which 2.6.1 mends",
+    if (rd_kafka_version() < 0x020601ff && sink->options.scram) {
+        host->log(host, NW_LOG_WARN,
+                  "NW2713 librdkafka is %s: brokers of Kafka 4 refuse its SCRAM, which 2.6.1 mends",
                   rd_kafka_version_str());
     }
     *self = sink;
@@ -266,11 +267,10 @@ static void kafka_tick(void *self)
     nw_kafka_signals_poll(self);
 }
 
-static const struct nw_sink_ops ops = {
+static struct nw_sink_ops ops = {
     .abi = NW_SINK_ABI,
     .size = sizeof(struct nw_sink_ops),
     .name = "kafka",
-    .version = NARWAL_VERSION,
     .flags = NW_SINK_EXCEPTIONS | NW_SINK_APPEND_ONLY,
     .options_count = NW_KAFKA_OPTIONS_COUNT,
     .options = nw_kafka_option_table,
@@ -293,5 +293,10 @@ static const struct nw_sink_ops ops = {
 
 NW_EXPORT const struct nw_sink_ops *nw_sink_entry(void)
 {
+    static char version[64];
+
+    (void)snprintf(version, sizeof version, "%s, librdkafka %s", NARWAL_VERSION,
+                   rd_kafka_version_str());
+    ops.version = version;
     return &ops;
 }

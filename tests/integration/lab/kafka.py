@@ -43,9 +43,15 @@ SETTINGS = {
 class Broker:
     """Use as a context manager; entering makes and starts it. settings: over SETTINGS."""
 
+    format_words = ()  # of StorageTool
+    more_listeners = {}  # name and port
+
     def __init__(self, **settings):
         self.settings = {**SETTINGS, **settings}
         self.process = None
+
+    def prepare(self):
+        """Before the broker's file is written: the folder is there."""
 
     @property
     def address(self):
@@ -61,16 +67,20 @@ class Broker:
         self.data.mkdir()
         self.log = self.folder / "log"
         self.port, controller = free_port(), free_port()
+        self.prepare()
         self.file = self.folder / "server.properties"
         self.file.write_text("".join(f"{key}={value}\n" for key, value in {
             "log.dirs": self.data,
-            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
-            "controller.quorum.voters": f"1@127.0.0.1:{controller}", **self.settings}.items()))
+            "controller.quorum.voters": f"1@127.0.0.1:{controller}", **self.settings,
+            "listeners": ",".join([f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}",
+                                   *(f"{name}://127.0.0.1:{port}" for name, port in self.more_listeners.items())]),
+            "advertised.listeners": ",".join([f"PLAINTEXT://127.0.0.1:{self.port}", *(
+                f"{name}://localhost:{port}" for name, port in self.more_listeners.items())])}.items()))
         user = server_user()
         if user:
             os.chown(self.data, user.pw_uid, user.pw_gid)
-        self.tool("kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c", self.file)
+        self.tool("kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c", self.file,
+                  *self.format_words)
         return self.start()
 
     def __exit__(self, *_):
