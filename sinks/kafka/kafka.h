@@ -70,6 +70,7 @@ struct nw_kafka_options {
 struct nw_kafka_table {
     uint32_t id;
     bool signals; /* its rows are signals */
+    uint32_t version;
     uint32_t relation_oid;
     const struct nw_table *keyed; /* the table with the key that messages have; see `own` */
     struct nw_table *own;         /* it, where the key is configured; else NULL */

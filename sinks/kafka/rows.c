@@ -17,10 +17,12 @@
 
 /* ---- tables ---- */
 
-static struct nw_kafka_table *table_find(struct nw_kafka_worker *worker, uint32_t id)
+static struct nw_kafka_table *table_find(struct nw_kafka_worker *worker,
+                                         const struct nw_table *table)
 {
     for (uint32_t i = worker->tables_count; i > 0; i--) { /* the latest are asked for most */
-        if (worker->tables[i - 1].id == id) {
+        if (worker->tables[i - 1].id == table->id &&
+            worker->tables[i - 1].version == table->version) {
             return &worker->tables[i - 1];
         }
     }
@@ -98,7 +100,7 @@ nw_status nw_kafka_table_set(struct nw_kafka_worker *worker, const struct nw_tab
                              struct nw_error *err)
 {
     char name[NW_KAFKA_TOPIC_SIZE];
-    struct nw_kafka_table *known = table_find(worker, table->id);
+    struct nw_kafka_table *known = table_find(worker, table);
     nw_status status = NW_OK;
 
     if (known != NULL) {
@@ -115,7 +117,8 @@ nw_status nw_kafka_table_set(struct nw_kafka_worker *worker, const struct nw_tab
         worker->tables_capacity = capacity;
     }
     known = &worker->tables[worker->tables_count];
-    *known = (struct nw_kafka_table){.id = table->id, .relation_oid = table->relation_oid};
+    *known = (struct nw_kafka_table){
+        .id = table->id, .version = table->version, .relation_oid = table->relation_oid};
     status = nw_kafka_key_find(&worker->sink->options, table, &known->own, err);
     known->keyed = known->own != NULL ? known->own : table;
     known->signals = nw_kafka_signals_has(&worker->sink->options, table);
@@ -250,7 +253,7 @@ static nw_status row_send(struct nw_kafka_worker *worker, struct nw_kafka_table 
 nw_status nw_kafka_rows(struct nw_kafka_worker *worker, const struct nw_batch *batch,
                         struct nw_error *err)
 {
-    struct nw_kafka_table *table = table_find(worker, batch->table->id);
+    struct nw_kafka_table *table = table_find(worker, batch->table);
     nw_status status = NW_OK;
 
     if (worker->batch != batch) {
@@ -295,6 +298,6 @@ nw_status nw_kafka_truncate(struct nw_kafka_worker *worker, const struct nw_even
         return no_memory(err);
     }
     worker->value.used--;
-    return nw_kafka_send(worker->producer, table_find(worker, event->tables[0]->id)->topic,
-                         &message, err);
+    return nw_kafka_send(worker->producer, table_find(worker, event->tables[0])->topic, &message,
+                         err);
 }

@@ -16,6 +16,15 @@ struct name {
     bool cut;
 };
 
+/* How many _ a byte becomes that Kafka does not take: one for each character, as Debezium counts
+ * them, by UTF-16's units: of what UTF-8 has in four bytes there are two. */
+static size_t replaced(char byte)
+{
+    unsigned char c = (unsigned char)byte;
+
+    return c >= 0xf0 ? 2 : (c & 0xc0) == 0x80 ? 0 : 1;
+}
+
 /* What Kafka takes in a name is A-Z a-z 0-9 . _ -, and nothing else. */
 static void name_add(struct name *name, const char *text, size_t size, bool as_is)
 {
@@ -24,11 +33,14 @@ static void name_add(struct name *name, const char *text, size_t size, bool as_i
         bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                     c == '.' || c == '_' || c == '-';
 
-        if (name->used == NAME_MAX_BYTES) {
+        size_t count = fine || as_is ? 1 : replaced(c);
+
+        if (count > NAME_MAX_BYTES - name->used) {
             name->cut = true;
             return;
         }
-        name->text[name->used++] = fine || as_is ? c : '_';
+        memset(name->text + name->used, fine || as_is ? c : '_', count);
+        name->used += count;
     }
 }
 

@@ -81,7 +81,7 @@ class KafkaTest(Case):
 
     def test_what_a_topic_has(self):
         self.make("CREATE TABLE shop.items (id integer, region text, v text, PRIMARY KEY (region, id));"
-                  "CREATE TABLE shop.\"Odd name/ü\" (id integer PRIMARY KEY);"
+                  "CREATE TABLE shop.\"Odd name/ü😀\" (id integer PRIMARY KEY);"
                   "CREATE TABLE shop.keyless (v text);"
                   "INSERT INTO shop.items VALUES (1, 'a', 'first')")
         narwal = self.narwal("shop1", include=("shop.*",), partitions=3, topic_settings=["cleanup.policy=compact"])
@@ -90,7 +90,7 @@ class KafkaTest(Case):
         self.server.sql("UPDATE shop.items SET v = 'changed' WHERE id = 1")
         self.server.sql("UPDATE shop.items SET id = 20 WHERE id = 2")
         self.server.sql("DELETE FROM shop.items WHERE id = 20")
-        self.server.sql("INSERT INTO shop.\"Odd name/ü\" VALUES (1); INSERT INTO shop.keyless VALUES ('x')")
+        self.server.sql("INSERT INTO shop.\"Odd name/ü😀\" VALUES (1); INSERT INTO shop.keyless VALUES ('x')")
         self.server.sql("TRUNCATE shop.keyless")
         narwal.wait_caught_up()
         self.server.sql("TRUNCATE shop.items")
@@ -106,12 +106,28 @@ class KafkaTest(Case):
             '{"region": "a", "id": 1}': [("I", "first"), ("U", "changed")],
             '{"region": "b", "id": 2}': [("I", "second"), None],
             '{"region": "b", "id": 20}': [("U", "second"), ("D", None), None]})
-        self.assertEqual([key for key, _ in self.messages("shop1.shop.Odd_name___")], [{"id": 1}])
+        self.assertEqual([key for key, _ in self.messages("shop1.shop.Odd_name____")], [{"id": 1}])
         keyless = self.messages("shop1.shop.keyless")
         self.assertEqual([(key, value["op"]) for key, value in keyless if value["op"] == "I"], [(None, "I")])
         self.assertEqual(sorted(value["op"] for _, value in keyless), ["I", "T"])
         topics = self.broker.topics()
         self.assertEqual((topics["shop1.shop.items"], topics["_narwal.shop1.kafka"]), (3, 1))
+        self.assertEqual(narwal.terminate(), 0)
+
+    def test_columns_that_come_and_go(self):
+        """Each row is written with the columns that its table had."""
+        self.make("CREATE TABLE shop.changing (id integer PRIMARY KEY, a text, b integer);"
+                  "INSERT INTO shop.changing VALUES (1, 'a', 1)")
+        narwal = self.narwal("changing", include=("shop.*",))
+        narwal.start().wait_caught_up()
+        for statement in ("ALTER TABLE shop.changing ADD c text", "INSERT INTO shop.changing VALUES (2, 'a', 2, 'c')",
+                          "ALTER TABLE shop.changing DROP b", "INSERT INTO shop.changing VALUES (3, 'a', 'c')",
+                          "ALTER TABLE shop.changing ALTER id TYPE bigint", f"INSERT INTO shop.changing VALUES ({2**40})"):
+            self.server.sql(statement)
+        narwal.wait_caught_up()
+        self.assertEqual([value["after"] for _, value in self.messages("changing.shop.changing") if "after" in value], [
+            {"id": 1, "a": "a", "b": 1}, {"id": 2, "a": "a", "b": 2, "c": "c"}, {"id": 3, "a": "a", "c": "c"},
+            {"id": 2**40, "a": None, "c": None}])
         self.assertEqual(narwal.terminate(), 0)
 
     def test_partitions_are_those_of_java(self):
