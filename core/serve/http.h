@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The HTTP server: /metrics, /status, /tables, /ready, /healthz, /wait and the page at /. It only
- * reads: a copy of the report that the main thread publishes, on a thread of its own that never
- * touches the engine. Connections, requests and the time that each may take are bounded.
+ * The HTTP server: /metrics, /metrics/debezium, /status, /tables, /ready, /healthz, /wait and the
+ * page at /. It only reads: a copy of the report that the main thread publishes, on a thread of its
+ * own that never touches the engine. Connections, requests and the time that each may take are
+ * bounded.
  */
 #ifndef NW_SERVE_HTTP_H
 #define NW_SERVE_HTTP_H

@@ -87,7 +87,9 @@ static enum MHD_Result page_answer(struct request *request)
     return result;
 }
 
-static enum MHD_Result metrics_answer(struct request *request)
+static enum MHD_Result metrics_print(struct request *request,
+                                     void (*print)(const struct nw_report *report,
+                                                   enum nw_metrics_format format, FILE *out))
 {
     const char *accept =
         MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
@@ -100,10 +102,20 @@ static enum MHD_Result metrics_answer(struct request *request)
     FILE *out = open_memstream(&body, &size);
 
     if (out != NULL) {
-        nw_metrics_print(request->has_report ? &request->http->seen : NULL, format, out);
+        print(request->has_report ? &request->http->seen : NULL, format, out);
         (void)fclose(out);
     }
     return respond(request, MHD_HTTP_OK, nw_metrics_type(format), body, size);
+}
+
+static enum MHD_Result metrics_answer(struct request *request)
+{
+    return metrics_print(request, nw_metrics_print);
+}
+
+static enum MHD_Result debezium_answer(struct request *request)
+{
+    return metrics_print(request, nw_metrics_debezium_print);
 }
 
 static enum MHD_Result status_answer(struct request *request)
@@ -213,7 +225,7 @@ static const struct route {
     {"/", page_answer, true},          {"/metrics", metrics_answer, false},
     {"/status", status_answer, false}, {"/tables", tables_answer, false},
     {"/ready", ready_answer, false},   {"/healthz", health_answer, false},
-    {"/wait", wait_answer, false},
+    {"/wait", wait_answer, false},     {"/metrics/debezium", debezium_answer, false},
 };
 
 /* ---- who may ask ---- */
@@ -288,8 +300,9 @@ static enum MHD_Result route_answer(struct request *request, const char *url)
             return ROUTES[i].answer(request);
         }
     }
-    return say(request, MHD_HTTP_NOT_FOUND,
-               "not found; there are / /metrics /status /tables /ready /healthz /wait");
+    return say(
+        request, MHD_HTTP_NOT_FOUND,
+        "not found; there are / /metrics /metrics/debezium /status /tables /ready /healthz /wait");
 }
 
 /* NOLINTNEXTLINE(readability-function-size): libmicrohttpd's parameters */

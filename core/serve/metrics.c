@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/utf8.h"
+#include "serve/metrics_label.h"
 
 #define LABEL_SIZE (2 * NW_REPORT_NAME_SIZE + 1)
 
@@ -49,14 +50,8 @@ static void label_print(FILE *out, const char *text)
     }
 }
 
-struct label {
-    const char *name, *value;
-};
-
-static void sample_begin(const struct family *family, const struct label *labels, uint32_t count,
-                         FILE *out)
+void nw_labels_print(const struct nw_label *labels, uint32_t count, FILE *out)
 {
-    (void)fputs(family->name, out);
     for (uint32_t i = 0; i < count; i++) {
         (void)fprintf(out, "%s%s=\"", i == 0 ? "{" : ",", labels[i].name);
         label_print(out, labels[i].value);
@@ -65,7 +60,14 @@ static void sample_begin(const struct family *family, const struct label *labels
     (void)fputs(count == 0 ? " " : "} ", out);
 }
 
-static void sample_print(const struct family *family, const struct label *labels, uint32_t count,
+static void sample_begin(const struct family *family, const struct nw_label *labels, uint32_t count,
+                         FILE *out)
+{
+    (void)fputs(family->name, out);
+    nw_labels_print(labels, count, out);
+}
+
+static void sample_print(const struct family *family, const struct nw_label *labels, uint32_t count,
                          double value, FILE *out)
 {
     sample_begin(family, labels, count, out);
@@ -73,8 +75,8 @@ static void sample_print(const struct family *family, const struct label *labels
 }
 
 /* @return false: there is no value */
-static bool field_print(const struct family *family, const void *base, const struct label *labels,
-                        uint32_t count, FILE *out)
+static bool field_print(const struct family *family, const void *base,
+                        const struct nw_label *labels, uint32_t count, FILE *out)
 {
     const char *at = (const char *)base + family->offset;
     uint64_t number = 0;
@@ -116,7 +118,7 @@ static bool field_print(const struct family *family, const void *base, const str
 
 static void build_print(const struct family *family, const struct nw_report *report, FILE *out)
 {
-    const struct label labels[] = {{"version", NARWAL_VERSION}};
+    const struct nw_label labels[] = {{"version", NARWAL_VERSION}};
 
     (void)report;
     sample_print(family, labels, 1, 1, out);
@@ -157,7 +159,7 @@ static void server_print(const struct family *family, const struct nw_report *re
 {
     char version[24];
     char identifier[24];
-    const struct label labels[] = {
+    const struct nw_label labels[] = {
         {"pipeline", report == NULL ? "" : report->name},
         {"slot", report == NULL ? "" : report->slot},
         {"server_version", version},
@@ -173,11 +175,11 @@ static void server_print(const struct family *family, const struct nw_report *re
 }
 
 /* 1 for the one that holds, 0 for the others. */
-static void states_print(const struct family *family, const struct label *first,
+static void states_print(const struct family *family, const struct nw_label *first,
                          const char *const *states, const char *now, FILE *out)
 {
     for (; *states != NULL; states++) {
-        const struct label labels[] = {*first, {"state", *states}};
+        const struct nw_label labels[] = {*first, {"state", *states}};
         bool has_first = first->name != NULL;
 
         sample_print(family, has_first ? labels : labels + 1, has_first ? 2 : 1,
@@ -190,7 +192,7 @@ static void phase_print(const struct family *family, const struct nw_report *rep
     static const char *const phases[] = {"starting",   "paused",    "copying",
                                          "connecting", "streaming", "waiting",
                                          "draining",   "standby",   NULL};
-    const struct label none = {NULL, NULL};
+    const struct nw_label none = {NULL, NULL};
 
     states_print(family, &none, phases, report == NULL ? "starting" : report->phase, out);
 }
@@ -198,7 +200,7 @@ static void phase_print(const struct family *family, const struct nw_report *rep
 static void copy_state_print(const struct family *family, const struct nw_report *report, FILE *out)
 {
     static const char *const states[] = {"none", "preparing", "copying", "done", NULL};
-    const struct label none = {NULL, NULL};
+    const struct nw_label none = {NULL, NULL};
 
     if (report != NULL) {
         states_print(family, &none, states, report->copy_state, out);
@@ -211,7 +213,7 @@ static void sink_state_print(const struct family *family, const struct nw_report
                                          "stopped",  "detached", NULL};
 
     for (uint32_t i = 0; report != NULL && i < report->sinks_count; i++) {
-        const struct label sink = {"sink", report->sinks[i].name};
+        const struct nw_label sink = {"sink", report->sinks[i].name};
 
         states_print(family, &sink, states, report->sinks[i].state, out);
     }
@@ -220,7 +222,7 @@ static void sink_state_print(const struct family *family, const struct nw_report
 static void tables_print(const struct family *family, const struct nw_report *report, FILE *out)
 {
     for (int i = 0; report != NULL && i < NW_STATES_COUNT; i++) {
-        const struct label label = {"state", nw_table_state_name((enum nw_table_state)i)};
+        const struct nw_label label = {"state", nw_table_state_name((enum nw_table_state)i)};
 
         sample_print(family, &label, 1, report->states[i], out);
     }
@@ -231,7 +233,7 @@ static void stopped_print(const struct family *family, const struct nw_report *r
     for (uint32_t i = 0; report != NULL && i < report->stopped_count && i < NW_REPORT_STOPPED_MAX;
          i++) {
         const struct nw_report_stopped *table = &report->stopped[i];
-        const struct label labels[] = {
+        const struct nw_label labels[] = {
             {"table", table->name}, {"sink", table->sink}, {"state", table->state}};
 
         sample_print(family, labels, 3, table->for_s > 0 ? table->for_s : 0, out);
@@ -246,7 +248,7 @@ static void coded_print(const struct family *family, const struct nw_report *rep
         uint32_t count =
             i % 2 == 0 ? report->log.family_errors[i / 2] : report->log.family_warnings[i / 2];
         char name[8];
-        const struct label labels[] = {{"family", name}, {"level", levels[i % 2]}};
+        const struct nw_label labels[] = {{"family", name}, {"level", levels[i % 2]}};
 
         if (count > 0) {
             (void)snprintf(name, sizeof name, "NW%02u", i / 2);
@@ -272,7 +274,7 @@ static void safe_print(const struct family *family, const struct nw_report *repo
 static void alarms_print(const struct family *family, const struct nw_report *report, FILE *out)
 {
     for (int i = 0; report != NULL && i < NW_ALARMS_COUNT; i++) {
-        const struct label label = {"what", nw_alarm_name((enum nw_alarm_kind)i)};
+        const struct nw_label label = {"what", nw_alarm_name((enum nw_alarm_kind)i)};
 
         sample_print(family, &label, 1, report->alarms[i].level, out);
     }
@@ -301,7 +303,8 @@ static void table_lags_print(const struct family *family, const struct nw_report
         const struct nw_report_sink *sink = &report->sinks[s];
 
         for (uint32_t t = 0; t < sink->tables_count && t < NW_METRICS_TABLES_MAX; t++) {
-            const struct label labels[] = {{"sink", sink->name}, {"table", sink->tables[t].name}};
+            const struct nw_label labels[] = {{"sink", sink->name},
+                                              {"table", sink->tables[t].name}};
 
             sample_print(family, labels, 2,
                          seconds ? sink->tables[t].lag_s : (double)sink->tables[t].lag_bytes, out);
@@ -317,7 +320,7 @@ static void letters_print(const struct family *family, const struct nw_report *r
          report != NULL && i < report->letters.tables_count && i < NW_LETTERS_TABLES_MAX; i++) {
         const struct nw_letters_count *table = &report->letters.tables[i];
         char name[2 * NW_LETTERS_NAME_SIZE];
-        const struct label labels[] = {{"sink", table->sink}, {"table", name}};
+        const struct nw_label labels[] = {{"sink", table->sink}, {"table", name}};
 
         (void)snprintf(name, sizeof name, "%s.%s", table->schema_name, table->table_name);
         sample_print(family, labels, 2, (double)(bytes ? table->bytes : table->letters), out);
@@ -510,7 +513,7 @@ static void family_samples(const struct family *family, const struct nw_report *
         family->print(family, report, out);
     } else if (report != NULL && family->of_sink) {
         for (uint32_t i = 0; i < report->sinks_count; i++) {
-            const struct label label = {"sink", report->sinks[i].name};
+            const struct nw_label label = {"sink", report->sinks[i].name};
 
             (void)field_print(family, &report->sinks[i], &label, 1, out);
         }

@@ -16,6 +16,9 @@ enum nw_metrics_format { NW_METRICS_PROMETHEUS, NW_METRICS_OPENMETRICS };
 
 /** @param report  NULL: there is none yet; what is known of the process is printed. */
 void nw_metrics_print(const struct nw_report *report, enum nw_metrics_format format, FILE *out);
+/** The same under the names that Debezium's have, see metrics_debezium.c. */
+void nw_metrics_debezium_print(const struct nw_report *report, enum nw_metrics_format format,
+                               FILE *out);
 /** The Content-Type of a format. */
 const char *nw_metrics_type(enum nw_metrics_format format);
 /** The families as a table in Markdown. */

@@ -171,8 +171,25 @@ class ReadsTest(Case):
         self.assert_open_metrics(text)
         self.assert_all_is_there(text)
         self.assert_promtool(text)
+        self.assert_debezium()
         self.assertEqual(narwal.call("table", "resume", "lab.items")[0], 0)
         self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
+    def assert_debezium(self):
+        """Under its names, and the same figures."""
+        text = self.web.ask("/metrics/debezium").text
+        found = {(name, context): float(value) for name, context, value in re.findall(
+            r'^debezium_metrics_(\w+){plugin="postgres",name="[^"]+",context="(\w+)"} (\S+)$', text, re.M)}
+        ours = self.web.metrics()
+        self.assertEqual(len(found), len([line for line in text.splitlines() if not line.startswith("#")]))
+        self.assertEqual(found["Connected", "streaming"], 1)
+        self.assertEqual(found["TotalNumberOfEventsSeen", "streaming"], ours["narwal_source_rows_total"])
+        self.assertEqual(found["NumberOfCommittedTransactions", "streaming"],
+                         ours["narwal_source_transactions_total"])
+        self.assertEqual(found["SnapshotRunning", "snapshot"], 0)
+        self.assertEqual(found["RemainingTableCount", "snapshot"], 0)
+        self.assertGreater(found["MaxQueueSizeInBytes", "streaming"], 0)
+        self.assertTrue(self.web.ask("/metrics/debezium", Accept="application/openmetrics-text").text.endswith("# EOF\n"))
 
     def assert_open_metrics(self, text):
         answer = self.web.ask("/metrics", Accept="application/openmetrics-text;version=1.0.0,*/*;q=0.1")
@@ -308,6 +325,7 @@ class TopTest(Case):
         narwal.wait("ready", lambda: self.web.ask("/ready").code == 200)
         process = self.start(*narwal.command("top", narwal.file))
         self.wait_frame("the pipeline", "lab.items")
+        self.wait_frame("the stream", "   streaming   up ")
         first = self.frame()
         self.assertRegex(first[0], rf"^{narwal.name}   streaming   up ")
         self.assertTrue(any(line.startswith("file ") and " running " in line for line in first), first)
