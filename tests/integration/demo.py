@@ -152,11 +152,11 @@ class Shop:
 
 
 class Demo:
-    def __init__(self, server, screen, seconds):
+    def __init__(self, server, screen, seconds, pipeline=None):
         self.server = server
         self.screen = screen
         self.seconds = seconds
-        self.pipeline = narwal.Narwal(server, name="demo")
+        self.pipeline = pipeline or narwal.Narwal(server, name="demo")
         self.kills = 0
         self.lines = self.lines_at = 0
         self.rate = 0.0
