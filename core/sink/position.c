@@ -8,6 +8,8 @@
 
 #define ENVELOPE_VERSION 1u
 
+_Static_assert(NW_POSITION_COMMIT_SIZE == 1 + 8 + 8, "version, opening and commit are before");
+
 nw_status nw_envelope_write(const struct nw_envelope_content *content, struct nw_envelope *envelope,
                             struct nw_error *err)
 {
@@ -20,7 +22,7 @@ nw_status nw_envelope_write(const struct nw_envelope_content *content, struct nw
     envelope->bytes[0] = ENVELOPE_VERSION;
     memcpy(envelope->bytes + 1, &content->opening, 8);
     memcpy(envelope->bytes + 9, &content->commit, 8);
-    memcpy(envelope->bytes + 17, &position->lsn, 8);
+    memcpy(envelope->bytes + NW_POSITION_COMMIT_SIZE, &position->lsn, 8);
     if (position->size > 0) {
         memcpy(envelope->bytes + NW_ENVELOPE_SIZE, position->bytes, position->size);
     }

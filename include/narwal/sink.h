@@ -50,6 +50,12 @@ extern "C" {
 #define NW_POSITION_SIZE_MAX 4096u
 
 /**
+ * Positions that are equal behind so many bytes are of one place: what is before differs from
+ * commit to commit. That is all that a sink may know of them.
+ */
+#define NW_POSITION_COMMIT_SIZE 17u
+
+/**
  * An opaque byte string made by the source. A sink stores it inside its own commit and gives it
  * back in recover; it never looks inside and never compares.
  */

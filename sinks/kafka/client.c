@@ -129,6 +129,7 @@ void nw_kafka_producer_end(struct nw_kafka_producer *producer)
     (void)rd_kafka_purge(producer->client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     (void)rd_kafka_flush(producer->client, PURGE_MS);
     rd_kafka_destroy(producer->client);
+    nw_out_fini(&producer->record);
     *producer = (struct nw_kafka_producer){.sink = producer->sink};
 }
 
@@ -222,6 +223,7 @@ nw_status nw_kafka_begin(struct nw_kafka_producer *producer, struct nw_error *er
         return fail_error(producer, "no transaction can be begun", error, err);
     }
     producer->in_transaction = true;
+    producer->begun_ns = producer->sink->host->now_ns(producer->sink->host);
     return NW_OK;
 }
 
@@ -266,6 +268,21 @@ static rd_kafka_resp_err_t plain_send(struct nw_kafka_producer *producer, rd_kaf
                : rd_kafka_last_error();
 }
 
+/* Give; those of all messages, and the message's own. */
+static rd_kafka_headers_t *headers_make(const struct nw_kafka_producer *producer,
+                                        const struct nw_kafka_message *message)
+{
+    const rd_kafka_headers_t *all = producer->sink->options.headers;
+    rd_kafka_headers_t *headers =
+        all == NULL ? rd_kafka_headers_new(1) : rd_kafka_headers_copy(all);
+
+    if (message->header != NULL) {
+        (void)rd_kafka_header_add(headers, message->header, -1, message->header_value->bytes,
+                                  (ssize_t)message->header_value->used);
+    }
+    return headers;
+}
+
 /* The same with headers, which librdkafka owns once it has taken the message. */
 static rd_kafka_resp_err_t headed_send(struct nw_kafka_producer *producer, rd_kafka_topic_t *topic,
                                        const struct nw_kafka_message *message)
@@ -273,19 +290,12 @@ static rd_kafka_resp_err_t headed_send(struct nw_kafka_producer *producer, rd_ka
     static const struct nw_out none;
     const struct nw_out *key = message->key == NULL ? &none : message->key;
     const struct nw_out *value = message->value == NULL ? &none : message->value;
-    rd_kafka_headers_t *all = producer->sink->options.headers;
-    rd_kafka_headers_t *headers =
-        all == NULL ? rd_kafka_headers_new(1) : rd_kafka_headers_copy(all);
-    rd_kafka_resp_err_t code;
-
-    if (message->header != NULL) {
-        (void)rd_kafka_header_add(headers, message->header, -1, message->header_value->bytes,
-                                  (ssize_t)message->header_value->used);
-    }
-    code = rd_kafka_producev(
+    rd_kafka_headers_t *headers = headers_make(producer, message);
+    rd_kafka_resp_err_t code = rd_kafka_producev(
         producer->client, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
         RD_KAFKA_V_VALUE(value->bytes, value->used), RD_KAFKA_V_KEY(key->bytes, key->used),
         RD_KAFKA_V_OPAQUE(producer), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
+
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         rd_kafka_headers_destroy(headers);
     }

@@ -61,9 +61,17 @@ struct nw_kafka_options {
     const char *signals_topic;                    /* NULL: none */
     int64_t heartbeat_us;                         /* 0: none */
     int64_t timeout_ms;
-    size_t batch_bytes; /* librdkafka's batch.size */
+    int64_t transaction_ms; /* how long the broker leaves one open */
+    bool splits;            /* transactions of the database that are too large */
+    size_t batch_bytes;     /* librdkafka's batch.size */
     char ledger_topic[NW_KAFKA_TOPIC_SIZE];
     rd_kafka_conf_t *conf; /* what all clients have in common; own */
+};
+
+/* How far a table's changes are. */
+struct nw_kafka_place {
+    uint64_t commit_lsn;
+    uint64_t seq;
 };
 
 /* A table's version, and where its messages go. */
@@ -76,7 +84,10 @@ struct nw_kafka_table {
     struct nw_table *own;         /* it, where the key is configured; else NULL */
     struct nw_json_layout *layout;
     rd_kafka_topic_t *topic;
-    size_t alone_from; /* bytes: a message of so many is sent alone, and waited for */
+    size_t alone_from;          /* bytes: a message of so many is sent alone, and waited for */
+    struct nw_kafka_place past; /* up to here all was committed, in parts; 0: nothing was */
+    struct nw_kafka_place last; /* that was sent */
+    bool touched;               /* since the last part */
 };
 
 struct nw_kafka_copy {
@@ -85,6 +96,14 @@ struct nw_kafka_copy {
     bool complete;
     uint32_t size;
     uint8_t bytes[NW_POSITION_SIZE_MAX];
+};
+
+/* What is committed of a table behind a position, in parts. */
+struct nw_kafka_part {
+    uint32_t relation_oid;
+    struct nw_kafka_place place;
+    uint32_t size;
+    uint8_t bytes[NW_POSITION_SIZE_MAX]; /* the position that was in force */
 };
 
 /* A worker's position. */
@@ -103,6 +122,8 @@ struct nw_kafka_state {
     struct nw_kafka_copy *copies; /* own */
     uint32_t copies_count;
     uint32_t copies_capacity;
+    struct nw_kafka_part *parts; /* own */
+    uint32_t parts_count;
 };
 
 struct nw_kafka_producer {
@@ -110,6 +131,8 @@ struct nw_kafka_producer {
     rd_kafka_t *client;
     rd_kafka_topic_t *ledger; /* NULL: it has no transactions */
     bool in_transaction;
+    int64_t begun_ns;           /* the transaction */
+    struct nw_out record;       /* of the ledger */
     rd_kafka_resp_err_t failed; /* the first message that could not be delivered; 0: none */
     uint64_t delivered;         /* messages acknowledged, for progress */
     size_t refused_bytes;       /* the largest message that was refused as too large; 0: none */
@@ -144,6 +167,11 @@ struct nw_kafka_worker {
     uint64_t copied_rows;
 
     struct nw_out key, former_key, value;
+
+    uint64_t delivered_seen; /* messages, and when there were more of them the last time */
+    int64_t moved_ns;
+    int64_t copied_in; /* the begin of the transaction that has rows of a copy */
+    bool overran;      /* the transaction before lasted too long */
 };
 
 /* Which worker has a table, and which topic the table has. */
@@ -201,7 +229,7 @@ struct nw_kafka_sink {
     uint32_t known_capacity;
     char refused[NW_KAFKA_REFUSED_SIZE]; /* what a broker said that did not let us in */
 
-    struct nw_out record; /* of the ledger */
+    uint64_t commits; /* since recover() */
     struct nw_kafka_state state;
     struct nw_position positions[NW_KAFKA_WORKERS_MAX]; /* into state, for the host */
     struct nw_copy_state *copies;
@@ -215,7 +243,7 @@ static inline int64_t nw_kafka_until_ns(const struct nw_kafka_sink *sink)
 
 /* ---- options.c ---- */
 
-#define NW_KAFKA_OPTIONS_COUNT 38u
+#define NW_KAFKA_OPTIONS_COUNT 39u
 extern const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT];
 NW_MUST_CHECK nw_status nw_kafka_options_read(const struct nw_config *config,
                                               struct nw_kafka_options *options,
@@ -329,6 +357,25 @@ NW_MUST_CHECK nw_status nw_kafka_ledger_position(struct nw_kafka_producer *produ
                                                  uint32_t worker,
                                                  const struct nw_position *position,
                                                  struct nw_error *err);
+/** A position was committed: it is the one in force. */
+void nw_kafka_ledger_moved(struct nw_kafka_sink *sink, uint32_t worker,
+                           const struct nw_position *position);
+/** Write how far a table is behind its worker's position into the producer's transaction. */
+NW_MUST_CHECK nw_status nw_kafka_ledger_part(struct nw_kafka_producer *producer, uint32_t worker,
+                                             uint32_t relation_oid,
+                                             const struct nw_kafka_place *place,
+                                             struct nw_error *err);
+/**
+ * Write into the producer's transaction which parts lie behind the worker's next position too: that
+ * one does not have the transactions that they are of.
+ */
+NW_MUST_CHECK nw_status nw_kafka_ledger_parts_keep(struct nw_kafka_producer *producer,
+                                                   uint32_t worker,
+                                                   const struct nw_position *position,
+                                                   struct nw_error *err);
+/** How far a table is behind its worker's position; zeros: nothing is. */
+struct nw_kafka_place nw_kafka_ledger_past(const struct nw_kafka_state *state, uint32_t worker,
+                                           uint32_t relation_oid);
 /** Write how far a copy is into the producer's transaction. */
 NW_MUST_CHECK nw_status nw_kafka_ledger_copy(struct nw_kafka_producer *producer,
                                              const struct nw_copy_state *copy,
@@ -341,6 +388,12 @@ void nw_kafka_state_forget(struct nw_kafka_state *state);
 NW_MUST_CHECK nw_status nw_kafka_recover(struct nw_kafka_sink *sink, struct nw_error *err);
 /** Forget what was not delivered, and all producers and topics. */
 void nw_kafka_end(struct nw_kafka_sink *sink);
+
+/* ---- oversized.c ---- */
+
+/** Before more is sent in a transaction, and before it ends: whether it lasts too long. */
+NW_MUST_CHECK nw_status nw_kafka_duration_check(struct nw_kafka_worker *worker,
+                                                struct nw_error *err);
 
 /* ---- rows.c ---- */
 

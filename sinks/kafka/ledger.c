@@ -6,6 +6,9 @@
  *   key "position"      {"narwal":1,"lsn":"0/16B3748","bytes":"0a..."}: of the first worker
  *   key "position/1"    {"narwal":2,...}: of the others
  *   key "copy/16412"    {"narwal":1,"generation":1,"complete":true,"bytes":"..."}
+ *   key "part/16412"    {"narwal":1,"lsn":"0/16B3748","seq":17,"bytes":"..."}: see oversized.c;
+ *                       bytes are those of the position to which it belongs, for which any at the
+ *                       same place will do
  *
  * Of each key the last message counts. `narwal` is the format's version; a reader refuses one that
  * it does not know. With several workers it is 2, in all records of owner and positions: a narwal
@@ -31,7 +34,9 @@
 void nw_kafka_state_forget(struct nw_kafka_state *state)
 {
     free(state->copies);
+    free(state->parts);
     state->copies = NULL;
+    state->parts = NULL;
     memset(state, 0, sizeof *state);
 }
 
@@ -61,7 +66,7 @@ static struct nw_kafka_copy *copy_of(struct nw_kafka_state *state, uint32_t rela
 /* ---- reading ---- */
 
 struct record {
-    uint64_t format, fencing, workers, lsn, generation;
+    uint64_t format, fencing, workers, lsn, generation, seq;
     bool complete;
     uint32_t size;
     uint8_t bytes[NW_POSITION_SIZE_MAX];
@@ -84,6 +89,8 @@ static bool record_scan(const void *bytes, size_t size, struct record *record)
             record->workers = nw_scan_u64(&scan);
         } else if (strcmp(key, "lsn") == 0) {
             record->lsn = nw_scan_lsn(&scan);
+        } else if (strcmp(key, "seq") == 0) {
+            record->seq = nw_scan_u64(&scan);
         } else if (strcmp(key, "generation") == 0) {
             record->generation = nw_scan_u64(&scan);
         } else if (strcmp(key, "complete") == 0) {
@@ -125,6 +132,29 @@ static nw_status copy_take(struct nw_kafka_state *state, uint32_t oid, const str
     return NW_OK;
 }
 
+static nw_status part_take(struct nw_kafka_state *state, uint32_t oid, const struct record *record,
+                           struct nw_error *err)
+{
+    struct nw_kafka_part *part = NULL;
+
+    for (uint32_t i = 0; i < state->parts_count; i++) {
+        part = state->parts[i].relation_oid == oid ? &state->parts[i] : part;
+    }
+    if (part == NULL) {
+        struct nw_kafka_part *more = realloc(state->parts, (state->parts_count + 1) * sizeof *more);
+
+        if (more == NULL) {
+            return nw_fail(err, NW_RETRY, "out of memory for parts of transactions");
+        }
+        state->parts = more;
+        part = &more[state->parts_count++];
+    }
+    *part = (struct nw_kafka_part){
+        .relation_oid = oid, .place = {record->lsn, record->seq}, .size = record->size};
+    memcpy(part->bytes, record->bytes, record->size);
+    return NW_OK;
+}
+
 static bool record_known(const struct record *record)
 {
     return (record->format == FORMAT || record->format == FORMAT_MANY) &&
@@ -160,6 +190,8 @@ static nw_status record_take(struct nw_kafka_sink *sink, struct nw_kafka_state *
         memcpy(position->bytes, record.bytes, record.size);
     } else if (sscanf(key, "copy/%" SCNu32, &number) == 1 && message->payload != NULL) {
         return copy_take(state, number, &record, err);
+    } else if (sscanf(key, "part/%" SCNu32, &number) == 1 && message->payload != NULL) {
+        return part_take(state, number, &record, err);
     }
     return NW_OK; /* others are of a later narwal, which may add keys to this format */
 }
@@ -318,7 +350,7 @@ static uint32_t format_of(uint32_t workers)
 static nw_status owner_send(struct nw_kafka_sink *sink, uint64_t fencing, uint32_t workers,
                             struct nw_error *err)
 {
-    struct nw_out *out = &sink->record;
+    struct nw_out *out = &sink->producers[0].record;
 
     record_begin(out, format_of(workers));
     nw_out_text(out, ",\"fencing\":");
@@ -337,7 +369,7 @@ static void position_key_print(char key[static KEY_SIZE], uint32_t worker)
 nw_status nw_kafka_ledger_position(struct nw_kafka_producer *producer, uint32_t worker,
                                    const struct nw_position *position, struct nw_error *err)
 {
-    struct nw_out *out = &producer->sink->record;
+    struct nw_out *out = &producer->record;
     char key[KEY_SIZE];
 
     position_key_print(key, worker);
@@ -352,7 +384,7 @@ nw_status nw_kafka_ledger_position(struct nw_kafka_producer *producer, uint32_t 
 nw_status nw_kafka_ledger_copy(struct nw_kafka_producer *producer, const struct nw_copy_state *copy,
                                struct nw_error *err)
 {
-    struct nw_out *out = &producer->sink->record;
+    struct nw_out *out = &producer->record;
     char key[KEY_SIZE];
 
     (void)snprintf(key, sizeof key, "copy/%" PRIu32, copy->relation_oid);
@@ -362,6 +394,91 @@ nw_status nw_kafka_ledger_copy(struct nw_kafka_producer *producer, const struct 
     nw_out_text(out, copy->complete ? ",\"complete\":true" : ",\"complete\":false");
     record_end(out, copy->bytes, copy->size);
     return record_send(producer, key, out, err);
+}
+
+static nw_status part_send(struct nw_kafka_producer *producer, uint32_t relation_oid,
+                           const struct nw_kafka_place *place, const uint8_t *bytes, uint32_t size,
+                           struct nw_error *err)
+{
+    struct nw_out *out = &producer->record;
+    char key[KEY_SIZE];
+
+    (void)snprintf(key, sizeof key, "part/%" PRIu32, relation_oid);
+    record_begin(out, FORMAT);
+    nw_out_text(out, ",\"lsn\":\"");
+    nw_out_lsn(out, place->commit_lsn);
+    nw_out_text(out, "\",\"seq\":");
+    nw_out_u64(out, place->seq);
+    record_end(out, bytes, size);
+    return record_send(producer, key, out, err);
+}
+
+nw_status nw_kafka_ledger_part(struct nw_kafka_producer *producer, uint32_t worker,
+                               uint32_t relation_oid, const struct nw_kafka_place *place,
+                               struct nw_error *err)
+{
+    const struct nw_kafka_position *position = &producer->sink->state.positions[worker];
+
+    return part_send(producer, relation_oid, place, position->bytes, position->size, err);
+}
+
+/* Whether the part lies behind this position. */
+static bool is_behind(const struct nw_kafka_part *part, const struct nw_kafka_position *position)
+{
+    const uint32_t skip = NW_POSITION_COMMIT_SIZE;
+
+    return part->size == position->size &&
+           (part->size <= skip ||
+            memcmp(part->bytes + skip, position->bytes + skip, part->size - skip) == 0);
+}
+
+/*
+ * Not at the first commit, which may be that of a move to another server: there other changes can
+ * have the same places. It is at the same place else, and the parts are good without this.
+ */
+nw_status nw_kafka_ledger_parts_keep(struct nw_kafka_producer *producer, uint32_t worker,
+                                     const struct nw_position *position, struct nw_error *err)
+{
+    struct nw_kafka_state *state = &producer->sink->state;
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; i < state->parts_count && status == NW_OK; i++) {
+        struct nw_kafka_part *part = &state->parts[i];
+
+        if (producer->sink->commits == 0 || part->place.commit_lsn < position->lsn ||
+            !is_behind(part, &state->positions[worker])) {
+            continue;
+        }
+        status = part_send(producer, part->relation_oid, &part->place, position->bytes,
+                           position->size, err);
+        part->size = position->size; /* if this is not committed, all is read again */
+        memcpy(part->bytes, position->bytes, position->size);
+    }
+    return status;
+}
+
+void nw_kafka_ledger_moved(struct nw_kafka_sink *sink, uint32_t worker,
+                           const struct nw_position *position)
+{
+    struct nw_kafka_position *own = &sink->state.positions[worker];
+
+    own->there = true;
+    own->lsn = position->lsn;
+    own->size = position->size;
+    memcpy(own->bytes, position->bytes, position->size);
+}
+
+struct nw_kafka_place nw_kafka_ledger_past(const struct nw_kafka_state *state, uint32_t worker,
+                                           uint32_t relation_oid)
+{
+    for (uint32_t i = 0; i < state->parts_count; i++) {
+        const struct nw_kafka_part *part = &state->parts[i];
+
+        if (part->relation_oid == relation_oid && is_behind(part, &state->positions[worker])) {
+            return part->place;
+        }
+    }
+    return (struct nw_kafka_place){0};
 }
 
 /* ---- whose it is ---- */

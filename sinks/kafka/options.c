@@ -23,6 +23,7 @@ enum {
     OPTION_COMPRESS,
     OPTION_TIMEOUT,
     OPTION_TRANSACTION_TIMEOUT,
+    OPTION_OVERSIZED,
     OPTION_SECURITY,
     OPTION_CA,
     OPTION_CERT,
@@ -53,6 +54,7 @@ enum {
 static const char *const deliveries[] = {"idempotent", "transactional", NULL};
 static const char *const truncates[] = {"send", "skip", NULL};
 static const char *const existings[] = {"refuse", "use", NULL};
+static const char *const oversizeds[] = {"stop", "split", NULL};
 static const char *const compressions[] = {"none", "gzip", "snappy", "lz4", "zstd", NULL};
 static const char *const securities[] = {"plaintext", "ssl", "sasl_plaintext", "sasl_ssl", NULL};
 static const char *const mechanisms[] = {"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER",
@@ -101,6 +103,9 @@ const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT] = {
                                     3600 * SECOND_US, NULL,
                                     "How long the broker leaves a transaction open. At most its "
                                     "transaction.max.timeout.ms."},
+    [OPTION_OVERSIZED] = {"oversized", NW_OPTION_CHOICE, 0, "stop", 0, 0, oversizeds,
+                          "With delivery: transactional: a transaction of the database that cannot "
+                          "be sent within transaction_timeout. split: readers see it in several."},
     [OPTION_SECURITY] = {"security", NW_OPTION_CHOICE, 0, "plaintext", 0, 0, securities,
                          "How brokers are spoken to."},
     [OPTION_CA] = {"ca", NW_OPTION_PATH, 0, NULL, 0, 0, NULL,
@@ -398,6 +403,8 @@ nw_status nw_kafka_options_read(const struct nw_config *config, struct nw_kafka_
     to->replication =
         settings[OPTION_REPLICATION].set ? (int)settings[OPTION_REPLICATION].number : -1;
     to->topic_settings = settings[OPTION_TOPIC_SETTINGS].items;
+    to->transaction_ms = settings[OPTION_TRANSACTION_TIMEOUT].number / 1000;
+    to->splits = settings[OPTION_OVERSIZED].number == 1;
     to->timeout_ms = settings[OPTION_TIMEOUT].number / 1000;
     to->keys = settings[OPTION_KEYS].items;
     to->heartbeat_us = settings[OPTION_HEARTBEAT].number;

@@ -21,7 +21,6 @@ static void kafka_close(void *self)
         free(sink->workers[i].tables);
     }
     nw_kafka_state_forget(&sink->state);
-    nw_out_fini(&sink->record);
     free(sink->copies);
     free(sink->known);
     free(sink->sizes.strict);
@@ -137,7 +136,11 @@ static nw_status kafka_table(void *self, uint32_t worker, const struct nw_table 
 
 static nw_status messages_begin(struct nw_kafka_worker *worker, struct nw_error *err)
 {
-    return worker->sink->options.transactional ? nw_kafka_begin(worker->producer, err) : NW_OK;
+    nw_status status = nw_kafka_duration_check(worker, err);
+
+    return status == NW_OK && worker->sink->options.transactional
+               ? nw_kafka_begin(worker->producer, err)
+               : status;
 }
 
 static nw_status kafka_copy_begin(void *self, uint32_t worker, const struct nw_table *table,
@@ -182,8 +185,15 @@ static nw_status kafka_event(void *self, uint32_t worker, const struct nw_event 
 /* Workers wait for their messages side by side. */
 static nw_status kafka_seal(void *self, uint32_t worker, uint64_t epoch, struct nw_error *err)
 {
+    nw_status status = nw_kafka_drain(worker_of(self, worker)->producer, err);
+
     (void)epoch;
-    return nw_kafka_drain(worker_of(self, worker)->producer, err);
+    return status == NW_OK ? nw_kafka_duration_check(worker_of(self, worker), err) : status;
+}
+
+static const struct nw_position *position_of(const struct nw_commit *commit, uint32_t worker)
+{
+    return &commit->positions[commit->positions_count > 1 ? worker : 0];
 }
 
 /* The records of one worker, or of all of them, into a producer's transaction. */
@@ -203,10 +213,11 @@ static nw_status records_write(struct nw_kafka_sink *sink, struct nw_kafka_produ
         }
     }
     for (uint32_t i = first; i < first + count && status == NW_OK; i++) {
-        status = nw_kafka_ledger_position(
-            producer, i, &commit->positions[commit->positions_count > 1 ? i : 0], err);
+        status = nw_kafka_ledger_position(producer, i, position_of(commit, i), err);
     }
-    return status;
+    return alone || status != NW_OK
+               ? status
+               : nw_kafka_ledger_parts_keep(producer, first, position_of(commit, first), err);
 }
 
 /* The first goes first: a process that was fenced is stopped there. */
@@ -223,6 +234,10 @@ static nw_status workers_commit(struct nw_kafka_sink *sink, const struct nw_comm
         if (status == NW_OK && *outcome != NW_COMMITTED) {
             *outcome = i == 0 ? *outcome : NW_UNKNOWN; /* of some it did happen */
             return NW_OK;
+        }
+        if (status == NW_OK) {
+            nw_kafka_ledger_moved(sink, i, &commit->positions[commit->positions_count > 1 ? i : 0]);
+            sink->workers[i].overran = false;
         }
     }
     return status;
@@ -258,6 +273,7 @@ static nw_status kafka_commit(void *self, const struct nw_commit *commit, enum n
         status = records_write(sink, &sink->producers[0], 0, sink->state.workers, commit, err);
         status = status == NW_OK ? nw_kafka_commit(&sink->producers[0], outcome, err) : status;
     }
+    sink->commits++;
     return status == NW_FATAL ? status : NW_OK;
 }
 

@@ -96,6 +96,24 @@ static void table_forget(struct nw_kafka_table *table)
     free(table->own);
 }
 
+/* Makes room for one more. @return false when memory ran out. */
+static bool tables_grow(struct nw_kafka_worker *worker)
+{
+    uint32_t capacity = worker->tables_capacity == 0 ? 64 : 2 * worker->tables_capacity;
+    struct nw_kafka_table *more = NULL;
+
+    if (worker->tables_count < worker->tables_capacity) {
+        return true;
+    }
+    more = realloc(worker->tables, capacity * sizeof *more);
+    if (more == NULL) {
+        return false;
+    }
+    worker->tables = more;
+    worker->tables_capacity = capacity;
+    return true;
+}
+
 nw_status nw_kafka_table_set(struct nw_kafka_worker *worker, const struct nw_table *table,
                              struct nw_error *err)
 {
@@ -106,15 +124,8 @@ nw_status nw_kafka_table_set(struct nw_kafka_worker *worker, const struct nw_tab
     if (known != NULL) {
         return NW_OK;
     }
-    if (worker->tables_count == worker->tables_capacity) {
-        uint32_t capacity = worker->tables_capacity == 0 ? 64 : 2 * worker->tables_capacity;
-        struct nw_kafka_table *more = realloc(worker->tables, capacity * sizeof *more);
-
-        if (more == NULL) {
-            return no_memory(err);
-        }
-        worker->tables = more;
-        worker->tables_capacity = capacity;
+    if (!tables_grow(worker)) {
+        return no_memory(err);
     }
     known = &worker->tables[worker->tables_count];
     *known = (struct nw_kafka_table){
@@ -145,6 +156,7 @@ nw_status nw_kafka_table_set(struct nw_kafka_worker *worker, const struct nw_tab
         return status;
     }
     known->alone_from = nw_kafka_alone_from(worker->sink, name);
+    known->past = nw_kafka_ledger_past(&worker->sink->state, worker->index, known->relation_oid);
     worker->tables_count++;
     return NW_OK;
 }
@@ -250,6 +262,39 @@ static nw_status row_send(struct nw_kafka_worker *worker, struct nw_kafka_table 
     return status;
 }
 
+/* Whether the change was committed already, in a part. */
+static bool is_past(const struct nw_kafka_table *table, struct nw_kafka_place place)
+{
+    return place.commit_lsn < table->past.commit_lsn ||
+           (place.commit_lsn == table->past.commit_lsn && place.seq <= table->past.seq);
+}
+
+static struct nw_kafka_place place_of(const struct nw_batch *batch, uint32_t row)
+{
+    return (struct nw_kafka_place){.commit_lsn = batch->commit_lsn[batch->first_row + row],
+                                   .seq = batch->seq[batch->first_row + row]};
+}
+
+/* The next row. */
+static nw_status row_next(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
+                          const struct nw_batch *batch, struct nw_error *err)
+{
+    bool streamed = (batch->flags & NW_BATCH_COPY) == 0;
+    struct nw_kafka_place place = place_of(batch, worker->row);
+    bool past = streamed && table->past.commit_lsn != 0 && is_past(table, place);
+    nw_status status = past ? NW_OK : row_send(worker, table, batch, err);
+
+    if (status == NW_OK) {
+        if (table->signals && !past) {
+            nw_kafka_signal_row(worker->sink, batch, worker->row);
+        }
+        worker->row++;
+        table->last = place;
+        table->touched = table->touched || (streamed && !past);
+    }
+    return status;
+}
+
 nw_status nw_kafka_rows(struct nw_kafka_worker *worker, const struct nw_batch *batch,
                         struct nw_error *err)
 {
@@ -261,11 +306,11 @@ nw_status nw_kafka_rows(struct nw_kafka_worker *worker, const struct nw_batch *b
         worker->row = worker->exception = worker->step = 0;
     }
     while (worker->row < batch->rows_count && status == NW_OK) {
-        status = row_send(worker, table, batch, err);
-        if (status == NW_OK && table->signals) {
-            nw_kafka_signal_row(worker->sink, batch, worker->row);
-        }
-        worker->row += status == NW_OK;
+        status = row_next(worker, table, batch, err);
+    }
+    if ((batch->flags & NW_BATCH_COPY) != 0) {
+        worker->copied_in = worker->producer->begun_ns;
+        table->past = (struct nw_kafka_place){0}; /* what follows is of this copy */
     }
     if (status == NW_OK) {
         worker->batch = NULL;
@@ -280,7 +325,9 @@ nw_status nw_kafka_rows(struct nw_kafka_worker *worker, const struct nw_batch *b
 nw_status nw_kafka_truncate(struct nw_kafka_worker *worker, const struct nw_event *event,
                             struct nw_error *err)
 {
+    struct nw_kafka_place place = {.commit_lsn = event->commit_lsn, .seq = event->seq};
     struct nw_kafka_message message = {.value = &worker->value};
+    struct nw_kafka_table *known = NULL;
     nw_status status = NW_OK;
 
     if (!worker->sink->options.truncates) {
@@ -291,6 +338,10 @@ nw_status nw_kafka_truncate(struct nw_kafka_worker *worker, const struct nw_even
     if (status != NW_OK) {
         return status;
     }
+    known = table_find(worker, event->tables[0]);
+    if (known->past.commit_lsn != 0 && is_past(known, place)) {
+        return NW_OK;
+    }
     worker->value.used = 0;
     nw_json_event(event, event->tables[0]->version, &worker->value);
     if (worker->value.failed) {
@@ -298,6 +349,10 @@ nw_status nw_kafka_truncate(struct nw_kafka_worker *worker, const struct nw_even
         return no_memory(err);
     }
     worker->value.used--;
-    return nw_kafka_send(worker->producer, table_find(worker, event->tables[0])->topic, &message,
-                         err);
+    status = nw_kafka_send(worker->producer, known->topic, &message, err);
+    if (status == NW_OK) {
+        known->last = place;
+        known->touched = true;
+    }
+    return status;
 }

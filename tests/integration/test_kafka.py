@@ -31,9 +31,11 @@ class Piped(Narwal):
 
 
 class Case(check.Case):
+    make_broker = kafka.Broker
+
     @classmethod
     def setUpClass(cls):
-        cls.broker_manager, cls.server_manager = kafka.Broker(), cluster.Cluster(check.version())
+        cls.broker_manager, cls.server_manager = cls.make_broker(), cluster.Cluster(check.version())
         try:
             cls.broker = cls.broker_manager.__enter__()
             cls.addClassCleanup(cls.broker_manager.__exit__, None, None, None)
@@ -61,6 +63,11 @@ class Case(check.Case):
         return [(message["key"] and json.loads(message["key"]),
                  message["payload"] and json.loads(message["payload"]))
                 for message in self.broker.read(topic, **more)]
+
+    def ledger(self, name):
+        """What is in force of it."""
+        last = {message["key"]: message["payload"] for message in self.broker.read(f"_narwal.{name}.kafka")}
+        return {key: json.loads(value) for key, value in last.items() if value is not None}
 
     def make(self, sql):
         self.server.sql("DROP SCHEMA IF EXISTS shop CASCADE; CREATE SCHEMA shop")
@@ -215,11 +222,6 @@ class KafkaTest(Case):
         narwal.wait_caught_up()
         self.assertEqual([value["op"] for _, value in self.messages("shop9.shop.items")], ["I", "T", "I"])
         self.assertEqual(narwal.terminate(), 0)
-
-    def ledger(self, name):
-        """What is in force of it."""
-        last = {message["key"]: message["payload"] for message in self.broker.read(f"_narwal.{name}.kafka")}
-        return {key: json.loads(value) for key, value in last.items() if value is not None}
 
     def test_several_producers(self):
         """Their number changes, also from a ledger of before there were several; each row comes once."""

@@ -102,9 +102,15 @@ class Broker:
     # ---- its life --------------------------------------------------------------------------------
 
     def start(self):
+        self.launch()
+        return self.wait_ready()
+
+    def launch(self):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.command("kafka.Kafka", self.file), cwd="/",
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def wait_ready(self):
         deadline = time.monotonic() + START_SECONDS_MAX
         while subprocess.run(["kcat", "-b", self.address, "-L", "-m", "1"], stdout=subprocess.DEVNULL,
                              stderr=subprocess.DEVNULL, check=False).returncode != 0:

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Transactions that last too long: the broker ends one that is open for transaction_timeout.
+ *
+ * After the first, the host sends each epoch by itself, which is as little as can be committed with
+ * a position. When the next one lasts too long as well, though messages keep being acknowledged,
+ * then it is one transaction of the database that is too large:
+ *
+ *   oversized: stop   narwal stops, and says so
+ *   oversized: split  what is sent is committed in parts, without a position. The ledger then says
+ *                     of each table how far it is ("part/OID"), beside the position that was in
+ *                     force: as long as it still is, what comes again up to there is passed over.
+ *                     So each change comes once, but readers see a transaction of the database in
+ *                     several.
+ */
+#include <inttypes.h>
+
+#include "kafka/kafka.h"
+
+#define STEADY_NS INT64_C(10000000000) /* without a message that is acknowledged: not steady */
+
+static bool has_copies(const struct nw_kafka_worker *worker)
+{
+    return worker->copied_in == worker->producer->begun_ns;
+}
+
+/* Commits what was sent since the last part. */
+static nw_status part_commit(struct nw_kafka_worker *worker, struct nw_error *err)
+{
+    struct nw_kafka_producer *producer = worker->producer;
+    enum nw_outcome outcome = NW_UNKNOWN;
+    nw_status status = nw_kafka_drain(producer, err);
+
+    for (uint32_t i = 0; i < worker->tables_count && status == NW_OK; i++) {
+        struct nw_kafka_table *table = &worker->tables[i];
+
+        if (table->touched) {
+            status = nw_kafka_ledger_part(producer, worker->index, table->relation_oid,
+                                          &table->last, err);
+            table->touched = false;
+        }
+    }
+    if (status == NW_OK) {
+        status = nw_kafka_commit(producer, &outcome, err);
+    }
+    if (status == NW_OK && outcome != NW_COMMITTED) {
+        return NW_RETRY; /* err says why */
+    }
+    return status == NW_OK ? nw_kafka_begin(producer, err) : status;
+}
+
+static nw_status overrun(struct nw_kafka_worker *worker, struct nw_error *err)
+{
+    struct nw_kafka_sink *sink = worker->sink;
+    int64_t seconds = sink->options.transaction_ms / 1000;
+
+    if (worker->overran) {
+        return nw_fail(err, NW_FATAL,
+                       "NW2732 a transaction of the database is so large that it is not sent "
+                       "within transaction_timeout (%" PRId64 " s): raise that, and the brokers' "
+                       "transaction.max.timeout.ms; or send it in parts, oversized: split",
+                       seconds);
+    }
+    worker->overran = true;
+    return nw_fail(err, NW_RETRY,
+                   "NW2701 a transaction lasts longer than transaction_timeout (%" PRId64
+                   " s): it is sent again in smaller ones, if it was several of the database",
+                   seconds);
+}
+
+nw_status nw_kafka_duration_check(struct nw_kafka_worker *worker, struct nw_error *err)
+{
+    struct nw_kafka_producer *producer = worker->producer;
+    const struct nw_kafka_options *options = &worker->sink->options;
+    int64_t now_ns = 0;
+    int64_t open_ms = 0;
+
+    if (!options->transactional || !producer->in_transaction) {
+        return NW_OK;
+    }
+    now_ns = worker->sink->host->now_ns(worker->sink->host);
+    open_ms = (now_ns - producer->begun_ns) / 1000000;
+    if (producer->delivered != worker->delivered_seen) {
+        worker->delivered_seen = producer->delivered;
+        worker->moved_ns = now_ns;
+    }
+    if (options->splits && open_ms > options->transaction_ms / 2 && worker->step == 0 &&
+        !has_copies(worker)) {
+        return part_commit(worker, err);
+    }
+    return open_ms > options->transaction_ms && now_ns - worker->moved_ns < STEADY_NS
+               ? overrun(worker, err)
+               : NW_OK;
+}
