@@ -24,6 +24,7 @@
 #include <narwal/sink.h>
 #include <pthread.h>
 
+#include "lib/format/format.h"
 #include "lib/json.h"
 
 #define NW_KAFKA_TOPIC_SIZE   256u /* a name has at most 249 bytes */
@@ -66,6 +67,7 @@ struct nw_kafka_options {
     size_t batch_bytes;     /* librdkafka's batch.size */
     char ledger_topic[NW_KAFKA_TOPIC_SIZE];
     rd_kafka_conf_t *conf; /* what all clients have in common; own */
+    struct nw_format_options format;
 };
 
 /* How far a table's changes are. */
@@ -80,9 +82,10 @@ struct nw_kafka_table {
     bool signals; /* its rows are signals */
     uint32_t version;
     uint32_t relation_oid;
-    const struct nw_table *keyed; /* the table with the key that messages have; see `own` */
-    struct nw_table *own;         /* it, where the key is configured; else NULL */
-    struct nw_json_layout *layout;
+    const struct nw_table *keyed;   /* the table with the key that messages have; see `own` */
+    struct nw_table *own;           /* it, where the key is configured; else NULL */
+    struct nw_json_layout *layout;  /* format: narwal */
+    struct nw_format_table *format; /* any other; else NULL */
     rd_kafka_topic_t *topic;
     size_t alone_from;          /* bytes: a message of so many is sent alone, and waited for */
     struct nw_kafka_place past; /* up to here all was committed, in parts; 0: nothing was */
@@ -166,12 +169,13 @@ struct nw_kafka_worker {
     uint32_t copied_oid; /* the table whose copy began last, and how many rows of it came */
     uint64_t copied_rows;
 
-    struct nw_out key, former_key, value;
+    struct nw_out key, former_key, value, header;
 
     uint64_t delivered_seen; /* messages, and when there were more of them the last time */
     int64_t moved_ns;
     int64_t copied_in; /* the begin of the transaction that has rows of a copy */
     bool overran;      /* the transaction before lasted too long */
+    int64_t now_ns;    /* the wall clock as the batch came; format: debezium_json */
 };
 
 /* Which worker has a table, and which topic the table has. */
@@ -243,7 +247,8 @@ static inline int64_t nw_kafka_until_ns(const struct nw_kafka_sink *sink)
 
 /* ---- options.c ---- */
 
-#define NW_KAFKA_OPTIONS_COUNT 39u
+#define NW_KAFKA_OPTIONS_COUNT (39u + NW_FORMAT_OPTIONS_COUNT)
+int64_t now_ns; /* the wall clock as the batch came; format: debezium_json */
 extern const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT];
 NW_MUST_CHECK nw_status nw_kafka_options_read(const struct nw_config *config,
                                               struct nw_kafka_options *options,
@@ -394,8 +399,15 @@ void nw_kafka_end(struct nw_kafka_sink *sink);
 /** Before more is sent in a transaction, and before it ends: whether it lasts too long. */
 NW_MUST_CHECK nw_status nw_kafka_duration_check(struct nw_kafka_worker *worker,
                                                 struct nw_error *err);
+int64_t now_ns; /* the wall clock as the batch came; format: debezium_json */
 
 /* ---- rows.c ---- */
+
+/** A message of a table; a large one is waited for. */
+NW_MUST_CHECK nw_status nw_kafka_message_send(struct nw_kafka_worker *worker,
+                                              const struct nw_kafka_table *table,
+                                              const struct nw_kafka_message *message,
+                                              struct nw_error *err);
 
 NW_MUST_CHECK nw_status nw_kafka_table_set(struct nw_kafka_worker *worker,
                                            const struct nw_table *table, struct nw_error *err);

@@ -181,7 +181,9 @@ nw_status nw_kafka_notice(struct nw_kafka_worker *worker, const struct nw_event 
     }
     worker->value.used = 0;
     key_print(event, &worker->key);
-    if (notice == NW_KAFKA_TRANSACTIONS) {
+    if (notice == NW_KAFKA_MESSAGES && worker->sink->options.format.kind != NW_FORMAT_NARWAL) {
+        nw_kafka_envelope_notice(worker, event);
+    } else if (notice == NW_KAFKA_TRANSACTIONS) {
         transaction_print(event, &worker->key, &worker->value);
     } else {
         line_print(event, &worker->value);

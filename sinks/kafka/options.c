@@ -48,7 +48,8 @@ enum {
     OPTION_CLIENT_SECRET,
     OPTION_SCOPE,
     OPTION_EXTENSIONS,
-    OPTIONS_COUNT
+    OPTION_FORMAT, /* the first of those that sinks share */
+    OPTIONS_COUNT = OPTION_FORMAT + NW_FORMAT_OPTIONS_COUNT
 };
 
 static const char *const deliveries[] = {"idempotent", "transactional", NULL};
@@ -161,6 +162,7 @@ const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT] = {
     [OPTION_EXTENSIONS] =
         {"extensions", NW_OPTION_TEXT, 0, NULL, 0, 0, NULL,
          "What brokers are told beside a token: logicalCluster=lkc-1,NAME=VALUE."},
+    NW_FORMAT_OPTION_ROWS(OPTION_FORMAT),
 };
 
 /* What delivery depends on, and what has an option of its own. */
@@ -407,6 +409,7 @@ nw_status nw_kafka_options_read(const struct nw_config *config, struct nw_kafka_
     to->splits = settings[OPTION_OVERSIZED].number == 1;
     to->timeout_ms = settings[OPTION_TIMEOUT].number / 1000;
     to->keys = settings[OPTION_KEYS].items;
+    nw_format_options_read(&settings[OPTION_FORMAT], &to->format);
     to->heartbeat_us = settings[OPTION_HEARTBEAT].number;
     to->notices_[NW_KAFKA_MESSAGES] = text_of(&settings[OPTION_MESSAGES_TOPIC]);
     to->notices_[NW_KAFKA_TRANSACTIONS] = text_of(&settings[OPTION_TRANSACTIONS_TOPIC]);

@@ -17,6 +17,7 @@ static void kafka_close(void *self)
     for (uint32_t i = 0; i < sink->workers_count; i++) {
         nw_out_fini(&sink->workers[i].key);
         nw_out_fini(&sink->workers[i].former_key);
+        nw_out_fini(&sink->workers[i].header);
         nw_out_fini(&sink->workers[i].value);
         free(sink->workers[i].tables);
     }

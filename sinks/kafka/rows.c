@@ -3,7 +3,7 @@
  * Rows and events as messages.
  *
  *   key    {"id":7}: the table's key; none for a table without one
- *   value  the line that the file sink would write: docs/files.md
+ *   value  the line that the file sink would write: docs/files.md; see envelopes.c for another form
  *
  * A delete, and an update that changes the key, are followed by a message without a value for the
  * former key (a tombstone). A batch may end in the middle of a row when the producer's queue is
@@ -90,6 +90,7 @@ uint32_t nw_kafka_worker_of(struct nw_kafka_sink *sink, uint32_t relation_oid)
 static void table_forget(struct nw_kafka_table *table)
 {
     nw_json_layout_destroy(table->layout);
+    nw_format_table_destroy(table->format);
     if (table->topic != NULL) {
         rd_kafka_topic_destroy(table->topic);
     }
@@ -112,6 +113,17 @@ static bool tables_grow(struct nw_kafka_worker *worker)
     worker->tables = more;
     worker->tables_capacity = capacity;
     return true;
+}
+
+/* What its rows are written by. */
+static nw_status form_make(struct nw_kafka_worker *worker, const struct nw_table *table,
+                           struct nw_kafka_table *known, struct nw_error *err)
+{
+    if (worker->sink->options.format.kind != NW_FORMAT_NARWAL) {
+        return nw_kafka_envelope_make(worker->sink, known->keyed, &known->format, err);
+    }
+    known->layout = nw_json_layout_create(known->keyed, table->version);
+    return known->layout == NULL ? no_memory(err) : NW_OK;
 }
 
 nw_status nw_kafka_table_set(struct nw_kafka_worker *worker, const struct nw_table *table,
@@ -148,8 +160,7 @@ nw_status nw_kafka_table_set(struct nw_kafka_worker *worker, const struct nw_tab
                                      &known->topic, err);
     }
     if (status == NW_OK) {
-        known->layout = nw_json_layout_create(known->keyed, table->version);
-        status = known->layout == NULL ? no_memory(err) : NW_OK;
+        status = form_make(worker, table, known, err);
     }
     if (status != NW_OK) {
         table_forget(known);
@@ -208,8 +219,8 @@ static nw_status keys_print(struct nw_kafka_worker *worker, struct nw_kafka_tabl
     return NW_OK;
 }
 
-static nw_status message_send(struct nw_kafka_worker *worker, const struct nw_kafka_table *table,
-                              const struct nw_kafka_message *message, struct nw_error *err)
+nw_status nw_kafka_message_send(struct nw_kafka_worker *worker, const struct nw_kafka_table *table,
+                                const struct nw_kafka_message *message, struct nw_error *err)
 {
     size_t size = (message->key == NULL ? 0 : message->key->used) +
                   (message->value == NULL ? 0 : message->value->used);
@@ -233,8 +244,8 @@ static nw_status line_send(struct nw_kafka_worker *worker, struct nw_kafka_table
         return no_memory(err);
     }
     worker->value.used--; /* the line's end */
-    status = message_send(worker, table,
-                          &(struct nw_kafka_message){.key = key, .value = &worker->value}, err);
+    status = nw_kafka_message_send(
+        worker, table, &(struct nw_kafka_message){.key = key, .value = &worker->value}, err);
     if (status == NW_OK) {
         worker->exception = exception;
     }
@@ -254,7 +265,8 @@ static nw_status row_send(struct nw_kafka_worker *worker, struct nw_kafka_table 
         worker->step = status == NW_OK ? 1 : 0;
     }
     if (status == NW_OK && forgets != NULL && worker->sink->options.tombstones) {
-        status = message_send(worker, table, &(struct nw_kafka_message){.key = forgets}, err);
+        status =
+            nw_kafka_message_send(worker, table, &(struct nw_kafka_message){.key = forgets}, err);
     }
     if (status == NW_OK) {
         worker->step = 0;
@@ -282,7 +294,9 @@ static nw_status row_next(struct nw_kafka_worker *worker, struct nw_kafka_table 
     bool streamed = (batch->flags & NW_BATCH_COPY) == 0;
     struct nw_kafka_place place = place_of(batch, worker->row);
     bool past = streamed && table->past.commit_lsn != 0 && is_past(table, place);
-    nw_status status = past ? NW_OK : row_send(worker, table, batch, err);
+    nw_status status = past                    ? NW_OK
+                       : table->format != NULL ? nw_kafka_envelope_send(worker, table, batch, err)
+                                               : row_send(worker, table, batch, err);
 
     if (status == NW_OK) {
         if (table->signals && !past) {
@@ -304,6 +318,7 @@ nw_status nw_kafka_rows(struct nw_kafka_worker *worker, const struct nw_batch *b
     if (worker->batch != batch) {
         worker->batch = batch;
         worker->row = worker->exception = worker->step = 0;
+        worker->now_ns = worker->sink->host->wall_us(worker->sink->host) * 1000;
     }
     while (worker->row < batch->rows_count && status == NW_OK) {
         status = row_next(worker, table, batch, err);
@@ -322,11 +337,25 @@ nw_status nw_kafka_rows(struct nw_kafka_worker *worker, const struct nw_batch *b
 
 /* ---- events ---- */
 
+static nw_status truncate_send(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
+                               const struct nw_event *event, struct nw_error *err)
+{
+    struct nw_kafka_message message = {.value = &worker->value};
+
+    worker->value.used = 0;
+    nw_json_event(event, event->tables[0]->version, &worker->value);
+    if (worker->value.failed) {
+        worker->value.failed = false;
+        return no_memory(err);
+    }
+    worker->value.used--;
+    return nw_kafka_send(worker->producer, table->topic, &message, err);
+}
+
 nw_status nw_kafka_truncate(struct nw_kafka_worker *worker, const struct nw_event *event,
                             struct nw_error *err)
 {
     struct nw_kafka_place place = {.commit_lsn = event->commit_lsn, .seq = event->seq};
-    struct nw_kafka_message message = {.value = &worker->value};
     struct nw_kafka_table *known = NULL;
     nw_status status = NW_OK;
 
@@ -342,14 +371,8 @@ nw_status nw_kafka_truncate(struct nw_kafka_worker *worker, const struct nw_even
     if (known->past.commit_lsn != 0 && is_past(known, place)) {
         return NW_OK;
     }
-    worker->value.used = 0;
-    nw_json_event(event, event->tables[0]->version, &worker->value);
-    if (worker->value.failed) {
-        worker->value.failed = false;
-        return no_memory(err);
-    }
-    worker->value.used--;
-    status = nw_kafka_send(worker->producer, known->topic, &message, err);
+    status = known->format != NULL ? nw_kafka_envelope_truncate(worker, known, event, err)
+                                   : truncate_send(worker, known, event, err);
     if (status == NW_OK) {
         known->last = place;
         known->touched = true;

@@ -84,10 +84,13 @@ static enum shape literal_of(const char *text, struct nw_out *out)
     if (*text == '\'') {
         return quoted_literal(text + 1, out);
     }
+    if (*text != '-' && (*text < '0' || *text > '9') && strcmp(text, "true") != 0 &&
+        strcmp(text, "false") != 0) {
+        return SHAPE_NONE; /* CURRENT_USER */
+    }
     size = strcspn(text, ":()'");
     nw_out_bytes(out, text, size);
-    return size > 0 && only_casts(text + size) && strncmp(text, "NULL", 4) != 0 ? SHAPE_LITERAL
-                                                                                : SHAPE_NONE;
+    return only_casts(text + size) ? SHAPE_LITERAL : SHAPE_NONE;
 }
 
 /* What a call's value is taken for; NULL: the type has no defaults. */
@@ -176,6 +179,28 @@ static const struct nw_connect_value *convert_default(struct nw_pool *pool,
     return kept;
 }
 
+/* As a string a number has its column's digits behind the point. */
+static const struct nw_connect_value *scaled_default(struct nw_pool *pool,
+                                                     const struct nw_form *form,
+                                                     const struct nw_connect_options *options,
+                                                     const void *text, size_t size)
+{
+    const struct nw_form number = {
+        .how = NW_HOW_DECIMAL, .scale = form->scale, .schema = form->schema};
+    struct nw_connect_options as_text = *options;
+    const struct nw_connect_value *value;
+    struct nw_connect_value *kept;
+
+    as_text.numbers_as_text = true;
+    value = convert_default(pool, &number, &as_text, text, size);
+    kept = value == NULL ? NULL : nw_pool_get(pool, sizeof *kept);
+    if (kept != NULL) {
+        *kept = *value;
+        kept->kind = NW_CONNECT_TEXT;
+    }
+    return kept;
+}
+
 const struct nw_connect_value *nw_connect_default(struct nw_pool *pool,
                                                   const struct nw_column_schema *column,
                                                   const struct nw_form *form,
@@ -191,11 +216,17 @@ const struct nw_connect_value *nw_connect_default(struct nw_pool *pool,
     if (is_call(text)) {
         const char *call = column->enum_labels != NULL ? NULL : call_text(form);
 
-        return call == NULL ? NULL : convert_default(pool, form, options, call, strlen(call));
+        if (call == NULL) {
+            return NULL;
+        }
+        nw_out_text(&literal, call);
+    } else if (literal_of(text, &literal) != SHAPE_LITERAL) {
+        nw_out_fini(&literal);
+        return NULL;
     }
-    if (literal_of(text, &literal) == SHAPE_LITERAL) {
-        value = convert_default(pool, form, options, literal.bytes, literal.used);
-    }
+    value = form->how == NW_HOW_DECIMAL_TEXT && form->scale > 0
+                ? scaled_default(pool, form, options, literal.bytes, literal.used)
+                : convert_default(pool, form, options, literal.bytes, literal.used);
     pool->failed |= literal.failed;
     nw_out_fini(&literal);
     return value;

@@ -337,11 +337,10 @@ static struct nw_form numeric_form(struct maker *m)
     int scale = ((packed & 0x7ff) ^ 1024) - 1024;
     struct nw_form form = {.how = NW_HOW_VARIABLE};
 
-    if (m->options->decimals == NW_DECIMALS_DOUBLE) {
-        return simple(m, NW_HOW_DECIMAL_REAL, NW_CONNECT_FLOAT64, NULL);
-    }
-    if (m->options->decimals == NW_DECIMALS_STRING) {
-        form = simple(m, NW_HOW_DECIMAL_TEXT, NW_CONNECT_STRING, NULL);
+    if (m->options->decimals != NW_DECIMALS_PRECISE) {
+        form = m->options->decimals == NW_DECIMALS_DOUBLE
+                   ? simple(m, NW_HOW_DECIMAL_REAL, NW_CONNECT_FLOAT64, NULL)
+                   : simple(m, NW_HOW_DECIMAL_TEXT, NW_CONNECT_STRING, NULL);
         form.scale = m->column->typmod < TYPMOD_HEADER || scale < 0 ? 0 : (uint8_t)scale;
         return form;
     }

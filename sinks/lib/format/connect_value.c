@@ -134,15 +134,24 @@ static nw_status real_convert(const struct nw_convert *convert, const struct nw_
     return read_status(&text);
 }
 
+/* What narwal decoded of a type that is written as its text: xid and cid. */
+static nw_status integer_text(struct nw_level *level, const struct nw_value *source,
+                              struct nw_connect_value *to)
+{
+    level->text.used = 0;
+    nw_out_i64(&level->text, source->as.integer);
+    return give_printed(&level->text, NW_CONNECT_TEXT, to);
+}
+
 /* Text that narwal does not know to be UTF-8 comes as an exception. */
 static nw_status text_convert(const struct nw_convert *convert, const struct nw_value *source,
                               struct nw_connect_value *to)
 {
-    (void)convert;
     if (source->kind == NW_VALUE_EXCEPTION) {
         return NW_REJECT;
     }
-    return give_text(to, source->bytes, source->size);
+    return is_integer(source->type) ? integer_text(level_of(convert), source, to)
+                                    : give_text(to, source->bytes, source->size);
 }
 
 static nw_status uuid_convert(const struct nw_convert *convert, const struct nw_value *source,
@@ -496,6 +505,13 @@ static nw_status binary_convert(const struct nw_convert *convert, const struct n
     const uint8_t *bytes = source->bytes;
     size_t size = source->size;
 
+    if (source->kind == NW_VALUE_PRESENT && is_integer(source->type)) {
+        if (integer_text(level, source, to) != NW_OK) {
+            return NW_RETRY;
+        }
+        bytes = to->bytes;
+        size = to->size;
+    }
     if (convert->form->bytea && !is_typed(source, NW_TYPE_BINARY) && size > 0) {
         struct nw_text text = text_of(source);
 

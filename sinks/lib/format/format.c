@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See format.h. */
+#include "lib/format/format.h"
+
+#include <stdlib.h>
+
+const char *const nw_format_kinds[] = {"narwal", "debezium_json", NULL};
+const char *const nw_format_decimals[] = {"precise", "double", "string", NULL};
+const char *const nw_format_decimal_formats[] = {"base64", "numeric", NULL};
+const char *const nw_format_times[] = {
+    "adaptive", "adaptive_time_microseconds", "connect", "isostring", "microseconds", "nanoseconds",
+    NULL};
+const char *const nw_format_intervals[] = {"numeric", "string", NULL};
+const char *const nw_format_binaries[] = {"bytes", "base64", "base64_url_safe", "hex", NULL};
+const char *const nw_format_hstores[] = {"json", "map", NULL};
+const char *const nw_format_unknowns[] = {"omit", "bytes", "text", NULL};
+const char *const nw_format_unfits[] = {"reject", "as_null", NULL};
+const char *const nw_format_names[] = {"none", "avro", "avro_unicode", NULL};
+
+void nw_format_options_read(const struct nw_setting *settings, struct nw_format_options *to)
+{
+    const char *placeholder = settings[NW_FORMAT_OPTION_UNAVAILABLE].text;
+
+    /* The choices are in the order of the enums. */
+    to->kind = (enum nw_format_kind)settings[NW_FORMAT_OPTION_FORMAT].number;
+    to->connect = (struct nw_connect_options){
+        .decimals = (enum nw_connect_decimals)settings[NW_FORMAT_OPTION_DECIMALS].number,
+        .times = (enum nw_connect_times)settings[NW_FORMAT_OPTION_TIMES].number,
+        .intervals = (enum nw_connect_intervals)settings[NW_FORMAT_OPTION_INTERVALS].number,
+        .hstores = (enum nw_connect_hstores)settings[NW_FORMAT_OPTION_HSTORES].number,
+        .binaries = (enum nw_connect_binaries)settings[NW_FORMAT_OPTION_BINARIES].number,
+        .schema_names = (enum nw_connect_names)settings[NW_FORMAT_OPTION_SCHEMA_NAMES].number,
+        .field_names = (enum nw_connect_names)settings[NW_FORMAT_OPTION_FIELD_NAMES].number,
+        .unknown = (enum nw_connect_unknown)settings[NW_FORMAT_OPTION_UNKNOWN_TYPES].number,
+        .money_digits = (uint8_t)settings[NW_FORMAT_OPTION_MONEY_DIGITS].number,
+        .numbers_as_text = settings[NW_FORMAT_OPTION_DECIMAL_FORMAT].number == 1,
+        .unfit_null = settings[NW_FORMAT_OPTION_UNFIT].number == 1,
+        .placeholder = placeholder,
+        .placeholder_size = (uint32_t)strlen(placeholder),
+    };
+    to->debezium = (struct nw_debezium_options){
+        .schemas = settings[NW_FORMAT_OPTION_SCHEMAS].flag,
+        .null_as_default = settings[NW_FORMAT_OPTION_NULL_AS_DEFAULT].flag,
+    };
+}
+
+struct nw_format_table *nw_format_table_create(const struct nw_table *table, const char *name,
+                                               const char *prefix, const char *database,
+                                               const struct nw_format_options *options)
+{
+    struct nw_format_table *made = calloc(1, sizeof *made);
+
+    if (made == NULL) {
+        return NULL;
+    }
+    made->origin = (struct nw_origin){.version = NW_FORMAT_VERSION,
+                                      .name = prefix,
+                                      .database = database,
+                                      .schema = table->schema_name,
+                                      .table = table->name};
+    made->connect = nw_connect_table_create(table, name, &options->connect);
+    if (made->connect != NULL) {
+        made->scratch = nw_connect_scratch_create(made->connect);
+        made->debezium = nw_debezium_create(made->connect, &made->origin, &options->debezium);
+    }
+    if (made->scratch == NULL || made->debezium == NULL) {
+        nw_format_table_destroy(made);
+        return NULL;
+    }
+    return made;
+}
+
+void nw_format_table_destroy(struct nw_format_table *table)
+{
+    if (table == NULL) {
+        return;
+    }
+    nw_debezium_destroy(table->debezium);
+    nw_connect_scratch_destroy(table->scratch);
+    if (table->connect != NULL) {
+        nw_connect_table_destroy(table->connect);
+    }
+    free(table);
+}
