@@ -248,7 +248,6 @@ static inline int64_t nw_kafka_until_ns(const struct nw_kafka_sink *sink)
 /* ---- options.c ---- */
 
 #define NW_KAFKA_OPTIONS_COUNT (39u + NW_FORMAT_OPTIONS_COUNT)
-int64_t now_ns; /* the wall clock as the batch came; format: debezium_json */
 extern const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT];
 NW_MUST_CHECK nw_status nw_kafka_options_read(const struct nw_config *config,
                                               struct nw_kafka_options *options,
@@ -399,7 +398,23 @@ void nw_kafka_end(struct nw_kafka_sink *sink);
 /** Before more is sent in a transaction, and before it ends: whether it lasts too long. */
 NW_MUST_CHECK nw_status nw_kafka_duration_check(struct nw_kafka_worker *worker,
                                                 struct nw_error *err);
-int64_t now_ns; /* the wall clock as the batch came; format: debezium_json */
+/* ---- envelopes.c: format: debezium_json ---- */
+
+/** What a table needs to be written. */
+NW_MUST_CHECK nw_status nw_kafka_envelope_make(struct nw_kafka_sink *sink,
+                                               const struct nw_table *table,
+                                               struct nw_format_table **format,
+                                               struct nw_error *err);
+/** The messages of the batch's row worker->row, from worker->step on. */
+NW_MUST_CHECK nw_status nw_kafka_envelope_send(struct nw_kafka_worker *worker,
+                                               struct nw_kafka_table *table,
+                                               const struct nw_batch *batch, struct nw_error *err);
+NW_MUST_CHECK nw_status nw_kafka_envelope_truncate(struct nw_kafka_worker *worker,
+                                                   struct nw_kafka_table *table,
+                                                   const struct nw_event *event,
+                                                   struct nw_error *err);
+/** Key and value of a logical message, into the worker's. */
+void nw_kafka_envelope_notice(struct nw_kafka_worker *worker, const struct nw_event *event);
 
 /* ---- rows.c ---- */
 
