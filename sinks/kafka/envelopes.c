@@ -7,6 +7,8 @@
  *   a changed key    a delete of the former one with the header __debezium.newkey, a tombstone, an
  *                    insert of the new one with the header __debezium.oldkey
  */
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "kafka/kafka.h"
@@ -136,12 +138,89 @@ static nw_status change_send(struct nw_kafka_worker *worker, struct nw_kafka_tab
     return status;
 }
 
+/* ---- of copied rows ---- */
+
+static const char *snapshot_of(struct nw_kafka_worker *worker,
+                               const struct nw_kafka_copying *copying)
+{
+    struct nw_kafka_sink *sink = worker->sink;
+    bool first = false;
+
+    if (sink->positioned) {
+        return "incremental";
+    }
+    if (copying == NULL || copying->rows > 0) {
+        return "true";
+    }
+    (void)pthread_mutex_lock(&sink->lock);
+    if (sink->first_oid == 0) {
+        sink->first_oid = copying->relation_oid;
+    }
+    first = sink->first_oid == copying->relation_oid;
+    (void)pthread_mutex_unlock(&sink->lock);
+    return first ? "first" : "first_in_data_collection";
+}
+
+/* Keeps the message, which may turn out to be the table's last. */
+static nw_status row_hold(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
+                          const struct nw_row *row, struct nw_kafka_copying *copying,
+                          struct nw_error *err)
+{
+    struct nw_change change = *row->change;
+    struct nw_row last = *row;
+    nw_status status = NW_OK;
+
+    copying->keyed = row->table->key != NULL;
+    copying->table = row->batch->table;
+    copying->key.used = copying->value.used = copying->last.used = 0;
+    nw_out_bytes(&copying->key, worker->key.bytes, copying->keyed ? worker->key.used : 0);
+    status = nw_debezium_value(table->format->debezium, row, &copying->value, err);
+    if (strcmp(change.snapshot, "first") != 0) { /* which says more, as Debezium sees it */
+        change.snapshot = "last_in_data_collection";
+    }
+    last.change = &change;
+    if (status == NW_OK) {
+        status = nw_debezium_value(table->format->debezium, &last, &copying->last, err);
+    }
+    if (copying->key.failed || copying->value.failed || copying->last.failed) {
+        copying->key.failed = copying->value.failed = copying->last.failed = false;
+        return no_memory(err);
+    }
+    copying->held = status == NW_OK;
+    return status;
+}
+
+/* ---- of transactions ---- */
+
+/* Which of the transaction's changes it is, and which of this table's. Asked again for a message
+ * that was not taken. */
+static void transaction_set(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
+                            uint64_t commit_lsn, uint64_t seq, struct nw_change *change)
+{
+    if (worker->sink->options.notices_[NW_KAFKA_TRANSACTIONS] == NULL || commit_lsn == 0) {
+        return;
+    }
+    if (table->order == 0 || table->order_commit_lsn != commit_lsn) {
+        table->order_commit_lsn = commit_lsn;
+        table->order = 1;
+    } else if (table->order_seq != seq) {
+        table->order++;
+    }
+    table->order_seq = seq;
+    (void)snprintf(table->transaction, sizeof table->transaction, "%" PRIu32 ":%" PRIu64,
+                   change->xid, change->lsn);
+    change->transaction = table->transaction;
+    change->total_order = (int64_t)seq + 1;
+    change->table_order = (int64_t)table->order;
+}
+
 nw_status nw_kafka_envelope_send(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
                                  const struct nw_batch *batch, struct nw_error *err)
 {
     struct nw_format_table *format = table->format;
-    const struct nw_change change =
-        nw_change_of_row(&format->texts, batch, worker->row, worker->now_ns);
+    const size_t at = (size_t)batch->first_row + worker->row;
+    struct nw_change change = nw_change_of_row(&format->texts, batch, worker->row, worker->now_ns);
+    struct nw_kafka_copying *copying = NULL;
     const struct nw_row row = {.table = format->connect,
                                .batch = batch,
                                .row = worker->row,
@@ -151,6 +230,12 @@ nw_status nw_kafka_envelope_send(struct nw_kafka_worker *worker, struct nw_kafka
     bool keyed = format->connect->key != NULL;
     nw_status status = NW_OK;
 
+    if (change.op == 'r') {
+        copying = nw_kafka_copying_find(worker, batch->table->relation_oid);
+        change.snapshot = snapshot_of(worker, copying);
+    } else {
+        transaction_set(worker, table, batch->commit_lsn[at], batch->seq[at], &change);
+    }
     if (keyed) {
         status =
             key_print(format, &row, change.op == 'd' ? NW_BEFORE : NW_AFTER, &worker->key, err);
@@ -163,6 +248,10 @@ nw_status nw_kafka_envelope_send(struct nw_kafka_worker *worker, struct nw_kafka
             return status;
         }
     }
+    if (status == NW_OK && copying != NULL && !worker->sink->positioned &&
+        worker->row + 1 == batch->rows_count) {
+        return row_hold(worker, table, &row, copying, err);
+    }
     if (status == NW_OK) {
         status = change_send(worker, table, &row, keyed, err);
         worker->step = status == NW_OK ? 0 : worker->step;
@@ -174,7 +263,7 @@ nw_status nw_kafka_envelope_truncate(struct nw_kafka_worker *worker, struct nw_k
                                      const struct nw_event *event, struct nw_error *err)
 {
     struct nw_format_table *format = table->format;
-    const struct nw_change change = nw_change_of_event(
+    struct nw_change change = nw_change_of_event(
         &format->texts, event, worker->sink->host->wall_us(worker->sink->host) * 1000);
     const struct nw_row row = {.table = format->connect,
                                .origin = &format->origin,
@@ -182,6 +271,7 @@ nw_status nw_kafka_envelope_truncate(struct nw_kafka_worker *worker, struct nw_k
                                .scratch = format->scratch};
     struct nw_kafka_message message = {.key = NULL};
 
+    transaction_set(worker, table, event->commit_lsn, event->seq, &change);
     return value_send(worker, table, &row, &message, err);
 }
 

@@ -68,6 +68,7 @@ struct nw_kafka_options {
     char ledger_topic[NW_KAFKA_TOPIC_SIZE];
     rd_kafka_conf_t *conf; /* what all clients have in common; own */
     struct nw_format_options format;
+    bool context_headers;
 };
 
 /* How far a table's changes are. */
@@ -91,6 +92,9 @@ struct nw_kafka_table {
     struct nw_kafka_place past; /* up to here all was committed, in parts; 0: nothing was */
     struct nw_kafka_place last; /* that was sent */
     bool touched;               /* since the last part */
+    /* How many of a transaction's changes were this table's: transactions_topic */
+    uint64_t order_commit_lsn, order_seq, order;
+    char transaction[48];
 };
 
 struct nw_kafka_copy {
@@ -150,6 +154,16 @@ struct nw_kafka_message {
     const struct nw_out *header_value;
 };
 
+/* A table that is being copied. */
+struct nw_kafka_copying {
+    uint32_t relation_oid;
+    uint64_t rows; /* that came */
+    /* The last message of a batch, not sent yet; as any other row, and as the table's last. */
+    bool held, keyed;
+    const struct nw_table *table; /* its version */
+    struct nw_out key, value, last;
+};
+
 struct nw_kafka_worker {
     struct nw_kafka_sink *sink;
     uint32_t index;
@@ -166,8 +180,9 @@ struct nw_kafka_worker {
     uint32_t exception;
     uint32_t step; /* of the row: how many of its messages are out */
 
-    uint32_t copied_oid; /* the table whose copy began last, and how many rows of it came */
-    uint64_t copied_rows;
+    struct nw_kafka_copying *copying; /* by no order; own */
+    uint32_t copying_count;
+    uint32_t copying_capacity;
 
     struct nw_out key, former_key, value, header;
 
@@ -225,7 +240,8 @@ struct nw_kafka_sink {
 
     pthread_mutex_t lock; /* of what follows, which workers share */
     struct nw_kafka_sizes sizes;
-    bool copying; /* the first copy has begun, and no commit had a position yet */
+    bool copying;       /* the first copy has begun, and no commit had a position yet */
+    uint32_t first_oid; /* the table that has the first copied row of all; 0: none came yet */
     struct nw_kafka_asked asked[NW_KAFKA_ASKED_MAX]; /* the latest, in a ring */
     uint32_t asked_count;
     struct nw_kafka_known *known;
@@ -247,12 +263,14 @@ static inline int64_t nw_kafka_until_ns(const struct nw_kafka_sink *sink)
 
 /* ---- options.c ---- */
 
-#define NW_KAFKA_OPTIONS_COUNT (39u + NW_FORMAT_OPTIONS_COUNT)
+#define NW_KAFKA_OPTIONS_COUNT (40u + NW_FORMAT_OPTIONS_COUNT)
 extern const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT];
 NW_MUST_CHECK nw_status nw_kafka_options_read(const struct nw_config *config,
                                               struct nw_kafka_options *options,
                                               struct nw_error *err);
 
+/** Add the headers that Debezium gives to each message, if they are wanted. */
+void nw_kafka_context_headers(struct nw_kafka_options *options, const struct nw_host *host);
 void nw_kafka_options_forget(struct nw_kafka_options *options);
 /** The flags of NW_SINK_... that what is sent beside rows needs. */
 uint32_t nw_kafka_notices_flags(const struct nw_config *config);
@@ -398,6 +416,25 @@ void nw_kafka_end(struct nw_kafka_sink *sink);
 /** Before more is sent in a transaction, and before it ends: whether it lasts too long. */
 NW_MUST_CHECK nw_status nw_kafka_duration_check(struct nw_kafka_worker *worker,
                                                 struct nw_error *err);
+
+/* ---- copying.c ---- */
+
+struct nw_kafka_copying *nw_kafka_copying_find(struct nw_kafka_worker *worker,
+                                               uint32_t relation_oid);
+NW_MUST_CHECK nw_status nw_kafka_copying_begin(struct nw_kafka_worker *worker,
+                                               uint32_t relation_oid, struct nw_error *err);
+void nw_kafka_copying_end(struct nw_kafka_worker *worker, uint32_t relation_oid);
+/** In recover(). */
+void nw_kafka_copying_forget(struct nw_kafka_worker *worker);
+void nw_kafka_copying_fini(struct nw_kafka_worker *worker);
+/** Send what is held of a table, if anything is. @param last  it is the last of the copy */
+NW_MUST_CHECK nw_status nw_kafka_held_send(struct nw_kafka_worker *worker,
+                                           struct nw_kafka_copying *copying, bool last,
+                                           struct nw_error *err);
+/** At an epoch's end. */
+NW_MUST_CHECK nw_status nw_kafka_held_send_all(struct nw_kafka_worker *worker,
+                                               struct nw_error *err);
+
 /* ---- envelopes.c: format: debezium_json ---- */
 
 /** What a table needs to be written. */
@@ -424,6 +461,9 @@ NW_MUST_CHECK nw_status nw_kafka_message_send(struct nw_kafka_worker *worker,
                                               const struct nw_kafka_message *message,
                                               struct nw_error *err);
 
+/** NULL: nobody told of it. */
+struct nw_kafka_table *nw_kafka_table_find(struct nw_kafka_worker *worker,
+                                           const struct nw_table *table);
 NW_MUST_CHECK nw_status nw_kafka_table_set(struct nw_kafka_worker *worker,
                                            const struct nw_table *table, struct nw_error *err);
 /** The worker that was told of a table since the last recover(); 0: none was. From any thread. */
@@ -439,11 +479,10 @@ NW_MUST_CHECK nw_status nw_kafka_truncate(struct nw_kafka_worker *worker,
 /** A message, a transaction's begin or end, a new version of a table: sent where that is wanted. */
 NW_MUST_CHECK nw_status nw_kafka_notice(struct nw_kafka_worker *worker,
                                         const struct nw_event *event, struct nw_error *err);
-/** Send what is printed, opening the topic if need be; nothing where it is not wanted. */
+/** Send the worker's key and value, opening the topic if need be; nothing where it is not wanted.
+ */
 NW_MUST_CHECK nw_status nw_kafka_notice_send(struct nw_kafka_worker *worker,
-                                             enum nw_kafka_notice notice,
-                                             const struct nw_kafka_message *message,
-                                             struct nw_error *err);
+                                             enum nw_kafka_notice notice, struct nw_error *err);
 /** The topics of one worker. */
 void nw_kafka_notices_forget(struct nw_kafka_worker *worker);
 /** In recover(): what heartbeats need. */
@@ -453,6 +492,10 @@ void nw_kafka_heart_end(struct nw_kafka_sink *sink);
 void nw_kafka_beat(struct nw_kafka_sink *sink);
 
 /* ---- notifications.c ---- */
+
+#define NW_KAFKA_ID_SIZE 64u
+/** A random UUID. */
+void nw_kafka_id_make(const struct nw_host *host, char id[static NW_KAFKA_ID_SIZE]);
 
 NW_MUST_CHECK nw_status nw_kafka_copy_begins(struct nw_kafka_worker *worker,
                                              const struct nw_table *table, struct nw_error *err);

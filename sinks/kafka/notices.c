@@ -15,6 +15,8 @@
 #include <stdio.h>
 
 #include "kafka/kafka.h"
+#include "lib/format/connect_json.h"
+#include "lib/format/notice_schema.h"
 
 static nw_status no_memory(struct nw_error *err)
 {
@@ -153,27 +155,64 @@ static bool notice_of(const struct nw_event *event, enum nw_kafka_notice *notice
     return false;
 }
 
-nw_status nw_kafka_notice_send(struct nw_kafka_worker *worker, enum nw_kafka_notice notice,
-                               const struct nw_kafka_message *message, struct nw_error *err)
+/* Puts a schema around what was printed, where messages have them. */
+static void schema_wrap(const struct nw_kafka_sink *sink, const struct nw_connect_schema *schema,
+                        struct nw_out *out)
 {
+    struct nw_out whole = {0};
+
+    if (schema == NULL || sink->options.format.kind != NW_FORMAT_DEBEZIUM_JSON ||
+        !sink->options.format.debezium.schemas) {
+        return;
+    }
+    nw_out_text(&whole, "{\"schema\":");
+    nw_connect_json_schema(&whole, schema, NULL);
+    nw_out_text(&whole, ",\"payload\":");
+    nw_out_bytes(&whole, out->bytes, out->used);
+    nw_out_text(&whole, "}");
+    out->used = 0;
+    nw_out_bytes(out, whole.bytes, whole.used);
+    out->failed = out->failed || whole.failed;
+    nw_out_fini(&whole);
+}
+
+/* What Debezium has a schema for. */
+static void schemas_wrap(const struct nw_kafka_sink *sink, enum nw_kafka_notice notice,
+                         struct nw_out *key, struct nw_out *value)
+{
+    static const struct {
+        const struct nw_connect_schema *key, *value;
+    } schemas[NW_KAFKA_NOTICES_COUNT] = {
+        [NW_KAFKA_TRANSACTIONS] = {&nw_transaction_key_schema, &nw_transaction_value_schema},
+        [NW_KAFKA_HEARTBEATS] = {&nw_heartbeat_key_schema, &nw_heartbeat_value_schema},
+        [NW_KAFKA_NOTIFICATIONS] = {&nw_notification_key_schema, &nw_notification_value_schema}};
+
+    schema_wrap(sink, schemas[notice].key, key);
+    schema_wrap(sink, schemas[notice].value, value);
+}
+
+nw_status nw_kafka_notice_send(struct nw_kafka_worker *worker, enum nw_kafka_notice notice,
+                               struct nw_error *err)
+{
+    const struct nw_kafka_message message = {.key = &worker->key, .value = &worker->value};
     nw_status status = NW_OK;
 
     if (worker->sink->options.notices_[notice] == NULL) {
         return NW_OK;
     }
+    schemas_wrap(worker->sink, notice, &worker->key, &worker->value);
     if (worker->key.failed || worker->value.failed) {
         worker->key.failed = worker->value.failed = false;
         return no_memory(err);
     }
     status = topic_open(worker->producer, notice, &worker->notices[notice], err);
-    return status == NW_OK ? nw_kafka_send(worker->producer, worker->notices[notice], message, err)
+    return status == NW_OK ? nw_kafka_send(worker->producer, worker->notices[notice], &message, err)
                            : status;
 }
 
 nw_status nw_kafka_notice(struct nw_kafka_worker *worker, const struct nw_event *event,
                           struct nw_error *err)
 {
-    struct nw_kafka_message message = {.key = &worker->key, .value = &worker->value};
     enum nw_kafka_notice notice;
 
     if (!notice_of(event, &notice) || worker->sink->options.notices_[notice] == NULL) {
@@ -188,7 +227,7 @@ nw_status nw_kafka_notice(struct nw_kafka_worker *worker, const struct nw_event 
     } else {
         line_print(event, &worker->value);
     }
-    return nw_kafka_notice_send(worker, notice, &message, err);
+    return nw_kafka_notice_send(worker, notice, err);
 }
 
 /* ---- heartbeats ---- */
@@ -238,6 +277,7 @@ void nw_kafka_beat(struct nw_kafka_sink *sink)
     nw_out_text(&value, "{\"ts_ms\":");
     nw_out_i64(&value, now_us / 1000);
     nw_out_text(&value, "}");
+    schemas_wrap(sink, NW_KAFKA_HEARTBEATS, &key, &value);
     /* While brokers are away one waits, not hundreds. */
     if (!key.failed && !value.failed && rd_kafka_outq_len(sink->heart.client) == 0) {
         sink->heart.failed = RD_KAFKA_RESP_ERR_NO_ERROR;

@@ -15,10 +15,8 @@
 
 #include "kafka/kafka.h"
 
-#define ID_SIZE 64u
-
 /* A random UUID: RFC 9562, version 4. */
-static void id_make(const struct nw_host *host, char id[static ID_SIZE])
+void nw_kafka_id_make(const struct nw_host *host, char id[static NW_KAFKA_ID_SIZE])
 {
     uint8_t b[16];
     char *at = id;
@@ -67,11 +65,10 @@ static nw_status notify(struct nw_kafka_worker *worker, const struct notificatio
                         struct nw_error *err)
 {
     const struct nw_kafka_sink *sink = worker->sink;
-    struct nw_kafka_message message = {.key = &worker->key, .value = &worker->value};
     struct nw_out *out = &worker->value;
-    char made[ID_SIZE];
+    char made[NW_KAFKA_ID_SIZE];
 
-    id_make(sink->host, made);
+    nw_kafka_id_make(sink->host, made);
     worker->key.used = out->used = 0;
     text_print(&worker->key, "{\"id\":", what->id != NULL ? what->id : made);
     nw_out_bytes(out, worker->key.bytes, worker->key.used);
@@ -84,7 +81,7 @@ static nw_status notify(struct nw_kafka_worker *worker, const struct notificatio
     nw_out_text(out, ",\"timestamp\":");
     nw_out_i64(out, sink->host->wall_us(sink->host) / 1000);
     nw_out_text(out, "}");
-    return nw_kafka_notice_send(worker, NW_KAFKA_NOTIFICATIONS, &message, err);
+    return nw_kafka_notice_send(worker, NW_KAFKA_NOTIFICATIONS, err);
 }
 
 static void name_print(const struct nw_table *table, char name[static NW_KAFKA_NAME_SIZE])
@@ -108,8 +105,10 @@ nw_status nw_kafka_copy_begins(struct nw_kafka_worker *worker, const struct nw_t
     nw_status status = NW_OK;
 
     name_print(table, name);
-    worker->copied_oid = table->relation_oid;
-    worker->copied_rows = 0;
+    status = nw_kafka_copying_begin(worker, table->relation_oid, err);
+    if (status != NW_OK) {
+        return status;
+    }
     if (!what.first) {
         what.type = "STARTED";
         what.label = "data_collections";
@@ -142,10 +141,18 @@ nw_status nw_kafka_copy_ends(struct nw_kafka_worker *worker, const struct nw_tab
     struct notification what = {.type = "TABLE_SCAN_COMPLETED",
                                 .first = is_first(sink),
                                 .label = "scanned_collection",
-                                .collection = name,
-                                .scanned = worker->copied_oid == table->relation_oid,
-                                .rows = worker->copied_rows};
+                                .collection = name};
+    struct nw_kafka_copying *copying = nw_kafka_copying_find(worker, table->relation_oid);
     nw_status status = NW_OK;
+
+    if (copying != NULL) { /* else it was begun before narwal was started */
+        what.scanned = true;
+        what.rows = copying->rows;
+        status = nw_kafka_held_send(worker, copying, true, err);
+    }
+    if (status != NW_OK) {
+        return status;
+    }
 
     name_print(table, name);
     what.id = what.first ? NULL : nw_kafka_signal_of(sink, name);
@@ -153,6 +160,9 @@ nw_status nw_kafka_copy_ends(struct nw_kafka_worker *worker, const struct nw_tab
     if (status == NW_OK && !what.first) {
         what = (struct notification){.type = "COMPLETED", .id = what.id};
         status = notify(worker, &what, err);
+    }
+    if (status == NW_OK) {
+        nw_kafka_copying_end(worker, table->relation_oid);
     }
     return status;
 }

@@ -48,6 +48,7 @@ enum {
     OPTION_CLIENT_SECRET,
     OPTION_SCOPE,
     OPTION_EXTENSIONS,
+    OPTION_CONTEXT_HEADERS,
     OPTION_FORMAT, /* the first of those that sinks share */
     OPTIONS_COUNT = OPTION_FORMAT + NW_FORMAT_OPTIONS_COUNT
 };
@@ -162,6 +163,9 @@ const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT] = {
     [OPTION_EXTENSIONS] =
         {"extensions", NW_OPTION_TEXT, 0, NULL, 0, 0, NULL,
          "What brokers are told beside a token: logicalCluster=lkc-1,NAME=VALUE."},
+    [OPTION_CONTEXT_HEADERS] = {"context_headers", NW_OPTION_BOOL, 0, "true", 0, 0, NULL,
+                                "With another format than narwal: the headers that Debezium gives "
+                                "to each message, __debezium.context.connectorName and others."},
     NW_FORMAT_OPTION_ROWS(OPTION_FORMAT),
 };
 
@@ -303,6 +307,28 @@ static const char *text_of(const struct nw_setting *setting)
     return setting->set ? setting->text : NULL;
 }
 
+static void header_add(struct nw_kafka_options *to, const char *name, ssize_t name_size,
+                       const char *value)
+{
+    if (to->headers == NULL) {
+        to->headers = rd_kafka_headers_new(8);
+    }
+    (void)rd_kafka_header_add(to->headers, name, name_size, value, -1);
+}
+
+void nw_kafka_context_headers(struct nw_kafka_options *to, const struct nw_host *host)
+{
+    char run[NW_KAFKA_ID_SIZE];
+
+    if (to->context_headers && to->format.kind != NW_FORMAT_NARWAL) {
+        nw_kafka_id_make(host, run);
+        header_add(to, "__debezium.context.connectorLogicalName", -1, to->prefix);
+        header_add(to, "__debezium.context.taskId", -1, "0");
+        header_add(to, "__debezium.context.connectorName", -1, "postgresql");
+        header_add(to, "__debezium.context.runId", -1, run);
+    }
+}
+
 static nw_status headers_set(struct nw_kafka_options *to, const struct nw_setting *setting,
                              struct nw_error *err)
 {
@@ -314,10 +340,7 @@ static nw_status headers_set(struct nw_kafka_options *to, const struct nw_settin
             return nw_fail(err, NW_FATAL, "NW1003 %s: headers: \"%s\" is not NAME=VALUE", to->name,
                            item);
         }
-        if (to->headers == NULL) {
-            to->headers = rd_kafka_headers_new(8);
-        }
-        (void)rd_kafka_header_add(to->headers, item, equals - item, equals + 1, -1);
+        header_add(to, item, equals - item, equals + 1);
     }
     return NW_OK;
 }
@@ -410,6 +433,7 @@ nw_status nw_kafka_options_read(const struct nw_config *config, struct nw_kafka_
     to->timeout_ms = settings[OPTION_TIMEOUT].number / 1000;
     to->keys = settings[OPTION_KEYS].items;
     nw_format_options_read(&settings[OPTION_FORMAT], &to->format);
+    to->context_headers = settings[OPTION_CONTEXT_HEADERS].flag;
     to->heartbeat_us = settings[OPTION_HEARTBEAT].number;
     to->notices_[NW_KAFKA_MESSAGES] = text_of(&settings[OPTION_MESSAGES_TOPIC]);
     to->notices_[NW_KAFKA_TRANSACTIONS] = text_of(&settings[OPTION_TRANSACTIONS_TOPIC]);

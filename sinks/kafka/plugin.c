@@ -20,6 +20,7 @@ static void kafka_close(void *self)
         nw_out_fini(&sink->workers[i].header);
         nw_out_fini(&sink->workers[i].value);
         free(sink->workers[i].tables);
+        nw_kafka_copying_fini(&sink->workers[i]);
     }
     nw_kafka_state_forget(&sink->state);
     free(sink->copies);
@@ -49,6 +50,7 @@ static nw_status kafka_open(const struct nw_host *host, const struct nw_config *
     }
     status = nw_kafka_options_read(config, &sink->options, err);
     if (status == NW_OK) {
+        nw_kafka_context_headers(&sink->options, host);
         ledger.prefix = sink->options.prefix;
         status = nw_kafka_topic_name(&ledger, &named, sink->options.ledger_topic, err);
         status = status == NW_REJECT ? NW_FATAL : status;
@@ -186,9 +188,12 @@ static nw_status kafka_event(void *self, uint32_t worker, const struct nw_event 
 /* Workers wait for their messages side by side. */
 static nw_status kafka_seal(void *self, uint32_t worker, uint64_t epoch, struct nw_error *err)
 {
-    nw_status status = nw_kafka_drain(worker_of(self, worker)->producer, err);
+    nw_status status = nw_kafka_held_send_all(worker_of(self, worker), err);
 
     (void)epoch;
+    if (status == NW_OK) {
+        status = nw_kafka_drain(worker_of(self, worker)->producer, err);
+    }
     return status == NW_OK ? nw_kafka_duration_check(worker_of(self, worker), err) : status;
 }
 

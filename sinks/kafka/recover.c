@@ -26,6 +26,7 @@ void nw_kafka_end(struct nw_kafka_sink *sink)
     for (uint32_t i = 0; i < sink->workers_count; i++) {
         nw_kafka_tables_forget(&sink->workers[i]);
         nw_kafka_notices_forget(&sink->workers[i]);
+        nw_kafka_copying_forget(&sink->workers[i]);
         sink->workers[i].producer = NULL;
         sink->workers[i].batch = NULL;
     }
@@ -35,6 +36,7 @@ void nw_kafka_end(struct nw_kafka_sink *sink)
     nw_kafka_heart_end(sink);
     nw_kafka_signals_end(sink);
     sink->known_count = 0;
+    sink->first_oid = 0;
 }
 
 /* A producer with the transactional.id of a worker; that of the first is also the sink's. */

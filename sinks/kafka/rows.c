@@ -17,8 +17,8 @@
 
 /* ---- tables ---- */
 
-static struct nw_kafka_table *table_find(struct nw_kafka_worker *worker,
-                                         const struct nw_table *table)
+struct nw_kafka_table *nw_kafka_table_find(struct nw_kafka_worker *worker,
+                                           const struct nw_table *table)
 {
     for (uint32_t i = worker->tables_count; i > 0; i--) { /* the latest are asked for most */
         if (worker->tables[i - 1].id == table->id &&
@@ -130,7 +130,7 @@ nw_status nw_kafka_table_set(struct nw_kafka_worker *worker, const struct nw_tab
                              struct nw_error *err)
 {
     char name[NW_KAFKA_TOPIC_SIZE];
-    struct nw_kafka_table *known = table_find(worker, table);
+    struct nw_kafka_table *known = nw_kafka_table_find(worker, table);
     nw_status status = NW_OK;
 
     if (known != NULL) {
@@ -312,16 +312,23 @@ static nw_status row_next(struct nw_kafka_worker *worker, struct nw_kafka_table 
 nw_status nw_kafka_rows(struct nw_kafka_worker *worker, const struct nw_batch *batch,
                         struct nw_error *err)
 {
-    struct nw_kafka_table *table = table_find(worker, batch->table);
-    nw_status status = NW_OK;
+    struct nw_kafka_table *table = nw_kafka_table_find(worker, batch->table);
+    struct nw_kafka_copying *copying =
+        (batch->flags & NW_BATCH_COPY) != 0
+            ? nw_kafka_copying_find(worker, batch->table->relation_oid)
+            : NULL;
+    nw_status status = copying == NULL ? NW_OK : nw_kafka_held_send(worker, copying, false, err);
 
-    if (worker->batch != batch) {
+    if (status == NW_OK && worker->batch != batch) {
         worker->batch = batch;
         worker->row = worker->exception = worker->step = 0;
         worker->now_ns = worker->sink->host->wall_us(worker->sink->host) * 1000;
     }
     while (worker->row < batch->rows_count && status == NW_OK) {
         status = row_next(worker, table, batch, err);
+        if (copying != NULL) {
+            copying->rows += status == NW_OK;
+        }
     }
     if ((batch->flags & NW_BATCH_COPY) != 0) {
         worker->copied_in = worker->producer->begun_ns;
@@ -329,7 +336,6 @@ nw_status nw_kafka_rows(struct nw_kafka_worker *worker, const struct nw_batch *b
     }
     if (status == NW_OK) {
         worker->batch = NULL;
-        worker->copied_rows += (batch->flags & NW_BATCH_COPY) != 0 ? batch->rows_count : 0;
         (void)rd_kafka_poll(worker->producer->client, 0);
     }
     return status;
@@ -367,7 +373,7 @@ nw_status nw_kafka_truncate(struct nw_kafka_worker *worker, const struct nw_even
     if (status != NW_OK) {
         return status;
     }
-    known = table_find(worker, event->tables[0]);
+    known = nw_kafka_table_find(worker, event->tables[0]);
     if (known->past.commit_lsn != 0 && is_past(known, place)) {
         return NW_OK;
     }

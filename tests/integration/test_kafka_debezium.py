@@ -180,7 +180,7 @@ class EnvelopeTest(Case):
         """(key, op, before, after, header), tombstones as (key, None)."""
         found = []
         for key, value, header in self.read(f"{prefix}.all"):
-            moved = {name: json.loads(text) for name, text in header.items() if name.startswith("__debezium.")}
+            moved = {name: json.loads(text) for name, text in header.items() if name.endswith("key")}
             if value is None:
                 found.append((key, None, moved))
             elif value["source"]["table"] == table:

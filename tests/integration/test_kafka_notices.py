@@ -66,6 +66,56 @@ class NoticesTest(Case):
             self.assertEqual(key, {"serverName": "beside"})
             self.assertLess(abs(value["ts_ms"] / 1000 - time.time()), 120)
 
+    def test_what_debezium_says_beside_the_row(self):
+        """Marks of the snapshot, a row's place in its transaction, headers, and schemas of what is beside rows."""
+        self.make("CREATE TABLE shop.a (id integer PRIMARY KEY); CREATE TABLE shop.b (id integer PRIMARY KEY);"
+                  "CREATE TABLE shop.c (id integer PRIMARY KEY); INSERT INTO shop.a SELECT generate_series(1, 5000);"
+                  "INSERT INTO shop.b VALUES (1); INSERT INTO shop.c VALUES (1), (2)")
+        narwal = self.narwal("marks", include=("shop.*",), format="debezium_json", heartbeat="1s", schemas=True,
+                             transactions_topic="{prefix}.transaction", notifications_topic="{prefix}.notification")
+        narwal.start().wait_caught_up()
+        marks = {table: [value["payload"]["source"]["snapshot"] for _, value in self.messages(f"marks.shop.{table}")]
+                 for table in "abc"}
+        self.assertEqual([len(marks[table]) for table in "abc"], [5000, 1, 2])
+        self.assertEqual(sum(marks[table][0] == "first" for table in "abc"), 1, marks)
+        for table in "ac":
+            self.assertIn(marks[table][0], ("first", "first_in_data_collection"))
+            self.assertEqual(marks[table][-1], "last_in_data_collection")
+            self.assertEqual(set(marks[table][1:-1]), {"true"} if table == "a" else set())
+        self.assertIn(marks["b"], (["last_in_data_collection"], ["first"]))
+        self.server.sql("INSERT INTO shop.a VALUES (0); INSERT INTO shop.b VALUES (0); UPDATE shop.a SET id = -1 WHERE id = 0")
+        narwal.wait_caught_up()
+        self.places_check()
+        for topic in ("transaction", "notification"):
+            for key, value in self.messages(f"marks.{topic}"):
+                self.assertEqual(list(key), ["schema", "payload"])
+                self.assertEqual([field["field"] for field in value["schema"]["fields"]], list(value["payload"]))
+        key, value = self.messages("__debezium-heartbeat.marks")[0]
+        self.assertEqual((key["schema"]["name"], value["schema"]["name"]), (
+            "io.debezium.connector.common.ServerNameKey", "io.debezium.connector.common.Heartbeat"))
+        self.assertEqual(narwal.call("table", "refresh", "shop.b")[0], 0)
+        narwal.wait("the copy", lambda: [value["payload"]["source"]["snapshot"] for _, value in self.messages(
+            "marks.shop.b")][1:] == ["false", "incremental", "incremental"])
+
+    def places_check(self):
+        begin, end = [value["payload"] for _, value in self.messages("marks.transaction")]
+        places = []
+        for table in "ab":
+            for _, value in self.messages(f"marks.shop.{table}"):
+                if value is not None and value["payload"]["op"] != "r":
+                    block = value["payload"]["transaction"]
+                    self.assertEqual(block["id"], f"{value['payload']['source']['txId']}:{value['payload']['source']['lsn']}")
+                    places.append((value["payload"]["op"], table, block["total_order"], block["data_collection_order"]))
+        self.assertEqual(places, [("c", "a", 1, 1), ("d", "a", 3, 2), ("c", "a", 3, 2), ("c", "b", 2, 1)])
+        self.assertEqual(end["event_count"], 3)
+        self.assertEqual(begin["id"].split(":")[0], end["id"].split(":")[0])
+        for message in self.broker.read("marks.shop.b"):
+            headers = dict(zip(message["headers"][::2], message["headers"][1::2]))
+            self.assertEqual(len(headers.pop("__debezium.context.runId")), 36)
+            self.assertEqual(headers, {"__debezium.context.connectorLogicalName": "marks",
+                                       "__debezium.context.taskId": "0",
+                                       "__debezium.context.connectorName": "postgresql"})
+
     def test_keys_of_ones_own(self):
         self.make("CREATE TABLE shop.lines (id integer PRIMARY KEY, order_id integer, part integer, v text);"
                   "CREATE TABLE shop.keyless (a integer, b integer);"
