@@ -91,11 +91,12 @@ nw_status nw_config_resolve_sink(struct nw_run_config *config, uint32_t index,
     struct nw_option_table table = {section, "", options, count, host_keys};
     struct nw_setting *settings =
         nw_arena_array(&config->arena, count == 0 ? 1 : count, sizeof *settings);
+    const char **sources = nw_arena_array(&config->arena, count == 0 ? 1 : count, sizeof *sources);
     struct nw_node *map = NULL;
     nw_status status = NW_OK;
 
     (void)snprintf(section, sizeof section, "sink %s", sink->name);
-    if (settings == NULL) {
+    if (settings == NULL || sources == NULL) {
         return nw_fail(err, NW_FATAL, "out of memory");
     }
     status = nw_options_check(&table, &config->arena, err);
@@ -108,7 +109,12 @@ nw_status nw_config_resolve_sink(struct nw_run_config *config, uint32_t index,
         status =
             nw_options_resolve(&table, sink->map, &config->arena, settings, config->problems, err);
     }
-    *resolved =
-        (struct nw_config){.name = sink->name, .settings = settings, .settings_count = count};
+    for (uint32_t i = 0; i < count; i++) {
+        const struct nw_node *node = nw_tree_member(sink->map, options[i].name);
+
+        sources[i] = node == NULL ? NULL : node->source;
+    }
+    *resolved = (struct nw_config){
+        .name = sink->name, .settings = settings, .settings_count = count, .sources = sources};
     return status;
 }

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -12,6 +13,7 @@
 #include "base/crash.h"
 #include "base/errno.h"
 #include "base/log.h"
+#include "config/secret.h"
 #include "sink/arrow.h"
 #include "sink/sequencer.h"
 #include "sink/worker.h"
@@ -314,6 +316,39 @@ static nw_status host_folder_list(const struct nw_host *host, const char *path,
     return env_of(host)->ops->folder_list(env_of(host), path, each, context, err);
 }
 
+static nw_status host_text_now(const struct nw_host *host, uint32_t option, char *text, size_t size,
+                               struct nw_error *err)
+{
+    const struct nw_config *config = sink_of(host)->config;
+    const char *source = NULL;
+    const char *found = NULL;
+    char *expanded = NULL;
+    nw_status status = NW_OK;
+
+    NW_ASSERT(option < config->settings_count);
+    source = config->sources == NULL ? NULL : config->sources[option];
+    found = config->settings[option].text == NULL ? "" : config->settings[option].text;
+    if (source != NULL) {
+        struct nw_error why = {0};
+
+        if (nw_secret_expand(source, &expanded, &why) != NW_OK) { /* as while it is replaced */
+            return nw_fail(err, NW_RETRY, "%s", why.text);
+        }
+        found = expanded;
+    }
+    if (strlen(found) >= size) {
+        status = nw_fail(err, NW_RETRY, "NW1005 sink %s: a secret of it is longer than %zu bytes",
+                         config->name, size - 1);
+    } else {
+        memcpy(text, found, strlen(found) + 1);
+    }
+    if (expanded != NULL) {
+        explicit_bzero(expanded, strlen(expanded));
+        free(expanded);
+    }
+    return status;
+}
+
 void nw_host_init(struct nw_sink *sink)
 {
     sink->host = (struct nw_host){
@@ -339,6 +374,7 @@ void nw_host_init(struct nw_sink *sink)
         .folder_list = host_folder_list,
         .file_lock = host_file_lock,
         .ask = host_ask,
+        .text_now = host_text_now,
     };
     (void)pthread_mutex_init(&sink->files.lock, NULL);
     sink->files.queues_count = 0;

@@ -59,6 +59,8 @@ struct nw_config {
     const char *name; /**< the sink's name in the configuration */
     const struct nw_setting *settings;
     uint32_t settings_count;
+    /** The host's own: what a text was read from, as ${file:...}; NULL: none was. Use text_now. */
+    const char *const *sources;
 };
 
 #ifdef __cplusplus

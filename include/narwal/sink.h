@@ -264,6 +264,15 @@ struct nw_host {
      * @return NW_REJECT: another command, or too long. NW_AGAIN: too much is asked for already.
      */
     nw_status (*ask)(const struct nw_host *host, const char *command, struct nw_error *err);
+    /**
+     * A text of the configuration as it is now: a secret that it refers to, as ${file:...}, may
+     * have changed since open(). From open() and recover() only.
+     * @param option  its row in the plugin's table.
+     * @param text    filled; "" for one that is not set. Wipe it after use.
+     * @return NW_RETRY: it cannot be read now, or is longer than that.
+     */
+    nw_status (*text_now)(const struct nw_host *host, uint32_t option, char *text, size_t size,
+                          struct nw_error *err);
 };
 
 /**

@@ -331,6 +331,18 @@ nw_status nw_kafka_send(struct nw_kafka_producer *producer, rd_kafka_topic_t *to
     return failed(producer, err);
 }
 
+static nw_status unanswered(struct nw_kafka_producer *producer, struct nw_error *err)
+{
+    nw_status status = nw_kafka_refused(producer->sink, err);
+
+    return status != NW_OK
+               ? status
+               : nw_fail(err, NW_RETRY,
+                         "NW2701 no message was acknowledged for %" PRId64 " s: %d wait",
+                         producer->sink->options.timeout_ms / 1000,
+                         rd_kafka_outq_len(producer->client));
+}
+
 nw_status nw_kafka_drain(struct nw_kafka_producer *producer, struct nw_error *err)
 {
     uint64_t delivered = producer->delivered;
@@ -344,9 +356,7 @@ nw_status nw_kafka_drain(struct nw_kafka_producer *producer, struct nw_error *er
             since_ns = producer->sink->host->now_ns(producer->sink->host);
         } else if (producer->sink->host->now_ns(producer->sink->host) - since_ns >
                    producer->sink->options.timeout_ms * 1000000) {
-            return nw_fail(
-                err, NW_RETRY, "NW2701 no message was acknowledged for %" PRId64 " s: %d wait",
-                producer->sink->options.timeout_ms / 1000, rd_kafka_outq_len(producer->client));
+            return unanswered(producer, err);
         }
     }
     return producer->failed == RD_KAFKA_RESP_ERR_NO_ERROR ? NW_OK : failed(producer, err);

@@ -12,7 +12,8 @@
 
 #define STEP_MS    1000
 #define POLL_MS    100
-#define REFUSED_NS INT64_C(3000000000) /* for other brokers to let us in */
+#define REFUSED_NS INT64_C(3000000000)  /* for other brokers to let us in */
+#define RECENT_NS  INT64_C(10000000000) /* besides the sink's patience */
 
 /* With TLS 1.3 a broker refuses our certificate when it has let us in: that is no error of TLS to
  * librdkafka, but OpenSSL's words are in it. */
@@ -30,17 +31,23 @@ static void on_error(rd_kafka_t *client, int code, const char *text, void *opaqu
     if (is_refusal(code, text)) {
         (void)pthread_mutex_lock(&sink->lock);
         (void)snprintf(sink->refused, sizeof sink->refused, "%s", text);
+        sink->refused_ns = sink->host->now_ns(sink->host);
         (void)pthread_mutex_unlock(&sink->lock);
     }
 }
 
-/* What a broker said last when it refused us, or we it. @return false: none did */
-static bool refused(struct nw_kafka_sink *sink, char text[static NW_KAFKA_REFUSED_SIZE])
+nw_status nw_kafka_refused(struct nw_kafka_sink *sink, struct nw_error *err)
 {
+    int64_t since_ns =
+        sink->host->now_ns(sink->host) - sink->options.timeout_ms * INT64_C(1000000) - RECENT_NS;
+    nw_status status = NW_OK;
+
     (void)pthread_mutex_lock(&sink->lock);
-    memcpy(text, sink->refused, NW_KAFKA_REFUSED_SIZE);
+    if (sink->refused[0] != '\0' && sink->refused_ns > since_ns) {
+        status = nw_fail(err, NW_RETRY, "NW2712 no broker lets us in: %s", sink->refused);
+    }
     (void)pthread_mutex_unlock(&sink->lock);
-    return text[0] != '\0';
+    return status;
 }
 
 static void refused_forget(struct nw_kafka_sink *sink)
@@ -75,12 +82,11 @@ nw_status nw_kafka_transactions_init(struct nw_kafka_producer *producer, rd_kafk
     struct nw_kafka_sink *sink = producer->sink;
     int64_t until_ns = nw_kafka_until_ns(sink);
     int64_t refused_ns = 0;
-    char text[NW_KAFKA_REFUSED_SIZE];
 
     refused_forget(sink);
     for (;;) {
         int64_t now_ns = 0;
-        bool none = true;
+        nw_status status = NW_OK;
 
         *error = rd_kafka_init_transactions(producer->client, STEP_MS);
         if (*error == NULL) {
@@ -88,18 +94,17 @@ nw_status nw_kafka_transactions_init(struct nw_kafka_producer *producer, rd_kafk
         }
         (void)rd_kafka_poll(producer->client, POLL_MS);
         now_ns = sink->host->now_ns(sink->host);
-        none = !refused(sink, text);
-        if (!none && refused_ns == 0) {
+        status = nw_kafka_refused(sink, err);
+        if (status != NW_OK && refused_ns == 0) {
             refused_ns = now_ns;
         }
         if (!rd_kafka_error_is_retriable(*error) || now_ns >= until_ns ||
-            (!none && now_ns - refused_ns >= REFUSED_NS)) {
-            if (none) {
-                return NW_OK; /* the caller knows what the error means */
+            (status != NW_OK && now_ns - refused_ns >= REFUSED_NS)) {
+            if (status != NW_OK) { /* else the caller knows what the error means */
+                rd_kafka_error_destroy(*error);
+                *error = NULL;
             }
-            rd_kafka_error_destroy(*error);
-            *error = NULL;
-            return nw_fail(err, NW_RETRY, "NW2712 no broker lets us in: %s", text);
+            return status;
         }
         rd_kafka_error_destroy(*error); /* the same call goes on where it was */
     }

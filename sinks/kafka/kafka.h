@@ -248,6 +248,7 @@ struct nw_kafka_sink {
     uint32_t known_count;
     uint32_t known_capacity;
     char refused[NW_KAFKA_REFUSED_SIZE]; /* what a broker said that did not let us in */
+    int64_t refused_ns;                  /* when */
 
     uint64_t commits; /* since recover() */
     struct nw_kafka_state state;
@@ -271,6 +272,8 @@ NW_MUST_CHECK nw_status nw_kafka_options_read(const struct nw_config *config,
 
 /** Add the headers that Debezium gives to each message, if they are wanted. */
 void nw_kafka_context_headers(struct nw_kafka_options *options, const struct nw_host *host);
+/** Passwords as they are now, for clients that are made from here on. */
+NW_MUST_CHECK nw_status nw_kafka_secrets_read(struct nw_kafka_sink *sink, struct nw_error *err);
 void nw_kafka_options_forget(struct nw_kafka_options *options);
 /** The flags of NW_SINK_... that what is sent beside rows needs. */
 uint32_t nw_kafka_notices_flags(const struct nw_config *config);
@@ -281,6 +284,8 @@ uint32_t nw_kafka_notices_flags(const struct nw_config *config);
 NW_MUST_CHECK nw_status nw_kafka_client_create(struct nw_kafka_sink *sink, rd_kafka_type_t type,
                                                rd_kafka_conf_t *conf, rd_kafka_t **client,
                                                struct nw_error *err);
+/** NW_RETRY when a broker did not let us in of late; NW_OK: none is known of. From any thread. */
+NW_MUST_CHECK nw_status nw_kafka_refused(struct nw_kafka_sink *sink, struct nw_error *err);
 /**
  * rd_kafka_init_transactions(), as long as the sink's patience lasts.
  * @param error  give: what else went wrong, when the result is NW_OK; NULL: nothing.

@@ -248,9 +248,14 @@ static bool is_gone(const struct nw_kafka_sink *sink, rd_kafka_t *reader)
 }
 
 /* Patience ended. @param message  the latest; NULL: none. */
-static nw_status reading_fail(const struct nw_kafka_sink *sink, rd_kafka_t *reader,
+static nw_status reading_fail(struct nw_kafka_sink *sink, rd_kafka_t *reader,
                               const rd_kafka_message_t *message, struct nw_error *err)
 {
+    nw_status status = nw_kafka_refused(sink, err);
+
+    if (status != NW_OK) {
+        return status;
+    }
     return sink->owned > 0 && is_gone(sink, reader)
                ? nw_fail(err, NW_FATAL,
                          "NW2731 topic %s is gone, which says what is durable: somebody deleted "

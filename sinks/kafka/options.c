@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The options of the Kafka sink, and what they become in librdkafka's configuration. */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kafka/kafka.h"
 
-#define SECOND_US INT64_C(1000000)
+#define SECOND_US   INT64_C(1000000)
+#define SECRET_SIZE 8192u
 
 enum {
     OPTION_BROKERS,
@@ -357,6 +359,31 @@ static nw_status batch_bytes_read(struct nw_kafka_options *to, struct nw_error *
     }
     to->batch_bytes = (size_t)strtoull(text, NULL, 10);
     return NW_OK;
+}
+
+nw_status nw_kafka_secrets_read(struct nw_kafka_sink *sink, struct nw_error *err)
+{
+    static const struct {
+        uint32_t option;
+        const char *name;
+    } secrets[] = {{OPTION_PASSWORD, "sasl.password"},
+                   {OPTION_CLIENT_SECRET, "sasl.oauthbearer.client.secret"},
+                   {OPTION_KEY_PASSWORD, "ssl.key.password"}};
+    const struct nw_host *host = sink->host;
+    char text[SECRET_SIZE];
+    nw_status status = NW_OK;
+
+    if (host->size <= offsetof(struct nw_host, text_now)) {
+        return NW_OK;
+    }
+    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0] && status == NW_OK; i++) {
+        status = host->text_now(host, secrets[i].option, text, sizeof text, err);
+        if (status == NW_OK && text[0] != '\0') {
+            status = set(&sink->options, secrets[i].name, text, err);
+        }
+    }
+    explicit_bzero(text, sizeof text);
+    return status;
 }
 
 /* A property as `properties` has left it. */

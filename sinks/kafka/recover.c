@@ -138,6 +138,9 @@ nw_status nw_kafka_recover(struct nw_kafka_sink *sink, struct nw_error *err)
     nw_kafka_end(sink);
     sink->commits = 0;
     if (status == NW_OK) {
+        status = nw_kafka_secrets_read(sink, err);
+    }
+    if (status == NW_OK) {
         status = nw_kafka_ledger_ours(sink, err);
     }
     if (status == NW_OK) {

@@ -113,6 +113,15 @@ class KafkaSecurityTest(Case):
                 self.tells_nobody(narwal)
                 narwal.kill()
 
+    def test_a_password_that_is_exchanged(self):
+        """Read again at each try, from the first on."""
+        narwal = self.sasl("pw6", mechanism="PLAIN", username="narwal", password=self.secret("pw6", LATER))
+        self.refused(narwal, "Authentication failed")
+        self.secret("pw6", PASSWORD)
+        self.caught_up(narwal)
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        self.tells_nobody(narwal)
+
     def test_tokens(self):
         self.works(self.sasl("token1", mechanism="OAUTHBEARER", properties=[
             "enable.sasl.oauthbearer.unsecure.jwt=true", "sasl.oauthbearer.config=principal=narwal"]))
@@ -143,7 +152,28 @@ class KafkaSecurityTest(Case):
 class KafkaRightsTest(Case):
     """Each user lacks one right, and the first none."""
     users = {f"user{number}": PASSWORD for number in range(len(RIGHTS) + 1)}
-    scram = {}
+
+    def test_a_password_that_the_broker_exchanges(self):
+        """The broker first, and the file later: what came between is not lost."""
+        self.broker.allow(["scrammer"], ["All"], "--topic", "*", "--transactional-id", "*")
+        narwal = self.sasl("exchanged", mechanism="SCRAM-SHA-512", username="scrammer", timeout="3s",
+                           password=self.secret("exchanged", SCRAM)).start()
+        self.caught_up(narwal)
+        self.broker.tool("kafka.admin.ConfigCommand", "--bootstrap-server", self.broker.address, "--alter",
+                         "--add-config", f"SCRAM-SHA-512=[password={LATER}]", "--entity-type", "users",
+                         "--entity-name", "scrammer")
+        self.broker.stop()  # else the connections that there are would stay
+        self.broker.start()
+        self.server.sql("INSERT INTO lab.marker VALUES (2)")
+        narwal.wait("the refusal", lambda: "NW2712" in narwal.log(), 60)
+        self.assertTrue(narwal.running)
+        self.secret("exchanged", LATER)
+        self.caught_up(narwal, 60)
+        self.assertEqual([json.loads(message["key"])["id"] for message in
+                          self.broker.read("exchanged.lab.marker")], [1, 2])
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        self.tells_nobody(narwal)
+        self.server.sql("DELETE FROM lab.marker WHERE id = 2")
 
     def test_each_right_is_needed_and_no_other(self):
         for number, (operation, *resource) in enumerate(RIGHTS, 1):
