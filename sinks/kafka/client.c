@@ -268,11 +268,19 @@ static rd_kafka_resp_err_t plain_send(struct nw_kafka_producer *producer, rd_kaf
                : rd_kafka_last_error();
 }
 
+static const rd_kafka_headers_t *headers_of(const struct nw_kafka_producer *producer,
+                                            const struct nw_kafka_message *message)
+{
+    const struct nw_kafka_options *options = &producer->sink->options;
+
+    return message->row && options->row_headers != NULL ? options->row_headers : options->headers;
+}
+
 /* Give; those of all messages, and the message's own. */
 static rd_kafka_headers_t *headers_make(const struct nw_kafka_producer *producer,
                                         const struct nw_kafka_message *message)
 {
-    const rd_kafka_headers_t *all = producer->sink->options.headers;
+    const rd_kafka_headers_t *all = headers_of(producer, message);
     rd_kafka_headers_t *headers =
         all == NULL ? rd_kafka_headers_new(1) : rd_kafka_headers_copy(all);
 
@@ -305,7 +313,7 @@ static rd_kafka_resp_err_t headed_send(struct nw_kafka_producer *producer, rd_ka
 nw_status nw_kafka_send(struct nw_kafka_producer *producer, rd_kafka_topic_t *topic,
                         const struct nw_kafka_message *message, struct nw_error *err)
 {
-    bool headed = message->header != NULL || producer->sink->options.headers != NULL;
+    bool headed = message->header != NULL || headers_of(producer, message) != NULL;
     rd_kafka_resp_err_t code;
 
     if (producer->failed != RD_KAFKA_RESP_ERR_NO_ERROR) {

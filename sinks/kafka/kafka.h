@@ -58,6 +58,7 @@ struct nw_kafka_options {
     const char *const *keys;                      /* schema.table:column,column; NULL: none */
     const char *notices_[NW_KAFKA_NOTICES_COUNT]; /* templates of topics; NULL: not sent */
     rd_kafka_headers_t *headers;                  /* that each message has; NULL: none. Own */
+    rd_kafka_headers_t *row_headers;              /* the same of messages of tables; own */
     const char *signals_table;                    /* schema.table; NULL: none */
     const char *signals_topic;                    /* NULL: none */
     int64_t heartbeat_us;                         /* 0: none */
@@ -150,6 +151,7 @@ struct nw_kafka_producer {
 struct nw_kafka_message {
     const struct nw_out *key;   /* NULL: none */
     const struct nw_out *value; /* NULL: none */
+    bool row;                   /* of a table */
     const char *header;         /* one more than those that each has; NULL: none */
     const struct nw_out *header_value;
 };

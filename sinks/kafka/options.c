@@ -165,9 +165,10 @@ const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT] = {
     [OPTION_EXTENSIONS] =
         {"extensions", NW_OPTION_TEXT, 0, NULL, 0, 0, NULL,
          "What brokers are told beside a token: logicalCluster=lkc-1,NAME=VALUE."},
-    [OPTION_CONTEXT_HEADERS] = {"context_headers", NW_OPTION_BOOL, 0, "true", 0, 0, NULL,
-                                "With another format than narwal: the headers that Debezium gives "
-                                "to each message, __debezium.context.connectorName and others."},
+    [OPTION_CONTEXT_HEADERS] =
+        {"context_headers", NW_OPTION_BOOL, 0, "true", 0, 0, NULL,
+         "With another format than narwal: the headers that Debezium gives "
+         "to messages of tables, __debezium.context.connectorName and others."},
     NW_FORMAT_OPTION_ROWS(OPTION_FORMAT),
 };
 
@@ -309,25 +310,24 @@ static const char *text_of(const struct nw_setting *setting)
     return setting->set ? setting->text : NULL;
 }
 
-static void header_add(struct nw_kafka_options *to, const char *name, ssize_t name_size,
-                       const char *value)
-{
-    if (to->headers == NULL) {
-        to->headers = rd_kafka_headers_new(8);
-    }
-    (void)rd_kafka_header_add(to->headers, name, name_size, value, -1);
-}
-
 void nw_kafka_context_headers(struct nw_kafka_options *to, const struct nw_host *host)
 {
     char run[NW_KAFKA_ID_SIZE];
 
     if (to->context_headers && to->format.kind != NW_FORMAT_NARWAL) {
+        const char *const headers[][2] = {
+            {"__debezium.context.connectorLogicalName", to->prefix},
+            {"__debezium.context.taskId", "0"},
+            {"__debezium.context.connectorName", "postgresql"},
+            {"__debezium.context.runId", run},
+        };
+
         nw_kafka_id_make(host, run);
-        header_add(to, "__debezium.context.connectorLogicalName", -1, to->prefix);
-        header_add(to, "__debezium.context.taskId", -1, "0");
-        header_add(to, "__debezium.context.connectorName", -1, "postgresql");
-        header_add(to, "__debezium.context.runId", -1, run);
+        to->row_headers =
+            to->headers == NULL ? rd_kafka_headers_new(8) : rd_kafka_headers_copy(to->headers);
+        for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
+            (void)rd_kafka_header_add(to->row_headers, headers[i][0], -1, headers[i][1], -1);
+        }
     }
 }
 
@@ -342,7 +342,10 @@ static nw_status headers_set(struct nw_kafka_options *to, const struct nw_settin
             return nw_fail(err, NW_FATAL, "NW1003 %s: headers: \"%s\" is not NAME=VALUE", to->name,
                            item);
         }
-        header_add(to, item, equals - item, equals + 1);
+        if (to->headers == NULL) {
+            to->headers = rd_kafka_headers_new(8);
+        }
+        (void)rd_kafka_header_add(to->headers, item, equals - item, equals + 1, -1);
     }
     return NW_OK;
 }
@@ -501,5 +504,8 @@ void nw_kafka_options_forget(struct nw_kafka_options *options)
     }
     if (options->headers != NULL) {
         rd_kafka_headers_destroy(options->headers);
+    }
+    if (options->row_headers != NULL) {
+        rd_kafka_headers_destroy(options->row_headers);
     }
 }

@@ -224,10 +224,12 @@ nw_status nw_kafka_message_send(struct nw_kafka_worker *worker, const struct nw_
 {
     size_t size = (message->key == NULL ? 0 : message->key->used) +
                   (message->value == NULL ? 0 : message->value->used);
+    struct nw_kafka_message of_table = *message;
 
+    of_table.row = true;
     return size < table->alone_from
-               ? nw_kafka_send(worker->producer, table->topic, message, err)
-               : nw_kafka_send_alone(worker->producer, table->topic, message, err);
+               ? nw_kafka_send(worker->producer, table->topic, &of_table, err)
+               : nw_kafka_send_alone(worker->producer, table->topic, &of_table, err);
 }
 
 /* The row itself. */
