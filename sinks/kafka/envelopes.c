@@ -25,6 +25,22 @@ static const char *database_of(const struct nw_host *host)
                : "";
 }
 
+/* Nothing is left out silently. */
+static void omitted_log(const struct nw_kafka_sink *sink, const struct nw_connect_table *connect)
+{
+    const struct nw_table *table = connect->table;
+
+    for (uint16_t i = 0; i < table->columns_count; i++) {
+        if (!nw_connect_table_has(connect, i)) {
+            sink->host->log(sink->host, NW_LOG_WARN,
+                            "NW2719 %s.%s: column %s is left out, as Debezium does: its type %s "
+                            "has no schema; unknown_types: text sends it",
+                            table->schema_name, table->name, table->columns[i].name,
+                            table->columns[i].type_name);
+        }
+    }
+}
+
 nw_status nw_kafka_envelope_make(struct nw_kafka_sink *sink, const struct nw_table *table,
                                  struct nw_format_table **format, struct nw_error *err)
 {
@@ -39,7 +55,11 @@ nw_status nw_kafka_envelope_make(struct nw_kafka_sink *sink, const struct nw_tab
     }
     *format = nw_format_table_create(table, name, sink->options.prefix, database_of(sink->host),
                                      &sink->options.format);
-    return *format == NULL ? no_memory(err) : NW_OK;
+    if (*format == NULL) {
+        return no_memory(err);
+    }
+    omitted_log(sink, (*format)->connect);
+    return NW_OK;
 }
 
 static bool same(const struct nw_out *a, const struct nw_out *b)

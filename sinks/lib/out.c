@@ -57,7 +57,7 @@ void nw_out_lsn(struct nw_out *out, uint64_t lsn)
 
 void nw_out_hex(struct nw_out *out, const void *bytes, size_t size)
 {
-    if (size <= SIZE_MAX / 8 && nw_out_reserve(out, 2 * size)) {
+    if (size <= SIZE_MAX / 8 && nw_out_reserve(out, 2 * size + 1)) {
         out->used = (size_t)(nw_print_hex(out->bytes + out->used, bytes, size) - out->bytes);
     }
 }
@@ -70,7 +70,7 @@ void nw_out_base64(struct nw_out *out, const void *bytes, size_t size, bool url_
     const uint8_t *from = bytes;
     uint8_t *to;
 
-    if (size > SIZE_MAX / 4 || !nw_out_reserve(out, (size + 2) / 3 * 4)) {
+    if (size > SIZE_MAX / 4 || !nw_out_reserve(out, (size + 2) / 3 * 4 + 1)) {
         return;
     }
     to = out->bytes + out->used;

@@ -148,6 +148,7 @@ struct nw_digits nw_text_digits(struct nw_text *text, struct nw_out *out)
     bool point = false;
 
     out->used = 0;
+    (void)nw_out_reserve(out, 1); /* of zero there are no digits, and they still are somewhere */
     for (int c = peek(text); is_digit(c) || (c == '.' && !point); c = peek(text)) {
         point |= c == '.';
         if (c != '.') {
@@ -429,6 +430,7 @@ enum nw_text_item nw_text_item(struct nw_text *text, bool first, char delimiter,
     enum nw_text_item item = NW_ITEM_TEXT;
 
     out->used = 0;
+    (void)nw_out_reserve(out, 1); /* an empty one still is somewhere */
     if (nw_text_take(text, '}')) {
         if (text->left > 0) {
             fail(text);
@@ -453,6 +455,8 @@ bool nw_text_pair(struct nw_text *text, bool first, struct nw_out *key, struct n
                   bool *value_null)
 {
     key->used = value->used = 0;
+    (void)nw_out_reserve(key, 1); /* empty ones still are somewhere */
+    (void)nw_out_reserve(value, 1);
     *value_null = false;
     if (text->left == 0) {
         return false;
