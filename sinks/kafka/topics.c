@@ -343,7 +343,7 @@ nw_status nw_kafka_topic_open(struct nw_kafka_producer *producer, const char *na
             nw_fail(err, NW_RETRY, "NW2703 %s: topic %s is not there, and create_topics is false",
                     options->name, name);
     }
-    if (status == NW_OK && ledger) {
+    if (status == NW_OK && ledger && producer->sink->owned == 0) {
         status = compaction_check(producer, name, err);
     }
     if (status != NW_OK) {
