@@ -288,6 +288,11 @@ static rd_kafka_headers_t *headers_make(const struct nw_kafka_producer *producer
         (void)rd_kafka_header_add(headers, message->header, -1, message->header_value->bytes,
                                   (ssize_t)message->header_value->used);
     }
+    for (uint32_t i = 0; i < message->headers_count; i++) {
+        const struct nw_kafka_header *header = &message->headers[i];
+
+        (void)rd_kafka_header_add(headers, header->name, -1, header->bytes, (ssize_t)header->size);
+    }
     return headers;
 }
 
@@ -302,7 +307,8 @@ static rd_kafka_resp_err_t headed_send(struct nw_kafka_producer *producer, rd_ka
     rd_kafka_resp_err_t code = rd_kafka_producev(
         producer->client, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
         RD_KAFKA_V_VALUE(value->bytes, value->used), RD_KAFKA_V_KEY(key->bytes, key->used),
-        RD_KAFKA_V_OPAQUE(producer), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
+        RD_KAFKA_V_OPAQUE(producer), RD_KAFKA_V_TIMESTAMP(message->timestamp_ms),
+        RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
 
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         rd_kafka_headers_destroy(headers);
@@ -313,7 +319,8 @@ static rd_kafka_resp_err_t headed_send(struct nw_kafka_producer *producer, rd_ka
 nw_status nw_kafka_send(struct nw_kafka_producer *producer, rd_kafka_topic_t *topic,
                         const struct nw_kafka_message *message, struct nw_error *err)
 {
-    bool headed = message->header != NULL || headers_of(producer, message) != NULL;
+    bool headed = message->header != NULL || message->headers_count > 0 ||
+                  message->timestamp_ms != 0 || headers_of(producer, message) != NULL;
     rd_kafka_resp_err_t code;
 
     if (producer->failed != RD_KAFKA_RESP_ERR_NO_ERROR) {

@@ -214,8 +214,8 @@ static nw_status row_hold(struct nw_kafka_worker *worker, struct nw_kafka_table 
 
 /* Which of the transaction's changes it is, and which of this table's. Asked again for a message
  * that was not taken. */
-static void transaction_set(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
-                            uint64_t commit_lsn, uint64_t seq, struct nw_change *change)
+void nw_kafka_transaction_set(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
+                              uint64_t commit_lsn, uint64_t seq, struct nw_change *change)
 {
     if (worker->sink->options.notices_[NW_KAFKA_TRANSACTIONS] == NULL || commit_lsn == 0) {
         return;
@@ -234,13 +234,28 @@ static void transaction_set(struct nw_kafka_worker *worker, struct nw_kafka_tabl
     change->table_order = (int64_t)table->order;
 }
 
+struct nw_change nw_kafka_change_of(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
+                                    struct nw_format_table *format, const struct nw_batch *batch)
+{
+    const size_t at = (size_t)batch->first_row + worker->row;
+    struct nw_change change = nw_change_of_row(&format->texts, batch, worker->row, worker->now_ns);
+
+    if (change.op == 'r') {
+        change.snapshot =
+            snapshot_of(worker, nw_kafka_copying_find(worker, batch->table->relation_oid));
+    } else {
+        nw_kafka_transaction_set(worker, table, batch->commit_lsn[at], batch->seq[at], &change);
+    }
+    return change;
+}
+
 nw_status nw_kafka_envelope_send(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
                                  const struct nw_batch *batch, struct nw_error *err)
 {
     struct nw_format_table *format = table->format;
-    const size_t at = (size_t)batch->first_row + worker->row;
-    struct nw_change change = nw_change_of_row(&format->texts, batch, worker->row, worker->now_ns);
-    struct nw_kafka_copying *copying = NULL;
+    const struct nw_change change = nw_kafka_change_of(worker, table, format, batch);
+    struct nw_kafka_copying *copying =
+        change.op == 'r' ? nw_kafka_copying_find(worker, batch->table->relation_oid) : NULL;
     const struct nw_row row = {.table = format->connect,
                                .batch = batch,
                                .row = worker->row,
@@ -250,12 +265,6 @@ nw_status nw_kafka_envelope_send(struct nw_kafka_worker *worker, struct nw_kafka
     bool keyed = format->connect->key != NULL;
     nw_status status = NW_OK;
 
-    if (change.op == 'r') {
-        copying = nw_kafka_copying_find(worker, batch->table->relation_oid);
-        change.snapshot = snapshot_of(worker, copying);
-    } else {
-        transaction_set(worker, table, batch->commit_lsn[at], batch->seq[at], &change);
-    }
     if (keyed) {
         status =
             key_print(format, &row, change.op == 'd' ? NW_BEFORE : NW_AFTER, &worker->key, err);
@@ -291,7 +300,7 @@ nw_status nw_kafka_envelope_truncate(struct nw_kafka_worker *worker, struct nw_k
                                .scratch = format->scratch};
     struct nw_kafka_message message = {.key = NULL};
 
-    transaction_set(worker, table, event->commit_lsn, event->seq, &change);
+    nw_kafka_transaction_set(worker, table, event->commit_lsn, event->seq, &change);
     return value_send(worker, table, &row, &message, err);
 }
 

@@ -24,6 +24,7 @@
 #include <narwal/sink.h>
 #include <pthread.h>
 
+#include "kafka/forms.h"
 #include "lib/format/format.h"
 #include "lib/json.h"
 
@@ -67,6 +68,7 @@ struct nw_kafka_options {
     bool splits;            /* transactions of the database that are too large */
     size_t batch_bytes;     /* librdkafka's batch.size */
     char ledger_topic[NW_KAFKA_TOPIC_SIZE];
+    struct nw_kafka_form_options form;
     rd_kafka_conf_t *conf; /* what all clients have in common; own */
     struct nw_format_options format;
     bool context_headers;
@@ -87,12 +89,13 @@ struct nw_kafka_table {
     const struct nw_table *keyed;   /* the table with the key that messages have; see `own` */
     struct nw_table *own;           /* it, where the key is configured; else NULL */
     struct nw_json_layout *layout;  /* format: narwal */
-    struct nw_format_table *format; /* any other; else NULL */
-    rd_kafka_topic_t *topic;
-    size_t alone_from;          /* bytes: a message of so many is sent alone, and waited for */
-    struct nw_kafka_place past; /* up to here all was committed, in parts; 0: nothing was */
-    struct nw_kafka_place last; /* that was sent */
-    bool touched;               /* since the last part */
+    struct nw_format_table *format; /* debezium_json; else NULL */
+    struct nw_kafka_form *form;     /* any other form; else NULL */
+    rd_kafka_topic_t *topic;        /* NULL: an outbox has none of its own */
+    size_t alone_from;              /* bytes: a message of so many is sent alone, and waited for */
+    struct nw_kafka_place past;     /* up to here all was committed, in parts; 0: nothing was */
+    struct nw_kafka_place last;     /* that was sent */
+    bool touched;                   /* since the last part */
     /* How many of a transaction's changes were this table's: transactions_topic */
     uint64_t order_commit_lsn, order_seq, order;
     char transaction[48];
@@ -147,6 +150,12 @@ struct nw_kafka_producer {
     char refused_topic[NW_KAFKA_TOPIC_SIZE];
 };
 
+struct nw_kafka_header {
+    const char *name;
+    const uint8_t *bytes; /* NULL: the header is null */
+    size_t size;
+};
+
 /* A message to send; all is borrowed. */
 struct nw_kafka_message {
     const struct nw_out *key;   /* NULL: none */
@@ -154,6 +163,9 @@ struct nw_kafka_message {
     bool row;                   /* of a table */
     const char *header;         /* one more than those that each has; NULL: none */
     const struct nw_out *header_value;
+    const struct nw_kafka_header *headers; /* and more of them */
+    uint32_t headers_count;
+    int64_t timestamp_ms; /* 0: now */
 };
 
 /* A table that is being copied. */
@@ -187,6 +199,7 @@ struct nw_kafka_worker {
     uint32_t copying_capacity;
 
     struct nw_out key, former_key, value, header;
+    struct nw_kafka_forms forms;
 
     uint64_t delivered_seen; /* messages, and when there were more of them the last time */
     int64_t moved_ns;
@@ -200,6 +213,7 @@ struct nw_kafka_known {
     uint32_t relation_oid;
     uint32_t worker;
     char topic[NW_KAFKA_TOPIC_SIZE];
+    char name[NW_KAFKA_NAME_SIZE]; /* schema.table, as far as there is room */
 };
 
 /* A topic that refused a message of about this size. */
@@ -266,7 +280,7 @@ static inline int64_t nw_kafka_until_ns(const struct nw_kafka_sink *sink)
 
 /* ---- options.c ---- */
 
-#define NW_KAFKA_OPTIONS_COUNT (40u + NW_FORMAT_OPTIONS_COUNT)
+#define NW_KAFKA_OPTIONS_COUNT (40u + NW_FORM_OPTIONS_COUNT + NW_FORMAT_OPTIONS_COUNT)
 extern const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT];
 NW_MUST_CHECK nw_status nw_kafka_options_read(const struct nw_config *config,
                                               struct nw_kafka_options *options,
@@ -449,6 +463,12 @@ NW_MUST_CHECK nw_status nw_kafka_envelope_make(struct nw_kafka_sink *sink,
                                                const struct nw_table *table,
                                                struct nw_format_table **format,
                                                struct nw_error *err);
+/** What is said of the worker's row: with its place in the copy or the transaction. */
+struct nw_change nw_kafka_change_of(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
+                                    struct nw_format_table *format, const struct nw_batch *batch);
+/** Put a change's place in its transaction into it, where that is wanted. */
+void nw_kafka_transaction_set(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
+                              uint64_t commit_lsn, uint64_t seq, struct nw_change *change);
 /** The messages of the batch's row worker->row, from worker->step on. */
 NW_MUST_CHECK nw_status nw_kafka_envelope_send(struct nw_kafka_worker *worker,
                                                struct nw_kafka_table *table,

@@ -51,7 +51,8 @@ enum {
     OPTION_SCOPE,
     OPTION_EXTENSIONS,
     OPTION_CONTEXT_HEADERS,
-    OPTION_FORMAT, /* the first of those that sinks share */
+    OPTION_FORMS,                                         /* those of enum nw_kafka_form_option */
+    OPTION_FORMAT = OPTION_FORMS + NW_FORM_OPTIONS_COUNT, /* the first of those that sinks share */
     OPTIONS_COUNT = OPTION_FORMAT + NW_FORMAT_OPTIONS_COUNT
 };
 
@@ -65,6 +66,12 @@ static const char *const mechanisms[] = {"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-51
                                          NULL};
 enum mechanism { MECHANISM_PLAIN, MECHANISM_SCRAM_256, MECHANISM_SCRAM_512, MECHANISM_OAUTHBEARER };
 enum { SECURITY_SASL = 2 }; /* from here on */
+
+static const char *const deletes[] = {
+    "drop", "tombstone", "rewrite", "rewrite-with-tombstone", "delete-to-tombstone", NULL};
+static const char *const data_forms[] = {"json", "avro", NULL};
+static const char *const outbox_forms[] = {"raw", "json", "expanded", NULL};
+static const char *const subjects[] = {"topic", "record", "topic_record", NULL};
 
 _Static_assert(OPTIONS_COUNT == NW_KAFKA_OPTIONS_COUNT, "say in kafka.h how many there are");
 
@@ -169,6 +176,67 @@ const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT] = {
         {"context_headers", NW_OPTION_BOOL, 0, "true", 0, 0, NULL,
          "With another format than narwal: the headers that Debezium gives "
          "to messages of tables, __debezium.context.connectorName and others."},
+#define FORM(option) [OPTION_FORMS + (option)]
+    FORM(NW_FORM_FLATTEN) = {"flatten", NW_OPTION_CHOICE, 0, NULL, 0, 0, deletes,
+                             "Send the row alone, without an envelope. What becomes of deletes: "
+                             "the words are those of Debezium's delete.tombstone.handling.mode."},
+    FORM(
+        NW_FORM_ADD_FIELDS) = {"add_fields", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
+                               "With flatten: what of the envelope becomes a field, with __ before "
+                               "its name: op, lsn, source.ts_ms, or ts_ms:NAME."},
+    FORM(NW_FORM_ADD_HEADERS) = {"add_headers", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
+                                 "What of Debezium's envelope becomes a header, as add_fields."},
+    FORM(NW_FORM_DATA) = {"cloudevents_data", NW_OPTION_CHOICE, 0, "json", 0, 0, data_forms,
+                          "What the data of a CloudEvent are."},
+    FORM(NW_FORM_OUTBOX) = {"outbox", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
+                            "Tables whose inserted rows are messages of their own, SCHEMA.TABLE "
+                            "each."},
+    FORM(NW_FORM_OUTBOX_TOPIC) = {"outbox_topic", NW_OPTION_TEXT, 0, "outbox.event.{value}", 0, 0,
+                                  NULL,
+                                  "Their topics: {value} is what the column outbox_route has."},
+    FORM(NW_FORM_OUTBOX_ID) = {"outbox_id", NW_OPTION_TEXT, 0, "id", 0, 0, NULL,
+                               "The column for the header id."},
+    FORM(NW_FORM_OUTBOX_ROUTE) = {"outbox_route", NW_OPTION_TEXT, 0, "aggregatetype", 0, 0, NULL,
+                                  "The column that says which topic."},
+    FORM(NW_FORM_OUTBOX_KEY) = {"outbox_key", NW_OPTION_TEXT, 0, "aggregateid", 0, 0, NULL,
+                                "The column with the message's key."},
+    FORM(NW_FORM_OUTBOX_PAYLOAD) = {"outbox_payload", NW_OPTION_TEXT, 0, "payload", 0, 0, NULL,
+                                    "The column with the message's value."},
+    FORM(NW_FORM_OUTBOX_TIMESTAMP) = {"outbox_timestamp", NW_OPTION_TEXT, 0, NULL, 0, 0, NULL,
+                                      "The column with the message's timestamp. Default: now."},
+    FORM(NW_FORM_OUTBOX_FORM) = {"outbox_form", NW_OPTION_CHOICE, 0, "raw", 0, 0, outbox_forms,
+                                 "raw: key and payload as they are. json: JSON strings. expanded: "
+                                 "the key is a JSON string, and the payload is JSON itself."},
+    FORM(NW_FORM_OUTBOX_PLACEMENT) = {"outbox_placement", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
+                                      "Where other columns go: COLUMN:header[:NAME], or "
+                                      "COLUMN:envelope[:NAME], which makes the value an object "
+                                      "that has the payload in it."},
+    FORM(NW_FORM_OUTBOX_TOMBSTONES) = {"outbox_tombstones", NW_OPTION_BOOL, 0, "false", 0, 0, NULL,
+                                       "A row without a payload is sent as a tombstone."},
+    FORM(NW_FORM_REGISTRY) = {"registry", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
+                              "URLs of a schema registry with Confluent's API, for Avro; the next "
+                              "is asked where one does not answer."},
+    FORM(NW_FORM_REGISTRY_REGISTER) = {"registry_register", NW_OPTION_BOOL, 0, "true", 0, 0, NULL,
+                                       "Register schemas that are not there. false: their tables "
+                                       "stop."},
+    FORM(NW_FORM_REGISTRY_SUBJECTS) = {"registry_subjects", NW_OPTION_CHOICE, 0, "topic", 0, 0,
+                                       subjects,
+                                       "What schemas are registered under: TOPIC-key and "
+                                       "TOPIC-value, the record's name, or TOPIC-RECORD."},
+    FORM(NW_FORM_REGISTRY_USERNAME) = {"registry_username", NW_OPTION_TEXT, 0, NULL, 0, 0, NULL,
+                                       "For basic authentication at the registry."},
+    FORM(NW_FORM_REGISTRY_PASSWORD) = {"registry_password", NW_OPTION_TEXT, NW_OPTION_SECRET, NULL,
+                                       0, 0, NULL, "The password of registry_username."},
+    FORM(NW_FORM_REGISTRY_TOKEN) = {"registry_token", NW_OPTION_TEXT, NW_OPTION_SECRET, NULL, 0, 0,
+                                    NULL, "A bearer token for the registry, instead of a user."},
+    FORM(NW_FORM_REGISTRY_CA) = {"registry_ca", NW_OPTION_PATH, 0, NULL, 0, 0, NULL,
+                                 "Certificates (PEM) of who signed the registry's. Default: the "
+                                 "system's."},
+    FORM(NW_FORM_REGISTRY_CERT) = {"registry_cert", NW_OPTION_PATH, 0, NULL, 0, 0, NULL,
+                                   "Our own certificate (PEM) for the registry."},
+    FORM(NW_FORM_REGISTRY_KEY) = {"registry_key", NW_OPTION_PATH, 0, NULL, 0, 0, NULL,
+                                  "The key (PEM) of registry_cert."},
+#undef FORM
     NW_FORMAT_OPTION_ROWS(OPTION_FORMAT),
 };
 
@@ -488,6 +556,10 @@ nw_status nw_kafka_options_read(const struct nw_config *config, struct nw_kafka_
     }
     if (status == NW_OK) {
         status = headers_set(to, &settings[OPTION_HEADERS], err);
+    }
+    if (status == NW_OK) {
+        status = nw_kafka_form_options_read(to->name, settings + OPTION_FORMS, &to->format,
+                                            &to->form, err);
     }
     return status == NW_OK ? batch_bytes_read(to, err) : status;
 }

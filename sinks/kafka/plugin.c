@@ -19,6 +19,7 @@ static void kafka_close(void *self)
         nw_out_fini(&sink->workers[i].former_key);
         nw_out_fini(&sink->workers[i].header);
         nw_out_fini(&sink->workers[i].value);
+        nw_kafka_forms_fini(&sink->workers[i]);
         free(sink->workers[i].tables);
         nw_kafka_copying_fini(&sink->workers[i]);
     }

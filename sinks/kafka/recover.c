@@ -27,6 +27,7 @@ void nw_kafka_end(struct nw_kafka_sink *sink)
         nw_kafka_tables_forget(&sink->workers[i]);
         nw_kafka_notices_forget(&sink->workers[i]);
         nw_kafka_copying_forget(&sink->workers[i]);
+        nw_kafka_routes_forget(&sink->workers[i]);
         sink->workers[i].producer = NULL;
         sink->workers[i].batch = NULL;
     }

@@ -34,9 +34,32 @@ static nw_status no_memory(struct nw_error *err)
     return nw_fail(err, NW_RETRY, "out of memory for messages");
 }
 
+/* A new entry for a table, or its own from a former version. NULL: out of memory */
+static struct nw_kafka_known *known_entry(struct nw_kafka_sink *sink, uint32_t relation_oid)
+{
+    struct nw_kafka_known *more = NULL;
+
+    for (uint32_t i = 0; i < sink->known_count; i++) {
+        if (sink->known[i].relation_oid == relation_oid) {
+            return &sink->known[i];
+        }
+    }
+    if (sink->known_count == sink->known_capacity) {
+        uint32_t capacity = sink->known_capacity == 0 ? 64 : 2 * sink->known_capacity;
+
+        more = realloc(sink->known, capacity * sizeof *more);
+        if (more == NULL) {
+            return NULL;
+        }
+        sink->known = more;
+        sink->known_capacity = capacity;
+    }
+    return &sink->known[sink->known_count++];
+}
+
 /*
  * Notes whose the table is. Two tables whose names only differ in what Kafka does not take would
- * overwrite each other: NW_REJECT.
+ * overwrite each other: NW_REJECT. One that has the name that another had goes on in its topic.
  */
 static nw_status known_add(struct nw_kafka_worker *worker, const struct nw_table *table,
                            const char *topic, struct nw_error *err)
@@ -45,30 +68,26 @@ static nw_status known_add(struct nw_kafka_worker *worker, const struct nw_table
     /* Else it is wanted that several share one. */
     bool alone = strstr(sink->options.template_, "{table}") != NULL;
     struct nw_kafka_known *known = NULL;
+    char name[sizeof known->name];
 
+    (void)snprintf(name, sizeof name, "%s.%s", table->schema_name, table->name);
     for (uint32_t i = 0; i < sink->known_count; i++) {
         if (alone && sink->known[i].relation_oid != table->relation_oid &&
-            strcmp(sink->known[i].topic, topic) == 0) {
+            strcmp(sink->known[i].topic, topic) == 0 && strcmp(sink->known[i].name, name) != 0) {
             return nw_fail(err, NW_REJECT,
                            "NW2703 %s.%s: its topic would be %s, which another table has: give "
                            "one of them another name by a transform",
                            table->schema_name, table->name, topic);
         }
     }
-    if (sink->known_count == sink->known_capacity) {
-        uint32_t capacity = sink->known_capacity == 0 ? 64 : 2 * sink->known_capacity;
-
-        known = realloc(sink->known, capacity * sizeof *known);
-        if (known == NULL) {
-            return no_memory(err);
-        }
-        sink->known = known;
-        sink->known_capacity = capacity;
+    known = known_entry(sink, table->relation_oid);
+    if (known == NULL) {
+        return no_memory(err);
     }
-    known = &sink->known[sink->known_count++];
     known->relation_oid = table->relation_oid;
     known->worker = worker->index;
     (void)snprintf(known->topic, sizeof known->topic, "%s", topic);
+    (void)snprintf(known->name, sizeof known->name, "%s", name);
     return NW_OK;
 }
 
@@ -91,6 +110,7 @@ static void table_forget(struct nw_kafka_table *table)
 {
     nw_json_layout_destroy(table->layout);
     nw_format_table_destroy(table->format);
+    nw_kafka_form_destroy(table->form);
     if (table->topic != NULL) {
         rd_kafka_topic_destroy(table->topic);
     }
@@ -117,34 +137,27 @@ static bool tables_grow(struct nw_kafka_worker *worker)
 
 /* What its rows are written by. */
 static nw_status form_make(struct nw_kafka_worker *worker, const struct nw_table *table,
-                           struct nw_kafka_table *known, struct nw_error *err)
+                           const char *topic, struct nw_kafka_table *made, struct nw_error *err)
 {
-    if (worker->sink->options.format.kind != NW_FORMAT_NARWAL) {
-        return nw_kafka_envelope_make(worker->sink, known->keyed, &known->format, err);
+    if (nw_kafka_form_wanted(&worker->sink->options, table)) {
+        return nw_kafka_form_create(worker, made, topic, err);
     }
-    known->layout = nw_json_layout_create(known->keyed, table->version);
-    return known->layout == NULL ? no_memory(err) : NW_OK;
+    if (worker->sink->options.format.kind != NW_FORMAT_NARWAL) {
+        return nw_kafka_envelope_make(worker->sink, made->keyed, &made->format, err);
+    }
+    made->layout = nw_json_layout_create(made->keyed, table->version);
+    return made->layout == NULL ? no_memory(err) : NW_OK;
 }
 
-nw_status nw_kafka_table_set(struct nw_kafka_worker *worker, const struct nw_table *table,
-                             struct nw_error *err)
+/* A table's version, ready to be sent. @param made  give; to be forgotten on failure too */
+static nw_status table_make(struct nw_kafka_worker *worker, const struct nw_table *table,
+                            struct nw_kafka_table *made, struct nw_error *err)
 {
     char name[NW_KAFKA_TOPIC_SIZE];
-    struct nw_kafka_table *known = nw_kafka_table_find(worker, table);
-    nw_status status = NW_OK;
+    nw_status status = nw_kafka_key_find(&worker->sink->options, table, &made->own, err);
 
-    if (known != NULL) {
-        return NW_OK;
-    }
-    if (!tables_grow(worker)) {
-        return no_memory(err);
-    }
-    known = &worker->tables[worker->tables_count];
-    *known = (struct nw_kafka_table){
-        .id = table->id, .version = table->version, .relation_oid = table->relation_oid};
-    status = nw_kafka_key_find(&worker->sink->options, table, &known->own, err);
-    known->keyed = known->own != NULL ? known->own : table;
-    known->signals = nw_kafka_signals_has(&worker->sink->options, table);
+    made->keyed = made->own != NULL ? made->own : table;
+    made->signals = nw_kafka_signals_has(&worker->sink->options, table);
     if (status == NW_OK) {
         status = nw_kafka_topic_name(&worker->sink->options, table, name, err);
     }
@@ -153,22 +166,40 @@ nw_status nw_kafka_table_set(struct nw_kafka_worker *worker, const struct nw_tab
         status = known_add(worker, table, name, err);
         (void)pthread_mutex_unlock(&worker->sink->lock);
     }
-    if (status == NW_OK) {
+    if (status == NW_OK && !nw_kafka_is_outbox(&worker->sink->options.form, table)) {
         status = nw_kafka_topic_open(worker->producer, name,
-                                     known->keyed->key_columns_count > 0 ? NW_KAFKA_KEYED
-                                                                         : NW_KAFKA_KEYLESS,
-                                     &known->topic, err);
+                                     made->keyed->key_columns_count > 0 ? NW_KAFKA_KEYED
+                                                                        : NW_KAFKA_KEYLESS,
+                                     &made->topic, err);
     }
     if (status == NW_OK) {
-        status = form_make(worker, table, known, err);
+        status = form_make(worker, table, name, made, err);
     }
+    made->alone_from = status == NW_OK ? nw_kafka_alone_from(worker->sink, name) : 0;
+    return status;
+}
+
+nw_status nw_kafka_table_set(struct nw_kafka_worker *worker, const struct nw_table *table,
+                             struct nw_error *err)
+{
+    struct nw_kafka_table *known = nw_kafka_table_find(worker, table);
+    struct nw_kafka_table made = {
+        .id = table->id, .version = table->version, .relation_oid = table->relation_oid};
+    nw_status status = NW_OK;
+
+    if (known != NULL) {
+        return NW_OK;
+    }
+    if (!tables_grow(worker)) {
+        return no_memory(err);
+    }
+    status = table_make(worker, table, &made, err);
     if (status != NW_OK) {
-        table_forget(known);
+        table_forget(&made);
         return status;
     }
-    known->alone_from = nw_kafka_alone_from(worker->sink, name);
-    known->past = nw_kafka_ledger_past(&worker->sink->state, worker->index, known->relation_oid);
-    worker->tables_count++;
+    made.past = nw_kafka_ledger_past(&worker->sink->state, worker->index, made.relation_oid);
+    worker->tables[worker->tables_count++] = made;
     return NW_OK;
 }
 
@@ -260,8 +291,9 @@ static nw_status row_send(struct nw_kafka_worker *worker, struct nw_kafka_table 
 {
     bool keyed = table->keyed->key_columns_count > 0;
     const struct nw_out *forgets = NULL;
-    nw_status status = keyed ? keys_print(worker, table, batch, &forgets, err) : NW_OK;
+    nw_status status = NW_OK;
 
+    status = keyed ? keys_print(worker, table, batch, &forgets, err) : NW_OK;
     if (status == NW_OK && worker->step == 0) {
         status = line_send(worker, table, batch, keyed ? &worker->key : NULL, err);
         worker->step = status == NW_OK ? 1 : 0;
@@ -289,6 +321,17 @@ static struct nw_kafka_place place_of(const struct nw_batch *batch, uint32_t row
                                    .seq = batch->seq[batch->first_row + row]};
 }
 
+/* The messages of a row, in the table's form. */
+static nw_status row_write(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
+                           const struct nw_batch *batch, struct nw_error *err)
+{
+    if (table->form != NULL) {
+        return nw_kafka_form_row(worker, table, batch, err);
+    }
+    return table->format != NULL ? nw_kafka_envelope_send(worker, table, batch, err)
+                                 : row_send(worker, table, batch, err);
+}
+
 /* The next row. */
 static nw_status row_next(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
                           const struct nw_batch *batch, struct nw_error *err)
@@ -296,9 +339,7 @@ static nw_status row_next(struct nw_kafka_worker *worker, struct nw_kafka_table 
     bool streamed = (batch->flags & NW_BATCH_COPY) == 0;
     struct nw_kafka_place place = place_of(batch, worker->row);
     bool past = streamed && table->past.commit_lsn != 0 && is_past(table, place);
-    nw_status status = past                    ? NW_OK
-                       : table->format != NULL ? nw_kafka_envelope_send(worker, table, batch, err)
-                                               : row_send(worker, table, batch, err);
+    nw_status status = past ? NW_OK : row_write(worker, table, batch, err);
 
     if (status == NW_OK) {
         if (table->signals && !past) {
@@ -379,8 +420,13 @@ nw_status nw_kafka_truncate(struct nw_kafka_worker *worker, const struct nw_even
     if (known->past.commit_lsn != 0 && is_past(known, place)) {
         return NW_OK;
     }
-    status = known->format != NULL ? nw_kafka_envelope_truncate(worker, known, event, err)
-                                   : truncate_send(worker, known, event, err);
+    if (known->form != NULL) {
+        status = nw_kafka_form_truncate(worker, known, event, err);
+    } else if (known->format != NULL) {
+        status = nw_kafka_envelope_truncate(worker, known, event, err);
+    } else {
+        status = truncate_send(worker, known, event, err);
+    }
     if (status == NW_OK) {
         known->last = place;
         known->touched = true;

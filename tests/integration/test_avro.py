@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Schemas in a real registry."""
+"""Debezium's envelope in Avro with a real registry, flattened rows, CloudEvents and an outbox, in a real broker."""
 import json
 import subprocess
 import unittest
 
-from lab import check, cluster, registry
+from lab import avro, check, cluster, kafka, registry
 from lab.narwal import build
+from test_kafka import Piped
 
 OK, RETRY, REJECT = 0, 2, 3
 
@@ -17,17 +18,28 @@ def record(**fields):
                        "fields": [{"name": name, "type": kind} for name, kind in fields.items()]})
 
 
-class RegistryTest(check.Case):
-    """The client alone."""
+servers = {}
 
-    @classmethod
-    def setUpClass(cls):
-        manager = registry.Registry()
-        try:
-            cls.registry = manager.__enter__()
-        except cluster.servers.Unavailable as error:
-            raise unittest.SkipTest(str(error))
-        cls.addClassCleanup(manager.__exit__, None, None, None)
+
+def setUpModule():
+    """All of them once: they take longer to start than the tests to run."""
+    try:
+        for name, manager in (("registry", registry.Registry()), ("broker", kafka.Broker()),
+                              ("server", cluster.Cluster(check.version()))):
+            servers[name] = unittest.enterModuleContext(manager)
+        servers["reader"] = avro.Reader(servers["registry"])
+    except cluster.servers.Unavailable as error:
+        raise unittest.SkipTest(str(error))
+
+
+class Case(check.Case):
+    @property
+    def registry(self):
+        return servers["registry"]
+
+
+class RegistryTest(Case):
+    """The client alone."""
 
     def ask(self, subject, schema, *more, url=None, ca="-"):
         """Exit status and words of the client."""
@@ -76,6 +88,194 @@ class RegistryTest(check.Case):
         self.assertIn("certificate", said)
         self.assertEqual(self.ask("tls-value", record(a="int"), url=self.registry.tls_url,
                                   ca=str(self.registry.certificate))[0], OK)
+
+
+class TopicsTest(Case):
+    @property
+    def broker(self):
+        return servers["broker"]
+
+    def make(self, sql):
+        servers["server"].sql("DROP SCHEMA IF EXISTS shop CASCADE; CREATE SCHEMA shop;" + sql)
+
+    def sql(self, sql):
+        servers["server"].sql(sql)
+
+    def narwal(self, name, **options):
+        return self.enter(Piped(servers["server"], self.broker, name, include=("shop.*",), context_headers=False,
+                                **options)).start()
+
+    def avro(self, name, **options):
+        return self.narwal(name, **{"format": "debezium_avro", "registry": [self.registry.url], **options})
+
+    def topic(self, topic):
+        return servers["reader"].topic(self.broker, topic)
+
+    def test_the_envelope(self):
+        self.make("CREATE TABLE shop.items (id integer PRIMARY KEY, v text, n numeric(10,2) NOT NULL DEFAULT 1.5,"
+                  "  a integer[], d date); INSERT INTO shop.items VALUES (1, 'a', 12.34, '{1,NULL,3}', '2024-02-29');"
+                  "CREATE TABLE shop.\"odd-name\" (\"a-b\" text); INSERT INTO shop.\"odd-name\" VALUES ('x')")
+        narwal = self.avro("envelope").wait_caught_up()
+        self.sql("INSERT INTO shop.items (id) VALUES (2)")
+        self.sql("UPDATE shop.items SET v = 'b' WHERE id = 2")
+        self.sql("UPDATE shop.items SET id = 3 WHERE id = 2")
+        self.sql("ALTER TABLE shop.items REPLICA IDENTITY FULL; UPDATE shop.items SET v = 'c' WHERE id = 1")
+        self.sql("DELETE FROM shop.items WHERE id = 1")
+        self.sql("TRUNCATE shop.items")
+        narwal.wait_caught_up()
+        first = {"id": 1, "v": "a", "n": "12.34", "a": [1, None, 3], "d": 19782}
+        second = {"id": 2, "v": "b", "n": "1.50", "a": None, "d": None}
+        found = self.topic("envelope.shop.items")
+        self.assertEqual([(key, value and (value["op"], value["before"], value["after"])) for key, value in found], [
+            ({"id": 1}, ("r", None, first)),
+            ({"id": 2}, ("c", None, {**second, "v": None})),
+            ({"id": 2}, ("u", None, second)),
+            ({"id": 2}, ("d", {**second, "v": None}, None)),
+            ({"id": 2}, None),
+            ({"id": 3}, ("c", None, {**second, "id": 3})),
+            ({"id": 1}, ("u", first, {**first, "v": "c"})),
+            ({"id": 1}, ("d", {**first, "v": "c"}, None)),
+            ({"id": 1}, None),
+            (None, ("t", None, None))])
+        headers = [message.get("headers") for message in self.broker.read("envelope.shop.items")]
+        self.assertEqual(headers[3:6], [["__debezium.newkey", '{"id":3}']] * 2 + [["__debezium.oldkey", '{"id":2}']])
+        source = found[1][1]["source"]
+        self.assertEqual([source[name] for name in ("connector", "name", "db", "schema", "table", "snapshot")],
+                         ["postgresql", "envelope", "postgres", "shop", "items", "false"])
+        self.assertIn("first", found[0][1]["source"]["snapshot"])
+        self.assertEqual(source["ts_ns"], source["ts_us"] * 1000)
+        self.assertLess(source["lsn"], found[2][1]["source"]["lsn"])
+        self.assertGreater(source["txId"], 0)
+        self.assertEqual([value["after"] for _, value in self.topic("envelope.shop.odd-name")], [{"a_b": "x"}])
+        self.assertEqual([subject for subject in self.registry.subjects() if subject.startswith("envelope.")],
+                         ["envelope.shop.items-key", "envelope.shop.items-value", "envelope.shop.odd-name-value"])
+        self.assertEqual(narwal.terminate(), 0)
+        narwal.start().wait_caught_up()  # what is registered is found again
+        self.sql("INSERT INTO shop.items (id) VALUES (9)")
+        narwal.wait_caught_up()
+        self.assertEqual(self.registry.versions("envelope.shop.items-value"), [1])
+        self.assertEqual(narwal.terminate(), 0)
+
+    def test_a_schema_that_the_registry_refuses(self):
+        self.make("CREATE TABLE shop.strict (id integer PRIMARY KEY, v integer);"
+                  "CREATE TABLE shop.other (id integer PRIMARY KEY)")
+        narwal = self.avro("strict", registry_subjects="record").wait_caught_up()
+        self.sql("INSERT INTO shop.strict VALUES (1, 1)")
+        narwal.wait_caught_up()
+        self.assertIn("strict.shop.strict.Envelope", self.registry.subjects())
+        self.registry.level("strict.shop.strict.Envelope", "BACKWARD")
+        self.sql("ALTER TABLE shop.strict ADD w text")  # which readers of the former can skip
+        self.sql("INSERT INTO shop.strict VALUES (2, 2, 'x')")
+        narwal.wait_caught_up()
+        self.assertEqual(self.registry.versions("strict.shop.strict.Envelope"), [1, 2], narwal.log_tail())
+        self.sql("ALTER TABLE shop.strict ALTER v TYPE text; INSERT INTO shop.strict VALUES (3, 'y', 'z')")
+        narwal.wait("the table to stop", lambda: "NW2722" in narwal.log())
+        self.sql("INSERT INTO shop.other VALUES (1)")
+        narwal.wait_caught_up()
+        self.assertIn("strict.shop.strict.Envelope", narwal.call("table", "list")[1])
+        self.assertEqual(len(self.topic("strict.shop.strict")), 2)
+        self.assertEqual(len(self.topic("strict.shop.other")), 1)
+        self.registry.level("strict.shop.strict.Envelope", "NONE")
+        self.assertEqual(narwal.call("table", "resume", "shop.strict")[0], 0)
+        narwal.wait_caught_up()
+        self.assertEqual([value["after"]["v"] for _, value in self.topic("strict.shop.strict")], [1, 2, "y"])
+        self.assertEqual(narwal.terminate(), 0)
+
+    def test_no_registry_for_a_while(self):
+        self.make("CREATE TABLE shop.items (id integer PRIMARY KEY); INSERT INTO shop.items VALUES (1)")
+        narwal = self.avro("waits", registry=["http://127.0.0.1:1"])
+        narwal.wait("what it waits for", lambda: "NW2721" in narwal.log())
+        narwal.kill()
+        narwal.config["sinks"][0]["registry"] = ["http://127.0.0.1:1", self.registry.url]
+        narwal.start().wait_caught_up()
+        self.assertEqual([key for key, _ in self.topic("waits.shop.items")], [{"id": 1}])
+        self.assertEqual(narwal.terminate(), 0)
+
+    def test_flattened(self):
+        for mode, deleted in (("drop", []), ("tombstone", [None]), ("delete-to-tombstone", [None]),
+                              ("rewrite", [("a", "true", "d")]),
+                              ("rewrite-with-tombstone", [("a", "true", "d"), None])):
+            with self.subTest(mode):
+                self.make("CREATE TABLE shop.items (id integer PRIMARY KEY, v text);"
+                          "ALTER TABLE shop.items REPLICA IDENTITY FULL")
+                name = "flat" + mode.replace("-", "")
+                narwal = self.avro(name, flatten=mode, add_fields=["op", "source.lsn"],
+                                   add_headers=["op", "table"]).wait_caught_up()
+                self.sql("INSERT INTO shop.items VALUES (1, 'a'); DELETE FROM shop.items")
+                narwal.wait_caught_up()
+                mark = "false" if "rewrite" in mode else None
+                found = [value and (value["v"], value.get("__deleted"), value["__op"])
+                         for _, value in self.topic(f"{name}.shop.items")]
+                self.assertEqual(found, [("a", mark, "c"), *deleted])
+                self.assertEqual(self.broker.read(f"{name}.shop.items")[0]["headers"],
+                                 ["__op", "c", "__table", "items"])
+                self.assertEqual(narwal.terminate(), 0)
+        self.make("CREATE TABLE shop.items (id integer PRIMARY KEY, v text)")
+        narwal = self.narwal("flatjson", format="debezium_json", flatten="rewrite", add_fields=["op"]).wait_caught_up()
+        self.sql("INSERT INTO shop.items VALUES (1, 'a'); DELETE FROM shop.items")
+        narwal.wait_caught_up()
+        self.assertEqual([(message["key"], message["payload"]) for message in self.broker.read("flatjson.shop.items")],
+                         [('{"id":1}', '{"id":1,"v":"a","__deleted":"false","__op":"c"}'),
+                          ('{"id":1}', '{"id":1,"v":null,"__deleted":"true","__op":"d"}')])
+        self.assertEqual(narwal.terminate(), 0)
+
+    def test_cloudevents(self):
+        self.make("CREATE TABLE shop.items (id integer PRIMARY KEY, v text)")
+        for data in ("json", "avro"):
+            narwal = self.narwal(f"cloud{data}", format="cloudevents", cloudevents_data=data,
+                                 registry=[self.registry.url]).wait_caught_up()
+            self.sql("INSERT INTO shop.items VALUES (1, 'a'); DELETE FROM shop.items")
+            narwal.wait_caught_up()
+            self.assertEqual(narwal.terminate(), 0)
+            messages = self.broker.read(f"cloud{data}.shop.items")
+            self.assertEqual([message["key"] for message in messages], ['{"id":1}'] * 3)
+            self.assertIsNone(messages[2]["payload"])
+            event = json.loads(messages[0]["payload"])
+            self.assertEqual([event[name] for name in ("specversion", "source", "datacontenttype", "iodebeziumop")],
+                             ["1.0", f"/debezium/postgresql/cloud{data}", f"application/{data}", "c"])
+            said = event["data"]
+            if data == "avro":
+                said = __import__("base64").b64decode(said)
+                self.assertEqual(event["dataschema"],
+                                 f"{self.registry.url}/schemas/ids/{int.from_bytes(said[1:5], 'big')}")
+                said = servers["reader"].decode([said])[0]
+            self.assertEqual(said, {"before": None, "after": {"id": 1, "v": "a"}})
+
+    def test_an_outbox(self):
+        self.make("CREATE TABLE shop.outbox (id uuid PRIMARY KEY, aggregatetype text NOT NULL, aggregateid text NOT NULL,"
+                  "  type text, payload jsonb, at timestamp)")
+        narwal = self.narwal("outbox", outbox=["shop.outbox"], outbox_timestamp="at", outbox_form="expanded",
+                             outbox_placement=["type:header:eventType"], outbox_tombstones=True).wait_caught_up()
+        self.sql("""INSERT INTO shop.outbox VALUES
+            ('00000000-0000-0000-0000-000000000001', 'order', '17', 'made', '{"a": 1}', '2024-01-02 03:04:05.678'),
+            ('00000000-0000-0000-0000-000000000002', 'bill/é', '18', NULL, NULL, NULL)""")
+        self.sql("UPDATE shop.outbox SET type = 'x'; DELETE FROM shop.outbox")
+        narwal.wait_caught_up()
+        self.assertIn("NW2726", narwal.log())
+        order, = self.broker.read("outbox.event.order")
+        self.assertEqual([order[name] for name in ("key", "payload", "ts", "headers")],
+                         ['"17"', '{"a": 1}', 1704164645678,
+                          ["id", "00000000-0000-0000-0000-000000000001", "eventType", "made"]])
+        bill, = self.broker.read("outbox.event.bill__")
+        self.assertEqual((bill["key"], bill["payload"]), ('"18"', None))
+        self.assertNotIn("outbox.shop.outbox", self.broker.topics())
+        self.sql("INSERT INTO shop.outbox VALUES ('00000000-0000-0000-0000-000000000003', '', '1', '', '1')")
+        narwal.wait("the row to be refused", lambda: "NW2725" in narwal.log())
+        self.assertEqual(narwal.terminate(), 0)
+        self.make("CREATE TABLE shop.outbox (id uuid PRIMARY KEY); INSERT INTO shop.outbox SELECT gen_random_uuid()")
+        narwal = self.narwal("outbox2", outbox=["shop.outbox"])
+        narwal.wait("the table to be refused", lambda: "NW2724" in narwal.log())
+
+    def test_a_wrong_configuration(self):
+        self.make("CREATE TABLE shop.items (id integer PRIMARY KEY)")
+        for number, options in enumerate(({"format": "debezium_avro"}, {"format": "debezium_avro", "registry": ["registry:8081"]},
+                        {"flatten": "drop"}, {"format": "debezium_avro", "registry": ["http://a"], "flatten": "drop",
+                                              "add_fields": ["nothing"]},
+                        {"outbox": ["shop.items"], "outbox_placement": ["x"]})):
+            with self.subTest(options), Piped(servers["server"], self.broker, f"wrong{number}", include=("shop.*",),
+                                              **options) as narwal:
+                self.assertEqual(narwal.run_to_end(), 1)
+                self.assertIn("NW1003", narwal.log())
 
 
 if __name__ == "__main__":

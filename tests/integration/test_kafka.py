@@ -263,6 +263,19 @@ class KafkaTest(Case):
         self.assertIn("NW2407", narwal.log())
         self.assertIn("run once with workers: 2, then change it", narwal.log())
 
+    def test_columns_and_names_change(self):
+        self.make("CREATE TABLE shop.items (id integer PRIMARY KEY); CREATE TABLE shop.next (LIKE shop.items INCLUDING ALL)")
+        narwal = self.narwal("shopnames", include=("shop.*",))
+        narwal.start().wait_caught_up()
+        self.server.sql("INSERT INTO shop.items VALUES (1); INSERT INTO shop.next VALUES (1)")
+        self.server.sql("ALTER TABLE shop.items ADD v text; INSERT INTO shop.items VALUES (2, 'new')")
+        self.server.sql("ALTER TABLE shop.items RENAME TO former; ALTER TABLE shop.next RENAME TO items")
+        self.server.sql("INSERT INTO shop.items VALUES (3)")
+        narwal.wait_caught_up()
+        self.assertEqual([value["after"] for _, value in self.messages("shopnames.shop.items")],
+                         [{"id": 1}, {"id": 2, "v": "new"}, {"id": 3}])
+        self.assertEqual(narwal.terminate(), 0)
+
     def test_names_that_kafka_does_not_tell_apart(self):
         self.make('CREATE TABLE shop."ü" (id integer PRIMARY KEY); CREATE TABLE shop."ä" (id integer PRIMARY KEY);'
                   'INSERT INTO shop."ü" VALUES (1); INSERT INTO shop."ä" VALUES (2)')

@@ -4,7 +4,8 @@
 
 #include <stdlib.h>
 
-const char *const nw_format_kinds[] = {"narwal", "debezium_json", NULL};
+const char *const nw_format_kinds[] = {"narwal", "debezium_json", "debezium_avro", "cloudevents",
+                                       NULL};
 const char *const nw_format_decimals[] = {"precise", "double", "string", NULL};
 const char *const nw_format_decimal_formats[] = {"base64", "numeric", NULL};
 const char *const nw_format_times[] = {

@@ -14,7 +14,12 @@
 #include "lib/format/change.h"
 #include "lib/format/debezium.h"
 
-enum nw_format_kind { NW_FORMAT_NARWAL, NW_FORMAT_DEBEZIUM_JSON };
+enum nw_format_kind {
+    NW_FORMAT_NARWAL,
+    NW_FORMAT_DEBEZIUM_JSON,
+    NW_FORMAT_DEBEZIUM_AVRO,
+    NW_FORMAT_CLOUDEVENTS,
+};
 
 enum {
     NW_FORMAT_OPTION_FORMAT,

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Options of the forms of messages: see forms.h. Their rows are in options.c. */
+#include "kafka/kafka.h"
+
+static const char *text_of(const struct nw_setting *setting)
+{
+    return setting->set && setting->text[0] != '\0' ? setting->text : NULL;
+}
+
+static void registry_read(const char *sink, const struct nw_setting *settings,
+                          struct nw_kafka_form_options *to)
+{
+    to->registry =
+        (struct nw_registry_options){.sink = sink,
+                                     .urls = settings[NW_FORM_REGISTRY].items,
+                                     .username = text_of(&settings[NW_FORM_REGISTRY_USERNAME]),
+                                     .password = text_of(&settings[NW_FORM_REGISTRY_PASSWORD]),
+                                     .token = text_of(&settings[NW_FORM_REGISTRY_TOKEN]),
+                                     .ca = text_of(&settings[NW_FORM_REGISTRY_CA]),
+                                     .cert = text_of(&settings[NW_FORM_REGISTRY_CERT]),
+                                     .key = text_of(&settings[NW_FORM_REGISTRY_KEY]),
+                                     .registers = settings[NW_FORM_REGISTRY_REGISTER].flag,
+                                     .timeout_ms = 10000};
+    to->subjects = (enum nw_registry_strategy)settings[NW_FORM_REGISTRY_SUBJECTS].number;
+}
+
+static void outbox_read(const struct nw_setting *settings, struct nw_kafka_form_options *to)
+{
+    to->outboxes = settings[NW_FORM_OUTBOX].items;
+    to->outbox = (struct nw_outbox_options){
+        .id = settings[NW_FORM_OUTBOX_ID].text,
+        .route = settings[NW_FORM_OUTBOX_ROUTE].text,
+        .key = settings[NW_FORM_OUTBOX_KEY].text,
+        .payload = settings[NW_FORM_OUTBOX_PAYLOAD].text,
+        .timestamp = text_of(&settings[NW_FORM_OUTBOX_TIMESTAMP]),
+        .topic = settings[NW_FORM_OUTBOX_TOPIC].text,
+        .form = (enum nw_outbox_form)settings[NW_FORM_OUTBOX_FORM].number,
+        .tombstones = settings[NW_FORM_OUTBOX_TOMBSTONES].flag,
+        .placements = settings[NW_FORM_OUTBOX_PLACEMENT].items};
+}
+
+static nw_status outbox_check(const char *sink, const struct nw_kafka_form_options *options,
+                              struct nw_error *err)
+{
+    const char *const *items = options->outbox.placements;
+
+    for (size_t i = 0; items != NULL && items[i] != NULL; i++) {
+        char column[NW_OUTBOX_ALIAS_SIZE];
+        char alias[NW_OUTBOX_ALIAS_SIZE];
+        bool header = false;
+
+        if (i == NW_OUTBOX_PLACED_MAX || !nw_outbox_placement(items[i], column, &header, alias)) {
+            return nw_fail(err, NW_FATAL,
+                           "NW1003 %s: outbox_placement: \"%s\" is not COLUMN:header[:NAME] or "
+                           "COLUMN:envelope[:NAME], or there are more than %u",
+                           sink, items[i], NW_OUTBOX_PLACED_MAX);
+        }
+    }
+    return NW_OK;
+}
+
+/* What goes with what. */
+static nw_status combination_check(const char *sink, enum nw_format_kind kind,
+                                   const struct nw_kafka_form_options *options,
+                                   struct nw_error *err)
+{
+    if (options->flattens && kind != NW_FORMAT_DEBEZIUM_AVRO && kind != NW_FORMAT_DEBEZIUM_JSON) {
+        return nw_fail(err, NW_FATAL,
+                       "NW1003 %s: flatten goes with format: debezium_json or debezium_avro", sink);
+    }
+    if (options->flat.headers.count > 0 && kind != NW_FORMAT_DEBEZIUM_AVRO &&
+        kind != NW_FORMAT_CLOUDEVENTS && !options->flattens) {
+        return nw_fail(err, NW_FATAL,
+                       "NW1003 %s: add_headers goes with flatten, debezium_avro or cloudevents",
+                       sink);
+    }
+    return NW_OK;
+}
+
+nw_status nw_kafka_form_options_read(const char *sink, const struct nw_setting *settings,
+                                     struct nw_format_options *format,
+                                     struct nw_kafka_form_options *to, struct nw_error *err)
+{
+    bool avro = false;
+    struct nw_registry *probe = NULL;
+    nw_status status = NW_OK;
+
+    to->data_is_avro = format->kind == NW_FORMAT_CLOUDEVENTS && settings[NW_FORM_DATA].number == 1;
+    to->flattens = settings[NW_FORM_FLATTEN].set;
+    to->flat.deletes = (enum nw_flat_deletes)settings[NW_FORM_FLATTEN].number;
+    avro = format->kind == NW_FORMAT_DEBEZIUM_AVRO || to->data_is_avro;
+    if (avro) { /* it takes no other names, and has decimals of its own */
+        enum nw_connect_names *schemas = &format->connect.schema_names;
+        enum nw_connect_names *fields = &format->connect.field_names;
+
+        *schemas = *schemas == NW_NAMES_AS_THEY_ARE ? NW_NAMES_AVRO : *schemas;
+        *fields = *fields == NW_NAMES_AS_THEY_ARE ? NW_NAMES_AVRO : *fields;
+        format->connect.numbers_as_text = false;
+    }
+    registry_read(sink, settings, to);
+    outbox_read(settings, to);
+    status = nw_added_read(&to->flat.fields, settings[NW_FORM_ADD_FIELDS].items, "__", "add_fields",
+                           err);
+    if (status == NW_OK) {
+        status = nw_added_read(&to->flat.headers, settings[NW_FORM_ADD_HEADERS].items, "__",
+                               "add_headers", err);
+    }
+    if (status == NW_OK) {
+        status = outbox_check(sink, to, err);
+    }
+    if (status == NW_OK) {
+        status = combination_check(sink, format->kind, to, err);
+    }
+    if (status == NW_OK && avro) { /* whether its options are right */
+        status = nw_registry_create(&to->registry, &probe, err);
+        nw_registry_destroy(probe);
+    }
+    return status;
+}

@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rows as messages in Debezium's forms: see forms.h. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kafka/kafka.h"
+#include "lib/format/avro_row.h"
+#include "lib/format/json_forms.h"
+
+#define STEPS_MAX 3u
+#define DATA_NAME "io.debezium.connector.postgresql.Data"
+
+/* A table's version. */
+struct nw_kafka_form {
+    const struct nw_kafka_form_options *options; /* borrow */
+    struct nw_format_table *format;
+    struct nw_envelope envelope;
+    struct nw_flat flat;
+    struct nw_outbox *outbox;          /* NULL: it is none */
+    struct nw_connect_field images[2]; /* of a CloudEvent's data */
+    struct nw_connect_schema data;
+    enum nw_format_kind kind;
+    bool keyed;
+    bool warned; /* of updates in an outbox */
+    uint32_t key_id;
+    uint32_t value_id;
+};
+
+/* A message of a row. */
+struct step {
+    bool tombstone;
+    int key_side;
+    const char *other_key; /* a header, with the key of the other side; NULL: none */
+    struct nw_change change;
+};
+
+/* ---- tables ---- */
+
+bool nw_kafka_is_outbox(const struct nw_kafka_form_options *options, const struct nw_table *table)
+{
+    for (size_t i = 0; options->outboxes != NULL && options->outboxes[i] != NULL; i++) {
+        size_t size = strlen(table->schema_name);
+
+        if (strncmp(options->outboxes[i], table->schema_name, size) == 0 &&
+            options->outboxes[i][size] == '.' &&
+            strcmp(options->outboxes[i] + size + 1, table->name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool nw_kafka_form_wanted(const struct nw_kafka_options *options, const struct nw_table *table)
+{
+    enum nw_format_kind kind = options->format.kind;
+
+    return kind == NW_FORMAT_DEBEZIUM_AVRO || kind == NW_FORMAT_CLOUDEVENTS ||
+           options->form.flattens || nw_kafka_is_outbox(&options->form, table);
+}
+
+static nw_status schema_id(struct nw_kafka_worker *worker, const struct nw_connect_schema *schema,
+                           const char *topic, bool key, uint32_t *id, struct nw_error *err)
+{
+    const struct nw_kafka_form_options *options = &worker->sink->options.form;
+    struct nw_kafka_forms *forms = &worker->forms;
+    char subject[NW_REGISTRY_SUBJECT_SIZE];
+    nw_status status = NW_OK;
+
+    if (forms->registry == NULL) {
+        status = nw_registry_create(&options->registry, &forms->registry, err);
+    }
+    if (status == NW_OK) {
+        status = nw_registry_subject(options->subjects, topic, schema->name, key, subject, err);
+    }
+    if (status != NW_OK) {
+        return status;
+    }
+    worker->value.used = 0;
+    nw_avro_schema(&worker->value, schema);
+    nw_out_bytes(&worker->value, "", 1);
+    if (worker->value.failed) {
+        worker->value.failed = false;
+        return nw_fail(err, NW_RETRY, "out of memory for a schema");
+    }
+    return nw_registry_id(forms->registry, subject, (const char *)worker->value.bytes, id, err);
+}
+
+/* The ids of what is sent in Avro. */
+static nw_status schemas_register(struct nw_kafka_worker *worker, struct nw_kafka_form *form,
+                                  const char *topic, struct nw_error *err)
+{
+    const struct nw_connect_schema *value =
+        form->options->flattens ? &form->flat.schema : &form->envelope.schema;
+    nw_status status = NW_OK;
+
+    if (form->options->data_is_avro) {
+        value = &form->data;
+    } else if (form->keyed) {
+        status = schema_id(worker, form->format->connect->key, topic, true, &form->key_id, err);
+    }
+    return status == NW_OK ? schema_id(worker, value, topic, false, &form->value_id, err) : status;
+}
+
+static nw_status form_fill(struct nw_kafka_worker *worker, struct nw_kafka_form *form,
+                           const struct nw_table *table, struct nw_error *err)
+{
+    const struct nw_kafka_options *options = &worker->sink->options;
+    const struct nw_connect_schema *value = NULL;
+    nw_status status = nw_kafka_envelope_make(worker->sink, table, &form->format, err);
+
+    if (status != NW_OK) {
+        return status;
+    }
+    form->options = &options->form;
+    form->kind = options->format.kind;
+    form->keyed = form->format->connect->key != NULL;
+    value = form->format->connect->value;
+    if (!nw_envelope_init(&form->envelope, value) ||
+        !nw_flat_init(&form->flat, form->format->connect, &options->form.flat)) {
+        return nw_fail(err, NW_RETRY, "out of memory for messages");
+    }
+    form->images[0] = (struct nw_connect_field){"before", value};
+    form->images[1] = (struct nw_connect_field){"after", value};
+    form->data = (struct nw_connect_schema){
+        .kind = NW_CONNECT_STRUCT, .name = DATA_NAME, .fields = form->images, .fields_count = 2};
+    return NW_OK;
+}
+
+nw_status nw_kafka_form_create(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
+                               const char *topic, struct nw_error *err)
+{
+    const struct nw_kafka_form_options *options = &worker->sink->options.form;
+    struct nw_kafka_form *form = calloc(1, sizeof *form);
+    nw_status status = NW_OK;
+
+    if (form == NULL) {
+        return nw_fail(err, NW_RETRY, "out of memory for messages");
+    }
+    table->form = form;
+    status = form_fill(worker, form, table->keyed, err);
+    if (status == NW_OK && nw_kafka_is_outbox(options, table->keyed)) {
+        return nw_outbox_create(form->format->connect, &options->outbox, &form->outbox, err);
+    }
+    if (status == NW_OK && (form->kind == NW_FORMAT_DEBEZIUM_AVRO || options->data_is_avro)) {
+        status = schemas_register(worker, form, topic, err);
+    }
+    return status;
+}
+
+void nw_kafka_form_destroy(struct nw_kafka_form *form)
+{
+    if (form != NULL) {
+        nw_outbox_destroy(form->outbox);
+        nw_flat_fini(&form->flat);
+        nw_envelope_fini(&form->envelope);
+        nw_format_table_destroy(form->format);
+        free(form);
+    }
+}
+
+void nw_kafka_forms_fini(struct nw_kafka_worker *worker)
+{
+    struct nw_kafka_forms *forms = &worker->forms;
+
+    nw_registry_destroy(forms->registry);
+    nw_outbox_message_fini(&forms->outbox);
+    free(forms->routes);
+    nw_out_fini(&forms->texts);
+    nw_out_fini(&forms->data);
+    nw_out_fini(&forms->uri);
+    *forms = (struct nw_kafka_forms){0};
+}
+
+/* ---- which messages a row has ---- */
+
+/* @param of  the row's own change */
+static uint32_t steps_of(const struct nw_change *of, bool key_changed,
+                         struct step steps[static STEPS_MAX])
+{
+    struct nw_change change = *of;
+    uint32_t count = 0;
+
+    if (of->op == 'd' || key_changed) {
+        change.op = 'd';
+        change.before = true;
+        change.after = false;
+        steps[count++] = (struct step){.key_side = NW_BEFORE, .change = change};
+        steps[count++] = (struct step){.key_side = NW_BEFORE, .change = change, .tombstone = true};
+        steps[0].other_key = steps[1].other_key = key_changed ? "__debezium.newkey" : NULL;
+    }
+    if (of->op != 'd') {
+        change = *of;
+        change.op = key_changed ? 'c' : of->op;
+        change.before = of->before && !key_changed;
+        steps[count++] = (struct step){.key_side = NW_AFTER,
+                                       .change = change,
+                                       .other_key = key_changed ? "__debezium.oldkey" : NULL};
+    }
+    return count;
+}
+
+/* Whether a step sends anything at all. */
+static bool is_sent(const struct nw_kafka_worker *worker, const struct nw_kafka_form *form,
+                    const struct step *step)
+{
+    enum nw_flat_deletes deletes = form->options->flat.deletes;
+
+    if (step->tombstone && !form->keyed) {
+        return false;
+    }
+    if (!form->options->flattens || step->change.op != 'd') {
+        return !step->tombstone || worker->sink->options.tombstones;
+    }
+    return step->tombstone ? deletes != NW_FLAT_DROP && deletes != NW_FLAT_REWRITE
+                           : nw_flat_marks(&form->options->flat);
+}
+
+/* ---- a message ---- */
+
+static nw_status key_make(const struct nw_kafka_form *form, const struct nw_row *row, int side,
+                          struct nw_out *out, struct nw_error *err)
+{
+    out->used = 0;
+    if (form->kind != NW_FORMAT_DEBEZIUM_AVRO) {
+        return nw_debezium_key(form->format->debezium, row, side, out, err);
+    }
+    nw_avro_header(out, form->key_id);
+    return nw_avro_key(out, row, side, err);
+}
+
+/* A CloudEvent; with data in Avro, those are made first. */
+static nw_status cloudevent_make(struct nw_kafka_worker *worker, const struct nw_kafka_form *form,
+                                 const struct nw_row *row, struct nw_error *err)
+{
+    struct nw_kafka_forms *forms = &worker->forms;
+    const bool has[] = {row->change->before, row->change->after};
+    nw_status status = NW_OK;
+
+    if (!form->options->data_is_avro) {
+        return nw_json_cloudevent(&worker->value, row, NULL, NULL, err);
+    }
+    forms->data.used = 0;
+    nw_avro_header(&forms->data, form->value_id);
+    for (int side = NW_BEFORE; side <= NW_AFTER && status == NW_OK; side++) {
+        nw_avro_branch(&forms->data, form->format->connect->value, !has[side]);
+        if (has[side]) {
+            status = nw_avro_fields(&forms->data, row, side, err);
+        }
+    }
+    forms->uri.used = 0;
+    nw_out_text(&forms->uri, form->options->registry.urls[0]);
+    nw_out_text(&forms->uri, "/schemas/ids/");
+    nw_out_u64(&forms->uri, form->value_id);
+    nw_out_bytes(&forms->uri, "", 1);
+    if (status == NW_OK && (forms->data.failed || forms->uri.failed)) {
+        forms->data.failed = forms->uri.failed = false;
+        status = nw_fail(err, NW_RETRY, "out of memory for messages");
+    }
+    return status == NW_OK ? nw_json_cloudevent(&worker->value, row, (const char *)forms->uri.bytes,
+                                                &forms->data, err)
+                           : status;
+}
+
+static nw_status value_make(struct nw_kafka_worker *worker, const struct nw_kafka_form *form,
+                            const struct nw_row *row, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    worker->value.used = 0;
+    worker->value.failed = false;
+    if (form->kind == NW_FORMAT_CLOUDEVENTS) {
+        status = cloudevent_make(worker, form, row, err);
+    } else if (form->kind == NW_FORMAT_DEBEZIUM_JSON) {
+        status = nw_json_flat(&worker->value, &form->flat, row, err);
+    } else {
+        nw_avro_header(&worker->value, form->value_id);
+        status = form->options->flattens ? nw_avro_flat(&worker->value, &form->flat, row, err)
+                                         : nw_avro_envelope(&worker->value, row, err);
+    }
+    return status;
+}
+
+/* What add_headers wants: texts, one behind the other. @return how many */
+static uint32_t headers_make(struct nw_kafka_worker *worker, const struct nw_kafka_form *form,
+                             const struct nw_row *row,
+                             struct nw_kafka_header headers[static NW_ADDED_MAX])
+{
+    const struct nw_added *added = &form->options->flat.headers;
+    struct nw_out *texts = &worker->forms.texts;
+    size_t at[NW_ADDED_MAX + 1] = {0};
+
+    texts->used = 0;
+    for (uint32_t i = 0; i < added->count; i++) {
+        struct nw_connect_value value =
+            nw_meta_value(added->items[i].meta, row->origin, row->change);
+
+        headers[i] = (struct nw_kafka_header){.name = added->items[i].name};
+        if (value.kind == NW_CONNECT_TEXT) {
+            nw_out_bytes(texts, value.bytes, value.size);
+        } else if (value.kind == NW_CONNECT_INTEGER) {
+            nw_out_i64(texts, value.as.integer);
+        } else {
+            headers[i].size = SIZE_MAX; /* null */
+        }
+        at[i + 1] = texts->used;
+    }
+    for (uint32_t i = 0; i < added->count; i++) { /* now they stay where they are */
+        bool null = headers[i].size == SIZE_MAX;
+
+        headers[i].size = null ? 0 : at[i + 1] - at[i];
+        headers[i].bytes = null ? NULL : texts->bytes + at[i];
+    }
+    return added->count;
+}
+
+static nw_status step_send(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
+                           const struct step *step, struct nw_row *row, struct nw_error *err)
+{
+    const struct nw_kafka_form *form = table->form;
+    struct nw_kafka_header headers[NW_ADDED_MAX];
+    struct nw_kafka_message message = {.headers = headers};
+    nw_status status = NW_OK;
+
+    row->change = &step->change;
+    if (form->keyed) {
+        status = key_make(form, row, step->key_side, &worker->key, err);
+        message.key = &worker->key;
+    }
+    if (status == NW_OK && step->other_key != NULL) {
+        int side = step->key_side == NW_BEFORE ? NW_AFTER : NW_BEFORE;
+
+        worker->header.used = 0;
+        message.header = step->other_key;
+        message.header_value = &worker->header;
+        status = nw_debezium_bare_key(form->format->debezium, row, side, &worker->header, err);
+    }
+    if (status == NW_OK && !step->tombstone) {
+        status = value_make(worker, form, row, err);
+        message.value = &worker->value;
+    }
+    if (status != NW_OK) {
+        return status;
+    }
+    message.headers_count = headers_make(worker, form, row, headers);
+    if (worker->forms.texts.failed) {
+        worker->forms.texts.failed = false;
+        return nw_fail(err, NW_RETRY, "out of memory for messages");
+    }
+    return nw_kafka_message_send(worker, table, &message, err);
+}
+
+/* ---- rows ---- */
+
+static nw_status outbox_row(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
+                            const struct nw_batch *batch, struct nw_error *err)
+{
+    struct nw_kafka_form *form = table->form;
+    const struct nw_host *host = worker->sink->host;
+    uint8_t op = batch->op[batch->first_row + worker->row];
+
+    if (op == NW_OP_UPDATE && !form->warned) {
+        host->log(host, NW_LOG_WARN,
+                  "NW2726 %s.%s is an outbox, and rows of it are updated: that sends nothing",
+                  batch->table->schema_name, batch->table->name);
+        form->warned = true;
+    }
+    return op == NW_OP_INSERT
+               ? nw_kafka_route_row(worker, form->outbox, batch, form->format->scratch, err)
+               : NW_OK;
+}
+
+/* Whether an update gave the row another key. */
+static nw_status key_compare(struct nw_kafka_worker *worker, const struct nw_kafka_form *form,
+                             const struct nw_row *row, bool *changed, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    *changed = false;
+    if (!form->keyed || row->change->op != 'u' || !row->change->before) {
+        return NW_OK;
+    }
+    status = key_make(form, row, NW_AFTER, &worker->key, err);
+    if (status == NW_OK) {
+        status = key_make(form, row, NW_BEFORE, &worker->former_key, err);
+    }
+    *changed = status == NW_OK &&
+               (worker->key.used != worker->former_key.used ||
+                memcmp(worker->key.bytes, worker->former_key.bytes, worker->key.used) != 0);
+    return status;
+}
+
+nw_status nw_kafka_form_row(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
+                            const struct nw_batch *batch, struct nw_error *err)
+{
+    struct nw_kafka_form *form = table->form;
+    const struct nw_change change = nw_kafka_change_of(worker, table, form->format, batch);
+    struct nw_row row = {.table = form->format->connect,
+                         .batch = batch,
+                         .row = worker->row,
+                         .origin = &form->format->origin,
+                         .change = &change,
+                         .scratch = form->format->scratch};
+    struct step steps[STEPS_MAX];
+    uint32_t count = 0;
+    bool key_changed = false;
+    nw_status status = NW_OK;
+
+    if (form->outbox != NULL) {
+        return outbox_row(worker, table, batch, err);
+    }
+    status = key_compare(worker, form, &row, &key_changed, err);
+    if (status == NW_OK) {
+        count = steps_of(&change, key_changed, steps);
+    }
+    while (status == NW_OK && worker->step < count) {
+        if (is_sent(worker, form, &steps[worker->step])) {
+            status = step_send(worker, table, &steps[worker->step], &row, err);
+        }
+        worker->step += status == NW_OK ? 1 : 0;
+    }
+    if (status == NW_OK) {
+        worker->step = 0;
+    }
+    return status;
+}
+
+nw_status nw_kafka_form_truncate(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
+                                 const struct nw_event *event, struct nw_error *err)
+{
+    struct nw_kafka_form *form = table->form;
+    const struct nw_host *host = worker->sink->host;
+    struct nw_change change =
+        nw_change_of_event(&form->format->texts, event, host->wall_us(host) * 1000);
+    const struct nw_row row = {.table = form->format->connect,
+                               .origin = &form->format->origin,
+                               .change = &change,
+                               .scratch = form->format->scratch};
+    nw_status status = NW_OK;
+
+    if (form->outbox != NULL || form->options->flattens) {
+        return NW_OK; /* neither has a word for it */
+    }
+    nw_kafka_transaction_set(worker, table, event->commit_lsn, event->seq, &change);
+    status = value_make(worker, form, &row, err);
+    return status == NW_OK
+               ? nw_kafka_message_send(worker, table,
+                                       &(struct nw_kafka_message){.value = &worker->value}, err)
+               : status;
+}

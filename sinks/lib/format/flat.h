@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The flattened form: a message's value is the row itself, as Debezium's ExtractNewRecordState
+ * makes it, with what is wanted of the change added as fields.
+ *
+ *   {"id":1,"v":"a","__deleted":"false","__op":"u","__lsn":22138592}
+ *
+ * Immutable once made.
+ */
+#ifndef NW_SINKS_LIB_FORMAT_FLAT_H
+#define NW_SINKS_LIB_FORMAT_FLAT_H
+
+#include "lib/format/envelope.h"
+
+#define NW_ADDED_MAX 32u
+
+/** What becomes of a delete; the words are those of delete.tombstone.handling.mode. */
+enum nw_flat_deletes {
+    NW_FLAT_DROP,                   /* nothing */
+    NW_FLAT_TOMBSTONE,              /* a tombstone */
+    NW_FLAT_REWRITE,                /* the row that was, with __deleted; no tombstone */
+    NW_FLAT_REWRITE_WITH_TOMBSTONE, /* both */
+    NW_FLAT_DELETE_TO_TOMBSTONE,    /* as TOMBSTONE */
+};
+
+/** Fields or headers that are added. */
+struct nw_added {
+    uint32_t count;
+    struct {
+        enum nw_meta meta;
+        char name[NW_META_NAME_SIZE];
+    } items[NW_ADDED_MAX];
+};
+
+struct nw_flat_options {
+    enum nw_flat_deletes deletes;
+    struct nw_added fields;
+    struct nw_added headers;
+};
+
+struct nw_flat {
+    const struct nw_flat_options *options; /* borrow */
+    struct nw_connect_schema schema;       /* as the row's, with what is added; never optional */
+    struct nw_connect_field *fields;       /* own */
+};
+
+/**
+ * Read settings as of add.fields: op, source.lsn, ts_ms:when.
+ * @param items   NULL-terminated; NULL: none
+ * @param option  its name, for messages
+ */
+NW_MUST_CHECK nw_status nw_added_read(struct nw_added *added, const char *const *items,
+                                      const char *prefix, const char *option, struct nw_error *err);
+
+/** Whether rows have __deleted. */
+static inline bool nw_flat_marks(const struct nw_flat_options *options)
+{
+    return options->deletes == NW_FLAT_REWRITE ||
+           options->deletes == NW_FLAT_REWRITE_WITH_TOMBSTONE;
+}
+
+/** @return false when memory ran out */
+bool nw_flat_init(struct nw_flat *flat, const struct nw_connect_table *table,
+                  const struct nw_flat_options *options);
+void nw_flat_fini(struct nw_flat *flat);
+
+#endif

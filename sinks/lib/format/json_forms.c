@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Flattened rows and CloudEvents as JSON: see json_forms.h. */
+#include "lib/format/json_forms.h"
+
+#include "lib/format/connect_json.h"
+#include "lib/json.h"
+#include "lib/print.h"
+
+/* The fields of an image, without braces. */
+static nw_status fields_append(struct nw_out *out, const struct nw_row *row, int side,
+                               struct nw_error *err)
+{
+    const struct nw_connect_schema *schema = row->table->value;
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; i < schema->fields_count && status == NW_OK; i++) {
+        uint16_t column = row->table->fields[i];
+        struct nw_value source = nw_batch_value(row->batch, side, row->row, column);
+        struct nw_connect_value value;
+
+        nw_out_text(out, i == 0 ? "" : ",");
+        nw_json_name(out, schema->fields[i].name);
+        nw_out_text(out, ":");
+        status = nw_connect_convert(row->scratch, column, &source, side, &value, err);
+        if (status == NW_OK) {
+            status = nw_connect_json_value(out, schema->fields[i].schema, &value, false, err);
+        }
+    }
+    return status;
+}
+
+static nw_status finish(nw_status status, const struct nw_out *out, struct nw_error *err)
+{
+    return status == NW_OK && out->failed ? nw_fail(err, NW_RETRY, "out of memory for messages")
+                                          : status;
+}
+
+nw_status nw_json_flat(struct nw_out *out, const struct nw_flat *flat, const struct nw_row *row,
+                       struct nw_error *err)
+{
+    const struct nw_added *added = &flat->options->fields;
+    bool deleted = row->change->op == 'd';
+    bool first = row->table->value->fields_count == 0;
+    nw_status status = NW_OK;
+
+    nw_out_text(out, "{");
+    status = fields_append(out, row, deleted ? NW_BEFORE : NW_AFTER, err);
+    if (nw_flat_marks(flat->options)) {
+        nw_out_text(out, first ? "" : ",");
+        first = false;
+        nw_out_text(out, deleted ? "\"__deleted\":\"true\"" : "\"__deleted\":\"false\"");
+    }
+    for (uint32_t i = 0; i < added->count && status == NW_OK; i++) {
+        enum nw_meta meta = added->items[i].meta;
+        struct nw_connect_value value = nw_meta_value(meta, row->origin, row->change);
+
+        nw_out_text(out, first ? "" : ",");
+        first = false;
+        nw_json_name(out, added->items[i].name);
+        nw_out_text(out, ":");
+        status = nw_connect_json_value(out, nw_meta_schema(meta), &value, false, err);
+    }
+    nw_out_text(out, "}");
+    return finish(status, out, err);
+}
+
+/* ---- CloudEvents ---- */
+
+/* name:p;lsn:1;txId:2;sequence:["1","1"], as a JSON string */
+static void id_append(struct nw_out *out, const struct nw_row *row)
+{
+    const struct nw_change *change = row->change;
+    const char *sequence = change->sequence == NULL ? "null" : change->sequence;
+
+    nw_out_text(out, "\"name:");
+    nw_out_text(out, row->origin->name); /* of characters that Kafka takes */
+    nw_out_text(out, ";lsn:");
+    nw_out_u64(out, change->lsn);
+    nw_out_text(out, ";txId:");
+    nw_out_u64(out, change->xid);
+    nw_out_text(out, ";sequence:");
+    for (; *sequence != '\0'; sequence++) { /* numbers, brackets, quotes */
+        nw_out_bytes(out, "\\", *sequence == '"' ? 1 : 0);
+        nw_out_bytes(out, sequence, 1);
+    }
+    nw_out_text(out, "\"");
+}
+
+/* To milliseconds: 2026-11-29T22:05:01.842Z */
+static void time_append(struct nw_out *out, int64_t us)
+{
+    uint8_t text[NW_PRINT_TIMESTAMP_MAX];
+    int64_t rest = us % 1000000 < 0 ? us % 1000000 + 1000000 : us % 1000000;
+    uint8_t *end = nw_print_timestamp(text, us - rest, "");
+    char fraction[8];
+
+    for (uint8_t *at = text; at < end; at++) {
+        *at = *at == ' ' ? 'T' : *at;
+    }
+    (void)snprintf(fraction, sizeof fraction, ".%03dZ", (int)(rest / 1000));
+    nw_out_text(out, "\"");
+    nw_out_bytes(out, text, (size_t)(end - text));
+    nw_out_text(out, fraction);
+    nw_out_text(out, "\"");
+}
+
+/* What is said of the change: texts, whatever it is. */
+static nw_status attributes_append(struct nw_out *out, const struct nw_row *row,
+                                   struct nw_error *err)
+{
+    static const struct {
+        const char *name;
+        enum nw_meta meta;
+    } attributes[] = {{"op", NW_META_OP},
+                      {"version", NW_META_VERSION},
+                      {"connector", NW_META_CONNECTOR},
+                      {"name", NW_META_NAME},
+                      {"tsms", NW_META_SOURCE_MS},
+                      {"snapshot", NW_META_SNAPSHOT},
+                      {"db", NW_META_DB},
+                      {"sequence", NW_META_SEQUENCE},
+                      {"tsus", NW_META_SOURCE_US},
+                      {"tsns", NW_META_SOURCE_NS},
+                      {"schema", NW_META_SCHEMA},
+                      {"table", NW_META_TABLE},
+                      {"txId", NW_META_XID},
+                      {"lsn", NW_META_LSN},
+                      {"xmin", NW_META_XMIN},
+                      {"origin", NW_META_ORIGIN},
+                      {"originlsn", NW_META_ORIGIN_LSN},
+                      {"txid", NW_META_TRANSACTION},
+                      {"txtotalorder", NW_META_TOTAL_ORDER},
+                      {"txdatacollectionorder", NW_META_TABLE_ORDER}};
+    nw_status status = NW_OK;
+
+    for (size_t i = 0; i < sizeof attributes / sizeof attributes[0] && status == NW_OK; i++) {
+        struct nw_connect_value value = nw_meta_value(attributes[i].meta, row->origin, row->change);
+        bool quoted = value.kind == NW_CONNECT_INTEGER;
+
+        nw_out_text(out, ",\"iodebezium");
+        nw_out_text(out, attributes[i].name);
+        nw_out_text(out, quoted ? "\":\"" : "\":");
+        status = nw_connect_json_value(out, nw_meta_schema(attributes[i].meta), &value, false, err);
+        nw_out_text(out, quoted ? "\"" : "");
+    }
+    return status;
+}
+
+static nw_status images_append(struct nw_out *out, const struct nw_row *row, struct nw_error *err)
+{
+    const bool has[] = {[NW_BEFORE] = row->change->before, [NW_AFTER] = row->change->after};
+    nw_status status = NW_OK;
+
+    for (int side = NW_BEFORE; side <= NW_AFTER && status == NW_OK; side++) {
+        nw_out_text(out, side == NW_BEFORE ? "{\"before\":" : ",\"after\":");
+        nw_out_text(out, has[side] ? "{" : "null");
+        if (has[side]) {
+            status = fields_append(out, row, side, err);
+            nw_out_text(out, "}");
+        }
+    }
+    nw_out_text(out, "}");
+    return status;
+}
+
+nw_status nw_json_cloudevent(struct nw_out *out, const struct nw_row *row, const char *dataschema,
+                             const struct nw_out *avro, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    nw_out_text(out, "{\"id\":");
+    id_append(out, row);
+    nw_out_text(out, ",\"source\":\"/debezium/postgresql/");
+    nw_out_text(out, row->origin->name);
+    nw_out_text(out, "\",\"specversion\":\"1.0\","
+                     "\"type\":\"io.debezium.connector.postgresql.DataChangeEvent\",\"time\":");
+    time_append(out, row->change->commit_us);
+    nw_out_text(out, ",\"datacontenttype\":\"application/");
+    nw_out_text(out, dataschema == NULL ? "json\"" : "avro\",\"dataschema\":");
+    if (dataschema != NULL) {
+        nw_json_name(out, dataschema);
+    }
+    status = attributes_append(out, row, err);
+    nw_out_text(out, ",\"data\":");
+    if (status == NW_OK && dataschema == NULL) {
+        status = images_append(out, row, err);
+    } else if (status == NW_OK) {
+        nw_out_text(out, "\"");
+        nw_out_base64(out, avro->bytes, avro->used, false);
+        nw_out_text(out, "\"");
+    }
+    nw_out_text(out, "}");
+    return finish(status, out, err);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rows in other forms than Debezium's envelope, as JSON: flattened, and as CloudEvents. Values are
+ * those of connect_json.h.
+ *
+ * Functions without state, for the thread that owns the output and the scratch. They return
+ * NW_RETRY when memory ran out, and NW_REJECT for a value that its schema has no room for; what was
+ * appended is then of no use.
+ */
+#ifndef NW_SINKS_LIB_FORMAT_JSON_FORMS_H
+#define NW_SINKS_LIB_FORMAT_JSON_FORMS_H
+
+#include "lib/format/envelope.h"
+#include "lib/format/flat.h"
+
+/** Append a flattened row, of its image before where the change is a delete. */
+NW_MUST_CHECK nw_status nw_json_flat(struct nw_out *out, const struct nw_flat *flat,
+                                     const struct nw_row *row, struct nw_error *err);
+
+/**
+ * Append a CloudEvent (1.0, structured mode) as Debezium's CloudEventsConverter makes it, with the
+ * images as its data:
+ *
+ *   {"id":"name:p;lsn:1;txId:2;sequence:[...]","source":"/debezium/postgresql/p",
+ *    "specversion":"1.0","type":"io.debezium.connector.postgresql.DataChangeEvent","time":"...",
+ *    "datacontenttype":"application/json","iodebeziumop":"c",...,"data":{"before":...,"after":...}}
+ *
+ * @param dataschema  where the schema of avro is; NULL: the data are JSON
+ * @param avro        the data, with their schema's id, which become base64
+ */
+NW_MUST_CHECK nw_status nw_json_cloudevent(struct nw_out *out, const struct nw_row *row,
+                                           const char *dataschema, const struct nw_out *avro,
+                                           struct nw_error *err);
+
+#endif

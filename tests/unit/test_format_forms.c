@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rows as Debezium's envelope in Avro, flattened, as CloudEvents and as an outbox's messages. What
+ * they have to be is what Debezium 3.7.0 sent of the same changes in PostgreSQL 15: through
+ * AvroData, ExtractNewRecordState, CloudEventsConverter and EventRouter.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/format/avro_row.h"
+#include "lib/format/json_forms.h"
+#include "lib/format/outbox.h"
+
+#define COUNT(array)  (uint32_t)(sizeof(array) / sizeof((array)[0]))
+#define OID_INT4      23
+#define OID_TEXT      25
+#define OID_VARCHAR   1043
+#define OID_TIMESTAMP 1114
+#define OID_UUID      2950
+#define OID_JSONB     3802
+#define COLUMNS_MAX   8
+#define OPTIONAL(oid) .type_oid = (oid), .base_type_oid = (oid), .typmod = -1, .type = NW_TYPE_TEXT
+#define REQUIRED(oid) OPTIONAL(oid), .not_null = true
+
+/* A batch of one row: values as PostgreSQL prints them; NULL is NULL, "?" was not sent. */
+struct one {
+    struct nw_batch batch;
+    struct nw_array arrays[2][COLUMNS_MAX];
+    int32_t offsets[2][COLUMNS_MAX][2];
+    uint8_t validity[2][COLUMNS_MAX];
+    uint8_t missing[2];
+    uint8_t present[2];
+};
+
+static void one_set(struct one *one, const struct nw_table *table, const char *const *before,
+                    const char *const *after)
+{
+    const char *const *sides[] = {before, after};
+
+    *one = (struct one){
+        .batch = {.size = sizeof one->batch, .table = table, .rows_count = 1, .missing_stride = 1}};
+    for (int side = 0; side < 2; side++) {
+        one->present[side] = sides[side] != NULL;
+        one->batch.image[side] = (struct nw_image){.present = &one->present[side],
+                                                   .missing = &one->missing[side],
+                                                   .columns = one->arrays[side]};
+        for (uint16_t c = 0; sides[side] != NULL && c < table->columns_count; c++) {
+            const char *text = sides[side][c];
+
+            one->missing[side] |= (uint8_t)((text != NULL && strcmp(text, "?") == 0) << c);
+            one->validity[side][c] = text != NULL;
+            one->offsets[side][c][1] = text == NULL ? 0 : (int32_t)strlen(text);
+            one->arrays[side][c] = (struct nw_array){.validity = &one->validity[side][c],
+                                                     .offsets = one->offsets[side][c],
+                                                     .bytes = (const uint8_t *)text};
+        }
+    }
+}
+
+static struct nw_connect_table *connect_table(const struct nw_table *table, const char *name)
+{
+    struct nw_connect_options options = nw_connect_options_default();
+    struct nw_connect_table *made = NULL;
+
+    options.schema_names = options.field_names = NW_NAMES_AVRO;
+    made = nw_connect_table_create(table, name, &options);
+    assert_non_null(made);
+    return made;
+}
+
+static void is_hex(struct nw_out *out, const char *hex)
+{
+    struct nw_out printed = {0};
+
+    nw_out_hex(&printed, out->bytes, out->used);
+    nw_out_bytes(&printed, "", 1);
+    assert_string_equal((char *)printed.bytes, hex);
+    nw_out_fini(&printed);
+    out->used = 0;
+}
+
+static void is_text(struct nw_out *out, const char *text)
+{
+    nw_out_bytes(out, "", 1);
+    assert_string_equal((char *)out->bytes, text);
+    out->used = 0;
+}
+
+static const uint16_t first[] = {0};
+
+/* ---- the envelope ---- */
+
+static void an_envelope_in_avro_is_debeziums(void **state)
+{
+    static const struct nw_column_schema columns[] = {{.name = "key-col", REQUIRED(OID_TEXT)},
+                                                      {.name = "v", OPTIONAL(OID_TEXT)}};
+    const struct nw_table table = {.size = sizeof table,
+                                   .schema_name = "shop",
+                                   .name = "Odd-table",
+                                   .columns = columns,
+                                   .columns_count = COUNT(columns),
+                                   .key_columns = first,
+                                   .key_columns_count = 1};
+    const struct nw_origin origin = {.version = "3.7.0.Final",
+                                     .name = "dbz",
+                                     .database = "postgres",
+                                     .schema = "shop",
+                                     .table = "Odd-table"};
+    struct nw_change change = {.op = 'r',
+                               .after = true,
+                               .snapshot = "first",
+                               .commit_us = 1795989722469412,
+                               .now_ns = 1795989722654901370,
+                               .lsn = 22162520,
+                               .sequence = "[null,\"22162520\"]",
+                               .xid = 726};
+    struct nw_connect_table *made = connect_table(&table, "dbz.shop.Odd-table");
+    struct one one;
+    struct nw_row row = {.table = made,
+                         .batch = &one.batch,
+                         .origin = &origin,
+                         .change = &change,
+                         .scratch = nw_connect_scratch_create(made)};
+    struct nw_out out = {0};
+    struct nw_error err;
+
+    (void)state;
+    one_set(&one, &table, NULL, (const char *const[]){"a", "b"});
+    nw_avro_header(&out, 1);
+    assert_int_equal(nw_avro_key(&out, &row, NW_AFTER, &err), NW_OK);
+    is_hex(&out, "00000000010261");
+    nw_avro_header(&out, 2);
+    assert_int_equal(nw_avro_envelope(&out, &row, &err), NW_OK);
+    is_hex(&out,
+           "00000000020002026102026216332e372e302e46696e616c14706f737467726573716c0664627acad5a295"
+           "c568000a666972737410706f73746772657302225b6e756c6c2c223232313632353230225d02c8d0ec96ae"
+           "dcb00602c0b2d5c0e2c8d1ec310873686f70124f64642d7461626c6502ac0b02b0b1911500000000027202"
+           "bcd8a295c56802eaa28397aedcb00602f491c8f1e3c8d1ec31");
+    /* of a transaction, and with an origin: the fields that were null above, by hand */
+    change.transaction = "726:22162520";
+    change.total_order = 1;
+    change.table_order = 2;
+    assert_int_equal(nw_avro_meta(&out, NW_META_TRANSACTION, &row, &err), NW_OK);
+    assert_int_equal(nw_avro_meta(&out, NW_META_TABLE_ORDER, &row, &err), NW_OK);
+    is_hex(&out, "02183732363a32323136323532300204");
+    nw_out_fini(&out);
+    nw_connect_scratch_destroy(row.scratch);
+    nw_connect_table_destroy(made);
+}
+
+/* ---- flattened, CloudEvents ---- */
+
+static const struct nw_column_schema items_columns[] = {
+    {.name = "id", REQUIRED(OID_INT4)},
+    {.name = "v", OPTIONAL(OID_TEXT)},
+    {.name = "n", REQUIRED(OID_INT4), .default_expr = "3"}};
+static const struct nw_table items = {.size = sizeof items,
+                                      .schema_name = "shop",
+                                      .name = "items",
+                                      .columns = items_columns,
+                                      .columns_count = COUNT(items_columns),
+                                      .key_columns = first,
+                                      .key_columns_count = 1};
+static const struct nw_origin items_origin = {.version = "3.7.0.Final",
+                                              .name = "cloud",
+                                              .database = "postgres",
+                                              .schema = "shop",
+                                              .table = "items"};
+
+static void a_flattened_row_is_debeziums(void **state)
+{
+    static const char *const fields[] = {"op", "table", "lsn", "source.ts_ms", "ts_ms:when", NULL};
+    struct nw_connect_table *made = connect_table(&items, "flat.shop.items");
+    struct nw_flat_options options = {.deletes = NW_FLAT_REWRITE_WITH_TOMBSTONE};
+    struct nw_change change = {.op = 'u',
+                               .after = true,
+                               .snapshot = "false",
+                               .commit_us = 1795989901851421,
+                               .now_ns = 1795989901970000000,
+                               .lsn = 22138592};
+    struct one one;
+    struct nw_row row = {.table = made,
+                         .batch = &one.batch,
+                         .origin = &items_origin,
+                         .change = &change,
+                         .scratch = nw_connect_scratch_create(made)};
+    struct nw_flat flat;
+    struct nw_out out = {0};
+    struct nw_error err;
+
+    (void)state;
+    assert_int_equal(nw_added_read(&options.fields, fields, "__", "add_fields", &err), NW_OK);
+    assert_true(nw_flat_init(&flat, made, &options));
+    one_set(&one, &items, NULL, (const char *const[]){"1", "b", "3"});
+    assert_int_equal(nw_json_flat(&out, &flat, &row, &err), NW_OK);
+    is_text(&out, "{\"id\":1,\"v\":\"b\",\"n\":3,\"__deleted\":\"false\",\"__op\":\"u\","
+                  "\"__table\":\"items\",\"__lsn\":22138592,\"__source_ts_ms\":1795989901851,"
+                  "\"__when\":1795989901970}");
+    assert_int_equal(nw_avro_flat(&out, &flat, &row, &err), NW_OK);
+    is_hex(&out, "0202026206020a66616c736502750a6974656d7302c0bb8e"
+                 "15b6c8b895c56802a4cab895c568"); /* fastavro's */
+    nw_avro_schema(&out, &flat.schema);
+    is_text(&out,
+            "{\"type\":\"record\",\"name\":\"Value\",\"namespace\":\"flat.shop.items\",\"fields\":["
+            "{\"name\":\"id\",\"type\":\"int\"},"
+            "{\"name\":\"v\",\"type\":[\"null\",\"string\"],\"default\":null},"
+            "{\"name\":\"n\",\"type\":{\"type\":\"int\",\"connect.default\":3},\"default\":3},"
+            "{\"name\":\"__deleted\",\"type\":[\"null\",\"string\"],\"default\":null},"
+            "{\"name\":\"__op\",\"type\":\"string\"},{\"name\":\"__table\",\"type\":\"string\"},"
+            "{\"name\":\"__lsn\",\"type\":[\"null\",\"long\"],\"default\":null},"
+            "{\"name\":\"__source_ts_ms\",\"type\":\"long\"},"
+            "{\"name\":\"__when\",\"type\":[\"null\",\"long\"],\"default\":null}],"
+            "\"connect.name\":\"flat.shop.items.Value\"}");
+    /* the default identity: a delete has only the key, and Debezium takes the default for the rest
+     */
+    change.op = 'd';
+    options.fields.count = 0;
+    one_set(&one, &items, (const char *const[]){"2", "?", "?"}, NULL);
+    assert_int_equal(nw_json_flat(&out, &flat, &row, &err), NW_OK);
+    is_text(&out, "{\"id\":2,\"v\":null,\"n\":3,\"__deleted\":\"true\"}");
+    options.deletes = NW_FLAT_TOMBSTONE;
+    change.op = 'c';
+    one_set(&one, &items, NULL, (const char *const[]){"2", NULL, "4"});
+    assert_int_equal(nw_json_flat(&out, &flat, &row, &err), NW_OK);
+    is_text(&out, "{\"id\":2,\"v\":null,\"n\":4}");
+    nw_out_fini(&out);
+    nw_flat_fini(&flat);
+    nw_connect_scratch_destroy(row.scratch);
+    nw_connect_table_destroy(made);
+}
+
+static void what_can_be_added_is_found_as_debezium_does(void **state)
+{
+    static const struct {
+        const char *setting;
+        enum nw_meta meta;
+        const char *name;
+    } good[] = {{"op", NW_META_OP, "__op"},
+                {"ts_ms", NW_META_MS, "__ts_ms"},
+                {"source.ts_ms", NW_META_SOURCE_MS, "__source_ts_ms"},
+                {"lsn", NW_META_LSN, "__lsn"},
+                {"source.lsn:at", NW_META_LSN, "__at"},
+                {"transaction.id", NW_META_TRANSACTION, "__transaction_id"},
+                {"total_order", NW_META_TOTAL_ORDER, "__total_order"},
+                {"name", NW_META_NAME, "__name"}};
+    static const char *const bad[] = {"",          "nothing", "source.op", "transaction.lsn",
+                                      "before.id", ".op",     "source.",   NULL};
+    enum nw_meta meta;
+    char name[NW_META_NAME_SIZE];
+    struct nw_added added;
+    struct nw_error err = {0};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(good); i++) {
+        assert_true(nw_meta_find(good[i].setting, "__", &meta, name));
+        assert_int_equal(meta, good[i].meta);
+        assert_string_equal(name, good[i].name);
+    }
+    for (size_t i = 0; bad[i] != NULL; i++) {
+        assert_false(nw_meta_find(bad[i], "__", &meta, name) && strcmp(bad[i], ".op") != 0);
+    }
+    assert_int_equal(nw_added_read(&added, bad, "__", "add_fields", &err), NW_FATAL);
+    assert_memory_equal(err.text, "NW1003", 6);
+}
+
+static void a_cloudevent_is_debeziums(void **state)
+{
+    struct nw_connect_table *made = connect_table(&items, "cloud.shop.items");
+    const struct nw_change change = {.op = 'c',
+                                     .after = true,
+                                     .snapshot = "false",
+                                     .commit_us = 1795989901842276,
+                                     .now_ns = 1795989901964000000,
+                                     .lsn = 22138312,
+                                     .sequence = "[null,\"22138312\"]",
+                                     .xid = 741};
+    const struct nw_out avro = {.bytes = (uint8_t[]){0, 0, 0, 0, 7, 255}, .used = 6};
+    struct one one;
+    const struct nw_row row = {.table = made,
+                               .batch = &one.batch,
+                               .origin = &items_origin,
+                               .change = &change,
+                               .scratch = nw_connect_scratch_create(made)};
+    struct nw_out out = {0};
+    struct nw_error err;
+
+    (void)state;
+    one_set(&one, &items, NULL, (const char *const[]){"1", "a", "3"});
+    assert_int_equal(nw_json_cloudevent(&out, &row, NULL, NULL, &err), NW_OK);
+#define EVENT(type, data)                                                                          \
+    "{\"id\":\"name:cloud;lsn:22138312;txId:741;sequence:[null,\\\"22138312\\\"]\","               \
+    "\"source\":\"/debezium/postgresql/cloud\",\"specversion\":\"1.0\","                           \
+    "\"type\":\"io.debezium.connector.postgresql.DataChangeEvent\","                               \
+    "\"time\":\"2026-11-29T22:05:01.842Z\",\"datacontenttype\":" type ",\"iodebeziumop\":\"c\","   \
+    "\"iodebeziumversion\":\"3.7.0.Final\",\"iodebeziumconnector\":\"postgresql\","                \
+    "\"iodebeziumname\":\"cloud\",\"iodebeziumtsms\":\"1795989901842\","                           \
+    "\"iodebeziumsnapshot\":\"false\",\"iodebeziumdb\":\"postgres\","                              \
+    "\"iodebeziumsequence\":\"[null,\\\"22138312\\\"]\",\"iodebeziumtsus\":\"1795989901842276\","  \
+    "\"iodebeziumtsns\":\"1795989901842276000\",\"iodebeziumschema\":\"shop\","                    \
+    "\"iodebeziumtable\":\"items\",\"iodebeziumtxId\":\"741\",\"iodebeziumlsn\":\"22138312\","     \
+    "\"iodebeziumxmin\":null,\"iodebeziumorigin\":null,\"iodebeziumoriginlsn\":null,"              \
+    "\"iodebeziumtxid\":null,\"iodebeziumtxtotalorder\":null,"                                     \
+    "\"iodebeziumtxdatacollectionorder\":null,\"data\":" data "}"
+    is_text(&out, EVENT("\"application/json\"",
+                        "{\"before\":null,\"after\":{\"id\":1,\"v\":\"a\",\"n\":3}}"));
+    assert_int_equal(nw_json_cloudevent(&out, &row, "http://r/schemas/ids/7", &avro, &err), NW_OK);
+    is_text(&out, EVENT("\"application/avro\",\"dataschema\":\"http://r/schemas/ids/7\"",
+                        "\"AAAAAAf/\""));
+    nw_out_fini(&out);
+    nw_connect_scratch_destroy(row.scratch);
+    nw_connect_table_destroy(made);
+}
+
+/* ---- the outbox ---- */
+
+static const struct nw_column_schema outbox_columns[] = {
+    {.name = "id", REQUIRED(OID_UUID)},
+    {.name = "aggregatetype", REQUIRED(OID_VARCHAR)},
+    {.name = "aggregateid", REQUIRED(OID_VARCHAR)},
+    {.name = "type", REQUIRED(OID_VARCHAR)},
+    {.name = "payload", OPTIONAL(OID_JSONB)},
+    {.name = "at", OPTIONAL(OID_TIMESTAMP)}};
+static const struct nw_table outbox_table = {.size = sizeof outbox_table,
+                                             .schema_name = "shop",
+                                             .name = "outbox",
+                                             .columns = outbox_columns,
+                                             .columns_count = COUNT(outbox_columns),
+                                             .key_columns = first,
+                                             .key_columns_count = 1};
+static const struct nw_outbox_options outbox_options = {.id = "id",
+                                                        .route = "aggregatetype",
+                                                        .key = "aggregateid",
+                                                        .payload = "payload",
+                                                        .topic = "outbox.event.{value}"};
+#define PAYLOAD "{\"id\": 1, \"big\": 12345678901, \"lines\": [{\"a\": 1.5, \"b\": null}]}"
+
+/* A row's message with these options, as one text. */
+static const char *routed(const struct nw_outbox_options *options, const char *payload)
+{
+    static char text[1024];
+    struct nw_connect_table *made = connect_table(&outbox_table, "o.shop.outbox");
+    struct nw_connect_scratch *scratch = nw_connect_scratch_create(made);
+    struct nw_outbox_message message = {0};
+    struct nw_outbox *outbox = NULL;
+    struct one one;
+    struct nw_error err = {0};
+    int used = 0;
+
+    one_set(&one, &outbox_table, NULL,
+            (const char *const[]){"00000000-0000-0000-0000-000000000001", "order", "17",
+                                  "OrderCreated", payload, "2024-01-02 03:04:05.678"});
+    assert_int_equal(nw_outbox_create(made, options, &outbox, &err), NW_OK);
+    for (int i = 0; i < 2; i++) { /* a message is used again */
+        assert_int_equal(nw_outbox_read(outbox, &one.batch, 0, scratch, &message, &err), NW_OK);
+    }
+    used = snprintf(text, sizeof text, "%s|%.*s|%.*s", (char *)message.topic.bytes,
+                    (int)message.key.used, (char *)message.key.bytes, (int)message.value.used,
+                    (char *)message.value.bytes);
+    if (message.tombstone) {
+        used = snprintf(text, sizeof text, "%s|%.*s|tombstone", (char *)message.topic.bytes,
+                        (int)message.key.used, (char *)message.key.bytes);
+    }
+    for (uint32_t i = 0; i < message.headers_count; i++) {
+        used += snprintf(text + used, sizeof text - (size_t)used, "|%s=%.*s",
+                         message.headers[i].name, (int)message.headers[i].size,
+                         (char *)message.headers_text.bytes + message.headers[i].at);
+    }
+    if (message.timed) {
+        (void)snprintf(text + used, sizeof text - (size_t)used, "|%lld",
+                       (long long)message.timestamp_ms);
+    }
+    nw_outbox_message_fini(&message);
+    nw_outbox_destroy(outbox);
+    nw_connect_scratch_destroy(scratch);
+    nw_connect_table_destroy(made);
+    return text;
+}
+
+static void an_outbox_is_routed_as_debezium_does(void **state)
+{
+#define ID "|id=00000000-0000-0000-0000-000000000001"
+    struct nw_outbox_options options = outbox_options;
+
+    (void)state;
+    assert_string_equal(routed(&options, PAYLOAD), "outbox.event.order|17|" PAYLOAD ID);
+    options.timestamp = "at";
+    options.form = NW_OUTBOX_EXPANDED;
+    options.placements = (const char *const[]){"type:header:eventType", NULL};
+    assert_string_equal(routed(&options, PAYLOAD), "outbox.event.order|\"17\"|" PAYLOAD ID
+                                                   "|eventType=OrderCreated|1704164645678");
+    options.timestamp = NULL;
+    options.form = NW_OUTBOX_JSON;
+    options.topic = "x.{value}.events";
+    options.placements = (const char *const[]){"type:envelope:eventType", "type:header", NULL};
+    options.tombstones = true;
+    assert_string_equal(
+        routed(&options, PAYLOAD),
+        "x.order.events|\"17\"|{\"payload\":\"{\\\"id\\\": 1, \\\"big\\\": 12345678901, "
+        "\\\"lines\\\": [{\\\"a\\\": 1.5, \\\"b\\\": null}]}\",\"eventType\":\"OrderCreated\"}" ID
+        "|type=OrderCreated");
+    assert_string_equal(routed(&options, NULL),
+                        "x.order.events|\"17\"|tombstone" ID "|type=OrderCreated");
+    options.form = NW_OUTBOX_RAW; /* in an envelope the payload is a JSON string all the same */
+    options.placements = (const char *const[]){"type:envelope", NULL};
+    assert_string_equal(routed(&options, "1"),
+                        "x.order.events|17|{\"payload\":\"1\",\"type\":\"OrderCreated\"}" ID);
+}
+
+static void a_table_that_can_be_no_outbox_is_refused(void **state)
+{
+    struct nw_connect_table *made = connect_table(&outbox_table, "o.shop.outbox");
+    struct nw_outbox_options options = outbox_options;
+    struct nw_outbox *outbox = NULL;
+    struct nw_error err = {0};
+
+    (void)state;
+    options.payload = "body";
+    assert_int_equal(nw_outbox_create(made, &options, &outbox, &err), NW_REJECT);
+    assert_string_equal(err.text, "NW2724 shop.outbox is an outbox by configuration, and has no "
+                                  "column body of a type that a message can have");
+    options = outbox_options;
+    options.timestamp = "type";
+    assert_int_equal(nw_outbox_create(made, &options, &outbox, &err), NW_REJECT);
+    assert_memory_equal(err.text, "NW2724", 6);
+    options = outbox_options;
+    options.placements = (const char *const[]){"type:nowhere", NULL};
+    assert_int_equal(nw_outbox_create(made, &options, &outbox, &err), NW_FATAL);
+    nw_connect_table_destroy(made);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_envelope_in_avro_is_debeziums),
+        cmocka_unit_test(a_flattened_row_is_debeziums),
+        cmocka_unit_test(what_can_be_added_is_found_as_debezium_does),
+        cmocka_unit_test(a_cloudevent_is_debeziums),
+        cmocka_unit_test(an_outbox_is_routed_as_debezium_does),
+        cmocka_unit_test(a_table_that_can_be_no_outbox_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
