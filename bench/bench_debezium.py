@@ -24,7 +24,7 @@ LATENCIES = [("p50", "ms", 1), ("p99", "ms", 1)]
 LATENCY_RATE = 1000
 LATENCY_WARM_SECONDS = 3  # left out: Java compiles then
 AIM_RATIO, AIM_CPU, AIM_MIB, AIM_P99 = 0.95, 1.5, 100, 50
-WAIT_SECONDS = 300
+WAIT_SECONDS = 1800
 BROKER = {"log.message.timestamp.type": "LogAppendTime"}
 
 
