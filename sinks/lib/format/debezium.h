@@ -53,12 +53,10 @@ NW_MUST_CHECK nw_status nw_debezium_bare_key(struct nw_debezium *layout, const s
 NW_MUST_CHECK nw_status nw_debezium_value(struct nw_debezium *layout, const struct nw_row *row,
                                           struct nw_out *out, struct nw_error *err);
 
-/**
- * Append key and value of a message of pg_logical_emit_message().
- * @param origin  its schema and table are not used
- */
+/** Append the key of a message of pg_logical_emit_message(). */
 void nw_debezium_message_key(const struct nw_event *event,
                              const struct nw_debezium_options *options, struct nw_out *out);
+/** Append its value. Schema and table of the origin are not used. */
 void nw_debezium_message(const struct nw_event *event, const struct nw_origin *origin,
                          const struct nw_change *change, enum nw_connect_binaries binaries,
                          const struct nw_debezium_options *options, struct nw_out *out);
