@@ -172,11 +172,101 @@ static void what_was_not_sent_is_no_null(void **state)
     assert_string_equal(convert(&options, numbers, &missing, NW_AFTER), "refused");
 }
 
+struct default_case {
+    uint32_t oid;
+    int32_t typmod;
+    const char *expression; /* as pg_get_expr() prints it */
+    const char *json;       /* with all defaults; NULL: the schema has none */
+    const char *json_text;  /* with decimals: string; NULL: the same */
+};
+
+static const struct default_case default_cases[] = {
+    {23, -1, "5", "5", NULL},
+    {23, -1, "'-5'::integer", "-5", NULL},
+    {23, -1, "(1 + 2)", NULL, NULL},
+    {20, -1, "'9223372036854775807'::bigint", "9223372036854775807", NULL},
+    {20, -1, "nextval('typed.defaults_l_seq'::regclass)", "0", NULL},
+    {25, -1, "'it''s'::text", "\"it's\"", NULL},
+    {25, -1, "upper('x'::text)", "\"\"", NULL},
+    {25, -1, "NULL::text", NULL, NULL},
+    {25, -1, "('a'::text || 'b'::text)", NULL, NULL},
+    {25, -1, "CURRENT_USER", NULL, NULL},
+    {1042, 9, "'ab'::bpchar", "\"ab\"", NULL},
+    {1043, 14, "'abc'::character varying", "\"abc\"", NULL},
+    {1700, 655366, "1.5", "\"AJY=\"", "\"1.50\""},
+    {1700, -1, "12.50", NULL, "\"12.50\""},
+    {1700, 327687, "1", "\"A+g=\"", "\"1.000\""},
+    {1700, 1310734, "random()", "\"AA==\"", "\"0.0000000000\""},
+    {16, -1, "true", "true", NULL},
+    {700, -1, "1.25", "1.25", NULL},
+    {701, -1, "'-1.5'::numeric", "-1.5", NULL},
+    {1184, -1, "now()", "\"1970-01-01T00:00:00.000000Z\"", NULL},
+    {1184, -1, "'2024-01-01 10:00:00+00'::timestamp with time zone",
+     "\"2024-01-01T10:00:00.000000Z\"", NULL},
+    {1114, -1, "'2024-01-01 12:00:00'::timestamp without time zone", "1704110400000000", NULL},
+    {1114, -1, "CURRENT_TIMESTAMP", "0", NULL},
+    {1082, -1, "'2024-01-01'::date", "19723", NULL},
+    {1083, -1, "'12:00:00'::time without time zone", "43200000000", NULL},
+    {2950, -1, "gen_random_uuid()", "\"00000000-0000-0000-0000-000000000000\"", NULL},
+    {3802, -1, "'{}'::jsonb", "\"{}\"", NULL},
+    {1560, 1, "'1'::\"bit\"", "true", NULL},
+    {1560, 4, "B'1010'::\"bit\"", "\"Cg==\"", NULL},
+    {1186, -1, "'1 year 2 mons 3 days 04:05:06'::interval", "37091106000000", NULL},
+    {17, -1, "'\\x00'::bytea", NULL, NULL},
+    {1009, -1, "'{}'::text[]", NULL, NULL},
+    {869, -1, "'127.0.0.1'::inet", NULL, NULL},
+    {790, -1, "1.5", NULL, NULL},
+};
+
+/* The schema's default as JSON; "none". */
+static const char *default_of(const struct default_case *vector,
+                              const struct nw_connect_options *options)
+{
+    static struct nw_out out;
+    struct nw_column_schema column = {.type_name = "?",
+                                      .type_oid = vector->oid,
+                                      .base_type_oid = vector->oid,
+                                      .typmod = vector->typmod,
+                                      .default_expr = vector->expression};
+    struct nw_table table;
+    struct nw_connect_table *made = table_of(&table, &column, options);
+    const struct nw_connect_schema *schema = made->value->fields[0].schema;
+
+    out.used = 0;
+    if (schema->fallback == NULL) {
+        nw_out_text(&out, "none");
+    } else {
+        assert_int_equal(nw_connect_json_value(&out, schema, schema->fallback, false, NULL), NW_OK);
+    }
+    nw_out_bytes(&out, "", 1);
+    nw_connect_table_destroy(made);
+    return (const char *)out.bytes;
+}
+
+static void literals_and_calls_become_defaults_of_schemas(void **state)
+{
+    const struct nw_connect_options options = nw_connect_options_default();
+    struct nw_connect_options as_text = options;
+
+    (void)state;
+    as_text.decimals = NW_DECIMALS_STRING;
+    for (size_t i = 0; i < sizeof default_cases / sizeof default_cases[0]; i++) {
+        const struct default_case *vector = &default_cases[i];
+
+        assert_string_equal(default_of(vector, &options),
+                            vector->json == NULL ? "none" : vector->json);
+        if (vector->json_text != NULL) {
+            assert_string_equal(default_of(vector, &as_text), vector->json_text);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_are_what_debezium_makes_of_them),
         cmocka_unit_test(what_was_not_sent_is_no_null),
+        cmocka_unit_test(literals_and_calls_become_defaults_of_schemas),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

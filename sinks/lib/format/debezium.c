@@ -38,6 +38,9 @@ struct nw_debezium {
     const char *snapshot;
     struct nw_out head;  /* from source_head on to "sequence": */
     struct nw_out times; /* ,"ts_us":...,"ts_ns":... */
+    struct nw_out end;   /* ,"op":"c","ts_ms":... */
+    int64_t end_ns;
+    char end_op;
 };
 
 /* ---- what is prepared ---- */
@@ -160,6 +163,7 @@ void nw_debezium_destroy(struct nw_debezium *layout)
     nw_out_fini(&layout->source_table);
     nw_out_fini(&layout->head);
     nw_out_fini(&layout->times);
+    nw_out_fini(&layout->end);
     free(layout);
 }
 
@@ -328,9 +332,9 @@ static void transaction_print(struct nw_out *out, const struct nw_change *change
     nw_out_text(out, "}");
 }
 
-static void rest_print(struct nw_out *out, const struct nw_change *change)
+/* From op to the end. */
+static void times_end(struct nw_out *out, const struct nw_change *change)
 {
-    transaction_print(out, change);
     nw_out_text(out, ",\"op\":\"");
     nw_out_bytes(out, &change->op, 1);
     nw_out_text(out, "\",\"ts_ms\":");
@@ -339,6 +343,20 @@ static void rest_print(struct nw_out *out, const struct nw_change *change)
     nw_out_i64(out, divided(change->now_ns, 1000));
     nw_out_text(out, ",\"ts_ns\":");
     nw_out_i64(out, change->now_ns);
+}
+
+/* Rows of a batch have the same times. */
+static void rest_print(struct nw_debezium *layout, struct nw_out *out,
+                       const struct nw_change *change)
+{
+    transaction_print(out, change);
+    if (layout->end.used == 0 || layout->end_ns != change->now_ns || layout->end_op != change->op) {
+        layout->end.used = 0;
+        layout->end_ns = change->now_ns;
+        layout->end_op = change->op;
+        times_end(&layout->end, change);
+    }
+    nw_out_bytes(out, layout->end.bytes, layout->end.used);
 }
 
 static nw_status image_print(const struct nw_debezium *layout, const struct nw_row *row, int side,
@@ -370,11 +388,12 @@ nw_status nw_debezium_value(struct nw_debezium *layout, const struct nw_row *row
     nw_out_bytes(out, layout->times.bytes, layout->times.used);
     nw_out_bytes(out, layout->source_table.bytes, layout->source_table.used);
     source_end(out, change);
-    rest_print(out, change);
+    rest_print(layout, out, change);
     nw_out_text(out, layout->options.schemas ? "}}" : "}");
-    if (status == NW_OK && (out->failed || layout->head.failed || layout->times.failed)) {
-        layout->head.used = 0; /* made anew */
-        layout->head.failed = layout->times.failed = false;
+    if (status == NW_OK &&
+        (out->failed || layout->head.failed || layout->times.failed || layout->end.failed)) {
+        layout->head.used = layout->end.used = 0; /* made anew */
+        layout->head.failed = layout->times.failed = layout->end.failed = false;
         return no_memory(err);
     }
     return status;
