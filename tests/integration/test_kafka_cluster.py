@@ -239,7 +239,7 @@ class OversizedTest(Tables):
         self.server.sql(f"INSERT INTO shop.{TABLES[0]} VALUES ({self.ROWS})")
         narwal.wait_caught_up()
         self.assertEqual(len(self.messages(f"split.shop.{TABLES[0]}")), self.ROWS + 1)
-        self.assertNotIn("NW2701", narwal.log())
+        self.assertNotIn("NW2732", narwal.log())
         self.assertEqual(narwal.terminate(), 0)
 
     def position(self, name):
