@@ -41,6 +41,23 @@ static void omitted_log(const struct nw_kafka_sink *sink, const struct nw_connec
     }
 }
 
+/* A key without one of its columns would be that of other rows too. */
+static nw_status key_check(struct nw_format_table *format, const struct nw_table *table,
+                           struct nw_error *err)
+{
+    for (uint16_t i = 0; i < table->key_columns_count; i++) {
+        const struct nw_column_schema *column = &table->columns[table->key_columns[i]];
+
+        if (!nw_connect_table_has(format->connect, table->key_columns[i])) {
+            return nw_fail(err, NW_REJECT,
+                           "NW2719 %s.%s: column %s is part of the key, and its type %s has no "
+                           "schema: set unknown_types: text",
+                           table->schema_name, table->name, column->name, column->type_name);
+        }
+    }
+    return NW_OK;
+}
+
 nw_status nw_kafka_envelope_make(struct nw_kafka_sink *sink, const struct nw_table *table,
                                  struct nw_format_table **format, struct nw_error *err)
 {
@@ -59,7 +76,7 @@ nw_status nw_kafka_envelope_make(struct nw_kafka_sink *sink, const struct nw_tab
         return no_memory(err);
     }
     omitted_log(sink, (*format)->connect);
-    return NW_OK;
+    return key_check(*format, table, err);
 }
 
 static bool same(const struct nw_out *a, const struct nw_out *b)
@@ -206,7 +223,10 @@ static nw_status row_hold(struct nw_kafka_worker *worker, struct nw_kafka_table 
         copying->key.failed = copying->value.failed = copying->last.failed = false;
         return no_memory(err);
     }
-    copying->held = status == NW_OK;
+    /* One that brokers may refuse is sent now: its row is to be blamed, and no other. */
+    copying->held = status == NW_OK &&
+                    copying->key.used + copying->last.used < NW_KAFKA_HELD_BYTES_MAX &&
+                    copying->key.used + copying->last.used < table->alone_from;
     return status;
 }
 
@@ -279,7 +299,10 @@ nw_status nw_kafka_envelope_send(struct nw_kafka_worker *worker, struct nw_kafka
     }
     if (status == NW_OK && copying != NULL && !worker->sink->positioned &&
         worker->row + 1 == batch->rows_count) {
-        return row_hold(worker, table, &row, copying, err);
+        status = row_hold(worker, table, &row, copying, err);
+        if (status != NW_OK || copying->held) {
+            return status;
+        }
     }
     if (status == NW_OK) {
         status = change_send(worker, table, &row, keyed, err);

@@ -168,6 +168,8 @@ struct nw_kafka_message {
     int64_t timestamp_ms; /* 0: now */
 };
 
+#define NW_KAFKA_HELD_BYTES_MAX 65536u
+
 /* A table that is being copied. */
 struct nw_kafka_copying {
     uint32_t relation_oid;
@@ -364,7 +366,7 @@ NW_MUST_CHECK nw_status nw_kafka_topic_name(const struct nw_kafka_options *optio
                                             struct nw_error *err);
 enum nw_kafka_topic_kind {
     NW_KAFKA_KEYED,
-    NW_KAFKA_KEYLESS, /* never compacted */
+    NW_KAFKA_KEYLESS, /* or whose keys do not say which message replaces which: never compacted */
     NW_KAFKA_LEDGER,  /* compacted, one partition */
 };
 
@@ -536,9 +538,13 @@ NW_MUST_CHECK nw_status nw_kafka_copies_end(struct nw_kafka_sink *sink, struct n
 bool nw_kafka_signals_has(const struct nw_kafka_options *options, const struct nw_table *table);
 /** A row of that table. */
 void nw_kafka_signal_row(struct nw_kafka_sink *sink, const struct nw_batch *batch, uint32_t row);
-/** The id of the signal that asked for a copy of a table; NULL: none did. Good while that is
- * copied. */
-const char *nw_kafka_signal_of(struct nw_kafka_sink *sink, const char *table);
+/**
+ * The id of the signal that asked for a copy of a table. Any thread.
+ * @param take  the copy has ended: a later one was not asked for by it
+ * @param id    filled, if there is one
+ */
+bool nw_kafka_signal_of(struct nw_kafka_sink *sink, const char *table, bool take,
+                        char id[static NW_KAFKA_ID_SIZE]);
 /** In recover(): the reader of their topic. */
 NW_MUST_CHECK nw_status nw_kafka_signals_begin(struct nw_kafka_sink *sink, struct nw_error *err);
 void nw_kafka_signals_end(struct nw_kafka_sink *sink);

@@ -38,7 +38,7 @@ static nw_status topic_open(struct nw_kafka_producer *producer, enum nw_kafka_no
     }
     named.template_ = named.notices_[notice];
     status = nw_kafka_topic_name(&named, &none, name, err);
-    return status == NW_OK ? nw_kafka_topic_open(producer, name, NW_KAFKA_KEYED, topic, err)
+    return status == NW_OK ? nw_kafka_topic_open(producer, name, NW_KAFKA_KEYLESS, topic, err)
                            : status;
 }
 

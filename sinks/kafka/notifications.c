@@ -100,6 +100,7 @@ nw_status nw_kafka_copy_begins(struct nw_kafka_worker *worker, const struct nw_t
 {
     struct nw_kafka_sink *sink = worker->sink;
     char name[NW_KAFKA_NAME_SIZE];
+    char id[NW_KAFKA_ID_SIZE];
     struct notification what = {.first = is_first(sink), .collection = name};
     bool starts = false;
     nw_status status = NW_OK;
@@ -112,7 +113,7 @@ nw_status nw_kafka_copy_begins(struct nw_kafka_worker *worker, const struct nw_t
     if (!what.first) {
         what.type = "STARTED";
         what.label = "data_collections";
-        what.id = nw_kafka_signal_of(sink, name);
+        what.id = nw_kafka_signal_of(sink, name, false, id) ? id : NULL;
         return notify(worker, &what, err);
     }
     (void)pthread_mutex_lock(&sink->lock);
@@ -138,6 +139,7 @@ nw_status nw_kafka_copy_ends(struct nw_kafka_worker *worker, const struct nw_tab
 {
     struct nw_kafka_sink *sink = worker->sink;
     char name[NW_KAFKA_NAME_SIZE];
+    char id[NW_KAFKA_ID_SIZE];
     struct notification what = {.type = "TABLE_SCAN_COMPLETED",
                                 .first = is_first(sink),
                                 .label = "scanned_collection",
@@ -155,7 +157,7 @@ nw_status nw_kafka_copy_ends(struct nw_kafka_worker *worker, const struct nw_tab
     }
 
     name_print(table, name);
-    what.id = what.first ? NULL : nw_kafka_signal_of(sink, name);
+    what.id = !what.first && nw_kafka_signal_of(sink, name, false, id) ? id : NULL;
     status = notify(worker, &what, err);
     if (status == NW_OK && !what.first) {
         what = (struct notification){.type = "COMPLETED", .id = what.id};
@@ -163,6 +165,7 @@ nw_status nw_kafka_copy_ends(struct nw_kafka_worker *worker, const struct nw_tab
     }
     if (status == NW_OK) {
         nw_kafka_copying_end(worker, table->relation_oid);
+        (void)nw_kafka_signal_of(sink, name, true, id);
     }
     return status;
 }
@@ -170,12 +173,6 @@ nw_status nw_kafka_copy_ends(struct nw_kafka_worker *worker, const struct nw_tab
 nw_status nw_kafka_copies_end(struct nw_kafka_sink *sink, struct nw_error *err)
 {
     struct notification what = {.type = "COMPLETED", .first = true};
-    nw_status status = NW_OK;
 
-    if (sink->copying) {
-        sink->copying = false;
-        status = notify(&sink->workers[0], &what, err);
-    }
-    sink->positioned = sink->positioned || status == NW_OK;
-    return status;
+    return sink->copying ? notify(&sink->workers[0], &what, err) : NW_OK;
 }

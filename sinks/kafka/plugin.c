@@ -99,6 +99,7 @@ static nw_status recovery_fill(struct nw_kafka_sink *sink, struct nw_recovery *r
         positioned = positioned || position->there;
     }
     sink->positioned = positioned && sink->positions[0].lsn > 0;
+    sink->copying = !sink->positioned && state->copies_count > 0; /* it was said that it began */
     recovery->positions_count = positioned ? state->workers : 0;
     recovery->positions = sink->positions;
     recovery->copies_count = state->copies_count;
@@ -279,6 +280,10 @@ static nw_status kafka_commit(void *self, const struct nw_commit *commit, enum n
     } else {
         status = records_write(sink, &sink->producers[0], 0, sink->state.workers, commit, err);
         status = status == NW_OK ? nw_kafka_commit(&sink->producers[0], outcome, err) : status;
+    }
+    if (*outcome == NW_COMMITTED && commit->positions[0].lsn > 0) {
+        sink->positioned = true;
+        sink->copying = false;
     }
     sink->commits++;
     return status == NW_FATAL ? status : NW_OK;

@@ -49,7 +49,7 @@ static nw_status route_find(struct nw_kafka_worker *worker, const char *wanted,
         nw_kafka_routes_forget(worker);
     }
     route = &forms->routes[forms->routes_count];
-    status = nw_kafka_topic_open(worker->producer, name, NW_KAFKA_KEYED, &route->topic, err);
+    status = nw_kafka_topic_open(worker->producer, name, NW_KAFKA_KEYLESS, &route->topic, err);
     if (status == NW_OK) {
         (void)snprintf(route->name, sizeof route->name, "%s", name);
         forms->routes_count++;

@@ -149,6 +149,21 @@ static nw_status form_make(struct nw_kafka_worker *worker, const struct nw_table
     return made->layout == NULL ? no_memory(err) : NW_OK;
 }
 
+/* A version that comes in the middle of a transaction counts its table's changes on. */
+static void order_inherit(const struct nw_kafka_worker *worker, struct nw_kafka_table *table)
+{
+    for (uint32_t i = worker->tables_count; i > 0; i--) {
+        const struct nw_kafka_table *former = &worker->tables[i - 1];
+
+        if (former->relation_oid == table->relation_oid) {
+            table->order = former->order;
+            table->order_commit_lsn = former->order_commit_lsn;
+            table->order_seq = former->order_seq;
+            return;
+        }
+    }
+}
+
 /* A table's version, ready to be sent. @param made  give; to be forgotten on failure too */
 static nw_status table_make(struct nw_kafka_worker *worker, const struct nw_table *table,
                             struct nw_kafka_table *made, struct nw_error *err)
@@ -158,6 +173,7 @@ static nw_status table_make(struct nw_kafka_worker *worker, const struct nw_tabl
 
     made->keyed = made->own != NULL ? made->own : table;
     made->signals = nw_kafka_signals_has(&worker->sink->options, table);
+    order_inherit(worker, made);
     if (status == NW_OK) {
         status = nw_kafka_topic_name(&worker->sink->options, table, name, err);
     }

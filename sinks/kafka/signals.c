@@ -20,7 +20,7 @@
 
 #define COMMAND_SIZE 256u
 #define AT_A_TIME    100
-#define CLOSE_MS     1000
+#define PLACE_MS     10000
 
 static void signal_refuse(const struct nw_kafka_sink *sink, const char *id, const char *why)
 {
@@ -50,21 +50,23 @@ static void asked_note(struct nw_kafka_sink *sink, const char *id, const char *t
     (void)pthread_mutex_unlock(&sink->lock);
 }
 
-const char *nw_kafka_signal_of(struct nw_kafka_sink *sink, const char *table)
+bool nw_kafka_signal_of(struct nw_kafka_sink *sink, const char *table, bool take,
+                        char id[static NW_KAFKA_ID_SIZE])
 {
-    const char *id = NULL;
+    bool found = false;
 
     (void)pthread_mutex_lock(&sink->lock);
-    for (uint32_t i = 0; i < NW_KAFKA_ASKED_MAX; i++) {
-        const struct nw_kafka_asked *asked =
-            &sink->asked[(sink->asked_count + i) % NW_KAFKA_ASKED_MAX];
+    for (uint32_t i = 0; i < NW_KAFKA_ASKED_MAX; i++) { /* the last one of them counts */
+        struct nw_kafka_asked *asked = &sink->asked[(sink->asked_count + i) % NW_KAFKA_ASKED_MAX];
 
         if (strcmp(asked->table, table) == 0 && asked->id[0] != '\0') {
-            id = asked->id; /* the last one */
+            (void)snprintf(id, NW_KAFKA_ID_SIZE, "%s", asked->id);
+            asked->id[0] = take ? '\0' : asked->id[0];
+            found = true;
         }
     }
     (void)pthread_mutex_unlock(&sink->lock);
-    return id;
+    return found;
 }
 
 /* "public\.items" is the table public.items; other patterns are not for us. */
@@ -198,6 +200,37 @@ void nw_kafka_signal_row(struct nw_kafka_sink *sink, const struct nw_batch *batc
 
 /* ---- the topic ---- */
 
+/*
+ * Where to read on: behind what was done. Who never read the topic begins at its end as it is now,
+ * and has that stored, so that what comes while narwal is away is not passed over.
+ */
+static rd_kafka_resp_err_t place_find(struct nw_kafka_sink *sink,
+                                      rd_kafka_topic_partition_list_t *one)
+{
+    int timeout_ms =
+        (int)(sink->options.timeout_ms < PLACE_MS ? sink->options.timeout_ms : PLACE_MS);
+    rd_kafka_topic_partition_t *place = &one->elems[0];
+    rd_kafka_resp_err_t code = rd_kafka_committed(sink->signals, one, timeout_ms);
+    int64_t low = 0;
+    int64_t high = 0;
+
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR || place->offset >= 0) {
+        return code;
+    }
+    code =
+        rd_kafka_query_watermark_offsets(sink->signals, place->topic, 0, &low, &high, timeout_ms);
+    if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+        code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION) {
+        high = 0; /* the first message makes it */
+        code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    }
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        place->offset = high;
+        code = rd_kafka_commit(sink->signals, one, 0);
+    }
+    return code;
+}
+
 nw_status nw_kafka_signals_begin(struct nw_kafka_sink *sink, struct nw_error *err)
 {
     char group[NW_KAFKA_TOPIC_SIZE];
@@ -219,8 +252,15 @@ nw_status nw_kafka_signals_begin(struct nw_kafka_sink *sink, struct nw_error *er
         return status;
     }
     one = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(one, sink->options.signals_topic, 0)->offset =
-        RD_KAFKA_OFFSET_STORED;
+    (void)rd_kafka_topic_partition_list_add(one, sink->options.signals_topic, 0);
+    code = place_find(sink, one);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) { /* changes go on without signals */
+        sink->host->log(sink->host, NW_LOG_WARN,
+                        "NW2709 topic %s cannot be read, so no signal of "
+                        "it is followed: %s",
+                        sink->options.signals_topic, rd_kafka_err2str(code));
+        one->elems[0].offset = RD_KAFKA_OFFSET_STORED;
+    }
     code = rd_kafka_assign(sink->signals, one);
     rd_kafka_topic_partition_list_destroy(one);
     return code == RD_KAFKA_RESP_ERR_NO_ERROR

@@ -147,6 +147,14 @@ class NoticesTest(Case):
             self.assertEqual(narwal.start().wait_exit(30), 1, narwal.log_tail())
             self.assertIn(f'NW1003 kafka: keys: "{item}" is not SCHEMA.TABLE:COLUMN,COLUMN', narwal.log_tail())
 
+    def test_a_key_whose_type_has_no_schema(self):
+        self.make("CREATE TABLE shop.places (at pg_lsn, tenant integer, PRIMARY KEY (tenant, at))")
+        narwal = self.narwal("placekey", include=("shop.*",), format="debezium_json")
+        narwal.start().wait_caught_up()
+        self.server.sql("INSERT INTO shop.places VALUES ('0/1', 1)")
+        narwal.wait("the refusal", lambda: "NW2719 table shop.places stopped" in narwal.log())
+        self.assertIn("column at is part of the key", narwal.log())
+
 
 if __name__ == "__main__":
     check.main()

@@ -69,6 +69,20 @@ class SignalsTest(Case):
         subprocess.run(["kcat", "-b", self.broker.address, "-P", "-t", topic, "-k", key], input=value, text=True,
                        check=True, timeout=60)
 
+    def test_what_was_sent_while_narwal_was_away(self):
+        """Also when no signal was ever read before."""
+        self.broker.create("first-orders", 1)
+        narwal = self.begin("away", signals_topic="first-orders", topic_settings=["cleanup.policy=compact"])
+        self.assertEqual(narwal.terminate(), 0)
+        self.send("first-orders", "away", json.dumps({"type": "execute-snapshot", "data": {"data-collections": ["shop.a"]}}))
+        narwal.start()
+        narwal.wait("the copy", lambda: self.copies(narwal, "a") == [5, 5])
+        policies = self.broker.tool("kafka.admin.ConfigCommand", "--bootstrap-server", self.broker.address, "--describe",
+                                    "--topic", "away.notifications")
+        self.assertNotIn("cleanup.policy=compact", policies)
+        self.assertIn("cleanup.policy=compact", self.broker.tool(
+            "kafka.admin.ConfigCommand", "--bootstrap-server", self.broker.address, "--describe", "--topic", "away.shop.a"))
+
     def test_a_message_asks_for_a_copy(self):
         self.broker.create("orders", 1)
         narwal = self.begin("topic", signals_topic="orders", delivery="transactional")
