@@ -32,4 +32,18 @@ static inline size_t nw_utf8_size(const uint8_t *at, size_t left)
     return size;
 }
 
+/** Whether all of it is UTF-8. */
+static inline bool nw_utf8_valid(const uint8_t *bytes, size_t size)
+{
+    for (size_t at = 0; at < size;) {
+        size_t step = bytes[at] < 0x80 ? 1 : nw_utf8_size(bytes + at, size - at);
+
+        if (step == 0) {
+            return false;
+        }
+        at += step;
+    }
+    return true;
+}
+
 #endif

@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,7 +98,11 @@ static const char *convert_text(const struct nw_connect_options *options,
 static const struct value_case defaults[] = {
     {16, -1, "boolean", "t", "true"},
     {20, -1, "bigint", "-9223372036854775808", "-9223372036854775808"},
-    {700, -1, "real", "1e-45", "1.0E-45"},
+    {700, -1, "real", "1e-45", "1.4E-45"},
+    {700, -1, "real", "-1.4e-44", "-1.4E-44"},
+    {700, -1, "real", "1e-36", "1.0E-36"},
+    {701, -1, "double precision", "5e-324", "4.9E-324"},
+    {701, -1, "double precision", "1e-300", "1.0E-300"},
     {701, -1, "double precision", "10000000", "1.0E7"},
     {701, -1, "double precision", "0.001", "0.001"},
     {701, -1, "double precision", "NaN", "\"NaN\""},
@@ -125,6 +130,11 @@ static const struct value_case defaults[] = {
     {1266, -1, "time with time zone", "12:00:00.5+05:45", "\"06:15:00.5Z\""},
     {1186, -1, "interval", "1 year 2 mons -3 days +04:05:06.789", "36572706789000"},
     {1186, -1, "interval", "-1 mons +1 day -00:00:00.000001", "-2543400000001"},
+    {1186, -1, "interval", "2400000000:00:00", "8640000000000000000"},
+    {1186, -1, "interval", "-2562047788:00:54.775808", "-9223372036854775808"},
+    {1186, -1, "interval", "2562047788:00:54.775808", "refused"},
+    {1186, -1, "interval", "-2147483648 days", "refused"},
+    {1186, -1, "interval", "-infinity", "refused"},
     {1560, 9, "bit(9)", "101010101", "\"VQE=\""},
     {1560, 1, "bit(1)", "1", "true"},
     {1562, -1, "bit varying", "10110011100011110000", "\"8DgL\""},
@@ -139,7 +149,13 @@ static const struct value_case defaults[] = {
     {28, -1, "xid", "3", "left out"},
     {99999, -1, "public.hstore", "\"a\"=>\"1\", \"b\"=>NULL",
      "\"{\\\"a\\\":\\\"1\\\",\\\"b\\\":null}\""},
+    {99999, -1, "hstore", "\"a\x0b\\\\u000b\"=>\"\x1f\"",
+     "\"{\\\"a\\\\u000B\\\\\\\\u000b\\\":\\\"\\\\u001F\\\"}\""},
     {99999, -1, "\"Odd.\".hstore", "\"a=>\"=>\"\\\"\"", "\"{\\\"a=>\\\":\\\"\\\\\\\"\\\"}\""},
+    {99999, -1, "geography[]",
+     "{0101000000000000000000F03F0000000000000040:0101000000000000000000F03F0000000000000040}",
+     "[{\"wkb\":\"AQEAAAAAAAAAAADwPwAAAAAAAABA\",\"srid\":null},"
+     "{\"wkb\":\"AQEAAAAAAAAAAADwPwAAAAAAAABA\",\"srid\":null}]"},
     {99999, -1, "public.vector(3)", "[1,2.5,-0]", "[1.0,2.5,-0.0]"},
 };
 
@@ -170,6 +186,174 @@ static void what_was_not_sent_is_no_null(void **state)
     assert_string_equal(convert(&options, uuids, &missing, NW_AFTER),
                         "[\"b68a35a7-17ad-35b3-af2a-ae46edb4545a\"]");
     assert_string_equal(convert(&options, numbers, &missing, NW_AFTER), "refused");
+}
+
+/* In modes whose items are no numbers or bytes Debezium sends NULL. */
+static void a_placeholder_is_never_of_another_type_than_the_schemas(void **state)
+{
+    struct nw_connect_options options = nw_connect_options_default();
+    const struct nw_value missing = {.kind = NW_VALUE_MISSING, .type = NW_TYPE_TEXT};
+    const struct nw_column_schema dates = {
+        .type_name = "date[]", .type_oid = 1182, .base_type_oid = 1182, .typmod = -1};
+    const struct nw_column_schema numbers = {
+        .type_name = "integer[]", .type_oid = 1007, .base_type_oid = 1007, .typmod = -1};
+    const struct nw_column_schema blobs = {
+        .type_name = "bytea[]", .type_oid = 1001, .base_type_oid = 1001, .typmod = -1};
+
+    (void)state;
+    options.placeholder = "ab";
+    options.placeholder_size = 2;
+    assert_string_equal(convert(&options, dates, &missing, NW_AFTER), "[97,98]");
+    assert_string_equal(convert(&options, blobs, &missing, NW_AFTER), "[\"YWI=\"]");
+    for (enum nw_connect_times times = NW_TIMES_ADAPTIVE; times <= NW_TIMES_NANOSECONDS; times++) {
+        const bool none = times == NW_TIMES_ISOSTRING || times == NW_TIMES_CONNECT;
+
+        options.times = times;
+        assert_string_equal(convert(&options, dates, &missing, NW_AFTER),
+                            none ? "refused" : "[97,98]");
+        assert_string_equal(convert(&options, numbers, &missing, NW_AFTER), "[97,98]");
+    }
+    options.binaries = NW_BINARIES_HEX;
+    assert_string_equal(convert(&options, blobs, &missing, NW_AFTER), "refused");
+    options.binaries = NW_BINARIES_BASE64;
+    assert_string_equal(convert(&options, blobs, &missing, NW_AFTER), "refused");
+    options.unfit_null = true;
+    assert_string_equal(convert(&options, blobs, &missing, NW_AFTER), "null");
+}
+
+#define SCALE 300u
+
+static void a_scale_may_be_more_than_a_byte(void **state)
+{
+    struct nw_connect_options options = nw_connect_options_default();
+    struct nw_column_schema column = {.type_name = "numeric(400,300)",
+                                      .type_oid = 1700,
+                                      .base_type_oid = 1700,
+                                      .typmod = (400 << 16 | (int32_t)SCALE) + 4};
+    const struct nw_value missing = {.kind = NW_VALUE_MISSING, .type = NW_TYPE_TEXT};
+    const struct nw_value number = {
+        .kind = NW_VALUE_PRESENT, .type = NW_TYPE_TEXT, .bytes = (const uint8_t *)"1.5", .size = 3};
+    const struct nw_value array = {.kind = NW_VALUE_PRESENT,
+                                   .type = NW_TYPE_TEXT,
+                                   .bytes = (const uint8_t *)"{1.5}",
+                                   .size = 5};
+    char zeros[SCALE + 1];
+    char expected[SCALE + 8];
+
+    (void)state;
+    memset(zeros, '0', SCALE);
+    zeros[SCALE] = '\0';
+    options.numbers_as_text = true;
+    (void)snprintf(expected, sizeof expected, "1.5%.*s", (int)SCALE - 1, zeros);
+    assert_string_equal(convert(&options, column, &number, NW_AFTER), expected);
+    column.not_null = true;
+    (void)snprintf(expected, sizeof expected, "0.%s", zeros);
+    assert_string_equal(convert(&options, column, &missing, NW_BEFORE), expected);
+    options.decimals = NW_DECIMALS_STRING;
+    (void)snprintf(expected, sizeof expected, "\"0.%s\"", zeros);
+    assert_string_equal(convert(&options, column, &missing, NW_BEFORE), expected);
+    options.decimals = NW_DECIMALS_PRECISE;
+    column.type_oid = column.base_type_oid = 1231;
+    column.type_name = "numeric(400,300)[]";
+    (void)snprintf(expected, sizeof expected, "[1.5%.*s]", (int)SCALE - 1, zeros);
+    assert_string_equal(convert(&options, column, &array, NW_AFTER), expected);
+    column.typmod = (1000 << 16 | 1000) + 4; /* the largest there is */
+    assert_int_equal(strlen(convert(&options, column, &array, NW_AFTER)), 1004);
+    column.type_oid = column.base_type_oid = 1700;
+    assert_int_equal(strlen(convert(&options, column, &missing, NW_BEFORE)), 1002);
+}
+
+/* Of a database without an encoding. */
+static void bytes_that_are_no_utf8_are_refused_in_arrays_and_hstores_too(void **state)
+{
+    struct nw_connect_options options = nw_connect_options_default();
+    static const struct {
+        uint32_t oid;
+        const char *type_name, *text, *json;
+    } cases[] = {
+        {1009, "text[]", "{a,\xff}", "refused"},
+        {1009, "text[]", "{a,\xc3}", "refused"},
+        {1009, "text[]", "{\xc3\xa9}", "[\"\xc3\xa9\"]"},
+        {99999, "hstore", "\"a\"=>\"\xff\"", "refused"},
+        {99999, "hstore", "\"\xff\"=>NULL", "refused"},
+        {25, "text", "\xff", "refused"},
+    };
+
+    (void)state;
+    for (int map = 0; map < 2; map++) {
+        options.hstores = map == 1 ? NW_HSTORES_MAP : NW_HSTORES_JSON;
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+            const struct nw_value source = {.kind = NW_VALUE_EXCEPTION,
+                                            .type = NW_TYPE_TEXT,
+                                            .bytes = (const uint8_t *)cases[i].text,
+                                            .size = (uint32_t)strlen(cases[i].text)};
+
+            assert_string_equal(convert(&options,
+                                        (struct nw_column_schema){.type_name = cases[i].type_name,
+                                                                  .type_oid = cases[i].oid,
+                                                                  .base_type_oid = cases[i].oid,
+                                                                  .typmod = -1},
+                                        &source, NW_AFTER),
+                                cases[i].json);
+        }
+    }
+}
+
+/* Whether a column is NOT NULL is known as of now, and the row is of then. */
+static void null_stays_null_in_a_column_that_became_not_null_later(void **state)
+{
+    const struct nw_connect_options options = nw_connect_options_default();
+    const struct nw_value null = {.kind = NW_VALUE_NULL, .type = NW_TYPE_TEXT};
+    const struct nw_value missing = {.kind = NW_VALUE_MISSING, .type = NW_TYPE_TEXT};
+    struct nw_column_schema column = {.type_name = "integer",
+                                      .type_oid = 23,
+                                      .base_type_oid = 23,
+                                      .typmod = -1,
+                                      .not_null = true};
+
+    (void)state;
+    assert_string_equal(convert(&options, column, &null, NW_AFTER), "null");
+    assert_string_equal(convert(&options, column, &null, NW_BEFORE), "null");
+    assert_string_equal(convert(&options, column, &missing, NW_BEFORE), "0");
+    column.default_expr = "7";
+    assert_string_equal(convert(&options, column, &null, NW_AFTER), "null");
+    assert_string_equal(convert(&options, column, &missing, NW_BEFORE), "7");
+}
+
+static void a_domain_over_an_array_is_an_array(void **state)
+{
+    const struct nw_connect_options options = nw_connect_options_default();
+    const struct nw_value array = {.kind = NW_VALUE_PRESENT,
+                                   .type = NW_TYPE_TEXT,
+                                   .bytes = (const uint8_t *)"{1,2}",
+                                   .size = 5};
+    const struct nw_column_schema column = {
+        .type_name = "lab.numbers", .type_oid = 99999, .base_type_oid = 1007, .typmod = -1};
+
+    (void)state;
+    assert_string_equal(convert(&options, column, &array, NW_AFTER), "[1,2]");
+}
+
+static void the_interval_without_end_is_known_text(void **state)
+{
+    const struct nw_connect_options options = nw_connect_options_default();
+    struct nw_column_schema column = {
+        .type_name = "interval", .type_oid = 1186, .base_type_oid = 1186, .typmod = -1};
+    const struct nw_value infinity = {.kind = NW_VALUE_PRESENT,
+                                      .type = NW_TYPE_TEXT,
+                                      .bytes = (const uint8_t *)"infinity",
+                                      .size = 8};
+    struct nw_table table;
+    struct nw_connect_table *made = table_of(&table, &column, &options);
+    struct nw_connect_scratch *scratch = nw_connect_scratch_create(made);
+    struct nw_connect_value value;
+    struct nw_error err = {0};
+
+    (void)state;
+    assert_int_equal(nw_connect_convert(scratch, 0, &infinity, NW_AFTER, &value, &err), NW_REJECT);
+    assert_non_null(strstr(err.text, "has no room for"));
+    nw_connect_scratch_destroy(scratch);
+    nw_connect_table_destroy(made);
 }
 
 struct default_case {
@@ -266,6 +450,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_are_what_debezium_makes_of_them),
         cmocka_unit_test(what_was_not_sent_is_no_null),
+        cmocka_unit_test(a_placeholder_is_never_of_another_type_than_the_schemas),
+        cmocka_unit_test(a_scale_may_be_more_than_a_byte),
+        cmocka_unit_test(bytes_that_are_no_utf8_are_refused_in_arrays_and_hstores_too),
+        cmocka_unit_test(null_stays_null_in_a_column_that_became_not_null_later),
+        cmocka_unit_test(a_domain_over_an_array_is_an_array),
+        cmocka_unit_test(the_interval_without_end_is_known_text),
         cmocka_unit_test(literals_and_calls_become_defaults_of_schemas),
     };
 

@@ -192,9 +192,9 @@ bool nw_connect_table_has(const struct nw_connect_table *table, uint16_t column)
  * Convert one value.
  *
  *   missing in after   the placeholder, in the form of the column's schema
- *   missing in before  NULL
- *   NULL               NULL; in a column that is NOT NULL (where the old image has only the key)
+ *   missing in before  NULL; in a column that is NOT NULL (where the old image has only the key)
  *                      the column's default, else its type's zero, as Debezium does it
+ *   NULL               NULL, also in a column that has become NOT NULL since
  *
  * @param column  index into the table's columns; it has a schema.
  * @param side    NW_BEFORE or NW_AFTER

@@ -10,6 +10,7 @@
 
 #define NW_LEVELS_COUNT 3u /* a column, an item of its array, an entry of that item */
 #define NW_PIECES_MAX   6u
+#define NW_SCALE_MAX    1000u /* of numeric: NUMERIC_MAX_SCALE */
 
 /* What is done with a value. */
 enum nw_how {
@@ -56,7 +57,7 @@ enum nw_unit { NW_UNIT_MILLI, NW_UNIT_MICRO, NW_UNIT_NANO };
 
 /* What is unchanged TOAST of an array: Debezium has its placeholder in the array's own type. */
 enum nw_placeholder {
-    NW_PLACEHOLDER_NONE,  /* cannot be: a type of fixed width */
+    NW_PLACEHOLDER_NONE,  /* none: a type of fixed width, or NULL in Debezium */
     NW_PLACEHOLDER_TEXT,  /* the text itself */
     NW_PLACEHOLDER_BYTES, /* its bytes */
     NW_PLACEHOLDER_ITEM,  /* an array with it as its only item */
@@ -71,7 +72,7 @@ struct nw_form {
     enum nw_how money; /* NW_HOW_MONEY */
     enum nw_unit unit;
     enum nw_connect_binaries binaries;
-    uint8_t scale;    /* NW_HOW_DECIMAL, NW_HOW_MONEY */
+    uint16_t scale;   /* NW_HOW_DECIMAL, NW_HOW_MONEY: at most NW_SCALE_MAX */
     uint8_t fraction; /* NW_HOW_STAMP_ZONED: digits that are always there; 0: as many as needed */
     bool bytea;       /* NW_HOW_BINARY in an array: its text is hexadecimal */
 };

@@ -7,6 +7,7 @@
 #include "lib/format/connect_text.h"
 #include "lib/json.h"
 #include "lib/print.h"
+#include "lib/utf8.h"
 
 struct nw_connect_scratch *nw_connect_scratch_create(const struct nw_connect_table *table)
 {
@@ -304,7 +305,7 @@ static nw_status hstore_placeholder(struct nw_level *level,
     return level->out.failed ? NW_RETRY : NW_OK;
 }
 
-/* NULL where the column has to have a value. */
+/* What an old image of the key alone does not say of a column that has to have a value. */
 static nw_status zero_give(const struct nw_convert *convert, const struct nw_connect_column *column,
                            struct nw_connect_value *to)
 {
@@ -334,6 +335,15 @@ static nw_status missing_give(const struct nw_convert *convert,
     return placeholder_give(convert, column, to);
 }
 
+/* Of a database without an encoding (SQL_ASCII) text may be any bytes. The other forms know which
+ * characters their text has, give bytes, or refuse exceptions themselves. */
+static bool exception_fits(const struct nw_form *form, const struct nw_value *source)
+{
+    return (form->how != NW_HOW_ARRAY && form->how != NW_HOW_HSTORE_JSON &&
+            form->how != NW_HOW_HSTORE_MAP) ||
+           nw_utf8_valid(source->bytes, source->size);
+}
+
 nw_status nw_connect_convert(struct nw_connect_scratch *scratch, uint16_t index,
                              const struct nw_value *source, int side,
                              struct nw_connect_value *value, struct nw_error *err)
@@ -349,11 +359,13 @@ nw_status nw_connect_convert(struct nw_connect_scratch *scratch, uint16_t index,
 
     *value = (struct nw_connect_value){.kind = NW_CONNECT_NULL};
     scratch->column = index;
-    if (source->kind == NW_VALUE_PRESENT || source->kind == NW_VALUE_EXCEPTION) {
+    if (source->kind == NW_VALUE_EXCEPTION && !exception_fits(&column->form, source)) {
+        status = NW_REJECT;
+    } else if (source->kind == NW_VALUE_PRESENT || source->kind == NW_VALUE_EXCEPTION) {
         status = nw_convert_present(&convert, source, value);
     } else if (source->kind == NW_VALUE_MISSING && side == NW_AFTER) {
         status = missing_give(&convert, column, value);
-    } else if (column->not_null) {
+    } else if (source->kind == NW_VALUE_MISSING && column->not_null) {
         status = zero_give(&convert, column, value);
     }
     if (status == NW_OK) {

@@ -3,12 +3,15 @@
 #include "lib/format/connect_json.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "lib/json.h"
 #include "lib/print.h"
 
-#define JAVA_PLAIN_MIN (-2) /* digits before the point: from 0.001 */
-#define JAVA_PLAIN_MAX 7    /* to below 10000000 */
+#define JAVA_PLAIN_MIN  (-2)  /* digits before the point: from 0.001 */
+#define JAVA_PLAIN_MAX  7     /* to below 10000000 */
+#define SUBNORMAL_POINT (-36) /* float4 below 1e-37; of float8 all that matters is */
 
 /* ---- numbers ---- */
 
@@ -92,6 +95,20 @@ static uint8_t *plain_print(uint8_t *at, const struct decimal *d)
     return digits_copy(at, d, whole, d->count);
 }
 
+/*
+ * Where one digit is enough Java takes the nearest of two that reads back the same: 1.4E-45 and not
+ * 1.0E-45, 4.9E-324. There is another one only among the smallest subnormals.
+ */
+static void digit_add(struct decimal *d, double value, bool narrow)
+{
+    char text[NW_PRINT_FLOAT_MAX + 1];
+
+    (void)snprintf(text, sizeof text, "%.1e", value);
+    if (narrow ? strtof(text, NULL) == (float)value : strtod(text, NULL) == value) {
+        *d = take_apart((const uint8_t *)text, (const uint8_t *)text + strlen(text));
+    }
+}
+
 uint8_t *nw_print_java_real(uint8_t *at, double value, bool narrow)
 {
     uint8_t text[NW_PRINT_FLOAT_MAX];
@@ -115,6 +132,9 @@ uint8_t *nw_print_java_real(uint8_t *at, double value, bool narrow)
     }
     end = narrow ? nw_print_float32(text, (float)value) : nw_print_float64(text, value);
     d = take_apart(text, end);
+    if (d.count == 1 && d.point < SUBNORMAL_POINT) {
+        digit_add(&d, narrow ? (double)(float)value : value, narrow);
+    }
     if (d.point >= JAVA_PLAIN_MIN && d.point <= JAVA_PLAIN_MAX) {
         return plain_print(at, &d);
     }

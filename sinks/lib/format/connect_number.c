@@ -226,8 +226,8 @@ static nw_status variable_give(struct nw_level *level, struct nw_digits *number,
     return digits_binary(level, number, &level->pieces[1]);
 }
 
-/* The value as text: PostgreSQL's, or printed. */
-static nw_status number_text(struct nw_level *level, const struct nw_value *source, uint8_t scale,
+/* The value as text: PostgreSQL's, or printed. The scale of one that is typed is at most 38. */
+static nw_status number_text(struct nw_level *level, const struct nw_value *source, uint16_t scale,
                              struct nw_text *text)
 {
     if (source->kind != NW_VALUE_PRESENT || source->type != NW_TYPE_DECIMAL) {
@@ -237,9 +237,9 @@ static nw_status number_text(struct nw_level *level, const struct nw_value *sour
     if (!nw_out_reserve(&level->text, NW_PRINT_DECIMAL_MAX)) {
         return NW_RETRY;
     }
-    *text = nw_text_of(
-        level->text.bytes,
-        (size_t)(nw_print_decimal(level->text.bytes, source->bytes, scale) - level->text.bytes));
+    *text = nw_text_of(level->text.bytes,
+                       (size_t)(nw_print_decimal(level->text.bytes, source->bytes, (uint8_t)scale) -
+                                level->text.bytes));
     return NW_OK;
 }
 

@@ -223,7 +223,7 @@ static const char *zero_text(const struct nw_form *form, bool *ready)
 
 static void zero_set(struct nw_pool *pool, struct nw_connect_column *column)
 {
-    char number[UINT8_MAX + 4] = "0.";
+    char number[NW_SCALE_MAX + 2] = "0.";
 
     column->zero = zero_text(&column->form, &column->zero_ready);
     if (column->zero == NULL) {

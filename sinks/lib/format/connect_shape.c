@@ -334,6 +334,21 @@ static struct entry *entry_at(struct nw_level *level, size_t index)
     return (struct entry *)(void *)level->second.bytes + index; /* as aligned as malloc makes it */
 }
 
+/* Jackson writes \u000B where ours is \u000b; in a string of JSON that is another value. */
+static void string_append(struct nw_out *pile, const struct nw_out *text)
+{
+    size_t at = pile->used;
+
+    (void)nw_json_string(pile, text->bytes, text->used, 0);
+    for (; !pile->failed && at < pile->used; at++) {
+        if (pile->bytes[at] == '\\' && pile->bytes[++at] == 'u') {
+            uint8_t *digit = &pile->bytes[at += 4]; /* only the last may be a letter: below 0x20 */
+
+            *digit = (uint8_t)(*digit >= 'a' ? *digit - 'a' + 'A' : *digit);
+        }
+    }
+}
+
 /* The pairs as JSON, one behind the other in level->pile, and a list of them in level->second. */
 static nw_status entries_fill(struct nw_level *level, const struct nw_value *source)
 {
@@ -347,12 +362,12 @@ static nw_status entries_fill(struct nw_level *level, const struct nw_value *sou
         struct entry entry = {.hash = java_hash(key->bytes, key->used),
                               .at = (uint32_t)level->pile.used};
 
-        (void)nw_json_string(&level->pile, key->bytes, key->used, 0);
+        string_append(&level->pile, key);
         nw_out_text(&level->pile, ":");
         if (value_null) {
             nw_out_text(&level->pile, "null");
         } else {
-            (void)nw_json_string(&level->pile, value->bytes, value->used, 0);
+            string_append(&level->pile, value);
         }
         entry.size = (uint32_t)level->pile.used - entry.at;
         nw_out_bytes(&level->second, &entry, sizeof entry);

@@ -11,7 +11,10 @@
 #define SECOND_US INT64_C(1000000)
 #define REAL_MAX  63u /* characters of a float */
 #define YEAR_MAX  10000000
-#define DEPTH_MAX 6 /* dimensions of an array: MAXDIM */
+#define DEPTH_MAX 6                   /* dimensions of an array: MAXDIM */
+#define HOURS_MAX INT64_C(2562047788) /* of an interval: microseconds in 64 bits */
+
+__extension__ typedef __int128 i128;
 
 /* ---- characters ---- */
 
@@ -236,9 +239,10 @@ struct nw_moment nw_text_date(struct nw_text *text)
     return moment;
 }
 
-int64_t nw_text_time(struct nw_text *text)
+/* HOURS_MAX may be more than 64 bits by a little. */
+static i128 time_read(struct nw_text *text)
 {
-    int64_t us = number(text, INT32_MAX) * 3600 * SECOND_US;
+    i128 us = (i128)number(text, HOURS_MAX) * 3600 * SECOND_US;
     int64_t unit = SECOND_US / 10;
 
     nw_text_expect(text, ':');
@@ -252,6 +256,23 @@ int64_t nw_text_time(struct nw_text *text)
         }
     }
     return us;
+}
+
+/* Fails past 64 bits. */
+static int64_t in_64_bits(struct nw_text *text, i128 us)
+{
+    if (us > INT64_MAX || us < INT64_MIN) {
+        fail(text);
+        return 0;
+    }
+    return (int64_t)us;
+}
+
+int64_t nw_text_time(struct nw_text *text)
+{
+    i128 us = time_read(text);
+
+    return in_64_bits(text, us);
 }
 
 int32_t nw_text_zone(struct nw_text *text)
@@ -305,10 +326,12 @@ struct nw_moment nw_text_stamp(struct nw_text *text)
 static void interval_part(struct nw_text *text, int64_t sign, struct nw_interval *interval)
 {
     struct nw_text ahead = *text;
-    int64_t value = number(&ahead, INT32_MAX);
+    int64_t value = number(&ahead, HOURS_MAX);
 
     if (peek(&ahead) == ':') {
-        interval->time_us = sign * nw_text_time(text);
+        i128 us = sign * time_read(text);
+
+        interval->time_us = in_64_bits(text, us);
         return;
     }
     *text = ahead;

@@ -341,7 +341,7 @@ static struct nw_form numeric_form(struct maker *m)
         form = m->options->decimals == NW_DECIMALS_DOUBLE
                    ? simple(m, NW_HOW_DECIMAL_REAL, NW_CONNECT_FLOAT64, NULL)
                    : simple(m, NW_HOW_DECIMAL_TEXT, NW_CONNECT_STRING, NULL);
-        form.scale = m->column->typmod < TYPMOD_HEADER || scale < 0 ? 0 : (uint8_t)scale;
+        form.scale = m->column->typmod < TYPMOD_HEADER || scale < 0 ? 0 : (uint16_t)scale;
         return form;
     }
     if (m->column->typmod < TYPMOD_HEADER) {
@@ -362,7 +362,7 @@ static struct nw_form numeric_form(struct maker *m)
         if (schema != NULL) {
             parameter_number(m, schema, PRECISION_PARAMETER, precision);
         }
-        return (struct nw_form){.how = NW_HOW_DECIMAL, .schema = schema, .scale = (uint8_t)scale};
+        return (struct nw_form){.how = NW_HOW_DECIMAL, .schema = schema, .scale = (uint16_t)scale};
     }
 }
 
@@ -721,6 +721,23 @@ static bool items_optional(enum family family)
            family != FAMILY_VECTOR && family != FAMILY_HALFVEC && family != FAMILY_SPARSEVEC;
 }
 
+/* typdelim: PostGIS declares another one for both of its types. */
+static char delimiter_of(enum family family)
+{
+    return family == FAMILY_BOX                                      ? ';'
+           : family == FAMILY_GEOMETRY || family == FAMILY_GEOGRAPHY ? ':'
+                                                                     : ',';
+}
+
+/* Debezium has no placeholder for items that are strings, or Connect's Date, where the array of
+ * the type has one of numbers or bytes. */
+static bool array_placeholder_fits(enum family family, const struct nw_connect_options *options)
+{
+    return family == FAMILY_DATE
+               ? options->times != NW_TIMES_ISOSTRING && options->times != NW_TIMES_CONNECT
+               : family != FAMILY_BYTEA || options->binaries == NW_BINARIES_BYTES;
+}
+
 void nw_form_of(struct nw_pool *pool, const struct nw_column_schema *column,
                 const struct nw_connect_options *options, struct nw_connect_column *to)
 {
@@ -735,7 +752,10 @@ void nw_form_of(struct nw_pool *pool, const struct nw_column_schema *column,
 
         m.optional = items_optional(family);
         to->element = scalar_form(&m, family);
-        to->delimiter = family == FAMILY_BOX ? ';' : family == FAMILY_GEOMETRY ? ':' : ',';
+        to->delimiter = delimiter_of(family);
+        if (!array_placeholder_fits(family, options)) {
+            to->placeholder = NW_PLACEHOLDER_NONE;
+        }
         if (schema != NULL) {
             schema->element = to->element.schema;
         }

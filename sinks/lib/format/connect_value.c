@@ -417,14 +417,28 @@ static nw_status stamp_zoned_convert(const struct nw_convert *convert,
     return stamp_print(level_of(convert), source, true, convert->form->fraction, to);
 }
 
+/* An infinite one (PostgreSQL 17) is text that is known, and has no value in any schema. */
+static nw_status interval_of(const struct nw_value *source, struct nw_interval *interval)
+{
+    struct nw_text text = text_of(source);
+    struct nw_text infinite = text;
+
+    (void)nw_text_take(&infinite, '-');
+    if (nw_text_word(&infinite, "infinity") && nw_text_done(&infinite)) {
+        *interval = (struct nw_interval){0};
+        return NW_REJECT;
+    }
+    *interval = nw_text_interval(&text);
+    return read_status(&text);
+}
+
 static nw_status interval_convert(const struct nw_convert *convert, const struct nw_value *source,
                                   struct nw_connect_value *to)
 {
     (void)convert;
-    struct nw_text text = text_of(source);
-    struct nw_interval interval = nw_text_interval(&text);
+    struct nw_interval interval;
+    nw_status status = interval_of(source, &interval);
     i128 us = (i128)interval.months * MONTH_US + (i128)interval.days * DAY_US + interval.time_us;
-    nw_status status = read_status(&text);
 
     if (status == NW_OK && (us > INT64_MAX || us < INT64_MIN)) {
         status = NW_REJECT;
@@ -444,9 +458,8 @@ static nw_status interval_iso_convert(const struct nw_convert *convert,
                                       const struct nw_value *source, struct nw_connect_value *to)
 {
     struct nw_level *level = level_of(convert);
-    struct nw_text text = text_of(source);
-    struct nw_interval interval = nw_text_interval(&text);
-    nw_status status = read_status(&text);
+    struct nw_interval interval;
+    nw_status status = interval_of(source, &interval);
     int64_t us = interval.time_us;
     int64_t rest = us % (60 * SECOND_US);
     uint8_t *at;
