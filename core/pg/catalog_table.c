@@ -614,6 +614,7 @@ static void convert_column(const struct nw_catalog_column *from, struct nw_colum
         .scale = form.scale,
         .not_null = from->not_null || from->domain_not_null,
         .identity = from->identity,
+        .composite = from->typtype == 'c',
     };
 }
 

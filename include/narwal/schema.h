@@ -96,6 +96,7 @@ struct nw_column_schema {
     uint8_t scale;          /**< NW_TYPE_DECIMAL */
     bool not_null;
     bool identity;  /**< part of the replica identity, as the stream said */
+    bool composite; /**< base_type_oid is a row type; false: also where that is not known */
     uint32_t exact; /**< NW_EXACT_... */
 };
 

@@ -288,14 +288,16 @@ class EnvelopeTest(Case):
         self.assertEqual((value["payload"]["op"], value["payload"]["source"]["table"]), ("m", ""))
 
     def test_a_value_without_room_is_refused(self):
-        self.server.sql("CREATE TABLE shop.unfit (id integer PRIMARY KEY, n numeric(5,2), x xid)")
+        self.server.sql("CREATE TYPE shop.vector AS (a integer, b text)")
+        self.server.sql("CREATE TABLE shop.unfit (id integer PRIMARY KEY, n numeric(5,2), x xid, v shop.vector)")
         narwal = self.narwal("unfit", [{"prefix": "unfit", "format": "debezium_json"}], ["shop.unfit"])
         narwal.start().wait_caught_up()
-        self.server.sql("INSERT INTO shop.unfit VALUES (0, 1)")
+        self.server.sql("INSERT INTO shop.unfit VALUES (0, 1, '3', '(1,a)')")
         narwal.wait_caught_up()
         self.assertEqual(self.read("unfit.shop.unfit")[0][1]["after"], {"id": 0, "n": "ZA=="})
         self.assertIn("NW2719", narwal.log())
         self.assertIn("shop.unfit: column x is left out", narwal.log())
+        self.assertIn("shop.unfit: column v is left out", narwal.log())
         self.server.sql("INSERT INTO shop.unfit VALUES (1, 'NaN')")
         narwal.wait("the table to stop", lambda: "NW2720" in narwal.log())
         self.assertIn("NW2720", narwal.call("table", "list")[1])

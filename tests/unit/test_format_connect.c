@@ -3,6 +3,7 @@
  * Values in Connect's model. What they have to be is what Debezium 3.7.0 wrote of the same values
  * of PostgreSQL 15.
  */
+#include <assert.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -334,6 +335,35 @@ static void a_domain_over_an_array_is_an_array(void **state)
     assert_string_equal(convert(&options, column, &array, NW_AFTER), "[1,2]");
 }
 
+static void a_composite_type_named_like_an_extensions_is_left_out(void **state)
+{
+    static const char *const names[] = {"mine.vector", "hstore", "geometry", "mine.citext"};
+    struct nw_connect_options options = nw_connect_options_default();
+    const struct nw_value row = {.kind = NW_VALUE_PRESENT,
+                                 .type = NW_TYPE_TEXT,
+                                 .bytes = (const uint8_t *)"(1,2)",
+                                 .size = 5};
+
+    static_assert(offsetof(struct nw_column_schema, composite) == 51 &&
+                      offsetof(struct nw_column_schema, exact) == 52 &&
+                      sizeof(struct nw_column_schema) == 56,
+                  "plugins rely on it");
+
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const struct nw_column_schema column = {.type_name = names[i],
+                                                .type_oid = 99999,
+                                                .base_type_oid = 99999,
+                                                .typmod = -1,
+                                                .composite = true};
+
+        options.unknown = NW_UNKNOWN_OMIT;
+        assert_string_equal(convert(&options, column, &row, NW_AFTER), "left out");
+        options.unknown = NW_UNKNOWN_TEXT;
+        assert_string_equal(convert(&options, column, &row, NW_AFTER), "\"(1,2)\"");
+    }
+}
+
 static void the_interval_without_end_is_known_text(void **state)
 {
     const struct nw_connect_options options = nw_connect_options_default();
@@ -455,6 +485,7 @@ int main(void)
         cmocka_unit_test(bytes_that_are_no_utf8_are_refused_in_arrays_and_hstores_too),
         cmocka_unit_test(null_stays_null_in_a_column_that_became_not_null_later),
         cmocka_unit_test(a_domain_over_an_array_is_an_array),
+        cmocka_unit_test(a_composite_type_named_like_an_extensions_is_left_out),
         cmocka_unit_test(the_interval_without_end_is_known_text),
         cmocka_unit_test(literals_and_calls_become_defaults_of_schemas),
     };

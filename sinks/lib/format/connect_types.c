@@ -666,8 +666,9 @@ static enum family named_family(const struct nw_column_schema *column, bool *arr
     char name[TEXT_MAX];
 
     *array = false;
-    if (column->type_name == NULL || column->type_oid != column->base_type_oid) {
-        return FAMILY_UNKNOWN; /* the name is a domain's */
+    if (column->type_name == NULL || column->type_oid != column->base_type_oid ||
+        column->composite) {
+        return FAMILY_UNKNOWN; /* the name is a domain's, or of a type that somebody made */
     }
     bare_name(column->type_name, name, array);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
