@@ -269,43 +269,67 @@ struct nw_change nw_kafka_change_of(struct nw_kafka_worker *worker, struct nw_ka
     return change;
 }
 
+/* The row's key, and the former one where an update changes it. @param moved  filled: it does */
+static nw_status keys_print(struct nw_kafka_worker *worker, struct nw_format_table *format,
+                            const struct nw_row *row, bool *moved, struct nw_error *err)
+{
+    char op = row->change->op;
+    nw_status status = NW_OK;
+
+    *moved = false;
+    if (format->connect->key == NULL) {
+        return NW_OK;
+    }
+    status = key_print(format, row, op == 'd' ? NW_BEFORE : NW_AFTER, &worker->key, err);
+    if (status == NW_OK && op == 'u' && row->change->before) {
+        status = key_print(format, row, NW_BEFORE, &worker->former_key, err);
+        *moved = status == NW_OK && !same(&worker->key, &worker->former_key);
+    }
+    return status;
+}
+
+/* Of the first copy the last row of a batch waits until it is known whether it is the table's last.
+ * @param held  filled: so does this one */
+static nw_status last_hold(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
+                           const struct nw_row *row, bool *held, struct nw_error *err)
+{
+    struct nw_kafka_copying *copying = NULL;
+    nw_status status = NW_OK;
+
+    *held = false;
+    if (row->change->op != 'r' || worker->sink->positioned ||
+        worker->row + 1 != row->batch->rows_count) {
+        return NW_OK;
+    }
+    copying = nw_kafka_copying_find(worker, row->batch->table->relation_oid);
+    if (copying != NULL) {
+        status = row_hold(worker, table, row, copying, err);
+        *held = copying->held;
+    }
+    return status;
+}
+
 nw_status nw_kafka_envelope_send(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
                                  const struct nw_batch *batch, struct nw_error *err)
 {
     struct nw_format_table *format = table->format;
     const struct nw_change change = nw_kafka_change_of(worker, table, format, batch);
-    struct nw_kafka_copying *copying =
-        change.op == 'r' ? nw_kafka_copying_find(worker, batch->table->relation_oid) : NULL;
     const struct nw_row row = {.table = format->connect,
                                .batch = batch,
                                .row = worker->row,
                                .origin = &format->origin,
                                .change = &change,
                                .scratch = format->scratch};
-    bool keyed = format->connect->key != NULL;
-    nw_status status = NW_OK;
+    bool moved = false;
+    bool held = false;
+    nw_status status = keys_print(worker, format, &row, &moved, err);
 
-    if (keyed) {
-        status =
-            key_print(format, &row, change.op == 'd' ? NW_BEFORE : NW_AFTER, &worker->key, err);
+    if (status == NW_OK && !moved) {
+        status = last_hold(worker, table, &row, &held, err);
     }
-    if (status == NW_OK && keyed && change.op == 'u' && change.before) {
-        status = key_print(format, &row, NW_BEFORE, &worker->former_key, err);
-        if (status == NW_OK && !same(&worker->key, &worker->former_key)) {
-            status = moved_send(worker, table, &row, err);
-            worker->step = status == NW_OK ? 0 : worker->step;
-            return status;
-        }
-    }
-    if (status == NW_OK && copying != NULL && !worker->sink->positioned &&
-        worker->row + 1 == batch->rows_count) {
-        status = row_hold(worker, table, &row, copying, err);
-        if (status != NW_OK || copying->held) {
-            return status;
-        }
-    }
-    if (status == NW_OK) {
-        status = change_send(worker, table, &row, keyed, err);
+    if (status == NW_OK && !held) {
+        status = moved ? moved_send(worker, table, &row, err)
+                       : change_send(worker, table, &row, format->connect->key != NULL, err);
         worker->step = status == NW_OK ? 0 : worker->step;
     }
     return status;
