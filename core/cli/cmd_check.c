@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `narwal check`: what would stand in the way, before anything is touched. */
+#include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/code.h"
 #include "base/log.h"
@@ -80,6 +83,42 @@ static struct nw_preflight_options options_of(const struct nw_run_config *c,
     return options;
 }
 
+/* Whether the folder, or the nearest above it that is there, can be written by who asks. */
+static bool folder_writable(const char *path)
+{
+    char folder[PATH_MAX];
+    char *slash = NULL;
+
+    if (snprintf(folder, sizeof folder, "%s", path) >= (int)sizeof folder) {
+        return true; /* the sink refuses it itself */
+    }
+    while (access(folder, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR)) {
+        slash = strrchr(folder, '/');
+        if (slash == NULL) {
+            (void)snprintf(folder, sizeof folder, ".");
+            break;
+        }
+        slash[slash == folder ? 1 : 0] = '\0';
+    }
+    return access(folder, W_OK | X_OK) == 0;
+}
+
+static void folder_check(const char *name, const struct nw_config *resolved,
+                         const struct nw_plugin *plugin, struct nw_preflight *preflight)
+{
+    for (uint32_t i = 0; i < plugin->ops.options_count; i++) {
+        const struct nw_option *option = &plugin->ops.options[i];
+        const char *path = resolved->settings[i].text;
+
+        if (strcmp(plugin->ops.name, "file") == 0 && strcmp(option->name, "path") == 0 &&
+            path != NULL && !folder_writable(path)) {
+            nw_preflight_add(preflight, NW_FINDING_WARN, "NW1322",
+                             "sink %s: this user may not write in %s, nor make it", name, path)
+                ->otherwise = "make the folder and give it to the user that narwal runs as";
+        }
+    }
+}
+
 /* A sink's plugin loads, and takes the configuration. @return whether; if not, why is added */
 static bool sink_check(struct nw_run_config *config, uint32_t index, const char *folder,
                        struct nw_plugin *plugin, struct nw_preflight *preflight)
@@ -104,6 +143,9 @@ static bool sink_check(struct nw_run_config *config, uint32_t index, const char 
     if (status != NW_OK && problems.count == 0) {
         (void)nw_preflight_add(preflight, NW_FINDING_FAIL, "NW1225", "sink %s: %s", name,
                                nw_code_rest(why.text));
+    }
+    if (status == NW_OK) {
+        folder_check(name, &resolved, plugin, preflight);
     }
     return status == NW_OK;
 }

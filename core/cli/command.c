@@ -524,7 +524,8 @@ int nw_state_folder_find(struct nw_config_arguments *arguments, char folder[NW_F
         return NW_GO_ON;
     }
     if (arguments->file == NULL && arguments->name == NULL) {
-        nw_complain("NW1501 of which narwal? Name its configuration file, --name or --state-dir");
+        nw_complain("NW1501 of which narwal? Name its configuration file, --name or --state-dir; "
+                    "narwal status --all shows those of this host");
         return NW_EXIT_USAGE;
     }
     if (arguments->file == NULL) {

@@ -4,6 +4,7 @@
  * each. Of one that does not run its state says what it left on the server.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <jansson.h>
 #include <sqlite3.h>
 #include <stdlib.h>
@@ -215,10 +216,12 @@ static bool is_state(const char *folder)
     return stat(path, &status) == 0;
 }
 
-static void base_show(struct all *all, const char *base)
+/* @return whether it may be looked into; one that is not there may */
+static bool base_show(struct all *all, const char *base)
 {
     struct dirent **entries = NULL;
     int count = scandir(base, &entries, NULL, alphasort);
+    bool seen = count >= 0 || errno != EACCES;
 
     for (int i = 0; i < count; i++) {
         char folder[NW_FOLDER_SIZE];
@@ -232,25 +235,31 @@ static void base_show(struct all *all, const char *base)
         free(entries[i]);
     }
     free((void *)entries);
+    return seen;
 }
 
 int nw_status_all(bool as_json)
 {
     struct all all = {.as_json = as_json, .well = true, .list = json_array()};
     char base[NW_FOLDER_SIZE];
+    bool two = false, seen = true; /* of the system's folder, where it is another one */
 
     nw_config_state_base(base, sizeof base);
-    base_show(&all, base);
-    if (strcmp(base, NW_STATE_BASE) != 0) {
-        base_show(&all, NW_STATE_BASE);
+    two = strcmp(base, NW_STATE_BASE) != 0;
+    (void)base_show(&all, base);
+    if (two) {
+        seen = base_show(&all, NW_STATE_BASE);
     }
     if (as_json) {
         (void)json_dumpf(all.list, stdout, JSON_COMPACT);
         (void)putchar('\n');
     } else if (all.count == 0) {
-        (void)printf("no pipeline has its state in %s%s%s\n", base,
-                     strcmp(base, NW_STATE_BASE) != 0 ? " or " : "",
-                     strcmp(base, NW_STATE_BASE) != 0 ? NW_STATE_BASE : "");
+        (void)printf("no pipeline has its state in %s%s%s\n", base, two && seen ? " or " : "",
+                     two && seen ? NW_STATE_BASE : "");
+    }
+    if (!seen && !as_json) {
+        (void)puts("not looked at: " NW_STATE_BASE ", which this user may not read; sudo narwal "
+                   "status --all");
     }
     json_decref(all.list);
     return all.well ? 0 : NW_EXIT_FAILED;

@@ -161,6 +161,12 @@ nw_status nw_secret_expand(const char *text, char **expanded, struct nw_error *e
     return status;
 }
 
+/* A group may read what root owns, as the package's folder is root's and narwal's group may. */
+static bool others_read(const struct stat *status)
+{
+    return (status->st_mode & 037) != 0 || ((status->st_mode & 040) != 0 && status->st_uid != 0);
+}
+
 void nw_secret_look(const char *text, const char *file, unsigned line, unsigned column)
 {
     char reference[PATH_MAX];
@@ -171,8 +177,10 @@ void nw_secret_look(const char *text, const char *file, unsigned line, unsigned 
 
     while ((open = reference_find(text, reference, &size)) != NULL && size != SIZE_MAX) {
         if (strncmp(reference, "file:", 5) == 0 && path_find(reference, path) &&
-            stat(path, &status) == 0 && (status.st_mode & 077) != 0) {
-            nw_log(NW_LOG_WARN, "%s:%u:%u: NW1006 others may read the secret in %s: chmod 600 it",
+            stat(path, &status) == 0 && others_read(&status)) {
+            nw_log(NW_LOG_WARN,
+                   "%s:%u:%u: NW1006 others may read the secret in %s: chmod 600 it, and let it "
+                   "belong to the user that narwal runs as",
                    file, line, column, path);
         }
         text = open + size + 3;

@@ -178,6 +178,14 @@ static nw_status explain_role(const struct attempt *attempt, const struct nw_con
             "server says: %.300s)",
             f->user, f->host, f->user, attempt->text);
     }
+    if (has(attempt, "Peer authentication failed")) {
+        return nw_fail(
+            err, NW_FATAL,
+            "NW1121 over the socket in %s user \"%s\" is only let in from a system user of that "
+            "name (peer): give host=localhost and a password, or run narwal as that user (the "
+            "server says: %.300s)",
+            f->host, f->user, attempt->text);
+    }
     return nw_fail(
         err, NW_FATAL,
         "NW1109 %s does not let user \"%s\" into database \"%s\": the role needs LOGIN, CONNECT "

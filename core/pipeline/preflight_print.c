@@ -102,7 +102,7 @@ static void all_print(const struct nw_preflight *preflight, const char *name, bo
         (void)fprintf(out, "plan  %s\n", preflight->plan);
     }
     (void)fprintf(out, "%zu to mend, %zu to consider; nothing was changed.%s\n", fails, warnings,
-                  any_mend ? " For your DBA: narwal check --sql" : "");
+                  any_mend ? " For your DBA: the same with --sql" : "");
 }
 
 static void risks_print(const struct nw_preflight *preflight, bool verbose, FILE *out)

@@ -104,7 +104,7 @@ static void role_report(struct nw_examination *x, const struct nw_rows *rows)
     if (x->superuser) {
         (void)nw_preflight_add(x->report, NW_FINDING_WARN, "NW1302",
                                "role %s is a superuser, which narwal does not need: REPLICATION, "
-                               "and SELECT on the tables, suffice (narwal check --sql --role "
+                               "and SELECT on the tables, suffice (the same with --sql --role "
                                "narwal prints the SQL for one)",
                                x->user);
     }

@@ -489,7 +489,7 @@ static void say_end(const struct nw_run *run, bool done)
         nw_log(NW_LOG_INFO, "%sPublication %s stays on %s; to remove it: %s", reached,
                o->server.publication.name, host, o->teardown);
     } else if (reached[0] != '\0') {
-        nw_log(NW_LOG_INFO, "%s", reached);
+        nw_log(NW_LOG_INFO, "%.*s", (int)strlen(reached) - 1, reached); /* without the blank */
     }
 }
 

@@ -514,6 +514,12 @@ static void a_password_written_out_and_a_file_open_to_others_are_warned_of(void 
     log_of(text, log, sizeof log);
     assert_non_null(strstr(log, "t.yaml:1:28: NW1006 others may read the secret in "));
 
+    file_write("group", "canary-group", 0640);
+    (void)snprintf(text, sizeof text,
+                   "source: {dsn: a, password: \"${file:%s/group}\"}\n" GOOD_SINK, folder);
+    log_of(text, log, sizeof log);
+    assert_int_equal(strstr(log, "NW1006") == NULL, geteuid() == 0);
+
     file_write("closed", "canary-closed", 0600);
     (void)snprintf(text, sizeof text,
                    "source: {dsn: a, password: \"${file:%s/closed}\"}\n" GOOD_SINK, folder);

@@ -326,6 +326,8 @@ static void failures_are_classed_and_explained(void **state)
          "NW1104", "there is no file of trusted CAs"},
         {AT("pg-a") "FATAL:  28000: role \"u\" is not permitted to log in\n", false, NULL, NW_FATAL,
          "NW1109", "the role needs LOGIN"},
+        {AT("pg-a") "FATAL:  28000: Peer authentication failed for user \"u\"\n", false, NULL,
+         NW_FATAL, "NW1121", "give host=localhost and a password"},
         {AT("pg-a") "authentication method requirement \"scram-sha-256\" failed\n", false, NULL,
          NW_FATAL, "NW1116", "cannot authenticate to pg-a"},
     };

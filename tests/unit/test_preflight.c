@@ -119,7 +119,7 @@ static void findings_are_printed_with_the_gravest_after_what_is_well(void **stat
         "skip\n"
         "WARN  NW1310  setting is -1\n"
         "      mend: key: value\n"
-        "1 to mend, 1 to consider; nothing was changed. For your DBA: narwal check --sql\n");
+        "1 to mend, 1 to consider; nothing was changed. For your DBA: the same with --sql\n");
     free(text);
     text = printed(&preflight, false, true);
     assert_non_null(strstr(text, "      a.f\n      a.g\n"));

@@ -211,8 +211,9 @@ class SoundTest(CheckTest):
         lab = narwal.Narwal(self.server, name="own")
         lab.start()
         self.addCleanup(lab.kill)
-        # While the slot is made it is in use too, and after the copy only a moment later.
-        lab.wait("the slot's reader", lambda: "copy complete" in lab.log_path.read_text() and
+        # While the slot is made it is in use too, and after the copy only a moment later; nobody reads it
+        # for another moment when values come in binary from there on.
+        lab.wait("the slot's reader", lambda: "values in binary" in lab.log_path.read_text() and
                  self.server.value("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"))
         code, out = lab.call("check")
         self.assertEqual(code, 0, out)
@@ -246,8 +247,9 @@ class SoundTest(CheckTest):
         self.assertIn("COMMIT PREPARED 'it''s'; or ROLLBACK PREPARED 'it''s';", result.out)
         self.assertNotIn("ROLLBACK PREPARED", self.check("--sql").out)
 
-    def test_no_table_and_no_plugin(self):
+    def test_no_table_no_plugin_and_no_folder(self):
         self.assert_found("NW1225", "FAIL", sink="nosuch:")
+        self.assert_found("NW1322", "WARN", sink="file:/dev/null/copy")
         self.server.sql("DROP TABLE keyed")
         self.assert_found("NW1224", "FAIL")
 
