@@ -99,20 +99,26 @@ static uint8_t *plain_print(uint8_t *at, const struct decimal *d)
  * Where one digit is enough Java takes the nearest of two that reads back the same: 1.4E-45 and not
  * 1.0E-45, 4.9E-324. There is another one only among the smallest subnormals.
  */
-static void digit_add(struct decimal *d, double value, bool narrow)
+static struct decimal java_digits(double value, bool narrow)
 {
-    char text[NW_PRINT_FLOAT_MAX + 1];
+    uint8_t text[NW_PRINT_FLOAT_MAX + 1];
+    char two[NW_PRINT_FLOAT_MAX + 1];
+    uint8_t *end = narrow ? nw_print_float32(text, (float)value) : nw_print_float64(text, value);
+    struct decimal d = take_apart(text, end);
 
-    (void)snprintf(text, sizeof text, "%.1e", value);
-    if (narrow ? strtof(text, NULL) == (float)value : strtod(text, NULL) == value) {
-        *d = take_apart((const uint8_t *)text, (const uint8_t *)text + strlen(text));
+    if (d.count > 1 || d.point >= SUBNORMAL_POINT) {
+        return d;
     }
+    value = narrow ? (double)(float)value : value;
+    (void)snprintf(two, sizeof two, "%.1e", value);
+    if ((narrow ? (double)strtof(two, NULL) : strtod(two, NULL)) == value) {
+        d = take_apart((const uint8_t *)two, (const uint8_t *)two + strlen(two));
+    }
+    return d;
 }
 
 uint8_t *nw_print_java_real(uint8_t *at, double value, bool narrow)
 {
-    uint8_t text[NW_PRINT_FLOAT_MAX];
-    uint8_t *end;
     struct decimal d;
 
     if (!isfinite(value)) {
@@ -130,11 +136,7 @@ uint8_t *nw_print_java_real(uint8_t *at, double value, bool narrow)
         memcpy(at, "0.0", 3);
         return at + 3;
     }
-    end = narrow ? nw_print_float32(text, (float)value) : nw_print_float64(text, value);
-    d = take_apart(text, end);
-    if (d.count == 1 && d.point < SUBNORMAL_POINT) {
-        digit_add(&d, narrow ? (double)(float)value : value, narrow);
-    }
+    d = java_digits(value, narrow);
     if (d.point >= JAVA_PLAIN_MIN && d.point <= JAVA_PLAIN_MAX) {
         return plain_print(at, &d);
     }

@@ -242,11 +242,12 @@ struct nw_moment nw_text_date(struct nw_text *text)
 /* HOURS_MAX may be more than 64 bits by a little. */
 static i128 time_read(struct nw_text *text)
 {
-    i128 us = (i128)number(text, HOURS_MAX) * 3600 * SECOND_US;
+    i128 hours = number(text, HOURS_MAX);
+    int64_t us = 0;
     int64_t unit = SECOND_US / 10;
 
     nw_text_expect(text, ':');
-    us += number(text, 59) * 60 * SECOND_US;
+    us = number(text, 59) * 60 * SECOND_US;
     nw_text_expect(text, ':');
     us += number(text, 60) * SECOND_US;
     if (nw_text_take(text, '.')) {
@@ -255,7 +256,7 @@ static i128 time_read(struct nw_text *text)
             skip(text, 1);
         }
     }
-    return us;
+    return hours * 3600 * SECOND_US + us;
 }
 
 /* Fails past 64 bits. */
