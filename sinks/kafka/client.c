@@ -144,6 +144,12 @@ nw_status nw_kafka_fail(struct nw_kafka_sink *sink, const char *what, rd_kafka_r
 {
     nw_status status = NW_OK;
 
+    if (code == RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT) {
+        return nw_fail(err, NW_FATAL,
+                       "NW2702 transaction_timeout (%" PRId64 " s) is above the brokers' "
+                       "transaction.max.timeout.ms: lower the one or raise the other",
+                       sink->options.transaction_ms / 1000);
+    }
     if (!is_fenced(code)) {
         return nw_fail(err, NW_RETRY, "NW2701 %s: %s", what, text);
     }
@@ -316,6 +322,34 @@ static rd_kafka_resp_err_t headed_send(struct nw_kafka_producer *producer, rd_ka
     return code;
 }
 
+static nw_status unanswered(struct nw_kafka_producer *producer, struct nw_error *err)
+{
+    nw_status status = nw_kafka_refused(producer->sink, err);
+
+    return status != NW_OK
+               ? status
+               : nw_fail(err, NW_RETRY,
+                         "NW2701 no message was acknowledged for %" PRId64 " s: %d wait",
+                         producer->sink->options.timeout_ms / 1000,
+                         rd_kafka_outq_len(producer->client));
+}
+
+/* There is no room until brokers acknowledge messages, and secrets are read anew by recover(). */
+static nw_status queue_wait(struct nw_kafka_producer *producer, struct nw_error *err)
+{
+    int64_t now_ns = 0;
+
+    (void)rd_kafka_poll(producer->client, POLL_MS);
+    now_ns = producer->sink->host->now_ns(producer->sink->host);
+    if (producer->full_ns == 0 || producer->delivered != producer->full_delivered) {
+        producer->full_ns = now_ns;
+        producer->full_delivered = producer->delivered;
+    }
+    return now_ns - producer->full_ns > producer->sink->options.timeout_ms * 1000000
+               ? unanswered(producer, err)
+               : NW_AGAIN;
+}
+
 nw_status nw_kafka_send(struct nw_kafka_producer *producer, rd_kafka_topic_t *topic,
                         const struct nw_kafka_message *message, struct nw_error *err)
 {
@@ -328,11 +362,11 @@ nw_status nw_kafka_send(struct nw_kafka_producer *producer, rd_kafka_topic_t *to
     }
     code = headed ? headed_send(producer, topic, message) : plain_send(producer, topic, message);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        producer->full_ns = 0;
         return NW_OK;
     }
     if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
-        (void)rd_kafka_poll(producer->client, POLL_MS);
-        return NW_AGAIN;
+        return queue_wait(producer, err);
     }
     if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
         return nw_fail(err, NW_REJECT,
@@ -344,18 +378,6 @@ nw_status nw_kafka_send(struct nw_kafka_producer *producer, rd_kafka_topic_t *to
     }
     producer->failed = code;
     return failed(producer, err);
-}
-
-static nw_status unanswered(struct nw_kafka_producer *producer, struct nw_error *err)
-{
-    nw_status status = nw_kafka_refused(producer->sink, err);
-
-    return status != NW_OK
-               ? status
-               : nw_fail(err, NW_RETRY,
-                         "NW2701 no message was acknowledged for %" PRId64 " s: %d wait",
-                         producer->sink->options.timeout_ms / 1000,
-                         rd_kafka_outq_len(producer->client));
 }
 
 nw_status nw_kafka_drain(struct nw_kafka_producer *producer, struct nw_error *err)

@@ -146,6 +146,8 @@ struct nw_kafka_producer {
     struct nw_out record;       /* of the ledger */
     rd_kafka_resp_err_t failed; /* the first message that could not be delivered; 0: none */
     uint64_t delivered;         /* messages acknowledged, for progress */
+    int64_t full_ns;            /* since when its queue is full; 0: it is not */
+    uint64_t full_delivered;    /* `delivered` then */
     size_t refused_bytes;       /* the largest message that was refused as too large; 0: none */
     char refused_topic[NW_KAFKA_TOPIC_SIZE];
 };
@@ -214,6 +216,7 @@ struct nw_kafka_worker {
 struct nw_kafka_known {
     uint32_t relation_oid;
     uint32_t worker;
+    uint64_t gone; /* it was dropped, which this commit of the sink's has; 0: it was not */
     char topic[NW_KAFKA_TOPIC_SIZE];
     char name[NW_KAFKA_NAME_SIZE]; /* schema.table, as far as there is room */
 };
@@ -284,7 +287,7 @@ static inline int64_t nw_kafka_until_ns(const struct nw_kafka_sink *sink)
 
 #define NW_KAFKA_OPTIONS_COUNT (40u + NW_FORM_OPTIONS_COUNT + NW_FORMAT_OPTIONS_COUNT)
 extern const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT];
-NW_MUST_CHECK nw_status nw_kafka_options_read(const struct nw_config *config,
+NW_MUST_CHECK nw_status nw_kafka_options_read(const struct nw_config *config, uint32_t workers,
                                               struct nw_kafka_options *options,
                                               struct nw_error *err);
 
@@ -331,11 +334,15 @@ void nw_kafka_producer_end(struct nw_kafka_producer *producer);
 /**
  * The error of a client as ours: NW_RETRY; NW_FATAL (NW2406) when the broker fenced us and the
  * ledger says that another narwal has the sink. Else it was a transaction that lasted too long.
+ * NW_FATAL (NW2702) too for a setting that brokers do not take.
  */
 NW_MUST_CHECK nw_status nw_kafka_fail(struct nw_kafka_sink *sink, const char *what,
                                       rd_kafka_resp_err_t code, const char *text,
                                       struct nw_error *err);
-/** One message. NW_AGAIN: the queue is full, nothing was taken. NW_REJECT: it is too large. */
+/**
+ * One message. NW_AGAIN: the queue is full, nothing was taken. NW_RETRY as well, when nothing was
+ * acknowledged for as long as the sink's patience lasts. NW_REJECT: it is too large.
+ */
 NW_MUST_CHECK nw_status nw_kafka_send(struct nw_kafka_producer *producer, rd_kafka_topic_t *topic,
                                       const struct nw_kafka_message *message, struct nw_error *err);
 /** The same, and wait for it. NW_REJECT also when the broker says that it is too large. */
@@ -354,6 +361,11 @@ NW_MUST_CHECK nw_status nw_kafka_commit(struct nw_kafka_producer *producer,
 
 /** From how many bytes on messages for a topic are sent alone. From any thread. */
 size_t nw_kafka_alone_from(struct nw_kafka_sink *sink, const char *topic);
+/** Send a message as its topic takes it: one that may be too large is waited for. */
+NW_MUST_CHECK nw_status nw_kafka_send_sized(struct nw_kafka_producer *producer,
+                                            rd_kafka_topic_t *topic,
+                                            const struct nw_kafka_message *message,
+                                            struct nw_error *err);
 /** A broker refused messages of the producer as too large. From any thread. */
 void nw_kafka_refused_learn(struct nw_kafka_producer *producer);
 
@@ -364,6 +376,12 @@ NW_MUST_CHECK nw_status nw_kafka_topic_name(const struct nw_kafka_options *optio
                                             const struct nw_table *table,
                                             char name[static NW_KAFKA_TOPIC_SIZE],
                                             struct nw_error *err);
+/**
+ * What else a topic is for, by the option's name; NULL: nothing that we know of.
+ * @param notices  whether topics of what is sent beside rows count.
+ */
+const char *nw_kafka_topic_use(const struct nw_kafka_options *options, const char *topic,
+                               bool notices);
 enum nw_kafka_topic_kind {
     NW_KAFKA_KEYED,
     NW_KAFKA_KEYLESS, /* or whose keys do not say which message replaces which: never compacted */
@@ -497,6 +515,8 @@ NW_MUST_CHECK nw_status nw_kafka_table_set(struct nw_kafka_worker *worker,
                                            const struct nw_table *table, struct nw_error *err);
 /** The worker that was told of a table since the last recover(); 0: none was. From any thread. */
 uint32_t nw_kafka_worker_of(struct nw_kafka_sink *sink, uint32_t relation_oid);
+/** A table was dropped: its topic is free for another one. */
+void nw_kafka_table_dropped(struct nw_kafka_worker *worker, const struct nw_table *table);
 void nw_kafka_tables_forget(struct nw_kafka_worker *worker);
 NW_MUST_CHECK nw_status nw_kafka_rows(struct nw_kafka_worker *worker, const struct nw_batch *batch,
                                       struct nw_error *err);

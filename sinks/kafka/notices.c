@@ -206,8 +206,13 @@ nw_status nw_kafka_notice_send(struct nw_kafka_worker *worker, enum nw_kafka_not
         return no_memory(err);
     }
     status = topic_open(worker->producer, notice, &worker->notices[notice], err);
-    return status == NW_OK ? nw_kafka_send(worker->producer, worker->notices[notice], &message, err)
-                           : status;
+    if (status == NW_OK) {
+        status = nw_kafka_send_sized(worker->producer, worker->notices[notice], &message, err);
+    }
+    if (status == NW_REJECT) { /* no table can stop instead, and nothing is left out */
+        err->status = status = NW_FATAL;
+    }
+    return status;
 }
 
 nw_status nw_kafka_notice(struct nw_kafka_worker *worker, const struct nw_event *event,

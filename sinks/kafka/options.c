@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The options of the Kafka sink, and what they become in librdkafka's configuration. */
+#include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,12 @@
 
 #define SECOND_US   INT64_C(1000000)
 #define SECRET_SIZE 8192u
+
+/* What waits in the queues of all workers, and in one at least; librdkafka's default is 1 GiB each.
+ * A message costs it this much besides, about. */
+#define QUEUES_BYTES    (UINT64_C(64) << 20)
+#define QUEUE_BYTES_MIN (UINT64_C(8) << 20)
+#define MESSAGE_BYTES   640u
 
 enum {
     OPTION_BROKERS,
@@ -65,7 +72,7 @@ static const char *const securities[] = {"plaintext", "ssl", "sasl_plaintext", "
 static const char *const mechanisms[] = {"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER",
                                          NULL};
 enum mechanism { MECHANISM_PLAIN, MECHANISM_SCRAM_256, MECHANISM_SCRAM_512, MECHANISM_OAUTHBEARER };
-enum { SECURITY_SASL = 2 }; /* from here on */
+enum { SECURITY_SSL = 1, SECURITY_SASL = 2 /* from here on */, SECURITY_SASL_SSL = 3 };
 
 static const char *const deletes[] = {
     "drop", "tombstone", "rewrite", "rewrite-with-tombstone", "delete-to-tombstone", NULL};
@@ -330,6 +337,58 @@ static nw_status brokers_set(struct nw_kafka_options *to, const struct nw_settin
     return set(to, "bootstrap.servers", all, err);
 }
 
+static nw_status number_set(struct nw_kafka_options *to, const char *name, uint64_t number,
+                            struct nw_error *err)
+{
+    char text[32];
+
+    (void)snprintf(text, sizeof text, "%" PRIu64, number);
+    return set(to, name, text, err);
+}
+
+/* As it is now. */
+static nw_status number_get(const struct nw_kafka_options *to, const char *name, uint64_t *number,
+                            struct nw_error *err)
+{
+    char text[32];
+    size_t size = sizeof text;
+
+    if (rd_kafka_conf_get(to->conf, name, text, &size) != RD_KAFKA_CONF_OK) {
+        return nw_fail(err, NW_FATAL, "NW2702 librdkafka %s has no %s", rd_kafka_version_str(),
+                       name);
+    }
+    *number = strtoull(text, NULL, 10);
+    return NW_OK;
+}
+
+/* Before `properties`, which may say otherwise. */
+static nw_status queue_set(struct nw_kafka_options *to, uint32_t workers, struct nw_error *err)
+{
+    uint64_t bytes = QUEUES_BYTES / (workers == 0 ? 1 : workers);
+    nw_status status = NW_OK;
+
+    bytes = bytes > QUEUE_BYTES_MIN ? bytes : QUEUE_BYTES_MIN;
+    status = number_set(to, "queue.buffering.max.kbytes", bytes / 1024, err);
+    return status == NW_OK
+               ? number_set(to, "queue.buffering.max.messages", bytes / MESSAGE_BYTES, err)
+               : status;
+}
+
+/* Behind them: room for the largest message that may come, which would wait for ever. */
+static nw_status queue_widen(struct nw_kafka_options *to, struct nw_error *err)
+{
+    uint64_t kbytes = 0;
+    uint64_t message_bytes = 0;
+    nw_status status = number_get(to, "queue.buffering.max.kbytes", &kbytes, err);
+
+    if (status == NW_OK) {
+        status = number_get(to, "message.max.bytes", &message_bytes, err);
+    }
+    return status == NW_OK && kbytes * 1024 < message_bytes
+               ? number_set(to, "queue.buffering.max.kbytes", message_bytes / 1024 + 1, err)
+               : status;
+}
+
 /* Those that have a name of librdkafka's. */
 static nw_status passed_on(struct nw_kafka_options *to, const struct nw_setting *settings,
                            struct nw_error *err)
@@ -351,7 +410,6 @@ static nw_status passed_on(struct nw_kafka_options *to, const struct nw_setting 
                  {OPTION_CLIENT_SECRET, "sasl.oauthbearer.client.secret"},
                  {OPTION_SCOPE, "sasl.oauthbearer.scope"},
                  {OPTION_EXTENSIONS, "sasl.oauthbearer.extensions"}};
-    char number[32];
     nw_status status = NW_OK;
 
     for (size_t i = 0; i < sizeof names / sizeof names[0] && status == NW_OK; i++) {
@@ -359,17 +417,15 @@ static nw_status passed_on(struct nw_kafka_options *to, const struct nw_setting 
             status = set(to, names[i].name, settings[names[i].option].text, err);
         }
     }
-    (void)snprintf(number, sizeof number, "%lld",
-                   (long long)(settings[OPTION_TRANSACTION_TIMEOUT].number / 1000));
     if (status == NW_OK) {
-        status = set(to, "transaction.timeout.ms", number, err);
+        status = number_set(to, "transaction.timeout.ms", (uint64_t)to->transaction_ms, err);
     }
     for (size_t i = 0; status == NW_OK && settings[OPTION_PROPERTIES].items != NULL &&
                        settings[OPTION_PROPERTIES].items[i] != NULL;
          i++) {
         status = property_set(to, settings[OPTION_PROPERTIES].items[i], err);
     }
-    return status;
+    return status == NW_OK ? queue_widen(to, err) : status;
 }
 
 /* NULL: unset. */
@@ -421,15 +477,11 @@ static nw_status headers_set(struct nw_kafka_options *to, const struct nw_settin
 /* A property, or else the library's own. */
 static nw_status batch_bytes_read(struct nw_kafka_options *to, struct nw_error *err)
 {
-    char text[32];
-    size_t size = sizeof text;
+    uint64_t bytes = 0;
+    nw_status status = number_get(to, "batch.size", &bytes, err);
 
-    if (rd_kafka_conf_get(to->conf, "batch.size", text, &size) != RD_KAFKA_CONF_OK) {
-        return nw_fail(err, NW_FATAL, "NW2702 librdkafka %s has no batch.size",
-                       rd_kafka_version_str());
-    }
-    to->batch_bytes = (size_t)strtoull(text, NULL, 10);
-    return NW_OK;
+    to->batch_bytes = (size_t)bytes;
+    return status;
 }
 
 nw_status nw_kafka_secrets_read(struct nw_kafka_sink *sink, struct nw_error *err)
@@ -465,6 +517,51 @@ static bool property_is(const struct nw_kafka_options *to, const char *name, con
 
     return rd_kafka_conf_get(to->conf, name, is, &size) == RD_KAFKA_CONF_OK &&
            strcmp(is, value) == 0;
+}
+
+/* Options that mean nothing beside others: librdkafka would pass them over without a word, and
+ * speak in the clear to brokers that were to be spoken to otherwise. */
+static nw_status needs_check(const struct nw_kafka_options *to, const struct nw_setting *settings,
+                             struct nw_error *err)
+{
+    int64_t security = settings[OPTION_SECURITY].number;
+    bool tls = security == SECURITY_SSL || security == SECURITY_SASL_SSL;
+    bool sasl = security >= SECURITY_SASL;
+    bool tokens = sasl && settings[OPTION_MECHANISM].number == MECHANISM_OAUTHBEARER;
+    static const char tls_text[] = "security: ssl or sasl_ssl";
+    static const char user_text[] =
+        "security: sasl_ssl or sasl_plaintext, and mechanism: PLAIN or SCRAM-...";
+    static const char token_text[] =
+        "security: sasl_ssl or sasl_plaintext, and mechanism: OAUTHBEARER";
+    const struct {
+        uint32_t option;
+        bool fits;
+        const char *needs;
+    } options[] = {{OPTION_CA, tls, tls_text},
+                   {OPTION_CERT, tls, tls_text},
+                   {OPTION_KEY, tls, tls_text},
+                   {OPTION_KEY_PASSWORD, tls, tls_text},
+                   {OPTION_CERT, settings[OPTION_KEY].set, "key"},
+                   {OPTION_KEY, settings[OPTION_CERT].set, "cert"},
+                   {OPTION_KEY_PASSWORD, settings[OPTION_KEY].set, "key"},
+                   {OPTION_USERNAME, sasl && !tokens, user_text},
+                   {OPTION_PASSWORD, sasl && !tokens, user_text},
+                   {OPTION_TOKEN_ENDPOINT, tokens, token_text},
+                   {OPTION_CLIENT_ID, tokens, token_text},
+                   {OPTION_CLIENT_SECRET, tokens, token_text},
+                   {OPTION_SCOPE, tokens, token_text},
+                   {OPTION_EXTENSIONS, tokens, token_text}};
+
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        if (settings[options[i].option].set && !options[i].fits) {
+            return nw_fail(err, NW_FATAL, "NW1008 %s: %s needs %s", to->name,
+                           nw_kafka_option_table[options[i].option].name, options[i].needs);
+        }
+    }
+    return to->splits && !to->transactional
+               ? nw_fail(err, NW_FATAL, "NW1008 %s: oversized: split needs delivery: transactional",
+                         to->name)
+               : NW_OK;
 }
 
 /* Who we are is said whole, and only where it is asked for: half of it would be noticed late. */
@@ -504,17 +601,9 @@ static nw_status identity_check(struct nw_kafka_options *to, const struct nw_set
                          to->name);
 }
 
-nw_status nw_kafka_options_read(const struct nw_config *config, struct nw_kafka_options *to,
-                                struct nw_error *err)
+/* What needs no checking. */
+static void fields_read(struct nw_kafka_options *to, const struct nw_setting *settings)
 {
-    const struct nw_setting *settings = config->settings;
-    nw_status status = NW_OK;
-
-    to->name = config->name;
-    if (config->settings_count != OPTIONS_COUNT || !settings[OPTION_BROKERS].set ||
-        !settings[OPTION_PREFIX].set) {
-        return nw_fail(err, NW_FATAL, "NW1008 %s: brokers or prefix are missing", config->name);
-    }
     to->prefix = settings[OPTION_PREFIX].text;
     to->template_ = settings[OPTION_TOPIC].text;
     to->transactional = settings[OPTION_DELIVERY].number == 1;
@@ -540,16 +629,46 @@ nw_status nw_kafka_options_read(const struct nw_config *config, struct nw_kafka_
     to->signals_table = text_of(&settings[OPTION_SIGNALS_TABLE]);
     to->signals_topic = text_of(&settings[OPTION_SIGNALS_TOPIC]);
     to->notices_[NW_KAFKA_HEARTBEATS] = text_of(&settings[OPTION_HEARTBEAT_TOPIC]);
+}
+
+/* What all clients have in common. */
+static nw_status conf_make(struct nw_kafka_options *to, const struct nw_setting *settings,
+                           uint32_t workers, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
     to->conf = rd_kafka_conf_new();
     status = brokers_set(to, &settings[OPTION_BROKERS], err);
     if (status == NW_OK) { /* a broker would make them by its own defaults */
         status = set(to, "allow.auto.create.topics", "false", err);
     }
     if (status == NW_OK) {
-        status = passed_on(to, settings, err);
+        status = queue_set(to, workers, err);
     }
     if (status == NW_OK) {
+        status = passed_on(to, settings, err);
+    }
+    return status;
+}
+
+nw_status nw_kafka_options_read(const struct nw_config *config, uint32_t workers,
+                                struct nw_kafka_options *to, struct nw_error *err)
+{
+    const struct nw_setting *settings = config->settings;
+    nw_status status = NW_OK;
+
+    to->name = config->name;
+    if (config->settings_count != OPTIONS_COUNT || !settings[OPTION_BROKERS].set ||
+        !settings[OPTION_PREFIX].set) {
+        return nw_fail(err, NW_FATAL, "NW1008 %s: brokers or prefix are missing", config->name);
+    }
+    fields_read(to, settings);
+    status = conf_make(to, settings, workers, err);
+    if (status == NW_OK) {
         status = identity_check(to, settings, err);
+    }
+    if (status == NW_OK) {
+        status = needs_check(to, settings, err);
     }
     if (status == NW_OK) {
         status = nw_kafka_keys_check(to, err);

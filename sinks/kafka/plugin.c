@@ -49,7 +49,7 @@ static nw_status kafka_open(const struct nw_host *host, const struct nw_config *
         sink->workers[i].sink = sink;
         sink->workers[i].index = i;
     }
-    status = nw_kafka_options_read(config, &sink->options, err);
+    status = nw_kafka_options_read(config, workers, &sink->options, err);
     if (status == NW_OK) {
         nw_kafka_context_headers(&sink->options, host);
         ledger.prefix = sink->options.prefix;
@@ -177,8 +177,13 @@ static nw_status kafka_write(void *self, uint32_t worker, const struct nw_batch 
 static nw_status kafka_event(void *self, uint32_t worker, const struct nw_event *event,
                              struct nw_error *err)
 {
-    nw_status status = messages_begin(worker_of(self, worker), err);
+    nw_status status = NW_OK;
 
+    if (event->kind == NW_EVENT_DROP) {
+        nw_kafka_table_dropped(worker_of(self, worker), event->tables[0]);
+        return NW_OK;
+    }
+    status = messages_begin(worker_of(self, worker), err);
     if (status == NW_OK) {
         status = event->kind == NW_EVENT_TRUNCATE
                      ? nw_kafka_truncate(worker_of(self, worker), event, err)

@@ -21,6 +21,15 @@
 
 #define ID_SIZE 512u
 
+/* What memory had no room for is tried again. */
+static void latches_clear(struct nw_kafka_worker *worker)
+{
+    worker->key.failed = false;
+    worker->former_key.failed = false;
+    worker->value.failed = false;
+    worker->header.failed = false;
+}
+
 void nw_kafka_end(struct nw_kafka_sink *sink)
 {
     for (uint32_t i = 0; i < sink->workers_count; i++) {
@@ -28,6 +37,7 @@ void nw_kafka_end(struct nw_kafka_sink *sink)
         nw_kafka_notices_forget(&sink->workers[i]);
         nw_kafka_copying_forget(&sink->workers[i]);
         nw_kafka_routes_forget(&sink->workers[i]);
+        latches_clear(&sink->workers[i]);
         sink->workers[i].producer = NULL;
         sink->workers[i].batch = NULL;
     }

@@ -39,6 +39,10 @@ static nw_status route_find(struct nw_kafka_worker *worker, const char *wanted,
             return NW_OK;
         }
     }
+    if (nw_kafka_topic_use(&worker->sink->options, name, false) != NULL) {
+        return nw_fail(err, NW_REJECT, "NW2703 a row of an outbox names topic %s, which is for %s",
+                       name, nw_kafka_topic_use(&worker->sink->options, name, false));
+    }
     if (forms->routes == NULL) {
         forms->routes = calloc(ROUTES_MAX, sizeof *forms->routes);
         if (forms->routes == NULL) {
@@ -86,5 +90,5 @@ nw_status nw_kafka_route_row(struct nw_kafka_worker *worker, const struct nw_out
     message.key = made->keyless ? NULL : &made->key;
     message.value = made->tombstone ? NULL : &made->value;
     message.timestamp_ms = made->timed ? made->timestamp_ms : 0;
-    return nw_kafka_send(worker->producer, topic, &message, err);
+    return nw_kafka_send_sized(worker->producer, topic, &message, err);
 }

@@ -34,15 +34,29 @@ static nw_status no_memory(struct nw_error *err)
     return nw_fail(err, NW_RETRY, "out of memory for messages");
 }
 
-/* A new entry for a table, or its own from a former version. NULL: out of memory */
-static struct nw_kafka_known *known_entry(struct nw_kafka_sink *sink, uint32_t relation_oid)
+static struct nw_kafka_known *known_find(struct nw_kafka_sink *sink, uint32_t relation_oid)
 {
-    struct nw_kafka_known *more = NULL;
-
     for (uint32_t i = 0; i < sink->known_count; i++) {
         if (sink->known[i].relation_oid == relation_oid) {
             return &sink->known[i];
         }
+    }
+    return NULL;
+}
+
+/* A table's own entry from a former version, that of a table which is gone, or a new one. NULL: out
+ * of memory */
+static struct nw_kafka_known *known_entry(struct nw_kafka_sink *sink, uint32_t relation_oid)
+{
+    struct nw_kafka_known *more = known_find(sink, relation_oid);
+
+    for (uint32_t i = 0; i < sink->known_count && more == NULL; i++) {
+        if (sink->known[i].gone != 0 && sink->known[i].gone <= sink->commits) {
+            more = &sink->known[i];
+        }
+    }
+    if (more != NULL) {
+        return more;
     }
     if (sink->known_count == sink->known_capacity) {
         uint32_t capacity = sink->known_capacity == 0 ? 64 : 2 * sink->known_capacity;
@@ -57,6 +71,24 @@ static struct nw_kafka_known *known_entry(struct nw_kafka_sink *sink, uint32_t r
     return &sink->known[sink->known_count++];
 }
 
+/* Else it is wanted that several share one. */
+static bool topics_differ(const struct nw_kafka_sink *sink)
+{
+    return strstr(sink->options.template_, "{table}") != NULL;
+}
+
+static nw_status topic_check(const struct nw_kafka_sink *sink, const struct nw_table *table,
+                             const char *topic, struct nw_error *err)
+{
+    const char *use = nw_kafka_topic_use(&sink->options, topic, topics_differ(sink));
+
+    return use == NULL ? NW_OK
+                       : nw_fail(err, NW_REJECT,
+                                 "NW2703 %s.%s: its topic would be %s, which is for %s: give the "
+                                 "table another name by a transform, or use another topic there",
+                                 table->schema_name, table->name, topic, use);
+}
+
 /*
  * Notes whose the table is. Two tables whose names only differ in what Kafka does not take would
  * overwrite each other: NW_REJECT. One that has the name that another had goes on in its topic.
@@ -65,15 +97,15 @@ static nw_status known_add(struct nw_kafka_worker *worker, const struct nw_table
                            const char *topic, struct nw_error *err)
 {
     struct nw_kafka_sink *sink = worker->sink;
-    /* Else it is wanted that several share one. */
-    bool alone = strstr(sink->options.template_, "{table}") != NULL;
+    bool alone = topics_differ(sink);
     struct nw_kafka_known *known = NULL;
     char name[sizeof known->name];
 
     (void)snprintf(name, sizeof name, "%s.%s", table->schema_name, table->name);
     for (uint32_t i = 0; i < sink->known_count; i++) {
         if (alone && sink->known[i].relation_oid != table->relation_oid &&
-            strcmp(sink->known[i].topic, topic) == 0 && strcmp(sink->known[i].name, name) != 0) {
+            sink->known[i].gone == 0 && strcmp(sink->known[i].topic, topic) == 0 &&
+            strcmp(sink->known[i].name, name) != 0) {
             return nw_fail(err, NW_REJECT,
                            "NW2703 %s.%s: its topic would be %s, which another table has: give "
                            "one of them another name by a transform",
@@ -86,6 +118,7 @@ static nw_status known_add(struct nw_kafka_worker *worker, const struct nw_table
     }
     known->relation_oid = table->relation_oid;
     known->worker = worker->index;
+    known->gone = 0;
     (void)snprintf(known->topic, sizeof known->topic, "%s", topic);
     (void)snprintf(known->name, sizeof known->name, "%s", name);
     return NW_OK;
@@ -93,17 +126,28 @@ static nw_status known_add(struct nw_kafka_worker *worker, const struct nw_table
 
 uint32_t nw_kafka_worker_of(struct nw_kafka_sink *sink, uint32_t relation_oid)
 {
+    const struct nw_kafka_known *known = NULL;
     uint32_t worker = 0;
 
     (void)pthread_mutex_lock(&sink->lock);
-    for (uint32_t i = 0; i < sink->known_count; i++) {
-        if (sink->known[i].relation_oid == relation_oid) {
-            worker = sink->known[i].worker;
-            break;
-        }
-    }
+    known = known_find(sink, relation_oid);
+    worker = known == NULL ? 0 : known->worker;
     (void)pthread_mutex_unlock(&sink->lock);
     return worker;
+}
+
+/* Whose it was is forgotten with the commit, which may still say how far its copy is. */
+void nw_kafka_table_dropped(struct nw_kafka_worker *worker, const struct nw_table *table)
+{
+    struct nw_kafka_sink *sink = worker->sink;
+    struct nw_kafka_known *known = NULL;
+
+    (void)pthread_mutex_lock(&sink->lock);
+    known = known_find(sink, table->relation_oid);
+    if (known != NULL) {
+        known->gone = sink->commits + 1;
+    }
+    (void)pthread_mutex_unlock(&sink->lock);
 }
 
 static void table_forget(struct nw_kafka_table *table)
@@ -168,6 +212,7 @@ static void order_inherit(const struct nw_kafka_worker *worker, struct nw_kafka_
 static nw_status table_make(struct nw_kafka_worker *worker, const struct nw_table *table,
                             struct nw_kafka_table *made, struct nw_error *err)
 {
+    bool outbox = nw_kafka_is_outbox(&worker->sink->options.form, table);
     char name[NW_KAFKA_TOPIC_SIZE];
     nw_status status = nw_kafka_key_find(&worker->sink->options, table, &made->own, err);
 
@@ -177,12 +222,15 @@ static nw_status table_make(struct nw_kafka_worker *worker, const struct nw_tabl
     if (status == NW_OK) {
         status = nw_kafka_topic_name(&worker->sink->options, table, name, err);
     }
+    if (status == NW_OK && !outbox) {
+        status = topic_check(worker->sink, table, name, err);
+    }
     if (status == NW_OK) {
         (void)pthread_mutex_lock(&worker->sink->lock);
         status = known_add(worker, table, name, err);
         (void)pthread_mutex_unlock(&worker->sink->lock);
     }
-    if (status == NW_OK && !nw_kafka_is_outbox(&worker->sink->options.form, table)) {
+    if (status == NW_OK && !outbox) {
         status = nw_kafka_topic_open(worker->producer, name,
                                      made->keyed->key_columns_count > 0 ? NW_KAFKA_KEYED
                                                                         : NW_KAFKA_KEYLESS,

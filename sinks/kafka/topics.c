@@ -78,6 +78,34 @@ nw_status nw_kafka_topic_name(const struct nw_kafka_options *options, const stru
     return NW_OK;
 }
 
+const char *nw_kafka_topic_use(const struct nw_kafka_options *options, const char *topic,
+                               bool notices)
+{
+    static const char *const names[NW_KAFKA_NOTICES_COUNT] = {
+        "messages_topic", "transactions_topic", "schemas_topic", "heartbeat_topic",
+        "notifications_topic"};
+    static const struct nw_table none = {.schema_name = "", .name = ""};
+    struct nw_kafka_options named = *options;
+    char name[NW_KAFKA_TOPIC_SIZE];
+    struct nw_error ignored = {0};
+
+    if (strcmp(topic, options->ledger_topic) == 0) {
+        return "the sink's positions";
+    }
+    if (options->signals_topic != NULL && strcmp(topic, options->signals_topic) == 0) {
+        return "signals_topic";
+    }
+    for (uint32_t i = 0; i < NW_KAFKA_NOTICES_COUNT && notices; i++) {
+        named.template_ = options->notices_[i];
+        if (named.template_ != NULL && (i != NW_KAFKA_HEARTBEATS || options->heartbeat_us > 0) &&
+            nw_kafka_topic_name(&named, &none, name, &ignored) == NW_OK &&
+            strcmp(topic, name) == 0) {
+            return names[i];
+        }
+    }
+    return NULL;
+}
+
 /* Whether the brokers have it. */
 static nw_status topic_find(struct nw_kafka_producer *producer, rd_kafka_topic_t *topic,
                             bool *found, struct nw_error *err)

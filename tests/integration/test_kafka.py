@@ -203,7 +203,10 @@ class KafkaTest(Case):
     def test_a_wrong_configuration(self):
         for more, said in (({"properties": ["acks=1"]}, "NW1003"), ({"properties": ["linger"]}, "NW1003"),
                            ({"properties": ["no.such=1"]}, "NW2702"), ({"topic_settings": ["x"]}, "NW1003"),
-                           ({"topic": "{schema}" * 80}, "NW2703")):
+                           ({"topic": "{schema}" * 80}, "NW2703"), ({"oversized": "split"}, "needs delivery: transactional"),
+                           ({"topic": "{prefix}.{table}", "messages_topic": "{prefix}.items"}, "which is for messages_topic"),
+                           ({"topic": "_narwal.{prefix}.kafka"}, "which is for the sink's positions"),
+                           ({"transaction_timeout": "20min"}, "above the brokers' transaction.max.timeout.ms")):
             self.make("CREATE TABLE shop.items (id integer PRIMARY KEY); INSERT INTO shop.items VALUES (1)")
             with self.subTest(more=more), Piped(self.server, self.broker, f"shop6{time.time_ns()}",
                                                 include=("shop.*",), **more) as narwal:
@@ -283,26 +286,54 @@ class KafkaTest(Case):
         narwal.start()
         narwal.wait("one to be refused", lambda: "which another table has" in narwal.log())
         narwal.wait_caught_up()
-        self.assertEqual(len(self.messages("shop10.shop.__")), 1)
+        self.assertEqual(len(self.messages("shop10.shop._")), 1)
+
+    def test_a_name_of_a_table_that_was_dropped(self):
+        self.make('CREATE TABLE shop."ü" (id integer PRIMARY KEY); CREATE TABLE shop.next (id integer PRIMARY KEY);'
+                  'INSERT INTO shop."ü" VALUES (1); INSERT INTO shop.next VALUES (2)')
+        narwal = self.narwal("freed", include=("shop.*",))
+        narwal.config["sinks"].append({"type": "file", "path": str(narwal.out)})
+        narwal.start().wait_caught_up()
+        self.server.sql('DROP TABLE shop."ü"')
+        narwal.wait("the drop", lambda: any('"op":"X"' in path.read_text() for path in narwal.out.rglob("*.jsonl")), 30)
+        narwal.wait_caught_up()
+        self.server.sql('ALTER TABLE shop.next RENAME TO "ä"; INSERT INTO shop."ä" VALUES (3)')
+        narwal.wait_caught_up()
+        self.assertEqual([key["id"] for key, _ in self.messages("freed.shop._")], [1, 3], narwal.log_tail())
+
+    def test_queues_are_bounded(self):
+        """What may wait in all producers together; librdkafka says what it was told."""
+        self.make("CREATE TABLE shop.items (id integer PRIMARY KEY)")
+        for number, (more, kbytes, count) in enumerate((
+                ({}, 65536, 104857), ({"workers": 4}, 16384, 26214), ({"workers": 16}, 8192, 13107),
+                ({"properties": ["message.max.bytes=100000000"]}, 97657, 104857),
+                ({"properties": ["queue.buffering.max.kbytes=2000", "queue.buffering.max.messages=50"]}, 2000, 50))):
+            more = {**more, "properties": [*more.get("properties", []), "debug=conf"]}
+            with Piped(self.server, self.broker, f"queue{number}", include=("shop.*",), **more) as narwal:
+                narwal.config["log"]["level"] = "debug"
+                narwal.start().wait_caught_up()
+                for name, value in (("kbytes", kbytes), ("messages", count)):
+                    self.assertIn(f"queue.buffering.max.{name} = {value}\n", narwal.log())
 
 
 class KafkaFaultsTest(Case):
     def test_no_broker_for_a_while(self):
         self.make("CREATE TABLE shop.items (id integer PRIMARY KEY); INSERT INTO shop.items VALUES (1)")
-        narwal = self.narwal("shop4", include=("shop.*",), timeout="2s")
+        narwal = self.narwal("shop4", include=("shop.*",), timeout="2s", properties=["queue.buffering.max.messages=50"])
         self.broker.stop()
         narwal.start()
         narwal.wait("what it waits for", lambda: "NW2701" in narwal.log())
         self.assertIn("NW2705 sink kafka: FAIL", narwal.log())
         self.broker.start()
         narwal.wait_caught_up()
-        self.broker.kill()
-        self.server.sql("INSERT INTO shop.items SELECT generate_series(2, 500)")
-        time.sleep(4)
+        self.server.sql("INSERT INTO shop.items SELECT generate_series(2, 20000)")
+        time.sleep(1)
+        self.broker.kill()  # in the middle: there is more than the queue has room for
+        narwal.wait("its patience to end", lambda: "no message was acknowledged for 2 s" in narwal.log(), 20)
         self.assertTrue(narwal.running, narwal.log_tail())
         self.broker.start()
         narwal.wait_caught_up()
-        self.assertEqual({key["id"] for key, _ in self.messages("shop4.shop.items")}, set(range(1, 501)))
+        self.assertEqual({key["id"] for key, _ in self.messages("shop4.shop.items")}, set(range(1, 20001)))
         self.assertEqual(narwal.terminate(), 0)
 
     def test_topics_that_are_deleted(self):

@@ -66,6 +66,26 @@ class NoticesTest(Case):
             self.assertEqual(key, {"serverName": "beside"})
             self.assertLess(abs(value["ts_ms"] / 1000 - time.time()), 120)
 
+    def test_a_message_that_is_too_large(self):
+        """Of many that only their batch makes too large each is sent; one that is it by itself is never left out."""
+        noise = "(SELECT string_agg(md5(random()::text || n || repeat('', g)), '') FROM generate_series(1, {}) n)"
+        self.make("CREATE TABLE shop.a (id integer PRIMARY KEY)")
+        self.broker.create("large.message", 1, max_message_bytes="20000")
+        narwal = self.narwal("large", include=("shop.*",), properties=["message.max.bytes=200000"])
+        narwal.start().wait_caught_up()
+        self.server.sql(f"SELECT pg_logical_emit_message(true, 'app', {noise.format(60)}) FROM generate_series(1, 50) g")
+        narwal.wait_caught_up()
+        self.assertEqual(len(self.messages("large.message")), 50)
+        self.server.sql(f"SELECT pg_logical_emit_message(true, 'app', {noise.format(1500)}) FROM generate_series(1, 1) g")
+        self.assertEqual(narwal.wait_exit(60), 1)
+        self.assertRegex(narwal.log(), r"NW2704 .* bytes for topic large.message is larger than its max.message.bytes")
+        self.broker.alter("large.message", max_message_bytes="100000")
+        narwal.start().wait_caught_up()
+        self.assertEqual(len(self.messages("large.message")), 51)
+        self.server.sql(f"SELECT pg_logical_emit_message(true, 'app', {noise.format(9000)}) FROM generate_series(1, 1) g")
+        self.assertEqual(narwal.wait_exit(60), 1)
+        self.assertRegex(narwal.log(), r"NW2704 .* bytes for topic large.message is larger than message.max.bytes")
+
     def test_what_debezium_says_beside_the_row(self):
         """Marks of the snapshot, a row's place in its transaction, headers, and schemas of what is beside rows."""
         self.make("CREATE TABLE shop.a (id integer PRIMARY KEY); CREATE TABLE shop.b (id integer PRIMARY KEY);"

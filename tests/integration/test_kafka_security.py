@@ -143,16 +143,24 @@ class KafkaSecurityTest(Case):
         self.tells_nobody(narwal)
 
     def test_half_an_identity(self):
-        for options, said in ((({"security": "sasl_ssl"}), "NW1008 sinks: "),
+        for options, said in ((({"security": "sasl_ssl"}), "security: sasl_... needs mechanism"),
                               ({"mechanism": "PLAIN", "username": "a", "password": "b"}, "mechanism needs security"),
                               ({"security": "sasl_ssl", "mechanism": "PLAIN"}, "needs username and password"),
                               ({"security": "sasl_ssl", "mechanism": "OAUTHBEARER"}, "needs token_endpoint"),
                               ({"security": "sasl_ssl", "mechanism": "OAUTHBEARER", "token_endpoint": "http://x",
-                                "client_id": "a"}, "needs client_id and client_secret")):
+                                "client_id": "a"}, "needs client_id and client_secret"),
+                              ({"username": "a", "password": "b"}, "username needs security: sasl_ssl"),
+                              ({"ca": str(self.broker.ca)}, "ca needs security: ssl"),
+                              ({"security": "ssl", "cert": str(self.broker.cert)}, "cert needs key"),
+                              ({"security": "ssl", "key": str(self.broker.key)}, "key needs cert"),
+                              ({"security": "ssl", "client_id": "a"}, "client_id needs security: sasl_ssl"),
+                              ({"security": "sasl_ssl", "mechanism": "PLAIN", "username": "a", "password": "b",
+                                "scope": "a"}, "and mechanism: OAUTHBEARER")):
             with self.subTest(options):
                 narwal = self.narwal(f"half{time.time_ns()}", self.broker.sasl, **options)
                 self.assertEqual(narwal.run_to_end(), 1)
                 self.assertIn("NW1008", narwal.log())
+                self.assertIn(said, narwal.log())
 
 
 class KafkaRightsTest(Case):

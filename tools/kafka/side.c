@@ -77,7 +77,7 @@ static nw_status sink_take(struct nw_side *side, struct nw_run_config *config, i
                                               NW_KAFKA_OPTIONS_COUNT, &resolved, err);
 
     if (status == NW_OK) {
-        status = nw_kafka_options_read(&resolved, &options, err);
+        status = nw_kafka_options_read(&resolved, 1, &options, err);
     }
     if (status == NW_OK) {
         *conf = rd_kafka_conf_dup(options.conf);

@@ -141,6 +141,11 @@ class Broker:
                   "--topic", topic, "--partitions", partitions,
                   *(word for key, value in settings.items() for word in ("--config", f"{key.replace('_', '.')}={value}")))
 
+    def alter(self, topic, **settings):
+        self.tool("kafka.admin.ConfigCommand", "--bootstrap-server", self.address, "--alter", "--entity-type", "topics",
+                  "--entity-name", topic, "--add-config",
+                  ",".join(f"{key.replace('_', '.')}={value}" for key, value in settings.items()))
+
     def delete(self, topic):
         self.tool("org.apache.kafka.tools.TopicCommand", "--bootstrap-server", self.address, "--delete",
                   "--topic", topic)
