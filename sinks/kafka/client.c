@@ -17,6 +17,12 @@
 #define ABORT_MS  3000
 #define TEXT_SIZE 512
 
+static void topic_note(struct nw_kafka_producer *producer, const rd_kafka_message_t *message)
+{
+    (void)snprintf(producer->refused_topic, sizeof producer->refused_topic, "%s",
+                   rd_kafka_topic_name(message->rkt));
+}
+
 static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, void *context)
 {
     struct nw_kafka_producer *producer = message->_private;
@@ -26,8 +32,10 @@ static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, v
     (void)context;
     if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && size > producer->refused_bytes) {
         producer->refused_bytes = size;
-        (void)snprintf(producer->refused_topic, sizeof producer->refused_topic, "%s",
-                       rd_kafka_topic_name(message->rkt));
+        topic_note(producer, message);
+    }
+    if (message->err == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP) {
+        topic_note(producer, message);
     }
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         producer->delivered++;
@@ -200,6 +208,13 @@ static nw_status failed(struct nw_kafka_producer *producer, struct nw_error *err
                        "and tables that have none) are not for compacted topics: set "
                        "cleanup.policy=delete on the topic, or truncates: skip",
                        producer->sink->options.name);
+    }
+    if (code == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP) {
+        return nw_fail(err, NW_RETRY,
+                       "NW2703 topic %s refuses a message's time, which is outbox_timestamp's or "
+                       "this machine's: the topic's message.timestamp.after.max.ms (or "
+                       "message.timestamp.before.max.ms) does not reach that far",
+                       producer->refused_topic);
     }
     return nw_kafka_fail(producer->sink, "a message was not delivered", code,
                          rd_kafka_err2str(code), err);

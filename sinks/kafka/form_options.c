@@ -88,6 +88,8 @@ nw_status nw_kafka_form_options_read(const char *sink, const struct nw_setting *
     to->data_is_avro = format->kind == NW_FORMAT_CLOUDEVENTS && settings[NW_FORM_DATA].number == 1;
     to->flattens = settings[NW_FORM_FLATTEN].set;
     to->flat.deletes = (enum nw_flat_deletes)settings[NW_FORM_FLATTEN].number;
+    to->flat.schemas = format->debezium.schemas;
+    to->flat.null_as_default = format->debezium.null_as_default;
     avro = format->kind == NW_FORMAT_DEBEZIUM_AVRO || to->data_is_avro;
     if (avro) { /* it takes no other names, and has decimals of its own */
         enum nw_connect_names *schemas = &format->connect.schema_names;

@@ -266,6 +266,20 @@ class TopicsTest(Case):
         narwal = self.narwal("outbox2", outbox=["shop.outbox"])
         narwal.wait("the table to be refused", lambda: "NW2724" in narwal.log())
 
+    def test_a_time_that_a_topic_does_not_take(self):
+        self.make("CREATE TABLE shop.outbox (id uuid PRIMARY KEY, aggregatetype text NOT NULL, aggregateid text NOT NULL,"
+                  "  payload text, at timestamp)")
+        narwal = self.narwal("future", outbox=["shop.outbox"], outbox_timestamp="at",
+                             outbox_topic="future.event.{value}").wait_caught_up()
+        self.sql("INSERT INTO shop.outbox VALUES (gen_random_uuid(), 'late', '1', '{}', now() + interval '1 year')")
+        narwal.wait("the time to be refused",
+                    lambda: "topic future.event.late refuses a message's time" in narwal.log())
+        self.broker.tool("kafka.admin.ConfigCommand", "--bootstrap-server", self.broker.address, "--alter",
+                         "--entity-type", "topics", "--entity-name", "future.event.late", "--add-config",
+                         f"message.timestamp.after.max.ms={400 * 86400 * 1000}")
+        narwal.wait_caught_up()
+        self.assertEqual([message["payload"] for message in self.broker.read("future.event.late")], ["{}"])
+
     def test_a_wrong_configuration(self):
         self.make("CREATE TABLE shop.items (id integer PRIMARY KEY)")
         for number, options in enumerate(({"format": "debezium_avro"}, {"format": "debezium_avro", "registry": ["registry:8081"]},

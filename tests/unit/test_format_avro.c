@@ -468,6 +468,52 @@ static void the_schema_of_a_table_is_debeziums(void **state)
     nw_connect_table_destroy(made);
 }
 
+/* As AvroData has it of a map whose keys are no strings: an array of entries. */
+static void a_sparse_vector_keeps_its_indexes(void **state)
+{
+    static const struct nw_column_schema vectors[] = {{.name = "s",
+                                                       .type_name = "sparsevec(9)",
+                                                       .type_oid = 16400,
+                                                       .base_type_oid = 16400,
+                                                       .typmod = 9}};
+    static const char text_of[] = "{2:1.5,7:-2}/9";
+    const struct nw_table table = {.size = sizeof table,
+                                   .schema_name = "shop",
+                                   .name = "v",
+                                   .columns = vectors,
+                                   .columns_count = 1};
+    const struct nw_value source = {.kind = NW_VALUE_PRESENT,
+                                    .type = NW_TYPE_TEXT,
+                                    .bytes = (const uint8_t *)text_of,
+                                    .size = sizeof text_of - 1};
+    struct nw_connect_table *made = connect_table(&table, "p.shop.v");
+    struct nw_connect_scratch *scratch = nw_connect_scratch_create(made);
+    struct nw_connect_value value;
+    struct nw_error err;
+
+    (void)state;
+    schema_is(made->value->fields[0].schema,
+              "[\"null\",{\"type\":\"record\",\"name\":\"SparseDoubleVector\","
+              "\"namespace\":\"io.debezium.data\",\"fields\":[{\"name\":\"dimensions\",\"type\":"
+              "{\"type\":\"int\",\"connect.type\":\"int16\"}},{\"name\":\"vector\",\"type\":"
+              "{\"type\":\"array\",\"items\":{\"type\":\"record\",\"name\":\"MapEntry\","
+              "\"namespace\":\"io.confluent.connect.avro\",\"fields\":[{\"name\":\"key\",\"type\":"
+              "{\"type\":\"int\",\"connect.type\":\"int16\"}},{\"name\":\"value\",\"type\":"
+              "\"double\"}]}}}],\"connect.doc\":\"Sparse double vector\",\"connect.version\":1,"
+              "\"connect.name\":\"io.debezium.data.SparseDoubleVector\"}]");
+    assert_int_equal(nw_connect_convert(scratch, 0, &source, NW_AFTER, &value, &err), NW_OK);
+    /* not null, 9, a block of two: 2 and 1.5, 7 and -2.0; none */
+    encodes(made->value->fields[0].schema, value,
+            "02"
+            "12"
+            "04"
+            "04000000000000f83f"
+            "0e00000000000000c0"
+            "00");
+    nw_connect_scratch_destroy(scratch);
+    nw_connect_table_destroy(made);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -480,6 +526,7 @@ int main(void)
         cmocka_unit_test(a_record_is_printed_once_and_then_named),
         cmocka_unit_test(defaults_are_printed_as_java_does),
         cmocka_unit_test(the_schema_of_a_table_is_debeziums),
+        cmocka_unit_test(a_sparse_vector_keeps_its_indexes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

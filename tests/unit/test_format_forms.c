@@ -174,6 +174,46 @@ static const struct nw_origin items_origin = {.version = "3.7.0.Final",
                                               .schema = "shop",
                                               .table = "items"};
 
+static void flattened_rows_have_schemas_and_defaults(void **state)
+{
+    static const struct nw_column_schema columns[] = {
+        {.name = "id", REQUIRED(OID_INT4)},
+        {.name = "v", OPTIONAL(OID_TEXT), .default_expr = "'x'::text"}};
+    const struct nw_table table = {.size = sizeof table,
+                                   .schema_name = "shop",
+                                   .name = "t",
+                                   .columns = columns,
+                                   .columns_count = COUNT(columns)};
+    const struct nw_flat_options options = {
+        .deletes = NW_FLAT_REWRITE, .schemas = true, .null_as_default = true};
+    const struct nw_change change = {.op = 'c', .after = true};
+    struct nw_connect_table *made = connect_table(&table, "flat.shop.t");
+    struct one one;
+    const struct nw_row row = {.table = made,
+                               .batch = &one.batch,
+                               .origin = &items_origin,
+                               .change = &change,
+                               .scratch = nw_connect_scratch_create(made)};
+    struct nw_flat flat;
+    struct nw_out out = {0};
+    struct nw_error err;
+
+    (void)state;
+    assert_true(nw_flat_init(&flat, made, &options));
+    one_set(&one, &table, NULL, (const char *const[]){"2", NULL});
+    assert_int_equal(nw_json_flat(&out, &flat, &row, &err), NW_OK);
+    is_text(&out, "{\"schema\":{\"type\":\"struct\",\"fields\":["
+                  "{\"type\":\"int32\",\"optional\":false,\"field\":\"id\"},"
+                  "{\"type\":\"string\",\"optional\":true,\"default\":\"x\",\"field\":\"v\"},"
+                  "{\"type\":\"string\",\"optional\":true,\"field\":\"__deleted\"}],"
+                  "\"optional\":false,\"name\":\"flat.shop.t.Value\"},"
+                  "\"payload\":{\"id\":2,\"v\":\"x\",\"__deleted\":\"false\"}}");
+    nw_out_fini(&out);
+    nw_flat_fini(&flat);
+    nw_connect_scratch_destroy(row.scratch);
+    nw_connect_table_destroy(made);
+}
+
 static void a_flattened_row_is_debeziums(void **state)
 {
     static const char *const fields[] = {"op", "table", "lsn", "source.ts_ms", "ts_ms:when", NULL};
@@ -313,6 +353,20 @@ static void a_cloudevent_is_debeziums(void **state)
     assert_int_equal(nw_json_cloudevent(&out, &row, "http://r/schemas/ids/7", &avro, &err), NW_OK);
     is_text(&out, EVENT("\"application/avro\",\"dataschema\":\"http://r/schemas/ids/7\"",
                         "\"AAAAAAf/\""));
+    {
+        const struct nw_origin origin = {
+            .name = "a\"\\b", .database = "d", .schema = "shop", .table = "items"};
+        const struct nw_row named = {.table = made,
+                                     .batch = &one.batch,
+                                     .origin = &origin,
+                                     .change = &change,
+                                     .scratch = row.scratch};
+
+        assert_int_equal(nw_json_cloudevent(&out, &named, NULL, NULL, &err), NW_OK);
+        nw_out_bytes(&out, "", 1);
+        assert_non_null(strstr((char *)out.bytes, "{\"id\":\"name:a\\\"\\\\b;lsn:22138312;"));
+        assert_non_null(strstr((char *)out.bytes, "\"/debezium/postgresql/a\\\"\\\\b\","));
+    }
     nw_out_fini(&out);
     nw_connect_scratch_destroy(row.scratch);
     nw_connect_table_destroy(made);
@@ -339,6 +393,102 @@ static const struct nw_outbox_options outbox_options = {.id = "id",
                                                         .key = "aggregateid",
                                                         .payload = "payload",
                                                         .topic = "outbox.event.{value}"};
+
+/* Reads one row, whose columns are text where `plain`. */
+static nw_status outbox_read(const struct nw_outbox_options *options, bool plain,
+                             const char *payload, const char *at, struct nw_outbox_message *message,
+                             struct nw_error *err)
+{
+    struct nw_column_schema columns[COUNT(outbox_columns)];
+    struct nw_table table = outbox_table;
+    struct nw_connect_table *made = NULL;
+    struct nw_connect_scratch *scratch = NULL;
+    struct nw_outbox *outbox = NULL;
+    struct one one;
+    nw_status status = NW_OK;
+
+    memcpy(columns, outbox_columns, sizeof columns);
+    columns[4].type_oid = columns[4].base_type_oid = plain ? OID_TEXT : OID_JSONB;
+    table.columns = columns;
+    made = connect_table(&table, "o.shop.outbox");
+    scratch = nw_connect_scratch_create(made);
+    one_set(&one, &table, NULL,
+            (const char *const[]){"00000000-0000-0000-0000-000000000001", "order", "17",
+                                  "OrderCreated", payload, at});
+    assert_int_equal(nw_outbox_create(made, options, &outbox, err), NW_OK);
+    status = nw_outbox_read(outbox, &one.batch, 0, scratch, message, err);
+    nw_outbox_destroy(outbox);
+    nw_connect_scratch_destroy(scratch);
+    nw_connect_table_destroy(made);
+    return status;
+}
+
+static void only_json_is_expanded(void **state)
+{
+    static const struct {
+        const char *payload, *value;
+        bool plain;
+    } cases[] = {{"{not json", "\"{not json\"", true},
+                 {"{\"a\":1} x", "\"{\\\"a\\\":1} x\"", true},
+                 {"[1, {\"a\": null}] ", "[1, {\"a\": null}] ", true},
+                 {"7", "\"7\"", true},
+                 {"{\"a\": 1}", "{\"a\": 1}", false}};
+    struct nw_outbox_options options = outbox_options;
+    struct nw_error err;
+
+    (void)state;
+    options.form = NW_OUTBOX_EXPANDED;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct nw_outbox_message message = {0};
+
+        assert_int_equal(
+            outbox_read(&options, cases[i].plain, cases[i].payload, NULL, &message, &err), NW_OK);
+        is_text(&message.value, cases[i].value);
+        nw_outbox_message_fini(&message);
+    }
+}
+
+static void a_raw_null_is_no_value_and_an_empty_text_is_one(void **state)
+{
+    struct nw_outbox_options options = outbox_options;
+    struct nw_outbox_message message = {0};
+    struct nw_error err;
+
+    (void)state;
+    assert_int_equal(outbox_read(&options, true, NULL, NULL, &message, &err), NW_OK);
+    assert_true(message.tombstone);
+    nw_outbox_message_fini(&message);
+    assert_int_equal(outbox_read(&options, true, "", NULL, &message, &err), NW_OK);
+    assert_false(message.tombstone);
+    assert_int_equal(message.value.used, 0);
+    assert_non_null(message.value.bytes);
+    options.form = NW_OUTBOX_JSON; /* what JsonConverter makes of it */
+    assert_int_equal(outbox_read(&options, true, NULL, NULL, &message, &err), NW_OK);
+    assert_false(message.tombstone);
+    is_text(&message.value, "null");
+    nw_outbox_message_fini(&message);
+}
+
+static void a_time_that_no_message_can_have_is_refused(void **state)
+{
+    static const char *const wrong[] = {"infinity", "-infinity", "1969-12-31 23:59:59.999999",
+                                        "1970-01-01 00:00:00", "10000-01-01 00:00:00"};
+    struct nw_outbox_options options = outbox_options;
+    struct nw_outbox_message message = {0};
+    struct nw_error err;
+
+    (void)state;
+    options.timestamp = "at";
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        assert_int_equal(outbox_read(&options, false, "1", wrong[i], &message, &err), NW_REJECT);
+        assert_memory_equal(err.text, "NW2725 shop.outbox: a row's at ", 31);
+    }
+    assert_int_equal(outbox_read(&options, false, "1", "9999-12-31 23:59:59.9", &message, &err),
+                     NW_OK);
+    assert_true(message.timestamp_ms == 253402300799900);
+    nw_outbox_message_fini(&message);
+}
+
 #define PAYLOAD "{\"id\": 1, \"big\": 12345678901, \"lines\": [{\"a\": 1.5, \"b\": null}]}"
 
 /* A row's message with these options, as one text. */
@@ -439,10 +589,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_envelope_in_avro_is_debeziums),
+        cmocka_unit_test(flattened_rows_have_schemas_and_defaults),
         cmocka_unit_test(a_flattened_row_is_debeziums),
         cmocka_unit_test(what_can_be_added_is_found_as_debezium_does),
         cmocka_unit_test(a_cloudevent_is_debeziums),
         cmocka_unit_test(an_outbox_is_routed_as_debezium_does),
+        cmocka_unit_test(only_json_is_expanded),
+        cmocka_unit_test(a_raw_null_is_no_value_and_an_empty_text_is_one),
+        cmocka_unit_test(a_time_that_no_message_can_have_is_refused),
         cmocka_unit_test(a_table_that_can_be_no_outbox_is_refused),
     };
 

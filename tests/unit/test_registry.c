@@ -312,8 +312,16 @@ static void an_answer_without_end_is_cut_off(void **state)
 
 static void wrong_options_are_named(void **state)
 {
-    static const char *const wrong[] = {
-        "", "registry:8081", "ftp://a", "http://", "http://u:pw@host", "https://host?x", NULL};
+    static const char *const wrong[] = {"",
+                                        "registry:8081",
+                                        "ftp://a",
+                                        "http://",
+                                        "http://u:pw@host",
+                                        "https://host?x",
+                                        "https://host/?key=secret",
+                                        "https://host#secret",
+                                        "https://u:pw@host?secret",
+                                        NULL};
     struct nw_error err = {0};
     uint32_t id = 0;
 
@@ -325,6 +333,7 @@ static void wrong_options_are_named(void **state)
         assert_int_equal(ask(&options, "t", &id, &err), NW_FATAL);
         assert_memory_equal(err.text, "NW1003", 6);
         assert_null(strstr(err.text, "pw"));
+        assert_null(strstr(err.text, "secret"));
     }
     {
         const char *urls[] = {NULL};
@@ -340,6 +349,32 @@ static void wrong_options_are_named(void **state)
         assert_int_equal(ask(&options, "t", &id, &err), NW_FATAL);
         assert_non_null(strstr(err.text, "not both"));
     }
+}
+
+static void *no_memory(size_t size)
+{
+    (void)size;
+    return NULL;
+}
+
+/* Neither is what the other is: a schema is refused for good, memory comes back. */
+static void no_memory_is_not_a_wrong_schema(void **state)
+{
+    const char *urls[] = {"http://127.0.0.1:1", NULL};
+    struct nw_registry_options options = options_for(urls);
+    struct nw_registry *registry = NULL;
+    struct nw_error err = {0};
+    uint32_t id = 0;
+
+    (void)state;
+    assert_int_equal(nw_registry_create(&options, &registry, &err), NW_OK);
+    assert_int_equal(nw_registry_id(registry, "t", "\"\xc3\"", &id, &err), NW_REJECT);
+    assert_memory_equal(err.text, "NW2722", 6);
+    json_set_alloc_funcs(no_memory, free);
+    assert_int_equal(nw_registry_id(registry, "t", "\"\xc3\xa9\"", &id, &err), NW_RETRY);
+    json_set_alloc_funcs(malloc, free);
+    assert_string_equal(err.text, "out of memory for the schema of t");
+    nw_registry_destroy(registry);
 }
 
 /* The names are those of Confluent's SubjectNameStrategy classes. */
@@ -379,6 +414,7 @@ int main(void)
         cmocka_unit_test(who_we_are_is_said_as_configured),
         cmocka_unit_test(an_answer_without_end_is_cut_off),
         cmocka_unit_test(wrong_options_are_named),
+        cmocka_unit_test(no_memory_is_not_a_wrong_schema),
         cmocka_unit_test(subjects_are_named_as_confluent_does),
     };
 

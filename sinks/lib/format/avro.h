@@ -9,6 +9,8 @@
  *   name, version, doc,     the properties connect.name, connect.version, connect.doc,
  *   parameters, default     connect.parameters, connect.default
  *   int16                   int with connect.type
+ *   map                     a map where its keys are strings and never null; else an array of
+ *                           records io.confluent.connect.avro.MapEntry of key and value
  *   Decimal, Date, Time,    Avro's logical types as well
  *   Timestamp of Connect
  *
@@ -40,6 +42,13 @@ void nw_avro_header(struct nw_out *out, uint32_t id);
  */
 NW_MUST_CHECK nw_status nw_avro_value(struct nw_out *out, const struct nw_connect_schema *schema,
                                       const struct nw_connect_value *value, struct nw_error *err);
+
+/** Whether Avro's own map will do: its keys are strings. */
+static inline bool nw_avro_is_map(const struct nw_connect_schema *schema)
+{
+    return schema->kind == NW_CONNECT_MAP && schema->key->kind == NW_CONNECT_STRING &&
+           !schema->key->optional;
+}
 
 /* ---- for who writes a struct's fields one by one ---- */
 

@@ -11,6 +11,7 @@
 #define NAMES_MAX         64u /* records of a schema that can be referred to */
 #define NAMESPACE         "io.confluent.connect.avro"
 #define DEFAULT_NAME      "ConnectDefault"
+#define ENTRY_NAME        NAMESPACE ".MapEntry"
 #define DECIMAL           "org.apache.kafka.connect.data.Decimal"
 #define DECIMAL_PRECISION "connect.decimal.precision"
 #define PRECISION_DEFAULT "64"
@@ -238,10 +239,11 @@ static void name_print(struct printer *printer, const struct name *name)
     nw_out_text(printer->out, "\"");
 }
 
-static void record_print(struct printer *printer, const struct nw_connect_schema *schema)
+static void record_print(struct printer *printer, const struct nw_connect_schema *schema,
+                         const char *full)
 {
     struct nw_out *out = printer->out;
-    struct name name = name_split(schema->name);
+    struct name name = name_split(full);
     struct name within = printer->within;
 
     if (is_printed(printer, &name)) {
@@ -282,6 +284,17 @@ static void record_print(struct printer *printer, const struct nw_connect_schema
     printer->within = within;
 }
 
+/* What stands in for a map that Avro has not: an array of its entries. */
+static void entries_print(struct printer *printer, const struct nw_connect_schema *map)
+{
+    const struct nw_connect_field fields[] = {{"key", map->key}, {"value", map->element}};
+    const struct nw_connect_schema entry = {
+        .kind = NW_CONNECT_STRUCT, .fields = fields, .fields_count = 2};
+
+    property(printer->out, "items");
+    record_print(printer, &entry, ENTRY_NAME);
+}
+
 static void plain_print(struct printer *printer, const struct nw_connect_schema *schema)
 {
     static const char *const types[] = {
@@ -292,14 +305,17 @@ static void plain_print(struct printer *printer, const struct nw_connect_schema 
         [NW_CONNECT_ARRAY] = "\"array\"",    [NW_CONNECT_MAP] = "\"map\"",
         [NW_CONNECT_STRUCT] = "\"record\""};
     struct nw_out *out = printer->out;
+    bool entries = schema->kind == NW_CONNECT_MAP && !nw_avro_is_map(schema);
 
     if (schema->element == NULL && !has_properties(schema)) {
         nw_out_text(out, types[schema->kind]);
         return;
     }
     nw_out_text(out, "{\"type\":");
-    nw_out_text(out, types[schema->kind]);
-    if (schema->element != NULL) {
+    nw_out_text(out, types[entries ? NW_CONNECT_ARRAY : schema->kind]);
+    if (entries) {
+        entries_print(printer, schema);
+    } else if (schema->element != NULL) {
         property(out, schema->kind == NW_CONNECT_MAP ? "values" : "items");
         schema_print(printer, schema->element, schema->element->optional);
     }
@@ -320,7 +336,7 @@ static void schema_print(struct printer *printer, const struct nw_connect_schema
         nw_out_text(printer->out, null_first ? "[\"null\"," : "[");
     }
     if (record) {
-        record_print(printer, schema);
+        record_print(printer, schema, schema->name);
     } else {
         plain_print(printer, schema);
     }

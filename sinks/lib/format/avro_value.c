@@ -99,10 +99,10 @@ static nw_status items_append(struct nw_out *out, const struct nw_connect_schema
     int64_t count = 0;
 
     while (status == NW_OK && nw_connect_next(items, &key, &value, &status, err)) {
-        if (schema->kind == NW_CONNECT_MAP) {
-            nw_avro_bytes(out, key.bytes, key.size);
+        if (schema->kind == NW_CONNECT_MAP) { /* a string, or a MapEntry's first field: alike */
+            status = nw_avro_value(out, schema->key, &key, err);
         }
-        status = nw_avro_value(out, schema->element, &value, err);
+        status = status == NW_OK ? nw_avro_value(out, schema->element, &value, err) : status;
         count++;
     }
     if (status == NW_OK && count > 0 && !out->failed) {

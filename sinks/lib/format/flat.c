@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "lib/format/connect_json.h"
+
 static const struct nw_connect_schema deleted = {.kind = NW_CONNECT_STRING, .optional = true};
 
 nw_status nw_added_read(struct nw_added *added, const char *const *items, const char *prefix,
@@ -49,11 +51,17 @@ bool nw_flat_init(struct nw_flat *flat, const struct nw_connect_table *table,
     flat->schema.optional = false;
     flat->schema.fields = flat->fields;
     flat->schema.fields_count = count;
-    return true;
+    if (options->schemas) {
+        nw_out_text(&flat->head, "{\"schema\":");
+        nw_connect_json_schema(&flat->head, &flat->schema, NULL);
+        nw_out_text(&flat->head, ",\"payload\":");
+    }
+    return !flat->head.failed;
 }
 
 void nw_flat_fini(struct nw_flat *flat)
 {
     free(flat->fields);
+    nw_out_fini(&flat->head);
     *flat = (struct nw_flat){0};
 }

@@ -36,12 +36,15 @@ struct nw_flat_options {
     enum nw_flat_deletes deletes;
     struct nw_added fields;
     struct nw_added headers;
+    bool schemas;         /* JSON: put the schema around each value */
+    bool null_as_default; /* JSON: print a column's default where its value is NULL */
 };
 
 struct nw_flat {
     const struct nw_flat_options *options; /* borrow */
     struct nw_connect_schema schema;       /* as the row's, with what is added; never optional */
     struct nw_connect_field *fields;       /* own */
+    struct nw_out head;                    /* {"schema":{...},"payload": ; empty without schemas */
 };
 
 /**

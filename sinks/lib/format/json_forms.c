@@ -8,7 +8,7 @@
 
 /* The fields of an image, without braces. */
 static nw_status fields_append(struct nw_out *out, const struct nw_row *row, int side,
-                               struct nw_error *err)
+                               bool null_as_default, struct nw_error *err)
 {
     const struct nw_connect_schema *schema = row->table->value;
     nw_status status = NW_OK;
@@ -23,7 +23,8 @@ static nw_status fields_append(struct nw_out *out, const struct nw_row *row, int
         nw_out_text(out, ":");
         status = nw_connect_convert(row->scratch, column, &source, side, &value, err);
         if (status == NW_OK) {
-            status = nw_connect_json_value(out, schema->fields[i].schema, &value, false, err);
+            status =
+                nw_connect_json_value(out, schema->fields[i].schema, &value, null_as_default, err);
         }
     }
     return status;
@@ -43,8 +44,10 @@ nw_status nw_json_flat(struct nw_out *out, const struct nw_flat *flat, const str
     bool first = row->table->value->fields_count == 0;
     nw_status status = NW_OK;
 
+    nw_out_bytes(out, flat->head.bytes, flat->head.used);
     nw_out_text(out, "{");
-    status = fields_append(out, row, deleted ? NW_BEFORE : NW_AFTER, err);
+    status = fields_append(out, row, deleted ? NW_BEFORE : NW_AFTER, flat->options->null_as_default,
+                           err);
     if (nw_flat_marks(flat->options)) {
         nw_out_text(out, first ? "" : ",");
         first = false;
@@ -60,29 +63,37 @@ nw_status nw_json_flat(struct nw_out *out, const struct nw_flat *flat, const str
         nw_out_text(out, ":");
         status = nw_connect_json_value(out, nw_meta_schema(meta), &value, false, err);
     }
-    nw_out_text(out, "}");
+    nw_out_text(out, flat->options->schemas ? "}}" : "}");
     return finish(status, out, err);
 }
 
 /* ---- CloudEvents ---- */
 
+/* As it stands within a JSON string. */
+static void inner_append(struct nw_out *out, const char *text)
+{
+    size_t at = out->used;
+
+    nw_json_name(out, text);
+    if (!out->failed) {
+        out->used -= 2; /* its quotes */
+        memmove(out->bytes + at, out->bytes + at + 1, out->used - at);
+    }
+}
+
 /* name:p;lsn:1;txId:2;sequence:["1","1"], as a JSON string */
 static void id_append(struct nw_out *out, const struct nw_row *row)
 {
     const struct nw_change *change = row->change;
-    const char *sequence = change->sequence == NULL ? "null" : change->sequence;
 
     nw_out_text(out, "\"name:");
-    nw_out_text(out, row->origin->name); /* of characters that Kafka takes */
+    inner_append(out, row->origin->name);
     nw_out_text(out, ";lsn:");
     nw_out_u64(out, change->lsn);
     nw_out_text(out, ";txId:");
     nw_out_u64(out, change->xid);
     nw_out_text(out, ";sequence:");
-    for (; *sequence != '\0'; sequence++) { /* numbers, brackets, quotes */
-        nw_out_bytes(out, "\\", *sequence == '"' ? 1 : 0);
-        nw_out_bytes(out, sequence, 1);
-    }
+    inner_append(out, change->sequence == NULL ? "null" : change->sequence);
     nw_out_text(out, "\"");
 }
 
@@ -155,7 +166,7 @@ static nw_status images_append(struct nw_out *out, const struct nw_row *row, str
         nw_out_text(out, side == NW_BEFORE ? "{\"before\":" : ",\"after\":");
         nw_out_text(out, has[side] ? "{" : "null");
         if (has[side]) {
-            status = fields_append(out, row, side, err);
+            status = fields_append(out, row, side, false, err);
             nw_out_text(out, "}");
         }
     }
@@ -171,7 +182,7 @@ nw_status nw_json_cloudevent(struct nw_out *out, const struct nw_row *row, const
     nw_out_text(out, "{\"id\":");
     id_append(out, row);
     nw_out_text(out, ",\"source\":\"/debezium/postgresql/");
-    nw_out_text(out, row->origin->name);
+    inner_append(out, row->origin->name);
     nw_out_text(out, "\",\"specversion\":\"1.0\","
                      "\"type\":\"io.debezium.connector.postgresql.DataChangeEvent\",\"time\":");
     time_append(out, row->change->commit_us);

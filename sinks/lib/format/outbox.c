@@ -6,8 +6,12 @@
 
 #include "lib/format/connect_json.h"
 #include "lib/json.h"
+#include "lib/scan.h"
 
-#define NONE UINT16_MAX
+#define NONE             UINT16_MAX
+#define OID_JSON         114
+#define OID_JSONB        3802
+#define TIMESTAMP_MS_MAX INT64_C(253402300799999) /* the end of the year 9999 */
 
 struct placed {
     uint16_t column;
@@ -232,6 +236,7 @@ static nw_status key_read(const struct reading *reading, struct nw_outbox_messag
     nw_status status = column_read(reading, outbox->key, &value, err);
 
     message->key.used = 0;
+    (void)nw_out_reserve(&message->key, 1); /* an empty key is not none */
     if (status != NW_OK) {
         return status;
     }
@@ -254,15 +259,28 @@ static bool is_blank(const struct nw_connect_value *value)
     return value->kind == NW_CONNECT_NULL || (value->kind == NW_CONNECT_BINARY && value->size == 0);
 }
 
-static bool is_object(const struct nw_connect_value *value)
+/* Whether a payload is an object or an array: of a text that only looks like one it is not. */
+static bool is_object(const struct nw_outbox *outbox, const struct nw_connect_value *value)
 {
-    return value->kind == NW_CONNECT_TEXT && value->size > 0 &&
-           (value->bytes[0] == '{' || value->bytes[0] == '[');
+    uint32_t oid = outbox->table->table->columns[outbox->payload].base_type_oid;
+    struct nw_scan scan = nw_scan_of(value->bytes, value->size);
+
+    if (value->kind != NW_CONNECT_TEXT || value->size == 0 ||
+        (value->bytes[0] != '{' && value->bytes[0] != '[')) {
+        return false;
+    }
+    if (oid == OID_JSON || oid == OID_JSONB) {
+        return true;
+    }
+    nw_scan_skip(&scan);
+    return nw_scan_done(&scan);
 }
 
-static nw_status payload_append(const struct reading *reading, struct nw_out *out, bool raw,
-                                bool *blank, struct nw_error *err)
+/* Raw: not as a JSON value. */
+static nw_status payload_append(const struct reading *reading, struct nw_outbox_message *message,
+                                bool raw, struct nw_error *err)
 {
+    struct nw_out *out = &message->value;
     const struct nw_outbox *outbox = reading->outbox;
     const struct nw_connect_schema *schema = schema_of(outbox, outbox->payload);
     struct nw_connect_value value;
@@ -271,8 +289,10 @@ static nw_status payload_append(const struct reading *reading, struct nw_out *ou
     if (status != NW_OK) {
         return status;
     }
-    *blank = is_blank(&value);
-    raw |= outbox->options.form == NW_OUTBOX_EXPANDED && is_object(&value);
+    /* JsonConverter has a word for NULL, StringConverter has not. */
+    message->tombstone =
+        (raw && value.kind == NW_CONNECT_NULL) || (outbox->options.tombstones && is_blank(&value));
+    raw |= outbox->options.form == NW_OUTBOX_EXPANDED && is_object(outbox, &value);
     return raw ? plain_append(out, schema, &value, err)
                : nw_connect_json_value(out, schema, &value, false, err);
 }
@@ -282,15 +302,15 @@ static nw_status value_read(const struct reading *reading, struct nw_outbox_mess
 {
     const struct nw_outbox *outbox = reading->outbox;
     struct nw_out *out = &message->value;
-    bool blank = false;
     nw_status status = NW_OK;
 
     out->used = 0;
+    (void)nw_out_reserve(out, 1); /* an empty value is not none */
     if (outbox->enveloped) {
         nw_out_text(out, "{\"payload\":");
     }
-    status = payload_append(
-        reading, out, outbox->options.form == NW_OUTBOX_RAW && !outbox->enveloped, &blank, err);
+    status = payload_append(reading, message,
+                            outbox->options.form == NW_OUTBOX_RAW && !outbox->enveloped, err);
     for (uint32_t i = 0; i < outbox->placed_count && status == NW_OK; i++) {
         const struct placed *placed = &outbox->placed[i];
         struct nw_connect_value value;
@@ -309,7 +329,6 @@ static nw_status value_read(const struct reading *reading, struct nw_outbox_mess
     if (outbox->enveloped) {
         nw_out_text(out, "}");
     }
-    message->tombstone = blank && outbox->options.tombstones;
     return status;
 }
 
@@ -354,19 +373,27 @@ static nw_status headers_read(const struct reading *reading, struct nw_outbox_me
 static nw_status timestamp_read(const struct reading *reading, struct nw_outbox_message *message,
                                 struct nw_error *err)
 {
+    const struct nw_outbox *outbox = reading->outbox;
     struct nw_connect_value value;
     nw_status status = NW_OK;
 
     message->timed = false;
-    if (reading->outbox->timestamp == NONE) {
+    if (outbox->timestamp == NONE) {
         return NW_OK;
     }
-    status = column_read(reading, reading->outbox->timestamp, &value, err);
-    if (status == NW_OK && value.kind == NW_CONNECT_INTEGER) {
-        message->timed = true;
-        message->timestamp_ms = value.as.integer / reading->outbox->timestamp_divisor;
+    status = column_read(reading, outbox->timestamp, &value, err);
+    if (status != NW_OK || value.kind != NW_CONNECT_INTEGER) {
+        return status;
     }
-    return status;
+    message->timed = true;
+    message->timestamp_ms = value.as.integer / outbox->timestamp_divisor;
+    return message->timestamp_ms > 0 && message->timestamp_ms <= TIMESTAMP_MS_MAX
+               ? NW_OK
+               : nw_fail(err, NW_REJECT,
+                         "NW2725 %s.%s: a row's %s is infinite, before 1970 or behind 9999, which "
+                         "is no time that a message can have",
+                         outbox->table->table->schema_name, outbox->table->table->name,
+                         outbox->options.timestamp);
 }
 
 nw_status nw_outbox_read(const struct nw_outbox *outbox, const struct nw_batch *batch, uint32_t row,

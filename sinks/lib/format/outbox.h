@@ -56,8 +56,8 @@ struct nw_outbox_message {
     struct nw_outbox_header headers[NW_OUTBOX_PLACED_MAX + 1];
     uint32_t headers_count;
     bool keyless;
-    bool tombstone;
-    bool timed; /* timestamp_ms is given */
+    bool tombstone; /* it has no value */
+    bool timed;     /* timestamp_ms is given */
     int64_t timestamp_ms;
 };
 

@@ -41,11 +41,14 @@ static nw_status urls_check(const struct nw_registry_options *options, struct nw
         return nw_fail(err, NW_FATAL, "NW1003 %s: registry: there is no URL", options->sink);
     }
     for (size_t i = 0; options->urls[i] != NULL; i++) {
-        if (!url_is_fine(options->urls[i])) {
+        const char *url = options->urls[i];
+        size_t shown = strchr(url, '@') != NULL ? 0 : strcspn(url, "?#"); /* the rest is secret */
+
+        if (!url_is_fine(url)) {
             return nw_fail(err, NW_FATAL,
-                           "NW1003 %s: registry: \"%s\" is not http://HOST[:PORT][/PATH] or "
+                           "NW1003 %s: registry: \"%.*s%s\" is not http://HOST[:PORT][/PATH] or "
                            "https:// (a user is given by registry_username)",
-                           options->sink, strchr(options->urls[i], '@') ? "..." : options->urls[i]);
+                           options->sink, (int)shown, url, url[shown] == '\0' ? "" : "...");
         }
     }
     if (options->username != NULL && options->token != NULL) {

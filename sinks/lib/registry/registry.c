@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "lib/registry/http.h"
+#include "lib/utf8.h"
 
 #define PATH_SIZE       3200u /* of a subject, each byte of which may be escaped as %xx */
 #define NO_SUBJECT      40401
@@ -137,15 +138,31 @@ static nw_status find_or_register(struct nw_registry *registry, const struct req
     return status;
 }
 
+static bool is_utf8(const char *text)
+{
+    const uint8_t *at = (const uint8_t *)text;
+    const uint8_t *end = at + strlen(text);
+
+    while (at < end) {
+        size_t size = *at < 0x80 ? 1 : nw_utf8_size(at, (size_t)(end - at));
+
+        if (size == 0) {
+            return false;
+        }
+        at += size;
+    }
+    return true;
+}
+
 nw_status nw_registry_id(struct nw_registry *registry, const char *subject, const char *schema,
                          uint32_t *id, struct nw_error *err)
 {
-    json_t *object = json_pack("{s:s}", "schema", schema); /* NULL: not UTF-8, or no memory */
+    json_t *object = json_pack("{s:s}", "schema", schema);
     char *body = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
     char *escaped = curl_easy_escape(registry->curl, subject, 0);
     nw_status status = NW_OK;
 
-    if (object == NULL && escaped != NULL) {
+    if (!is_utf8(schema)) {
         status = nw_fail(err, NW_REJECT, "NW2722 %s: the schema of %s is not UTF-8",
                          registry->options->sink, subject);
     } else if (body == NULL || escaped == NULL) {
