@@ -102,8 +102,7 @@ int nw_diff_topics_read(int argc, char **argv, struct nw_diff_topics *request)
     return request_check(request, follow, shown, memory) ? NW_GO_ON : NW_EXIT_USAGE;
 }
 
-/* Becomes the program beside the plugins. @return only when that is not possible */
-static int program_become(char **argv)
+int nw_kafka_become(char **argv)
 {
     char buffer[NW_FOLDER_SIZE];
     char path[NW_FOLDER_SIZE + sizeof PROGRAM];
@@ -122,5 +121,5 @@ int nw_cmd_diff_topics(int argc, char **argv)
     struct nw_diff_topics request;
     int code = nw_diff_topics_read(argc, argv, &request);
 
-    return code == NW_GO_ON ? program_become(argv) : code;
+    return code == NW_GO_ON ? nw_kafka_become(argv) : code;
 }

@@ -30,6 +30,8 @@ const struct nw_command NW_COMMANDS[] = {
      NW_DDL_TRIGGER_WORDS},
     {"files", nw_cmd_files, "verify what the file sink wrote", NW_FILES_WORDS},
     {"diff-topics", nw_cmd_diff_topics, "compare two sets of Kafka topics event by event", NULL},
+    {"import-debezium", nw_cmd_import_debezium,
+     "write a configuration from that of a Debezium connector", NULL},
     {"support", nw_cmd_support, "make one archive for a bug report, without secrets or rows", NULL},
     {"explain", nw_cmd_explain, "say what a code such as NW2307 means, and what to do", NULL},
     {"version", nw_cmd_version, "print versions of narwal and its libraries", NULL},

@@ -8,6 +8,7 @@
 #define NW_CLI_KAFKA_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define NW_KAFKA_PROPERTIES_MAX 64u
@@ -32,5 +33,25 @@ struct nw_diff_topics {
 
 /** @return NW_GO_ON, or the exit code after printing what is wrong or the help. */
 int nw_diff_topics_read(int argc, char **argv, struct nw_diff_topics *request);
+
+/** What `narwal import-debezium` was asked for; texts are borrowed from the arguments. */
+struct nw_import_debezium {
+    const char *from;    /* FILE, -, or the URL of a connector at Connect */
+    const char *output;  /* NULL: by the connector's name */
+    const char *brokers; /* NULL: as the connector has them */
+    bool force;
+};
+
+/** @return NW_GO_ON, or the exit code after printing what is wrong or the help. */
+int nw_import_debezium_read(int argc, char **argv, struct nw_import_debezium *request);
+/** Import a connector's JSON. @return the exit code */
+int nw_import_debezium(const struct nw_import_debezium *request, const char *text, size_t size);
+
+/**
+ * Become narwal-kafka beside the plugins.
+ * @param argv  of a command, its name first and the program's before
+ * @return only when that is not possible: the exit code
+ */
+int nw_kafka_become(char **argv);
 
 #endif

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "kafka/compare.h"
+#include "kafka/connect.h"
 
 #define TROUBLE 2 /* the exit code of a comparison that was not made */
 
@@ -145,6 +146,14 @@ static int diff_topics(int argc, char **argv)
     return code;
 }
 
+static int import_debezium(int argc, char **argv)
+{
+    struct nw_import_debezium request;
+    int code = nw_import_debezium_read(argc, argv, &request);
+
+    return code == NW_GO_ON ? nw_connect_import(&request) : code;
+}
+
 int main(int argc, char **argv)
 {
     int code = TROUBLE;
@@ -152,6 +161,8 @@ int main(int argc, char **argv)
     nw_log_setup(STDERR_FILENO, NW_LOG_WARN, false);
     if (argc > 1 && strcmp(argv[1], "diff-topics") == 0) {
         code = diff_topics(argc - 1, argv + 1);
+    } else if (argc > 1 && strcmp(argv[1], "import-debezium") == 0) {
+        code = import_debezium(argc - 1, argv + 1);
     } else {
         nw_complain("NW1501 this program is started by narwal");
     }

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration of Debezium's PostgreSQL connector as one of narwal: properties as Connect has
+ * them, what each becomes (debezium_table.c is the whole mapping), and the result in YAML. Forms
+ * are those of Debezium 3.7. One thread.
+ */
+#ifndef NW_CLI_DEBEZIUM_H
+#define NW_CLI_DEBEZIUM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "base/arena.h"
+#include <narwal/status.h>
+
+#define NW_DEBEZIUM_LINES_MAX 256u
+#define NW_DEBEZIUM_RULES_MAX 128u
+#define NW_DEBEZIUM_ITEMS_MAX 256u
+
+enum nw_debezium_verdict {
+    NW_DEBEZIUM_UNSEEN,
+    NW_DEBEZIUM_MAPPED,
+    NW_DEBEZIUM_NOTHING,
+    NW_DEBEZIUM_REFUSED
+};
+
+struct nw_debezium_property {
+    const char *name, *value;
+    enum nw_debezium_verdict verdict;
+    const char *why; /* NOTHING: why there is none; REFUSED: the reason, and what to do */
+};
+
+/** "key: value  # why" of a section. */
+struct nw_debezium_line {
+    const char *section, *key;
+    const char *value; /* as YAML */
+    const char *why;   /* NULL: nothing is said */
+    bool list;         /* value is what stands between the brackets */
+};
+
+/** A rule of transforms. */
+struct nw_debezium_rule {
+    const char *table, *what;
+    const char *columns; /* between the brackets */
+    const char *more;    /* "mask: first\n    ..."; NULL */
+};
+
+struct nw_debezium {
+    struct nw_arena arena;
+    bool failed; /* memory, or a named maximum */
+    struct nw_debezium_property *properties;
+    size_t count;
+    const char *name;    /* of the pipeline */
+    const char *dsn;     /* of libpq, so far */
+    const char *brokers; /* --brokers; NULL */
+    struct nw_debezium_line lines[NW_DEBEZIUM_LINES_MAX];
+    size_t lines_count;
+    struct nw_debezium_rule rules[NW_DEBEZIUM_RULES_MAX];
+    size_t rules_count;
+};
+
+struct nw_debezium_row;
+/** What a property becomes. @param p  verdict is MAPPED, and changed by who cannot map it. */
+typedef void nw_debezium_convert(struct nw_debezium *to, const struct nw_debezium_row *row,
+                                 struct nw_debezium_property *p);
+
+/** A property, and what becomes of it. */
+struct nw_debezium_row {
+    const char *name; /* ending in *: all that begin so */
+    nw_debezium_convert *convert;
+    const char *to;    /* the key of narwal: "source.slot.name", "sink.times" */
+    const char *words; /* its values, each as DEBEZIUM'S or DEBEZIUM'S=NARWAL'S */
+    const char *note;  /* the comment beside it; or why it is nothing, or why not and what to do */
+    const char *otherwise; /* Debezium's default where narwal has another one; NULL */
+    bool any_text;         /* ${...} in it is looked at by convert */
+};
+/** All of them; ends with one without a name. */
+extern const struct nw_debezium_row NW_DEBEZIUM_ROWS[];
+
+/**
+ * Read a connector's JSON: its properties, or {"name": ..., "config": {...}}.
+ * @param to  zeroed; nw_debezium_fini() frees it, also after a failure.
+ */
+NW_MUST_CHECK nw_status nw_debezium_read(struct nw_debezium *to, const char *text, size_t size,
+                                         struct nw_error *err);
+/** Give every property its verdict, and make the lines. @param refused  filled: how many are */
+NW_MUST_CHECK nw_status nw_debezium_map(struct nw_debezium *to, size_t *refused,
+                                        struct nw_error *err);
+void nw_debezium_print(const struct nw_debezium *to, FILE *out);
+size_t nw_debezium_count(const struct nw_debezium *to, enum nw_debezium_verdict verdict);
+/** A property's name for people: a salt that stands in it is left out. In the arena. */
+const char *nw_debezium_shown(struct nw_debezium *to, const char *name);
+void nw_debezium_fini(struct nw_debezium *to);
+
+/* ---- for those that convert ---- */
+
+/** The value of a property; NULL: it is not there. */
+const char *nw_debezium_get(const struct nw_debezium *to, const char *name);
+struct nw_debezium_property *nw_debezium_find(struct nw_debezium *to, const char *name);
+NW_PRINTF(2, 3) const char *nw_debezium_text(struct nw_debezium *to, const char *format, ...);
+/** A text in YAML's double quotes. */
+const char *nw_debezium_quoted(struct nw_debezium *to, const char *text);
+/** Put "section.key: value"; a key that is there already stays as it is. */
+void nw_debezium_put(struct nw_debezium *to, const char *path, const char *value, const char *why);
+/** One more item of a list. */
+void nw_debezium_item(struct nw_debezium *to, const char *path, const char *text);
+NW_PRINTF(3, 4)
+void nw_debezium_refuse(struct nw_debezium *to, struct nw_debezium_property *p, const char *format,
+                        ...);
+/** Pieces of a list, without the blanks around them. @return how many */
+size_t nw_debezium_split(struct nw_debezium *to, const char *list, char separator,
+                         const char *pieces[NW_DEBEZIUM_ITEMS_MAX]);
+/** A secret: ${env:NAME} where it is that already, else ${env:otherwise}. */
+void nw_debezium_secret(struct nw_debezium *to, const char *path, const char *value,
+                        const char *otherwise);
+
+/**
+ * An anchored regular expression of Debezium as patterns of narwal.
+ * @param patterns  filled, in the arena
+ * @return how many; 0: it cannot be said with patterns
+ */
+size_t nw_debezium_patterns(struct nw_debezium *to, const char *regex,
+                            const char *patterns[NW_DEBEZIUM_ITEMS_MAX]);
+
+/* Converters, by what they do; debezium_table.c says for what. */
+nw_debezium_convert nw_dbz_text, nw_dbz_words, nw_dbz_time, nw_dbz_number, nw_dbz_nothing,
+    nw_dbz_only, nw_dbz_refused, nw_dbz_taken, nw_dbz_dsn, nw_dbz_keepalive, nw_dbz_password,
+    nw_dbz_tables, nw_dbz_schemas, nw_dbz_columns, nw_dbz_mask, nw_dbz_hash, nw_dbz_keys,
+    nw_dbz_class, nw_dbz_params, nw_dbz_prefixes, nw_dbz_strategy, nw_dbz_topic, nw_dbz_heartbeat,
+    nw_dbz_transactions, nw_dbz_signals, nw_dbz_notifications, nw_dbz_placeholder;
+nw_debezium_convert nw_dbz_converters, nw_dbz_transforms, nw_dbz_producer, nw_dbz_brokers,
+    nw_dbz_creation;
+
+#endif

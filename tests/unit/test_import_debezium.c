@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Configurations of Debezium's connector as narwal's: vectors/debezium has them side by side. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cli/debezium.h"
+
+#define FOLDER NARWAL_SOURCE_DIR "/tests/unit/vectors/debezium/"
+#define CLASS  "\"connector.class\":\"io.debezium.connector.postgresql.PostgresConnector\""
+
+static char *file_read(const char *name, const char *suffix)
+{
+    char path[512];
+    char *text = calloc(1, 65536);
+    FILE *file = NULL;
+
+    (void)snprintf(path, sizeof path, FOLDER "%s%s", name, suffix);
+    file = fopen(path, "re");
+    assert_non_null(file);
+    assert_non_null(text);
+    assert_true(fread(text, 1, 65535, file) > 0);
+    assert_int_equal(fclose(file), 0);
+    return text;
+}
+
+/* The YAML of a connector. To be freed. */
+static char *made(const char *json, size_t *refused)
+{
+    struct nw_debezium *to = calloc(1, sizeof *to);
+    struct nw_error err = {0};
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+
+    assert_non_null(to);
+    assert_non_null(out);
+    to->brokers = "kafka:9092";
+    assert_int_equal(nw_debezium_read(to, json, strlen(json), &err), NW_OK);
+    assert_int_equal(nw_debezium_map(to, refused, &err), NW_OK);
+    nw_debezium_print(to, out);
+    assert_int_equal(fclose(out), 0);
+    nw_debezium_fini(to);
+    free(to);
+    return text;
+}
+
+static void connectors_become_configurations(void **state)
+{
+    static const char *const names[] = {"tutorial", "outbox",      "avro",      "exactly_once",
+                                        "unwrap",   "cloudevents", "everything"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char *json = file_read(names[i], ".json");
+        char *wanted = file_read(names[i], ".yaml");
+        size_t refused = 1;
+        char *text = made(json, &refused);
+
+        assert_int_equal(refused, 0);
+        assert_string_equal(text, wanted);
+        assert_null(strstr(text, "secret-"));
+        assert_null(strstr(text, "very-secret"));
+        assert_null(strstr(text, "CzQMA0cB5K"));
+        free(text);
+        free(wanted);
+        free(json);
+    }
+}
+
+static const struct {
+    const char *name, *value, *why;
+} REFUSED[] = {
+    {"no.such.thing", "1", "no such property"},
+    {"database.initial.statements", "SELECT 1", "ALTER ROLE"},
+    {"database.sslfactory", "x", "a class of Java"},
+    {"database.sslpassword", "x", "decrypt the key"},
+    {"database.sslmode", "no-mode", "is not one of"},
+    {"database.server.name", "x", "topic.prefix"},
+    {"database.hostname", "${file:/x:host}", "provider of Connect"},
+    {"database.dbname", "a\nb", "several lines"},
+    {"plugin.name", "decoderbufs", "narwal reads pgoutput"},
+    {"slot.drop.on.stop", "true", "narwal teardown"},
+    {"slot.stream.params", "add-tables=x", "only origin=none"},
+    {"publication.autocreate.mode", "some", "is not taken"},
+    {"replica.identity.autoset.values", "a:FULL", "ALTER TABLE"},
+    {"lsn.flush.mode", "manual", "is not taken"},
+    {"flush.lsn.source", "false", "is not taken"},
+    {"xmin.fetch.interval.ms", "10", "source.xmin"},
+    {"snapshot.mode", "always", "narwal table refresh"},
+    {"snapshot.mode.configuration.based.snapshot.data", "true", "configuration_based"},
+    {"snapshot.locking.mode", "custom", "is not taken"},
+    {"snapshot.query.mode", "custom", "is not taken"},
+    {"snapshot.select.statement.overrides", "a.b", "where in transforms"},
+    {"snapshot.select.statement.overrides.a.b", "SELECT", "where in transforms"},
+    {"snapshot.include.collection.list", "a.b", "narwal copies all tables"},
+    {"snapshot.delay.ms", "5", "start narwal later"},
+    {"streaming.delay.ms", "5", "does not wait"},
+    {"snapshot.max.threads", "many", "not a number"},
+    {"connection.validation.timeout.ms", "-1", "milliseconds"},
+    {"table.include.list", "a\\.b\\d+", "a\\.b\\d+ cannot be said"},
+    {"table.include.list", "a.b.c", "cannot be said"},
+    {"table.exclude.list", "a.b{2}", "cannot be said"},
+    {"table.exclude.list", "a.(?!tmp).*", "cannot be said"},
+    {"table.ignore.builtin", "false", "system schemas"},
+    {"schema.include.list", "a?", "cannot be said"},
+    {"column.exclude.list", ".*password", "schema.table.column"},
+    {"column.mask.with.x.chars", "a.b.c", "a number from 0"},
+    {"column.mask.hash.SHA-256.with.salt.s", "a.b.c", "Java's own form"},
+    {"column.mask.hash.v2.SHA-512.with.salt.s", "a.b.c", "only SHA-256"},
+    {"column.propagate.source.type", ".*", "source types"},
+    {"datatype.propagate.source.type", ".*", "source types"},
+    {"message.key.columns", ".*:id", "without patterns"},
+    {"message.prefix.include.list", "a", "all logical messages or none"},
+    {"topic.naming.strategy", "my.Own", "only SchemaTopicNamingStrategy"},
+    {"transaction.metadata.factory", "x", "no class"},
+    {"heartbeat.action.query", "INSERT", "pg_cron"},
+    {"topic.creation.groups", "x", "topic.creation.default"},
+    {"skipped.operations", "u,d", "only truncates"},
+    {"skip.messages.without.change", "true", "every update"},
+    {"signal.enabled.channels", "file", "narwal table refresh"},
+    {"signal.file", "x", "narwal table refresh"},
+    {"notification.enabled.channels", "sink", "notification.sink.topic.name"},
+    {"notification.enabled.channels", "mine", "only sink"},
+    {"decimal.handling.mode", "exact", "is not one of"},
+    {"time.precision.mode", "structured", "not there yet"},
+    {"unavailable.value.placeholder", "hex:00", "a plain text"},
+    {"event.processing.failure.handling.mode", "skip", "drops no change"},
+    {"sourceinfo.struct.maker", "x", "no class"},
+    {"converters", "isbn", "no converters"},
+    {"isbn.type", "x", "no such property"},
+    {"post.processors", "reselector", "REPLICA IDENTITY FULL"},
+    {"value.converter", "io.confluent.connect.protobuf.ProtobufConverter", "is not there"},
+    {"value.converter", "org.apache.kafka.connect.storage.StringConverter", "is not there"},
+    {"value.converter.unknown", "x", "take its default"},
+    {"key.converter.schemas.enable", "false", "set both"},
+    {"header.converter", "x", "SimpleHeaderConverter"},
+    {"transforms", "route", "no type"},
+    {"predicates", "x", "no predicates"},
+    {"producer.override.ssl.truststore.location", "/x.jks", "PEM"},
+    {"producer.override.interceptor.classes", "x", "librdkafka"},
+    {"producer.override.sasl.jaas.config", "no words", "username and password"},
+    {"producer.override.client.id", "${vault:x:y}", "provider of Connect"},
+    {"errors.tolerance", "all", "dead_letter"},
+    {"openlineage.integration.enabled", "true", "OpenLineage"},
+    {"driver.socketFactory", "x", "libpq"},
+    {"exactly.once.support", "maybe", "is not one of"},
+};
+
+static void what_cannot_be_is_refused_by_name(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof REFUSED / sizeof REFUSED[0]; i++) {
+        struct nw_debezium *to = calloc(1, sizeof *to);
+        struct nw_error err = {0};
+        struct nw_debezium_property *p = NULL;
+        const char *value = NULL;
+        char json[1024];
+        size_t refused = 0;
+
+        assert_non_null(to);
+        (void)snprintf(json, sizeof json, "{" CLASS "}");
+        nw_arena_init(&to->arena, 1u << 20);
+        value = nw_debezium_quoted(to, REFUSED[i].value);
+        (void)snprintf(json, sizeof json, "{" CLASS ",\"%s\":%s}", REFUSED[i].name,
+                       strchr(REFUSED[i].value, '\n') != NULL ? "\"a\\nb\"" : value);
+        nw_arena_fini(&to->arena);
+        assert_int_equal(nw_debezium_read(to, json, strlen(json), &err), NW_OK);
+        assert_int_equal(nw_debezium_map(to, &refused, &err), NW_OK);
+        p = nw_debezium_find(to, REFUSED[i].name);
+        assert_non_null(p);
+        if (refused != 1 || p->verdict != NW_DEBEZIUM_REFUSED ||
+            strstr(p->why, REFUSED[i].why) == NULL) {
+            fail_msg("%s: %zu refused, why: %s", REFUSED[i].name, refused,
+                     p->why == NULL ? "not" : p->why);
+        }
+        nw_debezium_fini(to);
+        free(to);
+    }
+}
+
+static void all_refusals_are_found_at_once_and_named_in_the_file(void **state)
+{
+    size_t refused = 0;
+    char *text =
+        made("{" CLASS ",\"converters\":\"a\",\"wrong\":1,\"predicates\":\"b\"}", &refused);
+
+    (void)state;
+    assert_int_equal(refused, 3);
+    assert_non_null(strstr(text, "# Not carried over (--force):\n#   converters: "));
+    assert_non_null(strstr(text, "#   wrong: "));
+    assert_non_null(strstr(text, "#   predicates: "));
+    free(text);
+}
+
+static void what_is_no_connector_is_refused(void **state)
+{
+    static const struct {
+        const char *json, *why;
+    } cases[] = {
+        {"", "NW1551 no JSON at line 1"},
+        {"{\"a\"", "NW1551 no JSON"},
+        {"{\"a\":1,\"a\":2}", "NW1551 no JSON"},
+        {"[]", "NW1551 no object"},
+        {"{\"config\":1}", "NW1551 no object"},
+        {"{}", "NW1551 no connector.class"},
+        {"{" CLASS ",\"x\":{}}", "NW1551 the property x is neither"},
+        {"{\"connector.class\":\"io.debezium.connector.mysql.MySqlConnector\"}",
+         "NW1551 connector.class is io.debezium.connector.mysql.MySqlConnector"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct nw_debezium *to = calloc(1, sizeof *to);
+        struct nw_error err = {0};
+
+        assert_non_null(to);
+        assert_int_equal(nw_debezium_read(to, cases[i].json, strlen(cases[i].json), &err),
+                         NW_FATAL);
+        assert_ptr_equal(strstr(err.text, cases[i].why), err.text);
+        nw_debezium_fini(to);
+        free(to);
+    }
+}
+
+static void expressions_become_patterns(void **state)
+{
+    static const struct {
+        const char *regex, *patterns;
+    } cases[] = {
+        {"public.orders", "public.orders"},
+        {"public\\.orders", "public.orders"},
+        {"^public\\.orders$", "public.orders"},
+        {"public.*", "public*"},
+        {"public\\..*", "public.*"},
+        {"public\\..+", "public.?*"},
+        {"(public|audit)\\.(a|b)", "public.a public.b audit.a audit.b"},
+        {"public.a|public.b", "public.a public.b"},
+        {"public\\.part_[12]", "public.part_[12]"},
+        {"public\\.a\\*", "public.a[*]"},
+        {"public\\.a?", ""},
+        {"public\\.[a-z]", ""},
+        {"public\\.[^a]", ""},
+        {"public\\.\\w+", ""},
+        {"public\\.(a|b", ""},
+        {"public\\.(a)+", ""},
+        {"^a.b|c.d$", ""},
+        {"", ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct nw_debezium *to = calloc(1, sizeof *to);
+        const char *patterns[NW_DEBEZIUM_ITEMS_MAX];
+        char joined[256] = "";
+        size_t count = 0;
+
+        assert_non_null(to);
+        nw_arena_init(&to->arena, 1u << 20);
+        count = nw_debezium_patterns(to, cases[i].regex, patterns);
+        for (size_t k = 0; k < count; k++) {
+            size_t size = strlen(joined);
+
+            (void)snprintf(joined + size, sizeof joined - size, "%s%s", k == 0 ? "" : " ",
+                           patterns[k]);
+        }
+        assert_string_equal(joined, cases[i].patterns);
+        nw_arena_fini(&to->arena);
+        free(to);
+    }
+}
+
+static void every_row_says_what_it_needs(void **state)
+{
+    (void)state;
+    for (const struct nw_debezium_row *row = NW_DEBEZIUM_ROWS; row->name != NULL; row++) {
+        assert_non_null(row->convert);
+        if (row->convert == nw_dbz_nothing || row->convert == nw_dbz_refused) {
+            assert_non_null(row->note);
+        }
+        if (row->convert == nw_dbz_words || row->convert == nw_dbz_only) {
+            assert_non_null(row->words);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(connectors_become_configurations),
+        cmocka_unit_test(what_cannot_be_is_refused_by_name),
+        cmocka_unit_test(all_refusals_are_found_at_once_and_named_in_the_file),
+        cmocka_unit_test(what_is_no_connector_is_refused),
+        cmocka_unit_test(expressions_become_patterns),
+        cmocka_unit_test(every_row_says_what_it_needs),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `narwal import-debezium` of a connector that runs. One thread. */
+#ifndef NW_KAFKA_CONNECT_H
+#define NW_KAFKA_CONNECT_H
+
+#include "cli/kafka.h"
+
+/** Ask Connect for it, and import what it answers. @return the exit code */
+int nw_connect_import(const struct nw_import_debezium *request);
+
+#endif
