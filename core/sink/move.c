@@ -177,6 +177,7 @@ nw_status nw_sink_move(struct nw_sink *sink, const struct nw_position *position,
             .positions = positions,
             .copies_count = copies_count,
             .copies = states,
+            .flags = NW_COMMIT_MOVES,
         };
 
         status = commit_run(sink, &commit, err);

@@ -84,6 +84,12 @@ struct nw_recovery {
     uint64_t fencing; /**< the number this recover took, for logs */
 };
 
+/**
+ * The positions are no continuation of those before: of another server, or back on the same one.
+ * What comes next may have other changes at the places of former ones. See nw_commit.flags.
+ */
+#define NW_COMMIT_MOVES (1u << 0)
+
 /** What commit() has to make durable. Borrowed; copy what an answer given later needs. */
 struct nw_commit {
     uint32_t size;
@@ -92,6 +98,8 @@ struct nw_commit {
     const struct nw_position *positions;
     uint32_t copies_count; /**< copies that changed since the last commit */
     const struct nw_copy_state *copies;
+    /* Members above exist since the first version of ABI 1: look at `size` before reading more. */
+    uint32_t flags; /**< NW_COMMIT_... */
 };
 
 /** The answer to commit(). */

@@ -112,15 +112,16 @@ struct nw_kafka_copy {
 /* What is committed of a table behind a position, in parts. */
 struct nw_kafka_part {
     uint32_t relation_oid;
+    uint64_t moves; /* of the position that was in force */
     struct nw_kafka_place place;
-    uint32_t size;
-    uint8_t bytes[NW_POSITION_SIZE_MAX]; /* the position that was in force */
+    bool ended; /* a copy of the table has come since, and the ledger is to be told */
 };
 
 /* A worker's position. */
 struct nw_kafka_position {
     bool there;
     uint64_t lsn;
+    uint64_t moves; /* how often it was no continuation of the one before */
     uint32_t size;
     uint8_t bytes[NW_POSITION_SIZE_MAX];
 };
@@ -128,6 +129,7 @@ struct nw_kafka_position {
 /* What the ledger has, as recover() gives it to the host. */
 struct nw_kafka_state {
     uint64_t fencing;
+    uint64_t token;   /* of who wrote that; 0: none */
     uint32_t workers; /* that wrote it; 0: nobody yet */
     struct nw_kafka_position positions[NW_KAFKA_WORKERS_MAX];
     struct nw_kafka_copy *copies; /* own */
@@ -209,6 +211,7 @@ struct nw_kafka_worker {
     int64_t moved_ns;
     int64_t copied_in; /* the begin of the transaction that has rows of a copy */
     bool overran;      /* the transaction before lasted too long */
+    bool refused;      /* a row was, since the last commit; also across recover() */
     int64_t now_ns;    /* the wall clock as the batch came; format: debezium_json */
 };
 
@@ -245,6 +248,7 @@ struct nw_kafka_sink {
     const struct nw_host *host;
     struct nw_kafka_options options;
     uint64_t owned; /* the fencing number that this instance wrote last; 0: none */
+    uint64_t token; /* random, written with it: another instance may have got the same number */
 
     /* [0] is the one that says who has the sink. Transactional: one for each worker; else that one,
      * and then one for each worker's messages. */
@@ -265,13 +269,13 @@ struct nw_kafka_sink {
     uint32_t first_oid; /* the table that has the first copied row of all; 0: none came yet */
     struct nw_kafka_asked asked[NW_KAFKA_ASKED_MAX]; /* the latest, in a ring */
     uint32_t asked_count;
+    uint64_t commits; /* since recover() */
     struct nw_kafka_known *known;
     uint32_t known_count;
     uint32_t known_capacity;
     char refused[NW_KAFKA_REFUSED_SIZE]; /* what a broker said that did not let us in */
     int64_t refused_ns;                  /* when */
 
-    uint64_t commits; /* since recover() */
     struct nw_kafka_state state;
     struct nw_position positions[NW_KAFKA_WORKERS_MAX]; /* into state, for the host */
     struct nw_copy_state *copies;
@@ -415,27 +419,27 @@ bool nw_kafka_ledger_is_even(const struct nw_kafka_state *state);
 /** Give each of `workers` the position that all have, in one step; state as well. */
 NW_MUST_CHECK nw_status nw_kafka_ledger_deal(struct nw_kafka_sink *sink, uint32_t workers,
                                              struct nw_error *err);
-/** Write a worker's position into the producer's transaction. */
+/**
+ * Write a worker's position into the producer's transaction.
+ * @param moves  it is no continuation of the one before
+ */
 NW_MUST_CHECK nw_status nw_kafka_ledger_position(struct nw_kafka_producer *producer,
                                                  uint32_t worker,
-                                                 const struct nw_position *position,
+                                                 const struct nw_position *position, bool moves,
                                                  struct nw_error *err);
-/** A position was committed: it is the one in force. */
+/** That was committed: it is the one in force. */
 void nw_kafka_ledger_moved(struct nw_kafka_sink *sink, uint32_t worker,
-                           const struct nw_position *position);
+                           const struct nw_position *position, bool moves);
 /** Write how far a table is behind its worker's position into the producer's transaction. */
 NW_MUST_CHECK nw_status nw_kafka_ledger_part(struct nw_kafka_producer *producer, uint32_t worker,
                                              uint32_t relation_oid,
                                              const struct nw_kafka_place *place,
                                              struct nw_error *err);
-/**
- * Write into the producer's transaction which parts lie behind the worker's next position too: that
- * one does not have the transactions that they are of.
- */
-NW_MUST_CHECK nw_status nw_kafka_ledger_parts_keep(struct nw_kafka_producer *producer,
-                                                   uint32_t worker,
-                                                   const struct nw_position *position,
-                                                   struct nw_error *err);
+/** How far a table was is of no use any more: from the thread of its worker. */
+void nw_kafka_ledger_part_end(struct nw_kafka_state *state, uint32_t relation_oid);
+/** Write that into the producer's transaction, of a worker's tables. */
+NW_MUST_CHECK nw_status nw_kafka_ledger_parts_ended(struct nw_kafka_producer *producer,
+                                                    uint32_t worker, struct nw_error *err);
 /** How far a table is behind its worker's position; zeros: nothing is. */
 struct nw_kafka_place nw_kafka_ledger_past(const struct nw_kafka_state *state, uint32_t worker,
                                            uint32_t relation_oid);
@@ -517,6 +521,8 @@ NW_MUST_CHECK nw_status nw_kafka_table_set(struct nw_kafka_worker *worker,
 uint32_t nw_kafka_worker_of(struct nw_kafka_sink *sink, uint32_t relation_oid);
 /** A table was dropped: its topic is free for another one. */
 void nw_kafka_table_dropped(struct nw_kafka_worker *worker, const struct nw_table *table);
+/** A commit with a position happened. @param moves  see nw_kafka_ledger_position() */
+void nw_kafka_tables_committed(struct nw_kafka_worker *worker, bool moves);
 void nw_kafka_tables_forget(struct nw_kafka_worker *worker);
 NW_MUST_CHECK nw_status nw_kafka_rows(struct nw_kafka_worker *worker, const struct nw_batch *batch,
                                       struct nw_error *err);

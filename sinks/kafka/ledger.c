@@ -2,17 +2,20 @@
 /*
  * The ledger: what is durable, in a compacted topic of its own, one partition, JSON.
  *
- *   key "owner"         {"narwal":1,"fencing":3,"workers":1}: how often somebody has begun to write
- *   key "position"      {"narwal":1,"lsn":"0/16B3748","bytes":"0a..."}: of the first worker
+ *   key "owner"         {"narwal":1,"fencing":3,"token":77,"workers":1}: how often somebody has
+ *                       begun to write, and who was the last
+ *   key "position"      {"narwal":1,"lsn":"0/16B3748","moves":0,"bytes":"0a..."}: of the first
+ *                       worker
  *   key "position/1"    {"narwal":2,...}: of the others
  *   key "copy/16412"    {"narwal":1,"generation":1,"complete":true,"bytes":"..."}
- *   key "part/16412"    {"narwal":1,"lsn":"0/16B3748","seq":17,"bytes":"..."}: see oversized.c;
- *                       bytes are those of the position to which it belongs, for which any at the
- *                       same place will do
+ *   key "part/16412"    {"narwal":1,"lsn":"0/16B3748","seq":17,"moves":0}: see oversized.c; in
+ *                       force while the position of its table's worker is not behind lsn and has
+ *                       as many moves
  *
- * Of each key the last message counts. `narwal` is the format's version; a reader refuses one that
- * it does not know. With several workers it is 2, in all records of owner and positions: a narwal
- * that knows of one position only must not go on from that. An owner without `workers` had one.
+ * Of each key the last message counts; without a value none does. `narwal` is the format's version;
+ * a reader refuses one that it does not know. With several workers it is 2, in all records of owner
+ * and positions: a narwal that knows of one position only must not go on from that. An owner
+ * without `workers` had one.
  *
  * Records of one worker's commit are in one transaction with its messages. Their number changes in
  * one transaction of the first worker's producer, which is possible when all are at one position.
@@ -66,7 +69,7 @@ static struct nw_kafka_copy *copy_of(struct nw_kafka_state *state, uint32_t rela
 /* ---- reading ---- */
 
 struct record {
-    uint64_t format, fencing, workers, lsn, generation, seq;
+    uint64_t format, fencing, token, workers, lsn, moves, generation, seq;
     bool complete;
     uint32_t size;
     uint8_t bytes[NW_POSITION_SIZE_MAX];
@@ -85,10 +88,14 @@ static bool record_scan(const void *bytes, size_t size, struct record *record)
             record->format = nw_scan_u64(&scan);
         } else if (strcmp(key, "fencing") == 0) {
             record->fencing = nw_scan_u64(&scan);
+        } else if (strcmp(key, "token") == 0) {
+            record->token = nw_scan_u64(&scan);
         } else if (strcmp(key, "workers") == 0) {
             record->workers = nw_scan_u64(&scan);
         } else if (strcmp(key, "lsn") == 0) {
             record->lsn = nw_scan_lsn(&scan);
+        } else if (strcmp(key, "moves") == 0) {
+            record->moves = nw_scan_u64(&scan);
         } else if (strcmp(key, "seq") == 0) {
             record->seq = nw_scan_u64(&scan);
         } else if (strcmp(key, "generation") == 0) {
@@ -150,8 +157,7 @@ static nw_status part_take(struct nw_kafka_state *state, uint32_t oid, const str
         part = &more[state->parts_count++];
     }
     *part = (struct nw_kafka_part){
-        .relation_oid = oid, .place = {record->lsn, record->seq}, .size = record->size};
-    memcpy(part->bytes, record->bytes, record->size);
+        .relation_oid = oid, .moves = record->moves, .place = {record->lsn, record->seq}};
     return NW_OK;
 }
 
@@ -180,17 +186,19 @@ static nw_status record_take(struct nw_kafka_sink *sink, struct nw_kafka_state *
     }
     if (strcmp(key, "owner") == 0 && message->payload != NULL) {
         state->fencing = record.fencing;
+        state->token = record.token;
         state->workers = record.workers == 0 ? 1 : (uint32_t)record.workers;
     } else if (position_key(key, &number)) {
         struct nw_kafka_position *position = &state->positions[number];
 
         position->there = message->payload != NULL;
         position->lsn = record.lsn;
+        position->moves = record.moves;
         position->size = record.size;
         memcpy(position->bytes, record.bytes, record.size);
     } else if (sscanf(key, "copy/%" SCNu32, &number) == 1 && message->payload != NULL) {
         return copy_take(state, number, &record, err);
-    } else if (sscanf(key, "part/%" SCNu32, &number) == 1 && message->payload != NULL) {
+    } else if (sscanf(key, "part/%" SCNu32, &number) == 1) {
         return part_take(state, number, &record, err);
     }
     return NW_OK; /* others are of a later narwal, which may add keys to this format */
@@ -360,6 +368,8 @@ static nw_status owner_send(struct nw_kafka_sink *sink, uint64_t fencing, uint32
     record_begin(out, format_of(workers));
     nw_out_text(out, ",\"fencing\":");
     nw_out_u64(out, fencing);
+    nw_out_text(out, ",\"token\":");
+    nw_out_u64(out, sink->token);
     nw_out_text(out, ",\"workers\":");
     nw_out_u64(out, workers);
     nw_out_text(out, "}");
@@ -372,16 +382,19 @@ static void position_key_print(char key[static KEY_SIZE], uint32_t worker)
 }
 
 nw_status nw_kafka_ledger_position(struct nw_kafka_producer *producer, uint32_t worker,
-                                   const struct nw_position *position, struct nw_error *err)
+                                   const struct nw_position *position, bool moves,
+                                   struct nw_error *err)
 {
+    const struct nw_kafka_state *state = &producer->sink->state;
     struct nw_out *out = &producer->record;
     char key[KEY_SIZE];
 
     position_key_print(key, worker);
-    record_begin(out, format_of(producer->sink->state.workers));
+    record_begin(out, format_of(state->workers));
     nw_out_text(out, ",\"lsn\":\"");
     nw_out_lsn(out, position->lsn);
-    nw_out_text(out, "\"");
+    nw_out_text(out, "\",\"moves\":");
+    nw_out_u64(out, state->positions[worker].moves + (moves ? 1 : 0));
     record_end(out, position->bytes, position->size);
     return record_send(producer, key, out, err);
 }
@@ -401,74 +414,70 @@ nw_status nw_kafka_ledger_copy(struct nw_kafka_producer *producer, const struct 
     return record_send(producer, key, out, err);
 }
 
-static nw_status part_send(struct nw_kafka_producer *producer, uint32_t relation_oid,
-                           const struct nw_kafka_place *place, const uint8_t *bytes, uint32_t size,
-                           struct nw_error *err)
+static void part_key_print(char key[static KEY_SIZE], uint32_t relation_oid)
 {
-    struct nw_out *out = &producer->record;
-    char key[KEY_SIZE];
-
-    (void)snprintf(key, sizeof key, "part/%" PRIu32, relation_oid);
-    record_begin(out, FORMAT);
-    nw_out_text(out, ",\"lsn\":\"");
-    nw_out_lsn(out, place->commit_lsn);
-    nw_out_text(out, "\",\"seq\":");
-    nw_out_u64(out, place->seq);
-    record_end(out, bytes, size);
-    return record_send(producer, key, out, err);
+    (void)snprintf(key, KEY_SIZE, "part/%" PRIu32, relation_oid);
 }
 
 nw_status nw_kafka_ledger_part(struct nw_kafka_producer *producer, uint32_t worker,
                                uint32_t relation_oid, const struct nw_kafka_place *place,
                                struct nw_error *err)
 {
-    const struct nw_kafka_position *position = &producer->sink->state.positions[worker];
+    struct nw_out *out = &producer->record;
+    char key[KEY_SIZE];
 
-    return part_send(producer, relation_oid, place, position->bytes, position->size, err);
+    part_key_print(key, relation_oid);
+    record_begin(out, FORMAT);
+    nw_out_text(out, ",\"lsn\":\"");
+    nw_out_lsn(out, place->commit_lsn);
+    nw_out_text(out, "\",\"seq\":");
+    nw_out_u64(out, place->seq);
+    nw_out_text(out, ",\"moves\":");
+    nw_out_u64(out, producer->sink->state.positions[worker].moves);
+    nw_out_text(out, "}");
+    return record_send(producer, key, out, err);
 }
 
-/* Whether the part lies behind this position. */
-static bool is_behind(const struct nw_kafka_part *part, const struct nw_kafka_position *position)
+void nw_kafka_ledger_part_end(struct nw_kafka_state *state, uint32_t relation_oid)
 {
-    const uint32_t skip = NW_POSITION_COMMIT_SIZE;
-
-    return part->size == position->size &&
-           (part->size <= skip ||
-            memcmp(part->bytes + skip, position->bytes + skip, part->size - skip) == 0);
-}
-
-/*
- * Not at the first commit, which may be that of a move to another server: there other changes can
- * have the same places. It is at the same place else, and the parts are good without this.
- */
-nw_status nw_kafka_ledger_parts_keep(struct nw_kafka_producer *producer, uint32_t worker,
-                                     const struct nw_position *position, struct nw_error *err)
-{
-    struct nw_kafka_state *state = &producer->sink->state;
-    nw_status status = NW_OK;
-
-    for (uint32_t i = 0; i < state->parts_count && status == NW_OK; i++) {
+    for (uint32_t i = 0; i < state->parts_count; i++) {
         struct nw_kafka_part *part = &state->parts[i];
 
-        if (producer->sink->commits == 0 || part->place.commit_lsn < position->lsn ||
-            !is_behind(part, &state->positions[worker])) {
-            continue;
+        if (part->relation_oid == relation_oid) {
+            part->place = (struct nw_kafka_place){0};
+            part->ended = true;
         }
-        status = part_send(producer, part->relation_oid, &part->place, position->bytes,
-                           position->size, err);
-        part->size = position->size; /* if this is not committed, all is read again */
-        memcpy(part->bytes, position->bytes, position->size);
+    }
+}
+
+nw_status nw_kafka_ledger_parts_ended(struct nw_kafka_producer *producer, uint32_t worker,
+                                      struct nw_error *err)
+{
+    struct nw_kafka_sink *sink = producer->sink;
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; i < sink->state.parts_count && status == NW_OK; i++) {
+        struct nw_kafka_part *part = &sink->state.parts[i];
+        char key[KEY_SIZE];
+
+        if (part->ended && (!sink->options.transactional ||
+                            nw_kafka_worker_of(sink, part->relation_oid) == worker)) {
+            part_key_print(key, part->relation_oid);
+            status = record_send(producer, key, NULL, err);
+            part->ended = false; /* if this is not committed, all is read again */
+        }
     }
     return status;
 }
 
 void nw_kafka_ledger_moved(struct nw_kafka_sink *sink, uint32_t worker,
-                           const struct nw_position *position)
+                           const struct nw_position *position, bool moves)
 {
     struct nw_kafka_position *own = &sink->state.positions[worker];
 
     own->there = true;
     own->lsn = position->lsn;
+    own->moves += moves ? 1 : 0;
     own->size = position->size;
     memcpy(own->bytes, position->bytes, position->size);
 }
@@ -476,10 +485,15 @@ void nw_kafka_ledger_moved(struct nw_kafka_sink *sink, uint32_t worker,
 struct nw_kafka_place nw_kafka_ledger_past(const struct nw_kafka_state *state, uint32_t worker,
                                            uint32_t relation_oid)
 {
+    /* Without transactions one position is that of all workers. */
+    const struct nw_kafka_position *position =
+        &state->positions[worker < state->workers ? worker : 0];
+
     for (uint32_t i = 0; i < state->parts_count; i++) {
         const struct nw_kafka_part *part = &state->parts[i];
 
-        if (part->relation_oid == relation_oid && is_behind(part, &state->positions[worker])) {
+        if (part->relation_oid == relation_oid && part->moves == position->moves &&
+            part->place.commit_lsn >= position->lsn) {
             return part->place;
         }
     }
@@ -526,6 +540,13 @@ static nw_status taken(const struct nw_kafka_sink *sink, uint64_t fencing, struc
                    fencing, sink->owned);
 }
 
+/* The number alone does not say it: another one may have got the same, while what a former process
+ * left open hid from both what was behind it. */
+static bool is_taken(const struct nw_kafka_sink *sink, const struct nw_kafka_state *state)
+{
+    return state->fencing >= sink->owned && state->token != sink->token;
+}
+
 /* A leader that was just elected may not know of the last commits yet, but once it gives what was
  * written by this instance, it gives all before it. */
 nw_status nw_kafka_ledger_owned(struct nw_kafka_sink *sink, struct nw_kafka_state *state,
@@ -538,10 +559,13 @@ nw_status nw_kafka_ledger_owned(struct nw_kafka_sink *sink, struct nw_kafka_stat
         status = nw_kafka_ledger_read(sink, state, err);
     } while (status == NW_OK && state->fencing < sink->owned &&
              sink->host->now_ns(sink->host) < until_ns);
-    if (status != NW_OK || state->fencing == sink->owned) {
+    if (status != NW_OK) {
         return status;
     }
-    return state->fencing > sink->owned
+    if (state->fencing == sink->owned && state->token == sink->token) {
+        return NW_OK;
+    }
+    return is_taken(sink, state)
                ? taken(sink, state->fencing, err)
                : nw_fail(err, NW_RETRY, "NW2701 topic %s does not give what was written to it",
                          sink->options.ledger_topic);
@@ -560,7 +584,7 @@ nw_status nw_kafka_ledger_ours(struct nw_kafka_sink *sink, struct nw_error *err)
         return nw_fail(err, NW_RETRY, "out of memory for the ledger");
     }
     status = nw_kafka_ledger_read(sink, state, err);
-    if (status == NW_OK && state->fencing > sink->owned) {
+    if (status == NW_OK && is_taken(sink, state)) {
         status = taken(sink, state->fencing, err);
     }
     nw_kafka_state_forget(state);
@@ -599,7 +623,7 @@ nw_status nw_kafka_ledger_deal(struct nw_kafka_sink *sink, uint32_t workers, str
     }
     for (uint32_t i = 0; status == NW_OK && i < workers && first->there; i++) {
         state->positions[i] = *first;
-        status = nw_kafka_ledger_position(&sink->producers[0], i, &position, err);
+        status = nw_kafka_ledger_position(&sink->producers[0], i, &position, false, err);
     }
     for (uint32_t i = workers; status == NW_OK && i < former; i++) {
         char key[KEY_SIZE];

@@ -8,10 +8,13 @@
  *
  *   oversized: stop   narwal stops, and says so
  *   oversized: split  what is sent is committed in parts, without a position. The ledger then says
- *                     of each table how far it is ("part/OID"), beside the position that was in
- *                     force: as long as it still is, what comes again up to there is passed over.
- *                     So each change comes once, but readers see a transaction of the database in
- *                     several.
+ *                     of each table how far it is ("part/OID"): until the position is past that,
+ *                     what comes again up to there is passed over. So each change comes once, but
+ *                     readers see a transaction of the database in several.
+ *
+ * There are no parts with rows of a copy, of which the place does not say which they are; nor once
+ * a row was refused, until the next commit with a position: only that has its dead letter written
+ * before, and a part behind the row would have it passed over.
  */
 #include <inttypes.h>
 
@@ -49,6 +52,20 @@ static nw_status part_commit(struct nw_kafka_worker *worker, struct nw_error *er
     return status == NW_OK ? nw_kafka_begin(producer, err) : status;
 }
 
+/* What NW2732 says behind its advice. */
+static const char *parts_reason(const struct nw_kafka_worker *worker)
+{
+    if (!worker->sink->options.splits) {
+        return "; or send it in parts, oversized: split";
+    }
+    if (worker->refused) {
+        return ". It is not sent in parts, as a row of it was refused";
+    }
+    return has_copies(worker)
+               ? ". It is not sent in parts, as rows of a copy are in the same commit"
+               : "";
+}
+
 static nw_status overrun(struct nw_kafka_worker *worker, struct nw_error *err)
 {
     struct nw_kafka_sink *sink = worker->sink;
@@ -58,8 +75,8 @@ static nw_status overrun(struct nw_kafka_worker *worker, struct nw_error *err)
         return nw_fail(err, NW_FATAL,
                        "NW2732 a transaction of the database is so large that it is not sent "
                        "within transaction_timeout (%" PRId64 " s): raise that, and the brokers' "
-                       "transaction.max.timeout.ms; or send it in parts, oversized: split",
-                       seconds);
+                       "transaction.max.timeout.ms%s",
+                       seconds, parts_reason(worker));
     }
     worker->overran = true;
     return nw_fail(err, NW_RETRY,
@@ -85,7 +102,7 @@ nw_status nw_kafka_duration_check(struct nw_kafka_worker *worker, struct nw_erro
         worker->moved_ns = now_ns;
     }
     if (options->splits && open_ms > options->transaction_ms / 2 && worker->step == 0 &&
-        !has_copies(worker)) {
+        !has_copies(worker) && !worker->refused) {
         return part_commit(worker, err);
     }
     return open_ms > options->transaction_ms && now_ns - worker->moved_ns < STEADY_NS

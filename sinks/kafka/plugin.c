@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The Kafka sink's calls: see kafka.h. */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -49,6 +50,7 @@ static nw_status kafka_open(const struct nw_host *host, const struct nw_config *
         sink->workers[i].sink = sink;
         sink->workers[i].index = i;
     }
+    host->random(host, &sink->token, sizeof sink->token);
     status = nw_kafka_options_read(config, workers, &sink->options, err);
     if (status == NW_OK) {
         nw_kafka_context_headers(&sink->options, host);
@@ -171,7 +173,9 @@ static nw_status kafka_write(void *self, uint32_t worker, const struct nw_batch 
 {
     nw_status status = messages_begin(worker_of(self, worker), err);
 
-    return status == NW_OK ? nw_kafka_rows(worker_of(self, worker), batch, err) : status;
+    status = status == NW_OK ? nw_kafka_rows(worker_of(self, worker), batch, err) : status;
+    worker_of(self, worker)->refused = worker_of(self, worker)->refused || status == NW_REJECT;
+    return status;
 }
 
 static nw_status kafka_event(void *self, uint32_t worker, const struct nw_event *event,
@@ -209,6 +213,12 @@ static const struct nw_position *position_of(const struct nw_commit *commit, uin
     return &commit->positions[commit->positions_count > 1 ? worker : 0];
 }
 
+static bool moves(const struct nw_commit *commit)
+{
+    return commit->size > offsetof(struct nw_commit, flags) &&
+           (commit->flags & NW_COMMIT_MOVES) != 0;
+}
+
 /* The records of one worker, or of all of them, into a producer's transaction. */
 static nw_status records_write(struct nw_kafka_sink *sink, struct nw_kafka_producer *producer,
                                uint32_t first, uint32_t count, const struct nw_commit *commit,
@@ -226,11 +236,18 @@ static nw_status records_write(struct nw_kafka_sink *sink, struct nw_kafka_produ
         }
     }
     for (uint32_t i = first; i < first + count && status == NW_OK; i++) {
-        status = nw_kafka_ledger_position(producer, i, position_of(commit, i), err);
+        status = nw_kafka_ledger_position(producer, i, position_of(commit, i), moves(commit), err);
     }
-    return alone || status != NW_OK
-               ? status
-               : nw_kafka_ledger_parts_keep(producer, first, position_of(commit, first), err);
+    return status == NW_OK ? nw_kafka_ledger_parts_ended(producer, first, err) : status;
+}
+
+static void worker_committed(struct nw_kafka_sink *sink, uint32_t worker,
+                             const struct nw_commit *commit)
+{
+    nw_kafka_ledger_moved(sink, worker, position_of(commit, worker), moves(commit));
+    nw_kafka_tables_committed(&sink->workers[worker], moves(commit));
+    sink->workers[worker].overran = false;
+    sink->workers[worker].refused = false; /* dead letters are written before */
 }
 
 /* The first goes first: a process that was fenced is stopped there. */
@@ -249,8 +266,7 @@ static nw_status workers_commit(struct nw_kafka_sink *sink, const struct nw_comm
             return NW_OK;
         }
         if (status == NW_OK) {
-            nw_kafka_ledger_moved(sink, i, &commit->positions[commit->positions_count > 1 ? i : 0]);
-            sink->workers[i].overran = false;
+            worker_committed(sink, i, commit);
         }
     }
     return status;
@@ -285,12 +301,16 @@ static nw_status kafka_commit(void *self, const struct nw_commit *commit, enum n
     } else {
         status = records_write(sink, &sink->producers[0], 0, sink->state.workers, commit, err);
         status = status == NW_OK ? nw_kafka_commit(&sink->producers[0], outcome, err) : status;
+        for (uint32_t i = 0; status == NW_OK && *outcome == NW_COMMITTED && i < sink->workers_count;
+             i++) {
+            worker_committed(sink, i, commit);
+        }
     }
+    sink->commits++;
     if (*outcome == NW_COMMITTED && commit->positions[0].lsn > 0) {
         sink->positioned = true;
         sink->copying = false;
     }
-    sink->commits++;
     return status == NW_FATAL ? status : NW_OK;
 }
 

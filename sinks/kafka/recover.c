@@ -47,6 +47,7 @@ void nw_kafka_end(struct nw_kafka_sink *sink)
     nw_kafka_heart_end(sink);
     nw_kafka_signals_end(sink);
     sink->known_count = 0;
+    sink->commits = 0;
     sink->first_oid = 0;
 }
 
@@ -147,7 +148,6 @@ nw_status nw_kafka_recover(struct nw_kafka_sink *sink, struct nw_error *err)
     nw_status status = may_take_over(sink, err);
 
     nw_kafka_end(sink);
-    sink->commits = 0;
     if (status == NW_OK) {
         status = nw_kafka_secrets_read(sink, err);
     }

@@ -267,6 +267,16 @@ nw_status nw_kafka_table_set(struct nw_kafka_worker *worker, const struct nw_tab
     return NW_OK;
 }
 
+void nw_kafka_tables_committed(struct nw_kafka_worker *worker, bool moves)
+{
+    for (uint32_t i = 0; i < worker->tables_count; i++) {
+        worker->tables[i].touched = false;
+        if (moves) { /* what comes now may be something else at the same places */
+            worker->tables[i].past = (struct nw_kafka_place){0};
+        }
+    }
+}
+
 void nw_kafka_tables_forget(struct nw_kafka_worker *worker)
 {
     for (uint32_t i = 0; i < worker->tables_count; i++) {
@@ -410,8 +420,10 @@ static nw_status row_next(struct nw_kafka_worker *worker, struct nw_kafka_table 
             nw_kafka_signal_row(worker->sink, batch, worker->row);
         }
         worker->row++;
-        table->last = place;
-        table->touched = table->touched || (streamed && !past);
+    }
+    if (status == NW_OK && streamed && !past) {
+        table->last = place; /* copied rows have the place of their snapshot */
+        table->touched = true;
     }
     return status;
 }
@@ -440,6 +452,7 @@ nw_status nw_kafka_rows(struct nw_kafka_worker *worker, const struct nw_batch *b
     if ((batch->flags & NW_BATCH_COPY) != 0) {
         worker->copied_in = worker->producer->begun_ns;
         table->past = (struct nw_kafka_place){0}; /* what follows is of this copy */
+        nw_kafka_ledger_part_end(&worker->sink->state, table->relation_oid);
     }
     if (status == NW_OK) {
         worker->batch = NULL;

@@ -419,6 +419,20 @@ class KafkaFaultsTest(Case):
                 self.assertNotEqual(narwal.wait_exit(20), 0)
                 self.assertIn("NW2406 sink kafka: another narwal has taken over", narwal.log())
 
+    def test_two_with_one_fencing_number(self):
+        """Both read the ledger while it did not give the latest: who wrote the number last has the sink."""
+        self.make("CREATE TABLE shop.items (id integer PRIMARY KEY)")
+        narwal = self.narwal("numbers", include=("shop.*",), delivery="transactional", timeout="2s")
+        narwal.start().wait_caught_up()
+        owner = self.ledger("numbers")["owner"]
+        self.broker.put("_narwal.numbers.kafka", "owner", json.dumps({**owner, "token": owner.get("token", 0) ^ 1}))
+        self.broker.kill()
+        self.server.sql("INSERT INTO shop.items VALUES (1)")
+        narwal.wait("it to begin again", lambda: "trying again" in narwal.log(), 60)
+        self.broker.start()
+        self.assertNotEqual(narwal.wait_exit(60), 0)
+        self.assertIn("NW2406", narwal.log())
+
 
 class KafkaKillTest(Case):
     def killed(self, prefix, change=None, **options):

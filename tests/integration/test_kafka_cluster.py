@@ -200,12 +200,25 @@ class OversizedTest(Tables):
     make_broker = kafka_cluster.Watched
     ROWS = 60000
 
-    def slow(self, name, **options):
+    def tearDown(self):
+        self.broker.watch = lambda number, frame: None
+        super().tearDown()
+
+    def started(self, name, workers=2, **options):
         self.make_tables()
-        narwal = self.narwal(name, include=("shop.*",), delivery="transactional", transaction_timeout="3s",
-                             brokers=[self.broker.watched], compress="none", workers=2,
-                             properties=["batch.size=20000", "queue.buffering.max.messages=1000"], **options)
-        narwal.start().wait_caught_up()
+        self.server.sql("CREATE TABLE shop.wide (id integer PRIMARY KEY, v text)")
+        narwal = self.narwal(name, include=("shop.*",), delivery="transactional", brokers=[self.broker.watched],
+                             compress="none", workers=workers, **{"transaction_timeout": "3s", **options},
+                             properties=["batch.size=20000", "queue.buffering.max.messages=1000"])
+        return narwal.start().wait_caught_up()
+
+    def oid(self, table):
+        return self.server.sql(f"SELECT 'shop.{table}'::regclass::oid")[0][0]
+
+    def slow(self, name, **options):
+        narwal = self.started(name, **options)
+        self.server.sql(f"INSERT INTO shop.{TABLES[2]} VALUES (0)")  # not of the transaction
+        narwal.wait_caught_up()
         self.broker.watch = lambda number, frame: time.sleep(0.03) if number == kafka_cluster.PRODUCE else None
         self.server.sql("BEGIN;" + "".join(f"INSERT INTO shop.{table} SELECT generate_series(0, {self.ROWS - 1});"
                                            for table in TABLES[:2]) + "COMMIT")
@@ -231,6 +244,7 @@ class OversizedTest(Tables):
         narwal.kill()
         self.assertEqual(self.position("split"), before)
         parts = self.parts("split")
+        self.assertNotIn(f"part/{self.oid(TABLES[2])}", self.ledger("split"))
         narwal.start().wait_caught_up()
         self.assertGreater(max(int(value["seq"]) for value in self.parts("split")),
                            max(int(value["seq"]) for value in parts))
@@ -240,6 +254,62 @@ class OversizedTest(Tables):
         narwal.wait_caught_up()
         self.assertEqual(len(self.messages(f"split.shop.{TABLES[0]}")), self.ROWS + 1)
         self.assertNotIn("NW2732", narwal.log())
+        self.assertEqual(narwal.terminate(), 0)
+
+    def test_a_retry_sends_what_is_split_by_itself(self):
+        """A part has rows of two transactions; then each is sent alone. A table has other columns in the second."""
+        narwal = self.started("apart", workers=1, oversized="split", transaction_timeout="8s", timeout="8s")
+        rows, late = self.ROWS // 2, 5000
+        first, second = TABLES[:2]
+        part = f"part/{self.oid(second)}".encode()
+        seen = []
+        merging, stalled = threading.Event(), threading.Event()
+
+        def watch(number, frame):
+            if number != kafka_cluster.PRODUCE:
+                return
+            merging.wait(30)  # the epoch before, so that both are in the next one
+            seen.extend([len(seen)] if seen or part in frame else [])
+            if len(seen) == 20:
+                stalled.set()
+            time.sleep(11 if len(seen) == 20 else 0.03 if len(seen) < 20 else 0)
+
+        self.broker.watch = watch
+        self.server.sql(f"INSERT INTO shop.{TABLES[2]} VALUES (0)")
+        time.sleep(0.5)
+        before = self.server.sql(f"INSERT INTO shop.{first} SELECT generate_series(0, {rows - 1});"
+                                 "SELECT pg_current_wal_insert_lsn()")[0][0]
+        time.sleep(0.5)
+        self.server.sql(f"BEGIN; ALTER TABLE shop.{first} ADD v text;"
+                        f"INSERT INTO shop.{first} SELECT generate_series({rows}, {rows + late - 1});"
+                        f"INSERT INTO shop.{second} SELECT generate_series(0, {self.ROWS - 1}); COMMIT")
+        time.sleep(3)
+        merging.set()
+        self.assertTrue(stalled.wait(120))
+        ledger = self.ledger("apart")
+        self.assertLessEqual({f"part/{self.oid(first)}", f"part/{self.oid(second)}"}, set(ledger))
+        self.assertEqual(self.server.sql("SELECT %s::pg_lsn <= %s", (ledger["position"]["lsn"], before)), [(True,)])
+        narwal.wait("the retry", lambda: "NW2701" in narwal.log(), 60)
+        narwal.wait_caught_up()
+        for table, count in ((first, rows + late), (second, self.ROWS)):
+            self.assertEqual([key["id"] for key, _ in self.messages(f"apart.shop.{table}")], list(range(count)))
+        self.assertEqual(narwal.terminate(), 0)
+
+    def test_a_refused_row_is_not_passed_over(self):
+        """No part is committed behind one, as its dead letter is not written before."""
+        narwal = self.started("letter", oversized="split", refused="dead_letter")
+        self.broker.watch = lambda number, frame: time.sleep(0.03) if number == kafka_cluster.PRODUCE else None
+        self.server.sql("INSERT INTO shop.wide SELECT n, repeat('x', CASE n WHEN 1000 THEN 1200000 ELSE 1 END)"
+                        f" FROM generate_series(0, {self.ROWS - 1}) n")
+        self.assertEqual(narwal.wait_exit(120), 1)
+        self.assertIn("NW2732", narwal.log())
+        self.assertIn("as a row of it was refused", narwal.log())
+        self.broker.watch = lambda number, frame: None
+        narwal.config["sinks"][0]["transaction_timeout"] = "60s"
+        narwal.start().wait_caught_up()
+        self.assertIn("NW2704", narwal.call("dead-letter", "list")[1])
+        self.assertEqual([key["id"] for key, _ in self.messages("letter.shop.wide")],
+                         [number for number in range(self.ROWS) if number != 1000])
         self.assertEqual(narwal.terminate(), 0)
 
     def position(self, name):

@@ -68,6 +68,7 @@ struct model {
     uint8_t given_bytes[NW_SINK_WORKERS_MAX][NW_POSITION_SIZE_MAX];
     uint32_t given_count;
     struct nw_copy_state given_copies[MODEL_COPIES_MAX];
+    uint32_t given_flags;
     uint32_t given_copies_count;
 
     /* Plans. */
@@ -404,6 +405,7 @@ static inline void model_store(uint64_t epoch)
 static inline void model_given(const struct nw_commit *commit)
 {
     model.given_count = commit->positions_count;
+    model.given_flags = commit->flags;
     for (uint32_t i = 0; i < commit->positions_count; i++) {
         model.given[i] = commit->positions[i];
         memcpy(model.given_bytes[i], commit->positions[i].bytes, commit->positions[i].size);

@@ -52,6 +52,7 @@ static void every_worker_has_the_position_and_copies_begin(void **state)
     begin(&model_ops, 3);
     model.per_worker_positions = true;
     assert_int_equal(nw_sink_move(kit.sink, &POSITION, copies, 2, &kit.err), NW_OK);
+    assert_int_equal(model.given_flags, NW_COMMIT_MOVES);
     assert_int_equal(model.seals, 3);
     assert_int_equal(model.begins, 2);
     again(3);
