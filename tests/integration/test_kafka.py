@@ -35,7 +35,8 @@ class Case(check.Case):
 
     @classmethod
     def setUpClass(cls):
-        cls.broker_manager, cls.server_manager = cls.make_broker(), cluster.Cluster(check.version())
+        cls.broker_manager = cls.make_broker()
+        cls.server_manager = cluster.Cluster(check.version(), {"max_replication_slots": "100"})  # each test leaves some
         try:
             cls.broker = cls.broker_manager.__enter__()
             cls.addClassCleanup(cls.broker_manager.__exit__, None, None, None)
