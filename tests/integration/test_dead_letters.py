@@ -89,7 +89,8 @@ class DeadLetterTest(check.Case):
         found = []
         for log in narwal.state().logs():
             if (log.schema, log.name) == ("lab", "plain"):
-                found = [("copy", int(line["after"]["id"])) for line in log.copy()]
+                # One that is gone on with may have a row again, of which the later counts.
+                found = sorted({("copy", int(line["after"]["id"])) for line in log.copy()})
                 found += [(line["op"], int((line.get("after") or line["before"])["id"]))
                           for line in log.changes() if line["op"] in "IUD"]
         return found
