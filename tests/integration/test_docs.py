@@ -127,8 +127,8 @@ class DocsTest(check.Case):
             words.append(self.dsn)
         if words[0] == "explain" and len(words) == 1:
             words.append("NW2307")
-        if words[0] == "diff-topics":
-            words.append("--help")  # there are no brokers here; its options are read
+        if words[0] in ("diff-topics", "import-debezium"):
+            words.append("--help")  # there is neither broker nor connector here; options are read
         if words[0] == "sink-check" and len(words) == 1:
             words.append(f"{narwal.build()}/plugins/null.so")
         if words[0] in NEEDS_FILE and not any(
