@@ -13,11 +13,6 @@
 
 #include "kafka/kafka.h"
 
-static nw_status no_memory(struct nw_error *err)
-{
-    return nw_fail(err, NW_RETRY, "out of memory for messages");
-}
-
 static const char *database_of(const struct nw_host *host)
 {
     return host->size > offsetof(struct nw_host, database) && host->database != NULL
@@ -73,15 +68,10 @@ nw_status nw_kafka_envelope_make(struct nw_kafka_sink *sink, const struct nw_tab
     *format = nw_format_table_create(table, name, sink->options.prefix, database_of(sink->host),
                                      &sink->options.format);
     if (*format == NULL) {
-        return no_memory(err);
+        return nw_kafka_no_memory(err);
     }
     omitted_log(sink, (*format)->connect);
     return key_check(*format, table, err);
-}
-
-static bool same(const struct nw_out *a, const struct nw_out *b)
-{
-    return a->used == b->used && memcmp(a->bytes, b->bytes, a->used) == 0;
 }
 
 static nw_status key_print(struct nw_format_table *format, const struct nw_row *row, int side,
@@ -221,7 +211,7 @@ static nw_status row_hold(struct nw_kafka_worker *worker, struct nw_kafka_table 
     }
     if (copying->key.failed || copying->value.failed || copying->last.failed) {
         copying->key.failed = copying->value.failed = copying->last.failed = false;
-        return no_memory(err);
+        return nw_kafka_no_memory(err);
     }
     /* One that brokers may refuse is sent now: its row is to be blamed, and no other. */
     copying->held = status == NW_OK &&
@@ -283,7 +273,7 @@ static nw_status keys_print(struct nw_kafka_worker *worker, struct nw_format_tab
     status = key_print(format, row, op == 'd' ? NW_BEFORE : NW_AFTER, &worker->key, err);
     if (status == NW_OK && op == 'u' && row->change->before) {
         status = key_print(format, row, NW_BEFORE, &worker->former_key, err);
-        *moved = status == NW_OK && !same(&worker->key, &worker->former_key);
+        *moved = status == NW_OK && !nw_out_same(&worker->key, &worker->former_key);
     }
     return status;
 }

@@ -40,11 +40,7 @@ struct step {
 bool nw_kafka_is_outbox(const struct nw_kafka_form_options *options, const struct nw_table *table)
 {
     for (size_t i = 0; options->outboxes != NULL && options->outboxes[i] != NULL; i++) {
-        size_t size = strlen(table->schema_name);
-
-        if (strncmp(options->outboxes[i], table->schema_name, size) == 0 &&
-            options->outboxes[i][size] == '.' &&
-            strcmp(options->outboxes[i] + size + 1, table->name) == 0) {
+        if (nw_kafka_is_named(options->outboxes[i], table)) {
             return true;
         }
     }
@@ -118,7 +114,7 @@ static nw_status form_fill(struct nw_kafka_worker *worker, struct nw_kafka_form 
     value = form->format->connect->value;
     if (!nw_envelope_init(&form->envelope, value) ||
         !nw_flat_init(&form->flat, form->format->connect, &options->form.flat)) {
-        return nw_fail(err, NW_RETRY, "out of memory for messages");
+        return nw_kafka_no_memory(err);
     }
     form->images[0] = (struct nw_connect_field){"before", value};
     form->images[1] = (struct nw_connect_field){"after", value};
@@ -135,7 +131,7 @@ nw_status nw_kafka_form_create(struct nw_kafka_worker *worker, struct nw_kafka_t
     nw_status status = NW_OK;
 
     if (form == NULL) {
-        return nw_fail(err, NW_RETRY, "out of memory for messages");
+        return nw_kafka_no_memory(err);
     }
     table->form = form;
     status = form_fill(worker, form, table->keyed, err);
@@ -255,7 +251,7 @@ static nw_status cloudevent_make(struct nw_kafka_worker *worker, const struct nw
     nw_out_bytes(&forms->uri, "", 1);
     if (status == NW_OK && (forms->data.failed || forms->uri.failed)) {
         forms->data.failed = forms->uri.failed = false;
-        status = nw_fail(err, NW_RETRY, "out of memory for messages");
+        status = nw_kafka_no_memory(err);
     }
     return status == NW_OK ? nw_json_cloudevent(&worker->value, row, (const char *)forms->uri.bytes,
                                                 &forms->data, err)
@@ -345,7 +341,7 @@ static nw_status step_send(struct nw_kafka_worker *worker, struct nw_kafka_table
     message.headers_count = headers_make(worker, form, row, headers);
     if (worker->forms.texts.failed) {
         worker->forms.texts.failed = false;
-        return nw_fail(err, NW_RETRY, "out of memory for messages");
+        return nw_kafka_no_memory(err);
     }
     return nw_kafka_message_send(worker, table, &message, err);
 }
@@ -384,9 +380,7 @@ static nw_status key_compare(struct nw_kafka_worker *worker, const struct nw_kaf
     if (status == NW_OK) {
         status = key_make(form, row, NW_BEFORE, &worker->former_key, err);
     }
-    *changed = status == NW_OK &&
-               (worker->key.used != worker->former_key.used ||
-                memcmp(worker->key.bytes, worker->former_key.bytes, worker->key.used) != 0);
+    *changed = status == NW_OK && !nw_out_same(&worker->key, &worker->former_key);
     return status;
 }
 

@@ -287,6 +287,11 @@ static inline int64_t nw_kafka_until_ns(const struct nw_kafka_sink *sink)
     return sink->host->now_ns(sink->host) + sink->options.timeout_ms * INT64_C(1000000);
 }
 
+static inline nw_status nw_kafka_no_memory(struct nw_error *err)
+{
+    return nw_fail(err, NW_RETRY, "out of memory for messages");
+}
+
 /* ---- options.c ---- */
 
 #define NW_KAFKA_OPTIONS_COUNT (40u + NW_FORM_OPTIONS_COUNT + NW_FORMAT_OPTIONS_COUNT)
@@ -365,16 +370,19 @@ NW_MUST_CHECK nw_status nw_kafka_commit(struct nw_kafka_producer *producer,
 
 /** From how many bytes on messages for a topic are sent alone. From any thread. */
 size_t nw_kafka_alone_from(struct nw_kafka_sink *sink, const char *topic);
-/** Send a message as its topic takes it: one that may be too large is waited for. */
+/** Send a message as its topic takes it: one of alone_from bytes or more, which may be too large,
+ * is waited for. */
 NW_MUST_CHECK nw_status nw_kafka_send_sized(struct nw_kafka_producer *producer,
                                             rd_kafka_topic_t *topic,
                                             const struct nw_kafka_message *message,
-                                            struct nw_error *err);
+                                            size_t alone_from, struct nw_error *err);
 /** A broker refused messages of the producer as too large. From any thread. */
 void nw_kafka_refused_learn(struct nw_kafka_producer *producer);
 
 /* ---- topics.c ---- */
 
+/** Whether an option's "schema.table" is this table. @param name  NULL: it is none */
+bool nw_kafka_is_named(const char *name, const struct nw_table *table);
 /** The name of a table's topic. */
 NW_MUST_CHECK nw_status nw_kafka_topic_name(const struct nw_kafka_options *options,
                                             const struct nw_table *table,
@@ -561,7 +569,6 @@ NW_MUST_CHECK nw_status nw_kafka_copies_end(struct nw_kafka_sink *sink, struct n
 
 /* ---- signals.c ---- */
 
-bool nw_kafka_signals_has(const struct nw_kafka_options *options, const struct nw_table *table);
 /** A row of that table. */
 void nw_kafka_signal_row(struct nw_kafka_sink *sink, const struct nw_batch *batch, uint32_t row);
 /**

@@ -18,11 +18,6 @@
 #include "lib/format/connect_json.h"
 #include "lib/format/notice_schema.h"
 
-static nw_status no_memory(struct nw_error *err)
-{
-    return nw_fail(err, NW_RETRY, "out of memory for a message");
-}
-
 /* ---- topics ---- */
 
 static nw_status topic_open(struct nw_kafka_producer *producer, enum nw_kafka_notice notice,
@@ -60,6 +55,15 @@ static void field_text(struct nw_out *out, const char *name, const char *value)
     (void)nw_json_string(out, value, strlen(value), 2);
 }
 
+/* "id":"741:26752088", as keys and values of transactions have it. */
+static void id_print(const struct nw_event *event, struct nw_out *out)
+{
+    char id[64];
+
+    (void)snprintf(id, sizeof id, "%" PRIu32 ":%" PRIu64, event->xid, event->lsn);
+    field_text(out, "\"id\":", id);
+}
+
 static void key_print(const struct nw_event *event, struct nw_out *out)
 {
     out->used = 0;
@@ -71,10 +75,8 @@ static void key_print(const struct nw_event *event, struct nw_out *out)
         nw_out_text(out, ",\"table\":");
         nw_json_name(out, event->tables[0]->name);
     } else {
-        char id[64];
-
-        (void)snprintf(id, sizeof id, "%" PRIu32 ":%" PRIu64, event->xid, event->lsn);
-        field_text(out, "{\"id\":", id);
+        nw_out_text(out, "{");
+        id_print(event, out);
     }
     nw_out_text(out, "}");
 }
@@ -103,13 +105,11 @@ static void counts_print(const struct nw_event *event, struct nw_out *out)
     nw_out_text(out, "]");
 }
 
-/* @param key  the event's, which has the id. */
-static void transaction_print(const struct nw_event *event, const struct nw_out *key,
-                              struct nw_out *out)
+static void transaction_print(const struct nw_event *event, struct nw_out *out)
 {
     nw_out_text(out,
                 event->kind == NW_EVENT_BEGIN ? "{\"status\":\"BEGIN\"," : "{\"status\":\"END\",");
-    nw_out_bytes(out, key->bytes + 1, key->used - 2);
+    id_print(event, out);
     if (event->kind == NW_EVENT_COMMIT) {
         counts_print(event, out);
     } else {
@@ -203,11 +203,15 @@ nw_status nw_kafka_notice_send(struct nw_kafka_worker *worker, enum nw_kafka_not
     schemas_wrap(worker->sink, notice, &worker->key, &worker->value);
     if (worker->key.failed || worker->value.failed) {
         worker->key.failed = worker->value.failed = false;
-        return no_memory(err);
+        return nw_kafka_no_memory(err);
     }
     status = topic_open(worker->producer, notice, &worker->notices[notice], err);
     if (status == NW_OK) {
-        status = nw_kafka_send_sized(worker->producer, worker->notices[notice], &message, err);
+        rd_kafka_topic_t *topic = worker->notices[notice];
+
+        status =
+            nw_kafka_send_sized(worker->producer, topic, &message,
+                                nw_kafka_alone_from(worker->sink, rd_kafka_topic_name(topic)), err);
     }
     if (status == NW_REJECT) { /* no table can stop instead, and nothing is left out */
         err->status = status = NW_FATAL;
@@ -228,7 +232,7 @@ nw_status nw_kafka_notice(struct nw_kafka_worker *worker, const struct nw_event 
     if (notice == NW_KAFKA_MESSAGES && worker->sink->options.format.kind != NW_FORMAT_NARWAL) {
         nw_kafka_envelope_notice(worker, event);
     } else if (notice == NW_KAFKA_TRANSACTIONS) {
-        transaction_print(event, &worker->key, &worker->value);
+        transaction_print(event, &worker->value);
     } else {
         line_print(event, &worker->value);
     }

@@ -90,5 +90,6 @@ nw_status nw_kafka_route_row(struct nw_kafka_worker *worker, const struct nw_out
     message.key = made->keyless ? NULL : &made->key;
     message.value = made->tombstone ? NULL : &made->value;
     message.timestamp_ms = made->timed ? made->timestamp_ms : 0;
-    return nw_kafka_send_sized(worker->producer, topic, &message, err);
+    return nw_kafka_send_sized(worker->producer, topic, &message,
+                               nw_kafka_alone_from(worker->sink, rd_kafka_topic_name(topic)), err);
 }

@@ -29,11 +29,6 @@ struct nw_kafka_table *nw_kafka_table_find(struct nw_kafka_worker *worker,
     return NULL;
 }
 
-static nw_status no_memory(struct nw_error *err)
-{
-    return nw_fail(err, NW_RETRY, "out of memory for messages");
-}
-
 static struct nw_kafka_known *known_find(struct nw_kafka_sink *sink, uint32_t relation_oid)
 {
     for (uint32_t i = 0; i < sink->known_count; i++) {
@@ -114,7 +109,7 @@ static nw_status known_add(struct nw_kafka_worker *worker, const struct nw_table
     }
     known = known_entry(sink, table->relation_oid);
     if (known == NULL) {
-        return no_memory(err);
+        return nw_kafka_no_memory(err);
     }
     known->relation_oid = table->relation_oid;
     known->worker = worker->index;
@@ -190,7 +185,7 @@ static nw_status form_make(struct nw_kafka_worker *worker, const struct nw_table
         return nw_kafka_envelope_make(worker->sink, made->keyed, &made->format, err);
     }
     made->layout = nw_json_layout_create(made->keyed, table->version);
-    return made->layout == NULL ? no_memory(err) : NW_OK;
+    return made->layout == NULL ? nw_kafka_no_memory(err) : NW_OK;
 }
 
 /* A version that comes in the middle of a transaction counts its table's changes on. */
@@ -217,7 +212,7 @@ static nw_status table_make(struct nw_kafka_worker *worker, const struct nw_tabl
     nw_status status = nw_kafka_key_find(&worker->sink->options, table, &made->own, err);
 
     made->keyed = made->own != NULL ? made->own : table;
-    made->signals = nw_kafka_signals_has(&worker->sink->options, table);
+    made->signals = nw_kafka_is_named(worker->sink->options.signals_table, table);
     order_inherit(worker, made);
     if (status == NW_OK) {
         status = nw_kafka_topic_name(&worker->sink->options, table, name, err);
@@ -255,7 +250,7 @@ nw_status nw_kafka_table_set(struct nw_kafka_worker *worker, const struct nw_tab
         return NW_OK;
     }
     if (!tables_grow(worker)) {
-        return no_memory(err);
+        return nw_kafka_no_memory(err);
     }
     status = table_make(worker, table, &made, err);
     if (status != NW_OK) {
@@ -295,11 +290,6 @@ static bool key_print(struct nw_kafka_table *table, const struct nw_batch *batch
     return nw_json_key(table->layout, batch, row, side, out);
 }
 
-static bool same(const struct nw_out *a, const struct nw_out *b)
-{
-    return a->used == b->used && memcmp(a->bytes, b->bytes, a->used) == 0;
-}
-
 /*
  * The row's key, and the former one where an update changes it.
  * @param forgets  filled: the key that no row has any more; NULL: none.
@@ -313,13 +303,13 @@ static nw_status keys_print(struct nw_kafka_worker *worker, struct nw_kafka_tabl
     *forgets = op == NW_OP_DELETE ? &worker->key : NULL;
     if (!key_print(table, batch, worker->row, op == NW_OP_DELETE ? NW_BEFORE : NW_AFTER,
                    &worker->key)) {
-        return no_memory(err);
+        return nw_kafka_no_memory(err);
     }
     if (op == NW_OP_UPDATE && nw_batch_has(batch, NW_BEFORE, worker->row)) {
         if (!key_print(table, batch, worker->row, NW_BEFORE, &worker->former_key)) {
-            return no_memory(err);
+            return nw_kafka_no_memory(err);
         }
-        *forgets = same(&worker->key, &worker->former_key) ? NULL : &worker->former_key;
+        *forgets = nw_out_same(&worker->key, &worker->former_key) ? NULL : &worker->former_key;
     }
     return NW_OK;
 }
@@ -327,14 +317,10 @@ static nw_status keys_print(struct nw_kafka_worker *worker, struct nw_kafka_tabl
 nw_status nw_kafka_message_send(struct nw_kafka_worker *worker, const struct nw_kafka_table *table,
                                 const struct nw_kafka_message *message, struct nw_error *err)
 {
-    size_t size = (message->key == NULL ? 0 : message->key->used) +
-                  (message->value == NULL ? 0 : message->value->used);
     struct nw_kafka_message of_table = *message;
 
     of_table.row = true;
-    return size < table->alone_from
-               ? nw_kafka_send(worker->producer, table->topic, &of_table, err)
-               : nw_kafka_send_alone(worker->producer, table->topic, &of_table, err);
+    return nw_kafka_send_sized(worker->producer, table->topic, &of_table, table->alone_from, err);
 }
 
 /* The row itself. */
@@ -348,7 +334,7 @@ static nw_status line_send(struct nw_kafka_worker *worker, struct nw_kafka_table
     worker->value.used = 0;
     if (!nw_json_rows(table->layout, batch, worker->row, worker->row + 1, &exception,
                       &worker->value)) {
-        return no_memory(err);
+        return nw_kafka_no_memory(err);
     }
     worker->value.used--; /* the line's end */
     status = nw_kafka_message_send(
@@ -472,7 +458,7 @@ static nw_status truncate_send(struct nw_kafka_worker *worker, struct nw_kafka_t
     nw_json_event(event, event->tables[0]->version, &worker->value);
     if (worker->value.failed) {
         worker->value.failed = false;
-        return no_memory(err);
+        return nw_kafka_no_memory(err);
     }
     worker->value.used--;
     return nw_kafka_send(worker->producer, table->topic, &message, err);

@@ -140,15 +140,6 @@ static void signal_do(struct nw_kafka_sink *sink, const char *id, const char *ty
 
 /* ---- rows ---- */
 
-bool nw_kafka_signals_has(const struct nw_kafka_options *options, const struct nw_table *table)
-{
-    const char *name = options->signals_table;
-    size_t size = strlen(table->schema_name);
-
-    return name != NULL && strncmp(name, table->schema_name, size) == 0 && name[size] == '.' &&
-           strcmp(name + size + 1, table->name) == 0;
-}
-
 /* The text of a column; "" when there is none. @return false: it is too long. */
 static bool column_text(const struct nw_batch *batch, uint32_t row, const char *name, char *text,
                         size_t size)

@@ -35,14 +35,14 @@ size_t nw_kafka_alone_from(struct nw_kafka_sink *sink, const char *topic)
 }
 
 nw_status nw_kafka_send_sized(struct nw_kafka_producer *producer, rd_kafka_topic_t *topic,
-                              const struct nw_kafka_message *message, struct nw_error *err)
+                              const struct nw_kafka_message *message, size_t alone_from,
+                              struct nw_error *err)
 {
     size_t size = (message->key == NULL ? 0 : message->key->used) +
                   (message->value == NULL ? 0 : message->value->used);
 
-    return size < nw_kafka_alone_from(producer->sink, rd_kafka_topic_name(topic))
-               ? nw_kafka_send(producer, topic, message, err)
-               : nw_kafka_send_alone(producer, topic, message, err);
+    return size < alone_from ? nw_kafka_send(producer, topic, message, err)
+                             : nw_kafka_send_alone(producer, topic, message, err);
 }
 
 static struct nw_kafka_strict *strict_of(struct nw_kafka_sizes *sizes, const char *topic)

@@ -25,6 +25,14 @@ static size_t replaced(char byte)
     return c >= 0xf0 ? 2 : (c & 0xc0) == 0x80 ? 0 : 1;
 }
 
+bool nw_kafka_is_named(const char *name, const struct nw_table *table)
+{
+    size_t size = strlen(table->schema_name);
+
+    return name != NULL && strncmp(name, table->schema_name, size) == 0 && name[size] == '.' &&
+           strcmp(name + size + 1, table->name) == 0;
+}
+
 /* What Kafka takes in a name is A-Z a-z 0-9 . _ -, and nothing else. */
 static void name_add(struct name *name, const char *text, size_t size, bool as_is)
 {

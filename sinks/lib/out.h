@@ -38,6 +38,11 @@ static inline void nw_out_bytes(struct nw_out *out, const void *bytes, size_t si
     }
 }
 
+static inline bool nw_out_same(const struct nw_out *a, const struct nw_out *b)
+{
+    return a->used == b->used && memcmp(a->bytes, b->bytes, a->used) == 0;
+}
+
 /** Append a NUL-terminated text as it is. */
 static inline void nw_out_text(struct nw_out *out, const char *text)
 {

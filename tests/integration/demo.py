@@ -152,6 +152,9 @@ class Shop:
 
 
 class Demo:
+    stand = "the files"  # where it goes on after a kill
+    rebuilds = "rebuilds the tables from the files in another database"
+
     def __init__(self, server, screen, seconds, pipeline=None):
         self.server = server
         self.screen = screen
@@ -195,14 +198,12 @@ class Demo:
         shop = Shop(self.server)
         shop.start()
         screen.say(f"A shop of {len(TABLES)} tables is busy. narwal run {pipeline.file.name}: copy, "
-                   f"then stream, into {pipeline.out.name}/")
+                   f"then stream, into {self.into()}")
         pipeline.start().wait_slot()
-        self.watch(0.3)
-        self.kill("during the copy: it begins the copy again" if pipeline.state().lsn == 0 else
-                  "just after the copy")
+        self.kill(self.first_moment())
         self.watch(60, lambda: pipeline.streams())
         self.watch(self.seconds / 3)
-        self.kill("in the stream: it goes on where the files stand")
+        self.kill(f"in the stream: it goes on where {self.stand} stand")
         self.watch(self.seconds / 3)
         self.kill("once more")
         self.watch(self.seconds / 3)
@@ -212,9 +213,21 @@ class Demo:
         self.show()
         if pipeline.terminate() != 0:
             raise AssertionError(f"narwal did not end in order\n{pipeline.log_tail()}")
-        screen.say("A separate Python program rebuilds the tables from the files in another database\n"
+        screen.say(f"A separate Python program {self.rebuilds}\n"
                    "and compares them with the shop's, row by row, both ways ...")
-        return pipeline.compare(TABLES)
+        return self.compare()
+
+    def into(self):
+        return f"{self.pipeline.out.name}/"
+
+    def first_moment(self):
+        """Waits for the moment of the first kill, and says what it is."""
+        self.watch(0.3)
+        return ("during the copy: it begins the copy again" if self.pipeline.state().lsn == 0 else
+                "just after the copy")
+
+    def compare(self):
+        return self.pipeline.compare(TABLES)
 
 
 def main():

@@ -40,6 +40,9 @@ class Pipeline(narwal.Narwal):
 
 
 class KafkaDemo(demo.Demo):
+    stand = "the topics"
+    rebuilds = "reads the topics with kcat, rebuilds the tables in another database"
+
     def __init__(self, server, broker, screen, seconds):
         super().__init__(server, screen, seconds, Pipeline(server, broker))
         self.broker = broker
@@ -59,30 +62,12 @@ class KafkaDemo(demo.Demo):
         super().kill(moment)
         self.lines = self.lines_at = 0
 
-    def run(self):
-        screen, pipeline = self.screen, self.pipeline
-        shop = demo.Shop(self.server)
-        shop.start()
-        screen.say(f"A shop of {len(demo.TABLES)} tables is busy. narwal run {pipeline.file.name}: copy, then stream, into "
-                   "topics demo.shop.*,\ntransactional: a reader with read_committed gets every change exactly once")
-        pipeline.start().wait_slot()
+    def into(self):
+        return "topics demo.shop.*,\ntransactional: a reader with read_committed gets every change exactly once"
+
+    def first_moment(self):
         self.watch(30, lambda: self.lines > 0)
-        self.kill("just after the copy" if pipeline.streams() else "during the copy")
-        self.watch(60, pipeline.streams)
-        self.watch(self.seconds / 3)
-        self.kill("in the stream: it goes on where the topics stand")
-        self.watch(self.seconds / 3)
-        self.kill("once more")
-        self.watch(self.seconds / 3)
-        shop.stop()
-        screen.say("The shop is closed. Waiting for the last change ...")
-        pipeline.wait_caught_up()
-        self.show()
-        if pipeline.terminate() != 0:
-            raise AssertionError(f"narwal did not end in order\n{pipeline.log_tail()}")
-        screen.say("A separate Python program reads the topics with kcat, rebuilds the tables in another database\n"
-                   "and compares them with the shop's, row by row, both ways ...")
-        return self.compare()
+        return "just after the copy" if self.pipeline.streams() else "during the copy"
 
     def compare(self):
         target = "compared"

@@ -16,10 +16,7 @@ def python():
     """The path of the interpreter; raises servers.Unavailable."""
     folder = servers.cache_folder() / f"fastavro-{VERSION}"
     program = folder / "bin" / "python3"
-    if not (folder / "ready").exists():
-        with servers.locked(servers.cache_folder()):
-            if not (folder / "ready").exists():
-                make(folder, program)
+    servers.kept(folder, lambda: make(folder, program), "ready")
     return program
 
 

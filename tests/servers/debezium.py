@@ -23,11 +23,7 @@ SHA256 = "660673cbabd2f269da21409208ebd0f0d9977bd92e824fc9daa272f240e88e51"
 def plugins():
     """The folder for plugin.path; fetched when it is not there yet."""
     folder = servers.cache_folder() / f"debezium-{VERSION}"
-    if not folder.exists():
-        with servers.locked(servers.cache_folder()):
-            if not folder.exists():
-                fetch(folder)
-    return folder
+    return servers.kept(folder, lambda: fetch(folder))
 
 
 def fetch(folder):

@@ -34,11 +34,7 @@ def java():
 def jars():
     """The folder of the broker's jars; fetched when it is not there yet."""
     folder = servers.cache_folder() / f"kafka-{VERSION}"
-    if not folder.exists():
-        with servers.locked(servers.cache_folder()):
-            if not folder.exists():
-                fetch(folder)
-    return folder
+    return servers.kept(folder, lambda: fetch(folder))
 
 
 def fetch(folder):

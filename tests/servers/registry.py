@@ -47,11 +47,7 @@ def major(program):
 def folder():
     """Where the registry is unpacked; fetched when it is not there yet."""
     place = servers.cache_folder() / f"apicurio-{VERSION}"
-    if not place.exists():
-        with servers.locked(servers.cache_folder()):
-            if not place.exists():
-                fetch(place)
-    return place
+    return servers.kept(place, lambda: fetch(place))
 
 
 def fetch(place):

@@ -82,10 +82,15 @@ def pinned(major):
     """The folder of a major version's download."""
     version, sums = PINNED[major]
     folder = cache_folder() / f"postgresql-{version}"
-    if not (folder / "bin" / "postgres").exists():
+    return kept(folder, lambda: fetch(version, sums, folder), "bin/postgres")
+
+
+def kept(folder, make, there="."):
+    """The folder, which is in the cache; make() makes it, once, when it lacks what has to be there."""
+    if not (folder / there).exists():
         with locked(cache_folder()):
-            if not (folder / "bin" / "postgres").exists():
-                fetch(version, sums, folder)
+            if not (folder / there).exists():
+                make()
     return folder
 
 

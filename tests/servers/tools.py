@@ -23,11 +23,7 @@ def promtool():
     if found:
         return pathlib.Path(found)
     folder = servers.cache_folder() / "prometheus"
-    if not (folder / "promtool").exists():
-        with servers.locked(servers.cache_folder()):
-            if not (folder / "promtool").exists():
-                fetch("prometheus", "usr/bin/promtool", folder)
-    return folder / "promtool"
+    return servers.kept(folder, lambda: fetch("prometheus", "usr/bin/promtool", folder), "promtool") / "promtool"
 
 
 def fetch(package, program, folder):
