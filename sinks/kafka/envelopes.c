@@ -13,46 +13,6 @@
 
 #include "kafka/kafka.h"
 
-static const char *database_of(const struct nw_host *host)
-{
-    return host->size > offsetof(struct nw_host, database) && host->database != NULL
-               ? host->database
-               : "";
-}
-
-/* Nothing is left out silently. */
-static void omitted_log(const struct nw_kafka_sink *sink, const struct nw_connect_table *connect)
-{
-    const struct nw_table *table = connect->table;
-
-    for (uint16_t i = 0; i < table->columns_count; i++) {
-        if (!nw_connect_table_has(connect, i)) {
-            sink->host->log(sink->host, NW_LOG_WARN,
-                            "NW2719 %s.%s: column %s is left out, as Debezium does: its type %s "
-                            "has no schema; unknown_types: text sends it",
-                            table->schema_name, table->name, table->columns[i].name,
-                            table->columns[i].type_name);
-        }
-    }
-}
-
-/* A key without one of its columns would be that of other rows too. */
-static nw_status key_check(struct nw_format_table *format, const struct nw_table *table,
-                           struct nw_error *err)
-{
-    for (uint16_t i = 0; i < table->key_columns_count; i++) {
-        const struct nw_column_schema *column = &table->columns[table->key_columns[i]];
-
-        if (!nw_connect_table_has(format->connect, table->key_columns[i])) {
-            return nw_fail(err, NW_REJECT,
-                           "NW2719 %s.%s: column %s is part of the key, and its type %s has no "
-                           "schema: set unknown_types: text",
-                           table->schema_name, table->name, column->name, column->type_name);
-        }
-    }
-    return NW_OK;
-}
-
 nw_status nw_kafka_envelope_make(struct nw_kafka_sink *sink, const struct nw_table *table,
                                  struct nw_format_table **format, struct nw_error *err)
 {
@@ -65,13 +25,12 @@ nw_status nw_kafka_envelope_make(struct nw_kafka_sink *sink, const struct nw_tab
     if (status != NW_OK) {
         return status;
     }
-    *format = nw_format_table_create(table, name, sink->options.prefix, database_of(sink->host),
-                                     &sink->options.format);
+    *format = nw_format_table_create(table, name, sink->options.prefix,
+                                     nw_format_database(sink->host), &sink->options.format);
     if (*format == NULL) {
         return nw_kafka_no_memory(err);
     }
-    omitted_log(sink, (*format)->connect);
-    return key_check(*format, table, err);
+    return nw_format_table_check(*format, sink->host, err);
 }
 
 static nw_status key_print(struct nw_format_table *format, const struct nw_row *row, int side,
@@ -227,21 +186,9 @@ static nw_status row_hold(struct nw_kafka_worker *worker, struct nw_kafka_table 
 void nw_kafka_transaction_set(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
                               uint64_t commit_lsn, uint64_t seq, struct nw_change *change)
 {
-    if (worker->sink->options.notices_[NW_KAFKA_TRANSACTIONS] == NULL || commit_lsn == 0) {
-        return;
+    if (worker->sink->options.notices_[NW_KAFKA_TRANSACTIONS] != NULL) {
+        nw_change_order_set(&table->order, commit_lsn, seq, change);
     }
-    if (table->order == 0 || table->order_commit_lsn != commit_lsn) {
-        table->order_commit_lsn = commit_lsn;
-        table->order = 1;
-    } else if (table->order_seq != seq) {
-        table->order++;
-    }
-    table->order_seq = seq;
-    (void)snprintf(table->transaction, sizeof table->transaction, "%" PRIu32 ":%" PRIu64,
-                   change->xid, change->lsn);
-    change->transaction = table->transaction;
-    change->total_order = (int64_t)seq + 1;
-    change->table_order = (int64_t)table->order;
 }
 
 struct nw_change nw_kafka_change_of(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
@@ -347,7 +294,7 @@ void nw_kafka_envelope_notice(struct nw_kafka_worker *worker, const struct nw_ev
     const struct nw_format_options *options = &sink->options.format;
     const struct nw_origin origin = {.version = NW_FORMAT_VERSION,
                                      .name = sink->options.prefix,
-                                     .database = database_of(sink->host)};
+                                     .database = nw_format_database(sink->host)};
     struct nw_change_texts texts;
     const struct nw_change change =
         nw_change_of_event(&texts, event, sink->host->wall_us(sink->host) * 1000);

@@ -8,7 +8,6 @@
 #include "lib/format/avro_row.h"
 #include "lib/format/json_forms.h"
 
-#define STEPS_MAX 3u
 #define DATA_NAME "io.debezium.connector.postgresql.Data"
 
 /* A table's version. */
@@ -25,14 +24,6 @@ struct nw_kafka_form {
     bool warned; /* of updates in an outbox */
     uint32_t key_id;
     uint32_t value_id;
-};
-
-/* A message of a row. */
-struct step {
-    bool tombstone;
-    int key_side;
-    const char *other_key; /* a header, with the key of the other side; NULL: none */
-    struct nw_change change;
 };
 
 /* ---- tables ---- */
@@ -170,35 +161,9 @@ void nw_kafka_forms_fini(struct nw_kafka_worker *worker)
 
 /* ---- which messages a row has ---- */
 
-/* @param of  the row's own change */
-static uint32_t steps_of(const struct nw_change *of, bool key_changed,
-                         struct step steps[static STEPS_MAX])
-{
-    struct nw_change change = *of;
-    uint32_t count = 0;
-
-    if (of->op == 'd' || key_changed) {
-        change.op = 'd';
-        change.before = true;
-        change.after = false;
-        steps[count++] = (struct step){.key_side = NW_BEFORE, .change = change};
-        steps[count++] = (struct step){.key_side = NW_BEFORE, .change = change, .tombstone = true};
-        steps[0].other_key = steps[1].other_key = key_changed ? "__debezium.newkey" : NULL;
-    }
-    if (of->op != 'd') {
-        change = *of;
-        change.op = key_changed ? 'c' : of->op;
-        change.before = of->before && !key_changed;
-        steps[count++] = (struct step){.key_side = NW_AFTER,
-                                       .change = change,
-                                       .other_key = key_changed ? "__debezium.oldkey" : NULL};
-    }
-    return count;
-}
-
 /* Whether a step sends anything at all. */
 static bool is_sent(const struct nw_kafka_worker *worker, const struct nw_kafka_form *form,
-                    const struct step *step)
+                    const struct nw_change_step *step)
 {
     enum nw_flat_deletes deletes = form->options->flat.deletes;
 
@@ -311,7 +276,8 @@ static uint32_t headers_make(struct nw_kafka_worker *worker, const struct nw_kaf
 }
 
 static nw_status step_send(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
-                           const struct step *step, struct nw_row *row, struct nw_error *err)
+                           const struct nw_change_step *step, struct nw_row *row,
+                           struct nw_error *err)
 {
     const struct nw_kafka_form *form = table->form;
     struct nw_kafka_header headers[NW_ADDED_MAX];
@@ -395,7 +361,7 @@ nw_status nw_kafka_form_row(struct nw_kafka_worker *worker, struct nw_kafka_tabl
                          .origin = &form->format->origin,
                          .change = &change,
                          .scratch = form->format->scratch};
-    struct step steps[STEPS_MAX];
+    struct nw_change_step steps[NW_CHANGE_STEPS_MAX];
     uint32_t count = 0;
     bool key_changed = false;
     nw_status status = NW_OK;
@@ -405,7 +371,7 @@ nw_status nw_kafka_form_row(struct nw_kafka_worker *worker, struct nw_kafka_tabl
     }
     status = key_compare(worker, form, &row, &key_changed, err);
     if (status == NW_OK) {
-        count = steps_of(&change, key_changed, steps);
+        count = nw_change_steps(&change, key_changed, steps);
     }
     while (status == NW_OK && worker->step < count) {
         if (is_sent(worker, form, &steps[worker->step])) {

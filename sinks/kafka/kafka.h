@@ -26,9 +26,10 @@
 
 #include "kafka/forms.h"
 #include "lib/format/format.h"
+#include "lib/format/name.h"
 #include "lib/json.h"
 
-#define NW_KAFKA_TOPIC_SIZE   256u /* a name has at most 249 bytes */
+#define NW_KAFKA_TOPIC_SIZE   256u /* more than NW_NAME_SIZE */
 #define NW_KAFKA_NAME_SIZE    512u /* schema.table */
 #define NW_KAFKA_WORKERS_MAX  16u
 #define NW_KAFKA_REFUSED_SIZE 512u
@@ -96,9 +97,7 @@ struct nw_kafka_table {
     struct nw_kafka_place past;     /* up to here all was committed, in parts; 0: nothing was */
     struct nw_kafka_place last;     /* that was sent */
     bool touched;                   /* since the last part */
-    /* How many of a transaction's changes were this table's: transactions_topic */
-    uint64_t order_commit_lsn, order_seq, order;
-    char transaction[48];
+    struct nw_change_order order;   /* of its changes: transactions_topic */
 };
 
 struct nw_kafka_copy {

@@ -196,8 +196,6 @@ static void order_inherit(const struct nw_kafka_worker *worker, struct nw_kafka_
 
         if (former->relation_oid == table->relation_oid) {
             table->order = former->order;
-            table->order_commit_lsn = former->order_commit_lsn;
-            table->order_seq = former->order_seq;
             return;
         }
     }

@@ -5,25 +5,9 @@
 
 #include "kafka/kafka.h"
 
-#define NAME_MAX_BYTES 249u
-#define ADMIN_MS       30000
-#define ASK_MS         5000
-#define SETTING_SIZE   128u
-
-struct name {
-    char *text; /* NW_KAFKA_TOPIC_SIZE */
-    size_t used;
-    bool cut;
-};
-
-/* How many _ a byte becomes that Kafka does not take: one for each character, as Debezium counts
- * them, by UTF-16's units: of what UTF-8 has in four bytes there are two. */
-static size_t replaced(char byte)
-{
-    unsigned char c = (unsigned char)byte;
-
-    return c >= 0xf0 ? 2 : (c & 0xc0) == 0x80 ? 0 : 1;
-}
+#define ADMIN_MS     30000
+#define ASK_MS       5000
+#define SETTING_SIZE 128u
 
 bool nw_kafka_is_named(const char *name, const struct nw_table *table)
 {
@@ -33,55 +17,14 @@ bool nw_kafka_is_named(const char *name, const struct nw_table *table)
            strcmp(name + size + 1, table->name) == 0;
 }
 
-/* What Kafka takes in a name is A-Z a-z 0-9 . _ -, and nothing else. */
-static void name_add(struct name *name, const char *text, size_t size, bool as_is)
-{
-    for (size_t i = 0; i < size; i++) {
-        char c = text[i];
-        bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                    c == '.' || c == '_' || c == '-';
-
-        size_t count = fine || as_is ? 1 : replaced(c);
-
-        if (count > NAME_MAX_BYTES - name->used) {
-            name->cut = true;
-            return;
-        }
-        memset(name->text + name->used, fine || as_is ? c : '_', count);
-        name->used += count;
-    }
-}
-
 nw_status nw_kafka_topic_name(const struct nw_kafka_options *options, const struct nw_table *table,
                               char text[static NW_KAFKA_TOPIC_SIZE], struct nw_error *err)
 {
-    const struct {
-        const char *word;
-        const char *value;
-    } words[] = {
-        {"{prefix}", options->prefix}, {"{schema}", table->schema_name}, {"{table}", table->name}};
-    struct name name = {.text = text};
-    const char *at = options->template_;
-
-    while (*at != '\0') {
-        size_t i = 0;
-
-        while (i < 3 && strncmp(at, words[i].word, strlen(words[i].word)) != 0) {
-            i++;
-        }
-        if (i < 3) {
-            name_add(&name, words[i].value, strlen(words[i].value), false);
-            at += strlen(words[i].word);
-        } else {
-            name_add(&name, at++, 1, false);
-        }
-    }
-    text[name.used] = '\0';
-    if (name.cut || name.used == 0) {
+    if (!nw_name_fill(options->template_, options->prefix, table, text)) {
         return nw_fail(err, NW_REJECT,
                        "NW2703 %s.%s: the name of its topic would have more than %u bytes: give it "
                        "another name by a transform, or shorten `topic`",
-                       table->schema_name, table->name, NAME_MAX_BYTES);
+                       table->schema_name, table->name, NW_NAME_BYTES_MAX);
     }
     return NW_OK;
 }

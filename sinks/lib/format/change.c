@@ -2,6 +2,9 @@
 /* See change.h. */
 #include "lib/format/change.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "lib/print.h"
 
 /* ["COMMIT","LSN"]; of what has no transaction [null,"LSN"] */
@@ -81,4 +84,51 @@ struct nw_change nw_change_of_event(struct nw_change_texts *texts, const struct 
         .xid = event->xid,
         .origin = event->origin,
     };
+}
+
+uint32_t nw_change_steps(const struct nw_change *of, bool key_changed,
+                         struct nw_change_step steps[static NW_CHANGE_STEPS_MAX])
+{
+    struct nw_change change = *of;
+    uint32_t count = 0;
+
+    if (of->op == 'd' || key_changed) {
+        change.op = 'd';
+        change.before = true;
+        change.after = false;
+        steps[count++] = (struct nw_change_step){.key_side = NW_BEFORE, .change = change};
+        steps[count++] =
+            (struct nw_change_step){.key_side = NW_BEFORE, .change = change, .tombstone = true};
+        steps[0].other_key = steps[1].other_key = key_changed ? "__debezium.newkey" : NULL;
+    }
+    if (of->op != 'd') {
+        change = *of;
+        change.op = key_changed ? 'c' : of->op;
+        change.before = of->before && !key_changed;
+        steps[count++] =
+            (struct nw_change_step){.key_side = NW_AFTER,
+                                    .change = change,
+                                    .other_key = key_changed ? "__debezium.oldkey" : NULL};
+    }
+    return count;
+}
+
+void nw_change_order_set(struct nw_change_order *order, uint64_t commit_lsn, uint64_t seq,
+                         struct nw_change *change)
+{
+    if (commit_lsn == 0) {
+        return;
+    }
+    if (order->count == 0 || order->commit_lsn != commit_lsn) {
+        order->commit_lsn = commit_lsn;
+        order->count = 1;
+    } else if (order->seq != seq) {
+        order->count++;
+    }
+    order->seq = seq;
+    (void)snprintf(order->transaction, sizeof order->transaction, "%" PRIu32 ":%" PRIu64,
+                   change->xid, change->lsn);
+    change->transaction = order->transaction;
+    change->total_order = (int64_t)seq + 1;
+    change->table_order = (int64_t)order->count;
 }

@@ -2,6 +2,7 @@
 /* See format.h. */
 #include "lib/format/format.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
 const char *const nw_format_kinds[] = {"narwal", "debezium_json", "debezium_avro", "cloudevents",
@@ -82,4 +83,38 @@ void nw_format_table_destroy(struct nw_format_table *table)
         nw_connect_table_destroy(table->connect);
     }
     free(table);
+}
+
+nw_status nw_format_table_check(const struct nw_format_table *format, const struct nw_host *host,
+                                struct nw_error *err)
+{
+    const struct nw_table *table = format->connect->table;
+
+    for (uint16_t i = 0; i < table->columns_count; i++) {
+        if (!nw_connect_table_has(format->connect, i)) {
+            host->log(host, NW_LOG_WARN,
+                      "NW2719 %s.%s: column %s is left out, as Debezium does: its type %s has no "
+                      "schema; unknown_types: text sends it",
+                      table->schema_name, table->name, table->columns[i].name,
+                      table->columns[i].type_name);
+        }
+    }
+    for (uint16_t i = 0; i < table->key_columns_count; i++) {
+        const struct nw_column_schema *column = &table->columns[table->key_columns[i]];
+
+        if (!nw_connect_table_has(format->connect, table->key_columns[i])) {
+            return nw_fail(err, NW_REJECT,
+                           "NW2719 %s.%s: column %s is part of the key, and its type %s has no "
+                           "schema: set unknown_types: text",
+                           table->schema_name, table->name, column->name, column->type_name);
+        }
+    }
+    return NW_OK;
+}
+
+const char *nw_format_database(const struct nw_host *host)
+{
+    return host->size > offsetof(struct nw_host, database) && host->database != NULL
+               ? host->database
+               : "";
 }

@@ -58,21 +58,25 @@ extern const char *const nw_format_names[];
     }
 
 #define NW_FORMAT_OPTION_ROWS(first)                                                               \
-    [(first) +                                                                                     \
-        NW_FORMAT_OPTION_FORMAT] =                                                                 \
+    [(first) + NW_FORMAT_OPTION_FORMAT] =                                                          \
         NW_FORMAT_CHOICE("format", "narwal", nw_format_kinds,                                      \
                          "What a message is: narwal, the line of docs/files.md, a small JSON "     \
                          "object with the row; debezium_json, Debezium's envelope. What follows "  \
                          "is for that one."),                                                      \
-        [(first) + NW_FORMAT_OPTION_SCHEMAS] = {"schemas",                                         \
-                                                NW_OPTION_BOOL,                                    \
-                                                0,                                                 \
-                                                "false",                                           \
-                                                0,                                                 \
-                                                0,                                                 \
-                                                NULL,                                              \
-                                                "Put Kafka Connect's schema around each key and "  \
-                                                "value."},                                         \
+               NW_FORMAT_MODE_ROWS(first)
+
+/* The others, for a sink that has a choice of formats of its own. */
+#define NW_FORMAT_MODE_ROWS(first)                                                                 \
+    [(first) +                                                                                     \
+        NW_FORMAT_OPTION_SCHEMAS] = {"schemas",                                                    \
+                                     NW_OPTION_BOOL,                                               \
+                                     0,                                                            \
+                                     "false",                                                      \
+                                     0,                                                            \
+                                     0,                                                            \
+                                     NULL,                                                         \
+                                     "Put Kafka Connect's schema around each key and "             \
+                                     "value."},                                                    \
         [(first) + NW_FORMAT_OPTION_DECIMALS] = NW_FORMAT_CHOICE(                                  \
             "decimals", "precise", nw_format_decimals,                                             \
             "numeric and money: precise, their unscaled value in base64; double, "                 \
@@ -167,6 +171,18 @@ struct nw_format_table *nw_format_table_create(const struct nw_table *table, con
                                                const char *prefix, const char *database,
                                                const struct nw_format_options *options);
 void nw_format_table_destroy(struct nw_format_table *table);
+
+/**
+ * Warn of columns that have no schema and are left out (NW2719): none is silently.
+ * @param host  borrow for the call
+ * @return NW_REJECT (NW2719): one of them is part of the key, which would be that of other rows
+ * too.
+ */
+NW_MUST_CHECK nw_status nw_format_table_check(const struct nw_format_table *table,
+                                              const struct nw_host *host, struct nw_error *err);
+
+/** source.db: "" of a host that does not say. Borrowed from it. */
+const char *nw_format_database(const struct nw_host *host);
 
 /** source.version: whose connector's form it is. */
 #define NW_FORMAT_VERSION "3.7.0.Final"
