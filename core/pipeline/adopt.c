@@ -8,6 +8,7 @@
 
 #include "base/code.h"
 #include "pg/lsn.h"
+#include "source/copy_state.h"
 
 #define TABLES_BYTES_MAX (512u << 20)
 #define OPEN_US_MAX      60000000 /* a sink that is detached may hang */
@@ -76,6 +77,26 @@ static void behind_add(struct nw_behind_list *to, const struct nw_behind_list *f
     }
 }
 
+/* Where what it has of some tables ends: copies, and parts of transactions. */
+static void reach_look(const struct nw_adopt *adopt, struct nw_adopt_sink *sink)
+{
+    uint64_t ahead_lsn = sink->recovered.ahead_lsn;
+
+    sink->reach_lsn = sink->reach_lsn > ahead_lsn ? sink->reach_lsn : ahead_lsn + 1;
+    for (uint32_t c = 0; c < sink->recovered.copies_count; c++) {
+        const struct nw_copy_state *copy = &sink->recovered.copies[c];
+        struct nw_copy_progress progress = {0};
+        struct nw_error ignored = {0};
+
+        if (copy->complete && !nw_tables_dropped(adopt->table_states, copy->relation_oid) &&
+            nw_copy_unpack((struct nw_bytes){copy->bytes, copy->size}, &progress, &ignored) ==
+                NW_OK &&
+            progress.origin.fence_lsn > sink->reach_lsn) {
+            sink->reach_lsn = progress.origin.fence_lsn;
+        }
+    }
+}
+
 /* The lowest position of a sink; those of its workers are of one source. */
 static nw_status sink_look(struct nw_adopt_sink *sink, struct nw_error *err)
 {
@@ -97,6 +118,7 @@ static nw_status sink_look(struct nw_adopt_sink *sink, struct nw_error *err)
             sink->lsn = lsn;
             sink->stored = stored;
         }
+        sink->reach_lsn = lsn > sink->reach_lsn ? lsn : sink->reach_lsn;
         behind_add(&sink->behind, &behind);
     }
     return status;
@@ -123,6 +145,7 @@ static nw_status sinks_look(struct nw_adopt *adopt, struct nw_error *err)
         if (status != NW_OK) {
             return status;
         }
+        reach_look(adopt, sink);
         if (sink->lsn != 0) {
             nw_adopt_say(adopt, NW_ADOPT_OK,
                          "sink %s has everything up to %s of system %" PRIu64 ", timeline %" PRIu32,
@@ -239,7 +262,8 @@ static nw_status relate(struct nw_adopt *adopt, struct nw_adopt_sink *sink,
     } else if (sink->stored.database_oid != here->database_oid) {
         facts->relation = NW_ADOPT_OTHER;
     } else if (sink->stored.timeline > here->timeline ||
-               (sink->stored.timeline == here->timeline && sink->lsn > adopt->server.end_lsn)) {
+               (sink->stored.timeline == here->timeline &&
+                sink->reach_lsn > adopt->server.end_lsn)) {
         facts->relation = NW_ADOPT_APART;
     } else if (sink->stored.timeline < here->timeline) {
         status = nw_server_session(&adopt->server, true, &session, err);
@@ -248,7 +272,7 @@ static nw_status relate(struct nw_adopt *adopt, struct nw_adopt_sink *sink,
                                                &facts->fork_lsn, err);
         }
         nw_session_close(session);
-        facts->relation = sink->lsn > facts->fork_lsn ? NW_ADOPT_AHEAD : NW_ADOPT_SAME;
+        facts->relation = sink->reach_lsn > facts->fork_lsn ? NW_ADOPT_AHEAD : NW_ADOPT_SAME;
         sink->fork_lsn = facts->fork_lsn;
         facts->extras_known = nw_adopt_extras_known(adopt, sink);
     }
@@ -262,10 +286,10 @@ static void extra_refuse(struct nw_adopt *adopt, const char *name, const struct 
     char lsn[NW_LSN_TEXT_SIZE];
     char fork[NW_LSN_TEXT_SIZE];
 
-    (void)nw_lsn_text(lsn, sink->lsn);
+    (void)nw_lsn_text(lsn, sink->reach_lsn);
     if (facts->relation == NW_ADOPT_AHEAD) {
         nw_adopt_say(adopt, NW_ADOPT_FAIL,
-                     "NW2341 sink %s has everything up to %s, and the server has gone on without "
+                     "NW2341 sink %s has changes up to %s, and the server has gone on without "
                      "what came after %s: the sink holds transactions that the server never had. "
                      "--copy goes back to what both have, and copies the tables that differ",
                      name, lsn, nw_lsn_text(fork, facts->fork_lsn));
@@ -273,7 +297,7 @@ static void extra_refuse(struct nw_adopt *adopt, const char *name, const struct 
     }
     nw_adopt_say(
         adopt, NW_ADOPT_FAIL,
-        "NW2341 sink %s has everything up to %s of timeline %" PRIu32
+        "NW2341 sink %s has changes up to %s of timeline %" PRIu32
         ", and this comes of an older state of the server, or is a former primary, at %s: the sink "
         "holds transactions that it never had, from where on is not known. Name the "
         "present primary; if this is it, --copy copies all tables anew",
@@ -379,7 +403,8 @@ static nw_status sink_decide(struct nw_adopt *adopt, uint32_t index, struct nw_e
     lacks_note(adopt, sink, &facts);
     decision_say(adopt, index, &facts);
     if (sink->decision.verdict == NW_ADOPT_MOVES || sink->decision.verdict == NW_ADOPT_GOES_BACK) {
-        sink->to_lsn = sink->decision.verdict == NW_ADOPT_GOES_BACK ? facts.fork_lsn : 0;
+        sink->to_lsn =
+            sink->decision.verdict == NW_ADOPT_GOES_BACK ? nw_adopt_common_lsn(&facts) : 0;
         adopt->moves++;
         adopt->copies =
             sink->decision.copies > adopt->copies ? sink->decision.copies : adopt->copies;

@@ -45,7 +45,7 @@ enum nw_adopt_relation {
 
 struct nw_adopt_facts {
     enum nw_adopt_relation relation;
-    uint64_t lsn;          /* what the sink has */
+    uint64_t lsn;          /* what the sink has of all tables */
     uint64_t fork_lsn;     /* with NW_ADOPT_AHEAD */
     bool slot_found;       /* and it can be followed */
     uint64_t slot_lsn;     /* its confirmed position */
@@ -58,7 +58,7 @@ struct nw_adopt_facts {
 enum nw_adopt_verdict {
     NW_ADOPT_STAYS,      /* as it is */
     NW_ADOPT_MOVES,      /* to the slot */
-    NW_ADOPT_GOES_BACK,  /* to the fork, from which the slot has everything */
+    NW_ADOPT_GOES_BACK,  /* to what both have, from which the slot has everything */
     NW_ADOPT_GAP,        /* refused: something may be missing */
     NW_ADOPT_EXTRA,      /* refused: the server lacks what the sink has */
     NW_ADOPT_STRANGER,   /* refused: another system */
@@ -72,6 +72,8 @@ struct nw_adopt_decision {
     bool said; /* it rests on the user's word */
 };
 struct nw_adopt_decision nw_adopt_decide(const struct nw_adopt_facts *facts);
+/** Up to where sink and server have everything, with NW_ADOPT_AHEAD. */
+uint64_t nw_adopt_common_lsn(const struct nw_adopt_facts *facts);
 
 /* ---- doing it ---- */
 
@@ -87,7 +89,8 @@ struct nw_adopt_sink {
     struct nw_sink *sink;
     struct nw_sink_recovered recovered;
     struct nw_identity stored;
-    uint64_t lsn; /* 0: it has no position */
+    uint64_t lsn;       /* 0: it has no position */
+    uint64_t reach_lsn; /* what it has of some tables, beyond that, ends there; at least lsn */
     struct nw_behind_list behind;
     uint64_t fork_lsn; /* where the server left its history; 0: it did not, or is not known */
     uint64_t to_lsn;   /* where it goes; 0: to the slot */

@@ -45,10 +45,16 @@ static struct nw_adopt_decision upgraded(const struct nw_adopt_facts *facts)
                : past_a_gap(facts, NW_ADOPT_GAP);
 }
 
-/* What the sink has beyond the fork has to go: its tables are copied anew. */
+uint64_t nw_adopt_common_lsn(const struct nw_adopt_facts *facts)
+{
+    return facts->lsn < facts->fork_lsn ? facts->lsn : facts->fork_lsn;
+}
+
+/* What the sink has beyond the fork has to go: its tables are copied anew. It may be of some tables
+ * only, and lack of others what came before the fork. */
 static struct nw_adopt_decision ahead(const struct nw_adopt_facts *facts)
 {
-    bool has_slot = facts->slot_found && facts->slot_lsn <= facts->fork_lsn;
+    bool has_slot = facts->slot_found && facts->slot_lsn <= nw_adopt_common_lsn(facts);
     enum nw_adopt_copies copies = facts->extras_known ? NW_ADOPT_TOUCHED : NW_ADOPT_ALL;
 
     if (!facts->copies) {
@@ -57,8 +63,9 @@ static struct nw_adopt_decision ahead(const struct nw_adopt_facts *facts)
     if (has_slot) {
         return of(NW_ADOPT_GOES_BACK, copies);
     }
-    return facts->nothing_written ? (struct nw_adopt_decision){NW_ADOPT_MOVES, copies, true}
-                                  : of(NW_ADOPT_MOVES, NW_ADOPT_ALL);
+    return facts->nothing_written && facts->lsn >= facts->fork_lsn
+               ? (struct nw_adopt_decision){NW_ADOPT_MOVES, copies, true}
+               : of(NW_ADOPT_MOVES, NW_ADOPT_ALL);
 }
 
 struct nw_adopt_decision nw_adopt_decide(const struct nw_adopt_facts *facts)

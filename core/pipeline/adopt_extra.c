@@ -15,7 +15,7 @@ bool nw_adopt_record_is_of(const struct nw_adopt *adopt, const struct nw_adopt_s
 bool nw_adopt_extras_known(const struct nw_adopt *adopt, const struct nw_adopt_sink *sink)
 {
     return nw_adopt_record_is_of(adopt, sink) && sink->fork_lsn != 0 &&
-           nw_recent_covers(&adopt->recent, sink->fork_lsn, sink->lsn);
+           nw_recent_covers(&adopt->recent, sink->fork_lsn, sink->reach_lsn);
 }
 
 static bool changed(const struct nw_recent_list *list, uint64_t fork_lsn, uint32_t oid)

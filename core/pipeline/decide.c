@@ -586,7 +586,7 @@ static nw_status source_look(struct nw_run *run, struct nw_error *err)
     if (status == NW_OK) {
         status = tables_register(run, err);
     }
-    return status;
+    return status == NW_OK ? nw_run_ahead_check(run, err) : status;
 }
 
 /* Connects, and learns which server it is. */
@@ -672,6 +672,9 @@ nw_status nw_run_decide(struct nw_run *run, struct nw_error *err)
     }
     if (status == NW_OK) {
         status = source_decide(run, err);
+    }
+    if (status == NW_OK) {
+        status = nw_run_timeline_follow(run, err);
     }
     if (status == NW_OK && nw_run_stopping(run)) {
         return nw_fail(err, NW_RETRY, "NW2005 stopped before it began");

@@ -533,6 +533,14 @@ NW_MUST_CHECK nw_status nw_run_spool_begin(struct nw_run *run, struct nw_error *
 /** What is committed from there on the server has to send; 0: there is no spool. */
 uint64_t nw_run_spool_end(const struct nw_run *run);
 
+/* decide_timeline.c */
+
+/** Whether the server has what sinks have beyond their positions. The tables are registered. */
+NW_MUST_CHECK nw_status nw_run_ahead_check(struct nw_run *run, struct nw_error *err);
+/** Everything was checked: sinks learn that the server was promoted. NW_RETRY: the attempt is to
+ * begin anew. */
+NW_MUST_CHECK nw_status nw_run_timeline_follow(struct nw_run *run, struct nw_error *err);
+
 /* decide_resume.c */
 
 /** Whether copies cannot be gone on from: there is no slot any more that holds the changes since,

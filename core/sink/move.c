@@ -127,18 +127,52 @@ static nw_status commit_run(struct nw_sink *sink, const struct nw_commit *commit
                    why.text[0] == '\0' ? "" : ": ", why.text);
 }
 
-/* The position in a fresh envelope, for each worker. */
-static nw_status positions_make(struct nw_sink *sink, const struct nw_position *position,
-                                struct nw_envelope *envelope, struct nw_position *positions,
-                                struct nw_error *err)
+/* A position in a fresh envelope. @param sealed  filled: in the envelope, as commit() gets it */
+static nw_status position_seal(const struct nw_sink *sink, const struct nw_position *position,
+                               struct nw_envelope *envelope, struct nw_position *sealed,
+                               struct nw_error *err)
 {
     struct nw_envelope_content content = {
-        .opening = sink->opening, .commit = ++sink->commits, .position = *position};
+        .opening = sink->opening, .commit = sink->commits, .position = *position};
     nw_status status = nw_envelope_write(&content, envelope, err);
 
-    for (uint32_t w = 0; w < sink->workers_count; w++) {
-        positions[w] = (struct nw_position){envelope->bytes, envelope->size, position->lsn};
+    *sealed = (struct nw_position){envelope->bytes, envelope->size, position->lsn};
+    return status;
+}
+
+/* @param given  one for all workers, or one for each */
+static nw_status commit_positions(struct nw_sink *sink, const struct nw_position *given,
+                                  uint32_t given_count, const struct nw_commit *commit,
+                                  struct nw_error *err)
+{
+    struct nw_envelope *envelopes = calloc(sink->workers_count, sizeof *envelopes);
+    struct nw_position positions[NW_SINK_WORKERS_MAX];
+    nw_status status = NW_OK;
+
+    if (envelopes == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory for %u positions", sink->workers_count);
     }
+    sink->commits++;
+    for (uint32_t w = 0; w < sink->workers_count && status == NW_OK; w++) {
+        status =
+            position_seal(sink, &given[given_count > 1 ? w : 0], &envelopes[w], &positions[w], err);
+    }
+    if (status == NW_OK) {
+        status = seal(sink, err);
+    }
+    if (status == NW_OK) {
+        struct nw_commit whole = *commit;
+
+        whole.size = (uint32_t)sizeof whole;
+        whole.positions_count = sink->position_per_worker ? sink->workers_count : 1;
+        whole.epoch = EPOCH;
+        whole.positions = positions;
+        status = commit_run(sink, &whole, err);
+    }
+    if (status == NW_OK) {
+        memcpy(sink->durable, envelopes, sink->workers_count * sizeof *envelopes);
+    }
+    free(envelopes);
     return status;
 }
 
@@ -148,8 +182,8 @@ nw_status nw_sink_move(struct nw_sink *sink, const struct nw_position *position,
 {
     const struct nw_copy_progress nothing = {0};
     struct nw_copy_state *states = calloc(copies_count + 1u, sizeof *states);
-    struct nw_position positions[NW_SINK_WORKERS_MAX];
-    struct nw_envelope envelope;
+    struct nw_commit commit = {
+        .copies_count = copies_count, .copies = states, .flags = NW_COMMIT_MOVES};
     uint8_t bytes[NW_COPY_BYTES_MAX];
     uint32_t size = nw_copy_pack(&nothing, bytes);
     nw_status status = NW_OK;
@@ -158,7 +192,6 @@ nw_status nw_sink_move(struct nw_sink *sink, const struct nw_position *position,
     if (states == NULL) {
         return nw_fail(err, NW_FATAL, "out of memory for %u copy states", copies_count);
     }
-    status = positions_make(sink, position, &envelope, positions, err);
     for (uint32_t i = 0; i < copies_count && status == NW_OK; i++) {
         status = copy_begin(sink, &copies[i], err);
         states[i] = (struct nw_copy_state){.relation_oid = copies[i].table->relation_oid,
@@ -167,26 +200,15 @@ nw_status nw_sink_move(struct nw_sink *sink, const struct nw_position *position,
                                            .size = size};
     }
     if (status == NW_OK) {
-        status = seal(sink, err);
-    }
-    if (status == NW_OK) {
-        const struct nw_commit commit = {
-            .size = (uint32_t)sizeof commit,
-            .positions_count = sink->position_per_worker ? sink->workers_count : 1,
-            .epoch = EPOCH,
-            .positions = positions,
-            .copies_count = copies_count,
-            .copies = states,
-            .flags = NW_COMMIT_MOVES,
-        };
-
-        status = commit_run(sink, &commit, err);
-    }
-    if (status == NW_OK) {
-        for (uint32_t w = 0; w < sink->workers_count; w++) {
-            sink->durable[w] = envelope;
-        }
+        status = commit_positions(sink, position, 1, &commit, err);
     }
     free(states);
     return status;
+}
+
+nw_status nw_sink_restate(struct nw_sink *sink, const struct nw_position *positions,
+                          uint32_t positions_count, struct nw_error *err)
+{
+    NW_ASSERT(sink->opened);
+    return commit_positions(sink, positions, positions_count, &(struct nw_commit){0}, err);
 }

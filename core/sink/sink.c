@@ -429,6 +429,7 @@ nw_status nw_sink_open(struct nw_sink *sink, struct nw_sink_recovered *recovered
     recovered->copies_count = sink->copies_count;
     recovered->copies = sink->copies;
     recovered->fencing = recovery->fencing;
+    recovered->ahead_lsn = recovery->ahead_lsn;
     return NW_OK;
 }
 

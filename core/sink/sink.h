@@ -74,6 +74,7 @@ struct nw_sink_recovered {
     uint32_t copies_count;
     const struct nw_copy_state *copies;
     uint64_t fencing;
+    uint64_t ahead_lsn; /* as in nw_recovery */
 };
 
 /**
@@ -103,6 +104,13 @@ struct nw_sink_recopy {
 NW_MUST_CHECK nw_status nw_sink_move(struct nw_sink *sink, const struct nw_position *position,
                                      const struct nw_sink_recopy *copies, uint32_t copies_count,
                                      struct nw_error *err);
+/**
+ * The same with the positions that the sink has, in other bytes: the source calls itself otherwise,
+ * and what it sends stays the same.
+ * @param positions  as many as nw_sink_open() gave
+ */
+NW_MUST_CHECK nw_status nw_sink_restate(struct nw_sink *sink, const struct nw_position *positions,
+                                        uint32_t positions_count, struct nw_error *err);
 /**
  * Stop the threads and call close(); the sequencer's agent no longer runs.
  * @return NW_OK, or NW_RETRY when a plugin call did not return by the deadline (monotonic, of

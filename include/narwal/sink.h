@@ -82,6 +82,13 @@ struct nw_recovery {
     uint32_t copies_count; /**< the last copy state of every table that has one */
     const struct nw_copy_state *copies;
     uint64_t fencing; /**< the number this recover took, for logs */
+    /* Members above exist since the first version of ABI 1: look at `size` before writing more. */
+    /**
+     * Of a sink that commits transactions in parts, beyond its positions: the highest commit LSN
+     * (as in nw_batch) of a part that is in force. 0: there are none. Narwal does not go on by
+     * itself at a server that never had it.
+     */
+    uint64_t ahead_lsn;
 };
 
 /**

@@ -450,6 +450,8 @@ NW_MUST_CHECK nw_status nw_kafka_ledger_parts_ended(struct nw_kafka_producer *pr
 /** How far a table is behind its worker's position; zeros: nothing is. */
 struct nw_kafka_place nw_kafka_ledger_past(const struct nw_kafka_state *state, uint32_t worker,
                                            uint32_t relation_oid);
+/** The highest place of a part that is in force, by its commit LSN; 0: there are none. */
+uint64_t nw_kafka_ledger_ahead(const struct nw_kafka_state *state);
 /** Write how far a copy is into the producer's transaction. */
 NW_MUST_CHECK nw_status nw_kafka_ledger_copy(struct nw_kafka_producer *producer,
                                              const struct nw_copy_state *copy,

@@ -500,6 +500,22 @@ struct nw_kafka_place nw_kafka_ledger_past(const struct nw_kafka_state *state, u
     return (struct nw_kafka_place){0};
 }
 
+/* Whichever worker a table is: its part is in force by the position of one of them. */
+uint64_t nw_kafka_ledger_ahead(const struct nw_kafka_state *state)
+{
+    uint64_t ahead_lsn = 0;
+
+    for (uint32_t i = 0; i < state->parts_count; i++) {
+        for (uint32_t w = 0; w < state->workers; w++) {
+            struct nw_kafka_place place =
+                nw_kafka_ledger_past(state, w, state->parts[i].relation_oid);
+
+            ahead_lsn = place.commit_lsn > ahead_lsn ? place.commit_lsn : ahead_lsn;
+        }
+    }
+    return ahead_lsn;
+}
+
 /* ---- whose it is ---- */
 
 /* Ends a transaction of the first producer, which has records only. */

@@ -107,6 +107,9 @@ static nw_status recovery_fill(struct nw_kafka_sink *sink, struct nw_recovery *r
     recovery->copies_count = state->copies_count;
     recovery->copies = copies;
     recovery->fencing = state->fencing;
+    if (recovery->size > offsetof(struct nw_recovery, ahead_lsn)) {
+        recovery->ahead_lsn = nw_kafka_ledger_ahead(state);
+    }
     return NW_OK;
 }
 

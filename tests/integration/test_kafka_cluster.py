@@ -7,6 +7,7 @@ import time
 
 from lab import check, kafka_cluster
 from test_kafka import Case
+from test_positions import Standby
 
 TABLES = [f"t{number}" for number in range(4)]
 
@@ -311,6 +312,57 @@ class OversizedTest(Tables):
         self.assertEqual([key["id"] for key, _ in self.messages("letter.shop.wide")],
                          [number for number in range(self.ROWS) if number != 1000])
         self.assertEqual(narwal.terminate(), 0)
+
+    def follow(self, narwal, server):
+        narwal.config["source"]["dsn"] = server.dsn()
+        narwal.cluster = server
+        narwal.write()
+
+    def test_a_promoted_server_lacks_what_a_part_is_of(self):
+        """What it writes at the places of the former transaction is not taken for committed."""
+        narwal = self.started("forked", oversized="split")
+        promoted = self.enter(Standby(self.server))
+        self.split("forked", narwal)
+        self.follow(narwal, promoted)
+        promoted.sql(f"INSERT INTO shop.{TABLES[0]} VALUES (-1)")
+        self.assertEqual(self.server.sql("SELECT %s::pg_lsn > %s", (
+            self.parts("forked")[0]["lsn"], promoted.value("SELECT pg_current_wal_lsn()"))), [(True,)])
+        self.assertNotEqual(narwal.run_to_end(60), 0)
+        self.assertRegex(narwal.log(), "NW2308 .*promoted since")
+        self.assertIn("NW2341", narwal.call("adopt", "--yes")[1])
+        code, text = narwal.call("adopt", "--yes", "--copy")
+        self.assertEqual(code, 0, text)
+        narwal.start().wait_caught_up()
+        promoted.sql(f"INSERT INTO shop.{TABLES[0]} VALUES (-2)")
+        narwal.wait_caught_up()
+        self.assertEqual([key["id"] for key, _ in self.messages(f"forked.shop.{TABLES[0]}")][-2:], [-1, -2])
+        self.assertEqual(narwal.terminate(), 0)
+
+    def test_a_promoted_server_has_what_a_part_is_of(self):
+        """Each change comes once, on both timelines."""
+        narwal = self.started("followed", oversized="split")
+        self.split("followed", narwal)
+        promoted = self.enter(Standby(self.server))
+        self.follow(narwal, promoted)
+        narwal.start().wait_caught_up()
+        self.assertIn("the server was promoted, and has all", narwal.log())
+        self.split("followed", narwal, promoted, self.ROWS)
+        narwal.start().wait_caught_up()
+        for table in TABLES[:2]:
+            self.assertEqual([key["id"] for key, _ in self.messages(f"followed.shop.{table}")],
+                             list(range(2 * self.ROWS)))
+        self.assertEqual(narwal.terminate(), 0)
+
+    def split(self, name, narwal, server=None, first=0):
+        """A transaction that comes in parts; narwal is killed behind one."""
+        former = self.parts(name)
+        self.broker.watch = lambda number, frame: time.sleep(0.03) if number == kafka_cluster.PRODUCE else None
+        (server or self.server).sql("BEGIN;" + "".join(
+            f"INSERT INTO shop.{table} SELECT generate_series({first}, {first + self.ROWS - 1});"
+            for table in TABLES[:2]) + "COMMIT")
+        narwal.wait("a part", lambda: self.parts(name) != former, 60)
+        narwal.kill()
+        self.broker.watch = lambda number, frame: None
 
     def position(self, name):
         return {key: value for key, value in self.ledger(name).items() if key.startswith("position")}

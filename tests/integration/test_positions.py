@@ -136,6 +136,20 @@ class PositionsTest(check.Case):
         self.assertRegex(narwal.log(), f"NW2308 .*{word}")
         self.assertEqual(narwal.state().lsn, before)
 
+    def test_a_promoted_server_without_what_a_copy_saw_is_refused(self):
+        """The sink has no position yet, so only the fence of its copy tells."""
+        narwal = self.enter(Narwal(self.server))
+        self.server.sql("CREATE PUBLICATION p FOR ALL TABLES")
+        narwal.config["source"]["publication"] = {"name": "p", "create": False}
+        self.server.sql(f"SELECT pg_create_logical_replication_slot('{narwal.slot}', 'pgoutput')")
+        standby = self.enter(Standby(self.server))
+        self.server.sql("UPDATE lab.plain SET n = n + 1")
+        narwal.run_to_end(NARWAL_CRASH_AT="handover:1")
+        self.follow(narwal, standby)
+        self.assertGreater(narwal.run_to_end(60), 0, narwal.log_tail())
+        self.assertRegex(narwal.log(), "NW2308 .*promoted since")
+        self.assertIn("NW2344", narwal.call("adopt", "--yes")[1])
+
     def test_a_promoted_server_that_has_everything_is_followed(self):
         narwal = self.enter(Narwal(self.server)).start().wait_streaming()
         narwal.wait_caught_up()

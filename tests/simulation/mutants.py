@@ -315,7 +315,7 @@ MUTANTS = [
     ("know all tables of a transaction that changed too many", "core/pipeline/recent_read.c",
      "list->commits[i].tables_count <= NW_COMMITTED_TABLES_MAX;", "true;", "test_recent"),
     ("go back to where the slot has no more", "core/pipeline/adopt_decide.c",
-     "facts->slot_found && facts->slot_lsn <= facts->fork_lsn;", "facts->slot_found;", "test_adopt"),
+     "facts->slot_found && facts->slot_lsn <= nw_adopt_common_lsn(facts);", "facts->slot_found;", "test_adopt"),
     ("commit without keeping what is refused", "core/sink/commit.c",
      "if (nw_letters_post(seq, seal != NULL)) {", "if (nw_letters_post(seq, false)) {"),
     ("keep what is refused behind the commit", "core/sink/commit.c",

@@ -78,6 +78,30 @@ static void nobody_goes_on_past_what_may_be_missing(void **state)
           .extras_known = true,
           .nothing_written = true},
          {.verdict = NW_ADOPT_MOVES, .copies = NW_ADOPT_TOUCHED, .said = true}},
+        /* of some tables only, and of others not all that came before the fork */
+        {{.relation = NW_ADOPT_AHEAD,
+          .lsn = FORK - 1,
+          .fork_lsn = FORK,
+          .slot_found = true,
+          .slot_lsn = FORK,
+          .copies = true,
+          .extras_known = true},
+         {.verdict = NW_ADOPT_MOVES, .copies = NW_ADOPT_ALL}},
+        {{.relation = NW_ADOPT_AHEAD,
+          .lsn = FORK - 1,
+          .fork_lsn = FORK,
+          .slot_found = true,
+          .slot_lsn = FORK - 1,
+          .copies = true,
+          .extras_known = true},
+         {.verdict = NW_ADOPT_GOES_BACK, .copies = NW_ADOPT_TOUCHED}},
+        {{.relation = NW_ADOPT_AHEAD,
+          .lsn = FORK - 1,
+          .fork_lsn = FORK,
+          .copies = true,
+          .extras_known = true,
+          .nothing_written = true},
+         {.verdict = NW_ADOPT_MOVES, .copies = NW_ADOPT_ALL}},
         {{.relation = NW_ADOPT_APART, .slot_found = true, .slot_lsn = 1, .nothing_written = true},
          {.verdict = NW_ADOPT_EXTRA}},
         {{.relation = NW_ADOPT_APART, .slot_found = true, .slot_lsn = 1, .copies = true},
@@ -89,7 +113,7 @@ static void nobody_goes_on_past_what_may_be_missing(void **state)
         struct nw_adopt_facts facts = vectors[i].facts;
         struct nw_adopt_decision got;
 
-        facts.lsn = LSN;
+        facts.lsn = facts.lsn == 0 ? LSN : facts.lsn;
         got = nw_adopt_decide(&facts);
         if (got.verdict != vectors[i].want.verdict || got.copies != vectors[i].want.copies ||
             got.said != vectors[i].want.said) {

@@ -123,10 +123,35 @@ static void an_answer_that_comes_later_is_waited_for(void **state)
     assert_moved(true);
 }
 
+static void each_worker_keeps_its_place_in_other_words(void **state)
+{
+    static const uint8_t words[3][2] = {{1, 2}, {3, 4}, {5, 6}};
+    struct nw_position positions[3];
+
+    (void)state;
+    begin(&model_ops, 3);
+    model.per_worker_positions = true;
+    assert_int_equal(nw_sink_move(kit.sink, &POSITION, NULL, 0, &kit.err), NW_OK);
+    again(3); /* now it has one for each */
+    model.seals = 0;
+    for (uint32_t i = 0; i < 3; i++) {
+        positions[i] = (struct nw_position){words[i], sizeof words[i], 100 + i};
+    }
+    assert_int_equal(nw_sink_restate(kit.sink, positions, 3, &kit.err), NW_OK);
+    assert_int_equal(model.given_flags, 0);
+    assert_int_equal(model.seals, 3);
+    again(3);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(kit.recovered.positions[i].lsn, positions[i].lsn);
+        assert_memory_equal(kit.recovered.positions[i].bytes, words[i], sizeof words[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(every_worker_has_the_position_and_copies_begin, finish),
+        cmocka_unit_test_teardown(each_worker_keeps_its_place_in_other_words, finish),
         cmocka_unit_test_teardown(what_did_not_surely_happen_is_said, finish),
         cmocka_unit_test_teardown(an_answer_that_comes_later_is_waited_for, finish),
     };
