@@ -87,11 +87,26 @@ static nw_status plan_add(struct nw_conductor *conductor, const struct nw_catalo
     return status;
 }
 
+static bool is_empty(const struct nw_copy_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->relations_count; i++) {
+        if (plan->relations[i].pages > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Those without rows first: the last copied row of all then comes near the end (NW_COMMIT_COPIED).
+ */
 static int by_size(const void *left, const void *right)
 {
     const struct nw_copy_plan *a = *(const struct nw_copy_plan *const *)left;
     const struct nw_copy_plan *b = *(const struct nw_copy_plan *const *)right;
 
+    if (is_empty(a) != is_empty(b)) {
+        return is_empty(a) ? -1 : 1;
+    }
     return a->bytes < b->bytes ? 1 : a->bytes > b->bytes ? -1 : 0;
 }
 
@@ -99,6 +114,23 @@ static void plans_sort(struct nw_conductor *conductor)
 {
     if (conductor->plans_count > 0) {
         qsort((void *)conductor->plans, conductor->plans_count, sizeof *conductor->plans, by_size);
+    }
+}
+
+/* Each mark says how many chunks there are, so that a sink can tell the last one of all. */
+static void round_count(struct nw_conductor *conductor)
+{
+    uint32_t chunks = 0;
+
+    for (size_t i = 0; i < conductor->plans_count; i++) {
+        chunks += conductor->plans[i]->chunks_count;
+    }
+    for (size_t i = 0; i < conductor->plans_count; i++) {
+        struct nw_copy_plan *plan = conductor->plans[i];
+
+        for (uint32_t k = 0; k < plan->chunks_count; k++) {
+            plan->chunks[k].task.mark.round_chunks = chunks;
+        }
     }
 }
 
@@ -123,6 +155,7 @@ static nw_status plans_make(struct nw_conductor *conductor, const struct nw_cata
         }
     }
     plans_sort(conductor);
+    round_count(conductor);
     return status;
 }
 

@@ -241,6 +241,7 @@ static nw_status commit_start(struct nw_sequencer *seq, uint32_t *work, struct n
         .positions = seq->commit_positions,
         .copies_count = seq->commit_copies_count,
         .copies = seq->commit_copies,
+        .flags = nw_copies_round_ends(seq) ? NW_COMMIT_COPIED : 0,
     };
     nw_sink_control_post(sink, NW_TASK_COMMIT);
     *work += 1;

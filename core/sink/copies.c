@@ -198,6 +198,16 @@ static bool chunk_begins(struct nw_sequencer *seq, struct nw_followed *slot,
     return begins;
 }
 
+/* Counts what the run began to copy with, whether this sink takes it or not. */
+static void round_note(struct nw_sequencer *seq, const struct nw_entry *entry)
+{
+    uint32_t chunks = entry->item->as.mark.round_chunks;
+
+    if (entry->kind == NW_ITEM_COPY_END && chunks > 0 && ++seq->round_ended == chunks) {
+        seq->round_epoch = entry->epoch;
+    }
+}
+
 /* @return whether the mark is of the copy in force. */
 static bool chunk_ends(struct nw_followed *slot, struct nw_entry *entry)
 {
@@ -217,6 +227,7 @@ nw_status nw_copies_take(struct nw_sequencer *seq, struct nw_entry *entry, bool 
     nw_status status = slot_make(seq, item->table->relation_oid, &slot, err);
 
     *wanted = false;
+    round_note(seq, entry);
     if (status != NW_OK || (!slot->takes && !entry->stream)) {
         return status;
     }
@@ -351,8 +362,14 @@ nw_status nw_copies_collect(struct nw_sequencer *seq, const struct nw_entry *las
     return states_pack(seq, err);
 }
 
+bool nw_copies_round_ends(const struct nw_sequencer *seq)
+{
+    return seq->round_epoch != 0 && seq->round_epoch <= seq->commit_epoch;
+}
+
 void nw_copies_durable(struct nw_sequencer *seq)
 {
+    seq->round_epoch = nw_copies_round_ends(seq) ? 0 : seq->round_epoch;
     for (uint32_t i = 0; i < seq->copy_commits_count; i++) {
         const struct nw_copy_commit *commit = seq->copy_commits[i];
         struct nw_followed *slot =

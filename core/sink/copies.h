@@ -69,6 +69,8 @@ NW_MUST_CHECK nw_status nw_copies_take(struct nw_sequencer *seq, struct nw_entry
 /** The states for a commit of everything before `last`: into seq->commit_copies. */
 NW_MUST_CHECK nw_status nw_copies_collect(struct nw_sequencer *seq, const struct nw_entry *last,
                                           struct nw_error *err);
+/** Whether with the commit under way all is whole that the run began to copy with. */
+bool nw_copies_round_ends(const struct nw_sequencer *seq);
 /** That commit happened. */
 void nw_copies_durable(struct nw_sequencer *seq);
 void nw_copies_fini(struct nw_sequencer *seq);

@@ -167,6 +167,8 @@ struct nw_sequencer {
     uint64_t epoch_open;          /* that entries without an epoch of their own go to */
     struct nw_followed *followed; /* copies.c, as the next line */
     uint32_t followed_capacity, followed_count;
+    uint32_t round_ended; /* chunks of those that the run began to copy with */
+    uint64_t round_epoch; /* which has the last of them; 0: none, or it is durable */
 
     /* Entries. */
     struct nw_entry **slabs;

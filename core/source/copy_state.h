@@ -59,6 +59,8 @@ struct nw_copy_mark {
      * give up what they hold. 0: a reader's mark. */
     uint32_t joining_sinks;
     bool rejoins; /* they have what was kept for them (backlog.h), and go on with what follows */
+    uint32_t
+        round_chunks; /* of all tables that the run began to copy with; 0: one that came later */
 };
 
 /** The progress of a table's copy. */

@@ -96,6 +96,12 @@ struct nw_recovery {
  * What comes next may have other changes at the places of former ones. See nw_commit.flags.
  */
 #define NW_COMMIT_MOVES (1u << 0)
+/**
+ * With this commit the copies that the run began with are whole, all of them: the latest copied row
+ * that the sink has been given is the last one. Said once, or again where it was not committed; not
+ * at all where one of these tables was dropped or rewritten while it was copied.
+ */
+#define NW_COMMIT_COPIED (1u << 1)
 
 /** What commit() has to make durable. Borrowed; copy what an answer given later needs. */
 struct nw_commit {

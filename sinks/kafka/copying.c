@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Which tables are being copied by a worker, for what is said of copied rows: how many there were,
- * and whether one is the first or the last of its table.
+ * and whether one is the first or the last of its table, or of all.
  *
- * That a row was the last is known when the copy ends. So the last message of each batch is kept,
- * in both forms, until another batch of the table, the copy's end, or the epoch's: a mark "last" is
- * missing where the epoch ends between the last row and the copy's end.
+ * That a row was the last is known later than the row. So of the first copy the last message of
+ * each batch is kept, in each of the forms that it may turn out to have, until another message of
+ * the table, or the commit: a mark is missing where a commit comes between the last row and what
+ * says that it was the last.
  */
 #include <stdlib.h>
 
@@ -22,42 +23,65 @@ struct nw_kafka_copying *nw_kafka_copying_find(struct nw_kafka_worker *worker,
     return NULL;
 }
 
-nw_status nw_kafka_copying_begin(struct nw_kafka_worker *worker, uint32_t relation_oid,
-                                 struct nw_error *err)
+/* @return false when memory ran out */
+static bool copying_grow(struct nw_kafka_worker *worker)
 {
-    struct nw_kafka_copying *found = nw_kafka_copying_find(worker, relation_oid);
+    uint32_t capacity = worker->copying_capacity == 0 ? 16 : 2 * worker->copying_capacity;
+    struct nw_kafka_copying *more = NULL;
 
-    if (found == NULL && worker->copying_count == worker->copying_capacity) {
-        uint32_t capacity = worker->copying_capacity == 0 ? 16 : 2 * worker->copying_capacity;
-        struct nw_kafka_copying *more =
-            realloc(worker->copying, capacity * sizeof *worker->copying);
-
-        if (more == NULL) {
-            return nw_fail(err, NW_RETRY, "out of memory for the tables that are copied");
-        }
-        for (uint32_t i = worker->copying_capacity; i < capacity; i++) {
-            more[i] = (struct nw_kafka_copying){0};
-        }
-        worker->copying = more;
-        worker->copying_capacity = capacity;
+    if (worker->copying_count < worker->copying_capacity) {
+        return true;
     }
+    more = realloc(worker->copying, capacity * sizeof *more);
+    if (more == NULL) {
+        return false;
+    }
+    for (uint32_t i = worker->copying_capacity; i < capacity; i++) {
+        more[i] = (struct nw_kafka_copying){0};
+    }
+    worker->copying = more;
+    worker->copying_capacity = capacity;
+    return true;
+}
+
+nw_status nw_kafka_copying_begin(struct nw_kafka_worker *worker, uint32_t relation_oid,
+                                 bool resumed, struct nw_error *err)
+{
+    struct nw_kafka_copying *found = NULL;
+    nw_status status = nw_kafka_held_send(worker, relation_oid, err); /* of a former copy */
+
+    if (status != NW_OK) {
+        return status;
+    }
+    if (!copying_grow(worker)) {
+        return nw_fail(err, NW_RETRY, "out of memory for the tables that are copied");
+    }
+    found = nw_kafka_copying_find(worker, relation_oid);
     found = found == NULL ? &worker->copying[worker->copying_count++] : found;
     found->relation_oid = relation_oid;
     found->rows = 0;
-    found->held = false;
+    found->resumed = resumed;
+    found->held = found->ended = false;
     return NW_OK;
 }
 
 /* Its buffers go to the place of the one that is taken away. */
+static void copying_remove(struct nw_kafka_worker *worker, struct nw_kafka_copying *found)
+{
+    struct nw_kafka_copying gone = *found;
+
+    *found = worker->copying[--worker->copying_count];
+    worker->copying[worker->copying_count] = gone;
+}
+
 void nw_kafka_copying_end(struct nw_kafka_worker *worker, uint32_t relation_oid)
 {
     struct nw_kafka_copying *found = nw_kafka_copying_find(worker, relation_oid);
-    struct nw_kafka_copying gone;
 
-    if (found != NULL) {
-        gone = *found;
-        *found = worker->copying[--worker->copying_count];
-        worker->copying[worker->copying_count] = gone;
+    if (found != NULL && found->held) {
+        found->ended = true;
+    } else if (found != NULL) {
+        copying_remove(worker, found);
     }
 }
 
@@ -70,33 +94,127 @@ void nw_kafka_copying_fini(struct nw_kafka_worker *worker)
 {
     for (uint32_t i = 0; i < worker->copying_capacity; i++) {
         nw_out_fini(&worker->copying[i].key);
-        nw_out_fini(&worker->copying[i].value);
-        nw_out_fini(&worker->copying[i].last);
+        for (uint32_t mark = 0; mark < NW_KAFKA_MARKS_COUNT; mark++) {
+            nw_out_fini(&worker->copying[i].forms[mark].value);
+            nw_out_fini(&worker->copying[i].forms[mark].texts);
+        }
     }
     free(worker->copying);
 }
 
-nw_status nw_kafka_held_send(struct nw_kafka_worker *worker, struct nw_kafka_copying *copying,
-                             bool last, struct nw_error *err)
+const char *nw_kafka_snapshot_of(struct nw_kafka_worker *worker, uint32_t relation_oid)
 {
+    struct nw_kafka_sink *sink = worker->sink;
+    const struct nw_kafka_copying *copying = nw_kafka_copying_find(worker, relation_oid);
+    bool first = false;
+
+    if (sink->positioned) {
+        return "incremental";
+    }
+    if (copying == NULL || copying->resumed || copying->rows > 0) {
+        return "true";
+    }
+    (void)pthread_mutex_lock(&sink->lock);
+    if (sink->first_oid == 0) {
+        sink->first_oid = relation_oid;
+    }
+    first = sink->first_oid == relation_oid;
+    (void)pthread_mutex_unlock(&sink->lock);
+    return first ? "first" : "first_in_data_collection";
+}
+
+/* ---- what is held ---- */
+
+static nw_status held_send(struct nw_kafka_worker *worker, struct nw_kafka_copying *copying,
+                           enum nw_kafka_mark mark, struct nw_error *err)
+{
+    const struct nw_table version = {.id = copying->table_id, .version = copying->table_version};
+    const struct nw_kafka_held *form = &copying->forms[mark];
     const struct nw_kafka_message message = {.key = copying->keyed ? &copying->key : NULL,
-                                             .value = last ? &copying->last : &copying->value};
+                                             .value = &form->value,
+                                             .headers = form->headers,
+                                             .headers_count = form->headers_count};
+    nw_status status =
+        nw_kafka_message_send(worker, nw_kafka_table_find(worker, &version), &message, err);
+
+    copying->held = status != NW_OK;
+    return status;
+}
+
+nw_status nw_kafka_held_send(struct nw_kafka_worker *worker, uint32_t relation_oid,
+                             struct nw_error *err)
+{
+    struct nw_kafka_copying *copying = nw_kafka_copying_find(worker, relation_oid);
     nw_status status = NW_OK;
 
-    if (copying->held) {
-        status = nw_kafka_message_send(worker, nw_kafka_table_find(worker, copying->table),
-                                       &message, err);
-        copying->held = status != NW_OK;
+    if (copying == NULL || !copying->held) {
+        return NW_OK;
+    }
+    status = held_send(worker, copying, copying->ended ? NW_KAFKA_LAST_OF_TABLE : NW_KAFKA_NOT_LAST,
+                       err);
+    if (status == NW_OK && copying->ended) {
+        copying_remove(worker, copying);
     }
     return status;
 }
 
-nw_status nw_kafka_held_send_all(struct nw_kafka_worker *worker, struct nw_error *err)
+/* The latest that is held by any worker; NULL: nothing is. */
+static const struct nw_kafka_copying *held_last(const struct nw_kafka_sink *sink)
 {
+    const struct nw_kafka_copying *last = NULL;
+
+    for (uint32_t w = 0; w < sink->workers_count; w++) {
+        const struct nw_kafka_worker *worker = &sink->workers[w];
+
+        for (uint32_t i = 0; i < worker->copying_count; i++) {
+            const struct nw_kafka_copying *copying = &worker->copying[i];
+
+            if (copying->held && (last == NULL || copying->held_ns >= last->held_ns)) {
+                last = copying;
+            }
+        }
+    }
+    return last;
+}
+
+/* Those of a worker, the last of all behind the others: they may have one topic. */
+static nw_status worker_send(struct nw_kafka_worker *worker, uint32_t last_oid,
+                             struct nw_error *err)
+{
+    struct nw_kafka_copying *last = last_oid == 0 ? NULL : nw_kafka_copying_find(worker, last_oid);
+    bool any = false;
     nw_status status = NW_OK;
 
-    for (uint32_t i = 0; i < worker->copying_count && status == NW_OK; i++) {
-        status = nw_kafka_held_send(worker, &worker->copying[i], false, err);
+    for (uint32_t i = worker->copying_count; i > 0 && status == NW_OK; i--) {
+        struct nw_kafka_copying *copying = &worker->copying[i - 1];
+
+        any = any || copying->held;
+        if (copying->held && copying != last) {
+            status = held_send(worker, copying,
+                               copying->ended ? NW_KAFKA_LAST_OF_TABLE : NW_KAFKA_NOT_LAST, err);
+        }
+    }
+    if (status == NW_OK && last != NULL && last->held) {
+        status = held_send(worker, last, NW_KAFKA_LAST_OF_ALL, err);
+    }
+    for (uint32_t i = worker->copying_count; i > 0 && status == NW_OK; i--) {
+        if (worker->copying[i - 1].ended) {
+            copying_remove(worker, &worker->copying[i - 1]);
+        }
+    }
+    return status == NW_OK && any ? nw_kafka_drain(worker->producer, err) : status;
+}
+
+nw_status nw_kafka_held_send_all(struct nw_kafka_sink *sink, bool whole, struct nw_error *err)
+{
+    const struct nw_kafka_copying *last = whole ? held_last(sink) : NULL;
+    uint32_t last_oid = last == NULL ? 0 : last->relation_oid;
+    nw_status status = NW_OK;
+
+    for (uint32_t w = 0; w < sink->workers_count && status == NW_OK; w++) {
+        if (sink->workers[w].copying_count > 0) {
+            status = worker_send(&sink->workers[w], last_oid, err);
+        }
     }
     return status;
 }

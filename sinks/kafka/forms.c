@@ -42,8 +42,7 @@ bool nw_kafka_form_wanted(const struct nw_kafka_options *options, const struct n
 {
     enum nw_format_kind kind = options->format.kind;
 
-    return kind == NW_FORMAT_DEBEZIUM_AVRO || kind == NW_FORMAT_CLOUDEVENTS ||
-           options->form.flattens || nw_kafka_is_outbox(&options->form, table);
+    return kind != NW_FORMAT_NARWAL || nw_kafka_is_outbox(&options->form, table);
 }
 
 static nw_status schema_id(struct nw_kafka_worker *worker, const struct nw_connect_schema *schema,
@@ -161,6 +160,45 @@ void nw_kafka_forms_fini(struct nw_kafka_worker *worker)
 
 /* ---- which messages a row has ---- */
 
+static nw_status key_make(const struct nw_kafka_form *form, const struct nw_row *row, int side,
+                          struct nw_out *out, struct nw_error *err)
+{
+    out->used = 0;
+    if (form->kind != NW_FORMAT_DEBEZIUM_AVRO) {
+        return nw_debezium_key(form->format->debezium, row, side, out, err);
+    }
+    nw_avro_header(out, form->key_id);
+    return nw_avro_key(out, row, side, err);
+}
+
+/* The row's key, and the former one where it had another. @param changed  filled: it had */
+static nw_status keys_make(struct nw_kafka_worker *worker, const struct nw_kafka_form *form,
+                           const struct nw_row *row, bool *changed, struct nw_error *err)
+{
+    const struct nw_change *change = row->change;
+    nw_status status = NW_OK;
+
+    *changed = false;
+    if (form->keyed) {
+        status = key_make(form, row, change->op == 'd' ? NW_BEFORE : NW_AFTER, &worker->key, err);
+    }
+    if (form->keyed && status == NW_OK && change->op == 'u' && change->before) {
+        status = key_make(form, row, NW_BEFORE, &worker->former_key, err);
+        *changed = status == NW_OK && !nw_out_same(&worker->key, &worker->former_key);
+    }
+    return status;
+}
+
+/* The key of a step's message; NULL: it has none. */
+static const struct nw_out *key_of(const struct nw_kafka_worker *worker,
+                                   const struct nw_kafka_form *form,
+                                   const struct nw_change_step *step)
+{
+    bool former = step->other_key != NULL && step->key_side == NW_BEFORE;
+
+    return !form->keyed ? NULL : former ? &worker->former_key : &worker->key;
+}
+
 /* Whether a step sends anything at all. */
 static bool is_sent(const struct nw_kafka_worker *worker, const struct nw_kafka_form *form,
                     const struct nw_change_step *step)
@@ -178,17 +216,6 @@ static bool is_sent(const struct nw_kafka_worker *worker, const struct nw_kafka_
 }
 
 /* ---- a message ---- */
-
-static nw_status key_make(const struct nw_kafka_form *form, const struct nw_row *row, int side,
-                          struct nw_out *out, struct nw_error *err)
-{
-    out->used = 0;
-    if (form->kind != NW_FORMAT_DEBEZIUM_AVRO) {
-        return nw_debezium_key(form->format->debezium, row, side, out, err);
-    }
-    nw_avro_header(out, form->key_id);
-    return nw_avro_key(out, row, side, err);
-}
 
 /* A CloudEvent; with data in Avro, those are made first. */
 static nw_status cloudevent_make(struct nw_kafka_worker *worker, const struct nw_kafka_form *form,
@@ -233,7 +260,9 @@ static nw_status value_make(struct nw_kafka_worker *worker, const struct nw_kafk
     if (form->kind == NW_FORMAT_CLOUDEVENTS) {
         status = cloudevent_make(worker, form, row, err);
     } else if (form->kind == NW_FORMAT_DEBEZIUM_JSON) {
-        status = nw_json_flat(&worker->value, &form->flat, row, err);
+        status = form->options->flattens
+                     ? nw_json_flat(&worker->value, &form->flat, row, err)
+                     : nw_debezium_value(form->format->debezium, row, &worker->value, err);
     } else {
         nw_avro_header(&worker->value, form->value_id);
         status = form->options->flattens ? nw_avro_flat(&worker->value, &form->flat, row, err)
@@ -242,13 +271,12 @@ static nw_status value_make(struct nw_kafka_worker *worker, const struct nw_kafk
     return status;
 }
 
-/* What add_headers wants: texts, one behind the other. @return how many */
-static uint32_t headers_make(struct nw_kafka_worker *worker, const struct nw_kafka_form *form,
-                             const struct nw_row *row,
+/* What add_headers wants. @param texts  filled: one behind the other. @return how many */
+static uint32_t headers_make(const struct nw_kafka_form *form, const struct nw_row *row,
+                             struct nw_out *texts,
                              struct nw_kafka_header headers[static NW_ADDED_MAX])
 {
     const struct nw_added *added = &form->options->flat.headers;
-    struct nw_out *texts = &worker->forms.texts;
     size_t at[NW_ADDED_MAX + 1] = {0};
 
     texts->used = 0;
@@ -276,40 +304,127 @@ static uint32_t headers_make(struct nw_kafka_worker *worker, const struct nw_kaf
 }
 
 static nw_status step_send(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
-                           const struct nw_change_step *step, struct nw_row *row,
+                           const struct nw_change_step *step, const struct nw_row *of,
                            struct nw_error *err)
 {
     const struct nw_kafka_form *form = table->form;
     struct nw_kafka_header headers[NW_ADDED_MAX];
-    struct nw_kafka_message message = {.headers = headers};
+    struct nw_kafka_message message = {.key = key_of(worker, form, step), .headers = headers};
+    struct nw_row row = *of;
     nw_status status = NW_OK;
 
-    row->change = &step->change;
-    if (form->keyed) {
-        status = key_make(form, row, step->key_side, &worker->key, err);
-        message.key = &worker->key;
-    }
-    if (status == NW_OK && step->other_key != NULL) {
-        int side = step->key_side == NW_BEFORE ? NW_AFTER : NW_BEFORE;
+    row.change = &step->change;
+    if (step->other_key != NULL) {
+        int other_side = step->key_side == NW_BEFORE ? NW_AFTER : NW_BEFORE;
 
         worker->header.used = 0;
         message.header = step->other_key;
         message.header_value = &worker->header;
-        status = nw_debezium_bare_key(form->format->debezium, row, side, &worker->header, err);
+        status =
+            nw_debezium_bare_key(form->format->debezium, &row, other_side, &worker->header, err);
     }
     if (status == NW_OK && !step->tombstone) {
-        status = value_make(worker, form, row, err);
+        status = value_make(worker, form, &row, err);
         message.value = &worker->value;
     }
     if (status != NW_OK) {
         return status;
     }
-    message.headers_count = headers_make(worker, form, row, headers);
+    message.headers_count = headers_make(form, &row, &worker->forms.texts, headers);
     if (worker->forms.texts.failed) {
         worker->forms.texts.failed = false;
         return nw_kafka_no_memory(err);
     }
     return nw_kafka_message_send(worker, table, &message, err);
+}
+
+/* ---- the last row of a batch of the first copy ---- */
+
+static const char *snapshot_as(const char *snapshot, enum nw_kafka_mark mark)
+{
+    if (mark == NW_KAFKA_LAST_OF_ALL) {
+        return "last";
+    }
+    return mark == NW_KAFKA_NOT_LAST || strcmp(snapshot, "first") == 0 ? snapshot
+                                                                       : "last_in_data_collection";
+}
+
+/* Its message with one of the marks. */
+static nw_status held_make(struct nw_kafka_worker *worker, const struct nw_kafka_form *form,
+                           const struct nw_row *of, enum nw_kafka_mark mark,
+                           struct nw_kafka_held *held, struct nw_error *err)
+{
+    struct nw_change change = *of->change;
+    struct nw_row row = *of;
+    nw_status status = NW_OK;
+
+    change.snapshot = snapshot_as(change.snapshot, mark);
+    row.change = &change;
+    status = value_make(worker, form, &row, err);
+    if (status == NW_OK) {
+        held->value.used = 0;
+        nw_out_bytes(&held->value, worker->value.bytes, worker->value.used);
+        held->headers_count = headers_make(form, &row, &held->texts, held->headers);
+    }
+    if (status == NW_OK && (held->value.failed || held->texts.failed)) {
+        held->value.failed = held->texts.failed = false;
+        return nw_kafka_no_memory(err);
+    }
+    return status;
+}
+
+/* Keeps the row's message, which may turn out to be the table's last, or the last of all. */
+static nw_status row_hold(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
+                          const struct nw_row *row, struct nw_kafka_copying *copying,
+                          struct nw_error *err)
+{
+    const struct nw_host *host = worker->sink->host;
+    const struct nw_kafka_held *longest = &copying->forms[NW_KAFKA_LAST_OF_TABLE];
+    size_t size = 0;
+    nw_status status = NW_OK;
+
+    copying->keyed = table->form->keyed;
+    copying->table_id = table->id;
+    copying->table_version = table->version;
+    copying->held_ns = host->now_ns(host);
+    copying->key.used = 0;
+    nw_out_bytes(&copying->key, worker->key.bytes, copying->keyed ? worker->key.used : 0);
+    for (uint32_t mark = 0; mark < NW_KAFKA_MARKS_COUNT && status == NW_OK; mark++) {
+        status = held_make(worker, table->form, row, (enum nw_kafka_mark)mark,
+                           &copying->forms[mark], err);
+    }
+    if (status == NW_OK && copying->key.failed) {
+        copying->key.failed = false;
+        status = nw_kafka_no_memory(err);
+    }
+    /* One that brokers may refuse is sent now: its row is to be blamed, and no other. */
+    size = copying->key.used + longest->value.used + longest->texts.used;
+    copying->held = status == NW_OK && size < NW_KAFKA_HELD_BYTES_MAX && size < table->alone_from;
+    return status;
+}
+
+/* @param held  filled: its message waits */
+static nw_status last_hold(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
+                           const struct nw_row *row, bool *held, struct nw_error *err)
+{
+    uint32_t relation_oid = row->batch->table->relation_oid;
+    struct nw_kafka_copying *copying = NULL;
+    nw_status status = NW_OK;
+
+    *held = false;
+    if (row->change->op != 'r' || worker->sink->positioned ||
+        worker->row + 1 != row->batch->rows_count) {
+        return NW_OK;
+    }
+    if (nw_kafka_copying_find(worker, relation_oid) == NULL) {
+        status = nw_kafka_copying_begin(worker, relation_oid, true, err);
+    }
+    if (status == NW_OK) {
+        copying = nw_kafka_copying_find(worker, relation_oid);
+        status = row_hold(worker, table, row, copying, err);
+        *held = copying->held;
+    }
+    return status;
 }
 
 /* ---- rows ---- */
@@ -332,45 +447,31 @@ static nw_status outbox_row(struct nw_kafka_worker *worker, struct nw_kafka_tabl
                : NW_OK;
 }
 
-/* Whether an update gave the row another key. */
-static nw_status key_compare(struct nw_kafka_worker *worker, const struct nw_kafka_form *form,
-                             const struct nw_row *row, bool *changed, struct nw_error *err)
-{
-    nw_status status = NW_OK;
-
-    *changed = false;
-    if (!form->keyed || row->change->op != 'u' || !row->change->before) {
-        return NW_OK;
-    }
-    status = key_make(form, row, NW_AFTER, &worker->key, err);
-    if (status == NW_OK) {
-        status = key_make(form, row, NW_BEFORE, &worker->former_key, err);
-    }
-    *changed = status == NW_OK && !nw_out_same(&worker->key, &worker->former_key);
-    return status;
-}
-
 nw_status nw_kafka_form_row(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
                             const struct nw_batch *batch, struct nw_error *err)
 {
     struct nw_kafka_form *form = table->form;
     const struct nw_change change = nw_kafka_change_of(worker, table, form->format, batch);
-    struct nw_row row = {.table = form->format->connect,
-                         .batch = batch,
-                         .row = worker->row,
-                         .origin = &form->format->origin,
-                         .change = &change,
-                         .scratch = form->format->scratch};
+    const struct nw_row row = {.table = form->format->connect,
+                               .batch = batch,
+                               .row = worker->row,
+                               .origin = &form->format->origin,
+                               .change = &change,
+                               .scratch = form->format->scratch};
     struct nw_change_step steps[NW_CHANGE_STEPS_MAX];
     uint32_t count = 0;
     bool key_changed = false;
+    bool held = false;
     nw_status status = NW_OK;
 
     if (form->outbox != NULL) {
         return outbox_row(worker, table, batch, err);
     }
-    status = key_compare(worker, form, &row, &key_changed, err);
+    status = keys_make(worker, form, &row, &key_changed, err);
     if (status == NW_OK) {
+        status = last_hold(worker, table, &row, &held, err);
+    }
+    if (status == NW_OK && !held) {
         count = nw_change_steps(&change, key_changed, steps);
     }
     while (status == NW_OK && worker->step < count) {

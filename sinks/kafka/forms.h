@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Messages in other forms than narwal's own line and Debezium's envelope in JSON: that in Avro,
+ * Messages in other forms than narwal's own line: Debezium's envelope in JSON and Avro,
  * CloudEvents, flattened rows, and the messages of an outbox. What each is: docs/formats.md.
  *
  * A row becomes up to three messages, as Debezium has them:
@@ -95,7 +95,7 @@ NW_MUST_CHECK nw_status nw_kafka_form_options_read(const char *sink,
 /** Whether the table's rows are messages of an outbox: it has no topic of its own. */
 bool nw_kafka_is_outbox(const struct nw_kafka_form_options *options, const struct nw_table *table);
 
-/** Whether the table's rows are sent in one of these forms: else as lines, or envelopes.c does. */
+/** Whether the table's rows are sent in one of these forms: else as lines. */
 bool nw_kafka_form_wanted(const struct nw_kafka_options *options, const struct nw_table *table);
 
 /** What a table's messages need, into table->form; registers its schemas. */

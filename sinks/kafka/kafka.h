@@ -87,17 +87,16 @@ struct nw_kafka_table {
     bool signals; /* its rows are signals */
     uint32_t version;
     uint32_t relation_oid;
-    const struct nw_table *keyed;   /* the table with the key that messages have; see `own` */
-    struct nw_table *own;           /* it, where the key is configured; else NULL */
-    struct nw_json_layout *layout;  /* format: narwal */
-    struct nw_format_table *format; /* debezium_json; else NULL */
-    struct nw_kafka_form *form;     /* any other form; else NULL */
-    rd_kafka_topic_t *topic;        /* NULL: an outbox has none of its own */
-    size_t alone_from;              /* bytes: a message of so many is sent alone, and waited for */
-    struct nw_kafka_place past;     /* up to here all was committed, in parts; 0: nothing was */
-    struct nw_kafka_place last;     /* that was sent */
-    bool touched;                   /* since the last part */
-    struct nw_change_order order;   /* of its changes: transactions_topic */
+    const struct nw_table *keyed;  /* the table with the key that messages have; see `own` */
+    struct nw_table *own;          /* it, where the key is configured; else NULL */
+    struct nw_json_layout *layout; /* format: narwal */
+    struct nw_kafka_form *form;    /* any other form; else NULL */
+    rd_kafka_topic_t *topic;       /* NULL: an outbox has none of its own */
+    size_t alone_from;             /* bytes: a message of so many is sent alone, and waited for */
+    struct nw_kafka_place past;    /* up to here all was committed, in parts; 0: nothing was */
+    struct nw_kafka_place last;    /* that was sent */
+    bool touched;                  /* since the last part */
+    struct nw_change_order order;  /* of its changes: transactions_topic */
 };
 
 struct nw_kafka_copy {
@@ -173,14 +172,33 @@ struct nw_kafka_message {
 
 #define NW_KAFKA_HELD_BYTES_MAX 65536u
 
-/* A table that is being copied. */
+/* What source.snapshot may say of a row that is held. */
+enum nw_kafka_mark {
+    NW_KAFKA_NOT_LAST,
+    NW_KAFKA_LAST_OF_TABLE,
+    NW_KAFKA_LAST_OF_ALL,
+    NW_KAFKA_MARKS_COUNT,
+};
+
+/* A message but for its key; own. */
+struct nw_kafka_held {
+    struct nw_out value, texts;
+    struct nw_kafka_header headers[NW_ADDED_MAX]; /* into texts */
+    uint32_t headers_count;
+};
+
+/* A table that is being copied, or was in this epoch. */
 struct nw_kafka_copying {
     uint32_t relation_oid;
+    bool resumed; /* it was begun before narwal was started */
+    bool ended;
     uint64_t rows; /* that came */
-    /* The last message of a batch, not sent yet; as any other row, and as the table's last. */
+    /* The last message of a batch, not sent yet, with each of the marks. */
     bool held, keyed;
-    const struct nw_table *table; /* its version */
-    struct nw_out key, value, last;
+    int64_t held_ns;
+    uint32_t table_id, table_version;
+    struct nw_out key;
+    struct nw_kafka_held forms[NW_KAFKA_MARKS_COUNT];
 };
 
 struct nw_kafka_worker {
@@ -265,7 +283,8 @@ struct nw_kafka_sink {
     pthread_mutex_t lock; /* of what follows, which workers share */
     struct nw_kafka_sizes sizes;
     bool copying;       /* the first copy has begun, and no commit had a position yet */
-    uint32_t first_oid; /* the table that has the first copied row of all; 0: none came yet */
+    uint32_t first_oid; /* the table that has the first copied row of all; 0: none came yet;
+                           UINT32_MAX: it was sent by a former process */
     struct nw_kafka_asked asked[NW_KAFKA_ASKED_MAX]; /* the latest, in a ring */
     uint32_t asked_count;
     uint64_t commits; /* since recover() */
@@ -475,21 +494,28 @@ NW_MUST_CHECK nw_status nw_kafka_duration_check(struct nw_kafka_worker *worker,
 
 struct nw_kafka_copying *nw_kafka_copying_find(struct nw_kafka_worker *worker,
                                                uint32_t relation_oid);
+/** @param resumed  it was begun before narwal was started */
 NW_MUST_CHECK nw_status nw_kafka_copying_begin(struct nw_kafka_worker *worker,
-                                               uint32_t relation_oid, struct nw_error *err);
+                                               uint32_t relation_oid, bool resumed,
+                                               struct nw_error *err);
+/** The copy is whole; what is held stays so until the commit. */
 void nw_kafka_copying_end(struct nw_kafka_worker *worker, uint32_t relation_oid);
 /** In recover(). */
 void nw_kafka_copying_forget(struct nw_kafka_worker *worker);
 void nw_kafka_copying_fini(struct nw_kafka_worker *worker);
-/** Send what is held of a table, if anything is. @param last  it is the last of the copy */
-NW_MUST_CHECK nw_status nw_kafka_held_send(struct nw_kafka_worker *worker,
-                                           struct nw_kafka_copying *copying, bool last,
+/** What source.snapshot says of the next copied row of a table. */
+const char *nw_kafka_snapshot_of(struct nw_kafka_worker *worker, uint32_t relation_oid);
+/** Send what is held of a table, if anything is, before other messages of it. */
+NW_MUST_CHECK nw_status nw_kafka_held_send(struct nw_kafka_worker *worker, uint32_t relation_oid,
                                            struct nw_error *err);
-/** At an epoch's end. */
-NW_MUST_CHECK nw_status nw_kafka_held_send_all(struct nw_kafka_worker *worker,
+/**
+ * At the commit: send what all workers hold, and wait for it.
+ * @param whole  no other row of the first copy comes: the latest of these is the last one
+ */
+NW_MUST_CHECK nw_status nw_kafka_held_send_all(struct nw_kafka_sink *sink, bool whole,
                                                struct nw_error *err);
 
-/* ---- envelopes.c: format: debezium_json ---- */
+/* ---- envelopes.c: what Debezium's forms have in common ---- */
 
 /** What a table needs to be written. */
 NW_MUST_CHECK nw_status nw_kafka_envelope_make(struct nw_kafka_sink *sink,
@@ -502,14 +528,6 @@ struct nw_change nw_kafka_change_of(struct nw_kafka_worker *worker, struct nw_ka
 /** Put a change's place in its transaction into it, where that is wanted. */
 void nw_kafka_transaction_set(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
                               uint64_t commit_lsn, uint64_t seq, struct nw_change *change);
-/** The messages of the batch's row worker->row, from worker->step on. */
-NW_MUST_CHECK nw_status nw_kafka_envelope_send(struct nw_kafka_worker *worker,
-                                               struct nw_kafka_table *table,
-                                               const struct nw_batch *batch, struct nw_error *err);
-NW_MUST_CHECK nw_status nw_kafka_envelope_truncate(struct nw_kafka_worker *worker,
-                                                   struct nw_kafka_table *table,
-                                                   const struct nw_event *event,
-                                                   struct nw_error *err);
 /** Key and value of a logical message, into the worker's. */
 void nw_kafka_envelope_notice(struct nw_kafka_worker *worker, const struct nw_event *event);
 

@@ -106,7 +106,7 @@ nw_status nw_kafka_copy_begins(struct nw_kafka_worker *worker, const struct nw_t
     nw_status status = NW_OK;
 
     name_print(table, name);
-    status = nw_kafka_copying_begin(worker, table->relation_oid, err);
+    status = nw_kafka_copying_begin(worker, table->relation_oid, false, err);
     if (status != NW_OK) {
         return status;
     }
@@ -147,15 +147,10 @@ nw_status nw_kafka_copy_ends(struct nw_kafka_worker *worker, const struct nw_tab
     struct nw_kafka_copying *copying = nw_kafka_copying_find(worker, table->relation_oid);
     nw_status status = NW_OK;
 
-    if (copying != NULL) { /* else it was begun before narwal was started */
+    if (copying != NULL && !copying->resumed) {
         what.scanned = true;
         what.rows = copying->rows;
-        status = nw_kafka_held_send(worker, copying, true, err);
     }
-    if (status != NW_OK) {
-        return status;
-    }
-
     name_print(table, name);
     what.id = !what.first && nw_kafka_signal_of(sink, name, false, id) ? id : NULL;
     status = notify(worker, &what, err);

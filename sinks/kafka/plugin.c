@@ -102,6 +102,7 @@ static nw_status recovery_fill(struct nw_kafka_sink *sink, struct nw_recovery *r
     }
     sink->positioned = positioned && sink->positions[0].lsn > 0;
     sink->copying = !sink->positioned && state->copies_count > 0; /* it was said that it began */
+    sink->first_oid = sink->copying ? UINT32_MAX : 0;
     recovery->positions_count = positioned ? state->workers : 0;
     recovery->positions = sink->positions;
     recovery->copies_count = state->copies_count;
@@ -202,12 +203,9 @@ static nw_status kafka_event(void *self, uint32_t worker, const struct nw_event 
 /* Workers wait for their messages side by side. */
 static nw_status kafka_seal(void *self, uint32_t worker, uint64_t epoch, struct nw_error *err)
 {
-    nw_status status = nw_kafka_held_send_all(worker_of(self, worker), err);
+    nw_status status = nw_kafka_drain(worker_of(self, worker)->producer, err);
 
     (void)epoch;
-    if (status == NW_OK) {
-        status = nw_kafka_drain(worker_of(self, worker)->producer, err);
-    }
     return status == NW_OK ? nw_kafka_duration_check(worker_of(self, worker), err) : status;
 }
 
@@ -216,10 +214,14 @@ static const struct nw_position *position_of(const struct nw_commit *commit, uin
     return &commit->positions[commit->positions_count > 1 ? worker : 0];
 }
 
+static bool says(const struct nw_commit *commit, uint32_t flag)
+{
+    return commit->size > offsetof(struct nw_commit, flags) && (commit->flags & flag) != 0;
+}
+
 static bool moves(const struct nw_commit *commit)
 {
-    return commit->size > offsetof(struct nw_commit, flags) &&
-           (commit->flags & NW_COMMIT_MOVES) != 0;
+    return says(commit, NW_COMMIT_MOVES);
 }
 
 /* The records of one worker, or of all of them, into a producer's transaction. */
@@ -290,10 +292,10 @@ static nw_status kafka_commit(void *self, const struct nw_commit *commit, enum n
                               struct nw_error *err)
 {
     struct nw_kafka_sink *sink = self;
-    nw_status status = NW_OK;
+    nw_status status = nw_kafka_held_send_all(sink, says(commit, NW_COMMIT_COPIED), err);
 
     *outcome = NW_NOT_COMMITTED;
-    if (!sink->positioned && commit->positions[0].lsn > 0) {
+    if (status == NW_OK && !sink->positioned && commit->positions[0].lsn > 0) {
         status = first_copy_end(sink, err);
     }
     if (status != NW_OK) {

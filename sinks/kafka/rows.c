@@ -3,7 +3,7 @@
  * Rows and events as messages.
  *
  *   key    {"id":7}: the table's key; none for a table without one
- *   value  the line that the file sink would write: docs/files.md; see envelopes.c for another form
+ *   value  the line that the file sink would write: docs/files.md; see forms.c for others
  *
  * A delete, and an update that changes the key, are followed by a message without a value for the
  * former key (a tombstone). A batch may end in the middle of a row when the producer's queue is
@@ -148,7 +148,6 @@ void nw_kafka_table_dropped(struct nw_kafka_worker *worker, const struct nw_tabl
 static void table_forget(struct nw_kafka_table *table)
 {
     nw_json_layout_destroy(table->layout);
-    nw_format_table_destroy(table->format);
     nw_kafka_form_destroy(table->form);
     if (table->topic != NULL) {
         rd_kafka_topic_destroy(table->topic);
@@ -180,9 +179,6 @@ static nw_status form_make(struct nw_kafka_worker *worker, const struct nw_table
 {
     if (nw_kafka_form_wanted(&worker->sink->options, table)) {
         return nw_kafka_form_create(worker, made, topic, err);
-    }
-    if (worker->sink->options.format.kind != NW_FORMAT_NARWAL) {
-        return nw_kafka_envelope_make(worker->sink, made->keyed, &made->format, err);
     }
     made->layout = nw_json_layout_create(made->keyed, table->version);
     return made->layout == NULL ? nw_kafka_no_memory(err) : NW_OK;
@@ -383,11 +379,8 @@ static struct nw_kafka_place place_of(const struct nw_batch *batch, uint32_t row
 static nw_status row_write(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
                            const struct nw_batch *batch, struct nw_error *err)
 {
-    if (table->form != NULL) {
-        return nw_kafka_form_row(worker, table, batch, err);
-    }
-    return table->format != NULL ? nw_kafka_envelope_send(worker, table, batch, err)
-                                 : row_send(worker, table, batch, err);
+    return table->form != NULL ? nw_kafka_form_row(worker, table, batch, err)
+                               : row_send(worker, table, batch, err);
 }
 
 /* The next row. */
@@ -416,12 +409,14 @@ nw_status nw_kafka_rows(struct nw_kafka_worker *worker, const struct nw_batch *b
                         struct nw_error *err)
 {
     struct nw_kafka_table *table = nw_kafka_table_find(worker, batch->table);
-    struct nw_kafka_copying *copying =
-        (batch->flags & NW_BATCH_COPY) != 0
-            ? nw_kafka_copying_find(worker, batch->table->relation_oid)
-            : NULL;
-    nw_status status = copying == NULL ? NW_OK : nw_kafka_held_send(worker, copying, false, err);
+    struct nw_kafka_copying *copying = NULL;
+    nw_status status = worker->copying_count == 0
+                           ? NW_OK
+                           : nw_kafka_held_send(worker, batch->table->relation_oid, err);
 
+    if (status == NW_OK && (batch->flags & NW_BATCH_COPY) != 0) {
+        copying = nw_kafka_copying_find(worker, batch->table->relation_oid);
+    }
     if (status == NW_OK && worker->batch != batch) {
         worker->batch = batch;
         worker->row = worker->exception = worker->step = 0;
@@ -481,12 +476,10 @@ nw_status nw_kafka_truncate(struct nw_kafka_worker *worker, const struct nw_even
     if (known->past.commit_lsn != 0 && is_past(known, place)) {
         return NW_OK;
     }
-    if (known->form != NULL) {
-        status = nw_kafka_form_truncate(worker, known, event, err);
-    } else if (known->format != NULL) {
-        status = nw_kafka_envelope_truncate(worker, known, event, err);
-    } else {
-        status = truncate_send(worker, known, event, err);
+    status = nw_kafka_held_send(worker, known->relation_oid, err);
+    if (status == NW_OK) {
+        status = known->form != NULL ? nw_kafka_form_truncate(worker, known, event, err)
+                                     : truncate_send(worker, known, event, err);
     }
     if (status == NW_OK) {
         known->last = place;

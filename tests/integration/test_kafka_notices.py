@@ -94,15 +94,7 @@ class NoticesTest(Case):
         narwal = self.narwal("marks", include=("shop.*",), format="debezium_json", heartbeat="1s", schemas=True,
                              transactions_topic="{prefix}.transaction", notifications_topic="{prefix}.notification")
         narwal.start().wait_caught_up()
-        marks = {table: [value["payload"]["source"]["snapshot"] for _, value in self.messages(f"marks.shop.{table}")]
-                 for table in "abc"}
-        self.assertEqual([len(marks[table]) for table in "abc"], [5000, 1, 2])
-        self.assertEqual(sum(marks[table][0] == "first" for table in "abc"), 1, marks)
-        for table in "ac":
-            self.assertIn(marks[table][0], ("first", "first_in_data_collection"))
-            self.assertEqual(marks[table][-1], "last_in_data_collection")
-            self.assertEqual(set(marks[table][1:-1]), {"true"} if table == "a" else set())
-        self.assertIn(marks["b"], (["last_in_data_collection"], ["first"]))
+        self.marks_check("marks", lambda message: json.loads(message["payload"])["payload"]["source"]["snapshot"])
         self.server.sql("INSERT INTO shop.a VALUES (0); INSERT INTO shop.b VALUES (0); UPDATE shop.a SET id = -1 WHERE id = 0")
         narwal.wait_caught_up()
         self.places_check()
@@ -116,6 +108,47 @@ class NoticesTest(Case):
         self.assertEqual(narwal.call("table", "refresh", "shop.b")[0], 0)
         narwal.wait("the copy", lambda: [value["payload"]["source"]["snapshot"] for _, value in self.messages(
             "marks.shop.b")][1:] == ["false", "incremental", "incremental"])
+
+    def marks_check(self, prefix, mark):
+        """As Debezium's: one row is the first of all, one the last, and each table has a first and a last."""
+        marks = {table: [mark(message) for message in self.broker.read(f"{prefix}.shop.{table}")] for table in "abc"}
+        self.assertEqual([len(marks[table]) for table in "abc"], [5000, 1, 2])
+        every = sum(marks.values(), [])
+        self.assertEqual((every.count("first"), every.count("last")), (1, 1), marks)
+        for table in "ac":
+            self.assertIn(marks[table][0], ("first", "first_in_data_collection"))
+            self.assertIn(marks[table][-1], ("last", "last_in_data_collection"))
+            self.assertEqual(set(marks[table][1:-1]), {"true"} if table == "a" else set())
+        self.assertIn(marks["b"][0], ("last_in_data_collection", "first", "last"))
+
+    def test_marks_in_every_form(self):
+        self.make("CREATE TABLE shop.a (id integer PRIMARY KEY); CREATE TABLE shop.b (id integer PRIMARY KEY);"
+                  "CREATE TABLE shop.c (id integer PRIMARY KEY); CREATE TABLE shop.none (id integer PRIMARY KEY);"
+                  "INSERT INTO shop.a SELECT generate_series(1, 5000);"
+                  "INSERT INTO shop.b VALUES (1); INSERT INTO shop.c VALUES (1), (2)")
+        for name, options in (("flatmarks", {"format": "debezium_json", "flatten": "drop", "workers": 3,
+                                             "add_headers": ["source.snapshot"], "delivery": "transactional"}),
+                              ("cloudmarks", {"format": "cloudevents"})):
+            narwal = self.narwal(name, include=("shop.*",), context_headers=False, **options)
+            narwal.start().wait_caught_up()
+            self.assertEqual(narwal.terminate(), 0)
+        self.marks_check("flatmarks", lambda message: message["headers"][1])
+        self.marks_check("cloudmarks", lambda message: json.loads(message["payload"])["iodebeziumsnapshot"])
+
+    def test_marks_of_a_copy_that_is_killed(self):
+        """What says the first and the last of all comes once."""
+        self.make("CREATE TABLE shop.a (id integer PRIMARY KEY, v text); CREATE TABLE shop.b (id integer PRIMARY KEY);"
+                  "INSERT INTO shop.a SELECT g, repeat('x', 200) FROM generate_series(1, 20000) g; INSERT INTO shop.b VALUES (1)")
+        narwal = self.narwal("killed", include=("shop.*",), format="debezium_json", delivery="transactional")
+        narwal.config["copy"] = {"workers": 1, "chunk": "256KiB", "rate": "2MiB"}
+        narwal.run_to_end(NARWAL_CRASH_AT="commit:5")
+        self.assertGreater(len(self.broker.read("killed.shop.a")), 0)
+        self.assertLess(len(self.broker.read("killed.shop.a")), 20000)
+        narwal.start().wait_caught_up()
+        values = [value for table in "ab" for _, value in self.messages(f"killed.shop.{table}")]
+        marks = [value["source"]["snapshot"] for value in values]
+        self.assertEqual(len({(value["source"]["table"], value["after"]["id"]) for value in values}), 20001)
+        self.assertEqual([marks.count(mark) for mark in ("first", "last")], [1, 1])
 
     def places_check(self):
         begin, end = [value["payload"] for _, value in self.messages("marks.transaction")]

@@ -5,6 +5,7 @@
 #define FENCE 2000u
 
 static struct kit kit;
+static uint32_t round_chunks; /* that marks say */
 
 static void start(void)
 {
@@ -28,7 +29,8 @@ static void mark(uint32_t generation, uint32_t chunk, bool ends)
     struct nw_copy_mark said = {
         .origin = {.fence_lsn = FENCE, .xmin = 700 + generation},
         .range = {100, chunk * 10, chunk == 2 ? NW_COPY_PAGE_END : (chunk + 1) * 10},
-        .chunks_count = 3};
+        .chunks_count = 3,
+        .round_chunks = round_chunks};
 
     kit_chunk_mark(&kit, 1 + chunk, 0, generation, &said, ends);
 }
@@ -319,6 +321,33 @@ static void a_table_joins_at_the_sinks_of_its_mark_alone(void **state)
     assert_int_equal(model.rows_stored, 2);
 }
 
+/* One of four chunks is of a table that the sink does not take: it counts all the same. */
+static void the_commit_with_the_last_of_all_says_so(void **state)
+{
+    struct nw_copy_mark said = {.origin = {.fence_lsn = FENCE},
+                                .range = {101, 0, NW_COPY_PAGE_END},
+                                .chunks_count = 1,
+                                .round_chunks = 4};
+
+    (void)state;
+    start();
+    assert_int_equal(nw_sequencer_fence(kit.sequencer, 101, FENCE, &kit.err), NW_OK);
+    round_chunks = 4;
+    chunks(1, 10);
+    commit(1);
+    assert_true(stored().complete);
+    assert_int_equal(model.given_flags, 0);
+    kit_chunk_mark(&kit, 1, 1, 1, &said, false);
+    kit_chunk_mark(&kit, 1, 1, 1, &said, true);
+    model.plan = MODEL_NOT_COMMITTED;
+    commit(2);
+    assert_int_equal(model.given_flags, NW_COMMIT_COPIED);
+    assert_int_equal(model.begins, 1);
+    commit(3);
+    assert_int_equal(model.given_flags, 0);
+    round_chunks = 0;
+}
+
 /* It was rewritten while it was copied: another generation, under a later fence. */
 static void a_joining_table_that_begins_again_goes_on_being_held(void **state)
 {
@@ -477,6 +506,7 @@ int main(void)
                                   finish),
         cmocka_unit_test_teardown(what_is_held_survives_a_recover, finish),
         cmocka_unit_test_teardown(a_table_joins_at_the_sinks_of_its_mark_alone, finish),
+        cmocka_unit_test_teardown(the_commit_with_the_last_of_all_says_so, finish),
         cmocka_unit_test_teardown(a_joining_table_that_begins_again_goes_on_being_held, finish),
         cmocka_unit_test_teardown(what_is_held_and_fills_the_memory_stops_its_table, finish),
         cmocka_unit_test_teardown(a_copy_that_ends_inside_a_flush_waits_for_the_flush, finish),
