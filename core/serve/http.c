@@ -69,6 +69,7 @@ static void connection_changed(void *context, struct MHD_Connection *connection,
         nw_http_wait_end(context, *own);
         *(struct nw_http_connection *)*own = (struct nw_http_connection){.open = false};
         *own = NULL;
+        ((struct nw_http *)context)->one_ended = true;
     }
 }
 
@@ -270,6 +271,17 @@ static int timeout_ms(const struct nw_http *http, bool any_open)
     return wishes && wish_ms < (unsigned)look_ms ? (int)wish_ms : any_open ? look_ms : -1;
 }
 
+/* While it has as many connections as it may have, or descriptors, the library does not listen; it
+ * begins again when it runs next, which after the last connection nothing else would bring about. */
+static void run(struct nw_http *http)
+{
+    (void)MHD_run(http->daemon);
+    if (http->one_ended) {
+        http->one_ended = false;
+        (void)MHD_run(http->daemon);
+    }
+}
+
 static void *serve(void *context)
 {
     struct nw_http *http = context;
@@ -289,7 +301,7 @@ static void *serve(void *context)
             return NULL;
         }
         waiting_wake(http, false, nw_http_now_ns());
-        (void)MHD_run(http->daemon);
+        run(http);
         any_open = deadlines_look(http, nw_http_now_ns());
     }
 }

@@ -50,6 +50,7 @@ struct nw_http {
     /* The server's thread's. */
     struct MHD_Daemon *daemon;
     bool starting;
+    bool one_ended; /* a connection, since the daemon ran */
     char said[256]; /* by the library, while it starts */
     struct nw_http_credentials credentials;
     struct nw_http_connection connections[NW_HTTP_CONNECTIONS_MAX];
