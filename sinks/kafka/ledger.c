@@ -32,6 +32,7 @@
 #define FORMAT_MANY 2u /* has positions of several workers */
 #define POLL_MS     100
 #define METADATA_MS 5000
+#define LEADER_MS   1000
 #define KEY_SIZE    32u
 
 void nw_kafka_state_forget(struct nw_kafka_state *state)
@@ -236,15 +237,15 @@ static nw_status message_take(struct nw_kafka_sink *sink, struct nw_kafka_state 
                                                       : NW_AGAIN;
 }
 
-/* Brokers answer, and say that there is no such topic. */
-static bool is_gone(const struct nw_kafka_sink *sink, rd_kafka_t *reader)
+/* Asks for the topic. @return whether brokers answer, and say that there is none. */
+static bool is_gone(const struct nw_kafka_sink *sink, rd_kafka_t *reader, int patience_ms)
 {
     rd_kafka_topic_t *topic = rd_kafka_topic_new(reader, sink->options.ledger_topic, NULL);
     const struct rd_kafka_metadata *metadata = NULL;
     bool gone = false;
 
     if (topic != NULL &&
-        rd_kafka_metadata(reader, 0, topic, &metadata, METADATA_MS) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rd_kafka_metadata(reader, 0, topic, &metadata, patience_ms) == RD_KAFKA_RESP_ERR_NO_ERROR) {
         gone = metadata->topic_cnt == 1 &&
                metadata->topics[0].err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
         rd_kafka_metadata_destroy(metadata);
@@ -264,7 +265,7 @@ static nw_status reading_fail(struct nw_kafka_sink *sink, rd_kafka_t *reader,
     if (status != NW_OK) {
         return status;
     }
-    return sink->owned > 0 && is_gone(sink, reader)
+    return sink->owned > 0 && is_gone(sink, reader, METADATA_MS)
                ? nw_fail(err, NW_FATAL,
                          "NW2731 topic %s is gone, which says what is durable: somebody deleted "
                          "it. Nothing is begun anew without being told to",
@@ -308,7 +309,11 @@ nw_status nw_kafka_ledger_read(struct nw_kafka_sink *sink, struct nw_kafka_state
     rd_kafka_topic_partition_list_add(all, sink->options.ledger_topic, 0)->offset =
         RD_KAFKA_OFFSET_BEGINNING;
     if (status == NW_OK) {
-        rd_kafka_resp_err_t code = rd_kafka_assign(reader, all);
+        rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+
+        /* Who does not know the leader when he is told to read looks for it half a second later. */
+        (void)is_gone(sink, reader, LEADER_MS);
+        code = rd_kafka_assign(reader, all);
 
         status = code == RD_KAFKA_RESP_ERR_NO_ERROR
                      ? records_read(sink, state, reader, err)

@@ -15,7 +15,7 @@ FORMAT = "%p %o %T %K %S\n%k%s\n"
 def read(broker, topic):
     """Every message: (partition, offset, timestamp, key, value), as bytes; None where there is none."""
     data = subprocess.run(["kcat", "-b", broker.address, "-C", "-t", topic, "-o", "beginning", "-e", "-q",
-                           "-X", "isolation.level=read_committed", "-f", FORMAT], check=True,
+                           "-X", "fetch.wait.max.ms=10", "-X", "isolation.level=read_committed", "-f", FORMAT], check=True,
                           stdout=subprocess.PIPE, timeout=READ_SECONDS_MAX).stdout
     messages, at = [], 0
     while at < len(data):

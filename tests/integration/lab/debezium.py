@@ -60,7 +60,7 @@ class Debezium:
             **(properties or {}),
         }
         self.worker = {**WORKER, **(worker or {})}
-        self.java = [f"-Xmx{heap}", *(HEAP if java is None else java)]
+        self.java = [f"-Xmx{heap}", *([*HEAP, *parts.fast(parts.java())] if java is None else java)]
         self.process = None
         self.port = None
 

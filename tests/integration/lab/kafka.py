@@ -23,7 +23,6 @@ import servers  # noqa: E402
 
 START_SECONDS_MAX = 60
 READ_SECONDS_MAX = 60
-HEAP = ["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 SETTINGS = {
     "process.roles": "broker,controller",
     "node.id": "1",
@@ -89,7 +88,8 @@ class Broker:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def command(self, *words):
-        return as_server_user([self.java, *HEAP, "-cp", f"{self.jars}/*", *map(str, words)], "KILL")
+        return as_server_user([self.java, *parts.HEAP, *parts.fast(self.java), "-cp", f"{self.jars}/*",
+                               *map(str, words)], "KILL")
 
     def tool(self, *words, said=""):
         """One of Kafka's programs; its output."""
@@ -177,7 +177,7 @@ class Broker:
         """Every message, in the order of partitions and offsets: partition, offset, key, payload, headers."""
         result = subprocess.run(
             ["kcat", "-b", self.address, "-C", "-t", topic, "-o", "beginning", "-e", "-q", "-J",
-             "-X", f"isolation.level={isolation}"], check=True, text=True, errors="replace",
+             "-X", "fetch.wait.max.ms=10", "-X", f"isolation.level={isolation}"], check=True, text=True, errors="replace",
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=READ_SECONDS_MAX)
         messages = [json.loads(line) for line in result.stdout.split("\n") if line]
         return sorted(messages, key=lambda message: (message["partition"], message["offset"]))
