@@ -272,7 +272,8 @@ static int timeout_ms(const struct nw_http *http, bool any_open)
 }
 
 /* While it has as many connections as it may have, or descriptors, the library does not listen; it
- * begins again when it runs next, which after the last connection nothing else would bring about. */
+ * begins again when it runs next, which after the last connection nothing else would bring about.
+ */
 static void run(struct nw_http *http)
 {
     (void)MHD_run(http->daemon);

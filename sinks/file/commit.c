@@ -243,6 +243,8 @@ static nw_status state_follow(struct nw_file_sink *sink, const struct nw_state *
     gone_remove(sink, record);
     (void)pthread_mutex_lock(&sink->lock);
     status = nw_state_apply(&sink->state, record, err);
+    sink->positioned =
+        sink->positioned || (record->positions_count > 0 && record->positions[0].lsn > 0);
     if (sink->state.number_last < sink->number_last) {
         sink->state.number_last = sink->number_last;
     }

@@ -7,15 +7,16 @@
  *   seal:  buffers into the files, then      commit: sync the files and folders of the epochs,
  *          hand over what changed  ────────►         append one synced record to the journal
  *
- * Threads: a worker's struct belongs to its thread. `state`, `sealed` and `number_last` are shared
- * and under `lock`; everything else in the sink belongs to the coordinator's thread. recover() runs
- * alone and touches all.
+ * Threads: a worker's struct belongs to its thread. `state`, `sealed` and what follows them are
+ * shared and under `lock`; everything else in the sink belongs to the coordinator's thread.
+ * recover() runs alone and touches all.
  */
 #ifndef NW_SINKS_FILE_FILE_H
 #define NW_SINKS_FILE_FILE_H
 
 #include <pthread.h>
 
+#include "form.h"
 #include "journal.h"
 #include "lib/chunk.h"
 #include "lib/json.h"
@@ -37,6 +38,8 @@ struct nw_stream {
     int64_t opened_ns;
     char *path; /* inside the folder; told by the first seal, then NULL */
     struct nw_out buffer;
+    struct nw_out held;      /* a copied row that is kept, see form.h; empty: none */
+    struct nw_out held_last; /* as it is when it is the table's last */
 };
 
 /** A schema version that has a file. */
@@ -50,8 +53,11 @@ struct nw_file_table {
     struct nw_data_table data; /* strings owned */
     bool changed;              /* data has to be journalled */
     const struct nw_table *version;
-    struct nw_json_layout *layout;
-    uint32_t schema; /* number of the schema file of `version` */
+    struct nw_json_layout *layout; /* of `version`; NULL in another form than lines */
+    struct nw_file_form *form;     /* the same in that; NULL: lines */
+    struct nw_change_order order;  /* of its changes, in a form */
+    uint64_t copied;               /* rows of the copy under way, in a form; or not 0 */
+    uint32_t schema;               /* number of the schema file of `version` */
     struct nw_known_schema *known;
     size_t known_count;
     bool folder_touched; /* has a new file in this epoch */
@@ -85,7 +91,10 @@ struct nw_file_worker {
     size_t buffered;           /* bytes in all buffers */
     size_t open_count;
     struct nw_chunk *chunk;
-    struct nw_out packed; /* compressed chunks of one flush */
+    struct nw_out packed;  /* compressed chunks of one flush */
+    struct nw_out keys[2]; /* of an update, by side */
+    int64_t now_ns;        /* since 1970: of the batch, in a form */
+    bool positioned;       /* as the sink's, for the batch */
     struct nw_file_op *ops;
     size_t ops_count, ops_capacity;
 };
@@ -100,6 +109,7 @@ struct nw_file_options {
     uint64_t buffer_size;
     uint64_t journal_size;
     uint32_t open_files_max;
+    struct nw_file_form_options form;
 };
 
 struct nw_file_sink {
@@ -120,6 +130,8 @@ struct nw_file_sink {
     struct nw_state state;
     struct nw_sealed *sealed; /* oldest first */
     uint64_t number_last;
+    bool positioned;    /* a position is stored: what is copied now is not the first copy */
+    uint32_t first_oid; /* the table of the first copied row; 0: none yet */
 
     struct nw_file_worker workers[NW_DATA_WORKERS_MAX];
 };

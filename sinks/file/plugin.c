@@ -10,7 +10,6 @@
 
 enum {
     OPTION_PATH,
-    OPTION_FORMAT,
     OPTION_COMPRESS,
     OPTION_LEVEL,
     OPTION_ROTATE_SIZE,
@@ -18,12 +17,10 @@ enum {
     OPTION_BUFFER,
     OPTION_JOURNAL_SIZE,
     OPTION_OPEN_FILES,
-    OPTIONS_COUNT,
+    OPTION_FORMS, /* those of enum nw_file_form_option */
+    OPTIONS_COUNT = OPTION_FORMS + NW_FILE_FORM_OPTIONS_COUNT
 };
 
-enum { FORMAT_JSON, FORMAT_CSV, FORMAT_PARQUET };
-
-static const char *const format_choices[] = {"json", "csv", "parquet", NULL};
 static const char *const compress_choices[] = {"none", "gzip", "zstd", NULL};
 
 #define MIB       (INT64_C(1) << 20)
@@ -36,12 +33,6 @@ static const struct nw_option options[OPTIONS_COUNT] = {
                      .flags = NW_OPTION_REQUIRED,
                      .help = "Folder that the files are written to; made if it is not there, and "
                              "used by nothing else."},
-    [OPTION_FORMAT] = {.name = "format",
-                       .type = NW_OPTION_CHOICE,
-                       .fallback = "json",
-                       .choices = format_choices,
-                       .help = "How rows are written: json, a line for each change. csv and "
-                               "parquet are reserved and refused for now."},
     [OPTION_COMPRESS] = {.name = "compress",
                          .type = NW_OPTION_CHOICE,
                          .fallback = "none",
@@ -88,6 +79,26 @@ static const struct nw_option options[OPTIONS_COUNT] = {
                            .maximum = 1000000,
                            .help = "Above this number of open data files, those that an epoch did "
                                    "not touch are closed."},
+#define FORM(option) [OPTION_FORMS + (option)]
+    FORM(NW_FILE_OPTION_PREFIX) = {"prefix", NW_OPTION_TEXT, 0, NULL, 0, 0, NULL,
+                                   "With another format than narwal: source.name, and what the "
+                                   "names of schemas begin with."},
+    FORM(NW_FILE_OPTION_FLATTEN) = {"flatten", NW_OPTION_CHOICE, 0, NULL, 0, 0, nw_file_flattens,
+                                    "Write the row alone, without an envelope. What becomes of "
+                                    "deletes: nothing, or the row that was with __deleted."},
+    FORM(NW_FILE_OPTION_ADD_FIELDS) = {"add_fields", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
+                                       "With flatten: what of the envelope becomes a field, with "
+                                       "__ before its name: op, lsn, source.ts_ms, or ts_ms:NAME."},
+    FORM(NW_FILE_OPTION_TRANSACTIONS) = {"transactions", NW_OPTION_BOOL, 0, "false", 0, 0, NULL,
+                                         "Say of each change which of its transaction's it is, as "
+                                         "with provide.transaction.metadata."},
+    FORM(NW_FILE_OPTION_FORMAT) =
+        NW_FORMAT_CHOICE("format", "narwal", nw_file_formats,
+                         "What a line is: narwal, a small JSON object with the row (json is the "
+                         "same); debezium_json, Debezium's envelope; cloudevents. What follows is "
+                         "for those two."),
+    NW_FORMAT_MODE_ROWS(OPTION_FORMS + NW_FILE_OPTION_FORMAT),
+#undef FORM
 };
 
 static nw_status options_read(const struct nw_config *config, struct nw_file_options *to,
@@ -100,10 +111,6 @@ static nw_status options_read(const struct nw_config *config, struct nw_file_opt
     if (config->settings_count != OPTIONS_COUNT || !settings[OPTION_PATH].set) {
         return nw_fail(err, NW_FATAL, "NW1008 %s: path is missing: say where the files go",
                        config->name);
-    }
-    if (settings[OPTION_FORMAT].number != FORMAT_JSON) {
-        return nw_fail(err, NW_FATAL, "NW1003 %s: format %s is not there yet: use json",
-                       config->name, settings[OPTION_FORMAT].text);
     }
     compress = settings[OPTION_COMPRESS].number;
     to->path = settings[OPTION_PATH].text;
@@ -126,7 +133,8 @@ static nw_status options_read(const struct nw_config *config, struct nw_file_opt
     to->buffer_size = (uint64_t)settings[OPTION_BUFFER].number;
     to->journal_size = (uint64_t)settings[OPTION_JOURNAL_SIZE].number;
     to->open_files_max = (uint32_t)settings[OPTION_OPEN_FILES].number;
-    return NW_OK;
+    return nw_file_form_options_read(config->name, options + OPTION_FORMS, settings + OPTION_FORMS,
+                                     &to->form, err);
 }
 
 static void file_close(void *self)
@@ -143,6 +151,8 @@ static void file_close(void *self)
     for (uint32_t i = 0; i < sink->workers_count; i++) {
         nw_chunk_destroy(sink->workers[i].chunk);
         nw_out_fini(&sink->workers[i].packed);
+        nw_out_fini(&sink->workers[i].keys[NW_BEFORE]);
+        nw_out_fini(&sink->workers[i].keys[NW_AFTER]);
         free(sink->workers[i].ops);
     }
     (void)pthread_mutex_destroy(&sink->lock);

@@ -251,6 +251,17 @@ static nw_status journal_load(struct nw_file_sink *sink, struct nw_error *err)
     return status;
 }
 
+/* A reader that knows no forms has to refuse a folder where there is one. */
+static void format_raise(struct nw_file_sink *sink)
+{
+    bool forms = sink->options.form.form != NW_DATA_LINES;
+
+    for (size_t i = 0; i < sink->state.files_count && !forms; i++) {
+        forms = sink->state.files[i].form != NW_DATA_LINES;
+    }
+    sink->state.format = forms ? NW_DATA_FORMAT_FORMS : NW_DATA_FORMAT_LINES;
+}
+
 /* @param cuts  false: only look whether all of it is there */
 static nw_status file_cut(struct nw_file_sink *sink, const struct nw_data_file *data, bool cuts,
                           struct nw_error *err)
@@ -502,6 +513,9 @@ nw_status nw_file_recover(struct nw_file_sink *sink, struct nw_recovery *recover
         status = files_cut(sink, false, err);
     }
     if (status == NW_OK) {
+        format_raise(sink);
+        sink->first_oid = sink->state.copies_count > 0 ? sink->state.copies[0].oid : 0;
+        sink->positioned = sink->state.positions_count > 0 && sink->state.positions[0].lsn > 0;
         status = nw_journal_begin(&sink->journal, &sink->state, err);
     }
     if (status == NW_OK) {

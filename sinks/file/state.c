@@ -325,6 +325,9 @@ nw_status nw_state_merge(struct nw_state *into, const struct nw_state *record, s
     if (status == NW_OK && record->positions_set) {
         status = positions_copy(into, record, err);
     }
+    if (record->format > into->format) {
+        into->format = record->format;
+    }
     if (record->number_last > into->number_last) {
         into->number_last = record->number_last;
     }

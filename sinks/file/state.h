@@ -13,21 +13,26 @@
 
 #include "lib/out.h"
 
-#define NW_FORMAT_VERSION   1u
-#define NW_DATA_PATH_MAX    512u /* of a path inside the folder, with its NUL */
-#define NW_DATA_NAME_MAX    512u /* of a schema or table name, with its NUL */
-#define NW_DATA_WORKERS_MAX 8u
+#define NW_DATA_FORMAT_LINES 1u   /* of a folder: all data files have narwal's lines */
+#define NW_DATA_FORMAT_FORMS 2u   /* some may have another form, which the journal tells */
+#define NW_DATA_PATH_MAX     512u /* of a path inside the folder, with its NUL */
+#define NW_DATA_NAME_MAX     512u /* of a schema or table name, with its NUL */
+#define NW_DATA_WORKERS_MAX  8u
 
 enum nw_data_kind { NW_DATA_CHANGES = 1, NW_DATA_COPY = 2, NW_DATA_SCHEMA = 3 };
+
+/* What a data file has in it; docs/files.md has their names. */
+enum nw_data_form { NW_DATA_LINES, NW_DATA_ENVELOPES, NW_DATA_FLAT, NW_DATA_CLOUDEVENTS };
 
 struct nw_data_file {
     uint64_t number; /* rises over the life of the folder */
     uint32_t oid;    /* of the table; 0: messages */
     uint32_t generation;
     enum nw_data_kind kind;
-    uint32_t schema; /* SCHEMA: its number */
-    uint64_t hash;   /* SCHEMA: XXH3 of its content */
-    uint64_t size;   /* bytes that are data */
+    enum nw_data_form form; /* of CHANGES and COPY */
+    uint32_t schema;        /* SCHEMA: its number */
+    uint64_t hash;          /* SCHEMA: XXH3 of its content */
+    uint64_t size;          /* bytes that are data */
     uint64_t lines;
     uint32_t crc; /* CRC-32 of these bytes */
     char *path;   /* owned; NULL in a record that changes a known file */
@@ -62,6 +67,7 @@ struct nw_state {
     uint64_t record; /* number of the journal record that led to it */
     uint64_t fencing;
     uint64_t epoch;
+    uint32_t format;      /* NW_DATA_FORMAT_...; 0: the first */
     uint64_t number_last; /* highest file number ever given */
     bool full;            /* a record that is the whole state */
     bool positions_set;   /* a record: has positions */

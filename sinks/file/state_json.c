@@ -42,6 +42,11 @@ static void out_big_endian(struct nw_out *out, const char *key, uint64_t value, 
     out_hex(out, key, (const uint8_t *)&value + (sizeof value - size), size);
 }
 
+/* By enum nw_data_form. */
+static const char *const forms[] = {"narwal", "debezium_json", "flat_json", "cloudevents"};
+
+#define FORMS_COUNT (sizeof forms / sizeof forms[0])
+
 static void print_file(const struct nw_data_file *file, struct nw_out *out)
 {
     static const char *const kinds[] = {"", "changes", "copy", "schema"};
@@ -55,6 +60,9 @@ static void print_file(const struct nw_data_file *file, struct nw_out *out)
         if (file->kind == NW_DATA_SCHEMA) {
             out_u64(out, ",\"schema\":", file->schema);
             out_big_endian(out, ",\"hash\":", file->hash, 8);
+        }
+        if (file->form != NW_DATA_LINES) {
+            out_name(out, ",\"form\":", forms[file->form]);
         }
     }
     out_u64(out, ",\"size\":", file->size);
@@ -113,7 +121,8 @@ void nw_state_print(const struct nw_state *record, struct nw_out *out)
 {
     out_u64(out, "{\"n\":", record->record);
     if (record->full) {
-        out_u64(out, ",\"full\":true,\"format\":", NW_FORMAT_VERSION);
+        out_u64(out, ",\"full\":true,\"format\":",
+                record->format == 0 ? NW_DATA_FORMAT_LINES : record->format);
         out_u64(out, ",\"numbers\":", record->number_last);
     }
     out_u64(out, ",\"fencing\":", record->fencing);
@@ -204,6 +213,20 @@ static enum nw_data_kind scan_kind(struct nw_scan *scan)
     return NW_DATA_SCHEMA;
 }
 
+static enum nw_data_form scan_form(struct nw_scan *scan)
+{
+    char text[16];
+
+    (void)nw_scan_text(scan, text, sizeof text);
+    for (size_t i = 0; i < FORMS_COUNT; i++) {
+        if (key_is(text, forms[i])) {
+            return (enum nw_data_form)i;
+        }
+    }
+    scan->failed = true;
+    return NW_DATA_LINES;
+}
+
 static nw_status parse_file(struct nw_scan *scan, struct nw_state *record, struct nw_error *err)
 {
     struct nw_data_file file = {.kind = NW_DATA_CHANGES};
@@ -223,6 +246,8 @@ static nw_status parse_file(struct nw_scan *scan, struct nw_state *record, struc
             file.oid = scan_u32(scan);
         } else if (key_is(key, "kind")) {
             file.kind = scan_kind(scan);
+        } else if (key_is(key, "form")) {
+            file.form = scan_form(scan);
         } else if (key_is(key, "generation")) {
             file.generation = scan_u32(scan);
         } else if (key_is(key, "schema")) {
@@ -368,13 +393,14 @@ static nw_status parse_member(struct nw_scan *scan, const char *key, struct nw_s
     } else if (key_is(key, "format")) {
         uint64_t format = nw_scan_u64(scan);
 
-        if (format != NW_FORMAT_VERSION) {
+        if (format != NW_DATA_FORMAT_LINES && format != NW_DATA_FORMAT_FORMS) {
             return nw_fail(
                 err, NW_FATAL,
                 "NW2605 the folder has format %llu and this narwal knows format %u: use the "
                 "version of narwal that wrote it, or a newer one",
-                (unsigned long long)format, NW_FORMAT_VERSION);
+                (unsigned long long)format, NW_DATA_FORMAT_FORMS);
         }
+        record->format = (uint32_t)format;
     } else if (key_is(key, "numbers")) {
         record->number_last = nw_scan_u64(scan);
     } else if (key_is(key, "fencing")) {

@@ -270,6 +270,15 @@ nw_status nw_file_flush_some(struct nw_file_worker *worker, struct nw_error *err
     return status == NW_OK && worker->buffered >= size / 2 ? flush_least(worker, 0, err) : status;
 }
 
+static enum nw_data_form form_of(const struct nw_file_worker *worker,
+                                 const struct nw_file_table *table)
+{
+    enum nw_data_form form = worker->sink->options.form.form;
+
+    /* Messages have one form beside narwal's, whatever that of rows is. */
+    return table->data.oid == 0 && form != NW_DATA_LINES ? NW_DATA_ENVELOPES : form;
+}
+
 nw_status nw_stream_tell(struct nw_file_worker *worker, struct nw_file_table *table,
                          struct nw_stream *stream, bool close, struct nw_error *err)
 {
@@ -278,6 +287,7 @@ nw_status nw_stream_tell(struct nw_file_worker *worker, struct nw_file_table *ta
                                 .oid = table->data.oid,
                                 .generation = stream->generation,
                                 .kind = stream->kind,
+                                .form = form_of(worker, table),
                                 .size = stream->size,
                                 .lines = stream->lines,
                                 .crc = stream->crc,

@@ -25,6 +25,7 @@ void nw_file_table_destroy(struct nw_file_table *table)
         return;
     }
     nw_json_layout_destroy(table->layout);
+    nw_file_form_destroy(table->form);
     free(table->data.folder);
     free(table->data.schema_name);
     free(table->data.name);
@@ -33,6 +34,8 @@ void nw_file_table_destroy(struct nw_file_table *table)
     free(table->copy.path);
     nw_out_fini(&table->changes.buffer);
     nw_out_fini(&table->copy.buffer);
+    nw_out_fini(&table->copy.held);
+    nw_out_fini(&table->copy.held_last);
     free(table);
 }
 
@@ -301,6 +304,27 @@ static bool name_follow(struct nw_file_table *table, const struct nw_table *vers
     return true;
 }
 
+/* What writes the version's rows. */
+static nw_status writer_make(const struct nw_file_sink *sink, struct nw_file_table *table,
+                             const struct nw_table *version, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    nw_json_layout_destroy(table->layout);
+    nw_file_form_destroy(table->form);
+    table->layout = NULL;
+    table->form = NULL;
+    table->version = NULL;
+    if (sink->options.form.form != NW_DATA_LINES) {
+        status = nw_file_form_create(sink, version, &table->form, err);
+    } else {
+        table->layout = nw_json_layout_create(version, table->schema);
+        status = table->layout == NULL ? out_of_memory(err) : NW_OK;
+    }
+    table->version = status == NW_OK ? version : NULL;
+    return status;
+}
+
 nw_status nw_file_schema_enter(struct nw_file_worker *worker, struct nw_file_table *table,
                                const struct nw_table *version, struct nw_error *err)
 {
@@ -318,8 +342,5 @@ nw_status nw_file_schema_enter(struct nw_file_worker *worker, struct nw_file_tab
     if (status != NW_OK) {
         return status;
     }
-    nw_json_layout_destroy(table->layout);
-    table->layout = nw_json_layout_create(version, table->schema);
-    table->version = table->layout == NULL ? NULL : version;
-    return table->layout == NULL ? out_of_memory(err) : NW_OK;
+    return writer_make(worker->sink, table, version, err);
 }

@@ -3,8 +3,10 @@
  * `narwal files verify`: reads the journal and everything that it names, and changes nothing.
  *
  * For every file: size and CRC-32 at each length that a record of the journal names (so damage is
- * placed between two commits), decompression, every line JSON in UTF-8, the number of lines; for a
- * table's changes, that (commit_lsn, seq) rises from line to line, which excludes duplicates.
+ * placed between two commits), decompression, every line JSON in UTF-8 and of the file's form, the
+ * number of lines; for a table's changes, that (commit_lsn, seq) rises from line to line, which
+ * excludes duplicates. In Debezium's forms it must not fall, since they have no seq; flattened rows
+ * have no place.
  *
  * One thread.
  */
@@ -14,7 +16,7 @@
 #include <stdlib.h>
 
 #include "file.h"
-#include "lib/scan.h"
+#include "lines.h"
 
 #define READ_SIZE (UINT32_C(1) << 20)
 #define TRIES_MAX 3
@@ -42,8 +44,7 @@ struct verify {
 /* One table's tally. */
 struct tally {
     uint64_t files, copied, copying, changes;
-    uint64_t commit_lsn, seq; /* of the last change */
-    char op;                  /* of the last change; 0: there was none */
+    struct nw_line last; /* change; without op: there was none */
 };
 
 /* One file being read. */
@@ -138,66 +139,22 @@ NW_PRINTF(3, 4) static void damage(struct reader *reader, uint64_t at, const cha
     reader->verify->damaged++;
 }
 
-struct line {
-    char op;
-    bool has_after, has_before;
-    uint64_t commit_lsn, seq;
-};
-
-static bool line_parse(const uint8_t *bytes, size_t size, struct line *line)
-{
-    struct nw_scan scan = nw_scan_of(bytes, size);
-    char key[24];
-    char op[4] = "";
-    bool first = true;
-
-    *line = (struct line){0};
-    nw_scan_enter(&scan, '{');
-    while (nw_scan_key(&scan, &first, key, sizeof key)) {
-        if (strcmp(key, "op") == 0) {
-            (void)nw_scan_text(&scan, op, sizeof op);
-        } else if (strcmp(key, "commit_lsn") == 0) {
-            line->commit_lsn = nw_scan_lsn(&scan);
-        } else if (strcmp(key, "seq") == 0) {
-            line->seq = nw_scan_u64(&scan);
-        } else {
-            line->has_after |= strcmp(key, "after") == 0;
-            line->has_before |= strcmp(key, "before") == 0;
-            nw_scan_skip(&scan);
-        }
-    }
-    line->op = op[0];
-    return nw_scan_done(&scan) && op[0] != '\0' && op[1] == '\0' &&
-           strchr("IUDTSMX", op[0]) != NULL;
-}
-
 /* Where in the file a byte of the text is, as exactly as the compression lets one say. */
 static uint64_t place(const struct reader *reader, size_t text_offset)
 {
     return reader->chunk == NULL ? reader->text_at + text_offset : reader->text_at;
 }
 
-/* Whether a change may come after the last one. A schema version comes at the place of the change
- * that is the first to have it. */
-static bool line_follows(const struct tally *tally, const struct line *line)
-{
-    if (line->commit_lsn != tally->commit_lsn) {
-        return line->commit_lsn > tally->commit_lsn;
-    }
-    return line->seq > tally->seq ||
-           (line->seq == tally->seq && (line->op == 'S' || tally->op == 'S'));
-}
-
 static void line_check(struct reader *reader, const uint8_t *bytes, size_t size, uint64_t at)
 {
     struct tally *tally = reader->tally;
-    struct line line;
+    struct nw_line line;
 
-    if (!line_parse(bytes, size, &line)) {
+    if (!nw_line_parse(reader->data->form, bytes, size, &line)) {
         damage(reader, at, "line %" PRIu64 " is not a line of this format", reader->lines + 1);
         return;
     }
-    if ((line.op == 'I' || line.op == 'U') != line.has_after) {
+    if (!nw_line_image_right(&line)) {
         damage(reader, at, "line %" PRIu64 " has op %c and %s row", reader->lines + 1, line.op,
                line.has_after ? "a" : "no");
         return;
@@ -206,17 +163,15 @@ static void line_check(struct reader *reader, const uint8_t *bytes, size_t size,
     if (reader->data->kind != NW_DATA_CHANGES || reader->data->oid == 0) {
         return;
     }
-    if (tally->op != 0 && !line_follows(tally, &line)) {
+    if (!nw_line_follows(&tally->last, &line)) {
         damage(reader, at,
                "line %" PRIu64 " is out of order or there twice: commit_lsn %" PRIX32 "/%" PRIX32
                " seq %" PRIu64,
                reader->lines, (uint32_t)(line.commit_lsn >> 32), (uint32_t)line.commit_lsn,
-               line.seq);
+               line.within);
         return;
     }
-    tally->op = line.op;
-    tally->commit_lsn = line.commit_lsn;
-    tally->seq = line.seq;
+    tally->last = line;
 }
 
 /* Looks at the whole lines of the text and keeps the rest. */

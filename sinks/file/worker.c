@@ -44,7 +44,8 @@ nw_status nw_file_copy_begin(struct nw_file_worker *worker, const struct nw_tabl
         return status;
     }
     if (table->data.copying == generation && generation != 0) {
-        return NW_OK; /* a copy that goes on after a restart */
+        table->copied++;
+        return NW_OK; /* a copy that goes on after a restart, whose first row is out */
     }
     if (generation <= table->data.generation || generation < table->data.copying) {
         return nw_fail(err, NW_FATAL,
@@ -55,11 +56,15 @@ nw_status nw_file_copy_begin(struct nw_file_worker *worker, const struct nw_tabl
                                                                     : table->data.generation);
     }
     /* From here on changes belong to the new generation, so they need a file of their own. */
-    status = stream_end(worker, table, &table->changes, err);
+    status = nw_file_held_put(worker, &table->copy, false, err);
+    if (status == NW_OK) {
+        status = stream_end(worker, table, &table->changes, err);
+    }
     if (status == NW_OK) {
         status = stream_end(worker, table, &table->copy, err);
     }
     if (status == NW_OK) {
+        table->copied = 0;
         table->data.copying = generation;
         table->data.copying_fence = 0;
         table->changed = true;
@@ -81,7 +86,10 @@ nw_status nw_file_copy_end(struct nw_file_worker *worker, const struct nw_table 
                        "NW2903 %s.%s: a copy of generation %" PRIu32 " ends that did not begin",
                        version->schema_name, version->name, generation);
     }
-    status = stream_end(worker, table, &table->copy, err);
+    status = nw_file_held_put(worker, &table->copy, true, err);
+    if (status == NW_OK) {
+        status = stream_end(worker, table, &table->copy, err);
+    }
     if (status == NW_OK) {
         table->data.generation = generation;
         table->data.fence = table->data.copying_fence;
@@ -132,19 +140,25 @@ nw_status nw_file_rows(struct nw_file_worker *worker, const struct nw_batch *bat
     if (stream == NULL) {
         return NW_FATAL;
     }
+    if (table->form != NULL) {
+        nw_file_form_batch(worker, batch);
+    }
     for (uint32_t row = 0; row < batch->rows_count && status == NW_OK;) {
         uint32_t left = batch->rows_count - row;
         uint32_t until = row + (left > NW_ROWS_PER_LOOK ? NW_ROWS_PER_LOOK : left);
         size_t before = stream->buffer.used;
 
-        if (!nw_json_rows(table->layout, batch, row, until, &exception, &stream->buffer)) {
-            return nw_fail(err, NW_RETRY, "out of memory for rows of %s.%s",
-                           table->data.schema_name, table->data.name);
+        if (table->form != NULL) {
+            status = nw_file_form_rows(worker, table, stream, batch, row, until, err);
+        } else if (nw_json_rows(table->layout, batch, row, until, &exception, &stream->buffer)) {
+            stream->lines += until - row;
+            worker->buffered += stream->buffer.used - before;
+        } else {
+            status = nw_fail(err, NW_RETRY, "out of memory for rows of %s.%s",
+                             table->data.schema_name, table->data.name);
         }
-        stream->lines += until - row;
-        worker->buffered += stream->buffer.used - before;
         row = until;
-        status = nw_file_flush_some(worker, err);
+        status = status == NW_OK ? nw_file_flush_some(worker, err) : status;
     }
     return status;
 }
@@ -155,6 +169,9 @@ static nw_status line_add(struct nw_file_worker *worker, struct nw_file_table *t
     struct nw_out *buffer = &table->changes.buffer;
     size_t before = buffer->used;
 
+    if (worker->sink->options.form.form != NW_DATA_LINES) {
+        return nw_file_form_event(worker, table, event, err);
+    }
     nw_json_event(event, table->schema, buffer);
     if (buffer->failed) {
         buffer->used = before;
@@ -241,11 +258,27 @@ static void sealed_push(struct nw_file_sink *sink, struct nw_sealed *sealed)
     (void)pthread_mutex_unlock(&sink->lock);
 }
 
+/* What is sealed is the whole epoch. */
+static nw_status held_put_all(struct nw_file_worker *worker, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    for (size_t i = 0; i < worker->tables_count && status == NW_OK; i++) {
+        if (worker->tables[i] != NULL) {
+            status = nw_file_held_put(worker, &worker->tables[i]->copy, false, err);
+        }
+    }
+    return status;
+}
+
 nw_status nw_file_seal(struct nw_file_worker *worker, uint64_t epoch, struct nw_error *err)
 {
     int64_t now_ns = worker->sink->host->now_ns(worker->sink->host);
-    nw_status status = nw_file_flush(worker, err);
+    nw_status status = held_put_all(worker, err);
 
+    if (status == NW_OK) {
+        status = nw_file_flush(worker, err);
+    }
     for (size_t i = 0; i < worker->tables_count && status == NW_OK; i++) {
         if (worker->tables[i] != NULL) {
             status = table_seal(worker, worker->tables[i], now_ns, err);

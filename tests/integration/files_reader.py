@@ -24,7 +24,7 @@ import subprocess
 import sys
 import zlib
 
-FORMAT = 1
+FORMATS = (1, 2)
 JOURNAL = re.compile(r"journal-(\d+)-(\d+)\.log$")
 
 
@@ -75,6 +75,7 @@ class File:
         self.kind = entry["kind"]
         self.generation = entry["generation"]
         self.schema = entry.get("schema")
+        self.form = entry.get("form", "narwal")
         self.update(entry)
 
     def update(self, entry):
@@ -96,8 +97,14 @@ class File:
             return _unzstd(data)
         return data
 
+    def changes(self):
+        """Its lines, when they are narwal's own."""
+        if self.form != "narwal":
+            raise Damaged(f"{self.path} has the form {self.form}, which says less than a table needs")
+        return self.rows()
+
     def rows(self):
-        """Its lines, each a dict."""
+        """Its lines, each a dict, in whatever form."""
         count = 0
         for line in io.BytesIO(self.text()):
             if not line.endswith(b"\n"):
@@ -159,14 +166,14 @@ class Table:
         """Lines of the copy in force, in no order."""
         for file in self.files:
             if file.kind == "copy" and file.generation == self.generation:
-                yield from file.rows()
+                yield from file.changes()
 
     def changes(self, until=None):
         """Lines of changes, in commit order, up to and with commit_lsn `until`."""
         for file in self.files:
             if file.kind != "changes":
                 continue
-            for line in file.rows():
+            for line in file.changes():
                 commit = lsn_number(line["commit_lsn"])
                 if until is not None and commit > until:
                     return
@@ -304,8 +311,8 @@ class Folder:
         self.position_lsn = 0
         for record in _journal_records(path):
             if record.get("full"):
-                if record["format"] != FORMAT:
-                    raise Damaged(f"{path} has format {record['format']}, this reader knows {FORMAT}")
+                if record["format"] not in FORMATS:
+                    raise Damaged(f"{path} has format {record['format']}, this reader knows {FORMATS}")
                 files, tables, self.copies = {}, {}, {}
             for entry in record["tables"]:
                 if entry["oid"] in tables:
@@ -359,6 +366,8 @@ def verify(path):
                     json.loads(file.stored())
                     continue
                 for line in file.rows():
+                    if file.form != "narwal":
+                        continue  # whole, and JSON
                     place = (lsn_number(line["commit_lsn"]), line["seq"])
                     if file.kind == "changes" and table.oid != 0:
                         if place < last or (place == last and "S" not in (line["op"], last_op)):

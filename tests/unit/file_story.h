@@ -11,9 +11,24 @@
 
 #define STORY_EPOCHS 9
 
-static struct nw_column_schema story_columns[] = {{.name = "id", .type = NW_TYPE_INT32},
-                                                  {.name = "name", .type = NW_TYPE_TEXT},
-                                                  {.name = "late", .type = NW_TYPE_BOOL}};
+static struct nw_column_schema story_columns[] = {{.name = "id",
+                                                   .type = NW_TYPE_INT32,
+                                                   .type_oid = 23,
+                                                   .base_type_oid = 23,
+                                                   .type_name = "integer",
+                                                   .typmod = -1},
+                                                  {.name = "name",
+                                                   .type = NW_TYPE_TEXT,
+                                                   .type_oid = 25,
+                                                   .base_type_oid = 25,
+                                                   .type_name = "text",
+                                                   .typmod = -1},
+                                                  {.name = "late",
+                                                   .type = NW_TYPE_BOOL,
+                                                   .type_oid = 16,
+                                                   .base_type_oid = 16,
+                                                   .type_name = "boolean",
+                                                   .typmod = -1}};
 static struct nw_table story_orders = {.size = sizeof story_orders,
                                        .id = 0,
                                        .version = 1,
@@ -46,7 +61,7 @@ struct story {
     struct test_host *host;
     const struct nw_sink_ops *ops;
     struct nw_config config;
-    struct nw_setting settings[32];
+    struct nw_setting settings[64];
     char path[128];
     void *self;
     struct nw_error err;
@@ -54,20 +69,56 @@ struct story {
     int recovered;    /* what recover() said; 0: nothing stored */
 };
 
+/* What options have that nobody sets; numbers with a unit are left to the caller. */
+static inline void story_defaults(const struct nw_sink_ops *ops, struct nw_setting *settings)
+{
+    for (uint32_t i = 0; i < ops->options_count; i++) {
+        const struct nw_option *option = &ops->options[i];
+        const char *text = option->fallback;
+
+        settings[i] = (struct nw_setting){.set = text != NULL, .text = text};
+        if (text == NULL) {
+            continue;
+        }
+        settings[i].flag = option->type == NW_OPTION_BOOL && strcmp(text, "true") == 0;
+        if (option->type == NW_OPTION_INTEGER) {
+            settings[i].number = strtoll(text, NULL, 10);
+        }
+        for (int k = 0; option->choices != NULL && option->choices[k] != NULL; k++) {
+            settings[i].number = strcmp(option->choices[k], text) == 0 ? k : settings[i].number;
+        }
+    }
+}
+
 static inline void story_init(struct story *s, const char *path)
 {
     *s = (struct story){.host = test_host_create(), .ops = test_plugin("file")};
     (void)snprintf(s->path, sizeof s->path, "%s", path);
     s->config = (struct nw_config){
         .name = "files", .settings = s->settings, .settings_count = s->ops->options_count};
+    story_defaults(s->ops, s->settings);
     (void)test_set(s->ops, s->settings, "path", s->path, 0);
-    (void)test_set(s->ops, s->settings, "format", "json", 0);
     (void)test_set(s->ops, s->settings, "compress", "none", 0);
     (void)test_set(s->ops, s->settings, "rotate_size", NULL, 4096);
     (void)test_set(s->ops, s->settings, "rotate_every", NULL, INT64_C(3600000000));
     (void)test_set(s->ops, s->settings, "buffer", NULL, 2000);
     (void)test_set(s->ops, s->settings, "journal_size", NULL, 4096);
     (void)test_set(s->ops, s->settings, "open_files", NULL, 512);
+}
+
+/* Another format than narwal's lines. */
+static inline void story_form(struct story *s, const char *format)
+{
+    for (uint32_t i = 0; i < s->ops->options_count; i++) {
+        const char *const *choices = s->ops->options[i].choices;
+
+        for (int k = 0; strcmp(s->ops->options[i].name, "format") == 0 && choices[k] != NULL; k++) {
+            if (strcmp(choices[k], format) == 0) {
+                (void)test_set(s->ops, s->settings, "format", format, k);
+            }
+        }
+    }
+    (void)test_set(s->ops, s->settings, "prefix", "p", 0);
 }
 
 static inline nw_status story_open(struct story *s)
@@ -267,15 +318,25 @@ static inline void story_fresh(const char *path)
     test_folder_delete(path);
 }
 
+#define STORY_FORM 16 /* with a compression: in Debezium's envelope */
+
+static inline void story_kind(struct story *s, int64_t kind)
+{
+    (void)test_set(s->ops, s->settings, "compress", NULL, kind & (STORY_FORM - 1));
+    if ((kind & STORY_FORM) != 0) {
+        story_form(s, "debezium_json");
+    }
+}
+
 /* What a folder holds after a run without faults up to an epoch, and a recovery. */
-static inline char *story_expected(const char *path, int until, int64_t compress)
+static inline char *story_expected(const char *path, int until, int64_t kind)
 {
     struct story s;
     char *content;
 
     story_fresh(path);
     story_init(&s, path);
-    (void)test_set(s.ops, s.settings, "compress", NULL, compress);
+    story_kind(&s, kind);
     assert_int_equal(story_open(&s), NW_OK);
     assert_int_equal(story_recover(&s), NW_OK);
     assert_int_equal(story_run(&s, 1, until), NW_OK);

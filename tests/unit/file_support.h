@@ -125,6 +125,15 @@ static int64_t test_now_ns(const struct nw_host *host)
     return test_host_of(host)->clock_ns;
 }
 
+/* It stands still. */
+#define TEST_WALL_US INT64_C(1800000000123456)
+
+static int64_t test_wall_us(const struct nw_host *host)
+{
+    (void)host;
+    return TEST_WALL_US;
+}
+
 static void test_random_fill(const struct nw_host *host, void *bytes, size_t size)
 {
     uint8_t *out = bytes;
@@ -383,6 +392,7 @@ UNUSED static struct test_host *test_host_create(void)
         .context = t,
         .log = test_log,
         .now_ns = test_now_ns,
+        .wall_us = test_wall_us,
         .random = test_random_fill,
         .file_open = test_file_open,
         .file_close = test_file_close,
@@ -626,7 +636,8 @@ UNUSED static struct nw_setting *test_set(const struct nw_sink_ops *ops,
 {
     for (uint32_t i = 0; i < ops->options_count; i++) {
         if (strcmp(ops->options[i].name, name) == 0) {
-            settings[i] = (struct nw_setting){.set = true, .text = text, .number = number};
+            settings[i] = (struct nw_setting){
+                .set = true, .configured = true, .text = text, .number = number};
             return settings;
         }
     }

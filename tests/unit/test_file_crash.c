@@ -10,25 +10,25 @@ static char folder[128];
 
 /* Content after each epoch of a run without faults. */
 static char *expected[STORY_EPOCHS + 1];
-static int64_t expected_compress = -1;
+static int64_t expected_kind = -1;
 
-static void expect(int64_t compress)
+static void expect(int64_t kind)
 {
-    if (expected_compress == compress) {
+    if (expected_kind == kind) {
         return;
     }
     for (int epoch = 1; epoch <= STORY_EPOCHS; epoch++) {
         free(expected[epoch]);
-        expected[epoch] = story_expected(folder, epoch, compress);
+        expected[epoch] = story_expected(folder, epoch, kind);
     }
-    expected_compress = compress;
+    expected_kind = kind;
 }
 
-static void start(struct story *s, int64_t compress)
+static void start(struct story *s, int64_t kind)
 {
     story_fresh(folder);
     story_init(s, folder);
-    (void)test_set(s->ops, s->settings, "compress", NULL, compress);
+    story_kind(s, kind);
 }
 
 /* After a crash or fault: recover, compare, tell the rest of the story, compare. */
@@ -63,12 +63,12 @@ static void go_on(struct story *s, int at)
 }
 
 /* @return whether the story is longer than `at` operations. */
-static bool crash_at(int at, int64_t compress, bool power_cut)
+static bool crash_at(int at, int64_t kind, bool power_cut)
 {
     struct story s;
     bool fired;
 
-    start(&s, compress);
+    start(&s, kind);
     s.host->random += (uint64_t)at * 7919;
     s.host->die_at = at;
     assert_int_equal(story_open(&s), NW_OK);
@@ -91,12 +91,12 @@ static bool crash_at(int at, int64_t compress, bool power_cut)
     return fired;
 }
 
-static void crash_everywhere(int64_t compress, bool power_cut, int step)
+static void crash_everywhere(int64_t kind, bool power_cut, int step)
 {
     int at = 1;
 
-    expect(compress);
-    while (crash_at(at, compress, power_cut)) {
+    expect(kind);
+    while (crash_at(at, kind, power_cut)) {
         at += step;
     }
     assert_true(at > 150); /* the story is as long as it should be */
@@ -119,6 +119,13 @@ static void compressed_files_survive_a_power_cut_too(void **state)
     (void)state;
     crash_everywhere(1, true, 3);
     crash_everywhere(2, true, 3);
+}
+
+static void another_form_survives_a_kill_and_a_power_cut(void **state)
+{
+    (void)state;
+    crash_everywhere(STORY_FORM, false, 1);
+    crash_everywhere(STORY_FORM | 2, true, 2);
 }
 
 /* One operation fails, everything else works: a full disk, an error of the device. */
@@ -226,6 +233,7 @@ int main(void)
         cmocka_unit_test(an_operation_that_fails_loses_and_doubles_nothing),
         cmocka_unit_test(a_crash_while_recovering_from_a_crash_does_no_harm),
         cmocka_unit_test(compressed_files_survive_a_power_cut_too),
+        cmocka_unit_test(another_form_survives_a_kill_and_a_power_cut),
     };
 
     test_folder_name(folder, sizeof folder, "file-crash");

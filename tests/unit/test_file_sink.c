@@ -346,16 +346,12 @@ static void committed_bytes_that_are_missing_stop_recovery(void **state)
     end(s);
 }
 
-static void a_format_that_is_not_there_yet_is_refused(void **state)
+static void a_level_that_a_compression_does_not_have_is_refused(void **state)
 {
     struct story s;
 
     (void)state;
     story_init(&s, folder);
-    (void)test_set(s.ops, s.settings, "format", "parquet", 2);
-    assert_int_equal(story_open(&s), NW_FATAL);
-    assert_string_equal(s.err.text, "NW1003 files: format parquet is not there yet: use json");
-    (void)test_set(s.ops, s.settings, "format", "json", 0);
     (void)test_set(s.ops, s.settings, "compress", "gzip", 1);
     (void)test_set(s.ops, s.settings, "level", "19", 19);
     assert_int_equal(story_open(&s), NW_FATAL);
@@ -495,7 +491,7 @@ int main(void)
         cmocka_unit_test(a_former_process_cannot_commit_any_more),
         cmocka_unit_test(a_folder_of_somebody_else_is_refused_and_left_alone),
         cmocka_unit_test(committed_bytes_that_are_missing_stop_recovery),
-        cmocka_unit_test(a_format_that_is_not_there_yet_is_refused),
+        cmocka_unit_test(a_level_that_a_compression_does_not_have_is_refused),
         cmocka_unit_test(idle_files_are_closed_when_there_are_too_many),
         cmocka_unit_test(another_program_rebuilds_the_tables_at_any_position),
         cmocka_unit_test(null_counts_every_operation),

@@ -152,7 +152,7 @@ static void data_without_a_journal_is_refused(void **state)
 
 static void a_newer_format_is_left_alone(void **state)
 {
-    static const char json[] = "{\"n\":1,\"full\":true,\"format\":2}";
+    static const char json[] = "{\"n\":1,\"full\":true,\"format\":3}";
     struct story *s = begin(2);
     char line[128];
     char path[512];
@@ -166,7 +166,7 @@ static void a_newer_format_is_left_alone(void **state)
                                  nw_chunk_crc(0, json, sizeof json - 1), json));
     assert_int_equal(story_open(s), NW_OK);
     assert_int_equal(story_recover(s), NW_FATAL);
-    assert_non_null(strstr(s->err.text, "the folder has format 2"));
+    assert_non_null(strstr(s->err.text, "the folder has format 3"));
     assert_memory_equal(s->err.text, "NW2605", 6);
     end(s);
 }

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See lines.h. */
+#include "lines.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/scan.h"
+
+#define SEQUENCE_SIZE 64u
+
+/* Passes over a value. @return whether it was another than null */
+static bool given(struct nw_scan *scan)
+{
+    bool null = scan->left > 0 && *scan->at == 'n';
+
+    nw_scan_skip(scan);
+    return !null;
+}
+
+static void own_parse(struct nw_scan *scan, struct nw_line *line)
+{
+    char key[24];
+    char op[4] = "";
+    bool first = true;
+
+    nw_scan_enter(scan, '{');
+    while (nw_scan_key(scan, &first, key, sizeof key)) {
+        if (strcmp(key, "op") == 0) {
+            (void)nw_scan_text(scan, op, sizeof op);
+        } else if (strcmp(key, "commit_lsn") == 0) {
+            line->commit_lsn = nw_scan_lsn(scan);
+        } else if (strcmp(key, "seq") == 0) {
+            line->within = nw_scan_u64(scan);
+        } else {
+            line->has_after |= strcmp(key, "after") == 0;
+            nw_scan_skip(scan);
+        }
+    }
+    line->op = op[1] == '\0' ? op[0] : '\0';
+}
+
+/* ["COMMIT","LSN"] as a text; of copied rows and messages COMMIT may be null. */
+static void sequence_parse(struct nw_scan *scan, struct nw_line *line)
+{
+    char text[SEQUENCE_SIZE] = "";
+    const char *comma = NULL;
+
+    (void)nw_scan_text(scan, text, sizeof text);
+    comma = strchr(text, ',');
+    if (text[0] != '[' || comma == NULL || comma[1] != '"') {
+        scan->failed = true;
+        return;
+    }
+    line->commit_lsn = text[1] == '"' ? strtoull(text + 2, NULL, 10) : 0;
+    line->within = strtoull(comma + 2, NULL, 10);
+}
+
+static void source_parse(struct nw_scan *scan, struct nw_line *line)
+{
+    char key[24];
+    bool first = true;
+
+    nw_scan_enter(scan, '{');
+    while (nw_scan_key(scan, &first, key, sizeof key)) {
+        if (strcmp(key, "sequence") == 0) {
+            sequence_parse(scan, line);
+        } else {
+            nw_scan_skip(scan);
+        }
+    }
+}
+
+static void images_parse(struct nw_scan *scan, struct nw_line *line)
+{
+    char key[24];
+    bool first = true;
+
+    nw_scan_enter(scan, '{');
+    while (nw_scan_key(scan, &first, key, sizeof key)) {
+        bool is = given(scan);
+
+        line->has_after |= is && strcmp(key, "after") == 0;
+    }
+}
+
+/* An envelope or a CloudEvent, whose members have other names. */
+static void envelope_parse(struct nw_scan *scan, struct nw_line *line)
+{
+    bool event = line->form == NW_DATA_CLOUDEVENTS;
+    char key[24];
+    char op[4] = "";
+    bool first = true;
+
+    nw_scan_enter(scan, '{');
+    while (nw_scan_key(scan, &first, key, sizeof key)) {
+        if (strcmp(key, event ? "iodebeziumop" : "op") == 0) {
+            (void)nw_scan_text(scan, op, sizeof op);
+        } else if (event && strcmp(key, "iodebeziumsequence") == 0) {
+            sequence_parse(scan, line);
+        } else if (event && strcmp(key, "data") == 0) {
+            images_parse(scan, line);
+        } else if (!event && strcmp(key, "source") == 0) {
+            source_parse(scan, line);
+        } else if (!event && strcmp(key, "after") == 0) {
+            line->has_after = given(scan);
+        } else {
+            nw_scan_skip(scan);
+        }
+    }
+    line->op = op[1] == '\0' ? op[0] : '\0';
+}
+
+/* One that has a schema around it, or not: {"schema":...,"payload":...} */
+static void wrapped_parse(struct nw_scan *scan, struct nw_line *line)
+{
+    static const char opening[] = "{\"schema\":";
+    char key[24];
+    bool first = true;
+
+    if (scan->left < sizeof opening || memcmp(scan->at, opening, sizeof opening - 1) != 0) {
+        envelope_parse(scan, line);
+        return;
+    }
+    nw_scan_enter(scan, '{');
+    while (nw_scan_key(scan, &first, key, sizeof key)) {
+        if (strcmp(key, "payload") == 0) {
+            envelope_parse(scan, line);
+        } else {
+            nw_scan_skip(scan);
+        }
+    }
+}
+
+bool nw_line_parse(enum nw_data_form form, const uint8_t *bytes, size_t size, struct nw_line *line)
+{
+    static const char *const ops[] = {[NW_DATA_LINES] = "IUDTSMX",
+                                      [NW_DATA_ENVELOPES] = "cudrtm",
+                                      [NW_DATA_CLOUDEVENTS] = "cudrt"};
+    struct nw_scan scan = nw_scan_of(bytes, size);
+
+    *line = (struct nw_line){.form = form};
+    switch (form) {
+    case NW_DATA_LINES:
+        own_parse(&scan, line);
+        break;
+    case NW_DATA_ENVELOPES:
+        wrapped_parse(&scan, line);
+        break;
+    case NW_DATA_CLOUDEVENTS:
+        envelope_parse(&scan, line);
+        break;
+    case NW_DATA_FLAT:
+        if (size == 0 || bytes[0] != '{') {
+            return false;
+        }
+        nw_scan_skip(&scan);
+        return nw_scan_done(&scan);
+    }
+    return nw_scan_done(&scan) && line->op != '\0' && strchr(ops[form], line->op) != NULL;
+}
+
+bool nw_line_image_right(const struct nw_line *line)
+{
+    const char *with_after = line->form == NW_DATA_LINES ? "IU" : "cur";
+
+    return line->op == '\0' || (strchr(with_after, line->op) != NULL) == line->has_after;
+}
+
+bool nw_line_follows(const struct nw_line *former, const struct nw_line *line)
+{
+    if (former->op == '\0' || line->op == '\0' || line->commit_lsn != former->commit_lsn) {
+        return former->op == '\0' || line->op == '\0' || line->commit_lsn > former->commit_lsn;
+    }
+    if (former->form != line->form) {
+        return true;
+    }
+    /* A schema version comes at the place of the change that is the first to have it; changes that
+     * one record of the WAL brings share its LSN, and an update of the key is two. */
+    return line->within > former->within ||
+           (line->within == former->within &&
+            (line->form != NW_DATA_LINES || line->op == 'S' || former->op == 'S'));
+}
