@@ -577,14 +577,16 @@ static bool copy_command(struct nw_run *run, const char *line)
 
 nw_status nw_run_commands(struct nw_run *run, struct nw_error *err)
 {
-    const char *line = nw_run_asked(run);
+    const char *line = NULL;
     struct asked asked = {0};
     struct nw_error why = {0};
     char reason[REASON_SIZE];
     nw_status status = NW_OK;
 
-    if (line == NULL || copy_command(run, line) || nw_run_lsn_answer(run) ||
-        nw_run_pause_answer(run)) {
+    nw_run_pattern_step(run);
+    line = nw_run_asked(run);
+    if (line == NULL || copy_command(run, line) || nw_run_pattern_answer(run, line) ||
+        nw_run_lsn_answer(run) || nw_run_pause_answer(run)) {
         return NW_OK;
     }
     if (!line_parse(run, line, &asked)) {

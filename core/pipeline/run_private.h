@@ -81,7 +81,13 @@ struct nw_run_wishes {
     pthread_mutex_t mutex; /* guards the ring; who adds, does it behind the last one */
     struct nw_run_wish list[NW_RUN_WISHES_MAX];
     uint32_t first, count;
-    bool current; /* the main thread's: the command that is answered is the first of these */
+    /* The main thread's: */
+    bool current;               /* the command that is answered is the first of these, or `each` */
+    struct nw_run_wish pattern; /* "tables refresh" is under way; its command is the pattern */
+    bool has_pattern, matched;
+    uint32_t next;           /* the table that it is compared with next */
+    struct nw_run_wish each; /* the command for one that it matches */
+    bool has_each;
 };
 
 /* How fast is copied, smoothed over some seconds. */
@@ -378,6 +384,11 @@ NW_MUST_CHECK nw_status nw_run_commands(struct nw_run *run, struct nw_error *err
 
 /** nw_sink_options.ask; context is the run. */
 bool nw_run_wish(void *context, const char *sink, const char *command);
+/** "tables refresh PATTERN" becomes commands for tables, one after the other. While an engine runs.
+ * @param line  NULL: none. @return whether it is one, and was answered */
+bool nw_run_pattern_answer(struct nw_run *run, const char *line);
+/** The command for the next table of a pattern is the one to answer now, if there is one. */
+void nw_run_pattern_step(struct nw_run *run);
 /** The command to answer now, a user's or a sink's; NULL: none. */
 const char *nw_run_asked(struct nw_run *run);
 /** Answer it. */

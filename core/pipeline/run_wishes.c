@@ -3,6 +3,7 @@
  * Commands that sinks ask for (nw_host.ask), beside those of users: see run_commands.c. They wait
  * here until the main thread has time for them; what comes of them is logged. Over attempts.
  */
+#include <regex.h>
 #include <string.h>
 
 #include "base/code.h"
@@ -33,6 +34,106 @@ bool nw_run_wish(void *context, const char *sink, const char *command)
     return taken;
 }
 
+/* ---- all tables that match ---- */
+
+bool nw_run_pattern_answer(struct nw_run *run, const char *line)
+{
+    static const char verb[] = "tables refresh ";
+    struct nw_run_wishes *wishes = &run->wishes;
+    regex_t compiled;
+
+    if (line == NULL || !wishes->current || wishes->has_each ||
+        strncmp(line, verb, sizeof verb - 1) != 0) {
+        return false;
+    }
+    line += sizeof verb - 1;
+    if (run->status.phase != NW_RUN_STREAMING) {
+        nw_run_answer(run, false,
+                      "NW1505 a copy runs, or narwal is stopping: ask again when it streams");
+        return true;
+    }
+    if (regcomp(&compiled, line, REG_EXTENDED | REG_NOSUB) != 0) {
+        nw_run_answer(run, false, "NW1504 that is no regular expression");
+        return true;
+    }
+    regfree(&compiled);
+    wishes->pattern = wishes->list[wishes->first];
+    (void)snprintf(wishes->pattern.command, sizeof wishes->pattern.command, "%s", line);
+    wishes->has_pattern = true;
+    wishes->matched = false;
+    wishes->next = 0;
+    nw_run_answer(run, true, "each table that matches is asked for");
+    return true;
+}
+
+/* All of the name. */
+static bool name_matches(const regex_t *compiled, const struct nw_table *table)
+{
+    char name[2 * NW_TABLE_NAME_SIZE];
+    regmatch_t match;
+
+    (void)snprintf(name, sizeof name, "%s.%s", table->schema_name, table->name);
+    return regexec(compiled, name, 1, &match, 0) == 0 && match.rm_so == 0 &&
+           name[match.rm_eo] == '\0';
+}
+
+/* As in SQL, whatever is in it. @return behind it; size is 1 at the least then */
+static char *name_quote(char *at, const char *end, const char *name)
+{
+    *at++ = '"';
+    for (; *name != '\0' && end - at > 4; name++) {
+        *at++ = *name;
+        if (*name == '"') {
+            *at++ = '"';
+        }
+    }
+    *at++ = '"';
+    *at = '\0';
+    return at;
+}
+
+static void each_print(const struct nw_table *table, char command[static NW_HOST_COMMAND_SIZE])
+{
+    const char *end = command + NW_HOST_COMMAND_SIZE;
+    char *at = command + snprintf(command, NW_HOST_COMMAND_SIZE, "table refresh ");
+
+    at = name_quote(at, end, table->schema_name);
+    *at++ = '.';
+    (void)name_quote(at, end, table->name);
+}
+
+void nw_run_pattern_step(struct nw_run *run)
+{
+    struct nw_run_wishes *wishes = &run->wishes;
+    regex_t compiled;
+
+    if (!wishes->has_pattern || wishes->has_each || run->status.phase != NW_RUN_STREAMING ||
+        regcomp(&compiled, wishes->pattern.command, REG_EXTENDED) != 0) {
+        return;
+    }
+    while (wishes->next < nw_schemas_count(run->schemas) && !wishes->has_each) {
+        const struct nw_table *table = nw_schemas_at(run->schemas, wishes->next++);
+
+        if (nw_run_table_wanted(run, table) && name_matches(&compiled, table) &&
+            !nw_run_joins_has(run, table->relation_oid)) {
+            wishes->each = wishes->pattern;
+            each_print(table, wishes->each.command);
+            wishes->has_each = wishes->matched = true;
+        }
+    }
+    regfree(&compiled);
+    if (!wishes->has_each) {
+        wishes->has_pattern = false;
+        if (!wishes->matched) {
+            nw_log(NW_LOG_WARN,
+                   "NW1504 sink %s asked for copies: no table that is followed matches %s",
+                   wishes->pattern.sink, wishes->pattern.command);
+        }
+    }
+}
+
+/* ---- one after the other ---- */
+
 const char *nw_run_asked(struct nw_run *run)
 {
     const char *line =
@@ -42,6 +143,13 @@ const char *nw_run_asked(struct nw_run *run)
     wishes->current = false;
     if (line != NULL) {
         return line;
+    }
+    if (wishes->has_each) {
+        wishes->current = true;
+        return wishes->each.command;
+    }
+    if (wishes->has_pattern && run->status.phase == NW_RUN_STREAMING) {
+        return NULL; /* its tables come first */
     }
     (void)pthread_mutex_lock(&wishes->mutex);
     wishes->current = wishes->count > 0;
@@ -53,7 +161,8 @@ const char *nw_run_asked(struct nw_run *run)
 void nw_run_answer(struct nw_run *run, bool well, const char *text)
 {
     struct nw_run_wishes *wishes = &run->wishes;
-    const struct nw_run_wish *wish = &wishes->list[wishes->first];
+    const struct nw_run_wish *wish =
+        wishes->has_each ? &wishes->each : &wishes->list[wishes->first];
 
     if (!wishes->current) {
         run->options->answer(run->options->context, well, text);
@@ -65,9 +174,13 @@ void nw_run_answer(struct nw_run *run, bool well, const char *text)
         nw_log(NW_LOG_WARN, "%.6s sink %s asked for %s: %s", nw_code_or(text, "NW1505"), wish->sink,
                wish->command, nw_code_rest(text));
     }
+    wishes->current = false;
+    if (wishes->has_each) {
+        wishes->has_each = false;
+        return;
+    }
     (void)pthread_mutex_lock(&wishes->mutex);
     wishes->first = (wishes->first + 1) % NW_RUN_WISHES_MAX;
     wishes->count--;
     (void)pthread_mutex_unlock(&wishes->mutex);
-    wishes->current = false;
 }

@@ -281,7 +281,9 @@ struct nw_host {
     const char *database; /**< that changes come from, as the server calls it; "": not known */
     /**
      * Ask narwal for what a user may ask by commands: "table refresh SCHEMA.TABLE", "table repair
-     * ...", "copy pause", "copy resume". It is done later; what comes of it is logged.
+     * ...", "copy pause", "copy resume"; and "tables refresh PATTERN": of each table that is
+     * followed and whose SCHEMA.TABLE, unquoted, all matches that extended regular expression of
+     * POSIX's. It is done later; what comes of it is logged.
      * @return NW_REJECT: another command, or too long. NW_AGAIN: too much is asked for already.
      */
     nw_status (*ask)(const struct nw_host *host, const char *command, struct nw_error *err);

@@ -254,11 +254,15 @@ struct nw_kafka_sizes {
     uint32_t strict_count;
 };
 
-/* Which signal asked for a copy of which table. */
-#define NW_KAFKA_ASKED_MAX 16u
+/* Which signal asked for copies of which tables. */
+#define NW_KAFKA_ASKED_MAX  16u
+#define NW_KAFKA_COPIED_MAX 64u
 struct nw_kafka_asked {
     char id[64];
-    char table[NW_KAFKA_NAME_SIZE];
+    char pattern[NW_KAFKA_NAME_SIZE]; /* POSIX's, of SCHEMA.TABLE */
+    uint64_t
+        copied[NW_KAFKA_COPIED_MAX]; /* by the hashes of their names; of more nothing is known */
+    uint32_t copied_count;
 };
 
 struct nw_kafka_sink {

@@ -5,11 +5,13 @@
  *
  *   {"id":"1","type":"execute-snapshot","data":{"data-collections":["shop.items"]}}
  *
- *   execute-snapshot   each of these tables is copied again: narwal table refresh
+ *   execute-snapshot   each table whose SCHEMA.TABLE one of these regular expressions matches is
+ *                      copied again, as by narwal table refresh
  *   pause-snapshot     narwal copy pause; and resume-snapshot
  *   log                {"message":"..."} goes into the log
  *
- * Others are refused, and the log says so. In a row `data` is the text of that object. A signal may
+ * Others are refused, and the log says so; but for snapshot-window-..., which Debezium writes for
+ * itself where it reads the same table. In a row `data` is the text of that object. A signal may
  * be seen twice after a restart.
  */
 #include <inttypes.h>
@@ -17,8 +19,11 @@
 #include <stdio.h>
 
 #include "kafka/kafka.h"
+#include "lib/pattern.h"
 
 #define COMMAND_SIZE 256u
+#define ASK          "tables refresh "
+#define WINDOW       "snapshot-window-" /* by which Debezium marks its own chunks in the stream */
 #define AT_A_TIME    100
 #define PLACE_MS     10000
 
@@ -39,15 +44,39 @@ static void command_ask(const struct nw_kafka_sink *sink, const char *id, const 
     }
 }
 
-static void asked_note(struct nw_kafka_sink *sink, const char *id, const char *table)
+static void asked_note(struct nw_kafka_sink *sink, const char *id, const char *pattern)
 {
     struct nw_kafka_asked *asked = NULL;
 
     (void)pthread_mutex_lock(&sink->lock);
     asked = &sink->asked[sink->asked_count++ % NW_KAFKA_ASKED_MAX];
     (void)snprintf(asked->id, sizeof asked->id, "%s", id);
-    (void)snprintf(asked->table, sizeof asked->table, "%s", table);
+    (void)snprintf(asked->pattern, sizeof asked->pattern, "%s", pattern);
+    asked->copied_count = 0;
     (void)pthread_mutex_unlock(&sink->lock);
+}
+
+/* Of one that was copied already a later copy was not asked for by the same signal. */
+static bool asked_has(struct nw_kafka_asked *asked, const char *table, bool take)
+{
+    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
+
+    if (asked->id[0] == '\0' || asked->copied_count == NW_KAFKA_COPIED_MAX ||
+        !nw_pattern_matches(asked->pattern, table)) {
+        return false;
+    }
+    for (const char *at = table; *at != '\0'; at++) {
+        hash = (hash ^ (uint8_t)*at) * UINT64_C(1099511628211);
+    }
+    for (uint32_t i = 0; i < asked->copied_count; i++) {
+        if (asked->copied[i] == hash) {
+            return false;
+        }
+    }
+    if (take) {
+        asked->copied[asked->copied_count++] = hash;
+    }
+    return true;
 }
 
 bool nw_kafka_signal_of(struct nw_kafka_sink *sink, const char *table, bool take,
@@ -59,9 +88,8 @@ bool nw_kafka_signal_of(struct nw_kafka_sink *sink, const char *table, bool take
     for (uint32_t i = 0; i < NW_KAFKA_ASKED_MAX; i++) { /* the last one of them counts */
         struct nw_kafka_asked *asked = &sink->asked[(sink->asked_count + i) % NW_KAFKA_ASKED_MAX];
 
-        if (strcmp(asked->table, table) == 0 && asked->id[0] != '\0') {
+        if (asked_has(asked, table, take)) {
             (void)snprintf(id, NW_KAFKA_ID_SIZE, "%s", asked->id);
-            asked->id[0] = take ? '\0' : asked->id[0];
             found = true;
         }
     }
@@ -69,22 +97,25 @@ bool nw_kafka_signal_of(struct nw_kafka_sink *sink, const char *table, bool take
     return found;
 }
 
-/* "public\.items" is the table public.items; other patterns are not for us. */
-static bool name_read(const char *pattern, char *name, size_t size)
+/* Java's trim(), and the translation. */
+static bool pattern_read(const char *text, char *posix, size_t size)
 {
+    char trimmed[COMMAND_SIZE];
     size_t used = 0;
 
-    for (const char *at = pattern; *at != '\0'; at++) {
-        bool escaped = at[0] == '\\' && at[1] == '.';
-
-        if (used + 1 == size || (!escaped && strchr("\\*+?[](){}|^$", *at) != NULL)) {
-            return false;
-        }
-        at += escaped;
-        name[used++] = *at;
+    while (*text != '\0' && (unsigned char)*text <= ' ') {
+        text++;
     }
-    name[used] = '\0';
-    return used > 0;
+    used = strlen(text);
+    while (used > 0 && (unsigned char)text[used - 1] <= ' ') {
+        used--;
+    }
+    if (used == 0 || used >= sizeof trimmed) {
+        return false;
+    }
+    memcpy(trimmed, text, used);
+    trimmed[used] = '\0';
+    return nw_pattern_translate(trimmed, posix, size);
 }
 
 static void snapshot_begin(struct nw_kafka_sink *sink, const char *id, const json_t *data)
@@ -104,17 +135,18 @@ static void snapshot_begin(struct nw_kafka_sink *sink, const char *id, const jso
         return;
     }
     for (size_t i = 0; i < json_array_size(names); i++) {
-        const char *pattern = json_string_value(json_array_get(names, i));
-        char name[COMMAND_SIZE - sizeof "table refresh "];
+        const char *name = json_string_value(json_array_get(names, i));
+        char pattern[COMMAND_SIZE - sizeof ASK];
         char command[COMMAND_SIZE];
 
-        if (pattern == NULL || !name_read(pattern, name, sizeof name)) {
+        if (name == NULL || !pattern_read(name, pattern, sizeof pattern)) {
             signal_refuse(sink, id,
-                          "data-collections have to be names, SCHEMA.TABLE, not patterns");
+                          "one of data-collections is no name, SCHEMA.TABLE, and no regular "
+                          "expression that narwal knows");
             continue;
         }
-        (void)snprintf(command, sizeof command, "table refresh %s", name);
-        asked_note(sink, id, name);
+        (void)snprintf(command, sizeof command, ASK "%s", pattern);
+        asked_note(sink, id, pattern);
         command_ask(sink, id, command);
     }
 }
@@ -131,6 +163,8 @@ static void signal_do(struct nw_kafka_sink *sink, const char *id, const char *ty
     } else if (strcmp(type, "log") == 0 && json_is_string(json_object_get(data, "message"))) {
         sink->host->log(sink->host, NW_LOG_INFO, "signal %.60s: %.500s", id,
                         json_string_value(json_object_get(data, "message")));
+    } else if (strncmp(type, WINDOW, sizeof WINDOW - 1) == 0) {
+        sink->host->log(sink->host, NW_LOG_DEBUG, "signal %.60s is a connector's own", id);
     } else {
         signal_refuse(sink, id,
                       "narwal does nothing for signals of this type: a copy cannot be stopped "

@@ -35,20 +35,43 @@ class SignalsTest(Case):
         self.signal("one", "execute-snapshot", **{"data-collections": ["shop.a"], "type": "incremental"})
         narwal.wait("the copy", lambda: self.copies(narwal, "a") == [5, 5])
         self.signal("two", "log", message="a word to you")
-        self.signal("three", "execute-snapshot", **{"data-collections": ["shop.*"]})
+        self.signal("three", "execute-snapshot", **{"data-collections": ["shop.(?=b)"]})
+        self.signal("window", "snapshot-window-open")
         self.signal("four", "execute-snapshot", **{"data-collections": ["shop.a"], "additional-conditions": [
             {"data-collection": "shop.a", "filter": "id = 1"}]})
         self.signal("five", "stop-snapshot", **{"data-collections": ["shop.a"]})
         self.signal("six", "execute-snapshot", **{"data-collections": ["shop\\.nothing"]})
         self.server.sql("INSERT INTO shop.signals VALUES ('seven', 'execute-snapshot', 'no JSON')")
         narwal.wait("the last answer", lambda: "NW2709 sink kafka: signal seven: its data is not a JSON object" in narwal.log())
-        narwal.wait("an answer", lambda: "asked for table refresh shop.nothing: " in narwal.log())
-        for text in ("sink kafka: signal two: a word to you", "NW2709 sink kafka: signal three: data-collections have to be names",
+        narwal.wait("an answer", lambda: "NW1504 sink kafka asked for copies: no table that is followed matches shop\\.nothing" in narwal.log())
+        for text in ("sink kafka: signal two: a word to you", "NW2709 sink kafka: signal three: one of data-collections is no name",
                      "NW2709 sink kafka: signal four: rows cannot be chosen", "NW2709 sink kafka: signal five: narwal does nothing"):
             self.assertIn(text, narwal.log())
+        self.assertNotIn("signal window", narwal.log())
         self.assertEqual(self.copies(narwal, "a"), [5, 5])
         self.assertEqual(self.copies(narwal, "b"), [1])
         self.notifications_check(narwal)
+
+    def test_a_pattern_asks_for_copies(self):
+        """As Java reads it, of all of the name as it is; each table that matches, once."""
+        narwal = self.begin("patterns", signals_table="shop.signals")
+        self.server.sql('CREATE TABLE shop."A.b""C" (id integer PRIMARY KEY); INSERT INTO shop."A.b""C" VALUES (1)')
+        narwal.wait("the new table", lambda: "patterns.shop.A.b_C" in self.broker.topics() and
+                    self.copies(narwal, "A.b_C") == [1])
+        self.signal("all", "execute-snapshot", **{"data-collections": [" shop\\.(?:[ab]|A[.]b.*) ", "op.a"]})
+        narwal.wait("the copies", lambda: [self.copies(narwal, table) for table in ("a", "b", "A.b_C")] ==
+                    [[5, 5], [1, 1], [1, 1]])
+        narwal.wait("the other", lambda: "no table that is followed matches op.a" in narwal.log())
+        self.assertEqual(self.copies(narwal, "signals"), [])
+        narwal.wait_caught_up()
+        self.assertEqual(narwal.call("table", "refresh", "shop.b")[0], 0)  # not of the signal
+        narwal.wait("another", lambda: self.copies(narwal, "b") == [1, 1, 1])
+        narwal.wait_caught_up()
+        later = [(value["additional_data"].get("data_collections"), value["id"]) for _, value in
+                 self.messages("patterns.notifications") if value["type"] == "STARTED"][2:]
+        self.assertEqual(sorted(name for name, _ in later), ['shop.A.b"C', "shop.a", "shop.b", "shop.b"])
+        self.assertEqual([id_ for _, id_ in later[:3]], ["all"] * 3)
+        self.assertNotEqual(later[3][1], "all")
 
     def notifications_check(self, narwal):
         found = self.messages(f"{narwal.name}.notifications")
