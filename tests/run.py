@@ -6,12 +6,13 @@ ctest knows one build directory. This collects what each build registered (`ctes
 the build's name before each test's name, writes one CTestTestfile.cmake into build/test, and runs it.
 At the end it lists what was skipped and why, and repeats ctest's summary. Arguments go to ctest, but
 --all, which adds what runs every night: the versions of PostgreSQL between the oldest and the newest,
-all mutants, and under ASan kills at every moment and what is long.
+all mutants, under ASan kills at every moment and what is long, and Kafka under both sanitizers.
 """
 import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -36,11 +37,14 @@ ENVIRONMENT = {
     "dev": [],
     "asan": ["ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
              "UBSAN_OPTIONS=print_stacktrace=1"],
-    "tsan": ["TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1"],
+    "tsan": [f"TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions={ROOT}/tests/tsan.supp"],
 }
 # Names that tests of one build use for each other; they must not meet those of another build.
 OWN_NAMES = {"DEPENDS", "FIXTURES_REQUIRED", "FIXTURES_SETUP", "FIXTURES_CLEANUP"}
 TEST_SECONDS_MAX = 600
+# Tests of servers wait for most of their time: so many of them for each processor. Those that compute take two places.
+PLACES = 3
+BUSY = re.compile(r"^it\.(copy_and_stream|oracle|memory|extremes|demo|kill)\b")
 OUTPUT_BYTES_MAX = 1 << 20
 SERVERS_BYTES_MAX = 8 << 30
 
@@ -72,6 +76,8 @@ def test_text(build, test):
     name = quoted(f"{build}.{test['name']}")
     properties = {item["name"]: item["value"] for item in test["properties"]}
     properties.setdefault("ENVIRONMENT", [])
+    if "it" not in properties.get("LABELS", []) or BUSY.match(test["name"]):
+        properties.setdefault("PROCESSORS", 2)
     if not properties["ENVIRONMENT"] and not ENVIRONMENT[build]:
         del properties["ENVIRONMENT"]
     command = " ".join(quoted(word) for word in wrapper(build) + test["command"])
@@ -113,8 +119,7 @@ def memory_folder():
 
 def run_ctest(report):
     """Run ctest, pass its output on, and return its exit status and its summary lines."""
-    # Tests of servers wait for more than half of their time, so one more than there are processors.
-    jobs = os.cpu_count() + 1
+    jobs = PLACES * os.cpu_count()
     command = ["ctest", "--test-dir", str(MERGED), "-j", str(jobs), "--output-on-failure",
                "--no-tests=error", "--timeout", str(TEST_SECONDS_MAX),
                "--test-output-size-passed", str(OUTPUT_BYTES_MAX),

@@ -298,7 +298,7 @@ class KafkaTest(Case):
         narwal.config["sinks"].append({"type": "file", "path": str(narwal.out)})
         narwal.start().wait_caught_up()
         self.server.sql('DROP TABLE shop."ü"')
-        narwal.wait("the drop", lambda: any('"op":"X"' in path.read_text() for path in narwal.out.rglob("*.jsonl")), 30)
+        narwal.wait("the drop", lambda: any('"op":"X"' in path.read_text() for path in narwal.out.rglob("*.jsonl")))
         narwal.wait_caught_up()
         self.server.sql('ALTER TABLE shop.next RENAME TO "ä"; INSERT INTO shop."ä" VALUES (3)')
         narwal.wait_caught_up()

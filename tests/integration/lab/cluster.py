@@ -8,6 +8,7 @@ import hashlib
 import os
 import pathlib
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -24,6 +25,8 @@ import servers  # noqa: E402
 START_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 60
 PORT_TRIES_MAX = 5
+PORTS_FROM = 10000
+chance = random.SystemRandom()  # tests that run side by side may have one seed
 
 # What tests want: logical decoding, no waiting for the disk, small buffers so that transactions
 # are streamed, and quick notice of peers that are gone.
@@ -75,9 +78,15 @@ def as_server_user(command, death=None):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Below the ports of connections, of which one could take it before somebody listens on it."""
+    end = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", chance.randrange(PORTS_FROM, end) if end >= 2 * PORTS_FROM else 0))
+            except OSError:
+                continue
+            return probe.getsockname()[1]
 
 
 def quote_conninfo(value):
