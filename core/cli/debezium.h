@@ -115,6 +115,24 @@ size_t nw_debezium_split(struct nw_debezium *to, const char *list, char separato
 void nw_debezium_secret(struct nw_debezium *to, const char *path, const char *value,
                         const char *otherwise);
 
+/** The rest of a name behind PREFIX; NULL: it does not begin so. */
+const char *nw_debezium_behind(const char *name, const char *prefix);
+/** The value of a property of an alias or a converter: PREFIX with NAME. NULL: it is not there. */
+const char *nw_debezium_under(struct nw_debezium *to, const char *prefix, const char *name);
+/** Whether a flag is true. @param otherwise  what it is when it is not there */
+bool nw_debezium_said(const char *value, bool otherwise);
+bool nw_debezium_same(const char *a, const char *b); /* either may be NULL */
+void nw_debezium_refuse_name(struct nw_debezium *to, const char *name, const char *why);
+/** Refuse what begins with the prefix and is none of these words. */
+void nw_debezium_others_refuse(struct nw_debezium *to, const char *prefix, const char *words);
+bool nw_debezium_has_outbox(const struct nw_debezium *to);
+/** One more rule of transforms: a list of columns grows where one for the same is there. */
+void nw_debezium_rule_add(struct nw_debezium *to, const char *table, const char *what,
+                          const char *column, const char *more);
+
+#define NW_DEBEZIUM_JSON   "org.apache.kafka.connect.json.JsonConverter"
+#define NW_DEBEZIUM_ROUTER "io.debezium.transforms.outbox.EventRouter"
+
 /**
  * An anchored regular expression of Debezium as patterns of narwal.
  * @param patterns  filled, in the arena
@@ -130,6 +148,6 @@ nw_debezium_convert nw_dbz_text, nw_dbz_words, nw_dbz_time, nw_dbz_number, nw_db
     nw_dbz_class, nw_dbz_params, nw_dbz_prefixes, nw_dbz_strategy, nw_dbz_topic, nw_dbz_heartbeat,
     nw_dbz_transactions, nw_dbz_signals, nw_dbz_notifications, nw_dbz_placeholder;
 nw_debezium_convert nw_dbz_converters, nw_dbz_transforms, nw_dbz_producer, nw_dbz_brokers,
-    nw_dbz_creation;
+    nw_dbz_creation, nw_dbz_predicates;
 
 #endif

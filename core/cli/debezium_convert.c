@@ -309,9 +309,8 @@ void nw_dbz_schemas(struct nw_debezium *to, const struct nw_debezium_row *row,
     list_convert(to, row, p, ".*", NULL);
 }
 
-/* A rule's list of columns grows where one for the table and the same is there. */
-static void rule_add(struct nw_debezium *to, const char *table, const char *what,
-                     const char *column, const char *more)
+void nw_debezium_rule_add(struct nw_debezium *to, const char *table, const char *what,
+                          const char *column, const char *more)
 {
     table = nw_debezium_quoted(to, table);
     column = nw_debezium_quoted(to, column);
@@ -349,8 +348,9 @@ static void columns_add(struct nw_debezium *to, struct nw_debezium_property *p, 
                 made = 0;
                 break;
             }
-            rule_add(to, nw_debezium_text(to, "%.*s", (int)(last - patterns[k]), patterns[k]), what,
-                     last + 1, more);
+            nw_debezium_rule_add(
+                to, nw_debezium_text(to, "%.*s", (int)(last - patterns[k]), patterns[k]), what,
+                last + 1, more);
         }
         if (made == 0) {
             nw_debezium_refuse(to, p,

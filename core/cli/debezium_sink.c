@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See debezium.h: Connect's converters and transforms, the producer, and topics that are made. */
+/* See debezium.h: Connect's converters, the producer, and topics that are made. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "cli/debezium.h"
 
 /* The rest of a name behind PREFIX; NULL: it does not begin so. */
-static const char *behind(const char *name, const char *prefix)
+const char *nw_debezium_behind(const char *name, const char *prefix)
 {
     size_t size = strlen(prefix);
 
@@ -16,29 +16,29 @@ static const char *behind(const char *name, const char *prefix)
 }
 
 /* A property of an alias or a converter. */
-static const char *get(struct nw_debezium *to, const char *prefix, const char *name)
+const char *nw_debezium_under(struct nw_debezium *to, const char *prefix, const char *name)
 {
     return nw_debezium_get(to, nw_debezium_text(to, "%s%s", prefix, name));
 }
 
-static bool said(const char *value, bool otherwise)
+bool nw_debezium_said(const char *value, bool otherwise)
 {
     return value == NULL ? otherwise : strcasecmp(value, "true") == 0;
 }
 
-static bool same(const char *a, const char *b)
+bool nw_debezium_same(const char *a, const char *b)
 {
     return (a == NULL) == (b == NULL) && (a == NULL || strcmp(a, b) == 0);
 }
 
 /* Refuses what begins with the prefix and is none of these words. */
-static void others_refuse(struct nw_debezium *to, const char *prefix, const char *words)
+void nw_debezium_others_refuse(struct nw_debezium *to, const char *prefix, const char *words)
 {
     const char *known[NW_DEBEZIUM_ITEMS_MAX];
     size_t count = nw_debezium_split(to, words, ' ', known);
 
     for (size_t i = 0; i < to->count; i++) {
-        const char *rest = behind(to->properties[i].name, prefix);
+        const char *rest = nw_debezium_behind(to->properties[i].name, prefix);
         bool found = rest == NULL;
 
         for (size_t k = 0; k < count && !found; k++) {
@@ -50,7 +50,7 @@ static void others_refuse(struct nw_debezium *to, const char *prefix, const char
     }
 }
 
-static void refuse_name(struct nw_debezium *to, const char *name, const char *why)
+void nw_debezium_refuse_name(struct nw_debezium *to, const char *name, const char *why)
 {
     struct nw_debezium_property *p = nw_debezium_find(to, name);
 
@@ -61,62 +61,71 @@ static void refuse_name(struct nw_debezium *to, const char *name, const char *wh
 
 /* ---- Connect's converters ---- */
 
-static const char JSON[] = "org.apache.kafka.connect.json.JsonConverter";
+static const char JSON[] = NW_DEBEZIUM_JSON;
 static const char AVRO[] = "io.confluent.connect.avro.AvroConverter";
 static const char CLOUD[] = "io.debezium.converters.CloudEventsConverter";
 static const char STRING[] = "org.apache.kafka.connect.storage.StringConverter";
 
 static void json_convert(struct nw_debezium *to, bool given)
 {
-    const char *digits = get(to, "value.converter.", "decimal.format");
-    bool schemas = said(get(to, "value.converter.", "schemas.enable"), true);
+    const char *digits = nw_debezium_under(to, "value.converter.", "decimal.format");
+    bool schemas =
+        nw_debezium_said(nw_debezium_under(to, "value.converter.", "schemas.enable"), true);
 
     nw_debezium_put(to, "sink.format", "debezium_json",
                     given ? "JsonConverter"
                           : "no value.converter: the worker's, which has to be JsonConverter");
     nw_debezium_put(to, "sink.schemas", schemas ? "true" : "false",
                     "value.converter.schemas.enable; Connect's default is true");
-    nw_debezium_put(to, "sink.null_as_default",
-                    said(get(to, "value.converter.", "replace.null.with.default"), true) ? "true"
-                                                                                         : "false",
-                    "value.converter.replace.null.with.default; Connect's default is true");
+    nw_debezium_put(
+        to, "sink.null_as_default",
+        nw_debezium_said(nw_debezium_under(to, "value.converter.", "replace.null.with.default"),
+                         true)
+            ? "true"
+            : "false",
+        "value.converter.replace.null.with.default; Connect's default is true");
     if (digits != NULL) {
         nw_debezium_put(to, "sink.decimal_format",
                         strcasecmp(digits, "numeric") == 0 ? "numeric" : "base64",
                         "value.converter.decimal.format");
     }
-    if (said(get(to, "key.converter.", "schemas.enable"), true) != schemas) {
-        refuse_name(to,
-                    nw_debezium_find(to, "key.converter.schemas.enable") != NULL
-                        ? "key.converter.schemas.enable"
-                        : "value.converter.schemas.enable",
-                    "keys and values have schemas, or neither has: set both to the same");
+    if (nw_debezium_said(nw_debezium_under(to, "key.converter.", "schemas.enable"), true) !=
+        schemas) {
+        nw_debezium_refuse_name(
+            to,
+            nw_debezium_find(to, "key.converter.schemas.enable") != NULL
+                ? "key.converter.schemas.enable"
+                : "value.converter.schemas.enable",
+            "keys and values have schemas, or neither has: set both to the same");
     }
-    others_refuse(to, "value.converter.",
-                  "schemas.enable decimal.format replace.null.with.default schemas.cache.size");
-    others_refuse(to, "key.converter.",
-                  "schemas.enable decimal.format replace.null.with.default schemas.cache.size");
+    nw_debezium_others_refuse(
+        to, "value.converter.",
+        "schemas.enable decimal.format replace.null.with.default schemas.cache.size");
+    nw_debezium_others_refuse(
+        to, "key.converter.",
+        "schemas.enable decimal.format replace.null.with.default schemas.cache.size");
 }
 
 static void registry_user(struct nw_debezium *to, const char *prefix)
 {
-    const char *source = get(to, prefix, "basic.auth.credentials.source");
-    const char *user = get(to, prefix, "basic.auth.user.info");
-    const char *old = get(to, prefix, "schema.registry.basic.auth.user.info");
+    const char *source = nw_debezium_under(to, prefix, "basic.auth.credentials.source");
+    const char *user = nw_debezium_under(to, prefix, "basic.auth.user.info");
+    const char *old = nw_debezium_under(to, prefix, "schema.registry.basic.auth.user.info");
     const char *colon = NULL;
 
     user = user == NULL ? old : user;
     if (source != NULL && strcmp(source, "USER_INFO") != 0) {
-        refuse_name(to, nw_debezium_text(to, "%sbasic.auth.credentials.source", prefix),
-                    "only USER_INFO is there");
+        nw_debezium_refuse_name(to, nw_debezium_text(to, "%sbasic.auth.credentials.source", prefix),
+                                "only USER_INFO is there");
     }
     colon = user == NULL ? NULL : strchr(user, ':');
-    if (user != NULL && (colon == NULL || behind(user, "${") != NULL)) {
-        refuse_name(to,
-                    nw_debezium_text(to, "%s%s", prefix,
-                                     old == user ? "schema.registry.basic.auth.user.info"
-                                                 : "basic.auth.user.info"),
-                    "USER:PASSWORD is wanted; put it into registry_username and registry_password");
+    if (user != NULL && (colon == NULL || nw_debezium_behind(user, "${") != NULL)) {
+        nw_debezium_refuse_name(
+            to,
+            nw_debezium_text(to, "%s%s", prefix,
+                             old == user ? "schema.registry.basic.auth.user.info"
+                                         : "basic.auth.user.info"),
+            "USER:PASSWORD is wanted; put it into registry_username and registry_password");
     } else if (user != NULL) {
         nw_debezium_put(
             to, "sink.registry_username",
@@ -128,7 +137,7 @@ static void registry_user(struct nw_debezium *to, const char *prefix)
 
 static void subjects_convert(struct nw_debezium *to, const char *prefix)
 {
-    const char *strategy = get(to, prefix, "value.subject.name.strategy");
+    const char *strategy = nw_debezium_under(to, prefix, "value.subject.name.strategy");
     const char *base = strategy == NULL ? NULL : strrchr(strategy, '.');
     const char *subjects = NULL;
 
@@ -141,8 +150,8 @@ static void subjects_convert(struct nw_debezium *to, const char *prefix)
     if (subjects != NULL) {
         nw_debezium_put(to, "sink.registry_subjects", subjects, "value.subject.name.strategy");
     } else if (strategy != NULL) {
-        refuse_name(to, nw_debezium_text(to, "%svalue.subject.name.strategy", prefix),
-                    "no class of one's own");
+        nw_debezium_refuse_name(to, nw_debezium_text(to, "%svalue.subject.name.strategy", prefix),
+                                "no class of one's own");
     }
 }
 
@@ -150,17 +159,21 @@ static void subjects_convert(struct nw_debezium *to, const char *prefix)
 static void registry_convert(struct nw_debezium *to, const char *prefix)
 {
     const char *urls[NW_DEBEZIUM_ITEMS_MAX];
-    size_t count = nw_debezium_split(to, get(to, prefix, "schema.registry.url"), ',', urls);
+    size_t count =
+        nw_debezium_split(to, nw_debezium_under(to, prefix, "schema.registry.url"), ',', urls);
 
     for (size_t i = 0; i < count; i++) {
         nw_debezium_item(to, "sink.registry", urls[i]);
     }
     registry_user(to, prefix);
     subjects_convert(to, prefix);
-    if (get(to, prefix, "auto.register.schemas") != NULL) {
-        nw_debezium_put(to, "sink.registry_register",
-                        said(get(to, prefix, "auto.register.schemas"), true) ? "true" : "false",
-                        "auto.register.schemas");
+    if (nw_debezium_under(to, prefix, "auto.register.schemas") != NULL) {
+        nw_debezium_put(
+            to, "sink.registry_register",
+            nw_debezium_said(nw_debezium_under(to, prefix, "auto.register.schemas"), true)
+                ? "true"
+                : "false",
+            "auto.register.schemas");
     }
 }
 
@@ -173,41 +186,44 @@ static void avro_convert(struct nw_debezium *to)
 
     nw_debezium_put(to, "sink.format", "debezium_avro", "AvroConverter");
     registry_convert(to, "value.converter.");
-    if (!same(get(to, "key.converter.", "schema.registry.url"),
-              get(to, "value.converter.", "schema.registry.url"))) {
-        refuse_name(to, "key.converter.schema.registry.url",
-                    "keys and values are in one registry: set both to the same");
+    if (!nw_debezium_same(nw_debezium_under(to, "key.converter.", "schema.registry.url"),
+                          nw_debezium_under(to, "value.converter.", "schema.registry.url"))) {
+        nw_debezium_refuse_name(to, "key.converter.schema.registry.url",
+                                "keys and values are in one registry: set both to the same");
     }
-    others_refuse(to, "value.converter.", known);
-    others_refuse(to, "key.converter.", known);
+    nw_debezium_others_refuse(to, "value.converter.", known);
+    nw_debezium_others_refuse(to, "key.converter.", known);
 }
 
 static void cloud_convert(struct nw_debezium *to)
 {
-    const char *whole = get(to, "value.converter.", "serializer.type");
-    const char *data = get(to, "value.converter.", "data.serializer.type");
+    const char *whole = nw_debezium_under(to, "value.converter.", "serializer.type");
+    const char *data = nw_debezium_under(to, "value.converter.", "data.serializer.type");
 
     nw_debezium_put(to, "sink.format", "cloudevents", "CloudEventsConverter");
     if (whole != NULL && strcmp(whole, "json") != 0) {
-        refuse_name(to, "value.converter.serializer.type", "CloudEvents are JSON: take json");
+        nw_debezium_refuse_name(to, "value.converter.serializer.type",
+                                "CloudEvents are JSON: take json");
     }
     nw_debezium_put(to, "sink.cloudevents_data",
                     data != NULL && strcmp(data, "avro") == 0 ? "avro" : "json",
                     "value.converter.data.serializer.type");
-    nw_debezium_put(to, "sink.schemas",
-                    said(get(to, "value.converter.json.", "schemas.enable"), true) ? "true"
-                                                                                   : "false",
-                    "value.converter.json.schemas.enable; Connect's default is true");
+    nw_debezium_put(
+        to, "sink.schemas",
+        nw_debezium_said(nw_debezium_under(to, "value.converter.json.", "schemas.enable"), true)
+            ? "true"
+            : "false",
+        "value.converter.json.schemas.enable; Connect's default is true");
     registry_convert(to, "value.converter.avro.");
-    others_refuse(to, "value.converter.",
-                  "serializer.type data.serializer.type json.schemas.enable "
-                  "avro.schema.registry.url avro.auto.register.schemas");
-    others_refuse(to, "key.converter.", "schemas.enable");
+    nw_debezium_others_refuse(to, "value.converter.",
+                              "serializer.type data.serializer.type json.schemas.enable "
+                              "avro.schema.registry.url avro.auto.register.schemas");
+    nw_debezium_others_refuse(to, "key.converter.", "schemas.enable");
 }
 
-static const char ROUTER[] = "io.debezium.transforms.outbox.EventRouter";
+static const char ROUTER[] = NW_DEBEZIUM_ROUTER;
 
-static bool has_outbox(const struct nw_debezium *to)
+bool nw_debezium_has_outbox(const struct nw_debezium *to)
 {
     for (size_t i = 0; i < to->count; i++) {
         if (strcmp(to->properties[i].value, ROUTER) == 0) {
@@ -230,7 +246,7 @@ void nw_dbz_converters(struct nw_debezium *to, const struct nw_debezium_row *row
         avro_convert(to);
     } else if (is_cloud) {
         cloud_convert(to);
-    } else if (strcmp(p->value, STRING) == 0 && has_outbox(to)) {
+    } else if (strcmp(p->value, STRING) == 0 && nw_debezium_has_outbox(to)) {
         nw_debezium_put(to, "sink.format", "debezium_json", "StringConverter, of an outbox");
     } else {
         nw_debezium_refuse(to, p,
@@ -239,173 +255,9 @@ void nw_dbz_converters(struct nw_debezium *to, const struct nw_debezium_row *row
                            p->value);
     }
     if (key != NULL && *p->value != '\0' && strcmp(key, is_cloud ? JSON : p->value) != 0 &&
-        !has_outbox(to)) {
-        refuse_name(to, "key.converter", "keys have the form of values: set both to the same");
-    }
-}
-
-/* ---- transforms ---- */
-
-static const char *deletes_mode(struct nw_debezium *to, const char *prefix)
-{
-    const char *mode = get(to, prefix, "delete.tombstone.handling.mode");
-    const char *old = get(to, prefix, "delete.handling.mode");
-    bool dropped = said(get(to, prefix, "drop.tombstones"), true);
-
-    if (mode != NULL || (old == NULL && get(to, prefix, "drop.tombstones") == NULL)) {
-        return mode == NULL ? "tombstone" : mode;
-    }
-    if (old != NULL && strcmp(old, "rewrite") == 0) {
-        return dropped ? "rewrite" : "rewrite-with-tombstone";
-    }
-    return dropped ? "drop" : "tombstone";
-}
-
-static void items_put(struct nw_debezium *to, const char *prefix, const char *name,
-                      const char *path)
-{
-    const char *fields[NW_DEBEZIUM_ITEMS_MAX];
-    size_t count = nw_debezium_split(to, get(to, prefix, name), ',', fields);
-
-    for (size_t i = 0; i < count; i++) {
-        nw_debezium_item(to, path, fields[i]);
-    }
-}
-
-static void unwrap_convert(struct nw_debezium *to, const char *prefix)
-{
-    const char *mode = deletes_mode(to, prefix);
-    const char *name = nw_debezium_text(to, "%sdelete.tombstone.handling.mode", prefix);
-    static const char *const known[] = {
-        "drop", "tombstone", "rewrite", "rewrite-with-tombstone", "delete-to-tombstone", NULL};
-
-    if (!nw_patterns_match(known, mode)) {
-        refuse_name(to, name, "no such mode");
-        return;
-    }
-    nw_debezium_put(to, "sink.flatten", mode, "ExtractNewRecordState");
-    items_put(to, prefix, "add.fields", "sink.add_fields");
-    items_put(to, prefix, "add.headers", "sink.add_headers");
-    if (!same(get(to, prefix, "add.fields.prefix"), NULL) &&
-        !same(get(to, prefix, "add.fields.prefix"), "__")) {
-        refuse_name(to, nw_debezium_text(to, "%sadd.fields.prefix", prefix), "only __ is there");
-    }
-    if (!same(get(to, prefix, "add.headers.prefix"), NULL) &&
-        !same(get(to, prefix, "add.headers.prefix"), "__")) {
-        refuse_name(to, nw_debezium_text(to, "%sadd.headers.prefix", prefix), "only __ is there");
-    }
-    others_refuse(to, prefix,
-                  "type delete.tombstone.handling.mode delete.handling.mode drop.tombstones "
-                  "add.fields add.headers add.fields.prefix add.headers.prefix");
-}
-
-/* The form of an outbox's key and payload, by the converters. */
-static const char *outbox_form(struct nw_debezium *to, const char *prefix)
-{
-    const char *converter = nw_debezium_get(to, "value.converter");
-
-    if (said(get(to, prefix, "table.expand.json.payload"), false)) {
-        return "expanded";
-    }
-    return converter != NULL && strcmp(converter, JSON) == 0 ? "json" : "raw";
-}
-
-static void outbox_topic(struct nw_debezium *to, const char *prefix)
-{
-    static const char by[] = "${routedByValue}";
-    const char *topic = get(to, prefix, "route.topic.replacement");
-    const char *value = topic == NULL ? NULL : strstr(topic, by);
-
-    if (value != NULL) {
-        nw_debezium_put(
-            to, "sink.outbox_topic",
-            nw_debezium_quoted(to, nw_debezium_text(to, "%.*s{value}%s", (int)(value - topic),
-                                                    topic, value + sizeof by - 1)),
-            "route.topic.replacement");
-    } else if (topic != NULL) {
-        refuse_name(to, nw_debezium_text(to, "%sroute.topic.replacement", prefix),
-                    "wants ${routedByValue}");
-    }
-}
-
-static void outbox_tables(struct nw_debezium *to, const char *prefix)
-{
-    const char *tables = nw_debezium_get(to, "table.include.list");
-    const char *regexes[NW_DEBEZIUM_ITEMS_MAX];
-    size_t count = nw_debezium_split(to, tables, ',', regexes);
-    bool plain = count > 0;
-
-    for (size_t i = 0; i < count && plain; i++) {
-        const char *patterns[NW_DEBEZIUM_ITEMS_MAX];
-        size_t made = nw_debezium_patterns(to, regexes[i], patterns);
-
-        plain = made > 0;
-        for (size_t k = 0; k < made && plain; k++) {
-            plain = strpbrk(patterns[k], "*?[") == NULL;
-            nw_debezium_item(to, "sink.outbox", patterns[k]);
-        }
-    }
-    if (!plain) {
-        refuse_name(to, nw_debezium_text(to, "%stype", prefix),
-                    "which tables are outboxes? table.include.list has to name them");
-    }
-}
-
-static void outbox_convert(struct nw_debezium *to, const char *prefix)
-{
-    static const struct {
-        const char *from, *to;
-    } columns[] = {{"table.field.event.id", "sink.outbox_id"},
-                   {"table.field.event.key", "sink.outbox_key"},
-                   {"table.field.event.payload", "sink.outbox_payload"},
-                   {"table.field.event.timestamp", "sink.outbox_timestamp"},
-                   {"route.by.field", "sink.outbox_route"}};
-    const char *tombstones = get(to, prefix, "route.tombstone.on.empty.payload");
-
-    outbox_tables(to, prefix);
-    outbox_topic(to, prefix);
-    for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++) {
-        const char *value = get(to, prefix, columns[i].from);
-
-        if (value != NULL) {
-            nw_debezium_put(to, columns[i].to, nw_debezium_quoted(to, value), columns[i].from);
-        }
-    }
-    items_put(to, prefix, "table.fields.additional.placement", "sink.outbox_placement");
-    nw_debezium_put(to, "sink.outbox_form", outbox_form(to, prefix),
-                    "as the converters write an outbox's key and payload");
-    if (tombstones != NULL) {
-        nw_debezium_put(to, "sink.outbox_tombstones", said(tombstones, false) ? "true" : "false",
-                        "route.tombstone.on.empty.payload");
-    }
-    others_refuse(to, prefix,
-                  "type table.field.event.id table.field.event.key table.field.event.payload "
-                  "table.field.event.timestamp route.by.field table.fields.additional.placement "
-                  "route.topic.replacement table.expand.json.payload "
-                  "route.tombstone.on.empty.payload");
-}
-
-void nw_dbz_transforms(struct nw_debezium *to, const struct nw_debezium_row *row,
-                       struct nw_debezium_property *p)
-{
-    const char *aliases[NW_DEBEZIUM_ITEMS_MAX];
-    size_t count = nw_debezium_split(to, p->value, ',', aliases);
-
-    (void)row;
-    for (size_t i = 0; i < count; i++) {
-        const char *prefix = nw_debezium_text(to, "transforms.%s.", aliases[i]);
-        const char *class = get(to, prefix, "type");
-
-        if (class != NULL && strcmp(class, "io.debezium.transforms.ExtractNewRecordState") == 0) {
-            unwrap_convert(to, prefix);
-        } else if (class != NULL && strcmp(class, ROUTER) == 0) {
-            outbox_convert(to, prefix);
-        } else {
-            nw_debezium_refuse(to, p,
-                               "%s (%s): only ExtractNewRecordState and EventRouter are there; "
-                               "docs/transforms.md has narwal's own",
-                               aliases[i], class == NULL ? "no type" : class);
-        }
+        !nw_debezium_has_outbox(to)) {
+        nw_debezium_refuse_name(to, "key.converter",
+                                "keys have the form of values: set both to the same");
     }
 }
 
@@ -444,7 +296,7 @@ static void login_convert(struct nw_debezium *to, struct nw_debezium_property *p
 
     user = user == NULL ? NULL : user + strlen("username=\"");
     password = password == NULL ? NULL : password + strlen("password=\"");
-    if (user == NULL || password == NULL || behind(user, "${") != NULL) {
+    if (user == NULL || password == NULL || nw_debezium_behind(user, "${") != NULL) {
         nw_debezium_refuse(to, p,
                            "username and password are wanted: put them into username and password");
         return;
@@ -536,7 +388,7 @@ void nw_dbz_producer(struct nw_debezium *to, const struct nw_debezium_row *row,
         p->why = "narwal sets what delivery depends on; timeout is an option of the sink";
     } else if (!setting_convert(to, name, p->value)) {
         nw_debezium_refuse(to, p,
-                           behind(name, "ssl.") != NULL
+                           nw_debezium_behind(name, "ssl.") != NULL
                                ? "narwal takes PEM files: ca, cert and key of the sink"
                                : "no setting that has a counterpart: properties of the sink has "
                                  "those of librdkafka");
@@ -546,10 +398,11 @@ void nw_dbz_producer(struct nw_debezium *to, const struct nw_debezium_row *row,
 void nw_dbz_creation(struct nw_debezium *to, const struct nw_debezium_row *row,
                      struct nw_debezium_property *p)
 {
-    const char *setting = behind(p->name, "topic.creation.default.");
+    const char *setting = nw_debezium_behind(p->name, "topic.creation.default.");
 
     if (strcmp(p->name, "topic.creation.enable") == 0) {
-        nw_debezium_put(to, "sink.create_topics", said(p->value, true) ? "true" : "false", p->name);
+        nw_debezium_put(to, "sink.create_topics",
+                        nw_debezium_said(p->value, true) ? "true" : "false", p->name);
     } else if (setting == NULL || strcmp(setting, "include") == 0 ||
                strcmp(setting, "exclude") == 0) {
         nw_debezium_refuse(to, p,

@@ -59,6 +59,24 @@ static nw_status outbox_check(const char *sink, const struct nw_kafka_form_optio
     return NW_OK;
 }
 
+/* With a regular expression the topic is its replacement, and is made from what the column has. */
+static nw_status outbox_regex_make(const char *sink, const struct nw_setting *settings,
+                                   struct nw_kafka_form_options *to, struct nw_error *err)
+{
+    const char *regex = text_of(&settings[NW_FORM_OUTBOX_REGEX]);
+    char why[256] = "";
+
+    if (regex == NULL) {
+        return NW_OK;
+    }
+    to->outbox_regex = nw_regex_create(regex, to->outbox.topic, why, sizeof why);
+    to->outbox.topic = "{value}";
+    return to->outbox_regex != NULL
+               ? NW_OK
+               : nw_fail(err, NW_FATAL, "NW1003 %s: outbox_regex: \"%s\" and its outbox_topic: %s",
+                         sink, regex, why);
+}
+
 /* What goes with what. */
 static nw_status combination_check(const char *sink, enum nw_format_kind kind,
                                    const struct nw_kafka_form_options *options,
@@ -109,6 +127,9 @@ nw_status nw_kafka_form_options_read(const char *sink, const struct nw_setting *
     }
     if (status == NW_OK) {
         status = outbox_check(sink, to, err);
+    }
+    if (status == NW_OK) {
+        status = outbox_regex_make(sink, settings, to, err);
     }
     if (status == NW_OK) {
         status = combination_check(sink, format->kind, to, err);

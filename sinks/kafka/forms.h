@@ -21,6 +21,7 @@
 #include "lib/format/flat.h"
 #include "lib/format/format.h"
 #include "lib/format/outbox.h"
+#include "lib/regex.h"
 #include "lib/registry/registry.h"
 
 struct nw_kafka_options;
@@ -35,6 +36,7 @@ struct nw_kafka_form_options {
     bool data_is_avro;           /* of CloudEvents */
     const char *const *outboxes; /* schema.table; NULL: none */
     struct nw_outbox_options outbox;
+    struct nw_regex *outbox_regex; /* NULL: none; own */
     enum nw_registry_strategy subjects;
     struct nw_registry_options registry;
 };
@@ -60,6 +62,7 @@ enum nw_kafka_form_option {
     NW_FORM_DATA,
     NW_FORM_OUTBOX,
     NW_FORM_OUTBOX_TOPIC,
+    NW_FORM_OUTBOX_REGEX,
     NW_FORM_OUTBOX_ID,
     NW_FORM_OUTBOX_ROUTE,
     NW_FORM_OUTBOX_KEY,

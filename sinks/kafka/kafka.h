@@ -28,6 +28,7 @@
 #include "lib/format/format.h"
 #include "lib/format/name.h"
 #include "lib/json.h"
+#include "lib/regex.h"
 
 #define NW_KAFKA_TOPIC_SIZE   256u /* more than NW_NAME_SIZE */
 #define NW_KAFKA_NAME_SIZE    512u /* schema.table */
@@ -47,7 +48,9 @@ enum nw_kafka_notice {
 struct nw_kafka_options {
     const char *name; /* of the sink */
     const char *prefix;
-    const char *template_; /* of topics' names */
+    const char *template_;    /* of topics' names */
+    struct nw_regex **routes; /* what becomes of them then, one after the other; own */
+    uint32_t routes_count;
     bool transactional;
     bool tombstones;
     bool creates;
@@ -316,7 +319,7 @@ static inline nw_status nw_kafka_no_memory(struct nw_error *err)
 
 /* ---- options.c ---- */
 
-#define NW_KAFKA_OPTIONS_COUNT (40u + NW_FORM_OPTIONS_COUNT + NW_FORMAT_OPTIONS_COUNT)
+#define NW_KAFKA_OPTIONS_COUNT (41u + NW_FORM_OPTIONS_COUNT + NW_FORMAT_OPTIONS_COUNT)
 extern const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT];
 NW_MUST_CHECK nw_status nw_kafka_options_read(const struct nw_config *config, uint32_t workers,
                                               struct nw_kafka_options *options,
@@ -405,6 +408,11 @@ void nw_kafka_refused_learn(struct nw_kafka_producer *producer);
 
 /** Whether an option's "schema.table" is this table. @param name  NULL: it is none */
 bool nw_kafka_is_named(const char *name, const struct nw_table *table);
+/** The options' routes, made. */
+NW_MUST_CHECK nw_status nw_kafka_routes_make(struct nw_kafka_options *options,
+                                             const char *const *items, struct nw_error *err);
+/** Their memory, and the outbox's. */
+void nw_kafka_routes_destroy(struct nw_kafka_options *options);
 /** The name of a table's topic. */
 NW_MUST_CHECK nw_status nw_kafka_topic_name(const struct nw_kafka_options *options,
                                             const struct nw_table *table,

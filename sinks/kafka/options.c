@@ -58,6 +58,7 @@ enum {
     OPTION_SCOPE,
     OPTION_EXTENSIONS,
     OPTION_CONTEXT_HEADERS,
+    OPTION_ROUTES,
     OPTION_FORMS,                                         /* those of enum nw_kafka_form_option */
     OPTION_FORMAT = OPTION_FORMS + NW_FORM_OPTIONS_COUNT, /* the first of those that sinks share */
     OPTIONS_COUNT = OPTION_FORMAT + NW_FORMAT_OPTIONS_COUNT
@@ -91,6 +92,11 @@ const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT] = {
     [OPTION_TOPIC] = {"topic", NW_OPTION_TEXT, 0, "{prefix}.{schema}.{table}", 0, 0, NULL,
                       "A table's topic: {prefix}, {schema} and {table} are replaced. What Kafka "
                       "does not take in a name becomes _."},
+    [OPTION_ROUTES] = {"routes", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
+                       "What becomes of topics' names, as with Connect's RegexRouter: "
+                       "\"REGEX => REPLACEMENT\" each, in Java's form. What a REGEX matches wholly "
+                       "becomes its REPLACEMENT, where $1 is the first group; then the next. "
+                       "Several tables may so get one topic."},
     [OPTION_DELIVERY] = {"delivery", NW_OPTION_CHOICE, 0, "idempotent", 0, 0, deliveries,
                          "idempotent: after a kill what came since the last commit is sent again. "
                          "transactional: readers with read_committed see each change once."},
@@ -201,6 +207,11 @@ const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT] = {
     FORM(NW_FORM_OUTBOX_TOPIC) = {"outbox_topic", NW_OPTION_TEXT, 0, "outbox.event.{value}", 0, 0,
                                   NULL,
                                   "Their topics: {value} is what the column outbox_route has."},
+    FORM(NW_FORM_OUTBOX_REGEX) =
+        {"outbox_regex", NW_OPTION_TEXT, 0, NULL, 0, 0, NULL,
+         "A regular expression in Java's form. Where it matches wholly what "
+         "outbox_route has, outbox_topic is the topic, with $1 "
+         "for its first group; else that value itself is."},
     FORM(NW_FORM_OUTBOX_ID) = {"outbox_id", NW_OPTION_TEXT, 0, "id", 0, 0, NULL,
                                "The column for the header id."},
     FORM(NW_FORM_OUTBOX_ROUTE) = {"outbox_route", NW_OPTION_TEXT, 0, "aggregatetype", 0, 0, NULL,
@@ -674,6 +685,9 @@ nw_status nw_kafka_options_read(const struct nw_config *config, uint32_t workers
         status = nw_kafka_keys_check(to, err);
     }
     if (status == NW_OK) {
+        status = nw_kafka_routes_make(to, settings[OPTION_ROUTES].items, err);
+    }
+    if (status == NW_OK) {
         status = headers_set(to, &settings[OPTION_HEADERS], err);
     }
     if (status == NW_OK) {
@@ -699,4 +713,5 @@ void nw_kafka_options_forget(struct nw_kafka_options *options)
     if (options->row_headers != NULL) {
         rd_kafka_headers_destroy(options->row_headers);
     }
+    nw_kafka_routes_destroy(options);
 }

@@ -24,11 +24,23 @@ static nw_status route_find(struct nw_kafka_worker *worker, const char *wanted,
                             rd_kafka_topic_t **topic, struct nw_error *err)
 {
     struct nw_kafka_forms *forms = &worker->forms;
-    const struct nw_kafka_options as_it_is = {.template_ = "{table}"};
-    const struct nw_table named = {.schema_name = "", .name = wanted};
+    const struct nw_kafka_options *options = &worker->sink->options;
+    const struct nw_kafka_options as_it_is = {
+        .template_ = "{table}", .routes = options->routes, .routes_count = options->routes_count};
+    char replaced[NW_KAFKA_TOPIC_SIZE];
+    enum nw_regex_result result =
+        options->form.outbox_regex == NULL
+            ? NW_REGEX_OTHER
+            : nw_regex_replace(options->form.outbox_regex, wanted, replaced, sizeof replaced);
+    const struct nw_table named = {.schema_name = "",
+                                   .name = result == NW_REGEX_REPLACED ? replaced : wanted};
     struct nw_kafka_route *route = NULL;
     char name[NW_KAFKA_TOPIC_SIZE];
-    nw_status status = nw_kafka_topic_name(&as_it_is, &named, name, err);
+    nw_status status =
+        result == NW_REGEX_TOO_LONG
+            ? nw_fail(err, NW_REJECT, "NW2703 a row of an outbox has a topic of more than %u bytes",
+                      NW_NAME_BYTES_MAX)
+            : nw_kafka_topic_name(&as_it_is, &named, name, err);
 
     if (status != NW_OK) {
         return status;

@@ -69,7 +69,7 @@ static struct nw_kafka_known *known_entry(struct nw_kafka_sink *sink, uint32_t r
 /* Else it is wanted that several share one. */
 static bool topics_differ(const struct nw_kafka_sink *sink)
 {
-    return strstr(sink->options.template_, "{table}") != NULL;
+    return sink->options.routes_count == 0 && strstr(sink->options.template_, "{table}") != NULL;
 }
 
 static nw_status topic_check(const struct nw_kafka_sink *sink, const struct nw_table *table,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Topics: their names, and making those that are not there. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kafka/kafka.h"
@@ -17,14 +18,91 @@ bool nw_kafka_is_named(const char *name, const struct nw_table *table)
            strcmp(name + size + 1, table->name) == 0;
 }
 
+/* "REGEX => REPLACEMENT" */
+static struct nw_regex *route_make(const char *item, char *why, size_t why_size)
+{
+    static const char between[] = " => ";
+    const char *at = strstr(item, between);
+    struct nw_regex *made = NULL;
+    char *regex = NULL;
+
+    if (at == NULL) {
+        (void)snprintf(why, why_size, "it is not REGEX => REPLACEMENT");
+        return NULL;
+    }
+    regex = strndup(item, (size_t)(at - item));
+    (void)snprintf(why, why_size, "out of memory");
+    if (regex != NULL) {
+        made = nw_regex_create(regex, at + sizeof between - 1, why, why_size);
+    }
+    free(regex);
+    return made;
+}
+
+nw_status nw_kafka_routes_make(struct nw_kafka_options *options, const char *const *items,
+                               struct nw_error *err)
+{
+    size_t count = 0;
+    char why[256] = "";
+
+    while (items != NULL && items[count] != NULL) {
+        count++;
+    }
+    options->routes = calloc(count + 1, sizeof(struct nw_regex *));
+    if (options->routes == NULL) {
+        return nw_fail(err, NW_FATAL, "NW2901 out of memory for sink %s", options->name);
+    }
+    for (size_t i = 0; i < count; i++) {
+        options->routes[i] = route_make(items[i], why, sizeof why);
+        if (options->routes[i] == NULL) {
+            return nw_fail(err, NW_FATAL, "NW1003 %s: routes: \"%s\": %s", options->name, items[i],
+                           why);
+        }
+        options->routes_count++;
+    }
+    return NW_OK;
+}
+
+void nw_kafka_routes_destroy(struct nw_kafka_options *options)
+{
+    for (uint32_t i = 0; i < options->routes_count; i++) {
+        nw_regex_destroy(options->routes[i]);
+    }
+    free((void *)options->routes);
+    nw_regex_destroy(options->form.outbox_regex);
+    options->routes = NULL;
+    options->routes_count = 0;
+    options->form.outbox_regex = NULL;
+}
+
+/* What the routes make of a name. @return false: it has no room */
+static bool name_route(const struct nw_kafka_options *options, char text[static NW_NAME_SIZE])
+{
+    char routed[NW_NAME_SIZE];
+
+    for (uint32_t i = 0; i < options->routes_count; i++) {
+        const struct nw_table named = {.schema_name = "", .name = routed};
+        enum nw_regex_result result =
+            nw_regex_replace(options->routes[i], text, routed, sizeof routed);
+
+        if (result == NW_REGEX_TOO_LONG ||
+            (result == NW_REGEX_REPLACED && !nw_name_fill("{table}", "", &named, text))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 nw_status nw_kafka_topic_name(const struct nw_kafka_options *options, const struct nw_table *table,
                               char text[static NW_KAFKA_TOPIC_SIZE], struct nw_error *err)
 {
-    if (!nw_name_fill(options->template_, options->prefix, table, text)) {
-        return nw_fail(err, NW_REJECT,
-                       "NW2703 %s.%s: the name of its topic would have more than %u bytes: give it "
-                       "another name by a transform, or shorten `topic`",
-                       table->schema_name, table->name, NW_NAME_BYTES_MAX);
+    if (!nw_name_fill(options->template_, options->prefix, table, text) ||
+        !name_route(options, text)) {
+        return nw_fail(
+            err, NW_REJECT,
+            "NW2703 %s.%s: the name of its topic would have more than %u bytes, or none: "
+            "give it another name by a transform, or change `topic` or `routes`",
+            table->schema_name, table->name, NW_NAME_BYTES_MAX);
     }
     return NW_OK;
 }
@@ -239,7 +317,9 @@ static nw_status beginning_make(const struct nw_kafka_options *options,
     }
     cut.template_ = template_;
     text[0] = '\0';
-    return template_[0] == '\0' ? NW_OK : nw_kafka_topic_name(&cut, &none, text, err);
+    return template_[0] == '\0' || cut.routes_count > 0
+               ? NW_OK
+               : nw_kafka_topic_name(&cut, &none, text, err);
 }
 
 static bool has_messages(struct nw_kafka_producer *producer,

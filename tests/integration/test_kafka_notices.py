@@ -150,6 +150,30 @@ class NoticesTest(Case):
         self.assertEqual(len({(value["source"]["table"], value["after"]["id"]) for value in values}), 20001)
         self.assertEqual([marks.count(mark) for mark in ("first", "last")], [1, 1])
 
+    def test_routes(self):
+        """Names as RegexRouter makes them, one after the other: several tables in a topic, and an outbox's topics too."""
+        self.make("CREATE TABLE shop.items_1 (id integer PRIMARY KEY); CREATE TABLE shop.items_2 (id integer PRIMARY KEY);"
+                  "CREATE TABLE shop.outbox (id uuid PRIMARY KEY, aggregatetype text, aggregateid text, payload text);"
+                  "INSERT INTO shop.items_1 VALUES (1); INSERT INTO shop.items_2 VALUES (2);"
+                  "INSERT INTO shop.outbox SELECT gen_random_uuid(), t, 'k', t FROM unnest(ARRAY['order-v2', 'other']) t")
+        narwal = self.narwal("routed", include=("shop.*",), format="debezium_json", outbox=["shop.outbox"],
+                             outbox_regex="(?<routedByValue>.*)-(v\\d+)", outbox_topic="routed.$1.$2",
+                             heartbeat="1s",
+                             routes=["routed\\.([^.]+)\\.(\\w+)_\\d => routed.$2.$1", "routed(.*) => moved$1"])
+        narwal.start().wait_caught_up()
+        self.server.sql("INSERT INTO shop.items_1 VALUES (3)")
+        narwal.wait_caught_up()
+        self.assertEqual(sorted(value["after"]["id"] for _, value in self.messages("moved.items.shop")), [1, 2, 3])
+        self.assertEqual([message["payload"] for message in self.broker.read("moved.order.v2")], ["order-v2"])
+        self.assertEqual([message["payload"] for message in self.broker.read("other")], ["other"])
+        self.assertEqual([topic for topic in self.broker.topics() if topic.startswith("routed")], [])
+        self.assertEqual(narwal.terminate(), 0)
+        for options, why in (({"routes": ["a"]}, "REGEX => REPLACEMENT"), ({"routes": ["(a => b"]}, "NW1003"),
+                             ({"outbox_regex": "a.*?"}, "lazy")):
+            narwal.config["sinks"][0].update({"routes": [], **options})
+            self.assertEqual(narwal.run_to_end(), 1)
+            self.assertIn(why, narwal.log())
+
     def places_check(self):
         begin, end = [value["payload"] for _, value in self.messages("marks.transaction")]
         places = []

@@ -53,8 +53,9 @@ static char *made(const char *json, size_t *refused)
 
 static void connectors_become_configurations(void **state)
 {
-    static const char *const names[] = {"tutorial", "outbox",      "avro",      "exactly_once",
-                                        "unwrap",   "cloudevents", "everything"};
+    static const char *const names[] = {"tutorial",     "outbox", "avro",
+                                        "exactly_once", "unwrap", "cloudevents",
+                                        "everything",   "routes", "outbox_regex"};
 
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -185,6 +186,58 @@ static void what_cannot_be_is_refused_by_name(void **state)
     }
 }
 
+static void transforms_that_cannot_be_are_refused_with_the_reason(void **state)
+{
+    static const struct {
+        const char *more, *why;
+    } cases[] = {
+        {"\"type\":\"org.apache.kafka.connect.transforms.TimestampConverter$Value\"",
+         "RegexRouter"},
+        {"\"type\":\"org.apache.kafka.connect.transforms.RegexRouter\"", "wants regex"},
+        {"\"type\":\"org.apache.kafka.connect.transforms.RegexRouter\",\"regex\":\"a.*?\","
+         "\"replacement\":\"b\"",
+         "*? is not there"},
+        {"\"type\":\"io.debezium.transforms.ByLogicalTableRouter\",\"topic.regex\":\"a\","
+         "\"topic.replacement\":\"b\"",
+         "key.enforce.uniqueness"},
+        {"\"type\":\"io.debezium.transforms.ByLogicalTableRouter\",\"topic.regex\":\"a\","
+         "\"topic.replacement\":\"b\",\"key.enforce.uniqueness\":\"false\"",
+         "renames schemas"},
+        {"\"type\":\"org.apache.kafka.connect.transforms.InsertHeader\"", "value.literal"},
+        {"\"type\":\"org.apache.kafka.connect.transforms.DropHeaders\",\"headers\":\"a\"",
+         "left out together"},
+        {"\"type\":\"org.apache.kafka.connect.transforms.ReplaceField$Value\",\"exclude\":\"a\"",
+         "behind ExtractNewRecordState"},
+        {"\"type\":\"org.apache.kafka.connect.transforms.Filter\",\"predicate\":\"x\"",
+         "RecordIsTombstone"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char json[1024] = "{" CLASS ",\"transforms\":\"t\"";
+        size_t refused = 0;
+        const char *at = cases[i].more;
+        char *text = NULL;
+
+        for (size_t used = strlen(json); *at != '\0';) {
+            size_t size = strcspn(at, "\"") + 1; /* each name is one of the transform's */
+
+            size += strcspn(at + size, "\"") + 1;
+            size += strcspn(at + size, "\"") + 1;
+            size += strcspn(at + size, "\"") + 1;
+            used += (size_t)snprintf(json + used, sizeof json - used, ",\"transforms.t.%.*s",
+                                     (int)(size - 1), at + 1);
+            at += size + (at[size] == ',');
+        }
+        (void)strcat(json, "}");
+        text = made(json, &refused);
+        if (refused != 1 || strstr(text, cases[i].why) == NULL) {
+            fail_msg("%s: %zu refused: %s", cases[i].why, refused, text);
+        }
+        free(text);
+    }
+}
+
 static void all_refusals_are_found_at_once_and_named_in_the_file(void **state)
 {
     size_t refused = 0;
@@ -295,6 +348,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(connectors_become_configurations),
         cmocka_unit_test(what_cannot_be_is_refused_by_name),
+        cmocka_unit_test(transforms_that_cannot_be_are_refused_with_the_reason),
         cmocka_unit_test(all_refusals_are_found_at_once_and_named_in_the_file),
         cmocka_unit_test(what_is_no_connector_is_refused),
         cmocka_unit_test(expressions_become_patterns),

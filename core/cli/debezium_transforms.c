@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See debezium.h: Connect's transforms. Those that narwal has an option for are mapped, where they
+ * stand in the chain permitting; others are refused by name.
+ */
+#include <ctype.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "cli/debezium.h"
+
+/* ---- regular expressions over topics ---- */
+
+/* Whether the sink's own form of them can say it; the rest it refuses itself, by narwal check. */
+static bool regex_check(struct nw_debezium *to, const char *prefix, const char *name)
+{
+    static const char *const others[] = {"(?=", "(?!", "(?<=", "(?<!", "(?i", "(?s",  "(?m",
+                                         "(?x", "(?>", "*?",   "+?",   "??",  "*+",   "++",
+                                         "&&",  "\\b", "\\Q",  "\\p",  "\\1", " => ", NULL};
+    const char *regex = nw_debezium_under(to, prefix, name);
+
+    for (size_t i = 0; others[i] != NULL; i++) {
+        if (strstr(regex, others[i]) != NULL) {
+            nw_debezium_refuse_name(
+                to, nw_debezium_text(to, "%s%s", prefix, name),
+                nw_debezium_text(to, "%s is not there: say it without", others[i]));
+            return false;
+        }
+    }
+    return true;
+}
+
+static void regex_put(struct nw_debezium *to, const char *prefix, const char *name,
+                      const char *path)
+{
+    if (regex_check(to, prefix, name)) {
+        nw_debezium_put(to, path, nw_debezium_quoted(to, nw_debezium_under(to, prefix, name)),
+                        name);
+    }
+}
+
+/* Which group of an expression has this name; 0: none has */
+static unsigned group_find(const char *regex, const char *name, size_t size)
+{
+    unsigned group = 0;
+
+    for (; *regex != '\0'; regex++) {
+        if (*regex == '\\' && regex[1] != '\0') {
+            regex++;
+        } else if (*regex == '[') {
+            regex += strcspn(regex, "]") - 1;
+        } else if (*regex == '(' && (regex[1] != '?' || regex[2] == '<')) {
+            group++;
+            if (strncmp(regex, "(?<", 3) == 0 && strncmp(regex + 3, name, size) == 0 &&
+                regex[3 + size] == '>') {
+                return group;
+            }
+        }
+    }
+    return 0;
+}
+
+/* A replacement with $1 where it has ${name}: narwal's configuration would take that for its own.
+ */
+static const char *numbered(struct nw_debezium *to, const char *regex, const char *replacement)
+{
+    const char *at = strstr(replacement, "${");
+    size_t size = at == NULL ? 0 : strcspn(at + 2, "}");
+    bool closed = at != NULL && at[2 + size] == '}';
+    unsigned group = closed ? group_find(regex, at + 2, size) : 0;
+
+    if (group == 0) {
+        return replacement;
+    }
+    return numbered(to, regex,
+                    nw_debezium_text(to, "%.*s$%u%s", (int)(at - replacement), replacement, group,
+                                     at + size + 3));
+}
+
+/* ---- those of Debezium ---- */
+
+static const char *deletes_mode(struct nw_debezium *to, const char *prefix)
+{
+    const char *mode = nw_debezium_under(to, prefix, "delete.tombstone.handling.mode");
+    const char *old = nw_debezium_under(to, prefix, "delete.handling.mode");
+    bool dropped = nw_debezium_said(nw_debezium_under(to, prefix, "drop.tombstones"), true);
+
+    if (mode != NULL || (old == NULL && nw_debezium_under(to, prefix, "drop.tombstones") == NULL)) {
+        return mode == NULL ? "tombstone" : mode;
+    }
+    if (old != NULL && strcmp(old, "rewrite") == 0) {
+        return dropped ? "rewrite" : "rewrite-with-tombstone";
+    }
+    return dropped ? "drop" : "tombstone";
+}
+
+static void items_put(struct nw_debezium *to, const char *prefix, const char *name,
+                      const char *path)
+{
+    const char *fields[NW_DEBEZIUM_ITEMS_MAX];
+    size_t count = nw_debezium_split(to, nw_debezium_under(to, prefix, name), ',', fields);
+
+    for (size_t i = 0; i < count; i++) {
+        nw_debezium_item(to, path, fields[i]);
+    }
+}
+
+static void unwrap_convert(struct nw_debezium *to, const char *prefix)
+{
+    const char *mode = deletes_mode(to, prefix);
+    const char *name = nw_debezium_text(to, "%sdelete.tombstone.handling.mode", prefix);
+    static const char *const known[] = {
+        "drop", "tombstone", "rewrite", "rewrite-with-tombstone", "delete-to-tombstone", NULL};
+
+    if (!nw_patterns_match(known, mode)) {
+        nw_debezium_refuse_name(to, name, "no such mode");
+        return;
+    }
+    nw_debezium_put(to, "sink.flatten", mode, "ExtractNewRecordState");
+    items_put(to, prefix, "add.fields", "sink.add_fields");
+    items_put(to, prefix, "add.headers", "sink.add_headers");
+    if (!nw_debezium_same(nw_debezium_under(to, prefix, "add.fields.prefix"), NULL) &&
+        !nw_debezium_same(nw_debezium_under(to, prefix, "add.fields.prefix"), "__")) {
+        nw_debezium_refuse_name(to, nw_debezium_text(to, "%sadd.fields.prefix", prefix),
+                                "only __ is there");
+    }
+    if (!nw_debezium_same(nw_debezium_under(to, prefix, "add.headers.prefix"), NULL) &&
+        !nw_debezium_same(nw_debezium_under(to, prefix, "add.headers.prefix"), "__")) {
+        nw_debezium_refuse_name(to, nw_debezium_text(to, "%sadd.headers.prefix", prefix),
+                                "only __ is there");
+    }
+    nw_debezium_others_refuse(
+        to, prefix,
+        "type delete.tombstone.handling.mode delete.handling.mode drop.tombstones "
+        "add.fields add.headers add.fields.prefix add.headers.prefix");
+}
+
+/* The form of an outbox's key and payload, by the converters. */
+static const char *outbox_form(struct nw_debezium *to, const char *prefix)
+{
+    const char *converter = nw_debezium_get(to, "value.converter");
+
+    if (nw_debezium_said(nw_debezium_under(to, prefix, "table.expand.json.payload"), false)) {
+        return "expanded";
+    }
+    return converter != NULL && strcmp(converter, NW_DEBEZIUM_JSON) == 0 ? "json" : "raw";
+}
+
+/* route.topic.regex and route.topic.replacement */
+static void outbox_topic(struct nw_debezium *to, const char *prefix)
+{
+    static const char by[] = "${routedByValue}";
+    const char *regex = nw_debezium_under(to, prefix, "route.topic.regex");
+    const char *topic = nw_debezium_under(to, prefix, "route.topic.replacement");
+    const char *value = topic == NULL ? NULL : strstr(topic, by);
+
+    if (regex != NULL && strcmp(regex, "(?<routedByValue>.*)") != 0) {
+        regex_put(to, prefix, "route.topic.regex", "sink.outbox_regex");
+        topic = topic == NULL ? "outbox.event.${routedByValue}" : topic;
+        nw_debezium_put(to, "sink.outbox_topic", nw_debezium_quoted(to, numbered(to, regex, topic)),
+                        "route.topic.replacement");
+    } else if (value != NULL) {
+        nw_debezium_put(
+            to, "sink.outbox_topic",
+            nw_debezium_quoted(to, nw_debezium_text(to, "%.*s{value}%s", (int)(value - topic),
+                                                    topic, value + sizeof by - 1)),
+            "route.topic.replacement");
+    } else if (topic != NULL) {
+        nw_debezium_refuse_name(to, nw_debezium_text(to, "%sroute.topic.replacement", prefix),
+                                "wants ${routedByValue}");
+    }
+}
+
+static void outbox_tables(struct nw_debezium *to, const char *prefix)
+{
+    const char *tables = nw_debezium_get(to, "table.include.list");
+    const char *regexes[NW_DEBEZIUM_ITEMS_MAX];
+    size_t count = nw_debezium_split(to, tables, ',', regexes);
+    bool plain = count > 0;
+
+    for (size_t i = 0; i < count && plain; i++) {
+        const char *patterns[NW_DEBEZIUM_ITEMS_MAX];
+        size_t made = nw_debezium_patterns(to, regexes[i], patterns);
+
+        plain = made > 0;
+        for (size_t k = 0; k < made && plain; k++) {
+            plain = strpbrk(patterns[k], "*?[") == NULL;
+            nw_debezium_item(to, "sink.outbox", patterns[k]);
+        }
+    }
+    if (!plain) {
+        nw_debezium_refuse_name(to, nw_debezium_text(to, "%stype", prefix),
+                                "which tables are outboxes? table.include.list has to name them");
+    }
+}
+
+static void outbox_convert(struct nw_debezium *to, const char *prefix)
+{
+    static const struct {
+        const char *from, *to;
+    } columns[] = {{"table.field.event.id", "sink.outbox_id"},
+                   {"table.field.event.key", "sink.outbox_key"},
+                   {"table.field.event.payload", "sink.outbox_payload"},
+                   {"table.field.event.timestamp", "sink.outbox_timestamp"},
+                   {"route.by.field", "sink.outbox_route"}};
+    const char *tombstones = nw_debezium_under(to, prefix, "route.tombstone.on.empty.payload");
+
+    outbox_tables(to, prefix);
+    outbox_topic(to, prefix);
+    for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++) {
+        const char *value = nw_debezium_under(to, prefix, columns[i].from);
+
+        if (value != NULL) {
+            nw_debezium_put(to, columns[i].to, nw_debezium_quoted(to, value), columns[i].from);
+        }
+    }
+    items_put(to, prefix, "table.fields.additional.placement", "sink.outbox_placement");
+    nw_debezium_put(to, "sink.outbox_form", outbox_form(to, prefix),
+                    "as the converters write an outbox's key and payload");
+    if (tombstones != NULL) {
+        nw_debezium_put(to, "sink.outbox_tombstones",
+                        nw_debezium_said(tombstones, false) ? "true" : "false",
+                        "route.tombstone.on.empty.payload");
+    }
+    nw_debezium_others_refuse(
+        to, prefix,
+        "type table.field.event.id table.field.event.key table.field.event.payload "
+        "table.field.event.timestamp route.by.field table.fields.additional.placement "
+        "route.topic.regex route.topic.replacement table.expand.json.payload "
+        "route.tombstone.on.empty.payload");
+}
+
+/* ---- those of Connect, and of topics ---- */
+
+static void router_convert(struct nw_debezium *to, const char *prefix)
+{
+    const char *regex = nw_debezium_under(to, prefix, "regex");
+    const char *replacement = nw_debezium_under(to, prefix, "replacement");
+
+    if (regex == NULL || replacement == NULL) {
+        nw_debezium_refuse_name(to, nw_debezium_text(to, "%stype", prefix),
+                                "wants regex and replacement");
+    } else if (regex_check(to, prefix, "regex")) {
+        nw_debezium_item(to, "sink.routes",
+                         nw_debezium_text(to, "%s => %s", regex, numbered(to, regex, replacement)));
+    }
+    nw_debezium_others_refuse(to, prefix, "type regex replacement");
+}
+
+/* Several tables in one topic. Names of schemas and keys become others with it, but for these. */
+static void logical_convert(struct nw_debezium *to, const char *prefix)
+{
+    const char *regex = nw_debezium_under(to, prefix, "topic.regex");
+    const char *replacement = nw_debezium_under(to, prefix, "topic.replacement");
+    const char *type = nw_debezium_text(to, "%stype", prefix);
+
+    if (regex == NULL || replacement == NULL) {
+        nw_debezium_refuse_name(to, type, "wants topic.regex and topic.replacement");
+    } else if (nw_debezium_said(nw_debezium_under(to, prefix, "key.enforce.uniqueness"), true)) {
+        nw_debezium_refuse_name(to, type,
+                                "no field for the table is put into keys: set "
+                                "key.enforce.uniqueness to false if keys differ without");
+    } else if (nw_debezium_said(nw_debezium_get(to, "value.converter.schemas.enable"), true)) {
+        nw_debezium_refuse_name(to, type,
+                                "it renames schemas, which narwal does not: RegexRouter, or "
+                                "JsonConverter without schemas");
+    } else if (regex_check(to, prefix, "topic.regex")) {
+        nw_debezium_item(to, "sink.routes",
+                         nw_debezium_text(to, "%s => %s", regex, numbered(to, regex, replacement)));
+    }
+    nw_debezium_others_refuse(to, prefix,
+                              "type topic.regex topic.replacement key.enforce.uniqueness "
+                              "key.field.name key.field.regex key.field.replacement "
+                              "schema.name.adjustment.mode logical.table.cache.size "
+                              "logical.destination.cache.size");
+}
+
+static void header_convert(struct nw_debezium *to, const char *prefix)
+{
+    const char *name = nw_debezium_under(to, prefix, "header");
+    const char *value = nw_debezium_under(to, prefix, "value.literal");
+
+    if (name == NULL || value == NULL) {
+        nw_debezium_refuse_name(to, nw_debezium_text(to, "%stype", prefix),
+                                "wants header and value.literal");
+    } else {
+        nw_debezium_item(to, "sink.headers", nw_debezium_text(to, "%s=%s", name, value));
+    }
+    nw_debezium_others_refuse(to, prefix, "type header value.literal");
+}
+
+/* Only those that Debezium gives to each message, and all of them. */
+static void headers_drop(struct nw_debezium *to, const char *prefix)
+{
+    static const char context[] = "__debezium.context.";
+    const char *names[NW_DEBEZIUM_ITEMS_MAX];
+    size_t count = nw_debezium_split(to, nw_debezium_under(to, prefix, "headers"), ',', names);
+    size_t found = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const char *rest = nw_debezium_behind(names[i], context);
+
+        found += rest != NULL &&
+                 (strcmp(rest, "connectorLogicalName") == 0 || strcmp(rest, "taskId") == 0 ||
+                  strcmp(rest, "connectorName") == 0 || strcmp(rest, "runId") == 0);
+    }
+    if (found != count || found < 3) {
+        nw_debezium_refuse_name(to, nw_debezium_text(to, "%sheaders", prefix),
+                                "only all headers __debezium.context.* can be left out together");
+    } else {
+        nw_debezium_put(to, "sink.context_headers", "false", "DropHeaders");
+    }
+    nw_debezium_others_refuse(to, prefix, "type headers");
+}
+
+/* Fields of flattened rows are columns. */
+static void fields_drop(struct nw_debezium *to, const char *prefix, bool flat)
+{
+    static const struct {
+        const char *from, *to;
+    } lists[] = {{"exclude", "exclude_columns"},
+                 {"blacklist", "exclude_columns"},
+                 {"include", "include_columns"},
+                 {"whitelist", "include_columns"}};
+    const char *fields[NW_DEBEZIUM_ITEMS_MAX];
+
+    if (!flat) {
+        nw_debezium_refuse_name(to, nw_debezium_text(to, "%stype", prefix),
+                                "only behind ExtractNewRecordState, where fields are columns");
+    }
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0] && flat; i++) {
+        size_t count =
+            nw_debezium_split(to, nw_debezium_under(to, prefix, lists[i].from), ',', fields);
+
+        for (size_t k = 0; k < count; k++) {
+            if (strpbrk(fields[k], "*?[") == NULL && nw_debezium_behind(fields[k], "__") == NULL) {
+                nw_debezium_rule_add(to, "*.*", lists[i].to, fields[k], NULL);
+            } else {
+                nw_debezium_refuse_name(to, nw_debezium_text(to, "%s%s", prefix, lists[i].from),
+                                        "only columns can be named: add_fields has the others");
+            }
+        }
+    }
+    nw_debezium_others_refuse(to, prefix, "type exclude include blacklist whitelist");
+}
+
+static const char TOMBSTONES[] = "org.apache.kafka.connect.transforms.predicates.RecordIsTombstone";
+
+/* What a predicate is; NULL: there is none of that name */
+static const char *predicate_of(struct nw_debezium *to, const char *alias)
+{
+    return alias == NULL ? NULL
+                         : nw_debezium_get(to, nw_debezium_text(to, "predicates.%s.type", alias));
+}
+
+/* Connect's own Filter drops what its predicate is true of. */
+static void filter_convert(struct nw_debezium *to, const char *prefix, bool flat)
+{
+    const char *class = predicate_of(to, nw_debezium_under(to, prefix, "predicate"));
+
+    if (class == NULL || strcmp(class, TOMBSTONES) != 0 ||
+        nw_debezium_said(nw_debezium_under(to, prefix, "negate"), false)) {
+        nw_debezium_refuse_name(to, nw_debezium_text(to, "%stype", prefix),
+                                "only the predicate RecordIsTombstone is there; where in "
+                                "transforms keeps rows");
+    } else if (flat) {
+        nw_debezium_refuse_name(to, nw_debezium_text(to, "%stype", prefix),
+                                "set delete.tombstone.handling.mode of ExtractNewRecordState to "
+                                "drop or rewrite, which leave tombstones out");
+    } else {
+        nw_debezium_put(to, "sink.tombstones", "false", "Filter with RecordIsTombstone");
+    }
+    nw_debezium_others_refuse(to, prefix, "type predicate negate");
+}
+
+void nw_dbz_predicates(struct nw_debezium *to, const struct nw_debezium_row *row,
+                       struct nw_debezium_property *p)
+{
+    const char *aliases[NW_DEBEZIUM_ITEMS_MAX];
+    size_t count = nw_debezium_split(to, p->value, ',', aliases);
+    bool known = strcmp(p->name, "predicates") != 0 ? strcmp(p->value, TOMBSTONES) == 0 : true;
+
+    for (size_t i = 0; i < count && strcmp(p->name, "predicates") == 0; i++) {
+        const char *class = predicate_of(to, aliases[i]);
+
+        known = known && class != NULL && strcmp(class, TOMBSTONES) == 0;
+    }
+    if (!known) {
+        nw_debezium_refuse(to, p, "%s", row->note);
+    }
+}
+
+/* ---- which it is ---- */
+
+enum kind {
+    KIND_NONE,
+    KIND_UNWRAP,
+    KIND_OUTBOX,
+    KIND_ROUTER,
+    KIND_LOGICAL,
+    KIND_HEADER,
+    KIND_HEADERS,
+    KIND_FIELDS,
+    KIND_FILTER,
+};
+
+static enum kind kind_of(const char *class)
+{
+    static const struct {
+        const char *class;
+        enum kind kind;
+    } kinds[] = {
+        {"io.debezium.transforms.ExtractNewRecordState", KIND_UNWRAP},
+        {NW_DEBEZIUM_ROUTER, KIND_OUTBOX},
+        {"org.apache.kafka.connect.transforms.RegexRouter", KIND_ROUTER},
+        {"io.debezium.transforms.ByLogicalTableRouter", KIND_LOGICAL},
+        {"io.debezium.transforms.ToLogicalTopicRouter", KIND_LOGICAL},
+        {"org.apache.kafka.connect.transforms.InsertHeader", KIND_HEADER},
+        {"org.apache.kafka.connect.transforms.DropHeaders", KIND_HEADERS},
+        {"org.apache.kafka.connect.transforms.ReplaceField$Value", KIND_FIELDS},
+        {"org.apache.kafka.connect.transforms.Filter", KIND_FILTER},
+    };
+
+    for (size_t i = 0; class != NULL && i < sizeof kinds / sizeof kinds[0]; i++) {
+        if (strcmp(kinds[i].class, class) == 0) {
+            return kinds[i].kind;
+        }
+    }
+    return KIND_NONE;
+}
+
+/* @param flat  rows come here flattened */
+static void transform_convert(struct nw_debezium *to, enum kind kind, const char *prefix, bool flat)
+{
+    switch (kind) {
+    case KIND_UNWRAP:
+        unwrap_convert(to, prefix);
+        break;
+    case KIND_OUTBOX:
+        outbox_convert(to, prefix);
+        break;
+    case KIND_ROUTER:
+        router_convert(to, prefix);
+        break;
+    case KIND_LOGICAL:
+        logical_convert(to, prefix);
+        break;
+    case KIND_HEADER:
+        header_convert(to, prefix);
+        break;
+    case KIND_HEADERS:
+        headers_drop(to, prefix);
+        break;
+    case KIND_FIELDS:
+        fields_drop(to, prefix, flat);
+        break;
+    case KIND_FILTER:
+        filter_convert(to, prefix, flat);
+        break;
+    case KIND_NONE:
+        break;
+    }
+}
+
+void nw_dbz_transforms(struct nw_debezium *to, const struct nw_debezium_row *row,
+                       struct nw_debezium_property *p)
+{
+    const char *aliases[NW_DEBEZIUM_ITEMS_MAX];
+    size_t count = nw_debezium_split(to, p->value, ',', aliases);
+    bool flat = false;
+    bool outbox = false;
+
+    (void)row;
+    for (size_t i = 0; i < count; i++) {
+        const char *prefix = nw_debezium_text(to, "transforms.%s.", aliases[i]);
+        const char *class = nw_debezium_under(to, prefix, "type");
+        enum kind kind = kind_of(class);
+
+        flat = flat || kind == KIND_UNWRAP;
+        outbox = outbox || kind == KIND_OUTBOX;
+        if (kind == KIND_NONE) {
+            nw_debezium_refuse(
+                to, p,
+                "%s (%s): only ExtractNewRecordState, EventRouter, RegexRouter, "
+                "ByLogicalTableRouter, InsertHeader, DropHeaders, ReplaceField$Value "
+                "and Filter are there; docs/transforms.md has narwal's own",
+                aliases[i], class == NULL ? "no type" : class);
+        } else if (kind == KIND_ROUTER && nw_debezium_has_outbox(to) && !outbox) {
+            nw_debezium_refuse(to, p, "%s: in front of EventRouter it does nothing: remove it",
+                               aliases[i]);
+        } else {
+            transform_convert(to, kind, prefix, flat);
+        }
+    }
+}
