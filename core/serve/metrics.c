@@ -2,6 +2,7 @@
 /* See metrics.h. */
 #include "serve/metrics.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <string.h>
@@ -532,6 +533,74 @@ static int named_size(const struct family *family, enum nw_metrics_format format
                      : size);
 }
 
+/* The sink's figure of that name; NULL: it has none. */
+static const struct nw_figure_value *figure_find(const struct nw_report_sink *sink,
+                                                 const char *type, const char *name)
+{
+    for (uint32_t i = 0; i < sink->figures_count && strcmp(sink->type, type) == 0; i++) {
+        if (strcmp(sink->figures[i].name, name) == 0) {
+            return &sink->figures[i];
+        }
+    }
+    return NULL;
+}
+
+/* A type as part of a metric's name. */
+static void type_print(const char *type, char *text, size_t size)
+{
+    size_t used = 0;
+
+    for (; *type != '\0' && used + 1 < size; type++) {
+        text[used++] = isalnum((unsigned char)*type) != 0 ? *type : '_';
+    }
+    text[used] = '\0';
+}
+
+/* One figure of all sinks of a type, at the first of them that has it. */
+static void figure_print(const struct nw_report *report, uint32_t first, uint32_t index,
+                         enum nw_metrics_format format, FILE *out)
+{
+    const struct nw_report_sink *sink = &report->sinks[first];
+    const struct nw_figure_value *figure = &sink->figures[index];
+    char type[NW_REPORT_NAME_SIZE];
+    char name[sizeof type + sizeof figure->name + sizeof "narwal_sink__"];
+    struct family family = {.name = name,
+                            .kind = figure->counts ? COUNTER : GAUGE,
+                            .labels = "sink",
+                            .help = figure->text};
+    int size = 0;
+
+    for (uint32_t s = 0; s < first; s++) {
+        if (figure_find(&report->sinks[s], sink->type, figure->name) != NULL) {
+            return;
+        }
+    }
+    type_print(sink->type, type, sizeof type);
+    (void)snprintf(name, sizeof name, "narwal_sink_%s_%s", type, figure->name);
+    size = named_size(&family, format);
+    (void)fprintf(out, "# HELP %.*s %s\n# TYPE %.*s %s\n", size, name, family.help, size, name,
+                  figure->counts ? "counter" : "gauge");
+    for (uint32_t s = first; s < report->sinks_count; s++) {
+        const struct nw_label label = {"sink", report->sinks[s].name};
+        const struct nw_figure_value *found =
+            figure_find(&report->sinks[s], sink->type, figure->name);
+
+        if (found != NULL) {
+            sample_print(&family, &label, 1, found->value, out);
+        }
+    }
+}
+
+/* What plugins say of themselves. */
+static void figures_print(const struct nw_report *report, enum nw_metrics_format format, FILE *out)
+{
+    for (uint32_t s = 0; s < report->sinks_count; s++) {
+        for (uint32_t i = 0; i < report->sinks[s].figures_count; i++) {
+            figure_print(report, s, i, format, out);
+        }
+    }
+}
+
 void nw_metrics_print(const struct nw_report *report, enum nw_metrics_format format, FILE *out)
 {
     for (int i = 0; i < FAMILIES_COUNT; i++) {
@@ -541,6 +610,9 @@ void nw_metrics_print(const struct nw_report *report, enum nw_metrics_format for
         (void)fprintf(out, "# HELP %.*s %s\n# TYPE %.*s %s\n", size, family->name, family->help,
                       size, family->name, family->kind == COUNTER ? "counter" : "gauge");
         family_samples(family, report, out);
+    }
+    if (report != NULL) {
+        figures_print(report, format, out);
     }
     if (format == NW_METRICS_OPENMETRICS) {
         (void)fputs("# EOF\n", out);

@@ -114,6 +114,8 @@ static void sink_make(const struct nw_run_status *status, uint32_t index,
             sink->dead_letter_bytes = status->letters.sinks[i].bytes;
         }
     }
+    sink->figures_count =
+        status->members[index] == NULL ? 0 : nw_sink_figures(status->members[index], sink->figures);
     tables_make(status, index, sink);
 }
 
@@ -390,6 +392,16 @@ static json_t *letters_json(const struct nw_letters_tally *letters)
     return tables;
 }
 
+static json_t *figures_json(const struct nw_report_sink *sink)
+{
+    json_t *object = json_object();
+
+    for (uint32_t i = 0; i < sink->figures_count; i++) { /* json_real() has no infinity */
+        (void)json_object_set_new(object, sink->figures[i].name, json_real(sink->figures[i].value));
+    }
+    return object;
+}
+
 static json_t *sink_json(const struct nw_report_sink *sink)
 {
     json_t *object = json_object();
@@ -417,6 +429,7 @@ static json_t *sink_json(const struct nw_report_sink *sink)
     put_count(object, "dead_letter_bytes", sink->dead_letter_bytes);
     put_count(object, "dead_letter_limit_bytes", sink->dead_letter_limit);
     put_count(object, "dead_letters_written", sink->dead_letters_written);
+    (void)json_object_set_new(object, "figures", figures_json(sink));
     (void)json_object_set_new(object, "lagging_tables", tables_json(sink));
     return object;
 }

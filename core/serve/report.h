@@ -16,6 +16,7 @@
 
 #include "base/trouble.h"
 #include "pipeline/run.h"
+#include "sink/figures.h"
 
 #define NW_REPORT_NAME_SIZE 64u
 
@@ -56,6 +57,8 @@ struct nw_report_sink {
     bool dead_letters_kept;               /* a row that it refuses does not stop its table */
     uint64_t dead_letters, dead_letter_bytes, dead_letter_limit;
     uint64_t dead_letters_written; /* in this attempt */
+    uint32_t figures_count;        /* of the plugin's own, in this attempt */
+    struct nw_figure_value figures[NW_FIGURES_MAX];
     uint32_t tables_count;
     struct nw_report_table tables[NW_REPORT_TABLES_MAX]; /* the oldest first */
 };

@@ -349,6 +349,23 @@ static nw_status host_text_now(const struct nw_host *host, uint32_t option, char
     return status;
 }
 
+static uint32_t host_figure_add(const struct nw_host *host, const char *name, const char *text,
+                                enum nw_figure_kind kind)
+{
+    struct nw_sink *sink = sink_of(host);
+    uint32_t figure = 0;
+
+    (void)pthread_mutex_lock(&sink->lock);
+    figure = nw_figures_add(&sink->figures, name, text, kind);
+    (void)pthread_mutex_unlock(&sink->lock);
+    return figure;
+}
+
+static void host_figure_set(const struct nw_host *host, uint32_t figure, double value)
+{
+    nw_figures_set(&sink_of(host)->figures, figure, value);
+}
+
 void nw_host_init(struct nw_sink *sink)
 {
     sink->host = (struct nw_host){
@@ -375,6 +392,8 @@ void nw_host_init(struct nw_sink *sink)
         .file_lock = host_file_lock,
         .ask = host_ask,
         .text_now = host_text_now,
+        .figure_add = host_figure_add,
+        .figure_set = host_figure_set,
     };
     (void)pthread_mutex_init(&sink->files.lock, NULL);
     sink->files.queues_count = 0;

@@ -587,3 +587,8 @@ uint64_t nw_sink_rows_durable(const struct nw_sink *sink, uint32_t relation_oid)
 {
     return nw_flow_rows(&sink->flow, relation_oid);
 }
+
+uint32_t nw_sink_figures(const struct nw_sink *sink, struct nw_figure_value *values)
+{
+    return nw_figures_read(&sink->figures, values);
+}

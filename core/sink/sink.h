@@ -257,6 +257,9 @@ uint32_t nw_sink_lags(struct nw_sink *sink, struct nw_sink_lag *lags, uint32_t l
 
 /** Rows of a table that became durable since the sink was opened. Any thread. */
 uint64_t nw_sink_rows_durable(const struct nw_sink *sink, uint32_t relation_oid);
+struct nw_figure_value; /* figures.h */
+/** What the plugin says of itself. Any thread. @param values  NW_FIGURES_MAX. @return how many */
+uint32_t nw_sink_figures(const struct nw_sink *sink, struct nw_figure_value *values);
 /** Any thread. */
 void nw_sink_status(struct nw_sink *sink, struct nw_sink_status *status);
 

@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "sink/figures.h"
 #include "sink/flow.h"
 #include "sink/host.h"
 #include "sink/letter.h"
@@ -171,6 +172,7 @@ struct nw_sink {
     _Atomic uint64_t waiting_rows, waiting_bytes;
     _Atomic uint64_t letters_written;
     struct nw_flow flow;
+    struct nw_figures figures; /* the plugin's own */
 };
 
 /** The worker of a table: Fibonacci hashing; it is the same in every run. */

@@ -205,6 +205,12 @@ struct nw_file_op {
 
 enum nw_log_level { NW_LOG_ERROR = 1, NW_LOG_WARN = 2, NW_LOG_INFO = 3, NW_LOG_DEBUG = 4 };
 
+/** What a number is that a plugin publishes: nw_host.figure_add(). */
+enum nw_figure_kind {
+    NW_FIGURE_GAUGE = 1,   /**< goes up and down */
+    NW_FIGURE_COUNTER = 2, /**< grows, from 0 when the sink is opened; its name ends in _total */
+};
+
 struct nw_host; /* first argument of each host function */
 
 /**
@@ -296,6 +302,17 @@ struct nw_host {
      */
     nw_status (*text_now)(const struct nw_host *host, uint32_t option, char *text, size_t size,
                           struct nw_error *err);
+    /**
+     * Have a number of the sink's own shown: in metrics as narwal_sink_TYPE_NAME{sink="..."}, in
+     * `narwal status --json` among the sink's `figures`. The same name again is the same number.
+     * @param name  a-z, 0-9 and _, from a letter on; less than 48 bytes; ends in its unit.
+     * @param text  a sentence in ASCII, less than 96 bytes; copied as the name is.
+     * @return its number for figure_set; 0: there are 16 already, or that is no such name.
+     */
+    uint32_t (*figure_add)(const struct nw_host *host, const char *name, const char *text,
+                           enum nw_figure_kind kind);
+    /** What it is now; it is shown from the first time on. 0 is nobody's. A store in memory. */
+    void (*figure_set)(const struct nw_host *host, uint32_t figure, double value);
 };
 
 /**

@@ -268,6 +268,20 @@ struct nw_kafka_asked {
     uint32_t copied_count;
 };
 
+/* What the sink says of itself: figures.c. */
+enum nw_kafka_figure {
+    NW_KAFKA_FIGURE_QUEUE,
+    NW_KAFKA_FIGURE_ACKNOWLEDGED,
+    NW_KAFKA_FIGURE_COMMIT,
+    NW_KAFKA_FIGURE_BEGUN,
+    NW_KAFKA_FIGURES_COUNT,
+};
+struct nw_kafka_figures {
+    uint32_t numbers[NW_KAFKA_FIGURES_COUNT]; /* the host's */
+    uint64_t acknowledged, begun;
+    uint64_t seen[NW_KAFKA_WORKERS_MAX + 1]; /* of producers' `delivered`, at the last commit */
+};
+
 struct nw_kafka_sink {
     const struct nw_host *host;
     struct nw_kafka_options options;
@@ -283,6 +297,8 @@ struct nw_kafka_sink {
     struct nw_kafka_producer heart; /* of heartbeats; the coordinator's */
     rd_kafka_topic_t *heart_topic;
     int64_t beat_us; /* when the last one was sent, wall clock */
+
+    struct nw_kafka_figures figures;
 
     rd_kafka_t *signals; /* reads their topic; the coordinator's. NULL: none */
     bool positioned;     /* a position is stored: what is copied now is not the first copy */
@@ -614,6 +630,16 @@ NW_MUST_CHECK nw_status nw_kafka_signals_begin(struct nw_kafka_sink *sink, struc
 void nw_kafka_signals_end(struct nw_kafka_sink *sink);
 /** Do what they say, as far as they are there. */
 void nw_kafka_signals_poll(struct nw_kafka_sink *sink);
+
+/* ---- figures.c ---- */
+
+/** In open(). */
+void nw_kafka_figures_begin(struct nw_kafka_sink *sink);
+/** All producers are new. */
+void nw_kafka_figures_recovered(struct nw_kafka_sink *sink);
+/** A commit has ended, and no worker runs. @param began_ns  when it began, monotonic */
+void nw_kafka_figures_committed(struct nw_kafka_sink *sink, int64_t began_ns);
+void nw_kafka_figures_tick(struct nw_kafka_sink *sink);
 
 /* ---- keys.c ---- */
 

@@ -62,6 +62,7 @@ static nw_status kafka_open(const struct nw_host *host, const struct nw_config *
         kafka_close(sink);
         return status;
     }
+    nw_kafka_figures_begin(sink);
     sink->sizes.batch_bytes = sink->options.batch_bytes;
     if (rd_kafka_version() < 0x020601ff && sink->options.scram) {
         host->log(host, NW_LOG_WARN,
@@ -118,6 +119,9 @@ static nw_status kafka_recover(void *self, struct nw_recovery *recovery, struct 
 {
     nw_status status = nw_kafka_recover(self, err);
 
+    if (status == NW_OK) {
+        nw_kafka_figures_recovered(self);
+    }
     return status == NW_OK ? recovery_fill(self, recovery, err) : status;
 }
 
@@ -292,6 +296,7 @@ static nw_status kafka_commit(void *self, const struct nw_commit *commit, enum n
                               struct nw_error *err)
 {
     struct nw_kafka_sink *sink = self;
+    int64_t began_ns = sink->host->now_ns(sink->host);
     nw_status status = nw_kafka_held_send_all(sink, says(commit, NW_COMMIT_COPIED), err);
 
     *outcome = NW_NOT_COMMITTED;
@@ -312,6 +317,7 @@ static nw_status kafka_commit(void *self, const struct nw_commit *commit, enum n
         }
     }
     sink->commits++;
+    nw_kafka_figures_committed(sink, began_ns);
     if (*outcome == NW_COMMITTED && commit->positions[0].lsn > 0) {
         sink->positioned = true;
         sink->copying = false;
@@ -321,6 +327,7 @@ static nw_status kafka_commit(void *self, const struct nw_commit *commit, enum n
 
 static void kafka_tick(void *self)
 {
+    nw_kafka_figures_tick(self);
     nw_kafka_beat(self);
     nw_kafka_signals_poll(self);
 }

@@ -11,6 +11,7 @@ import unittest
 
 from lab import check, cluster, kafka, oracle, workload
 from lab.narwal import Narwal, build
+from lab.web import Web
 
 TABLES = [("lab", name) for name in ("plain", "composite", "full_keyless", "by_index", "wide", "wide_full",
                                      "all_types", "bulk")]
@@ -254,6 +255,26 @@ class KafkaTest(Case):
                                 json.dumps({"narwal": 1, "fencing": ledger["owner"]["fencing"]}))
         for table in tables:
             self.assertEqual([key["id"] for key, _ in self.messages(f"shop13.shop.{table}")], [1, 2, 3, 4, 5])
+
+    def test_what_it_says_of_itself(self):
+        self.make("CREATE TABLE shop.a (id integer PRIMARY KEY)")
+        narwal = self.narwal("figures", include=("shop.a",), delivery="transactional")
+        web = Web(cluster.free_port())
+        narwal.config["http"] = {"listen": f"127.0.0.1:{web.port}"}
+        narwal.config["sinks"].append({**narwal.config["sinks"][0], "name": "other", "prefix": "figures2"})
+        narwal.start().wait_caught_up()
+        self.server.sql("INSERT INTO shop.a SELECT generate_series(1, 100)")
+        narwal.wait_caught_up()
+        name = "narwal_sink_kafka_acknowledged_messages_total"
+        for sink in ("kafka", "other"):
+            narwal.wait("acknowledged", lambda: web.metrics().get(f'{name}{{sink="{sink}"}}', 0) >= 100)
+            self.assertEqual(web.metrics()[f'narwal_sink_kafka_queue_messages{{sink="{sink}"}}'], 0)
+            self.assertEqual(web.metrics()[f'narwal_sink_kafka_producers_begun_total{{sink="{sink}"}}'], 1)
+            self.assertGreater(web.metrics()[f'narwal_sink_kafka_commit_seconds{{sink="{sink}"}}'], 0)
+        self.assertEqual(web.ask("/metrics").text.count(f"# TYPE {name} counter"), 1)
+        figures = [sink["figures"] for sink in json.loads(narwal.call("status", "--json")[1])["sinks"]]
+        self.assertEqual([figure["producers_begun_total"] for figure in figures], [1, 1])
+        self.assertEqual(narwal.terminate(), 0)
 
     def test_producers_that_stopped_at_different_positions(self):
         self.make("CREATE TABLE shop.a (id integer PRIMARY KEY); CREATE TABLE shop.b (id integer PRIMARY KEY)")
