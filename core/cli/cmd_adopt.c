@@ -6,7 +6,7 @@
 
 #include "base/code.h"
 #include "base/log.h"
-#include "cli/command.h"
+#include "cli/pipeline.h"
 #include "pg/lsn.h"
 #include "pipeline/adopt.h"
 
@@ -39,56 +39,11 @@ static const char HELP[] =
     "exit codes: 0 narwal run goes on here, 1 it was refused or failed, 2 called wrongly\n";
 
 struct session {
-    struct nw_run_config config;
-    struct nw_plugin plugins[NW_CONFIG_SINKS_MAX];
-    struct nw_config resolved[NW_CONFIG_SINKS_MAX];
-    struct nw_run_options options;
+    struct nw_pipeline pipeline;
     struct nw_adopt_wishes wishes;
     struct nw_adopt adopt;
     bool dry_run, yes;
 };
-
-static nw_status sinks_load(struct session *s, struct nw_error *err)
-{
-    char buffer[4096];
-    const char *folder = nw_plugin_folder(&s->config, buffer, sizeof buffer);
-    nw_status status = NW_OK;
-
-    for (uint32_t i = 0; i < s->config.sinks_count && status == NW_OK; i++) {
-        const struct nw_sink_config *sink = &s->config.sinks[i];
-        struct nw_plugin *plugin = &s->plugins[i];
-
-        status = nw_plugin_load(folder, sink->type, plugin, err);
-        if (status == NW_OK) {
-            status = nw_config_resolve_sink(&s->config, i, plugin->ops.options,
-                                            plugin->ops.options_count, &s->resolved[i], err);
-        }
-        if (status == NW_OK) {
-            bool too_many = sink->workers > plugin->ops.workers_max;
-
-            s->options.sinks[i] = (struct nw_run_sink){
-                .name = sink->name,
-                .plugin = plugin,
-                .config = &s->resolved[i],
-                .workers_count = too_many ? plugin->ops.workers_max : sink->workers};
-        }
-    }
-    s->options.sinks_count = s->config.sinks_count;
-    return status;
-}
-
-static void options_fill(struct session *s)
-{
-    const struct nw_run_config *c = &s->config;
-
-    s->options.name = c->name;
-    s->options.state_folder = c->state_dir;
-    s->options.spool_folder = c->spool_dir;
-    s->options.spill_folder = c->spill_dir;
-    s->options.server = nw_config_server(c);
-    s->options.server.env = s->options.env;
-    s->options.transforms = &c->transforms;
-}
 
 static void lines_print(const struct nw_adopt *adopt, FILE *out)
 {
@@ -154,26 +109,6 @@ static void plan_print(const struct nw_adopt *adopt, FILE *out)
     }
 }
 
-static bool agreed(const struct session *s)
-{
-    char answer[16] = "";
-
-    if (s->yes) {
-        return true;
-    }
-    if (isatty(STDIN_FILENO) != 1) {
-        nw_complain("NW1501 nothing was changed: there is nobody to ask; --yes goes on without");
-        return false;
-    }
-    (void)fputs("Go on? [y/N] ", stdout);
-    (void)fflush(stdout);
-    if (fgets(answer, sizeof answer, stdin) == NULL || (answer[0] != 'y' && answer[0] != 'Y')) {
-        (void)puts("nothing was changed");
-        return false;
-    }
-    return true;
-}
-
 /* @return the exit code */
 static int carry_out(struct session *s)
 {
@@ -192,7 +127,7 @@ static int carry_out(struct session *s)
                                     : "nothing to adopt: narwal run goes on by itself");
         return 0;
     }
-    if (adopt->moves > 0 && !agreed(s)) {
+    if (adopt->moves > 0 && !nw_go_on(s->yes)) {
         return NW_EXIT_FAILED;
     }
     if (nw_adopt_finish(adopt, &err) != NW_OK) {
@@ -209,20 +144,16 @@ static int carry_out(struct session *s)
 static int adopt_run(struct session *s)
 {
     struct nw_error err = {0};
-    bool folder_there = access(s->config.state_dir, F_OK) == 0;
-    nw_status status = nw_env_system_create(NW_IO_AUTO, &s->options.env, &err);
+    bool folder_there = access(s->pipeline.config.state_dir, F_OK) == 0;
+    nw_status status = nw_pipeline_load(&s->pipeline, &err);
     int code = NW_EXIT_FAILED;
 
-    if (status == NW_OK) {
-        options_fill(s);
-        status = sinks_load(s, &err);
-    }
     if (status != NW_OK) {
         nw_complain_error(&err);
-        nw_env_system_destroy(s->options.env);
+        nw_env_system_destroy(s->pipeline.options.env);
         return NW_EXIT_USAGE;
     }
-    if (nw_adopt_begin(&s->adopt, &s->options, &s->wishes, &err) == NW_OK) {
+    if (nw_adopt_begin(&s->adopt, &s->pipeline.options, &s->wishes, &err) == NW_OK) {
         code = carry_out(s);
     } else {
         lines_print(&s->adopt, stdout);
@@ -233,9 +164,9 @@ static int adopt_run(struct session *s)
         (void)fflush(stdout);
         _exit(code); /* no destructor may take away what the plugin still uses */
     }
-    nw_env_system_destroy(s->options.env);
+    nw_env_system_destroy(s->pipeline.options.env);
     if (!folder_there) {
-        (void)rmdir(s->config.state_dir); /* made for the lock, and empty */
+        (void)rmdir(s->pipeline.config.state_dir); /* made for the lock, and empty */
     }
     return code;
 }
@@ -273,9 +204,9 @@ int nw_cmd_adopt(int argc, char **argv)
     nw_log_setup(STDERR_FILENO, NW_LOG_INFO, false);
     if (token != NULL && !nw_handover_parse(token, &s->wishes.handover)) {
         nw_complain("NW1501 --token %s: that is none which narwal run --until now printed", token);
-    } else if (nw_config_open(&arguments, &s->config)) {
+    } else if (nw_config_open(&arguments, &s->pipeline.config)) {
         code = adopt_run(s);
-        nw_config_free(&s->config);
+        nw_config_free(&s->pipeline.config);
     }
     free(s);
     return code;

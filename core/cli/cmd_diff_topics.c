@@ -102,13 +102,21 @@ int nw_diff_topics_read(int argc, char **argv, struct nw_diff_topics *request)
     return request_check(request, follow, shown, memory) ? NW_GO_ON : NW_EXIT_USAGE;
 }
 
+void nw_kafka_path(char path[static NW_KAFKA_PATH_SIZE])
+{
+    char buffer[NW_FOLDER_SIZE];
+
+    (void)snprintf(path, NW_KAFKA_PATH_SIZE, "%s/" PROGRAM,
+                   nw_plugin_folder(NULL, buffer, sizeof buffer));
+}
+
 int nw_kafka_become(char **argv)
 {
     char buffer[NW_FOLDER_SIZE];
-    char path[NW_FOLDER_SIZE + sizeof PROGRAM];
+    char path[NW_KAFKA_PATH_SIZE];
     const char *folder = nw_plugin_folder(NULL, buffer, sizeof buffer);
 
-    (void)snprintf(path, sizeof path, "%s/" PROGRAM, folder);
+    nw_kafka_path(path);
     if (setenv("NARWAL_PLUGIN_DIR", folder, 1) == 0) { /* NOLINT(concurrency-mt-unsafe): one */
         (void)execv(path, argv - 1);
     }

@@ -17,7 +17,8 @@
 #define CONNECTOR_BYTES_MAX (1u << 20)
 
 static const char HELP[] =
-    "usage: narwal import-debezium FILE|URL [--output FILE.yaml] [--brokers LIST] [--force]\n\n"
+    "usage: narwal import-debezium FILE|URL [--output FILE.yaml] [--brokers LIST] [--force]\n"
+    "                              [--shadow]\n\n"
     "Reads the configuration of Debezium's PostgreSQL connector, and writes narwal's, with "
     "comments.\n"
     "FILE has the connector's JSON, - is standard input; URL is of Connect:\n"
@@ -27,6 +28,8 @@ static const char HELP[] =
     "is written, and no file overwritten.\n\n"
     "  --output FILE   where to; also -o; - is standard output; default: NAME.yaml\n"
     "  --brokers LIST  HOST:PORT,... of Kafka; a connector's configuration mostly has none\n"
+    "  --shadow        one that runs beside the connector, with a slot and topics of its own, to "
+    "compare\n"
     "  --force         write it without what is refused, which the file then names\n\n"
     "exit codes: 0 written, 1 something is refused, or it failed, 2 called wrongly\n";
 
@@ -37,6 +40,7 @@ int nw_import_debezium_read(int argc, char **argv, struct nw_import_debezium *re
         {.name = "output", .value = &request->output, .letter = 'o'},
         {.name = "brokers", .value = &request->brokers},
         {.name = "force", .flag = &request->force},
+        {.name = "shadow", .flag = &request->shadow},
         {.name = NULL}};
     int code = 0;
 
@@ -229,6 +233,9 @@ int nw_import_debezium(const struct nw_import_debezium *request, const char *tex
     if (status == NW_OK) {
         status = nw_debezium_map(to, &refused, &err);
     }
+    if (status == NW_OK && request->shadow) {
+        nw_debezium_shadow(to);
+    }
     if (status == NW_OK && refused > 0) {
         nw_complain("NW1550 %zu of the connector's properties cannot be carried over%s:", refused,
                     request->force ? "" : ", and nothing is written");
@@ -267,7 +274,7 @@ static int file_import(const struct nw_import_debezium *request)
             code = nw_import_debezium(request, text, size);
         }
     }
-    if (file != NULL && !standard) {
+    if (file != NULL && file != stdin) {
         (void)fclose(file);
     }
     free(text);

@@ -65,6 +65,8 @@ int nw_cmd_sink_check(int argc, char **argv);
 int nw_cmd_files(int argc, char **argv);
 int nw_cmd_diff_topics(int argc, char **argv);
 int nw_cmd_import_debezium(int argc, char **argv);
+int nw_cmd_take_over(int argc, char **argv);
+int nw_cmd_export_debezium(int argc, char **argv);
 int nw_cmd_ddl_trigger(int argc, char **argv);
 int nw_cmd_explain(int argc, char **argv);
 int nw_cmd_version(int argc, char **argv);

@@ -150,4 +150,7 @@ nw_debezium_convert nw_dbz_text, nw_dbz_words, nw_dbz_time, nw_dbz_number, nw_db
 nw_debezium_convert nw_dbz_converters, nw_dbz_transforms, nw_dbz_producer, nw_dbz_brokers,
     nw_dbz_creation, nw_dbz_predicates;
 
+/** debezium_shadow.c: after nw_debezium_map(): make it one that runs beside the connector. */
+void nw_debezium_shadow(struct nw_debezium *to);
+
 #endif

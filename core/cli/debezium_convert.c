@@ -209,9 +209,9 @@ void nw_dbz_params(struct nw_debezium *to, const struct nw_debezium_row *row,
 void nw_dbz_class(struct nw_debezium *to, const struct nw_debezium_row *row,
                   struct nw_debezium_property *p)
 {
+    (void)to;
     (void)row;
     (void)p; /* nw_debezium_read() has looked at it */
-    nw_debezium_put(to, "sink.existing_topics", "use", "topics go on where Debezium left them");
 }
 
 /* ---- tables and columns ---- */

@@ -13,6 +13,7 @@
 
 #define NW_KAFKA_PROPERTIES_MAX 64u
 #define NW_DIFF_PATTERNS_MAX    64u
+#define NW_KAFKA_PATH_SIZE      4200u
 
 /** What `narwal diff-topics` was asked for; texts are borrowed from the arguments. */
 struct nw_diff_topics {
@@ -40,6 +41,7 @@ struct nw_import_debezium {
     const char *output;  /* NULL: by the connector's name */
     const char *brokers; /* NULL: as the connector has them */
     bool force;
+    bool shadow; /* beside the connector */
 };
 
 /** @return NW_GO_ON, or the exit code after printing what is wrong or the help. */
@@ -47,6 +49,8 @@ int nw_import_debezium_read(int argc, char **argv, struct nw_import_debezium *re
 /** Import a connector's JSON. @return the exit code */
 int nw_import_debezium(const struct nw_import_debezium *request, const char *text, size_t size);
 
+/** Where narwal-kafka is: beside the plugins. */
+void nw_kafka_path(char path[static NW_KAFKA_PATH_SIZE]);
 /**
  * Become narwal-kafka beside the plugins.
  * @param argv  of a command, its name first and the program's before

@@ -512,6 +512,11 @@ void nw_engine_apart(struct nw_engine *engine, const struct nw_apart *apart)
     nw_dealer_apart(engine->dealer, apart);
 }
 
+void nw_engine_dealt(struct nw_engine *engine, uint64_t commit_lsn, uint64_t seq)
+{
+    nw_dealer_dealt(engine->dealer, commit_lsn, seq);
+}
+
 void nw_engine_lacks(struct nw_engine *engine, const struct nw_behind *lacks)
 {
     nw_dealer_lacks(engine->dealer, lacks);

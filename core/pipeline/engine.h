@@ -108,6 +108,8 @@ void nw_engine_backlog(struct nw_engine *engine, struct nw_backlog *backlog, boo
 
 /** A table whose changes are left out at every sink; see nw_dealer_lacks(). Before it runs. */
 void nw_engine_lacks(struct nw_engine *engine, const struct nw_behind *lacks);
+/** The first changes of a transaction are at the sinks; see nw_dealer_dealt(). Before it runs. */
+void nw_engine_dealt(struct nw_engine *engine, uint64_t commit_lsn, uint64_t seq);
 /** A table that some sinks refused and of which nothing is kept yet; see nw_dealer_apart(). Before
  * it runs. */
 void nw_engine_apart(struct nw_engine *engine, const struct nw_apart *apart);

@@ -578,6 +578,9 @@ static nw_status attempts(struct nw_run *run, struct nw_error *err)
 
         status = nw_state_source_read(run->state, &run->source, err);
         if (status == NW_OK) {
+            status = nw_run_taken_find(run, err);
+        }
+        if (status == NW_OK) {
             status = attempt(run, err);
         }
         if (nw_run_stopping(run) || (status == NW_OK && !nw_run_rests(run))) {

@@ -171,5 +171,8 @@ nw_status nw_run_engine_make(struct nw_run *run, struct nw_error *err)
     if (status == NW_OK) {
         status = nw_run_backlogs_give(run, err);
     }
+    if (status == NW_OK) {
+        nw_run_taken_tell(run);
+    }
     return status == NW_OK ? nw_engine_start(run->engine, err) : status;
 }

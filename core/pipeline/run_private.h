@@ -18,6 +18,7 @@
 #include "pipeline/state.h"
 #include "pipeline/table_list.h"
 #include "pipeline/tables.h"
+#include "pipeline/takeover.h"
 #include "sink/host.h"
 
 struct nw_run;
@@ -153,6 +154,7 @@ struct nw_run {
     struct nw_seen *seen; /* the service thread's while an engine runs */
     struct nw_recent *recent;
     struct nw_state_source source;
+    struct nw_taken taken; /* of Debezium */
     struct nw_run_status status;
     struct nw_table_list list;
     int64_t list_due_ns;
@@ -525,6 +527,13 @@ bool nw_run_streams(const struct nw_run *run);
 /** What the sink said of its copy of a table; NULL: it has none. */
 const struct nw_copy_state *nw_run_copy_of(const struct nw_run_member *member, uint32_t oid);
 struct nw_conductor_options nw_run_conductor_options(struct nw_run *run);
+
+/* run_taken.c */
+
+/** Whether a take-over of Debezium's has ended, and what of it counts still. */
+NW_MUST_CHECK nw_status nw_run_taken_find(struct nw_run *run, struct nw_error *err);
+/** Tell the engine what the sinks have of the transaction that Debezium sent in part. */
+void nw_run_taken_tell(struct nw_run *run);
 
 /* decide_stale.c */
 

@@ -133,6 +133,14 @@ void nw_dealer_change_done(struct nw_dealer *dealer)
     }
 }
 
+void nw_dealer_dealt(struct nw_dealer *dealer, uint64_t commit_lsn, uint64_t seq)
+{
+    dealer->dealt.partial_lsn = commit_lsn;
+    dealer->dealt.partial_seq = seq;
+    dealer->dealt.begun_lsn = dealer->options.transactions ? commit_lsn : 0;
+    nw_dealer_transaction_over(dealer);
+}
+
 nw_status nw_dealer_begin(struct nw_dealer *dealer, const struct nw_pgoutput_begin *begin,
                           struct nw_error *err)
 {

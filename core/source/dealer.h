@@ -100,6 +100,13 @@ void nw_dealer_destroy(struct nw_dealer *dealer); /* NULL is fine */
 void nw_dealer_reconnected(struct nw_dealer *dealer);
 
 /**
+ * Of the transaction whose commit is at this LSN the first changes are at the sinks, though no
+ * position says so: they are not dealt. Before anything is taken.
+ * @param seq  how many
+ */
+void nw_dealer_dealt(struct nw_dealer *dealer, uint64_t commit_lsn, uint64_t seq);
+
+/**
  * Take one message of a transaction (or between two), from its type byte on. Stream messages are
  * not for the dealer: the source takes them apart.
  * @param lsn  of the XLogData message

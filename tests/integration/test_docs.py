@@ -97,7 +97,7 @@ class DocsTest(check.Case):
         if " table drop" in text:
             table = "shop.carts"
         for theirs, mine in (
-                (r"\bFILE\.yaml", "orders.yaml"), (r"SCHEMA\.TABLE|sales\.t\b|shop\.invoices|shop\.carts|"
+                (r"\b(FILE|inventory|shadow)\.yaml", "orders.yaml"), (r"SCHEMA\.TABLE|sales\.t\b|shop\.invoices|shop\.carts|"
                                                    r"public\.log|(?<= )shop\.orders", table),
                 (r"'(sales|shop)\.\*'|\bPATTERN", "'shop.*'"), (r"\bSTATE\b", "streaming"),
                 (r"\bID\b", "1"), (r"--sink SINK", "--sink archive"), (r"\bSINK\b", "other"),
@@ -127,7 +127,7 @@ class DocsTest(check.Case):
             words.append(self.dsn)
         if words[0] == "explain" and len(words) == 1:
             words.append("NW2307")
-        if words[0] in ("diff-topics", "import-debezium"):
+        if words[0] in ("diff-topics", "import-debezium", "take-over", "export-debezium"):
             words.append("--help")  # there is neither broker nor connector here; options are read
         if words[0] == "sink-check" and len(words) == 1:
             words.append(f"{narwal.build()}/plugins/null.so")

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The configuration of a connector, asked of Connect by libcurl. One thread. */
+/* What Connect is asked, by libcurl. One thread. */
 #include "kafka/connect.h"
 
 #include <curl/curl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,6 +57,55 @@ int nw_connect_import(const struct nw_import_debezium *request)
         code = nw_import_debezium(request, answer.text, answer.size);
     } else {
         nw_complain("NW1552 Connect does not answer: %s", curl_easy_strerror(result));
+    }
+    curl_easy_cleanup(curl);
+    curl_global_cleanup();
+    free(answer.text);
+    return code;
+}
+
+#define REFUSED       3
+#define STATUS_GOOD   200L
+#define STATUS_GOOD_N 300L
+
+/* @return the exit code */
+static int request_perform(CURL *curl, char **words, const char *body, struct answer *answer)
+{
+    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+    CURLcode result = CURLE_OK;
+    long status = 0;
+
+    (void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, words[0]);
+    (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    if (body != NULL) {
+        (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
+    }
+    (void)curl_easy_setopt(curl, CURLOPT_URL, words[1]);
+    (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
+    (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
+    (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, TIMEOUT_SECONDS);
+    result = curl_easy_perform(curl);
+    (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    curl_slist_free_all(headers);
+    if (result != CURLE_OK) {
+        (void)fprintf(stderr, "%s: %s\n", words[1], curl_easy_strerror(result));
+        return NW_EXIT_FAILED;
+    }
+    (void)fwrite(answer->text, 1, answer->size, stdout);
+    return status >= STATUS_GOOD && status < STATUS_GOOD_N ? 0 : REFUSED;
+}
+
+int nw_connect_request(int count, char **words)
+{
+    struct answer answer = {.text = malloc(ANSWER_MAX)};
+    CURL *curl = NULL;
+    int code = NW_EXIT_FAILED;
+
+    (void)curl_global_init(CURL_GLOBAL_DEFAULT);
+    curl = curl_easy_init();
+    if (curl != NULL && answer.text != NULL && count >= 2) {
+        code = request_perform(curl, words, count > 2 ? words[2] : NULL, &answer);
     }
     curl_easy_cleanup(curl);
     curl_global_cleanup();

@@ -8,4 +8,11 @@
 /** Ask Connect for it, and import what it answers. @return the exit code */
 int nw_connect_import(const struct nw_import_debezium *request);
 
+/**
+ * One request to Connect, for narwal's own commands: prints what it answers.
+ * @param words  METHOD URL [BODY]
+ * @return the exit code: 3 when Connect answers that it does not do it
+ */
+int nw_connect_request(int count, char **words);
+
 #endif

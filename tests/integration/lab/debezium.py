@@ -100,13 +100,14 @@ class Debezium:
     def running(self):
         return self.process is not None and self.process.poll() is None
 
-    def start(self):
+    def start(self, rests=False):
+        """rests: the connector is there, and stopped (Connect's STOPPED)."""
         self.port = free_port()
         file = self.folder / "worker.properties"
         file.write_text("".join(f"{key}={value}\n" for key, value in {
             **self.worker, "listeners": f"http://127.0.0.1:{self.port}"}.items()))
         descriptions = []
-        for name in (self.name, *self.twins):
+        for name in () if rests else (self.name, *self.twins):
             config = self.properties if name == self.name else {**self.properties, **self.named(name)}
             descriptions.append(self.folder / f"{name}.json")
             descriptions[-1].write_text(json.dumps({"name": name, "config": config}))
@@ -115,7 +116,26 @@ class Debezium:
                 as_server_user([self.program, *self.java, "-cp", f"{self.jars}/*",
                                 "org.apache.kafka.connect.cli.ConnectStandalone", file, *descriptions], "KILL"),
                 cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        return self
+        return self.make_resting() if rests else self
+
+    def make_resting(self):
+        body = json.dumps({"name": self.name, "config": self.properties, "initial_state": "STOPPED"}).encode()
+        request = urllib.request.Request(self.url.rpartition("/")[0], body, {"Content-Type": "application/json"})
+
+        def made():
+            try:
+                return urllib.request.urlopen(request, timeout=30).status == 201
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                return False
+        return self.wait("Connect", made).wait("the connector", lambda: self.state() == "STOPPED")
+
+    def state(self):
+        return ((self.ask("/status") or {}).get("connector") or {}).get("state")
+
+    def tell(self, word):
+        """As "stop" or "resume"."""
+        request = urllib.request.Request(f"{self.url}/{word}", method="PUT")
+        urllib.request.urlopen(request, timeout=30).close()
 
     def kill(self):
         self.process.kill()

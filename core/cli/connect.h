@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Kafka Connect, asked through narwal-kafka (tools/kafka), and what it and files say of Debezium's
+ * connector: its state, its offset.
+ */
+#ifndef NW_CLI_CONNECT_H
+#define NW_CLI_CONNECT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "pipeline/takeover.h"
+
+/**
+ * One request. Blocking.
+ * @param body    NULL: none
+ * @param answer  filled, give: its JSON, NULL when there is none
+ * @return NW_FATAL when Connect does not answer, or refuses (NW1552)
+ */
+NW_MUST_CHECK nw_status nw_connect_ask(const char *method, const char *url, const char *body,
+                                       json_t **answer, struct nw_error *err);
+bool nw_connect_is_url(const char *text);
+
+/** A connector. */
+struct nw_connector {
+    const char *url; /* borrow: .../connectors/NAME; NULL: only a file is known */
+    json_t *config;  /* its properties; NULL without url */
+    char state[32];  /* RUNNING, PAUSED, STOPPED, FAILED; "" without url */
+};
+
+/** What it is and how it is. */
+NW_MUST_CHECK nw_status nw_connector_look(struct nw_connector *connector, struct nw_error *err);
+void nw_connector_fini(struct nw_connector *connector);
+/** Stop it, and wait until Connect says that it is. */
+NW_MUST_CHECK nw_status nw_connector_stop(struct nw_connector *connector, struct nw_error *err);
+/** A property; "" when it has none. */
+const char *nw_connector_property(const struct nw_connector *connector, const char *name,
+                                  const char *otherwise);
+/** Its stored offsets, as Connect has them. Give. */
+NW_MUST_CHECK nw_status nw_connector_offsets(const struct nw_connector *connector, json_t **offsets,
+                                             struct nw_error *err);
+NW_MUST_CHECK nw_status nw_offsets_read(const char *path, json_t **offsets, struct nw_error *err);
+
+/**
+ * The offset of the topics with a prefix.
+ * @param offsets  {"offsets": [{"partition": {"server": "..."}, "offset": {...}}]}, or one of
+ *                 those, or what is in its offset
+ * @param found    filled, borrowed from offsets
+ */
+NW_MUST_CHECK nw_status nw_offset_find(json_t *offsets, const char *prefix, json_t **found,
+                                       struct nw_error *err);
+/** What it says. NW_FATAL: it cannot be gone on from, and why. */
+NW_MUST_CHECK nw_status nw_offset_parse(const json_t *offset, struct nw_takeover_offset *to,
+                                        struct nw_error *err);
+
+#endif

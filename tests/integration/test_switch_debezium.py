@@ -1,0 +1,557 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""From Debezium to narwal under load, and back: no change is lost, and none comes twice but those that Debezium had sent
+behind its stored offset.
+
+What the topics have to have is what test_decoding says of the same WAL.
+"""
+import collections
+import http.server
+import io
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import threading
+import time
+import unittest
+
+import psycopg2
+
+from lab import check, cluster, debezium, kafka
+from lab.narwal import Narwal
+
+TABLES = ("a", "b", "whole")
+SETUP = """
+CREATE SCHEMA shop;
+CREATE TABLE shop.a (id integer PRIMARY KEY, v integer NOT NULL);
+CREATE TABLE shop.b (id integer PRIMARY KEY, t text);
+CREATE TABLE shop.whole (id integer PRIMARY KEY, v integer);
+ALTER TABLE shop.whole REPLICA IDENTITY FULL;
+INSERT INTO shop.a SELECT g, 0 FROM generate_series(1, 50) g;
+"""
+CHANGE = re.compile(r"table shop\.(\w+): (INSERT|UPDATE|DELETE): (.*)", re.S)
+KEY = re.compile(r"\bid\[integer\]:(\d+)")
+
+
+class Load:
+    """Sessions that write until stop(): short transactions, long ones that overlap them, COPY, savepoints, changed keys."""
+
+    def __init__(self, server, seed, sessions=3, first=1):
+        self.server, self.stopping = server, threading.Event()
+        self.rows = 0
+        self.errors = []
+        self.threads = [threading.Thread(target=self.run, args=(random.Random(seed * 100 + i), i + first)) for i in range(sessions)]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join()
+        if self.errors:
+            raise self.errors[0]
+
+    def run(self, dice, session):
+        try:
+            with psycopg2.connect(self.server.dsn()) as connection, connection.cursor() as cursor:
+                next_id = session * 10_000_000
+                while not self.stopping.is_set():
+                    next_id = self.transaction(dice, cursor, session, next_id)
+                    if dice.random() < 0.1:
+                        connection.rollback()
+                    else:
+                        connection.commit()
+                    time.sleep(dice.random() * 0.02)
+        except Exception as error:  # noqa: BLE001, it is raised by stop()
+            self.errors.append(error)
+
+    def transaction(self, dice, cursor, session, next_id):
+        long = session % 10 == 1 and dice.random() < 0.3
+        for _ in range(dice.randint(100, 300) if long else dice.randint(1, 6)):
+            next_id = self.change(dice, cursor, session, next_id)
+            if long:
+                time.sleep(0.004)
+        return next_id
+
+    def change(self, dice, cursor, session, next_id):
+        table = dice.choice(TABLES)
+        first = session * 10_000_000
+        some = dice.randint(first, max(first, next_id))
+        kind = dice.random()
+        self.rows += 1
+        if kind < 0.4:
+            cursor.execute(f"INSERT INTO shop.{table} VALUES (%s, %s)", (next_id, dice.randint(0, 9)))
+            next_id += 1
+        elif kind < 0.5:
+            count = dice.randint(2, 20)
+            cursor.copy_expert(f"COPY shop.{table} FROM STDIN", io.StringIO("".join(f"{next_id + i}\t1\n" for i in range(count))))
+            next_id += count
+        elif kind < 0.75:
+            cursor.execute(f"UPDATE shop.{table} SET {'t' if table == 'b' else 'v'} = %s WHERE id = %s", (next_id % 1000, some))
+        elif kind < 0.85:
+            cursor.execute("SAVEPOINT s")
+            cursor.execute(f"UPDATE shop.{table} SET id = %s WHERE id = %s", (next_id + 5_000_000, some))
+            cursor.execute("ROLLBACK TO s" if dice.random() < 0.3 else "RELEASE s")
+            next_id += 1
+        else:
+            cursor.execute(f"DELETE FROM shop.{table} WHERE id = %s", (some,))
+        return next_id
+
+
+Change = collections.namedtuple("Change", "xid lsn table messages several")
+
+
+class Truth:
+    """All changes in their order, as test_decoding says."""
+
+    def __init__(self, server):
+        self.server, self.changes = server, []
+        server.sql("SELECT pg_create_logical_replication_slot('truth', 'test_decoding')")
+
+    def read(self):
+        for lsn, xid, text in self.server.sql(
+                "SELECT lsn - '0/0'::pg_lsn, xid::text::bigint, data FROM pg_logical_slot_get_changes('truth', NULL, NULL)"):
+            found = CHANGE.match(text)
+            if found:
+                self.changes.append(self.change(int(lsn), xid, *found.groups()))
+        return self
+
+    @staticmethod
+    def change(lsn, xid, table, kind, text):
+        old, _, new = text.rpartition("new-tuple: ")
+        after = int(KEY.search(new or text)[1])
+        before = int(KEY.search(old)[1]) if old else after
+        if kind == "UPDATE" and before != after:
+            return Change(xid, lsn, table, (("d", before), ("c", after)), True)
+        op = {"INSERT": "c", "UPDATE": "u", "DELETE": "d"}[kind]
+        return Change(xid, lsn, table, ((op, after),), op == "d" or (op == "u" and table == "whole"))
+
+    def until(self, offset):
+        """How many changes the offset has."""
+        if offset["messageType"] in ("BEGIN", "COMMIT"):
+            raise AssertionError(f"heartbeats are off: {offset}")
+        here = [i for i, change in enumerate(self.changes) if (change.xid, change.lsn) == (offset["txId"], offset["lsn"])]
+        return here[offset.get("lsn_events_processed", 1) - 1] + 1
+
+    def expected(self, table, count=None):
+        return [(change.xid, change.lsn, *message) for change in self.changes[:count] if change.table == table
+                for message in change.messages]
+
+
+class Case(check.Case):
+    @classmethod
+    def setUpClass(cls):
+        try:
+            cls.broker = cls.enterClassContext(kafka.Broker())
+        except cluster.servers.Unavailable as error:
+            raise unittest.SkipTest(str(error))
+
+    def start(self, name, seed, **properties):
+        self.name = name
+        self.server = self.cluster()
+        self.server.sql(SETUP)
+        self.other = self.enter(debezium.Debezium(self.server, self.broker, name, {
+            "schema.include.list": "shop", "poll.interval.ms": "50", **properties}))
+        self.other.start().wait_streaming()
+        self.truth = Truth(self.server)
+        self.narwal = self.enter(Narwal(self.server, name=f"nw_{name}", settings={
+            "source": {"slot": {"name": f"debezium_{name}"}, "publication": {"name": f"debezium_{name}", "create": False}},
+            "tables": {"include": ["shop.*"]},
+            "sinks": [{"type": "kafka", "brokers": [self.broker.address], "prefix": name, "format": "debezium_json",
+                       "delivery": "transactional"}]}))
+        self.narwal.write()
+
+    def rows(self, table):
+        """What a topic has: the messages, without what was copied, and tombstones as None."""
+        topic = f"{self.name}.shop.{table}"
+        found = []
+        for message in self.broker.read(topic) if topic in self.broker.topics() else ():
+            key = json.loads(message["key"])["id"]
+            if message["payload"] is None:
+                found.append((None, key))
+                continue
+            event = json.loads(message["payload"])
+            if event["op"] != "r":
+                found.append((event["source"]["txId"], event["source"]["lsn"], event["op"], key))
+        return found
+
+    def counts(self):
+        return {table: len([row for row in self.rows(table) if row[0] is not None]) for table in TABLES}
+
+    def compare(self, restarts):
+        """All is there, in order. @param restarts  where rows may come again: a table's count of rows before, and the first
+        row that may come again. @return how many came again"""
+        again = 0
+        for table in TABLES:
+            expected = self.truth.expected(table)
+            place = {row: i for i, row in enumerate(expected)}
+            self.assertEqual(len(place), len(expected), "each row is another one")
+            at, count, deleted = 0, 0, None
+            for row in self.rows(table):
+                if row[0] is None:
+                    self.assertEqual(row[1], deleted, f"a tombstone in {table}")
+                    deleted = None
+                    continue
+                self.assertTrue(deleted is None or (row[2], row[3]) == ("d", deleted), f"{table}: no tombstone of {deleted}")
+                deleted = row[3] if row[2] == "d" else None
+                self.assertIn(row, place, f"{table}, behind {expected[max(0, at - 2):at]}")
+                if place[row] != at:
+                    allowed = [first[table] for before, first in restarts if before[table] == count]
+                    self.assertTrue(allowed, f"{table}: {row} is number {place[row]}, expected was {at}: {expected[at:at + 2]}")
+                    self.assertTrue(min(allowed) <= place[row] <= at, f"{table}: from {place[row]}, allowed from {allowed}")
+                    again += at - place[row]
+                    at = place[row]
+                at += 1
+                count += 1
+            self.assertEqual(at, len(expected), f"{table} ends early")
+            self.assertIsNone(deleted)
+        return again
+
+    def firsts(self, offset):
+        """Of each table the first row that is not in the offset, or that may be there in part only."""
+        count = self.truth.until(offset)
+        last = self.truth.changes[count - 1]
+        first = {table: len(self.truth.expected(table, count)) for table in TABLES}
+        if last.several:
+            first[last.table] -= len(last.messages)
+        return first
+
+    def stored(self):
+        """The offset that Connect has in its file."""
+        text = self.other.offsets_file.read_bytes().decode("latin1")
+        offset, = re.findall(r'\{[^{}]*"lsn":\d+[^{}]*\}', text)
+        return json.loads(offset)
+
+    def take_over(self, *words):
+        return self.narwal_call("take-over", *words)
+
+    def narwal_call(self, command, *words, code=0):
+        result = subprocess.run(self.narwal.command(command, self.narwal.file, *words), text=True, timeout=120,
+                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertEqual(result.returncode, code, result.stdout + result.stderr)
+        return result.stdout if command == "export-debezium" and code == 0 else result.stdout + result.stderr
+
+    def caught_up(self):
+        self.narwal.wait("everything durable", lambda: self.narwal.call("wait", "--timeout", "5s")[0] == 0, 120)
+
+
+class Connect(http.server.ThreadingHTTPServer):
+    """Answers as Connect does of one connector; what is written there is kept."""
+
+    def __init__(self, config, offset, state="STOPPED"):
+        self.config, self.offset, self.state, self.patched = config, offset, state, None
+        super().__init__(("127.0.0.1", 0), Answers)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}/connectors/taken"
+
+    def __exit__(self, *why):
+        self.shutdown()
+        super().__exit__(*why)
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        part = self.path.rpartition("/")[2]
+        connect = self.server
+        self.answer({"name": "taken", "config": connect.config} if part == "taken" else
+                    {"connector": {"state": connect.state}, "tasks": []} if part == "status" else
+                    {"offsets": [{"partition": {"server": connect.config["topic.prefix"]}, "offset": connect.offset}]})
+
+    def do_PUT(self):
+        self.server.state = "STOPPED"
+        self.answer({})
+
+    def do_PATCH(self):
+        self.server.patched = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.answer({"message": "altered"})
+
+    def answer(self, what):
+        body = json.dumps(what).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+class OffsetTest(Case):
+    """Without Debezium: its slot, a transaction, and the offset that it would have."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        try:
+            cls.server = cls.enterClassContext(cluster.Cluster(check.version(), {"max_replication_slots": "40"}))
+        except cluster.servers.Unavailable as error:
+            raise unittest.SkipTest(str(error))
+        cls.server.sql(SETUP)
+
+    def begin(self, name, workers=1):
+        self.name = name
+        self.server.sql(f"CREATE PUBLICATION {name} FOR TABLE shop.a, shop.b, shop.whole")
+        self.server.sql(f"SELECT pg_create_logical_replication_slot('{name}', 'pgoutput')")
+        self.server.sql("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'truth'")
+        self.truth = Truth(self.server)
+        self.broker.create(f"{name}.shop.a", 1)
+        self.broker.put(f"{name}.shop.a", '{"id": 0}', "of Debezium")  # no narwal begins here by itself
+        self.narwal = self.enter(Narwal(self.server, name=name, settings={
+            "source": {"slot": {"name": name, "create": False}, "publication": {"name": name, "create": False}},
+            "tables": {"include": ["shop.*"]},
+            "sinks": [{"type": "kafka", "brokers": [self.broker.address], "prefix": name, "format": "debezium_json",
+                       "workers": workers, "delivery": "transactional"}]}))
+        self.narwal.write()
+
+    def change(self, *statements):
+        """A transaction; the end of the commit before it."""
+        before = self.server.lsn()
+        connection = self.server.connect(autocommit=False)
+        with connection, connection.cursor() as cursor:
+            for statement in statements:
+                if statement.startswith("COPY"):
+                    cursor.copy_expert("COPY shop.a FROM STDIN", io.StringIO(statement[5:]))
+                else:
+                    cursor.execute(statement)
+        connection.close()
+        return before
+
+    def offset(self, before, index, **more):
+        """As if the change with this index were the last that is stored; LSNs that the transaction shares are counted."""
+        changes = self.truth.read().changes
+        last = changes[index]
+        same = [i for i, change in enumerate(changes) if (change.xid, change.lsn) == (last.xid, last.lsn)]
+        kind = {"c": "INSERT", "u": "UPDATE", "d": "DELETE"}[last.messages[-1][0]]
+        return {"lsn": last.lsn, "lsn_proc": last.lsn, "lsn_commit": before, "txId": last.xid, "messageType": kind,
+                "lsn_events_processed": same.index(range(len(changes))[index]) + 1, "ts_usec": 1, **more}
+
+    def file(self, offset, server=None):
+        path = self.narwal.home / "offsets.json"
+        path.write_text(json.dumps({"offsets": [{"partition": {"server": server or self.name}, "offset": offset}]}))
+        return path
+
+    def connect(self, offset, state="STOPPED", **properties):
+        return self.enter(Connect({"plugin.name": "pgoutput", "slot.name": self.name, "publication.name": self.name,
+                                   "topic.prefix": self.name, **properties}, offset, state))
+
+    def refused(self, code, *words, command="take-over"):
+        said = self.narwal_call(command, *words, "--yes", code=1)
+        self.assertIn(code, said)
+        return said
+
+    def sent(self, table):
+        topic = f"{self.name}.shop.{table}"
+        events = [(json.loads(message["key"])["id"], json.loads(message["payload"])["op"]) for message in self.broker.read(topic)
+                  if message["payload"] not in (None, "of Debezium")] if topic in self.broker.topics() else []
+        return events
+
+    def follow(self):
+        self.narwal.start()
+        self.caught_up()
+        self.assertEqual(self.narwal.terminate(), 0)
+
+    def test_part_of_a_transaction(self):
+        self.begin("part")
+        before = self.change("INSERT INTO shop.a VALUES (1001, 1)", "COPY 1002\t1\n1003\t1\n1004\t1\n",
+                             "INSERT INTO shop.b VALUES (1005, 'x')", "UPDATE shop.a SET v = 2 WHERE id = 1001")
+        self.change("DELETE FROM shop.a WHERE id = 1001")
+        file = self.file(self.offset(before, 2))
+        said = self.narwal_call("take-over", file, "--dry-run")
+        self.assertIn("of its 6 changes Debezium has sent 3", said)
+        self.assertIn("nothing was changed", said)
+        self.narwal.start()  # without that it does not copy
+        self.assertEqual(self.narwal.wait_exit(), 1)
+        self.assertIn("NW2731", self.narwal.log())
+        shutil.rmtree(self.narwal.state_dir, ignore_errors=True)
+        self.assertIn("done:", self.narwal_call("take-over", file, "--yes"))
+        self.refused("NW2382", file)
+        self.follow()
+        self.assertEqual(self.sent("a"), [(1004, "c"), (1001, "u"), (1001, "d")])
+        self.assertEqual(self.sent("b"), [(1005, "c")])
+        self.narwal.start()  # and that stays so
+        self.caught_up()
+        self.assertEqual(self.narwal.terminate(), 0)
+        self.assertEqual(len(self.sent("a")), 3)
+
+    def test_killed_before_that_transaction_is_durable(self):
+        self.begin("half")
+        before = self.change("INSERT INTO shop.a VALUES (2001, 1), (2002, 1)", "DELETE FROM shop.a WHERE id = 2001",
+                             "INSERT INTO shop.b VALUES (2003, 'x')")
+        offset = self.offset(before, 2)
+        for at in ("take-over-state:1", "take-over-sink:1"):
+            result = subprocess.run(self.narwal.command("take-over", self.narwal.file, self.file(offset), "--yes"),
+                                          env={**os.environ, "NARWAL_CRASH_AT": at}, stdout=subprocess.PIPE, text=True)
+            self.assertNotEqual(result.returncode, 0)
+            self.assertEqual(self.narwal.run_to_end(), 1)
+            self.assertIn("NW2383", self.narwal.log())
+        said = self.narwal_call("take-over", self.file(offset), "--yes")
+        self.assertIn("NW2384", said)  # the delete: its tombstone may not be there
+        self.assertNotEqual(self.narwal.run_to_end(NARWAL_CRASH_AT="commit:1"), 0)
+        self.follow()
+        self.assertEqual(self.sent("a"), [(2001, "d")])
+        self.assertEqual(self.sent("b"), [(2003, "c")])
+
+    def test_all_of_a_transaction(self):
+        """As it is at rest: then narwal's state is not needed. An older Debezium does not count."""
+        self.begin("whole")
+        before = self.change("INSERT INTO shop.a VALUES (3001, 1)", "INSERT INTO shop.b VALUES (3002, 'x')")
+        offset = self.offset(before, 1)
+        del offset["lsn_events_processed"]
+        said = self.narwal_call("take-over", self.file(offset), "--yes")
+        self.assertNotIn("passed over", said)
+        shutil.rmtree(self.narwal.state_dir)
+        self.change("INSERT INTO shop.a VALUES (3003, 1)")
+        self.follow()
+        self.assertEqual((self.sent("a"), self.sent("b")), ([(3003, "c")], []))
+
+    def test_between_transactions(self):
+        """With heartbeats, or right behind the snapshot."""
+        self.begin("between")
+        self.change("INSERT INTO shop.a VALUES (4001, 1)")
+        end = self.server.lsn()
+        self.change("INSERT INTO shop.a VALUES (4002, 1)")
+        for offset in ({"lsn": end, "snapshot": "INITIAL", "snapshot_completed": True, "last_snapshot_record": True},
+                       {"lsn": end, "lsn_proc": end, "lsn_commit": end, "txId": 1, "messageType": "COMMIT"}):
+            self.assertIn("do    sink kafka begins", self.narwal_call("take-over", self.file(offset), "--dry-run"))
+        self.narwal_call("take-over", self.file(offset), "--yes")
+        self.follow()
+        self.assertEqual(self.sent("a"), [(4002, "c")])
+
+    def test_back(self):
+        self.begin("back")
+        before = self.change("INSERT INTO shop.a VALUES (5001, 1), (5002, 1)")
+        offset = self.offset(before, 0)
+        connect = self.connect(offset, "RUNNING")
+        self.assertIn("NW1555", self.refused("NW1555", connect.url, "--dry-run"))
+        self.assertIn("done:", self.narwal_call("take-over", connect.url, "--stop", "--yes"))
+        self.narwal_call("export-debezium", connect.url, "--dry-run")
+        self.assertIsNone(connect.patched)
+        self.assertEqual(json.loads(self.narwal_call("export-debezium")),  # nothing happened since
+                         {"offsets": [{"partition": {"server": "back"}, "offset": offset}]})
+        self.narwal_call("take-over", connect.url, "--yes")
+        self.follow()
+        end = self.server.lsn()
+        self.narwal_call("export-debezium", connect.url, "--yes")
+        entry, = connect.patched["offsets"]
+        self.assertEqual((entry["partition"], set(entry["offset"])), ({"server": "back"}, {"lsn", "ts_usec"}))
+        self.assertLessEqual(entry["offset"]["lsn"], end)
+        self.assertGreater(entry["offset"]["lsn"], offset["lsn"])
+        self.assertEqual(self.narwal.run_to_end(), 1)
+        self.assertIn("NW2383", self.narwal.log())
+        connect.offset = entry["offset"]  # and once more
+        self.change("INSERT INTO shop.a VALUES (5003, 1)")
+        self.narwal_call("take-over", connect.url, "--yes")
+        self.follow()
+        self.assertEqual(self.sent("a"), [(5002, "c"), (5003, "c")])
+        self.server.sql("SELECT pg_drop_replication_slot('back')")
+        self.refused("NW1558", command="export-debezium")
+
+    def test_what_is_refused(self):
+        self.begin("refused")
+        before = self.change("INSERT INTO shop.a VALUES (6001, 1), (6002, 1)")
+        good = self.offset(before, 0)
+        self.refused("NW1554", self.file(good, "another"))
+        self.refused("NW1554", self.file({"binlog": 4}))
+        self.refused("NW1554", self.narwal.home / "none.json")
+        self.refused("NW1556", self.file({"lsn": before, "snapshot": "INITIAL", "last_snapshot_record": False}))
+        self.refused("NW1556", self.file({**good, "incremental_snapshot_collections": "[{}]"}))
+        for name, value in (("slot.name", "another"), ("publication.name", "another"), ("topic.prefix", "another"),
+                            ("plugin.name", "decoderbufs")):
+            said = self.refused("NW1557" if name != "topic.prefix" else "NW1554", self.connect(good, **{name: value}).url)
+        self.assertIn("decoderbufs", said)
+        self.refused("NW1555", self.connect(good, "PAUSED").url)
+        self.refused("NW2381", self.file({**good, "txId": good["txId"] + 1}))
+        self.refused("NW2381", self.file({**good, "lsn_commit": good["lsn_commit"] + 10**9}))
+        self.refused("NW2731", command="export-debezium")
+        self.server.sql("SELECT pg_replication_slot_advance('refused', pg_current_wal_lsn())")
+        self.refused("NW2380", self.file(good))
+        self.assertIn("NW2385", self.narwal_call("take-over", self.file(good), "--trust-slot", "--dry-run"))
+        self.server.sql("SELECT pg_drop_replication_slot('refused')")
+        self.refused("NW2380", self.file(good))
+
+
+class SwitchTest(Case):
+    def kills(self, dice, count=3):
+        for _ in range(count):
+            self.narwal.start()
+            time.sleep(dice.uniform(0.5, 3))
+            self.narwal.kill()
+        self.narwal.start()
+
+    def there_and_back(self, seed, killed):
+        dice = random.Random(seed)
+        name = f"switch{seed}_{int(killed)}"
+        self.start(name, seed)
+        with Load(self.server, seed) as load:
+            self.other.wait("rows", lambda: load.rows > 2000)
+            if killed:
+                time.sleep(dice.uniform(0, 1.5))
+                self.other.kill()
+                offset = self.stored()
+                file = self.narwal.home / "offsets.json"
+                file.write_text(json.dumps({"offsets": [{"partition": {"server": name}, "offset": offset}]}))
+                said = self.take_over(file, "--yes")
+            else:
+                said = self.take_over(self.other.url, "--stop", "--yes")
+                offset = self.stored()
+            taken = self.counts()
+            print(said, offset, flush=True)
+            self.kills(dice)
+            print("rows", load.rows, [t.is_alive() for t in load.threads], load.errors, flush=True)
+            time.sleep(3)
+        self.caught_up()
+        self.truth.read()
+        restarts = [(taken, self.firsts(offset))]
+        print("again", self.compare(restarts), "of", len(self.truth.changes), flush=True)
+        with Load(self.server, seed + 1000, 2, 11) as load:
+            time.sleep(3)
+            if dice.random() < 0.5:
+                self.assertEqual(self.narwal.terminate(), 0)
+            else:
+                self.narwal.kill()
+            if killed:
+                self.other.start(rests=True)
+            given = self.narwal_call("export-debezium", self.other.url, "--yes")
+            self.other.tell("resume")
+            self.other.wait_streaming()
+            time.sleep(3)
+        self.truth.read()
+        self.other.wait("the end", lambda: self.counts() == self.totals(restarts), 60)
+        self.assertEqual(self.narwal.run_to_end(), 1)
+        self.assertIn("NW2383", self.narwal.log())
+        print(given, "again", self.compare(restarts), "of", len(self.truth.changes), flush=True)
+
+    def totals(self, restarts):
+        """How many rows there are once Debezium is at the end."""
+        again = self.again_at(restarts)
+        return {table: len(self.truth.expected(table)) + again[table] for table in TABLES}
+
+    def again_at(self, restarts):
+        """Of each table how many rows came again where narwal began."""
+        again = {}
+        for table in TABLES:
+            rows = [row for row in self.rows(table) if row[0] is not None]
+            again[table] = len(rows) - len(set(rows))
+        return again
+
+    def test_stopped(self):
+        self.there_and_back(check.seed(), False)
+
+    def test_killed(self):
+        self.there_and_back(check.seed(), True)
+
+
+if __name__ == "__main__":
+    check.main()
