@@ -27,8 +27,9 @@
 /** Lines of one kind on their way into one file. */
 struct nw_stream {
     enum nw_data_kind kind;
-    bool open;  /* `file` is */
-    bool dirty; /* has bytes that no seal has told of */
+    bool open;    /* `file` is */
+    bool dirty;   /* has bytes that no seal has told of */
+    bool planned; /* its buffer is being written */
     int file;
     uint64_t number;
     uint32_t generation;
@@ -38,8 +39,15 @@ struct nw_stream {
     int64_t opened_ns;
     char *path; /* inside the folder; told by the first seal, then NULL */
     struct nw_out buffer;
-    struct nw_out held;      /* a copied row that is kept, see form.h; empty: none */
+    bool holds;              /* a copied row is kept, see form.h */
+    struct nw_out held;      /* it */
     struct nw_out held_last; /* as it is when it is the table's last */
+    /* In Avro, see avro.c. */
+    struct nw_out header; /* of the file, until it is written */
+    struct nw_out block;  /* rows that are in no block of the buffer yet */
+    uint64_t block_rows;
+    bool synced; /* `sync` was made up */
+    uint8_t sync[16];
 };
 
 /** A schema version that has a file. */
@@ -93,6 +101,7 @@ struct nw_file_worker {
     struct nw_chunk *chunk;
     struct nw_out packed;  /* compressed chunks of one flush */
     struct nw_out keys[2]; /* of an update, by side */
+    struct nw_out frame;   /* a block of Avro, compressed */
     int64_t now_ns;        /* since 1970: of the batch, in a form */
     bool positioned;       /* as the sink's, for the batch */
     struct nw_file_op *ops;
@@ -103,6 +112,7 @@ struct nw_file_options {
     const char *path;
     const char *suffix; /* of data files: ".jsonl", ".jsonl.gz" */
     enum nw_chunk_kind compress;
+    bool packs; /* what is flushed is compressed; false: nothing is, or blocks of Avro are */
     int level;
     uint64_t rotate_size;
     int64_t rotate_ns;
@@ -169,6 +179,17 @@ nw_status nw_file_create(struct nw_file_worker *worker, struct nw_file_table *ta
 /** Tell the record to come what the stream's file has now. */
 nw_status nw_stream_tell(struct nw_file_worker *worker, struct nw_file_table *table,
                          struct nw_stream *stream, bool close, struct nw_error *err);
+
+/* avro.c: what files in Avro have beside rows. */
+/** Into stream->header, for a file that begins. */
+nw_status nw_file_avro_header(const struct nw_file_sink *sink, const struct nw_file_table *table,
+                              struct nw_stream *stream, struct nw_error *err);
+/** After a row was appended to stream->block. */
+nw_status nw_file_avro_row_added(struct nw_file_worker *worker, struct nw_stream *stream,
+                                 struct nw_error *err);
+/** The rows that are in no block become one, in the buffer. */
+nw_status nw_file_avro_block_end(struct nw_file_worker *worker, struct nw_stream *stream,
+                                 struct nw_error *err);
 
 /* sealed.c: what is handed over. */
 nw_status nw_sealing(struct nw_file_worker *worker, struct nw_sealed **sealed,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "file.h"
+#include "lib/format/avro_row.h"
 #include "lib/format/json_forms.h"
 #include "lib/format/name.h"
 
@@ -13,6 +14,7 @@ struct nw_file_form {
     const struct nw_file_form_options *options; /* borrow */
     struct nw_format_table *format;
     struct nw_flat flat;
+    struct nw_envelope envelope;
 };
 
 static nw_status out_of_memory(struct nw_error *err)
@@ -43,7 +45,8 @@ nw_status nw_file_form_create(const struct nw_file_sink *sink, const struct nw_t
     made->options = options;
     made->format = nw_format_table_create(version, name, options->prefix,
                                           nw_format_database(sink->host), &options->format);
-    if (made->format == NULL || !nw_flat_init(&made->flat, made->format->connect, &options->flat)) {
+    if (made->format == NULL || !nw_flat_init(&made->flat, made->format->connect, &options->flat) ||
+        !nw_envelope_init(&made->envelope, made->format->connect->value)) {
         status = out_of_memory(err);
     }
     if (status == NW_OK) {
@@ -61,17 +64,22 @@ void nw_file_form_destroy(struct nw_file_form *form)
 {
     if (form != NULL) {
         nw_flat_fini(&form->flat);
+        nw_envelope_fini(&form->envelope);
         nw_format_table_destroy(form->format);
         free(form);
     }
 }
 
-/* ---- a line ---- */
-
-/* Ends a line, or takes back what there is of it. */
-static nw_status line_end(struct nw_out *out, size_t before, nw_status status, struct nw_error *err)
+void nw_file_form_schema(const struct nw_file_form *form, struct nw_out *out)
 {
-    nw_out_text(out, "\n");
+    nw_avro_schema(out, form->options->flattens ? &form->flat.schema : &form->envelope.schema);
+}
+
+/* ---- a line, or a row in Avro ---- */
+
+/* Takes back what there is of a row that failed. */
+static nw_status row_end(struct nw_out *out, size_t before, nw_status status, struct nw_error *err)
+{
     if (status == NW_OK && out->failed) {
         status = out_of_memory(err);
     }
@@ -82,20 +90,53 @@ static nw_status line_end(struct nw_out *out, size_t before, nw_status status, s
     return status;
 }
 
+static nw_status line_end(struct nw_out *out, size_t before, nw_status status, struct nw_error *err)
+{
+    nw_out_text(out, "\n");
+    return row_end(out, before, status, err);
+}
+
 static nw_status line_append(const struct nw_file_form *form, const struct nw_row *row,
                              struct nw_out *out, struct nw_error *err)
 {
     size_t before = out->used;
     nw_status status = NW_OK;
 
-    if (form->options->form == NW_DATA_FLAT) {
+    switch (form->options->form) {
+    case NW_DATA_AVRO:
+        status = form->options->flattens ? nw_avro_flat(out, &form->flat, row, err)
+                                         : nw_avro_envelope(out, row, err);
+        return row_end(out, before, status, err);
+    case NW_DATA_FLAT:
         status = nw_json_flat(out, &form->flat, row, err);
-    } else if (form->options->form == NW_DATA_CLOUDEVENTS) {
+        break;
+    case NW_DATA_CLOUDEVENTS:
         status = nw_json_cloudevent(out, row, NULL, NULL, err);
-    } else {
+        break;
+    case NW_DATA_ENVELOPES:
+    case NW_DATA_LINES:
         status = nw_debezium_value(form->format->debezium, row, out, err);
+        break;
     }
     return line_end(out, before, status, err);
+}
+
+/* Appends a row to a stream. */
+static nw_status stream_append(struct nw_file_worker *worker, const struct nw_file_form *form,
+                               struct nw_stream *stream, const struct nw_row *row,
+                               struct nw_error *err)
+{
+    bool avro = form->options->form == NW_DATA_AVRO;
+    struct nw_out *out = avro ? &stream->block : &stream->buffer;
+    size_t before = out->used;
+    nw_status status = line_append(form, row, out, err);
+
+    if (status != NW_OK) {
+        return status;
+    }
+    stream->lines++;
+    worker->buffered += out->used - before;
+    return avro ? nw_file_avro_row_added(worker, stream, err) : NW_OK;
 }
 
 /* ---- copied rows ---- */
@@ -148,29 +189,29 @@ static nw_status row_hold(const struct nw_file_table *table, struct nw_stream *s
     if (status == NW_OK) {
         status = line_append(table->form, row, &stream->held_last, err);
     }
-    if (status != NW_OK) {
-        stream->held.used = 0;
-    }
+    stream->holds = status == NW_OK;
     return status;
 }
 
 nw_status nw_file_held_put(struct nw_file_worker *worker, struct nw_stream *stream, bool last,
                            struct nw_error *err)
 {
+    bool avro = worker->sink->options.form.form == NW_DATA_AVRO;
+    struct nw_out *out = avro ? &stream->block : &stream->buffer;
     const struct nw_out *line = last ? &stream->held_last : &stream->held;
 
-    if (stream->held.used == 0) {
+    if (!stream->holds) {
         return NW_OK;
     }
-    nw_out_bytes(&stream->buffer, line->bytes, line->used);
-    if (stream->buffer.failed) {
-        stream->buffer.failed = false;
+    nw_out_bytes(out, line->bytes, line->used);
+    if (out->failed) {
+        out->failed = false;
         return out_of_memory(err);
     }
     stream->lines++;
     worker->buffered += line->used;
-    stream->held.used = 0;
-    return NW_OK;
+    stream->holds = false;
+    return avro ? nw_file_avro_row_added(worker, stream, err) : NW_OK;
 }
 
 /* ---- rows ---- */
@@ -206,21 +247,18 @@ static nw_status change_append(struct nw_file_worker *worker, struct nw_file_tab
     nw_status status = key_compare(worker, form, row, &key_changed, err);
 
     if (status == NW_OK && row->change->op != 'd' && !key_changed) { /* as most are */
-        status = line_append(form, row, &stream->buffer, err);
-        stream->lines += status == NW_OK ? 1 : 0;
-        return status;
+        return stream_append(worker, form, stream, row, err);
     }
     count = status == NW_OK ? nw_change_steps(row->change, key_changed, steps) : 0;
     for (uint32_t i = 0; i < count && status == NW_OK; i++) {
         bool deletes = steps[i].change.op == 'd';
 
-        if (steps[i].tombstone || (deletes && form->options->form == NW_DATA_FLAT &&
-                                   !nw_flat_marks(&form->options->flat))) {
+        if (steps[i].tombstone ||
+            (deletes && form->options->flattens && !nw_flat_marks(&form->options->flat))) {
             continue;
         }
         row->change = &steps[i].change;
-        status = line_append(form, row, &stream->buffer, err);
-        stream->lines += status == NW_OK ? 1 : 0;
+        status = stream_append(worker, form, stream, row, err);
     }
     return status;
 }
@@ -256,20 +294,19 @@ nw_status nw_file_form_rows(struct nw_file_worker *worker, struct nw_file_table 
                             uint32_t until, struct nw_error *err)
 {
     nw_status status = nw_file_held_put(worker, stream, false, err);
-    size_t before = stream->buffer.used;
 
     for (uint32_t row = from; row < until && status == NW_OK; row++) {
         status = row_append(worker, table, stream, batch, row, err);
     }
-    worker->buffered += stream->buffer.used - before;
     return status;
 }
 
 /* ---- events ---- */
 
-static nw_status truncate_append(const struct nw_file_form *form, struct nw_file_table *table,
+static nw_status truncate_append(struct nw_file_worker *worker, struct nw_file_table *table,
                                  const struct nw_event *event, int64_t now_ns, struct nw_error *err)
 {
+    const struct nw_file_form *form = table->form;
     struct nw_change change = nw_change_of_event(&form->format->texts, event, now_ns);
     const struct nw_row row = {.table = form->format->connect,
                                .origin = &form->format->origin,
@@ -279,46 +316,43 @@ static nw_status truncate_append(const struct nw_file_form *form, struct nw_file
     if (form->options->transactions) {
         nw_change_order_set(&table->order, event->commit_lsn, event->seq, &change);
     }
-    return line_append(form, &row, &table->changes.buffer, err);
+    return stream_append(worker, form, &table->changes, &row, err);
 }
 
-static nw_status message_append(const struct nw_file_sink *sink, const struct nw_event *event,
-                                int64_t now_ns, struct nw_out *out, struct nw_error *err)
+static nw_status message_append(struct nw_file_worker *worker, struct nw_stream *stream,
+                                const struct nw_event *event, int64_t now_ns, struct nw_error *err)
 {
+    const struct nw_file_sink *sink = worker->sink;
     const struct nw_file_form_options *options = &sink->options.form;
     const struct nw_origin origin = {.version = NW_FORMAT_VERSION,
                                      .name = options->prefix,
                                      .database = nw_format_database(sink->host)};
     struct nw_change_texts texts;
     const struct nw_change change = nw_change_of_event(&texts, event, now_ns);
-    size_t before = out->used;
+    size_t before = stream->buffer.used;
+    nw_status status = NW_OK;
 
     nw_debezium_message(event, &origin, &change, options->format.connect.binaries,
-                        &options->format.debezium, out);
-    return line_end(out, before, NW_OK, err);
+                        &options->format.debezium, &stream->buffer);
+    status = line_end(&stream->buffer, before, NW_OK, err);
+    stream->lines += status == NW_OK ? 1 : 0;
+    worker->buffered += stream->buffer.used - before;
+    return status;
 }
 
 nw_status nw_file_form_event(struct nw_file_worker *worker, struct nw_file_table *table,
                              const struct nw_event *event, struct nw_error *err)
 {
     const struct nw_host *host = worker->sink->host;
-    struct nw_out *buffer = &table->changes.buffer;
-    size_t before = buffer->used;
     int64_t now_ns = host->wall_us(host) * 1000;
     nw_status status = NW_OK;
 
     if (event->kind == NW_EVENT_MESSAGE) {
-        status = message_append(worker->sink, event, now_ns, buffer, err);
-    } else if (event->kind == NW_EVENT_TRUNCATE &&
-               worker->sink->options.form.form != NW_DATA_FLAT) {
-        status = truncate_append(table->form, table, event, now_ns, err);
+        status = message_append(worker, &table->changes, event, now_ns, err);
+    } else if (event->kind == NW_EVENT_TRUNCATE && !worker->sink->options.form.flattens) {
+        status = truncate_append(worker, table, event, now_ns, err);
     } else {
         return NW_OK; /* there is no word for it */
     }
-    if (status != NW_OK) {
-        return status;
-    }
-    table->changes.lines++;
-    worker->buffered += buffer->used - before;
-    return nw_file_flush_some(worker, err);
+    return status == NW_OK ? nw_file_flush_some(worker, err) : status;
 }

@@ -22,7 +22,8 @@ struct nw_file_form;
 struct nw_file_form_options {
     enum nw_data_form form; /* NW_DATA_LINES: the rest means nothing */
     const char *prefix;     /* source.name; borrow */
-    bool transactions;      /* say which of its transaction's changes each is */
+    bool flattens;
+    bool transactions; /* say which of its transaction's changes each is */
     struct nw_format_options format;
     struct nw_flat_options flat;
 };
@@ -59,6 +60,8 @@ NW_MUST_CHECK nw_status nw_file_form_create(const struct nw_file_sink *sink,
                                             const struct nw_table *version,
                                             struct nw_file_form **form, struct nw_error *err);
 void nw_file_form_destroy(struct nw_file_form *form);
+/** Append the schema of its rows in Avro. */
+void nw_file_form_schema(const struct nw_file_form *form, struct nw_out *out);
 
 /** What the next rows have in common. Called before the first rows of a batch. */
 void nw_file_form_batch(struct nw_file_worker *worker, const struct nw_batch *batch);

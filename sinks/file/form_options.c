@@ -3,14 +3,16 @@
 #include "form.h"
 
 /* In the order of enum nw_format_kind; json is what `narwal` was called once. */
-const char *const nw_file_formats[] = {"narwal", "debezium_json", "cloudevents", "json", NULL};
+const char *const nw_file_formats[] = {"narwal",      "debezium_json", "debezium_avro",
+                                       "cloudevents", "json",          NULL};
 const char *const nw_file_flattens[] = {"drop", "rewrite", NULL};
 
-enum { FORMAT_NARWAL, FORMAT_DEBEZIUM_JSON, FORMAT_CLOUDEVENTS, FORMAT_JSON };
+enum { FORMAT_NARWAL, FORMAT_DEBEZIUM_JSON, FORMAT_DEBEZIUM_AVRO, FORMAT_CLOUDEVENTS, FORMAT_JSON };
 enum { FLATTEN_DROP, FLATTEN_REWRITE };
 
 static const enum nw_format_kind kinds[] = {[FORMAT_NARWAL] = NW_FORMAT_NARWAL,
                                             [FORMAT_DEBEZIUM_JSON] = NW_FORMAT_DEBEZIUM_JSON,
+                                            [FORMAT_DEBEZIUM_AVRO] = NW_FORMAT_DEBEZIUM_AVRO,
                                             [FORMAT_CLOUDEVENTS] = NW_FORMAT_CLOUDEVENTS,
                                             [FORMAT_JSON] = NW_FORMAT_NARWAL};
 
@@ -18,18 +20,24 @@ static const enum nw_format_kind kinds[] = {[FORMAT_NARWAL] = NW_FORMAT_NARWAL,
 static const char *need_of(uint32_t option, enum nw_format_kind kind,
                            const struct nw_setting *settings)
 {
-    bool only_json = option == NW_FILE_OPTION_FLATTEN ||
-                     option == NW_FILE_OPTION_FORMAT + NW_FORMAT_OPTION_SCHEMAS ||
-                     option == NW_FILE_OPTION_FORMAT + NW_FORMAT_OPTION_NULL_AS_DEFAULT;
+    const bool json = kind == NW_FORMAT_DEBEZIUM_JSON;
+    const bool avro = kind == NW_FORMAT_DEBEZIUM_AVRO;
 
-    if (option == NW_FILE_OPTION_FORMAT) {
+    switch (option) {
+    case NW_FILE_OPTION_FORMAT:
         return NULL;
-    }
-    if (only_json) {
-        return kind == NW_FORMAT_DEBEZIUM_JSON ? NULL : "format: debezium_json";
+    case NW_FILE_OPTION_FORMAT + NW_FORMAT_OPTION_SCHEMAS:
+    case NW_FILE_OPTION_FORMAT + NW_FORMAT_OPTION_NULL_AS_DEFAULT:
+        return json ? NULL : "format: debezium_json";
+    case NW_FILE_OPTION_FORMAT + NW_FORMAT_OPTION_DECIMAL_FORMAT:
+        return kind != NW_FORMAT_NARWAL && !avro ? NULL : "format: debezium_json or cloudevents";
+    case NW_FILE_OPTION_FLATTEN:
+        return json || avro ? NULL : "format: debezium_json or debezium_avro";
+    default:
+        break;
     }
     if (kind == NW_FORMAT_NARWAL) {
-        return "format: debezium_json or cloudevents";
+        return "format: debezium_json, debezium_avro or cloudevents";
     }
     return option == NW_FILE_OPTION_ADD_FIELDS && !settings[NW_FILE_OPTION_FLATTEN].set ? "flatten"
                                                                                         : NULL;
@@ -57,7 +65,6 @@ nw_status nw_file_form_options_read(const char *sink, const struct nw_option *op
                                     struct nw_file_form_options *to, struct nw_error *err)
 {
     const enum nw_format_kind kind = kinds[settings[NW_FILE_OPTION_FORMAT].number];
-    const bool flattens = settings[NW_FILE_OPTION_FLATTEN].set;
     nw_status status = needs_check(sink, options, settings, kind, err);
 
     if (status != NW_OK || kind == NW_FORMAT_NARWAL) {
@@ -71,9 +78,14 @@ nw_status nw_file_form_options_read(const char *sink, const struct nw_option *op
         settings[NW_FILE_OPTION_FLATTEN].number == FLATTEN_REWRITE ? NW_FLAT_REWRITE : NW_FLAT_DROP;
     to->flat.schemas = to->format.debezium.schemas;
     to->flat.null_as_default = to->format.debezium.null_as_default;
-    to->form = kind == NW_FORMAT_CLOUDEVENTS ? NW_DATA_CLOUDEVENTS
-               : flattens                    ? NW_DATA_FLAT
-                                             : NW_DATA_ENVELOPES;
+    to->flattens = settings[NW_FILE_OPTION_FLATTEN].set;
+    to->form = kind == NW_FORMAT_CLOUDEVENTS     ? NW_DATA_CLOUDEVENTS
+               : kind == NW_FORMAT_DEBEZIUM_AVRO ? NW_DATA_AVRO
+               : to->flattens                    ? NW_DATA_FLAT
+                                                 : NW_DATA_ENVELOPES;
+    if (to->form == NW_DATA_AVRO) {
+        nw_format_options_for_avro(&to->format);
+    }
     return nw_added_read(&to->flat.fields, settings[NW_FILE_OPTION_ADD_FIELDS].items, "__",
                          "add_fields", err);
 }

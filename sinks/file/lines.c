@@ -156,6 +156,8 @@ bool nw_line_parse(enum nw_data_form form, const uint8_t *bytes, size_t size, st
         }
         nw_scan_skip(&scan);
         return nw_scan_done(&scan);
+    case NW_DATA_AVRO:
+        return false; /* it has no lines */
     }
     return nw_scan_done(&scan) && line->op != '\0' && strchr(ops[form], line->op) != NULL;
 }
@@ -180,4 +182,94 @@ bool nw_line_follows(const struct nw_line *former, const struct nw_line *line)
     return line->within > former->within ||
            (line->within == former->within &&
             (line->form != NW_DATA_LINES || line->op == 'S' || former->op == 'S'));
+}
+
+/* ---- Avro ---- */
+
+/* Bytes of a file in Avro; what is behind them makes it cut. */
+struct piece {
+    const uint8_t *at;
+    size_t left;
+    enum nw_piece state;
+};
+
+static const uint8_t *bytes_take(struct piece *piece, uint64_t size)
+{
+    const uint8_t *at = piece->at;
+
+    if (piece->state != NW_PIECE_WHOLE) {
+        return NULL;
+    }
+    if (size > piece->left) {
+        piece->state = NW_PIECE_CUT;
+        return NULL;
+    }
+    piece->at += size;
+    piece->left -= (size_t)size;
+    return at;
+}
+
+/* A length or a count, which we never write negative. */
+static uint64_t long_take(struct piece *piece)
+{
+    uint64_t value = 0;
+
+    for (uint32_t shift = 0; shift < 64; shift += 7) {
+        const uint8_t *byte = bytes_take(piece, 1);
+
+        if (byte == NULL) {
+            return 0;
+        }
+        value |= (uint64_t)(*byte & 0x7f) << shift;
+        if ((*byte & 0x80) == 0) {
+            piece->state = (value & 1) != 0 ? NW_PIECE_WRONG : piece->state;
+            return value >> 1;
+        }
+    }
+    piece->state = NW_PIECE_WRONG;
+    return 0;
+}
+
+static void header_take(struct piece *piece, uint8_t sync[static 16])
+{
+    const uint8_t *magic = bytes_take(piece, 4);
+    const uint8_t *end = NULL;
+    uint64_t members = 0;
+
+    if (magic != NULL && memcmp(magic, "Obj\1", 4) != 0) {
+        piece->state = NW_PIECE_WRONG;
+    }
+    members = long_take(piece);
+    for (uint64_t i = 0; i < 2 * members && piece->state == NW_PIECE_WHOLE; i++) {
+        (void)bytes_take(piece, long_take(piece));
+    }
+    if (long_take(piece) != 0) {
+        piece->state = NW_PIECE_WRONG;
+    }
+    end = bytes_take(piece, 16);
+    if (end != NULL) {
+        memcpy(sync, end, 16);
+    }
+}
+
+enum nw_piece nw_piece_take(struct nw_blocks *blocks, const uint8_t *bytes, size_t size,
+                            size_t *taken, uint64_t *rows)
+{
+    struct piece piece = {.at = bytes, .left = size, .state = NW_PIECE_WHOLE};
+    const uint8_t *sync = NULL;
+
+    *rows = 0;
+    if (!blocks->begun) {
+        header_take(&piece, blocks->sync);
+        blocks->begun = piece.state == NW_PIECE_WHOLE;
+    } else {
+        *rows = long_take(&piece);
+        (void)bytes_take(&piece, long_take(&piece));
+        sync = bytes_take(&piece, 16);
+        if (sync != NULL && (*rows == 0 || memcmp(sync, blocks->sync, 16) != 0)) {
+            piece.state = NW_PIECE_WRONG;
+        }
+    }
+    *taken = size - piece.left;
+    return piece.state;
 }

@@ -24,4 +24,21 @@ bool nw_line_image_right(const struct nw_line *line);
 /** Whether a change may come after another one of its table. */
 bool nw_line_follows(const struct nw_line *former, const struct nw_line *line);
 
+/** A file in Avro while it is read. */
+struct nw_blocks {
+    bool begun; /* its header is behind us */
+    uint8_t sync[16];
+};
+
+enum nw_piece { NW_PIECE_WHOLE, NW_PIECE_CUT, NW_PIECE_WRONG };
+
+/**
+ * Look at the header of a file in Avro, or at a block, as avro.c writes them.
+ * @param size   of what was read and not yet looked at
+ * @param taken  filled when it is whole: its bytes
+ * @param rows   the same: rows in it
+ */
+enum nw_piece nw_piece_take(struct nw_blocks *blocks, const uint8_t *bytes, size_t size,
+                            size_t *taken, uint64_t *rows);
+
 #endif

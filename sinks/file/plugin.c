@@ -92,14 +92,27 @@ static const struct nw_option options[OPTIONS_COUNT] = {
     FORM(NW_FILE_OPTION_TRANSACTIONS) = {"transactions", NW_OPTION_BOOL, 0, "false", 0, 0, NULL,
                                          "Say of each change which of its transaction's it is, as "
                                          "with provide.transaction.metadata."},
-    FORM(NW_FILE_OPTION_FORMAT) =
-        NW_FORMAT_CHOICE("format", "narwal", nw_file_formats,
-                         "What a line is: narwal, a small JSON object with the row (json is the "
-                         "same); debezium_json, Debezium's envelope; cloudevents. What follows is "
-                         "for those two."),
+    FORM(NW_FILE_OPTION_FORMAT) = NW_FORMAT_CHOICE(
+        "format", "narwal", nw_file_formats,
+        "What a line is: narwal, a small JSON object with the row (json is the "
+        "same); debezium_json, Debezium's envelope; cloudevents. debezium_avro: files "
+        "are Avro's, each with its schema. What follows is for these three."),
     NW_FORMAT_MODE_ROWS(OPTION_FORMS + NW_FILE_OPTION_FORMAT),
 #undef FORM
 };
+
+/* Files in Avro are compressed by block. */
+static nw_status avro_options_read(const char *sink, struct nw_file_options *to,
+                                   struct nw_error *err)
+{
+    to->packs = false;
+    to->suffix = ".jsonl"; /* of messages, which stay as they are */
+    return to->compress == NW_CHUNK_GZIP
+               ? nw_fail(err, NW_FATAL,
+                         "NW1003 %s: compress: gzip is not for format: debezium_avro: use zstd",
+                         sink)
+               : NW_OK;
+}
 
 static nw_status options_read(const struct nw_config *config, struct nw_file_options *to,
                               struct nw_error *err)
@@ -107,6 +120,7 @@ static nw_status options_read(const struct nw_config *config, struct nw_file_opt
     static const char *const suffixes[] = {".jsonl", ".jsonl.gz", ".jsonl.zst"};
     const struct nw_setting *settings = config->settings;
     int64_t compress;
+    nw_status status = NW_OK;
 
     if (config->settings_count != OPTIONS_COUNT || !settings[OPTION_PATH].set) {
         return nw_fail(err, NW_FATAL, "NW1008 %s: path is missing: say where the files go",
@@ -116,6 +130,7 @@ static nw_status options_read(const struct nw_config *config, struct nw_file_opt
     to->path = settings[OPTION_PATH].text;
     to->compress = compress == 1 ? NW_CHUNK_GZIP : compress == 2 ? NW_CHUNK_ZSTD : NW_CHUNK_NONE;
     to->suffix = suffixes[to->compress];
+    to->packs = to->compress != NW_CHUNK_NONE;
     to->level = to->compress == NW_CHUNK_GZIP ? 6 : 1;
     if (settings[OPTION_LEVEL].set) {
         to->level = (int)settings[OPTION_LEVEL].number;
@@ -133,8 +148,11 @@ static nw_status options_read(const struct nw_config *config, struct nw_file_opt
     to->buffer_size = (uint64_t)settings[OPTION_BUFFER].number;
     to->journal_size = (uint64_t)settings[OPTION_JOURNAL_SIZE].number;
     to->open_files_max = (uint32_t)settings[OPTION_OPEN_FILES].number;
-    return nw_file_form_options_read(config->name, options + OPTION_FORMS, settings + OPTION_FORMS,
-                                     &to->form, err);
+    status = nw_file_form_options_read(config->name, options + OPTION_FORMS,
+                                       settings + OPTION_FORMS, &to->form, err);
+    return status == NW_OK && to->form.form == NW_DATA_AVRO
+               ? avro_options_read(config->name, to, err)
+               : status;
 }
 
 static void file_close(void *self)
@@ -151,6 +169,7 @@ static void file_close(void *self)
     for (uint32_t i = 0; i < sink->workers_count; i++) {
         nw_chunk_destroy(sink->workers[i].chunk);
         nw_out_fini(&sink->workers[i].packed);
+        nw_out_fini(&sink->workers[i].frame);
         nw_out_fini(&sink->workers[i].keys[NW_BEFORE]);
         nw_out_fini(&sink->workers[i].keys[NW_AFTER]);
         free(sink->workers[i].ops);

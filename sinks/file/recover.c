@@ -327,7 +327,8 @@ static bool name_is_former(const struct nw_file_sink *sink, const char *name)
         return strncmp(end, ".json", 5) == 0;
     }
     return isdigit((unsigned char)name[0]) != 0 &&
-           (strncmp(end, ".copy.jsonl", 11) == 0 || strncmp(end, ".changes.jsonl", 14) == 0);
+           (strncmp(end, ".copy.jsonl", 11) == 0 || strncmp(end, ".changes.jsonl", 14) == 0 ||
+            strcmp(end, ".copy.avro") == 0 || strcmp(end, ".changes.avro") == 0);
 }
 
 static nw_status found_add(struct sweep *sweep, const char *name, struct nw_error *err)

@@ -22,7 +22,13 @@
 enum nw_data_kind { NW_DATA_CHANGES = 1, NW_DATA_COPY = 2, NW_DATA_SCHEMA = 3 };
 
 /* What a data file has in it; docs/files.md has their names. */
-enum nw_data_form { NW_DATA_LINES, NW_DATA_ENVELOPES, NW_DATA_FLAT, NW_DATA_CLOUDEVENTS };
+enum nw_data_form {
+    NW_DATA_LINES,
+    NW_DATA_ENVELOPES,
+    NW_DATA_FLAT,
+    NW_DATA_CLOUDEVENTS,
+    NW_DATA_AVRO
+};
 
 struct nw_data_file {
     uint64_t number; /* rises over the life of the folder */

@@ -43,7 +43,7 @@ static void out_big_endian(struct nw_out *out, const char *key, uint64_t value, 
 }
 
 /* By enum nw_data_form. */
-static const char *const forms[] = {"narwal", "debezium_json", "flat_json", "cloudevents"};
+static const char *const forms[] = {"narwal", "debezium_json", "flat_json", "cloudevents", "avro"};
 
 #define FORMS_COUNT (sizeof forms / sizeof forms[0])
 

@@ -25,6 +25,15 @@ static uint64_t number_take(struct nw_file_sink *sink)
     return number;
 }
 
+static enum nw_data_form form_of(const struct nw_file_worker *worker,
+                                 const struct nw_file_table *table)
+{
+    enum nw_data_form form = worker->sink->options.form.form;
+
+    /* Messages have one form beside narwal's, whatever that of rows is. */
+    return table->data.oid == 0 && form != NW_DATA_LINES ? NW_DATA_ENVELOPES : form;
+}
+
 /* The path of a new file inside the sink's folder. @return NULL when memory ran out. */
 static char *path_make(const struct nw_file_worker *worker, const struct nw_file_table *table,
                        const struct nw_data_file *data)
@@ -39,7 +48,8 @@ static char *path_make(const struct nw_file_worker *worker, const struct nw_file
     } else {
         (void)snprintf(name, sizeof name, "%s/%08" PRIu32 "-%08" PRIu64 "-f%" PRIu64 ".%s%s",
                        table->data.folder, data->generation, data->number, sink->journal.fencing,
-                       data->kind == NW_DATA_COPY ? "copy" : "changes", sink->options.suffix);
+                       data->kind == NW_DATA_COPY ? "copy" : "changes",
+                       form_of(worker, table) == NW_DATA_AVRO ? ".avro" : sink->options.suffix);
     }
     return strdup(name);
 }
@@ -131,45 +141,75 @@ static nw_status op_add(struct nw_file_worker *worker, const struct nw_file_op *
     return NW_OK;
 }
 
-/* Plan the writes of one stream's buffer. With compression `bytes` is an offset into worker->packed
- * until that has stopped growing. */
-static nw_status stream_plan(struct nw_file_worker *worker, struct nw_file_table *table,
-                             struct nw_stream *stream, size_t least, struct nw_error *err)
+/* Plan to write bytes behind what the file has. @param at  their address, or see stream_plan() */
+static nw_status writes_plan(struct nw_file_worker *worker, struct nw_stream *stream, uint8_t *at,
+                             size_t size, struct nw_error *err)
 {
-    bool packed = worker->sink->options.compress != NW_CHUNK_NONE;
-    size_t start = worker->packed.used;
-    const uint8_t *bytes = stream->buffer.bytes;
-    size_t size = stream->buffer.used;
     nw_status status = NW_OK;
 
-    if (size == 0 || size < least) {
-        return NW_OK;
-    }
-    if (!stream->open) {
-        status = stream_open(worker, table, stream, err);
-    }
-    if (status == NW_OK && packed) {
-        if (!nw_chunk_write(worker->chunk, bytes, size, &worker->packed)) {
-            return nw_fail(err, NW_RETRY, "out of memory for compression");
-        }
-        bytes = worker->packed.bytes + start;
-        size = worker->packed.used - start;
-    }
-    if (status != NW_OK) {
-        return status;
-    }
-    stream->crc = nw_chunk_crc(stream->crc, bytes, size);
     for (size_t done = 0; done < size && status == NW_OK;) {
         struct nw_file_op op = {.verb = NW_FILE_WRITE, .file = stream->file};
 
         op.size = size - done > OP_SIZE_MAX ? OP_SIZE_MAX : (uint32_t)(size - done);
         op.offset = stream->size;
-        op.bytes = packed ? (uint8_t *)(start + done) : stream->buffer.bytes + done;
+        op.bytes = at + done;
         status = op_add(worker, &op, err);
         stream->size += op.size;
         done += op.size;
     }
-    stream->dirty = true;
+    return status;
+}
+
+/* A file in Avro begins. */
+static nw_status header_plan(struct nw_file_worker *worker, struct nw_file_table *table,
+                             struct nw_stream *stream, struct nw_error *err)
+{
+    nw_status status = nw_file_avro_header(worker->sink, table, stream, err);
+
+    if (status == NW_OK) {
+        stream->crc = nw_chunk_crc(stream->crc, stream->header.bytes, stream->header.used);
+        status = writes_plan(worker, stream, stream->header.bytes, stream->header.used, err);
+    }
+    return status;
+}
+
+/* Plan the writes of one stream's buffer. With compression the address is an offset into
+ * worker->packed until that has stopped growing. */
+static nw_status stream_plan(struct nw_file_worker *worker, struct nw_file_table *table,
+                             struct nw_stream *stream, size_t least, struct nw_error *err)
+{
+    bool packs = worker->sink->options.packs;
+    size_t start = worker->packed.used;
+    size_t waiting = stream->buffer.used + stream->block.used;
+    bool opens = !stream->open;
+    const uint8_t *bytes;
+    size_t size;
+    nw_status status = NW_OK;
+
+    if ((waiting == 0 && stream->block_rows == 0) || waiting < least) {
+        return NW_OK;
+    }
+    status = nw_file_avro_block_end(worker, stream, err);
+    if (status == NW_OK && opens) {
+        status = stream_open(worker, table, stream, err);
+    }
+    if (status == NW_OK && opens && form_of(worker, table) == NW_DATA_AVRO) {
+        status = header_plan(worker, table, stream, err);
+    }
+    if (status == NW_OK && packs &&
+        !nw_chunk_write(worker->chunk, stream->buffer.bytes, stream->buffer.used,
+                        &worker->packed)) {
+        status = nw_fail(err, NW_RETRY, "out of memory for compression");
+    }
+    if (status != NW_OK) {
+        return status;
+    }
+    bytes = packs ? worker->packed.bytes + start : stream->buffer.bytes;
+    size = packs ? worker->packed.used - start : stream->buffer.used;
+    stream->crc = nw_chunk_crc(stream->crc, bytes, size);
+    status =
+        writes_plan(worker, stream, packs ? (uint8_t *)start : stream->buffer.bytes, size, err);
+    stream->dirty = stream->planned = true;
     return status;
 }
 
@@ -191,21 +231,24 @@ static void buffer_empty(struct nw_out *buffer, size_t keep)
 }
 
 /* Empties the buffers that were written. @return bytes in the others. */
-static size_t table_empty(struct nw_file_table *table, size_t least, size_t keep)
+static size_t table_empty(struct nw_file_table *table, size_t keep)
 {
     struct nw_stream *const streams[2] = {&table->changes, &table->copy};
     size_t left = 0;
 
     for (int i = 0; i < 2; i++) {
-        if (streams[i]->buffer.used >= least) {
+        if (streams[i]->planned) {
             buffer_empty(&streams[i]->buffer, keep);
+            buffer_empty(&streams[i]->header, 0);
+            buffer_empty(&streams[i]->block, keep);
         }
-        left += streams[i]->buffer.used;
+        streams[i]->planned = false;
+        left += streams[i]->buffer.used + streams[i]->block.used;
     }
     return left;
 }
 
-static void buffers_empty(struct nw_file_worker *worker, size_t least)
+static void buffers_empty(struct nw_file_worker *worker)
 {
     size_t keep = (size_t)worker->sink->options.buffer_size * 2;
 
@@ -216,11 +259,11 @@ static void buffers_empty(struct nw_file_worker *worker, size_t least)
     worker->buffered = 0;
     for (size_t i = 0; i < worker->tables_count; i++) {
         if (worker->tables[i] != NULL) {
-            worker->buffered += table_empty(worker->tables[i], least, keep);
+            worker->buffered += table_empty(worker->tables[i], keep);
         }
     }
     if (worker->messages != NULL) {
-        worker->buffered += table_empty(worker->messages, least, keep);
+        worker->buffered += table_empty(worker->messages, keep);
     }
 }
 
@@ -239,7 +282,7 @@ static nw_status flush_least(struct nw_file_worker *worker, size_t least, struct
         }
     }
     if (status == NW_OK && worker->ops_count > 0) {
-        if (worker->sink->options.compress != NW_CHUNK_NONE) {
+        if (worker->sink->options.packs) {
             for (size_t i = 0; i < worker->ops_count; i++) {
                 worker->ops[i].bytes = worker->packed.bytes + (uintptr_t)worker->ops[i].bytes;
             }
@@ -249,7 +292,7 @@ static nw_status flush_least(struct nw_file_worker *worker, size_t least, struct
     }
     worker->ops_count = 0;
     buffer_empty(&worker->packed, (size_t)worker->sink->options.buffer_size * 2);
-    buffers_empty(worker, least);
+    buffers_empty(worker);
     return status;
 }
 
@@ -268,15 +311,6 @@ nw_status nw_file_flush_some(struct nw_file_worker *worker, struct nw_error *err
     }
     status = flush_least(worker, size / 16, err);
     return status == NW_OK && worker->buffered >= size / 2 ? flush_least(worker, 0, err) : status;
-}
-
-static enum nw_data_form form_of(const struct nw_file_worker *worker,
-                                 const struct nw_file_table *table)
-{
-    enum nw_data_form form = worker->sink->options.form.form;
-
-    /* Messages have one form beside narwal's, whatever that of rows is. */
-    return table->data.oid == 0 && form != NW_DATA_LINES ? NW_DATA_ENVELOPES : form;
 }
 
 nw_status nw_stream_tell(struct nw_file_worker *worker, struct nw_file_table *table,

@@ -36,6 +36,10 @@ void nw_file_table_destroy(struct nw_file_table *table)
     nw_out_fini(&table->copy.buffer);
     nw_out_fini(&table->copy.held);
     nw_out_fini(&table->copy.held_last);
+    nw_out_fini(&table->changes.header);
+    nw_out_fini(&table->changes.block);
+    nw_out_fini(&table->copy.header);
+    nw_out_fini(&table->copy.block);
     free(table);
 }
 

@@ -6,7 +6,7 @@
  * placed between two commits), decompression, every line JSON in UTF-8 and of the file's form, the
  * number of lines; for a table's changes, that (commit_lsn, seq) rises from line to line, which
  * excludes duplicates. In Debezium's forms it must not fall, since they have no seq; flattened rows
- * have no place.
+ * have no place. Of Avro the blocks are looked at, and the number of rows in them.
  *
  * One thread.
  */
@@ -62,6 +62,7 @@ struct reader {
     size_t checkpoint; /* the next one */
     uint64_t sound;    /* the last length at which the checksum was right */
     uint64_t lines;
+    struct nw_blocks blocks; /* of a file in Avro */
     bool damaged;
 };
 
@@ -230,6 +231,36 @@ static void stored_decode(struct reader *reader, bool last)
     }
 }
 
+/* Looks at the blocks of Avro that are completely read. */
+static void blocks_check(struct reader *reader, bool last)
+{
+    size_t at = 0;
+
+    while (!reader->damaged && at < reader->stored.used) {
+        size_t taken = 0;
+        uint64_t rows = 0;
+        enum nw_piece piece = nw_piece_take(&reader->blocks, reader->stored.bytes + at,
+                                            reader->stored.used - at, &taken, &rows);
+
+        if (piece == NW_PIECE_WRONG || (piece == NW_PIECE_CUT && last)) {
+            damage(reader, reader->stored_at + at,
+                   piece == NW_PIECE_CUT ? "the last block has no end"
+                                         : "no block of Avro is here");
+            return;
+        }
+        if (piece == NW_PIECE_CUT) {
+            break;
+        }
+        reader->lines += rows;
+        at += taken;
+    }
+    if (at > 0) {
+        memmove(reader->stored.bytes, reader->stored.bytes + at, reader->stored.used - at);
+        reader->stored.used -= at;
+        reader->stored_at += at;
+    }
+}
+
 /* Carries the checksum on over bytes just read, comparing at every checkpoint. */
 static void crc_check(struct reader *reader, const uint8_t *bytes, size_t size)
 {
@@ -289,7 +320,11 @@ static nw_status file_read(struct reader *reader, int file, struct nw_error *err
             continue; /* not lines */
         }
         reader->stored.used += (size_t)op.result;
-        stored_decode(reader, reader->read == reader->data->size);
+        if (reader->data->form == NW_DATA_AVRO) {
+            blocks_check(reader, reader->read == reader->data->size);
+        } else {
+            stored_decode(reader, reader->read == reader->data->size);
+        }
     }
     if (!reader->damaged && reader->lines != reader->data->lines) {
         damage(reader, reader->read, "%" PRIu64 " lines where %" PRIu64 " were committed",

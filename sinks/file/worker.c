@@ -8,30 +8,45 @@
 
 #include "file.h"
 
-nw_status nw_file_table_enter(struct nw_file_worker *worker, const struct nw_table *version,
-                              struct nw_file_table **table, struct nw_error *err)
-{
-    nw_status status = nw_file_table_find(worker, version, table, err);
-
-    if (status == NW_OK && (*table)->version != version) {
-        status = nw_file_schema_enter(worker, *table, version, err);
-    }
-    return status;
-}
-
 /* Ends the open file of a stream, with everything that is buffered for it. */
 static nw_status stream_end(struct nw_file_worker *worker, struct nw_file_table *table,
                             struct nw_stream *stream, struct nw_error *err)
 {
     nw_status status = NW_OK;
 
-    if (stream->buffer.used > 0) {
+    if (stream->buffer.used > 0 || stream->block_rows > 0) {
         status = nw_file_flush(worker, err);
     }
     if (status == NW_OK && stream->open) {
         status = nw_stream_tell(worker, table, stream, true, err);
     }
     return status;
+}
+
+/* A file in Avro has one schema: rows of the next version go into another. */
+static nw_status version_end(struct nw_file_worker *worker, struct nw_file_table *table,
+                             struct nw_error *err)
+{
+    nw_status status = nw_file_held_put(worker, &table->copy, false, err);
+
+    if (status == NW_OK) {
+        status = stream_end(worker, table, &table->changes, err);
+    }
+    return status == NW_OK ? stream_end(worker, table, &table->copy, err) : status;
+}
+
+nw_status nw_file_table_enter(struct nw_file_worker *worker, const struct nw_table *version,
+                              struct nw_file_table **table, struct nw_error *err)
+{
+    nw_status status = nw_file_table_find(worker, version, table, err);
+
+    if (status != NW_OK || (*table)->version == version) {
+        return status;
+    }
+    if ((*table)->form != NULL && worker->sink->options.form.form == NW_DATA_AVRO) {
+        status = version_end(worker, *table, err);
+    }
+    return status == NW_OK ? nw_file_schema_enter(worker, *table, version, err) : status;
 }
 
 nw_status nw_file_copy_begin(struct nw_file_worker *worker, const struct nw_table *version,

@@ -109,13 +109,8 @@ nw_status nw_kafka_form_options_read(const char *sink, const struct nw_setting *
     to->flat.schemas = format->debezium.schemas;
     to->flat.null_as_default = format->debezium.null_as_default;
     avro = format->kind == NW_FORMAT_DEBEZIUM_AVRO || to->data_is_avro;
-    if (avro) { /* it takes no other names, and has decimals of its own */
-        enum nw_connect_names *schemas = &format->connect.schema_names;
-        enum nw_connect_names *fields = &format->connect.field_names;
-
-        *schemas = *schemas == NW_NAMES_AS_THEY_ARE ? NW_NAMES_AVRO : *schemas;
-        *fields = *fields == NW_NAMES_AS_THEY_ARE ? NW_NAMES_AVRO : *fields;
-        format->connect.numbers_as_text = false;
+    if (avro) {
+        nw_format_options_for_avro(format);
     }
     registry_read(sink, settings, to);
     outbox_read(settings, to);

@@ -150,6 +150,11 @@ bool nw_chunk_write(struct nw_chunk *chunk, const void *bytes, size_t size, stru
     return true;
 }
 
+bool nw_chunk_frame(struct nw_chunk *chunk, const void *bytes, size_t size, struct nw_out *out)
+{
+    return zstd_write(chunk, bytes, size, out);
+}
+
 static bool gzip_read(struct nw_chunk *chunk, const uint8_t *at, size_t size, struct nw_out *out,
                       size_t *taken)
 {

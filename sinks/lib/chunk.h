@@ -34,6 +34,9 @@ void nw_chunk_destroy(struct nw_chunk *chunk);
 /** Append the compressed form of the bytes, in one or more chunks. @return false: out of memory. */
 bool nw_chunk_write(struct nw_chunk *chunk, const void *bytes, size_t size, struct nw_out *out);
 
+/** The same as one zstd frame, however large. The chunk is one for zstd. */
+bool nw_chunk_frame(struct nw_chunk *chunk, const void *bytes, size_t size, struct nw_out *out);
+
 /**
  * Uncompress the first chunk of `size` bytes and append what it holds.
  *

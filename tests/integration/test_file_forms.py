@@ -7,13 +7,20 @@ proves, and one as envelopes, which have to say the same, each once and in the s
 import json
 import pathlib
 import random
+import subprocess
 
 import files_reader
 import test_kafka_debezium as debezium
 from lab import check, type_matrix, workload
 from lab.narwal import Narwal
+import avro_reader
 
 KILLS = 6
+READ = """
+import fastavro, json, sys
+for row in fastavro.reader(sys.stdin.buffer):
+    print(json.dumps({"op": row["op"], "source": row["source"]}))
+"""
 TRANSACTIONS_BEFORE = 100
 
 
@@ -77,7 +84,9 @@ class KillTest(check.Case):
             {"name": "lines", "type": "file", "path": str(home / "lines")},
             {"name": "envelopes", "path": str(home / "envelopes"), "format": "debezium_json", "rotate_size": "64KiB",
              **form},
-            {"name": "events", "path": str(home / "events"), "format": "cloudevents", "compress": "zstd", **form}]}))
+            {"name": "events", "path": str(home / "events"), "format": "cloudevents", "compress": "zstd", **form},
+            {"name": "avro", "path": str(home / "avro"), "format": "debezium_avro", "rotate_size": "64KiB",
+             **form, "unknown_types": "omit"}]}))
         narwal.out = home / "lines"
         with self.load:
             self.load.run_until(lambda: self.load.transactions > TRANSACTIONS_BEFORE)
@@ -96,7 +105,7 @@ class KillTest(check.Case):
         self.assertTrue(result.good, f"{result.report()}\n{narwal.log_tail()}")
         self.assertEqual(narwal.terminate(), 0)
         changes = 0
-        for name, read in (("envelopes", envelope), ("events", event)):
+        for name, read in (("envelopes", envelope), ("events", event), ("avro", envelope)):
             narwal.out = home / name
             status, output = narwal.call_verify()
             self.assertEqual(status, 0, output)
@@ -114,14 +123,24 @@ class KillTest(check.Case):
             want = [step for line in table.changes() for step in steps(line, table.schemas()[line["schema"]])
                     if step[1] >= fence]
             got = [step for file in found[oid].files if file.kind == "changes"
-                   for step in map(read, file.rows()) if step[1] >= fence]
+                   for step in map(read, rows(file)) if step[1] >= fence]
             self.assertEqual(got, want, f"{table.schema}.{table.name}")
             copied = [file for file in found[oid].files
                       if file.kind == "copy" and file.generation == found[oid].generation]
-            self.assertEqual({read(line)[0] for file in copied for line in file.rows()} - {"r"}, set())
+            self.assertEqual({read(line)[0] for file in copied for line in rows(file)} - {"r"}, set())
             count += len(got)
         self.assertGreater(count, TRANSACTIONS_BEFORE)
         return count
+
+
+def rows(file):
+    """What is in a file, in whatever form."""
+    if file.form != "avro":
+        return file.rows()
+    found = subprocess.run([avro_reader.python(), "-c", READ], input=file.stored(), stdout=subprocess.PIPE, check=True)
+    lines = [json.loads(line) for line in found.stdout.splitlines()]
+    assert len(lines) == file.lines, file.path
+    return lines
 
 
 def steps(line, schema):

@@ -296,6 +296,74 @@ static void cloudevents_are_lines_too(void **state)
     end(s);
 }
 
+/* Avro's own words of a file; test_file_forms.py has its rows read by another program. */
+static void files_in_avro_have_their_schema_and_whole_blocks(void **state)
+{
+    struct story *s = begin("debezium_avro");
+    char path[512];
+    char *names[8];
+    char *text;
+    int count;
+    int file;
+
+    (void)state;
+    open_and_recover(s);
+    every_change(s);
+    text = file_text("shop.items.17000", ".changes.avro");
+    assert_memory_equal(text, "Obj\1\4\26avro.schema", 17);
+    free(text);
+    text = file_text("_messages", ".changes.jsonl");
+    assert_memory_equal(text, "{\"op\":\"m\",", 10);
+    free(text);
+    assert_non_null(
+        strstr(s->host->verify_lines, "shop.items: ok, 2 files, copy 0 with 0 rows, 6 changes"));
+
+    /* The next version goes into a file of its own, within an epoch. */
+    items.version = 2;
+    assert_int_equal(story_rows(s, &items, 2, 0, 1, 3), NW_OK);
+    {
+        struct nw_table next = items;
+
+        next.version = 3;
+        next.columns_count = 1;
+        assert_int_equal(s->ops->table(s->self, 0, &next, &s->err), NW_OK);
+        assert_int_equal(story_event(s, 3, NW_EVENT_TRUNCATE, &next), NW_OK);
+        assert_int_equal(s->ops->seal(s->self, 0, 2, &s->err), NW_OK);
+        assert_int_equal(story_commit(s, 2), NW_OK);
+    }
+    assert_int_equal(story_verify(s), NW_OK);
+    assert_non_null(
+        strstr(s->host->verify_lines, "shop.items: ok, 4 files, copy 0 with 0 rows, 10 changes"));
+
+    /* Cut in a block, the last mark of its end is missed. */
+    (void)snprintf(path, sizeof path, "%s/shop.items.17000", folder);
+    count = test_names(path, names, 8);
+    assert_int_equal(count, 4); /* two versions: a schema file and a file in Avro of each */
+    (void)snprintf(path, sizeof path, "%s/shop.items.17000/%s", folder, names[0]);
+    file = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(file >= 0);
+    assert_int_equal(ftruncate(file, 300), 0);
+    assert_int_equal(close(file), 0);
+    assert_int_equal(story_verify(s), NW_CORRUPT);
+    while (count > 0) {
+        free(names[--count]);
+    }
+    items.version = 1;
+    end(s);
+}
+
+static void a_compression_that_avro_does_not_have_is_refused(void **state)
+{
+    struct story *s = begin("debezium_avro");
+
+    (void)state;
+    (void)test_set(s->ops, s->settings, "compress", "gzip", 1);
+    assert_int_equal(story_open(s), NW_FATAL);
+    assert_string_equal(s->err.text,
+                        "NW1003 files: compress: gzip is not for format: debezium_avro: use zstd");
+    end(s);
+}
+
 /* ---- transactions ---- */
 
 static void changes_are_numbered_within_their_transaction(void **state)
@@ -498,15 +566,20 @@ static void options_that_mean_nothing_beside_others_are_refused(void **state)
         const char *says;
     } cases[] = {
         {"narwal", "schemas", "schemas needs format: debezium_json"},
-        {"narwal", "times", "times needs format: debezium_json or cloudevents"},
-        {"narwal", "flatten", "flatten needs format: debezium_json"},
-        {"narwal", "transactions", "transactions needs format: debezium_json or cloudevents"},
-        {"narwal", "prefix", "prefix needs format: debezium_json or cloudevents"},
-        {"json", "prefix", "prefix needs format: debezium_json or cloudevents"},
+        {"narwal", "times", "times needs format: debezium_json, debezium_avro or cloudevents"},
+        {"narwal", "flatten", "flatten needs format: debezium_json or debezium_avro"},
+        {"narwal", "transactions",
+         "transactions needs format: debezium_json, debezium_avro or cloudevents"},
+        {"narwal", "prefix", "prefix needs format: debezium_json, debezium_avro or cloudevents"},
+        {"json", "prefix", "prefix needs format: debezium_json, debezium_avro or cloudevents"},
         {"cloudevents", "schemas", "schemas needs format: debezium_json"},
         {"cloudevents", "null_as_default", "null_as_default needs format: debezium_json"},
-        {"cloudevents", "flatten", "flatten needs format: debezium_json"},
+        {"cloudevents", "flatten", "flatten needs format: debezium_json or debezium_avro"},
         {"cloudevents", "add_fields", "add_fields needs flatten"},
+        {"debezium_avro", "schemas", "schemas needs format: debezium_json"},
+        {"debezium_avro", "null_as_default", "null_as_default needs format: debezium_json"},
+        {"debezium_avro", "decimal_format",
+         "decimal_format needs format: debezium_json or cloudevents"},
         {"debezium_json", "add_fields", "add_fields needs flatten"},
         {"debezium_json", NULL, "format: debezium_json needs prefix"},
         {"cloudevents", NULL, "format: cloudevents needs prefix"},
@@ -542,6 +615,8 @@ int main(void)
         cmocka_unit_test(a_schema_is_around_each_line_that_wants_one),
         cmocka_unit_test(flattened_rows_say_of_deletes_what_is_wanted),
         cmocka_unit_test(cloudevents_are_lines_too),
+        cmocka_unit_test(files_in_avro_have_their_schema_and_whole_blocks),
+        cmocka_unit_test(a_compression_that_avro_does_not_have_is_refused),
         cmocka_unit_test(changes_are_numbered_within_their_transaction),
         cmocka_unit_test(copied_rows_are_marked),
         cmocka_unit_test(a_row_that_waits_is_sealed_with_its_epoch),

@@ -46,6 +46,16 @@ void nw_format_options_read(const struct nw_setting *settings, struct nw_format_
     };
 }
 
+void nw_format_options_for_avro(struct nw_format_options *options)
+{
+    enum nw_connect_names *schemas = &options->connect.schema_names;
+    enum nw_connect_names *fields = &options->connect.field_names;
+
+    *schemas = *schemas == NW_NAMES_AS_THEY_ARE ? NW_NAMES_AVRO : *schemas;
+    *fields = *fields == NW_NAMES_AS_THEY_ARE ? NW_NAMES_AVRO : *fields;
+    options->connect.numbers_as_text = false;
+}
+
 struct nw_format_table *nw_format_table_create(const struct nw_table *table, const char *name,
                                                const char *prefix, const char *database,
                                                const struct nw_format_options *options)

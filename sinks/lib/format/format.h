@@ -151,6 +151,9 @@ struct nw_format_options {
  */
 void nw_format_options_read(const struct nw_setting *settings, struct nw_format_options *options);
 
+/** Avro takes no other names, and has decimals of its own. */
+void nw_format_options_for_avro(struct nw_format_options *options);
+
 /** A table's version in Debezium's form. */
 struct nw_format_table {
     struct nw_origin origin;
