@@ -196,7 +196,7 @@ static const char *zero_text(const struct nw_form *form, bool *ready)
         {NW_HOW_POINT, false, "(0,0)"},
         {NW_HOW_LSEG, false, "[(0,0),(1,0)]"},
         {NW_HOW_BOX, false, "(0,0),(1,1)"},
-        {NW_HOW_PATH, false, "[(0,0),(1,0)]"},
+        {NW_HOW_PATH, false, "{(0,0),(1,0)}"},
         {NW_HOW_POLYGON, false, "((0,0),(1,0),(0,1))"},
         {NW_HOW_CIRCLE, false, "<(0,0),0>"},
         {NW_HOW_LINE, false, "{0,1,0}"},

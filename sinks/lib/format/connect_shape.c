@@ -217,17 +217,18 @@ nw_status nw_path_convert(const struct nw_convert *convert, const struct nw_valu
     struct nw_text text = nw_text_of(source->bytes, source->size);
     struct nw_level *level = &convert->scratch->levels[convert->level];
     bool path = convert->form->how == NW_HOW_PATH;
-    bool closed = nw_text_take(&text, '(');
+    bool zero = nw_text_take(&text, '{'); /* which is neither */
+    bool closed = !zero && nw_text_take(&text, '(');
     size_t at;
 
-    if (!closed) {
+    if (!closed && !zero) {
         nw_text_expect(&text, '[');
     }
     wkb_begin(&level->out, WKB_LINE_STRING);
     at = level->out.used;
     out_u32(&level->out, 0);
-    count_set(&level->out, at, points_copy(&level->out, &text, closed ? ')' : ']'));
-    shape_pieces(convert, path ? "path" : "lseg", !path ? -1 : closed ? 1 : 0);
+    count_set(&level->out, at, points_copy(&level->out, &text, zero ? '}' : closed ? ')' : ']'));
+    shape_pieces(convert, path ? "path" : "lseg", !path || zero ? -1 : closed ? 1 : 0);
     return give_pieces(level, &text, level->pieces, to);
 }
 
