@@ -18,6 +18,7 @@
 
 static const char HELP[] =
     "usage: narwal diff-topics A B [--brokers LIST] [--brokers-b LIST] [-X NAME=VALUE ...]\n"
+    "                          [--registry URL] [--registry-b URL]\n"
     "                          [--only PATTERN ...] [--mask PATH ...] [--strict]\n"
     "                          [--follow DURATION] [--show N] [--memory SIZE] [--json]\n\n"
     "Compares the topics of two prefixes event by event: tables, keys in their order, values,\n"
@@ -26,6 +27,12 @@ static const char HELP[] =
     "  --brokers LIST     where prefixes are: HOST:PORT,...\n"
     "  --brokers-b LIST   where B is, if not there\n"
     "  -X NAME=VALUE, --property NAME=VALUE  a setting of librdkafka, for both\n"
+    "  --registry URL     a schema registry with Confluent's API: Avro is compared field by field,\n"
+    "                     and its schemas; a configuration may have it\n"
+    "  --registry-b URL   the one of B, if it has another\n"
+    "  --registry-username NAME, --registry-ca FILE, --registry-cert FILE, --registry-key FILE\n"
+    "                     as a sink's registry_username...; the password is in\n"
+    "                     $NARWAL_REGISTRY_PASSWORD, or a token in $NARWAL_REGISTRY_TOKEN\n"
     "  --only PATTERN     only topics whose name behind the prefix is like this: public.*\n"
     "  --mask PATH        leave this out: source.ts_ms (of the value), key.id, header.NAME; * is\n"
     "                     any text\n"
@@ -78,6 +85,13 @@ int nw_diff_topics_read(int argc, char **argv, struct nw_diff_topics *request)
                                          .list = request->properties,
                                          .list_count = &request->properties_count,
                                          .list_max = NW_KAFKA_PROPERTIES_MAX},
+                                        {.name = "registry", .value = &request->registry[0]},
+                                        {.name = "registry-b", .value = &request->registry[1]},
+                                        {.name = "registry-username",
+                                         .value = &request->registry_username},
+                                        {.name = "registry-ca", .value = &request->registry_ca},
+                                        {.name = "registry-cert", .value = &request->registry_cert},
+                                        {.name = "registry-key", .value = &request->registry_key},
                                         {.name = "only",
                                          .list = request->only,
                                          .list_count = &request->only_count,

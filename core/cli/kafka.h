@@ -21,6 +21,8 @@ struct nw_diff_topics {
     const char *brokers[2]; /* of a prefix; NULL: as the other */
     const char *properties[NW_KAFKA_PROPERTIES_MAX]; /* NAME=VALUE */
     uint32_t properties_count;
+    const char *registry[2]; /* URL of a schema registry; NULL: as the other, or none */
+    const char *registry_username, *registry_ca, *registry_cert, *registry_key; /* NULL */
     const char *masks[NW_DIFF_PATTERNS_MAX + 1]; /* NULL-terminated, as nw_patterns_match() */
     uint32_t masks_count;
     const char *only[NW_DIFF_PATTERNS_MAX + 1];

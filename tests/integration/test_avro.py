@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debezium's envelope in Avro with a real registry, flattened rows, CloudEvents and an outbox, in a real broker."""
 import json
+import os
 import subprocess
+import tempfile
 import unittest
 
 from lab import avro, check, cluster, kafka, registry
@@ -279,6 +281,70 @@ class TopicsTest(Case):
                          f"message.timestamp.after.max.ms={400 * 86400 * 1000}")
         narwal.wait_caught_up()
         self.assertEqual([message["payload"] for message in self.broker.read("future.event.late")], ["{}"])
+
+    def diff(self, *words, **environment):
+        """Exit status, and the report or what is said."""
+        result = subprocess.run([str(build() / "narwal"), "diff-topics", *map(str, words), "--brokers", self.broker.address,
+                                 "--json"], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
+                                env={**os.environ, **environment}, check=False)
+        return result.returncode, json.loads(result.stdout) if result.returncode < 2 else result.stderr
+
+    def test_topics_are_compared_field_by_field(self):
+        """Their schemas have different numbers: the prefix is in their names."""
+        self.make("CREATE TABLE shop.items (id integer PRIMARY KEY, v text, n numeric(10,2), a integer[], d double precision,"
+                  "  b bytea); INSERT INTO shop.items SELECT g, 'v' || g, g, ARRAY[g, NULL], g / 7.0, 'x' FROM generate_series(1, 50) g")
+        narwals = [self.avro("one.a", partitions=2), self.avro("two-b", partitions=2), self.avro("odd", decimals="string")]
+        for narwal in narwals:
+            narwal.wait_caught_up()
+        self.sql("UPDATE shop.items SET v = NULL WHERE id < 10; UPDATE shop.items SET id = 100 WHERE id = 5;"
+                 "DELETE FROM shop.items WHERE id = 7; ALTER TABLE shop.items ADD extra boolean DEFAULT true;"
+                 "INSERT INTO shop.items (id) VALUES (200); TRUNCATE shop.items")
+        for narwal in narwals:
+            narwal.wait_caught_up()
+            self.assertEqual(narwal.terminate(), 0)
+        masks = ("--mask", "source.snapshot")
+        code, report = self.diff("one.a", "two-b", "--registry", self.registry.url, *masks)
+        topic, = report["topics"]
+        self.assertEqual((code, topic["equal"], topic["different"], topic["only"]), (0, 66, 0, [0, 0]), topic)
+        code, report = self.diff("one.a", "two-b", *masks)  # as bytes
+        self.assertEqual((code, report["topics"][0]["equal"]), (1, 0), report["topics"][0]["paths"])
+        # What differs is said where it is, in value and schema; the configuration of either knows the registry.
+        code, report = self.diff(narwals[0].file, "odd", *masks, "--show", "3")
+        topic, = report["topics"]
+        self.assertEqual((code, topic["equal"], topic["different"]), (1, 2, 64), topic["paths"])
+        self.assertLessEqual({"value.after.n", "value-schema.fields[0].type[1].fields[2].type[1]"}, set(topic["paths"]))
+        self.assertTrue(all(".n" in path or "fields[2]" in path for path in topic["paths"]), topic["paths"])
+        first = topic["differences"][0]
+        self.assertEqual((first["op"], [path["b"] for path in first["paths"] if path["path"] == "value.after.n"]),
+                         ("r", [f'{first["key"].partition("=")[2]}.00']))
+
+    def test_what_cannot_be_compared(self):
+        def put(prefix, number, value):
+            with tempfile.NamedTemporaryFile() as file:  # one message
+                file.write(b"\0" + number.to_bytes(4, "big") + value)
+                file.flush()
+                subprocess.run(["kcat", "-b", self.broker.address, "-P", "-t", f"{prefix}.t", "-k", "k", file.name], check=True,
+                               timeout=60)
+        number = self.registry.register("cmp-value", {"type": "record", "name": "R", "fields": [{"name": "s", "type": "string"}]})
+        for prefix in ("cmp.a", "cmp.b"):
+            put(prefix, number, b"\x02x")
+            put(prefix, number, b"\xffno value at all")
+        put("cmp.b", number, b"\x02y")
+        put("cmp.a", number, b"\x02z")
+        code, report = self.diff("cmp.a", "cmp.b", "--registry", self.registry.url)
+        topic, = report["topics"]
+        self.assertEqual((code, topic["equal"], topic["paths"]), (1, 2, {"value.s": 1}))
+        put("cmp.a", 999999, b"\x02x")
+        code, said = self.diff("cmp.a", "cmp.b", "--registry", self.registry.url)
+        self.assertEqual(code, 2)
+        self.assertIn("NW1542 diff-topics: the schema registry has no Avro schema with the number 999999", said)
+        code, said = self.diff("cmp.a", "cmp.b", "--registry", "http://127.0.0.1:1")
+        self.assertEqual((code, "NW2721" in said), (2, True), said)
+        code, said = self.diff("cmp.a", "cmp.b", "--registry", "registry:8081")
+        self.assertEqual((code, "NW1003" in said), (2, True), said)
+        code, report = self.diff("cmp.a", "cmp.b", "--registry", self.registry.tls_url, "--registry-ca", self.registry.certificate,
+                                 "--registry-username", "me", NARWAL_REGISTRY_PASSWORD="x")
+        self.assertEqual(code, 2)  # it asks again for 999999, and is understood
 
     def test_a_wrong_configuration(self):
         self.make("CREATE TABLE shop.items (id integer PRIMARY KEY)")

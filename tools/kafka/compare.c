@@ -24,7 +24,7 @@ struct hashing {
     uint64_t part, parts;            /* only keys whose hash is this by so many */
     struct nw_records *records;
     size_t records_max;
-    uint64_t seen;
+    uint64_t seen, avro; /* events; those that look like Avro */
     bool failed;
 
     /* the event under way */
@@ -94,6 +94,13 @@ static void on_schema_end(void *context, bool of_value)
     hashing->schemas[of_value].sum[1] = hashing->sum[1] - hashing->sum_before[1];
 }
 
+static const struct nw_leaves_avro *on_avro(void *context, uint32_t id)
+{
+    const struct hashing *hashing = context;
+
+    return nw_schemas_get(hashing->side->schemas, id);
+}
+
 static bool record_add(struct nw_records *records, const struct nw_record *record, size_t max)
 {
     if (records->count == records->capacity) {
@@ -123,6 +130,7 @@ static bool on_message(void *context, const rd_kafka_message_t *message)
     memset(hashing->sum_key, 0, sizeof hashing->sum_key);
     hashing->is_snapshot = false;
     hashing->failed |= !nw_leaves_of(&hashing->leaves, message);
+    hashing->avro += nw_side_is_avro(message);
     hashing->seen++;
     memcpy(record.hash, hashing->sum, sizeof record.hash);
     if (!hashing->is_snapshot) {
@@ -136,7 +144,8 @@ static bool on_message(void *context, const rd_kafka_message_t *message)
     if ((record.keyed ? record.key[0] : record.hash[0]) % hashing->parts == hashing->part) {
         hashing->failed |= !record_add(hashing->records, &record, hashing->records_max);
     }
-    return !hashing->failed;
+    return !hashing->failed &&
+           (hashing->side->schemas == NULL || hashing->side->schemas->trouble.text[0] == '\0');
 }
 
 static nw_status side_hash(struct hashing *hashing, const char *name,
@@ -147,12 +156,18 @@ static nw_status side_hash(struct hashing *hashing, const char *name,
     hashing->leaves.leaf = on_leaf;
     hashing->leaves.schema = on_schema;
     hashing->leaves.schema_end = on_schema_end;
+    hashing->leaves.avro = hashing->side->schemas == NULL ? NULL : on_avro;
     hashing->leaves.context = hashing;
     hashing->leaves.as_written = hashing->comparison->request->strict;
     status = nw_side_read(hashing->side, name, extent, on_message, hashing, err);
     nw_leaves_fini(&hashing->leaves);
     for (int i = 0; i < 2; i++) {
         free(hashing->schemas[i].bytes);
+    }
+    if (status == NW_OK && hashing->side->schemas != NULL &&
+        hashing->side->schemas->trouble.text[0] != '\0') {
+        *err = hashing->side->schemas->trouble;
+        return err->status;
     }
     return status == NW_OK && hashing->failed
                ? nw_fail(err, NW_FATAL, "out of memory for the events of %s", name)
@@ -193,6 +208,7 @@ static nw_status part_compare(struct nw_comparison *comparison, struct nw_findin
 
         status = side_hash(&hashing, finding->name, &extents[i], err);
         finding->events[i] = hashing.seen;
+        finding->avro |= hashing.avro > 0 && hashing.side->schemas == NULL;
     }
     if (status == NW_OK) {
         status = nw_records_pair(records, finding, &pairs, err);

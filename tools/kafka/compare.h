@@ -50,6 +50,7 @@ struct nw_finding {
     int32_t partitions[2];
     uint64_t events[2], equal, different, only[2], pending;
     uint64_t examined;
+    bool avro;           /* it has what looks like Avro, and there is no registry */
     json_t *paths;       /* own: how many of the examined differ in each */
     json_t *differences; /* own: the first ones */
 };

@@ -12,7 +12,8 @@
 
 #define KEPT_BYTES_MAX (64u << 20)
 #define PATHS_MAX      1000u /* that are counted */
-#define PATHS_SHOWN    20u   /* of a pair */
+#define PATHS_SHOWN    20u   /* of a pair, to people */
+#define PATHS_LISTED   2000u /* to programs */
 #define TEXT_SHOWN     400u  /* bytes of a value */
 #define KEY_SHOWN      200u
 
@@ -87,6 +88,13 @@ static void on_leaf(void *context, const struct nw_leaf *given)
     more->shown = keep_bytes(kept, leaf.shown, leaf.shown_size);
     more->shown_size = leaf.shown_size;
     keeping->failed |= kept->bytes.failed;
+}
+
+static const struct nw_leaves_avro *on_avro(void *context, uint32_t id)
+{
+    const struct keeping *keeping = context;
+
+    return nw_schemas_get(keeping->comparison->sides[keeping->side].schemas, id);
 }
 
 static int wanted_compare(const struct nw_record *record, int32_t partition, int64_t offset)
@@ -173,6 +181,8 @@ static nw_status side_keep(struct keeping *keeping, const char *name, struct nw_
     nw_status status = NW_OK;
 
     keeping->leaves.leaf = on_leaf;
+    keeping->leaves.avro =
+        keeping->comparison->sides[keeping->side].schemas == NULL ? NULL : on_avro;
     keeping->leaves.context = keeping;
     keeping->leaves.as_written = keeping->comparison->request->strict;
     for (size_t i = 0; i < count; i++) {
@@ -292,6 +302,7 @@ static json_t *place_json(const struct nw_pair *pair, int side)
 
 struct differing {
     struct nw_finding *finding;
+    uint32_t listed_max;
     json_t *list; /* of this pair */
     uint32_t count;
 };
@@ -318,7 +329,7 @@ static void differ(struct differing *differing, const char *path, json_t *a, jso
 {
     differing->count++;
     path_count(differing->finding, path);
-    if (differing->count > PATHS_SHOWN) {
+    if (differing->count > differing->listed_max) {
         json_decref(a);
         json_decref(b);
         return;
@@ -443,7 +454,10 @@ static void leaves_compare(struct differing *differing, struct kept *a, struct k
 static void pair_examine(struct nw_comparison *comparison, struct nw_finding *finding,
                          const struct nw_pair *pair, struct kept kept[2])
 {
-    struct differing differing = {.finding = finding, .list = json_array()};
+    struct differing differing = {.finding = finding,
+                                  .listed_max =
+                                      comparison->request->as_json ? PATHS_LISTED : PATHS_SHOWN,
+                                  .list = json_array()};
     int named = pair->there[0] ? 0 : 1;
     json_t *said = NULL;
 

@@ -5,12 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kafka/avro.h"
 #include "lib/scan.h"
 
 #define NAME_SIZE     512u
 #define EXPONENT_MAX  9u /* digits of one that is understood */
 #define HEADERS_MAX   1000u
 #define NUMBER_DIGITS 24u /* of an exponent, with sign and letter */
+#define AVRO_HEAD     5u  /* a zero, and the schema's number in 4 bytes */
 
 static void leaf_say(struct nw_leaves *leaves, struct nw_leaf leaf)
 {
@@ -162,20 +164,26 @@ static void number_form(struct nw_out *out, const char *text, size_t size)
     }
 }
 
-static void number_walk(struct nw_leaves *leaves, struct nw_scan *scan)
+static void number_say(struct nw_leaves *leaves, const char *text, size_t size)
 {
-    struct nw_leaf leaf = {.kind = NW_LEAF_NUMBER};
+    struct nw_leaf leaf = {
+        .kind = NW_LEAF_NUMBER, .text = text, .size = size, .shown = text, .shown_size = size};
 
-    leaf.shown_size = value_take(scan, &leaf.shown);
-    leaf.text = leaf.shown;
-    leaf.size = leaf.shown_size;
     if (!leaves->as_written) {
         leaves->text.used = 0;
-        number_form(&leaves->text, leaf.shown, leaf.shown_size);
+        number_form(&leaves->text, text, size);
         leaf.text = (const char *)leaves->text.bytes;
         leaf.size = leaves->text.used;
     }
     leaf_say(leaves, leaf);
+}
+
+static void number_walk(struct nw_leaves *leaves, struct nw_scan *scan)
+{
+    const char *text = NULL;
+    size_t size = value_take(scan, &text);
+
+    number_say(leaves, text, size);
 }
 
 static void string_walk(struct nw_leaves *leaves, struct nw_scan *scan)
@@ -313,6 +321,26 @@ static void schema_walk(struct nw_leaves *leaves, bool of_value, struct nw_scan 
     }
 }
 
+/* A message of Confluent's serialisers. @return false: it is none, and nothing was said */
+static bool avro_walk(struct nw_leaves *leaves, bool of_value, const uint8_t *bytes, size_t size)
+{
+    const struct nw_leaves_avro *avro = NULL;
+    struct nw_scan schema;
+
+    if (leaves->avro == NULL || size < AVRO_HEAD || bytes[0] != 0) {
+        return false;
+    }
+    avro = leaves->avro(leaves->context, (uint32_t)bytes[1] << 24 | (uint32_t)bytes[2] << 16 |
+                                             (uint32_t)bytes[3] << 8 | bytes[4]);
+    if (avro == NULL || !nw_avro_walk(leaves, avro->schema, bytes + AVRO_HEAD, size - AVRO_HEAD)) {
+        return false;
+    }
+    leaves->key_has_schema |= !of_value;
+    schema = nw_scan_of(avro->text, avro->size);
+    schema_walk(leaves, of_value, &schema);
+    return true;
+}
+
 static void document_walk(struct nw_leaves *leaves, bool of_value, const void *bytes, size_t size)
 {
     struct nw_scan parts[2];
@@ -320,6 +348,8 @@ static void document_walk(struct nw_leaves *leaves, bool of_value, const void *b
     path_begin(leaves, of_value ? "value" : "key");
     if (bytes == NULL) {
         leaf_same(leaves, NW_LEAF_NONE, "(none)", 6);
+    } else if (avro_walk(leaves, of_value, bytes, size)) {
+        return;
     } else if (!is_json(bytes, size)) {
         leaf_same(leaves, NW_LEAF_BYTES, bytes, size);
     } else if (envelope_open(bytes, size, parts)) {
@@ -400,6 +430,30 @@ bool nw_leaves_of(struct nw_leaves *leaves, const rd_kafka_message_t *message)
         }
     }
     return !leaves->text.failed;
+}
+
+void nw_leaf_give(struct nw_leaves *leaves, enum nw_leaf_kind kind, const void *text, size_t size)
+{
+    if (kind == NW_LEAF_NUMBER) {
+        number_say(leaves, text, size);
+    } else {
+        leaf_same(leaves, kind, text, size);
+    }
+}
+
+void nw_leaves_member(struct nw_leaves *leaves, const char *name)
+{
+    (void)path_member(leaves, name);
+}
+
+void nw_leaves_item(struct nw_leaves *leaves, uint64_t index)
+{
+    (void)path_item(leaves, (uint32_t)index);
+}
+
+void nw_leaves_cut(struct nw_leaves *leaves, size_t used)
+{
+    path_cut(leaves, used);
 }
 
 void nw_leaves_fini(struct nw_leaves *leaves)

@@ -6,18 +6,33 @@
 #include "base/text.h"
 #include "kafka/compare.h"
 
-/* When narwal or Debezium handled it; which run did. `sequence` begins with the last commit that
+/* As Debezium's envelope has them, and flattened rows with add.fields. When narwal or Debezium
+ * handled it; which run did. `sequence` begins with the last commit that
  * its reader saw. */
 static const char *const never_equal[] = {"value.ts_ms",
                                           "value.ts_us",
                                           "value.ts_ns",
                                           "value.source.sequence",
+                                          "value.__ts_ms",
+                                          "value.__ts_us",
+                                          "value.__ts_ns",
+                                          "value.__source_sequence",
                                           "header.__debezium.context.runId",
                                           NULL};
 /* Each took a snapshot of its own. */
-static const char *const snapshots[] = {"value.source.ts_ms", "value.source.ts_us",
-                                        "value.source.ts_ns", "value.source.lsn",
-                                        "value.source.txId",  NULL};
+static const char *const snapshots[] = {"value.source.ts_ms",
+                                        "value.source.ts_us",
+                                        "value.source.ts_ns",
+                                        "value.source.lsn",
+                                        "value.source.txId",
+                                        "value.__lsn",
+                                        "value.__txId",
+                                        "value.__source_lsn",
+                                        "value.__source_txId",
+                                        "value.__source_ts_ms",
+                                        "value.__source_ts_us",
+                                        "value.__source_ts_ns",
+                                        NULL};
 static const char *const roots[] = {"value",        "key",        "header",
                                     "value-schema", "key-schema", "partition"};
 
@@ -67,34 +82,47 @@ enum nw_masked nw_leaf_masked(const struct nw_comparison *comparison, const stru
     return nw_patterns_match(snapshots, leaf->path) ? NW_MASKED_IN_SNAPSHOT : NW_COMPARED;
 }
 
-/* Names of schemas, at any depth. */
+/* Names of schemas, at any depth: Connect's, and Avro's types where they are made or meant. */
 static bool is_schema_name(const char *path)
 {
-    size_t size = strlen(path);
+    static const char *const names[] = {"*.name",   "*.namespace",        "*.type", "*.items",
+                                        "*.values", "*.\"connect.name\"", "*]",     NULL};
 
     return (strncmp(path, "value-schema", 12) == 0 || strncmp(path, "key-schema", 10) == 0) &&
-           size > 5 && strcmp(path + size - 5, ".name") == 0;
+           nw_patterns_match(names, path);
+}
+
+/* @return whether the text is the prefix, or begins with it and a dot */
+static bool below_cut(struct nw_leaf *leaf, const char *prefix)
+{
+    size_t size = strlen(prefix);
+
+    if (leaf->size < size || memcmp(leaf->text, prefix, size) != 0 ||
+        (leaf->size > size && leaf->text[size] != '.')) {
+        return false;
+    }
+    leaf->kind = NW_LEAF_BELOW;
+    leaf->text += size;
+    leaf->size -= size;
+    return true;
 }
 
 void nw_leaf_below(const struct nw_side *side, struct nw_leaf *leaf)
 {
-    size_t size = side->prefix_size;
-
-    if (leaf->kind != NW_LEAF_STRING || leaf->size < size ||
-        memcmp(leaf->text, side->prefix, size) != 0 ||
-        (leaf->size > size && leaf->text[size] != '.')) {
+    if (leaf->kind != NW_LEAF_STRING) {
         return;
     }
-    if (strcmp(leaf->path, "value.source.name") == 0 || is_schema_name(leaf->path) ||
-        strcmp(leaf->path, "header.__debezium.context.connectorLogicalName") == 0) {
-        leaf->kind = NW_LEAF_BELOW;
-        leaf->text += size;
-        leaf->size -= size;
+    if (is_schema_name(leaf->path)) {
+        (void)(below_cut(leaf, side->prefix) || below_cut(leaf, side->adjusted[0]) ||
+               below_cut(leaf, side->adjusted[1]));
+    } else if (strcmp(leaf->path, "value.source.name") == 0 ||
+               strcmp(leaf->path, "header.__debezium.context.connectorLogicalName") == 0) {
+        (void)below_cut(leaf, side->prefix);
     }
 }
 
 bool nw_leaf_is_snapshot(const struct nw_leaf *leaf)
 {
     return leaf->kind == NW_LEAF_STRING && leaf->size == 1 && leaf->text[0] == 'r' &&
-           strcmp(leaf->path, "value.op") == 0;
+           (strcmp(leaf->path, "value.op") == 0 || strcmp(leaf->path, "value.__op") == 0);
 }

@@ -108,6 +108,7 @@ static void summary_print(const struct nw_comparison *comparison, const struct n
 {
     int width = 5;
     uint64_t pending = 0;
+    bool avro = false;
 
     for (size_t i = 0; i < count; i++) {
         int size = (int)strlen(findings[i].name);
@@ -131,6 +132,10 @@ static void summary_print(const struct nw_comparison *comparison, const struct n
                          ? "  partitions differ"
                          : "");
         pending += f->pending;
+        avro |= f->avro && !is_equal(f);
+    }
+    if (avro) {
+        (void)printf("Avro was compared as bytes: --registry URL compares its fields\n");
     }
     if (pending > 0) {
         (void)printf("%" PRIu64 " newer events are not on both sides yet\n", pending);

@@ -9,6 +9,7 @@
 
 #include "cli/command.h"
 #include "kafka/kafka.h"
+#include "lib/format/connect.h"
 
 #define ASK_MS        30000
 #define POLL_MS       200
@@ -82,6 +83,10 @@ static nw_status sink_take(struct nw_side *side, struct nw_run_config *config, i
     if (status == NW_OK) {
         *conf = rd_kafka_conf_dup(options.conf);
         (void)snprintf(side->prefix, sizeof side->prefix, "%s", options.prefix);
+    }
+    if (status == NW_OK && options.form.registry.urls != NULL &&
+        options.form.registry.urls[0] != NULL) {
+        status = nw_schemas_open(&side->own, &options.form.registry, err);
     }
     nw_kafka_options_forget(&options);
     return status;
@@ -158,15 +163,27 @@ static void on_log(const rd_kafka_t *client, int level, const char *facility, co
     }
 }
 
+/* The prefix as names of schemas have it. */
+static void prefix_adjust(const struct nw_side *side, enum nw_connect_names mode,
+                          char adjusted[static 2048])
+{
+    struct nw_out out = {0};
+
+    nw_connect_name(&out, side->prefix, mode, false);
+    (void)snprintf(adjusted, sizeof side->adjusted[0], "%s",
+                   out.failed ? side->prefix : (const char *)out.bytes);
+    nw_out_fini(&out);
+}
+
 /* @param conf  take */
 static nw_status client_create(struct nw_side *side, rd_kafka_conf_t *conf,
                                const struct nw_diff_topics *request, struct nw_error *err)
 {
     static const char *const settings[][2] = {
-        {"group.id", "narwal-diff-topics"},     {"enable.auto.commit", "false"},
-        {"auto.offset.reset", "error"},         {"isolation.level", "read_committed"},
-        {"enable.partition.eof", "true"},       {"allow.auto.create.topics", "false"},
-        {"queued.max.messages.kbytes", "32768"}};
+        {"group.id", "narwal-diff-topics"},      {"enable.auto.commit", "false"},
+        {"auto.offset.reset", "error"},          {"isolation.level", "read_committed"},
+        {"enable.partition.eof", "true"},        {"allow.auto.create.topics", "false"},
+        {"queued.max.messages.kbytes", "32768"}, {"fetch.wait.max.ms", "50"}};
     char why[TEXT_SIZE];
     size_t size = sizeof side->brokers;
     nw_status status = NW_OK;
@@ -184,6 +201,8 @@ static nw_status client_create(struct nw_side *side, rd_kafka_conf_t *conf,
     (void)rd_kafka_conf_get(conf, "bootstrap.servers", side->brokers, &size);
     rd_kafka_conf_set_log_cb(conf, on_log);
     side->prefix_size = strlen(side->prefix);
+    prefix_adjust(side, NW_NAMES_AVRO, side->adjusted[0]);
+    prefix_adjust(side, NW_NAMES_AVRO_UNICODE, side->adjusted[1]);
     side->client = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
     if (side->client == NULL) {
         rd_kafka_conf_destroy(conf);
@@ -215,12 +234,57 @@ static nw_status confs_make(const struct nw_diff_topics *request, struct nw_side
     return status;
 }
 
+/* ---- registries ---- */
+
+static nw_status schemas_open(const struct nw_diff_topics *request, const char *url,
+                              struct nw_schemas *schemas, struct nw_error *err)
+{
+    const char *const urls[2] = {url, NULL};
+    const char *token = getenv("NARWAL_REGISTRY_TOKEN"); /* NOLINT(concurrency-mt-unsafe): one */
+    struct nw_registry_options options = {
+        .sink = "diff-topics",
+        .urls = urls,
+        .username = request->registry_username,
+        .password = getenv("NARWAL_REGISTRY_PASSWORD"), /* NOLINT(concurrency-mt-unsafe): one */
+        .token = request->registry_username == NULL ? token : NULL,
+        .ca = request->registry_ca,
+        .cert = request->registry_cert,
+        .key = request->registry_key,
+        .timeout_ms = ASK_MS};
+
+    nw_schemas_close(schemas);
+    return nw_schemas_open(schemas, &options, err);
+}
+
+/* What is on the command line counts before what is in a file; one that only one side has serves
+ * both. */
+static nw_status registries_open(const struct nw_diff_topics *request, struct nw_side sides[2],
+                                 struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    for (int i = 0; i < 2 && status == NW_OK; i++) {
+        if (request->registry[i] != NULL) {
+            status = schemas_open(request, request->registry[i], &sides[i].own, err);
+        }
+    }
+    for (int i = 0; i < 2; i++) {
+        sides[i].schemas = sides[i].own.client != NULL       ? &sides[i].own
+                           : sides[1 - i].own.client != NULL ? &sides[1 - i].own
+                                                             : NULL;
+    }
+    return status;
+}
+
 nw_status nw_sides_open(const struct nw_diff_topics *request, struct nw_side sides[2],
                         struct nw_error *err)
 {
     rd_kafka_conf_t *confs[2] = {NULL, NULL};
     nw_status status = confs_make(request, sides, confs, err);
 
+    if (status == NW_OK) {
+        status = registries_open(request, sides, err);
+    }
     sides[0].name = 'A';
     sides[1].name = 'B';
     for (int i = 0; i < 2 && status == NW_OK; i++) {
@@ -246,6 +310,8 @@ void nw_sides_close(struct nw_side sides[2])
             rd_kafka_destroy(sides[i].client);
             sides[i].client = NULL;
         }
+        sides[i].schemas = NULL;
+        nw_schemas_close(&sides[i].own);
     }
 }
 
@@ -461,4 +527,14 @@ nw_status nw_side_read(const struct nw_side *side, const char *name, const struc
     rd_kafka_topic_partition_list_destroy(all);
     free(reading.done);
     return status;
+}
+
+static bool is_avro(const void *bytes, size_t size)
+{
+    return bytes != NULL && size > 5 && *(const uint8_t *)bytes == 0;
+}
+
+bool nw_side_is_avro(const rd_kafka_message_t *message)
+{
+    return is_avro(message->payload, message->len) || is_avro(message->key, message->key_len);
 }

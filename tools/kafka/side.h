@@ -10,15 +10,19 @@
 #include <narwal/status.h>
 
 #include "cli/kafka.h"
+#include "kafka/schemas.h"
 
 #define NW_PARTITIONS_MAX 100000
 
 struct nw_side {
-    char name;          /* 'A' or 'B' */
-    char prefix[256];   /* without the dot behind it */
-    size_t prefix_size; /* bytes */
-    char brokers[1024]; /* for people */
-    rd_kafka_t *client; /* a consumer */
+    char name;                  /* 'A' or 'B' */
+    char prefix[256];           /* without the dot behind it */
+    size_t prefix_size;         /* bytes */
+    char adjusted[2][2048];     /* the prefix in names of schemas: for Avro, and with escapes */
+    char brokers[1024];         /* for people */
+    rd_kafka_t *client;         /* a consumer */
+    struct nw_schemas *schemas; /* borrow; NULL: there is no registry */
+    struct nw_schemas own;      /* of this side; the other may use them, too */
 };
 
 /** A topic's partitions, and which of their messages are meant. */
@@ -51,5 +55,8 @@ typedef bool (*nw_message_visit)(void *context, const rd_kafka_message_t *messag
 NW_MUST_CHECK nw_status nw_side_read(const struct nw_side *side, const char *name,
                                      const struct nw_extent *extent, nw_message_visit visit,
                                      void *context, struct nw_error *err);
+
+/** Whether its value, or its key, begins as those of a registry's serialisers do. */
+bool nw_side_is_avro(const rd_kafka_message_t *message);
 
 #endif

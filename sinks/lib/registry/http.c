@@ -127,6 +127,7 @@ void nw_registry_destroy(struct nw_registry *registry)
         curl_easy_cleanup(registry->curl);
         curl_slist_free_all(registry->headers);
         nw_out_fini(&registry->answer);
+        nw_out_fini(&registry->schema);
         curl_global_cleanup();
         free(registry);
     }
@@ -160,7 +161,9 @@ static bool ask(struct nw_registry *registry, const char *base, const char *path
         return false;
     }
     code = curl_easy_setopt(registry->curl, CURLOPT_URL, url);
-    code = code ? code : curl_easy_setopt(registry->curl, CURLOPT_POSTFIELDS, body);
+    code = code           ? code
+           : body == NULL ? curl_easy_setopt(registry->curl, CURLOPT_HTTPGET, 1L)
+                          : curl_easy_setopt(registry->curl, CURLOPT_POSTFIELDS, body);
     code = code ? code : curl_easy_perform(registry->curl);
     code = code ? code : curl_easy_getinfo(registry->curl, CURLINFO_RESPONSE_CODE, &registry->code);
     if (code != CURLE_OK) {
@@ -181,8 +184,8 @@ static bool ask(struct nw_registry *registry, const char *base, const char *path
     return true;
 }
 
-nw_status nw_registry_post(struct nw_registry *registry, const char *path, const char *body,
-                           struct nw_error *err)
+nw_status nw_registry_ask(struct nw_registry *registry, const char *path, const char *body,
+                          struct nw_error *err)
 {
     const char *const *urls = registry->options->urls;
     size_t count = 0;

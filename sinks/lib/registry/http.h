@@ -16,14 +16,17 @@ struct nw_registry {
     size_t url;           /* the one that answered last */
     long code;            /* of the last answer */
     struct nw_out answer; /* its body, NUL-terminated */
+    struct nw_out schema; /* the one that was asked for last, NUL-terminated */
     char why[CURL_ERROR_SIZE];
 };
 
 /**
- * POST to `path` below the first URL that answers with something else than "not now".
+ * POST, or GET without a body, to `path` below the first URL that answers with something else than
+ * "not now".
  * @return NW_OK, registry->code and ->answer are filled; NW_RETRY when none does.
+ * @param body  NULL: GET
  */
-NW_MUST_CHECK nw_status nw_registry_post(struct nw_registry *registry, const char *path,
-                                         const char *body, struct nw_error *err);
+NW_MUST_CHECK nw_status nw_registry_ask(struct nw_registry *registry, const char *path,
+                                        const char *body, struct nw_error *err);
 
 #endif

@@ -94,7 +94,7 @@ static nw_status post(struct nw_registry *registry, const struct request *reques
 
     *found = false;
     (void)snprintf(path, sizeof path, "/subjects/%s%s", request->escaped, below);
-    status = nw_registry_post(registry, path, request->body, err);
+    status = nw_registry_ask(registry, path, request->body, err);
     if (status != NW_OK) {
         return status;
     }
@@ -175,5 +175,50 @@ nw_status nw_registry_id(struct nw_registry *registry, const char *subject, cons
     curl_free(escaped);
     free(body);
     json_decref(object);
+    return status;
+}
+
+/* What an answer has. @return NULL: no schema of Avro */
+static const char *schema_of(const json_t *answer)
+{
+    const char *type = json_string_value(json_object_get(answer, "schemaType"));
+
+    return type == NULL || strcmp(type, "AVRO") == 0
+               ? json_string_value(json_object_get(answer, "schema"))
+               : NULL;
+}
+
+nw_status nw_registry_schema(struct nw_registry *registry, uint32_t id, const char **schema,
+                             struct nw_error *err)
+{
+    char path[64];
+    char what[64];
+    json_t *answer = NULL;
+    const char *text = NULL;
+    nw_status status = NW_OK;
+
+    (void)snprintf(path, sizeof path, "/schemas/ids/%u", id);
+    (void)snprintf(what, sizeof what, "the schema %u", id);
+    status = nw_registry_ask(registry, path, NULL, err);
+    if (status != NW_OK) {
+        return status;
+    }
+    answer = json_loads((const char *)registry->answer.bytes, 0, NULL);
+    text = schema_of(answer);
+    if (registry->code == 404 || (registry->code == 200 && text == NULL)) {
+        status = nw_fail(err, NW_REJECT,
+                         "NW1542 %s: the schema registry has no Avro schema with the number %u",
+                         registry->options->sink, id);
+    } else if (registry->code != 200) {
+        status = refused(registry, what, answer, err);
+    } else {
+        registry->schema.used = 0;
+        nw_out_bytes(&registry->schema, text, strlen(text) + 1);
+        *schema = (const char *)registry->schema.bytes;
+        status = registry->schema.failed
+                     ? nw_fail(err, NW_RETRY, "out of memory for the schema %u", id)
+                     : NW_OK;
+    }
+    json_decref(answer);
     return status;
 }

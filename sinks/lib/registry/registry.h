@@ -8,6 +8,7 @@
  *
  *   POST /subjects/SUBJECT            the id that a schema has there; 404 with 40401 or 40403: none
  *   POST /subjects/SUBJECT/versions   registers; 409: incompatible with what is there
+ *   GET  /schemas/ids/ID              the schema that has a number
  *
  * A schema is looked up before it is registered, so one that has not changed keeps its id, and
  * nothing is written when all is there. The registry checks compatibility when it registers.
@@ -68,5 +69,15 @@ NW_MUST_CHECK nw_status nw_registry_subject(enum nw_registry_strategy strategy, 
  */
 NW_MUST_CHECK nw_status nw_registry_id(struct nw_registry *registry, const char *subject,
                                        const char *schema, uint32_t *id, struct nw_error *err);
+
+/**
+ * The schema that has an id.
+ *
+ * @param schema  filled: Avro's JSON, NUL-terminated; valid until the next call.
+ * @return NW_RETRY (NW2721): none of the URLs answers, or they refuse us; NW_REJECT (NW1542): it
+ *         has none with this id, or one that is no Avro.
+ */
+NW_MUST_CHECK nw_status nw_registry_schema(struct nw_registry *registry, uint32_t id,
+                                           const char **schema, struct nw_error *err);
 
 #endif
