@@ -20,7 +20,8 @@ static const char HELP[] =
     "usage: narwal diff-topics A B [--brokers LIST] [--brokers-b LIST] [-X NAME=VALUE ...]\n"
     "                          [--registry URL] [--registry-b URL]\n"
     "                          [--only PATTERN ...] [--mask PATH ...] [--strict]\n"
-    "                          [--follow DURATION] [--show N] [--memory SIZE] [--json]\n\n"
+    "                          [--since DURATION] [--follow DURATION] [--show N] [--memory SIZE]\n"
+    "                          [--json]\n\n"
     "Compares the topics of two prefixes event by event: tables, keys in their order, values,\n"
     "headers, partitions. A and B are prefixes of topics, or FILE.yaml[:SINK], a Kafka sink of a\n"
     "configuration, whose connection then serves both.\n\n"
@@ -38,6 +39,7 @@ static const char HELP[] =
     "                     any text\n"
     "  --strict           leave nothing out by default; members in the same order, numbers as\n"
     "                     written\n"
+    "  --since DURATION   only what was committed in the database so long ago or later\n"
     "  --follow DURATION  read on for so long; what then only one has of that time is pending\n"
     "  --show N           differences of a table that are printed (default 5)\n"
     "  --memory SIZE      for both sides of a topic (default 256MiB); a larger topic is read\n"
@@ -47,6 +49,16 @@ static const char HELP[] =
     "header __debezium.context.runId, and of rows of a snapshot source.lsn, txId and ts_*. The\n"
     "prefix in source.name, in headers and in names of schemas counts as the same.\n"
     "exit codes: 0 equal, 1 different, 2 called wrongly or not to be read\n";
+
+static bool since_check(struct nw_diff_topics *request, const char *since)
+{
+    if (since != NULL &&
+        (!nw_duration_parse(since, &request->since_us) || request->since_us <= 0)) {
+        nw_complain("NW1501 --since %s: a time as 10min or 2h", since);
+        return false;
+    }
+    return true;
+}
 
 static bool request_check(struct nw_diff_topics *request, const char *follow, const char *shown,
                           const char *memory)
@@ -76,6 +88,7 @@ static bool request_check(struct nw_diff_topics *request, const char *follow, co
 int nw_diff_topics_read(int argc, char **argv, struct nw_diff_topics *request)
 {
     const char *follow = NULL;
+    const char *since = NULL;
     const char *shown = NULL;
     const char *memory = NULL;
     const struct nw_argument known[] = {{.name = "brokers", .value = &request->brokers[0]},
@@ -101,6 +114,7 @@ int nw_diff_topics_read(int argc, char **argv, struct nw_diff_topics *request)
                                          .list_count = &request->masks_count,
                                          .list_max = NW_DIFF_PATTERNS_MAX},
                                         {.name = "strict", .flag = &request->strict},
+                                        {.name = "since", .value = &since},
                                         {.name = "follow", .value = &follow},
                                         {.name = "show", .value = &shown},
                                         {.name = "memory", .value = &memory},
@@ -113,7 +127,9 @@ int nw_diff_topics_read(int argc, char **argv, struct nw_diff_topics *request)
     if (code != NW_GO_ON) {
         return code;
     }
-    return request_check(request, follow, shown, memory) ? NW_GO_ON : NW_EXIT_USAGE;
+    return since_check(request, since) && request_check(request, follow, shown, memory)
+               ? NW_GO_ON
+               : NW_EXIT_USAGE;
 }
 
 void nw_kafka_path(char path[static NW_KAFKA_PATH_SIZE])

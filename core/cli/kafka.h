@@ -29,6 +29,7 @@ struct nw_diff_topics {
     uint32_t only_count;
     bool strict;
     bool as_json;
+    int64_t since_us; /* before now; 0: everything */
     int64_t follow_us;
     int64_t shown; /* differences of a table */
     int64_t memory_bytes;

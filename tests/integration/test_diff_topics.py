@@ -113,6 +113,28 @@ class DiffTopicsTest(check.Case):
         self.assertIn("value.ts_ms", report["shop.items"]["paths"])
         self.assertNotIn("value.source.lsn", report["shop.keyless"]["paths"])
 
+    def test_from_when_on(self):
+        """What only one had before does not count, nor do its tombstones."""
+        messages, later = [], []
+        for message in copy.deepcopy(self.messages["shop.items"]):
+            old = message["offset"] < 12 or (message["payload"] is None and messages[-1]["old"])  # of its partition
+            message["old"] = old
+            if message["payload"] is not None:
+                event = json.loads(message["payload"])
+                event["payload"]["source"]["ts_ms"] = 1000 if old else 10**14
+                message["payload"] = json.dumps(event)
+            messages.append(message)
+        later = [message for message in messages if not message["old"]]
+        self.assertTrue(0 < len(later) < len(messages))
+        for name, has in (("since_a", messages), ("since_b", later)):
+            self.broker.write(f"{name}.shop.items", has)
+        words = ("--brokers", self.broker.address, "--mask", "source.name", "--mask", "*.name", "--json")
+        code, said = diff("since_a", "since_b", *words)
+        self.assertEqual((code, json.loads(said)["topics"][0]["only"]), (1, [len(messages) - len(later), 0]), said)
+        code, said = diff("since_a", "since_b", *words, "--since", "1h")
+        self.assertEqual((code, json.loads(said)["topics"][0]["events"]), (0, [len(later)] * 2), said)
+        self.assertEqual(diff("since_a", "since_b", *words, "--since", "soon")[0], 2)
+
     def test_a_value_and_a_schema_and_a_header(self):
         def value(messages):
             event = json.loads(messages["shop.items"][30]["payload"])

@@ -21,7 +21,7 @@ import unittest
 import psycopg2
 
 from lab import check, cluster, debezium, kafka
-from lab.narwal import Narwal
+from lab.narwal import Narwal, build
 
 TABLES = ("a", "b", "whole")
 SETUP = """
@@ -545,6 +545,52 @@ class SwitchTest(Case):
             rows = [row for row in self.rows(table) if row[0] is not None]
             again[table] = len(rows) - len(set(rows))
         return again
+
+    def imported(self, name, *words):
+        """A pipeline of what is imported from Connect."""
+        narwal = self.enter(Narwal(self.server, name=name))
+        narwal.write = lambda: None
+        result = subprocess.run([*narwal.command("import-debezium"), self.other.url, "--brokers", self.broker.address, "-o",
+                                 narwal.file, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        self.assertEqual(result.returncode, 0, result.stdout)
+        with narwal.file.open("a") as file:
+            file.write(f"state_dir: {narwal.state_dir}\nplugin_dir: {build()}/plugins\nlog: {{format: text}}\n")
+        return narwal
+
+    def test_as_the_docs_say(self):
+        """Import, a shadow that is compared, check, the switch."""
+        converter = "org.apache.kafka.connect.json.JsonConverter"
+        self.start("docs", check.seed(), **{
+            f"{of}.converter{more}": value for of in ("key", "value") for more, value in (("", converter), (".schemas.enable", "false"))})
+        os.environ["NARWAL_PASSWORD"] = "unused"
+        with Load(self.server, check.seed()) as load:
+            self.other.wait("rows", lambda: load.rows > 1000)
+            shadow = self.imported("shadow", "--shadow").start()
+            shadow.wait("its stream", lambda: self.server.sql(
+                "SELECT 1 FROM pg_replication_slots WHERE slot_name = 'debezium_docs_shadow' AND active"))
+            began = time.monotonic()
+            time.sleep(12)
+        result = None
+        while result is None or (result.returncode != 0 and time.monotonic() < began + 90):
+            seconds = int(time.monotonic() - began)  # Debezium may be behind
+            result = subprocess.run([str(build() / "narwal"), "diff-topics", "docs", shadow.file, "--since", f"{seconds}s"],
+                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+            time.sleep(2)
+        self.assertEqual(result.returncode, 0, result.stdout)
+        print(result.stdout, flush=True)
+        self.assertEqual(shadow.terminate(), 0)
+        self.narwal = self.imported("real")
+        code, said = self.narwal.call("check")
+        self.assertIn("NW1211", said)
+        with Load(self.server, check.seed() + 1, first=21):
+            self.take_over(self.other.url, "--stop", "--yes")
+            offset, taken = self.stored(), self.counts()
+            self.narwal.start()
+            time.sleep(3)
+        self.caught_up()
+        self.truth.read()
+        self.compare([(taken, self.firsts(offset))])
+        self.assertEqual(self.narwal.terminate(), 0)
 
     def test_stopped(self):
         self.there_and_back(check.seed(), False)

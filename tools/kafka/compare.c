@@ -2,6 +2,7 @@
 /* Two topics: reading, hashing, and what is done about the memory; see compare.h. */
 #include "kafka/compare.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -26,8 +27,10 @@ struct hashing {
     size_t records_max;
     uint64_t seen, avro; /* events; those that look like Avro */
     bool failed;
+    bool *old; /* for each partition: its last event was committed before what is compared */
 
     /* the event under way */
+    int64_t committed_ms; /* INT64_MIN: it does not say */
     uint64_t sum[2], sum_snapshot[2], sum_key[2], sum_before[2];
     bool is_snapshot;
 };
@@ -48,6 +51,33 @@ static void sum_add(uint64_t sum[2], XXH128_hash_t hash)
     sum[1] += hash.high64;
 }
 
+/* Of a time in ms, which may be written with an exponent: a double has all of its digits. */
+static int64_t number_read(const char *text, size_t size)
+{
+    char digits[40];
+    double number = 0;
+
+    (void)snprintf(digits, sizeof digits, "%.*s", (int)size, text);
+    number = strtod(digits, NULL);
+    return number > -1e17 && number < 1e17 ? (int64_t)number : INT64_MIN;
+}
+
+/*
+ * Whether an event is from before what is compared. Both sides have the same time of its commit; a
+ * tombstone comes behind its delete, and what has no source counts by when it was produced.
+ */
+static bool is_old(struct hashing *hashing, const rd_kafka_message_t *message)
+{
+    bool *last = &hashing->old[message->partition];
+
+    if (hashing->committed_ms != INT64_MIN) {
+        *last = hashing->committed_ms < hashing->comparison->since_ms;
+    } else if (message->payload != NULL) {
+        *last = rd_kafka_message_timestamp(message, NULL) < hashing->comparison->since_ms;
+    }
+    return *last;
+}
+
 static void on_leaf(void *context, const struct nw_leaf *given)
 {
     struct hashing *hashing = context;
@@ -55,6 +85,9 @@ static void on_leaf(void *context, const struct nw_leaf *given)
     enum nw_masked masked = nw_leaf_masked(hashing->comparison, &leaf);
     XXH128_hash_t hash;
 
+    if (strcmp(leaf.path, "value.source.ts_ms") == 0) {
+        hashing->committed_ms = number_read(leaf.text, leaf.size);
+    }
     nw_leaf_below(hashing->side, &leaf);
     hash = leaf_hash(hashing, &leaf);
     if (strncmp(leaf.path, "key", 3) == 0 && leaf.path[3] != '-') {
@@ -129,8 +162,12 @@ static bool on_message(void *context, const rd_kafka_message_t *message)
     memset(hashing->sum_snapshot, 0, sizeof hashing->sum_snapshot);
     memset(hashing->sum_key, 0, sizeof hashing->sum_key);
     hashing->is_snapshot = false;
+    hashing->committed_ms = INT64_MIN;
     hashing->failed |= !nw_leaves_of(&hashing->leaves, message);
     hashing->avro += nw_side_is_avro(message);
+    if (is_old(hashing, message)) {
+        return !hashing->failed;
+    }
     hashing->seen++;
     memcpy(record.hash, hashing->sum, sizeof record.hash);
     if (!hashing->is_snapshot) {
@@ -153,6 +190,13 @@ static nw_status side_hash(struct hashing *hashing, const char *name,
 {
     nw_status status = NW_OK;
 
+    hashing->old = calloc((size_t)extent->partitions, sizeof *hashing->old);
+    if (hashing->old == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory for %d partitions", (int)extent->partitions);
+    }
+    for (int32_t i = 0; i < extent->partitions; i++) {
+        hashing->old[i] = hashing->comparison->since_ms != INT64_MIN;
+    }
     hashing->leaves.leaf = on_leaf;
     hashing->leaves.schema = on_schema;
     hashing->leaves.schema_end = on_schema_end;
@@ -161,6 +205,7 @@ static nw_status side_hash(struct hashing *hashing, const char *name,
     hashing->leaves.as_written = hashing->comparison->request->strict;
     status = nw_side_read(hashing->side, name, extent, on_message, hashing, err);
     nw_leaves_fini(&hashing->leaves);
+    free(hashing->old);
     for (int i = 0; i < 2; i++) {
         free(hashing->schemas[i].bytes);
     }
@@ -234,6 +279,9 @@ static bool on_counted(void *context, const rd_kafka_message_t *message)
 {
     struct counting *counting = context;
 
+    if (rd_kafka_message_timestamp(message, NULL) < counting->comparison->since_ms) {
+        return true;
+    }
     counting->finding->events[counting->side]++;
     if (rd_kafka_message_timestamp(message, NULL) > counting->comparison->began_ms) {
         counting->finding->pending++;

@@ -58,6 +58,7 @@ struct nw_finding {
 struct nw_comparison {
     const struct nw_diff_topics *request;
     struct nw_side sides[2];
+    int64_t since_ms;       /* what was committed before is left out; INT64_MIN: nothing is */
     int64_t began_ms;       /* of the wall clock, as messages have it */
     bool partitions_differ; /* of the topic under way: then it is not compared where events are */
 };

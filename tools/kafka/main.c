@@ -137,6 +137,7 @@ static int diff_topics(int argc, char **argv)
         nw_complain_error(&err);
         return TROUBLE;
     }
+    comparison.since_ms = request.since_us > 0 ? wall_ms() - request.since_us / 1000 : INT64_MIN;
     if (request.follow_us > 0) {
         comparison.began_ms = wall_ms();
         rest(request.follow_us);
