@@ -475,6 +475,33 @@ static void literals_and_calls_become_defaults_of_schemas(void **state)
     }
 }
 
+/* What Jackson 2.19 writes of the same texts. */
+static void keys_have_the_bytes_of_jackson(void **state)
+{
+    static const char *const texts[][2] = {
+        {"", ""},
+        {"{\"a\":1}", "{\"a\":1}"},
+        {"\"\xf0\x9f\x98\x80\"", "\"\\uD83D\\uDE00\""},
+        {"\xf0\x90\x80\x80\xf4\x8f\xbf\xbf", "\\uD800\\uDC00\\uDBFF\\uDFFF"},
+        {"\"\xc3\xbc\xe2\x80\xa8\xef\xbf\xbf\"", "\"\xc3\xbc\xe2\x80\xa8\xef\xbf\xbf\""},
+        {"\"\\u001f\\u000b\\n\\\\u001f\"", "\"\\u001F\\u000B\\n\\\\u001f\""},
+        {"a\xf0\x9f\x98\x80z\\u001f", "a\\uD83D\\uDE00z\\u001F"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct nw_out out = {0};
+
+        nw_out_text(&out, "\xf0\x9f\x98\x80"); /* of another message */
+        nw_out_text(&out, texts[i][0]);
+        nw_connect_json_jackson(&out, 4);
+        assert_false(out.failed);
+        assert_int_equal(out.used, 4 + strlen(texts[i][1]));
+        assert_memory_equal(out.bytes, "\xf0\x9f\x98\x80", 4);
+        assert_memory_equal(out.bytes + 4, texts[i][1], strlen(texts[i][1]));
+        nw_out_fini(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -487,6 +514,7 @@ int main(void)
         cmocka_unit_test(a_domain_over_an_array_is_an_array),
         cmocka_unit_test(a_composite_type_named_like_an_extensions_is_left_out),
         cmocka_unit_test(the_interval_without_end_is_known_text),
+        cmocka_unit_test(keys_have_the_bytes_of_jackson),
         cmocka_unit_test(literals_and_calls_become_defaults_of_schemas),
     };
 

@@ -335,3 +335,68 @@ void nw_connect_json_schema(struct nw_out *out, const struct nw_connect_schema *
     out_member(out, ",\"field\":", field);
     nw_out_text(out, "}");
 }
+
+/* ---- as Jackson has it ---- */
+
+static bool is_long(const uint8_t *at)
+{
+    return at[0] >= 0xf0;
+}
+
+/* \u001f in capitals. @return how many characters need two escapes */
+static size_t escapes_raise(uint8_t *at, size_t size)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < size; i++) {
+        count += is_long(&at[i]);
+        if (at[i] != '\\' || i + 1 >= size) {
+            continue;
+        }
+        i++;
+        for (size_t j = i + 1; at[i] == 'u' && j < i + 5 && j < size; j++) {
+            at[j] = at[j] >= 'a' && at[j] <= 'f' ? (uint8_t)(at[j] - 'a' + 'A') : at[j];
+        }
+    }
+    return count;
+}
+
+static void unit_print(uint8_t *to, uint32_t unit)
+{
+    static const char digits[] = "0123456789ABCDEF";
+
+    to[0] = '\\';
+    to[1] = 'u';
+    for (unsigned i = 0; i < 4; i++) {
+        to[2 + i] = (uint8_t)digits[unit >> (12 - 4 * i) & 15];
+    }
+}
+
+void nw_connect_json_jackson(struct nw_out *out, size_t start)
+{
+    size_t count = out->failed || out->used == start
+                       ? 0
+                       : escapes_raise(out->bytes + start, out->used - start);
+    size_t from = out->used;
+    size_t to = out->used + 8 * count;
+
+    if (count == 0 || !nw_out_reserve(out, 8 * count)) {
+        return;
+    }
+    out->used = to;
+    while (to > from) { /* from the end; what is before the first of them stays */
+        if (from - start >= 4 && is_long(out->bytes + from - 4)) {
+            const uint8_t *four = out->bytes + from - 4;
+            uint32_t c = ((four[0] & 7u) << 18 | (four[1] & 63u) << 12 | (four[2] & 63u) << 6 |
+                          (four[3] & 63u)) -
+                         0x10000;
+
+            from -= 4;
+            to -= 12;
+            unit_print(out->bytes + to, 0xd800 + (c >> 10));
+            unit_print(out->bytes + to + 6, 0xdc00 + (c & 0x3ff));
+        } else {
+            out->bytes[--to] = out->bytes[--from];
+        }
+    }
+}

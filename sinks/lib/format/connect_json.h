@@ -27,6 +27,14 @@ NW_MUST_CHECK nw_status nw_connect_json_value(struct nw_out *out,
 void nw_connect_json_schema(struct nw_out *out, const struct nw_connect_schema *schema,
                             const char *field);
 
+/**
+ * Give JSON the bytes that Jackson, which JsonConverter writes with, has for the same: characters
+ * beyond 16 bits as two escapes, and escapes in capitals. Keys need that, since their bytes choose
+ * the partition; for who reads a value it is all the same.
+ * @param start  where in the output it begins
+ */
+void nw_connect_json_jackson(struct nw_out *out, size_t start);
+
 /** As java.lang.Double.toString() or Float.toString(), with quotes where it is no number. */
 uint8_t *nw_print_java_real(uint8_t *at, double value, bool narrow);
 

@@ -242,6 +242,7 @@ nw_status nw_debezium_bare_key(struct nw_debezium *layout, const struct nw_row *
 nw_status nw_debezium_key(struct nw_debezium *layout, const struct nw_row *row, int side,
                           struct nw_out *out, struct nw_error *err)
 {
+    size_t start = out->used;
     nw_status status;
 
     nw_out_bytes(out, layout->key_schema.bytes, layout->key_schema.used);
@@ -249,6 +250,7 @@ nw_status nw_debezium_key(struct nw_debezium *layout, const struct nw_row *row, 
     if (layout->options.schemas) {
         nw_out_text(out, "}");
     }
+    nw_connect_json_jackson(out, start);
     return status == NW_OK && out->failed ? no_memory(err) : status;
 }
 
@@ -417,12 +419,14 @@ void nw_debezium_message_key(const struct nw_event *event,
         .name = "io.debezium.connector.postgresql.MessageKey",
         .fields = fields,
         .fields_count = 1};
+    size_t start = out->used;
 
     if (options->schemas) {
         schema_print(out, &schema);
     }
     field_text(out, "{\"prefix\":", event->prefix);
     nw_out_text(out, options->schemas ? "}}" : "}");
+    nw_connect_json_jackson(out, start);
 }
 
 static void message_schema(enum nw_connect_binaries binaries, struct nw_out *out)
