@@ -47,8 +47,8 @@ class Debezium:
     def __init__(self, server, broker, name, properties=None, twins=(), worker=None, heap="256m",
                  java=None):
         self.server, self.broker, self.name = server, broker, name
-        self.twins = twins
-        self.properties = {
+        self.connectors = [name, *twins]
+        self.common = {
             "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
             "plugin.name": "pgoutput",
             "database.hostname": "127.0.0.1",
@@ -56,9 +56,8 @@ class Debezium:
             "database.user": "postgres",
             "database.password": "unused",
             "database.dbname": "postgres",
-            **self.named(name),
-            **(properties or {}),
         }
+        self.properties = {**self.common, **self.named(name), **(properties or {})}
         self.worker = {**WORKER, **(worker or {})}
         self.java = [f"-Xmx{heap}", *([*HEAP, *parts.fast(parts.java())] if java is None else java)]
         self.process = None
@@ -94,7 +93,10 @@ class Debezium:
     @property
     def url(self):
         """Of the connector, in Connect's REST interface."""
-        return f"http://127.0.0.1:{self.port}/connectors/{self.name}"
+        return self.url_of(self.name)
+
+    def url_of(self, name):
+        return f"http://127.0.0.1:{self.port}/connectors/{name}"
 
     @property
     def running(self):
@@ -107,7 +109,7 @@ class Debezium:
         file.write_text("".join(f"{key}={value}\n" for key, value in {
             **self.worker, "listeners": f"http://127.0.0.1:{self.port}"}.items()))
         descriptions = []
-        for name in () if rests else (self.name, *self.twins):
+        for name in () if rests else self.connectors:
             config = self.properties if name == self.name else {**self.properties, **self.named(name)}
             descriptions.append(self.folder / f"{name}.json")
             descriptions[-1].write_text(json.dumps({"name": name, "config": config}))
@@ -137,6 +139,19 @@ class Debezium:
         request = urllib.request.Request(f"{self.url}/{word}", method="PUT")
         urllib.request.urlopen(request, timeout=30).close()
 
+    def add(self, name, properties):
+        """One more connector in the worker that runs, with properties of its own over the common ones; a twin from then on."""
+        config = {**self.common, **self.named(name), **properties}
+        request = urllib.request.Request(f"{self.url_of(name)}/config", method="PUT", data=json.dumps(config).encode(),
+                                         headers={"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60):
+            self.connectors.append(name)
+
+    def remove(self, name):
+        """End a connector; the worker goes on."""
+        with urllib.request.urlopen(urllib.request.Request(self.url_of(name), method="DELETE"), timeout=60):
+            self.connectors.remove(name)
+
     def kill(self):
         self.process.kill()
         self.process.wait()
@@ -152,10 +167,10 @@ class Debezium:
 
     # ---- how far it is ---------------------------------------------------------------------------
 
-    def ask(self, path=""):
+    def ask(self, path="", name=None):
         """What the worker answers; None: it does not, or has no such thing yet."""
         try:
-            with urllib.request.urlopen(f"{self.url}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"{self.url_of(name or self.name)}{path}", timeout=10) as answer:
                 return json.load(answer)
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return None
@@ -163,7 +178,8 @@ class Debezium:
     def wait(self, what, done, seconds=WAIT_SECONDS_MAX):
         deadline = time.monotonic() + seconds
         while not done():
-            failed = [task["trace"] for task in (self.ask("/status") or {}).get("tasks", []) if "trace" in task]
+            failed = [task["trace"] for name in self.connectors
+                      for task in (self.ask("/status", name) or {}).get("tasks", []) if "trace" in task]
             if failed or not self.running or time.monotonic() > deadline:
                 raise AssertionError(f"{what}: not there\n{''.join(failed)[:2000]}\n{self.log_tail()}")
             time.sleep(0.2)
@@ -171,7 +187,8 @@ class Debezium:
 
     def wait_streaming(self, seconds=WAIT_SECONDS_MAX):
         """Until its snapshot is done and it reads from the slot; those of its twins, too."""
-        slots = [self.properties["slot.name"], *(self.named(name)["slot.name"] for name in self.twins)]
+        slots = [self.properties["slot.name"] if name == self.name else self.named(name)["slot.name"]
+                 for name in self.connectors]
         return self.wait("the stream", lambda: self.server.value(
             "SELECT count(*) FROM pg_replication_slots WHERE active AND slot_name = ANY(%s)", (slots,)) == len(slots),
             seconds)
