@@ -6,11 +6,23 @@ set(NARWAL_RDKAFKA_PREFIX "")
 if(NARWAL_RDKAFKA STREQUAL "auto")
     execute_process(COMMAND ${CMAKE_SOURCE_DIR}/cmake/librdkafka --wanted RESULT_VARIABLE wanted)
     if(wanted EQUAL 0)
-        execute_process(COMMAND ${CMAKE_SOURCE_DIR}/cmake/librdkafka --find OUTPUT_VARIABLE NARWAL_RDKAFKA_PREFIX
-                        OUTPUT_STRIP_TRAILING_WHITESPACE)
+        if(NARWAL_SANITIZE STREQUAL "thread")
+            execute_process(COMMAND ${CMAKE_SOURCE_DIR}/cmake/librdkafka --tsan --find
+                            OUTPUT_VARIABLE NARWAL_RDKAFKA_PREFIX OUTPUT_STRIP_TRAILING_WHITESPACE)
+        endif()
+        # Else its tests would find races that are none.
+        set(NARWAL_RDKAFKA_SEEN "${NARWAL_RDKAFKA_PREFIX}")
+        if(NOT NARWAL_RDKAFKA_PREFIX)
+            execute_process(COMMAND ${CMAKE_SOURCE_DIR}/cmake/librdkafka --find
+                            OUTPUT_VARIABLE NARWAL_RDKAFKA_PREFIX OUTPUT_STRIP_TRAILING_WHITESPACE)
+        endif()
     endif()
 elseif(NOT NARWAL_RDKAFKA STREQUAL "system")
     message(FATAL_ERROR "NARWAL_RDKAFKA is ${NARWAL_RDKAFKA}, not auto or system")
+endif()
+
+if(NOT NARWAL_SANITIZE STREQUAL "thread")
+    set(NARWAL_RDKAFKA_SEEN ON)
 endif()
 
 if(NARWAL_RDKAFKA_PREFIX)

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the Kafka sink decides without brokers: names of topics, configured keys, sizes, positions.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "kafka/kafka.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static void a_topic_has_the_letters_that_kafka_takes(void **state)
+{
+    static const struct {
+        const char *template_, *schema, *table, *name;
+    } vectors[] = {
+        {"{prefix}.{schema}.{table}", "shop", "items", "p.shop.items"},
+        {"{prefix}.{schema}.{table}", "Odd name", "a/b:c", "p.Odd_name.a_b_c"},
+        {"{table}", "x", "\xc3\xbc", "_"},              /* one for each character, */
+        {"{table}", "x", "a\xf0\x9f\x98\x80z", "a__z"}, /* by UTF-16's units */
+        {"{schema}-{table}_{schema}", "s", "t", "s-t_s"},
+        {"{other}", "s", "t", "_other_"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(vectors); i++) {
+        const struct nw_kafka_options options = {.prefix = "p", .template_ = vectors[i].template_};
+        const struct nw_table table = {.schema_name = vectors[i].schema, .name = vectors[i].table};
+        char name[NW_KAFKA_TOPIC_SIZE];
+        struct nw_error err = {0};
+
+        assert_int_equal(nw_kafka_topic_name(&options, &table, name, &err), NW_OK);
+        assert_string_equal(name, vectors[i].name);
+    }
+}
+
+static void a_topic_has_249_bytes_at_most(void **state)
+{
+    char text[260];
+    char name[NW_KAFKA_TOPIC_SIZE];
+    const struct nw_kafka_options options = {.prefix = "", .template_ = "{table}"};
+    const struct nw_table table = {.schema_name = "", .name = text};
+    struct nw_error err = {0};
+
+    (void)state;
+    memset(text, 'x', sizeof text);
+    text[249] = '\0';
+    assert_int_equal(nw_kafka_topic_name(&options, &table, name, &err), NW_OK);
+    assert_int_equal(strlen(name), 249);
+    text[249] = 'x';
+    text[250] = '\0';
+    assert_int_equal(nw_kafka_topic_name(&options, &table, name, &err), NW_REJECT);
+    assert_non_null(strstr(err.text, "NW2703"));
+    text[0] = '\0';
+    assert_int_equal(nw_kafka_topic_name(&options, &table, name, &err), NW_REJECT);
+}
+
+static void a_table_is_named_by_schema_and_name(void **state)
+{
+    const struct nw_table table = {.schema_name = "a", .name = "b.c"};
+
+    (void)state;
+    assert_true(nw_kafka_is_named("a.b.c", &table));
+    assert_false(nw_kafka_is_named("a.b", &table));
+    assert_false(nw_kafka_is_named("a.b.cd", &table));
+    assert_false(nw_kafka_is_named("axb.c", &table));
+    assert_false(nw_kafka_is_named(NULL, &table));
+}
+
+static const struct nw_column_schema columns[] = {
+    {.name = "id"}, {.name = "region"}, {.name = "v"}};
+static const struct nw_table items = {.schema_name = "shop",
+                                      .name = "it:ems",
+                                      .columns = columns,
+                                      .columns_count = COUNT(columns),
+                                      .key_is_primary = true};
+
+static void a_key_has_the_columns_that_were_asked_for(void **state)
+{
+    static const char *const keys[] = {"shop.other:v", "sho.p:v", "shop.it:ems:region,id", NULL};
+    const struct nw_kafka_options options = {.keys = keys};
+    struct nw_table other = items;
+    struct nw_table *keyed = NULL;
+    struct nw_error err = {0};
+
+    (void)state;
+    assert_int_equal(nw_kafka_keys_check(&options, &err), NW_OK);
+    assert_int_equal(nw_kafka_key_find(&options, &items, &keyed, &err), NW_OK);
+    assert_non_null(keyed);
+    assert_int_equal(keyed->key_columns_count, 2);
+    assert_int_equal(keyed->key_columns[0], 1);
+    assert_int_equal(keyed->key_columns[1], 0);
+    assert_false(keyed->key_is_primary);
+    assert_int_equal(keyed->columns_count, COUNT(columns));
+    free(keyed);
+    other.name = "it";
+    assert_int_equal(nw_kafka_key_find(&options, &other, &keyed, &err), NW_OK);
+    assert_null(keyed);
+}
+
+static void a_key_of_columns_that_are_not_there_is_refused(void **state)
+{
+    static const char *const wishes[] = {"shop.it:ems:no", "shop.it:ems:i", "shop.it:ems:idx",
+                                         "shop.it:ems:id,v,region,id"};
+    static const char *const wrong[] = {
+        "shop", "shop.items", "shop.items:", ".items:id", "shop.:id", ":id"};
+    struct nw_error err = {0};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(wishes); i++) {
+        const char *const keys[] = {wishes[i], NULL};
+        const struct nw_kafka_options options = {.name = "k", .keys = keys};
+        struct nw_table *keyed = NULL;
+
+        assert_int_equal(nw_kafka_key_find(&options, &items, &keyed, &err), NW_REJECT);
+        assert_non_null(strstr(err.text, "NW2708"));
+        assert_null(keyed);
+    }
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        const char *const keys[] = {wrong[i], NULL};
+        const struct nw_kafka_options options = {.name = "k", .keys = keys};
+
+        assert_int_equal(nw_kafka_keys_check(&options, &err), NW_FATAL);
+        assert_non_null(strstr(err.text, "NW1003"));
+    }
+}
+
+/* A broker refused a batch whose largest message had so many bytes. */
+static void refused(struct nw_kafka_sink *sink, const char *topic, size_t largest)
+{
+    struct nw_kafka_producer producer = {.sink = sink, .refused_bytes = largest};
+
+    (void)snprintf(producer.refused_topic, sizeof producer.refused_topic, "%s", topic);
+    nw_kafka_refused_learn(&producer);
+}
+
+static void batches_become_smaller_before_messages_are_sent_alone(void **state)
+{
+    struct nw_kafka_sink sink = {.sizes.batch_bytes = 1000000};
+
+    (void)state;
+    (void)pthread_mutex_init(&sink.lock, NULL);
+    assert_true(nw_kafka_alone_from(&sink, "a") == SIZE_MAX);
+    refused(&sink, "a", 1000);
+    assert_int_equal(sink.sizes.batch_bytes, 250000);
+    assert_true(nw_kafka_alone_from(&sink, "a") == SIZE_MAX);
+    refused(&sink, "a", 100000); /* never below the largest message */
+    assert_int_equal(sink.sizes.batch_bytes, 100000);
+    refused(&sink, "a", 50000); /* half a batch: it may be the message */
+    assert_int_equal(sink.sizes.batch_bytes, 100000);
+    assert_int_equal(nw_kafka_alone_from(&sink, "a"), 25000);
+    assert_true(nw_kafka_alone_from(&sink, "b") == SIZE_MAX);
+    refused(&sink, "a", 300000); /* what is larger teaches nothing more */
+    assert_int_equal(nw_kafka_alone_from(&sink, "a"), 25000);
+    refused(&sink, "b", 300000);
+    assert_int_equal(nw_kafka_alone_from(&sink, "b"), 50000);
+    assert_int_equal(nw_kafka_alone_from(&sink, "a"), 25000);
+    free(sink.sizes.strict);
+    (void)pthread_mutex_destroy(&sink.lock);
+}
+
+static void workers_are_even_where_all_or_none_have_the_same_position(void **state)
+{
+    static struct nw_kafka_state found;
+
+    (void)state;
+    found.workers = 2;
+    assert_true(nw_kafka_ledger_is_even(&found));
+    found.positions[1] = (struct nw_kafka_position){.there = true};
+    assert_false(nw_kafka_ledger_is_even(&found));
+    found.positions[0] = (struct nw_kafka_position){.there = true, .size = 2, .bytes = "ab"};
+    found.positions[1] = (struct nw_kafka_position){.there = true, .size = 1, .bytes = "a"};
+    assert_false(nw_kafka_ledger_is_even(&found));
+    found.positions[1] = (struct nw_kafka_position){.there = true, .size = 2, .bytes = "ac"};
+    assert_false(nw_kafka_ledger_is_even(&found));
+    found.positions[1] = found.positions[0];
+    found.positions[2] = (struct nw_kafka_position){.there = false}; /* not one of them */
+    assert_true(nw_kafka_ledger_is_even(&found));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_topic_has_the_letters_that_kafka_takes),
+        cmocka_unit_test(a_topic_has_249_bytes_at_most),
+        cmocka_unit_test(a_table_is_named_by_schema_and_name),
+        cmocka_unit_test(a_key_has_the_columns_that_were_asked_for),
+        cmocka_unit_test(a_key_of_columns_that_are_not_there_is_refused),
+        cmocka_unit_test(batches_become_smaller_before_messages_are_sent_alone),
+        cmocka_unit_test(workers_are_even_where_all_or_none_have_the_same_position),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
