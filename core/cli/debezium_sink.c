@@ -195,28 +195,60 @@ static void avro_convert(struct nw_debezium *to)
     nw_debezium_others_refuse(to, "key.converter.", known);
 }
 
+/* The data, and the keys, which have schemas where these have. */
+static void cloud_json_convert(struct nw_debezium *to)
+{
+    static const char json[] = "value.converter.json.";
+    const char *digits = nw_debezium_under(to, json, "decimal.format");
+    bool schemas = nw_debezium_said(nw_debezium_under(to, json, "schemas.enable"), true);
+
+    nw_debezium_put(to, "sink.schemas", schemas ? "true" : "false",
+                    "value.converter.json.schemas.enable; Connect's default is true");
+    nw_debezium_put(to, "sink.null_as_default",
+                    nw_debezium_said(nw_debezium_under(to, json, "replace.null.with.default"), true)
+                        ? "true"
+                        : "false",
+                    "value.converter.json.replace.null.with.default; Connect's default is true");
+    if (digits != NULL) {
+        nw_debezium_put(to, "sink.decimal_format",
+                        strcasecmp(digits, "numeric") == 0 ? "numeric" : "base64",
+                        "value.converter.json.decimal.format");
+    }
+    if (nw_debezium_said(nw_debezium_get(to, "key.converter.schemas.enable"), true) != schemas) {
+        nw_debezium_refuse_name(to,
+                                nw_debezium_find(to, "key.converter.schemas.enable") != NULL
+                                    ? "key.converter.schemas.enable"
+                                    : "value.converter.json.schemas.enable",
+                                "keys and data have schemas, or neither has: set both to the same");
+    }
+}
+
 static void cloud_convert(struct nw_debezium *to)
 {
     const char *whole = nw_debezium_under(to, "value.converter.", "serializer.type");
     const char *data = nw_debezium_under(to, "value.converter.", "data.serializer.type");
+    bool avro = data != NULL && strcmp(data, "avro") == 0;
 
     nw_debezium_put(to, "sink.format", "cloudevents", "CloudEventsConverter");
     if (whole != NULL && strcmp(whole, "json") != 0) {
         nw_debezium_refuse_name(to, "value.converter.serializer.type",
                                 "CloudEvents are JSON: take json");
     }
-    nw_debezium_put(to, "sink.cloudevents_data",
-                    data != NULL && strcmp(data, "avro") == 0 ? "avro" : "json",
+    nw_debezium_put(to, "sink.cloudevents_data", avro ? "avro" : "json",
                     "value.converter.data.serializer.type");
-    nw_debezium_put(
-        to, "sink.schemas",
-        nw_debezium_said(nw_debezium_under(to, "value.converter.json.", "schemas.enable"), true)
-            ? "true"
-            : "false",
-        "value.converter.json.schemas.enable; Connect's default is true");
+    if (avro) {
+        nw_debezium_put(to, "sink.schemas",
+                        nw_debezium_said(nw_debezium_get(to, "key.converter.schemas.enable"), true)
+                            ? "true"
+                            : "false",
+                        "key.converter.schemas.enable; Connect's default is true");
+    } else {
+        cloud_json_convert(to);
+    }
     registry_convert(to, "value.converter.avro.");
     nw_debezium_others_refuse(to, "value.converter.",
                               "serializer.type data.serializer.type json.schemas.enable "
+                              "json.replace.null.with.default json.decimal.format "
                               "avro.schema.registry.url avro.auto.register.schemas");
     nw_debezium_others_refuse(to, "key.converter.", "schemas.enable");
 }

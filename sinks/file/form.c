@@ -111,7 +111,7 @@ static nw_status line_append(const struct nw_file_form *form, const struct nw_ro
         status = nw_json_flat(out, &form->flat, row, err);
         break;
     case NW_DATA_CLOUDEVENTS:
-        status = nw_json_cloudevent(out, row, NULL, NULL, err);
+        status = nw_json_cloudevent(out, row, NULL, NULL, NULL, err);
         break;
     case NW_DATA_ENVELOPES:
     case NW_DATA_LINES:

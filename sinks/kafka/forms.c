@@ -19,6 +19,7 @@ struct nw_kafka_form {
     struct nw_outbox *outbox;          /* NULL: it is none */
     struct nw_connect_field images[2]; /* of a CloudEvent's data */
     struct nw_connect_schema data;
+    struct nw_cloud_json cloud;
     enum nw_format_kind kind;
     bool keyed;
     bool warned; /* of updates in an outbox */
@@ -110,7 +111,13 @@ static nw_status form_fill(struct nw_kafka_worker *worker, struct nw_kafka_form 
     form->images[1] = (struct nw_connect_field){"after", value};
     form->data = (struct nw_connect_schema){
         .kind = NW_CONNECT_STRUCT, .name = DATA_NAME, .fields = form->images, .fields_count = 2};
-    return NW_OK;
+    return nw_cloud_json_init(
+               &form->cloud,
+               form->kind == NW_FORMAT_CLOUDEVENTS && options->format.debezium.schemas ? &form->data
+                                                                                       : NULL,
+               options->format.debezium.null_as_default)
+               ? NW_OK
+               : nw_kafka_no_memory(err);
 }
 
 nw_status nw_kafka_form_create(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
@@ -140,6 +147,7 @@ void nw_kafka_form_destroy(struct nw_kafka_form *form)
         nw_outbox_destroy(form->outbox);
         nw_flat_fini(&form->flat);
         nw_envelope_fini(&form->envelope);
+        nw_cloud_json_fini(&form->cloud);
         nw_format_table_destroy(form->format);
         free(form);
     }
@@ -226,7 +234,7 @@ static nw_status cloudevent_make(struct nw_kafka_worker *worker, const struct nw
     nw_status status = NW_OK;
 
     if (!form->options->data_is_avro) {
-        return nw_json_cloudevent(&worker->value, row, NULL, NULL, err);
+        return nw_json_cloudevent(&worker->value, row, &form->cloud, NULL, NULL, err);
     }
     forms->data.used = 0;
     nw_avro_header(&forms->data, form->value_id);
@@ -245,8 +253,8 @@ static nw_status cloudevent_make(struct nw_kafka_worker *worker, const struct nw
         forms->data.failed = forms->uri.failed = false;
         status = nw_kafka_no_memory(err);
     }
-    return status == NW_OK ? nw_json_cloudevent(&worker->value, row, (const char *)forms->uri.bytes,
-                                                &forms->data, err)
+    return status == NW_OK ? nw_json_cloudevent(&worker->value, row, NULL,
+                                                (const char *)forms->uri.bytes, &forms->data, err)
                            : status;
 }
 

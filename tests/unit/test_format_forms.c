@@ -333,7 +333,7 @@ static void a_cloudevent_is_debeziums(void **state)
 
     (void)state;
     one_set(&one, &items, NULL, (const char *const[]){"1", "a", "3"});
-    assert_int_equal(nw_json_cloudevent(&out, &row, NULL, NULL, &err), NW_OK);
+    assert_int_equal(nw_json_cloudevent(&out, &row, NULL, NULL, NULL, &err), NW_OK);
 #define EVENT(type, data)                                                                          \
     "{\"id\":\"name:cloud;lsn:22138312;txId:741;sequence:[null,\\\"22138312\\\"]\","               \
     "\"source\":\"/debezium/postgresql/cloud\",\"specversion\":\"1.0\","                           \
@@ -350,7 +350,8 @@ static void a_cloudevent_is_debeziums(void **state)
     "\"iodebeziumtxdatacollectionorder\":null,\"data\":" data "}"
     is_text(&out, EVENT("\"application/json\"",
                         "{\"before\":null,\"after\":{\"id\":1,\"v\":\"a\",\"n\":3}}"));
-    assert_int_equal(nw_json_cloudevent(&out, &row, "http://r/schemas/ids/7", &avro, &err), NW_OK);
+    assert_int_equal(nw_json_cloudevent(&out, &row, NULL, "http://r/schemas/ids/7", &avro, &err),
+                     NW_OK);
     is_text(&out, EVENT("\"application/avro\",\"dataschema\":\"http://r/schemas/ids/7\"",
                         "\"AAAAAAf/\""));
     {
@@ -362,7 +363,7 @@ static void a_cloudevent_is_debeziums(void **state)
                                      .change = &change,
                                      .scratch = row.scratch};
 
-        assert_int_equal(nw_json_cloudevent(&out, &named, NULL, NULL, &err), NW_OK);
+        assert_int_equal(nw_json_cloudevent(&out, &named, NULL, NULL, NULL, &err), NW_OK);
         nw_out_bytes(&out, "", 1);
         assert_non_null(strstr((char *)out.bytes, "{\"id\":\"name:a\\\"\\\\b;lsn:22138312;"));
         assert_non_null(strstr((char *)out.bytes, "\"/debezium/postgresql/a\\\"\\\\b\","));
@@ -585,10 +586,89 @@ static void a_table_that_can_be_no_outbox_is_refused(void **state)
     nw_connect_table_destroy(made);
 }
 
+/* The data of CloudEvents as Debezium 3.7.0 wrote them, with and without
+ * json.schemas.enable and json.replace.null.with.default. */
+static void data_of_a_cloudevent_have_schemas_and_defaults(void **state)
+{
+    static const char schema[] =
+        "{\"schema\":{\"type\":\"struct\",\"fields\":[{\"type\":\"struct\",\"fields\":[{\"typ"
+        "e\":\"int32\",\"optional\":false,\"field\":\"id\"},{\"type\":\"string\",\"optional\""
+        ":true,\"default\":\"d\",\"field\":\"v\"},{\"type\":\"bytes\",\"optional\":false,\"na"
+        "me\":\"org.apache.kafka.connect.data.Decimal\",\"version\":1,\"parameters\":{\"scale"
+        "\":\"2\",\"connect.decimal.precision\":\"10\"},\"default\":\"AJY=\",\"field\":\"n\"}"
+        "],\"optional\":true,\"name\":\"cloud.shop.items.Value\",\"field\":\"before\"},{\"typ"
+        "e\":\"struct\",\"fields\":[{\"type\":\"int32\",\"optional\":false,\"field\":\"id\"},"
+        "{\"type\":\"string\",\"optional\":true,\"default\":\"d\",\"field\":\"v\"},{\"type\":"
+        "\"bytes\",\"optional\":false,\"name\":\"org.apache.kafka.connect.data.Decimal\",\"ve"
+        "rsion\":1,\"parameters\":{\"scale\":\"2\",\"connect.decimal.precision\":\"10\"},\"de"
+        "fault\":\"AJY=\",\"field\":\"n\"}],\"optional\":true,\"name\":\"cloud.shop.items.Val"
+        "ue\",\"field\":\"after\"}],\"optional\":false,\"name\":\"io.debezium.connector.postg"
+        "resql.Data\"},";
+    static const struct nw_column_schema columns[] = {
+        {.name = "id", REQUIRED(OID_INT4)},
+        {.name = "v", OPTIONAL(OID_TEXT), .default_expr = "'d'::text"},
+        {.name = "n",
+         .type_oid = 1700,
+         .base_type_oid = 1700,
+         .typmod = (10 << 16) + 2 + 4,
+         .type = NW_TYPE_TEXT,
+         .not_null = true,
+         .default_expr = "1.5"}};
+    static const struct nw_table table = {.size = sizeof table,
+                                          .schema_name = "shop",
+                                          .name = "items",
+                                          .columns = columns,
+                                          .columns_count = COUNT(columns),
+                                          .key_columns = first,
+                                          .key_columns_count = 1};
+    static const struct nw_origin origin = {
+        .name = "cloud", .database = "d", .schema = "shop", .table = "items"};
+    const struct nw_connect_options options = nw_connect_options_default();
+    struct nw_connect_table *made = nw_connect_table_create(&table, "cloud.shop.items", &options);
+    const struct nw_connect_field images[] = {{"before", made->value}, {"after", made->value}};
+    const struct nw_connect_schema data = {.kind = NW_CONNECT_STRUCT,
+                                           .name = "io.debezium.connector.postgresql.Data",
+                                           .fields = images,
+                                           .fields_count = 2};
+    const struct nw_change change = {.op = 'c', .after = true, .snapshot = "false", .lsn = 1};
+    struct one one;
+    const struct nw_row row = {.table = made,
+                               .batch = &one.batch,
+                               .origin = &origin,
+                               .change = &change,
+                               .scratch = nw_connect_scratch_create(made)};
+
+    (void)state;
+    one_set(&one, &table, NULL, (const char *const[]){"2", NULL, "4"});
+    for (int mode = 0; mode < 4; mode++) {
+        const bool schemas = (mode & 1) != 0;
+        const bool defaults = (mode & 2) != 0;
+        struct nw_cloud_json json;
+        struct nw_out out = {0};
+        struct nw_error err;
+        char wanted[2048];
+
+        (void)snprintf(
+            wanted, sizeof wanted,
+            "\"data\":%s%s{\"before\":null,\"after\":{\"id\":2,\"v\":%s,\"n\":\"AZA=\"}}%s}",
+            schemas ? schema : "", schemas ? "\"payload\":" : "", defaults ? "\"d\"" : "null",
+            schemas ? "}" : "");
+        assert_true(nw_cloud_json_init(&json, schemas ? &data : NULL, defaults));
+        assert_int_equal(nw_json_cloudevent(&out, &row, &json, NULL, NULL, &err), NW_OK);
+        nw_out_bytes(&out, "", 1);
+        assert_string_equal(strstr((char *)out.bytes, "\"data\":"), wanted);
+        nw_out_fini(&out);
+        nw_cloud_json_fini(&json);
+    }
+    nw_connect_scratch_destroy(row.scratch);
+    nw_connect_table_destroy(made);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_envelope_in_avro_is_debeziums),
+        cmocka_unit_test(data_of_a_cloudevent_have_schemas_and_defaults),
         cmocka_unit_test(flattened_rows_have_schemas_and_defaults),
         cmocka_unit_test(a_flattened_row_is_debeziums),
         cmocka_unit_test(what_can_be_added_is_found_as_debezium_does),

@@ -53,9 +53,9 @@ static char *made(const char *json, size_t *refused)
 
 static void connectors_become_configurations(void **state)
 {
-    static const char *const names[] = {"tutorial",     "outbox", "avro",
-                                        "exactly_once", "unwrap", "cloudevents",
-                                        "everything",   "routes", "outbox_regex"};
+    static const char *const names[] = {"tutorial",     "outbox",      "avro",       "exactly_once",
+                                        "unwrap",       "cloudevents", "everything", "routes",
+                                        "outbox_regex", "cloud_json"};
 
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {

@@ -157,24 +157,47 @@ static nw_status attributes_append(struct nw_out *out, const struct nw_row *row,
     return status;
 }
 
-static nw_status images_append(struct nw_out *out, const struct nw_row *row, struct nw_error *err)
+bool nw_cloud_json_init(struct nw_cloud_json *json, const struct nw_connect_schema *data,
+                        bool null_as_default)
 {
+    *json = (struct nw_cloud_json){.null_as_default = null_as_default};
+    if (data != NULL) {
+        nw_out_text(&json->head, "{\"schema\":");
+        nw_connect_json_schema(&json->head, data, NULL);
+        nw_out_text(&json->head, ",\"payload\":");
+    }
+    return !json->head.failed;
+}
+
+void nw_cloud_json_fini(struct nw_cloud_json *json)
+{
+    nw_out_fini(&json->head);
+}
+
+static nw_status images_append(struct nw_out *out, const struct nw_row *row,
+                               const struct nw_cloud_json *json, struct nw_error *err)
+{
+    const bool schemas = json != NULL && json->head.used > 0;
     const bool has[] = {[NW_BEFORE] = row->change->before, [NW_AFTER] = row->change->after};
     nw_status status = NW_OK;
 
+    if (schemas) {
+        nw_out_bytes(out, json->head.bytes, json->head.used);
+    }
     for (int side = NW_BEFORE; side <= NW_AFTER && status == NW_OK; side++) {
         nw_out_text(out, side == NW_BEFORE ? "{\"before\":" : ",\"after\":");
         nw_out_text(out, has[side] ? "{" : "null");
         if (has[side]) {
-            status = fields_append(out, row, side, false, err);
+            status = fields_append(out, row, side, json != NULL && json->null_as_default, err);
             nw_out_text(out, "}");
         }
     }
-    nw_out_text(out, "}");
+    nw_out_text(out, schemas ? "}}" : "}");
     return status;
 }
 
-nw_status nw_json_cloudevent(struct nw_out *out, const struct nw_row *row, const char *dataschema,
+nw_status nw_json_cloudevent(struct nw_out *out, const struct nw_row *row,
+                             const struct nw_cloud_json *json, const char *dataschema,
                              const struct nw_out *avro, struct nw_error *err)
 {
     nw_status status = NW_OK;
@@ -194,7 +217,7 @@ nw_status nw_json_cloudevent(struct nw_out *out, const struct nw_row *row, const
     status = attributes_append(out, row, err);
     nw_out_text(out, ",\"data\":");
     if (status == NW_OK && dataschema == NULL) {
-        status = images_append(out, row, err);
+        status = images_append(out, row, json, err);
     } else if (status == NW_OK) {
         nw_out_text(out, "\"");
         nw_out_base64(out, avro->bytes, avro->used, false);

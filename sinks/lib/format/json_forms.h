@@ -17,6 +17,17 @@
 NW_MUST_CHECK nw_status nw_json_flat(struct nw_out *out, const struct nw_flat *flat,
                                      const struct nw_row *row, struct nw_error *err);
 
+/** How a CloudEvent's data are JSON. */
+struct nw_cloud_json {
+    struct nw_out head;   /* {"schema":{...},"payload": ; empty without schemas. Own */
+    bool null_as_default; /* print a column's default where its value is NULL */
+};
+
+/** @param data  the schema of the data; NULL: without. @return false when memory ran out */
+bool nw_cloud_json_init(struct nw_cloud_json *json, const struct nw_connect_schema *data,
+                        bool null_as_default);
+void nw_cloud_json_fini(struct nw_cloud_json *json);
+
 /**
  * Append a CloudEvent (1.0, structured mode) as Debezium's CloudEventsConverter makes it, with the
  * images as its data:
@@ -25,11 +36,12 @@ NW_MUST_CHECK nw_status nw_json_flat(struct nw_out *out, const struct nw_flat *f
  *    "specversion":"1.0","type":"io.debezium.connector.postgresql.DataChangeEvent","time":"...",
  *    "datacontenttype":"application/json","iodebeziumop":"c",...,"data":{"before":...,"after":...}}
  *
+ * @param json        of data in JSON; NULL: without schemas, and NULL is null
  * @param dataschema  where the schema of avro is; NULL: the data are JSON
  * @param avro        the data, with their schema's id, which become base64
  */
 NW_MUST_CHECK nw_status nw_json_cloudevent(struct nw_out *out, const struct nw_row *row,
-                                           const char *dataschema, const struct nw_out *avro,
-                                           struct nw_error *err);
+                                           const struct nw_cloud_json *json, const char *dataschema,
+                                           const struct nw_out *avro, struct nw_error *err);
 
 #endif
