@@ -344,6 +344,22 @@ static void fields_drop(struct nw_debezium *to, const char *prefix, bool flat)
     nw_debezium_others_refuse(to, prefix, "type exclude include blacklist whitelist");
 }
 
+/* A text that each row gets. */
+static void text_add(struct nw_debezium *to, const char *prefix, bool flat)
+{
+    const char *field = nw_debezium_under(to, prefix, "static.field");
+    const char *value = nw_debezium_under(to, prefix, "static.value");
+
+    if (!flat || field == NULL || value == NULL || strchr(field, '=') != NULL) {
+        nw_debezium_refuse_name(to, nw_debezium_text(to, "%stype", prefix),
+                                "only behind ExtractNewRecordState, with static.field and "
+                                "static.value: add_fields has what else can be added");
+    } else {
+        nw_debezium_item(to, "sink.add_fields", nw_debezium_text(to, "%s=%s", field, value));
+    }
+    nw_debezium_others_refuse(to, prefix, "type static.field static.value");
+}
+
 static const char TOMBSTONES[] = "org.apache.kafka.connect.transforms.predicates.RecordIsTombstone";
 
 /* What a predicate is; NULL: there is none of that name */
@@ -401,6 +417,7 @@ enum kind {
     KIND_HEADER,
     KIND_HEADERS,
     KIND_FIELDS,
+    KIND_TEXT,
     KIND_FILTER,
 };
 
@@ -418,6 +435,7 @@ static enum kind kind_of(const char *class)
         {"org.apache.kafka.connect.transforms.InsertHeader", KIND_HEADER},
         {"org.apache.kafka.connect.transforms.DropHeaders", KIND_HEADERS},
         {"org.apache.kafka.connect.transforms.ReplaceField$Value", KIND_FIELDS},
+        {"org.apache.kafka.connect.transforms.InsertField$Value", KIND_TEXT},
         {"org.apache.kafka.connect.transforms.Filter", KIND_FILTER},
     };
 
@@ -454,6 +472,9 @@ static void transform_convert(struct nw_debezium *to, enum kind kind, const char
     case KIND_FIELDS:
         fields_drop(to, prefix, flat);
         break;
+    case KIND_TEXT:
+        text_add(to, prefix, flat);
+        break;
     case KIND_FILTER:
         filter_convert(to, prefix, flat);
         break;
@@ -479,12 +500,12 @@ void nw_dbz_transforms(struct nw_debezium *to, const struct nw_debezium_row *row
         flat = flat || kind == KIND_UNWRAP;
         outbox = outbox || kind == KIND_OUTBOX;
         if (kind == KIND_NONE) {
-            nw_debezium_refuse(
-                to, p,
-                "%s (%s): only ExtractNewRecordState, EventRouter, RegexRouter, "
-                "ByLogicalTableRouter, InsertHeader, DropHeaders, ReplaceField$Value "
-                "and Filter are there; docs/transforms.md has narwal's own",
-                aliases[i], class == NULL ? "no type" : class);
+            nw_debezium_refuse(to, p,
+                               "%s (%s): only ExtractNewRecordState, EventRouter, RegexRouter, "
+                               "ByLogicalTableRouter, InsertHeader, DropHeaders, "
+                               "ReplaceField$Value, InsertField$Value and Filter are there; "
+                               "docs/transforms.md has narwal's own",
+                               aliases[i], class == NULL ? "no type" : class);
         } else if (kind == KIND_ROUTER && nw_debezium_has_outbox(to) && !outbox) {
             nw_debezium_refuse(to, p, "%s: in front of EventRouter it does nothing: remove it",
                                aliases[i]);

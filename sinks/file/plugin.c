@@ -88,7 +88,8 @@ static const struct nw_option options[OPTIONS_COUNT] = {
                                     "deletes: nothing, or the row that was with __deleted."},
     FORM(NW_FILE_OPTION_ADD_FIELDS) = {"add_fields", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
                                        "With flatten: what of the envelope becomes a field, with "
-                                       "__ before its name: op, lsn, source.ts_ms, or ts_ms:NAME."},
+                                       "__ before its name: op, lsn, source.ts_ms, or ts_ms:NAME; "
+                                       "or NAME=TEXT, the same in each row."},
     FORM(NW_FILE_OPTION_TRANSACTIONS) = {"transactions", NW_OPTION_BOOL, 0, "false", 0, 0, NULL,
                                          "Say of each change which of its transaction's it is, as "
                                          "with provide.transaction.metadata."},

@@ -289,8 +289,7 @@ static uint32_t headers_make(const struct nw_kafka_form *form, const struct nw_r
 
     texts->used = 0;
     for (uint32_t i = 0; i < added->count; i++) {
-        struct nw_connect_value value =
-            nw_meta_value(added->items[i].meta, row->origin, row->change);
+        struct nw_connect_value value = nw_added_value(&added->items[i], row->origin, row->change);
 
         headers[i] = (struct nw_kafka_header){.name = added->items[i].name};
         if (value.kind == NW_CONNECT_TEXT) {

@@ -193,10 +193,10 @@ const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT] = {
     FORM(NW_FORM_FLATTEN) = {"flatten", NW_OPTION_CHOICE, 0, NULL, 0, 0, deletes,
                              "Send the row alone, without an envelope. What becomes of deletes: "
                              "the words are those of Debezium's delete.tombstone.handling.mode."},
-    FORM(
-        NW_FORM_ADD_FIELDS) = {"add_fields", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
-                               "With flatten: what of the envelope becomes a field, with __ before "
-                               "its name: op, lsn, source.ts_ms, or ts_ms:NAME."},
+    FORM(NW_FORM_ADD_FIELDS) =
+        {"add_fields", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
+         "With flatten: what of the envelope becomes a field, with __ before "
+         "its name: op, lsn, source.ts_ms, or ts_ms:NAME; or NAME=TEXT, the same in each row."},
     FORM(NW_FORM_ADD_HEADERS) = {"add_headers", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
                                  "What of Debezium's envelope becomes a header, as add_fields."},
     FORM(NW_FORM_DATA) = {"cloudevents_data", NW_OPTION_CHOICE, 0, "json", 0, 0, data_forms,

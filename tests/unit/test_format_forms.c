@@ -184,9 +184,10 @@ static void flattened_rows_have_schemas_and_defaults(void **state)
                                    .name = "t",
                                    .columns = columns,
                                    .columns_count = COUNT(columns)};
-    const struct nw_flat_options options = {
+    static const char *const fields[] = {"op", "source.snapshot", "region=eu", "zone!=a=b", NULL};
+    struct nw_flat_options options = {
         .deletes = NW_FLAT_REWRITE, .schemas = true, .null_as_default = true};
-    const struct nw_change change = {.op = 'c', .after = true};
+    const struct nw_change change = {.op = 'c', .after = true, .snapshot = "false"};
     struct nw_connect_table *made = connect_table(&table, "flat.shop.t");
     struct one one;
     const struct nw_row row = {.table = made,
@@ -199,15 +200,26 @@ static void flattened_rows_have_schemas_and_defaults(void **state)
     struct nw_error err;
 
     (void)state;
+    assert_int_equal(nw_added_read(&options.fields, fields, "__", "add_fields", &err), NW_OK);
     assert_true(nw_flat_init(&flat, made, &options));
     one_set(&one, &table, NULL, (const char *const[]){"2", NULL});
     assert_int_equal(nw_json_flat(&out, &flat, &row, &err), NW_OK);
-    is_text(&out, "{\"schema\":{\"type\":\"struct\",\"fields\":["
-                  "{\"type\":\"int32\",\"optional\":false,\"field\":\"id\"},"
-                  "{\"type\":\"string\",\"optional\":true,\"default\":\"x\",\"field\":\"v\"},"
-                  "{\"type\":\"string\",\"optional\":true,\"field\":\"__deleted\"}],"
-                  "\"optional\":false,\"name\":\"flat.shop.t.Value\"},"
-                  "\"payload\":{\"id\":2,\"v\":\"x\",\"__deleted\":\"false\"}}");
+    is_text(
+        &out,
+        "{\"schema\":{\"type\":\"struct\",\"fields\":["
+        "{\"type\":\"int32\",\"optional\":false,\"field\":\"id\"},"
+        "{\"type\":\"string\",\"optional\":true,\"default\":\"x\",\"field\":\"v\"},"
+        "{\"type\":\"string\",\"optional\":true,\"field\":\"__deleted\"},"
+        "{\"type\":\"string\",\"optional\":true,\"field\":\"__op\"},"
+        "{\"type\":\"string\",\"optional\":true,\"name\":\"io.debezium.data.Enum\",\"version\":1,"
+        "\"parameters\":{\"allowed\":\"true,first,first_in_data_collection,"
+        "last_in_data_collection,last,false,incremental\"},\"field\":\"__source_snapshot\"},"
+        "{\"type\":\"string\",\"optional\":true,\"field\":\"region\"},"
+        "{\"type\":\"string\",\"optional\":false,\"field\":\"zone\"}],"
+        "\"optional\":false,\"name\":\"flat.shop.t.Value\"},"
+        "\"payload\":{\"id\":2,\"v\":\"x\",\"__deleted\":\"false\",\"__op\":\"c\","
+        "\"__source_snapshot\":null,"
+        "\"region\":\"eu\",\"zone\":\"a=b\"}}");
     nw_out_fini(&out);
     nw_flat_fini(&flat);
     nw_connect_scratch_destroy(row.scratch);
@@ -244,8 +256,8 @@ static void a_flattened_row_is_debeziums(void **state)
                   "\"__table\":\"items\",\"__lsn\":22138592,\"__source_ts_ms\":1795989901851,"
                   "\"__when\":1795989901970}");
     assert_int_equal(nw_avro_flat(&out, &flat, &row, &err), NW_OK);
-    is_hex(&out, "0202026206020a66616c736502750a6974656d7302c0bb8e"
-                 "15b6c8b895c56802a4cab895c568"); /* fastavro's */
+    is_hex(&out, "0202026206020a66616c7365020275020a6974656d7302c0bb8e"
+                 "1502b6c8b895c56802a4cab895c568"); /* fastavro's */
     nw_avro_schema(&out, &flat.schema);
     is_text(&out,
             "{\"type\":\"record\",\"name\":\"Value\",\"namespace\":\"flat.shop.items\",\"fields\":["
@@ -253,9 +265,10 @@ static void a_flattened_row_is_debeziums(void **state)
             "{\"name\":\"v\",\"type\":[\"null\",\"string\"],\"default\":null},"
             "{\"name\":\"n\",\"type\":{\"type\":\"int\",\"connect.default\":3},\"default\":3},"
             "{\"name\":\"__deleted\",\"type\":[\"null\",\"string\"],\"default\":null},"
-            "{\"name\":\"__op\",\"type\":\"string\"},{\"name\":\"__table\",\"type\":\"string\"},"
+            "{\"name\":\"__op\",\"type\":[\"null\",\"string\"],\"default\":null},"
+            "{\"name\":\"__table\",\"type\":[\"null\",\"string\"],\"default\":null},"
             "{\"name\":\"__lsn\",\"type\":[\"null\",\"long\"],\"default\":null},"
-            "{\"name\":\"__source_ts_ms\",\"type\":\"long\"},"
+            "{\"name\":\"__source_ts_ms\",\"type\":[\"null\",\"long\"],\"default\":null},"
             "{\"name\":\"__when\",\"type\":[\"null\",\"long\"],\"default\":null}],"
             "\"connect.name\":\"flat.shop.items.Value\"}");
     /* the default identity: a delete has only the key, and Debezium takes the default for the rest

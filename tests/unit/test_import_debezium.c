@@ -208,6 +208,7 @@ static void transforms_that_cannot_be_are_refused_with_the_reason(void **state)
          "left out together"},
         {"\"type\":\"org.apache.kafka.connect.transforms.ReplaceField$Value\",\"exclude\":\"a\"",
          "behind ExtractNewRecordState"},
+        {"\"type\":\"org.apache.kafka.connect.transforms.InsertField$Value\"", "static.field"},
         {"\"type\":\"org.apache.kafka.connect.transforms.Filter\",\"predicate\":\"x\"",
          "RecordIsTombstone"},
     };

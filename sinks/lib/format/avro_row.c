@@ -105,7 +105,9 @@ nw_status nw_avro_flat(struct nw_out *out, const struct nw_flat *flat, const str
         nw_avro_bytes(out, text, strlen(text));
     }
     for (uint32_t i = 0; i < added->count && status == NW_OK; i++) {
-        status = nw_avro_meta(out, added->items[i].meta, row, err);
+        struct nw_connect_value value = nw_added_value(&added->items[i], row->origin, row->change);
+
+        status = nw_avro_value(out, &added->items[i].schema, &value, err);
     }
     return finish(status, out, err);
 }

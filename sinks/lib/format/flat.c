@@ -3,10 +3,55 @@
 #include "lib/format/flat.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/format/connect_json.h"
 
 static const struct nw_connect_schema deleted = {.kind = NW_CONNECT_STRING, .optional = true};
+
+/* NAME=TEXT; NAME! is required. @return false: it is not */
+static bool constant_read(const char *setting, struct nw_added_item *item)
+{
+    const char *equals = strchr(setting, '=');
+    size_t size = equals == NULL ? 0 : (size_t)(equals - setting);
+    char last = size == 0 ? '\0' : setting[size - 1];
+
+    if (size == 0 || size >= sizeof item->name) {
+        return false;
+    }
+    memcpy(item->name, setting, size - (last == '!' || last == '?'));
+    item->constant = equals + 1;
+    item->schema = (struct nw_connect_schema){.kind = NW_CONNECT_STRING, .optional = last != '!'};
+    return item->name[0] != '\0';
+}
+
+/* A field of the envelope: optional, whatever it is there. */
+static bool meta_read(const char *setting, const char *prefix, struct nw_added_item *item)
+{
+    if (!nw_meta_find(setting, prefix, &item->meta, item->name)) {
+        return false;
+    }
+    item->schema = *nw_meta_schema(item->meta);
+    item->schema.optional = true;
+    item->schema.fallback = NULL;
+    return true;
+}
+
+struct nw_connect_value nw_added_value(const struct nw_added_item *item,
+                                       const struct nw_origin *origin,
+                                       const struct nw_change *change)
+{
+    if (item->constant == NULL && item->meta == NW_META_SNAPSHOT &&
+        strcmp(change->snapshot, "false") == 0) {
+        return (struct nw_connect_value){.kind = NW_CONNECT_NULL}; /* it is only the default */
+    }
+    if (item->constant == NULL) {
+        return nw_meta_value(item->meta, origin, change);
+    }
+    return (struct nw_connect_value){.kind = NW_CONNECT_TEXT,
+                                     .bytes = (const uint8_t *)item->constant,
+                                     .size = (uint32_t)strlen(item->constant)};
+}
 
 nw_status nw_added_read(struct nw_added *added, const char *const *items, const char *prefix,
                         const char *option, struct nw_error *err)
@@ -16,11 +61,13 @@ nw_status nw_added_read(struct nw_added *added, const char *const *items, const 
         if (added->count == NW_ADDED_MAX) {
             return nw_fail(err, NW_FATAL, "NW1003 %s: at most %u are taken", option, NW_ADDED_MAX);
         }
-        if (!nw_meta_find(items[i], prefix, &added->items[added->count].meta,
-                          added->items[added->count].name)) {
+        struct nw_added_item *item = &added->items[added->count];
+
+        *item = (struct nw_added_item){0};
+        if (!constant_read(items[i], item) && !meta_read(items[i], prefix, item)) {
             return nw_fail(err, NW_FATAL,
-                           "NW1003 %s: \"%s\" is no field of Debezium's envelope: op, ts_ms, lsn, "
-                           "source.ts_ms, transaction.id",
+                           "NW1003 %s: \"%s\" is no field of Debezium's envelope (op, ts_ms, lsn, "
+                           "source.ts_ms, transaction.id), nor NAME=TEXT",
                            option, items[i]);
         }
         added->count++;
@@ -45,8 +92,8 @@ bool nw_flat_init(struct nw_flat *flat, const struct nw_connect_table *table,
         flat->fields[count++] = (struct nw_connect_field){"__deleted", &deleted};
     }
     for (uint32_t i = 0; i < options->fields.count; i++) {
-        flat->fields[count++] = (struct nw_connect_field){
-            options->fields.items[i].name, nw_meta_schema(options->fields.items[i].meta)};
+        flat->fields[count++] = (struct nw_connect_field){options->fields.items[i].name,
+                                                          &options->fields.items[i].schema};
     }
     flat->schema.optional = false;
     flat->schema.fields = flat->fields;

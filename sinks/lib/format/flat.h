@@ -23,13 +23,18 @@ enum nw_flat_deletes {
     NW_FLAT_DELETE_TO_TOMBSTONE,    /* as TOMBSTONE */
 };
 
+/** A field or header that is added. */
+struct nw_added_item {
+    enum nw_meta meta;
+    const char *constant; /* what it always is; borrow. NULL: meta says it */
+    struct nw_connect_schema schema;
+    char name[NW_META_NAME_SIZE];
+};
+
 /** Fields or headers that are added. */
 struct nw_added {
     uint32_t count;
-    struct {
-        enum nw_meta meta;
-        char name[NW_META_NAME_SIZE];
-    } items[NW_ADDED_MAX];
+    struct nw_added_item items[NW_ADDED_MAX];
 };
 
 struct nw_flat_options {
@@ -47,9 +52,15 @@ struct nw_flat {
     struct nw_out head;                    /* {"schema":{...},"payload": ; empty without schemas */
 };
 
+/** What it is for a change; borrows from all three. */
+struct nw_connect_value nw_added_value(const struct nw_added_item *item,
+                                       const struct nw_origin *origin,
+                                       const struct nw_change *change);
+
 /**
- * Read settings as of add.fields: op, source.lsn, ts_ms:when.
- * @param items   NULL-terminated; NULL: none
+ * Read settings as of add.fields: op, source.lsn, ts_ms:when; or NAME=TEXT, as of InsertField,
+ * where NAME! is a field that is required.
+ * @param items   NULL-terminated; NULL: none. Texts are borrowed
  * @param option  its name, for messages
  */
 NW_MUST_CHECK nw_status nw_added_read(struct nw_added *added, const char *const *items,

@@ -54,14 +54,14 @@ nw_status nw_json_flat(struct nw_out *out, const struct nw_flat *flat, const str
         nw_out_text(out, deleted ? "\"__deleted\":\"true\"" : "\"__deleted\":\"false\"");
     }
     for (uint32_t i = 0; i < added->count && status == NW_OK; i++) {
-        enum nw_meta meta = added->items[i].meta;
-        struct nw_connect_value value = nw_meta_value(meta, row->origin, row->change);
+        const struct nw_added_item *item = &added->items[i];
+        struct nw_connect_value value = nw_added_value(item, row->origin, row->change);
 
         nw_out_text(out, first ? "" : ",");
         first = false;
-        nw_json_name(out, added->items[i].name);
+        nw_json_name(out, item->name);
         nw_out_text(out, ":");
-        status = nw_connect_json_value(out, nw_meta_schema(meta), &value, false, err);
+        status = nw_connect_json_value(out, &item->schema, &value, false, err);
     }
     nw_out_text(out, flat->options->schemas ? "}}" : "}");
     return finish(status, out, err);
