@@ -28,7 +28,8 @@ static const char HELP[] =
     "  --brokers LIST     where prefixes are: HOST:PORT,...\n"
     "  --brokers-b LIST   where B is, if not there\n"
     "  -X NAME=VALUE, --property NAME=VALUE  a setting of librdkafka, for both\n"
-    "  --registry URL     a schema registry with Confluent's API: Avro is compared field by field,\n"
+    "  --registry URL     a schema registry with Confluent's API: Avro is compared field by "
+    "field,\n"
     "                     and its schemas; a configuration may have it\n"
     "  --registry-b URL   the one of B, if it has another\n"
     "  --registry-username NAME, --registry-ca FILE, --registry-cert FILE, --registry-key FILE\n"
@@ -91,35 +92,35 @@ int nw_diff_topics_read(int argc, char **argv, struct nw_diff_topics *request)
     const char *since = NULL;
     const char *shown = NULL;
     const char *memory = NULL;
-    const struct nw_argument known[] = {{.name = "brokers", .value = &request->brokers[0]},
-                                        {.name = "brokers-b", .value = &request->brokers[1]},
-                                        {.name = "property",
-                                         .letter = 'X',
-                                         .list = request->properties,
-                                         .list_count = &request->properties_count,
-                                         .list_max = NW_KAFKA_PROPERTIES_MAX},
-                                        {.name = "registry", .value = &request->registry[0]},
-                                        {.name = "registry-b", .value = &request->registry[1]},
-                                        {.name = "registry-username",
-                                         .value = &request->registry_username},
-                                        {.name = "registry-ca", .value = &request->registry_ca},
-                                        {.name = "registry-cert", .value = &request->registry_cert},
-                                        {.name = "registry-key", .value = &request->registry_key},
-                                        {.name = "only",
-                                         .list = request->only,
-                                         .list_count = &request->only_count,
-                                         .list_max = NW_DIFF_PATTERNS_MAX},
-                                        {.name = "mask",
-                                         .list = request->masks,
-                                         .list_count = &request->masks_count,
-                                         .list_max = NW_DIFF_PATTERNS_MAX},
-                                        {.name = "strict", .flag = &request->strict},
-                                        {.name = "since", .value = &since},
-                                        {.name = "follow", .value = &follow},
-                                        {.name = "show", .value = &shown},
-                                        {.name = "memory", .value = &memory},
-                                        {.name = "json", .flag = &request->as_json},
-                                        {.name = NULL}};
+    const struct nw_argument known[] = {
+        {.name = "brokers", .value = &request->brokers[0]},
+        {.name = "brokers-b", .value = &request->brokers[1]},
+        {.name = "property",
+         .letter = 'X',
+         .list = request->properties,
+         .list_count = &request->properties_count,
+         .list_max = NW_KAFKA_PROPERTIES_MAX},
+        {.name = "registry", .value = &request->registry[0]},
+        {.name = "registry-b", .value = &request->registry[1]},
+        {.name = "registry-username", .value = &request->registry_username},
+        {.name = "registry-ca", .value = &request->registry_ca},
+        {.name = "registry-cert", .value = &request->registry_cert},
+        {.name = "registry-key", .value = &request->registry_key},
+        {.name = "only",
+         .list = request->only,
+         .list_count = &request->only_count,
+         .list_max = NW_DIFF_PATTERNS_MAX},
+        {.name = "mask",
+         .list = request->masks,
+         .list_count = &request->masks_count,
+         .list_max = NW_DIFF_PATTERNS_MAX},
+        {.name = "strict", .flag = &request->strict},
+        {.name = "since", .value = &since},
+        {.name = "follow", .value = &follow},
+        {.name = "show", .value = &shown},
+        {.name = "memory", .value = &memory},
+        {.name = "json", .flag = &request->as_json},
+        {.name = NULL}};
     int code = 0;
 
     *request = (struct nw_diff_topics){.shown = SHOWN_DEFAULT, .memory_bytes = MEMORY_DEFAULT};

@@ -16,7 +16,8 @@
 
 static const char HELP[] =
     "usage: narwal take-over FILE.yaml URL|OFFSETS.json [--stop] [--dry-run] [--yes]\n"
-    "                        [--trust-slot]\n\n"
+    "                        [--trust-slot]\n"
+    "       narwal take-over FILE.yaml CONNECTOR --offsets-topic TOPIC [...]\n\n"
     "Goes on where Debezium's PostgreSQL connector stopped: at its slot, behind its stored offset, "
     "in\n"
     "its topics, without a copy. FILE.yaml is what narwal import-debezium made of the connector. "
@@ -27,17 +28,23 @@ static const char HELP[] =
     "what it would do, and does it; narwal run comes next. What is not sure to be complete is "
     "refused.\n"
     "The connector has to be stopped, and narwal must not run. It can be run again.\n\n"
-    "  --stop        stop the connector first\n"
-    "  --dry-run     only say what would be done\n"
-    "  --yes         do not ask\n"
-    "  --trust-slot  the slot is past the offset: you say that nothing of interest is between\n\n"
+    "  --stop                 stop the connector first\n"
+    "  --offsets-topic TOPIC  read the offset of the connector with this name from Connect's "
+    "topic\n"
+    "                         (offset.storage.topic), where Connect is gone or older\n"
+    "  --dry-run              only say what would be done\n"
+    "  --yes                  do not ask\n"
+    "  --trust-slot           the slot is past the offset: you say that nothing of interest is\n"
+    "                         between\n\n"
     "exit codes: 0 narwal run goes on here, 1 it was refused or failed, 2 called wrongly\n";
 
 struct session {
     struct nw_pipeline pipeline;
     struct nw_connector connector;
     struct nw_setting *settings; /* the sink's, with one of our own */
+    const char *file;
     const char *from;
+    const char *topic; /* of offsets; NULL: they are elsewhere */
     const char *prefix;
     json_t *offsets;
     char *text; /* of the offset */
@@ -140,7 +147,8 @@ static nw_status offset_take(struct session *s, struct nw_error *err)
     s->offsets = NULL;
     s->text = NULL;
     status = s->connector.url != NULL ? nw_connector_offsets(&s->connector, &s->offsets, err)
-                                      : nw_offsets_read(s->from, &s->offsets, err);
+             : s->topic != NULL ? nw_offsets_of_topic(s->file, s->topic, s->from, &s->offsets, err)
+                                : nw_offsets_read(s->from, &s->offsets, err);
     if (status == NW_OK) {
         status = nw_offset_find(s->offsets, s->prefix, &found, err);
     }
@@ -323,6 +331,7 @@ int nw_cmd_take_over(int argc, char **argv)
     const struct nw_argument known[] = {{.name = "name", .value = &arguments.name},
                                         {.name = "state-dir", .value = &arguments.state_dir},
                                         {.name = "stop", .flag = &s->stop},
+                                        {.name = "offsets-topic", .value = &s->topic},
                                         {.name = "dry-run", .flag = &s->dry_run},
                                         {.name = "yes", .flag = &s->yes},
                                         {.name = "trust-slot", .flag = &s->takeover.trust_slot},
@@ -334,7 +343,7 @@ int nw_cmd_take_over(int argc, char **argv)
         return code;
     }
     code = NW_EXIT_USAGE;
-    arguments.file = rest[0];
+    arguments.file = s->file = rest[0];
     s->from = rest[1];
     s->connector.url = s->from != NULL && nw_connect_is_url(s->from) ? s->from : NULL;
     nw_log_setup(STDERR_FILENO, NW_LOG_WARN, false);

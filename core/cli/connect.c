@@ -71,6 +71,33 @@ static int program_start(char *const words[], pid_t *pid, struct nw_error *err)
     return ends[0];
 }
 
+/* Runs narwal-kafka to its end. @param code  filled: its exit code */
+static nw_status program_run(char *const words[], json_t **answer, int *code, struct nw_error *err)
+{
+    char *text = malloc(ANSWER_MAX);
+    size_t size = 0;
+    pid_t pid = -1;
+    int result = 0;
+    int file = -1;
+
+    *answer = NULL;
+    if (text == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory for an answer of Connect");
+    }
+    file = program_start(words, &pid, err);
+    if (file < 0) {
+        free(text);
+        return NW_FATAL;
+    }
+    size = all_read(file, text, ANSWER_MAX);
+    while (waitpid(pid, &result, 0) < 0 && errno == EINTR) {
+    }
+    *answer = json_loadb(text, size, JSON_DECODE_ANY, NULL);
+    free(text);
+    *code = WIFEXITED(result) ? WEXITSTATUS(result) : NW_EXIT_FAILED;
+    return NW_OK;
+}
+
 static nw_status answer_judge(const char *url, int code, const json_t *answer, struct nw_error *err)
 {
     const char *message = json_string_value(json_object_get(answer, "message"));
@@ -92,33 +119,34 @@ nw_status nw_connect_ask(const char *method, const char *url, const char *body, 
                      (char *)(uintptr_t)url,
                      (char *)(uintptr_t)body,
                      NULL};
-    char *text = malloc(ANSWER_MAX);
-    size_t size = 0;
-    int result = 0;
-    pid_t pid = -1;
-    int file = -1;
+    int code = 0;
+    nw_status status = program_run(words, answer, &code, err);
 
-    *answer = NULL;
-    if (text == NULL) {
-        return nw_fail(err, NW_FATAL, "out of memory for an answer of Connect");
+    if (status == NW_OK) {
+        status = answer_judge(url, code, *answer, err);
     }
-    file = program_start(words, &pid, err);
-    if (file < 0) {
-        free(text);
-        return NW_FATAL;
-    }
-    size = all_read(file, text, ANSWER_MAX);
-    while (waitpid(pid, &result, 0) < 0 && errno == EINTR) {
-    }
-    *answer = json_loadb(text, size, JSON_DECODE_ANY, NULL);
-    free(text);
-    result = WIFEXITED(result) ? WEXITSTATUS(result) : NW_EXIT_FAILED;
-    if (answer_judge(url, result, *answer, err) != NW_OK) {
+    if (status != NW_OK) {
         json_decref(*answer);
         *answer = NULL;
-        return NW_FATAL;
     }
-    return NW_OK;
+    return status;
+}
+
+nw_status nw_offsets_of_topic(const char *file, const char *topic, const char *connector,
+                              json_t **offsets, struct nw_error *err)
+{
+    char *words[] = {
+        (char *)(uintptr_t) "narwal-kafka", (char *)(uintptr_t) "offsets", (char *)(uintptr_t)file,
+        (char *)(uintptr_t)topic,           (char *)(uintptr_t)connector,  NULL};
+    int code = 0;
+    nw_status status = program_run(words, offsets, &code, err);
+
+    if (status == NW_OK && code != 0) {
+        json_decref(*offsets);
+        *offsets = NULL;
+        status = nw_fail(err, NW_FATAL, "NW1552 topic %s cannot be read, as said above", topic);
+    }
+    return status;
 }
 
 /* ---- a connector ---- */

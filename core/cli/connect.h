@@ -42,6 +42,15 @@ NW_MUST_CHECK nw_status nw_connector_offsets(const struct nw_connector *connecto
 NW_MUST_CHECK nw_status nw_offsets_read(const char *path, json_t **offsets, struct nw_error *err);
 
 /**
+ * The same from the topic in which Connect keeps them (offset.storage.topic), which needs no
+ * Connect.
+ * @param file  a configuration with one Kafka sink, whose brokers have the topic
+ */
+NW_MUST_CHECK nw_status nw_offsets_of_topic(const char *file, const char *topic,
+                                            const char *connector, json_t **offsets,
+                                            struct nw_error *err);
+
+/**
  * The offset of the topics with a prefix.
  * @param offsets  {"offsets": [{"partition": {"server": "..."}, "offset": {...}}]}, or one of
  *                 those, or what is in its offset

@@ -99,7 +99,8 @@ nw_status nw_takeover_count(struct nw_takeover_count *count, uint64_t lsn, struc
         status = nw_pgoutput_commit_parse(message, &commit, err);
         count->commit_lsn = commit.commit_lsn;
         count->end_lsn = commit.end_lsn;
-        count->done = status == NW_OK;
+        count->inside = false;
+        count->done = status == NW_OK && count->changes > 0; /* 14 sends empty ones, too */
         events_guess(count);
         break;
     default:

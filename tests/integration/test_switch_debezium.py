@@ -416,6 +416,21 @@ class OffsetTest(Case):
         self.follow()
         self.assertEqual((self.sent("a"), self.sent("b")), ([(3003, "c")], []))
 
+    def test_from_the_topic_of_connect(self):
+        """Connect is not needed for it."""
+        self.begin("topic")
+        before = self.change("INSERT INTO shop.a VALUES (7001, 1), (7002, 1)")
+        good = self.offset(before, 0)
+        self.broker.create("connect-offsets", 3)
+        for name, server, offset in (("taken", "topic", {**good, "txId": 1}), ("taken", "topic", good), ("other", "topic", {"lsn": 1}),
+                                     ("taken", "another", {"lsn": 1})):
+            self.broker.put("connect-offsets", json.dumps([name, {"server": server}], separators=(",", ":")), json.dumps(offset))
+        self.refused("NW1554", "none", "--offsets-topic", "connect-offsets")
+        self.refused("NW1552", "taken", "--offsets-topic", "no-such-topic")
+        self.narwal_call("take-over", "taken", "--offsets-topic", "connect-offsets", "--yes")
+        self.follow()
+        self.assertEqual(self.sent("a"), [(7002, "c")])
+
     def test_between_transactions(self):
         """With heartbeats, or right behind the snapshot."""
         self.begin("between")

@@ -95,6 +95,16 @@ static void what_is_several_messages_may_be_half_sent(void **state)
     assert_false(COUNT(offset, BEGIN, DELETE(10), UPDATE(20), DELETE(30), COMMIT).twice);
 }
 
+static void empty_transactions_do_not_count(void **state)
+{
+    struct nw_takeover_offset offset = change_at(20, 1);
+    struct nw_takeover_count count = COUNT(offset, BEGIN, COMMIT, BEGIN, INSERT(20), COMMIT);
+
+    (void)state;
+    assert_int_equal(count.changes, 1);
+    assert_int_equal(count.sent, 1);
+}
+
 static void later_transactions_do_not_count(void **state)
 {
     struct nw_takeover_offset offset = change_at(20, 1);
@@ -113,6 +123,7 @@ int main(void)
         cmocka_unit_test(of_rows_with_one_lsn_as_many_as_it_says),
         cmocka_unit_test(without_that_number_one_row_counts_and_of_several_none),
         cmocka_unit_test(what_is_several_messages_may_be_half_sent),
+        cmocka_unit_test(empty_transactions_do_not_count),
         cmocka_unit_test(later_transactions_do_not_count),
     };
 

@@ -15,4 +15,11 @@ int nw_connect_import(const struct nw_import_debezium *request);
  */
 int nw_connect_request(int count, char **words);
 
+/**
+ * Print the offsets that a connector has in Connect's topic, as Connect would answer.
+ * @param file  a configuration with one Kafka sink
+ * @return the exit code
+ */
+int nw_offsets_print(const char *file, const char *topic, const char *connector);
+
 #endif
