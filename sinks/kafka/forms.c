@@ -213,7 +213,7 @@ static bool is_sent(const struct nw_kafka_worker *worker, const struct nw_kafka_
 {
     enum nw_flat_deletes deletes = form->options->flat.deletes;
 
-    if (step->tombstone && !form->keyed) {
+    if (step->tombstone && !form->keyed && !worker->sink->options.format.connect.exact) {
         return false;
     }
     if (!form->options->flattens || step->change.op != 'd') {

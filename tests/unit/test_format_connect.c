@@ -4,6 +4,7 @@
  * of PostgreSQL 15.
  */
 #include <assert.h>
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -475,6 +476,33 @@ static void literals_and_calls_become_defaults_of_schemas(void **state)
     }
 }
 
+/* What Debezium 3.7 writes of the same. */
+static void an_exact_interval_is_in_double_precision(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t right, exact; /* right 0: there is none */
+    } values[] = {{"-3 mons -11 days +17:00:00.71", -8778599290000, -8778599289999},
+                  {"00:00:00.000003", 3, 3},
+                  {"-1 mons", -2629800000000, -2629800000000},
+                  {"178000000 years", 0, INT64_MAX},
+                  {"-178000000 years", 0, INT64_MIN}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        struct nw_connect_options options = nw_connect_options_default();
+        const struct value_case vector = {1186, -1, "interval", values[i].text, NULL};
+        char wanted[32];
+
+        (void)snprintf(wanted, sizeof wanted, "%" PRId64, values[i].right);
+        assert_string_equal(convert_text(&options, &vector),
+                            values[i].right == 0 ? "refused" : wanted);
+        options.exact = true;
+        (void)snprintf(wanted, sizeof wanted, "%" PRId64, values[i].exact);
+        assert_string_equal(convert_text(&options, &vector), wanted);
+    }
+}
+
 /* What Jackson 2.19 writes of the same texts. */
 static void keys_have_the_bytes_of_jackson(void **state)
 {
@@ -515,6 +543,7 @@ int main(void)
         cmocka_unit_test(a_composite_type_named_like_an_extensions_is_left_out),
         cmocka_unit_test(the_interval_without_end_is_known_text),
         cmocka_unit_test(keys_have_the_bytes_of_jackson),
+        cmocka_unit_test(an_exact_interval_is_in_double_precision),
         cmocka_unit_test(literals_and_calls_become_defaults_of_schemas),
     };
 

@@ -55,6 +55,7 @@ struct nw_connect_options {
     enum nw_connect_unknown unknown;
     uint8_t money_digits;    /* behind the point */
     bool numbers_as_text;    /* decimals as NW_CONNECT_NUMBER, their digits, not as bytes */
+    bool exact;              /* as Debezium has it, also where that is not right */
     bool unfit_null;         /* NULL where the schema has no room for a value: NaN in a Decimal;
                                 else the row is refused */
     const char *placeholder; /* of a value that was not sent; borrow */

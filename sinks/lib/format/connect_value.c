@@ -13,7 +13,9 @@
 #include "lib/utf8.h"
 
 #define SECOND_US INT64_C(1000000)
-#define DAY_US    (INT64_C(86400) * SECOND_US)
+#define MINUTE_US (INT64_C(60) * SECOND_US)
+#define HOUR_US   (INT64_C(60) * MINUTE_US)
+#define DAY_US    (INT64_C(24) * HOUR_US)
 #define DAY_MS    (DAY_US / 1000)
 #define MONTH_US  INT64_C(2629800000000) /* 365.25 / 12 days */
 
@@ -432,14 +434,30 @@ static nw_status interval_of(const struct nw_value *source, struct nw_interval *
     return read_status(&text);
 }
 
+/* Debezium's MicroDuration: in double precision, without the rest, and Java's last number where it
+ * would be larger. */
+static int64_t interval_double(const struct nw_interval *interval)
+{
+    double hours = (double)(interval->time_us / HOUR_US);
+    double minutes = (double)(interval->time_us / MINUTE_US % 60);
+    double seconds = (double)(interval->time_us / SECOND_US % 60) +
+                     (double)(interval->time_us % SECOND_US) / 1e6;
+    double days = (double)interval->months * 30.4375 + (double)interval->days;
+    double us = (((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1e6;
+
+    return us >= 0x1p63 ? INT64_MAX : us <= -0x1p63 ? INT64_MIN : (int64_t)us;
+}
+
 static nw_status interval_convert(const struct nw_convert *convert, const struct nw_value *source,
                                   struct nw_connect_value *to)
 {
-    (void)convert;
     struct nw_interval interval;
     nw_status status = interval_of(source, &interval);
     i128 us = (i128)interval.months * MONTH_US + (i128)interval.days * DAY_US + interval.time_us;
 
+    if (status == NW_OK && convert->options->exact) {
+        return give_integer(to, interval_double(&interval));
+    }
     if (status == NW_OK && (us > INT64_MAX || us < INT64_MIN)) {
         status = NW_REJECT;
     }

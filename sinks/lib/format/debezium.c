@@ -270,6 +270,19 @@ static void times_print(struct nw_out *out, int64_t us)
     nw_out_i64(out, (int64_t)((uint64_t)us * 1000));
 }
 
+static void snapshot_print(struct nw_out *out, const char *snapshot,
+                           const struct nw_debezium_options *options)
+{
+    nw_out_text(out, ",\"snapshot\":");
+    if (options->snapshot_null && strcmp(snapshot, "false") == 0) {
+        nw_out_text(out, "null");
+        return;
+    }
+    nw_out_text(out, "\"");
+    nw_out_text(out, snapshot);
+    nw_out_text(out, "\"");
+}
+
 /* Up to source.sequence, and the times behind it: the same for all rows of a transaction. */
 static void head_print(struct nw_debezium *layout, const struct nw_change *change)
 {
@@ -282,9 +295,9 @@ static void head_print(struct nw_debezium *layout, const struct nw_change *chang
     layout->head.used = layout->times.used = 0;
     nw_out_bytes(&layout->head, layout->source_head.bytes, layout->source_head.used);
     nw_out_i64(&layout->head, divided(change->commit_us, 1000));
-    nw_out_text(&layout->head, ",\"snapshot\":\"");
-    nw_out_text(&layout->head, change->snapshot);
-    nw_out_bytes(&layout->head, layout->source_db.bytes, layout->source_db.used);
+    snapshot_print(&layout->head, change->snapshot, &layout->options);
+    /* without its quote */
+    nw_out_bytes(&layout->head, layout->source_db.bytes + 1, layout->source_db.used - 1);
     times_print(&layout->times, change->commit_us);
 }
 
@@ -491,8 +504,10 @@ void nw_debezium_message(const struct nw_event *event, const struct nw_origin *o
     nw_out_i64(out, divided(change->now_ns, 1000000));
     source_print(origin, out, &db);
     nw_out_i64(out, divided(change->commit_us, 1000));
-    nw_out_text(out, ",\"snapshot\":\"false");
-    nw_out_bytes(out, db.bytes, db.used);
+    snapshot_print(out, "false", options);
+    if (!db.failed) {
+        nw_out_bytes(out, db.bytes + 1, db.used - 1);
+    }
     text_or_null(out, change->sequence);
     times_print(out, change->commit_us);
     table_print("", "", out);

@@ -21,6 +21,7 @@
 struct nw_debezium_options {
     bool schemas;         /* put a schema around each key and value */
     bool null_as_default; /* print a column's default where its value is NULL */
+    bool snapshot_null;   /* source.snapshot of changes is NULL, whose default is false */
 };
 
 struct nw_debezium;

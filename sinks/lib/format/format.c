@@ -18,6 +18,7 @@ const char *const nw_format_hstores[] = {"json", "map", NULL};
 const char *const nw_format_unknowns[] = {"omit", "bytes", "text", NULL};
 const char *const nw_format_unfits[] = {"reject", "as_null", NULL};
 const char *const nw_format_names[] = {"none", "avro", "avro_unicode", NULL};
+const char *const nw_format_compats[] = {"right", "exact", NULL};
 
 void nw_format_options_read(const struct nw_setting *settings, struct nw_format_options *to)
 {
@@ -36,6 +37,7 @@ void nw_format_options_read(const struct nw_setting *settings, struct nw_format_
         .unknown = (enum nw_connect_unknown)settings[NW_FORMAT_OPTION_UNKNOWN_TYPES].number,
         .money_digits = (uint8_t)settings[NW_FORMAT_OPTION_MONEY_DIGITS].number,
         .numbers_as_text = settings[NW_FORMAT_OPTION_DECIMAL_FORMAT].number == 1,
+        .exact = settings[NW_FORMAT_OPTION_COMPAT].number == 1,
         .unfit_null = settings[NW_FORMAT_OPTION_UNFIT].number == 1,
         .placeholder = placeholder,
         .placeholder_size = (uint32_t)strlen(placeholder),
@@ -43,6 +45,8 @@ void nw_format_options_read(const struct nw_setting *settings, struct nw_format_
     to->debezium = (struct nw_debezium_options){
         .schemas = settings[NW_FORMAT_OPTION_SCHEMAS].flag,
         .null_as_default = settings[NW_FORMAT_OPTION_NULL_AS_DEFAULT].flag,
+        .snapshot_null = settings[NW_FORMAT_OPTION_COMPAT].number == 1 &&
+                         !settings[NW_FORMAT_OPTION_NULL_AS_DEFAULT].flag,
     };
 }
 

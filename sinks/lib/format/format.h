@@ -37,9 +37,10 @@ enum {
     NW_FORMAT_OPTION_NULL_AS_DEFAULT,
     NW_FORMAT_OPTION_SCHEMA_NAMES,
     NW_FORMAT_OPTION_FIELD_NAMES,
+    NW_FORMAT_OPTION_COMPAT,
 };
 
-#define NW_FORMAT_OPTIONS_COUNT 15u
+#define NW_FORMAT_OPTIONS_COUNT 16u
 
 extern const char *const nw_format_kinds[];
 extern const char *const nw_format_decimals[];
@@ -51,6 +52,7 @@ extern const char *const nw_format_hstores[];
 extern const char *const nw_format_unknowns[];
 extern const char *const nw_format_unfits[];
 extern const char *const nw_format_names[];
+extern const char *const nw_format_compats[];
 
 #define NW_FORMAT_CHOICE(name, fallback, choices, help)                                            \
     {                                                                                              \
@@ -134,6 +136,10 @@ extern const char *const nw_format_names[];
                                                  NULL,                                             \
                                                  "Write a column's default where its value is "    \
                                                  "NULL, as Kafka's JsonConverter does."},          \
+        [(first) + NW_FORMAT_OPTION_COMPAT] = NW_FORMAT_CHOICE(                                    \
+            "compat", "right", nw_format_compats,                                                  \
+            "Where Debezium is as good or wrong, and readers may have come to need it: exact has " \
+            "it as Debezium does. docs/debezium.md says what that is."),                           \
         [(first) + NW_FORMAT_OPTION_SCHEMA_NAMES] = NW_FORMAT_CHOICE(                              \
             "schema_names", "none", nw_format_names,                                               \
             "How characters of schemas' names that Avro does not take are replaced."),             \
