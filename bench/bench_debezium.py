@@ -43,11 +43,7 @@ class Bench:
         self.server.sql("CREATE TABLE pace (id bigint PRIMARY KEY, t text)")
         self.server.sql(f"CREATE PUBLICATION {PUBLICATION} FOR TABLE bench, pace")
         self.server.sql("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (BASE_SLOT,))
-        connection = self.server.connect()
-        for first in range(1, self.changes + 1, ROWS_PER_TRANSACTION):
-            last = min(first + ROWS_PER_TRANSACTION - 1, self.changes)
-            connection.cursor().execute(f"INSERT INTO bench {measure.ROWS}", (first, last))
-        self.end = self.server.value("SELECT pg_current_wal_lsn()")
+        self.end = measure.load(self.server, self.changes, ROWS_PER_TRANSACTION)
         self.server.sql("INSERT INTO pace VALUES (-1)")  # behind the end, so that it is seen
         self.server.sql("CHECKPOINT")
 

@@ -32,11 +32,7 @@ class Bench:
         self.server.sql(f"CREATE TABLE bench {measure.COLUMNS}")
         self.server.sql(f"CREATE PUBLICATION {PUBLICATION} FOR TABLE bench")
         self.server.sql("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (BASE_SLOT,))
-        connection = self.server.connect()
-        for first in range(1, self.changes + 1, ROWS_PER_TRANSACTION):
-            last = min(first + ROWS_PER_TRANSACTION - 1, self.changes)
-            connection.cursor().execute(f"INSERT INTO bench {measure.ROWS}", (first, last))
-        self.end = self.server.value("SELECT pg_current_wal_lsn()")
+        self.end = measure.load(self.server, self.changes, ROWS_PER_TRANSACTION)
         # Something after the end, so that every client sees that the end has passed.
         self.server.sql("INSERT INTO bench SELECT -1")
         self.server.sql("CHECKPOINT")

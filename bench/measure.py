@@ -25,6 +25,15 @@ ROWS = """SELECT g, g %% 1000, g * 7, g / 3.0, (g %% 100000) / 100.0,
     g %% 2 = 0, 'note ' || g %% 97 FROM generate_series(%s, %s) g"""
 
 
+def load(server, changes, rows_per_transaction):
+    """Insert so many rows into the table bench; the WAL position behind them."""
+    connection = server.connect()
+    for first in range(1, changes + 1, rows_per_transaction):
+        last = min(first + rows_per_transaction - 1, changes)
+        connection.cursor().execute(f"INSERT INTO bench {ROWS}", (first, last))
+    return server.value("SELECT pg_current_wal_lsn()")
+
+
 def watch(processes, done=lambda: False):
     """Time until all processes end by themselves or are done; then their CPU time and peak memory."""
     started = time.monotonic()

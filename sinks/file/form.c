@@ -175,9 +175,10 @@ static const char *snapshot_of(struct nw_file_worker *worker, const struct nw_fi
 
 /* Keeps a row as it is, and as it is when it is the table's last. */
 static nw_status row_hold(const struct nw_file_table *table, struct nw_stream *stream,
-                          struct nw_row *row, struct nw_error *err)
+                          const struct nw_row *row, struct nw_error *err)
 {
     struct nw_change last = *row->change;
+    struct nw_row as_last = *row;
     nw_status status = NW_OK;
 
     if (strcmp(last.snapshot, "first") != 0) { /* which says more, as Debezium sees it */
@@ -185,9 +186,9 @@ static nw_status row_hold(const struct nw_file_table *table, struct nw_stream *s
     }
     stream->held.used = stream->held_last.used = 0;
     status = line_append(table->form, row, &stream->held, err);
-    row->change = &last;
+    as_last.change = &last;
     if (status == NW_OK) {
-        status = line_append(table->form, row, &stream->held_last, err);
+        status = line_append(table->form, &as_last, &stream->held_last, err);
     }
     stream->holds = status == NW_OK;
     return status;
@@ -238,10 +239,12 @@ static nw_status key_compare(struct nw_file_worker *worker, const struct nw_file
 
 /* The lines of a change, of which one that changes the key has two. */
 static nw_status change_append(struct nw_file_worker *worker, struct nw_file_table *table,
-                               struct nw_stream *stream, struct nw_row *row, struct nw_error *err)
+                               struct nw_stream *stream, const struct nw_row *row,
+                               struct nw_error *err)
 {
     const struct nw_file_form *form = table->form;
     struct nw_change_step steps[NW_CHANGE_STEPS_MAX];
+    struct nw_row part = *row;
     uint32_t count = 0;
     bool key_changed = false;
     nw_status status = key_compare(worker, form, row, &key_changed, err);
@@ -257,8 +260,8 @@ static nw_status change_append(struct nw_file_worker *worker, struct nw_file_tab
             (deletes && form->options->flattens && !nw_flat_marks(&form->options->flat))) {
             continue;
         }
-        row->change = &steps[i].change;
-        status = stream_append(worker, form, stream, row, err);
+        part.change = &steps[i].change;
+        status = stream_append(worker, form, stream, &part, err);
     }
     return status;
 }
@@ -269,12 +272,12 @@ static nw_status row_append(struct nw_file_worker *worker, struct nw_file_table 
 {
     struct nw_format_table *format = table->form->format;
     struct nw_change change = nw_change_of_row(&format->texts, batch, index, worker->now_ns);
-    struct nw_row row = {.table = format->connect,
-                         .batch = batch,
-                         .row = index,
-                         .origin = &format->origin,
-                         .change = &change,
-                         .scratch = format->scratch};
+    const struct nw_row row = {.table = format->connect,
+                               .batch = batch,
+                               .row = index,
+                               .origin = &format->origin,
+                               .change = &change,
+                               .scratch = format->scratch};
     const size_t at = (size_t)batch->first_row + index;
 
     if (change.op == 'r') {
@@ -290,9 +293,10 @@ static nw_status row_append(struct nw_file_worker *worker, struct nw_file_table 
 }
 
 nw_status nw_file_form_rows(struct nw_file_worker *worker, struct nw_file_table *table,
-                            struct nw_stream *stream, const struct nw_batch *batch, uint32_t from,
-                            uint32_t until, struct nw_error *err)
+                            const struct nw_batch *batch, uint32_t from, uint32_t until,
+                            struct nw_error *err)
 {
+    struct nw_stream *stream = (batch->flags & NW_BATCH_COPY) != 0 ? &table->copy : &table->changes;
     nw_status status = nw_file_held_put(worker, stream, false, err);
 
     for (uint32_t row = from; row < until && status == NW_OK; row++) {

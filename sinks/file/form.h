@@ -70,9 +70,8 @@ void nw_file_form_batch(struct nw_file_worker *worker, const struct nw_batch *ba
  * it is known whether it is the table's last: see nw_file_held_put().
  */
 NW_MUST_CHECK nw_status nw_file_form_rows(struct nw_file_worker *worker,
-                                          struct nw_file_table *table, struct nw_stream *stream,
-                                          const struct nw_batch *batch, uint32_t from,
-                                          uint32_t until, struct nw_error *err);
+                                          struct nw_file_table *table, const struct nw_batch *batch,
+                                          uint32_t from, uint32_t until, struct nw_error *err);
 /** Append a TRUNCATE or a logical message; other events have no form. */
 NW_MUST_CHECK nw_status nw_file_form_event(struct nw_file_worker *worker,
                                            struct nw_file_table *table,

@@ -293,6 +293,22 @@ static void crc_check(struct reader *reader, const uint8_t *bytes, size_t size)
     }
 }
 
+/* Looks at what was read into the room behind reader->stored. */
+static void content_check(struct reader *reader, size_t size)
+{
+    bool last = reader->read == reader->data->size;
+
+    if (reader->data->kind == NW_DATA_SCHEMA) {
+        return; /* not lines */
+    }
+    reader->stored.used += size;
+    if (reader->data->form == NW_DATA_AVRO) {
+        blocks_check(reader, last);
+    } else {
+        stored_decode(reader, last);
+    }
+}
+
 static nw_status file_read(struct reader *reader, int file, struct nw_error *err)
 {
     struct verify *verify = reader->verify;
@@ -316,15 +332,7 @@ static nw_status file_read(struct reader *reader, int file, struct nw_error *err
             break;
         }
         crc_check(reader, op.bytes, (size_t)op.result);
-        if (reader->data->kind == NW_DATA_SCHEMA) {
-            continue; /* not lines */
-        }
-        reader->stored.used += (size_t)op.result;
-        if (reader->data->form == NW_DATA_AVRO) {
-            blocks_check(reader, reader->read == reader->data->size);
-        } else {
-            stored_decode(reader, reader->read == reader->data->size);
-        }
+        content_check(reader, (size_t)op.result);
     }
     if (!reader->damaged && reader->lines != reader->data->lines) {
         damage(reader, reader->read, "%" PRIu64 " lines where %" PRIu64 " were committed",

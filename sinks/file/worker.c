@@ -164,7 +164,7 @@ nw_status nw_file_rows(struct nw_file_worker *worker, const struct nw_batch *bat
         size_t before = stream->buffer.used;
 
         if (table->form != NULL) {
-            status = nw_file_form_rows(worker, table, stream, batch, row, until, err);
+            status = nw_file_form_rows(worker, table, batch, row, until, err);
         } else if (nw_json_rows(table->layout, batch, row, until, &exception, &stream->buffer)) {
             stream->lines += until - row;
             worker->buffered += stream->buffer.used - before;

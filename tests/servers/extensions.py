@@ -43,15 +43,14 @@ def call(words, what, folder):
 def tree(name, make):
     """A tree of the cache; made beside its final place when it is not there yet."""
     folder = servers.cache_folder() / name
-    if not folder.exists():
-        with servers.locked(servers.cache_folder()):
-            if not folder.exists():
-                with tempfile.TemporaryDirectory(prefix=".make-", dir=folder.parent) as work:
-                    work = pathlib.Path(work)
-                    make(work, work / "tree")
-                    subprocess.run(["chmod", "-R", "a+rX", str(work / "tree")], check=True)
-                    (work / "tree").rename(folder)
-    return folder
+
+    def beside():
+        with tempfile.TemporaryDirectory(prefix=".make-", dir=folder.parent) as work:
+            work = pathlib.Path(work)
+            make(work, work / "tree")
+            subprocess.run(["chmod", "-R", "a+rX", str(work / "tree")], check=True)
+            (work / "tree").rename(folder)
+    return servers.kept(folder, beside)
 
 
 def postgis():

@@ -352,6 +352,42 @@ static void files_in_avro_have_their_schema_and_whole_blocks(void **state)
     end(s);
 }
 
+static int names_with(const char *inner, const char *part)
+{
+    char path[512];
+    char *names[64];
+    int found = 0;
+    int count;
+
+    (void)snprintf(path, sizeof path, "%s/%s", folder, inner);
+    count = test_names(path, names, 64);
+    for (int i = 0; i < count; i++) {
+        found += strstr(names[i], part) != NULL;
+        free(names[i]);
+    }
+    return found;
+}
+
+static void files_in_avro_that_were_not_committed_go_at_the_next_start(void **state)
+{
+    struct story *s = begin("debezium_avro");
+
+    (void)state;
+    open_and_recover(s);
+    assert_int_equal(story_rows(s, &items, 1, 0, 1, 3), NW_OK);
+    assert_int_equal(s->ops->seal(s->self, 0, 1, &s->err), NW_OK);
+    assert_int_equal(story_commit(s, 1), NW_OK);
+    assert_int_equal(story_rows(s, &story_orders, 2, 0, 1, 3), NW_OK);
+    assert_int_equal(s->ops->seal(s->self, 0, 2, &s->err), NW_OK);
+    assert_int_equal(names_with("public.orders.16412", ".changes.avro"), 1);
+    story_close(s);
+    open_and_recover(s);
+    assert_int_equal(s->recovered, 1);
+    assert_int_equal(names_with("public.orders.16412", ".changes.avro"), 0);
+    assert_int_equal(names_with("shop.items.17000", ".changes.avro"), 1);
+    end(s);
+}
+
 static void a_compression_that_avro_does_not_have_is_refused(void **state)
 {
     struct story *s = begin("debezium_avro");
@@ -616,6 +652,7 @@ int main(void)
         cmocka_unit_test(flattened_rows_say_of_deletes_what_is_wanted),
         cmocka_unit_test(cloudevents_are_lines_too),
         cmocka_unit_test(files_in_avro_have_their_schema_and_whole_blocks),
+        cmocka_unit_test(files_in_avro_that_were_not_committed_go_at_the_next_start),
         cmocka_unit_test(a_compression_that_avro_does_not_have_is_refused),
         cmocka_unit_test(changes_are_numbered_within_their_transaction),
         cmocka_unit_test(copied_rows_are_marked),
