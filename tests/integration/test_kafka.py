@@ -310,7 +310,8 @@ class KafkaTest(Case):
         narwal.start()
         narwal.wait("one to be refused", lambda: "which another table has" in narwal.log())
         narwal.wait_caught_up()
-        self.assertEqual(len(self.messages("shop10.shop._")), 1)
+        # Only one table's, though perhaps more than once: what was not committed with the refusal came again.
+        self.assertEqual(len({key["id"] for key, _ in self.messages("shop10.shop._")}), 1)
 
     def test_a_name_of_a_table_that_was_dropped(self):
         self.make('CREATE TABLE shop."ü" (id integer PRIMARY KEY); CREATE TABLE shop.next (id integer PRIMARY KEY);'
