@@ -255,29 +255,40 @@ int nw_import_debezium(const struct nw_import_debezium *request, const char *tex
     return code;
 }
 
-static int file_import(const struct nw_import_debezium *request)
+/* @param file  borrow */
+static int opened_import(const struct nw_import_debezium *request, FILE *file)
 {
-    bool standard = strcmp(request->from, "-") == 0;
-    FILE *file = standard ? stdin : fopen(request->from, "re");
     char *text = malloc(CONNECTOR_BYTES_MAX);
+    size_t size = text == NULL ? 0 : fread(text, 1, CONNECTOR_BYTES_MAX, file);
     int code = NW_EXIT_FAILED;
 
-    if (file == NULL || text == NULL) {
-        nw_complain("NW1552 cannot read %s: %s", request->from, nw_errno_text(errno));
+    if (text == NULL) {
+        nw_complain("NW2901 out of memory");
+    } else if (ferror(file) != 0 || size == CONNECTOR_BYTES_MAX) {
+        nw_complain("NW1552 cannot read %s: %s", request->from,
+                    ferror(file) != 0 ? nw_errno_text(errno) : "more than 1 MiB");
     } else {
-        size_t size = fread(text, 1, CONNECTOR_BYTES_MAX, file);
-
-        if (ferror(file) != 0 || size == CONNECTOR_BYTES_MAX) {
-            nw_complain("NW1552 cannot read %s: %s", request->from,
-                        ferror(file) != 0 ? nw_errno_text(errno) : "more than 1 MiB");
-        } else {
-            code = nw_import_debezium(request, text, size);
-        }
-    }
-    if (file != NULL && file != stdin) {
-        (void)fclose(file);
+        code = nw_import_debezium(request, text, size);
     }
     free(text);
+    return code;
+}
+
+static int file_import(const struct nw_import_debezium *request)
+{
+    FILE *file = NULL;
+    int code = NW_EXIT_FAILED;
+
+    if (strcmp(request->from, "-") == 0) {
+        return opened_import(request, stdin);
+    }
+    file = fopen(request->from, "re");
+    if (file == NULL) {
+        nw_complain("NW1552 cannot read %s: %s", request->from, nw_errno_text(errno));
+        return NW_EXIT_FAILED;
+    }
+    code = opened_import(request, file);
+    (void)fclose(file);
     return code;
 }
 

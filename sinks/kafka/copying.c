@@ -177,6 +177,15 @@ static const struct nw_kafka_copying *held_last(const struct nw_kafka_sink *sink
     return last;
 }
 
+static void ended_remove(struct nw_kafka_worker *worker)
+{
+    for (uint32_t i = worker->copying_count; i > 0; i--) {
+        if (worker->copying[i - 1].ended) {
+            copying_remove(worker, &worker->copying[i - 1]);
+        }
+    }
+}
+
 /* Those of a worker, the last of all behind the others: they may have one topic. */
 static nw_status worker_send(struct nw_kafka_worker *worker, uint32_t last_oid,
                              struct nw_error *err)
@@ -197,10 +206,8 @@ static nw_status worker_send(struct nw_kafka_worker *worker, uint32_t last_oid,
     if (status == NW_OK && last != NULL && last->held) {
         status = held_send(worker, last, NW_KAFKA_LAST_OF_ALL, err);
     }
-    for (uint32_t i = worker->copying_count; i > 0 && status == NW_OK; i--) {
-        if (worker->copying[i - 1].ended) {
-            copying_remove(worker, &worker->copying[i - 1]);
-        }
+    if (status == NW_OK) {
+        ended_remove(worker);
     }
     return status == NW_OK && any ? nw_kafka_drain(worker->producer, err) : status;
 }

@@ -140,8 +140,9 @@ class NoticesTest(Case):
         self.make("CREATE TABLE shop.a (id integer PRIMARY KEY, v text); CREATE TABLE shop.b (id integer PRIMARY KEY);"
                   "INSERT INTO shop.a SELECT g, repeat('x', 200) FROM generate_series(1, 20000) g; INSERT INTO shop.b VALUES (1)")
         narwal = self.narwal("killed", include=("shop.*",), format="debezium_json", delivery="transactional")
-        narwal.config["copy"] = {"workers": 1, "chunk": "256KiB", "rate": "2MiB"}
+        narwal.config["copy"] = {"workers": 1, "chunk": "256KiB", "rate": "512KiB"}
         narwal.run_to_end(NARWAL_CRASH_AT="commit:5")
+        del narwal.config["copy"]["rate"]
         self.assertGreater(len(self.broker.read("killed.shop.a")), 0)
         self.assertLess(len(self.broker.read("killed.shop.a")), 20000)
         narwal.start().wait_caught_up()
