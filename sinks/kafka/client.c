@@ -25,7 +25,8 @@ static void topic_note(struct nw_kafka_producer *producer, const rd_kafka_messag
 
 static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, void *context)
 {
-    struct nw_kafka_producer *producer = message->_private;
+    struct nw_kafka_spares *spares = message->_private;
+    struct nw_kafka_producer *producer = spares->producer;
     size_t size = message->len + message->key_len;
 
     (void)client;
@@ -43,6 +44,7 @@ static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, v
                producer->failed == RD_KAFKA_RESP_ERR__PURGE_QUEUE) {
         producer->failed = message->err; /* purged are those beside the one that failed */
     }
+    nw_kafka_headers_take(spares, message);
 }
 
 void nw_kafka_on_log(const rd_kafka_t *client, int level, const char *facility, const char *text)
@@ -91,6 +93,7 @@ static nw_status client_create(struct nw_kafka_producer *producer, const char *i
         return status;
     }
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+    nw_kafka_spares_begin(producer);
     return nw_kafka_client_create(sink, RD_KAFKA_PRODUCER, conf, &producer->client, err);
 }
 
@@ -137,6 +140,7 @@ void nw_kafka_producer_end(struct nw_kafka_producer *producer)
     (void)rd_kafka_purge(producer->client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     (void)rd_kafka_flush(producer->client, PURGE_MS);
     rd_kafka_destroy(producer->client);
+    nw_kafka_spares_end(producer);
     nw_out_fini(&producer->record);
     *producer = (struct nw_kafka_producer){.sink = producer->sink};
 }
@@ -284,37 +288,9 @@ static rd_kafka_resp_err_t plain_send(struct nw_kafka_producer *producer, rd_kaf
     return rd_kafka_produce(topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY,
                             value == NULL ? NULL : value->bytes, value == NULL ? 0 : value->used,
                             key == NULL ? NULL : key->bytes, key == NULL ? 0 : key->used,
-                            producer) == 0
+                            nw_kafka_spares_none(producer)) == 0
                ? RD_KAFKA_RESP_ERR_NO_ERROR
                : rd_kafka_last_error();
-}
-
-static const rd_kafka_headers_t *headers_of(const struct nw_kafka_producer *producer,
-                                            const struct nw_kafka_message *message)
-{
-    const struct nw_kafka_options *options = &producer->sink->options;
-
-    return message->row && options->row_headers != NULL ? options->row_headers : options->headers;
-}
-
-/* Give; those of all messages, and the message's own. */
-static rd_kafka_headers_t *headers_make(const struct nw_kafka_producer *producer,
-                                        const struct nw_kafka_message *message)
-{
-    const rd_kafka_headers_t *all = headers_of(producer, message);
-    rd_kafka_headers_t *headers =
-        all == NULL ? rd_kafka_headers_new(1) : rd_kafka_headers_copy(all);
-
-    if (message->header != NULL) {
-        (void)rd_kafka_header_add(headers, message->header, -1, message->header_value->bytes,
-                                  (ssize_t)message->header_value->used);
-    }
-    for (uint32_t i = 0; i < message->headers_count; i++) {
-        const struct nw_kafka_header *header = &message->headers[i];
-
-        (void)rd_kafka_header_add(headers, header->name, -1, header->bytes, (ssize_t)header->size);
-    }
-    return headers;
 }
 
 /* The same with headers, which librdkafka owns once it has taken the message. */
@@ -324,15 +300,16 @@ static rd_kafka_resp_err_t headed_send(struct nw_kafka_producer *producer, rd_ka
     static const struct nw_out none;
     const struct nw_out *key = message->key == NULL ? &none : message->key;
     const struct nw_out *value = message->value == NULL ? &none : message->value;
-    rd_kafka_headers_t *headers = headers_make(producer, message);
+    struct nw_kafka_spares *spares = NULL;
+    rd_kafka_headers_t *headers = nw_kafka_headers_make(producer, message, &spares);
     rd_kafka_resp_err_t code = rd_kafka_producev(
         producer->client, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
         RD_KAFKA_V_VALUE(value->bytes, value->used), RD_KAFKA_V_KEY(key->bytes, key->used),
-        RD_KAFKA_V_OPAQUE(producer), RD_KAFKA_V_TIMESTAMP(message->timestamp_ms),
+        RD_KAFKA_V_OPAQUE(spares), RD_KAFKA_V_TIMESTAMP(message->timestamp_ms),
         RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
 
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        rd_kafka_headers_destroy(headers);
+        nw_kafka_headers_keep(spares, headers);
     }
     return code;
 }
@@ -368,8 +345,7 @@ static nw_status queue_wait(struct nw_kafka_producer *producer, struct nw_error 
 nw_status nw_kafka_send(struct nw_kafka_producer *producer, rd_kafka_topic_t *topic,
                         const struct nw_kafka_message *message, struct nw_error *err)
 {
-    bool headed = message->header != NULL || message->headers_count > 0 ||
-                  message->timestamp_ms != 0 || headers_of(producer, message) != NULL;
+    bool headed = message->timestamp_ms != 0 || nw_kafka_has_headers(producer, message);
     rd_kafka_resp_err_t code;
 
     if (producer->failed != RD_KAFKA_RESP_ERR_NO_ERROR) {

@@ -140,6 +140,24 @@ struct nw_kafka_state {
     uint32_t parts_count;
 };
 
+/* Which headers a message has. */
+enum nw_kafka_heads {
+    NW_KAFKA_HEADS_OWN,    /* none, or some that no other message has */
+    NW_KAFKA_HEADS_OF_ALL, /* those that each message has, and no others */
+    NW_KAFKA_HEADS_OF_ROW, /* those that each message of a table has */
+    NW_KAFKA_HEADS_COUNT,
+};
+
+#define NW_KAFKA_SPARES_MAX 4096u
+
+/* Headers of messages that were delivered, all alike, for messages to come: see headers.c. What
+ * librdkafka gives back with a message. */
+struct nw_kafka_spares {
+    struct nw_kafka_producer *producer;
+    rd_kafka_headers_t **items; /* own, of NW_KAFKA_SPARES_MAX; NULL: none are kept */
+    uint32_t count;
+};
+
 struct nw_kafka_producer {
     struct nw_kafka_sink *sink;
     rd_kafka_t *client;
@@ -151,7 +169,8 @@ struct nw_kafka_producer {
     uint64_t delivered;         /* messages acknowledged, for progress */
     int64_t full_ns;            /* since when its queue is full; 0: it is not */
     uint64_t full_delivered;    /* `delivered` then */
-    size_t refused_bytes;       /* the largest message that was refused as too large; 0: none */
+    struct nw_kafka_spares spares[NW_KAFKA_HEADS_COUNT];
+    size_t refused_bytes; /* the largest message that was refused as too large; 0: none */
     char refused_topic[NW_KAFKA_TOPIC_SIZE];
 };
 
@@ -406,6 +425,31 @@ NW_MUST_CHECK nw_status nw_kafka_begin(struct nw_kafka_producer *producer, struc
 /** End the transaction. @param outcome  filled, also when it fails. */
 NW_MUST_CHECK nw_status nw_kafka_commit(struct nw_kafka_producer *producer,
                                         enum nw_outcome *outcome, struct nw_error *err);
+
+/* ---- headers.c ---- */
+
+void nw_kafka_spares_begin(struct nw_kafka_producer *producer);
+/** Once the client is gone. */
+void nw_kafka_spares_end(struct nw_kafka_producer *producer);
+/** What messages without such headers are sent with. */
+static inline struct nw_kafka_spares *nw_kafka_spares_none(struct nw_kafka_producer *producer)
+{
+    return &producer->spares[NW_KAFKA_HEADS_OWN];
+}
+bool nw_kafka_has_headers(const struct nw_kafka_producer *producer,
+                          const struct nw_kafka_message *message);
+/**
+ * Those of all messages, and the message's own.
+ * @param spares  filled: to send with the message
+ * @return give; to librdkafka with the message, or else to nw_kafka_headers_keep().
+ */
+rd_kafka_headers_t *nw_kafka_headers_make(struct nw_kafka_producer *producer,
+                                          const struct nw_kafka_message *message,
+                                          struct nw_kafka_spares **spares);
+/** Keep them for a later message, or free them. @param headers  take */
+void nw_kafka_headers_keep(struct nw_kafka_spares *spares, rd_kafka_headers_t *headers);
+/** Take those of a message that has ended. */
+void nw_kafka_headers_take(struct nw_kafka_spares *spares, const rd_kafka_message_t *message);
 
 /* ---- sizes.c ---- */
 

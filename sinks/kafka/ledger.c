@@ -337,7 +337,7 @@ static nw_status record_send(struct nw_kafka_producer *producer, const char *key
     }
     if (rd_kafka_produce(producer->ledger, 0, RD_KAFKA_MSG_F_COPY | RD_KAFKA_MSG_F_BLOCK,
                          value == NULL ? NULL : value->bytes, value == NULL ? 0 : value->used, key,
-                         strlen(key), producer) != 0) {
+                         strlen(key), nw_kafka_spares_none(producer)) != 0) {
         rd_kafka_resp_err_t code = rd_kafka_last_error();
 
         return nw_kafka_fail(producer->sink, "the ledger cannot be written", code,
