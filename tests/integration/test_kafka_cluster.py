@@ -269,7 +269,7 @@ class OversizedTest(Tables):
         def watch(number, frame):
             if number != kafka_cluster.PRODUCE:
                 return
-            merging.wait(30)  # the epoch before, so that both are in the next one
+            merging.wait(60)  # the epoch before, so that both are in the next one
             seen.extend([len(seen)] if seen or part in frame else [])
             if len(seen) == 20:
                 stalled.set()
@@ -281,10 +281,13 @@ class OversizedTest(Tables):
         before = self.server.sql(f"INSERT INTO shop.{first} SELECT generate_series(0, {rows - 1});"
                                  "SELECT pg_current_wal_insert_lsn()")[0][0]
         time.sleep(0.5)
-        self.server.sql(f"BEGIN; ALTER TABLE shop.{first} ADD v text;"
-                        f"INSERT INTO shop.{first} SELECT generate_series({rows}, {rows + late - 1});"
-                        f"INSERT INTO shop.{second} SELECT generate_series(0, {self.ROWS - 1}); COMMIT")
-        time.sleep(3)
+        end = self.server.sql(f"BEGIN; ALTER TABLE shop.{first} ADD v text;"
+                              f"INSERT INTO shop.{first} SELECT generate_series({rows}, {rows + late - 1});"
+                              f"INSERT INTO shop.{second} SELECT generate_series(0, {self.ROWS - 1}); COMMIT;"
+                              "SELECT pg_current_wal_lsn()")[0][0]
+        narwal.wait("the second transaction", lambda: self.server.sql(
+            "SELECT 1 FROM pg_stat_replication WHERE sent_lsn >= %s", (end,)), 60)
+        time.sleep(1)
         merging.set()
         self.assertTrue(stalled.wait(120))
         ledger = self.ledger("apart")
