@@ -50,6 +50,7 @@ struct session {
     char *text; /* of the offset */
     struct nw_takeover takeover;
     bool stop, dry_run, yes;
+    bool stopped; /* the connector, by us */
 };
 
 /* ---- the configuration ---- */
@@ -206,6 +207,7 @@ static nw_status connector_rest(struct session *s, struct nw_error *err)
     if (!nw_go_on(s->yes)) {
         return nw_fail(err, NW_FATAL, "NW1555 the connector is %s", s->connector.state);
     }
+    s->stopped = true;
     status = nw_connector_stop(&s->connector, err);
     if (status == NW_OK) {
         slot_wait(s);
@@ -305,6 +307,10 @@ static int session_run(struct session *s)
         }
     } else {
         nw_complain_error(&err);
+    }
+    if (code != 0 && s->stopped) {
+        (void)printf("the connector is stopped: curl -X PUT %s/resume lets it go on\n",
+                     s->connector.url);
     }
     nw_env_system_destroy(s->pipeline.options.env);
     nw_connector_fini(&s->connector);

@@ -352,12 +352,23 @@ static nw_status server_look(struct nw_takeover *t, struct nw_error *err)
     return tables_look(t, err);
 }
 
+/* What committed before it was sent; 0: the offset has no commit yet, only the slot says it. */
+static uint64_t lsn_of(const struct nw_takeover_offset *offset)
+{
+    if (offset->kind == NW_TAKEOVER_NONE) {
+        return offset->lsn;
+    }
+    return offset->lsn_commit != 0               ? offset->lsn_commit
+           : offset->kind == NW_TAKEOVER_BETWEEN ? offset->lsn_proc
+                                                 : 0;
+}
+
 nw_status nw_takeover_begin(struct nw_takeover *t, struct nw_error *err)
 {
     nw_status status = NW_OK;
 
     nw_arena_init(&t->arena, TABLES_BYTES_MAX);
-    t->lsn = t->offset.kind == NW_TAKEOVER_NONE ? t->offset.lsn : t->offset.lsn_commit;
+    t->lsn = lsn_of(&t->offset);
     status = nw_schemas_create(&t->schemas, err);
     if (status == NW_OK) {
         status = state_look(t, err);

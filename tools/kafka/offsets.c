@@ -57,7 +57,7 @@ static int partitions_assign(const struct nw_side *side, const char *topic)
                                    : rd_kafka_metadata(side->client, 0, handle, &all, ASK_MS);
     int count = -1;
 
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && all != NULL) {
         code = all->topics[0].err;
         count = all->topics[0].partition_cnt;
         rd_kafka_metadata_destroy(all);
