@@ -19,7 +19,7 @@
 #define BACKOFF_NS_MIN   500000000LL
 #define BACKOFF_NS_MAX   30000000000LL
 #define SINK_STOP_NS     10000000000LL
-#define SINK_LEAVE_NS    1000000000LL /* one that is left out is not waited for for longer */
+#define SINK_LEAVE_NS    3000000000LL /* one that is left out is not waited for for longer */
 #define TABLES_BYTES_MAX (512u << 20)
 #define SETTLED_NS       60000000000LL /* an attempt that ran this long resets the backoff */
 

@@ -680,6 +680,8 @@ nw_status nw_run_attached(struct nw_run *run, struct nw_error *err)
 
         if (nw_run_attaches(run, i)) {
             nw_log(NW_LOG_INFO, "sink %s is with the others again", name);
+            /* From now on it is seen whether it moves, however long this took. */
+            run->stalls[run->place[i]].moved_ns = run->env->ops->now_ns(run->env);
             status = nw_detached_remove(run->state, &run->detached, name, err);
         }
     }

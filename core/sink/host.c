@@ -366,6 +366,11 @@ static void host_figure_set(const struct nw_host *host, uint32_t figure, double 
     nw_figures_set(&sink_of(host)->figures, figure, value);
 }
 
+static bool host_leaving(const struct nw_host *host)
+{
+    return atomic_load_explicit(&sink_of(host)->leaves, memory_order_relaxed);
+}
+
 void nw_host_init(struct nw_sink *sink)
 {
     sink->host = (struct nw_host){
@@ -394,6 +399,7 @@ void nw_host_init(struct nw_sink *sink)
         .text_now = host_text_now,
         .figure_add = host_figure_add,
         .figure_set = host_figure_set,
+        .leaving = host_leaving,
     };
     (void)pthread_mutex_init(&sink->files.lock, NULL);
     sink->files.queues_count = 0;

@@ -524,6 +524,7 @@ nw_status nw_sink_stop(struct nw_sink *sink, int64_t deadline_ns, struct nw_erro
 
     /* Tasks that nobody waits for are skipped from here on. */
     atomic_fetch_add_explicit(&sink->round, 1, memory_order_relaxed);
+    atomic_store_explicit(&sink->leaves, true, memory_order_relaxed);
     if (callable) {
         bool back = tasks_wait(sink, deadline_ns);
 

@@ -140,6 +140,7 @@ struct nw_sink {
     bool control_out;              /* it is; the poster's */
     int64_t open_us_max;           /* 0: for ever */
     bool hangs;                    /* a call was given up waiting for */
+    atomic_bool leaves;            /* it is to be closed; relaxed, calls that wait ask for it */
     _Atomic uint64_t round; /* written by the sequencer; tasks of former rounds are skipped */
 
     _Atomic(struct nw_bell *) sequencer_bell; /* NULL until there is a sequencer */

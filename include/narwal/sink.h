@@ -313,6 +313,12 @@ struct nw_host {
                            enum nw_figure_kind kind);
     /** What it is now; it is shown from the first time on. 0 is nobody's. A store in memory. */
     void (*figure_set)(const struct nw_host *host, uint32_t figure, double value);
+    /**
+     * Whether nobody waits any more for the call that is under way: the sink is to be closed. One
+     * that waits for something outside gives up then, with NW_RETRY; what does not return within
+     * seconds is taken for hanging, and the sink cannot be opened again in this process.
+     */
+    bool (*leaving)(const struct nw_host *host);
 };
 
 /**

@@ -13,8 +13,9 @@
 
 #define POLL_MS   100
 #define PURGE_MS  1000
-#define COMMIT_MS 5000
+#define COMMIT_MS 500
 #define ABORT_MS  3000
+#define LEAVE_MS  300 /* the same, when nobody waits for it */
 #define TEXT_SIZE 512
 
 static void topic_note(struct nw_kafka_producer *producer, const rd_kafka_message_t *message)
@@ -120,7 +121,8 @@ static void transaction_abort(struct nw_kafka_producer *producer)
     rd_kafka_error_t *error = NULL;
 
     if (producer->in_transaction) {
-        error = rd_kafka_abort_transaction(producer->client, ABORT_MS);
+        error = rd_kafka_abort_transaction(producer->client,
+                                           nw_kafka_leaves(producer->sink) ? LEAVE_MS : ABORT_MS);
         if (error != NULL) { /* the next that begins ends it */
             rd_kafka_error_destroy(error);
         }
@@ -267,8 +269,7 @@ nw_status nw_kafka_commit(struct nw_kafka_producer *producer, enum nw_outcome *o
             *outcome = NW_COMMITTED;
             return NW_OK;
         }
-        if (rd_kafka_error_is_retriable(error) &&
-            producer->sink->host->now_ns(producer->sink->host) < until_ns) {
+        if (rd_kafka_error_is_retriable(error) && !nw_kafka_is_over(producer->sink, until_ns)) {
             rd_kafka_error_destroy(error);
             continue; /* the same commit, asked again */
         }
@@ -337,7 +338,8 @@ static nw_status queue_wait(struct nw_kafka_producer *producer, struct nw_error 
         producer->full_ns = now_ns;
         producer->full_delivered = producer->delivered;
     }
-    return now_ns - producer->full_ns > producer->sink->options.timeout_ms * 1000000
+    return now_ns - producer->full_ns > producer->sink->options.timeout_ms * 1000000 ||
+                   nw_kafka_leaves(producer->sink)
                ? unanswered(producer, err)
                : NW_AGAIN;
 }
@@ -382,8 +384,8 @@ nw_status nw_kafka_drain(struct nw_kafka_producer *producer, struct nw_error *er
         if (producer->delivered != delivered) {
             delivered = producer->delivered;
             since_ns = producer->sink->host->now_ns(producer->sink->host);
-        } else if (producer->sink->host->now_ns(producer->sink->host) - since_ns >
-                   producer->sink->options.timeout_ms * 1000000) {
+        } else if (nw_kafka_is_over(producer->sink,
+                                    since_ns + producer->sink->options.timeout_ms * 1000000)) {
             return unanswered(producer, err);
         }
     }

@@ -98,7 +98,7 @@ nw_status nw_kafka_transactions_init(struct nw_kafka_producer *producer, rd_kafk
         if (status != NW_OK && refused_ns == 0) {
             refused_ns = now_ns;
         }
-        if (!rd_kafka_error_is_retriable(*error) || now_ns >= until_ns ||
+        if (!rd_kafka_error_is_retriable(*error) || nw_kafka_is_over(sink, until_ns) ||
             (status != NW_OK && now_ns - refused_ns >= REFUSED_NS)) {
             if (status != NW_OK) { /* else the caller knows what the error means */
                 rd_kafka_error_destroy(*error);

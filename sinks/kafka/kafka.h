@@ -23,6 +23,7 @@
 #include <librdkafka/rdkafka.h>
 #include <narwal/sink.h>
 #include <pthread.h>
+#include <stddef.h>
 
 #include "kafka/forms.h"
 #include "lib/format/format.h"
@@ -347,6 +348,18 @@ static inline int64_t nw_kafka_until_ns(const struct nw_kafka_sink *sink)
     return sink->host->now_ns(sink->host) + sink->options.timeout_ms * INT64_C(1000000);
 }
 
+/* Whether nothing is to be waited for any more. */
+static inline bool nw_kafka_leaves(const struct nw_kafka_sink *sink)
+{
+    return sink->host->size > offsetof(struct nw_host, leaving) && sink->host->leaving(sink->host);
+}
+
+/* Whether patience ends: at that moment, or as the sink is to be closed. */
+static inline bool nw_kafka_is_over(const struct nw_kafka_sink *sink, int64_t until_ns)
+{
+    return sink->host->now_ns(sink->host) > until_ns || nw_kafka_leaves(sink);
+}
+
 static inline nw_status nw_kafka_no_memory(struct nw_error *err)
 {
     return nw_fail(err, NW_RETRY, "out of memory for messages");
@@ -494,6 +507,10 @@ enum nw_kafka_topic_kind {
 NW_MUST_CHECK nw_status nw_kafka_topic_open(struct nw_kafka_producer *producer, const char *name,
                                             enum nw_kafka_topic_kind kind, rd_kafka_topic_t **topic,
                                             struct nw_error *err);
+
+/** NW_FATAL (NW2731) when there is no ledger, but topics of ours have messages. */
+NW_MUST_CHECK nw_status nw_kafka_first_check(struct nw_kafka_producer *producer,
+                                             struct nw_error *err);
 
 /* ---- ledger.c ---- */
 

@@ -288,7 +288,7 @@ static nw_status records_read(struct nw_kafka_sink *sink, struct nw_kafka_state 
         rd_kafka_message_t *message = rd_kafka_consumer_poll(reader, POLL_MS);
 
         status = message_take(sink, state, message, &at_end, err);
-        if (status == NW_AGAIN && sink->host->now_ns(sink->host) > until_ns) {
+        if (status == NW_AGAIN && nw_kafka_is_over(sink, until_ns)) {
             status = reading_fail(sink, reader, message, err);
         }
         if (message != NULL) {
@@ -540,6 +540,9 @@ nw_status nw_kafka_ledger_own(struct nw_kafka_sink *sink, struct nw_kafka_state 
     nw_status status = nw_kafka_ledger_read(sink, state, err);
     uint64_t fencing = state->fencing + 1;
 
+    if (status == NW_OK && state->fencing == 0 && !state->positions[0].there) {
+        status = nw_kafka_first_check(&sink->producers[0], err);
+    }
     if (status == NW_OK) {
         status = nw_kafka_begin(&sink->producers[0], err);
     }
@@ -578,8 +581,7 @@ nw_status nw_kafka_ledger_owned(struct nw_kafka_sink *sink, struct nw_kafka_stat
 
     do {
         status = nw_kafka_ledger_read(sink, state, err);
-    } while (status == NW_OK && state->fencing < sink->owned &&
-             sink->host->now_ns(sink->host) < until_ns);
+    } while (status == NW_OK && state->fencing < sink->owned && !nw_kafka_is_over(sink, until_ns));
     if (status != NW_OK) {
         return status;
     }

@@ -383,6 +383,15 @@ static nw_status row_write(struct nw_kafka_worker *worker, struct nw_kafka_table
                                : row_send(worker, table, batch, err);
 }
 
+/* A change that is passed over is one of its table's all the same. */
+static void past_count(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
+                       struct nw_kafka_place place)
+{
+    struct nw_change change = {0};
+
+    nw_kafka_transaction_set(worker, table, place.commit_lsn, place.seq, &change);
+}
+
 /* The next row. */
 static nw_status row_next(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
                           const struct nw_batch *batch, struct nw_error *err)
@@ -392,6 +401,9 @@ static nw_status row_next(struct nw_kafka_worker *worker, struct nw_kafka_table 
     bool past = streamed && table->past.commit_lsn != 0 && is_past(table, place);
     nw_status status = past ? NW_OK : row_write(worker, table, batch, err);
 
+    if (past) {
+        past_count(worker, table, place);
+    }
     if (status == NW_OK) {
         if (table->signals && !past) {
             nw_kafka_signal_row(worker->sink, batch, worker->row);
@@ -474,6 +486,7 @@ nw_status nw_kafka_truncate(struct nw_kafka_worker *worker, const struct nw_even
     }
     known = nw_kafka_table_find(worker, event->tables[0]);
     if (known->past.commit_lsn != 0 && is_past(known, place)) {
+        past_count(worker, known, place);
         return NW_OK;
     }
     status = nw_kafka_held_send(worker, known->relation_oid, err);

@@ -340,11 +340,11 @@ static bool has_messages(struct nw_kafka_producer *producer,
 }
 
 /*
- * There is no ledger. Is it the first start, or did somebody delete it? Topics that this sink would
- * write to, with messages, speak for the latter: a new copy into them is not begun without a word.
+ * There is no ledger, or nothing in it. Is it the first start, or did somebody delete it? Topics
+ * that this sink would write to, with messages, speak for the latter: a new copy into them is not
+ * begun without a word.
  */
-static nw_status first_check(struct nw_kafka_producer *producer, const char *ledger,
-                             struct nw_error *err)
+nw_status nw_kafka_first_check(struct nw_kafka_producer *producer, struct nw_error *err)
 {
     struct nw_kafka_sink *sink = producer->sink;
     const struct rd_kafka_metadata *metadata = NULL;
@@ -365,12 +365,15 @@ static nw_status first_check(struct nw_kafka_producer *producer, const char *led
 
         if (strncmp(topic->topic, beginning, strlen(beginning)) == 0 &&
             has_messages(producer, topic)) {
-            status = nw_fail(err, NW_FATAL,
-                             "NW2731 topic %s, which says what is durable, is not there, but topic "
-                             "%s has messages: the former was deleted, or another has this prefix. "
-                             "Nothing was written. To begin with a new copy into these topics: "
-                             "existing_topics: use",
-                             ledger, topic->topic);
+            status =
+                nw_fail(err, NW_FATAL,
+                        "NW2731 topic %s, which says what is durable, %s, but topic "
+                        "%s has messages: the former was deleted or emptied, or another has this "
+                        "prefix. "
+                        "Nothing was written. To begin with a new copy into these topics: "
+                        "existing_topics: use",
+                        sink->options.ledger_topic,
+                        producer->ledger == NULL ? "is not there" : "is empty", topic->topic);
         }
     }
     rd_kafka_metadata_destroy(metadata);
@@ -393,7 +396,7 @@ nw_status nw_kafka_topic_open(struct nw_kafka_producer *producer, const char *na
     }
     status = topic_find(producer, opened, &found, err);
     if (status == NW_OK && !found && ledger) {
-        status = first_check(producer, name, err);
+        status = nw_kafka_first_check(producer, err);
     }
     if (status == NW_OK && !found && (options->creates || ledger)) {
         status = topic_make(producer, name, kind, err);

@@ -316,6 +316,19 @@ class OversizedTest(Tables):
                          [number for number in range(self.ROWS) if number != 1000])
         self.assertEqual(narwal.terminate(), 0)
 
+    def test_changes_behind_a_part_are_counted_on(self):
+        """What was passed over is one of the table's changes in the transaction."""
+        rows = 20000
+        narwal = self.started("counted", oversized="split", format="debezium_json", transaction_timeout="6s",
+                              transactions_topic="{prefix}.tx")
+        self.split("counted", narwal, rows=rows, pause=0.01)
+        narwal.start().wait_caught_up()
+        for table in TABLES[:2]:
+            orders = [value["transaction"]["data_collection_order"]
+                      for _, value in self.messages(f"counted.shop.{table}")]
+            self.assertEqual(orders, list(range(1, rows + 1)))
+        self.assertEqual(narwal.terminate(), 0)
+
     def follow(self, narwal, server):
         narwal.config["source"]["dsn"] = server.dsn()
         narwal.cluster = server
@@ -356,12 +369,12 @@ class OversizedTest(Tables):
                              list(range(2 * self.ROWS)))
         self.assertEqual(narwal.terminate(), 0)
 
-    def split(self, name, narwal, server=None, first=0):
+    def split(self, name, narwal, server=None, first=0, rows=ROWS, pause=0.03):
         """A transaction that comes in parts; narwal is killed behind one."""
         former = self.parts(name)
-        self.broker.watch = lambda number, frame: time.sleep(0.03) if number == kafka_cluster.PRODUCE else None
+        self.broker.watch = lambda number, frame: time.sleep(pause) if number == kafka_cluster.PRODUCE else None
         (server or self.server).sql("BEGIN;" + "".join(
-            f"INSERT INTO shop.{table} SELECT generate_series({first}, {first + self.ROWS - 1});"
+            f"INSERT INTO shop.{table} SELECT generate_series({first}, {first + rows - 1});"
             for table in TABLES[:2]) + "COMMIT")
         narwal.wait("a part", lambda: self.parts(name) != former, 60)
         narwal.kill()
