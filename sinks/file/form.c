@@ -15,6 +15,8 @@ struct nw_file_form {
     struct nw_format_table *format;
     struct nw_flat flat;
     struct nw_envelope envelope;
+    struct nw_cloud_data data; /* of a CloudEvent */
+    struct nw_cloud_json cloud;
 };
 
 static nw_status out_of_memory(struct nw_error *err)
@@ -23,6 +25,17 @@ static nw_status out_of_memory(struct nw_error *err)
 }
 
 /* ---- tables ---- */
+
+/* @return false when memory ran out */
+static bool cloud_init(struct nw_file_form *form)
+{
+    const struct nw_debezium_options *options = &form->options->format.debezium;
+    bool schemas = options->schemas && form->options->form == NW_DATA_CLOUDEVENTS;
+
+    nw_cloud_data_init(&form->data, form->format->connect->value);
+    return nw_cloud_json_init(&form->cloud, schemas ? &form->data.schema : NULL,
+                              options->null_as_default);
+}
 
 nw_status nw_file_form_create(const struct nw_file_sink *sink, const struct nw_table *version,
                               struct nw_file_form **form, struct nw_error *err)
@@ -46,7 +59,7 @@ nw_status nw_file_form_create(const struct nw_file_sink *sink, const struct nw_t
     made->format = nw_format_table_create(version, name, options->prefix,
                                           nw_format_database(sink->host), &options->format);
     if (made->format == NULL || !nw_flat_init(&made->flat, made->format->connect, &options->flat) ||
-        !nw_envelope_init(&made->envelope, made->format->connect->value)) {
+        !nw_envelope_init(&made->envelope, made->format->connect->value) || !cloud_init(made)) {
         status = out_of_memory(err);
     }
     if (status == NW_OK) {
@@ -65,6 +78,7 @@ void nw_file_form_destroy(struct nw_file_form *form)
     if (form != NULL) {
         nw_flat_fini(&form->flat);
         nw_envelope_fini(&form->envelope);
+        nw_cloud_json_fini(&form->cloud);
         nw_format_table_destroy(form->format);
         free(form);
     }
@@ -111,7 +125,7 @@ static nw_status line_append(const struct nw_file_form *form, const struct nw_ro
         status = nw_json_flat(out, &form->flat, row, err);
         break;
     case NW_DATA_CLOUDEVENTS:
-        status = nw_json_cloudevent(out, row, NULL, NULL, NULL, err);
+        status = nw_json_cloudevent(out, row, &form->cloud, NULL, NULL, err);
         break;
     case NW_DATA_ENVELOPES:
     case NW_DATA_LINES:

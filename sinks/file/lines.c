@@ -71,6 +71,15 @@ static void source_parse(struct nw_scan *scan, struct nw_line *line)
     }
 }
 
+/* Whether what comes is {"schema":...,"payload":...}, and not a payload itself. */
+static bool is_wrapped(const struct nw_scan *scan)
+{
+    static const char opening[] = "{\"schema\":";
+
+    return scan->left > sizeof opening && memcmp(scan->at, opening, sizeof opening - 1) == 0;
+}
+
+/* {"before":...,"after":...} */
 static void images_parse(struct nw_scan *scan, struct nw_line *line)
 {
     char key[24];
@@ -81,6 +90,27 @@ static void images_parse(struct nw_scan *scan, struct nw_line *line)
         bool is = given(scan);
 
         line->has_after |= is && strcmp(key, "after") == 0;
+    }
+}
+
+/* What is in the payload, or in what has no schema around it. */
+static void wrapped_parse(struct nw_scan *scan, struct nw_line *line,
+                          void (*payload)(struct nw_scan *scan, struct nw_line *line))
+{
+    char key[24];
+    bool first = true;
+
+    if (!is_wrapped(scan)) {
+        payload(scan, line);
+        return;
+    }
+    nw_scan_enter(scan, '{');
+    while (nw_scan_key(scan, &first, key, sizeof key)) {
+        if (strcmp(key, "payload") == 0) {
+            payload(scan, line);
+        } else {
+            nw_scan_skip(scan);
+        }
     }
 }
 
@@ -99,7 +129,7 @@ static void envelope_parse(struct nw_scan *scan, struct nw_line *line)
         } else if (event && strcmp(key, "iodebeziumsequence") == 0) {
             sequence_parse(scan, line);
         } else if (event && strcmp(key, "data") == 0) {
-            images_parse(scan, line);
+            wrapped_parse(scan, line, images_parse);
         } else if (!event && strcmp(key, "source") == 0) {
             source_parse(scan, line);
         } else if (!event && strcmp(key, "after") == 0) {
@@ -109,27 +139,6 @@ static void envelope_parse(struct nw_scan *scan, struct nw_line *line)
         }
     }
     line->op = op[1] == '\0' ? op[0] : '\0';
-}
-
-/* One that has a schema around it, or not: {"schema":...,"payload":...} */
-static void wrapped_parse(struct nw_scan *scan, struct nw_line *line)
-{
-    static const char opening[] = "{\"schema\":";
-    char key[24];
-    bool first = true;
-
-    if (scan->left < sizeof opening || memcmp(scan->at, opening, sizeof opening - 1) != 0) {
-        envelope_parse(scan, line);
-        return;
-    }
-    nw_scan_enter(scan, '{');
-    while (nw_scan_key(scan, &first, key, sizeof key)) {
-        if (strcmp(key, "payload") == 0) {
-            envelope_parse(scan, line);
-        } else {
-            nw_scan_skip(scan);
-        }
-    }
 }
 
 bool nw_line_parse(enum nw_data_form form, const uint8_t *bytes, size_t size, struct nw_line *line)
@@ -145,7 +154,7 @@ bool nw_line_parse(enum nw_data_form form, const uint8_t *bytes, size_t size, st
         own_parse(&scan, line);
         break;
     case NW_DATA_ENVELOPES:
-        wrapped_parse(&scan, line);
+        wrapped_parse(&scan, line, envelope_parse);
         break;
     case NW_DATA_CLOUDEVENTS:
         envelope_parse(&scan, line);

@@ -8,17 +8,14 @@
 #include "lib/format/avro_row.h"
 #include "lib/format/json_forms.h"
 
-#define DATA_NAME "io.debezium.connector.postgresql.Data"
-
 /* A table's version. */
 struct nw_kafka_form {
     const struct nw_kafka_form_options *options; /* borrow */
     struct nw_format_table *format;
     struct nw_envelope envelope;
     struct nw_flat flat;
-    struct nw_outbox *outbox;          /* NULL: it is none */
-    struct nw_connect_field images[2]; /* of a CloudEvent's data */
-    struct nw_connect_schema data;
+    struct nw_outbox *outbox;  /* NULL: it is none */
+    struct nw_cloud_data data; /* of a CloudEvent */
     struct nw_cloud_json cloud;
     enum nw_format_kind kind;
     bool keyed;
@@ -82,7 +79,7 @@ static nw_status schemas_register(struct nw_kafka_worker *worker, struct nw_kafk
     nw_status status = NW_OK;
 
     if (form->options->data_is_avro) {
-        value = &form->data;
+        value = &form->data.schema;
     } else if (form->keyed) {
         status = schema_id(worker, form->format->connect->key, topic, true, &form->key_id, err);
     }
@@ -107,15 +104,13 @@ static nw_status form_fill(struct nw_kafka_worker *worker, struct nw_kafka_form 
         !nw_flat_init(&form->flat, form->format->connect, &options->form.flat)) {
         return nw_kafka_no_memory(err);
     }
-    form->images[0] = (struct nw_connect_field){"before", value};
-    form->images[1] = (struct nw_connect_field){"after", value};
-    form->data = (struct nw_connect_schema){
-        .kind = NW_CONNECT_STRUCT, .name = DATA_NAME, .fields = form->images, .fields_count = 2};
-    return nw_cloud_json_init(
-               &form->cloud,
-               form->kind == NW_FORMAT_CLOUDEVENTS && options->format.debezium.schemas ? &form->data
-                                                                                       : NULL,
-               options->format.debezium.null_as_default)
+    nw_cloud_data_init(&form->data, value);
+    return nw_cloud_json_init(&form->cloud,
+                              form->kind == NW_FORMAT_CLOUDEVENTS &&
+                                      options->format.debezium.schemas
+                                  ? &form->data.schema
+                                  : NULL,
+                              options->format.debezium.null_as_default)
                ? NW_OK
                : nw_kafka_no_memory(err);
 }

@@ -279,6 +279,23 @@ static void flattened_rows_say_of_deletes_what_is_wanted(void **state)
     }
 }
 
+static void a_schema_is_around_the_data_of_cloudevents(void **state)
+{
+    struct story *s = begin("cloudevents");
+    char *text;
+
+    (void)state;
+    flag_set(s, "schemas");
+    open_and_recover(s);
+    every_change(s);
+    text = file_text("shop.items.17000", ".changes.jsonl");
+    assert_string_equal(all_of(text, "\"iodebeziumop\":\""), "c u d c d t");
+    assert_string_equal(all_of(text, "\"payload\":{\"before\":"), "null null { null { null");
+    assert_int_equal(lines_of(text), 6);
+    free(text);
+    end(s);
+}
+
 static void cloudevents_are_lines_too(void **state)
 {
     struct story *s = begin("cloudevents");
@@ -601,19 +618,18 @@ static void options_that_mean_nothing_beside_others_are_refused(void **state)
         const char *option;
         const char *says;
     } cases[] = {
-        {"narwal", "schemas", "schemas needs format: debezium_json"},
+        {"narwal", "schemas", "schemas needs format: debezium_json or cloudevents"},
         {"narwal", "times", "times needs format: debezium_json, debezium_avro or cloudevents"},
         {"narwal", "flatten", "flatten needs format: debezium_json or debezium_avro"},
         {"narwal", "transactions",
          "transactions needs format: debezium_json, debezium_avro or cloudevents"},
         {"narwal", "prefix", "prefix needs format: debezium_json, debezium_avro or cloudevents"},
         {"json", "prefix", "prefix needs format: debezium_json, debezium_avro or cloudevents"},
-        {"cloudevents", "schemas", "schemas needs format: debezium_json"},
-        {"cloudevents", "null_as_default", "null_as_default needs format: debezium_json"},
         {"cloudevents", "flatten", "flatten needs format: debezium_json or debezium_avro"},
         {"cloudevents", "add_fields", "add_fields needs flatten"},
-        {"debezium_avro", "schemas", "schemas needs format: debezium_json"},
-        {"debezium_avro", "null_as_default", "null_as_default needs format: debezium_json"},
+        {"debezium_avro", "schemas", "schemas needs format: debezium_json or cloudevents"},
+        {"debezium_avro", "null_as_default",
+         "null_as_default needs format: debezium_json or cloudevents"},
         {"debezium_avro", "decimal_format",
          "decimal_format needs format: debezium_json or cloudevents"},
         {"debezium_json", "add_fields", "add_fields needs flatten"},
@@ -651,6 +667,7 @@ int main(void)
         cmocka_unit_test(a_schema_is_around_each_line_that_wants_one),
         cmocka_unit_test(flattened_rows_say_of_deletes_what_is_wanted),
         cmocka_unit_test(cloudevents_are_lines_too),
+        cmocka_unit_test(a_schema_is_around_the_data_of_cloudevents),
         cmocka_unit_test(files_in_avro_have_their_schema_and_whole_blocks),
         cmocka_unit_test(files_in_avro_that_were_not_committed_go_at_the_next_start),
         cmocka_unit_test(a_compression_that_avro_does_not_have_is_refused),

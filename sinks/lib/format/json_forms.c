@@ -157,6 +157,16 @@ static nw_status attributes_append(struct nw_out *out, const struct nw_row *row,
     return status;
 }
 
+void nw_cloud_data_init(struct nw_cloud_data *data, const struct nw_connect_schema *value)
+{
+    data->images[0] = (struct nw_connect_field){"before", value};
+    data->images[1] = (struct nw_connect_field){"after", value};
+    data->schema = (struct nw_connect_schema){.kind = NW_CONNECT_STRUCT,
+                                              .name = "io.debezium.connector.postgresql.Data",
+                                              .fields = data->images,
+                                              .fields_count = 2};
+}
+
 bool nw_cloud_json_init(struct nw_cloud_json *json, const struct nw_connect_schema *data,
                         bool null_as_default)
 {

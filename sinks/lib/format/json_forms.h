@@ -17,6 +17,15 @@
 NW_MUST_CHECK nw_status nw_json_flat(struct nw_out *out, const struct nw_flat *flat,
                                      const struct nw_row *row, struct nw_error *err);
 
+/** The schema of a CloudEvent's data. */
+struct nw_cloud_data {
+    struct nw_connect_field images[2];
+    struct nw_connect_schema schema; /* which borrows from beside it: it stays where it is */
+};
+
+/** @param value  of an image; borrow, outlives the data */
+void nw_cloud_data_init(struct nw_cloud_data *data, const struct nw_connect_schema *value);
+
 /** How a CloudEvent's data are JSON. */
 struct nw_cloud_json {
     struct nw_out head;   /* {"schema":{...},"payload": ; empty without schemas. Own */
