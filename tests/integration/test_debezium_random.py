@@ -28,6 +28,9 @@ OPTIONS = (
 )
 
 
+MOVED = ("header.__debezium.newkey", "header.__debezium.oldkey")
+
+
 def quote(text):
     return "'" + text.replace("'", "''") + "'"
 
@@ -291,8 +294,11 @@ class RandomTest(check.Case):
         wrong = []
         for topic in report["topics"]:
             for difference in topic["differences"]:
-                # docs/debezium.md: tombstones without a key; a table whose index is its identity
+                # docs/debezium.md: tombstones without a key, and headers that are no JSON
                 if difference["key"] == "no key" and difference["op"] == "tombstone" and not difference["b"]:
+                    continue
+                if difference["paths"] and difference["paths"][0]["path"] in MOVED and all(
+                        entry["path"].startswith(MOVED) for entry in difference["paths"]):
                     continue
                 wrong.append((topic["topic"], difference))
         self.assertEqual(wrong, [], (story.properties, [(table.name, table.identity, table.key, table.columns) for table in story.tables]))

@@ -167,6 +167,15 @@ class DiffTopicsTest(check.Case):
             messages["shop.keyless"].append(messages["shop.keyless"][0])
         self.assertEqual(self.found("twice", twice, table="shop.keyless"), (0, 0, 1, {}))
 
+        def repeated(messages):
+            """What a sender does that begins again: a stretch comes once more."""
+            messages["shop.items"] += messages["shop.items"][-5:]
+        self.assertEqual(self.found("repeated", repeated), (0, 0, 5, {}))
+        for name, table, again in (("twice", "shop.keyless", 1), ("repeated", "shop.items", 5), ("lacks", "shop.items", 0)):
+            self.assertEqual(self.compare(name, "--mask", "*name")[1][table]["again"], [0, again], name)
+        said = diff("one", "repeated", "--mask", "*name", "--brokers", self.broker.address)[1]
+        self.assertIn("of those only in B 5 say again what came before", said)
+
         def order(messages):
             """The two events of a key, the other way round."""
             items = messages["shop.items"]

@@ -5,7 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <xxhash.h>
+
+#define PROGRESS_EVERY 4096u
+#define PROGRESS_SEC   2
 
 /* The schema that was met last, and what its leaves add to an event's hash: mostly the next is the
  * same. */
@@ -25,7 +29,10 @@ struct hashing {
     uint64_t part, parts;            /* only keys whose hash is this by so many */
     struct nw_records *records;
     size_t records_max;
-    uint64_t seen, avro; /* events; those that look like Avro */
+    uint64_t seen, avro;  /* events; those that look like Avro */
+    uint64_t read, total; /* messages */
+    const char *name;
+    time_t told_s; /* when it was last said how far it is; 0: the reading begins */
     bool failed;
     bool *old; /* for each partition: its last event was committed before what is compared */
 
@@ -152,6 +159,22 @@ static bool record_add(struct nw_records *records, const struct nw_record *recor
     return true;
 }
 
+static void progress(struct hashing *hashing)
+{
+    struct timespec now = {0};
+
+    if (++hashing->read % PROGRESS_EVERY != 0) {
+        return;
+    }
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    if (hashing->told_s == 0) {
+        hashing->told_s = now.tv_sec;
+    } else if (now.tv_sec >= hashing->told_s + PROGRESS_SEC) {
+        hashing->told_s = now.tv_sec;
+        nw_progress_say(hashing->name, hashing->side->name, hashing->read, hashing->total);
+    }
+}
+
 static bool on_message(void *context, const rd_kafka_message_t *message)
 {
     struct hashing *hashing = context;
@@ -163,6 +186,7 @@ static bool on_message(void *context, const rd_kafka_message_t *message)
     memset(hashing->sum_key, 0, sizeof hashing->sum_key);
     hashing->is_snapshot = false;
     hashing->committed_ms = INT64_MIN;
+    progress(hashing);
     hashing->failed |= !nw_leaves_of(&hashing->leaves, message);
     hashing->avro += nw_side_is_avro(message);
     if (is_old(hashing, message)) {
@@ -194,7 +218,9 @@ static nw_status side_hash(struct hashing *hashing, const char *name,
     if (hashing->old == NULL) {
         return nw_fail(err, NW_FATAL, "out of memory for %d partitions", (int)extent->partitions);
     }
+    hashing->name = name;
     for (int32_t i = 0; i < extent->partitions; i++) {
+        hashing->total += (uint64_t)(extent->until[i] - extent->from[i]);
         hashing->old[i] = hashing->comparison->since_ms != INT64_MIN;
     }
     hashing->leaves.leaf = on_leaf;
@@ -204,6 +230,7 @@ static nw_status side_hash(struct hashing *hashing, const char *name,
     hashing->leaves.context = hashing;
     hashing->leaves.as_written = hashing->comparison->request->strict;
     status = nw_side_read(hashing->side, name, extent, on_message, hashing, err);
+    nw_progress_say(name, hashing->side->name, 0, 0);
     nw_leaves_fini(&hashing->leaves);
     free(hashing->old);
     for (int i = 0; i < 2; i++) {

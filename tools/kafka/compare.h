@@ -49,6 +49,7 @@ struct nw_finding {
     bool there[2];
     int32_t partitions[2];
     uint64_t events[2], equal, different, only[2], pending;
+    uint64_t again[2]; /* of only: the same was said of the key just before */
     uint64_t examined;
     bool avro;           /* it has what looks like Avro, and there is no registry */
     json_t *paths;       /* own: how many of the examined differ in each */
@@ -95,6 +96,10 @@ NW_MUST_CHECK nw_status nw_pairs_examine(struct nw_comparison *comparison,
                                          struct nw_error *err);
 
 /* ---- report.c ---- */
+
+/** To people who wait, every now and then: so much is read. @param total  0: nothing is left of it
+ */
+void nw_progress_say(const char *name, char side, uint64_t read, uint64_t total);
 
 /** "table: 3 of 12 events differ", and the first of them. */
 void nw_finding_print(const struct nw_finding *finding);

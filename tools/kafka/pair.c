@@ -10,6 +10,7 @@
 struct slice {
     const struct nw_record *at;
     size_t count;
+    const struct nw_record *begin; /* of the key */
 };
 
 struct pairing {
@@ -60,6 +61,17 @@ static int pair_compare(const void *a, const void *b)
 static bool same(const struct nw_record *a, const struct nw_record *b)
 {
     return two_compare(a->hash, b->hash) == 0;
+}
+
+/* Whether an event that has no partner says what one just before it said: it came twice. */
+static bool came_before(const struct slice *slice)
+{
+    for (size_t i = 1; i <= AHEAD_MAX && i <= (size_t)(slice->at - slice->begin); i++) {
+        if (same(slice->at, slice->at - i)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* @param a, b  NULL: the other has no partner */
@@ -113,6 +125,7 @@ static size_t ahead_find(const struct nw_record *wanted, const struct slice *in)
 static void pass_over(struct pairing *pairing, struct slice *slice, bool of_a, size_t count)
 {
     for (size_t i = 0; i < count; i++, slice->at++, slice->count--) {
+        pairing->finding->again[!of_a] += !slice->at->late && came_before(slice);
         pair_note(pairing, of_a ? slice->at : NULL, of_a ? NULL : slice->at);
     }
 }
@@ -144,6 +157,8 @@ static void differ(struct pairing *pairing, struct slice *a, struct slice *b)
 /* Events of one key, in order. */
 static void key_pair(struct pairing *pairing, struct slice a, struct slice b)
 {
+    a.begin = a.at;
+    b.begin = b.at;
     while (a.count > 0 && b.count > 0) {
         if (same(a.at, b.at)) {
             pairing->finding->equal++;
@@ -174,8 +189,8 @@ static void keyed_pair(struct pairing *pairing, struct slice a, struct slice b)
 {
     while (a.count > 0 || b.count > 0) {
         int order = a.count == 0 ? 1 : b.count == 0 ? -1 : two_compare(a.at->key, b.at->key);
-        struct slice of_a = {a.at, order <= 0 ? key_size(a.at, a.count) : 0};
-        struct slice of_b = {b.at, order >= 0 ? key_size(b.at, b.count) : 0};
+        struct slice of_a = {a.at, order <= 0 ? key_size(a.at, a.count) : 0, NULL};
+        struct slice of_b = {b.at, order >= 0 ? key_size(b.at, b.count) : 0, NULL};
 
         key_pair(pairing, of_a, of_b);
         a.at += of_a.count;
@@ -191,8 +206,9 @@ struct rest {
     size_t count;
 };
 
-static void rest_take(struct rest rests[2], int side, struct slice *slice)
+static void rest_take(struct pairing *pairing, struct rest rests[2], int side, struct slice *slice)
 {
+    pairing->finding->again[side] += !slice->at->late && came_before(slice);
     rests[side].items[rests[side].count++] = slice->at++;
     slice->count--;
 }
@@ -207,6 +223,8 @@ static int next_of(const struct slice *a, const struct slice *b)
 static void alike_pair(struct pairing *pairing, struct slice a, struct slice b,
                        struct rest rests[2])
 {
+    a.begin = a.at;
+    b.begin = b.at;
     while (a.count > 0 || b.count > 0) {
         int order = next_of(&a, &b);
 
@@ -217,7 +235,7 @@ static void alike_pair(struct pairing *pairing, struct slice a, struct slice b,
             b.at++;
             b.count--;
         } else {
-            rest_take(rests, order < 0 ? 0 : 1, order < 0 ? &a : &b);
+            rest_take(pairing, rests, order < 0 ? 0 : 1, order < 0 ? &a : &b);
         }
     }
 }
@@ -250,9 +268,9 @@ static void split(const struct nw_records *records, struct slice *keyless, struc
     while (count < records->count && !records->items[count].keyed) {
         count++;
     }
-    *keyless = (struct slice){records->items, count};
+    *keyless = (struct slice){records->items, count, NULL};
     *keyed = (struct slice){records->items == NULL ? NULL : records->items + count,
-                            records->count - count};
+                            records->count - count, NULL};
 }
 
 nw_status nw_records_pair(struct nw_records records[2], struct nw_finding *finding,

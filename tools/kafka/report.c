@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "kafka/compare.h"
 
@@ -80,6 +81,28 @@ static void paths_print(const struct nw_finding *finding)
     (void)printf("\n");
 }
 
+static void again_print(const struct nw_finding *finding, int side)
+{
+    if (finding->again[side] > 0) {
+        (void)printf("  of those only in %c %" PRIu64 " say again what came before\n",
+                     side == 0 ? 'A' : 'B', finding->again[side]);
+    }
+}
+
+void nw_progress_say(const char *name, char side, uint64_t read, uint64_t total)
+{
+    if (isatty(STDERR_FILENO) == 0) {
+        return;
+    }
+    if (total == 0) {
+        (void)fprintf(stderr, "\r\033[K");
+    } else {
+        (void)fprintf(stderr, "\r\033[K%s: %" PRIu64 " of %" PRIu64 " events of %c", name, read,
+                      total, side);
+    }
+    (void)fflush(stderr);
+}
+
 void nw_finding_print(const struct nw_finding *finding)
 {
     size_t i = 0;
@@ -95,6 +118,8 @@ void nw_finding_print(const struct nw_finding *finding)
     (void)printf("%s: %" PRIu64 " events differ, %" PRIu64 " are only in A, %" PRIu64
                  " only in B\n",
                  finding->name, finding->different, finding->only[0], finding->only[1]);
+    again_print(finding, 0);
+    again_print(finding, 1);
     json_array_foreach(finding->differences, i, difference)
     {
         difference_print(difference);
@@ -148,12 +173,13 @@ static void summary_print(const struct nw_comparison *comparison, const struct n
 static json_t *finding_json(const struct nw_finding *f)
 {
     return json_pack(
-        "{s:s,s:[b,b],s:[i,i],s:[I,I],s:I,s:I,s:[I,I],s:I,s:I,s:O,s:O}", "topic", f->name, "there",
-        (int)f->there[0], (int)f->there[1], "partitions", (int)f->partitions[0],
+        "{s:s,s:[b,b],s:[i,i],s:[I,I],s:I,s:I,s:[I,I],s:[I,I],s:I,s:I,s:O,s:O}", "topic", f->name,
+        "there", (int)f->there[0], (int)f->there[1], "partitions", (int)f->partitions[0],
         (int)f->partitions[1], "events", (json_int_t)f->events[0], (json_int_t)f->events[1],
         "equal", (json_int_t)f->equal, "different", (json_int_t)f->different, "only",
-        (json_int_t)f->only[0], (json_int_t)f->only[1], "pending", (json_int_t)f->pending,
-        "examined", (json_int_t)f->examined, "paths", f->paths, "differences", f->differences);
+        (json_int_t)f->only[0], (json_int_t)f->only[1], "again", (json_int_t)f->again[0],
+        (json_int_t)f->again[1], "pending", (json_int_t)f->pending, "examined",
+        (json_int_t)f->examined, "paths", f->paths, "differences", f->differences);
 }
 
 static json_t *side_json(const struct nw_side *side)
