@@ -567,6 +567,17 @@ static nw_status retry_wait(struct nw_run *run, int64_t began_ns, int64_t *backo
     return status;
 }
 
+/* An attempt from where the state says that the source is. */
+static nw_status next_attempt(struct nw_run *run, struct nw_error *err)
+{
+    nw_status status = nw_state_source_read(run->state, &run->source, err);
+
+    if (status == NW_OK) {
+        status = nw_run_taken_find(run, err);
+    }
+    return status == NW_OK ? attempt(run, err) : status;
+}
+
 /* One attempt after the other, until one ends well, or must not be tried again. */
 static nw_status attempts(struct nw_run *run, struct nw_error *err)
 {
@@ -576,13 +587,7 @@ static nw_status attempts(struct nw_run *run, struct nw_error *err)
     for (;;) {
         int64_t began_ns = run->env->ops->now_ns(run->env);
 
-        status = nw_state_source_read(run->state, &run->source, err);
-        if (status == NW_OK) {
-            status = nw_run_taken_find(run, err);
-        }
-        if (status == NW_OK) {
-            status = attempt(run, err);
-        }
+        status = next_attempt(run, err);
         if (nw_run_stopping(run) || (status == NW_OK && !nw_run_rests(run))) {
             return status;
         }

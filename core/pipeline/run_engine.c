@@ -111,6 +111,26 @@ static void epoch_ended(void *context, uint64_t lsn)
     nw_recent_reach(run->recent, lsn);
 }
 
+/* What the engine is told before it starts. */
+static nw_status engine_prepare(struct nw_run *run, struct nw_error *err)
+{
+    nw_status status = fences_set(run, err);
+
+    if (status == NW_OK) {
+        status = nw_run_leave_out(run, err);
+    }
+    if (status == NW_OK) {
+        status = nw_run_drops_tell(run, err);
+    }
+    if (status == NW_OK) {
+        status = nw_run_backlogs_give(run, err);
+    }
+    if (status == NW_OK) {
+        nw_run_taken_tell(run);
+    }
+    return status;
+}
+
 nw_status nw_run_engine_make(struct nw_run *run, struct nw_error *err)
 {
     const struct nw_run_options *o = run->options;
@@ -160,19 +180,7 @@ nw_status nw_run_engine_make(struct nw_run *run, struct nw_error *err)
     nw_recent_begin(run->recent, &run->server.identity, run->start_lsn);
     status = nw_engine_create(&options, &run->engine, err);
     if (status == NW_OK) {
-        status = fences_set(run, err);
-    }
-    if (status == NW_OK) {
-        status = nw_run_leave_out(run, err);
-    }
-    if (status == NW_OK) {
-        status = nw_run_drops_tell(run, err);
-    }
-    if (status == NW_OK) {
-        status = nw_run_backlogs_give(run, err);
-    }
-    if (status == NW_OK) {
-        nw_run_taken_tell(run);
+        status = engine_prepare(run, err);
     }
     return status == NW_OK ? nw_engine_start(run->engine, err) : status;
 }

@@ -3,6 +3,7 @@
 """The Kafka sink with a real broker: nothing lost through kills of narwal and of the broker; with
 transactions nothing twice either; and what a topic's messages look like."""
 import json
+import os
 import pathlib
 import random
 import signal
@@ -16,6 +17,7 @@ from lab.web import Web
 TABLES = [("lab", name) for name in ("plain", "composite", "full_keyless", "by_index", "wide", "wide_full",
                                      "all_types", "bulk")]
 KILLS = 3
+SLOW = 5 if "NARWAL_DEBUG" in os.environ else 1  # with sanitizers
 
 
 class Piped(Narwal):
@@ -320,7 +322,8 @@ class KafkaTest(Case):
         narwal.config["sinks"].append({"type": "file", "path": str(narwal.out)})
         narwal.start().wait_caught_up()
         self.server.sql('DROP TABLE shop."ü"')
-        narwal.wait("the drop", lambda: any('"op":"X"' in path.read_text() for path in narwal.out.rglob("*.jsonl")))
+        narwal.wait("the drop", lambda: narwal.call("wait", "--timeout", "2s") and
+                    any('"op":"X"' in path.read_text() for path in narwal.out.rglob("*.jsonl")))
         narwal.wait_caught_up()
         self.server.sql('ALTER TABLE shop.next RENAME TO "ä"; INSERT INTO shop."ä" VALUES (3)')
         narwal.wait_caught_up()
@@ -396,7 +399,8 @@ class KafkaFaultsTest(Case):
 
     def test_a_transaction_that_lasts_too_long(self):
         self.make("CREATE TABLE shop.items (id integer PRIMARY KEY)")
-        narwal = self.narwal("shop11", include=("shop.*",), delivery="transactional", transaction_timeout="1s")
+        narwal = self.narwal("shop11", include=("shop.*",), delivery="transactional",
+                             transaction_timeout=f"{SLOW}s")
         narwal.start().wait_caught_up()
         for number in range(2):
             self.assertEqual(narwal.terminate(), 0)
@@ -404,7 +408,7 @@ class KafkaFaultsTest(Case):
             narwal.start(NARWAL_FREEZE_AT="write:3")
             stat = pathlib.Path(f"/proc/{narwal.process.pid}/stat")
             narwal.wait("it to freeze", lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
-            time.sleep(3)
+            time.sleep(2 + SLOW)
             narwal.process.send_signal(signal.SIGCONT)
             narwal.wait_caught_up()
             self.assertIn("sink kafka works again", narwal.log())
