@@ -67,6 +67,7 @@ class Registry:
         """Begin; what it had is gone."""
         command = as_server_user([self.java, *HEAP, f"-Djava.io.tmpdir={self.data}", "-Dquarkus.http.host=127.0.0.1",
                                   f"-Dquarkus.http.port={self.port}", f"-Dquarkus.http.ssl-port={self.tls_port}",
+                                  "-Dquarkus.management.host=127.0.0.1", f"-Dquarkus.management.port={free_port()}",
                                   f"-Dquarkus.http.ssl.certificate.files={self.certificate}",
                                   f"-Dquarkus.http.ssl.certificate.key-files={self.key}",
                                   "-Dquarkus.http.insecure-requests=enabled", "-jar", str(self.jars / "quarkus-run.jar")],
