@@ -64,6 +64,9 @@ void nw_debezium_shadow(struct nw_debezium *to)
     if (outbox != NULL && outbox->value != NULL) {
         nw_debezium_put(to, "sink.outbox_topic", "\"outbox.event.{value}\"", NULL);
     }
+    if (line_find(to, "sink", "routes") != NULL) { /* whatever they make of the prefix */
+        nw_debezium_item(to, "sink.routes", "(.*) => " WORD ".$1");
+    }
     for (size_t i = 0; i < sizeof silent / sizeof silent[0]; i++) {
         struct nw_debezium_line *line = line_find(to, "sink", silent[i]);
 

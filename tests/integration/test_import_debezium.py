@@ -61,6 +61,24 @@ class ImportTest(Case):
                          [("was_debeziums",)])
         self.assertEqual(self.call("-", "-o", "taken.yaml", "--brokers", "k:1", text=connector).stderr.split()[1], "NW1521")
 
+    def test_a_shadow(self):
+        """Beside the connector: nothing of it is the connector's own."""
+        router = {"transforms": "outbox", "transforms.outbox.type": "io.debezium.transforms.outbox.EventRouter"}
+        for more in ({"signal.data.collection": "shop.items", "heartbeat.interval.ms": "1000"}, router):
+            text = self.connector(**{"slot.name": "theirs", "topic.prefix": "taken", **more, "table.include.list": "shop\\.items"})
+            result = self.call("-", "-o", "-", "--brokers", "b:1", "--shadow", text=text)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            for line in ("name: taken_shadow", '    name: "theirs_shadow"', "    create: false", "  snapshot: never",
+                         '    prefix: "taken_shadow"'):
+                self.assertIn(f"\n{line}", result.stdout)
+            for word in ("heartbeat", "signals_table", "existing_topics"):
+                self.assertNotIn(f"\n    {word}", result.stdout)
+        self.assertIn('outbox_topic: "shadow.outbox.event.{value}"', result.stdout)
+        text = self.connector(**{"transforms": "r", "transforms.r.type": "org.apache.kafka.connect.transforms.RegexRouter",
+                                 "transforms.r.regex": ".*", "transforms.r.replacement": "all"})
+        result = self.call("-", "-o", "-", "--brokers", "b:1", "--shadow", text=text)
+        self.assertIn('routes: [".* => all", "(.*) => shadow.$1"]', result.stdout)
+
     def test_what_is_refused(self):
         wrong = self.connector(**{"converters": "mine", "snapshot.mode": "always"})
         result = self.call("-", "--brokers", "k:1", text=wrong)
