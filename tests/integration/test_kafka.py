@@ -420,7 +420,7 @@ class KafkaFaultsTest(Case):
         narwal = self.narwal("shop12", include=("shop.*",))
         narwal.config["standby"] = {"after": "2s"}
         narwal.start().wait_caught_up()
-        narwal.kill()
+        self.assertEqual(narwal.terminate(), 0)  # killed, the slot could be ahead: what the spool had is forgotten
         narwal.forget_state()
         for delivery, code in (("idempotent", 1), ("transactional", None)):
             narwal.config["sinks"][0]["delivery"] = delivery

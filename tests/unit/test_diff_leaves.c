@@ -175,18 +175,13 @@ static void a_value_that_is_too_deep_is_none(void **state)
 
 static void schemas_that_are_none_are_refused(void **state)
 {
-    static const char *const wrong[] = {"",
-                                        "{",
-                                        "1",
-                                        "{}",
-                                        "\"lang\"",
-                                        "{\"type\":\"record\",\"name\":\"R\"}",
-                                        RECORD("{\"name\":\"x\"}"),
-                                        RECORD("{\"type\":\"int\"}"),
-                                        "{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[1]}",
-                                        "{\"type\":\"array\"}",
-                                        "{\"type\":\"fixed\",\"size\":1}",
-                                        "[\"null\",\"a.b.R\"]"};
+    static const char *const wrong[] = {
+        "", "{", "1", "{}", "\"lang\"", "{\"type\":\"record\",\"name\":\"R\"}",
+        /* NOLINTBEGIN(bugprone-suspicious-missing-comma) */
+        RECORD("{\"name\":\"x\"}"), RECORD("{\"type\":\"int\"}"),
+        /* NOLINTEND(bugprone-suspicious-missing-comma) */
+        "{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[1]}", "{\"type\":\"array\"}",
+        "{\"type\":\"fixed\",\"size\":1}", "[\"null\",\"a.b.R\"]"};
     char deep[4096] = "";
 
     (void)state;

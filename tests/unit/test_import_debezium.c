@@ -233,7 +233,7 @@ static void transforms_that_cannot_be_are_refused_with_the_reason(void **state)
                                      (int)(size - 1), at + 1);
             at += size + (at[size] == ',');
         }
-        (void)strcat(json, "}");
+        (void)snprintf(json + strlen(json), sizeof json - strlen(json), "}");
         text = made(json, &refused);
         if (refused != 1 || strstr(text, cases[i].why) == NULL) {
             fail_msg("%s: %zu refused: %s", cases[i].why, refused, text);

@@ -17,7 +17,7 @@ struct step {
 };
 #define STEP(text, at)                                                                             \
     {                                                                                              \
-        text, sizeof text - 1, at                                                                  \
+        (text), sizeof(text) - 1, (at)                                                             \
     }
 #define BEGIN       STEP("B\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\7", 10)
 #define COMMIT      STEP("C\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\1\x30\0\0\0\0\0\0\0\0", 0x130)
