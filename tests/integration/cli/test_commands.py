@@ -268,7 +268,7 @@ class Documents(check.unittest.TestCase):
                               stdout=subprocess.PIPE).stdout.split()
 
     def test_bash_completes_commands_words_options_and_files(self):
-        self.assertEqual(self.complete("ta"), ["table", "tail"])
+        self.assertEqual(self.complete("ta"), ["table", "tail", "take-over"])
         self.assertEqual(self.complete("table", "re"), ["refresh", "repair", "resume"])
         self.assertEqual(self.complete("table", "list", "--st"), ["--state-dir", "--state"])
         self.assertEqual(self.complete("run", "--q"), ["--quiet"])
