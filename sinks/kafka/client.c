@@ -94,8 +94,11 @@ static nw_status client_create(struct nw_kafka_producer *producer, const char *i
         return status;
     }
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-    nw_kafka_spares_begin(producer);
-    return nw_kafka_client_create(sink, RD_KAFKA_PRODUCER, conf, &producer->client, err);
+    status = nw_kafka_client_create(sink, RD_KAFKA_PRODUCER, conf, &producer->client, err);
+    if (status == NW_OK) {
+        nw_kafka_spares_begin(producer);
+    }
+    return status;
 }
 
 nw_status nw_kafka_reader_create(struct nw_kafka_sink *sink, const char *const settings[][2],
