@@ -65,6 +65,9 @@ nw_status nw_file_form_create(const struct nw_file_sink *sink, const struct nw_t
     if (status == NW_OK) {
         status = nw_format_table_check(made->format, sink->host, err);
     }
+    if (status == NW_OK) {
+        status = nw_format_fields_check(&made->flat.schema, version, err);
+    }
     if (status != NW_OK) {
         nw_file_form_destroy(made);
         return status;

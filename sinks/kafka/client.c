@@ -331,7 +331,7 @@ static nw_status unanswered(struct nw_kafka_producer *producer, struct nw_error 
 }
 
 /* There is no room until brokers acknowledge messages, and secrets are read anew by recover(). */
-static nw_status queue_wait(struct nw_kafka_producer *producer, struct nw_error *err)
+nw_status nw_kafka_queue_wait(struct nw_kafka_producer *producer, struct nw_error *err)
 {
     int64_t now_ns = 0;
 
@@ -362,7 +362,7 @@ nw_status nw_kafka_send(struct nw_kafka_producer *producer, rd_kafka_topic_t *to
         return NW_OK;
     }
     if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
-        return queue_wait(producer, err);
+        return nw_kafka_queue_wait(producer, err);
     }
     if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
         return nw_fail(err, NW_REJECT,

@@ -6,9 +6,11 @@
  * That a row was the last is known later than the row. So of the first copy the last message of
  * each batch is kept, in each of the forms that it may turn out to have, until another message of
  * the table, or the commit: a mark is missing where a commit comes between the last row and what
- * says that it was the last.
+ * says that it was the last. Those of tables that ended are sent before copied rows of others, as
+ * none of them can be the last of all: a worker holds no more than it has tables under way.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "kafka/kafka.h"
 
@@ -125,6 +127,50 @@ const char *nw_kafka_snapshot_of(struct nw_kafka_worker *worker, uint32_t relati
 
 /* ---- what is held ---- */
 
+/* What librdkafka counts of headers: their names and values. */
+static size_t headers_size(const struct nw_kafka_worker *worker, const struct nw_kafka_held *form)
+{
+    const struct nw_kafka_options *options = &worker->sink->options;
+    const rd_kafka_headers_t *common =
+        options->row_headers != NULL ? options->row_headers : options->headers;
+    const char *name = NULL;
+    const void *value = NULL;
+    size_t value_size = 0;
+    size_t size = 0;
+
+    for (size_t i = 0;
+         common != NULL && rd_kafka_header_get_all(common, i, &name, &value, &value_size) == 0;
+         i++) {
+        size += strlen(name) + value_size + NW_KAFKA_HEADER_OVERHEAD;
+    }
+    for (uint32_t i = 0; i < form->headers_count; i++) {
+        size += strlen(form->headers[i].name) + form->headers[i].size + NW_KAFKA_HEADER_OVERHEAD;
+    }
+    return size;
+}
+
+bool nw_kafka_held_fits(const struct nw_kafka_worker *worker, const struct nw_kafka_table *table,
+                        const struct nw_kafka_copying *copying)
+{
+    size_t key = copying->keyed ? copying->key.used : 0;
+    size_t longest = 0;
+    char text[32] = "";
+    size_t text_size = sizeof text;
+
+    if (rd_kafka_conf_get(worker->sink->options.conf, "message.max.bytes", text, &text_size) !=
+        RD_KAFKA_CONF_OK) {
+        return false;
+    }
+    for (uint32_t mark = 0; mark < NW_KAFKA_MARKS_COUNT; mark++) {
+        const struct nw_kafka_held *form = &copying->forms[mark];
+        size_t size = key + form->value.used + headers_size(worker, form);
+
+        longest = size > longest ? size : longest;
+    }
+    return longest < NW_KAFKA_HELD_BYTES_MAX && longest < table->alone_from &&
+           longest + NW_KAFKA_BATCH_OVERHEAD < strtoull(text, NULL, 10);
+}
+
 static nw_status held_send(struct nw_kafka_worker *worker, struct nw_kafka_copying *copying,
                            enum nw_kafka_mark mark, struct nw_error *err)
 {
@@ -154,6 +200,33 @@ nw_status nw_kafka_held_send(struct nw_kafka_worker *worker, uint32_t relation_o
                        err);
     if (status == NW_OK && copying->ended) {
         copying_remove(worker, copying);
+    }
+    return status;
+}
+
+nw_status nw_kafka_held_send_ended(struct nw_kafka_worker *worker, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    for (uint32_t i = worker->copying_count; i > 0 && status == NW_OK; i--) {
+        struct nw_kafka_copying *copying = &worker->copying[i - 1];
+
+        if (copying->ended) {
+            status = nw_kafka_held_send(worker, copying->relation_oid, err);
+        }
+    }
+    return status;
+}
+
+/* At the commit, where nobody comes again for what the queue has no room for. */
+static nw_status held_send_patiently(struct nw_kafka_worker *worker,
+                                     struct nw_kafka_copying *copying, enum nw_kafka_mark mark,
+                                     struct nw_error *err)
+{
+    nw_status status = NW_AGAIN;
+
+    while (status == NW_AGAIN) { /* which does not last longer than the sink's patience */
+        status = held_send(worker, copying, mark, err);
     }
     return status;
 }
@@ -199,12 +272,12 @@ static nw_status worker_send(struct nw_kafka_worker *worker, uint32_t last_oid,
 
         any = any || copying->held;
         if (copying->held && copying != last) {
-            status = held_send(worker, copying,
-                               copying->ended ? NW_KAFKA_LAST_OF_TABLE : NW_KAFKA_NOT_LAST, err);
+            status = held_send_patiently(
+                worker, copying, copying->ended ? NW_KAFKA_LAST_OF_TABLE : NW_KAFKA_NOT_LAST, err);
         }
     }
     if (status == NW_OK && last != NULL && last->held) {
-        status = held_send(worker, last, NW_KAFKA_LAST_OF_ALL, err);
+        status = held_send_patiently(worker, last, NW_KAFKA_LAST_OF_ALL, err);
     }
     if (status == NW_OK) {
         ended_remove(worker);

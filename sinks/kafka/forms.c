@@ -130,6 +130,9 @@ nw_status nw_kafka_form_create(struct nw_kafka_worker *worker, struct nw_kafka_t
     if (status == NW_OK && nw_kafka_is_outbox(options, table->keyed)) {
         return nw_outbox_create(form->format->connect, &options->outbox, &form->outbox, err);
     }
+    if (status == NW_OK) {
+        status = nw_format_fields_check(&form->flat.schema, table->keyed, err);
+    }
     if (status == NW_OK && (form->kind == NW_FORMAT_DEBEZIUM_AVRO || options->data_is_avro)) {
         status = schemas_register(worker, form, topic, err);
     }
@@ -211,7 +214,8 @@ static bool is_sent(const struct nw_kafka_worker *worker, const struct nw_kafka_
     if (step->tombstone && !form->keyed && !worker->sink->options.format.connect.exact) {
         return false;
     }
-    if (!form->options->flattens || step->change.op != 'd') {
+    if (!form->options->flattens || step->change.op != 'd' ||
+        (step->tombstone && deletes == NW_FLAT_REWRITE_WITH_TOMBSTONE)) {
         return !step->tombstone || worker->sink->options.tombstones;
     }
     return step->tombstone ? deletes != NW_FLAT_DROP && deletes != NW_FLAT_REWRITE
@@ -381,8 +385,6 @@ static nw_status row_hold(struct nw_kafka_worker *worker, struct nw_kafka_table 
                           struct nw_error *err)
 {
     const struct nw_host *host = worker->sink->host;
-    const struct nw_kafka_held *longest = &copying->forms[NW_KAFKA_LAST_OF_TABLE];
-    size_t size = 0;
     nw_status status = NW_OK;
 
     copying->keyed = table->form->keyed;
@@ -400,8 +402,7 @@ static nw_status row_hold(struct nw_kafka_worker *worker, struct nw_kafka_table 
         status = nw_kafka_no_memory(err);
     }
     /* One that brokers may refuse is sent now: its row is to be blamed, and no other. */
-    size = copying->key.used + longest->value.used + longest->texts.used;
-    copying->held = status == NW_OK && size < NW_KAFKA_HELD_BYTES_MAX && size < table->alone_from;
+    copying->held = status == NW_OK && nw_kafka_held_fits(worker, table, copying);
     return status;
 }
 

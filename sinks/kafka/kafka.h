@@ -193,7 +193,9 @@ struct nw_kafka_message {
     int64_t timestamp_ms; /* 0: now */
 };
 
-#define NW_KAFKA_HELD_BYTES_MAX 65536u
+#define NW_KAFKA_HELD_BYTES_MAX  65536u
+#define NW_KAFKA_HEADER_OVERHEAD 10u   /* bytes: the sizes of a header's name and value */
+#define NW_KAFKA_BATCH_OVERHEAD  1024u /* bytes: what message.max.bytes counts beside a message */
 
 /* What source.snapshot may say of a row that is held. */
 enum nw_kafka_mark {
@@ -432,6 +434,10 @@ NW_MUST_CHECK nw_status nw_kafka_send_alone(struct nw_kafka_producer *producer,
                                             rd_kafka_topic_t *topic,
                                             const struct nw_kafka_message *message,
                                             struct nw_error *err);
+/** The queue is full: give it a moment. NW_AGAIN: try again; NW_RETRY: nothing was acknowledged for
+ * as long as the sink is patient. */
+NW_MUST_CHECK nw_status nw_kafka_queue_wait(struct nw_kafka_producer *producer,
+                                            struct nw_error *err);
 /** Wait until every message is acknowledged. */
 NW_MUST_CHECK nw_status nw_kafka_drain(struct nw_kafka_producer *producer, struct nw_error *err);
 NW_MUST_CHECK nw_status nw_kafka_begin(struct nw_kafka_producer *producer, struct nw_error *err);
@@ -597,6 +603,12 @@ const char *nw_kafka_snapshot_of(struct nw_kafka_worker *worker, uint32_t relati
 /** Send what is held of a table, if anything is, before other messages of it. */
 NW_MUST_CHECK nw_status nw_kafka_held_send(struct nw_kafka_worker *worker, uint32_t relation_oid,
                                            struct nw_error *err);
+/** Send what is held of tables that ended, before copied rows of others. */
+NW_MUST_CHECK nw_status nw_kafka_held_send_ended(struct nw_kafka_worker *worker,
+                                                 struct nw_error *err);
+/** Whether what is held of a table is small enough that nothing refuses it later. */
+bool nw_kafka_held_fits(const struct nw_kafka_worker *worker, const struct nw_kafka_table *table,
+                        const struct nw_kafka_copying *copying);
 /**
  * At the commit: send what all workers hold, and wait for it.
  * @param whole  no other row of the first copy comes: the latest of these is the last one

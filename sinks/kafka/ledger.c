@@ -335,14 +335,23 @@ static nw_status record_send(struct nw_kafka_producer *producer, const char *key
     if (value != NULL && value->failed) {
         return nw_fail(err, NW_RETRY, "out of memory for a record of the ledger");
     }
-    if (rd_kafka_produce(producer->ledger, 0, RD_KAFKA_MSG_F_COPY | RD_KAFKA_MSG_F_BLOCK,
-                         value == NULL ? NULL : value->bytes, value == NULL ? 0 : value->used, key,
-                         strlen(key), nw_kafka_spares_none(producer)) != 0) {
+    /* Not RD_KAFKA_MSG_F_BLOCK: what was acknowledged leaves the queue as this thread polls. */
+    while (rd_kafka_produce(producer->ledger, 0, RD_KAFKA_MSG_F_COPY,
+                            value == NULL ? NULL : value->bytes, value == NULL ? 0 : value->used,
+                            key, strlen(key), nw_kafka_spares_none(producer)) != 0) {
         rd_kafka_resp_err_t code = rd_kafka_last_error();
+        nw_status status = NW_AGAIN;
 
-        return nw_kafka_fail(producer->sink, "the ledger cannot be written", code,
-                             rd_kafka_err2str(code), err);
+        if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+            return nw_kafka_fail(producer->sink, "the ledger cannot be written", code,
+                                 rd_kafka_err2str(code), err);
+        }
+        status = nw_kafka_queue_wait(producer, err);
+        if (status != NW_AGAIN) {
+            return status;
+        }
     }
+    producer->full_ns = 0;
     return NW_OK;
 }
 

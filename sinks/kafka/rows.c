@@ -427,6 +427,7 @@ nw_status nw_kafka_rows(struct nw_kafka_worker *worker, const struct nw_batch *b
                            : nw_kafka_held_send(worker, batch->table->relation_oid, err);
 
     if (status == NW_OK && (batch->flags & NW_BATCH_COPY) != 0) {
+        status = nw_kafka_held_send_ended(worker, err);
         copying = nw_kafka_copying_find(worker, batch->table->relation_oid);
     }
     if (status == NW_OK && worker->batch != batch) {

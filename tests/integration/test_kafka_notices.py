@@ -121,6 +121,32 @@ class NoticesTest(Case):
             self.assertEqual(set(marks[table][1:-1]), {"true"} if table == "a" else set())
         self.assertIn(marks["b"][0], ("last_in_data_collection", "first", "last"))
 
+    def test_many_tables_end_while_the_queue_is_small(self):
+        """What is held of them waits for room at the commit, and none of it comes twice."""
+        count = 40
+        self.make(";".join(f"CREATE TABLE shop.t{i} (id integer PRIMARY KEY); INSERT INTO shop.t{i} VALUES (1), (2)"
+                           for i in range(count)))
+        narwal = self.narwal("room", include=("shop.t*",), format="debezium_json", delivery="idempotent",
+                             properties=["queue.buffering.max.messages=1"])
+        narwal.start().wait_caught_up()
+        marks = [[json.loads(message["payload"])["source"]["snapshot"] for message in self.broker.read(f"room.shop.t{i}")]
+                 for i in range(count)]
+        self.assertEqual([len(mark) for mark in marks], [2] * count)
+        every = sum(marks, [])
+        self.assertEqual((every.count("first"), every.count("last")), (1, 1))
+        self.assertEqual({mark[-1] for mark in marks}, {"last", "last_in_data_collection"})
+
+    def test_a_copied_row_larger_than_messages_may_be(self):
+        """It is refused itself, as the last of its batch too, and no other row is."""
+        noise = "(SELECT string_agg(md5(n::text), '') FROM generate_series(1, {}) n)"
+        self.make("CREATE TABLE shop.a (id integer PRIMARY KEY, v text); CREATE TABLE shop.b (id integer PRIMARY KEY);"
+                  f"INSERT INTO shop.a SELECT 1, {noise.format(1530)}; INSERT INTO shop.b VALUES (1)")
+        narwal = self.narwal("bounds", include=("shop.*",), format="debezium_json", delivery="idempotent",
+                             headers=["from=" + "x" * 900], properties=["message.max.bytes=50000"])
+        narwal.start()
+        narwal.wait("the refusal", lambda: "NW2704 table shop.a stopped" in narwal.log())
+        narwal.wait("the other table", lambda: len(self.broker.read("bounds.shop.b")) == 1)
+
     def test_marks_in_every_form(self):
         self.make("CREATE TABLE shop.a (id integer PRIMARY KEY); CREATE TABLE shop.b (id integer PRIMARY KEY);"
                   "CREATE TABLE shop.c (id integer PRIMARY KEY); CREATE TABLE shop.none (id integer PRIMARY KEY);"

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "lib/format/avro_row.h"
+#include "lib/format/format.h"
 #include "lib/format/json_forms.h"
 #include "lib/format/outbox.h"
 
@@ -224,6 +225,53 @@ static void flattened_rows_have_schemas_and_defaults(void **state)
     nw_flat_fini(&flat);
     nw_connect_scratch_destroy(row.scratch);
     nw_connect_table_destroy(made);
+}
+
+static void fields_of_one_name_are_refused(void **state)
+{
+    static const struct nw_column_schema columns[] = {{.name = "a-b", REQUIRED(OID_INT4)},
+                                                      {.name = "a_b", OPTIONAL(OID_TEXT)}};
+    static const struct nw_column_schema taken[] = {{.name = "id", REQUIRED(OID_INT4)},
+                                                    {.name = "__deleted", OPTIONAL(OID_TEXT)}};
+    static const char *const same[] = {"op", "op", NULL};
+    const struct {
+        const struct nw_column_schema *columns;
+        enum nw_flat_deletes deletes;
+        const char *const *fields;
+        const char *name; /* NULL: none is there twice */
+    } cases[] = {
+        {columns, NW_FLAT_DROP, NULL, "a_b"},
+        {taken, NW_FLAT_DROP, NULL, NULL},
+        {taken, NW_FLAT_REWRITE, NULL, "__deleted"},
+        {taken, NW_FLAT_DROP, same, "__op"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const struct nw_table table = {.size = sizeof table,
+                                       .schema_name = "shop",
+                                       .name = "t",
+                                       .columns = cases[i].columns,
+                                       .columns_count = 2};
+        struct nw_flat_options options = {.deletes = cases[i].deletes};
+        struct nw_connect_table *made = connect_table(&table, "flat.shop.t");
+        struct nw_flat flat;
+        struct nw_error err = {0};
+        char wanted[128];
+
+        assert_int_equal(nw_added_read(&options.fields, cases[i].fields, "__", "add_fields", &err),
+                         NW_OK);
+        assert_true(nw_flat_init(&flat, made, &options));
+        assert_int_equal(nw_format_fields_check(&flat.schema, &table, &err),
+                         cases[i].name == NULL ? NW_OK : NW_REJECT);
+        if (cases[i].name != NULL) {
+            (void)snprintf(wanted, sizeof wanted,
+                           "NW2719 shop.t: two fields would have the name %s:", cases[i].name);
+            assert_memory_equal(err.text, wanted, strlen(wanted));
+        }
+        nw_flat_fini(&flat);
+        nw_connect_table_destroy(made);
+    }
 }
 
 static void a_flattened_row_is_debeziums(void **state)
@@ -683,6 +731,7 @@ int main(void)
         cmocka_unit_test(an_envelope_in_avro_is_debeziums),
         cmocka_unit_test(data_of_a_cloudevent_have_schemas_and_defaults),
         cmocka_unit_test(flattened_rows_have_schemas_and_defaults),
+        cmocka_unit_test(fields_of_one_name_are_refused),
         cmocka_unit_test(a_flattened_row_is_debeziums),
         cmocka_unit_test(what_can_be_added_is_found_as_debezium_does),
         cmocka_unit_test(a_cloudevent_is_debeziums),

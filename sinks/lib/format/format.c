@@ -126,6 +126,23 @@ nw_status nw_format_table_check(const struct nw_format_table *format, const stru
     return NW_OK;
 }
 
+nw_status nw_format_fields_check(const struct nw_connect_schema *schema,
+                                 const struct nw_table *table, struct nw_error *err)
+{
+    for (uint32_t i = 1; i < schema->fields_count; i++) {
+        for (uint32_t k = 0; k < i; k++) {
+            if (strcmp(schema->fields[i].name, schema->fields[k].name) == 0) {
+                return nw_fail(err, NW_REJECT,
+                               "NW2719 %s.%s: two fields would have the name %s: leave one out or "
+                               "rename a column by a transform (see add_fields, flatten and "
+                               "field_names)",
+                               table->schema_name, table->name, schema->fields[i].name);
+            }
+        }
+    }
+    return NW_OK;
+}
+
 const char *nw_format_database(const struct nw_host *host)
 {
     return host->size > offsetof(struct nw_host, database) && host->database != NULL

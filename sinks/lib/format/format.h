@@ -190,6 +190,15 @@ void nw_format_table_destroy(struct nw_format_table *table);
 NW_MUST_CHECK nw_status nw_format_table_check(const struct nw_format_table *table,
                                               const struct nw_host *host, struct nw_error *err);
 
+/**
+ * Whether the fields of a table's rows have names that differ: two columns, or a column and a field
+ * that is added, may have one.
+ * @param schema  a struct, of the rows or of the flattened rows of `table`
+ * @return NW_REJECT (NW2719): readers would find one of them only, or nothing that they can read.
+ */
+NW_MUST_CHECK nw_status nw_format_fields_check(const struct nw_connect_schema *schema,
+                                               const struct nw_table *table, struct nw_error *err);
+
 /** source.db: "" of a host that does not say. Borrowed from it. */
 const char *nw_format_database(const struct nw_host *host);
 
