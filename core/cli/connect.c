@@ -299,8 +299,12 @@ static enum nw_takeover_kind kind_of(const json_t *offset)
 {
     const char *type = json_string_value(json_object_get(offset, "messageType"));
 
-    if (type == NULL) {
-        return json_object_get(offset, "lsn_proc") == NULL ? NW_TAKEOVER_NONE : NW_TAKEOVER_CHANGE;
+    if (type == NULL) { /* a snapshot's last record, also of a later one; or an older Debezium's */
+        return json_object_get(offset, "lsn_proc") == NULL ||
+                       is_set(offset, "snapshot_completed") ||
+                       is_set(offset, "last_snapshot_record")
+                   ? NW_TAKEOVER_NONE
+                   : NW_TAKEOVER_CHANGE;
     }
     if (strcmp(type, "BEGIN") == 0 || strcmp(type, "COMMIT") == 0) {
         return NW_TAKEOVER_BETWEEN;

@@ -126,7 +126,7 @@ static nw_status engine_prepare(struct nw_run *run, struct nw_error *err)
         status = nw_run_backlogs_give(run, err);
     }
     if (status == NW_OK) {
-        nw_run_taken_tell(run);
+        status = nw_run_taken_tell(run, err);
     }
     return status;
 }

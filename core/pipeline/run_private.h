@@ -533,7 +533,7 @@ struct nw_conductor_options nw_run_conductor_options(struct nw_run *run);
 /** Whether a take-over of Debezium's has ended, and what of it counts still. */
 NW_MUST_CHECK nw_status nw_run_taken_find(struct nw_run *run, struct nw_error *err);
 /** Tell the engine what the sinks have of the transaction that Debezium sent in part. */
-void nw_run_taken_tell(struct nw_run *run);
+NW_MUST_CHECK nw_status nw_run_taken_tell(struct nw_run *run, struct nw_error *err);
 
 /* decide_stale.c */
 

@@ -117,6 +117,7 @@ static void slot_look(struct nw_takeover *t)
                         "between is taken on your word",
                         nw_lsn_text(lsn, t->lsn));
         t->lsn = t->slot_lsn;
+        t->trusted = true;
     } else if (t->lsn < t->slot_lsn) {
         nw_takeover_say(t, NW_TAKEOVER_FAIL,
                         "NW2380 slot %s stands at %s, past the offset, %s: somebody else read it, "
@@ -265,6 +266,13 @@ static nw_status first_read(struct nw_takeover *t, struct nw_takeover_count *cou
     return status;
 }
 
+static bool wants_transactions(const struct nw_takeover *t)
+{
+    const struct nw_run_sink *sink = &t->options->sinks[0];
+
+    return (nw_plugin_flags(sink->plugin, sink->config) & NW_SINK_TRANSACTIONS) != 0;
+}
+
 /* What follows from what was read. */
 static void ahead_decide(struct nw_takeover *t, const struct nw_takeover_count *count)
 {
@@ -272,6 +280,9 @@ static void ahead_decide(struct nw_takeover *t, const struct nw_takeover_count *
     char lsn[NW_LSN_TEXT_SIZE];
 
     (void)nw_lsn_text(lsn, t->offset.lsn);
+    if (t->trusted && (!count->done || count->xid != xid)) {
+        return; /* it committed before the slot */
+    }
     if (!count->done) {
         nw_takeover_say(t, NW_TAKEOVER_FAIL,
                         "NW2381 the offset is in transaction %u, at %s, and the slot has no "
@@ -290,6 +301,7 @@ static void ahead_decide(struct nw_takeover *t, const struct nw_takeover_count *
     }
     t->commit_lsn = count->commit_lsn;
     t->seq = count->sent;
+    t->repeats = count->partly;
     if (count->twice && t->seq > 0) {
         t->seq--;
         t->repeats = true;
@@ -300,10 +312,12 @@ static void ahead_decide(struct nw_takeover *t, const struct nw_takeover_count *
                     xid, count->changes, count->sent);
     if (t->repeats) {
         nw_takeover_say(t, NW_TAKEOVER_WARN,
-                        "NW2384 the last of them was a delete, or an update with the former key: "
-                        "it is sent again, since several messages have that offset");
+                        "NW2384 the last of them was a delete, an update with the former key, or "
+                        "a truncate of several tables: it is sent again, since it is several "
+                        "messages");
     }
-    if (t->seq == count->changes) { /* all of it: then it is simply the position */
+    /* All of it: then it is simply the position, unless the transaction's end is to be sent. */
+    if (t->seq == count->changes && !wants_transactions(t)) {
         t->lsn = count->end_lsn;
         t->commit_lsn = t->seq = 0;
     }
@@ -317,11 +331,13 @@ static nw_status ahead_look(struct nw_takeover *t, struct nw_error *err)
     bool within = offset->kind == NW_TAKEOVER_CHANGE || offset->kind == NW_TAKEOVER_MESSAGE;
     nw_status status = NW_OK;
 
-    /* A message outside of transactions is a position by itself. A change may begin where the
-     * commit before it ends. */
-    if (!within || alone || t->lsn > offset->lsn) {
+    /* A message outside of transactions is a position by itself. A change may be before the commit
+     * behind which its transaction comes: they overlapped. */
+    if (!within || alone) {
         return NW_OK;
     }
+    count.schemas = t->schemas;
+    count.filter = &t->options->server.publication.filter;
     status = first_read(t, &count, err);
     if (status == NW_OK) {
         ahead_decide(t, &count);
@@ -355,8 +371,10 @@ static nw_status server_look(struct nw_takeover *t, struct nw_error *err)
 /* What committed before it was sent; 0: the offset has no commit yet, only the slot says it. */
 static uint64_t lsn_of(const struct nw_takeover_offset *offset)
 {
-    if (offset->kind == NW_TAKEOVER_NONE) {
-        return offset->lsn;
+    /* A later snapshot has an LSN of its own: what was not streamed before it is not all in it. */
+    if (offset->kind == NW_TAKEOVER_NONE && offset->lsn_commit == 0) {
+        return offset->lsn_proc != 0 && offset->lsn_proc < offset->lsn ? offset->lsn_proc
+                                                                       : offset->lsn;
     }
     return offset->lsn_commit != 0               ? offset->lsn_commit
            : offset->kind == NW_TAKEOVER_BETWEEN ? offset->lsn_proc
@@ -429,14 +447,10 @@ static nw_status sink_check(struct nw_takeover *t, const struct nw_sink_recovere
     uint64_t has = sink_lsn(recovered);
     bool ours = t->former.state == NW_TAKEN_GIVEN_BACK ||
                 (t->former.state == NW_TAKEN_BEGUN && has <= t->lsn);
-    struct nw_error ignored = {0};
     char lsn[NW_LSN_TEXT_SIZE];
 
     if ((has == 0 && recovered->copies_count == 0) || ours) {
         return NW_OK;
-    }
-    if (nw_taken_write(t->state, &t->former, &ignored) != NW_OK) {
-        return nw_fail(err, NW_FATAL, "NW2002 %s", nw_code_rest(ignored.text));
     }
     return nw_fail(err, NW_FATAL,
                    "NW2382 sink %s has %s already, so narwal wrote into these topics before: "
@@ -467,14 +481,18 @@ nw_status nw_takeover_finish(struct nw_takeover *t, struct nw_error *err)
                              .commit_lsn = t->commit_lsn,
                              .seq = t->seq,
                              .offset = (char *)(uintptr_t)t->text};
-    nw_status status = nw_taken_write(t->state, &taken, err);
+    nw_status status = sink_open(t, &recovered, err);
 
-    /* From here on a run begins no copy, whatever becomes of this. */
-    if (status == NW_OK) {
-        status = sink_open(t, &recovered, err);
-    }
+    nw_taken_stream(&t->options->server, taken.stream);
     if (status == NW_OK) {
         status = sink_check(t, &recovered, err);
+    }
+    /* From here on a run begins no copy, whatever becomes of this. */
+    if (status == NW_OK) {
+        status = nw_taken_write(t->state, &taken, err);
+    }
+    if (status == NW_OK) {
+        status = nw_taken_forget_tables(t->state, err);
     }
     if (status == NW_OK) {
         status = nw_state_source_write(t->state, &source, err);

@@ -26,6 +26,7 @@
 
 #define NW_TAKEOVER_LINES_MAX 16u
 #define NW_TAKEOVER_TEXT_MAX  (64u << 10)
+#define NW_TAKEN_STREAM_SIZE  512u
 
 /** What the last record was. */
 enum nw_takeover_kind {
@@ -54,10 +55,11 @@ enum nw_taken_state {
 struct nw_taken {
     enum nw_taken_state state;
     uint64_t system_identifier;
-    uint64_t lsn;        /* the sink's position */
-    uint64_t commit_lsn; /* of the transaction that was sent in part */
-    uint64_t seq;        /* so many of its changes were sent; 0: there is no such */
-    char *offset;        /* the connector's JSON, as it was */
+    uint64_t lsn;                      /* the sink's position */
+    uint64_t commit_lsn;               /* of the transaction that was sent in part */
+    uint64_t seq;                      /* so many of its changes were sent; 0: there is no such */
+    char *offset;                      /* the connector's JSON, as it was */
+    char stream[NW_TAKEN_STREAM_SIZE]; /* of which seq counts: see nw_taken_stream() */
 };
 /** @param taken  its offset is given: nw_taken_offset_free() */
 NW_MUST_CHECK nw_status nw_taken_read(struct nw_state *state, struct nw_taken *taken,
@@ -65,6 +67,12 @@ NW_MUST_CHECK nw_status nw_taken_read(struct nw_state *state, struct nw_taken *t
 /** Record it in the place of a former one; synced on return. NW_TAKEN_NOT: forget it. */
 NW_MUST_CHECK nw_status nw_taken_write(struct nw_state *state, const struct nw_taken *taken,
                                        struct nw_error *err);
+/** What was asked of the server, as far as it decides which changes come: of another stream `seq`
+ * changes would be others. @param text  of NW_TAKEN_STREAM_SIZE bytes, filled */
+void nw_taken_stream(const struct nw_server_options *options, char *text);
+/** Forget which tables were followed, and which were left out, stopped or seen in what shape:
+ * Debezium has gone on with all of them since. */
+NW_MUST_CHECK nw_status nw_taken_forget_tables(struct nw_state *state, struct nw_error *err);
 /** Only what was given. */
 void nw_taken_offset_free(struct nw_taken *taken);
 
@@ -72,8 +80,11 @@ void nw_taken_offset_free(struct nw_taken *taken);
 
 struct nw_takeover_count {
     const struct nw_takeover_offset *offset;
-    bool inside, done; /* a transaction; the first one ended */
-    bool twice;        /* the last change that was sent may be half sent */
+    const struct nw_schemas *schemas;     /* of the tables that are there; NULL: all are sent */
+    const struct nw_table_filter *filter; /* which of them are */
+    bool inside, done;                    /* a transaction; the first one ended */
+    bool twice;                           /* the last change that was sent may be half sent */
+    bool partly; /* the first that was not is a truncate, and was for some of its tables */
     uint32_t xid;
     uint64_t commit_lsn, end_lsn;
     uint64_t changes; /* of the transaction */
@@ -107,6 +118,7 @@ struct nw_takeover {
     bool server_open;
     uint64_t slot_lsn; /* confirmed */
     uint64_t lsn;      /* where the sink begins */
+    bool trusted;      /* that is the slot's, past the offset */
     uint64_t commit_lsn, seq;
     bool repeats; /* the last change that was sent comes again */
     struct nw_schemas *schemas;
