@@ -637,6 +637,7 @@ nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
         nw_followed_close(run->followed_tables);
         nw_tables_close(run->table_states);
         (void)pthread_mutex_destroy(&run->news.mutex);
+        nw_run_pattern_end(run);
         (void)pthread_mutex_destroy(&run->wishes.mutex);
         nw_table_list_fini(&run->list);
         nw_letters_close(run->letters);

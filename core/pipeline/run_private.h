@@ -4,6 +4,7 @@
 #define NW_PIPELINE_RUN_PRIVATE_H
 
 #include <pthread.h>
+#include <regex.h>
 #include <stdatomic.h>
 
 #include "base/arena.h"
@@ -86,7 +87,8 @@ struct nw_run_wishes {
     bool current;               /* the command that is answered is the first of these, or `each` */
     struct nw_run_wish pattern; /* "tables refresh" is under way; its command is the pattern */
     bool has_pattern, matched;
-    uint32_t next;           /* the table that it is compared with next */
+    regex_t compiled;    /* that pattern; as long as has_pattern */
+    uint32_t passed_oid; /* by which tables were asked for: up to this one */
     struct nw_run_wish each; /* the command for one that it matches */
     bool has_each;
 };
@@ -391,6 +393,8 @@ bool nw_run_wish(void *context, const char *sink, const char *command);
 bool nw_run_pattern_answer(struct nw_run *run, const char *line);
 /** The command for the next table of a pattern is the one to answer now, if there is one. */
 void nw_run_pattern_step(struct nw_run *run);
+/* Forgets it. */
+void nw_run_pattern_end(struct nw_run *run);
 /** The command to answer now, a user's or a sink's; NULL: none. */
 const char *nw_run_asked(struct nw_run *run);
 /** Answer it. */

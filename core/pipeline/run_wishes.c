@@ -40,7 +40,6 @@ bool nw_run_pattern_answer(struct nw_run *run, const char *line)
 {
     static const char verb[] = "tables refresh ";
     struct nw_run_wishes *wishes = &run->wishes;
-    regex_t compiled;
 
     if (line == NULL || !wishes->current || wishes->has_each ||
         strncmp(line, verb, sizeof verb - 1) != 0) {
@@ -52,16 +51,16 @@ bool nw_run_pattern_answer(struct nw_run *run, const char *line)
                       "NW1505 a copy runs, or narwal is stopping: ask again when it streams");
         return true;
     }
-    if (regcomp(&compiled, line, REG_EXTENDED | REG_NOSUB) != 0) {
+    nw_run_pattern_end(run);
+    if (regcomp(&wishes->compiled, line, REG_EXTENDED) != 0) {
         nw_run_answer(run, false, "NW1504 that is no regular expression");
         return true;
     }
-    regfree(&compiled);
     wishes->pattern = wishes->list[wishes->first];
     (void)snprintf(wishes->pattern.command, sizeof wishes->pattern.command, "%s", line);
     wishes->has_pattern = true;
     wishes->matched = false;
-    wishes->next = 0;
+    wishes->passed_oid = 0;
     nw_run_answer(run, true, "each table that matches is asked for");
     return true;
 }
@@ -102,33 +101,53 @@ static void each_print(const struct nw_table *table, char command[static NW_HOST
     (void)name_quote(at, end, table->name);
 }
 
+/* In the order of their oids: another attempt has another list. @return NULL: there is no other */
+static const struct nw_table *next_find(struct nw_run *run)
+{
+    struct nw_run_wishes *wishes = &run->wishes;
+    const struct nw_table *next = NULL;
+
+    for (uint32_t i = 0; i < nw_schemas_count(run->schemas); i++) {
+        const struct nw_table *table = nw_schemas_at(run->schemas, i);
+
+        if (table->relation_oid > wishes->passed_oid &&
+            (next == NULL || table->relation_oid < next->relation_oid) &&
+            nw_run_table_wanted(run, table) && name_matches(&wishes->compiled, table)) {
+            wishes->matched = true; /* also one that is being copied already */
+            next = nw_run_joins_has(run, table->relation_oid) ? next : table;
+        }
+    }
+    return next;
+}
+
 void nw_run_pattern_step(struct nw_run *run)
 {
     struct nw_run_wishes *wishes = &run->wishes;
-    regex_t compiled;
+    const struct nw_table *next = NULL;
 
-    if (!wishes->has_pattern || wishes->has_each || run->status.phase != NW_RUN_STREAMING ||
-        regcomp(&compiled, wishes->pattern.command, REG_EXTENDED) != 0) {
+    if (!wishes->has_pattern || wishes->has_each || run->status.phase != NW_RUN_STREAMING) {
         return;
     }
-    while (wishes->next < nw_schemas_count(run->schemas) && !wishes->has_each) {
-        const struct nw_table *table = nw_schemas_at(run->schemas, wishes->next++);
-
-        if (nw_run_table_wanted(run, table) && name_matches(&compiled, table) &&
-            !nw_run_joins_has(run, table->relation_oid)) {
-            wishes->each = wishes->pattern;
-            each_print(table, wishes->each.command);
-            wishes->has_each = wishes->matched = true;
-        }
+    next = next_find(run);
+    if (next != NULL) {
+        wishes->passed_oid = next->relation_oid;
+        wishes->each = wishes->pattern;
+        each_print(next, wishes->each.command);
+        wishes->has_each = true;
+        return;
     }
-    regfree(&compiled);
-    if (!wishes->has_each) {
-        wishes->has_pattern = false;
-        if (!wishes->matched) {
-            nw_log(NW_LOG_WARN,
-                   "NW1504 sink %s asked for copies: no table that is followed matches %s",
-                   wishes->pattern.sink, wishes->pattern.command);
-        }
+    nw_run_pattern_end(run);
+    if (!wishes->matched) {
+        nw_log(NW_LOG_WARN, "NW1504 sink %s asked for copies: no table that is followed matches %s",
+               wishes->pattern.sink, wishes->pattern.command);
+    }
+}
+
+void nw_run_pattern_end(struct nw_run *run)
+{
+    if (run->wishes.has_pattern) {
+        run->wishes.has_pattern = false;
+        regfree(&run->wishes.compiled);
     }
 }
 

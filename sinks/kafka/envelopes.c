@@ -9,14 +9,13 @@
 nw_status nw_kafka_envelope_make(struct nw_kafka_sink *sink, const struct nw_table *table,
                                  struct nw_format_table **format, struct nw_error *err)
 {
-    struct nw_kafka_options named = sink->options;
-    char name[NW_KAFKA_TOPIC_SIZE];
-    nw_status status = NW_OK;
+    char name[NW_NAME_SIZE];
 
-    named.template_ = "{prefix}.{schema}.{table}"; /* schemas have it, whatever the topic is */
-    status = nw_kafka_topic_name(&named, table, name, err);
-    if (status != NW_OK) {
-        return status;
+    if (!nw_name_fill(NW_NAME_OF_SCHEMAS, sink->options.prefix, table, name)) {
+        return nw_fail(err, NW_REJECT,
+                       "NW2703 %s.%s: the name of its schemas would have more than %u bytes: give "
+                       "it another name by a transform, or use a shorter prefix",
+                       table->schema_name, table->name, NW_NAME_BYTES_MAX);
     }
     *format = nw_format_table_create(table, name, sink->options.prefix,
                                      nw_format_database(sink->host), &sink->options.format);

@@ -2,6 +2,7 @@
 /* See pattern.h. */
 #include <ctype.h>
 #include <regex.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "lib/pattern.h"
@@ -75,6 +76,118 @@ static const char *class(const char *at, struct translation *t)
     return at + 1;
 }
 
+/* ---- the price ---- */
+
+#define DEPTH_MAX 32u
+#define COUNT_MAX 255u
+#define FEWER_MAX 8u /* of what repeats inside: to libc that is much dearer */
+#define PARTS_MAX 2048u
+
+/* A group, or what stands alone: how many parts it has when it is written out. */
+struct part {
+    uint32_t parts;
+    bool counted; /* it has a {n,m} */
+    bool repeats; /* or another */
+};
+
+/* A number. @return behind it; NULL: there is none, or it is too large */
+static const char *number_read(const char *at, uint32_t *number)
+{
+    size_t digits = strspn(at, "0123456789");
+
+    *number = 0;
+    for (size_t i = 0; i < digits && *number <= COUNT_MAX; i++) {
+        *number = *number * 10 + (uint32_t)(at[i] - '0');
+    }
+    return digits > 0 && *number <= COUNT_MAX ? at + digits : NULL;
+}
+
+/* {n}, {n,} or {n,m}, behind the {. @return behind it; NULL: it is none, or too often */
+static const char *count_read(const char *at, uint32_t *times)
+{
+    at = number_read(at, times);
+    if (at != NULL && at[0] == ',' && at[1] == '}') {
+        (*times)++;
+        at++;
+    } else if (at != NULL && *at == ',') {
+        at = number_read(at + 1, times);
+    }
+    *times = *times > 1 ? *times : 1;
+    return at != NULL && *at == '}' ? at + 1 : NULL;
+}
+
+/* What may follow a part. @return behind it; NULL: too much */
+static const char *times_take(const char *at, struct part *last, struct part *group)
+{
+    uint32_t times = *at == '+' ? 2 : 1;
+    bool counts = *at == '{';
+
+    at = counts ? count_read(at + 1, &times) : at + 1;
+    if (at == NULL || (counts && (last->counted || (last->repeats && times > FEWER_MAX)))) {
+        return NULL;
+    }
+    group->parts += last->parts * (times - 1);
+    last->parts *= times;
+    last->counted = last->counted || counts;
+    group->counted = group->counted || counts;
+    last->repeats = group->repeats = true;
+    return at;
+}
+
+/* One part that is no group. @return behind it */
+static const char *part_skip(const char *at)
+{
+    if (*at == '\\') {
+        return at + (at[1] == '\0' ? 1 : 2);
+    }
+    if (*at == '[') {
+        at += at[1] == '^' ? 2 : 1;
+        at += *at == ']';
+        at += strcspn(at, "]");
+        return at + (*at == ']');
+    }
+    return at + 1;
+}
+
+bool nw_pattern_is_small(const char *posix)
+{
+    struct part groups[DEPTH_MAX] = {{0}}; /* what those that are open have so far */
+    struct part last = {0};
+    uint32_t depth = 0;
+
+    for (const char *at = posix; *at != '\0';) {
+        if (strchr("*+?{", *at) != NULL) {
+            at = times_take(at, &last, &groups[depth]);
+            if (at == NULL) {
+                return false;
+            }
+        } else if (*at == '(') {
+            if (++depth == DEPTH_MAX) {
+                return false;
+            }
+            groups[depth] = last = (struct part){0};
+            at++;
+        } else if (*at == ')' && depth > 0) {
+            last = groups[depth--];
+            last.parts++;
+            groups[depth].parts += last.parts;
+            groups[depth].counted = groups[depth].counted || last.counted;
+            groups[depth].repeats = groups[depth].repeats || last.repeats;
+            at++;
+        } else {
+            last = (struct part){.parts = 1};
+            groups[depth].parts++;
+            at = part_skip(at);
+        }
+        if (groups[depth].parts > PARTS_MAX) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- Java's ---- */
+
 /* How often: to whole names the lazy ones are the same. */
 static const char *quantifier(const char *at, struct translation *t)
 {
@@ -137,7 +250,8 @@ bool nw_pattern_translate(const char *java, char *posix, size_t size)
     while (*at != '\0' && !t.failed) {
         at = one(java, at, &t);
     }
-    if (t.failed || t.used == 0 || regcomp(&compiled, posix, REG_EXTENDED | REG_NOSUB) != 0) {
+    if (t.failed || t.used == 0 || !nw_pattern_is_small(posix) ||
+        regcomp(&compiled, posix, REG_EXTENDED | REG_NOSUB) != 0) {
         return false;
     }
     regfree(&compiled);
@@ -150,7 +264,7 @@ bool nw_pattern_matches(const char *posix, const char *name)
     regmatch_t whole;
     bool matches = false;
 
-    if (regcomp(&compiled, posix, REG_EXTENDED) != 0) {
+    if (!nw_pattern_is_small(posix) || regcomp(&compiled, posix, REG_EXTENDED) != 0) {
         return false;
     }
     matches = regexec(&compiled, name, 1, &whole, 0) == 0 && whole.rm_so == 0 &&

@@ -12,6 +12,13 @@
 
 /** @return false: it has none that we know of, or not within size bytes. */
 bool nw_pattern_translate(const char *java, char *posix, size_t size);
+/**
+ * Whether a POSIX one can be compiled at a fair price: libc writes out what {n,m} and + repeat, so
+ * a short one may need gigabytes. Refused is a count above 255, one above 8 on what repeats inside,
+ * a count on what has one already, and what has more than two thousand parts when written out. It
+ * need not be well-formed.
+ */
+bool nw_pattern_is_small(const char *posix);
 /** Whether a POSIX one matches all of a name; false for one that is none. */
 bool nw_pattern_matches(const char *posix, const char *name);
 

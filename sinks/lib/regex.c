@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/pattern.h"
+
 #define GROUPS_MAX     16u
 #define NAME_SIZE      32u
 #define SIZE_OF_REGEX  2048u
@@ -83,53 +85,91 @@ static void escape_take(struct translation *t)
     t->at++;
 }
 
-/* A bracket's members; POSIX wants ] first and - last, and has no escapes there. */
-static void bracket_take(struct translation *t)
+/* The members of a bracket. POSIX wants ] first and [ ^ - last, and has no escapes there. */
+struct bracket {
+    char members[256];
+    size_t used;
+    bool closes, opens, dash, hat;
+    bool apart; /* the last one is not in members, so nothing ranges from it */
+};
+
+static bool member_is_other(const struct translation *t, char c, bool escaped)
 {
-    char members[256] = "";
-    size_t used = 0;
-    bool first = true, closes = false, dash = false, hat = false;
-    bool negated = *t->at == '^';
+    return c == '\0' ||
+           (escaped ? isalnum((unsigned char)c) != 0 : c == '[' || (c == '&' && t->at[1] == '&'));
+}
 
-    t->at += negated;
-    for (; *t->at != '\0' && (*t->at != ']' || first) && t->why == NULL; t->at++) {
-        bool escaped = *t->at == '\\';
-        const char *class = escaped ? class_of(t->at[1]) : NULL;
-        char c = escaped ? *++t->at : *t->at;
+/* One of those with a place of their own. @return false: it is none */
+static bool special_take(struct bracket *b, char c, bool is_dash)
+{
+    bool special = is_dash || c == ']' || c == '[' || c == '^';
 
-        first = false;
-        if (class != NULL && used + strlen(class) < sizeof members) {
-            used += (size_t)snprintf(members + used, sizeof members - used, "%s", class);
-        } else if ((escaped && isalnum((unsigned char)c) != 0) || c == '\0' ||
-                   (!escaped && (c == '[' || (c == '&' && t->at[1] == '&'))) ||
-                   used + 2 > sizeof members) {
-            t->why = "of this nothing goes into [brackets]: classes, && and other escapes";
-        } else if (c == '-' && (escaped || used == 0 || t->at[1] == ']')) {
-            dash = true;
-        } else if (c == ']' || c == '^') {
-            closes = closes || c == ']';
-            hat = hat || c == '^';
-        } else {
-            members[used++] = c;
-            members[used] = '\0';
-        }
-    }
-    if (*t->at != ']' && t->why == NULL) {
-        t->why = "a [ has no ]";
-    }
-    if (t->why != NULL) {
+    b->dash = b->dash || is_dash;
+    b->closes = b->closes || c == ']';
+    b->opens = b->opens || c == '[';
+    b->hat = b->hat || c == '^';
+    return special;
+}
+
+/* The next one. */
+static void member_take(struct translation *t, struct bracket *b)
+{
+    bool escaped = *t->at == '\\';
+    const char *class = escaped ? class_of(t->at[1]) : NULL;
+    char c = t->at[escaped];
+    bool empty = b->used == 0 && !b->apart;
+    bool is_dash = class == NULL && c == '-' && (escaped || empty || t->at[1] == ']');
+    bool ranges = b->used > 0 && b->members[b->used - 1] == '-'; /* to this one */
+    bool apart = class != NULL || special_take(b, c, is_dash);
+
+    if ((class == NULL && member_is_other(t, c, escaped)) || (ranges && apart) ||
+        (c == '-' && !is_dash && b->apart) || b->used + sizeof "a-zA-Z_0-9" > sizeof b->members) {
+        t->why = "of this nothing goes into [brackets]: classes, && and other escapes";
         return;
     }
-    t->at++;
-    if (hat && !negated && used == 0 && !closes && !dash) {
-        add_text(t, "\\^"); /* alone, and POSIX would negate */
+    if (class != NULL) {
+        b->used += (size_t)snprintf(b->members + b->used, sizeof b->members - b->used, "%s", class);
+    } else if (!apart) {
+        b->members[b->used++] = c;
+        b->members[b->used] = '\0';
+    }
+    b->apart = apart;
+    t->at += escaped ? 2 : 1;
+}
+
+static void bracket_put(struct translation *t, const struct bracket *b, bool negated)
+{
+    if (b->hat && !negated && b->used == 0 && !b->closes && !b->opens) { /* POSIX would negate */
+        add_text(t, b->dash ? "[-^]" : "\\^");
         return;
     }
     add_text(t, negated ? "[^" : "[");
-    add_text(t, closes ? "]" : "");
-    add(t, members, used);
-    add_text(t, hat ? "^" : "");
-    add_text(t, dash ? "-]" : "]");
+    add_text(t, b->closes ? "]" : "");
+    add(t, b->members, b->used);
+    add_text(t, b->opens ? "[" : "");
+    add_text(t, b->hat ? "^" : "");
+    add_text(t, b->dash ? "-]" : "]");
+}
+
+/* Behind a [ */
+static void bracket_take(struct translation *t)
+{
+    struct bracket b = {0};
+    bool negated = *t->at == '^';
+    bool first = true;
+
+    t->at += negated;
+    while (*t->at != '\0' && (*t->at != ']' || first) && t->why == NULL) {
+        member_take(t, &b);
+        first = false;
+    }
+    if (t->why == NULL && *t->at != ']') {
+        t->why = "a [ has no ]";
+    }
+    if (t->why == NULL) {
+        t->at++;
+        bracket_put(t, &b, negated);
+    }
 }
 
 /* The name of (?<name>...), behind the <. */
@@ -222,8 +262,9 @@ static uint32_t reference(const struct nw_regex *regex, const char **at)
 
     if (**at == '{') {
         size_t size = strcspn(*at + 1, "}");
+        bool ends = (*at)[1 + size] == '}';
 
-        for (group = 1; group < regex->groups; group++) {
+        for (group = 1; ends && group < regex->groups; group++) {
             if (strlen(regex->names[group]) == size && size > 0 &&
                 strncmp(regex->names[group], *at + 1, size) == 0) {
                 *at += size + 2;
@@ -321,6 +362,9 @@ struct nw_regex *nw_regex_create(const char *regex, const char *replacement, cha
     add_text(&t, ")$");
     if (t.why == NULL && t.posix_groups >= 2 * GROUPS_MAX) {
         t.why = "it has too many groups";
+    }
+    if (t.why == NULL && !nw_pattern_is_small(t.text)) {
+        t.why = "it repeats too much: at most {255}, and no count on what has one";
     }
     t.why = t.why == NULL ? replacement_check(made) : t.why;
     if (t.why == NULL) {

@@ -72,11 +72,53 @@ static void what_posix_has_not_is_refused(void **state)
     assert_false(nw_pattern_matches("(", "("));
 }
 
+/* libc writes out what is repeated: these would need seconds, or gigabytes. */
+static void what_repeats_too_much_is_refused(void **state)
+{
+    static const char *const refused[] = {"((a{1,255}){1,255}){1,99}",
+                                          "(a{2}){2}",
+                                          "(xa{2}|b){2,}",
+                                          "a{256}",
+                                          "a{1,999}",
+                                          "a{4294967297}",
+                                          "a{99999999999999999999}",
+                                          "(abcdefghij){0,255}",
+                                          "((((((((((((a+)+)+)+)+)+)+)+)+)+)+)+)+",
+                                          "((((a+)+)+)+){255}",
+                                          "((a*)*){0,255}",
+                                          "(a+){9}"};
+    static const char *const taken[] = {"a{255}",
+                                        "(a{2}b)+",
+                                        "((a+)+)+",
+                                        "(ab){0,99}c{3,}",
+                                        "(?:shop|web)\\.t[0-9]{1,9}_\\w{1,200}",
+                                        "(a{3})?",
+                                        "(\\w+\\.){1,3}\\w+"};
+    char posix[SIZE];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        if (nw_pattern_translate(refused[i], posix, sizeof posix) ||
+            nw_pattern_matches(refused[i], "a")) {
+            fail_msg("%s is taken", refused[i]);
+        }
+    }
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++) {
+        if (!nw_pattern_translate(taken[i], posix, sizeof posix)) {
+            fail_msg("%s is refused", taken[i]);
+        }
+    }
+    assert_false(nw_pattern_is_small("a{1"));
+    assert_false(nw_pattern_is_small("a{,2}"));
+    assert_true(nw_pattern_is_small("[^]{2}{2}]{2}\\"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pattern_means_what_java_says),
         cmocka_unit_test(what_posix_has_not_is_refused),
+        cmocka_unit_test(what_repeats_too_much_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
