@@ -262,6 +262,7 @@ struct nw_kafka_known {
     uint32_t relation_oid;
     uint32_t worker;
     uint64_t gone; /* it was dropped, which this commit of the sink's has; 0: it was not */
+    bool routed;   /* a route gave it its topic, which may be another table's too */
     char topic[NW_KAFKA_TOPIC_SIZE];
     char name[NW_KAFKA_NAME_SIZE]; /* schema.table, as far as there is room */
 };
@@ -333,6 +334,8 @@ struct nw_kafka_sink {
     struct nw_kafka_asked asked[NW_KAFKA_ASKED_MAX]; /* the latest, in a ring */
     uint32_t asked_count;
     uint64_t commits; /* since recover() */
+    char **proven;    /* own: topics that had no messages as a table of the first copy came */
+    uint32_t proven_count;
     struct nw_kafka_known *known;
     uint32_t known_count;
     uint32_t known_capacity;
@@ -341,7 +344,8 @@ struct nw_kafka_sink {
 
     struct nw_kafka_state state;
     struct nw_position positions[NW_KAFKA_WORKERS_MAX]; /* into state, for the host */
-    struct nw_copy_state *copies;
+    struct nw_copy_state *copies;                       /* as they were at recover(), so many: */
+    uint32_t copies_count;
 };
 
 /* When what begins now has waited long enough. */
@@ -514,6 +518,17 @@ NW_MUST_CHECK nw_status nw_kafka_topic_open(struct nw_kafka_producer *producer, 
                                             enum nw_kafka_topic_kind kind, rd_kafka_topic_t **topic,
                                             struct nw_error *err);
 
+/** Whether a table has the topic that its name gives, and no route's. */
+bool nw_kafka_topic_is_own(const struct nw_kafka_options *options, const struct nw_table *table,
+                           const char *topic);
+
+/**
+ * NW_FATAL (NW2731) when no position was ever stored and nothing of this table was copied, but its
+ * topic has messages; where nw_kafka_first_check() cannot know its name. Under the sink's lock.
+ */
+NW_MUST_CHECK nw_status nw_kafka_topic_prove(struct nw_kafka_producer *producer,
+                                             uint32_t relation_oid, const char *name,
+                                             struct nw_error *err);
 /** NW_FATAL (NW2731) when there is no ledger, but topics of ours have messages. */
 NW_MUST_CHECK nw_status nw_kafka_first_check(struct nw_kafka_producer *producer,
                                              struct nw_error *err);

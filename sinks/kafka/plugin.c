@@ -27,6 +27,10 @@ static void kafka_close(void *self)
     nw_kafka_state_forget(&sink->state);
     free(sink->copies);
     free(sink->known);
+    for (uint32_t i = 0; i < sink->proven_count; i++) {
+        free(sink->proven[i]);
+    }
+    free((void *)sink->proven);
     free(sink->sizes.strict);
     (void)pthread_mutex_destroy(&sink->lock);
     free(sink);
@@ -85,6 +89,7 @@ static nw_status recovery_fill(struct nw_kafka_sink *sink, struct nw_recovery *r
         return nw_fail(err, NW_RETRY, "out of memory for the states of copies");
     }
     sink->copies = copies;
+    sink->copies_count = state->copies_count;
     for (uint32_t i = 0; i < state->copies_count; i++) {
         const struct nw_kafka_copy *copy = &state->copies[i];
 

@@ -66,16 +66,11 @@ static struct nw_kafka_known *known_entry(struct nw_kafka_sink *sink, uint32_t r
     return &sink->known[sink->known_count++];
 }
 
-/* Else it is wanted that several share one. */
-static bool topics_differ(const struct nw_kafka_sink *sink)
-{
-    return sink->options.routes_count == 0 && strstr(sink->options.template_, "{table}") != NULL;
-}
-
 static nw_status topic_check(const struct nw_kafka_sink *sink, const struct nw_table *table,
                              const char *topic, struct nw_error *err)
 {
-    const char *use = nw_kafka_topic_use(&sink->options, topic, topics_differ(sink));
+    const char *use = nw_kafka_topic_use(&sink->options, topic,
+                                         nw_kafka_topic_is_own(&sink->options, table, topic));
 
     return use == NULL ? NW_OK
                        : nw_fail(err, NW_REJECT,
@@ -92,15 +87,15 @@ static nw_status known_add(struct nw_kafka_worker *worker, const struct nw_table
                            const char *topic, struct nw_error *err)
 {
     struct nw_kafka_sink *sink = worker->sink;
-    bool alone = topics_differ(sink);
+    bool routed = !nw_kafka_topic_is_own(&sink->options, table, topic);
     struct nw_kafka_known *known = NULL;
     char name[sizeof known->name];
 
     (void)snprintf(name, sizeof name, "%s.%s", table->schema_name, table->name);
     for (uint32_t i = 0; i < sink->known_count; i++) {
-        if (alone && sink->known[i].relation_oid != table->relation_oid &&
-            sink->known[i].gone == 0 && strcmp(sink->known[i].topic, topic) == 0 &&
-            strcmp(sink->known[i].name, name) != 0) {
+        if (!routed && !sink->known[i].routed &&
+            sink->known[i].relation_oid != table->relation_oid && sink->known[i].gone == 0 &&
+            strcmp(sink->known[i].topic, topic) == 0 && strcmp(sink->known[i].name, name) != 0) {
             return nw_fail(err, NW_REJECT,
                            "NW2703 %s.%s: its topic would be %s, which another table has: give "
                            "one of them another name by a transform",
@@ -114,6 +109,7 @@ static nw_status known_add(struct nw_kafka_worker *worker, const struct nw_table
     known->relation_oid = table->relation_oid;
     known->worker = worker->index;
     known->gone = 0;
+    known->routed = routed;
     (void)snprintf(known->topic, sizeof known->topic, "%s", topic);
     (void)snprintf(known->name, sizeof known->name, "%s", name);
     return NW_OK;
@@ -217,6 +213,9 @@ static nw_status table_make(struct nw_kafka_worker *worker, const struct nw_tabl
     if (status == NW_OK) {
         (void)pthread_mutex_lock(&worker->sink->lock);
         status = known_add(worker, table, name, err);
+        if (status == NW_OK && !outbox) {
+            status = nw_kafka_topic_prove(worker->producer, table->relation_oid, name, err);
+        }
         (void)pthread_mutex_unlock(&worker->sink->lock);
     }
     if (status == NW_OK && !outbox) {

@@ -107,6 +107,16 @@ nw_status nw_kafka_topic_name(const struct nw_kafka_options *options, const stru
     return NW_OK;
 }
 
+bool nw_kafka_topic_is_own(const struct nw_kafka_options *options, const struct nw_table *table,
+                           const char *topic)
+{
+    char plain[NW_NAME_SIZE];
+
+    return strstr(options->template_, "{table}") != NULL &&
+           nw_name_fill(options->template_, options->prefix, table, plain) &&
+           strcmp(plain, topic) == 0;
+}
+
 const char *nw_kafka_topic_use(const struct nw_kafka_options *options, const char *topic,
                                bool notices)
 {
@@ -378,6 +388,84 @@ nw_status nw_kafka_first_check(struct nw_kafka_producer *producer, struct nw_err
     }
     rd_kafka_metadata_destroy(metadata);
     return status;
+}
+
+/* Whether neither its name says whose it is, nor this sink has begun with it. */
+static bool is_doubtful(const struct nw_kafka_sink *sink, const char *name)
+{
+    char beginning[NW_KAFKA_TOPIC_SIZE];
+    struct nw_error ignored = {0};
+
+    if (sink->options.uses_existing || sink->positioned ||
+        (beginning_make(&sink->options, beginning, &ignored) == NW_OK && beginning[0] != '\0')) {
+        return false;
+    }
+    for (uint32_t i = 0; i < sink->proven_count; i++) {
+        if (strcmp(sink->proven[i], name) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whether the ledger says that the table's first copy had begun. */
+static bool has_begun(const struct nw_kafka_sink *sink, uint32_t relation_oid)
+{
+    for (uint32_t i = 0; i < sink->copies_count; i++) {
+        if (sink->copies[i].relation_oid == relation_oid &&
+            (sink->copies[i].complete || sink->copies[i].size > 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static nw_status proven_add(struct nw_kafka_sink *sink, const char *name, struct nw_error *err)
+{
+    char **more = realloc((void *)sink->proven, ((size_t)sink->proven_count + 1) * sizeof(char *));
+
+    sink->proven = more == NULL ? sink->proven : more;
+    if (more == NULL || (more[sink->proven_count] = strdup(name)) == NULL) {
+        return nw_kafka_no_memory(err);
+    }
+    sink->proven_count++;
+    return NW_OK;
+}
+
+nw_status nw_kafka_topic_prove(struct nw_kafka_producer *producer, uint32_t relation_oid,
+                               const char *name, struct nw_error *err)
+{
+    struct nw_kafka_sink *sink = producer->sink;
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_topic_t *topic = NULL;
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE;
+    bool taken = false;
+
+    if (!is_doubtful(sink, name)) {
+        return NW_OK;
+    }
+    if (has_begun(sink, relation_oid)) { /* others that share the topic may not have */
+        return proven_add(sink, name, err);
+    }
+    topic = rd_kafka_topic_new(producer->client, name, NULL);
+    if (topic != NULL) {
+        code =
+            rd_kafka_metadata(producer->client, 0, topic, &metadata, (int)sink->options.timeout_ms);
+        rd_kafka_topic_destroy(topic);
+    }
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return nw_kafka_fail(sink, "brokers do not say which topics there are", code,
+                             rd_kafka_err2str(code), err);
+    }
+    taken = metadata->topic_cnt == 1 && has_messages(producer, &metadata->topics[0]);
+    rd_kafka_metadata_destroy(metadata);
+    return taken ? nw_fail(err, NW_FATAL,
+                           "NW2731 topic %s, which says what is durable, has no position yet, but "
+                           "topic %s has messages: the former was deleted or emptied, or another "
+                           "writes there. Nothing was written to it. To begin with a new copy into "
+                           "these topics: existing_topics: use",
+                           sink->options.ledger_topic, name)
+                 : proven_add(sink, name, err);
 }
 
 nw_status nw_kafka_topic_open(struct nw_kafka_producer *producer, const char *name,

@@ -195,11 +195,46 @@ class NoticesTest(Case):
         self.assertEqual([message["payload"] for message in self.broker.read("other")], ["other"])
         self.assertEqual([topic for topic in self.broker.topics() if topic.startswith("routed")], [])
         self.assertEqual(narwal.terminate(), 0)
-        for options, why in (({"routes": ["a"]}, "REGEX => REPLACEMENT"), ({"routes": ["(a => b"]}, "NW1003"),
+        for options, why in (({"routes": ["a"]}, "REGEX => REPLACEMENT"), ({"routes": ["(a => b"]}, "NW1003"), ({"routes": ["(a{9}){9} => b"]}, "repeats too much"),
                              ({"outbox_regex": "a.*?"}, "lazy")):
             narwal.config["sinks"][0].update({"routes": [], **options})
             self.assertEqual(narwal.run_to_end(), 1)
             self.assertIn(why, narwal.log())
+
+    def test_routes_into_topics_of_others(self):
+        """Without a ledger no copy begins in them, at no start; schemas keep their names."""
+        self.make("CREATE TABLE shop.none (id integer PRIMARY KEY); CREATE TABLE shop.live (id integer PRIMARY KEY);"
+                  "INSERT INTO shop.live VALUES (1)")
+        narwal = self.narwal("into", include=("shop.*",), format="debezium_json", schemas=True, delivery="transactional",
+                             routes=["into\\.shop\\.(.*) => $1"])
+        self.broker.create("live", 1)
+        self.broker.produce("live", 0, ["{}"])
+        for _ in range(2):
+            self.assertEqual(narwal.run_to_end(), 1)
+            self.assertIn("NW2731", narwal.log())
+            self.assertIn("but topic live has messages", narwal.log())
+            self.assertEqual(len(self.broker.read("live")), 1)
+        narwal.config["sinks"][0]["existing_topics"] = "use"
+        narwal.start().wait_caught_up()
+        self.assertEqual(narwal.terminate(), 0)
+        del narwal.config["sinks"][0]["existing_topics"]
+        narwal.start().wait_caught_up()
+        self.server.sql("INSERT INTO shop.live VALUES (2)")
+        narwal.wait_caught_up()
+        self.assertEqual(narwal.terminate(), 0)
+        rows = [json.loads(message["payload"]) for message in self.broker.read("live")[1:]]
+        self.assertEqual([row["payload"]["after"]["id"] for row in rows], [1, 2])
+        self.assertEqual({row["schema"]["name"] for row in rows}, {"into.shop.live.Envelope"})
+
+    def test_tables_that_differ_in_signs(self):
+        """They collide, whatever a route does to another table."""
+        self.make("CREATE TABLE shop.\"a-b\" (id integer PRIMARY KEY); CREATE TABLE shop.\"a+b\" (id integer PRIMARY KEY);"
+                  "CREATE TABLE shop.\"a b\" (id integer PRIMARY KEY); INSERT INTO shop.\"a b\" VALUES (1);"
+                  "INSERT INTO shop.\"a+b\" VALUES (1)")
+        narwal = self.narwal("signs", include=("shop.*",), routes=["other => one"])
+        narwal.start()
+        narwal.wait("the refusal", lambda: "which another table has" in narwal.log(), 30)
+        narwal.terminate()
 
     def places_check(self):
         begin, end = [value["payload"] for _, value in self.messages("marks.transaction")]
