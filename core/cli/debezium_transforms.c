@@ -4,10 +4,14 @@
  * stand in the chain permitting; others are refused by name.
  */
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "cli/debezium.h"
+
+#define NW_DEBEZIUM_UNWRAP "io.debezium.transforms.ExtractNewRecordState"
+#define NW_DEBEZIUM_INSERT "org.apache.kafka.connect.transforms.InsertField$Value"
 
 /* ---- regular expressions over topics ---- */
 
@@ -294,6 +298,52 @@ static void logical_convert(struct nw_debezium *to, const char *prefix)
                               "logical.destination.cache.size");
 }
 
+/* Whether Connect, which makes numbers of what looks like them, prints this one as it was. */
+static bool number_keeps(const char *text)
+{
+    static const char digits[] = "0123456789";
+    size_t whole = 0;
+    size_t fraction = 0;
+
+    if (strcmp(text, "-0") == 0) {
+        return false;
+    }
+    text += *text == '-';
+    whole = strspn(text, digits);
+    if (whole == 0 || (text[0] == '0' && whole > 1)) {
+        return false;
+    }
+    if (text[whole] != '.') {
+        return text[whole] == '\0';
+    }
+    fraction = strspn(text + whole + 1, digits);
+    return fraction > 0 && text[whole + 1 + fraction] == '\0' && text[whole + fraction] != '0' &&
+           whole + fraction <= 6 && strncmp(text, "0.00", 4) != 0; /* as a float has them */
+}
+
+/* Whether Connect, which parses it, sends a literal as it is written. */
+static bool literal_keeps(const char *text)
+{
+    size_t size = strlen(text);
+    char *end = NULL;
+
+    if (size == 0) {
+        return true;
+    }
+    if (isspace((unsigned char)text[0]) != 0 || isspace((unsigned char)text[size - 1]) != 0 ||
+        strcmp(text, "null") == 0 || strchr("[{", text[0]) != NULL) {
+        return false;
+    }
+    if (strchr("+-0123456789", text[0]) == NULL || number_keeps(text)) {
+        return true;
+    }
+    if (strpbrk(text, ":,[]{}\"\\") != NULL || (size == 10 && strchr(text + 1, '-') != NULL)) {
+        return false; /* a date, or it is cut behind the number */
+    }
+    (void)strtod(text, &end);
+    return *end != '\0';
+}
+
 static void header_convert(struct nw_debezium *to, const char *prefix)
 {
     const char *name = nw_debezium_under(to, prefix, "header");
@@ -302,6 +352,10 @@ static void header_convert(struct nw_debezium *to, const char *prefix)
     if (name == NULL || value == NULL) {
         nw_debezium_refuse_name(to, nw_debezium_text(to, "%stype", prefix),
                                 "wants header and value.literal");
+    } else if (!literal_keeps(value)) {
+        nw_debezium_refuse_name(to, nw_debezium_text(to, "%svalue.literal", prefix),
+                                "Connect parses it and may send it as another text: give headers "
+                                "the one that it sends");
     } else {
         nw_debezium_item(to, "sink.headers", nw_debezium_text(to, "%s=%s", name, value));
     }
@@ -332,6 +386,73 @@ static void headers_drop(struct nw_debezium *to, const char *prefix)
     nw_debezium_others_refuse(to, prefix, "type headers");
 }
 
+static bool is_one_of(const char *name, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(names[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether a list takes what signals are read from; it holds for their table, too. */
+static bool signals_touched(struct nw_debezium *to, const char *const *fields, size_t count,
+                            bool includes)
+{
+    static const char *const columns[] = {"id", "type", "data"};
+    bool touched = false;
+
+    for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++) {
+        touched = touched || is_one_of(columns[i], fields, count) != includes;
+    }
+    return touched && nw_debezium_get(to, "signal.data.collection") != NULL;
+}
+
+/* Whether a transform in front of this one adds fields, which a list of columns leaves alone. */
+static bool fields_added(struct nw_debezium *to, const char *prefix)
+{
+    const char *aliases[NW_DEBEZIUM_ITEMS_MAX];
+    size_t count = nw_debezium_split(to, nw_debezium_get(to, "transforms"), ',', aliases);
+
+    for (size_t i = 0; i < count; i++) {
+        const char *other = nw_debezium_text(to, "transforms.%s.", aliases[i]);
+        const char *class = nw_debezium_under(to, other, "type");
+
+        if (strcmp(other, prefix) == 0) {
+            return false;
+        }
+        if (class != NULL && strcmp(class, NW_DEBEZIUM_INSERT) == 0) {
+            return true;
+        }
+        if (class != NULL && strcmp(class, NW_DEBEZIUM_UNWRAP) == 0 &&
+            (nw_debezium_under(to, other, "add.fields") != NULL ||
+             nw_debezium_behind(deletes_mode(to, other), "rewrite") != NULL)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Why a list of fields cannot be one of columns; NULL: it can. */
+static const char *fields_reason(struct nw_debezium *to, const char *prefix,
+                                 const char *const *fields, size_t count, bool includes)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strpbrk(fields[i], "*?[") != NULL || nw_debezium_behind(fields[i], "__") != NULL) {
+            return "only columns can be named: add_fields has the others";
+        }
+    }
+    if (count > 0 && signals_touched(to, fields, count, includes)) {
+        return "it would take id, type or data from signal.data.collection as well: "
+               "exclude_columns for the tables that are meant";
+    }
+    return count > 0 && includes && fields_added(to, prefix)
+               ? "it leaves out the fields that are added in front of it: name what to exclude, or "
+                 "add none"
+               : NULL;
+}
+
 /* Fields of flattened rows are columns. */
 static void fields_drop(struct nw_debezium *to, const char *prefix, bool flat)
 {
@@ -351,13 +472,14 @@ static void fields_drop(struct nw_debezium *to, const char *prefix, bool flat)
         size_t count =
             nw_debezium_split(to, nw_debezium_under(to, prefix, lists[i].from), ',', fields);
 
+        const char *why = fields_reason(to, prefix, fields, count, i >= 2);
+
+        if (why != NULL) {
+            nw_debezium_refuse_name(to, nw_debezium_text(to, "%s%s", prefix, lists[i].from), why);
+            continue;
+        }
         for (size_t k = 0; k < count; k++) {
-            if (strpbrk(fields[k], "*?[") == NULL && nw_debezium_behind(fields[k], "__") == NULL) {
-                nw_debezium_rule_add(to, "*.*", lists[i].to, fields[k], NULL);
-            } else {
-                nw_debezium_refuse_name(to, nw_debezium_text(to, "%s%s", prefix, lists[i].from),
-                                        "only columns can be named: add_fields has the others");
-            }
+            nw_debezium_rule_add(to, "*.*", lists[i].to, fields[k], NULL);
         }
     }
     nw_debezium_others_refuse(to, prefix, "type exclude include blacklist whitelist");
@@ -446,7 +568,7 @@ static enum kind kind_of(const char *class)
         const char *class;
         enum kind kind;
     } kinds[] = {
-        {"io.debezium.transforms.ExtractNewRecordState", KIND_UNWRAP},
+        {NW_DEBEZIUM_UNWRAP, KIND_UNWRAP},
         {NW_DEBEZIUM_ROUTER, KIND_OUTBOX},
         {"org.apache.kafka.connect.transforms.RegexRouter", KIND_ROUTER},
         {"io.debezium.transforms.ByLogicalTableRouter", KIND_LOGICAL},
@@ -454,7 +576,7 @@ static enum kind kind_of(const char *class)
         {"org.apache.kafka.connect.transforms.InsertHeader", KIND_HEADER},
         {"org.apache.kafka.connect.transforms.DropHeaders", KIND_HEADERS},
         {"org.apache.kafka.connect.transforms.ReplaceField$Value", KIND_FIELDS},
-        {"org.apache.kafka.connect.transforms.InsertField$Value", KIND_TEXT},
+        {NW_DEBEZIUM_INSERT, KIND_TEXT},
         {"org.apache.kafka.connect.transforms.Filter", KIND_FILTER},
     };
 
@@ -525,7 +647,8 @@ void nw_dbz_transforms(struct nw_debezium *to, const struct nw_debezium_row *row
                                "ReplaceField$Value, InsertField$Value and Filter are there; "
                                "docs/transforms.md has narwal's own",
                                aliases[i], class == NULL ? "no type" : class);
-        } else if (kind == KIND_ROUTER && nw_debezium_has_outbox(to) && !outbox) {
+        } else if ((kind == KIND_ROUTER || kind == KIND_LOGICAL) && nw_debezium_has_outbox(to) &&
+                   !outbox) {
             nw_debezium_refuse(to, p, "%s: in front of EventRouter it does nothing: remove it",
                                aliases[i]);
         } else {

@@ -242,6 +242,109 @@ static void transforms_that_cannot_be_are_refused_with_the_reason(void **state)
     }
 }
 
+#define UNWRAP "\"transforms.u.type\":\"io.debezium.transforms.ExtractNewRecordState\""
+#define FIELDS                                                                                     \
+    "\"transforms\":\"u,f\",\"transforms.f.type\":"                                                \
+    "\"org.apache.kafka.connect.transforms.ReplaceField$Value\""
+#define SIGNALS "\"table.include.list\":\"public.a\",\"signal.data.collection\":\"public.signals\""
+
+static void lists_of_fields_are_refused_that_are_none_of_columns(void **state)
+{
+    static const struct {
+        const char *more, *why; /* NULL: it is taken */
+    } cases[] = {
+        {FIELDS "," UNWRAP ",\"transforms.f.include\":\"id,v\"", NULL},
+        {FIELDS "," UNWRAP ",\"transforms.u.add.fields\":\"op\",\"transforms.f.include\":\"id,v\"",
+         "added in front of it"},
+        {FIELDS "," UNWRAP ",\"transforms.u.add.fields\":\"op\",\"transforms.f.exclude\":\"v\"",
+         NULL},
+        {FIELDS "," UNWRAP ",\"transforms.u.delete.tombstone.handling.mode\":\"rewrite\","
+                "\"transforms.f.include\":\"id,v\"",
+         "added in front of it"},
+        {FIELDS "," UNWRAP "," SIGNALS ",\"transforms.f.exclude\":\"v,type\"",
+         "signal.data.collection"},
+        {FIELDS "," UNWRAP "," SIGNALS ",\"transforms.f.exclude\":\"v\"", NULL},
+        {FIELDS "," UNWRAP "," SIGNALS ",\"transforms.f.include\":\"id,v\"",
+         "signal.data.collection"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char json[1024];
+        size_t refused = 0;
+        char *text = NULL;
+
+        (void)snprintf(json, sizeof json, "{" CLASS ",%s}", cases[i].more);
+        text = made(json, &refused);
+        if (refused != (cases[i].why != NULL) ||
+            (cases[i].why != NULL && strstr(text, cases[i].why) == NULL)) {
+            fail_msg("%s: %zu refused: %s", cases[i].more, refused, text);
+        }
+        free(text);
+    }
+}
+
+static void headers_are_refused_that_connect_would_write_otherwise(void **state)
+{
+    static const char *const kept[] = {"eu",    "",    "7",    "-70", "1.5",
+                                       "1.2.3", "3rd", "true", "a:b", "v1.0"};
+    static const char *const parsed[] = {"1.0",    "007",    "+7",   "1e3",        "null",
+                                         "[1, 2]", " a",     "-0",   "2024-01-15", "12:30",
+                                         "{a",     "0.0001", "7 a:b"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0] + sizeof parsed / sizeof parsed[0]; i++) {
+        bool keeps = i < sizeof kept / sizeof kept[0];
+        const char *literal = keeps ? kept[i] : parsed[i - sizeof kept / sizeof kept[0]];
+        char json[1024];
+        size_t refused = 0;
+        char *text = NULL;
+
+        (void)snprintf(json, sizeof json,
+                       "{" CLASS ",\"transforms\":\"t\",\"transforms.t.type\":"
+                       "\"org.apache.kafka.connect.transforms.InsertHeader\","
+                       "\"transforms.t.header\":\"h\",\"transforms.t.value.literal\":\"%s\"}",
+                       literal);
+        text = made(json, &refused);
+        if (refused != !keeps || (!keeps && strstr(text, "Connect parses it") == NULL)) {
+            fail_msg("\"%s\": %zu refused: %s", literal, refused, text);
+        }
+        free(text);
+    }
+}
+
+static void a_router_in_front_of_an_outbox_is_refused(void **state)
+{
+    static const char *const types[] = {
+        "\"org.apache.kafka.connect.transforms.RegexRouter\",\"transforms.r.regex\":\"a\","
+        "\"transforms.r.replacement\":\"b\"",
+        "\"io.debezium.transforms.ByLogicalTableRouter\",\"transforms.r.topic.regex\":\"a\","
+        "\"transforms.r.topic.replacement\":\"b\",\"transforms.r.key.enforce.uniqueness\":"
+        "\"false\","
+        "\"value.converter\":\"org.apache.kafka.connect.json.JsonConverter\","
+        "\"value.converter.schemas.enable\":\"false\","
+        "\"key.converter\":\"org.apache.kafka.connect.json.JsonConverter\","
+        "\"key.converter.schemas.enable\":\"false\""};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        char json[1024];
+        size_t refused = 0;
+        char *text = NULL;
+
+        (void)snprintf(json, sizeof json,
+                       "{" CLASS ",\"table.include.list\":\"public.outbox\",\"transforms\":\"r,o\","
+                       "\"transforms.o.type\":\"io.debezium.transforms.outbox.EventRouter\","
+                       "\"transforms.r.type\":%s}",
+                       types[i]);
+        text = made(json, &refused);
+        if (refused != 1 || strstr(text, "in front of EventRouter it does nothing") == NULL) {
+            fail_msg("%zu refused: %s", refused, text);
+        }
+        free(text);
+    }
+}
+
 static void all_refusals_are_found_at_once_and_named_in_the_file(void **state)
 {
     size_t refused = 0;
@@ -353,6 +456,9 @@ int main(void)
         cmocka_unit_test(connectors_become_configurations),
         cmocka_unit_test(what_cannot_be_is_refused_by_name),
         cmocka_unit_test(transforms_that_cannot_be_are_refused_with_the_reason),
+        cmocka_unit_test(lists_of_fields_are_refused_that_are_none_of_columns),
+        cmocka_unit_test(headers_are_refused_that_connect_would_write_otherwise),
+        cmocka_unit_test(a_router_in_front_of_an_outbox_is_refused),
         cmocka_unit_test(all_refusals_are_found_at_once_and_named_in_the_file),
         cmocka_unit_test(what_is_no_connector_is_refused),
         cmocka_unit_test(expressions_become_patterns),

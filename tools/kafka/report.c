@@ -128,6 +128,25 @@ void nw_finding_print(const struct nw_finding *finding)
     (void)printf("\n");
 }
 
+/* Numbers that a registry has no Avro for. */
+static uint64_t unread_count(const struct nw_comparison *comparison)
+{
+    return comparison->sides[0].own.unread + comparison->sides[1].own.unread;
+}
+
+static void unread_say(const struct nw_comparison *comparison)
+{
+    for (int i = 0; i < 2; i++) {
+        const struct nw_schemas *own = &comparison->sides[i].own;
+
+        if (own->unread > 0) {
+            (void)fprintf(stderr,
+                          "%s (%" PRIu64 " such numbers): what has them was compared as bytes\n",
+                          own->why.text, own->unread);
+        }
+    }
+}
+
 static void summary_print(const struct nw_comparison *comparison, const struct nw_finding *findings,
                           size_t count, bool equal)
 {
@@ -196,8 +215,9 @@ static void json_print(const struct nw_comparison *comparison, const struct nw_f
     for (size_t i = 0; i < count; i++) {
         (void)json_array_append_new(topics, finding_json(&findings[i]));
     }
-    root = json_pack("{s:o,s:o,s:b,s:o}", "a", side_json(&comparison->sides[0]), "b",
-                     side_json(&comparison->sides[1]), "equal", (int)equal, "topics", topics);
+    root = json_pack("{s:o,s:o,s:b,s:I,s:o}", "a", side_json(&comparison->sides[0]), "b",
+                     side_json(&comparison->sides[1]), "equal", (int)equal, "unread_schemas",
+                     (json_int_t)unread_count(comparison), "topics", topics);
     (void)json_dumpf(root, stdout, JSON_INDENT(1));
     (void)printf("\n");
     json_decref(root);
@@ -216,5 +236,6 @@ bool nw_report(const struct nw_comparison *comparison, const struct nw_finding *
     } else {
         summary_print(comparison, findings, count, equal);
     }
+    unread_say(comparison);
     return equal;
 }

@@ -69,9 +69,14 @@ void nw_schemas_close(struct nw_schemas *schemas)
     *schemas = (struct nw_schemas){0};
 }
 
-static void trouble_keep(struct nw_schemas *schemas, const struct nw_error *err)
+/* Bytes that only look like Avro have some number as well: that there is no such schema ends
+ * nothing. */
+static void trouble_keep(struct nw_schemas *schemas, nw_status status, const struct nw_error *err)
 {
-    if (schemas->trouble.text[0] == '\0') {
+    if (status == NW_REJECT && schemas->unread++ == 0) {
+        schemas->why = *err;
+    }
+    if (status != NW_REJECT && schemas->trouble.text[0] == '\0') {
         schemas->trouble = *err;
     }
 }
@@ -107,6 +112,7 @@ const struct nw_leaves_avro *nw_schemas_get(struct nw_schemas *schemas, uint32_t
     struct nw_schemas_entry **slot = &schemas->slots[id % NW_SCHEMAS_SLOTS];
     struct nw_schemas_entry *entry = *slot;
     struct nw_error err = {0};
+    nw_status status = NW_OK;
 
     while (entry != NULL && entry->id != id) {
         entry = entry->next;
@@ -121,9 +127,10 @@ const struct nw_leaves_avro *nw_schemas_get(struct nw_schemas *schemas, uint32_t
         entry->next = *slot;
         *slot = entry;
         schemas->count++;
-        entry->there = entry_fill(schemas, entry, &err) == NW_OK;
+        status = entry_fill(schemas, entry, &err);
+        entry->there = status == NW_OK;
         if (!entry->there) {
-            trouble_keep(schemas, &err);
+            trouble_keep(schemas, status, &err);
         }
     }
     return entry != NULL && entry->there ? &entry->avro : NULL;

@@ -19,6 +19,8 @@ struct nw_schemas {
     struct nw_schemas_entry *slots[NW_SCHEMAS_SLOTS];
     size_t count;
     struct nw_error trouble; /* the first; its text is empty when there was none */
+    uint64_t unread;         /* numbers that the registry has no Avro for: such are no trouble */
+    struct nw_error why;     /* of the first of them */
 };
 
 /** Of these options, whose texts are copied. @param schemas  zeroed */
@@ -29,7 +31,8 @@ void nw_schemas_close(struct nw_schemas *schemas);
 
 /**
  * A schema by its number.
- * @return borrow, until the schemas are closed; NULL: it is not there, and `trouble` says why.
+ * @return borrow, until the schemas are closed; NULL: it is not there: `trouble` says why, or it is
+ * counted as unread, as bytes that are no Avro have any number.
  */
 const struct nw_leaves_avro *nw_schemas_get(struct nw_schemas *schemas, uint32_t id);
 
