@@ -224,6 +224,8 @@ class FirstMinutesTest(check.Case):
                 self.assertIn("NW1505 nothing is being copied", self.run_line(line, code=1))
             elif line in ("narwal run --standby orders.yaml", "narwal adopt orders.yaml"):  # one runs here
                 self.assertIn("NW2001", self.run_line(line, code=1))
+            elif line == "narwal take-over orders.yaml URL":  # this one writes files
+                self.assertIn("NW1557", self.run_line(line, code=2))
             elif line == "narwal status --all":  # a table is paused by now
                 self.assertIn("1 table not as the others", self.run_line(line, code=1))
             else:
