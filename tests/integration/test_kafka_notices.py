@@ -145,6 +145,7 @@ class NoticesTest(Case):
                              headers=["from=" + "x" * 900], properties=["message.max.bytes=50000"])
         narwal.start()
         narwal.wait("the refusal", lambda: "NW2704 table shop.a stopped" in narwal.log())
+        narwal.wait("its topic", lambda: "topic bounds.shop.b made" in narwal.log())
         narwal.wait("the other table", lambda: len(self.broker.read("bounds.shop.b")) == 1)
 
     def test_marks_in_every_form(self):
