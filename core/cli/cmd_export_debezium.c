@@ -5,7 +5,10 @@
  * The offset has `lsn` alone, as that of a connector which has finished its snapshot and has sent
  * nothing since: it then asks the server for what committed from there on and looks for nothing in
  * it, in every version of Debezium (PostgresStreamingChangeEventSource.execute). Where nothing
- * became durable since narwal took over, it is the offset that narwal was given, word for word.
+ * became durable since narwal took over, it is the offset that narwal was given, word for word; and
+ * where it was given back before, the same offset again.
+ *
+ * Only the Kafka sink is looked at: others, which may be down, do not stand in the way.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -18,6 +21,7 @@
 #include "cli/pipeline.h"
 #include "pg/lsn.h"
 #include "pipeline/adopt.h"
+#include "pipeline/letters.h"
 
 static const char HELP[] =
     "usage: narwal export-debezium FILE.yaml [URL] [--dry-run] [--yes]\n\n"
@@ -28,16 +32,19 @@ static const char HELP[] =
     "on\n"
     "standard output, as PATCH /connectors/NAME/offsets takes it. narwal must not run, and does "
     "not start\n"
-    "again with this pipeline before narwal take-over.\n\n"
+    "again with this state before narwal take-over; one with another state, as a standby, is to be "
+    "stopped\n"
+    "for good before.\n\n"
     "  --dry-run  only say what would be done\n"
     "  --yes      do not ask\n\n"
     "exit codes: 0 the connector can start, 1 it was refused or failed, 2 called wrongly\n";
 
 struct session {
     struct nw_pipeline pipeline;
+    struct nw_run_options options; /* of the Kafka sink alone */
     struct nw_connector connector;
     struct nw_adopt adopt;
-    struct nw_taken taken;
+    struct nw_taken taken; /* as it was recorded */
     const struct nw_adopt_sink *sink;
     const char *prefix;
     json_t *body;
@@ -60,13 +67,64 @@ static nw_status sink_find(struct session *s, struct nw_error *err)
     if (at == UINT32_MAX) {
         return nw_fail(err, NW_FATAL, "NW1557 there is no sink of type kafka");
     }
-    s->sink = &s->adopt.sinks[at];
+    s->options = s->pipeline.options;
+    s->options.sinks[0] = s->pipeline.options.sinks[at];
+    s->options.sinks_count = 1;
+    s->sink = &s->adopt.sinks[0];
     for (uint32_t i = 0; i < s->pipeline.plugins[at].ops.options_count; i++) {
         if (strcmp(s->pipeline.plugins[at].ops.options[i].name, "prefix") == 0) {
             s->prefix = s->pipeline.resolved[at].settings[i].text;
         }
     }
     return s->prefix != NULL ? NW_OK : nw_fail(err, NW_FATAL, "NW1557 the sink has no prefix");
+}
+
+static bool is_left_out(const struct session *s, uint32_t relation_oid)
+{
+    struct nw_table_trouble trouble;
+    struct nw_tables *tables = s->adopt.table_states;
+
+    for (uint32_t i = 0; nw_tables_at(tables, i, &trouble); i++) {
+        if (trouble.relation_oid == relation_oid && trouble.condition == NW_TABLE_LEFT_OUT) {
+            return true;
+        }
+    }
+    return nw_tables_dropped(tables, relation_oid);
+}
+
+/* Positions do not wait for what is held of a table while it is copied: see sink/held.h. */
+static uint32_t unfinished_count(const struct session *s)
+{
+    const struct nw_sink_recovered *recovered = &s->sink->recovered;
+    uint32_t count = 0;
+
+    for (uint32_t c = 0; c < recovered->copies_count; c++) {
+        count +=
+            !recovered->copies[c].complete && !is_left_out(s, recovered->copies[c].relation_oid);
+    }
+    return count;
+}
+
+/* Whether Debezium, going on from the sink's position, misses nothing of the tables. */
+static nw_status tables_check(const struct session *s, struct nw_error *err)
+{
+    uint32_t unfinished = unfinished_count(s);
+
+    if (s->sink->behind.count > 0) {
+        return nw_fail(err, NW_FATAL,
+                       "NW1558 %u tables lack changes that the position is past (narwal table "
+                       "list): narwal table repair brings them in, narwal run --until now writes "
+                       "them; then this can be run again",
+                       s->sink->behind.count);
+    }
+    if (unfinished > 0) {
+        return nw_fail(err, NW_FATAL,
+                       "NW1558 %u tables are being copied, and lack changes that the position is "
+                       "past until they are whole: narwal run has to go on until then (narwal "
+                       "table list); then this can be run again",
+                       unfinished);
+    }
+    return NW_OK;
 }
 
 /* Whether Debezium, going on from the sink's position, misses nothing. */
@@ -86,13 +144,6 @@ static nw_status position_check(const struct session *s, struct nw_error *err)
                        "NW1558 the sink has no position: its first copy is not whole, or it never "
                        "ran. The connector's own snapshot is the way back");
     }
-    if (s->sink->behind.count > 0) {
-        return nw_fail(err, NW_FATAL,
-                       "NW1558 %u tables lack changes that the position is past (narwal table "
-                       "list): narwal table repair brings them in, narwal run --until now writes "
-                       "them; then this can be run again",
-                       s->sink->behind.count);
-    }
     if (!adopt->slot_found || adopt->slot_lsn > s->sink->lsn) {
         return nw_fail(
             err, NW_FATAL,
@@ -102,34 +153,80 @@ static nw_status position_check(const struct session *s, struct nw_error *err)
             adopt->slot_found ? nw_lsn_text(slot, adopt->slot_lsn) : "",
             nw_lsn_text(lsn, s->sink->lsn));
     }
-    return NW_OK;
+    return tables_check(s, err);
 }
 
-/* Workers that stopped at different places: what some have comes twice. */
-static void uneven_say(struct session *s)
+/* What comes twice: workers that stopped at different places, and parts of a transaction. */
+static void again_say(struct session *s)
 {
     const struct nw_sink_recovered *recovered = &s->sink->recovered;
+    bool uneven = s->sink->lsn != 0 && recovered->ahead_lsn > s->sink->lsn;
 
     for (uint32_t p = 1; p < recovered->positions_count; p++) {
-        if (recovered->positions[p].size > 0 &&
-            recovered->positions[p].lsn != recovered->positions[0].lsn) {
-            nw_adopt_say(&s->adopt, NW_ADOPT_OK,
-                         "the sink's workers stopped at different places, as after a crash: "
-                         "the connector sends again what some of them have. narwal run --until now "
-                         "before brings them together");
-            return;
+        uneven = uneven || (recovered->positions[p].size > 0 &&
+                            recovered->positions[p].lsn != recovered->positions[0].lsn);
+    }
+    if (uneven) {
+        nw_adopt_say(&s->adopt, NW_ADOPT_WARN,
+                     "NW1559 the topics have some changes behind the position, as after a crash "
+                     "(parts of a transaction, or of some workers): the connector sends those "
+                     "again. narwal run --until now first, and none comes twice");
+    }
+}
+
+static void others_say(struct session *s)
+{
+    const struct nw_run_config *config = &s->pipeline.config;
+
+    for (uint32_t i = 0; i < config->sinks_count; i++) {
+        if (strcmp(config->sinks[i].type, "kafka") != 0) {
+            nw_adopt_say(&s->adopt, NW_ADOPT_WARN,
+                         "NW1559 sink %s ends here: the slot is the connector's then, and what it "
+                         "still lacks cannot be had any more",
+                         config->sinks[i].name);
         }
     }
 }
 
+static nw_status letters_say(struct session *s, struct nw_error *err)
+{
+    struct nw_letters_tally *tally = calloc(1, sizeof *tally);
+    struct nw_letters_file *file = NULL;
+    nw_status status = tally == NULL ? nw_fail(err, NW_FATAL, "out of memory for dead letters")
+                                     : nw_letters_look(s->options.state_folder, &file, err);
+
+    if (status == NW_OK && file != NULL) {
+        status = nw_letters_tally(file, tally, err);
+    }
+    for (uint32_t i = 0; status == NW_OK && i < tally->sinks_count; i++) {
+        if (strcmp(tally->sinks[i].sink, s->options.sinks[0].name) == 0) {
+            nw_adopt_say(&s->adopt, NW_ADOPT_WARN,
+                         "NW1559 %" PRIu64 " rows are dead letters, in no topic, and the connector "
+                         "does not bring them: narwal dead-letter retry does, while narwal runs",
+                         tally->sinks[i].letters);
+        }
+    }
+    nw_letters_close(file);
+    free(tally);
+    return status;
+}
+
+/* What was recorded as the connector's, where nothing became durable since; else one of our own. */
 static nw_status body_make(struct session *s, struct nw_error *err)
 {
     struct nw_env *env = s->pipeline.options.env;
-    bool untouched = s->taken.state == NW_TAKEN_DONE && s->taken.lsn == s->sink->lsn &&
+    bool untouched = s->taken.state != NW_TAKEN_NOT && s->taken.lsn == s->sink->lsn &&
                      s->taken.system_identifier == s->adopt.server.identity.system_identifier;
-    json_t *offset =
-        untouched && s->taken.offset != NULL ? json_loads(s->taken.offset, 0, NULL) : NULL;
+    json_t *offset = NULL;
 
+    if (s->taken.state == NW_TAKEN_BEGUN && !untouched) {
+        return nw_fail(err, NW_FATAL,
+                       "NW1558 narwal take-over was broken off, and nothing came of it: the "
+                       "connector goes on by itself, with the offset that it has");
+    }
+    if (untouched && s->taken.offset != NULL) {
+        offset = json_loads(s->taken.offset, 0, NULL);
+    }
     if (offset == NULL) {
         offset = json_pack("{s:I, s:I}", "lsn", (json_int_t)s->sink->lsn, "ts_usec",
                            (json_int_t)env->ops->wall_us(env));
@@ -164,24 +261,48 @@ static nw_status connector_check(struct session *s, struct nw_error *err)
     return NW_OK;
 }
 
+/* That the connector has this offset, before it does: two of them must never go on. */
+static nw_status given_back_record(struct session *s, struct nw_error *err)
+{
+    json_t *entry = json_array_get(json_object_get(s->body, "offsets"), 0);
+    struct nw_taken taken = {.state = NW_TAKEN_GIVEN_BACK,
+                             .system_identifier = s->adopt.server.identity.system_identifier,
+                             .lsn = s->sink->lsn};
+    nw_status status = NW_OK;
+
+    taken.offset = json_dumps(json_object_get(entry, "offset"), JSON_COMPACT);
+    status = taken.offset == NULL ? nw_fail(err, NW_FATAL, "out of memory for an offset")
+                                  : nw_taken_write(s->adopt.state, &taken, err);
+    nw_taken_offset_free(&taken);
+    return status;
+}
+
+static nw_status offset_print(const char *text, struct nw_error *err)
+{
+    return puts(text) >= 0 && fflush(stdout) == 0
+               ? NW_OK
+               : nw_fail(err, NW_FATAL, "NW1552 the offset cannot be written to standard output");
+}
+
 static nw_status offset_write(struct session *s, struct nw_error *err)
 {
     char *text = json_dumps(s->body, JSON_COMPACT);
-    char url[2048];
-    json_t *answer = NULL;
-    nw_status status = NW_OK;
+    struct nw_error ignored = {0};
+    nw_status status = text == NULL ? nw_fail(err, NW_FATAL, "out of memory for an offset")
+                                    : given_back_record(s, err);
+    bool recorded = status == NW_OK;
 
-    s->taken.state = NW_TAKEN_GIVEN_BACK; /* first: two of them must never go on */
-    s->taken.lsn = s->sink->lsn;
-    s->taken.seq = 0;
-    status = text == NULL ? nw_fail(err, NW_FATAL, "out of memory for an offset")
-                          : nw_taken_write(s->adopt.state, &s->taken, err);
-    if (status == NW_OK && s->connector.url == NULL) {
-        (void)puts(text);
-    } else if (status == NW_OK) {
-        (void)snprintf(url, sizeof url, "%s/offsets", s->connector.url);
-        status = nw_connect_ask("PATCH", url, text, &answer, err);
-        json_decref(answer);
+    if (status == NW_OK) {
+        status = s->connector.url == NULL ? offset_print(text, err)
+                                          : nw_connector_offsets_write(&s->connector, text, err);
+    }
+    if (status == NW_REJECT && nw_taken_write(s->adopt.state, &s->taken, &ignored) == NW_OK) {
+        (void)fputs("nothing was changed: Connect did not take the offset\n", stderr);
+    } else if (status != NW_OK && recorded) {
+        (void)fputs("whether the connector has the offset is not known, and narwal does not start: "
+                    "run this again,\nwhich writes the same once more; or stay with narwal: narwal "
+                    "export-debezium FILE.yaml > o.json,\nnarwal take-over FILE.yaml o.json\n",
+                    stderr);
     }
     free(text);
     return status;
@@ -223,6 +344,10 @@ static int carry_out(struct session *s, struct nw_error *err)
     if (s->connector.url != NULL) {
         (void)printf("done: curl -X PUT %s/resume starts the connector\n", s->connector.url);
     }
+    (void)fprintf(stderr,
+                  "narwal does not start with %s any more; one with another state folder, as a "
+                  "standby, does:\nstop and disable it before the connector starts\n",
+                  s->options.state_folder);
     return 0;
 }
 
@@ -230,13 +355,15 @@ static int carry_out(struct session *s, struct nw_error *err)
 static int looked(struct session *s, struct nw_error *err)
 {
     const struct nw_adopt_wishes wishes = {0};
-    nw_status status = nw_adopt_begin(&s->adopt, &s->pipeline.options, &wishes, err);
+    nw_status status = nw_adopt_begin(&s->adopt, &s->options, &wishes, err);
 
     if (status == NW_OK) {
         status = nw_taken_read(s->adopt.state, &s->taken, err);
     }
     if (status == NW_OK) {
-        uneven_say(s);
+        again_say(s);
+        others_say(s);
+        status = letters_say(s, err);
     }
     lines_print(&s->adopt);
     if (status == NW_OK) {

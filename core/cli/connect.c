@@ -3,6 +3,7 @@
 #include "cli/connect.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +16,8 @@
 #include "cli/kafka.h"
 
 #define ANSWER_MAX   (4u << 20)
-#define URL_MAX      2048u
-#define REFUSED      3 /* narwal-kafka's exit code: Connect answered, and does not do it */
+#define REFUSED      3 /* narwal-kafka's exit codes: Connect does not do it */
+#define FAILED       4 /* and: it answered an error of its own */
 #define STOP_SECONDS 60
 #define STATE_STOPS  "STOPPED"
 
@@ -25,6 +26,23 @@ extern char **environ;
 bool nw_connect_is_url(const char *text)
 {
     return strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0;
+}
+
+/* Without user and password, which belong into no log, and without slashes at the end. */
+static void url_show(const char *url, char shown[static NW_CONNECT_URL_MAX])
+{
+    const char *host = strstr(url, "://");
+    size_t size = 0;
+
+    host = host == NULL ? url : host + 3;
+    size = strcspn(host, "/?#");
+    while (size > 0 && host[size - 1] != '@') {
+        size--;
+    }
+    (void)snprintf(shown, NW_CONNECT_URL_MAX, "%.*s%s", (int)(host - url), url, host + size);
+    for (size = strlen(shown); size > 0 && shown[size - 1] == '/'; size--) {
+        shown[size - 1] = '\0';
+    }
 }
 
 /* ---- one request ---- */
@@ -44,8 +62,28 @@ static size_t all_read(int file, char *text, size_t size)
     return used;
 }
 
+/* Our environment with one more variable. @param line  NULL: none. @return free(); NULL: no memory
+ */
+static char **environment_make(char *line)
+{
+    size_t count = 0;
+    size_t first = line == NULL ? 0 : 1;
+    char **list = NULL;
+
+    while (environ[count] != NULL) {
+        count++;
+    }
+    list = calloc(count + 2, sizeof *list);
+    if (list != NULL) {
+        list[0] = line;
+        memcpy(list + first, environ, count * sizeof *list);
+    }
+    return list;
+}
+
 /* Starts narwal-kafka with its output into a pipe. @return its descriptor; -1 */
-static int program_start(char *const words[], pid_t *pid, struct nw_error *err)
+static int program_start(char *const words[], char *const environment[], pid_t *pid,
+                         struct nw_error *err)
 {
     posix_spawn_file_actions_t actions;
     int ends[2] = {-1, -1};
@@ -60,7 +98,7 @@ static int program_start(char *const words[], pid_t *pid, struct nw_error *err)
     (void)posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
     (void)posix_spawn_file_actions_addclose(&actions, ends[0]);
     (void)posix_spawn_file_actions_addclose(&actions, ends[1]);
-    code = posix_spawn(pid, path, &actions, NULL, words, environ);
+    code = posix_spawn(pid, path, &actions, NULL, words, environment);
     (void)posix_spawn_file_actions_destroy(&actions);
     (void)close(ends[1]);
     if (code != 0) {
@@ -71,31 +109,45 @@ static int program_start(char *const words[], pid_t *pid, struct nw_error *err)
     return ends[0];
 }
 
-/* Runs narwal-kafka to its end. @param code  filled: its exit code */
-static nw_status program_run(char *const words[], json_t **answer, int *code, struct nw_error *err)
+/* Its exit code. */
+static int program_wait(pid_t pid)
+{
+    int result = 0;
+    pid_t ended = -1;
+
+    do {
+        ended = waitpid(pid, &result, 0);
+    } while (ended < 0 && errno == EINTR);
+    return ended == pid && WIFEXITED(result) ? WEXITSTATUS(result) : NW_EXIT_FAILED;
+}
+
+/* Runs narwal-kafka to its end. @param line  of its environment; NULL. @param code  filled */
+static nw_status program_run(char *const words[], char *line, json_t **answer, int *code,
+                             struct nw_error *err)
 {
     char *text = malloc(ANSWER_MAX);
+    char **environment = environment_make(line);
     size_t size = 0;
     pid_t pid = -1;
-    int result = 0;
     int file = -1;
+    nw_status status = NW_FATAL;
 
     *answer = NULL;
-    if (text == NULL) {
-        return nw_fail(err, NW_FATAL, "out of memory for an answer of Connect");
+    (void)signal(SIGCHLD, SIG_DFL); /* where it was ignored nobody could be waited for */
+    if (text == NULL || environment == NULL) {
+        (void)nw_fail(err, NW_FATAL, "out of memory for an answer of Connect");
+    } else {
+        file = program_start(words, environment, &pid, err);
     }
-    file = program_start(words, &pid, err);
-    if (file < 0) {
-        free(text);
-        return NW_FATAL;
+    if (file >= 0) {
+        size = all_read(file, text, ANSWER_MAX);
+        *code = program_wait(pid);
+        *answer = json_loadb(text, size, JSON_DECODE_ANY, NULL);
+        status = NW_OK;
     }
-    size = all_read(file, text, ANSWER_MAX);
-    while (waitpid(pid, &result, 0) < 0 && errno == EINTR) {
-    }
-    *answer = json_loadb(text, size, JSON_DECODE_ANY, NULL);
+    free(environment);
     free(text);
-    *code = WIFEXITED(result) ? WEXITSTATUS(result) : NW_EXIT_FAILED;
-    return NW_OK;
+    return status;
 }
 
 static nw_status answer_judge(const char *url, int code, const json_t *answer, struct nw_error *err)
@@ -105,25 +157,35 @@ static nw_status answer_judge(const char *url, int code, const json_t *answer, s
     if (code == 0) {
         return NW_OK;
     }
-    return code == REFUSED ? nw_fail(err, NW_FATAL, "NW1552 Connect says of %s: %s", url,
-                                     message == NULL ? "it has no such thing" : message)
-                           : nw_fail(err, NW_FATAL, "NW1552 Connect does not answer at %s", url);
+    if (code == REFUSED || code == FAILED) {
+        return nw_fail(err, code == REFUSED ? NW_REJECT : NW_FATAL, "NW1552 Connect says of %s: %s",
+                       url,
+                       message != NULL   ? message
+                       : code == REFUSED ? "it has no such thing"
+                                         : "an error");
+    }
+    return nw_fail(err, NW_FATAL, "NW1552 Connect does not answer at %s", url);
 }
 
 nw_status nw_connect_ask(const char *method, const char *url, const char *body, json_t **answer,
                          struct nw_error *err)
 {
-    char *words[] = {(char *)(uintptr_t) "narwal-kafka",
-                     (char *)(uintptr_t) "connect",
-                     (char *)(uintptr_t)method,
-                     (char *)(uintptr_t)url,
-                     (char *)(uintptr_t)body,
-                     NULL};
+    char *words[] = {(char *)(uintptr_t) "narwal-kafka", (char *)(uintptr_t) "connect",
+                     (char *)(uintptr_t)method, (char *)(uintptr_t)body, NULL};
+    char line[sizeof NW_CONNECT_VARIABLE + NW_CONNECT_URL_MAX];
+    char shown[NW_CONNECT_URL_MAX];
     int code = 0;
-    nw_status status = program_run(words, answer, &code, err);
+    nw_status status = NW_OK;
 
+    *answer = NULL;
+    if (strlen(url) >= NW_CONNECT_URL_MAX) {
+        return nw_fail(err, NW_REJECT, "NW1552 the URL is too long");
+    }
+    url_show(url, shown);
+    (void)snprintf(line, sizeof line, "%s=%s", NW_CONNECT_VARIABLE, url);
+    status = program_run(words, line, answer, &code, err);
     if (status == NW_OK) {
-        status = answer_judge(url, code, *answer, err);
+        status = answer_judge(shown, code, *answer, err);
     }
     if (status != NW_OK) {
         json_decref(*answer);
@@ -139,7 +201,7 @@ nw_status nw_offsets_of_topic(const char *file, const char *topic, const char *c
         (char *)(uintptr_t) "narwal-kafka", (char *)(uintptr_t) "offsets", (char *)(uintptr_t)file,
         (char *)(uintptr_t)topic,           (char *)(uintptr_t)connector,  NULL};
     int code = 0;
-    nw_status status = program_run(words, offsets, &code, err);
+    nw_status status = program_run(words, NULL, offsets, &code, err);
 
     if (status == NW_OK && code != 0) {
         json_decref(*offsets);
@@ -152,25 +214,27 @@ nw_status nw_offsets_of_topic(const char *file, const char *topic, const char *c
 /* ---- a connector ---- */
 
 static nw_status part_ask(const struct nw_connector *connector, const char *method,
-                          const char *part, json_t **answer, struct nw_error *err)
+                          const char *part, const char *body, json_t **answer, struct nw_error *err)
 {
-    char url[URL_MAX];
-    size_t size = strlen(connector->url);
+    const char *full = connector->full != NULL ? connector->full : connector->url;
+    char url[NW_CONNECT_URL_MAX];
+    size_t size = strlen(full);
 
-    while (size > 0 && connector->url[size - 1] == '/') {
+    while (size > 0 && full[size - 1] == '/') {
         size--;
     }
-    if (snprintf(url, sizeof url, "%.*s%s", (int)size, connector->url, part) >= (int)sizeof url) {
-        return nw_fail(err, NW_FATAL, "NW1552 the URL is too long");
+    *answer = NULL;
+    if (snprintf(url, sizeof url, "%.*s%s", (int)size, full, part) >= (int)sizeof url) {
+        return nw_fail(err, NW_REJECT, "NW1552 the URL is too long");
     }
-    return nw_connect_ask(method, url, NULL, answer, err);
+    return nw_connect_ask(method, url, body, answer, err);
 }
 
 static nw_status state_look(struct nw_connector *connector, struct nw_error *err)
 {
     json_t *answer = NULL;
     const char *state = NULL;
-    nw_status status = part_ask(connector, "GET", "/status", &answer, err);
+    nw_status status = part_ask(connector, "GET", "/status", NULL, &answer, err);
 
     if (status == NW_OK) {
         state = json_string_value(json_object_get(json_object_get(answer, "connector"), "state"));
@@ -189,7 +253,12 @@ nw_status nw_connector_look(struct nw_connector *connector, struct nw_error *err
     if (connector->url == NULL) {
         return NW_OK;
     }
-    status = part_ask(connector, "GET", "", &answer, err);
+    if (connector->full == NULL) {
+        connector->full = connector->url;
+        url_show(connector->full, connector->shown);
+        connector->url = connector->shown;
+    }
+    status = part_ask(connector, "GET", "", NULL, &answer, err);
     if (status == NW_OK) {
         connector->config = json_incref(json_object_get(answer, "config"));
         if (!json_is_object(connector->config)) {
@@ -211,7 +280,7 @@ void nw_connector_fini(struct nw_connector *connector)
 nw_status nw_connector_stop(struct nw_connector *connector, struct nw_error *err)
 {
     json_t *answer = NULL;
-    nw_status status = part_ask(connector, "PUT", "/stop", &answer, err);
+    nw_status status = part_ask(connector, "PUT", "/stop", NULL, &answer, err);
 
     json_decref(answer);
     for (int i = 0; i < 5 * STOP_SECONDS && status == NW_OK; i++) {
@@ -239,7 +308,17 @@ const char *nw_connector_property(const struct nw_connector *connector, const ch
 nw_status nw_connector_offsets(const struct nw_connector *connector, json_t **offsets,
                                struct nw_error *err)
 {
-    return part_ask(connector, "GET", "/offsets", offsets, err);
+    return part_ask(connector, "GET", "/offsets", NULL, offsets, err);
+}
+
+nw_status nw_connector_offsets_write(const struct nw_connector *connector, const char *body,
+                                     struct nw_error *err)
+{
+    json_t *answer = NULL;
+    nw_status status = part_ask(connector, "PATCH", "/offsets", body, &answer, err);
+
+    json_decref(answer);
+    return status;
 }
 
 nw_status nw_offsets_read(const char *path, json_t **offsets, struct nw_error *err)

@@ -11,11 +11,16 @@
 
 #include "pipeline/takeover.h"
 
+#define NW_CONNECT_URL_MAX 2048u
+/** narwal-kafka is given the URL in this variable: an argument is seen by all users. */
+#define NW_CONNECT_VARIABLE "NARWAL_CONNECT_URL"
+
 /**
  * One request. Blocking.
  * @param body    NULL: none
  * @param answer  filled, give: its JSON, NULL when there is none
- * @return NW_FATAL when Connect does not answer, or refuses (NW1552)
+ * @return NW_REJECT when Connect answers that it does not do it; NW_FATAL when it does not answer,
+ * or with an error of its own: what was asked may be done all the same (NW1552)
  */
 NW_MUST_CHECK nw_status nw_connect_ask(const char *method, const char *url, const char *body,
                                        json_t **answer, struct nw_error *err);
@@ -23,9 +28,12 @@ bool nw_connect_is_url(const char *text);
 
 /** A connector. */
 struct nw_connector {
-    const char *url; /* borrow: .../connectors/NAME; NULL: only a file is known */
-    json_t *config;  /* its properties; NULL without url */
-    char state[32];  /* RUNNING, PAUSED, STOPPED, FAILED; "" without url */
+    const char *url;  /* borrow: .../connectors/NAME; NULL: only a file is known. Once it was looked
+                         at, `shown`: with this it is asked no more */
+    const char *full; /* borrow: that with which it is asked; NULL: it was not looked at */
+    char shown[NW_CONNECT_URL_MAX]; /* without user, password and slashes at the end */
+    json_t *config;                 /* its properties; NULL without url */
+    char state[32];                 /* RUNNING, PAUSED, STOPPED, FAILED; "" without url */
 };
 
 /** What it is and how it is. */
@@ -39,6 +47,9 @@ const char *nw_connector_property(const struct nw_connector *connector, const ch
 /** Its stored offsets, as Connect has them. Give. */
 NW_MUST_CHECK nw_status nw_connector_offsets(const struct nw_connector *connector, json_t **offsets,
                                              struct nw_error *err);
+/** Give it these. @return as nw_connect_ask() */
+NW_MUST_CHECK nw_status nw_connector_offsets_write(const struct nw_connector *connector,
+                                                   const char *body, struct nw_error *err);
 NW_MUST_CHECK nw_status nw_offsets_read(const char *path, json_t **offsets, struct nw_error *err);
 
 /**

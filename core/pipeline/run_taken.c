@@ -18,7 +18,9 @@ nw_status nw_run_taken_find(struct nw_run *run, struct nw_error *err)
     if (status == NW_OK && state == NW_TAKEN_GIVEN_BACK) {
         return nw_fail(err, NW_FATAL,
                        "NW2383 narwal export-debezium gave this pipeline back to Debezium, which "
-                       "goes on with it: narwal take-over comes before the next start");
+                       "goes on with it: narwal take-over comes before the next start. Where the "
+                       "connector has not run since, its offset is what narwal export-debezium "
+                       "FILE.yaml > o.json prints, and narwal take-over FILE.yaml o.json takes");
     }
     return status;
 }

@@ -254,6 +254,7 @@ class Connect(http.server.ThreadingHTTPServer):
     def __init__(self, config, offset, state="STOPPED"):
         self.config, self.offset, self.state, self.patched = config, offset, state, None
         self.later = None  # what it stores once it was asked
+        self.answers, self.seen = [], []  # statuses for what is written; who asked for which path
         super().__init__(("127.0.0.1", 0), Answers)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -268,6 +269,7 @@ class Connect(http.server.ThreadingHTTPServer):
 
 class Answers(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
+        self.server.seen.append((self.headers["Authorization"], self.path))
         part = self.path.rpartition("/")[2]
         connect = self.server
         self.answer({"name": "taken", "config": connect.config} if part == "taken" else
@@ -281,12 +283,13 @@ class Answers(http.server.BaseHTTPRequestHandler):
         self.answer({})
 
     def do_PATCH(self):
+        self.server.seen.append((self.headers["Authorization"], self.path))
         self.server.patched = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.answer({"message": "altered"})
+        self.answer({"message": "altered"}, self.server.answers.pop(0) if self.server.answers else 200)
 
-    def answer(self, what):
+    def answer(self, what, status=200):
         body = json.dumps(what).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -538,6 +541,86 @@ class OffsetTest(Case):
         self.server.sql("DROP TABLE shop.late")
         self.server.sql("SELECT pg_drop_replication_slot('back')")
         self.refused("NW1558", command="export-debezium")
+
+    def test_back_to_a_connect_that_fails(self):
+        """It gets the same offset again, word for word, or narwal goes on."""
+        self.begin("fails")
+        before = self.change("INSERT INTO shop.a VALUES (21001, 1), (21002, 1)")
+        offset = self.offset(before, 0)
+        connect = self.connect(offset)
+        self.narwal_call("take-over", connect.url, "--yes")
+        connect.answers = [409, 500]
+        self.assertIn("nothing was changed", self.refused("NW1552", connect.url, command="export-debezium"))
+        self.assertIn("is not known", self.refused("NW1552", connect.url, command="export-debezium"))
+        self.assertEqual(self.narwal.run_to_end(), 1)
+        self.assertIn("NW2383", self.narwal.log())
+        connect.patched, connect.seen = None, []
+        result = subprocess.run(self.narwal.command("export-debezium", self.narwal.file, connect.url.replace("//", "//me:secret@") + "/",
+                                                    "--yes"), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.assertEqual(result.returncode, 0, result.stdout)
+        self.assertNotIn("secret", result.stdout)
+        self.assertIn(f"curl -X PUT {connect.url}/resume", result.stdout)
+        self.assertEqual({who for who, _ in connect.seen}, {"Basic bWU6c2VjcmV0"})
+        self.assertEqual(connect.seen[-1][1], "/connectors/taken/offsets")
+        again = {"offsets": [{"partition": {"server": "fails"}, "offset": offset}]}
+        self.assertEqual(connect.patched, again)
+        said = self.narwal_call("export-debezium")
+        self.assertEqual(json.loads(said), again)
+        self.narwal_call("take-over", self.file(json.loads(said)["offsets"][0]["offset"]), "--yes")
+        self.follow()
+        connect.answers = [409]
+        self.refused("NW1552", connect.url, command="export-debezium")
+        self.change("INSERT INTO shop.a VALUES (21003, 1)")
+        self.follow()
+        self.assertEqual(self.sent("a"), [(21002, "c"), (21003, "c")])
+        said = self.refused("NW1552", connect.url.replace("//", "//me:secret@") + "s", command="export-debezium")
+        self.assertNotIn("secret", said)
+
+    def test_back_while_a_table_is_copied(self):
+        """Its changes wait for the copy, and positions do not."""
+        self.server.sql("CREATE TABLE shop.large AS SELECT g AS id, repeat('x', 200) AS t FROM generate_series(1, 300000) g")
+        self.server.sql("ALTER TABLE shop.large ADD PRIMARY KEY (id)")
+        self.addCleanup(self.server.sql, "DROP TABLE shop.large")
+        self.begin("copied")
+        self.server.sql("ALTER PUBLICATION copied ADD TABLE shop.large")
+        before = self.change("INSERT INTO shop.a VALUES (22001, 1)")
+        self.narwal_call("take-over", self.file(self.offset(before, 0)), "--yes")
+        for _ in range(5):
+            self.narwal.start()
+            self.caught_up()
+            self.assertEqual(self.narwal.call("table", "refresh", "shop.large")[0], 0)
+            self.narwal.wait("some of it", lambda: "copied.shop.large" in self.broker.topics(), 30)
+            self.change("INSERT INTO shop.large VALUES ((SELECT max(id) + 1 FROM shop.large))")
+            time.sleep(0.2)
+            self.narwal.kill()
+            result = subprocess.run(self.narwal.command("export-debezium", self.narwal.file, "--dry-run"), text=True,
+                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            if result.returncode != 0:
+                break
+        self.assertIn("NW1558 1 tables are being copied", result.stdout)
+        self.narwal.start()
+        self.narwal.wait("the copy", lambda: re.search(r"shop\.large +streaming", self.narwal.call("table", "list")[1]))
+        self.assertEqual(self.narwal.terminate(), 0)
+        self.narwal_call("export-debezium")
+
+    def test_back_without_the_other_sinks(self):
+        """They may be down. What stays behind is said."""
+        self.server.sql("CREATE TABLE shop.n (id integer PRIMARY KEY, v numeric(5,2))")
+        self.addCleanup(self.server.sql, "DROP TABLE shop.n")
+        self.begin("others")
+        self.server.sql("ALTER PUBLICATION others ADD TABLE shop.n")
+        before = self.change("INSERT INTO shop.a VALUES (23001, 1)")
+        self.narwal_call("take-over", self.file(self.offset(before, 0)), "--yes")
+        self.narwal.config["sinks"][0]["refused"] = "dead_letter"
+        self.change("INSERT INTO shop.n VALUES (1, 'NaN')")
+        self.follow()
+        self.narwal.config["sinks"].append({"type": "file", "path": "/proc/nowhere"})
+        self.narwal.write()
+        result = subprocess.run(self.narwal.command("export-debezium", self.narwal.file), text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("NW1559 sink file ends here", result.stderr)
+        self.assertIn("NW1559 1 rows are dead letters", result.stderr)
 
     def test_what_is_refused(self):
         self.begin("refused")

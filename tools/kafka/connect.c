@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/connect.h"
 
 #define ANSWER_MAX      (1u << 20)
 #define TIMEOUT_SECONDS 30L
@@ -65,22 +66,26 @@ int nw_connect_import(const struct nw_import_debezium *request)
 }
 
 #define REFUSED       3
+#define FAILED        4
 #define STATUS_GOOD   200L
 #define STATUS_GOOD_N 300L
+#define STATUS_NOT    400L /* it is not done */
+#define STATUS_NOT_N  500L
 
 /* @return the exit code */
-static int request_perform(CURL *curl, char **words, const char *body, struct answer *answer)
+static int request_perform(CURL *curl, const char *method, const char *url, const char *body,
+                           struct answer *answer)
 {
     struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
     CURLcode result = CURLE_OK;
     long status = 0;
 
-    (void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, words[0]);
+    (void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
     (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     if (body != NULL) {
         (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
     }
-    (void)curl_easy_setopt(curl, CURLOPT_URL, words[1]);
+    (void)curl_easy_setopt(curl, CURLOPT_URL, url);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
     (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
@@ -89,23 +94,27 @@ static int request_perform(CURL *curl, char **words, const char *body, struct an
     (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     curl_slist_free_all(headers);
     if (result != CURLE_OK) {
-        (void)fprintf(stderr, "%s: %s\n", words[1], curl_easy_strerror(result));
+        (void)fprintf(stderr, "Connect: %s\n", curl_easy_strerror(result));
         return NW_EXIT_FAILED;
     }
     (void)fwrite(answer->text, 1, answer->size, stdout);
-    return status >= STATUS_GOOD && status < STATUS_GOOD_N ? 0 : REFUSED;
+    if (status >= STATUS_GOOD && status < STATUS_GOOD_N) {
+        return 0;
+    }
+    return status >= STATUS_NOT && status < STATUS_NOT_N ? REFUSED : FAILED;
 }
 
 int nw_connect_request(int count, char **words)
 {
     struct answer answer = {.text = malloc(ANSWER_MAX)};
+    const char *url = getenv(NW_CONNECT_VARIABLE);
     CURL *curl = NULL;
     int code = NW_EXIT_FAILED;
 
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
     curl = curl_easy_init();
-    if (curl != NULL && answer.text != NULL && count >= 2) {
-        code = request_perform(curl, words, count > 2 ? words[2] : NULL, &answer);
+    if (curl != NULL && answer.text != NULL && url != NULL) {
+        code = request_perform(curl, words[0], url, count > 1 ? words[1] : NULL, &answer);
     }
     curl_easy_cleanup(curl);
     curl_global_cleanup();

@@ -10,8 +10,8 @@ int nw_connect_import(const struct nw_import_debezium *request);
 
 /**
  * One request to Connect, for narwal's own commands: prints what it answers.
- * @param words  METHOD URL [BODY]
- * @return the exit code: 3 when Connect answers that it does not do it
+ * @param words  METHOD [BODY]; the URL is in NW_CONNECT_VARIABLE
+ * @return the exit code: 3 when Connect answers that it does not do it, 4 with another error
  */
 int nw_connect_request(int count, char **words);
 

@@ -166,7 +166,7 @@ int main(int argc, char **argv)
         code = import_debezium(argc - 1, argv + 1);
     } else if (argc == 5 && strcmp(argv[1], "offsets") == 0) {
         return nw_offsets_print(argv[2], argv[3], argv[4]);
-    } else if (argc > 3 && strcmp(argv[1], "connect") == 0) {
+    } else if (argc > 2 && strcmp(argv[1], "connect") == 0) {
         return nw_connect_request(argc - 2, argv + 2);
     } else {
         nw_complain("NW1501 this program is started by narwal");
