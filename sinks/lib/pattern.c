@@ -149,6 +149,18 @@ static const char *part_skip(const char *at)
     return at + 1;
 }
 
+/* @return the group as a part of the one around it */
+static struct part group_close(const struct part *group, struct part *around)
+{
+    struct part whole = *group;
+
+    whole.parts++;
+    around->parts += whole.parts;
+    around->counted = around->counted || whole.counted;
+    around->repeats = around->repeats || whole.repeats;
+    return whole;
+}
+
 bool nw_pattern_is_small(const char *posix)
 {
     struct part groups[DEPTH_MAX] = {{0}}; /* what those that are open have so far */
@@ -168,11 +180,8 @@ bool nw_pattern_is_small(const char *posix)
             groups[depth] = last = (struct part){0};
             at++;
         } else if (*at == ')' && depth > 0) {
-            last = groups[depth--];
-            last.parts++;
-            groups[depth].parts += last.parts;
-            groups[depth].counted = groups[depth].counted || last.counted;
-            groups[depth].repeats = groups[depth].repeats || last.repeats;
+            last = group_close(&groups[depth], &groups[depth - 1]);
+            depth--;
             at++;
         } else {
             last = (struct part){.parts = 1};

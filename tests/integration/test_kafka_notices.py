@@ -196,7 +196,8 @@ class NoticesTest(Case):
         self.assertEqual([message["payload"] for message in self.broker.read("other")], ["other"])
         self.assertEqual([topic for topic in self.broker.topics() if topic.startswith("routed")], [])
         self.assertEqual(narwal.terminate(), 0)
-        for options, why in (({"routes": ["a"]}, "REGEX => REPLACEMENT"), ({"routes": ["(a => b"]}, "NW1003"), ({"routes": ["(a{9}){9} => b"]}, "repeats too much"),
+        for options, why in (({"routes": ["a"]}, "REGEX => REPLACEMENT"), ({"routes": ["(a => b"]}, "NW1003"),
+                             ({"routes": ["(a{9}){9} => b"]}, "repeats too much"),
                              ({"outbox_regex": "a.*?"}, "lazy")):
             narwal.config["sinks"][0].update({"routes": [], **options})
             self.assertEqual(narwal.run_to_end(), 1)

@@ -392,10 +392,11 @@ static void record_put(const char *prefix, const char *key, const char *value)
                      RD_KAFKA_CONF_OK);
     producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
     assert_non_null(producer);
-    assert_int_equal(rd_kafka_producev(
-                         producer, RD_KAFKA_V_TOPIC(topic),
-                         RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key, strlen(key)),
-                         RD_KAFKA_V_VALUE((void *)(uintptr_t)value, strlen(value)), RD_KAFKA_V_END),
+    assert_int_equal(rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(topic),
+                                       RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                                       RD_KAFKA_V_KEY((void *)(uintptr_t)key, strlen(key)),
+                                       RD_KAFKA_V_VALUE((void *)(uintptr_t)value, strlen(value)),
+                                       RD_KAFKA_V_END),
                      RD_KAFKA_RESP_ERR_NO_ERROR);
     assert_int_equal(rd_kafka_flush(producer, 10000), RD_KAFKA_RESP_ERR_NO_ERROR);
     rd_kafka_destroy(producer);
