@@ -13,6 +13,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -575,6 +576,12 @@ class OffsetTest(Case):
         self.assertEqual(self.sent("a"), [(21002, "c"), (21003, "c")])
         said = self.refused("NW1552", connect.url.replace("//", "//me:secret@") + "s", command="export-debezium")
         self.assertNotIn("secret", said)
+        connect.answers = [409]
+        result = subprocess.run(self.narwal.command("export-debezium", self.narwal.file, connect.url, "--yes"), text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+        self.assertEqual(result.returncode, 1, "what it started cannot be waited for: " + result.stdout)
+        self.assertIn("nothing was changed", result.stdout)
 
     def test_back_while_a_table_is_copied(self):
         """Its changes wait for the copy, and positions do not."""
