@@ -13,8 +13,8 @@
 
 /* What waits in the queues of all workers, and in one at least; librdkafka's default is 1 GiB each.
  * A message costs it this much besides, about. */
-#define QUEUES_BYTES    (UINT64_C(24) << 20)
-#define QUEUE_BYTES_MIN (UINT64_C(8) << 20)
+#define QUEUES_BYTES    (UINT64_C(8) << 20)
+#define QUEUE_BYTES_MIN (UINT64_C(4) << 20)
 #define MESSAGE_BYTES   512u
 
 enum {

@@ -333,8 +333,8 @@ class KafkaTest(Case):
         """What may wait in all producers together; librdkafka says what it was told."""
         self.make("CREATE TABLE shop.items (id integer PRIMARY KEY)")
         for number, (more, kbytes, count) in enumerate((
-                ({}, 24576, 49152), ({"workers": 2}, 12288, 24576), ({"workers": 16}, 8192, 16384),
-                ({"properties": ["message.max.bytes=100000000"]}, 97657, 49152),
+                ({}, 8192, 16384), ({"workers": 2}, 4096, 8192), ({"workers": 16}, 4096, 8192),
+                ({"properties": ["message.max.bytes=100000000"]}, 97657, 16384),
                 ({"properties": ["queue.buffering.max.kbytes=2000", "queue.buffering.max.messages=50"]}, 2000, 50))):
             more = {**more, "properties": [*more.get("properties", []), "debug=conf"]}
             with Piped(self.server, self.broker, f"queue{number}", include=("shop.*",), **more) as narwal:
