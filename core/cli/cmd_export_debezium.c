@@ -17,7 +17,7 @@
 
 #include "base/code.h"
 #include "base/log.h"
-#include "cli/connect.h"
+#include "cli/debezium/connect.h"
 #include "cli/pipeline.h"
 #include "pg/lsn.h"
 #include "pipeline/adopt.h"

@@ -11,7 +11,7 @@
 #include "base/code.h"
 #include "base/errno.h"
 #include "cli/command.h"
-#include "cli/debezium.h"
+#include "cli/debezium/import.h"
 #include "cli/kafka.h"
 
 #define CONNECTOR_BYTES_MAX (1u << 20)

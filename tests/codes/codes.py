@@ -157,9 +157,14 @@ def codes_of_sources(root):
     return found
 
 
+def stage_of(path):
+    """The folder of a file; of the core's the stage's, which may have folders of its own."""
+    return path.rsplit("/", 1)[0] if not path.startswith("core/") else "/".join(path.split("/")[:2])
+
+
 def check_shared(found):
     for code, paths in sorted(found.items()):
-        folders = {path.rsplit("/", 1)[0] for path in paths}
+        folders = {stage_of(path) for path in paths}
         if len(folders) > 1 and code not in SHARED:
             yield f"{code} is in {' and '.join(sorted(folders))}: one situation? Then SHARED in codes.py names it"
     for code in sorted(SHARED):

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "cli/debezium.h"
+#include "cli/debezium/import.h"
 
 #define FOLDER NARWAL_SOURCE_DIR "/tests/unit/vectors/debezium/"
 #define CLASS  "\"connector.class\":\"io.debezium.connector.postgresql.PostgresConnector\""

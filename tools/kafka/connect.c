@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "cli/command.h"
-#include "cli/connect.h"
+#include "cli/debezium/connect.h"
 
 #define ANSWER_MAX      (1u << 20)
 #define TIMEOUT_SECONDS 30L

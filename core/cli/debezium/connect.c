@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See connect.h. One thread. */
-#include "cli/connect.h"
+#include "cli/debezium/connect.h"
 
 #include <errno.h>
 #include <signal.h>

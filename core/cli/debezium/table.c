@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What each property of Debezium's PostgreSQL connector becomes. Constant. */
-#include "cli/debezium.h"
+#include "cli/debezium/import.h"
 
 #define FLAG "true false"
 

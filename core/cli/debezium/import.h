@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The configuration of Debezium's PostgreSQL connector as one of narwal: properties as Connect has
- * them, what each becomes (debezium_table.c is the whole mapping), and the result in YAML. Forms
+ * them, what each becomes (table.c is the whole mapping), and the result in YAML. Forms
  * are those of Debezium 3.7. One thread.
  */
-#ifndef NW_CLI_DEBEZIUM_H
-#define NW_CLI_DEBEZIUM_H
+#ifndef NW_CLI_DEBEZIUM_IMPORT_H
+#define NW_CLI_DEBEZIUM_IMPORT_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -141,7 +141,7 @@ void nw_debezium_rule_add(struct nw_debezium *to, const char *table, const char 
 size_t nw_debezium_patterns(struct nw_debezium *to, const char *regex,
                             const char *patterns[NW_DEBEZIUM_ITEMS_MAX]);
 
-/* Converters, by what they do; debezium_table.c says for what. */
+/* Converters, by what they do; table.c says for what. */
 nw_debezium_convert nw_dbz_text, nw_dbz_words, nw_dbz_time, nw_dbz_number, nw_dbz_nothing,
     nw_dbz_only, nw_dbz_refused, nw_dbz_taken, nw_dbz_dsn, nw_dbz_keepalive, nw_dbz_password,
     nw_dbz_tables, nw_dbz_schemas, nw_dbz_columns, nw_dbz_mask, nw_dbz_hash, nw_dbz_keys,
@@ -150,7 +150,7 @@ nw_debezium_convert nw_dbz_text, nw_dbz_words, nw_dbz_time, nw_dbz_number, nw_db
 nw_debezium_convert nw_dbz_converters, nw_dbz_transforms, nw_dbz_producer, nw_dbz_brokers,
     nw_dbz_creation, nw_dbz_predicates;
 
-/** debezium_shadow.c: after nw_debezium_map(): make it one that runs beside the connector. */
+/** shadow.c: after nw_debezium_map(): make it one that runs beside the connector. */
 void nw_debezium_shadow(struct nw_debezium *to);
 
 #endif

@@ -4,7 +4,7 @@
  * characters, "." between two names (as people write it for "\."; callers count the parts), ".*",
  * ".+", "[abc]", and alternatives, one level deep. All else is refused, rather than guessed.
  */
-#include "cli/debezium.h"
+#include "cli/debezium/import.h"
 
 #include <ctype.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See debezium.h: the same pipeline beside the connector, to be compared with it: another slot,
+/* See import.h: the same pipeline beside the connector, to be compared with it: another slot,
  * other topics, and nothing that is said or asked twice. */
-#include "cli/debezium.h"
+#include "cli/debezium/import.h"
 
 #include <string.h>
 

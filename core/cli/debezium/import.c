@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See debezium.h: what is read, the verdicts, and what converters put. */
-#include "cli/debezium.h"
+/* See import.h: what is read, the verdicts, and what converters put. */
+#include "cli/debezium/import.h"
 
 #include <ctype.h>
 #include <jansson.h>

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See debezium.h: the converters of source, tables, columns and topics. */
+/* See import.h: the converters of source, tables, columns and topics. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "base/utf8.h"
-#include "cli/debezium.h"
+#include "cli/debezium/import.h"
 
 #define MS_US 1000
 

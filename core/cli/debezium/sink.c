@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See debezium.h: Connect's converters, the producer, and topics that are made. */
+/* See import.h: Connect's converters, the producer, and topics that are made. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
-#include "cli/debezium.h"
+#include "cli/debezium/import.h"
 
 /* The rest of a name behind PREFIX; NULL: it does not begin so. */
 const char *nw_debezium_behind(const char *name, const char *prefix)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See debezium.h: Connect's transforms. Those that narwal has an option for are mapped, where they
+ * See import.h: Connect's transforms. Those that narwal has an option for are mapped, where they
  * stand in the chain permitting; others are refused by name.
  */
 #include <ctype.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "cli/debezium.h"
+#include "cli/debezium/import.h"
 
 #define NW_DEBEZIUM_UNWRAP "io.debezium.transforms.ExtractNewRecordState"
 #define NW_DEBEZIUM_INSERT "org.apache.kafka.connect.transforms.InsertField$Value"

@@ -3,8 +3,8 @@
  * Kafka Connect, asked through narwal-kafka (tools/kafka), and what it and files say of Debezium's
  * connector: its state, its offset.
  */
-#ifndef NW_CLI_CONNECT_H
-#define NW_CLI_CONNECT_H
+#ifndef NW_CLI_DEBEZIUM_CONNECT_H
+#define NW_CLI_DEBEZIUM_CONNECT_H
 
 #include <jansson.h>
 #include <stdbool.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See debezium.h: the configuration in YAML. */
-#include "cli/debezium.h"
+/* See import.h: the configuration in YAML. */
+#include "cli/debezium/import.h"
 
 #include <string.h>
 
