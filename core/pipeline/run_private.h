@@ -87,8 +87,8 @@ struct nw_run_wishes {
     bool current;               /* the command that is answered is the first of these, or `each` */
     struct nw_run_wish pattern; /* "tables refresh" is under way; its command is the pattern */
     bool has_pattern, matched;
-    regex_t compiled;    /* that pattern; as long as has_pattern */
-    uint32_t passed_oid; /* by which tables were asked for: up to this one */
+    regex_t compiled;        /* that pattern; as long as has_pattern */
+    uint32_t passed_oid;     /* by which tables were asked for: up to this one */
     struct nw_run_wish each; /* the command for one that it matches */
     bool has_each;
 };

@@ -446,7 +446,7 @@ static nw_status sink_check(struct nw_takeover *t, const struct nw_sink_recovere
 {
     uint64_t has = sink_lsn(recovered);
     bool ours = t->former.state == NW_TAKEN_GIVEN_BACK ||
-                (t->former.state == NW_TAKEN_BEGUN && has <= t->lsn);
+                (t->former.state == NW_TAKEN_BEGUN && has == t->former.lsn);
     char lsn[NW_LSN_TEXT_SIZE];
 
     if ((has == 0 && recovered->copies_count == 0) || ours) {
@@ -468,34 +468,49 @@ static nw_status sink_move(struct nw_takeover *t, struct nw_error *err)
     return nw_sink_move(t->sink, &position, NULL, 0, err);
 }
 
+/* From here on a run begins no copy, whatever becomes of this. */
+static nw_status begun_write(struct nw_takeover *t, const struct nw_taken *taken,
+                             struct nw_error *err)
+{
+    const struct nw_state_source source = {.known = true,
+                                           .identity = t->server.identity,
+                                           .acknowledged_lsn = t->slot_lsn,
+                                           .generation = t->source.generation};
+    nw_status status = nw_taken_write(t->state, taken, err);
+
+    return status == NW_OK ? nw_state_source_write(t->state, &source, err) : status;
+}
+
 nw_status nw_takeover_finish(struct nw_takeover *t, struct nw_error *err)
 {
+    /* It begins nothing either, and stays given back when the sink cannot be opened. */
+    bool given_back = t->former.state == NW_TAKEN_GIVEN_BACK;
     struct nw_sink_recovered recovered = {0};
-    struct nw_state_source source = {.known = true,
-                                     .identity = t->server.identity,
-                                     .acknowledged_lsn = t->slot_lsn,
-                                     .generation = t->source.generation};
     struct nw_taken taken = {.state = NW_TAKEN_BEGUN,
                              .system_identifier = t->server.identity.system_identifier,
                              .lsn = t->lsn,
                              .commit_lsn = t->commit_lsn,
                              .seq = t->seq,
                              .offset = (char *)(uintptr_t)t->text};
-    nw_status status = sink_open(t, &recovered, err);
+    nw_status status = NW_OK;
 
     nw_taken_stream(&t->options->server, taken.stream);
+    if (!given_back) { /* opening the sink leaves traces in its topics */
+        status = begun_write(t, &taken, err);
+    }
+    nw_crash_point("take-over-begun");
+    if (status == NW_OK) {
+        status = sink_open(t, &recovered, err);
+    }
+    nw_crash_point("take-over-open");
     if (status == NW_OK) {
         status = sink_check(t, &recovered, err);
     }
-    /* From here on a run begins no copy, whatever becomes of this. */
-    if (status == NW_OK) {
-        status = nw_taken_write(t->state, &taken, err);
+    if (status == NW_OK && given_back) {
+        status = begun_write(t, &taken, err);
     }
     if (status == NW_OK) {
         status = nw_taken_forget_tables(t->state, err);
-    }
-    if (status == NW_OK) {
-        status = nw_state_source_write(t->state, &source, err);
     }
     nw_crash_point("take-over-state");
     if (status == NW_OK) {

@@ -334,8 +334,6 @@ struct nw_kafka_sink {
     struct nw_kafka_asked asked[NW_KAFKA_ASKED_MAX]; /* the latest, in a ring */
     uint32_t asked_count;
     uint64_t commits; /* since recover() */
-    char **proven;    /* own: topics that had no messages as a table of the first copy came */
-    uint32_t proven_count;
     struct nw_kafka_known *known;
     uint32_t known_count;
     uint32_t known_capacity;
@@ -524,7 +522,8 @@ bool nw_kafka_topic_is_own(const struct nw_kafka_options *options, const struct 
 
 /**
  * NW_FATAL (NW2731) when no position was ever stored and nothing of this table was copied, but its
- * topic has messages; where nw_kafka_first_check() cannot know its name. Under the sink's lock.
+ * topic has messages; where nw_kafka_first_check() cannot know its name. It may wait for brokers:
+ * not under a lock.
  */
 NW_MUST_CHECK nw_status nw_kafka_topic_prove(struct nw_kafka_producer *producer,
                                              uint32_t relation_oid, const char *name,

@@ -27,10 +27,6 @@ static void kafka_close(void *self)
     nw_kafka_state_forget(&sink->state);
     free(sink->copies);
     free(sink->known);
-    for (uint32_t i = 0; i < sink->proven_count; i++) {
-        free(sink->proven[i]);
-    }
-    free((void *)sink->proven);
     free(sink->sizes.strict);
     (void)pthread_mutex_destroy(&sink->lock);
     free(sink);

@@ -213,10 +213,10 @@ static nw_status table_make(struct nw_kafka_worker *worker, const struct nw_tabl
     if (status == NW_OK) {
         (void)pthread_mutex_lock(&worker->sink->lock);
         status = known_add(worker, table, name, err);
-        if (status == NW_OK && !outbox) {
-            status = nw_kafka_topic_prove(worker->producer, table->relation_oid, name, err);
-        }
         (void)pthread_mutex_unlock(&worker->sink->lock);
+    }
+    if (status == NW_OK && !outbox) {
+        status = nw_kafka_topic_prove(worker->producer, table->relation_oid, name, err);
     }
     if (status == NW_OK && !outbox) {
         status = nw_kafka_topic_open(worker->producer, name,

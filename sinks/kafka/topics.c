@@ -332,21 +332,32 @@ static nw_status beginning_make(const struct nw_kafka_options *options,
                : nw_kafka_topic_name(&cut, &none, text, err);
 }
 
+/* @return the error of the first partition that could not be asked; what is found counts still. */
+static rd_kafka_resp_err_t messages_look(struct nw_kafka_producer *producer,
+                                         const struct rd_kafka_metadata_topic *topic, bool *has)
+{
+    rd_kafka_resp_err_t first = RD_KAFKA_RESP_ERR_NO_ERROR;
+
+    *has = false;
+    for (int i = 0; i < topic->partition_cnt && !*has; i++) {
+        int64_t low = 0;
+        int64_t high = 0;
+        rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
+            producer->client, topic->topic, topic->partitions[i].id, &low, &high, ASK_MS);
+
+        *has = code == RD_KAFKA_RESP_ERR_NO_ERROR && high > 0;
+        first = first == RD_KAFKA_RESP_ERR_NO_ERROR ? code : first;
+    }
+    return first;
+}
+
 static bool has_messages(struct nw_kafka_producer *producer,
                          const struct rd_kafka_metadata_topic *topic)
 {
-    for (int i = 0; i < topic->partition_cnt; i++) {
-        int64_t low = 0;
-        int64_t high = 0;
+    bool has = false;
 
-        if (rd_kafka_query_watermark_offsets(producer->client, topic->topic,
-                                             topic->partitions[i].id, &low, &high,
-                                             ASK_MS) == RD_KAFKA_RESP_ERR_NO_ERROR &&
-            high > 0) {
-            return true;
-        }
-    }
-    return false;
+    (void)messages_look(producer, topic, &has);
+    return has;
 }
 
 /*
@@ -390,22 +401,42 @@ nw_status nw_kafka_first_check(struct nw_kafka_producer *producer, struct nw_err
     return status;
 }
 
-/* Whether neither its name says whose it is, nor this sink has begun with it. */
-static bool is_doubtful(const struct nw_kafka_sink *sink, const char *name)
+/*
+ * Topics that were proven to be free, as "LEDGER NAME", for as long as the process lasts: the host
+ * makes its sinks anew with each attempt, and by then the first copy has messages there.
+ */
+static pthread_mutex_t proving = PTHREAD_MUTEX_INITIALIZER; /* also while the broker is asked */
+static char **proven;
+static uint32_t proven_count;
+
+#define PROVEN_SIZE (2 * NW_KAFKA_TOPIC_SIZE)
+
+static void proven_name(const struct nw_kafka_sink *sink, const char *name, char *text)
+{
+    (void)snprintf(text, PROVEN_SIZE, "%s %s", sink->options.ledger_topic, name);
+}
+
+static bool is_proven(const struct nw_kafka_sink *sink, const char *name)
+{
+    char text[PROVEN_SIZE];
+
+    proven_name(sink, name, text);
+    for (uint32_t i = 0; i < proven_count; i++) {
+        if (strcmp(proven[i], text) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether neither its name says whose it is, nor this sink has a position. */
+static bool is_doubtful(const struct nw_kafka_sink *sink)
 {
     char beginning[NW_KAFKA_TOPIC_SIZE];
     struct nw_error ignored = {0};
 
-    if (sink->options.uses_existing || sink->positioned ||
-        (beginning_make(&sink->options, beginning, &ignored) == NW_OK && beginning[0] != '\0')) {
-        return false;
-    }
-    for (uint32_t i = 0; i < sink->proven_count; i++) {
-        if (strcmp(sink->proven[i], name) == 0) {
-            return false;
-        }
-    }
-    return true;
+    return !sink->options.uses_existing && !sink->positioned &&
+           (beginning_make(&sink->options, beginning, &ignored) != NW_OK || beginning[0] == '\0');
 }
 
 /* Whether the ledger says that the table's first copy had begun. */
@@ -420,45 +451,67 @@ static bool has_begun(const struct nw_kafka_sink *sink, uint32_t relation_oid)
     return false;
 }
 
-static nw_status proven_add(struct nw_kafka_sink *sink, const char *name, struct nw_error *err)
+static nw_status proven_add(const struct nw_kafka_sink *sink, const char *name,
+                            struct nw_error *err)
 {
-    char **more = realloc((void *)sink->proven, ((size_t)sink->proven_count + 1) * sizeof(char *));
+    char text[PROVEN_SIZE];
+    char **more = realloc((void *)proven, ((size_t)proven_count + 1) * sizeof(char *));
 
-    sink->proven = more == NULL ? sink->proven : more;
-    if (more == NULL || (more[sink->proven_count] = strdup(name)) == NULL) {
+    proven = more == NULL ? proven : more;
+    proven_name(sink, name, text);
+    if (more == NULL || (more[proven_count] = strdup(text)) == NULL) {
         return nw_kafka_no_memory(err);
     }
-    sink->proven_count++;
+    proven_count++;
     return NW_OK;
 }
 
-nw_status nw_kafka_topic_prove(struct nw_kafka_producer *producer, uint32_t relation_oid,
-                               const char *name, struct nw_error *err)
+/* Whether the broker has messages in it. One that is not there has none. */
+static nw_status topic_ask(struct nw_kafka_producer *producer, const char *name, bool *taken,
+                           struct nw_error *err)
 {
-    struct nw_kafka_sink *sink = producer->sink;
     const struct rd_kafka_metadata *metadata = NULL;
-    rd_kafka_topic_t *topic = NULL;
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(producer->client, name, NULL);
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE;
-    bool taken = false;
+    int64_t timeout_ms = producer->sink->options.timeout_ms;
 
-    if (!is_doubtful(sink, name)) {
-        return NW_OK;
-    }
-    if (has_begun(sink, relation_oid)) { /* others that share the topic may not have */
-        return proven_add(sink, name, err);
-    }
-    topic = rd_kafka_topic_new(producer->client, name, NULL);
+    *taken = false;
     if (topic != NULL) {
-        code =
-            rd_kafka_metadata(producer->client, 0, topic, &metadata, (int)sink->options.timeout_ms);
+        code = rd_kafka_metadata(producer->client, 0, topic, &metadata, (int)timeout_ms);
         rd_kafka_topic_destroy(topic);
     }
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return nw_kafka_fail(sink, "brokers do not say which topics there are", code,
-                             rd_kafka_err2str(code), err);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && metadata->topic_cnt == 1) {
+        code = metadata->topics[0].err;
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            code = messages_look(producer, &metadata->topics[0], taken);
+        }
     }
-    taken = metadata->topic_cnt == 1 && has_messages(producer, &metadata->topics[0]);
-    rd_kafka_metadata_destroy(metadata);
+    if (metadata != NULL) {
+        rd_kafka_metadata_destroy(metadata);
+    }
+    return *taken || code == RD_KAFKA_RESP_ERR_NO_ERROR ||
+                   code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
+               ? NW_OK
+               : nw_kafka_fail(producer->sink, "brokers do not say what a topic has", code,
+                               rd_kafka_err2str(code), err);
+}
+
+static nw_status topic_prove(struct nw_kafka_producer *producer, uint32_t relation_oid,
+                             const char *name, struct nw_error *err)
+{
+    struct nw_kafka_sink *sink = producer->sink;
+    bool taken = false;
+    nw_status status = NW_OK;
+
+    if (is_proven(sink, name)) {
+        return NW_OK;
+    }
+    if (!has_begun(sink, relation_oid)) { /* else: others that share the topic may not have */
+        status = topic_ask(producer, name, &taken, err);
+    }
+    if (status != NW_OK) {
+        return status;
+    }
     return taken ? nw_fail(err, NW_FATAL,
                            "NW2731 topic %s, which says what is durable, has no position yet, but "
                            "topic %s has messages: the former was deleted or emptied, or another "
@@ -466,6 +519,19 @@ nw_status nw_kafka_topic_prove(struct nw_kafka_producer *producer, uint32_t rela
                            "these topics: existing_topics: use",
                            sink->options.ledger_topic, name)
                  : proven_add(sink, name, err);
+}
+
+nw_status nw_kafka_topic_prove(struct nw_kafka_producer *producer, uint32_t relation_oid,
+                               const char *name, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    if (is_doubtful(producer->sink)) {
+        (void)pthread_mutex_lock(&proving);
+        status = topic_prove(producer, relation_oid, name, err);
+        (void)pthread_mutex_unlock(&proving);
+    }
+    return status;
 }
 
 nw_status nw_kafka_topic_open(struct nw_kafka_producer *producer, const char *name,

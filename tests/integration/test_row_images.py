@@ -392,6 +392,7 @@ class RowImagesTest(unittest.TestCase):
         self.server.sql("UPDATE lab.aged SET kept = 'changed' WHERE id = 1")
         self.server.sql("UPDATE lab.aged SET c = NULL WHERE id = 2")
         self.server.sql("DELETE FROM lab.aged WHERE id = 3")
+        self.followers("lab")  # what rows of before have in the column is looked up while it has the default
         self.server.sql("ALTER TABLE lab.aged ALTER c DROP DEFAULT")
         self.server.sql("UPDATE lab.aged SET id = 14 WHERE id = 4")
         for narwal in self.followers("lab"):

@@ -401,7 +401,7 @@ class OffsetTest(Case):
         before = self.change("INSERT INTO shop.a VALUES (2001, 1), (2002, 1)", "DELETE FROM shop.a WHERE id = 2001",
                              "INSERT INTO shop.b VALUES (2003, 'x')")
         offset = self.offset(before, 2)
-        for at in ("take-over-state:1", "take-over-sink:1"):
+        for at in ("take-over-begun:1", "take-over-open:1", "take-over-state:1", "take-over-sink:1"):
             result = subprocess.run(self.narwal.command("take-over", self.narwal.file, self.file(offset), "--yes"),
                                           env={**os.environ, "NARWAL_CRASH_AT": at}, stdout=subprocess.PIPE, text=True)
             self.assertNotEqual(result.returncode, 0)
