@@ -36,16 +36,17 @@ MODES = {
     "x": {**PLAIN, **UNWRAP, "transforms.unwrap.add.fields": "op,table,lsn,source.ts_ms", "transforms.unwrap.add.headers": "db",
           "transforms.unwrap.delete.tombstone.handling.mode": "rewrite"},
     "y": {**SCHEMAS, **UNWRAP, "value.converter.replace.null.with.default": "false", "decimal.handling.mode": "string"},
+    "t": {**SCHEMAS, "time.precision.mode": "structured"},
 }
 # What is different, as docs/debezium.md lists it: modes, topic, path, and what is done ("": anything). The rest is equal.
 # A column's path by its type; before and after are "image".
 def of_type(*types):
     numbers = [str(index) for index, kind in enumerate(debezium_tables.KINDS) if kind["type"] in types]
-    return rf"image\.c({'|'.join(numbers)})(\[\d+\])?(\.scale|\.value)?"
+    return rf"image\.c({'|'.join(numbers)})(\[\d+\])?(\.\w+)?"
 
 
 ALL = "".join(MODES)
-SCHEMAED = "dsfuiny"
+SCHEMAED = "dsfuinyt"
 ALONE = "|".join(str(index) for index, kind in enumerate(debezium_tables.KINDS) if debezium_tables.has_own_schema(kind))
 KNOWN = (
     # copied rows: which is first and last is not said beforehand, and what Java's driver makes of dates
@@ -73,10 +74,10 @@ KNOWN = (
     (ALL, "typed.defaults", r"image\.(ah|al|ba|au)", ""),
     (SCHEMAED, "typed.defaults", r"value-schema\.(fields\[\d\]\.)?fields\[(34|38|46|52)\]\.default", ""),
     # headers
-    ("dunpxi", "typed.(by_index|keys)", r"header\.__debezium\.(new|old)key\.(n|k15|k22)", ""),
+    ("dunpxit", "typed.(by_index|keys)", r"header\.__debezium\.(new|old)key\.(n|k15|k22)", ""),
     ("s", "typed.keys", r"header\.__debezium\.(new|old)key.*", ""),
     # tombstones without a key
-    ("dsfu", "typed.keyless", "only A", "tombstone"),
+    ("dsfut", "typed.keyless", "only A", "tombstone"),
     ("y", "typed.keyless", "only A", ""),
     # an update of a key is one change of its transaction, and BEGIN and END have one place
     ("n", ".*", r"value\.transaction(\..*)?", ""),

@@ -20,7 +20,8 @@ TRANSACTIONS = 60
 TEXTS = ("", "a", "ünï", "😀", "it's", 'quo"te', "back\\slash", "line\nbreak", "tab\t", "NULL", "{}", "x" * 5000, "\u2028", " both ")
 OPTIONS = (
     ("decimal.handling.mode", ("string", "double")),
-    ("time.precision.mode", ("adaptive", "adaptive_time_microseconds", "microseconds", "nanoseconds", "isostring")),
+    ("time.precision.mode", ("adaptive", "adaptive_time_microseconds", "microseconds", "nanoseconds", "isostring",
+                             "structured")),
     ("binary.handling.mode", ("bytes", "base64", "hex", "base64-url-safe")),
     ("interval.handling.mode", ("numeric", "string")),
     ("tombstones.on.delete", ("true", "false")),

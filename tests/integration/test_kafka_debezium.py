@@ -3,7 +3,7 @@
 """Debezium's envelope from the Kafka sink, with a real broker.
 
 What has to come is in lab/debezium_values.json: for every type and its values the schema and the JSON
-that Debezium 3.7.0 (PostgreSQL 15, pgoutput, JsonConverter) wrote, in six sets of options:
+that Debezium 3.7.0 (PostgreSQL 15, pgoutput, JsonConverter) wrote, in seven sets of options:
 
     d  its defaults
     s  strings: decimals, intervals, base64, hstore as a map, Connect's times, Avro's names
@@ -11,6 +11,7 @@ that Debezium 3.7.0 (PostgreSQL 15, pgoutput, JsonConverter) wrote, in six sets 
     u  adaptive_time_microseconds, base64 for URLs
     i  ISO 8601, decimals as numbers, NULL instead of defaults
     n  nanoseconds
+    t  structs of dates and times, which alone are recorded
 
 and in "ours" what narwal writes instead, where docs/debezium.md says that Debezium is wrong or differs.
 """
@@ -32,6 +33,7 @@ MODES = {
           "null_as_default": True},
     "i": {"times": "isostring", "unknown_types": "bytes", "decimal_format": "numeric"},
     "n": {"times": "nanoseconds", "null_as_default": True},
+    "t": {"times": "structured", "null_as_default": True},
 }
 
 

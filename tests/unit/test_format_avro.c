@@ -18,6 +18,7 @@
 #define COUNT(array) (uint32_t)(sizeof(array) / sizeof((array)[0]))
 
 static const struct nw_connect_schema plain[] = {
+    [NW_CONNECT_INT8] = {.kind = NW_CONNECT_INT8},
     [NW_CONNECT_INT16] = {.kind = NW_CONNECT_INT16},
     [NW_CONNECT_INT32] = {.kind = NW_CONNECT_INT32},
     [NW_CONNECT_INT64] = {.kind = NW_CONNECT_INT64},
@@ -186,6 +187,7 @@ static void what_avro_has_no_word_for_is_a_property(void **state)
     schema_is(&plain[NW_CONNECT_STRING], "\"string\"");
     schema_is(&text_or_null, "[\"null\",\"string\"]");
     schema_is(&plain[NW_CONNECT_INT16], "{\"type\":\"int\",\"connect.type\":\"int16\"}");
+    schema_is(&plain[NW_CONNECT_INT8], "{\"type\":\"int\",\"connect.type\":\"int8\"}");
     schema_is(&decimal,
               "[\"null\",{\"type\":\"bytes\",\"scale\":2,\"precision\":10,\"connect.version\":1,"
               "\"connect.parameters\":{\"scale\":\"2\",\"connect.decimal.precision\":\"10\"},"
@@ -514,6 +516,74 @@ static void a_sparse_vector_keeps_its_indexes(void **state)
     nw_connect_table_destroy(made);
 }
 
+/* A struct that several columns have is written where it comes first: in `before`. */
+static void structured_times_are_records_that_are_named_once(void **state)
+{
+    static const struct nw_column_schema days[] = {
+        {.name = "d",
+         .type_name = "date",
+         .type_oid = 1082,
+         .base_type_oid = 1082,
+         .typmod = -1,
+         .not_null = true},
+        {.name = "n", .type_name = "date", .type_oid = 1082, .base_type_oid = 1082, .typmod = -1},
+        {.name = "a", .type_name = "date[]", .type_oid = 1182, .base_type_oid = 1182, .typmod = -1},
+    };
+    const struct nw_table table = {.size = sizeof table,
+                                   .schema_name = "shop",
+                                   .name = "v",
+                                   .columns = days,
+                                   .columns_count = (uint16_t)COUNT(days)};
+    const struct nw_value source = {.kind = NW_VALUE_PRESENT, .type = NW_TYPE_DATE};
+    const struct nw_value array = {.kind = NW_VALUE_PRESENT,
+                                   .type = NW_TYPE_TEXT,
+                                   .bytes = (const uint8_t *)"{NULL,infinity}",
+                                   .size = 15};
+    struct nw_connect_options options = nw_connect_options_default();
+    struct nw_connect_table *made = NULL;
+    struct nw_connect_scratch *scratch = NULL;
+    struct nw_connect_value value;
+    struct nw_error err;
+
+    (void)state;
+    options.times = NW_TIMES_STRUCTURED;
+    made = nw_connect_table_create(&table, "p.shop.v", &options);
+    scratch = nw_connect_scratch_create(made);
+    schema_is(made->value,
+              "[\"null\",{\"type\":\"record\",\"name\":\"Value\",\"namespace\":\"p.shop.v\","
+              "\"fields\":[{\"name\":\"d\",\"type\":{\"type\":\"record\",\"name\":"
+              "\"StructuredDate\",\"namespace\":\"io.debezium.time\",\"fields\":["
+              "{\"name\":\"year\",\"type\":[\"null\",\"int\"],\"default\":null},"
+              "{\"name\":\"month\",\"type\":[\"null\",{\"type\":\"int\",\"connect.type\":"
+              "\"int8\"}],\"default\":null},"
+              "{\"name\":\"day\",\"type\":[\"null\",{\"type\":\"int\",\"connect.type\":"
+              "\"int8\"}],\"default\":null},"
+              "{\"name\":\"specialValue\",\"type\":[\"null\",\"string\"],\"default\":null}],"
+              "\"connect.version\":1,\"connect.name\":\"io.debezium.time.StructuredDate\"}},"
+              "{\"name\":\"n\",\"type\":[\"null\",\"io.debezium.time.StructuredDate\"],"
+              "\"default\":null},"
+              "{\"name\":\"a\",\"type\":[\"null\",{\"type\":\"array\",\"items\":[\"null\","
+              "\"io.debezium.time.StructuredDate\"]}],\"default\":null}],"
+              "\"connect.name\":\"p.shop.v.Value\"}]");
+    assert_int_equal(nw_connect_convert(scratch, 0, &source, NW_AFTER, &value, &err), NW_OK);
+    /* 1970, 1, 1, null */
+    encodes(made->value->fields[0].schema, value,
+            "02e41e"
+            "0202"
+            "0202"
+            "00");
+    assert_int_equal(nw_connect_convert(scratch, 2, &array, NW_AFTER, &value, &err), NW_OK);
+    /* a block of two: null; three nulls and POSITIVE_INFINITY; none */
+    encodes(made->value->fields[2].schema, value,
+            "0204"
+            "00"
+            "02000000"
+            "0222504f5349544956455f494e46494e495459"
+            "00");
+    nw_connect_scratch_destroy(scratch);
+    nw_connect_table_destroy(made);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -527,6 +597,7 @@ int main(void)
         cmocka_unit_test(defaults_are_printed_as_java_does),
         cmocka_unit_test(the_schema_of_a_table_is_debeziums),
         cmocka_unit_test(a_sparse_vector_keeps_its_indexes),
+        cmocka_unit_test(structured_times_are_records_that_are_named_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -130,7 +130,7 @@ static const struct {
     {"notification.enabled.channels", "sink", "notification.sink.topic.name"},
     {"notification.enabled.channels", "mine", "only sink"},
     {"decimal.handling.mode", "exact", "is not one of"},
-    {"time.precision.mode", "structured", "not there yet"},
+    {"time.precision.mode", "exact", "is not one of"},
     {"unavailable.value.placeholder", "hex:00", "a plain text"},
     {"unavailable.value.placeholder", "hex:4", "a plain text"},
     {"unavailable.value.placeholder", "hex:4g", "a plain text"},

@@ -170,10 +170,18 @@ static const char *logical_type(const struct nw_connect_schema *schema)
     return NULL;
 }
 
+/* Of integers that Avro has no type for. */
+static const char *narrow_type(const struct nw_connect_schema *schema)
+{
+    return schema->kind == NW_CONNECT_INT8    ? "int8"
+           : schema->kind == NW_CONNECT_INT16 ? "int16"
+                                              : NULL;
+}
+
 static bool has_properties(const struct nw_connect_schema *schema)
 {
     return schema->doc != NULL || schema->version > 0 || schema->parameters_count > 0 ||
-           schema->fallback != NULL || schema->name != NULL || schema->kind == NW_CONNECT_INT16;
+           schema->fallback != NULL || schema->name != NULL || narrow_type(schema) != NULL;
 }
 
 static void properties_print(struct nw_out *out, const struct nw_connect_schema *schema)
@@ -206,9 +214,9 @@ static void properties_print(struct nw_out *out, const struct nw_connect_schema 
         property(out, "connect.name");
         string_print(out, schema->name);
     }
-    if (schema->kind == NW_CONNECT_INT16) {
+    if (narrow_type(schema) != NULL) {
         property(out, "connect.type");
-        nw_out_text(out, "\"int16\"");
+        string_print(out, narrow_type(schema));
     }
     if (logical != NULL) {
         property(out, "logicalType");
@@ -298,12 +306,12 @@ static void entries_print(struct printer *printer, const struct nw_connect_schem
 static void plain_print(struct printer *printer, const struct nw_connect_schema *schema)
 {
     static const char *const types[] = {
-        [NW_CONNECT_INT16] = "\"int\"",      [NW_CONNECT_INT32] = "\"int\"",
-        [NW_CONNECT_INT64] = "\"long\"",     [NW_CONNECT_FLOAT32] = "\"float\"",
-        [NW_CONNECT_FLOAT64] = "\"double\"", [NW_CONNECT_BOOLEAN] = "\"boolean\"",
-        [NW_CONNECT_STRING] = "\"string\"",  [NW_CONNECT_BYTES] = "\"bytes\"",
-        [NW_CONNECT_ARRAY] = "\"array\"",    [NW_CONNECT_MAP] = "\"map\"",
-        [NW_CONNECT_STRUCT] = "\"record\""};
+        [NW_CONNECT_INT8] = "\"int\"",        [NW_CONNECT_INT16] = "\"int\"",
+        [NW_CONNECT_INT32] = "\"int\"",       [NW_CONNECT_INT64] = "\"long\"",
+        [NW_CONNECT_FLOAT32] = "\"float\"",   [NW_CONNECT_FLOAT64] = "\"double\"",
+        [NW_CONNECT_BOOLEAN] = "\"boolean\"", [NW_CONNECT_STRING] = "\"string\"",
+        [NW_CONNECT_BYTES] = "\"bytes\"",     [NW_CONNECT_ARRAY] = "\"array\"",
+        [NW_CONNECT_MAP] = "\"map\"",         [NW_CONNECT_STRUCT] = "\"record\""};
     struct nw_out *out = printer->out;
     bool entries = schema->kind == NW_CONNECT_MAP && !nw_avro_is_map(schema);
 

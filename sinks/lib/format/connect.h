@@ -31,6 +31,7 @@ enum nw_connect_times {
     NW_TIMES_ISOSTRING,
     NW_TIMES_MICROSECONDS,
     NW_TIMES_NANOSECONDS,
+    NW_TIMES_STRUCTURED, /* structs of their parts; intervals too */
 };
 enum nw_connect_intervals { NW_INTERVALS_NUMERIC, NW_INTERVALS_STRING };
 enum nw_connect_hstores { NW_HSTORES_JSON, NW_HSTORES_MAP };
@@ -68,6 +69,7 @@ struct nw_connect_options nw_connect_options_default(void);
 /* ---- schemas ---- */
 
 enum nw_connect_kind {
+    NW_CONNECT_INT8,
     NW_CONNECT_INT16,
     NW_CONNECT_INT32,
     NW_CONNECT_INT64,
@@ -115,7 +117,7 @@ struct nw_connect_field {
 enum nw_connect_value_kind {
     NW_CONNECT_NULL,
     NW_CONNECT_TRUTH,   /* as.boolean */
-    NW_CONNECT_INTEGER, /* as.integer: INT16, INT32, INT64 */
+    NW_CONNECT_INTEGER, /* as.integer: INT8 to INT64 */
     NW_CONNECT_REAL,    /* as.real: FLOAT32, FLOAT64; NaN and infinities too */
     NW_CONNECT_TEXT,    /* bytes: UTF-8 */
     NW_CONNECT_BINARY,  /* bytes; of a Decimal its unscaled value, big-endian two's complement */

@@ -7,9 +7,10 @@
 #define NW_SINKS_LIB_FORMAT_CONNECT_FORM_H
 
 #include "lib/format/connect.h"
+#include "lib/format/connect_text.h"
 
 #define NW_LEVELS_COUNT 3u /* a column, an item of its array, an entry of that item */
-#define NW_PIECES_MAX   6u
+#define NW_PIECES_MAX   11u
 #define NW_SCALE_MAX    1000u /* of numeric: NUMERIC_MAX_SCALE */
 
 /* What is done with a value. */
@@ -50,6 +51,12 @@ enum nw_how {
     NW_HOW_EWKB,
     NW_HOW_VECTOR,
     NW_HOW_SPARSE_VECTOR,
+    NW_HOW_DATE_PARTS, /* these are structs, see connect_parts.h */
+    NW_HOW_TIME_PARTS,
+    NW_HOW_TIME_ZONED_PARTS,
+    NW_HOW_STAMP_PARTS,
+    NW_HOW_STAMP_ZONED_PARTS,
+    NW_HOW_INTERVAL_PARTS,
     NW_HOW_ARRAY,
 };
 
@@ -72,7 +79,8 @@ struct nw_form {
     enum nw_how money; /* NW_HOW_MONEY */
     enum nw_unit unit;
     enum nw_connect_binaries binaries;
-    uint16_t scale;   /* NW_HOW_DECIMAL, NW_HOW_MONEY: at most NW_SCALE_MAX */
+    uint16_t scale;   /* NW_HOW_DECIMAL, NW_HOW_MONEY: at most NW_SCALE_MAX; NW_HOW_..._PARTS: what
+                         they have as their precision */
     uint8_t fraction; /* NW_HOW_STAMP_ZONED: digits that are always there; 0: as many as needed */
     bool bytea;       /* NW_HOW_BINARY in an array: its text is hexadecimal */
 };
@@ -178,5 +186,11 @@ struct nw_convert {
  */
 nw_status nw_convert_present(const struct nw_convert *convert, const struct nw_value *source,
                              struct nw_connect_value *to);
+
+/* What a value is, whether narwal decoded it or it is PostgreSQL's text.
+ * @return NW_CORRUPT: it is no text of its type; NW_REJECT: an infinite interval */
+nw_status nw_moment_of(const struct nw_value *source, enum nw_type type, struct nw_moment *moment);
+nw_status nw_time_of(const struct nw_value *source, int64_t *us);
+nw_status nw_interval_of(const struct nw_value *source, struct nw_interval *interval);
 
 #endif

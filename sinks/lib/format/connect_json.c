@@ -298,12 +298,12 @@ void nw_connect_json_schema(struct nw_out *out, const struct nw_connect_schema *
                             const char *field)
 {
     static const char *const kinds[] = {
-        [NW_CONNECT_INT16] = "int16",    [NW_CONNECT_INT32] = "int32",
-        [NW_CONNECT_INT64] = "int64",    [NW_CONNECT_FLOAT32] = "float",
-        [NW_CONNECT_FLOAT64] = "double", [NW_CONNECT_BOOLEAN] = "boolean",
-        [NW_CONNECT_STRING] = "string",  [NW_CONNECT_BYTES] = "bytes",
-        [NW_CONNECT_ARRAY] = "array",    [NW_CONNECT_MAP] = "map",
-        [NW_CONNECT_STRUCT] = "struct",
+        [NW_CONNECT_INT8] = "int8",       [NW_CONNECT_INT16] = "int16",
+        [NW_CONNECT_INT32] = "int32",     [NW_CONNECT_INT64] = "int64",
+        [NW_CONNECT_FLOAT32] = "float",   [NW_CONNECT_FLOAT64] = "double",
+        [NW_CONNECT_BOOLEAN] = "boolean", [NW_CONNECT_STRING] = "string",
+        [NW_CONNECT_BYTES] = "bytes",     [NW_CONNECT_ARRAY] = "array",
+        [NW_CONNECT_MAP] = "map",         [NW_CONNECT_STRUCT] = "struct",
     };
 
     out_member(out, "{\"type\":", kinds[schema->kind]);

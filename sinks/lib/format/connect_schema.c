@@ -204,6 +204,12 @@ static const char *zero_text(const struct nw_form *form, bool *ready)
         {NW_HOW_VECTOR, false, "[]"},
         {NW_HOW_SPARSE_VECTOR, false, "{}/0"},
         {NW_HOW_ARRAY, false, "{}"},
+        {NW_HOW_DATE_PARTS, false, "1970-01-01"},
+        {NW_HOW_TIME_PARTS, false, "00:00:00"},
+        {NW_HOW_TIME_ZONED_PARTS, false, "00:00:00+00"},
+        {NW_HOW_STAMP_PARTS, false, "1970-01-01 00:00:00"},
+        {NW_HOW_STAMP_ZONED_PARTS, false, "1970-01-01 00:00:00"}, /* of no zone */
+        {NW_HOW_INTERVAL_PARTS, false, "00:00:00"},
         {NW_HOW_UUID, true, ""},
     };
 

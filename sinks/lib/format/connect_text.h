@@ -33,6 +33,27 @@ struct nw_moment {
     int infinity;    /* -1, 0, 1; the rest is 0 then */
 };
 
+/** A day of the proleptic Gregorian calendar; the year 0 is 1 BC. */
+struct nw_day {
+    int64_t year, month, day;
+};
+
+/** @param days  since 1970-01-01 */
+static inline struct nw_day nw_day_of(int64_t days)
+{
+    int64_t shifted = days + 719468; /* years that begin with March */
+    int64_t era = (shifted >= 0 ? shifted : shifted - 146096) / 146097;
+    int64_t day_of_era = shifted - era * 146097;
+    int64_t year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    int64_t month = (5 * day_of_year + 2) / 153;
+
+    return (struct nw_day){.year = year_of_era + era * 400 + (month >= 10 ? 1 : 0),
+                           .month = month + (month < 10 ? 3 : -9),
+                           .day = day_of_year - (153 * month + 2) / 5 + 1};
+}
+
 struct nw_interval {
     int64_t months;
     int64_t days;

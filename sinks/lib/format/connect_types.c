@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/format/connect_form.h"
+#include "lib/format/connect_parts.h"
 
 #define TYPMOD_HEADER  4
 #define BITS_UNBOUNDED 2147483647 /* what the JDBC driver says of bit varying without a length */
@@ -399,6 +399,7 @@ static struct nw_form date_form(struct maker *m)
     case NW_TIMES_ADAPTIVE_MICROSECONDS:
     case NW_TIMES_MICROSECONDS:
     case NW_TIMES_NANOSECONDS:
+    case NW_TIMES_STRUCTURED:
         break;
     }
     return simple(m, NW_HOW_DATE, NW_CONNECT_INT32, "io.debezium.time.Date");
@@ -592,6 +593,19 @@ static struct nw_form sparse_form(struct maker *m)
     return (struct nw_form){.how = NW_HOW_SPARSE_VECTOR, .schema = sparse_make(m)};
 }
 
+/* `times: structured`; NW_HOW_OMIT: it has no parts. */
+static enum nw_how parts_how(const struct maker *m, enum family family)
+{
+    static const enum nw_how hows[] = {
+        [FAMILY_DATE] = NW_HOW_DATE_PARTS,         [FAMILY_TIME] = NW_HOW_TIME_PARTS,
+        [FAMILY_TIMESTAMP] = NW_HOW_STAMP_PARTS,   [FAMILY_TIMESTAMPTZ] = NW_HOW_STAMP_ZONED_PARTS,
+        [FAMILY_TIMETZ] = NW_HOW_TIME_ZONED_PARTS, [FAMILY_INTERVAL] = NW_HOW_INTERVAL_PARTS,
+    };
+
+    return m->options->times == NW_TIMES_STRUCTURED && family <= FAMILY_INTERVAL ? hows[family]
+                                                                                 : NW_HOW_OMIT;
+}
+
 static struct nw_form scalar_form(struct maker *m, enum family family)
 {
     static struct nw_form (*const forms[])(struct maker *) = {
@@ -615,6 +629,9 @@ static struct nw_form scalar_form(struct maker *m, enum family family)
         [FAMILY_SPARSEVEC] = sparse_form,
     };
 
+    if (parts_how(m, family) != NW_HOW_OMIT) {
+        return nw_parts_form(m->pool, parts_how(m, family), m->column, m->options, m->optional);
+    }
     if (family >= FAMILY_INT16 && family <= FAMILY_FLOAT64) {
         return number_form(m, family);
     }
@@ -730,12 +747,13 @@ static char delimiter_of(enum family family)
                                                                      : ',';
 }
 
-/* Debezium has no placeholder for items that are strings, or Connect's Date, where the array of
- * the type has one of numbers or bytes. */
+/* Debezium has no placeholder for items that are strings, structs, or Connect's Date, where the
+ * array of the type has one of numbers or bytes. */
 static bool array_placeholder_fits(enum family family, const struct nw_connect_options *options)
 {
     return family == FAMILY_DATE
-               ? options->times != NW_TIMES_ISOSTRING && options->times != NW_TIMES_CONNECT
+               ? options->times != NW_TIMES_ISOSTRING && options->times != NW_TIMES_CONNECT &&
+                     options->times != NW_TIMES_STRUCTURED
                : family != FAMILY_BYTEA || options->binaries == NW_BINARIES_BYTES;
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/format/connect_number.h"
+#include "lib/format/connect_parts.h"
 #include "lib/format/connect_shape.h"
 #include "lib/print.h"
 #include "lib/utf8.h"
@@ -172,8 +173,7 @@ static nw_status uuid_convert(const struct nw_convert *convert, const struct nw_
 
 /* ---- dates and times ---- */
 
-static nw_status moment_of(const struct nw_value *source, enum nw_type type,
-                           struct nw_moment *moment)
+nw_status nw_moment_of(const struct nw_value *source, enum nw_type type, struct nw_moment *moment)
 {
     struct nw_text text;
 
@@ -201,7 +201,7 @@ static nw_status date_convert(const struct nw_convert *convert, const struct nw_
 {
     (void)convert;
     struct nw_moment moment;
-    nw_status status = moment_of(source, NW_TYPE_DATE, &moment);
+    nw_status status = nw_moment_of(source, NW_TYPE_DATE, &moment);
 
     if (moment.infinity != 0) {
         moment.days = moment.infinity > 0 ? DATE_INFINITY : DATE_MINUS_INFINITY;
@@ -212,18 +212,10 @@ static nw_status date_convert(const struct nw_convert *convert, const struct nw_
 /* ISO 8601 as Java prints it: years have at least four digits, those past 9999 a sign. */
 static uint8_t *date_print(uint8_t *at, int64_t days)
 {
-    int64_t shifted = days + 719468;
-    int64_t era = (shifted >= 0 ? shifted : shifted - 146096) / 146097;
-    int64_t day_of_era = shifted - era * 146097;
-    int64_t year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    int64_t month = (5 * day_of_year + 2) / 153;
-    int64_t day = day_of_year - (153 * month + 2) / 5 + 1;
-    int64_t year = year_of_era + era * 400 + (month >= 10 ? 1 : 0);
+    const struct nw_day date = nw_day_of(days);
+    const int64_t year = date.year;
     uint64_t magnitude = (uint64_t)(year < 0 ? -year : year);
 
-    month += month < 10 ? 3 : -9;
     if (year < 0 || year > 9999) {
         *at++ = year < 0 ? '-' : '+';
     }
@@ -232,9 +224,9 @@ static uint8_t *date_print(uint8_t *at, int64_t days)
     }
     at = nw_print_u64(at, magnitude);
     *at++ = '-';
-    memcpy(at, nw_print_digit_pairs + month * 2, 2);
+    memcpy(at, nw_print_digit_pairs + date.month * 2, 2);
     at[2] = '-';
-    memcpy(at + 3, nw_print_digit_pairs + day * 2, 2);
+    memcpy(at + 3, nw_print_digit_pairs + date.day * 2, 2);
     return at + 5;
 }
 
@@ -268,7 +260,7 @@ static nw_status date_iso_convert(const struct nw_convert *convert, const struct
 {
     struct nw_level *level = level_of(convert);
     struct nw_moment moment;
-    nw_status status = moment_of(source, NW_TYPE_DATE, &moment);
+    nw_status status = nw_moment_of(source, NW_TYPE_DATE, &moment);
     uint8_t *at;
 
     if (status != NW_OK || !nw_out_reserve(&level->out, NW_PRINT_TIMESTAMP_MAX)) {
@@ -282,7 +274,7 @@ static nw_status date_iso_convert(const struct nw_convert *convert, const struct
     return give_text(to, level->out.bytes, (size_t)(at - level->out.bytes));
 }
 
-static nw_status time_of(const struct nw_value *source, int64_t *us)
+nw_status nw_time_of(const struct nw_value *source, int64_t *us)
 {
     struct nw_text text;
 
@@ -300,7 +292,7 @@ static nw_status time_convert(const struct nw_convert *convert, const struct nw_
 {
     const enum nw_unit unit = convert->form->unit;
     int64_t us = 0;
-    nw_status status = time_of(source, &us);
+    nw_status status = nw_time_of(source, &us);
 
     return status != NW_OK ? status
                            : give_integer(to, unit == NW_UNIT_MILLI   ? us / 1000
@@ -313,7 +305,7 @@ static nw_status time_iso_convert(const struct nw_convert *convert, const struct
 {
     struct nw_level *level = level_of(convert);
     int64_t us = 0;
-    nw_status status = time_of(source, &us);
+    nw_status status = nw_time_of(source, &us);
     uint8_t *at;
 
     if (status != NW_OK || !nw_out_reserve(&level->out, NW_PRINT_TIMESTAMP_MAX)) {
@@ -360,7 +352,7 @@ static nw_status stamp_convert(const struct nw_convert *convert, const struct nw
 {
     const struct nw_form *form = convert->form;
     struct nw_moment moment;
-    nw_status status = moment_of(source, NW_TYPE_TIMESTAMP, &moment);
+    nw_status status = nw_moment_of(source, NW_TYPE_TIMESTAMP, &moment);
     i128 value = (i128)moment.days * DAY_US + moment.time_us;
 
     if (status != NW_OK) {
@@ -385,7 +377,7 @@ static nw_status stamp_print(struct nw_level *level, const struct nw_value *sour
                              unsigned fraction, struct nw_connect_value *to)
 {
     struct nw_moment moment;
-    nw_status status = moment_of(source, NW_TYPE_TIMESTAMP, &moment);
+    nw_status status = nw_moment_of(source, NW_TYPE_TIMESTAMP, &moment);
     uint8_t *at;
 
     if (status != NW_OK || !nw_out_reserve(&level->out, NW_PRINT_TIMESTAMP_MAX)) {
@@ -420,7 +412,7 @@ static nw_status stamp_zoned_convert(const struct nw_convert *convert,
 }
 
 /* An infinite one (PostgreSQL 17) is text that is known, and has no value in any schema. */
-static nw_status interval_of(const struct nw_value *source, struct nw_interval *interval)
+nw_status nw_interval_of(const struct nw_value *source, struct nw_interval *interval)
 {
     struct nw_text text = text_of(source);
     struct nw_text infinite = text;
@@ -452,7 +444,7 @@ static nw_status interval_convert(const struct nw_convert *convert, const struct
                                   struct nw_connect_value *to)
 {
     struct nw_interval interval;
-    nw_status status = interval_of(source, &interval);
+    nw_status status = nw_interval_of(source, &interval);
     i128 us = (i128)interval.months * MONTH_US + (i128)interval.days * DAY_US + interval.time_us;
 
     if (status == NW_OK && convert->options->exact) {
@@ -477,7 +469,7 @@ static nw_status interval_iso_convert(const struct nw_convert *convert,
 {
     struct nw_level *level = level_of(convert);
     struct nw_interval interval;
-    nw_status status = interval_of(source, &interval);
+    nw_status status = nw_interval_of(source, &interval);
     int64_t us = interval.time_us;
     int64_t rest = us % (60 * SECOND_US);
     uint8_t *at;
@@ -706,6 +698,12 @@ nw_status nw_convert_present(const struct nw_convert *convert, const struct nw_v
         [NW_HOW_EWKB] = nw_ewkb_convert,
         [NW_HOW_VECTOR] = vector_convert,
         [NW_HOW_SPARSE_VECTOR] = sparse_convert,
+        [NW_HOW_DATE_PARTS] = nw_date_parts,
+        [NW_HOW_TIME_PARTS] = nw_time_parts,
+        [NW_HOW_TIME_ZONED_PARTS] = nw_time_zoned_parts,
+        [NW_HOW_STAMP_PARTS] = nw_stamp_parts,
+        [NW_HOW_STAMP_ZONED_PARTS] = nw_stamp_zoned_parts,
+        [NW_HOW_INTERVAL_PARTS] = nw_interval_parts,
         [NW_HOW_ARRAY] = array_convert,
     };
 

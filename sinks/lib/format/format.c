@@ -9,9 +9,10 @@ const char *const nw_format_kinds[] = {"narwal", "debezium_json", "debezium_avro
                                        NULL};
 const char *const nw_format_decimals[] = {"precise", "double", "string", NULL};
 const char *const nw_format_decimal_formats[] = {"base64", "numeric", NULL};
-const char *const nw_format_times[] = {
-    "adaptive", "adaptive_time_microseconds", "connect", "isostring", "microseconds", "nanoseconds",
-    NULL};
+const char *const nw_format_times[] = {"adaptive",     "adaptive_time_microseconds",
+                                       "connect",      "isostring",
+                                       "microseconds", "nanoseconds",
+                                       "structured",   NULL};
 const char *const nw_format_intervals[] = {"numeric", "string", NULL};
 const char *const nw_format_binaries[] = {"bytes", "base64", "base64_url_safe", "hex", NULL};
 const char *const nw_format_hstores[] = {"json", "map", NULL};

@@ -99,7 +99,8 @@ extern const char *const nw_format_compats[];
             "times", "adaptive", nw_format_times,                                                  \
             "date, time and timestamp: numbers in a unit that follows from the "                   \
             "column's precision, or one unit for all; connect, Kafka Connect's own "               \
-            "types in milliseconds; isostring, ISO 8601."),                                        \
+            "types in milliseconds; isostring, ISO 8601; structured, structs of year, "            \
+            "month and so on, intervals and those with a time zone too."),                         \
         [(first) + NW_FORMAT_OPTION_INTERVALS] =                                                   \
             NW_FORMAT_CHOICE("intervals", "numeric", nw_format_intervals,                          \
                              "interval: microseconds, a month being 30.4375 days; or ISO 8601."),  \
