@@ -62,7 +62,7 @@ static struct nw_connect_options options_of(uint8_t modes)
     struct nw_connect_options options = nw_connect_options_default();
 
     options.decimals = (enum nw_connect_decimals)(modes % 3);
-    options.times = (enum nw_connect_times)(modes % 6);
+    options.times = (enum nw_connect_times)(modes % 7);
     options.intervals = (enum nw_connect_intervals)(modes & 1);
     options.hstores = (enum nw_connect_hstores)(modes >> 1 & 1);
     options.binaries = (enum nw_connect_binaries)(modes >> 2 & 3);

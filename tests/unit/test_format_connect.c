@@ -694,6 +694,22 @@ static void digits_of_an_interval_that_are_all_of_them(void **state)
     assert_non_null(strstr(convert_text(&options, &vector), "\"precision\":65535}"));
 }
 
+static void infinity_in_iso_8601_is_that_of_the_driver(void **state)
+{
+    const struct value_case cases[] = {
+        {1114, -1, "timestamp", "infinity", "\"+292278994-08-16T23:00:00Z\""},
+        {1114, -1, "timestamp", "-infinity", "\"-292275055-05-16T23:00:00Z\""},
+        {1082, -1, "date", "-infinity", "\"-5877611-06-22Z\""},
+    };
+    struct nw_connect_options options = nw_connect_options_default();
+
+    (void)state;
+    options.times = NW_TIMES_ISOSTRING;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_string_equal(convert_text(&options, &cases[i]), cases[i].json);
+    }
+}
+
 /* What Jackson 2.19 writes of the same texts. */
 static void keys_have_the_bytes_of_jackson(void **state)
 {
@@ -736,6 +752,7 @@ int main(void)
         cmocka_unit_test(keys_have_the_bytes_of_jackson),
         cmocka_unit_test(an_exact_interval_is_in_double_precision),
         cmocka_unit_test(literals_and_calls_become_defaults_of_schemas),
+        cmocka_unit_test(infinity_in_iso_8601_is_that_of_the_driver),
         cmocka_unit_test(structured_times_are_their_parts),
         cmocka_unit_test(structured_times_need_no_text),
         cmocka_unit_test(structured_zeros_and_defaults_are_debeziums),

@@ -390,7 +390,7 @@ static nw_status stamp_print(struct nw_level *level, const struct nw_value *sour
         int64_t ms = moment.infinity > 0 ? MILLI_INFINITY : MILLI_MINUS_INFINITY;
 
         moment.days = ms / DAY_MS - (ms < 0 ? 1 : 0);
-        moment.time_us = (ms - moment.days * DAY_MS) * 1000;
+        moment.time_us = (ms % DAY_MS + (ms < 0 ? DAY_MS : 0)) * 1000;
     }
     at = date_print(level->out.bytes, moment.days);
     *at++ = 'T';
