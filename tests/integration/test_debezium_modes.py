@@ -62,16 +62,18 @@ KNOWN = (
     # values
     (ALL, ".*", of_type("real"), ""),
     ("dsfupxy", ".*", of_type("interval"), ""),
-    (ALL, ".*", of_type("timetz", "timestamp", "text[]", "character varying(20)[]", "numeric[]", "numeric(12,2)[]",
+    ("dsfuinpxy", ".*", of_type("timetz", "timestamp", "text[]", "character varying(20)[]", "numeric[]", "numeric(12,2)[]",
                         "date[]", "time[]", "timestamp[]", "timestamptz[]"), ""),
-    ("i", ".*", of_type("time", "time(0)"), ""),
+    ("it", ".*", of_type("time", "time(0)"), ""),
+    ("t", ".*", of_type("text[]", "character varying(20)[]", "numeric[]", "numeric(12,2)[]", "date[]", "time[]", "timestamp[]",
+                        "timestamptz[]"), ""),
     ("sfui", ".*", of_type("regprocedure", "lab.pair[]", "other.custom[]"), ""),
     ("su", "typed.large", r"image\.l3", "[uc]"),
     # types that are left out, or are not, and numeric(5,-2)
     (ALL, rf"typed.o({ALONE})", r"image\.c\d+.*", ""),
     (SCHEMAED, rf"typed.o({ALONE})", r"value-schema\..*", ""),
     # defaults
-    (ALL, "typed.defaults", r"image\.(ah|al|ba|au)", ""),
+    (ALL, "typed.defaults", r"image\.(ah|al|ba|au)(\.\w+)?", ""),
     (SCHEMAED, "typed.defaults", r"value-schema\.(fields\[\d\]\.)?fields\[(34|38|46|52)\]\.default", ""),
     # headers
     ("dunpxit", "typed.(by_index|keys)", r"header\.__debezium\.(new|old)key\.(n|k15|k22)", ""),

@@ -68,17 +68,14 @@ static const struct {
     [NW_HOW_INTERVAL_PARTS] = {NAME("Duration"), interval_fields, COUNT(interval_fields)},
 };
 
-/* `interval day to second` has all digits, which PostgreSQL and Debezium say as 65535. */
-static uint16_t precision_of(const struct nw_column_schema *column, bool exact)
+/* Of `interval day to second` it is INTERVAL_FULL_PRECISION, as in Debezium. */
+static uint16_t precision_of(const struct nw_column_schema *column)
 {
-    int digits = column->typmod < 0 ? FRACTION_MAX : column->typmod & FRACTION_MASK;
-
-    return (uint16_t)(digits > FRACTION_MAX && !exact ? FRACTION_MAX : digits);
+    return (uint16_t)(column->typmod < 0 ? FRACTION_MAX : column->typmod & FRACTION_MASK);
 }
 
 struct nw_form nw_parts_form(struct nw_pool *pool, enum nw_how how,
-                             const struct nw_column_schema *column,
-                             const struct nw_connect_options *options, bool optional)
+                             const struct nw_column_schema *column, bool optional)
 {
     struct nw_connect_schema *schema = nw_pool_get(pool, sizeof *schema);
 
@@ -90,8 +87,7 @@ struct nw_form nw_parts_form(struct nw_pool *pool, enum nw_how how,
                                              .fields_count = structs[how].count,
                                              .fields = structs[how].fields};
     }
-    return (struct nw_form){
-        .how = how, .schema = schema, .scale = precision_of(column, options->exact)};
+    return (struct nw_form){.how = how, .schema = schema, .scale = precision_of(column)};
 }
 
 /* ---- values ---- */

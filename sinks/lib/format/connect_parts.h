@@ -10,8 +10,7 @@
 
 /** @param how  NW_HOW_DATE_PARTS to NW_HOW_INTERVAL_PARTS */
 struct nw_form nw_parts_form(struct nw_pool *pool, enum nw_how how,
-                             const struct nw_column_schema *column,
-                             const struct nw_connect_options *options, bool optional);
+                             const struct nw_column_schema *column, bool optional);
 
 nw_status nw_date_parts(const struct nw_convert *convert, const struct nw_value *source,
                         struct nw_connect_value *to);

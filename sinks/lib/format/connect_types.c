@@ -630,7 +630,7 @@ static struct nw_form scalar_form(struct maker *m, enum family family)
     };
 
     if (parts_how(m, family) != NW_HOW_OMIT) {
-        return nw_parts_form(m->pool, parts_how(m, family), m->column, m->options, m->optional);
+        return nw_parts_form(m->pool, parts_how(m, family), m->column, m->optional);
     }
     if (family >= FAMILY_INT16 && family <= FAMILY_FLOAT64) {
         return number_form(m, family);
