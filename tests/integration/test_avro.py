@@ -251,6 +251,36 @@ class TopicsTest(Case):
                 said = servers["reader"].decode([said])[0]
             self.assertEqual(said, {"before": None, "after": {"id": 1, "v": "a"}})
 
+    def test_dates_and_times_as_structs(self):
+        self.make("CREATE TABLE shop.times (d date, z timestamptz(3) NOT NULL, e date, a time[], PRIMARY KEY (d));"
+                  "ALTER TABLE shop.times REPLICA IDENTITY FULL")
+        forms = {"parts": {"format": "debezium_avro"}, "partsflat": {"format": "debezium_avro", "flatten": "rewrite"},
+                 "partscloud": {"format": "cloudevents", "cloudevents_data": "avro"}, "partsjson": {"format": "debezium_json"}}
+        narwals = [self.narwal(name, times="structured", registry=[self.registry.url], **form).wait_caught_up()
+                   for name, form in forms.items()]
+        self.sql("INSERT INTO shop.times VALUES ('2024-02-29', '2024-06-01 12:34:56.1+02', '-infinity', '{24:00,NULL}')")
+        self.sql("DELETE FROM shop.times")
+        for narwal in narwals:
+            narwal.wait_caught_up()
+            self.assertEqual(narwal.terminate(), 0)
+        key = {"d": {"year": 2024, "month": 2, "day": 29, "specialValue": None}}
+        row = {**key, "z": {"year": 2024, "month": 6, "day": 1, "hour": 10, "minute": 34, "second": 56, "nanos": 100000000,
+                            "offsetSeconds": 0, "zoneId": "Z", "specialValue": None, "precision": 3},
+               "e": {"year": None, "month": None, "day": None, "specialValue": "NEGATIVE_INFINITY"},
+               "a": [{"hour": 24, "minute": 0, "second": 0, "nanos": 0, "precision": 6}, None]}
+        images = [(None, row), (row, None)]
+        found = self.topic("parts.shop.times")
+        self.assertEqual([(found_key, value and (value["before"], value["after"])) for found_key, value in found],
+                         [*((key, image) for image in images), (key, None)])
+        self.assertEqual(self.topic("partsflat.shop.times"), [
+            (key, {**row, "__deleted": "false"}), (key, {**row, "__deleted": "true"})])
+        told = [json.loads(message["payload"]) for message in self.broker.read("partsjson.shop.times")[:2]]
+        self.assertEqual([(value["before"], value["after"]) for value in told], images)
+        told = self.broker.read("partscloud.shop.times")
+        self.assertEqual([json.loads(message["key"]) for message in told], [key] * 3)
+        data = [__import__("base64").b64decode(json.loads(message["payload"])["data"]) for message in told[:2]]
+        self.assertEqual([(value["before"], value["after"]) for value in servers["reader"].decode(data)], images)
+
     def test_an_outbox(self):
         self.make("CREATE TABLE shop.outbox (id uuid PRIMARY KEY, aggregatetype text NOT NULL, aggregateid text NOT NULL,"
                   "  type text, payload jsonb, at timestamp)")
