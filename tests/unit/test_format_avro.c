@@ -516,6 +516,46 @@ static void a_sparse_vector_keeps_its_indexes(void **state)
     nw_connect_table_destroy(made);
 }
 
+/* vectors/debezium_avro_times.avsc is what AvroData makes of Debezium 3.7.0's own schemas. */
+static void the_schemas_of_structured_times_are_debeziums(void **state)
+{
+    static const struct {
+        const char *name;
+        uint32_t oid;
+        bool not_null;
+    } types[] = {{"t", 1083, true}, {"tz", 1266, false}, {"s", 1114, false},
+                 {"z", 1184, true}, {"z2", 1185, true},  {"i", 1186, false}};
+    struct nw_column_schema times[COUNT(types)] = {{.name = NULL}};
+    const struct nw_table table = {.size = sizeof table,
+                                   .schema_name = "shop",
+                                   .name = "w",
+                                   .columns = times,
+                                   .columns_count = (uint16_t)COUNT(times)};
+    FILE *file = fopen(NARWAL_SOURCE_DIR "/tests/unit/vectors/debezium_avro_times.avsc", "r");
+    struct nw_connect_options options = nw_connect_options_default();
+    struct nw_connect_table *made = NULL;
+    char expected[8192];
+
+    (void)state;
+    assert_non_null(file);
+    assert_non_null(fgets(expected, sizeof expected, file));
+    (void)fclose(file);
+    expected[strcspn(expected, "\n")] = '\0';
+    for (size_t i = 0; i < COUNT(types); i++) {
+        times[i] = (struct nw_column_schema){.name = types[i].name,
+                                             .type_name = "?",
+                                             .type_oid = types[i].oid,
+                                             .base_type_oid = types[i].oid,
+                                             .typmod = -1,
+                                             .not_null = types[i].not_null};
+    }
+    options.times = NW_TIMES_STRUCTURED;
+    made = nw_connect_table_create(&table, "p.shop.w", &options);
+    assert_non_null(made);
+    schema_is(made->value, expected);
+    nw_connect_table_destroy(made);
+}
+
 /* A struct that several columns have is written where it comes first: in `before`. */
 static void structured_times_are_records_that_are_named_once(void **state)
 {
@@ -598,6 +638,7 @@ int main(void)
         cmocka_unit_test(the_schema_of_a_table_is_debeziums),
         cmocka_unit_test(a_sparse_vector_keeps_its_indexes),
         cmocka_unit_test(structured_times_are_records_that_are_named_once),
+        cmocka_unit_test(the_schemas_of_structured_times_are_debeziums),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
