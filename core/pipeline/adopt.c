@@ -431,30 +431,6 @@ static nw_status decide(struct nw_adopt *adopt, struct nw_error *err)
     return status;
 }
 
-/* Before a sink is opened, which would end who has it: nobody else is there, and none may come. */
-static nw_status claim(struct nw_adopt *adopt, struct nw_error *err)
-{
-    const struct nw_pg_options *connection = &adopt->options->server.connection;
-    const char *slot_name = adopt->options->server.slot_name;
-    struct nw_session *session = NULL;
-    struct nw_claim_view view = {0};
-    nw_status status = nw_claim_create(slot_name, &adopt->claim, err);
-
-    if (status == NW_OK) {
-        status = nw_claim_take(adopt->claim, connection, err);
-    }
-    if (status == NW_OK) {
-        status = nw_session_open(connection, false, &session, err);
-    }
-    if (status == NW_OK) {
-        status = nw_claim_look(session, slot_name, &view, err);
-    }
-    nw_session_close(session);
-    return status == NW_OK && view.reader_pid != 0
-               ? nw_fail(err, NW_RETRY, "NW1211 slot %s is in use by %s", slot_name, view.reader)
-               : status;
-}
-
 bool nw_adopt_state_lags(const struct nw_adopt *adopt)
 {
     const struct nw_identity *here = &adopt->server.identity;
@@ -497,7 +473,8 @@ nw_status nw_adopt_begin(struct nw_adopt *adopt, const struct nw_run_options *op
         status = nw_transforms_create(options->transforms, &adopt->transforms, err);
     }
     if (status == NW_OK) {
-        status = claim(adopt, err);
+        status = nw_claim_alone(adopt->options->server.slot_name,
+                                &adopt->options->server.connection, &adopt->claim, err);
     }
     if (status == NW_OK) {
         status = sinks_look(adopt, err);

@@ -624,3 +624,25 @@ nw_status nw_claim_confirm(struct nw_claim *claim, bool (*given_up)(void *contex
     (void)pthread_mutex_unlock(&claim->mutex);
     return status;
 }
+
+nw_status nw_claim_alone(const char *slot_name, const struct nw_pg_options *connection,
+                         struct nw_claim **claim, struct nw_error *err)
+{
+    struct nw_session *session = NULL;
+    struct nw_claim_view view = {0};
+    nw_status status = nw_claim_create(slot_name, claim, err);
+
+    if (status == NW_OK) {
+        status = nw_claim_take(*claim, connection, err);
+    }
+    if (status == NW_OK) {
+        status = nw_session_open(connection, false, &session, err);
+    }
+    if (status == NW_OK) {
+        status = nw_claim_look(session, slot_name, &view, err);
+    }
+    nw_session_close(session);
+    return status == NW_OK && view.reader_pid != 0
+               ? nw_fail(err, NW_RETRY, "NW1211 slot %s is in use by %s", slot_name, view.reader)
+               : status;
+}

@@ -71,6 +71,15 @@ struct nw_claim_view {
 /** Look. Any session, on its thread. */
 NW_MUST_CHECK nw_status nw_claim_look(struct nw_session *session, const char *slot_name,
                                       struct nw_claim_view *view, struct nw_error *err);
+/**
+ * Take a new claim, and see that nobody reads the slot: before a command opens a sink, which would
+ * end who has it. Blocks as nw_claim_take() does.
+ * @param claim  give, also on failure; left as it is when memory ran out.
+ * @return NW_RETRY: somebody else has it, or the slot.
+ */
+NW_MUST_CHECK nw_status nw_claim_alone(const char *slot_name,
+                                       const struct nw_pg_options *connection,
+                                       struct nw_claim **claim, struct nw_error *err);
 /** Whether a session of this claim holds it, of which the end may not have been noticed. */
 bool nw_claim_knows(struct nw_claim *claim, const struct nw_claim_view *view);
 /** @return NW_RETRY: what was seen is another one's. */

@@ -39,30 +39,6 @@ static void refuse_as(struct nw_takeover *t, const struct nw_error *why)
 
 /* ---- what is there ---- */
 
-/* Nobody has the slot, and none may come. */
-static nw_status claim(struct nw_takeover *t, struct nw_error *err)
-{
-    const struct nw_pg_options *connection = &t->options->server.connection;
-    const char *slot_name = t->options->server.slot_name;
-    struct nw_session *session = NULL;
-    struct nw_claim_view view = {0};
-    nw_status status = nw_claim_create(slot_name, &t->claim, err);
-
-    if (status == NW_OK) {
-        status = nw_claim_take(t->claim, connection, err);
-    }
-    if (status == NW_OK) {
-        status = nw_session_open(connection, false, &session, err);
-    }
-    if (status == NW_OK) {
-        status = nw_claim_look(session, slot_name, &view, err);
-    }
-    nw_session_close(session);
-    return status == NW_OK && view.reader_pid != 0
-               ? nw_fail(err, NW_RETRY, "NW1211 slot %s is in use by %s", slot_name, view.reader)
-               : status;
-}
-
 static nw_status state_look(struct nw_takeover *t, struct nw_error *err)
 {
     nw_status status = nw_state_open(t->options->state_folder, &t->state, err);
@@ -392,7 +368,8 @@ nw_status nw_takeover_begin(struct nw_takeover *t, struct nw_error *err)
         status = state_look(t, err);
     }
     if (status == NW_OK) {
-        status = claim(t, err);
+        status = nw_claim_alone(t->options->server.slot_name, &t->options->server.connection,
+                                &t->claim, err);
     }
     if (status == NW_OK) {
         status = server_look(t, err);
