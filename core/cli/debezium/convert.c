@@ -73,6 +73,21 @@ void nw_dbz_words(struct nw_debezium *to, const struct nw_debezium_row *row,
     }
 }
 
+void nw_dbz_publication(struct nw_debezium *to, const struct nw_debezium_row *row,
+                        struct nw_debezium_property *p)
+{
+    const char *word = word_find(to, row, p->value);
+
+    if (word == NULL) {
+        word_refuse(to, row, p);
+        return;
+    }
+    nw_debezium_put(to, row->to, word,
+                    strcmp(word, "true") == 0
+                        ? nw_debezium_text(to, "%s; a new one has the tables below", p->name)
+                        : p->name);
+}
+
 void nw_dbz_only(struct nw_debezium *to, const struct nw_debezium_row *row,
                  struct nw_debezium_property *p)
 {

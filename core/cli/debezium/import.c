@@ -204,11 +204,34 @@ static bool references_known(const char *value)
     return true;
 }
 
+/* Which list has what a property begins with: its converters, or its post processors. NULL: none */
+static const char *owner_of(struct nw_debezium *to, const char *name)
+{
+    static const char *const lists[] = {"converters", "post.processors"};
+    const char *names[NW_DEBEZIUM_ITEMS_MAX];
+
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        size_t count = nw_debezium_split(to, nw_debezium_get(to, lists[i]), ',', names);
+
+        for (size_t k = 0; k < count; k++) {
+            const char *rest = nw_debezium_behind(name, names[k]);
+
+            if (rest != NULL && *rest == '.') {
+                return lists[i];
+            }
+        }
+    }
+    return NULL;
+}
+
 static void property_map(struct nw_debezium *to, struct nw_debezium_property *p)
 {
     const struct nw_debezium_row *row = row_of(p->name);
 
-    if (row == NULL) {
+    if (row == NULL && owner_of(to, p->name) != NULL) {
+        nw_debezium_refuse(to, p, "of one of %s, which are not there: remove it",
+                           owner_of(to, p->name));
+    } else if (row == NULL) {
         nw_debezium_refuse(to, p,
                            "Debezium's connector for PostgreSQL has no such property that "
                            "narwal knows: remove it, or mend its name");

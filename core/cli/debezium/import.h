@@ -148,7 +148,7 @@ nw_debezium_convert nw_dbz_text, nw_dbz_words, nw_dbz_time, nw_dbz_number, nw_db
     nw_dbz_class, nw_dbz_params, nw_dbz_prefixes, nw_dbz_strategy, nw_dbz_topic, nw_dbz_heartbeat,
     nw_dbz_transactions, nw_dbz_signals, nw_dbz_notifications, nw_dbz_placeholder;
 nw_debezium_convert nw_dbz_converters, nw_dbz_transforms, nw_dbz_producer, nw_dbz_brokers,
-    nw_dbz_creation, nw_dbz_predicates;
+    nw_dbz_creation, nw_dbz_partitions, nw_dbz_publication, nw_dbz_predicates;
 
 /** shadow.c: after nw_debezium_map(): make it one that runs beside the connector. */
 void nw_debezium_shadow(struct nw_debezium *to);

@@ -427,6 +427,17 @@ void nw_dbz_producer(struct nw_debezium *to, const struct nw_debezium_row *row,
     }
 }
 
+void nw_dbz_partitions(struct nw_debezium *to, const struct nw_debezium_row *row,
+                       struct nw_debezium_property *p)
+{
+    if (*p->value != '\0' && strcmp(p->value, "-1") != 0) {
+        nw_dbz_number(to, row, p);
+    } else if (nw_debezium_said(nw_debezium_get(to, "topic.creation.enable"), true)) {
+        nw_debezium_put(to, row->to, "1",
+                        "of new topics; the connector's had the brokers' num.partitions");
+    }
+}
+
 void nw_dbz_creation(struct nw_debezium *to, const struct nw_debezium_row *row,
                      struct nw_debezium_property *p)
 {
@@ -440,8 +451,6 @@ void nw_dbz_creation(struct nw_debezium *to, const struct nw_debezium_row *row,
         nw_debezium_refuse(to, p,
                            "all topics are made alike: only topic.creation.default.* is "
                            "there; make the others before");
-    } else if (strcmp(setting, "partitions") == 0) {
-        nw_dbz_number(to, &(struct nw_debezium_row){.to = "sink.partitions"}, p);
     } else if (strcmp(setting, "replication.factor") == 0) {
         if (strcmp(p->value, "-1") != 0) {
             nw_dbz_number(to, &(struct nw_debezium_row){.to = "sink.replication"}, p);
