@@ -35,8 +35,7 @@ BUILDS = [
 ]
 ENVIRONMENT = {
     "dev": [],
-    "asan": ["ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1:"
-             f"suppressions={ROOT}/tests/asan.supp",
+    "asan": ["ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
              "UBSAN_OPTIONS=print_stacktrace=1"],
     "tsan": [f"TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions={ROOT}/tests/tsan.supp"],
 }
