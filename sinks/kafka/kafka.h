@@ -139,6 +139,8 @@ struct nw_kafka_state {
     uint32_t copies_capacity;
     struct nw_kafka_part *parts; /* own */
     uint32_t parts_count;
+    char **topics; /* where this sink has begun to write; own */
+    uint32_t topics_count;
 };
 
 /* Which headers a message has. */
@@ -317,7 +319,8 @@ struct nw_kafka_sink {
     uint32_t workers_count;
     struct nw_kafka_worker workers[NW_KAFKA_WORKERS_MAX];
 
-    struct nw_kafka_producer heart; /* of heartbeats; the coordinator's */
+    struct nw_kafka_producer witness; /* of what the ledger says of topics; see begun.c */
+    struct nw_kafka_producer heart;   /* of heartbeats; the coordinator's */
     rd_kafka_topic_t *heart_topic;
     int64_t beat_us; /* when the last one was sent, wall clock */
 
@@ -326,7 +329,8 @@ struct nw_kafka_sink {
     rd_kafka_t *signals; /* reads their topic; the coordinator's. NULL: none */
     bool positioned;     /* a position is stored: what is copied now is not the first copy */
 
-    pthread_mutex_t lock; /* of what follows, which workers share */
+    pthread_mutex_t proving; /* of the witness and state.topics; also while brokers are asked */
+    pthread_mutex_t lock;    /* of what follows, which workers share */
     struct nw_kafka_sizes sizes;
     bool copying;       /* the first copy has begun, and no commit had a position yet */
     uint32_t first_oid; /* the table that has the first copied row of all; 0: none came yet;
@@ -520,10 +524,13 @@ NW_MUST_CHECK nw_status nw_kafka_topic_open(struct nw_kafka_producer *producer, 
 bool nw_kafka_topic_is_own(const struct nw_kafka_options *options, const struct nw_table *table,
                            const char *topic);
 
+/* ---- begun.c ---- */
+
 /**
  * NW_FATAL (NW2731) when no position was ever stored and nothing of this table was copied, but its
- * topic has messages; where nw_kafka_first_check() cannot know its name. It may wait for brokers:
- * not under a lock.
+ * topic has messages that this sink did not begin; where nw_kafka_first_check() cannot know its
+ * name. Else the ledger says durably that this sink begins there. From any worker's thread; it may
+ * wait for brokers: not under a lock.
  */
 NW_MUST_CHECK nw_status nw_kafka_topic_prove(struct nw_kafka_producer *producer,
                                              uint32_t relation_oid, const char *name,
@@ -584,6 +591,15 @@ uint64_t nw_kafka_ledger_ahead(const struct nw_kafka_state *state);
 NW_MUST_CHECK nw_status nw_kafka_ledger_copy(struct nw_kafka_producer *producer,
                                              const struct nw_copy_state *copy,
                                              struct nw_error *err);
+/** Send that the sink begins to write to a topic, by a producer without transactions: durable once
+ * that is drained. */
+NW_MUST_CHECK nw_status nw_kafka_ledger_topic(struct nw_kafka_producer *producer, const char *name,
+                                              struct nw_error *err);
+/** Whether that is in the state. */
+bool nw_kafka_ledger_has_topic(const struct nw_kafka_state *state, const char *name);
+/** That it is. NW_RETRY: out of memory. */
+NW_MUST_CHECK nw_status nw_kafka_ledger_topic_add(struct nw_kafka_state *state, const char *name,
+                                                  struct nw_error *err);
 void nw_kafka_state_forget(struct nw_kafka_state *state);
 
 /* ---- recover.c ---- */

@@ -11,11 +11,15 @@
  *   key "part/16412"    {"narwal":1,"lsn":"0/16B3748","seq":17,"moves":0}: see oversized.c; in
  *                       force while the position of its table's worker is not behind lsn and has
  *                       as many moves
+ *   key "topic/NAME"    {"narwal":1}: this sink has begun to write to the topic, which was free
+ *                       or might be used; see begun.c
  *
  * Of each key the last message counts; without a value none does. `narwal` is the format's version;
  * a reader refuses one that it does not know. With several workers it is 2, in all records of owner
  * and positions: a narwal that knows of one position only must not go on from that. An owner
  * without `workers` had one.
+ *
+ * A narwal that has no use for a key passes over it.
  *
  * Records of one worker's commit are in one transaction with its messages. Their number changes in
  * one transaction of the first worker's producer, which is possible when all are at one position.
@@ -33,14 +37,16 @@
 #define POLL_MS     100
 #define METADATA_MS 5000
 #define LEADER_MS   1000
-#define KEY_SIZE    32u
+#define KEY_SIZE    (NW_KAFKA_TOPIC_SIZE + 16u)
 
 void nw_kafka_state_forget(struct nw_kafka_state *state)
 {
+    for (uint32_t i = 0; i < state->topics_count; i++) {
+        free(state->topics[i]);
+    }
+    free((void *)state->topics);
     free(state->copies);
     free(state->parts);
-    state->copies = NULL;
-    state->parts = NULL;
     memset(state, 0, sizeof *state);
 }
 
@@ -65,6 +71,39 @@ static struct nw_kafka_copy *copy_of(struct nw_kafka_state *state, uint32_t rela
     }
     state->copies[state->copies_count] = (struct nw_kafka_copy){.relation_oid = relation_oid};
     return &state->copies[state->copies_count++];
+}
+
+/* @return state->topics_count: it is not there */
+static uint32_t topic_at(const struct nw_kafka_state *state, const char *name)
+{
+    uint32_t at = 0;
+
+    while (at < state->topics_count && strcmp(state->topics[at], name) != 0) {
+        at++;
+    }
+    return at;
+}
+
+bool nw_kafka_ledger_has_topic(const struct nw_kafka_state *state, const char *name)
+{
+    return topic_at(state, name) < state->topics_count;
+}
+
+nw_status nw_kafka_ledger_topic_add(struct nw_kafka_state *state, const char *name,
+                                    struct nw_error *err)
+{
+    char **more = NULL;
+
+    if (nw_kafka_ledger_has_topic(state, name)) {
+        return NW_OK;
+    }
+    more = realloc((void *)state->topics, ((size_t)state->topics_count + 1) * sizeof *more);
+    state->topics = more == NULL ? state->topics : more;
+    if (more == NULL || (more[state->topics_count] = strdup(name)) == NULL) {
+        return nw_fail(err, NW_RETRY, "out of memory for the names of topics");
+    }
+    state->topics_count++;
+    return NW_OK;
 }
 
 /* ---- reading ---- */
@@ -162,6 +201,23 @@ static nw_status part_take(struct nw_kafka_state *state, uint32_t oid, const str
     return NW_OK;
 }
 
+static const char topic_key[] = "topic/";
+
+static nw_status topic_take(struct nw_kafka_state *state, const char *name, bool there,
+                            struct nw_error *err)
+{
+    uint32_t at = topic_at(state, name);
+
+    if (there) {
+        return nw_kafka_ledger_topic_add(state, name, err);
+    }
+    if (at < state->topics_count) {
+        free(state->topics[at]);
+        state->topics[at] = state->topics[--state->topics_count];
+    }
+    return NW_OK;
+}
+
 static bool record_known(const struct record *record)
 {
     return (record->format == FORMAT || record->format == FORMAT_MANY) &&
@@ -201,6 +257,8 @@ static nw_status record_take(struct nw_kafka_sink *sink, struct nw_kafka_state *
         return copy_take(state, number, &record, err);
     } else if (sscanf(key, "part/%" SCNu32, &number) == 1) {
         return part_take(state, number, &record, err);
+    } else if (strncmp(key, topic_key, sizeof topic_key - 1) == 0) {
+        return topic_take(state, key + sizeof topic_key - 1, message->payload != NULL, err);
     }
     return NW_OK; /* others are of a later narwal, which may add keys to this format */
 }
@@ -425,6 +483,18 @@ nw_status nw_kafka_ledger_copy(struct nw_kafka_producer *producer, const struct 
     nw_out_u64(out, copy->generation);
     nw_out_text(out, copy->complete ? ",\"complete\":true" : ",\"complete\":false");
     record_end(out, copy->bytes, copy->size);
+    return record_send(producer, key, out, err);
+}
+
+nw_status nw_kafka_ledger_topic(struct nw_kafka_producer *producer, const char *name,
+                                struct nw_error *err)
+{
+    struct nw_out *out = &producer->record;
+    char key[KEY_SIZE];
+
+    (void)snprintf(key, sizeof key, "%s%s", topic_key, name);
+    record_begin(out, FORMAT);
+    nw_out_text(out, "}");
     return record_send(producer, key, out, err);
 }
 

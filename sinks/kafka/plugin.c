@@ -28,6 +28,7 @@ static void kafka_close(void *self)
     free(sink->copies);
     free(sink->known);
     free(sink->sizes.strict);
+    (void)pthread_mutex_destroy(&sink->proving);
     (void)pthread_mutex_destroy(&sink->lock);
     free(sink);
 }
@@ -45,6 +46,7 @@ static nw_status kafka_open(const struct nw_host *host, const struct nw_config *
     }
     sink->host = host;
     sink->workers_count = workers;
+    (void)pthread_mutex_init(&sink->proving, NULL);
     (void)pthread_mutex_init(&sink->lock, NULL);
     for (uint32_t i = 0; i < workers; i++) {
         sink->workers[i].sink = sink;

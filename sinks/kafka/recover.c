@@ -44,6 +44,7 @@ void nw_kafka_end(struct nw_kafka_sink *sink)
     for (uint32_t i = 0; i < sizeof sink->producers / sizeof sink->producers[0]; i++) {
         nw_kafka_producer_end(&sink->producers[i]);
     }
+    nw_kafka_producer_end(&sink->witness);
     nw_kafka_heart_end(sink);
     nw_kafka_signals_end(sink);
     sink->known_count = 0;

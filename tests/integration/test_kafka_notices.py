@@ -8,6 +8,12 @@ from lab import check
 from test_kafka import Case
 
 
+# Tables for two topics.
+SHARING = "".join(f"CREATE TABLE shop.{table} (id integer PRIMARY KEY, v text);"
+                  f"INSERT INTO shop.{table} SELECT g, repeat('x', 100) FROM generate_series(1, 1000) g;"
+                  for table in ("items_1", "items_2", "items_3", "lines_1", "lines_2"))
+
+
 class NoticesTest(Case):
     def test_transactions_messages_schemas_heartbeats(self):
         self.make("CREATE TABLE shop.a (id integer PRIMARY KEY, v text); CREATE TABLE shop.b (id integer PRIMARY KEY)")
@@ -227,6 +233,47 @@ class NoticesTest(Case):
         rows = [json.loads(message["payload"]) for message in self.broker.read("live")[1:]]
         self.assertEqual([row["payload"]["after"]["id"] for row in rows], [1, 2])
         self.assertEqual({row["schema"]["name"] for row in rows}, {"into.shop.live.Envelope"})
+
+    def begun(self, name, delivery, **environment):
+        """In the first copy of tables that share topics, by several workers."""
+        narwal = self.narwal(name, include=("shop.*",), format="debezium_json", delivery=delivery, workers=3,
+                             routes=["[^.]+\\.shop\\.(\\w+)_\\d => " + name + "$1"])
+        narwal.config["copy"] = {"workers": 2, "chunk": "64KiB", "rate": "128KiB"}
+        narwal.run_to_end(**environment)
+        self.assertNotIn("NW2731", narwal.log())
+        del narwal.config["copy"]["rate"]
+        return narwal
+
+    def begun_check(self, narwal):
+        narwal.wait_caught_up()
+        self.assertEqual(narwal.terminate(), 0)
+        for topic, tables in (("items", (1, 2, 3)), ("lines", (1, 2))):
+            rows = [json.loads(message["payload"]) for message in self.broker.read(narwal.name + topic)]
+            found = [(row["source"]["table"], row["after"]["id"]) for row in rows]
+            self.assertEqual(set(found), {(f"{topic}_{n}", i) for n in tables for i in range(1, 1001)})
+        keys = [message["key"] for message in self.broker.read(f"_narwal.{narwal.name}.kafka")]
+        self.assertEqual({key for key in keys if key.startswith("topic/")},
+                         {f"topic/{narwal.name}{topic}" for topic in ("items", "lines")})
+
+    def test_routes_of_a_copy_that_is_killed(self):
+        """What it has begun itself is not taken for another's messages, however early it was killed."""
+        self.make(SHARING)
+        for delivery in ("idempotent", "transactional"):
+            for point in ("write:3", "commit:3", "commit:8"):
+                with self.subTest(delivery, point=point):
+                    narwal = self.begun(f"begun{delivery[0]}{point.replace(':', '')}", delivery, NARWAL_CRASH_AT=point)
+                    self.begun_check(narwal.start())
+
+    def test_routes_of_a_copy_that_begins_again(self):
+        """The same, in one process: its sink is made anew."""
+        self.make(SHARING)
+        narwal = self.narwal("again", include=("shop.*",), format="debezium_json", workers=3, routes=["again\\.shop\\.(\\w+)_\\d => again$1"])
+        narwal.config["copy"] = {"workers": 1, "chunk": "64KiB", "rate": "128KiB"}
+        narwal.start()
+        narwal.wait("rows in a topic", lambda: "againitems" in self.broker.topics() and self.broker.read("againitems"))
+        self.server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'narwal%'")
+        narwal.wait("another attempt", lambda: "trying again" in narwal.log())
+        self.begun_check(narwal)
 
     def test_tables_that_differ_in_signs(self):
         """They collide, whatever a route does to another table."""

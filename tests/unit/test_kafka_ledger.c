@@ -379,14 +379,15 @@ static void a_part_ends_with_a_copy_of_its_table(void **state)
     life_end(&life);
 }
 
-static void record_put(const char *prefix, const char *key, const char *value)
+/* @param key  NULL: none. @param value  NULL: the key is forgotten */
+static void message_put(const char *topic, const char *key, const char *value)
 {
     char why[256] = "";
-    char topic[64];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_t *producer = NULL;
+    size_t key_size = key == NULL ? 0 : strlen(key);
+    size_t size = value == NULL ? 0 : strlen(value);
 
-    (void)snprintf(topic, sizeof topic, "_narwal.%s.kafka", prefix);
     assert_int_equal(rd_kafka_conf_set(conf, "bootstrap.servers",
                                        rd_kafka_mock_cluster_bootstraps(cluster), why, sizeof why),
                      RD_KAFKA_CONF_OK);
@@ -394,12 +395,39 @@ static void record_put(const char *prefix, const char *key, const char *value)
     assert_non_null(producer);
     assert_int_equal(rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(topic),
                                        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-                                       RD_KAFKA_V_KEY((void *)(uintptr_t)key, strlen(key)),
-                                       RD_KAFKA_V_VALUE((void *)(uintptr_t)value, strlen(value)),
+                                       RD_KAFKA_V_KEY((void *)(uintptr_t)key, key_size),
+                                       RD_KAFKA_V_VALUE((void *)(uintptr_t)value, size),
                                        RD_KAFKA_V_END),
                      RD_KAFKA_RESP_ERR_NO_ERROR);
     assert_int_equal(rd_kafka_flush(producer, 10000), RD_KAFKA_RESP_ERR_NO_ERROR);
     rd_kafka_destroy(producer);
+}
+
+static void record_put(const char *prefix, const char *key, const char *value)
+{
+    char topic[64];
+
+    (void)snprintf(topic, sizeof topic, "_narwal.%s.kafka", prefix);
+    message_put(topic, key, value);
+}
+
+/* The first copy, into a topic whose name a template gives that begins with nothing of the sink's.
+ */
+static void topic_prove(struct life *life, const char *topic, nw_status wanted)
+{
+    const char *given = life->sink->options.template_;
+    nw_status status = NW_OK;
+
+    life->sink->positioned = false;
+    life->sink->options.template_ = "{table}";
+    status = nw_kafka_topic_prove(&life->sink->producers[0], TABLE, topic, &life->err);
+    life->sink->options.template_ = given;
+    if (status != wanted) {
+        fail_msg("%d %s", (int)status, life->err.text);
+    }
+    if (wanted == NW_FATAL) {
+        assert_non_null(strstr(life->err.text, "NW2731"));
+    }
 }
 
 /* While what a former process left open hid from it that the number was taken. */
@@ -430,6 +458,60 @@ static void what_a_later_narwal_adds_is_passed_over(void **state)
     assert_int_equal(life.sink->owned, 9);
     assert_int_equal(life.sink->state.workers, 1); /* there was no number of them at first */
     assert_false(life.sink->state.positions[0].there);
+    life_end(&life);
+}
+
+/* Where its name says nothing of whose it is. */
+static void a_topic_is_begun_once(void **state)
+{
+    static const char *const deliveries[] = {"transactional", "idempotent"};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        char prefix[32];
+        char topic[NW_KAFKA_TOPIC_SIZE];
+        struct life life;
+
+        (void)snprintf(prefix, sizeof prefix, "begun-%s", deliveries[i]);
+        memset(topic, 'a' + i, NW_NAME_BYTES_MAX); /* the longest name */
+        topic[NW_NAME_BYTES_MAX] = '\0';
+        topic_make(prefix);
+        assert_int_equal(rd_kafka_mock_topic_create(cluster, topic, 1, 1),
+                         RD_KAFKA_RESP_ERR_NO_ERROR);
+        begin(&life, prefix, deliveries[i], 1);
+        topic_prove(&life, topic, NW_OK);
+        assert_true(nw_kafka_ledger_has_topic(&life.sink->state, topic));
+        message_put(topic, NULL, "x");
+        topic_prove(&life, topic, NW_OK);
+        life_end(&life);
+
+        begin(&life, prefix, deliveries[i], 1);
+        topic_prove(&life, topic, NW_OK);
+        topic[NW_NAME_BYTES_MAX - 1] = '\0';
+        assert_int_equal(rd_kafka_mock_topic_create(cluster, topic, 1, 1),
+                         RD_KAFKA_RESP_ERR_NO_ERROR);
+        message_put(topic, NULL, "x");
+        topic_prove(&life, topic, NW_FATAL);
+        assert_false(nw_kafka_ledger_has_topic(&life.sink->state, topic));
+        assert_int_equal(life.sink->state.topics_count, 1);
+        life_end(&life);
+    }
+}
+
+static void what_is_said_of_a_topic_can_be_taken_back(void **state)
+{
+    struct life life;
+
+    (void)state;
+    topic_make("back");
+    record_put("back", "topic/b", "{\"narwal\":1}");
+    record_put("back", "topic/a", "{\"narwal\":1,\"later\":[]}");
+    record_put("back", "topic/b", NULL);
+    record_put("back", "topic/c", NULL);
+    record_put("back", "topic/a", "{\"narwal\":1}");
+    begin(&life, "back", "transactional", 1);
+    assert_int_equal(life.sink->state.topics_count, 1);
+    assert_true(nw_kafka_ledger_has_topic(&life.sink->state, "a"));
     life_end(&life);
 }
 
@@ -484,6 +566,8 @@ int main(void)
         cmocka_unit_test(a_part_ends_with_a_copy_of_its_table),
         cmocka_unit_test(another_one_with_the_same_number_is_another_one),
         cmocka_unit_test(what_a_later_narwal_adds_is_passed_over),
+        cmocka_unit_test(a_topic_is_begun_once),
+        cmocka_unit_test(what_is_said_of_a_topic_can_be_taken_back),
         cmocka_unit_test(records_that_are_not_known_are_refused),
     };
 
