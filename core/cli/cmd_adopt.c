@@ -159,11 +159,7 @@ static int adopt_run(struct session *s)
         lines_print(&s->adopt, stdout);
         nw_complain_error(&err);
     }
-    if (nw_adopt_end(&s->adopt, &err) != NW_OK) {
-        nw_complain_error(&err);
-        (void)fflush(stdout);
-        _exit(code); /* no destructor may take away what the plugin still uses */
-    }
+    nw_pipeline_ended(nw_adopt_end(&s->adopt, &err), code, &err);
     nw_env_system_destroy(s->pipeline.options.env);
     if (!folder_there) {
         (void)rmdir(s->pipeline.config.state_dir); /* made for the lock, and empty */

@@ -13,12 +13,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/code.h"
-#include "base/log.h"
-#include "cli/debezium/connect.h"
-#include "cli/pipeline.h"
+#include "cli/debezium/call.h"
 #include "pg/lsn.h"
 #include "pipeline/adopt.h"
 #include "pipeline/letters.h"
@@ -40,20 +37,18 @@ static const char HELP[] =
     "exit codes: 0 the connector can start, 1 it was refused or failed, 2 called wrongly\n";
 
 struct session {
-    struct nw_pipeline pipeline;
+    struct nw_connector_call call; /* the first */
     struct nw_run_options options; /* of the Kafka sink alone */
-    struct nw_connector connector;
     struct nw_adopt adopt;
     struct nw_taken taken; /* as it was recorded */
     const struct nw_adopt_sink *sink;
     const char *prefix;
     json_t *body;
-    bool dry_run, yes;
 };
 
 static nw_status sink_find(struct session *s, struct nw_error *err)
 {
-    const struct nw_run_config *config = &s->pipeline.config;
+    const struct nw_run_config *config = &s->call.pipeline.config;
     uint32_t at = UINT32_MAX;
 
     for (uint32_t i = 0; i < config->sinks_count; i++) {
@@ -67,13 +62,13 @@ static nw_status sink_find(struct session *s, struct nw_error *err)
     if (at == UINT32_MAX) {
         return nw_fail(err, NW_FATAL, "NW1557 there is no sink of type kafka");
     }
-    s->options = s->pipeline.options;
-    s->options.sinks[0] = s->pipeline.options.sinks[at];
+    s->options = s->call.pipeline.options;
+    s->options.sinks[0] = s->call.pipeline.options.sinks[at];
     s->options.sinks_count = 1;
     s->sink = &s->adopt.sinks[0];
-    for (uint32_t i = 0; i < s->pipeline.plugins[at].ops.options_count; i++) {
-        if (strcmp(s->pipeline.plugins[at].ops.options[i].name, "prefix") == 0) {
-            s->prefix = s->pipeline.resolved[at].settings[i].text;
+    for (uint32_t i = 0; i < s->call.pipeline.plugins[at].ops.options_count; i++) {
+        if (strcmp(s->call.pipeline.plugins[at].ops.options[i].name, "prefix") == 0) {
+            s->prefix = s->call.pipeline.resolved[at].settings[i].text;
         }
     }
     return s->prefix != NULL ? NW_OK : nw_fail(err, NW_FATAL, "NW1557 the sink has no prefix");
@@ -176,7 +171,7 @@ static void again_say(struct session *s)
 
 static void others_say(struct session *s)
 {
-    const struct nw_run_config *config = &s->pipeline.config;
+    const struct nw_run_config *config = &s->call.pipeline.config;
 
     for (uint32_t i = 0; i < config->sinks_count; i++) {
         if (strcmp(config->sinks[i].type, "kafka") != 0) {
@@ -214,7 +209,7 @@ static nw_status letters_say(struct session *s, struct nw_error *err)
 /* What was recorded as the connector's, where nothing became durable since; else one of our own. */
 static nw_status body_make(struct session *s, struct nw_error *err)
 {
-    struct nw_env *env = s->pipeline.options.env;
+    struct nw_env *env = s->call.pipeline.options.env;
     bool untouched = s->taken.state != NW_TAKEN_NOT && s->taken.lsn == s->sink->lsn &&
                      s->taken.system_identifier == s->adopt.server.identity.system_identifier;
     json_t *offset = NULL;
@@ -238,20 +233,20 @@ static nw_status body_make(struct session *s, struct nw_error *err)
 
 static nw_status connector_check(struct session *s, struct nw_error *err)
 {
-    const struct nw_run_config *config = &s->pipeline.config;
-    nw_status status = nw_connector_look(&s->connector, err);
+    const struct nw_run_config *config = &s->call.pipeline.config;
+    nw_status status = nw_connector_look(&s->call.connector, err);
     const char *slot = NULL;
     const char *prefix = NULL;
 
-    if (status != NW_OK || s->connector.url == NULL) {
+    if (status != NW_OK || s->call.connector.url == NULL) {
         return status;
     }
-    if (strcmp(s->connector.state, "STOPPED") != 0) {
+    if (strcmp(s->call.connector.state, "STOPPED") != 0) {
         return nw_fail(err, NW_FATAL, "NW1555 the connector is %s: curl -X PUT %s/stop",
-                       s->connector.state, s->connector.url);
+                       s->call.connector.state, s->call.connector.url);
     }
-    slot = nw_connector_property(&s->connector, "slot.name", "debezium");
-    prefix = nw_connector_property(&s->connector, "topic.prefix", "");
+    slot = nw_connector_property(&s->call.connector, "slot.name", "debezium");
+    prefix = nw_connector_property(&s->call.connector, "topic.prefix", "");
     if (strcmp(slot, config->slot_name) != 0 || strcmp(prefix, s->prefix) != 0) {
         return nw_fail(err, NW_FATAL,
                        "NW1557 the connector has slot.name %s and topic.prefix %s, and narwal's "
@@ -293,8 +288,9 @@ static nw_status offset_write(struct session *s, struct nw_error *err)
     bool recorded = status == NW_OK;
 
     if (status == NW_OK) {
-        status = s->connector.url == NULL ? offset_print(text, err)
-                                          : nw_connector_offsets_write(&s->connector, text, err);
+        status = s->call.connector.url == NULL
+                     ? offset_print(text, err)
+                     : nw_connector_offsets_write(&s->call.connector, text, err);
     }
     if (status == NW_REJECT && nw_taken_write(s->adopt.state, &s->taken, &ignored) == NW_OK) {
         (void)fputs("nothing was changed: Connect did not take the offset\n", stderr);
@@ -327,22 +323,22 @@ static int carry_out(struct session *s, struct nw_error *err)
     char lsn[NW_LSN_TEXT_SIZE];
 
     (void)fprintf(stderr, "do    Debezium goes on at %s with slot %s%s%s\n",
-                  nw_lsn_text(lsn, s->sink->lsn), s->pipeline.config.slot_name,
-                  s->connector.url == NULL ? "" : "; the offset of ",
-                  s->connector.url == NULL ? "" : s->connector.url);
-    if (s->dry_run) {
+                  nw_lsn_text(lsn, s->sink->lsn), s->call.pipeline.config.slot_name,
+                  s->call.connector.url == NULL ? "" : "; the offset of ",
+                  s->call.connector.url == NULL ? "" : s->call.connector.url);
+    if (s->call.dry_run) {
         (void)fputs("nothing was changed (--dry-run)\n", stderr);
         return 0;
     }
-    if (!nw_go_on(s->yes || s->connector.url == NULL)) {
+    if (!nw_go_on(s->call.yes || s->call.connector.url == NULL)) {
         return NW_EXIT_FAILED;
     }
     if (offset_write(s, err) != NW_OK) {
         nw_complain_error(err);
         return NW_EXIT_FAILED;
     }
-    if (s->connector.url != NULL) {
-        (void)printf("done: curl -X PUT %s/resume starts the connector\n", s->connector.url);
+    if (s->call.connector.url != NULL) {
+        (void)printf("done: curl -X PUT %s/resume starts the connector\n", s->call.connector.url);
     }
     (void)fprintf(stderr,
                   "narwal does not start with %s any more; one with another state folder, as a "
@@ -380,11 +376,12 @@ static int looked(struct session *s, struct nw_error *err)
 }
 
 /* @return the exit code */
-static int session_run(struct session *s)
+static int session_run(struct nw_connector_call *call)
 {
+    struct session *s = (struct session *)call;
     struct nw_error err = {0};
     int code = NW_EXIT_USAGE;
-    nw_status status = nw_pipeline_load(&s->pipeline, &err);
+    nw_status status = nw_pipeline_load(&call->pipeline, &err);
 
     if (status == NW_OK) {
         status = sink_find(s, &err);
@@ -396,52 +393,33 @@ static int session_run(struct session *s)
     if (status == NW_OK) {
         code = looked(s, &err);
         nw_taken_offset_free(&s->taken);
-        if (nw_adopt_end(&s->adopt, &err) != NW_OK) {
-            nw_complain_error(&err);
-            (void)fflush(stdout);
-            _exit(code); /* no destructor may take away what the plugin still uses */
-        }
+        nw_pipeline_ended(nw_adopt_end(&s->adopt, &err), code, &err);
     } else {
         nw_complain_error(&err);
     }
-    nw_env_system_destroy(s->pipeline.options.env);
-    nw_connector_fini(&s->connector);
     json_decref(s->body);
     return code;
 }
 
+static bool fits(const struct nw_connector_call *call)
+{
+    if (call->from != NULL && call->connector.url == NULL) {
+        nw_complain("NW1501 %s: that is no URL of a connector", call->from);
+        return false;
+    }
+    return true;
+}
+
 int nw_cmd_export_debezium(int argc, char **argv)
 {
-    struct nw_config_arguments arguments = {0};
     struct session *s = calloc(1, sizeof *s);
-    const char *rest[2] = {NULL, NULL};
     int code = NW_EXIT_FAILED;
 
     if (s == NULL) {
         nw_complain("NW2901 out of memory");
         return code;
     }
-    const struct nw_argument known[] = {{.name = "name", .value = &arguments.name},
-                                        {.name = "state-dir", .value = &arguments.state_dir},
-                                        {.name = "dry-run", .flag = &s->dry_run},
-                                        {.name = "yes", .flag = &s->yes},
-                                        {.name = NULL}};
-
-    code = nw_arguments_read(argc, argv, known, HELP, rest, 2);
-    if (code != NW_GO_ON) {
-        free(s);
-        return code;
-    }
-    code = NW_EXIT_USAGE;
-    arguments.file = rest[0];
-    s->connector.url = rest[1];
-    nw_log_setup(STDERR_FILENO, NW_LOG_WARN, false);
-    if (rest[1] != NULL && !nw_connect_is_url(rest[1])) {
-        nw_complain("NW1501 %s: that is no URL of a connector", rest[1]);
-    } else if (nw_config_open(&arguments, &s->pipeline.config)) {
-        code = session_run(s);
-        nw_config_free(&s->pipeline.config);
-    }
+    code = nw_connector_command(argc, argv, NULL, HELP, &s->call, fits, session_run);
     free(s);
     return code;
 }

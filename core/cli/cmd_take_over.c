@@ -6,9 +6,7 @@
 #include <unistd.h>
 
 #include "base/code.h"
-#include "base/log.h"
-#include "cli/debezium/connect.h"
-#include "cli/pipeline.h"
+#include "cli/debezium/call.h"
 #include "pg/lsn.h"
 #include "pipeline/takeover.h"
 
@@ -39,17 +37,14 @@ static const char HELP[] =
     "exit codes: 0 narwal run goes on here, 1 it was refused or failed, 2 called wrongly\n";
 
 struct session {
-    struct nw_pipeline pipeline;
-    struct nw_connector connector;
-    struct nw_setting *settings; /* the sink's, with one of our own */
-    const char *file;
-    const char *from;
-    const char *topic; /* of offsets; NULL: they are elsewhere */
+    struct nw_connector_call call; /* the first */
+    struct nw_setting *settings;   /* the sink's, with one of our own */
+    const char *topic;             /* of offsets; NULL: they are elsewhere */
     const char *prefix;
     json_t *offsets;
     char *text; /* of the offset */
     struct nw_takeover takeover;
-    bool stop, dry_run, yes;
+    bool stop;
     bool stopped; /* the connector, by us */
 };
 
@@ -57,11 +52,11 @@ struct session {
 
 static const char *setting_text(const struct session *s, const char *name)
 {
-    const struct nw_plugin *plugin = &s->pipeline.plugins[0];
+    const struct nw_plugin *plugin = &s->call.pipeline.plugins[0];
 
     for (uint32_t i = 0; i < plugin->ops.options_count; i++) {
         if (strcmp(plugin->ops.options[i].name, name) == 0) {
-            return s->pipeline.resolved[0].settings[i].text;
+            return s->call.pipeline.resolved[0].settings[i].text;
         }
     }
     return NULL;
@@ -70,8 +65,8 @@ static const char *setting_text(const struct session *s, const char *name)
 /* The topics have Debezium's messages: that they do is why this command is there. */
 static nw_status existing_allow(struct session *s, struct nw_error *err)
 {
-    const struct nw_plugin *plugin = &s->pipeline.plugins[0];
-    struct nw_config *config = &s->pipeline.resolved[0];
+    const struct nw_plugin *plugin = &s->call.pipeline.plugins[0];
+    struct nw_config *config = &s->call.pipeline.resolved[0];
 
     s->settings = calloc(config->settings_count + 1u, sizeof *s->settings);
     if (s->settings == NULL) {
@@ -95,10 +90,10 @@ static nw_status existing_allow(struct session *s, struct nw_error *err)
 
 static nw_status pipeline_check(struct session *s, struct nw_error *err)
 {
-    nw_status status = nw_pipeline_load(&s->pipeline, err);
+    nw_status status = nw_pipeline_load(&s->call.pipeline, err);
 
-    if (status == NW_OK && (s->pipeline.config.sinks_count != 1 ||
-                            strcmp(s->pipeline.config.sinks[0].type, "kafka") != 0)) {
+    if (status == NW_OK && (s->call.pipeline.config.sinks_count != 1 ||
+                            strcmp(s->call.pipeline.config.sinks[0].type, "kafka") != 0)) {
         return nw_fail(err, NW_FATAL,
                        "NW1557 a pipeline takes over with one sink, of type kafka: add others to "
                        "the configuration later, they begin with a copy then");
@@ -116,7 +111,7 @@ static nw_status pipeline_check(struct session *s, struct nw_error *err)
 static void property_compare(struct session *s, const char *name, const char *otherwise,
                              const char *key, const char *ours)
 {
-    const char *theirs = nw_connector_property(&s->connector, name, otherwise);
+    const char *theirs = nw_connector_property(&s->call.connector, name, otherwise);
 
     if (strcmp(theirs, ours) != 0) {
         nw_takeover_say(&s->takeover, NW_TAKEOVER_FAIL,
@@ -128,13 +123,14 @@ static void property_compare(struct session *s, const char *name, const char *ot
 
 static void connector_compare(struct session *s)
 {
-    if (s->connector.url == NULL) {
+    if (s->call.connector.url == NULL) {
         return;
     }
     property_compare(s, "plugin.name", "decoderbufs", "the plugin", "pgoutput");
-    property_compare(s, "slot.name", "debezium", "source.slot.name", s->pipeline.config.slot_name);
+    property_compare(s, "slot.name", "debezium", "source.slot.name",
+                     s->call.pipeline.config.slot_name);
     property_compare(s, "publication.name", "dbz_publication", "source.publication.name",
-                     s->pipeline.config.publication_name);
+                     s->call.pipeline.config.publication_name);
     property_compare(s, "topic.prefix", "", "prefix", s->prefix);
 }
 
@@ -147,9 +143,11 @@ static nw_status offset_take(struct session *s, struct nw_error *err)
     free(s->text);
     s->offsets = NULL;
     s->text = NULL;
-    status = s->connector.url != NULL ? nw_connector_offsets(&s->connector, &s->offsets, err)
-             : s->topic != NULL ? nw_offsets_of_topic(s->file, s->topic, s->from, &s->offsets, err)
-                                : nw_offsets_read(s->from, &s->offsets, err);
+    status = s->call.connector.url != NULL
+                 ? nw_connector_offsets(&s->call.connector, &s->offsets, err)
+             : s->topic != NULL
+                 ? nw_offsets_of_topic(s->call.file, s->topic, s->call.from, &s->offsets, err)
+                 : nw_offsets_read(s->call.from, &s->offsets, err);
     if (status == NW_OK) {
         status = nw_offset_find(s->offsets, s->prefix, &found, err);
     }
@@ -169,7 +167,7 @@ static nw_status offset_look_again(struct session *s, struct nw_error *err)
     char *before = s->text;
     nw_status status = NW_OK;
 
-    if (s->connector.url == NULL && s->topic == NULL) {
+    if (s->call.connector.url == NULL && s->topic == NULL) {
         return NW_OK;
     }
     s->text = NULL;
@@ -186,7 +184,7 @@ static nw_status offset_look_again(struct session *s, struct nw_error *err)
 /* Connect says that it stopped before the server knows. */
 static void slot_wait(const struct session *s)
 {
-    const struct nw_server_options *server = &s->pipeline.options.server;
+    const struct nw_server_options *server = &s->call.pipeline.options.server;
     struct nw_session *session = NULL;
     struct nw_error ignored = {0};
 
@@ -208,27 +206,27 @@ static void slot_wait(const struct session *s)
 /* Stopped, by whomever. What can be seen before is looked at before. */
 static nw_status connector_rest(struct session *s, struct nw_error *err)
 {
-    nw_status status = nw_connector_look(&s->connector, err);
+    nw_status status = nw_connector_look(&s->call.connector, err);
 
     if (status == NW_OK) {
         connector_compare(s);
         status = offset_take(s, err);
     }
-    if (status != NW_OK || s->connector.url == NULL || s->takeover.refusals > 0 ||
-        strcmp(s->connector.state, "STOPPED") == 0) {
+    if (status != NW_OK || s->call.connector.url == NULL || s->takeover.refusals > 0 ||
+        strcmp(s->call.connector.state, "STOPPED") == 0) {
         return status;
     }
-    if (!s->stop || s->dry_run) {
+    if (!s->stop || s->call.dry_run) {
         return nw_fail(err, NW_FATAL,
                        "NW1555 the connector is %s: stop it (curl -X PUT %s/stop), or --stop does",
-                       s->connector.state, s->connector.url);
+                       s->call.connector.state, s->call.connector.url);
     }
-    (void)printf("do    stop the connector, which is %s\n", s->connector.state);
-    if (!nw_go_on(s->yes)) {
-        return nw_fail(err, NW_FATAL, "NW1555 the connector is %s", s->connector.state);
+    (void)printf("do    stop the connector, which is %s\n", s->call.connector.state);
+    if (!nw_go_on(s->call.yes)) {
+        return nw_fail(err, NW_FATAL, "NW1555 the connector is %s", s->call.connector.state);
     }
     s->stopped = true;
-    status = nw_connector_stop(&s->connector, err);
+    status = nw_connector_stop(&s->call.connector, err);
     if (status == NW_OK) {
         slot_wait(s);
         status = offset_take(s, err);
@@ -277,11 +275,11 @@ static int carry_out(struct session *s)
         return NW_EXIT_FAILED;
     }
     plan_print(s);
-    if (s->dry_run) {
+    if (s->call.dry_run) {
         (void)puts("nothing was changed (--dry-run)");
         return 0;
     }
-    if (!nw_go_on(s->yes)) {
+    if (!nw_go_on(s->call.yes)) {
         return NW_EXIT_FAILED;
     }
     if (nw_takeover_finish(&s->takeover, &err) != NW_OK) {
@@ -314,75 +312,57 @@ static int looked(struct session *s, struct nw_error *err)
 }
 
 /* @return the exit code */
-static int session_run(struct session *s)
+static int session_run(struct nw_connector_call *call)
 {
-    bool folder_there = access(s->pipeline.config.state_dir, F_OK) == 0;
+    struct session *s = (struct session *)call;
+    bool folder_there = access(call->pipeline.config.state_dir, F_OK) == 0;
     struct nw_error err = {0};
     int code = NW_EXIT_USAGE;
 
     if (pipeline_check(s, &err) == NW_OK) {
-        s->takeover.options = &s->pipeline.options;
+        s->takeover.options = &call->pipeline.options;
         code = looked(s, &err);
-        if (nw_takeover_end(&s->takeover, &err) != NW_OK) {
-            nw_complain_error(&err);
-            (void)fflush(stdout);
-            _exit(code); /* no destructor may take away what the plugin still uses */
-        }
+        nw_pipeline_ended(nw_takeover_end(&s->takeover, &err), code, &err);
     } else {
         nw_complain_error(&err);
     }
     if (code != 0 && s->stopped) {
         (void)printf("the connector is stopped: curl -X PUT %s/resume lets it go on\n",
-                     s->connector.url);
+                     call->connector.url);
     }
-    nw_env_system_destroy(s->pipeline.options.env);
-    nw_connector_fini(&s->connector);
     json_decref(s->offsets);
     free(s->text);
     free(s->settings);
     if (!folder_there) {
-        (void)rmdir(s->pipeline.config.state_dir); /* made for the lock, and empty */
+        (void)rmdir(call->pipeline.config.state_dir); /* made for the lock, and empty */
     }
     return code;
 }
 
+static bool fits(const struct nw_connector_call *call)
+{
+    if (call->from == NULL) {
+        nw_complain("NW1501 from which connector? narwal take-over FILE.yaml "
+                    "http://HOST:8083/connectors/NAME");
+    }
+    return call->from != NULL;
+}
+
 int nw_cmd_take_over(int argc, char **argv)
 {
-    struct nw_config_arguments arguments = {0};
     struct session *s = calloc(1, sizeof *s);
-    const char *rest[2] = {NULL, NULL};
     int code = NW_EXIT_FAILED;
 
     if (s == NULL) {
         nw_complain("NW2901 out of memory");
         return code;
     }
-    const struct nw_argument known[] = {{.name = "name", .value = &arguments.name},
-                                        {.name = "state-dir", .value = &arguments.state_dir},
-                                        {.name = "stop", .flag = &s->stop},
-                                        {.name = "offsets-topic", .value = &s->topic},
-                                        {.name = "dry-run", .flag = &s->dry_run},
-                                        {.name = "yes", .flag = &s->yes},
-                                        {.name = "trust-slot", .flag = &s->takeover.trust_slot},
-                                        {.name = NULL}};
+    const struct nw_argument own[] = {{.name = "stop", .flag = &s->stop},
+                                      {.name = "offsets-topic", .value = &s->topic},
+                                      {.name = "trust-slot", .flag = &s->takeover.trust_slot},
+                                      {.name = NULL}};
 
-    code = nw_arguments_read(argc, argv, known, HELP, rest, 2);
-    if (code != NW_GO_ON) {
-        free(s);
-        return code;
-    }
-    code = NW_EXIT_USAGE;
-    arguments.file = s->file = rest[0];
-    s->from = rest[1];
-    s->connector.url = s->from != NULL && nw_connect_is_url(s->from) ? s->from : NULL;
-    nw_log_setup(STDERR_FILENO, NW_LOG_WARN, false);
-    if (s->from == NULL) {
-        nw_complain("NW1501 from which connector? narwal take-over FILE.yaml "
-                    "http://HOST:8083/connectors/NAME");
-    } else if (nw_config_open(&arguments, &s->pipeline.config)) {
-        code = session_run(s);
-        nw_config_free(&s->pipeline.config);
-    }
+    code = nw_connector_command(argc, argv, own, HELP, &s->call, fits, session_run);
     free(s);
     return code;
 }

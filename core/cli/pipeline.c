@@ -52,6 +52,15 @@ nw_status nw_pipeline_load(struct nw_pipeline *p, struct nw_error *err)
     return sinks_load(p, err);
 }
 
+void nw_pipeline_ended(nw_status status, int code, const struct nw_error *err)
+{
+    if (status != NW_OK) {
+        nw_complain_error(err);
+        (void)fflush(stdout);
+        _exit(code); /* no destructor may take away what the plugin still uses */
+    }
+}
+
 bool nw_go_on(bool yes)
 {
     char answer[16] = "";

@@ -18,6 +18,13 @@ struct nw_pipeline {
 NW_MUST_CHECK nw_status nw_pipeline_load(struct nw_pipeline *pipeline, struct nw_error *err);
 
 /**
+ * What was begun with the pipeline has ended. Ends the process where a plugin did not return: what
+ * it still uses must not go.
+ * @param err  of that
+ */
+void nw_pipeline_ended(nw_status status, int code, const struct nw_error *err);
+
+/**
  * Ask whether to go on, unless yes.
  * @return false: nothing is to be changed, which was said
  */

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the commands about Debezium's connector have in common: how they are called, and their end.
+ */
+#ifndef NW_CLI_DEBEZIUM_CALL_H
+#define NW_CLI_DEBEZIUM_CALL_H
+
+#include "cli/debezium/connect.h"
+#include "cli/pipeline.h"
+
+/** A call of one: narwal COMMAND FILE.yaml [FROM] [options]. */
+struct nw_connector_call {
+    struct nw_pipeline pipeline;   /* its configuration is open; run() loads the rest */
+    struct nw_connector connector; /* with the URL, if FROM is one */
+    const char *file;
+    const char *from; /* NULL: it was not said */
+    bool dry_run, yes;
+};
+
+/**
+ * Read the arguments and the configuration, and do it.
+ * @param own   the command's options, but for --name, --state-dir, --dry-run and --yes
+ * @param call  zeros; what it opens is closed in the end
+ * @param fits  whether FROM is what the command takes; else it says so
+ * @param run   @return the exit code
+ * @return the exit code
+ */
+int nw_connector_command(int argc, char **argv, const struct nw_argument *own, const char *help,
+                         struct nw_connector_call *call,
+                         bool (*fits)(const struct nw_connector_call *call),
+                         int (*run)(struct nw_connector_call *call));
+
+#endif
