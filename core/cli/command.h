@@ -90,6 +90,13 @@ struct nw_argument {
 int nw_arguments_read(int argc, char **argv, const struct nw_argument *known, const char *help,
                       const char **rest, int rest_max);
 
+/**
+ * Overwrite the users and passwords that URLs among the arguments have, where other users can see
+ * them. As the first of all, once.
+ * @param argv  as the system gave it; what is overwritten is replaced by a copy, which stays
+ */
+void nw_arguments_hide(int argc, char **argv);
+
 /** Instead of that, until it is called with NULL: show what a command knows, and its help. */
 void nw_arguments_visit(void (*visit)(void *context, const struct nw_argument *known,
                                       const char *help),

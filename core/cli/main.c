@@ -46,6 +46,7 @@ static int unknown(const char *name)
 
 int main(int argc, char **argv)
 {
+    nw_arguments_hide(argc, argv);
     if (argc < 2) {
         usage(stderr);
         return NW_EXIT_USAGE;
