@@ -249,6 +249,14 @@ static bool wants_transactions(const struct nw_takeover *t)
     return (nw_plugin_flags(sink->plugin, sink->config) & NW_SINK_TRANSACTIONS) != 0;
 }
 
+/* Whether the offset is the end of its transaction, and not a change in the next: see takeover.h.
+ */
+static bool is_at_rest(const struct nw_takeover *t, const struct nw_takeover_count *count)
+{
+    return t->offset.kind == NW_TAKEOVER_CHANGE && t->offset.events == 0 &&
+           t->offset.lsn == t->offset.lsn_commit && (!count->done || count->xid != t->offset.xid);
+}
+
 /* What follows from what was read. */
 static void ahead_decide(struct nw_takeover *t, const struct nw_takeover_count *count)
 {
@@ -259,6 +267,12 @@ static void ahead_decide(struct nw_takeover *t, const struct nw_takeover_count *
     if (t->trusted && (!count->done || count->xid != xid)) {
         return; /* it committed before the slot */
     }
+    if (is_at_rest(t, count)) {
+        nw_takeover_say(t, NW_TAKEOVER_OK,
+                        "the offset is the end of transaction %u: Debezium has sent all of it",
+                        xid);
+        return;
+    }
     if (!count->done) {
         nw_takeover_say(t, NW_TAKEOVER_FAIL,
                         "NW2381 the offset is in transaction %u, at %s, and the slot has no "
@@ -266,8 +280,8 @@ static void ahead_decide(struct nw_takeover *t, const struct nw_takeover_count *
                         xid, lsn);
         return;
     }
-    if (count->xid != xid ||
-        (t->offset.kind == NW_TAKEOVER_CHANGE && count->here == 0 && count->sent == 0)) {
+    if (count->xid != xid || (t->offset.kind == NW_TAKEOVER_CHANGE && !t->offset.unsure &&
+                              count->here == 0 && count->sent == 0)) {
         nw_takeover_say(t, NW_TAKEOVER_FAIL,
                         "NW2381 the offset is in transaction %u, at %s, and the slot goes on with "
                         "transaction %u: offset and slot are not of one connector, or the "

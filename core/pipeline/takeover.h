@@ -10,6 +10,11 @@
  * many changes are passed over as were sent. That number is in narwal's own state: without it they
  * come twice.
  *
+ * Before Debezium 2.7 the offset of a connector at rest, which heartbeats store, has the end of the
+ * last transaction in both lsn and lsn_commit, and still the kind of its last change. The next one
+ * may have its first change there: so it is that of this transaction if the slot goes on with it,
+ * and else the end of it.
+ *
  * A deleted row, and one whose key changed, are several records of Debezium's with one offset. So
  * the last change is sent again where it is one of those.
  *
@@ -42,6 +47,7 @@ struct nw_takeover_offset {
     uint64_t lsn, lsn_proc, lsn_commit;
     uint32_t xid;
     uint64_t events; /* how many changes with this LSN; 0: an older Debezium does not say */
+    bool unsure;     /* it may be a change of a table that the connector leaves out */
 };
 
 enum nw_taken_state {

@@ -6,10 +6,12 @@ behind its stored offset.
 What the topics have to have is what test_decoding says of the same WAL.
 """
 import collections
+import contextlib
 import http.server
 import io
 import json
 import os
+import pathlib
 import random
 import re
 import shutil
@@ -256,6 +258,7 @@ class Connect(http.server.ThreadingHTTPServer):
         self.config, self.offset, self.state, self.patched = config, offset, state, None
         self.later = None  # what it stores once it was asked
         self.answers, self.seen = [], []  # statuses for what is written; who asked for which path
+        self.arguments = set()  # of all processes, as each user sees them while Connect is asked
         super().__init__(("127.0.0.1", 0), Answers)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -271,6 +274,9 @@ class Connect(http.server.ThreadingHTTPServer):
 class Answers(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.seen.append((self.headers["Authorization"], self.path))
+        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                self.server.arguments.add(path.read_text(errors="replace"))
         part = self.path.rpartition("/")[2]
         connect = self.server
         self.answer({"name": "taken", "config": connect.config} if part == "taken" else
@@ -427,6 +433,42 @@ class OffsetTest(Case):
         self.follow()
         self.assertEqual((self.sent("a"), self.sent("b")), ([(3003, "c")], []))
 
+    def test_an_older_debezium_at_rest(self):
+        """Before 2.7 heartbeats store the end of a transaction with the kind of its last change. So it was seen of 1.9.8 and 2.3.4."""
+        self.begin("rest")
+        self.change("INSERT INTO shop.a VALUES (24001, 1)", "INSERT INTO shop.b VALUES (24002, 'x')")
+        xid = self.truth.read().changes[-1].xid
+        end = self.server.lsn()
+        rest = {"transaction_id": None, "lsn": end, "lsn_proc": end, "lsn_commit": end, "txId": xid, "ts_usec": 1}
+        for kind in ({"messageType": "INSERT"}, {"messageType": "NOOP"}, {}):
+            said = self.narwal_call("take-over", self.file({**rest, **kind}), "--dry-run")
+            self.assertIn(f"the offset is the end of transaction {xid}", said)
+        self.refused("NW2381", self.file({**rest, "messageType": "INSERT", "lsn_events_processed": 1}))  # no such Debezium
+        before = self.change("INSERT INTO shop.a VALUES (24003, 1)", "INSERT INTO shop.a VALUES (24004, 1)")
+        first = self.truth.read().changes[-2]
+        inside = {**rest, "lsn": first.lsn, "lsn_proc": first.lsn, "lsn_commit": first.lsn, "txId": first.xid}
+        said = self.narwal_call("take-over", self.file(inside), "--dry-run")  # the next transaction's first change, where it begins
+        self.assertIn("of its 2 changes Debezium has sent 1", said)
+        self.refused("NW2381", self.file({**rest, "lsn": first.lsn + 1, "lsn_commit": before, "messageType": "INSERT"}))
+        self.narwal_call("take-over", self.file({**rest, "messageType": "INSERT"}), "--yes")
+        self.follow()
+        self.assertEqual(self.sent("a"), [(24003, "c"), (24004, "c")])
+        self.assertEqual(self.sent("b"), [])
+
+    def test_a_change_that_the_connector_leaves_out(self):
+        """An older one stores the LSN of such a change too, as NOOP or without a kind."""
+        for kind in ({"messageType": "NOOP"}, {}):
+            self.begin(f"noop{len(kind)}")
+            before = self.change(f"INSERT INTO shop.a VALUES ({25001 + 10 * len(kind)}, 1)")
+            lsn = self.truth.read().changes[-1].lsn
+            offset = self.offset(before, -1, lsn=lsn - 1, lsn_proc=lsn - 1)
+            del offset["messageType"], offset["lsn_events_processed"]
+            self.refused("NW2381", self.file({**offset, "messageType": "INSERT"}))
+            said = self.narwal_call("take-over", self.file({**offset, **kind}), "--yes")
+            self.assertIn("of its 1 changes Debezium has sent 0", said)
+            self.follow()
+            self.assertEqual(self.sent("a"), [(25001 + 10 * len(kind), "c")])
+
     def test_transactions_that_overlap(self):
         """The commit before is behind the last change that was sent."""
         self.begin("overlap")
@@ -555,13 +597,16 @@ class OffsetTest(Case):
         self.assertIn("is not known", self.refused("NW1552", connect.url, command="export-debezium"))
         self.assertEqual(self.narwal.run_to_end(), 1)
         self.assertIn("NW2383", self.narwal.log())
-        connect.patched, connect.seen = None, []
+        connect.patched, connect.seen, connect.arguments = None, [], set()
         result = subprocess.run(self.narwal.command("export-debezium", self.narwal.file, connect.url.replace("//", "//me:secret@") + "/",
                                                     "--yes"), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.assertEqual(result.returncode, 0, result.stdout)
         self.assertNotIn("secret", result.stdout)
         self.assertIn(f"curl -X PUT {connect.url}/resume", result.stdout)
         self.assertEqual({who for who, _ in connect.seen}, {"Basic bWU6c2VjcmV0"})
+        seen = [words for words in connect.arguments if f"//*********@127.0.0.1:{connect.server_port}/" in words]
+        self.assertTrue(seen, connect.arguments)
+        self.assertFalse([words for words in connect.arguments if f"me:secret@127.0.0.1:{connect.server_port}" in words])
         self.assertEqual(connect.seen[-1][1], "/connectors/taken/offsets")
         again = {"offsets": [{"partition": {"server": "fails"}, "offset": offset}]}
         self.assertEqual(connect.patched, again)

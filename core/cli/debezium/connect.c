@@ -393,7 +393,10 @@ static enum nw_takeover_kind kind_of(const json_t *offset)
 
 nw_status nw_offset_parse(const json_t *offset, struct nw_takeover_offset *to, struct nw_error *err)
 {
+    const char *type = json_string_value(json_object_get(offset, "messageType"));
+
     *to = (struct nw_takeover_offset){.kind = kind_of(offset),
+                                      .unsure = type == NULL || strcmp(type, "NOOP") == 0,
                                       .lsn = number(offset, "lsn"),
                                       .lsn_proc = number(offset, "lsn_proc"),
                                       .lsn_commit = number(offset, "lsn_commit"),
