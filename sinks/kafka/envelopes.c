@@ -9,15 +9,15 @@
 nw_status nw_kafka_envelope_make(struct nw_kafka_sink *sink, const struct nw_table *table,
                                  struct nw_format_table **format, struct nw_error *err)
 {
-    char name[NW_NAME_SIZE];
+    struct nw_kafka_names names;
 
-    if (!nw_name_fill(NW_NAME_OF_SCHEMAS, sink->options.prefix, table, name)) {
+    if (!nw_kafka_names_find(&sink->options, table, &names)) {
         return nw_fail(err, NW_REJECT,
                        "NW2703 %s.%s: the name of its schemas would have more than %u bytes: give "
                        "it another name by a transform, or use a shorter prefix",
                        table->schema_name, table->name, NW_NAME_BYTES_MAX);
     }
-    *format = nw_format_table_create(table, name, sink->options.prefix,
+    *format = nw_format_table_create(table, names.schemas, sink->options.prefix,
                                      nw_format_database(sink->host), &sink->options.format);
     if (*format == NULL) {
         return nw_kafka_no_memory(err);

@@ -39,6 +39,13 @@ static void outbox_read(const struct nw_setting *settings, struct nw_kafka_form_
         .placements = settings[NW_FORM_OUTBOX_PLACEMENT].items};
 }
 
+static void keys_read(const struct nw_setting *settings, struct nw_kafka_form_options *to)
+{
+    to->key_columns = settings[NW_FORM_KEY_COLUMNS].items;
+    to->key_field = text_of(&settings[NW_FORM_KEY_FIELD]);
+    to->key_form = (enum nw_key_form)settings[NW_FORM_KEY_FORM].number;
+}
+
 static nw_status outbox_check(const char *sink, const struct nw_kafka_form_options *options,
                               struct nw_error *err)
 {
@@ -86,6 +93,13 @@ static nw_status combination_check(const char *sink, enum nw_format_kind kind,
         return nw_fail(err, NW_FATAL,
                        "NW1003 %s: flatten goes with format: debezium_json or debezium_avro", sink);
     }
+    if (kind == NW_FORMAT_NARWAL && (options->key_columns != NULL || options->key_field != NULL ||
+                                     options->key_form != NW_KEY_SAME)) {
+        return nw_fail(err, NW_FATAL,
+                       "NW1003 %s: key_columns, key_field and key_form go with another format than "
+                       "narwal",
+                       sink);
+    }
     if (options->flat.headers.count > 0 && kind != NW_FORMAT_DEBEZIUM_AVRO &&
         kind != NW_FORMAT_CLOUDEVENTS && !options->flattens) {
         return nw_fail(err, NW_FATAL,
@@ -114,6 +128,7 @@ nw_status nw_kafka_form_options_read(const char *sink, const struct nw_setting *
     }
     registry_read(sink, settings, to);
     outbox_read(settings, to);
+    keys_read(settings, to);
     status = nw_added_read(&to->flat.fields, settings[NW_FORM_ADD_FIELDS].items, "__", "add_fields",
                            err);
     if (status == NW_OK) {

@@ -22,6 +22,7 @@ struct nw_kafka_form {
     bool warned; /* of updates in an outbox */
     uint32_t key_id;
     uint32_t value_id;
+    struct nw_key_shape *shape; /* of other keys than the table's own; NULL: it has those */
 };
 
 /* ---- tables ---- */
@@ -80,6 +81,11 @@ static nw_status schemas_register(struct nw_kafka_worker *worker, struct nw_kafk
 
     if (form->options->data_is_avro) {
         value = &form->data.schema;
+    } else if (form->shape != NULL) {
+        if (nw_key_shape_form(form->shape) == NW_KEY_AVRO) {
+            status = schema_id(worker, nw_key_shape_schema(form->shape), topic, true, &form->key_id,
+                               err);
+        }
     } else if (form->keyed) {
         status = schema_id(worker, form->format->connect->key, topic, true, &form->key_id, err);
     }
@@ -98,7 +104,11 @@ static nw_status form_fill(struct nw_kafka_worker *worker, struct nw_kafka_form 
     }
     form->options = &options->form;
     form->kind = options->format.kind;
-    form->keyed = form->format->connect->key != NULL;
+    status = nw_kafka_shape_make(options, table, form->format, &form->shape, err);
+    if (status != NW_OK) {
+        return status;
+    }
+    form->keyed = form->format->connect->key != NULL || form->shape != NULL;
     value = form->format->connect->value;
     if (!nw_envelope_init(&form->envelope, value) ||
         !nw_flat_init(&form->flat, form->format->connect, &options->form.flat)) {
@@ -143,6 +153,7 @@ void nw_kafka_form_destroy(struct nw_kafka_form *form)
 {
     if (form != NULL) {
         nw_outbox_destroy(form->outbox);
+        nw_key_shape_destroy(form->shape);
         nw_flat_fini(&form->flat);
         nw_envelope_fini(&form->envelope);
         nw_cloud_json_fini(&form->cloud);
@@ -177,32 +188,46 @@ static nw_status key_make(const struct nw_kafka_form *form, const struct nw_row 
     return nw_avro_key(out, row, side, err);
 }
 
-/* The row's key, and the former one where it had another. @param changed  filled: it had */
-static nw_status keys_make(struct nw_kafka_worker *worker, const struct nw_kafka_form *form,
-                           const struct nw_row *row, bool *changed, struct nw_error *err)
+/* The row's key, and the former one where it had another, as the table has them.
+ * @param changed  filled: it had */
+static nw_status keys_compare(struct nw_kafka_worker *worker, const struct nw_kafka_form *form,
+                              const struct nw_row *row, bool *changed, struct nw_error *err)
 {
+    bool keyed = form->format->connect->key != NULL;
     const struct nw_change *change = row->change;
     nw_status status = NW_OK;
 
     *changed = false;
-    if (form->keyed) {
+    if (keyed) {
         status = key_make(form, row, change->op == 'd' ? NW_BEFORE : NW_AFTER, &worker->key, err);
     }
-    if (form->keyed && status == NW_OK && change->op == 'u' && change->before) {
+    if (keyed && status == NW_OK && change->op == 'u' && change->before) {
         status = key_make(form, row, NW_BEFORE, &worker->former_key, err);
         *changed = status == NW_OK && !nw_out_same(&worker->key, &worker->former_key);
     }
     return status;
 }
 
+/* The keys as messages have them. Whether one has changed is said by the table's. */
+static nw_status keys_make(struct nw_kafka_worker *worker, const struct nw_kafka_form *form,
+                           const struct nw_row *row, bool *changed, struct nw_error *err)
+{
+    nw_status status = keys_compare(worker, form, row, changed, err);
+
+    worker->forms.keyless = worker->forms.former_keyless = !form->keyed;
+    return status == NW_OK && form->shape != NULL
+               ? nw_kafka_shape_keys(worker, form->shape, form->key_id, row, *changed, err)
+               : status;
+}
+
 /* The key of a step's message; NULL: it has none. */
 static const struct nw_out *key_of(const struct nw_kafka_worker *worker,
-                                   const struct nw_kafka_form *form,
                                    const struct nw_change_step *step)
 {
-    bool former = step->other_key != NULL && step->key_side == NW_BEFORE;
-
-    return !form->keyed ? NULL : former ? &worker->former_key : &worker->key;
+    if (step->other_key != NULL && step->key_side == NW_BEFORE) {
+        return worker->forms.former_keyless ? NULL : &worker->former_key;
+    }
+    return worker->forms.keyless ? NULL : &worker->key;
 }
 
 /* Whether a step sends anything at all. */
@@ -315,7 +340,7 @@ static nw_status step_send(struct nw_kafka_worker *worker, struct nw_kafka_table
 {
     const struct nw_kafka_form *form = table->form;
     struct nw_kafka_header headers[NW_ADDED_MAX];
-    struct nw_kafka_message message = {.key = key_of(worker, form, step), .headers = headers};
+    struct nw_kafka_message message = {.key = key_of(worker, step), .headers = headers};
     struct nw_row row = *of;
     nw_status status = NW_OK;
 
@@ -387,7 +412,7 @@ static nw_status row_hold(struct nw_kafka_worker *worker, struct nw_kafka_table 
     const struct nw_host *host = worker->sink->host;
     nw_status status = NW_OK;
 
-    copying->keyed = table->form->keyed;
+    copying->keyed = !worker->forms.keyless;
     copying->table_id = table->id;
     copying->table_version = table->version;
     copying->held_ns = host->now_ns(host);

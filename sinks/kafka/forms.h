@@ -20,6 +20,7 @@
 
 #include "lib/format/flat.h"
 #include "lib/format/format.h"
+#include "lib/format/key_shape.h"
 #include "lib/format/outbox.h"
 #include "lib/regex.h"
 #include "lib/registry/registry.h"
@@ -36,7 +37,10 @@ struct nw_kafka_form_options {
     bool data_is_avro;           /* of CloudEvents */
     const char *const *outboxes; /* schema.table; NULL: none */
     struct nw_outbox_options outbox;
-    struct nw_regex *outbox_regex; /* NULL: none; own */
+    struct nw_regex *outbox_regex;  /* NULL: none; own */
+    const char *const *key_columns; /* NULL: the tables' keys */
+    const char *key_field;          /* NULL: all of the key */
+    enum nw_key_form key_form;
     enum nw_registry_strategy subjects;
     struct nw_registry_options registry;
 };
@@ -47,9 +51,10 @@ struct nw_kafka_forms {
     struct nw_outbox_message outbox;
     struct nw_kafka_route *routes; /* topics of outboxes */
     uint32_t routes_count;
-    struct nw_out texts; /* of headers that are added */
-    struct nw_out data;  /* of a CloudEvent, in Avro */
-    struct nw_out uri;   /* of its schema */
+    struct nw_out texts;          /* of headers that are added */
+    struct nw_out data;           /* of a CloudEvent, in Avro */
+    struct nw_out uri;            /* of its schema */
+    bool keyless, former_keyless; /* the row's key, and its former one, are none */
 };
 
 /* ---- form_options.c ---- */
@@ -80,6 +85,9 @@ enum nw_kafka_form_option {
     NW_FORM_REGISTRY_CA,
     NW_FORM_REGISTRY_CERT,
     NW_FORM_REGISTRY_KEY,
+    NW_FORM_KEY_COLUMNS,
+    NW_FORM_KEY_FIELD,
+    NW_FORM_KEY_FORM,
     NW_FORM_OPTIONS_COUNT,
 };
 
@@ -116,6 +124,26 @@ NW_MUST_CHECK nw_status nw_kafka_form_truncate(struct nw_kafka_worker *worker,
 /** The topics of outboxes: with the producer, in recover(). */
 void nw_kafka_routes_forget(struct nw_kafka_worker *worker);
 void nw_kafka_forms_fini(struct nw_kafka_worker *worker);
+
+/* ---- shapes.c ---- */
+
+/**
+ * The keys that the options want instead of the table's own.
+ * @param shape  give; NULL: they are the table's own, or there is none
+ */
+NW_MUST_CHECK nw_status nw_kafka_shape_make(const struct nw_kafka_options *options,
+                                            const struct nw_table *table,
+                                            const struct nw_format_table *format,
+                                            struct nw_key_shape **shape, struct nw_error *err);
+/**
+ * The row's key into worker->key, and its former one into worker->former_key.
+ * @param key_id  of its schema, in Avro
+ * @param former  whether there is a former one
+ */
+NW_MUST_CHECK nw_status nw_kafka_shape_keys(struct nw_kafka_worker *worker,
+                                            const struct nw_key_shape *shape, uint32_t key_id,
+                                            const struct nw_row *row, bool former,
+                                            struct nw_error *err);
 
 /* ---- route.c ---- */
 

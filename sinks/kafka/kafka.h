@@ -46,12 +46,30 @@ enum nw_kafka_notice {
     NW_KAFKA_NOTICES_COUNT,
 };
 
+/* What a route does beside the topic: see logical.c. */
+struct nw_kafka_logical {
+    bool renames;           /* schemas, after the topic */
+    char *field;            /* of keys; NULL: none. Own */
+    struct nw_regex *regex; /* what the field has of the former topic; NULL: all. Own */
+};
+
+#define NW_KAFKA_FIELDS_MAX 4u
+
+/* What a table's schemas are called, and what its keys have besides. */
+struct nw_kafka_names {
+    char schemas[NW_NAME_SIZE];
+    char texts[NW_KAFKA_FIELDS_MAX][NW_NAME_SIZE];
+    struct nw_key_constant fields[NW_KAFKA_FIELDS_MAX]; /* into texts, and the options */
+    uint32_t count;
+};
+
 struct nw_kafka_options {
     const char *name; /* of the sink */
     const char *prefix;
     const char *template_;    /* of topics' names */
     struct nw_regex **routes; /* what becomes of them then, one after the other; own */
     uint32_t routes_count;
+    struct nw_kafka_logical *logical; /* what each of them does besides; own */
     bool transactional;
     bool tombstones;
     bool creates;
@@ -493,6 +511,17 @@ void nw_kafka_refused_learn(struct nw_kafka_producer *producer);
 
 /** Whether an option's "schema.table" is this table. @param name  NULL: it is none */
 bool nw_kafka_is_named(const char *name, const struct nw_table *table);
+/**
+ * logical.c: one route, with what it does besides.
+ * @param why  filled on failure
+ * @return NULL: it is none, or memory ran out
+ */
+struct nw_regex *nw_kafka_route_make(const char *item, struct nw_kafka_logical *logical, char *why,
+                                     size_t why_size);
+void nw_kafka_logical_fini(struct nw_kafka_logical *logical);
+/** @return false: a name is too long, or there are more fields than there is room for */
+bool nw_kafka_names_find(const struct nw_kafka_options *options, const struct nw_table *table,
+                         struct nw_kafka_names *names);
 /** The options' routes, made. */
 NW_MUST_CHECK nw_status nw_kafka_routes_make(struct nw_kafka_options *options,
                                              const char *const *items, struct nw_error *err);

@@ -79,6 +79,8 @@ static const char *const deletes[] = {
     "drop", "tombstone", "rewrite", "rewrite-with-tombstone", "delete-to-tombstone", NULL};
 static const char *const data_forms[] = {"json", "avro", NULL};
 static const char *const outbox_forms[] = {"raw", "json", "expanded", NULL};
+static const char *const key_forms[] = {"same", "json", "json_schemas", "string", "integer",
+                                        "long", NULL};
 static const char *const subjects[] = {"topic", "record", "topic_record", NULL};
 
 _Static_assert(OPTIONS_COUNT == NW_KAFKA_OPTIONS_COUNT, "say in kafka.h how many there are");
@@ -92,11 +94,15 @@ const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT] = {
     [OPTION_TOPIC] = {"topic", NW_OPTION_TEXT, 0, "{prefix}.{schema}.{table}", 0, 0, NULL,
                       "A table's topic: {prefix}, {schema} and {table} are replaced. What Kafka "
                       "does not take in a name becomes _."},
-    [OPTION_ROUTES] = {"routes", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
-                       "What becomes of topics' names, as with Connect's RegexRouter: "
-                       "\"REGEX => REPLACEMENT\" each, in Java's form. What a REGEX matches wholly "
-                       "becomes its REPLACEMENT, where $1 is the first group; then the next. "
-                       "Several tables may so get one topic."},
+    [OPTION_ROUTES] =
+        {"routes", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
+         "What becomes of topics' names, as with Connect's RegexRouter: "
+         "\"REGEX => REPLACEMENT\" each, in Java's form. What a REGEX matches wholly "
+         "becomes its REPLACEMENT, where $1 is the first group; then the next. "
+         "Several tables may so get one topic. \"REGEX => REPLACEMENT => FIELD\" also "
+         "calls the schemas after it and gives keys a FIELD with the former name, "
+         "as ByLogicalTableRouter does; - for none; => REGEX => REPLACEMENT "
+         "behind it says what of the name."},
     [OPTION_DELIVERY] = {"delivery", NW_OPTION_CHOICE, 0, "idempotent", 0, 0, deliveries,
                          "idempotent: after a kill what came since the last commit is sent again. "
                          "transactional: readers with read_committed see each change once."},
@@ -254,6 +260,17 @@ const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT] = {
                                    "Our own certificate (PEM) for the registry."},
     FORM(NW_FORM_REGISTRY_KEY) = {"registry_key", NW_OPTION_PATH, 0, NULL, 0, 0, NULL,
                                   "The key (PEM) of registry_cert."},
+    FORM(NW_FORM_KEY_COLUMNS) =
+        {"key_columns", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
+         "Columns that every table's messages have as their key, whatever its own is. What a "
+         "change of a row's key becomes is still said by its own."},
+    FORM(NW_FORM_KEY_FIELD) = {"key_field", NW_OPTION_TEXT, 0, NULL, 0, 0, NULL,
+                               "The field whose value alone is the key: 7 instead of "
+                               "{\"id\":7}."},
+    FORM(NW_FORM_KEY_FORM) = {"key_form", NW_OPTION_CHOICE, 0, "same", 0, 0, key_forms,
+                              "How keys are written: same, as values are; json, json_schemas; "
+                              "string, as Java's toString() has them; integer and long, four and "
+                              "eight bytes, of a key_field with that type."},
 #undef FORM
     NW_FORMAT_OPTION_ROWS(OPTION_FORMAT),
 };

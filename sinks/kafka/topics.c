@@ -17,27 +17,6 @@ bool nw_kafka_is_named(const char *name, const struct nw_table *table)
            strcmp(name + size + 1, table->name) == 0;
 }
 
-/* "REGEX => REPLACEMENT" */
-static struct nw_regex *route_make(const char *item, char *why, size_t why_size)
-{
-    static const char between[] = " => ";
-    const char *at = strstr(item, between);
-    struct nw_regex *made = NULL;
-    char *regex = NULL;
-
-    if (at == NULL) {
-        (void)snprintf(why, why_size, "it is not REGEX => REPLACEMENT");
-        return NULL;
-    }
-    regex = strndup(item, (size_t)(at - item));
-    (void)snprintf(why, why_size, "out of memory");
-    if (regex != NULL) {
-        made = nw_regex_create(regex, at + sizeof between - 1, why, why_size);
-    }
-    free(regex);
-    return made;
-}
-
 nw_status nw_kafka_routes_make(struct nw_kafka_options *options, const char *const *items,
                                struct nw_error *err)
 {
@@ -48,16 +27,17 @@ nw_status nw_kafka_routes_make(struct nw_kafka_options *options, const char *con
         count++;
     }
     options->routes = calloc(count + 1, sizeof(struct nw_regex *));
-    if (options->routes == NULL) {
+    options->logical = calloc(count + 1, sizeof *options->logical);
+    if (options->routes == NULL || options->logical == NULL) {
         return nw_fail(err, NW_FATAL, "NW2901 out of memory for sink %s", options->name);
     }
     for (size_t i = 0; i < count; i++) {
-        options->routes[i] = route_make(items[i], why, sizeof why);
+        options->routes[i] = nw_kafka_route_make(items[i], &options->logical[i], why, sizeof why);
+        options->routes_count++;
         if (options->routes[i] == NULL) {
             return nw_fail(err, NW_FATAL, "NW1003 %s: routes: \"%s\": %s", options->name, items[i],
                            why);
         }
-        options->routes_count++;
     }
     return NW_OK;
 }
@@ -66,7 +46,10 @@ void nw_kafka_routes_destroy(struct nw_kafka_options *options)
 {
     for (uint32_t i = 0; i < options->routes_count; i++) {
         nw_regex_destroy(options->routes[i]);
+        nw_kafka_logical_fini(&options->logical[i]);
     }
+    free(options->logical);
+    options->logical = NULL;
     free((void *)options->routes);
     nw_regex_destroy(options->form.outbox_regex);
     options->routes = NULL;

@@ -55,7 +55,7 @@ static void connectors_become_configurations(void **state)
 {
     static const char *const names[] = {"tutorial",     "outbox",      "avro",       "exactly_once",
                                         "unwrap",       "cloudevents", "everything", "routes",
-                                        "outbox_regex", "cloud_json"};
+                                        "outbox_regex", "cloud_json",  "keys",       "logical"};
 
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -149,7 +149,8 @@ static const struct {
     {"value.converter", "io.confluent.connect.protobuf.ProtobufConverter", "is not there"},
     {"value.converter", "org.apache.kafka.connect.storage.StringConverter", "is not there"},
     {"value.converter.unknown", "x", "take its default"},
-    {"key.converter.schemas.enable", "false", "set both"},
+    {"key.converter", "org.apache.kafka.connect.converters.ByteArrayConverter", "StringConverter"},
+    {"key.converter", "org.apache.kafka.connect.converters.LongConverter", "ExtractField$Key"},
     {"header.converter", "x", "SimpleHeaderConverter"},
     {"transforms", "route", "no type"},
     {"predicates", "x", "no predicates"},
@@ -201,17 +202,22 @@ static void transforms_that_cannot_be_are_refused_with_the_reason(void **state)
         const char *more, *why;
     } cases[] = {
         {"\"type\":\"org.apache.kafka.connect.transforms.TimestampConverter$Value\"",
-         "RegexRouter"},
+         "time.precision.mode"},
+        {"\"type\":\"my.Own\"", "docs/debezium.md lists"},
+        {"\"type\":\"io.debezium.transforms.Filter\"", "where in transforms"},
+        {"\"type\":\"org.apache.kafka.connect.transforms.ValueToKey\",\"fields\":\"a\"",
+         "behind ExtractNewRecordState"},
+        {"\"type\":\"org.apache.kafka.connect.transforms.ExtractField$Key\"", "wants field"},
         {"\"type\":\"org.apache.kafka.connect.transforms.RegexRouter\"", "wants regex"},
         {"\"type\":\"org.apache.kafka.connect.transforms.RegexRouter\",\"regex\":\"a.*?\","
          "\"replacement\":\"b\"",
          "*? is not there"},
         {"\"type\":\"io.debezium.transforms.ByLogicalTableRouter\",\"topic.regex\":\"a\","
-         "\"topic.replacement\":\"b\"",
-         "key.enforce.uniqueness"},
+         "\"topic.replacement\":\"b\",\"schema.name.adjustment.mode\":\"avro\"",
+         "schema.name.adjustment.mode is not"},
         {"\"type\":\"io.debezium.transforms.ByLogicalTableRouter\",\"topic.regex\":\"a\","
-         "\"topic.replacement\":\"b\",\"key.enforce.uniqueness\":\"false\"",
-         "renames schemas"},
+         "\"topic.replacement\":\"b\",\"key.field.regex\":\"b\"",
+         "key.field.replacement"},
         {"\"type\":\"org.apache.kafka.connect.transforms.InsertHeader\"", "value.literal"},
         {"\"type\":\"org.apache.kafka.connect.transforms.DropHeaders\",\"headers\":\"a\"",
          "left out together"},
@@ -277,6 +283,75 @@ static void lists_of_fields_are_refused_that_are_none_of_columns(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char json[1024];
+        size_t refused = 0;
+        char *text = NULL;
+
+        (void)snprintf(json, sizeof json, "{" CLASS ",%s}", cases[i].more);
+        text = made(json, &refused);
+        if (refused != (cases[i].why != NULL) ||
+            (cases[i].why != NULL && strstr(text, cases[i].why) == NULL)) {
+            fail_msg("%s: %zu refused: %s", cases[i].more, refused, text);
+        }
+        free(text);
+    }
+}
+
+#define KEY(alias, more) "\"transforms." alias ".type\":\"org.apache.kafka.connect.transforms." more
+#define ALL                                                                                        \
+    "\"predicates\":\"p\",\"predicates.p.type\":\"" NW_DEBEZIUM_TOPICS "\","                       \
+    "\"topic.prefix\":\"dbz\",\"predicates.p.pattern\":"
+#define ON "\"transforms.x.predicate\":\"p\",\"transforms.x.negate\":"
+
+static void transforms_of_keys_and_predicates_are_taken_where_nothing_differs(void **state)
+{
+    static const struct {
+        const char *more, *why; /* NULL: it is taken */
+    } cases[] = {
+        {"\"transforms\":\"x\"," KEY("x", "ExtractField$Key\"") ",\"transforms.x.field\":\"id\"",
+         NULL},
+        {"\"transforms\":\"u,k\"," UNWRAP
+         "," KEY("k", "ValueToKey\"") ",\"transforms.k.fields\":\"id\"",
+         "at a tombstone"},
+        {"\"transforms\":\"u,k\"," UNWRAP ",\"tombstones.on.delete\":\"false\"," KEY(
+             "k", "ValueToKey\"") ",\"transforms.k.fields\":\"id\"",
+         NULL},
+        {"\"transforms\":\"u,x,k\"," UNWRAP ",\"tombstones.on.delete\":\"false\"," KEY(
+             "k",
+             "ValueToKey\"") ",\"transforms.k.fields\":\"id\"," KEY("x",
+                                                                    "ExtractField$Key\"") ",\"trans"
+                                                                                          "forms.x."
+                                                                                          "field\":"
+                                                                                          "\"id\"",
+         "put it in front"},
+        {"\"transforms\":\"x\"," KEY(
+             "x", "ExtractField$Key\"") ",\"transforms.x.field\":\"id\"," ALL
+                                        "\"__debezium-heartbeat.*\"," ON "\"true\"",
+         NULL},
+        {"\"transforms\":\"x\"," KEY(
+             "x", "ExtractField$Key\"") ",\"transforms.x.field\":\"id\"," ALL
+                                        "\"__debezium-heartbeat.*\"," ON "\"false\"",
+         "all tables' messages"},
+        {"\"transforms\":\"x\"," KEY("x",
+                                     "ExtractField$Key\"") ",\"transforms.x.field\":\"id\"," ALL
+                                                           "\"dbz.*\"," ON "\"false\"",
+         NULL},
+        {"\"transforms\":\"x\"," KEY(
+             "x", "ExtractField$Key\"") ",\"transforms.x.field\":\"id\"," ALL
+                                        "\"dbz\\\\.public\\\\.a\"," ON "\"true\"",
+         "all tables' messages"},
+        {"\"transforms\":\"x\"," KEY("x",
+                                     "ExtractField$Key\"") ",\"transforms.x.field\":\"id\"," ALL
+                                                           "\"a|dbz.b\"," ON "\"true\"",
+         "all tables' messages"},
+        {"\"transforms\":\"x\"," KEY("x",
+                                     "ExtractField$Key\"") ",\"transforms.x.field\":\"id\"," ALL
+                                                           "\"d?x.*\"," ON "\"true\"",
+         "all tables' messages"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char json[2048];
         size_t refused = 0;
         char *text = NULL;
 
@@ -503,6 +578,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_is_refused_by_name),
         cmocka_unit_test(transforms_that_cannot_be_are_refused_with_the_reason),
         cmocka_unit_test(lists_of_fields_are_refused_that_are_none_of_columns),
+        cmocka_unit_test(transforms_of_keys_and_predicates_are_taken_where_nothing_differs),
         cmocka_unit_test(headers_are_refused_that_connect_would_write_otherwise),
         cmocka_unit_test(a_router_in_front_of_an_outbox_is_refused),
         cmocka_unit_test(all_refusals_are_found_at_once_and_named_in_the_file),

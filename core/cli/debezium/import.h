@@ -130,8 +130,37 @@ bool nw_debezium_has_outbox(const struct nw_debezium *to);
 void nw_debezium_rule_add(struct nw_debezium *to, const char *table, const char *what,
                           const char *column, const char *more);
 
-#define NW_DEBEZIUM_JSON   "org.apache.kafka.connect.json.JsonConverter"
-#define NW_DEBEZIUM_ROUTER "io.debezium.transforms.outbox.EventRouter"
+#define NW_DEBEZIUM_JSON         "org.apache.kafka.connect.json.JsonConverter"
+#define NW_DEBEZIUM_VALUE_TO_KEY "org.apache.kafka.connect.transforms.ValueToKey"
+#define NW_DEBEZIUM_TOMBSTONES   "org.apache.kafka.connect.transforms.predicates.RecordIsTombstone"
+#define NW_DEBEZIUM_TOPICS       "org.apache.kafka.connect.transforms.predicates.TopicNameMatches"
+#define NW_DEBEZIUM_ROUTER       "io.debezium.transforms.outbox.EventRouter"
+
+/* transforms.c: */
+
+/** Whether the sink's own form of expressions can say one; refused if not. */
+bool nw_debezium_regex_check(struct nw_debezium *to, const char *prefix, const char *name);
+/** A replacement with $1 where it has ${name}. */
+const char *nw_debezium_numbered(struct nw_debezium *to, const char *regex,
+                                 const char *replacement);
+
+/* keys.c: */
+
+/**
+ * Whether a transform's predicate lets it have all messages of tables, or there is none.
+ * @param values  it does nothing to a message without a value
+ * @param routed  a transform in front of it has changed topics' names
+ */
+bool nw_debezium_predicate_is_void(struct nw_debezium *to, const char *prefix, bool values,
+                                   bool routed);
+/** Several tables in one topic. @param flat  rows come here flattened */
+void nw_debezium_logical(struct nw_debezium *to, const char *prefix, bool flat);
+/** @param deletes  what becomes of them: delete.tombstone.handling.mode */
+void nw_debezium_value_to_key(struct nw_debezium *to, const char *prefix, bool flat,
+                              const char *deletes);
+void nw_debezium_extract_key(struct nw_debezium *to, const char *prefix);
+/** @param values  their converter. @param schemas  JSON: whether they have schemas */
+void nw_debezium_key_converter(struct nw_debezium *to, const char *values, bool schemas);
 
 /**
  * An anchored regular expression of Debezium as patterns of narwal.

@@ -36,6 +36,7 @@ void nw_debezium_others_refuse(struct nw_debezium *to, const char *prefix, const
 {
     const char *known[NW_DEBEZIUM_ITEMS_MAX];
     size_t count = nw_debezium_split(to, words, ' ', known);
+    bool transform = nw_debezium_behind(prefix, "transforms.") != NULL;
 
     for (size_t i = 0; i < to->count; i++) {
         const char *rest = nw_debezium_behind(to->properties[i].name, prefix);
@@ -44,6 +45,8 @@ void nw_debezium_others_refuse(struct nw_debezium *to, const char *prefix, const
         for (size_t k = 0; k < count && !found; k++) {
             found = strcmp(rest, known[k]) == 0;
         }
+        found = found || (transform && (strcmp(rest, "predicate") == 0 || /* judged already */
+                                        strcmp(rest, "negate") == 0));
         if (!found) {
             nw_debezium_refuse(to, &to->properties[i], "not there: remove it, or take its default");
         }
@@ -89,20 +92,9 @@ static void json_convert(struct nw_debezium *to, bool given)
                         strcasecmp(digits, "numeric") == 0 ? "numeric" : "base64",
                         "value.converter.decimal.format");
     }
-    if (nw_debezium_said(nw_debezium_under(to, "key.converter.", "schemas.enable"), true) !=
-        schemas) {
-        nw_debezium_refuse_name(
-            to,
-            nw_debezium_find(to, "key.converter.schemas.enable") != NULL
-                ? "key.converter.schemas.enable"
-                : "value.converter.schemas.enable",
-            "keys and values have schemas, or neither has: set both to the same");
-    }
+    nw_debezium_key_converter(to, JSON, schemas);
     nw_debezium_others_refuse(
         to, "value.converter.",
-        "schemas.enable decimal.format replace.null.with.default schemas.cache.size");
-    nw_debezium_others_refuse(
-        to, "key.converter.",
         "schemas.enable decimal.format replace.null.with.default schemas.cache.size");
 }
 
@@ -186,12 +178,17 @@ static void avro_convert(struct nw_debezium *to)
 
     nw_debezium_put(to, "sink.format", "debezium_avro", "AvroConverter");
     registry_convert(to, "value.converter.");
+    nw_debezium_others_refuse(to, "value.converter.", known);
+    if (!nw_debezium_same(nw_debezium_get(to, "key.converter"), NULL) &&
+        !nw_debezium_same(nw_debezium_get(to, "key.converter"), AVRO)) {
+        nw_debezium_key_converter(to, AVRO, false);
+        return;
+    }
     if (!nw_debezium_same(nw_debezium_under(to, "key.converter.", "schema.registry.url"),
                           nw_debezium_under(to, "value.converter.", "schema.registry.url"))) {
         nw_debezium_refuse_name(to, "key.converter.schema.registry.url",
                                 "keys and values are in one registry: set both to the same");
     }
-    nw_debezium_others_refuse(to, "value.converter.", known);
     nw_debezium_others_refuse(to, "key.converter.", known);
 }
 
@@ -214,13 +211,7 @@ static void cloud_json_convert(struct nw_debezium *to)
                         strcasecmp(digits, "numeric") == 0 ? "numeric" : "base64",
                         "value.converter.json.decimal.format");
     }
-    if (nw_debezium_said(nw_debezium_get(to, "key.converter.schemas.enable"), true) != schemas) {
-        nw_debezium_refuse_name(to,
-                                nw_debezium_find(to, "key.converter.schemas.enable") != NULL
-                                    ? "key.converter.schemas.enable"
-                                    : "value.converter.json.schemas.enable",
-                                "keys and data have schemas, or neither has: set both to the same");
-    }
+    nw_debezium_key_converter(to, CLOUD, schemas);
 }
 
 static void cloud_convert(struct nw_debezium *to)
@@ -268,15 +259,12 @@ bool nw_debezium_has_outbox(const struct nw_debezium *to)
 void nw_dbz_converters(struct nw_debezium *to, const struct nw_debezium_row *row,
                        struct nw_debezium_property *p)
 {
-    const char *key = nw_debezium_get(to, "key.converter");
-    bool is_cloud = strcmp(p->value, CLOUD) == 0;
-
     (void)row;
     if (*p->value == '\0' || strcmp(p->value, JSON) == 0) {
         json_convert(to, *p->value != '\0');
     } else if (strcmp(p->value, AVRO) == 0) {
         avro_convert(to);
-    } else if (is_cloud) {
+    } else if (strcmp(p->value, CLOUD) == 0) {
         cloud_convert(to);
     } else if (strcmp(p->value, STRING) == 0 && nw_debezium_has_outbox(to)) {
         nw_debezium_put(to, "sink.format", "debezium_json", "StringConverter, of an outbox");
@@ -285,11 +273,6 @@ void nw_dbz_converters(struct nw_debezium *to, const struct nw_debezium_row *row
                            "%s is not there: JsonConverter, Confluent's AvroConverter (also for "
                            "Apicurio, at /apis/ccompat/v7) and CloudEventsConverter are",
                            p->value);
-    }
-    if (key != NULL && *p->value != '\0' && strcmp(key, is_cloud ? JSON : p->value) != 0 &&
-        !nw_debezium_has_outbox(to)) {
-        nw_debezium_refuse_name(to, "key.converter",
-                                "keys have the form of values: set both to the same");
     }
 }
 

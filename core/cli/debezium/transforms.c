@@ -35,7 +35,7 @@ static bool has_other(const char *regex, const char *other)
 }
 
 /* Whether the sink's own form of them can say it; the rest it refuses itself, by narwal check. */
-static bool regex_check(struct nw_debezium *to, const char *prefix, const char *name)
+bool nw_debezium_regex_check(struct nw_debezium *to, const char *prefix, const char *name)
 {
     static const char *const others[] = {"(?=", "(?!", "(?<=", "(?<!", "(?i", "(?s",  "(?m",
                                          "(?x", "(?>", "*?",   "+?",   "??",  "*+",   "++",
@@ -56,7 +56,7 @@ static bool regex_check(struct nw_debezium *to, const char *prefix, const char *
 static void regex_put(struct nw_debezium *to, const char *prefix, const char *name,
                       const char *path)
 {
-    if (regex_check(to, prefix, name)) {
+    if (nw_debezium_regex_check(to, prefix, name)) {
         nw_debezium_put(to, path, nw_debezium_quoted(to, nw_debezium_under(to, prefix, name)),
                         name);
     }
@@ -85,7 +85,7 @@ static unsigned group_find(const char *regex, const char *name, size_t size)
 
 /* A replacement with $1 where it has ${name}: narwal's configuration would take that for its own.
  */
-static const char *numbered(struct nw_debezium *to, const char *regex, const char *replacement)
+const char *nw_debezium_numbered(struct nw_debezium *to, const char *regex, const char *replacement)
 {
     const char *at = strstr(replacement, "${");
     size_t size = at == NULL ? 0 : strcspn(at + 2, "}");
@@ -95,9 +95,9 @@ static const char *numbered(struct nw_debezium *to, const char *regex, const cha
     if (group == 0) {
         return replacement;
     }
-    return numbered(to, regex,
-                    nw_debezium_text(to, "%.*s$%u%s", (int)(at - replacement), replacement, group,
-                                     at + size + 3));
+    return nw_debezium_numbered(to, regex,
+                                nw_debezium_text(to, "%.*s$%u%s", (int)(at - replacement),
+                                                 replacement, group, at + size + 3));
 }
 
 /* ---- those of Debezium ---- */
@@ -180,7 +180,8 @@ static void outbox_topic(struct nw_debezium *to, const char *prefix)
     if (regex != NULL && strcmp(regex, "(?<routedByValue>.*)") != 0) {
         regex_put(to, prefix, "route.topic.regex", "sink.outbox_regex");
         topic = topic == NULL ? "outbox.event.${routedByValue}" : topic;
-        nw_debezium_put(to, "sink.outbox_topic", nw_debezium_quoted(to, numbered(to, regex, topic)),
+        nw_debezium_put(to, "sink.outbox_topic",
+                        nw_debezium_quoted(to, nw_debezium_numbered(to, regex, topic)),
                         "route.topic.replacement");
     } else if (value != NULL) {
         nw_debezium_put(
@@ -263,39 +264,12 @@ static void router_convert(struct nw_debezium *to, const char *prefix)
     if (regex == NULL || replacement == NULL) {
         nw_debezium_refuse_name(to, nw_debezium_text(to, "%stype", prefix),
                                 "wants regex and replacement");
-    } else if (regex_check(to, prefix, "regex")) {
-        nw_debezium_item(to, "sink.routes",
-                         nw_debezium_text(to, "%s => %s", regex, numbered(to, regex, replacement)));
+    } else if (nw_debezium_regex_check(to, prefix, "regex")) {
+        nw_debezium_item(
+            to, "sink.routes",
+            nw_debezium_text(to, "%s => %s", regex, nw_debezium_numbered(to, regex, replacement)));
     }
     nw_debezium_others_refuse(to, prefix, "type regex replacement");
-}
-
-/* Several tables in one topic. Names of schemas and keys become others with it, but for these. */
-static void logical_convert(struct nw_debezium *to, const char *prefix)
-{
-    const char *regex = nw_debezium_under(to, prefix, "topic.regex");
-    const char *replacement = nw_debezium_under(to, prefix, "topic.replacement");
-    const char *type = nw_debezium_text(to, "%stype", prefix);
-
-    if (regex == NULL || replacement == NULL) {
-        nw_debezium_refuse_name(to, type, "wants topic.regex and topic.replacement");
-    } else if (nw_debezium_said(nw_debezium_under(to, prefix, "key.enforce.uniqueness"), true)) {
-        nw_debezium_refuse_name(to, type,
-                                "no field for the table is put into keys: set "
-                                "key.enforce.uniqueness to false if keys differ without");
-    } else if (nw_debezium_said(nw_debezium_get(to, "value.converter.schemas.enable"), true)) {
-        nw_debezium_refuse_name(to, type,
-                                "it renames schemas, which narwal does not: RegexRouter, or "
-                                "JsonConverter without schemas");
-    } else if (regex_check(to, prefix, "topic.regex")) {
-        nw_debezium_item(to, "sink.routes",
-                         nw_debezium_text(to, "%s => %s", regex, numbered(to, regex, replacement)));
-    }
-    nw_debezium_others_refuse(to, prefix,
-                              "type topic.regex topic.replacement key.enforce.uniqueness "
-                              "key.field.name key.field.regex key.field.replacement "
-                              "schema.name.adjustment.mode logical.table.cache.size "
-                              "logical.destination.cache.size");
 }
 
 /* Whether Connect, which makes numbers of what looks like them, prints this one as it was. */
@@ -501,8 +475,6 @@ static void text_add(struct nw_debezium *to, const char *prefix, bool flat)
     nw_debezium_others_refuse(to, prefix, "type static.field static.value");
 }
 
-static const char TOMBSTONES[] = "org.apache.kafka.connect.transforms.predicates.RecordIsTombstone";
-
 /* What a predicate is; NULL: there is none of that name */
 static const char *predicate_of(struct nw_debezium *to, const char *alias)
 {
@@ -515,7 +487,7 @@ static void filter_convert(struct nw_debezium *to, const char *prefix, bool flat
 {
     const char *class = predicate_of(to, nw_debezium_under(to, prefix, "predicate"));
 
-    if (class == NULL || strcmp(class, TOMBSTONES) != 0 ||
+    if (class == NULL || strcmp(class, NW_DEBEZIUM_TOMBSTONES) != 0 ||
         nw_debezium_said(nw_debezium_under(to, prefix, "negate"), false)) {
         nw_debezium_refuse_name(to, nw_debezium_text(to, "%stype", prefix),
                                 "only the predicate RecordIsTombstone is there; where in "
@@ -530,17 +502,33 @@ static void filter_convert(struct nw_debezium *to, const char *prefix, bool flat
     nw_debezium_others_refuse(to, prefix, "type predicate negate");
 }
 
+/* Whether a predicate's class is one that is looked at where it is used. */
+static bool predicate_known(const char *class)
+{
+    return class != NULL &&
+           (strcmp(class, NW_DEBEZIUM_TOMBSTONES) == 0 || strcmp(class, NW_DEBEZIUM_TOPICS) == 0);
+}
+
 void nw_dbz_predicates(struct nw_debezium *to, const struct nw_debezium_row *row,
                        struct nw_debezium_property *p)
 {
     const char *aliases[NW_DEBEZIUM_ITEMS_MAX];
-    size_t count = nw_debezium_split(to, p->value, ',', aliases);
-    bool known = strcmp(p->name, "predicates") != 0 ? strcmp(p->value, TOMBSTONES) == 0 : true;
+    size_t count = nw_debezium_split(to, nw_debezium_get(to, "predicates"), ',', aliases);
+    bool list = strcmp(p->name, "predicates") == 0;
+    bool known = list;
 
-    for (size_t i = 0; i < count && strcmp(p->name, "predicates") == 0; i++) {
+    for (size_t i = 0; i < count; i++) {
+        const char *rest =
+            nw_debezium_behind(p->name, nw_debezium_text(to, "predicates.%s.", aliases[i]));
         const char *class = predicate_of(to, aliases[i]);
 
-        known = known && class != NULL && strcmp(class, TOMBSTONES) == 0;
+        if (list) {
+            known = known && predicate_known(class);
+        } else if (rest != NULL) {
+            known = predicate_known(class) &&
+                    (strcmp(rest, "type") == 0 ||
+                     (strcmp(rest, "pattern") == 0 && strcmp(class, NW_DEBEZIUM_TOPICS) == 0));
+        }
     }
     if (!known) {
         nw_debezium_refuse(to, p, "%s", row->note);
@@ -560,6 +548,8 @@ enum kind {
     KIND_FIELDS,
     KIND_TEXT,
     KIND_FILTER,
+    KIND_VALUE_TO_KEY,
+    KIND_EXTRACT_KEY,
 };
 
 static enum kind kind_of(const char *class)
@@ -578,6 +568,8 @@ static enum kind kind_of(const char *class)
         {"org.apache.kafka.connect.transforms.ReplaceField$Value", KIND_FIELDS},
         {NW_DEBEZIUM_INSERT, KIND_TEXT},
         {"org.apache.kafka.connect.transforms.Filter", KIND_FILTER},
+        {NW_DEBEZIUM_VALUE_TO_KEY, KIND_VALUE_TO_KEY},
+        {"org.apache.kafka.connect.transforms.ExtractField$Key", KIND_EXTRACT_KEY},
     };
 
     for (size_t i = 0; class != NULL && i < sizeof kinds / sizeof kinds[0]; i++) {
@@ -588,9 +580,12 @@ static enum kind kind_of(const char *class)
     return KIND_NONE;
 }
 
-/* @param flat  rows come here flattened */
-static void transform_convert(struct nw_debezium *to, enum kind kind, const char *prefix, bool flat)
+/* @param deletes  what becomes of them; NULL: rows do not come here flattened */
+static void transform_convert(struct nw_debezium *to, enum kind kind, const char *prefix,
+                              const char *deletes)
 {
+    bool flat = deletes != NULL;
+
     switch (kind) {
     case KIND_UNWRAP:
         unwrap_convert(to, prefix);
@@ -602,7 +597,7 @@ static void transform_convert(struct nw_debezium *to, enum kind kind, const char
         router_convert(to, prefix);
         break;
     case KIND_LOGICAL:
-        logical_convert(to, prefix);
+        nw_debezium_logical(to, prefix, flat);
         break;
     case KIND_HEADER:
         header_convert(to, prefix);
@@ -619,9 +614,103 @@ static void transform_convert(struct nw_debezium *to, enum kind kind, const char
     case KIND_FILTER:
         filter_convert(to, prefix, flat);
         break;
+    case KIND_VALUE_TO_KEY:
+        nw_debezium_value_to_key(to, prefix, flat, flat ? deletes : "");
+        break;
+    case KIND_EXTRACT_KEY:
+        nw_debezium_extract_key(to, prefix);
+        break;
     case KIND_NONE:
         break;
     }
+}
+
+/* What narwal has instead of a transform; NULL: it is not known. */
+static const char *instead_of(const char *class)
+{
+    static const struct {
+        const char *class, *why;
+    } others[] = {
+        {"io.debezium.transforms.Filter",
+         "its condition is a script: where in transforms keeps rows"},
+        {"io.debezium.transforms.ContentBasedRouter",
+         "its condition is a script: routes choose topics by their names"},
+        {"io.debezium.transforms.partitions.PartitionRouting",
+         "partitions are chosen by the key: key_columns makes it of other columns"},
+        {"io.debezium.transforms.HeaderToValue",
+         "what headers have of the envelope add.fields of ExtractNewRecordState makes fields"},
+        {"io.debezium.transforms.TimezoneConverter",
+         "timestamptz is sent in UTC: convert it where it is read"},
+        {"io.debezium.transforms.SchemaChangeEventFilter",
+         "the connector for PostgreSQL has no such events: remove it"},
+        {"io.debezium.transforms.ExtractChangedRecordState",
+         "which columns have changed is not sent: REPLICA IDENTITY FULL sends both rows"},
+        {"io.debezium.connector.postgresql.transforms.timescaledb.TimescaleDb",
+         "narwal does not know which chunk is of which hypertable: remove it, and route by name"},
+        {"io.debezium.connector.postgresql.transforms.DecodeLogicalDecodingMessageContent",
+         "the content of messages is sent as it is: decode it where it is read"},
+        {"TimestampConverter$Value",
+         "time.precision.mode says how times are sent: isostring and connect too"},
+        {"TimestampConverter$Key",
+         "time.precision.mode says how times are sent: isostring and connect too"},
+        {"Cast$Value", "decimal.handling.mode and others say how values are sent; cast the rest "
+                       "where it is read"},
+        {"Cast$Key", "keys are sent as their columns are: cast where it is read"},
+        {"MaskField$Value", "column.mask.with.N.chars masks columns, and mask in transforms"},
+        {"MaskField$Key", "a masked key tells no rows apart"},
+        {"ReplaceField$Key", "message.key.columns says which columns are the key"},
+        {"InsertField$Key", "keys get no fields: ByLogicalTableRouter tells tables apart"},
+        {"ExtractField$Value", "ExtractNewRecordState sends the row alone"},
+        {"Flatten$Value", "structs are sent as they are: flatten them where they are read"},
+        {"HoistField$Value", "no field around values"},
+        {"HoistField$Key", "no field around keys"},
+        {"SetSchemaMetadata$Value", "schemas have Debezium's names"},
+        {"SetSchemaMetadata$Key", "schemas have Debezium's names"},
+        {"TimestampRouter", "topics are not named by the time"},
+        {"HeaderFrom$Value", "add.headers of ExtractNewRecordState makes headers of the envelope"},
+    };
+    const char *own =
+        class == NULL ? NULL : nw_debezium_behind(class, "org.apache.kafka.connect.transforms.");
+
+    for (size_t i = 0; class != NULL && i < sizeof others / sizeof others[0]; i++) {
+        if (strcmp(others[i].class, own == NULL ? class : own) == 0) {
+            return others[i].why;
+        }
+    }
+    return NULL;
+}
+
+static void unknown_refuse(struct nw_debezium *to, struct nw_debezium_property *p,
+                           const char *alias, const char *class)
+{
+    const char *why = instead_of(class);
+
+    if (why != NULL) {
+        nw_debezium_refuse(to, p, "%s (%s): %s", alias, class, why);
+    } else {
+        nw_debezium_refuse(to, p,
+                           "%s (%s): only those are there that docs/debezium.md lists; "
+                           "docs/transforms.md has narwal's own",
+                           alias, class == NULL ? "no type" : class);
+    }
+}
+
+/* Why a transform of keys cannot stand where it does; NULL: it can.
+ * @param seen  bits of the kinds in front of it */
+static const char *order_reason(struct nw_debezium *to, enum kind kind, unsigned seen)
+{
+    bool value_to_key = kind == KIND_VALUE_TO_KEY;
+    bool extract = kind == KIND_EXTRACT_KEY;
+
+    if ((value_to_key || extract) && nw_debezium_has_outbox(to)) {
+        return "EventRouter makes the key";
+    }
+    if ((value_to_key || extract || kind == KIND_LOGICAL) && (seen & 1u << KIND_EXTRACT_KEY) != 0) {
+        return "behind ExtractField$Key the key has no fields: put it in front of that";
+    }
+    return value_to_key && (seen & 1u << KIND_VALUE_TO_KEY) != 0
+               ? "the key is made twice: leave one of them out"
+               : NULL;
 }
 
 void nw_dbz_transforms(struct nw_debezium *to, const struct nw_debezium_row *row,
@@ -629,30 +718,35 @@ void nw_dbz_transforms(struct nw_debezium *to, const struct nw_debezium_row *row
 {
     const char *aliases[NW_DEBEZIUM_ITEMS_MAX];
     size_t count = nw_debezium_split(to, p->value, ',', aliases);
-    bool flat = false;
-    bool outbox = false;
+    const char *deletes = NULL;
+    unsigned seen = 0;
 
     (void)row;
     for (size_t i = 0; i < count; i++) {
         const char *prefix = nw_debezium_text(to, "transforms.%s.", aliases[i]);
         const char *class = nw_debezium_under(to, prefix, "type");
         enum kind kind = kind_of(class);
+        bool routes = kind == KIND_ROUTER || kind == KIND_LOGICAL;
+        bool values = kind == KIND_FIELDS || kind == KIND_TEXT;
+        bool routed = (seen & (1u << KIND_ROUTER | 1u << KIND_LOGICAL)) != 0;
 
-        flat = flat || kind == KIND_UNWRAP;
-        outbox = outbox || kind == KIND_OUTBOX;
+        deletes = kind == KIND_UNWRAP ? deletes_mode(to, prefix) : deletes;
         if (kind == KIND_NONE) {
-            nw_debezium_refuse(to, p,
-                               "%s (%s): only ExtractNewRecordState, EventRouter, RegexRouter, "
-                               "ByLogicalTableRouter, InsertHeader, DropHeaders, "
-                               "ReplaceField$Value, InsertField$Value and Filter are there; "
-                               "docs/transforms.md has narwal's own",
-                               aliases[i], class == NULL ? "no type" : class);
-        } else if ((kind == KIND_ROUTER || kind == KIND_LOGICAL) && nw_debezium_has_outbox(to) &&
-                   !outbox) {
+            unknown_refuse(to, p, aliases[i], class);
+        } else if (routes && nw_debezium_has_outbox(to) && (seen & 1u << KIND_OUTBOX) == 0) {
             nw_debezium_refuse(to, p, "%s: in front of EventRouter it does nothing: remove it",
                                aliases[i]);
+        } else if (kind != KIND_FILTER &&
+                   !nw_debezium_predicate_is_void(to, prefix, values, routed)) {
+            nw_debezium_refuse(to, p,
+                               "%s: only predicates that leave it all tables' messages are there, "
+                               "as TopicNameMatches of heartbeats with negate",
+                               aliases[i]);
+        } else if (order_reason(to, kind, seen) != NULL) {
+            nw_debezium_refuse(to, p, "%s: %s", aliases[i], order_reason(to, kind, seen));
         } else {
-            transform_convert(to, kind, prefix, flat);
+            transform_convert(to, kind, prefix, deletes);
         }
+        seen |= 1u << kind;
     }
 }
