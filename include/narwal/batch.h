@@ -225,6 +225,37 @@ static inline void nw_value_load(struct nw_value *value, const struct nw_array *
 }
 
 /**
+ * The same as nw_batch_value(), into memory of the caller's: nothing is copied. What `as` and
+ * `bytes` hold for another kind than theirs is not defined.
+ */
+static inline void nw_batch_read(const struct nw_batch *batch, int side, uint32_t row,
+                                 uint16_t column, struct nw_value *value)
+{
+    const struct nw_image *image = &batch->image[side];
+    size_t at = (size_t)batch->first_row + row;
+
+    value->type = (enum nw_type)batch->table->columns[column].type;
+    value->bytes = NULL;
+    value->size = 0;
+    if (!nw_batch_has(batch, side, row) ||
+        nw_bit(image->missing + at * batch->missing_stride, column)) {
+        value->kind = NW_VALUE_MISSING;
+    } else if (nw_bit(image->columns[column].validity, at)) {
+        value->kind = NW_VALUE_PRESENT;
+        nw_value_load(value, &image->columns[column], at);
+    } else {
+        const struct nw_exception *e =
+            batch->exceptions_count == 0 ? NULL : nw_batch_exception(batch, side, row, column);
+
+        value->kind = e == NULL ? NW_VALUE_NULL : NW_VALUE_EXCEPTION;
+        if (e != NULL) {
+            value->bytes = batch->exception_bytes + e->offset;
+            value->size = e->size;
+        }
+    }
+}
+
+/**
  * Read one value of a row.
  *
  * @param side    NW_BEFORE or NW_AFTER; a row without that image gives NW_VALUE_MISSING.
@@ -234,29 +265,9 @@ static inline void nw_value_load(struct nw_value *value, const struct nw_array *
 static inline struct nw_value nw_batch_value(const struct nw_batch *batch, int side, uint32_t row,
                                              uint16_t column)
 {
-    const struct nw_image *image = &batch->image[side];
     struct nw_value value = {.kind = NW_VALUE_MISSING};
-    size_t at = (size_t)batch->first_row + row;
 
-    value.type = (enum nw_type)batch->table->columns[column].type;
-    if (!nw_batch_has(batch, side, row) ||
-        nw_bit(image->missing + at * batch->missing_stride, column)) {
-        return value;
-    }
-    if (!nw_bit(image->columns[column].validity, at)) {
-        const struct nw_exception *e = NULL;
-
-        value.kind = NW_VALUE_NULL;
-        if (batch->exceptions_count > 0 &&
-            (e = nw_batch_exception(batch, side, row, column)) != NULL) {
-            value.kind = NW_VALUE_EXCEPTION;
-            value.bytes = batch->exception_bytes + e->offset;
-            value.size = e->size;
-        }
-        return value;
-    }
-    value.kind = NW_VALUE_PRESENT;
-    nw_value_load(&value, &image->columns[column], at);
+    nw_batch_read(batch, side, row, column, &value);
     return value;
 }
 

@@ -11,6 +11,7 @@
 
 #define US_PER_SECOND INT64_C(1000000)
 #define US_PER_DAY    (INT64_C(86400) * US_PER_SECOND)
+#define EIGHT_DIGITS  UINT64_C(100000000)
 #define DAYS_PER_ERA  INT64_C(146097) /* 400 Gregorian years */
 
 const char nw_print_digit_pairs[201] = "00010203040506070809101112131415161718192021222324"
@@ -53,22 +54,43 @@ static unsigned digits_count(uint64_t value)
     return count + (value >= powers[count] ? 1u : 0u);
 }
 
+/* Eight digits, whose divisions do not wait for each other. */
+static inline void print_eight(uint8_t *at, uint32_t value)
+{
+    uint32_t high = value / 10000;
+    uint32_t low = value - high * 10000;
+
+    (void)print_pair(at, high / 100);
+    (void)print_pair(at + 2, high % 100);
+    (void)print_pair(at + 4, low / 100);
+    (void)print_pair(at + 6, low % 100);
+}
+
 uint8_t *nw_print_u64(uint8_t *at, uint64_t value)
 {
     uint8_t *end = at + digits_count(value);
     uint8_t *digit = end;
+    uint32_t head;
 
-    while (value >= 100) {
-        uint64_t rest = value / 100;
+    while (value >= EIGHT_DIGITS) {
+        uint64_t rest = value / EIGHT_DIGITS;
 
-        digit -= 2;
-        memcpy(digit, nw_print_digit_pairs + (value - rest * 100) * 2, 2);
+        digit -= 8;
+        print_eight(digit, (uint32_t)(value - rest * EIGHT_DIGITS));
         value = rest;
     }
-    if (value >= 10) {
-        memcpy(digit - 2, nw_print_digit_pairs + value * 2, 2);
+    head = (uint32_t)value;
+    while (head >= 100) {
+        uint32_t rest = head / 100;
+
+        digit -= 2;
+        (void)print_pair(digit, head - rest * 100);
+        head = rest;
+    }
+    if (head >= 10) {
+        (void)print_pair(digit - 2, head);
     } else {
-        digit[-1] = (uint8_t)('0' + value);
+        digit[-1] = (uint8_t)('0' + head);
     }
     return end;
 }

@@ -155,6 +155,11 @@ static void whole_numbers_are_printed_up_to_their_ends(void **state)
         (void)snprintf(expected, sizeof expected, "%llu", (unsigned long long)power - 1);
         assert_string_equal((char *)text, expected);
     }
+    for (uint64_t value = 1; value < UINT64_MAX / 7; value = value * 7 / 3 + 1) {
+        *nw_print_u64(text, value) = '\0';
+        (void)snprintf(expected, sizeof expected, "%llu", (unsigned long long)value);
+        assert_string_equal((char *)text, expected);
+    }
 }
 
 static void lsns_are_printed_as_postgres_does(void **state)

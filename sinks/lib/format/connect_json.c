@@ -38,26 +38,25 @@ static int exponent_of(const uint8_t *at, const uint8_t *end)
 }
 
 /* What nw_print_float64() printed, taken apart. */
-static struct decimal take_apart(const uint8_t *at, const uint8_t *end)
+static void take_apart(const uint8_t *at, const uint8_t *end, struct decimal *d)
 {
-    struct decimal d = {0};
     bool point = false;
 
+    d->count = d->point = 0;
     for (; at < end && *at != 'e'; at++) {
         if (*at == '.') {
             point = true;
-        } else if (d.count > 0 || *at != '0') {
-            d.digits[d.count++] = *at;
-            d.point += point ? 0 : 1;
+        } else if (d->count > 0 || *at != '0') {
+            d->digits[d->count++] = *at;
+            d->point += point ? 0 : 1;
         } else {
-            d.point -= point ? 1 : 0;
+            d->point -= point ? 1 : 0;
         }
     }
-    while (d.count > 1 && d.digits[d.count - 1] == '0') {
-        d.count--;
+    while (d->count > 1 && d->digits[d->count - 1] == '0') {
+        d->count--;
     }
-    d.point += exponent_of(at, end);
-    return d;
+    d->point += exponent_of(at, end);
 }
 
 static uint8_t *zeros(uint8_t *at, int count)
@@ -99,22 +98,21 @@ static uint8_t *plain_print(uint8_t *at, const struct decimal *d)
  * Where one digit is enough Java takes the nearest of two that reads back the same: 1.4E-45 and not
  * 1.0E-45, 4.9E-324. There is another one only among the smallest subnormals.
  */
-static struct decimal java_digits(double value, bool narrow)
+static void java_digits(double value, bool narrow, struct decimal *d)
 {
     uint8_t text[NW_PRINT_FLOAT_MAX + 1];
     char two[NW_PRINT_FLOAT_MAX + 1];
     uint8_t *end = narrow ? nw_print_float32(text, (float)value) : nw_print_float64(text, value);
-    struct decimal d = take_apart(text, end);
 
-    if (d.count > 1 || d.point >= SUBNORMAL_POINT) {
-        return d;
+    take_apart(text, end, d);
+    if (d->count > 1 || d->point >= SUBNORMAL_POINT) {
+        return;
     }
     value = narrow ? (double)(float)value : value;
     (void)snprintf(two, sizeof two, "%.1e", value);
     if ((narrow ? (double)strtof(two, NULL) : strtod(two, NULL)) == value) {
-        d = take_apart((const uint8_t *)two, (const uint8_t *)two + strlen(two));
+        take_apart((const uint8_t *)two, (const uint8_t *)two + strlen(two), d);
     }
-    return d;
 }
 
 uint8_t *nw_print_java_real(uint8_t *at, double value, bool narrow)
@@ -136,7 +134,7 @@ uint8_t *nw_print_java_real(uint8_t *at, double value, bool narrow)
         memcpy(at, "0.0", 3);
         return at + 3;
     }
-    d = java_digits(value, narrow);
+    java_digits(value, narrow, &d);
     if (d.point >= JAVA_PLAIN_MIN && d.point <= JAVA_PLAIN_MAX) {
         return plain_print(at, &d);
     }

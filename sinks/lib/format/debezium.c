@@ -199,10 +199,11 @@ static nw_status column_print(const struct nw_debezium *layout, const struct fie
                               const struct nw_row *row, int side, struct nw_out *out,
                               struct nw_error *err)
 {
-    const struct nw_value source = nw_batch_value(row->batch, side, row->row, field->column);
+    struct nw_value source;
     struct nw_connect_value value;
     nw_status status;
 
+    nw_batch_read(row->batch, side, row->row, field->column, &source);
     if (quick_print(out, field->how, &source)) {
         return NW_OK;
     }
