@@ -102,9 +102,9 @@ class Debezium:
     def running(self):
         return self.process is not None and self.process.poll() is None
 
-    def start(self, rests=False):
+    def start(self, rests=False, port=None):
         """rests: the connector is there, and stopped (Connect's STOPPED)."""
-        self.port = free_port()
+        self.port = port or free_port()
         file = self.folder / "worker.properties"
         file.write_text("".join(f"{key}={value}\n" for key, value in {
             **self.worker, "listeners": f"http://127.0.0.1:{self.port}"}.items()))
