@@ -64,6 +64,45 @@ static void dsn_look(const struct nw_run_config *c, struct wishes *wishes)
     }
 }
 
+/* A sink, as its options are looked at beside the tables. */
+struct unmet {
+    struct nw_preflight *preflight;
+    const char *sink;
+};
+
+static void unmet_add(void *context, const char *text)
+{
+    const struct unmet *unmet = context;
+
+    (void)nw_preflight_add(unmet->preflight, NW_FINDING_WARN, "NW1318", "sink %s: %s", unmet->sink,
+                           text);
+}
+
+/* What sinks' options name that is not there. What is wrong with a plugin is said by itself. */
+static void on_tables(void *context, struct nw_preflight *preflight,
+                      const struct nw_table *const *tables, uint32_t count)
+{
+    static struct nw_problems ignored; /* commands have one thread */
+    struct nw_run_config *config = context;
+    char buffer[4096];
+    const char *folder = nw_plugin_folder(config, buffer, sizeof buffer);
+
+    config->problems = &ignored;
+    for (uint32_t i = 0; i < config->sinks_count; i++) {
+        struct unmet unmet = {preflight, config->sinks[i].name};
+        struct nw_plugin plugin;
+        struct nw_config resolved;
+        struct nw_error why = {0};
+
+        if (nw_plugin_load(folder, config->sinks[i].type, &plugin, &why) == NW_OK &&
+            nw_config_resolve_sink(config, i, plugin.ops.options, plugin.ops.options_count,
+                                   &resolved, &why) == NW_OK) {
+            nw_plugin_unmet(&plugin, &resolved, tables, count, unmet_add, &unmet);
+        }
+    }
+    config->problems = NULL;
+}
+
 static struct nw_preflight_options options_of(const struct nw_run_config *c,
                                               const struct wishes *wishes)
 {
@@ -302,6 +341,8 @@ static int check(struct nw_run_config *config, struct wishes *wishes)
 
     dsn_look(config, wishes);
     options = options_of(config, wishes);
+    options.on_tables = on_tables;
+    options.context = config;
     nw_arena_init(&arena, FINDINGS_BYTES_MAX);
     if (nw_preflight_run(&options, &arena, &preflight, &err) != NW_OK) {
         nw_complain_error(&err);

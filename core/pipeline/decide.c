@@ -553,6 +553,42 @@ static nw_status transforms_check(struct nw_run *run, struct nw_error *err)
     return status;
 }
 
+static void unmet_log(void *context, const char *text)
+{
+    const struct nw_run_sink *sink = context;
+
+    nw_log(NW_LOG_WARN, "NW1318 sink %s: %s", sink->name, text);
+}
+
+/* The same of what sinks' options name. Said once: tables may come later. */
+static nw_status options_check(struct nw_run *run, struct nw_error *err)
+{
+    size_t most = nw_schemas_count(run->schemas) + 1u;
+    const struct nw_table **tables = nw_arena_array(&run->arena, most, sizeof *tables);
+    uint32_t count = 0;
+
+    if (tables == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory for %zu tables", most);
+    }
+    for (uint32_t i = 0; i + 1u < most; i++) {
+        const struct nw_table *table = nw_schemas_at(run->schemas, i);
+        const struct nw_projection *projection = NULL;
+        struct nw_error ignored = {0};
+
+        if (nw_run_table_wanted(run, table) &&
+            nw_run_table_project(run, table, &projection, &ignored) == NW_OK) {
+            tables[count++] = nw_table_seen(table, projection);
+        }
+    }
+    for (uint32_t i = 0; i < run->options->sinks_count && run->status.attempts <= 1; i++) {
+        const struct nw_run_sink *sink = &run->options->sinks[i];
+
+        nw_plugin_unmet(sink->plugin, sink->config, tables, count, unmet_log,
+                        (void *)(uintptr_t)sink);
+    }
+    return NW_OK;
+}
+
 static nw_status tables_register(struct nw_run *run, struct nw_error *err)
 {
     nw_status status =
@@ -561,7 +597,10 @@ static nw_status tables_register(struct nw_run *run, struct nw_error *err)
     if (status == NW_OK) {
         status = nw_server_register(&run->server, &run->tables, &run->arena, err);
     }
-    return status == NW_OK ? transforms_check(run, err) : status;
+    if (status == NW_OK) {
+        status = transforms_check(run, err);
+    }
+    return status == NW_OK ? options_check(run, err) : status;
 }
 
 /* Whether it is the sinks' source, and which of its tables are published. */

@@ -32,6 +32,7 @@ struct nw_finding {
     const char *otherwise; /* what a human may choose instead; not in --sql; NULL: none */
 };
 
+struct nw_preflight;
 struct nw_preflight_options {
     struct nw_server_options server;
     bool copies;  /* tables will be copied (snapshot is not never) */
@@ -42,6 +43,10 @@ struct nw_preflight_options {
     /** Whose rights are looked at; NULL: the session's. It need not be there yet. */
     const char *role;
     bool setup_all; /* as if nothing had been set up for it */
+    /** Gets the tables that a run would see, as sinks would see them; NULL: nobody asks. */
+    void (*on_tables)(void *context, struct nw_preflight *preflight,
+                      const struct nw_table *const *tables, uint32_t count);
+    void *context;
 };
 
 struct nw_preflight {

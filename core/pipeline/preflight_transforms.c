@@ -154,18 +154,54 @@ static nw_status unmet_find(struct transforms_check *check, struct nw_error *err
     return status;
 }
 
+/* Tell whoever asks what sinks would see. */
+static nw_status tables_tell(struct transforms_check *check, struct nw_error *err)
+{
+    const struct nw_preflight_options *options = check->x->options;
+    static const struct nw_transform_rules none;
+    struct nw_transforms *transforms = NULL;
+    const struct nw_table **seen = nw_arena_array(check->arena, check->count + 1, sizeof *seen);
+    nw_status status =
+        nw_transforms_create(rules_of(check) != NULL ? rules_of(check) : &none, &transforms, err);
+    uint32_t count = 0;
+
+    if (status == NW_OK && seen == NULL) {
+        status = nw_fail(err, NW_FATAL, "out of memory for %zu tables", check->count);
+    }
+    for (size_t i = 0; i < check->count && status == NW_OK; i++) {
+        const struct nw_projection *projection = NULL;
+        struct nw_error ignored = {0};
+
+        if (nw_transforms_project(transforms, check->tables[i], &projection, &ignored) == NW_OK) {
+            seen[count++] = nw_table_seen(check->tables[i], projection);
+        }
+    }
+    if (status == NW_OK) {
+        options->on_tables(options->context, check->x->report, seen, count);
+    }
+    nw_transforms_destroy(transforms);
+    return status;
+}
+
 nw_status nw_preflight_transforms(struct nw_examination *examination, struct nw_arena *arena,
                                   const struct nw_catalog_candidates *candidates,
                                   const struct nw_catalog_tables *published, struct nw_error *err)
 {
     struct transforms_check check = {.x = examination, .arena = arena};
     const struct nw_transform_rules *rules = rules_of(&check);
+    uint32_t count = rules == NULL ? 0 : rules->count;
     nw_status status = NW_OK;
 
-    if (rules == NULL || rules->count == 0) {
+    if (count == 0 && examination->options->on_tables == NULL) {
         return NW_OK;
     }
     status = tables_gather(&check, candidates, published, err);
+    if (status == NW_OK && examination->options->on_tables != NULL) {
+        status = tables_tell(&check, err);
+    }
+    if (count == 0) {
+        return status;
+    }
     for (uint32_t i = 0; i < rules->count && status == NW_OK; i++) {
         status = rule_say(&check, &rules->rules[i], err);
     }

@@ -160,6 +160,15 @@ uint32_t nw_plugin_flags(const struct nw_plugin *plugin, const struct nw_config 
     return ops->flags | (more & (NW_SINK_TRANSACTIONS | NW_SINK_TOTAL_ORDER));
 }
 
+void nw_plugin_unmet(const struct nw_plugin *plugin, const struct nw_config *config,
+                     const struct nw_table *const *tables, uint32_t count,
+                     void (*report)(void *context, const char *text), void *context)
+{
+    if (plugin->ops.unmet != NULL) {
+        plugin->ops.unmet(config, tables, count, report, context);
+    }
+}
+
 nw_status nw_plugin_adopt(const struct nw_sink_ops *ops, struct nw_plugin *plugin,
                           struct nw_error *err)
 {

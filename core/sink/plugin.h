@@ -32,5 +32,9 @@ NW_MUST_CHECK nw_status nw_plugin_adopt(const struct nw_sink_ops *ops, struct nw
                                         struct nw_error *err);
 /** NW_SINK_...: those of the plugin, and what this configuration adds. */
 uint32_t nw_plugin_flags(const struct nw_plugin *plugin, const struct nw_config *config);
+/** What of the configuration names nothing that is there: see nw_sink_ops.unmet. */
+void nw_plugin_unmet(const struct nw_plugin *plugin, const struct nw_config *config,
+                     const struct nw_table *const *tables, uint32_t count,
+                     void (*report)(void *context, const char *text), void *context);
 
 #endif

@@ -420,6 +420,15 @@ struct nw_sink_ops {
      * for what is delivered.
      */
     void (*tick)(void *self);
+    /**
+     * Say what of the configuration names none of these tables or of their columns, which mostly is
+     * a mistake: users are warned. Called at any time, before open() too; changes nothing and asks
+     * nobody. Tables may come later.
+     * @param tables  borrow: as the sink would see them now, `count` of them.
+     * @param report  is called with each thing, in one line: borrow.
+     */
+    void (*unmet)(const struct nw_config *config, const struct nw_table *const *tables,
+                  uint32_t count, void (*report)(void *context, const char *text), void *context);
 };
 
 /** The only symbol a plugin exports. The table lives as long as the process. */

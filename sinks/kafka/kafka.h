@@ -525,6 +525,9 @@ bool nw_kafka_names_find(const struct nw_kafka_options *options, const struct nw
 /** The options' routes, made. */
 NW_MUST_CHECK nw_status nw_kafka_routes_make(struct nw_kafka_options *options,
                                              const char *const *items, struct nw_error *err);
+/** Set which of the routes match the name that a template gives to a table. */
+void nw_kafka_routes_met(const struct nw_kafka_options *options, const char *template_,
+                         const struct nw_table *table, bool *met);
 /** Their memory, and the outbox's. */
 void nw_kafka_routes_destroy(struct nw_kafka_options *options);
 /** The name of a table's topic. */
@@ -567,6 +570,12 @@ NW_MUST_CHECK nw_status nw_kafka_topic_prove(struct nw_kafka_producer *producer,
 /** NW_FATAL (NW2731) when there is no ledger, but topics of ours have messages. */
 NW_MUST_CHECK nw_status nw_kafka_first_check(struct nw_kafka_producer *producer,
                                              struct nw_error *err);
+
+/* ---- unmet.c ---- */
+
+/** See nw_sink_ops.unmet. */
+void nw_kafka_unmet(const struct nw_config *config, const struct nw_table *const *tables,
+                    uint32_t count, void (*report)(void *context, const char *text), void *context);
 
 /* ---- ledger.c ---- */
 

@@ -357,6 +357,7 @@ static struct nw_sink_ops ops = {
     .close = kafka_close,
     .flags_of = nw_kafka_notices_flags,
     .tick = kafka_tick,
+    .unmet = nw_kafka_unmet,
 };
 
 NW_EXPORT const struct nw_sink_ops *nw_sink_entry(void)

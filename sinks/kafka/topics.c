@@ -57,8 +57,10 @@ void nw_kafka_routes_destroy(struct nw_kafka_options *options)
     options->form.outbox_regex = NULL;
 }
 
-/* What the routes make of a name. @return false: it has no room */
-static bool name_route(const struct nw_kafka_options *options, char text[static NW_NAME_SIZE])
+/* What the routes make of a name. @param met  NULL, or set where one matches. @return false: it has
+ * no room */
+static bool name_route(const struct nw_kafka_options *options, char text[static NW_NAME_SIZE],
+                       bool *met)
 {
     char routed[NW_NAME_SIZE];
 
@@ -67,6 +69,9 @@ static bool name_route(const struct nw_kafka_options *options, char text[static 
         enum nw_regex_result result =
             nw_regex_replace(options->routes[i], text, routed, sizeof routed);
 
+        if (met != NULL && result != NW_REGEX_OTHER) {
+            met[i] = true;
+        }
         if (result == NW_REGEX_TOO_LONG ||
             (result == NW_REGEX_REPLACED && !nw_name_fill("{table}", "", &named, text))) {
             return false;
@@ -79,7 +84,7 @@ nw_status nw_kafka_topic_name(const struct nw_kafka_options *options, const stru
                               char text[static NW_KAFKA_TOPIC_SIZE], struct nw_error *err)
 {
     if (!nw_name_fill(options->template_, options->prefix, table, text) ||
-        !name_route(options, text)) {
+        !name_route(options, text, NULL)) {
         return nw_fail(
             err, NW_REJECT,
             "NW2703 %s.%s: the name of its topic would have more than %u bytes, or none: "
@@ -87,6 +92,16 @@ nw_status nw_kafka_topic_name(const struct nw_kafka_options *options, const stru
             table->schema_name, table->name, NW_NAME_BYTES_MAX);
     }
     return NW_OK;
+}
+
+void nw_kafka_routes_met(const struct nw_kafka_options *options, const char *template_,
+                         const struct nw_table *table, bool *met)
+{
+    char text[NW_NAME_SIZE];
+
+    if (nw_name_fill(template_, options->prefix, table, text)) {
+        (void)name_route(options, text, met);
+    }
 }
 
 bool nw_kafka_topic_is_own(const struct nw_kafka_options *options, const struct nw_table *table,

@@ -335,6 +335,30 @@ class NoticesTest(Case):
             self.assertEqual(narwal.start().wait_exit(30), 1, narwal.log_tail())
             self.assertIn(f'NW1003 kafka: keys: "{item}" is not SCHEMA.TABLE:COLUMN,COLUMN', narwal.log_tail())
 
+    def test_names_of_nothing(self):
+        """Tables, columns and topics that options name and that are not there: check says so, and a run. As sinks see them."""
+        self.make("CREATE TABLE shop.lines (id integer PRIMARY KEY, part integer)")
+        narwal = self.narwal("unmet", include=("shop.*",), heartbeat="10s", outbox=["shop.outbx"], signals_table="shop.signal",
+                             keys=["shop.lines:id", "shop.items:id", "shop.items:part,prt"])
+        narwal.config["transforms"] = [{"tables": "shop.lines", "to_table": "items"}]
+        said = ['keys: "shop.lines:id" names no table', 'keys: "shop.items:part,prt" names a column that the table has not',
+                "outbox: no table is shop.outbx", "signals_table: no table is shop.signal"]
+        routes = ["unmet\\.shop\\.lines => a", "unmet\\.(shop\\.items) => b.$1", "b\\.(.*) => c.$1", "__debezium-heartbeat.* => beat"]
+        narwal.write()
+        code, text = narwal.call("check")
+        narwal.start().wait_caught_up()
+        for words in said:
+            self.assertIn(f"sink kafka: {words}", text)
+            self.assertIn(f"NW1318 sink kafka: {words}", narwal.log())
+        self.assertEqual((text.count("sink kafka: keys"), narwal.log().count("NW1318")), (2, 4))
+        self.assertEqual(narwal.terminate(), 0)
+        del narwal.config["sinks"][0]["outbox"], narwal.config["sinks"][0]["keys"], narwal.config["sinks"][0]["signals_table"]
+        narwal.config["sinks"][0]["routes"] = routes
+        narwal.write()
+        code, text = narwal.call("check")
+        self.assertIn("sink kafka: routes: number 1 matches no topic", text)
+        self.assertEqual(text.count("NW1318"), 1, text)
+
     def test_a_key_whose_type_has_no_schema(self):
         self.make("CREATE TABLE shop.places (at pg_lsn, tenant integer, PRIMARY KEY (tenant, at))")
         narwal = self.narwal("placekey", include=("shop.*",), format="debezium_json")
