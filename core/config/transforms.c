@@ -6,7 +6,7 @@
 
 #define RULES_MAX 1000u
 
-static const char *const MASKS[] = {"sha256", "fixed", "first", NULL};
+static const char *const MASKS[] = {"sha256", "fixed", "first", "debezium_v1", "debezium_v2", NULL};
 
 static const struct nw_option OPTIONS[] = {
     {"tables", NW_OPTION_LIST, NW_OPTION_REQUIRED, NULL, 0, 0, NULL,
@@ -23,7 +23,8 @@ static const struct nw_option OPTIONS[] = {
      "that mask a column the first one does."},
     {"mask", NW_OPTION_CHOICE, 0, NULL, 0, 0, MASKS,
      "How. sha256: the hash of the salt and the value's text, in hexadecimal. fixed: mask_text. "
-     "first: the first mask_characters of the value's text."},
+     "first: the first mask_characters of the value's text. debezium_v2, debezium_v1: the hash as "
+     "Debezium's column.mask.hash.v2 and column.mask.hash make it, cut to the column's length."},
     {"mask_salt", NW_OPTION_TEXT, NW_OPTION_SECRET, NULL, 0, 0, NULL,
      "What is hashed before the value; ${file:/path} or ${env:NAME}."},
     {"mask_text", NW_OPTION_TEXT, 0, "***", 0, 0, NULL, "What mask: fixed shows."},
@@ -96,7 +97,7 @@ static void mask_check(struct reading *reading, const struct nw_node *map,
         const char *needed, *useless;
     } parts[] = {
         {MASK_SALT, NW_MASK_SHA256, "mask: sha256 needs a mask_salt: without one a hash is guessed",
-         "mask_salt is of use with mask: sha256 only"},
+         "mask_salt is of use with a hash only, as mask: sha256"},
         {MASK_CHARACTERS, NW_MASK_FIRST, "mask: first needs mask_characters: how many are shown",
          "mask_characters is of use with mask: first only"},
         {MASK_TEXT, NW_MASK_FIXED, NULL, "mask_text is of use with mask: fixed only"},
@@ -111,7 +112,9 @@ static void mask_check(struct reading *reading, const struct nw_node *map,
     }
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         const struct nw_setting *part = &s[parts[i].key];
-        bool meant = s[MASK].configured && s[MASK].number == parts[i].mask;
+        bool meant = s[MASK].configured && (parts[i].mask == NW_MASK_SHA256
+                                                ? nw_mask_hashes((enum nw_mask_kind)s[MASK].number)
+                                                : s[MASK].number == parts[i].mask);
 
         if (meant && !part->set) {
             note(reading, place_of(map, "mask"), "NW1010", parts[i].needed);

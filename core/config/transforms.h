@@ -12,7 +12,19 @@
 #include "config/options.h"
 #include "config/where.h"
 
-enum nw_mask_kind { NW_MASK_SHA256, NW_MASK_FIXED, NW_MASK_FIRST };
+enum nw_mask_kind {
+    NW_MASK_SHA256,
+    NW_MASK_FIXED,
+    NW_MASK_FIRST,
+    NW_MASK_DEBEZIUM_V1, /* hashes that Debezium makes */
+    NW_MASK_DEBEZIUM_V2,
+};
+
+/** Whether a mask is a hash, and needs a salt. */
+static inline bool nw_mask_hashes(enum nw_mask_kind mask)
+{
+    return mask != NW_MASK_FIXED && mask != NW_MASK_FIRST;
+}
 
 /** A column's new name. */
 struct nw_column_rename {
@@ -29,7 +41,7 @@ struct nw_transform_rule {
     const char *const *exclude_columns;
     const char *const *mask_columns;
     enum nw_mask_kind mask;
-    const char *mask_salt;   /* SHA256 */
+    const char *mask_salt;   /* of hashes */
     const char *mask_text;   /* FIXED */
     int64_t mask_characters; /* FIRST */
     const struct nw_column_rename *renames;

@@ -65,7 +65,7 @@ static enum nw_decoded mask_text_bool(struct nw_column *column, uint32_t row, co
 static enum nw_decoded mask_text_bpchar(struct nw_column *column, uint32_t row, const uint8_t *at,
                                         uint32_t size)
 {
-    return mask_append(column, row, at, blanks_cut(at, size));
+    return mask_append(column, row, at, column->mask->padded ? size : blanks_cut(at, size));
 }
 
 /* What inet's cast to text makes of what was printed: src/backend/utils/adt/network.c,

@@ -28,6 +28,7 @@ struct nw_mask {
      */
     bool (*append)(const struct nw_mask *mask, struct nw_buffer *out, const uint8_t *text,
                    uint32_t size);
+    bool padded; /* of char(n) the text has the blanks at its end */
 };
 
 /** A value of a row filter's condition, from the row. */

@@ -22,6 +22,13 @@ bool nw_column_is_key(const struct nw_table *table, uint16_t column);
 
 /** mask.c: the mask of a rule that has mask_columns; NULL when memory is short. */
 const struct nw_mask *nw_mask_make(const struct nw_transform_rule *rule, struct nw_arena *arena);
+/**
+ * mask.c: a rule's mask as it is for a column.
+ * @param mask  of nw_mask_make() of the rule
+ * @return NULL when memory is short.
+ */
+const struct nw_mask *nw_mask_for(const struct nw_mask *mask, const struct nw_transform_rule *rule,
+                                  const struct nw_column_schema *column, struct nw_arena *arena);
 
 /**
  * filter.c: the filter of all these rules' `where` for a table.

@@ -95,7 +95,7 @@ static void list_add(FILE *out, bool *first_part, bool *first, const char *verb,
 static void columns_describe(const struct nw_transform_rule *rule, const struct nw_table *table,
                              FILE *out, bool *first_part)
 {
-    static const char *const masks[] = {"sha256", "fixed", "first"};
+    static const char *const masks[] = {"sha256", "fixed", "first", "debezium_v1", "debezium_v2"};
     bool first = true;
 
     for (uint16_t i = 0; i < table->columns_count; i++) {

@@ -134,7 +134,12 @@ static nw_status field_decide(struct making *m, uint16_t column, bool *seen)
             return key_refuse(m, rule, column, "masks, so that values become the same,");
         }
         if (masks) {
-            m->fields[column].mask = m->transforms->masks[rule - m->transforms->rules->rules];
+            m->fields[column].mask =
+                nw_mask_for(m->transforms->masks[rule - m->transforms->rules->rules], rule,
+                            &m->table->columns[column], &m->transforms->arena);
+            if (m->fields[column].mask == NULL) {
+                return no_memory(m);
+            }
         }
     }
     m->changes_something = m->changes_something || !*seen || m->fields[column].mask != NULL;

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Connect's transforms and converters of keys, from the real Debezium and from narwal, whose configuration is what
+"""Connect's transforms and converters of keys, and Debezium's hashes of columns, from the real Debezium and from narwal, whose configuration is what
 `narwal import-debezium` makes of the connector; `narwal diff-topics` finds nothing.
 """
 import os
@@ -65,6 +65,9 @@ MODES = {
     "x": {**PLAIN, "key.converter": CONNECT + "storage.StringConverter",
           **chain(u=unwrap("delete-to-tombstone"), r=logical(r"(dbz_x|nw_x)\.smt\.(.*)", "$1.smt.both", key_field_name="of",
                                                    key_field_regex=r"(.*)\.(.*)", key_field_replacement="$2"))},
+    # hashes, cut to the column
+    "g": {**PLAIN, "column.mask.hash.v2.SHA-256.with.salt.pepper": "smt\\.hashed\\.(a|b|c|d|name)"},
+    "h": {**PLAIN, "column.mask.hash.SHA-256.with.salt.pepper": "smt\\.hashed\\.(a|b|c|d|name)"},
 }
 SETUP = """
 CREATE SCHEMA smt;
@@ -74,11 +77,16 @@ ALTER TABLE smt.two REPLICA IDENTITY FULL;
 CREATE TABLE smt.marker (id bigint PRIMARY KEY, part integer, name text);
 INSERT INTO smt.one VALUES (1, 1, 'copied ü', '2024-02-29', 1.5), (2, DEFAULT, NULL, NULL, NULL);
 INSERT INTO smt.two VALUES (1, 1, 'copied');
+CREATE TABLE smt.hashed (id bigint PRIMARY KEY, part integer, name varchar(20), a text, b varchar(63), c char(12), d varchar(100));
+INSERT INTO smt.hashed VALUES (1, 1, 'copied', 'copied ü😀', '', 'x', NULL);
 INSERT INTO smt.marker VALUES (0)
 """
 CHANGES = """
 INSERT INTO smt.one SELECT n, n % 5, 'name ' || n, now(), n FROM generate_series(10, 60) n;
 INSERT INTO smt.two SELECT n, n % 3, 'two ' || n FROM generate_series(10, 60) n;
+INSERT INTO smt.hashed SELECT n, n % 3, 'name ' || n, repeat('ü😀', n), 'b', 'c' || n, 'd' FROM generate_series(10, 20) n;
+INSERT INTO smt.hashed VALUES (30, 1, 'n', repeat('x', 65536), 'b', 'c', 'd');
+UPDATE smt.hashed SET name = NULL WHERE id < 15;
 UPDATE smt.one SET name = '😀 "x"', part = 3 WHERE id IN (1, 10, 20);
 UPDATE smt.two SET name = name || '!', part = part + 10 WHERE id < 20;
 UPDATE smt.one SET id = id + 1000 WHERE id IN (11, 12);
@@ -92,6 +100,7 @@ class TransformsTest(modes.ModesTest):
     test_every_type_in_every_mode = None
 
     def test_transforms_of_keys(self):
+        os.environ["NARWAL_SALT"] = "pepper"
         names = os.environ.get("NARWAL_MODES", "".join(MODES))
         for statement in SETUP.split(";"):
             self.server.sql(statement)

@@ -113,7 +113,7 @@ static const struct {
     {"schema.include.list", "a?", "cannot be said"},
     {"column.exclude.list", ".*password", "schema.table.column"},
     {"column.mask.with.x.chars", "a.b.c", "a number from 0"},
-    {"column.mask.hash.SHA-256.with.salt.s", "a.b.c", "Java's own form"},
+    {"column.mask.hash.MD5.with.salt.s", "a.b.c", "only SHA-256"},
     {"column.mask.hash.v2.SHA-512.with.salt.s", "a.b.c", "only SHA-256"},
     {"column.propagate.source.type", ".*", "source types"},
     {"datatype.propagate.source.type", ".*", "source types"},

@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+#include "decode/buffer.h"
+
 #define RULE(text) "transforms:\n  - tables: public.people\n" text
 
 /* A text row of people; NULL: NULL, "u": unchanged. */
@@ -129,6 +131,61 @@ static void masked_null_stays_null_and_missing_stays_missing(void **state)
     free(item);
     block_free(block);
     kit_close(&kit);
+}
+
+/* MaskStrings of Debezium 3.7: hashes of a text's bytes (v2), or of what Java's ObjectOutputStream
+ * makes of it (v1), no longer than the column. */
+static void hashes_of_debezium_are_of_its_form_and_length(void **state)
+{
+    static char large[65537];
+    const struct {
+        const char *mask;
+        uint32_t oid;
+        int32_t typmod;
+        const char *text, *hash;
+    } cases[] = {
+        {"debezium_v2", NW_OID_VARCHAR, 24, "x", "232069a0ae43819cace8"},
+        {"debezium_v2", NW_OID_BPCHAR, 9, "a   ", "b25bc"},
+        {"debezium_v2", NW_OID_VARCHAR, 68, "a",
+         "fb8da7c36f20f5b8ba6d0bc9a48de23ded12995435364e39efb226ed8e81cce6"},
+        {"debezium_v2", NW_OID_TEXT, -1, "a",
+         "fb8da7c36f20f5b8ba6d0bc9a48de23ded12995435364e39efb226ed8e81cce6"},
+        {"debezium_v1", NW_OID_VARCHAR, 24, "x", "d14e3766ce1ea01fc1cc"},
+        {"debezium_v1", NW_OID_VARCHAR, -1,
+         "\xc3\xbc\xf0\x9f\x98\x80"
+         "b",
+         "3ff93514cf67619e1921aa1c885006973dbc847ff4ef17aafc030848cbf214c4"},
+        {"debezium_v1", NW_OID_VARCHAR, 24, large, "b5bb8352c3ad52d64fd3"},
+        {"debezium_v1", NW_OID_VARCHAR, 24, large + 1, "24b129f0ca3a0525a879"},
+    };
+
+    (void)state;
+    memset(large, 'x', sizeof large - 1);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct nw_column_schema columns[2] = {column_make("id", NW_OID_INT4, -1),
+                                              column_make("c", cases[i].oid, cases[i].typmod)};
+        struct nw_table table = table_make(columns, 2);
+        struct nw_buffer hash = {0};
+        struct kit kit;
+        char rules[256];
+        const struct nw_mask *mask = NULL;
+
+        (void)snprintf(rules, sizeof rules,
+                       "transforms:\n  - tables: public.*\n    mask_columns: c\n    mask: %s\n"
+                       "    mask_salt: pepper\n",
+                       cases[i].mask);
+        kit_open(&kit, rules);
+        mask = kit_project(&kit, &table)->fields[NW_WIRE_CHANGES][1].mask;
+        assert_true(mask->padded);
+        assert_true(mask->append(mask, &hash, (const uint8_t *)cases[i].text,
+                                 (uint32_t)strlen(cases[i].text)));
+        assert_int_equal(hash.size, strlen(cases[i].hash));
+        assert_memory_equal(hash.at, cases[i].hash, hash.size);
+        nw_buffer_fini(&hash);
+        kit_close(&kit);
+    }
+    kit_refused(RULE("    mask_columns: id\n    mask: debezium_v2\n    mask_salt: s\n"),
+                people('d'), "column id of public.people");
 }
 
 static void unchanged_values_of_the_old_row_are_masked_too(void **state)
@@ -473,6 +530,7 @@ int main(void)
         cmocka_unit_test(columns_are_hidden_masked_and_renamed),
         cmocka_unit_test(the_first_rule_that_masks_a_column_does),
         cmocka_unit_test(masked_null_stays_null_and_missing_stays_missing),
+        cmocka_unit_test(hashes_of_debezium_are_of_its_form_and_length),
         cmocka_unit_test(unchanged_values_of_the_old_row_are_masked_too),
         cmocka_unit_test(values_without_an_exact_form_keep_their_column),
         cmocka_unit_test(copied_rows_have_the_selected_fields_only),

@@ -413,7 +413,10 @@ void nw_dbz_hash(struct nw_debezium *to, const struct nw_debezium_row *row,
         return;
     }
     columns_add(to, p, "mask_columns",
-                "mask: sha256\n    mask_salt: \"${env:NARWAL_SALT}\"   # the salt of Debezium's");
+                nw_debezium_text(to,
+                                 "mask: %s\n    mask_salt: \"${env:NARWAL_SALT}\"   # the salt of "
+                                 "Debezium's",
+                                 row->to));
 }
 
 /* "schema.table:c1,c2;..." */
