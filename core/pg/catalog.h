@@ -67,6 +67,8 @@ struct nw_catalog_column {
     const char *type_name;          /* format_type(): "numeric(12,2)", "public.mood" */
     const char *default_expr;       /* NULL: none */
     const char *const *enum_labels; /* in sort order, NULL-terminated; NULL: not an enum */
+    const char *const *item_labels; /* the same of its items; NULL: not an array of an enum */
+    const char *base_type_name;     /* format_type() without a typmod; NULL: not a domain */
     uint32_t type_oid;
     uint32_t base_type_oid; /* below all domains */
     int32_t typmod;         /* of the attribute; -1 when its type is a domain */

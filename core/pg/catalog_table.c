@@ -342,6 +342,7 @@ static bool fill_column(struct nw_catalog_column *column, struct nw_arena *arena
     column->domain_not_null = nw_rows_bool(rows, row, 11);
     column->default_expr = nw_arena_text(arena, nw_rows_text(rows, row, 12));
     column->generated = generated == NULL ? '\0' : generated[0];
+    column->base_type_name = nw_arena_text(arena, nw_rows_text(rows, row, 14));
     return column->name != NULL && column->type_name != NULL;
 }
 
@@ -372,6 +373,10 @@ static nw_status keep_columns(struct reader *reader, const struct nw_rows *rows,
         if (columns[i].typtype == 'e') {
             columns[i].enum_labels = labels_of(enums, enums_count, columns[i].base_type_oid);
         }
+        if (nw_rows_text(rows, (int)i, 15) != NULL) {
+            columns[i].item_labels =
+                labels_of(enums, enums_count, (uint32_t)nw_rows_u64(rows, (int)i, 15));
+        }
         columns[i].identity = table->replica_identity == 'f';
         table->columns_count++;
         NW_ASSERT(table->columns_count <= COLUMNS_MAX);
@@ -389,12 +394,16 @@ static nw_status keep_columns(struct reader *reader, const struct nw_rows *rows,
     "  d.refuses_null OR (t.typtype = 'd' AND t.typnotnull)"                                       \
     "  FROM down d JOIN pg_type t ON t.oid = d.typbasetype WHERE d.typtype = 'd')"
 
+/* The enum that the items of an array b are. */
+#define ENUM_ITEMS "JOIN pg_type i ON i.oid = b.typelem AND i.typarray = b.oid AND i.typtype = 'e'"
+
 static nw_status read_enums(struct reader *reader, const struct enum_type **enums, size_t *count,
                             struct nw_error *err)
 {
     static const char sql[] =
         "WITH RECURSIVE " BASE_TYPES
-        " SELECT t.oid, e.enumlabel FROM (SELECT DISTINCT oid FROM down WHERE typtype = 'e') t"
+        " SELECT t.oid, e.enumlabel FROM (SELECT oid FROM down WHERE typtype = 'e'"
+        "  UNION SELECT i.oid FROM down d JOIN pg_type b ON b.oid = d.oid " ENUM_ITEMS ") t"
         " LEFT JOIN pg_enum e ON e.enumtypid = t.oid"
         " WHERE $1::text IS NOT NULL ORDER BY t.oid, e.enumsortorder";
     const char *params[] = {"", reader->oids}; /* BASE_TYPES looks at $2 */
@@ -430,9 +439,11 @@ static nw_status read_columns(struct reader *reader, uint32_t oid, struct nw_err
         /* A default names no column, so no relation is needed to print it. */
         "  CASE WHEN a.attgenerated = '' THEN pg_get_expr(x.adbin, 0)"
         "   WHEN a.attrelid NOT IN (SELECT relation FROM locked)"
-        "   THEN pg_get_expr(x.adbin, x.adrelid) END, a.attgenerated"
+        "   THEN pg_get_expr(x.adbin, x.adrelid) END, a.attgenerated,"
+        "  CASE WHEN d.oid <> a.atttypid THEN format_type(d.oid, NULL) END, i.oid"
         " FROM pg_attribute a JOIN down d ON d.top = a.atttypid AND d.typtype <> 'd'"
-        "  JOIN pg_type b ON b.oid = d.oid LEFT JOIN published p ON p.relid = a.attrelid"
+        "  JOIN pg_type b ON b.oid = d.oid LEFT " ENUM_ITEMS
+        "  LEFT JOIN published p ON p.relid = a.attrelid"
         "  LEFT JOIN pg_attrdef x ON x.adrelid = a.attrelid AND x.adnum = a.attnum"
         " WHERE a.attrelid = ANY ($2::oid[]) AND a.attnum > 0 AND NOT a.attisdropped"
         "  AND CASE WHEN p.attnames IS NULL THEN a.attgenerated = ''"
@@ -622,6 +633,8 @@ nw_status nw_catalog_to_table(const struct nw_catalog_table *from, struct nw_are
                               struct nw_table **table, struct nw_error *err)
 {
     struct nw_column_schema *columns = nw_arena_array(arena, from->columns_count, sizeof *columns);
+    const char *const **items = nw_arena_array(arena, from->columns_count, sizeof *items);
+    const char **names = nw_arena_array(arena, from->columns_count, sizeof *names);
     /* With REPLICA IDENTITY USING INDEX old images have the columns of that index alone: a row is
      * found by them, whatever the primary key is. */
     bool by_index = from->replica_identity == 'i' && from->replica_key_count > 0;
@@ -629,11 +642,13 @@ nw_status nw_catalog_to_table(const struct nw_catalog_table *from, struct nw_are
         from->primary_key_count > 0 && (!by_index || from->replica_key == from->primary_key);
 
     *table = nw_arena_alloc(arena, sizeof **table);
-    if (*table == NULL || columns == NULL) {
+    if (*table == NULL || columns == NULL || items == NULL || names == NULL) {
         return no_memory(err);
     }
     for (uint16_t i = 0; i < from->columns_count; i++) {
         convert_column(&from->columns[i], &columns[i]);
+        items[i] = from->columns[i].item_labels;
+        names[i] = from->columns[i].base_type_name;
     }
     **table = (struct nw_table){
         .size = sizeof(struct nw_table),
@@ -650,6 +665,8 @@ nw_status nw_catalog_to_table(const struct nw_catalog_table *from, struct nw_are
         .columns = columns,
         .key_columns = primary ? from->primary_key : from->replica_key,
         .attributes_count = from->attributes_count,
+        .item_labels = items,
+        .base_type_names = names,
     };
     return NW_OK;
 }

@@ -35,7 +35,12 @@
     "        'type', a.atttypid::bigint, 'typmod', a.atttypmod, 'not_null', a.attnotnull,\n"       \
     "        'default', pg_get_expr(x.adbin, x.adrelid), 'generated', a.attgenerated,\n"           \
     "        'labels', (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e\n"    \
-    "          WHERE e.enumtypid = a.atttypid)) ORDER BY a.attnum)\n"                              \
+    "          WHERE e.enumtypid = a.atttypid),\n"                                                 \
+    "        'item_labels', (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder)\n"              \
+    "          FROM pg_type y JOIN pg_enum e ON e.enumtypid = y.typelem\n"                         \
+    "          WHERE y.oid = a.atttypid AND y.typsubscript = "                                     \
+    "'array_subscript_handler'::regproc))\n"                                                       \
+    "        ORDER BY a.attnum)\n"                                                                 \
     "        FROM pg_attribute a LEFT JOIN pg_attrdef x\n"                                         \
     "          ON x.adrelid = a.attrelid AND x.adnum = a.attnum\n"                                 \
     "        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped))::text\n"           \

@@ -12,7 +12,8 @@
 struct kept {
     struct nw_note note;
     struct nw_column_schema *columns;
-    const char **labels; /* of all columns, each list with its NULL */
+    const char *const **items; /* nw_note.item_labels */
+    const char **labels;       /* of all columns, each list with its NULL */
     json_t *json;
 };
 
@@ -31,6 +32,7 @@ static void kept_free(struct kept *kept)
 {
     json_decref(kept->json);
     free(kept->columns);
+    free((void *)kept->items);
     free((void *)kept->labels);
     memset(kept, 0, sizeof *kept);
 }
@@ -56,7 +58,7 @@ static bool number_take(const json_t *object, const char *key, int64_t low, int6
 }
 
 /* The labels of one column, copied to *at, which moves behind their NULL. */
-static bool labels_take(const json_t *list, const char ***at, struct nw_column_schema *column)
+static bool labels_take(const json_t *list, const char ***at, const char *const **labels)
 {
     size_t index = 0;
     const json_t *label = NULL;
@@ -64,7 +66,7 @@ static bool labels_take(const json_t *list, const char ***at, struct nw_column_s
     if (!json_is_array(list)) {
         return list == NULL || json_is_null(list);
     }
-    column->enum_labels = *at;
+    *labels = *at;
     json_array_foreach(list, index, label)
     {
         if (!json_is_string(label)) {
@@ -76,7 +78,8 @@ static bool labels_take(const json_t *list, const char ***at, struct nw_column_s
     return true;
 }
 
-static bool column_take(const json_t *from, const char ***labels, struct nw_column_schema *column)
+static bool column_take(const json_t *from, const char ***labels, struct nw_column_schema *column,
+                        const char *const **items)
 {
     const json_t *name = json_object_get(from, "name");
     const json_t *default_expr = json_object_get(from, "default");
@@ -95,7 +98,8 @@ static bool column_take(const json_t *from, const char ***labels, struct nw_colu
     column->type_oid = (uint32_t)type;
     column->typmod = (int32_t)typmod;
     column->not_null = json_is_true(json_object_get(from, "not_null"));
-    return labels_take(json_object_get(from, "labels"), labels, column);
+    return labels_take(json_object_get(from, "labels"), labels, &column->enum_labels) &&
+           labels_take(json_object_get(from, "item_labels"), labels, items);
 }
 
 static size_t labels_count(const json_t *columns)
@@ -106,7 +110,8 @@ static size_t labels_count(const json_t *columns)
 
     json_array_foreach(columns, index, column)
     {
-        count += json_array_size(json_object_get(column, "labels")) + 1;
+        count += json_array_size(json_object_get(column, "labels")) + 1 +
+                 json_array_size(json_object_get(column, "item_labels")) + 1;
     }
     return count;
 }
@@ -129,13 +134,14 @@ static bool note_take(struct kept *kept)
         return false;
     }
     kept->columns = calloc(count + 1, sizeof *kept->columns);
+    kept->items = calloc(count + 1, sizeof *kept->items);
     kept->labels = calloc(labels_count(columns) + 1, sizeof *kept->labels);
-    if (kept->columns == NULL || kept->labels == NULL) {
+    if (kept->columns == NULL || kept->items == NULL || kept->labels == NULL) {
         return false;
     }
     labels = kept->labels;
     for (size_t i = 0; i < count; i++) {
-        if (!column_take(json_array_get(columns, i), &labels, &kept->columns[i]) ||
+        if (!column_take(json_array_get(columns, i), &labels, &kept->columns[i], &kept->items[i]) ||
             kept->columns[i].attnum <= before || kept->columns[i].attnum > attributes) {
             return false;
         }
@@ -144,7 +150,8 @@ static bool note_take(struct kept *kept)
     kept->note = (struct nw_note){.relation_oid = (uint32_t)oid,
                                   .attributes_count = (uint16_t)attributes,
                                   .columns_count = (uint16_t)count,
-                                  .columns = kept->columns};
+                                  .columns = kept->columns,
+                                  .item_labels = kept->items};
     return true;
 }
 

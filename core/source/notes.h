@@ -5,7 +5,8 @@
  *
  * A note is JSON: {"v": 1, "oid", "schema", "name", "identity", "attributes" (pg_class.relnatts),
  * "columns": [{"attnum", "name", "type" (oid), "typmod", "not_null", "default" (SQL or null),
- * "generated", "labels" (of an enum, else null)}]}; keys that are not known are passed over. Anyone
+ * "generated", "labels" (of an enum, else null), "item_labels" (of an array of an enum, else null;
+ * older triggers do not write it)}]}; keys that are not known are passed over. Anyone
  * who may write into the database can write one, so it is believed only as far as it agrees with
  * the Relation message that follows it. Owned by the stream source's thread.
  */
@@ -25,6 +26,7 @@ struct nw_note {
     uint16_t attributes_count;
     uint16_t columns_count;
     const struct nw_column_schema *columns; /* by attnum; only what the note has is filled */
+    const char *const *const *item_labels;  /* of each; NULL: none, or not said */
 };
 
 struct nw_notes;

@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "pg/types.h"
+#include "source/schemas_copy.h"
 
 #define SLOTS_FIRST   256u
 #define EXACT_MESSAGE (NW_EXACT_NAME | NW_EXACT_TYPE | NW_EXACT_KEY)
@@ -104,99 +105,6 @@ const struct nw_table *nw_schemas_at(const struct nw_schemas *schemas, uint32_t 
     return &schemas->current[id]->table;
 }
 
-/* Memory handed out from one block that is known to be large enough. */
-struct pool {
-    char *at;
-    size_t left;
-};
-
-static void *pool_take(struct pool *pool, size_t size)
-{
-    void *taken = pool->at;
-    size_t whole = (size + 7) & ~(size_t)7;
-
-    NW_ASSERT(whole <= pool->left);
-    pool->at += whole;
-    pool->left -= whole;
-    return taken;
-}
-
-static const char *pool_text(struct pool *pool, const char *text)
-{
-    size_t size = text == NULL ? 0 : strlen(text) + 1;
-
-    return text == NULL ? NULL : memcpy(pool_take(pool, size), text, size);
-}
-
-static size_t text_size(const char *text)
-{
-    return text == NULL ? 0 : (strlen(text) + 1 + 7) & ~(size_t)7;
-}
-
-static size_t table_size(const struct nw_table *table)
-{
-    size_t size = text_size(table->schema_name) + text_size(table->name) +
-                  text_size(table->root_schema_name) + text_size(table->root_name) +
-                  table->columns_count * sizeof(struct nw_column_schema) +
-                  table->key_columns_count * sizeof(uint16_t) + 16;
-
-    for (uint16_t i = 0; i < table->columns_count; i++) {
-        const struct nw_column_schema *c = &table->columns[i];
-
-        size += text_size(c->name) + text_size(c->type_name) + text_size(c->default_expr);
-        for (const char *const *label = c->enum_labels; label != NULL && *label != NULL; label++) {
-            size += text_size(*label) + sizeof(char *);
-        }
-        size += sizeof(char *);
-    }
-    return size;
-}
-
-static const char *const *labels_copy(struct pool *pool, const char *const *labels)
-{
-    size_t count = 0;
-    const char **copy = NULL;
-
-    if (labels == NULL) {
-        return NULL;
-    }
-    while (labels[count] != NULL) {
-        count++;
-    }
-    copy = pool_take(pool, (count + 1) * sizeof *copy);
-    for (size_t i = 0; i < count; i++) {
-        copy[i] = pool_text(pool, labels[i]);
-    }
-    copy[count] = NULL;
-    return copy;
-}
-
-static void table_copy(struct nw_table *to, const struct nw_table *from, struct pool *pool)
-{
-    struct nw_column_schema *columns =
-        pool_take(pool, from->columns_count * sizeof(struct nw_column_schema));
-    uint16_t *keys = pool_take(pool, from->key_columns_count * sizeof *keys);
-
-    *to = *from;
-    to->size = sizeof *to;
-    to->schema_name = pool_text(pool, from->schema_name);
-    to->name = pool_text(pool, from->name);
-    to->root_schema_name = pool_text(pool, from->root_schema_name);
-    to->root_name = pool_text(pool, from->root_name);
-    for (uint16_t i = 0; i < from->columns_count; i++) {
-        columns[i] = from->columns[i];
-        columns[i].name = pool_text(pool, from->columns[i].name);
-        columns[i].type_name = pool_text(pool, from->columns[i].type_name);
-        columns[i].default_expr = pool_text(pool, from->columns[i].default_expr);
-        columns[i].enum_labels = labels_copy(pool, from->columns[i].enum_labels);
-    }
-    for (uint16_t i = 0; i < from->key_columns_count; i++) {
-        keys[i] = from->key_columns[i];
-    }
-    to->columns = columns;
-    to->key_columns = keys;
-}
-
 /* Grows the id list and the slots, so that one more relation fits. */
 static nw_status schemas_grow(struct nw_schemas *schemas, struct nw_error *err)
 {
@@ -230,10 +138,9 @@ static nw_status schemas_grow(struct nw_schemas *schemas, struct nw_error *err)
 static nw_status version_add(struct nw_schemas *schemas, const struct nw_table *from,
                              const struct nw_table **table, struct nw_error *err)
 {
-    size_t size = table_size(from);
+    size_t size = nw_schema_copy_size(from);
     struct version *former = version_find(schemas, from->relation_oid);
     struct version *made = NULL;
-    struct pool pool = {0};
 
     if (former == NULL && schemas_grow(schemas, err) != NW_OK) {
         return NW_FATAL;
@@ -242,8 +149,7 @@ static nw_status version_add(struct nw_schemas *schemas, const struct nw_table *
     if (made == NULL) {
         return nw_fail(err, NW_FATAL, "out of memory for a schema version");
     }
-    pool = (struct pool){.at = (char *)(made + 1), .left = size};
-    table_copy(&made->table, from, &pool);
+    nw_schema_copy(&made->table, from, made + 1, size);
     made->table.text_unchecked = schemas->text_unchecked;
     made->former = former;
     made->placed = made->guessed = false;
@@ -394,58 +300,12 @@ void nw_schemas_confirm(struct nw_schemas *schemas, const struct nw_table *table
     schemas->current[table->id]->placed = true;
 }
 
-static bool text_same(const char *a, const char *b)
-{
-    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
-static bool labels_same(const char *const *a, const char *const *b)
-{
-    size_t i = 0;
-
-    if (a == NULL || b == NULL) {
-        return a == b;
-    }
-    while (a[i] != NULL && b[i] != NULL && strcmp(a[i], b[i]) == 0) {
-        i++;
-    }
-    return a[i] == NULL && b[i] == NULL;
-}
-
-static bool column_stale(const struct nw_column_schema *column,
-                         const struct nw_column_schema *described)
-{
-    return column->attnum != described->attnum || column->not_null != described->not_null ||
-           !text_same(column->type_name, described->type_name) ||
-           !text_same(column->default_expr, described->default_expr) ||
-           !labels_same(column->enum_labels, described->enum_labels);
-}
-
-bool nw_schemas_stale(const struct nw_table *table, const struct nw_table *described)
-{
-    if (table->columns_count != described->columns_count ||
-        table->key_columns_count != described->key_columns_count ||
-        table->key_is_primary != described->key_is_primary) {
-        return true;
-    }
-    for (uint16_t i = 0; i < table->key_columns_count; i++) {
-        if (table->key_columns[i] != described->key_columns[i]) {
-            return true;
-        }
-    }
-    for (uint16_t i = 0; i < table->columns_count; i++) {
-        if (column_stale(&table->columns[i], &described->columns[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* What is known of the column with this number and type: from the catalog, else from before. */
-static const struct nw_column_schema *column_known(const struct nw_table *described,
-                                                   const struct nw_table *former,
-                                                   const struct nw_relation_column *said,
-                                                   int16_t attnum)
+/* Where something is known of the column with this number and type: in the catalog, else before.
+ * @return NULL: nowhere; else its table @param index  filled: of the column there */
+static const struct nw_table *column_known(const struct nw_table *described,
+                                           const struct nw_table *former,
+                                           const struct nw_relation_column *said, int16_t attnum,
+                                           uint16_t *index)
 {
     const struct nw_table *tables[2] = {described, former};
 
@@ -455,7 +315,8 @@ static const struct nw_column_schema *column_known(const struct nw_table *descri
 
             if (column->type_oid == said->type_oid &&
                 (attnum != 0 ? column->attnum == attnum : strcmp(column->name, said->name) == 0)) {
-                return column;
+                *index = i;
+                return tables[t];
             }
         }
     }
@@ -478,6 +339,18 @@ static void column_noted(struct nw_column_schema *column, const struct nw_column
     }
 }
 
+/* The same of the items' labels, which a note does not have that an older trigger wrote. */
+static const char *const *items_noted(const struct nw_column_schema *column,
+                                      const struct nw_note *note,
+                                      const struct nw_column_schema *noted,
+                                      const char *const *labels)
+{
+    const char *const *said =
+        note->item_labels == NULL ? NULL : note->item_labels[noted - note->columns];
+
+    return column->base_type_oid == column->type_oid && said != NULL ? said : labels;
+}
+
 static const struct nw_column_schema *note_numbered(const struct nw_note *note, int16_t attnum)
 {
     for (uint16_t i = 0; i < note->columns_count; i++) {
@@ -495,10 +368,14 @@ bool nw_schemas_noted(const struct nw_table *table, const struct nw_note *note)
         const struct nw_column_schema *noted = note_numbered(note, column->attnum);
 
         if (noted == NULL || strcmp(noted->name, column->name) != 0 ||
-            !text_same(noted->default_expr, column->default_expr) ||
+            !nw_text_same(noted->default_expr, column->default_expr) ||
             (column->base_type_oid == column->type_oid &&
              (noted->not_null != column->not_null ||
-              !labels_same(noted->enum_labels, column->enum_labels)))) {
+              !nw_labels_same(noted->enum_labels, column->enum_labels)))) {
+            return true;
+        }
+        if (!nw_labels_same(items_noted(column, note, noted, nw_table_item_labels(table, i)),
+                            nw_table_item_labels(table, i))) {
             return true;
         }
     }
@@ -511,6 +388,7 @@ nw_status nw_schemas_note(struct nw_schemas *schemas, const struct nw_note *note
     const struct nw_table *former = *table;
     struct nw_table derived = *former;
     struct nw_column_schema *columns = NULL;
+    const char *const **items = NULL;
     nw_status status = NW_OK;
 
     if (!nw_schemas_noted(former, note)) {
@@ -525,19 +403,27 @@ nw_status nw_schemas_note(struct nw_schemas *schemas, const struct nw_note *note
         }
     }
     columns = calloc(former->columns_count + 1u, sizeof *columns);
-    if (columns == NULL) {
+    items = calloc(former->columns_count + 1u, sizeof *items);
+    if (columns == NULL || items == NULL) {
+        free(columns);
+        free(items);
         return nw_fail(err, NW_FATAL, "out of memory for a schema version");
     }
     for (uint16_t i = 0; i < former->columns_count; i++) {
+        const struct nw_column_schema *noted = note_numbered(note, former->columns[i].attnum);
+
         columns[i] = former->columns[i];
-        column_noted(&columns[i], note_numbered(note, columns[i].attnum));
+        column_noted(&columns[i], noted);
+        items[i] = items_noted(&columns[i], note, noted, nw_table_item_labels(former, i));
     }
     derived.columns = columns;
+    derived.item_labels = items;
     status = version_add(schemas, &derived, table, err);
     if (status == NW_OK) {
         schemas->current[(*table)->id]->placed = true;
     }
     free(columns);
+    free(items);
     return status;
 }
 
@@ -583,6 +469,8 @@ struct derived {
     struct nw_column_schema *columns;
     uint16_t *keys;
     struct nw_attnum *attnums;
+    const char *const **items; /* nw_table.item_labels */
+    const char **names;        /* nw_table.base_type_names */
 };
 
 /* The index of the column with this number; columns_count: there is none. */
@@ -676,19 +564,29 @@ static void derive(struct derived *to, const struct nw_schemas_change *change,
     for (uint16_t i = 0; i < relation->columns_count; i++) {
         const struct nw_relation_column *said = &relation->columns[i];
         int16_t number = to->attnums[i].number;
+        uint16_t at = 0;
+        const struct nw_table *known = column_known(change->described, former, said, number, &at);
 
-        column_derive(&to->columns[i], said, column_known(change->described, former, said, number),
+        column_derive(&to->columns[i], said, known == NULL ? NULL : &known->columns[at],
                       &to->attnums[i]);
+        to->items[i] = known == NULL ? NULL : nw_table_item_labels(known, at);
+        to->names[i] = known == NULL ? NULL : nw_table_base_type_name(known, at);
         if (change->note != NULL) {
-            column_noted(&to->columns[i], note_numbered(change->note, number));
+            const struct nw_column_schema *noted = note_numbered(change->note, number);
+
+            column_noted(&to->columns[i], noted);
+            to->items[i] = items_noted(&to->columns[i], change->note, noted, to->items[i]);
         }
         if (number > (int16_t)table->attributes_count) {
             table->attributes_count = (uint16_t)number;
         }
     }
     key_derive(to, change->described, former);
+    table->size = sizeof *table;
     table->columns = to->columns;
     table->key_columns = to->keys;
+    table->item_labels = to->items;
+    table->base_type_names = to->names;
 }
 
 static bool all_exact(const struct nw_table *table)
@@ -770,7 +668,10 @@ nw_status nw_schemas_apply(struct nw_schemas *schemas, const struct nw_schemas_c
     derived.columns = calloc(room, sizeof *derived.columns);
     derived.keys = calloc(room, sizeof *derived.keys);
     derived.attnums = calloc(room, sizeof *derived.attnums);
-    if (derived.columns == NULL || derived.keys == NULL || derived.attnums == NULL) {
+    derived.items = calloc(room, sizeof *derived.items);
+    derived.names = calloc(room, sizeof *derived.names);
+    if (derived.columns == NULL || derived.keys == NULL || derived.attnums == NULL ||
+        derived.items == NULL || derived.names == NULL) {
         status = nw_fail(err, NW_FATAL, "out of memory for a schema version");
         goto out;
     }
@@ -793,5 +694,7 @@ out:
     free(derived.columns);
     free(derived.keys);
     free(derived.attnums);
+    free(derived.items);
+    free(derived.names);
     return status;
 }

@@ -172,6 +172,16 @@ static void column_show(struct making *m, uint16_t column, struct nw_column_sche
     }
 }
 
+/* What nw_table has of it beside nw_table.columns. A mask's text has nothing of its type. */
+static void lists_show(const struct making *m, uint16_t column, const char *const **items,
+                       const char **name)
+{
+    bool masked = m->fields[column].mask != NULL;
+
+    *items = masked ? NULL : nw_table_item_labels(m->table, column);
+    *name = masked ? NULL : nw_table_base_type_name(m->table, column);
+}
+
 /* Two columns of one name. */
 static nw_status columns_check(const struct making *m)
 {
@@ -200,14 +210,19 @@ static nw_status columns_make(struct making *m)
 {
     uint16_t count = m->table->columns_count;
     struct nw_arena *arena = &m->transforms->arena;
+    const char *const **items = nw_arena_array(arena, count + 1u, sizeof *items);
+    const char **names = nw_arena_array(arena, count + 1u, sizeof *names);
     nw_status status = NW_OK;
 
     m->fields = nw_arena_array(arena, count + 1u, sizeof *m->fields);
     m->columns = nw_arena_array(arena, count + 1u, sizeof *m->columns);
-    if (m->fields == NULL || m->columns == NULL) {
+    if (m->fields == NULL || m->columns == NULL || items == NULL || names == NULL) {
         return no_memory(m);
     }
     m->projection->table = *m->table;
+    m->projection->table.size = sizeof m->projection->table;
+    m->projection->table.item_labels = items;
+    m->projection->table.base_type_names = names;
     m->projection->table.columns = m->columns;
     m->projection->table.columns_count = 0;
     for (uint16_t i = 0; i < count && status == NW_OK; i++) {
@@ -219,6 +234,7 @@ static nw_status columns_make(struct making *m)
         if (status == NW_OK && seen) {
             m->fields[i].seen = m->projection->table.columns_count++;
             column_show(m, i, &m->columns[m->fields[i].seen]);
+            lists_show(m, i, &items[m->fields[i].seen], &names[m->fields[i].seen]);
         }
     }
     m->projection->fields[NW_WIRE_CHANGES] = m->fields;

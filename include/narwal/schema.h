@@ -10,6 +10,7 @@
 #define NARWAL_SCHEMA_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -127,7 +128,41 @@ struct nw_table {
     uint16_t attributes_count; /**< attnums ever given out, those of dropped columns too; at least
                                   so many, 0: not known */
     uint32_t flags;            /**< NW_TABLE_... */
+    /* Members below are there when `size` says so: see nw_table_item_labels(). */
+    /** Of each column whose type is an array of an enum, or a domain over one, the labels of its
+     * items, as enum_labels has them; NULL for other columns. NULL: there is no such column. */
+    const char *const *const *item_labels;
+    /** Of each column whose type is a domain, the name of base_type_oid as format_type() says it,
+     * without a typmod: "public.citext", "hstore[]"; NULL for other columns, and where it is not
+     * known. NULL: of no column. */
+    const char *const *base_type_names;
 };
+
+/**
+ * The labels of the items of a column, as enum_labels has them; NULL: it is no array of an enum,
+ * or the host is too old to say.
+ *
+ * @param column  index into columns.
+ */
+static inline const char *const *nw_table_item_labels(const struct nw_table *table, uint16_t column)
+{
+    return table->size < offsetof(struct nw_table, base_type_names) || table->item_labels == NULL
+               ? NULL
+               : table->item_labels[column];
+}
+
+/**
+ * The name of a column's type below its domains, as format_type() says it without a typmod; NULL:
+ * its type is no domain, or the name is not known.
+ *
+ * @param column  index into columns.
+ */
+static inline const char *nw_table_base_type_name(const struct nw_table *table, uint16_t column)
+{
+    return table->size < sizeof(struct nw_table) || table->base_type_names == NULL
+               ? NULL
+               : table->base_type_names[column];
+}
 
 #ifdef __cplusplus
 }

@@ -67,7 +67,7 @@ KNOWN = (
     ("it", ".*", of_type("time", "time(0)"), ""),
     ("t", ".*", of_type("text[]", "character varying(20)[]", "numeric[]", "numeric(12,2)[]", "date[]", "time[]", "timestamp[]",
                         "timestamptz[]"), ""),
-    ("sfui", ".*", of_type("regprocedure", "lab.pair[]", "other.custom[]"), ""),
+    ("sfui", ".*", of_type("regprocedure"), ""),
     ("su", "typed.large", r"image\.l3", "[uc]"),
     # types that are left out, or are not, and numeric(5,-2)
     (ALL, rf"typed.o({ALONE})", r"image\.c\d+.*", ""),

@@ -516,6 +516,55 @@ static void a_sparse_vector_keeps_its_indexes(void **state)
     nw_connect_table_destroy(made);
 }
 
+/* Items of an enum are strings without null, as their labels' schema says. */
+static void an_array_of_an_enum_has_items_that_are_never_null(void **state)
+{
+    static const struct nw_column_schema lists[] = {{.name = "m",
+                                                     .type_name = "shop.mood[]",
+                                                     .type_oid = 16390,
+                                                     .base_type_oid = 16390,
+                                                     .typmod = -1}};
+    static const char *const *const items[] = {moods};
+    static const char text_of[] = "{ok}";
+    const struct nw_table table = {.size = sizeof table,
+                                   .schema_name = "shop",
+                                   .name = "v",
+                                   .columns = lists,
+                                   .columns_count = 1,
+                                   .item_labels = items};
+    struct nw_value source = {.kind = NW_VALUE_PRESENT,
+                              .type = NW_TYPE_TEXT,
+                              .bytes = (const uint8_t *)text_of,
+                              .size = sizeof text_of - 1};
+    struct nw_connect_options options = nw_connect_options_default();
+    struct nw_connect_table *made = NULL;
+    struct nw_connect_scratch *scratch = NULL;
+    struct nw_connect_value value;
+    struct nw_error err;
+
+    (void)state;
+    options.unfit_null = true;
+    made = nw_connect_table_create(&table, "p.shop.v", &options);
+    assert_non_null(made);
+    scratch = nw_connect_scratch_create(made);
+    schema_is(made->value->fields[0].schema,
+              "[\"null\",{\"type\":\"array\",\"items\":{\"type\":\"string\",\"connect.version\":1,"
+              "\"connect.parameters\":{\"allowed\":\"sad,ok\"},"
+              "\"connect.name\":\"io.debezium.data.Enum\"}}]");
+    assert_int_equal(nw_connect_convert(scratch, 0, &source, NW_AFTER, &value, &err), NW_OK);
+    encodes(made->value->fields[0].schema, value,
+            "02"
+            "02"
+            "046f6b"
+            "00");
+    source.bytes = (const uint8_t *)"{ok,NULL}"; /* NULL in place of the whole */
+    source.size = 9;
+    assert_int_equal(nw_connect_convert(scratch, 0, &source, NW_AFTER, &value, &err), NW_OK);
+    encodes(made->value->fields[0].schema, value, "00");
+    nw_connect_scratch_destroy(scratch);
+    nw_connect_table_destroy(made);
+}
+
 /* vectors/debezium_avro_times.avsc is what AvroData makes of Debezium 3.7.0's own schemas. */
 static void the_schemas_of_structured_times_are_debeziums(void **state)
 {
@@ -636,6 +685,7 @@ int main(void)
         cmocka_unit_test(a_record_is_printed_once_and_then_named),
         cmocka_unit_test(defaults_are_printed_as_java_does),
         cmocka_unit_test(the_schema_of_a_table_is_debeziums),
+        cmocka_unit_test(an_array_of_an_enum_has_items_that_are_never_null),
         cmocka_unit_test(a_sparse_vector_keeps_its_indexes),
         cmocka_unit_test(structured_times_are_records_that_are_named_once),
         cmocka_unit_test(the_schemas_of_structured_times_are_debeziums),

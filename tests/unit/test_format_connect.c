@@ -25,6 +25,10 @@ struct value_case {
     const char *json;
 };
 
+/* What nw_table has of the column beside it, in tests of that. */
+static const char *const *const *item_labels;
+static const char *const *base_type_names;
+
 static struct nw_connect_table *table_of(struct nw_table *table, struct nw_column_schema *column,
                                          const struct nw_connect_options *options)
 {
@@ -35,7 +39,9 @@ static struct nw_connect_table *table_of(struct nw_table *table, struct nw_colum
                                .schema_name = "public",
                                .name = "t",
                                .columns_count = 1,
-                               .columns = column};
+                               .columns = column,
+                               .item_labels = item_labels,
+                               .base_type_names = base_type_names};
     made = nw_connect_table_create(table, "p.public.t", options);
     assert_non_null(made);
     return made;
@@ -335,6 +341,101 @@ static void a_domain_over_an_array_is_an_array(void **state)
 
     (void)state;
     assert_string_equal(convert(&options, column, &array, NW_AFTER), "[1,2]");
+}
+
+static struct nw_value text_value(const char *text)
+{
+    return (struct nw_value){.kind = NW_VALUE_PRESENT,
+                             .type = NW_TYPE_TEXT,
+                             .bytes = (const uint8_t *)text,
+                             .size = (uint32_t)strlen(text)};
+}
+
+static void items_of_an_enum_are_enums_and_none_is_null(void **state)
+{
+    static const char *const labels[] = {"sad", "it's \"ok\"", NULL};
+    static const char *const *const items[] = {labels};
+    struct nw_connect_options options = nw_connect_options_default();
+    struct nw_column_schema column = {
+        .type_name = "lab.mood[]", .type_oid = 99999, .base_type_oid = 99999, .typmod = -1};
+    const struct nw_value some = text_value("{sad,\"it's \\\"ok\\\"\"}");
+    const struct nw_value none = text_value("{}");
+    const struct nw_value with_null = text_value("{sad,NULL}");
+    const struct nw_value two_deep = text_value("{{sad}}");
+    const struct nw_value missing = {.kind = NW_VALUE_MISSING, .type = NW_TYPE_TEXT};
+    struct nw_connect_table *made = NULL;
+    const struct nw_connect_schema *schema = NULL;
+    struct nw_table table;
+
+    (void)state;
+    assert_string_equal(convert(&options, column, &some, NW_AFTER), "left out");
+    item_labels = items;
+    for (int domain = 0; domain < 2; domain++) {
+        column.type_oid = domain ? 99998 : 99999;
+        column.not_null = false;
+        options.unfit_null = false;
+        assert_string_equal(convert(&options, column, &some, NW_AFTER),
+                            "[\"sad\",\"it's \\\"ok\\\"\"]");
+        assert_string_equal(convert(&options, column, &none, NW_AFTER), "[]");
+        assert_string_equal(convert(&options, column, &with_null, NW_AFTER), "refused");
+        assert_string_equal(convert(&options, column, &two_deep, NW_AFTER), "refused");
+        assert_string_equal(convert(&options, column, &missing, NW_AFTER), "refused");
+        options.unfit_null = true;
+        assert_string_equal(convert(&options, column, &some, NW_AFTER),
+                            "[\"sad\",\"it's \\\"ok\\\"\"]");
+        assert_string_equal(convert(&options, column, &with_null, NW_AFTER), "null");
+        assert_string_equal(convert(&options, column, &two_deep, NW_AFTER), "null");
+        assert_string_equal(convert(&options, column, &missing, NW_AFTER), "null");
+        column.not_null = true;
+        assert_string_equal(convert(&options, column, &with_null, NW_AFTER), "refused");
+        assert_string_equal(convert(&options, column, &missing, NW_BEFORE), "[]");
+    }
+    made = table_of(&table, &column, &options);
+    schema = made->value->fields[0].schema;
+    assert_int_equal(schema->kind, NW_CONNECT_ARRAY);
+    assert_false(schema->optional);
+    assert_false(schema->element->optional);
+    assert_string_equal(schema->element->name, "io.debezium.data.Enum");
+    assert_string_equal(schema->element->parameters[0].value, "sad,it's \"ok\"");
+    nw_connect_table_destroy(made);
+    item_labels = NULL;
+}
+
+static void a_domain_is_what_the_type_below_it_is(void **state)
+{
+    static const struct {
+        const char *base, *text, *json;
+        const char *schema; /* NULL: without a name */
+    } cases[] = {
+        {"public.citext", "Ab", "\"Ab\"", NULL},
+        {"citext[]", "{Ab,NULL}", "[\"Ab\",null]", NULL},
+        {"public.hstore", "\"a\"=>\"1\"", "\"{\\\"a\\\":\\\"1\\\"}\"", "io.debezium.data.Json"},
+        {"\"My Schema\".ltree", "Top.Child", "\"Top.Child\"", "io.debezium.data.Ltree"},
+        {"vector", "[1,2.5]", "[1.0,2.5]", "io.debezium.data.DoubleVector"},
+        {"mine.other", "x", "left out", NULL},
+        {NULL, "x", "left out", NULL},
+    };
+    const struct nw_connect_options options = nw_connect_options_default();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct nw_column_schema column = {
+            .type_name = "mine.citext", .type_oid = 99998, .base_type_oid = 99999, .typmod = -1};
+        const struct nw_value source = text_value(cases[i].text);
+        struct nw_connect_table *made = NULL;
+        struct nw_table table;
+
+        base_type_names = &cases[i].base;
+        assert_string_equal(convert(&options, column, &source, NW_AFTER), cases[i].json);
+        if (cases[i].schema != NULL) {
+            made = table_of(&table, &column, &options);
+            assert_string_equal(made->value->fields[0].schema->name, cases[i].schema);
+            nw_connect_table_destroy(made);
+        }
+        column.composite = true;
+        assert_string_equal(convert(&options, column, &source, NW_AFTER), "left out");
+    }
+    base_type_names = NULL;
 }
 
 static void a_composite_type_named_like_an_extensions_is_left_out(void **state)
@@ -737,6 +838,8 @@ int main(void)
         cmocka_unit_test(bytes_that_are_no_utf8_are_refused_in_arrays_and_hstores_too),
         cmocka_unit_test(null_stays_null_in_a_column_that_became_not_null_later),
         cmocka_unit_test(a_domain_over_an_array_is_an_array),
+        cmocka_unit_test(items_of_an_enum_are_enums_and_none_is_null),
+        cmocka_unit_test(a_domain_is_what_the_type_below_it_is),
         cmocka_unit_test(a_composite_type_named_like_an_extensions_is_left_out),
         cmocka_unit_test(the_interval_without_end_is_known_text),
         cmocka_unit_test(keys_have_the_bytes_of_jackson),

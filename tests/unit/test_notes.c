@@ -19,6 +19,9 @@
 #define MOOD                                                                                       \
     "{\"attnum\": 5, \"name\": \"mood\", \"type\": 50000, \"typmod\": -1, \"default\": null,"      \
     " \"labels\": [\"sad\", \"ok\"]}"
+#define MOODS                                                                                      \
+    "{\"attnum\": 5, \"name\": \"moods\", \"type\": 50001, \"typmod\": -1, \"labels\": null,"      \
+    " \"item_labels\": [\"sad\", \"ok\"]}"
 #define WHOLE(columns)                                                                             \
     "{\"v\": 1, \"oid\": 100, \"schema\": \"public\", \"name\": \"t\", \"identity\": \"d\","       \
     " \"attributes\": 5, \"columns\": [" columns "]}"
@@ -83,6 +86,54 @@ static void a_note_has_its_columns(void **state)
     assert_null(nw_notes_find(notes, 100));
 }
 
+static void a_note_has_the_labels_of_items(void **state)
+{
+    static const char *const former[] = {"sad", NULL};
+    static const char *const *const items[] = {NULL, former};
+    static const struct nw_column_schema columns[] = {{.name = "id",
+                                                       .type_name = "bigint",
+                                                       .type_oid = 20,
+                                                       .base_type_oid = 20,
+                                                       .typmod = -1,
+                                                       .attnum = 1,
+                                                       .not_null = true},
+                                                      {.name = "moods",
+                                                       .type_name = "mood[]",
+                                                       .type_oid = 50001,
+                                                       .base_type_oid = 50001,
+                                                       .typmod = -1,
+                                                       .attnum = 5}};
+    const struct nw_table described = {.size = sizeof described,
+                                       .relation_oid = 100,
+                                       .schema_name = "public",
+                                       .name = "t",
+                                       .replica_identity = 'd',
+                                       .columns_count = 2,
+                                       .columns = columns,
+                                       .item_labels = items};
+    struct nw_schemas *schemas = NULL;
+    const struct nw_table *table = NULL;
+
+    (void)state;
+    assert_int_equal(nw_schemas_create(&schemas, &err), NW_OK);
+    assert_int_equal(nw_schemas_add(schemas, &described, 0, &table, &err), NW_OK);
+    assert_int_equal(put(WHOLE(ID ", " MOODS)), NW_OK);
+    assert_string_equal(nw_notes_find(notes, 100)->item_labels[1][1], "ok");
+    assert_null(nw_notes_find(notes, 100)->item_labels[0]);
+    assert_true(nw_schemas_noted(table, nw_notes_find(notes, 100)));
+    assert_int_equal(nw_schemas_note(schemas, nw_notes_find(notes, 100), &table, &err), NW_OK);
+    assert_int_equal(table->version, 2);
+    assert_string_equal(nw_table_item_labels(table, 1)[1], "ok");
+    assert_null(nw_table_item_labels(table, 1)[2]);
+    assert_null(nw_table_item_labels(table, 0));
+    /* A trigger of a former narwal does not say them. */
+    assert_int_equal(put(WHOLE(ID ", {\"attnum\": 5, \"name\": \"moods\", \"type\": 50001,"
+                                  " \"typmod\": -1, \"labels\": null}")),
+                     NW_OK);
+    assert_false(nw_schemas_noted(table, nw_notes_find(notes, 100)));
+    nw_schemas_destroy(schemas);
+}
+
 static void what_is_no_note_is_refused(void **state)
 {
     static const char *const texts[] = {
@@ -97,6 +148,7 @@ static void what_is_no_note_is_refused(void **state)
         WHOLE("{\"attnum\": 6, \"name\": \"a\", \"type\": 25, \"typmod\": -1}"), /* past the last */
         WHOLE("{\"attnum\": 1, \"name\": 7, \"type\": 25, \"typmod\": -1}"),
         WHOLE("{\"attnum\": 1, \"name\": \"a\", \"type\": 25, \"typmod\": -1, \"labels\": [1]}"),
+        WHOLE("{\"attnum\": 1, \"name\": \"a\", \"type\": 25, \"typmod\": -1, \"item_labels\": 1}"),
         WHOLE("7"),
     };
 
@@ -152,6 +204,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_note_has_its_columns),
+        TEST(a_note_has_the_labels_of_items),
         TEST(what_is_no_note_is_refused),
         TEST(many_tables_may_be_noted_and_the_oldest_is_forgotten),
         TEST(a_version_made_of_a_note_is_exact),

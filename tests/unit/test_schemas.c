@@ -150,6 +150,47 @@ static void a_version_is_a_copy_of_its_own(void **state)
     assert_ptr_equal(nw_schemas_at(schemas, 0), table);
 }
 
+/* What nw_table has of columns beside nw_column_schema goes with them. */
+static void lists_of_columns_go_with_their_columns(void **state)
+{
+    static const char *const *const items[] = {NULL, NULL, labels, NULL};
+    static const char *const *const others[] = {NULL, NULL, labels + 1, NULL};
+    static const char *const names[] = {NULL, NULL, NULL, "character varying"};
+    struct nw_table with = described;
+    struct nw_relation *relation = said();
+    const struct nw_table *table = NULL;
+
+    (void)state;
+    with.item_labels = items;
+    with.base_type_names = names;
+    assert_int_equal(nw_schemas_add(schemas, &with, 127, &table, &err), NW_OK);
+    assert_string_equal(nw_table_item_labels(table, 2)[1], "happy");
+    assert_null(nw_table_item_labels(table, 2)[2]);
+    assert_ptr_not_equal(nw_table_item_labels(table, 2), labels);
+    assert_null(nw_table_item_labels(table, 0));
+    assert_string_equal(nw_table_base_type_name(table, 3), "character varying");
+    assert_null(nw_table_base_type_name(table, 2));
+    assert_false(nw_schemas_stale(table, &with));
+    assert_true(nw_schemas_stale(table, &described));
+    with.item_labels = others;
+    assert_true(nw_schemas_stale(table, &with));
+
+    /* A column fewer before them, and the catalog knows nothing any more. */
+    relation->columns[1] = relation->columns[2];
+    relation->columns[2] = relation->columns[3];
+    relation->columns_count = 3;
+    table = apply(relation, NULL);
+    assert_string_equal(table->columns[1].name, "mood");
+    assert_string_equal(nw_table_item_labels(table, 1)[0], "sad");
+    assert_string_equal(nw_table_base_type_name(table, 2), "character varying");
+    assert_null(nw_table_item_labels(table, 2));
+
+    /* A table of a host that did not have them yet. */
+    with.size = offsetof(struct nw_table, item_labels);
+    assert_null(nw_table_item_labels(&with, 2));
+    assert_null(nw_table_base_type_name(&with, 3));
+}
+
 static void a_relation_that_says_the_same_is_the_same(void **state)
 {
     const struct nw_table *table = add();
@@ -486,6 +527,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(all_versions_know_that_text_is_unchecked),
         TEST(a_version_is_a_copy_of_its_own),
+        TEST(lists_of_columns_go_with_their_columns),
         TEST(a_relation_that_says_the_same_is_the_same),
         TEST(every_difference_counts),
         TEST(a_catalog_that_agrees_is_used_whole),

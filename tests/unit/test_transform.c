@@ -80,6 +80,33 @@ static void columns_are_hidden_masked_and_renamed(void **state)
     kit_close(&kit);
 }
 
+/* Items' labels and the names below domains, which nw_table has beside its columns. */
+static void lists_of_columns_follow_what_is_seen(void **state)
+{
+    static const char *const labels[] = {"sad", NULL};
+    static const char *const *const items[PEOPLE_COLUMNS] = {NULL, labels, NULL, labels, NULL};
+    static const char *const names[PEOPLE_COLUMNS] = {"a", "b", "c", "d", "e"};
+    struct nw_table table = *people('d');
+    const struct nw_projection *p = NULL;
+    struct kit kit;
+
+    (void)state;
+    table.item_labels = items;
+    table.base_type_names = names;
+    kit_open(&kit, RULE("    exclude_columns: born\n    mask_columns: n\n    mask: fixed\n"
+                        "    rename_columns: [mail=email]\n"));
+    p = kit_project(&kit, &table);
+    assert_int_equal(p->table.columns_count, 4);
+    for (uint16_t i = 0, from = 0; i < 4; i++, from++) {
+        bool masked = strcmp(p->table.columns[i].name, "n") == 0;
+
+        from = strcmp(table.columns[from].name, "born") == 0 ? from + 1 : from;
+        assert_ptr_equal(nw_table_item_labels(&p->table, i), masked ? NULL : items[from]);
+        assert_ptr_equal(nw_table_base_type_name(&p->table, i), masked ? NULL : names[from]);
+    }
+    kit_close(&kit);
+}
+
 static void the_first_rule_that_masks_a_column_does(void **state)
 {
     struct kit kit;
@@ -528,6 +555,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_rule_for_a_table_is_no_projection),
         cmocka_unit_test(columns_are_hidden_masked_and_renamed),
+        cmocka_unit_test(lists_of_columns_follow_what_is_seen),
         cmocka_unit_test(the_first_rule_that_masks_a_column_does),
         cmocka_unit_test(masked_null_stays_null_and_missing_stays_missing),
         cmocka_unit_test(hashes_of_debezium_are_of_its_form_and_length),

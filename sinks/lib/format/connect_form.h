@@ -155,7 +155,7 @@ void nw_pool_fini(struct nw_pool *pool);
 /* ---- connect_types.c ---- */
 
 /** The form of a column, and of its items when it is an array. */
-void nw_form_of(struct nw_pool *pool, const struct nw_column_schema *column,
+void nw_form_of(struct nw_pool *pool, const struct nw_table *table, uint16_t index,
                 const struct nw_connect_options *options, struct nw_connect_column *to);
 
 /* ---- connect_default.c ---- */

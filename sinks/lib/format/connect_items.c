@@ -335,6 +335,27 @@ static nw_status missing_give(const struct nw_convert *convert,
     return placeholder_give(convert, column, to);
 }
 
+/* Whether each item of an array has room in a schema without NULL: where NULL stands for what has
+ * none, it stands for the whole array, as in Debezium. */
+static nw_status items_look(const struct nw_connect_options *options,
+                            const struct nw_connect_column *column, struct nw_connect_value *value)
+{
+    struct nw_connect_value key, item;
+    struct nw_error ignored;
+    nw_status status = NW_OK;
+    bool whole = true;
+
+    if (!options->unfit_null || value->kind != NW_CONNECT_ITEMS ||
+        value->items->source != NW_SOURCE_ARRAY || column->element.schema->optional) {
+        return NW_OK;
+    }
+    while (whole && nw_connect_next(value->items, &key, &item, &status, &ignored)) {
+        whole = item.kind != NW_CONNECT_NULL;
+    }
+    nw_connect_rewind(value->items);
+    return status == NW_RETRY ? NW_RETRY : status != NW_OK || !whole ? NW_REJECT : NW_OK;
+}
+
 /* Of a database without an encoding (SQL_ASCII) text may be any bytes. The other forms know which
  * characters their text has, give bytes, or refuse exceptions themselves. */
 static bool exception_fits(const struct nw_form *form, const struct nw_value *source)
@@ -363,6 +384,7 @@ nw_status nw_connect_convert(struct nw_connect_scratch *scratch, uint16_t index,
         status = NW_REJECT;
     } else if (source->kind == NW_VALUE_PRESENT || source->kind == NW_VALUE_EXCEPTION) {
         status = nw_convert_present(&convert, source, value);
+        status = status == NW_OK ? items_look(&table->options, column, value) : status;
     } else if (source->kind == NW_VALUE_MISSING && side == NW_AFTER) {
         status = missing_give(&convert, column, value);
     } else if (source->kind == NW_VALUE_MISSING && column->not_null) {

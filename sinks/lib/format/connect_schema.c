@@ -251,7 +251,7 @@ static void columns_fill(struct table *t, struct nw_connect_column *columns,
     for (uint16_t i = 0; i < table->columns_count && !t->pool.failed; i++) {
         const struct nw_connect_value *fallback = NULL;
 
-        nw_form_of(&t->pool, &table->columns[i], options, &columns[i]);
+        nw_form_of(&t->pool, table, i, options, &columns[i]);
         zero_set(&t->pool, &columns[i]);
         if (columns[i].form.how == NW_HOW_OMIT || columns[i].form.schema == NULL) {
             continue;

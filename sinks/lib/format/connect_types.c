@@ -1,132 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which schema and which conversion a column's type has: see connect.h. Types of PostgreSQL itself
- * are known by oid (src/include/catalog/pg_type.dat, versions 14 to 18), those of extensions by
- * name, whatever their schema is. Stateless.
+ * Which schema and which conversion a column's type has: see connect.h. Stateless.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/format/connect_family.h"
 #include "lib/format/connect_parts.h"
 
 #define TYPMOD_HEADER  4
 #define BITS_UNBOUNDED 2147483647 /* what the JDBC driver says of bit varying without a length */
 #define FRACTION_MAX   6
-#define TEXT_MAX       256u
 
 #define SCALE_PARAMETER     "scale"
 #define PRECISION_PARAMETER "connect.decimal.precision"
-
-enum family {
-    FAMILY_UNKNOWN,
-    FAMILY_BOOLEAN,
-    FAMILY_INT16,
-    FAMILY_INT32,
-    FAMILY_INT64,
-    FAMILY_FLOAT32,
-    FAMILY_FLOAT64,
-    FAMILY_STRING,
-    FAMILY_JSON,
-    FAMILY_XML,
-    FAMILY_UUID,
-    FAMILY_TSVECTOR,
-    FAMILY_LTREE,
-    FAMILY_ENUM,
-    FAMILY_BYTEA,
-    FAMILY_NUMERIC,
-    FAMILY_MONEY,
-    FAMILY_DATE,
-    FAMILY_TIME,
-    FAMILY_TIMESTAMP,
-    FAMILY_TIMESTAMPTZ,
-    FAMILY_TIMETZ,
-    FAMILY_INTERVAL,
-    FAMILY_BIT,
-    FAMILY_VARBIT,
-    FAMILY_POINT,
-    FAMILY_LSEG,
-    FAMILY_BOX,
-    FAMILY_PATH,
-    FAMILY_POLYGON,
-    FAMILY_CIRCLE,
-    FAMILY_LINE,
-    FAMILY_HSTORE,
-    FAMILY_GEOMETRY,
-    FAMILY_GEOGRAPHY,
-    FAMILY_VECTOR,
-    FAMILY_HALFVEC,
-    FAMILY_SPARSEVEC,
-};
-
-/* array: the oid of arrays of it that have a schema; 0: they have none. */
-static const struct {
-    uint32_t oid, array;
-    enum family family;
-    enum nw_placeholder placeholder; /* of its arrays */
-} types[] = {
-    {16, 1000, FAMILY_BOOLEAN, NW_PLACEHOLDER_NONE},
-    {17, 1001, FAMILY_BYTEA, NW_PLACEHOLDER_ITEM},
-    {18, 1002, FAMILY_STRING, NW_PLACEHOLDER_NONE},
-    {19, 0, FAMILY_STRING, NW_PLACEHOLDER_NONE}, /* name */
-    {20, 1016, FAMILY_INT64, NW_PLACEHOLDER_CODES},
-    {21, 1005, FAMILY_INT16, NW_PLACEHOLDER_NONE},
-    {23, 1007, FAMILY_INT32, NW_PLACEHOLDER_CODES},
-    {25, 1009, FAMILY_STRING, NW_PLACEHOLDER_ITEM},
-    {26, 1028, FAMILY_INT64, NW_PLACEHOLDER_NONE}, /* oid */
-    {114, 199, FAMILY_JSON, NW_PLACEHOLDER_ITEM},
-    {142, 0, FAMILY_XML, NW_PLACEHOLDER_NONE},
-    {600, 0, FAMILY_POINT, NW_PLACEHOLDER_NONE},
-    {601, 1018, FAMILY_LSEG, NW_PLACEHOLDER_NONE},
-    {602, 1019, FAMILY_PATH, NW_PLACEHOLDER_NONE},
-    {603, 1020, FAMILY_BOX, NW_PLACEHOLDER_NONE},
-    {604, 1027, FAMILY_POLYGON, NW_PLACEHOLDER_NONE},
-    {628, 629, FAMILY_LINE, NW_PLACEHOLDER_NONE},
-    {650, 651, FAMILY_STRING, NW_PLACEHOLDER_NONE}, /* cidr */
-    {700, 1021, FAMILY_FLOAT32, NW_PLACEHOLDER_NONE},
-    {701, 1022, FAMILY_FLOAT64, NW_PLACEHOLDER_NONE},
-    {718, 719, FAMILY_CIRCLE, NW_PLACEHOLDER_NONE},
-    {774, 775, FAMILY_STRING, NW_PLACEHOLDER_NONE}, /* macaddr8 */
-    {790, 0, FAMILY_MONEY, NW_PLACEHOLDER_NONE},
-    {829, 1040, FAMILY_STRING, NW_PLACEHOLDER_NONE}, /* macaddr */
-    {869, 1041, FAMILY_STRING, NW_PLACEHOLDER_NONE}, /* inet */
-    {1042, 1014, FAMILY_STRING, NW_PLACEHOLDER_ITEM},
-    {1043, 1015, FAMILY_STRING, NW_PLACEHOLDER_ITEM},
-    {1082, 1182, FAMILY_DATE, NW_PLACEHOLDER_CODES},
-    {1083, 1183, FAMILY_TIME, NW_PLACEHOLDER_NONE},
-    {1114, 1115, FAMILY_TIMESTAMP, NW_PLACEHOLDER_NONE},
-    {1184, 1185, FAMILY_TIMESTAMPTZ, NW_PLACEHOLDER_NONE},
-    {1186, 0, FAMILY_INTERVAL, NW_PLACEHOLDER_NONE},
-    {1266, 1270, FAMILY_TIMETZ, NW_PLACEHOLDER_NONE},
-    {1560, 0, FAMILY_BIT, NW_PLACEHOLDER_NONE},
-    {1562, 0, FAMILY_VARBIT, NW_PLACEHOLDER_NONE},
-    {1700, 1231, FAMILY_NUMERIC, NW_PLACEHOLDER_NONE},
-    {2950, 2951, FAMILY_UUID, NW_PLACEHOLDER_UUID},
-    {3614, 3643, FAMILY_TSVECTOR, NW_PLACEHOLDER_NONE},
-    {3802, 3807, FAMILY_JSON, NW_PLACEHOLDER_ITEM},
-    {3904, 3905, FAMILY_STRING, NW_PLACEHOLDER_NONE}, /* int4range */
-    {3906, 3907, FAMILY_STRING, NW_PLACEHOLDER_NONE}, /* numrange */
-    {3908, 3909, FAMILY_STRING, NW_PLACEHOLDER_NONE}, /* tsrange */
-    {3910, 3911, FAMILY_STRING, NW_PLACEHOLDER_NONE}, /* tstzrange */
-    {3912, 3913, FAMILY_STRING, NW_PLACEHOLDER_NONE}, /* daterange */
-    {3926, 3927, FAMILY_STRING, NW_PLACEHOLDER_NONE}, /* int8range */
-};
-
-/* Of extensions. */
-static const struct {
-    const char *name;
-    enum family family;
-} names[] = {
-    {"hstore", FAMILY_HSTORE}, {"ltree", FAMILY_LTREE},       {"citext", FAMILY_STRING},
-    {"isbn", FAMILY_STRING},   {"geometry", FAMILY_GEOMETRY}, {"geography", FAMILY_GEOGRAPHY},
-    {"vector", FAMILY_VECTOR}, {"halfvec", FAMILY_HALFVEC},   {"sparsevec", FAMILY_SPARSEVEC},
-};
 
 struct maker {
     struct nw_pool *pool;
     const struct nw_connect_options *options;
     const struct nw_column_schema *column;
-    bool optional; /* of what is made next */
+    const char *const *labels; /* of an enum, or of the items of an array of one */
+    bool optional;             /* of what is made next */
 };
 
 /* ---- schemas ---- */
@@ -253,14 +148,14 @@ static struct nw_connect_schema *wkb_make(struct maker *m, bool sphere)
 }
 
 /* These are optional whether the column is or not. */
-static struct nw_connect_schema *shape_make(struct maker *m, enum family family)
+static struct nw_connect_schema *shape_make(struct maker *m, enum nw_family family)
 {
     struct maker optional = *m;
 
     optional.optional = true;
-    return family == FAMILY_CIRCLE ? circle_make(&optional)
-           : family == FAMILY_LINE ? line_make(&optional)
-                                   : wkb_make(&optional, family == FAMILY_GEOGRAPHY);
+    return family == NW_FAMILY_CIRCLE ? circle_make(&optional)
+           : family == NW_FAMILY_LINE ? line_make(&optional)
+                                      : wkb_make(&optional, family == NW_FAMILY_GEOGRAPHY);
 }
 
 static struct nw_connect_schema *sparse_make(struct maker *m)
@@ -293,9 +188,9 @@ static struct nw_form enum_form(struct maker *m)
     struct nw_connect_schema *schema = schema_make(m, NW_CONNECT_STRING, "io.debezium.data.Enum");
     struct nw_out allowed = {0};
 
-    for (size_t i = 0; m->column->enum_labels[i] != NULL; i++) {
+    for (size_t i = 0; m->labels[i] != NULL; i++) {
         nw_out_text(&allowed, i == 0 ? "" : ",");
-        nw_out_text(&allowed, m->column->enum_labels[i]);
+        nw_out_text(&allowed, m->labels[i]);
     }
     if (schema != NULL && !allowed.failed) {
         parameter_add(m, schema, "allowed", nw_pool_text(m->pool, allowed.bytes, allowed.used));
@@ -499,16 +394,16 @@ static struct nw_form unknown_form(struct maker *m)
                                                   : binary_form(m, false);
 }
 
-static struct nw_form geometric_form(struct maker *m, enum family family)
+static struct nw_form geometric_form(struct maker *m, enum nw_family family)
 {
     static const enum nw_how hows[] = {
-        [FAMILY_LSEG] = NW_HOW_LSEG,     [FAMILY_BOX] = NW_HOW_BOX,
-        [FAMILY_PATH] = NW_HOW_PATH,     [FAMILY_POLYGON] = NW_HOW_POLYGON,
-        [FAMILY_CIRCLE] = NW_HOW_CIRCLE, [FAMILY_LINE] = NW_HOW_LINE,
-        [FAMILY_GEOMETRY] = NW_HOW_EWKB, [FAMILY_GEOGRAPHY] = NW_HOW_EWKB,
+        [NW_FAMILY_LSEG] = NW_HOW_LSEG,     [NW_FAMILY_BOX] = NW_HOW_BOX,
+        [NW_FAMILY_PATH] = NW_HOW_PATH,     [NW_FAMILY_POLYGON] = NW_HOW_POLYGON,
+        [NW_FAMILY_CIRCLE] = NW_HOW_CIRCLE, [NW_FAMILY_LINE] = NW_HOW_LINE,
+        [NW_FAMILY_GEOMETRY] = NW_HOW_EWKB, [NW_FAMILY_GEOGRAPHY] = NW_HOW_EWKB,
     };
 
-    if (family == FAMILY_POINT) {
+    if (family == NW_FAMILY_POINT) {
         return (struct nw_form){.how = NW_HOW_POINT, .schema = point_make(m)};
     }
     return (struct nw_form){.how = hows[family], .schema = shape_make(m, family)};
@@ -523,27 +418,30 @@ static struct nw_form stampz_form(struct maker *m)
     return form;
 }
 
-static struct nw_form text_form(struct maker *m, enum family family)
+static struct nw_form text_form(struct maker *m, enum nw_family family)
 {
     static const char *const semantic[] = {
-        [FAMILY_JSON] = "io.debezium.data.Json",   [FAMILY_XML] = "io.debezium.data.Xml",
-        [FAMILY_UUID] = "io.debezium.data.Uuid",   [FAMILY_TSVECTOR] = "io.debezium.data.Tsvector",
-        [FAMILY_LTREE] = "io.debezium.data.Ltree",
+        [NW_FAMILY_JSON] = "io.debezium.data.Json",
+        [NW_FAMILY_XML] = "io.debezium.data.Xml",
+        [NW_FAMILY_UUID] = "io.debezium.data.Uuid",
+        [NW_FAMILY_TSVECTOR] = "io.debezium.data.Tsvector",
+        [NW_FAMILY_LTREE] = "io.debezium.data.Ltree",
     };
 
-    return simple(m, family == FAMILY_UUID ? NW_HOW_UUID : NW_HOW_TEXT, NW_CONNECT_STRING,
-                  family == FAMILY_STRING ? NULL : semantic[family]);
+    return simple(m, family == NW_FAMILY_UUID ? NW_HOW_UUID : NW_HOW_TEXT, NW_CONNECT_STRING,
+                  family == NW_FAMILY_STRING ? NULL : semantic[family]);
 }
 
-static struct nw_form number_form(struct maker *m, enum family family)
+static struct nw_form number_form(struct maker *m, enum nw_family family)
 {
     static const enum nw_connect_kind kinds[] = {
-        [FAMILY_INT16] = NW_CONNECT_INT16,     [FAMILY_INT32] = NW_CONNECT_INT32,
-        [FAMILY_INT64] = NW_CONNECT_INT64,     [FAMILY_FLOAT32] = NW_CONNECT_FLOAT32,
-        [FAMILY_FLOAT64] = NW_CONNECT_FLOAT64,
+        [NW_FAMILY_INT16] = NW_CONNECT_INT16,     [NW_FAMILY_INT32] = NW_CONNECT_INT32,
+        [NW_FAMILY_INT64] = NW_CONNECT_INT64,     [NW_FAMILY_FLOAT32] = NW_CONNECT_FLOAT32,
+        [NW_FAMILY_FLOAT64] = NW_CONNECT_FLOAT64,
     };
 
-    return simple(m, family >= FAMILY_FLOAT32 ? NW_HOW_REAL : NW_HOW_INTEGER, kinds[family], NULL);
+    return simple(m, family >= NW_FAMILY_FLOAT32 ? NW_HOW_REAL : NW_HOW_INTEGER, kinds[family],
+                  NULL);
 }
 
 static struct nw_form interval_form(struct maker *m)
@@ -594,127 +492,54 @@ static struct nw_form sparse_form(struct maker *m)
 }
 
 /* `times: structured`; NW_HOW_OMIT: it has no parts. */
-static enum nw_how parts_how(const struct maker *m, enum family family)
+static enum nw_how parts_how(const struct maker *m, enum nw_family family)
 {
     static const enum nw_how hows[] = {
-        [FAMILY_DATE] = NW_HOW_DATE_PARTS,         [FAMILY_TIME] = NW_HOW_TIME_PARTS,
-        [FAMILY_TIMESTAMP] = NW_HOW_STAMP_PARTS,   [FAMILY_TIMESTAMPTZ] = NW_HOW_STAMP_ZONED_PARTS,
-        [FAMILY_TIMETZ] = NW_HOW_TIME_ZONED_PARTS, [FAMILY_INTERVAL] = NW_HOW_INTERVAL_PARTS,
+        [NW_FAMILY_DATE] = NW_HOW_DATE_PARTS,
+        [NW_FAMILY_TIME] = NW_HOW_TIME_PARTS,
+        [NW_FAMILY_TIMESTAMP] = NW_HOW_STAMP_PARTS,
+        [NW_FAMILY_TIMESTAMPTZ] = NW_HOW_STAMP_ZONED_PARTS,
+        [NW_FAMILY_TIMETZ] = NW_HOW_TIME_ZONED_PARTS,
+        [NW_FAMILY_INTERVAL] = NW_HOW_INTERVAL_PARTS,
     };
 
-    return m->options->times == NW_TIMES_STRUCTURED && family <= FAMILY_INTERVAL ? hows[family]
-                                                                                 : NW_HOW_OMIT;
+    return m->options->times == NW_TIMES_STRUCTURED && family <= NW_FAMILY_INTERVAL ? hows[family]
+                                                                                    : NW_HOW_OMIT;
 }
 
-static struct nw_form scalar_form(struct maker *m, enum family family)
+static struct nw_form scalar_form(struct maker *m, enum nw_family family)
 {
     static struct nw_form (*const forms[])(struct maker *) = {
-        [FAMILY_UNKNOWN] = unknown_form,
-        [FAMILY_BOOLEAN] = boolean_form,
-        [FAMILY_ENUM] = enum_form,
-        [FAMILY_BYTEA] = bytea_form,
-        [FAMILY_NUMERIC] = numeric_form,
-        [FAMILY_MONEY] = money_form,
-        [FAMILY_DATE] = date_form,
-        [FAMILY_TIME] = time_form,
-        [FAMILY_TIMESTAMP] = stamp_form,
-        [FAMILY_TIMESTAMPTZ] = stampz_form,
-        [FAMILY_TIMETZ] = timez_form,
-        [FAMILY_INTERVAL] = interval_form,
-        [FAMILY_BIT] = bit_form,
-        [FAMILY_VARBIT] = varbit_form,
-        [FAMILY_HSTORE] = hstore_form,
-        [FAMILY_VECTOR] = double_vector_form,
-        [FAMILY_HALFVEC] = float_vector_form,
-        [FAMILY_SPARSEVEC] = sparse_form,
+        [NW_FAMILY_UNKNOWN] = unknown_form,
+        [NW_FAMILY_BOOLEAN] = boolean_form,
+        [NW_FAMILY_ENUM] = enum_form,
+        [NW_FAMILY_BYTEA] = bytea_form,
+        [NW_FAMILY_NUMERIC] = numeric_form,
+        [NW_FAMILY_MONEY] = money_form,
+        [NW_FAMILY_DATE] = date_form,
+        [NW_FAMILY_TIME] = time_form,
+        [NW_FAMILY_TIMESTAMP] = stamp_form,
+        [NW_FAMILY_TIMESTAMPTZ] = stampz_form,
+        [NW_FAMILY_TIMETZ] = timez_form,
+        [NW_FAMILY_INTERVAL] = interval_form,
+        [NW_FAMILY_BIT] = bit_form,
+        [NW_FAMILY_VARBIT] = varbit_form,
+        [NW_FAMILY_HSTORE] = hstore_form,
+        [NW_FAMILY_VECTOR] = double_vector_form,
+        [NW_FAMILY_HALFVEC] = float_vector_form,
+        [NW_FAMILY_SPARSEVEC] = sparse_form,
     };
 
     if (parts_how(m, family) != NW_HOW_OMIT) {
         return nw_parts_form(m->pool, parts_how(m, family), m->column, m->optional);
     }
-    if (family >= FAMILY_INT16 && family <= FAMILY_FLOAT64) {
+    if (family >= NW_FAMILY_INT16 && family <= NW_FAMILY_FLOAT64) {
         return number_form(m, family);
     }
-    if (family >= FAMILY_STRING && family <= FAMILY_LTREE) {
+    if (family >= NW_FAMILY_STRING && family <= NW_FAMILY_LTREE) {
         return text_form(m, family);
     }
     return forms[family] == NULL ? geometric_form(m, family) : forms[family](m);
-}
-
-/* ---- which type it is ---- */
-
-/* Behind the schema's name, which may be quoted. */
-static const char *unqualified(const char *said)
-{
-    const char *name = said;
-    bool quoted = false;
-
-    for (const char *at = said; *at != '\0' && (quoted || *at != '('); at++) {
-        quoted ^= *at == '"';
-        if (*at == '.' && !quoted) {
-            name = at + 1;
-        }
-    }
-    return name;
-}
-
-/* The name as format_type() says it, without schema, quotes, length and []. */
-static void bare_name(const char *said, char name[static TEXT_MAX], bool *array)
-{
-    size_t size = strlen(said);
-    bool quoted = false;
-
-    *array = size > 2 && strcmp(said + size - 2, "[]") == 0;
-    size = 0;
-    for (const char *at = unqualified(said); *at != '\0' && size < TEXT_MAX - 1; at++) {
-        if (!quoted && (*at == '(' || *at == '[')) {
-            break;
-        }
-        quoted ^= *at == '"';
-        if (*at != '"') {
-            name[size++] = *at;
-        }
-    }
-    name[size] = '\0';
-}
-
-static enum family named_family(const struct nw_column_schema *column, bool *array)
-{
-    char name[TEXT_MAX];
-
-    *array = false;
-    if (column->type_name == NULL || column->type_oid != column->base_type_oid ||
-        column->composite) {
-        return FAMILY_UNKNOWN; /* the name is a domain's, or of a type that somebody made */
-    }
-    bare_name(column->type_name, name, array);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(names[i].name, name) == 0) {
-            return names[i].family;
-        }
-    }
-    return FAMILY_UNKNOWN;
-}
-
-static enum family family_of(const struct nw_column_schema *column, bool *array,
-                             enum nw_placeholder *placeholder)
-{
-    *array = false;
-    *placeholder = NW_PLACEHOLDER_NONE;
-    if (column->enum_labels != NULL) {
-        return FAMILY_ENUM;
-    }
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
-        if (types[i].oid == column->base_type_oid) {
-            return types[i].family;
-        }
-        if (types[i].array == column->base_type_oid && types[i].array != 0) {
-            *array = true;
-            *placeholder = types[i].placeholder;
-            return types[i].family;
-        }
-    }
-    return named_family(column, array);
 }
 
 /* The placeholder of a scalar. Numbers and their kin are never stored out of line. */
@@ -732,46 +557,34 @@ static enum nw_placeholder scalar_placeholder(const struct nw_form *form)
                                                                         : NW_PLACEHOLDER_NONE;
 }
 
-/* Debezium forgets it in arrays of types that it has no list for. */
-static bool items_optional(enum family family)
-{
-    return family != FAMILY_UNKNOWN && family != FAMILY_ENUM && family != FAMILY_TSVECTOR &&
-           family != FAMILY_VECTOR && family != FAMILY_HALFVEC && family != FAMILY_SPARSEVEC;
-}
-
-/* typdelim: PostGIS declares another one for both of its types. */
-static char delimiter_of(enum family family)
-{
-    return family == FAMILY_BOX                                      ? ';'
-           : family == FAMILY_GEOMETRY || family == FAMILY_GEOGRAPHY ? ':'
-                                                                     : ',';
-}
-
 /* Debezium has no placeholder for items that are strings, structs, or Connect's Date, where the
  * array of the type has one of numbers or bytes. */
-static bool array_placeholder_fits(enum family family, const struct nw_connect_options *options)
+static bool array_placeholder_fits(enum nw_family family, const struct nw_connect_options *options)
 {
-    return family == FAMILY_DATE
+    return family == NW_FAMILY_DATE
                ? options->times != NW_TIMES_ISOSTRING && options->times != NW_TIMES_CONNECT &&
                      options->times != NW_TIMES_STRUCTURED
-               : family != FAMILY_BYTEA || options->binaries == NW_BINARIES_BYTES;
+               : family != NW_FAMILY_BYTEA || options->binaries == NW_BINARIES_BYTES;
 }
 
-void nw_form_of(struct nw_pool *pool, const struct nw_column_schema *column,
+void nw_form_of(struct nw_pool *pool, const struct nw_table *table, uint16_t index,
                 const struct nw_connect_options *options, struct nw_connect_column *to)
 {
-    struct maker m = {.pool = pool, .options = options, .column = column};
+    const struct nw_column_schema *column = &table->columns[index];
+    struct maker m = {
+        .pool = pool, .options = options, .column = column, .labels = column->enum_labels};
     bool array;
-    enum family family = family_of(column, &array, &to->placeholder);
+    enum nw_family family = nw_family_of(table, index, &array, &to->placeholder);
 
     to->not_null = column->not_null;
     m.optional = !column->not_null;
-    if (array && (family != FAMILY_UNKNOWN || options->unknown != NW_UNKNOWN_OMIT)) {
+    if (array && (family != NW_FAMILY_UNKNOWN || options->unknown != NW_UNKNOWN_OMIT)) {
         struct nw_connect_schema *schema = schema_make(&m, NW_CONNECT_ARRAY, NULL);
 
-        m.optional = items_optional(family);
+        m.optional = nw_family_items_optional(family);
+        m.labels = nw_table_item_labels(table, index);
         to->element = scalar_form(&m, family);
-        to->delimiter = delimiter_of(family);
+        to->delimiter = nw_family_delimiter(family);
         if (!array_placeholder_fits(family, options)) {
             to->placeholder = NW_PLACEHOLDER_NONE;
         }

@@ -553,6 +553,43 @@ static void generated_columns_are_there_where_18_publishes_them(void **state)
     run("DROP PUBLICATION generated; DROP TABLE public.made");
 }
 
+static void items_of_enums_and_types_below_domains_are_read(void **state)
+{
+    struct nw_catalog_tables tables;
+    const struct nw_catalog_table *read = NULL;
+    struct nw_table *table = NULL;
+
+    (void)state;
+    run("CREATE DOMAIN public.feelings AS public.mood[];"
+        "CREATE DOMAIN public.stamps AS timestamptz(3)[];"
+        "CREATE TABLE public.lists (k int PRIMARY KEY, a public.mood[], b public.feelings,"
+        " c public.feeling[], d public.empty[], e public.stamps, f public.price, g text[]);"
+        "CREATE PUBLICATION lists FOR TABLE public.lists");
+    must(
+        nw_catalog_tables(session,
+                          &(struct nw_catalog_scope){.publications = (const char *const[]){"lists"},
+                                                     .publications_count = 1},
+                          &arena, &tables, &err));
+    read = find(&tables, "lists");
+    assert_string_equal(column(read, "a")->item_labels[1], "fine");
+    assert_null(column(read, "a")->enum_labels);
+    assert_null(column(read, "a")->base_type_name);
+    must(nw_catalog_to_table(read, &arena, &table, &err));
+    assert_string_equal(nw_table_item_labels(table, 1)[2], "ok");
+    assert_null(nw_table_item_labels(table, 1)[3]);
+    assert_string_equal(nw_table_item_labels(table, 2)[0], "sad");
+    assert_string_equal(nw_table_base_type_name(table, 2), "public.mood[]");
+    assert_null(nw_table_item_labels(table, 3)); /* its items are a domain's */
+    assert_non_null(nw_table_item_labels(table, 4));
+    assert_null(nw_table_item_labels(table, 4)[0]);
+    assert_string_equal(nw_table_base_type_name(table, 5), "timestamp with time zone[]");
+    assert_string_equal(nw_table_base_type_name(table, 6), "numeric");
+    assert_null(nw_table_base_type_name(table, 7));
+    assert_null(nw_table_item_labels(table, 7));
+    run("DROP PUBLICATION lists; DROP TABLE public.lists; DROP DOMAIN public.feelings, "
+        "public.stamps");
+}
+
 static void a_catalog_table_becomes_what_sinks_see(void **state)
 {
     struct nw_catalog_tables tables;
@@ -684,6 +721,7 @@ int main(void)
         cmocka_unit_test(what_is_published_is_what_the_view_says),
         cmocka_unit_test(column_lists_and_row_filters_are_honoured_since_15),
         cmocka_unit_test(generated_columns_are_there_where_18_publishes_them),
+        cmocka_unit_test(items_of_enums_and_types_below_domains_are_read),
         cmocka_unit_test(a_catalog_table_becomes_what_sinks_see),
         cmocka_unit_test(candidates_say_whose_updates_would_go_on_working),
         cmocka_unit_test(three_hundred_and_forty_tables_take_well_under_a_second),
