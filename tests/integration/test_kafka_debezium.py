@@ -294,6 +294,37 @@ class EnvelopeTest(Case):
         self.assertEqual(value["payload"]["message"], {"prefix": "pre", "content": "Y29udGVudA=="})
         self.assertEqual((value["payload"]["op"], value["payload"]["source"]["table"]), ("m", ""))
 
+    def test_what_columns_have_beside_their_schema(self):
+        """Labels of items and names below domains: of copied rows and changes, renamed and moved, behind a kill."""
+        self.server.sql("CREATE EXTENSION citext SCHEMA public; CREATE TYPE shop.mood AS ENUM ('sad', 'ok');"
+                        "CREATE DOMAIN shop.tag AS public.citext; CREATE DOMAIN shop.moods AS shop.mood[];"
+                        "CREATE TABLE shop.beside (id integer PRIMARY KEY, gone integer, a shop.mood[], b shop.tag, c shop.moods);"
+                        "INSERT INTO shop.beside VALUES (1, 1, '{sad,ok}', 'Ab', '{ok}')")
+        narwal = self.narwal("beside", [{"prefix": "beside", "format": "debezium_json", "schemas": True, "unfit": "as_null"}],
+                             ["shop.beside"])
+        narwal.config["transforms"] = [{"tables": "shop.beside", "exclude_columns": ["gone"], "rename_columns": ["a=seen"]}]
+        narwal.start().wait_caught_up()
+        self.server.sql("INSERT INTO shop.beside VALUES (2, 1, '{}', '', '{ok,NULL}')")
+        narwal.wait_caught_up()
+        narwal.kill()
+        self.server.sql("INSERT INTO shop.beside VALUES (3, 1, '{ok}', 'x', NULL)")
+        self.server.sql("ALTER TYPE shop.mood ADD VALUE 'well'")
+        narwal.start().wait_caught_up()
+        self.server.sql("ALTER TABLE shop.beside DROP b; INSERT INTO shop.beside VALUES (4, 1, '{well}', '{well,sad}')")
+        narwal.wait_caught_up()
+        found = {value["payload"]["after"]["id"]: value for _, value, _ in self.read("beside.shop.beside")}
+        self.assertEqual({key: value["payload"]["after"] for key, value in found.items()}, {
+            1: {"id": 1, "seen": ["sad", "ok"], "b": "Ab", "c": ["ok"]}, 2: {"id": 2, "seen": [], "b": "", "c": None},
+            3: {"id": 3, "seen": ["ok"], "b": "x", "c": None}, 4: {"id": 4, "seen": ["well"], "c": ["well", "sad"]}})
+        for key, labels in ((1, "sad,ok"), (2, "sad,ok"), (3, "sad,ok,well"), (4, "sad,ok,well")):
+            fields = {field["field"]: field for field in found[key]["schema"]["fields"][1]["fields"]}
+            for name in ("seen", "c"):
+                self.assertEqual(fields[name]["items"], {
+                    "type": "string", "optional": False, "name": "io.debezium.data.Enum", "version": 1,
+                    "parameters": {"allowed": labels}}, (key, name))
+        self.assertNotIn("NW2719", narwal.log(whole=True))
+        self.assertEqual(narwal.terminate(), 0)
+
     def test_a_value_without_room_is_refused(self):
         self.server.sql("CREATE TYPE shop.vector AS (a integer, b text)")
         self.server.sql("CREATE TABLE shop.unfit (id integer PRIMARY KEY, n numeric(5,2), x xid, v shop.vector)")
