@@ -26,7 +26,7 @@ CREATE DOMAIN other.feeling AS lab.mood;
 CREATE DOMAIN other.moods AS lab.mood[];
 CREATE DOMAIN other.tags AS public.citext[];
 CREATE DOMAIN other.caption AS other.label;
-CREATE DOMAIN other.path AS public.ltree;
+CREATE DOMAIN other.branch AS public.ltree;
 CREATE DOMAIN other.store AS public.hstore;
 CREATE TYPE other.inner AS (t text, n numeric, f double precision, b bytea, moods lab.mood[]);
 CREATE TYPE other.outer AS (i integer, one other.inner, many other.inner[], r int4range);
