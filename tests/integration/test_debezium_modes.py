@@ -69,6 +69,7 @@ KNOWN = (
                         "timestamptz[]"), ""),
     ("sfui", ".*", of_type("regprocedure"), ""),
     ("su", "typed.large", r"image\.l3", "[uc]"),
+    (ALL, "typed.large", r"image\.l36(\..*)?", "[uc]"),
     # types that are left out, or are not, and numeric(5,-2)
     (ALL, rf"typed.o({ALONE})", r"image\.c\d+.*", ""),
     (SCHEMAED, rf"typed.o({ALONE})", r"value-schema\..*", ""),
