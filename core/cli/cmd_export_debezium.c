@@ -8,7 +8,7 @@
  * became durable since narwal took over, it is the offset that narwal was given, word for word; and
  * where it was given back before, the same offset again.
  *
- * Only the Kafka sink is looked at: others, which may be down, do not stand in the way.
+ * Only one Kafka sink is looked at: others, which may be down, do not stand in the way.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@
 #include "pipeline/letters.h"
 
 static const char HELP[] =
-    "usage: narwal export-debezium FILE.yaml [URL] [--dry-run] [--yes]\n\n"
+    "usage: narwal export-debezium FILE.yaml [URL] [--sink NAME] [--dry-run] [--yes]\n\n"
     "Gives a pipeline back to Debezium: makes the offset with which the connector goes on where "
     "narwal\n"
     "stopped, at the same slot, and writes it to Connect (3.6 and later), or prints it. URL is\n"
@@ -32,8 +32,9 @@ static const char HELP[] =
     "again with this state before narwal take-over; one with another state, as a standby, is to be "
     "stopped\n"
     "for good before.\n\n"
-    "  --dry-run  only say what would be done\n"
-    "  --yes      do not ask\n\n"
+    "  --sink NAME  of several Kafka sinks the one whose topics are the connector's\n"
+    "  --dry-run    only say what would be done\n"
+    "  --yes        do not ask\n\n"
     "exit codes: 0 the connector can start, 1 it was refused or failed, 2 called wrongly\n";
 
 struct session {
@@ -42,26 +43,47 @@ struct session {
     struct nw_adopt adopt;
     struct nw_taken taken; /* as it was recorded */
     const struct nw_adopt_sink *sink;
+    const char *name; /* of the sink; NULL: there is one only */
+    uint32_t at;      /* that sink */
     const char *prefix;
     json_t *body;
 };
 
-static nw_status sink_find(struct session *s, struct nw_error *err)
+/* @return UINT32_MAX when there is none, with why. */
+static uint32_t sink_index(const struct session *s, struct nw_error *err)
 {
     const struct nw_run_config *config = &s->call.pipeline.config;
     uint32_t at = UINT32_MAX;
+    uint32_t count = 0;
 
     for (uint32_t i = 0; i < config->sinks_count; i++) {
-        if (strcmp(config->sinks[i].type, "kafka") == 0) {
-            if (at != UINT32_MAX) {
-                return nw_fail(err, NW_FATAL, "NW1557 there are several sinks of type kafka");
-            }
+        if (strcmp(config->sinks[i].type, "kafka") == 0 &&
+            (s->name == NULL || strcmp(config->sinks[i].name, s->name) == 0)) {
             at = i;
+            count++;
         }
     }
-    if (at == UINT32_MAX) {
-        return nw_fail(err, NW_FATAL, "NW1557 there is no sink of type kafka");
+    if (count > 1) {
+        (void)nw_fail(err, NW_FATAL,
+                      "NW1557 there are several sinks of type kafka: --sink NAME says whose topics "
+                      "the connector goes on with");
+        return UINT32_MAX;
     }
+    if (count == 0) {
+        (void)nw_fail(err, NW_FATAL, "NW1557 there is no sink%s%s of type kafka",
+                      s->name == NULL ? "" : " ", s->name == NULL ? "" : s->name);
+    }
+    return at;
+}
+
+static nw_status sink_find(struct session *s, struct nw_error *err)
+{
+    uint32_t at = sink_index(s, err);
+
+    if (at == UINT32_MAX) {
+        return NW_FATAL;
+    }
+    s->at = at;
     s->options = s->call.pipeline.options;
     s->options.sinks[0] = s->call.pipeline.options.sinks[at];
     s->options.sinks_count = 1;
@@ -174,7 +196,7 @@ static void others_say(struct session *s)
     const struct nw_run_config *config = &s->call.pipeline.config;
 
     for (uint32_t i = 0; i < config->sinks_count; i++) {
-        if (strcmp(config->sinks[i].type, "kafka") != 0) {
+        if (i != s->at) {
             nw_adopt_say(&s->adopt, NW_ADOPT_WARN,
                          "NW1559 sink %s ends here: the slot is the connector's then, and what it "
                          "still lacks cannot be had any more",
@@ -419,7 +441,9 @@ int nw_cmd_export_debezium(int argc, char **argv)
         nw_complain("NW2901 out of memory");
         return code;
     }
-    code = nw_connector_command(argc, argv, NULL, HELP, &s->call, fits, session_run);
+    const struct nw_argument own[] = {{.name = "sink", .value = &s->name}, {.name = NULL}};
+
+    code = nw_connector_command(argc, argv, own, HELP, &s->call, fits, session_run);
     free(s);
     return code;
 }

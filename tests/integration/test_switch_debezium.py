@@ -671,12 +671,49 @@ class OffsetTest(Case):
         self.change("INSERT INTO shop.n VALUES (1, 'NaN')")
         self.follow()
         self.narwal.config["sinks"].append({"type": "file", "path": "/proc/nowhere"})
+        self.narwal.config["sinks"].append({**self.narwal.config["sinks"][0], "name": "second", "prefix": "elsewhere",
+                                            "brokers": [f"127.0.0.1:{cluster.free_port()}"]})
         self.narwal.write()
-        result = subprocess.run(self.narwal.command("export-debezium", self.narwal.file), text=True,
+        for words in ((), ("--sink", "file")):
+            result = subprocess.run(self.narwal.command("export-debezium", self.narwal.file, *words), text=True,
+                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            self.assertEqual(result.returncode, 2, result.stdout)
+            self.assertIn("NW1557", result.stdout)
+        result = subprocess.run(self.narwal.command("export-debezium", self.narwal.file, "--sink", "kafka"), text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("NW1559 sink file ends here", result.stderr)
+        self.assertIn("NW1559 sink second ends here", result.stderr)
         self.assertIn("NW1559 1 rows are dead letters", result.stderr)
+
+    def test_back_where_workers_stopped_at_different_places(self):
+        """As after a crash between the commits of two. Once they are even, nothing is said."""
+        self.begin("uneven", workers=2)
+        before = self.change("INSERT INTO shop.a VALUES (26001, 1)")
+        self.narwal_call("take-over", self.file(self.offset(before, 0)), "--yes")
+        self.follow()
+
+        def ledger():
+            return {message["key"]: json.loads(message["payload"]) for message in self.broker.read("_narwal.uneven.kafka")}
+        former = ledger()
+        self.assertEqual(former["position"]["lsn"], former["position/1"]["lsn"])
+        self.change("INSERT INTO shop.a VALUES (26003, 1)", "INSERT INTO shop.b VALUES (26004, 'x')")
+        for commit in (1, 2, 3):  # the server hears nothing of it
+            self.assertNotEqual(self.narwal.run_to_end(NARWAL_CRASH_AT=f"commit:{commit}"), 0)
+            if ledger()["position/1"]["lsn"] > former["position/1"]["lsn"]:
+                break
+        self.broker.put("_narwal.uneven.kafka", "position/1", json.dumps(former["position/1"]))
+        result = subprocess.run(self.narwal.command("export-debezium", self.narwal.file, "--dry-run"), text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.assertEqual(result.returncode, 0, result.stdout)
+        self.assertIn("NW1559 the topics have some changes behind the position", result.stdout)
+        self.assertIn(f"Debezium goes on at {former['position/1']['lsn']} ", result.stdout)
+        self.assertEqual(subprocess.run([*self.narwal.command("run", self.narwal.file), "--until", "now"],
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode, 0)
+        result = subprocess.run(self.narwal.command("export-debezium", self.narwal.file, "--dry-run"), text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.assertEqual(result.returncode, 0, result.stdout)
+        self.assertNotIn("NW1559", result.stdout)
 
     def test_what_is_refused(self):
         self.begin("refused")

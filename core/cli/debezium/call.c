@@ -25,7 +25,7 @@ int nw_connector_command(int argc, char **argv, const struct nw_argument *own, c
     uint32_t count = 4;
     int code = NW_EXIT_USAGE;
 
-    for (; own != NULL && own->name != NULL; own++) {
+    for (; own->name != NULL; own++) {
         NW_ASSERT(count + 1 < ARGUMENTS_MAX); /* the last one has no name */
         known[count++] = *own;
     }

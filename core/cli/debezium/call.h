@@ -18,7 +18,8 @@ struct nw_connector_call {
 
 /**
  * Read the arguments and the configuration, and do it.
- * @param own   the command's options, but for --name, --state-dir, --dry-run and --yes
+ * @param own   the command's options, but for --name, --state-dir, --dry-run and --yes;
+ *              the last has no name
  * @param call  zeros; what it opens is closed in the end
  * @param fits  whether FROM is what the command takes; else it says so
  * @param run   @return the exit code
