@@ -42,15 +42,14 @@ nw_status nw_kafka_shape_make(const struct nw_kafka_options *options, const stru
     return nw_key_shape_create(format->connect, &keys, shape, err);
 }
 
-static nw_status key_append(const struct nw_key_shape *shape, uint32_t key_id,
-                            const struct nw_row *row, int side, struct nw_out *out, bool *none,
-                            struct nw_error *err)
+/* @return out, with what stands in front of a key */
+static struct nw_out *begun(const struct nw_key_shape *shape, uint32_t key_id, struct nw_out *out)
 {
     out->used = 0;
     if (nw_key_shape_form(shape) == NW_KEY_AVRO) {
         nw_avro_header(out, key_id);
     }
-    return nw_key_shape_append(shape, row, side, out, none, err);
+    return out;
 }
 
 nw_status nw_kafka_shape_keys(struct nw_kafka_worker *worker, const struct nw_key_shape *shape,
@@ -59,9 +58,12 @@ nw_status nw_kafka_shape_keys(struct nw_kafka_worker *worker, const struct nw_ke
 {
     struct nw_kafka_forms *forms = &worker->forms;
     int side = row->change->op == 'd' ? NW_BEFORE : NW_AFTER;
-    nw_status status = key_append(shape, key_id, row, side, &worker->key, &forms->keyless, err);
+    nw_status status = nw_key_shape_append(shape, row, side, begun(shape, key_id, &worker->key),
+                                           &forms->keyless, err);
 
-    return status == NW_OK && former ? key_append(shape, key_id, row, NW_BEFORE,
-                                                  &worker->former_key, &forms->former_keyless, err)
-                                     : status;
+    if (status != NW_OK || !former) {
+        return status;
+    }
+    return nw_key_shape_append(shape, row, NW_BEFORE, begun(shape, key_id, &worker->former_key),
+                               &forms->former_keyless, err);
 }

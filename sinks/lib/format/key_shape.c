@@ -146,11 +146,61 @@ static nw_status form_check(const struct nw_key_shape *shape, struct nw_error *e
                           names[shape->form]);
 }
 
+static size_t fields_count(const struct nw_connect_table *table,
+                           const struct nw_key_options *options)
+{
+    size_t count = options->constants_count;
+
+    for (size_t i = 0; options->columns != NULL && options->columns[i] != NULL; i++) {
+        count++;
+    }
+    return count + (table->key == NULL ? 0 : table->key->fields_count);
+}
+
+static bool room_make(struct nw_key_shape *shape, size_t count)
+{
+    shape->fields = calloc(count + 1, sizeof *shape->fields);
+    shape->texts = calloc(count + 1, sizeof *shape->texts);
+    shape->columns = calloc(count + 1, sizeof *shape->columns);
+    return shape->fields != NULL && shape->texts != NULL && shape->columns != NULL;
+}
+
+static nw_status head_print(struct nw_key_shape *shape, struct nw_error *err)
+{
+    if (shape->form == NW_KEY_JSON_SCHEMAS) {
+        nw_out_text(&shape->head, "{\"schema\":");
+        nw_connect_json_schema(&shape->head, nw_key_shape_schema(shape), NULL);
+        nw_out_text(&shape->head, ",\"payload\":");
+    }
+    return shape->head.failed ? no_memory(err) : NW_OK;
+}
+
+static nw_status shape_fill(struct nw_key_shape *shape, const struct nw_key_options *options,
+                            struct nw_error *err)
+{
+    bool json = options->form == NW_KEY_JSON || options->form == NW_KEY_JSON_SCHEMAS;
+    nw_status status = NW_OK;
+
+    shape->only = -1;
+    shape->form = options->form;
+    shape->defaults =
+        options->columns != NULL || options->field != NULL || (json && options->null_as_default);
+    status = room_make(shape, fields_count(shape->table, options))
+                 ? fields_fill(shape, options, err)
+                 : no_memory(err);
+    if (status == NW_OK) {
+        status = only_find(shape, options->field, err);
+    }
+    if (status == NW_OK) {
+        status = form_check(shape, err);
+    }
+    return status == NW_OK ? head_print(shape, err) : status;
+}
+
 nw_status nw_key_shape_create(const struct nw_connect_table *table,
                               const struct nw_key_options *options, struct nw_key_shape **shape,
                               struct nw_error *err)
 {
-    size_t count = options->constants_count + 1u;
     struct nw_key_shape *made = NULL;
     nw_status status = NW_OK;
 
@@ -158,38 +208,12 @@ nw_status nw_key_shape_create(const struct nw_connect_table *table,
     if (table->key == NULL && options->columns == NULL) {
         return NW_OK;
     }
-    count += table->key == NULL ? 0 : table->key->fields_count;
-    for (size_t i = 0; options->columns != NULL && options->columns[i] != NULL; i++) {
-        count++;
-    }
     made = calloc(1, sizeof *made);
     if (made == NULL) {
         return no_memory(err);
     }
     made->table = table;
-    made->only = -1;
-    made->form = options->form;
-    made->fields = calloc(count, sizeof *made->fields);
-    made->texts = calloc(count, sizeof *made->texts);
-    made->columns = calloc(count, sizeof *made->columns);
-    made->defaults = options->columns != NULL || options->field != NULL ||
-                     (options->null_as_default &&
-                      (options->form == NW_KEY_JSON || options->form == NW_KEY_JSON_SCHEMAS));
-    status = made->fields == NULL || made->texts == NULL || made->columns == NULL
-                 ? no_memory(err)
-                 : fields_fill(made, options, err);
-    if (status == NW_OK) {
-        status = only_find(made, options->field, err);
-    }
-    if (status == NW_OK) {
-        status = form_check(made, err);
-    }
-    if (status == NW_OK && made->form == NW_KEY_JSON_SCHEMAS) {
-        nw_out_text(&made->head, "{\"schema\":");
-        nw_connect_json_schema(&made->head, nw_key_shape_schema(made), NULL);
-        nw_out_text(&made->head, ",\"payload\":");
-        status = made->head.failed ? no_memory(err) : NW_OK;
-    }
+    status = shape_fill(made, options, err);
     if (status != NW_OK) {
         nw_key_shape_destroy(made);
         return status;
