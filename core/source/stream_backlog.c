@@ -101,8 +101,12 @@ void nw_source_backlogs_status(const struct nw_source *source, struct nw_source_
     status->backlogs_count = 0;
     for (const struct nw_backlog *b = source->backlogs.first; b != NULL; b = b->following) {
         if (status->backlogs_count < NW_BEHIND_MAX && b->state != NW_BACKLOG_GIVEN_UP) {
-            status->backlogs[status->backlogs_count++] = (struct nw_backlog_status){
-                .relation_oid = b->relation_oid, .changes = b->rows, .bytes = nw_backlog_bytes(b)};
+            bool goes = b == source->backlogs.ending; /* its spool is the job's */
+
+            status->backlogs[status->backlogs_count++] =
+                (struct nw_backlog_status){.relation_oid = b->relation_oid,
+                                           .changes = b->rows,
+                                           .bytes = goes ? 0 : nw_backlog_bytes(b)};
         }
     }
 }

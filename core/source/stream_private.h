@@ -38,10 +38,11 @@ struct nw_recorder {
     uint32_t resumed_at; /* of a state at the beginning: taken up to here */
     struct nw_source_mark marks[NW_SOURCE_MARKS_KEPT]; /* states that were passed, a ring */
     uint32_t marks_head, marks_count;
-    bool on_disk;     /* a streamed transaction of it waits for its file */
-    int64_t retry_ns; /* a catalog read failed: not again before then */
-    uint64_t end_lsn; /* of the spool when it was left: once that is durable, it goes */
-    bool ending;      /* remove_job was submitted */
+    bool on_disk;       /* a streamed transaction of it waits for its file */
+    int64_t retry_ns;   /* a catalog read failed: not again before then */
+    uint64_t end_lsn;   /* of the spool when it was left: once that is durable, it goes */
+    bool ending;        /* remove_job was submitted, and has the spool */
+    uint64_t ended_lsn; /* what was synced by then */
     struct nw_job remove_job;
 };
 

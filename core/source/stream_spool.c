@@ -324,13 +324,19 @@ void nw_source_durable(struct nw_source *source, uint64_t epoch, uint64_t lsn)
     marks_pass(source, lsn);
     if (!recorder->recording && recorder->end_lsn != 0 && lsn >= recorder->end_lsn) {
         recorder->ending = true;
+        recorder->ended_lsn = nw_spool_synced_lsn(source->options.spool);
         nw_jobs_submit(source->options.jobs, &recorder->remove_job);
     }
 }
 
 uint64_t nw_source_spooled_lsn(const struct nw_source *source)
 {
-    return source->options.spool == NULL ? 0 : nw_spool_synced_lsn(source->options.spool);
+    const struct nw_recorder *recorder = &source->recorder;
+
+    if (source->options.spool == NULL) {
+        return 0;
+    }
+    return recorder->ending ? recorder->ended_lsn : nw_spool_synced_lsn(source->options.spool);
 }
 
 /* ---- the step ---- */
