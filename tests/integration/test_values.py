@@ -318,6 +318,8 @@ class EncodingTest(check.Case):
     def test_a_character_that_utf8_does_not_have(self):
         """Byte 81 of WIN1252: the copy waits until it is mended, the stream cannot go on."""
         cursor = self.create("WIN1252", [])
+        # Else the mended row's former value is in the WAL too, perhaps behind the slot that the copy has just made.
+        cursor.execute("ALTER TABLE lab.t0 REPLICA IDENTITY DEFAULT")
         cursor.execute(b"INSERT INTO lab.t0 VALUES (1, 'a\x81'), (2, 'caf\xe9')")
         narwal = self.enter(Narwal(self.server, database="strange")).start()
         reason = 'character with byte sequence 0x81 in encoding "WIN1252" has no equivalent'
