@@ -638,6 +638,14 @@ bool nw_kafka_ledger_has_topic(const struct nw_kafka_state *state, const char *n
 /** That it is. NW_RETRY: out of memory. */
 NW_MUST_CHECK nw_status nw_kafka_ledger_topic_add(struct nw_kafka_state *state, const char *name,
                                                   struct nw_error *err);
+/**
+ * Take a message of the ledger into the state, the latest last.
+ * @return NW_FATAL (NW2706): it is no record, or one that this narwal does not know.
+ */
+NW_MUST_CHECK nw_status nw_kafka_ledger_take(const struct nw_kafka_sink *sink,
+                                             struct nw_kafka_state *state,
+                                             const rd_kafka_message_t *message,
+                                             struct nw_error *err);
 void nw_kafka_state_forget(struct nw_kafka_state *state);
 
 /* ---- recover.c ---- */
@@ -759,6 +767,8 @@ NW_MUST_CHECK nw_status nw_kafka_copies_end(struct nw_kafka_sink *sink, struct n
 
 /** A row of that table. */
 void nw_kafka_signal_row(struct nw_kafka_sink *sink, const struct nw_batch *batch, uint32_t row);
+/** A message of that topic. */
+void nw_kafka_signal_message(struct nw_kafka_sink *sink, const rd_kafka_message_t *message);
 /**
  * The id of the signal that asked for a copy of a table. Any thread.
  * @param take  the copy has ended: a later one was not asked for by it

@@ -224,8 +224,8 @@ static bool record_known(const struct record *record)
            record->workers <= NW_KAFKA_WORKERS_MAX;
 }
 
-static nw_status record_take(struct nw_kafka_sink *sink, struct nw_kafka_state *state,
-                             const rd_kafka_message_t *message, struct nw_error *err)
+nw_status nw_kafka_ledger_take(const struct nw_kafka_sink *sink, struct nw_kafka_state *state,
+                               const rd_kafka_message_t *message, struct nw_error *err)
 {
     struct record record = {0};
     char key[KEY_SIZE];
@@ -291,8 +291,9 @@ static nw_status message_take(struct nw_kafka_sink *sink, struct nw_kafka_state 
         return nw_fail(err, NW_RETRY, "NW2701 topic %s cannot be read: %s",
                        sink->options.ledger_topic, rd_kafka_err2str(message->err));
     }
-    return message->err == RD_KAFKA_RESP_ERR_NO_ERROR ? record_take(sink, state, message, err)
-                                                      : NW_AGAIN;
+    return message->err == RD_KAFKA_RESP_ERR_NO_ERROR
+               ? nw_kafka_ledger_take(sink, state, message, err)
+               : NW_AGAIN;
 }
 
 /* Asks for the topic. @return whether brokers answer, and say that there is none. */

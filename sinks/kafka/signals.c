@@ -303,7 +303,7 @@ void nw_kafka_signals_end(struct nw_kafka_sink *sink)
     }
 }
 
-static void message_do(struct nw_kafka_sink *sink, const rd_kafka_message_t *message)
+void nw_kafka_signal_message(struct nw_kafka_sink *sink, const rd_kafka_message_t *message)
 {
     const char *prefix = sink->options.prefix;
     json_t *whole = NULL;
@@ -337,7 +337,7 @@ void nw_kafka_signals_poll(struct nw_kafka_sink *sink)
             return;
         }
         if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-            message_do(sink, message);
+            nw_kafka_signal_message(sink, message);
             (void)rd_kafka_commit_message(sink->signals, message, 1);
         } else {
             sink->host->log(sink->host, NW_LOG_DEBUG, "topic of signals: %s",

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the Kafka sink reads of its brokers: records of the ledger, and signals. Pieces that end
+ * with NUL, two for each message: its key and its value; an empty one is none. Each is taken as
+ * both.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "kafka/kafka.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static uint64_t asked;
+
+static void host_log(const struct nw_host *host, enum nw_log_level level, const char *format, ...)
+{
+    const char *word = NULL;
+    va_list words;
+
+    (void)host;
+    (void)level;
+    va_start(words, format); /* each is a signal's id, and then a text */
+    for (const char *at = strchr(format, '%'); at != NULL; at = strchr(at + 1, '%')) {
+        word = va_arg(words, const char *);
+        asked += strlen(word);
+    }
+    va_end(words);
+}
+
+static nw_status host_ask(const struct nw_host *host, const char *command, struct nw_error *err)
+{
+    (void)host;
+    (void)err;
+    asked += strlen(command);
+    return NW_OK;
+}
+
+/* The next piece, in memory of its own size; NULL: it is empty. */
+static void *piece(const uint8_t **data, size_t *left, size_t *size)
+{
+    const uint8_t *end = *left == 0 ? NULL : memchr(*data, '\0', *left);
+    size_t passed = end == NULL ? *left : (size_t)(end - *data) + 1;
+    void *made = NULL;
+
+    *size = end == NULL ? *left : (size_t)(end - *data);
+    made = *size == 0 ? NULL : malloc(*size);
+    if (made != NULL) {
+        memcpy(made, *data, *size);
+    }
+    *data += passed;
+    *left -= passed;
+    return made;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const struct nw_host host = {.log = host_log, .ask = host_ask};
+    static struct nw_kafka_sink sink;
+    struct nw_kafka_state state = {0};
+    char id[NW_KAFKA_ID_SIZE];
+
+    memset(&sink, 0, sizeof sink);
+    sink.host = &host;
+    sink.options.prefix = "p";
+    (void)snprintf(sink.options.ledger_topic, sizeof sink.options.ledger_topic, "_narwal.p.kafka");
+    (void)pthread_mutex_init(&sink.lock, NULL);
+    while (size > 0) {
+        rd_kafka_message_t message = {0};
+        struct nw_error err = {0};
+
+        message.key = piece(&data, &size, &message.key_len);
+        message.payload = piece(&data, &size, &message.len);
+        if (nw_kafka_ledger_take(&sink, &state, &message, &err) != NW_OK) {
+            NW_ASSERT(strncmp(err.text, "NW2706", 6) == 0);
+        }
+        nw_kafka_signal_message(&sink, &message);
+        (void)nw_kafka_signal_of(&sink, "shop.items", true, id);
+        free(message.key);
+        free(message.payload);
+    }
+    NW_ASSERT(state.workers <= NW_KAFKA_WORKERS_MAX);
+    nw_kafka_state_forget(&state);
+    (void)pthread_mutex_destroy(&sink.lock);
+    return 0;
+}
