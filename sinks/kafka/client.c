@@ -18,10 +18,21 @@
 #define LEAVE_MS  300 /* the same, when nobody waits for it */
 #define TEXT_SIZE 512
 
+/* Of a message that is good, but was in a batch with one that is not; librdkafka 2.0 has no name
+ * for it. */
+#define BESIDE_REFUSED ((rd_kafka_resp_err_t)-138)
+
 static void topic_note(struct nw_kafka_producer *producer, const rd_kafka_message_t *message)
 {
     (void)snprintf(producer->refused_topic, sizeof producer->refused_topic, "%s",
                    rd_kafka_topic_name(message->rkt));
+}
+
+/* Whether what failed before says less than what failed now: those beside the one that failed. */
+static bool is_less(rd_kafka_resp_err_t before)
+{
+    return before == RD_KAFKA_RESP_ERR_NO_ERROR || before == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
+           before == BESIDE_REFUSED;
 }
 
 static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, void *context)
@@ -36,14 +47,14 @@ static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, v
         producer->refused_bytes = size;
         topic_note(producer, message);
     }
-    if (message->err == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP) {
+    if (message->err == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP ||
+        message->err == RD_KAFKA_RESP_ERR_INVALID_RECORD) {
         topic_note(producer, message);
     }
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         producer->delivered++;
-    } else if (producer->failed == RD_KAFKA_RESP_ERR_NO_ERROR ||
-               producer->failed == RD_KAFKA_RESP_ERR__PURGE_QUEUE) {
-        producer->failed = message->err; /* purged are those beside the one that failed */
+    } else if (is_less(producer->failed)) {
+        producer->failed = message->err;
     }
     nw_kafka_headers_take(spares, message);
 }
@@ -195,6 +206,28 @@ static nw_status fail_error(struct nw_kafka_producer *producer, const char *what
     return status;
 }
 
+/*
+ * Where several messages of a batch are refused librdkafka does not say for what: the words of
+ * each, which the broker sent, are freed before they are given (2.14.2).
+ */
+static nw_status refused_say(const struct nw_kafka_producer *producer, rd_kafka_resp_err_t code,
+                             struct nw_error *err)
+{
+    if (code == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP) {
+        return nw_fail(err, NW_RETRY,
+                       "NW2703 topic %s refuses a message's time, which is outbox_timestamp's or "
+                       "this machine's: the topic's message.timestamp.after.max.ms (or "
+                       "message.timestamp.before.max.ms) does not reach that far",
+                       producer->refused_topic);
+    }
+    return nw_fail(err, NW_RETRY,
+                   "NW2703 topic %s refuses messages. Those without a key (TRUNCATE, and tables "
+                   "that have none) are not for compacted topics: set cleanup.policy=delete on "
+                   "it, or truncates: skip. Or their time, which is outbox_timestamp's or this "
+                   "machine's, is beyond its message.timestamp.after.max.ms (or before)",
+                   producer->refused_topic);
+}
+
 static nw_status failed(struct nw_kafka_producer *producer, struct nw_error *err)
 {
     char text[TEXT_SIZE];
@@ -211,19 +244,8 @@ static nw_status failed(struct nw_kafka_producer *producer, struct nw_error *err
                        "in: smaller batches are tried, and then each by itself",
                        producer->refused_topic, producer->refused_bytes);
     }
-    if (code == RD_KAFKA_RESP_ERR_INVALID_RECORD) {
-        return nw_fail(err, NW_RETRY,
-                       "NW2703 %s: the broker refuses a message. Messages without a key (TRUNCATE, "
-                       "and tables that have none) are not for compacted topics: set "
-                       "cleanup.policy=delete on the topic, or truncates: skip",
-                       producer->sink->options.name);
-    }
-    if (code == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP) {
-        return nw_fail(err, NW_RETRY,
-                       "NW2703 topic %s refuses a message's time, which is outbox_timestamp's or "
-                       "this machine's: the topic's message.timestamp.after.max.ms (or "
-                       "message.timestamp.before.max.ms) does not reach that far",
-                       producer->refused_topic);
+    if (code == RD_KAFKA_RESP_ERR_INVALID_RECORD || code == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP) {
+        return refused_say(producer, code, err);
     }
     return nw_kafka_fail(producer->sink, "a message was not delivered", code,
                          rd_kafka_err2str(code), err);
