@@ -106,6 +106,8 @@ struct nw_catalog_table {
     uint16_t replica_key_count;  /* of the REPLICA IDENTITY USING INDEX */
     const uint16_t *primary_key; /* indexes into columns, in index order */
     const uint16_t *replica_key;
+    uint16_t unique_count; /* of the first unique index; 0: none, or not all of it is published */
+    const uint16_t *unique;
 };
 
 struct nw_catalog_tables {

@@ -483,6 +483,7 @@ static nw_status keep_key(struct reader *reader, const struct nw_rows *rows, int
     bool primary = nw_rows_bool(rows, first, 1);
     bool replica = nw_rows_bool(rows, first, 2);
     bool identity = nw_rows_bool(rows, first, 3);
+    bool unique = nw_rows_bool(rows, first, 6);
     size_t count = (size_t)(last - first);
     uint16_t *key = nw_arena_array(reader->arena, count, sizeof *key);
     bool whole = true;
@@ -507,19 +508,35 @@ static nw_status keep_key(struct reader *reader, const struct nw_rows *rows, int
         table->replica_key = key;
         table->replica_key_count = (uint16_t)count;
     }
+    if (unique && whole) {
+        table->unique = key;
+        table->unique_count = (uint16_t)count;
+    }
     return NW_OK;
 }
 
+/* The first unique index of each table, in the order that the JDBC driver lists them, without those
+ * that have expressions. */
+#define FIRST_UNIQUE                                                                               \
+    "WITH firsts AS (SELECT DISTINCT ON (u.indrelid) u.indexrelid FROM pg_index u"                 \
+    " JOIN pg_class n ON n.oid = u.indexrelid WHERE u.indrelid = ANY ($1::oid[])"                  \
+    " AND u.indisunique AND u.indexprs IS NULL"                                                    \
+    " ORDER BY u.indrelid, u.indisclustered DESC, n.relname COLLATE \"C\")"
+
+/* A unique index that is no key has all of its columns, those of INCLUDE too. */
 static nw_status read_keys(struct reader *reader, struct nw_error *err)
 {
-    static const char sql[] =
-        "SELECT i.indrelid, i.indisprimary, i.indisreplident, i.indimmediate"
+    static const char sql[] = FIRST_UNIQUE
+        " SELECT i.indrelid, i.indisprimary, i.indisreplident, i.indimmediate"
         "  AND (c.relreplident = 'd' AND i.indisprimary OR c.relreplident = 'i' AND "
         "i.indisreplident),"
-        "  k.attnum, k.place FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid"
+        "  k.attnum, k.place, f.indexrelid IS NOT NULL AND NOT i.indisprimary AND NOT"
+        "  i.indisreplident FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid"
+        " LEFT JOIN firsts f ON f.indexrelid = i.indexrelid"
         " CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)"
-        " WHERE i.indrelid = ANY ($1::oid[]) AND (i.indisprimary OR i.indisreplident)"
-        "  AND i.indisvalid AND k.place <= i.indnkeyatts"
+        " WHERE i.indrelid = ANY ($1::oid[]) AND ((i.indisprimary OR i.indisreplident)"
+        "  AND i.indisvalid AND k.place <= i.indnkeyatts OR f.indexrelid IS NOT NULL"
+        "  AND NOT i.indisprimary AND NOT i.indisreplident)"
         " ORDER BY i.indrelid, i.indexrelid, k.place";
     const char *params[] = {reader->oids};
     struct nw_rows *rows = NULL;
@@ -668,6 +685,10 @@ nw_status nw_catalog_to_table(const struct nw_catalog_table *from, struct nw_are
         .item_labels = items,
         .base_type_names = names,
     };
+    if ((*table)->key_columns_count == 0) {
+        (*table)->unique_columns_count = from->unique_count;
+        (*table)->unique_columns = from->unique;
+    }
     return NW_OK;
 }
 

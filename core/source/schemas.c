@@ -468,6 +468,7 @@ struct derived {
     struct nw_table table;
     struct nw_column_schema *columns;
     uint16_t *keys;
+    uint16_t *unique;
     struct nw_attnum *attnums;
     const char *const **items; /* nw_table.item_labels */
     const char **names;        /* nw_table.base_type_names */
@@ -534,6 +535,24 @@ static void key_derive(struct derived *to, const struct nw_table *described,
     }
 }
 
+/* Messages do not say which unique indexes there are. */
+static void unique_derive(struct derived *to, const struct nw_table *known)
+{
+    struct nw_table *table = &to->table;
+    uint16_t count = known == NULL ? 0 : known->unique_columns_count;
+
+    table->unique_columns_count = 0;
+    for (uint16_t i = 0; i < count && table->key_columns_count == 0; i++) {
+        uint16_t at = column_numbered(to, known->columns[known->unique_columns[i]].attnum);
+
+        if (at == table->columns_count) {
+            return;
+        }
+        to->unique[i] = at;
+    }
+    table->unique_columns_count = table->key_columns_count == 0 ? count : 0;
+}
+
 /* How many numbers were given at least, as far as the columns do not say so. A version that is not
  * placed may be of a later time, when more were. */
 static uint16_t attributes_least(const struct nw_schemas_change *change,
@@ -582,9 +601,11 @@ static void derive(struct derived *to, const struct nw_schemas_change *change,
         }
     }
     key_derive(to, change->described, former);
+    unique_derive(to, change->described != NULL ? change->described : former);
     table->size = sizeof *table;
     table->columns = to->columns;
     table->key_columns = to->keys;
+    table->unique_columns = to->unique;
     table->item_labels = to->items;
     table->base_type_names = to->names;
 }
@@ -667,11 +688,12 @@ nw_status nw_schemas_apply(struct nw_schemas *schemas, const struct nw_schemas_c
     }
     derived.columns = calloc(room, sizeof *derived.columns);
     derived.keys = calloc(room, sizeof *derived.keys);
+    derived.unique = calloc(room, sizeof *derived.unique);
     derived.attnums = calloc(room, sizeof *derived.attnums);
     derived.items = calloc(room, sizeof *derived.items);
     derived.names = calloc(room, sizeof *derived.names);
     if (derived.columns == NULL || derived.keys == NULL || derived.attnums == NULL ||
-        derived.items == NULL || derived.names == NULL) {
+        derived.unique == NULL || derived.items == NULL || derived.names == NULL) {
         status = nw_fail(err, NW_FATAL, "out of memory for a schema version");
         goto out;
     }
@@ -693,6 +715,7 @@ out:
     }
     free(derived.columns);
     free(derived.keys);
+    free(derived.unique);
     free(derived.attnums);
     free(derived.items);
     free(derived.names);

@@ -61,7 +61,7 @@ size_t nw_schema_copy_size(const struct nw_table *table)
     size_t size = text_size(table->schema_name) + text_size(table->name) +
                   text_size(table->root_schema_name) + text_size(table->root_name) +
                   table->columns_count * sizeof(struct nw_column_schema) +
-                  table->key_columns_count * sizeof(uint16_t) + 16;
+                  (table->key_columns_count + table->unique_columns_count) * sizeof(uint16_t) + 24;
 
     for (uint16_t i = 0; i < table->columns_count; i++) {
         const struct nw_column_schema *c = &table->columns[i];
@@ -125,6 +125,7 @@ void nw_schema_copy(struct nw_table *to, const struct nw_table *from, void *memo
     struct nw_column_schema *columns =
         pool_take(pool, from->columns_count * sizeof(struct nw_column_schema));
     uint16_t *keys = pool_take(pool, from->key_columns_count * sizeof *keys);
+    uint16_t *unique = pool_take(pool, from->unique_columns_count * sizeof *unique);
 
     *to = *from;
     to->size = sizeof *to;
@@ -142,9 +143,13 @@ void nw_schema_copy(struct nw_table *to, const struct nw_table *from, void *memo
     for (uint16_t i = 0; i < from->key_columns_count; i++) {
         keys[i] = from->key_columns[i];
     }
+    for (uint16_t i = 0; i < from->unique_columns_count; i++) {
+        unique[i] = from->unique_columns[i];
+    }
     lists_copy(to, from, pool);
     to->columns = columns;
     to->key_columns = keys;
+    to->unique_columns = unique;
 }
 
 bool nw_text_same(const char *a, const char *b)
@@ -174,17 +179,25 @@ static bool column_stale(const struct nw_column_schema *column,
            !nw_labels_same(column->enum_labels, described->enum_labels);
 }
 
+static bool keys_same(const uint16_t *a, uint16_t a_count, const uint16_t *b, uint16_t b_count)
+{
+    uint16_t i = 0;
+
+    while (i < a_count && i < b_count && a[i] == b[i]) {
+        i++;
+    }
+    return i == a_count && i == b_count;
+}
+
 bool nw_schemas_stale(const struct nw_table *table, const struct nw_table *described)
 {
     if (table->columns_count != described->columns_count ||
-        table->key_columns_count != described->key_columns_count ||
-        table->key_is_primary != described->key_is_primary) {
+        table->key_is_primary != described->key_is_primary ||
+        !keys_same(table->key_columns, table->key_columns_count, described->key_columns,
+                   described->key_columns_count) ||
+        !keys_same(table->unique_columns, table->unique_columns_count, described->unique_columns,
+                   described->unique_columns_count)) {
         return true;
-    }
-    for (uint16_t i = 0; i < table->key_columns_count; i++) {
-        if (table->key_columns[i] != described->key_columns[i]) {
-            return true;
-        }
     }
     for (uint16_t i = 0; i < table->columns_count; i++) {
         if (column_stale(&table->columns[i], &described->columns[i]) ||

@@ -242,6 +242,25 @@ static nw_status columns_make(struct making *m)
     return status == NW_OK ? columns_check(m) : status;
 }
 
+/* And the unique index, if all of it is seen. */
+static nw_status unique_make(struct making *m)
+{
+    uint16_t count = m->table->unique_columns_count;
+    uint16_t *unique = nw_arena_array(&m->transforms->arena, count + 1u, sizeof *unique);
+
+    if (unique == NULL) {
+        return no_memory(m);
+    }
+    for (uint16_t i = 0; i < count; i++) {
+        unique[i] = m->fields[m->table->unique_columns[i]].seen;
+        if (unique[i] == NW_FIELD_UNSEEN) {
+            m->projection->table.unique_columns_count = 0;
+        }
+    }
+    m->projection->table.unique_columns = unique;
+    return NW_OK;
+}
+
 /* The same key, counted in the columns that are seen: all of it is. */
 static nw_status key_make(struct making *m)
 {
@@ -255,7 +274,7 @@ static nw_status key_make(struct making *m)
         keys[i] = m->fields[m->table->key_columns[i]].seen;
     }
     m->projection->table.key_columns = keys;
-    return NW_OK;
+    return unique_make(m);
 }
 
 /* ---- rows ---- */

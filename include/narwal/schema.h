@@ -136,6 +136,11 @@ struct nw_table {
      * without a typmod: "public.citext", "hstore[]"; NULL for other columns, and where it is not
      * known. NULL: of no column. */
     const char *const *base_type_names;
+    /** Of a table without a key: how many columns its first unique index has, by the index's name
+     * (a clustered one before the others), those of INCLUDE too. It may be a partial index, its
+     * columns may be NULL. 0: there is none without expressions, or the table has a key. */
+    uint16_t unique_columns_count;
+    const uint16_t *unique_columns; /**< indexes into columns, in the index's order */
 };
 
 /**
@@ -159,7 +164,7 @@ static inline const char *const *nw_table_item_labels(const struct nw_table *tab
  */
 static inline const char *nw_table_base_type_name(const struct nw_table *table, uint16_t column)
 {
-    return table->size < sizeof(struct nw_table) || table->base_type_names == NULL
+    return table->size < offsetof(struct nw_table, unique_columns_count) || table->base_type_names == NULL
                ? NULL
                : table->base_type_names[column];
 }

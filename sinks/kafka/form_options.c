@@ -117,7 +117,10 @@ nw_status nw_kafka_form_options_read(const char *sink, const struct nw_setting *
     struct nw_registry *probe = NULL;
     nw_status status = NW_OK;
 
-    to->data_is_avro = format->kind == NW_FORMAT_CLOUDEVENTS && settings[NW_FORM_DATA].number == 1;
+    to->cloud_is_avro =
+        format->kind == NW_FORMAT_CLOUDEVENTS && settings[NW_FORM_CLOUD].number == 1;
+    to->data_is_avro = format->kind == NW_FORMAT_CLOUDEVENTS &&
+                       (to->cloud_is_avro || settings[NW_FORM_DATA].number == 1);
     to->flattens = settings[NW_FORM_FLATTEN].set;
     to->flat.deletes = (enum nw_flat_deletes)settings[NW_FORM_FLATTEN].number;
     to->flat.schemas = format->debezium.schemas;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rows as messages in Debezium's forms: see forms.h. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kafka/kafka.h"
 #include "lib/format/avro_row.h"
+#include "lib/format/cloud_avro.h"
 #include "lib/format/json_forms.h"
 
 /* A table's version. */
@@ -17,11 +19,13 @@ struct nw_kafka_form {
     struct nw_outbox *outbox;  /* NULL: it is none */
     struct nw_cloud_data data; /* of a CloudEvent */
     struct nw_cloud_json cloud;
+    struct nw_cloud_avro cloud_avro;
     enum nw_format_kind kind;
     bool keyed;
     bool warned; /* of updates in an outbox */
     uint32_t key_id;
-    uint32_t value_id;
+    uint32_t value_id; /* of a CloudEvent: of its data */
+    uint32_t cloud_id;
     struct nw_key_shape *shape; /* of other keys than the table's own; NULL: it has those */
 };
 
@@ -71,6 +75,23 @@ static nw_status schema_id(struct nw_kafka_worker *worker, const struct nw_conne
     return nw_registry_id(forms->registry, subject, (const char *)worker->value.bytes, id, err);
 }
 
+/* Of data in Avro. Within CloudEvents that are Avro they are as if in a topic of their own. */
+static nw_status cloud_register(struct nw_kafka_worker *worker, struct nw_kafka_form *form,
+                                const char *topic, struct nw_error *err)
+{
+    char data[NW_KAFKA_TOPIC_SIZE + sizeof "-data"];
+    nw_status status = NW_OK;
+
+    if (!form->options->cloud_is_avro) {
+        return schema_id(worker, &form->data.schema, topic, false, &form->value_id, err);
+    }
+    (void)snprintf(data, sizeof data, "%s-data", topic);
+    status = schema_id(worker, &form->data.schema, data, false, &form->value_id, err);
+    return status == NW_OK
+               ? schema_id(worker, &form->cloud_avro.schema, topic, false, &form->cloud_id, err)
+               : status;
+}
+
 /* The ids of what is sent in Avro. */
 static nw_status schemas_register(struct nw_kafka_worker *worker, struct nw_kafka_form *form,
                                   const char *topic, struct nw_error *err)
@@ -80,8 +101,9 @@ static nw_status schemas_register(struct nw_kafka_worker *worker, struct nw_kafk
     nw_status status = NW_OK;
 
     if (form->options->data_is_avro) {
-        value = &form->data.schema;
-    } else if (form->shape != NULL) {
+        return cloud_register(worker, form, topic, err);
+    }
+    if (form->shape != NULL) {
         if (nw_key_shape_form(form->shape) == NW_KEY_AVRO) {
             status = schema_id(worker, nw_key_shape_schema(form->shape), topic, true, &form->key_id,
                                err);
@@ -112,6 +134,11 @@ static nw_status form_fill(struct nw_kafka_worker *worker, struct nw_kafka_form 
     value = form->format->connect->value;
     if (!nw_envelope_init(&form->envelope, value) ||
         !nw_flat_init(&form->flat, form->format->connect, &options->form.flat)) {
+        return nw_kafka_no_memory(err);
+    }
+    if (options->form.cloud_is_avro &&
+        !nw_cloud_avro_init(&form->cloud_avro, options->prefix,
+                            nw_format_database(worker->sink->host))) {
         return nw_kafka_no_memory(err);
     }
     nw_cloud_data_init(&form->data, value);
@@ -157,6 +184,7 @@ void nw_kafka_form_destroy(struct nw_kafka_form *form)
         nw_flat_fini(&form->flat);
         nw_envelope_fini(&form->envelope);
         nw_cloud_json_fini(&form->cloud);
+        nw_cloud_avro_fini(&form->cloud_avro);
         nw_format_table_destroy(form->format);
         free(form);
     }
@@ -276,6 +304,11 @@ static nw_status cloudevent_make(struct nw_kafka_worker *worker, const struct nw
     if (status == NW_OK && (forms->data.failed || forms->uri.failed)) {
         forms->data.failed = forms->uri.failed = false;
         status = nw_kafka_no_memory(err);
+    }
+    if (status == NW_OK && form->options->cloud_is_avro) {
+        nw_avro_header(&worker->value, form->cloud_id);
+        return nw_avro_cloudevent(&worker->value, row, (const char *)forms->uri.bytes, &forms->data,
+                                  err);
     }
     return status == NW_OK ? nw_json_cloudevent(&worker->value, row, NULL,
                                                 (const char *)forms->uri.bytes, &forms->data, err)

@@ -35,6 +35,7 @@ struct nw_kafka_form_options {
     bool flattens;
     struct nw_flat_options flat;
     bool data_is_avro;           /* of CloudEvents */
+    bool cloud_is_avro;          /* they themselves; then their data are, too */
     const char *const *outboxes; /* schema.table; NULL: none */
     struct nw_outbox_options outbox;
     struct nw_regex *outbox_regex;  /* NULL: none; own */
@@ -65,6 +66,7 @@ enum nw_kafka_form_option {
     NW_FORM_ADD_FIELDS,
     NW_FORM_ADD_HEADERS,
     NW_FORM_DATA,
+    NW_FORM_CLOUD,
     NW_FORM_OUTBOX,
     NW_FORM_OUTBOX_TOPIC,
     NW_FORM_OUTBOX_REGEX,

@@ -79,7 +79,8 @@ struct nw_kafka_options {
     int partitions;
     int replication; /* -1: the broker's default */
     const char *const *topic_settings;
-    const char *const *keys;                      /* schema.table:column,column; NULL: none */
+    const char *const *keys; /* schema.table:column,column; NULL: none */
+    bool unique_keys;        /* tables without a key have their first unique index as key */
     const char *notices_[NW_KAFKA_NOTICES_COUNT]; /* templates of topics; NULL: not sent */
     rd_kafka_headers_t *headers;                  /* that each message has; NULL: none. Own */
     rd_kafka_headers_t *row_headers;              /* the same of messages of tables; own */
@@ -393,7 +394,7 @@ static inline nw_status nw_kafka_no_memory(struct nw_error *err)
 
 /* ---- options.c ---- */
 
-#define NW_KAFKA_OPTIONS_COUNT (41u + NW_FORM_OPTIONS_COUNT + NW_FORMAT_OPTIONS_COUNT)
+#define NW_KAFKA_OPTIONS_COUNT (42u + NW_FORM_OPTIONS_COUNT + NW_FORMAT_OPTIONS_COUNT)
 extern const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT];
 NW_MUST_CHECK nw_status nw_kafka_options_read(const struct nw_config *config, uint32_t workers,
                                               struct nw_kafka_options *options,
@@ -795,9 +796,9 @@ void nw_kafka_figures_tick(struct nw_kafka_sink *sink);
 /* ---- keys.c ---- */
 
 /**
- * A table's key as the option `keys` has it.
- * @param keyed  give; filled: a copy of the table's struct with that key, free(); NULL: the option
- *               does not name the table.
+ * A table's key as the options `keys` and `unique_keys` have it.
+ * @param keyed  give; filled: a copy of the table's struct with that key, free(); NULL: it stays as
+ *               the table has it.
  */
 NW_MUST_CHECK nw_status nw_kafka_key_find(const struct nw_kafka_options *options,
                                           const struct nw_table *table, struct nw_table **keyed,

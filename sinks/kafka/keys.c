@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Keys as the configuration has them: "schema.table:column,column". Names are as PostgreSQL has
+ * Keys as the configuration has them: "schema.table:column,column", or the first unique index of a
+ * table that has none. Names are as PostgreSQL has
  * them, without quotes; the table's name ends at the last colon, its schema's at the first point.
  */
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,20 +60,39 @@ static int column_find(const struct nw_table *table, const char *name, size_t si
     return -1;
 }
 
-/* The columns behind the struct, in one piece of memory. */
-static nw_status key_make(const struct nw_table *table, const char *columns,
-                          struct nw_table **keyed, struct nw_error *err)
+/* A copy without a key, with room for one of all columns behind it. @param key  filled: there */
+static nw_status keyed_create(const struct nw_table *table, struct nw_table **keyed, uint16_t **key,
+                              struct nw_error *err)
 {
     struct nw_table *made =
         malloc(sizeof *made + (size_t)table->columns_count * sizeof *made->key_columns);
-    uint16_t *key = NULL;
-    uint16_t count = 0;
 
     if (made == NULL) {
         return nw_fail(err, NW_RETRY, "out of memory for the key of %s.%s", table->schema_name,
                        table->name);
     }
-    key = (uint16_t *)(made + 1);
+    memset(made, 0, sizeof *made);
+    memcpy(made, table, table->size < sizeof *made ? table->size : sizeof *made);
+    made->size = sizeof *made;
+    *key = (uint16_t *)(made + 1);
+    made->key_columns = *key;
+    made->key_columns_count = 0;
+    made->key_is_primary = false;
+    *keyed = made;
+    return NW_OK;
+}
+
+static nw_status key_make(const struct nw_table *table, const char *columns,
+                          struct nw_table **keyed, struct nw_error *err)
+{
+    struct nw_table *made = NULL;
+    uint16_t *key = NULL;
+    uint16_t count = 0;
+    nw_status status = keyed_create(table, &made, &key, err);
+
+    if (status != NW_OK) {
+        return status;
+    }
     for (const char *at = columns; *at != '\0';) {
         size_t size = strcspn(at, ",");
         int column = column_find(table, at, size);
@@ -86,12 +107,36 @@ static nw_status key_make(const struct nw_table *table, const char *columns,
         key[count++] = (uint16_t)column;
         at += size + (at[size] == ',');
     }
-    *made = *table;
-    made->key_columns = key;
     made->key_columns_count = count;
-    made->key_is_primary = false;
     *keyed = made;
     return NW_OK;
+}
+
+/* An index has a column twice where that is meant: a key has it once. */
+static nw_status unique_make(const struct nw_table *table, struct nw_table **keyed,
+                             struct nw_error *err)
+{
+    uint16_t *key = NULL;
+    nw_status status = keyed_create(table, keyed, &key, err);
+
+    for (uint16_t i = 0; status == NW_OK && i < table->unique_columns_count; i++) {
+        uint16_t k = 0;
+
+        while (k < (*keyed)->key_columns_count && key[k] != table->unique_columns[i]) {
+            k++;
+        }
+        if (k == (*keyed)->key_columns_count) {
+            key[(*keyed)->key_columns_count++] = table->unique_columns[i];
+        }
+    }
+    return status;
+}
+
+static bool is_unique(const struct nw_kafka_options *options, const struct nw_table *table)
+{
+    return options->unique_keys && table->key_columns_count == 0 &&
+           table->size > offsetof(struct nw_table, unique_columns) &&
+           table->unique_columns_count > 0;
 }
 
 nw_status nw_kafka_key_find(const struct nw_kafka_options *options, const struct nw_table *table,
@@ -107,5 +152,5 @@ nw_status nw_kafka_key_find(const struct nw_kafka_options *options, const struct
             return key_make(table, wish.columns, keyed, err);
         }
     }
-    return NW_OK;
+    return is_unique(options, table) ? unique_make(table, keyed, err) : NW_OK;
 }

@@ -59,6 +59,7 @@ enum {
     OPTION_EXTENSIONS,
     OPTION_CONTEXT_HEADERS,
     OPTION_ROUTES,
+    OPTION_UNIQUE_KEYS,
     OPTION_FORMS,                                         /* those of enum nw_kafka_form_option */
     OPTION_FORMAT = OPTION_FORMS + NW_FORM_OPTIONS_COUNT, /* the first of those that sinks share */
     OPTIONS_COUNT = OPTION_FORMAT + NW_FORMAT_OPTIONS_COUNT
@@ -152,6 +153,10 @@ const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT] = {
     [OPTION_KEYS] = {"keys", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
                      "Other keys of messages than the tables': \"sales.lines:order_id\", several "
                      "columns by commas."},
+    [OPTION_UNIQUE_KEYS] = {"unique_keys", NW_OPTION_BOOL, 0, "false", 0, 0, NULL,
+                            "Tables without a primary key and without REPLICA IDENTITY USING INDEX "
+                            "have the columns of their first unique index, by its name, as key, "
+                            "as with Debezium: also where it is partial, or its columns are NULL."},
     [OPTION_HEADERS] = {"headers", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
                         "Headers that each message has: \"source=orders-eu\"."},
     [OPTION_MESSAGES_TOPIC] =
@@ -207,6 +212,8 @@ const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT] = {
                                  "What of Debezium's envelope becomes a header, as add_fields."},
     FORM(NW_FORM_DATA) = {"cloudevents_data", NW_OPTION_CHOICE, 0, "json", 0, 0, data_forms,
                           "What the data of a CloudEvent are."},
+    FORM(NW_FORM_CLOUD) = {"cloudevents", NW_OPTION_CHOICE, 0, "json", 0, 0, data_forms,
+                           "What CloudEvents are. avro: their data are Avro, too."},
     FORM(NW_FORM_OUTBOX) = {"outbox", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
                             "Tables whose inserted rows are messages of their own, SCHEMA.TABLE "
                             "each."},
@@ -647,6 +654,7 @@ static void fields_read(struct nw_kafka_options *to, const struct nw_setting *se
     to->splits = settings[OPTION_OVERSIZED].number == 1;
     to->timeout_ms = settings[OPTION_TIMEOUT].number / 1000;
     to->keys = settings[OPTION_KEYS].items;
+    to->unique_keys = settings[OPTION_UNIQUE_KEYS].flag;
     nw_format_options_read(&settings[OPTION_FORMAT], &to->format);
     to->context_headers = settings[OPTION_CONTEXT_HEADERS].flag;
     to->heartbeat_us = settings[OPTION_HEARTBEAT].number;

@@ -251,6 +251,30 @@ class TopicsTest(Case):
                 said = servers["reader"].decode([said])[0]
             self.assertEqual(said, {"before": None, "after": {"id": 1, "v": "a"}})
 
+    def test_cloudevents_in_avro(self):
+        """The envelope's schema is the topic's, that of the data of a topic of its own."""
+        self.make("CREATE TABLE shop.items (id integer PRIMARY KEY, v text)")
+        narwal = self.narwal("cloudall", format="cloudevents", cloudevents="avro", schemas=True,
+                             registry=[self.registry.url]).wait_caught_up()
+        self.sql("INSERT INTO shop.items VALUES (1, 'ä'); DELETE FROM shop.items")
+        narwal.wait_caught_up()
+        self.assertEqual(narwal.terminate(), 0)
+        keys, values = zip(*(message[3:] for message in avro.read(self.broker, "cloudall.shop.items")))
+        self.assertEqual([json.loads(key)["payload"] for key in keys], [{"id": 1}] * 3)
+        self.assertIsNone(values[2])
+        events = servers["reader"].decode(values[:2])
+        self.assertEqual([(event["source"], event["iodebeziumop"], event["iodebeziumtxid"]) for event in events],
+                         [("/debezium/postgresql/cloudall", op, None) for op in "cd"])
+        said = [bytes.fromhex(event["data"]["hex"]) for event in events]
+        self.assertEqual(servers["reader"].decode(said), [{"before": None, "after": {"id": 1, "v": "ä"}},
+                                                          {"before": {"id": 1, "v": None}, "after": None}])
+        self.assertEqual(events[0]["dataschema"], f"{self.registry.url}/schemas/ids/{int.from_bytes(said[0][1:5], 'big')}")
+        for subject, name in (("cloudall.shop.items-value", "cloudall.postgres.CloudEvents.Envelope"),
+                              ("cloudall.shop.items-data-value", "io.debezium.connector.postgresql.Data")):
+            self.assertEqual(self.registry.versions(subject), [1])
+            number = int.from_bytes((values[0] if "Cloud" in name else said[0])[1:5], "big")
+            self.assertEqual(self.registry.schema(number)["connect.name"], name)
+
     def test_dates_and_times_as_structs(self):
         self.make("CREATE TABLE shop.times (d date, z timestamptz(3) NOT NULL, e date, a time[], PRIMARY KEY (d));"
                   "ALTER TABLE shop.times REPLICA IDENTITY FULL")

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "lib/format/avro_row.h"
+#include "lib/format/cloud_avro.h"
 #include "lib/format/format.h"
 #include "lib/format/json_forms.h"
 #include "lib/format/outbox.h"
@@ -647,6 +648,96 @@ static void a_table_that_can_be_no_outbox_is_refused(void **state)
     nw_connect_table_destroy(made);
 }
 
+/* As AvroData makes it of the schema in CloudEventsConverter.convertToCloudEventsFormat(). */
+static void a_cloudevent_in_avro_is_debeziums(void **state)
+{
+#define TEXT(name)   "{\"name\":\"" name "\",\"type\":\"string\"},"
+#define OPTION(name) "{\"name\":\"" name "\",\"type\":[\"null\",\"string\"],\"default\":null},"
+    static const char schema[] =
+        "{\"type\":\"record\",\"name\":\"Envelope\",\"namespace\":\"c_d.my_db.CloudEvents\","
+        "\"fields\":[" TEXT("id") TEXT("source") TEXT("specversion") TEXT("type") TEXT("time") TEXT(
+            "datacontenttype") TEXT("dataschema") TEXT("iodebeziumop") TEXT("iodebeziumversion")
+            TEXT("iodebeziumconnector") TEXT("iodebeziumname") TEXT("iodebeziumtsms") OPTION(
+                "iodebeziumsnapshot") TEXT("iodebeziumdb") OPTION("iodebeziumsequence")
+                OPTION("iodebeziumtsus") OPTION("iodebeziumtsns") TEXT("iodebeziumschema")
+                    TEXT("iodebeziumtable") OPTION("iodebeziumtxId") OPTION("iodebeziumlsn") OPTION(
+                        "iodebeziumxmin") OPTION("iodebeziumorigin") OPTION("iodebeziumoriginlsn")
+                        OPTION("iodebeziumtxid") OPTION("iodebeziumtxtotalorder") OPTION(
+                            "iodebeziumtxdatacollectionorder") ""
+                                                               "{\"name\":\"data\",\"type\":"
+                                                               "\"bytes\"}],\"connect.name\":\"c_d."
+                                                               "my_db.CloudEvents.Envelope\"}";
+    static const char *const texts[] = {"name:c-d;lsn:9;txId:7;sequence:[null,\"9\"]",
+                                        "/debezium/postgresql/c-d",
+                                        "1.0",
+                                        "io.debezium.connector.postgresql.DataChangeEvent",
+                                        "2026-11-29T22:05:01.842Z",
+                                        "application/avro",
+                                        "http://r/schemas/ids/7",
+                                        "c",
+                                        "3.7.0.Final",
+                                        "postgresql",
+                                        "c-d",
+                                        "1795989901842",
+                                        "+false",
+                                        "my db",
+                                        "+[null,\"9\"]",
+                                        "+1795989901842276",
+                                        "+1795989901842276000",
+                                        "shop",
+                                        "items",
+                                        "+7",
+                                        "+9",
+                                        "-",
+                                        "-",
+                                        "-",
+                                        "-",
+                                        "-",
+                                        "-"};
+    static const struct nw_origin origin = {.version = NW_FORMAT_VERSION,
+                                            .name = "c-d",
+                                            .database = "my db",
+                                            .schema = "shop",
+                                            .table = "items"};
+    static const struct nw_change change = {.op = 'c',
+                                            .after = true,
+                                            .snapshot = "false",
+                                            .commit_us = 1795989901842276,
+                                            .lsn = 9,
+                                            .sequence = "[null,\"9\"]",
+                                            .xid = 7};
+    const struct nw_out data = {.bytes = (uint8_t[]){0, 0, 0, 0, 7, 255}, .used = 6};
+    const struct nw_row row = {.origin = &origin, .change = &change};
+    struct nw_cloud_avro cloud;
+    struct nw_out out = {0};
+    struct nw_out wanted = {0};
+    struct nw_error err;
+
+    (void)state;
+    assert_true(nw_cloud_avro_init(&cloud, "c-d", "my db"));
+    nw_avro_schema(&out, &cloud.schema);
+    is_text(&out, schema);
+    for (size_t i = 0; i < COUNT(texts); i++) { /* + and -: in a union with null */
+        const char *text = texts[i];
+
+        if (*text == '+' || *text == '-') {
+            nw_avro_long(&wanted, *text == '+' ? 1 : 0);
+            text++;
+        }
+        if (text == texts[i] || *texts[i] == '+') {
+            nw_avro_bytes(&wanted, text, strlen(text));
+        }
+    }
+    nw_avro_bytes(&wanted, data.bytes, data.used);
+    out.used = 0;
+    assert_int_equal(nw_avro_cloudevent(&out, &row, "http://r/schemas/ids/7", &data, &err), NW_OK);
+    assert_int_equal(out.used, wanted.used);
+    assert_memory_equal(out.bytes, wanted.bytes, wanted.used);
+    nw_cloud_avro_fini(&cloud);
+    nw_out_fini(&out);
+    nw_out_fini(&wanted);
+}
+
 /* The data of CloudEvents as Debezium 3.7.0 wrote them, with and without
  * json.schemas.enable and json.replace.null.with.default. */
 static void data_of_a_cloudevent_have_schemas_and_defaults(void **state)
@@ -729,6 +820,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_envelope_in_avro_is_debeziums),
+        cmocka_unit_test(a_cloudevent_in_avro_is_debeziums),
         cmocka_unit_test(data_of_a_cloudevent_have_schemas_and_defaults),
         cmocka_unit_test(flattened_rows_have_schemas_and_defaults),
         cmocka_unit_test(fields_of_one_name_are_refused),

@@ -196,6 +196,51 @@ static void what_cannot_be_is_refused_by_name(void **state)
     }
 }
 
+/* What its converter has, and where narwal has no choice: its defaults. */
+static void cloudevents_may_be_avro(void **state)
+{
+    static const struct {
+        const char *more, *line;
+        size_t refused;
+    } cases[] = {
+        {"serializer.type\":\"avro\",\"value.converter.data.serializer.type\":\"avro",
+         "\n    cloudevents: avro ", 0},
+        {"serializer.type\":\"avro", "\n    cloudevents_data: json ", 1}, /* nor does Debezium's */
+        {"serializer.type\":\"json", "\n    cloudevents_data: json ", 0},
+        {"opentelemetry.tracing.attributes.enable\":\"false", "cloudevents", 0},
+        {"opentelemetry.tracing.attributes.enable\":\"true", "cloudevents", 1},
+        {"extension.attributes.enable\":\"true", "cloudevents", 0},
+        {"extension.attributes.enable\":\"false", "cloudevents", 1},
+        {"schema.name.adjustment.mode\":\"avro", "cloudevents", 0},
+        {"schema.name.adjustment.mode\":\"none", "cloudevents", 1},
+        {"schema.cloudevents.name\":\"x", "cloudevents", 1},
+        {"metadata.source\":\"value,id:generate,type:generate,traceparent:header", "cloudevents",
+         0},
+        {"metadata.source\":\"value,id:header", "cloudevents", 1},
+        {"metadata.source\":\"header", "cloudevents", 1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char json[1024];
+        char *text = NULL;
+        size_t refused = 0;
+
+        (void)snprintf(json, sizeof json,
+                       "{" CLASS
+                       ",\"topic.prefix\":\"p\",\"database.dbname\":\"d\",\"key.converter\":"
+                       "\"" NW_DEBEZIUM_JSON "\",\"value.converter.avro.schema.registry.url\":"
+                       "\"http://r\",\"value.converter\":"
+                       "\"io.debezium.converters.CloudEventsConverter\",\"value.converter.%s\"}",
+                       cases[i].more);
+        text = made(json, &refused);
+        if (refused != cases[i].refused || strstr(text, cases[i].line) == NULL) {
+            fail_msg("%s: %zu refused\n%s", cases[i].more, refused, text);
+        }
+        free(text);
+    }
+}
+
 static void transforms_that_cannot_be_are_refused_with_the_reason(void **state)
 {
     static const struct {
@@ -576,6 +621,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(connectors_become_configurations),
         cmocka_unit_test(what_cannot_be_is_refused_by_name),
+        cmocka_unit_test(cloudevents_may_be_avro),
         cmocka_unit_test(transforms_that_cannot_be_are_refused_with_the_reason),
         cmocka_unit_test(lists_of_fields_are_refused_that_are_none_of_columns),
         cmocka_unit_test(transforms_of_keys_and_predicates_are_taken_where_nothing_differs),

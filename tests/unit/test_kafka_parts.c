@@ -75,7 +75,8 @@ static void a_table_is_named_by_schema_and_name(void **state)
 
 static const struct nw_column_schema columns[] = {
     {.name = "id"}, {.name = "region"}, {.name = "v"}};
-static const struct nw_table items = {.schema_name = "shop",
+static const struct nw_table items = {.size = sizeof(struct nw_table),
+                                      .schema_name = "shop",
                                       .name = "it:ems",
                                       .columns = columns,
                                       .columns_count = COUNT(columns),
@@ -101,6 +102,48 @@ static void a_key_has_the_columns_that_were_asked_for(void **state)
     free(keyed);
     other.name = "it";
     assert_int_equal(nw_kafka_key_find(&options, &other, &keyed, &err), NW_OK);
+    assert_null(keyed);
+}
+
+static void a_unique_index_is_the_key_of_a_table_without_one(void **state)
+{
+    static const uint16_t unique[] = {2, 0, 2};
+    static const uint16_t primary[] = {1};
+    static const char *const keys[] = {"shop.it:ems:id", NULL};
+    struct nw_kafka_options options = {.unique_keys = true};
+    struct nw_table table = items;
+    struct nw_table *keyed = NULL;
+    struct nw_error err = {0};
+
+    (void)state;
+    table.size = sizeof table;
+    assert_int_equal(nw_kafka_key_find(&options, &table, &keyed, &err), NW_OK);
+    assert_null(keyed); /* it has no such index */
+    table.unique_columns = unique;
+    table.unique_columns_count = COUNT(unique);
+    assert_int_equal(nw_kafka_key_find(&options, &table, &keyed, &err), NW_OK);
+    assert_int_equal(keyed->key_columns_count, 2);
+    assert_int_equal(keyed->key_columns[0], 2);
+    assert_int_equal(keyed->key_columns[1], 0);
+    assert_false(keyed->key_is_primary);
+    free(keyed);
+    table.size = offsetof(struct nw_table, unique_columns_count); /* a host that does not know */
+    assert_int_equal(nw_kafka_key_find(&options, &table, &keyed, &err), NW_OK);
+    assert_null(keyed);
+    table.size = sizeof table;
+    options.unique_keys = false;
+    assert_int_equal(nw_kafka_key_find(&options, &table, &keyed, &err), NW_OK);
+    assert_null(keyed);
+    options.unique_keys = true;
+    options.keys = keys; /* which comes first */
+    assert_int_equal(nw_kafka_key_find(&options, &table, &keyed, &err), NW_OK);
+    assert_int_equal(keyed->key_columns_count, 1);
+    assert_int_equal(keyed->key_columns[0], 0);
+    free(keyed);
+    options.keys = NULL;
+    table.key_columns = primary;
+    table.key_columns_count = 1;
+    assert_int_equal(nw_kafka_key_find(&options, &table, &keyed, &err), NW_OK);
     assert_null(keyed);
 }
 
@@ -191,6 +234,7 @@ int main(void)
         cmocka_unit_test(a_topic_has_249_bytes_at_most),
         cmocka_unit_test(a_table_is_named_by_schema_and_name),
         cmocka_unit_test(a_key_has_the_columns_that_were_asked_for),
+        cmocka_unit_test(a_unique_index_is_the_key_of_a_table_without_one),
         cmocka_unit_test(a_key_of_columns_that_are_not_there_is_refused),
         cmocka_unit_test(batches_become_smaller_before_messages_are_sent_alone),
         cmocka_unit_test(workers_are_even_where_all_or_none_have_the_same_position),

@@ -405,6 +405,39 @@ static void the_key_has_the_order_that_is_known(void **state)
     assert_int_equal(table->key_columns[2], 3);
 }
 
+/* Which no message says: the catalog's, else that of the version before. */
+static void the_first_unique_index_of_a_table_without_a_key_is_known(void **state)
+{
+    static const uint16_t unique[2] = {3, 1};
+    struct nw_table other = described;
+    struct nw_relation *relation = said();
+    const struct nw_table *table = NULL;
+
+    (void)state;
+    other.replica_identity = 'f';
+    other.key_columns_count = 0;
+    other.key_is_primary = false;
+    other.unique_columns = unique;
+    other.unique_columns_count = 2;
+    relation->replica_identity = 'f';
+    relation->name = "renamed_since";
+    for (uint16_t i = 0; i < 4; i++) {
+        relation->columns[i].identity = true;
+    }
+    table = apply(relation, &other);
+    assert_int_equal(table->unique_columns_count, 2);
+    assert_int_equal(table->unique_columns[0], 3);
+    assert_int_equal(table->unique_columns[1], 1);
+    assert_true(table->unique_columns != unique);
+    assert_false(nw_schemas_stale(table, table));
+    other = *table;
+    other.unique_columns_count = 1;
+    assert_true(nw_schemas_stale(table, &other));
+    relation->columns_count = 3; /* one column is gone, and so is the index */
+    table = apply(relation, NULL);
+    assert_int_equal(table->unique_columns_count, 0);
+}
+
 static void the_primary_key_stays_when_the_whole_row_is_sent(void **state)
 {
     struct nw_relation *relation = said();
@@ -539,6 +572,7 @@ int main(void)
         TEST(a_new_name_between_two_others_is_a_renamed_column),
         TEST(the_key_is_what_the_stream_says),
         TEST(the_key_has_the_order_that_is_known),
+        TEST(the_first_unique_index_of_a_table_without_a_key_is_known),
         TEST(the_primary_key_stays_when_the_whole_row_is_sent),
         TEST(a_table_that_was_never_seen_and_is_gone_is_known_by_its_message),
         TEST(many_tables_keep_their_ids),

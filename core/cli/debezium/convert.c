@@ -426,7 +426,9 @@ void nw_dbz_keys(struct nw_debezium *to, const struct nw_debezium_row *row,
     const char *pieces[NW_DEBEZIUM_ITEMS_MAX];
     size_t count = nw_debezium_split(to, p->value, ';', pieces);
 
-    for (size_t i = 0; i < count; i++) {
+    nw_debezium_put(to, "sink.unique_keys", "true",
+                    "of tables without a primary key: what Debezium takes");
+    for (size_t i = 0; i < count && *p->value != '\0'; i++) {
         const char *colon = strchr(pieces[i], ':');
         const char *patterns[NW_DEBEZIUM_ITEMS_MAX];
         size_t made =

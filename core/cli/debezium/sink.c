@@ -214,6 +214,41 @@ static void cloud_json_convert(struct nw_debezium *to)
     nw_debezium_key_converter(to, CLOUD, schemas);
 }
 
+/* What is there only as it is by default. */
+static void cloud_rest_refuse(struct nw_debezium *to)
+{
+    static const struct {
+        const char *name, *only, *why;
+    } rest[] = {{"opentelemetry.tracing.attributes.enable", "false",
+                 "narwal has no spans: remove the property"},
+                {"extension.attributes.enable", "true",
+                 "events have their attributes iodebezium...: remove the property"},
+                {"schema.name.adjustment.mode", "avro",
+                 "names of schemas are as Avro takes them: remove the property"},
+                {"schema.cloudevents.name", "",
+                 "the schema is named by topic.prefix and database: remove the property"},
+                {"schema.data.name.source.header.enable", "false",
+                 "narwal makes the schema's name: remove the property"}};
+    const char *source = nw_debezium_under(to, "value.converter.", "metadata.source");
+
+    for (size_t i = 0; i < sizeof rest / sizeof rest[0]; i++) {
+        const char *value = nw_debezium_under(to, "value.converter.", rest[i].name);
+
+        if (value != NULL && strcasecmp(value, rest[i].only) != 0) {
+            nw_debezium_refuse_name(to, nw_debezium_text(to, "value.converter.%s", rest[i].name),
+                                    rest[i].why);
+        }
+    }
+    if (source != NULL &&
+        (strncmp(source, "value", strlen("value")) != 0 || strstr(source, "id:header") != NULL ||
+         strstr(source, "type:header") != NULL ||
+         strstr(source, "dataSchemaName:header") != NULL)) {
+        nw_debezium_refuse_name(to, "value.converter.metadata.source",
+                                "what events say comes from the change, not from headers: remove "
+                                "the property");
+    }
+}
+
 static void cloud_convert(struct nw_debezium *to)
 {
     const char *whole = nw_debezium_under(to, "value.converter.", "serializer.type");
@@ -221,12 +256,17 @@ static void cloud_convert(struct nw_debezium *to)
     bool avro = data != NULL && strcmp(data, "avro") == 0;
 
     nw_debezium_put(to, "sink.format", "cloudevents", "CloudEventsConverter");
-    if (whole != NULL && strcmp(whole, "json") != 0) {
+    if (whole != NULL && strcmp(whole, "avro") == 0 && !avro) {
         nw_debezium_refuse_name(to, "value.converter.serializer.type",
-                                "CloudEvents are JSON: take json");
+                                "data in JSON are not within Avro: set data.serializer.type too");
+    } else if (whole != NULL && strcmp(whole, "avro") == 0) {
+        nw_debezium_put(to, "sink.cloudevents", "avro", "value.converter.serializer.type");
+    } else if (whole != NULL && strcmp(whole, "json") != 0) {
+        nw_debezium_refuse_name(to, "value.converter.serializer.type", "json and avro are there");
     }
     nw_debezium_put(to, "sink.cloudevents_data", avro ? "avro" : "json",
                     "value.converter.data.serializer.type");
+    cloud_rest_refuse(to);
     if (avro) {
         nw_debezium_put(to, "sink.schemas",
                         nw_debezium_said(nw_debezium_get(to, "key.converter.schemas.enable"), true)
@@ -240,7 +280,10 @@ static void cloud_convert(struct nw_debezium *to)
     nw_debezium_others_refuse(to, "value.converter.",
                               "serializer.type data.serializer.type json.schemas.enable "
                               "json.replace.null.with.default json.decimal.format "
-                              "avro.schema.registry.url avro.auto.register.schemas");
+                              "opentelemetry.tracing.attributes.enable extension.attributes.enable "
+                              "schema.name.adjustment.mode metadata.source schema.cloudevents.name "
+                              "schema.data.name.source.header.enable avro.schema.registry.url "
+                              "avro.auto.register.schemas");
     nw_debezium_others_refuse(to, "key.converter.", "schemas.enable");
 }
 

@@ -161,7 +161,7 @@ const struct nw_debezium_row NW_DEBEZIUM_ROWS[] = {
      "parameters of source types are not there: remove the property", NULL, false},
     {"datatype.propagate.source.type", nw_dbz_refused, NULL, NULL,
      "parameters of source types are not there: remove the property", NULL, false},
-    {"message.key.columns", nw_dbz_keys, "sink.keys", NULL, NULL, NULL, false},
+    {"message.key.columns", nw_dbz_keys, "sink.keys", NULL, NULL, "", false},
     {"message.prefix.include.list", nw_dbz_prefixes, "true", NULL, NULL, NULL, false},
     {"message.prefix.exclude.list", nw_dbz_prefixes, "false", NULL, NULL, NULL, false},
     {"guardrail.collections.*", nw_dbz_nothing, NULL, NULL,

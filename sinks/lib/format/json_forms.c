@@ -97,61 +97,67 @@ static void id_append(struct nw_out *out, const struct nw_row *row)
     nw_out_text(out, "\"");
 }
 
-/* To milliseconds: 2026-11-29T22:05:01.842Z */
-static void time_append(struct nw_out *out, int64_t us)
+void nw_cloud_time(int64_t us, char text[static NW_CLOUD_TIME_SIZE])
 {
-    uint8_t text[NW_PRINT_TIMESTAMP_MAX];
+    uint8_t whole[NW_PRINT_TIMESTAMP_MAX];
     int64_t rest = us % 1000000 < 0 ? us % 1000000 + 1000000 : us % 1000000;
-    uint8_t *end = nw_print_timestamp(text, us - rest, "");
-    char fraction[8];
+    uint8_t *end = nw_print_timestamp(whole, us - rest, "");
 
-    for (uint8_t *at = text; at < end; at++) {
+    for (uint8_t *at = whole; at < end; at++) {
         *at = *at == ' ' ? 'T' : *at;
     }
-    (void)snprintf(fraction, sizeof fraction, ".%03dZ", (int)(rest / 1000));
+    (void)snprintf(text, NW_CLOUD_TIME_SIZE, "%.*s.%03dZ", (int)(end - whole), (const char *)whole,
+                   (int)(rest / 1000));
+}
+
+static void time_append(struct nw_out *out, int64_t us)
+{
+    char text[NW_CLOUD_TIME_SIZE];
+
+    nw_cloud_time(us, text);
     nw_out_text(out, "\"");
-    nw_out_bytes(out, text, (size_t)(end - text));
-    nw_out_text(out, fraction);
+    nw_out_text(out, text);
     nw_out_text(out, "\"");
 }
+
+const struct nw_cloud_attribute nw_cloud_attributes[NW_CLOUD_ATTRIBUTES_COUNT] = {
+    {"iodebeziumop", NW_META_OP},
+    {"iodebeziumversion", NW_META_VERSION},
+    {"iodebeziumconnector", NW_META_CONNECTOR},
+    {"iodebeziumname", NW_META_NAME},
+    {"iodebeziumtsms", NW_META_SOURCE_MS},
+    {"iodebeziumsnapshot", NW_META_SNAPSHOT},
+    {"iodebeziumdb", NW_META_DB},
+    {"iodebeziumsequence", NW_META_SEQUENCE},
+    {"iodebeziumtsus", NW_META_SOURCE_US},
+    {"iodebeziumtsns", NW_META_SOURCE_NS},
+    {"iodebeziumschema", NW_META_SCHEMA},
+    {"iodebeziumtable", NW_META_TABLE},
+    {"iodebeziumtxId", NW_META_XID},
+    {"iodebeziumlsn", NW_META_LSN},
+    {"iodebeziumxmin", NW_META_XMIN},
+    {"iodebeziumorigin", NW_META_ORIGIN},
+    {"iodebeziumoriginlsn", NW_META_ORIGIN_LSN},
+    {"iodebeziumtxid", NW_META_TRANSACTION},
+    {"iodebeziumtxtotalorder", NW_META_TOTAL_ORDER},
+    {"iodebeziumtxdatacollectionorder", NW_META_TABLE_ORDER},
+};
 
 /* What is said of the change: texts, whatever it is. */
 static nw_status attributes_append(struct nw_out *out, const struct nw_row *row,
                                    struct nw_error *err)
 {
-    static const struct {
-        const char *name;
-        enum nw_meta meta;
-    } attributes[] = {{"op", NW_META_OP},
-                      {"version", NW_META_VERSION},
-                      {"connector", NW_META_CONNECTOR},
-                      {"name", NW_META_NAME},
-                      {"tsms", NW_META_SOURCE_MS},
-                      {"snapshot", NW_META_SNAPSHOT},
-                      {"db", NW_META_DB},
-                      {"sequence", NW_META_SEQUENCE},
-                      {"tsus", NW_META_SOURCE_US},
-                      {"tsns", NW_META_SOURCE_NS},
-                      {"schema", NW_META_SCHEMA},
-                      {"table", NW_META_TABLE},
-                      {"txId", NW_META_XID},
-                      {"lsn", NW_META_LSN},
-                      {"xmin", NW_META_XMIN},
-                      {"origin", NW_META_ORIGIN},
-                      {"originlsn", NW_META_ORIGIN_LSN},
-                      {"txid", NW_META_TRANSACTION},
-                      {"txtotalorder", NW_META_TOTAL_ORDER},
-                      {"txdatacollectionorder", NW_META_TABLE_ORDER}};
     nw_status status = NW_OK;
 
-    for (size_t i = 0; i < sizeof attributes / sizeof attributes[0] && status == NW_OK; i++) {
-        struct nw_connect_value value = nw_meta_value(attributes[i].meta, row->origin, row->change);
+    for (size_t i = 0; i < NW_CLOUD_ATTRIBUTES_COUNT && status == NW_OK; i++) {
+        enum nw_meta meta = nw_cloud_attributes[i].meta;
+        struct nw_connect_value value = nw_meta_value(meta, row->origin, row->change);
         bool quoted = value.kind == NW_CONNECT_INTEGER;
 
-        nw_out_text(out, ",\"iodebezium");
-        nw_out_text(out, attributes[i].name);
+        nw_out_text(out, ",\"");
+        nw_out_text(out, nw_cloud_attributes[i].name);
         nw_out_text(out, quoted ? "\":\"" : "\":");
-        status = nw_connect_json_value(out, nw_meta_schema(attributes[i].meta), &value, false, err);
+        status = nw_connect_json_value(out, nw_meta_schema(meta), &value, false, err);
         nw_out_text(out, quoted ? "\"" : "");
     }
     return status;

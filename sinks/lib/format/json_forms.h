@@ -17,6 +17,18 @@
 NW_MUST_CHECK nw_status nw_json_flat(struct nw_out *out, const struct nw_flat *flat,
                                      const struct nw_row *row, struct nw_error *err);
 
+/** What a CloudEvent says of its change, by the names of its attributes, in their order. */
+struct nw_cloud_attribute {
+    const char *name;
+    enum nw_meta meta;
+};
+#define NW_CLOUD_ATTRIBUTES_COUNT 20u
+extern const struct nw_cloud_attribute nw_cloud_attributes[NW_CLOUD_ATTRIBUTES_COUNT];
+
+/** To milliseconds: 2026-11-29T22:05:01.842Z. @param us  since 1970 */
+#define NW_CLOUD_TIME_SIZE 64u
+void nw_cloud_time(int64_t us, char text[static NW_CLOUD_TIME_SIZE]);
+
 /** The schema of a CloudEvent's data. */
 struct nw_cloud_data {
     struct nw_connect_field images[2];

@@ -6,6 +6,7 @@
     typed.oN    types whose schema is not Debezium's, one each, so that no other column's place moves
     typed.keys  a key of every type that can be in one
     typed.defaults, typed.large, typed.computed, typed.by_index, typed.keyless
+    typed.unique_two, typed.unique_odd, typed.unique_later  without a primary key, with unique indexes
 """
 import json
 import pathlib
@@ -52,6 +53,16 @@ CREATE UNIQUE INDEX by_index_code ON typed.by_index (code, n);
 ALTER TABLE typed.by_index REPLICA IDENTITY USING INDEX by_index_code;
 CREATE TABLE typed.keyless (id integer, v integer, t text);
 ALTER TABLE typed.keyless REPLICA IDENTITY FULL;
+CREATE TABLE typed.unique_two (id integer NOT NULL, v integer, code text, t text);
+CREATE UNIQUE INDEX unique_two_1 ON typed.unique_two (id);
+CREATE UNIQUE INDEX "Unique two" ON typed.unique_two (code, id) INCLUDE (t);
+CREATE TABLE typed.unique_odd (id integer NOT NULL, v integer, code text);
+CREATE UNIQUE INDEX unique_odd_1 ON typed.unique_odd (id, lower(code));
+CREATE UNIQUE INDEX unique_odd_2 ON typed.unique_odd (code, id) WHERE v > 0;
+CREATE TABLE typed.unique_later (id integer NOT NULL, v integer, code text);
+ALTER TABLE typed.unique_two REPLICA IDENTITY FULL;
+ALTER TABLE typed.unique_odd REPLICA IDENTITY FULL;
+ALTER TABLE typed.unique_later REPLICA IDENTITY FULL;
 CREATE TABLE typed.nothing (id integer PRIMARY KEY, v integer, t text);
 ALTER TABLE typed.nothing REPLICA IDENTITY NOTHING;
 """
@@ -175,6 +186,8 @@ def load(first, copied=False):
     lines.append(f"INSERT INTO typed.computed (id, v, t) VALUES ({first}, 4, 'x'), ({first + 1}, NULL, NULL)")
     lines.append(f"INSERT INTO typed.by_index VALUES ({first}, 'c{first}', 1, 1.5), ({first + 1}, '{first}', NULL, 0)")
     lines.append(f"INSERT INTO typed.keyless VALUES ({first}, 1, 'x'), ({first}, 1, 'x'), (NULL, NULL, NULL)")
+    lines += [f"INSERT INTO typed.unique_{name} VALUES ({first}, 1, 'c'), ({first + 1}, 0, NULL), ({first + 2}, NULL, 'C')"
+              for name in ("two", "odd", "later")]
     lines.append(f"INSERT INTO typed.nothing VALUES ({first}, 1, 'x')")
     lines.append(f"INSERT INTO typed.large SELECT {first}, 0, " + ", ".join(LARGE.values()) +
                  " FROM (SELECT array_agg(g) AS ints FROM generate_series(1, 1200) g) i")
@@ -189,6 +202,7 @@ def changes():
     lines = ["; ".join(f"UPDATE {name} SET v = 1" for name in names),
              "; ".join(f"UPDATE {name} SET id = id + 100000 WHERE id % 1000 = 0" for name in moving)]
     lines += ["UPDATE typed.keys SET k1 = 77, k15 = 99.5 WHERE k0 = 1", "UPDATE typed.by_index SET code = 'new' || id"]
-    lines += ["; ".join(f"DELETE FROM {name}" for name in names)]
+    lines += ["UPDATE typed.unique_two SET code = 'd', t = 'x' WHERE id % 1000 = 0", "UPDATE typed.unique_odd SET v = 7"]
+    lines += ["; ".join(f"DELETE FROM {name}" for name in [*names, "typed.unique_two", "typed.unique_odd"])]
     lines += ["TRUNCATE typed.nothing", "SELECT pg_logical_emit_message(true, 'pre', 'content')"]
     return lines

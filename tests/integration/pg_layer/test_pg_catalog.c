@@ -615,6 +615,57 @@ static void a_catalog_table_becomes_what_sinks_see(void **state)
     assert_int_equal(table->columns_count, 0);
 }
 
+static void the_first_unique_index_by_name_is_known_of_a_table_without_a_key(void **state)
+{
+    static const struct {
+        const char *name;
+        uint16_t count;
+        uint16_t columns[2];
+    } expected[] = {{"u_none", 0, {0}},    {"u_two", 2, {2, 0}},     {"u_expression", 1, {1}},
+                    {"u_partial", 1, {0}}, {"u_include", 2, {0, 2}}, {"u_clustered", 1, {1}},
+                    {"u_primary", 0, {0}}, {"u_replica", 0, {0}}};
+    static const char *const names[] = {"unique_"};
+    const struct nw_catalog_scope of_these = {names, 1};
+    struct nw_catalog_tables tables;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
+        char sql[256];
+
+        (void)snprintf(sql, sizeof sql, "CREATE TABLE public.%s (a int NOT NULL, b text, c int)",
+                       expected[i].name);
+        run(sql);
+    }
+    run("SET search_path = public;"
+        "CREATE INDEX ON u_none (a);"
+        "CREATE UNIQUE INDEX u2 ON u_two (a); CREATE UNIQUE INDEX \"U3\" ON u_two (c, a);"
+        "CREATE UNIQUE INDEX e1 ON u_expression (a, lower(b));"
+        "CREATE UNIQUE INDEX e2 ON u_expression (b);"
+        "CREATE UNIQUE INDEX p1 ON u_partial (a) WHERE c > 1;"
+        "CREATE UNIQUE INDEX i1 ON u_include (a) INCLUDE (c);"
+        "CREATE UNIQUE INDEX c1 ON u_clustered (a); CREATE UNIQUE INDEX c2 ON u_clustered (b);"
+        "ALTER TABLE u_clustered CLUSTER ON c2;"
+        "ALTER TABLE u_primary ADD PRIMARY KEY (a); CREATE UNIQUE INDEX a1 ON u_primary (b);"
+        "CREATE UNIQUE INDEX r1 ON u_replica (c); CREATE UNIQUE INDEX r2 ON u_replica (a);"
+        "ALTER TABLE u_replica REPLICA IDENTITY USING INDEX r2;"
+        "CREATE PUBLICATION unique_ FOR TABLE u_none, u_two, u_expression, u_partial, u_include,"
+        " u_clustered, u_primary, u_replica");
+    must(nw_catalog_tables(session, &of_these, &arena, &tables, &err));
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
+        struct nw_table *table = NULL;
+
+        must(nw_catalog_to_table(find(&tables, expected[i].name), &arena, &table, &err));
+        if (table->unique_columns_count != expected[i].count) {
+            fail_msg("%s: %u columns", expected[i].name, table->unique_columns_count);
+        }
+        for (uint16_t k = 0; k < expected[i].count; k++) {
+            assert_int_equal(table->unique_columns[k], expected[i].columns[k]);
+        }
+    }
+    run("DROP PUBLICATION unique_; DROP TABLE u_none, u_two, u_expression, u_partial, u_include,"
+        " u_clustered, u_primary, u_replica; RESET search_path");
+}
+
 static const struct nw_catalog_candidate *candidate(const struct nw_catalog_candidates *list,
                                                     const char *name)
 {
@@ -723,6 +774,7 @@ int main(void)
         cmocka_unit_test(generated_columns_are_there_where_18_publishes_them),
         cmocka_unit_test(items_of_enums_and_types_below_domains_are_read),
         cmocka_unit_test(a_catalog_table_becomes_what_sinks_see),
+        cmocka_unit_test(the_first_unique_index_by_name_is_known_of_a_table_without_a_key),
         cmocka_unit_test(candidates_say_whose_updates_would_go_on_working),
         cmocka_unit_test(three_hundred_and_forty_tables_take_well_under_a_second),
     };
