@@ -564,6 +564,27 @@ static uint16_t attributes_least(const struct nw_schemas_change *change,
     return version == NULL || !version->placed ? 0 : version->table.attributes_count;
 }
 
+/* One column, and what the table has of it beside. */
+static void column_take(struct derived *to, const struct nw_schemas_change *change,
+                        const struct nw_table *former, uint16_t i)
+{
+    const struct nw_relation_column *said = &change->relation->columns[i];
+    int16_t number = to->attnums[i].number;
+    uint16_t at = 0;
+    const struct nw_table *known = column_known(change->described, former, said, number, &at);
+
+    column_derive(&to->columns[i], said, known == NULL ? NULL : &known->columns[at],
+                  &to->attnums[i]);
+    to->items[i] = known == NULL ? NULL : nw_table_item_labels(known, at);
+    to->names[i] = known == NULL ? NULL : nw_table_base_type_name(known, at);
+    if (change->note != NULL) {
+        const struct nw_column_schema *noted = note_numbered(change->note, number);
+
+        column_noted(&to->columns[i], noted);
+        to->items[i] = items_noted(&to->columns[i], change->note, noted, to->items[i]);
+    }
+}
+
 static void derive(struct derived *to, const struct nw_schemas_change *change,
                    const struct version *version)
 {
@@ -581,21 +602,9 @@ static void derive(struct derived *to, const struct nw_schemas_change *change,
     table->columns_count = relation->columns_count;
     table->attributes_count = attributes_least(change, version);
     for (uint16_t i = 0; i < relation->columns_count; i++) {
-        const struct nw_relation_column *said = &relation->columns[i];
         int16_t number = to->attnums[i].number;
-        uint16_t at = 0;
-        const struct nw_table *known = column_known(change->described, former, said, number, &at);
 
-        column_derive(&to->columns[i], said, known == NULL ? NULL : &known->columns[at],
-                      &to->attnums[i]);
-        to->items[i] = known == NULL ? NULL : nw_table_item_labels(known, at);
-        to->names[i] = known == NULL ? NULL : nw_table_base_type_name(known, at);
-        if (change->note != NULL) {
-            const struct nw_column_schema *noted = note_numbered(change->note, number);
-
-            column_noted(&to->columns[i], noted);
-            to->items[i] = items_noted(&to->columns[i], change->note, noted, to->items[i]);
-        }
+        column_take(to, change, former, i);
         if (number > (int16_t)table->attributes_count) {
             table->attributes_count = (uint16_t)number;
         }

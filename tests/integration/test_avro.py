@@ -113,6 +113,15 @@ class TopicsTest(Case):
     def topic(self, topic):
         return servers["reader"].topic(self.broker, topic)
 
+    def test_items_of_an_enum(self):
+        """They have no null in Avro: it stands for the whole array."""
+        self.make("CREATE TYPE shop.mood AS ENUM ('sad', 'ok'); CREATE TABLE shop.felt (id integer PRIMARY KEY, m shop.mood[]);"
+                  "INSERT INTO shop.felt VALUES (1, '{sad,ok}')")
+        narwal = self.avro("felt", unfit="as_null").wait_caught_up()
+        self.sql("INSERT INTO shop.felt VALUES (2, '{}'), (3, '{ok,NULL}'), (4, NULL)")
+        narwal.wait_caught_up()
+        self.assertEqual([value["after"]["m"] for _, value in self.topic("felt.shop.felt")], [["sad", "ok"], [], None, None])
+
     def test_the_envelope(self):
         self.make("CREATE TABLE shop.items (id integer PRIMARY KEY, v text, n numeric(10,2) NOT NULL DEFAULT 1.5,"
                   "  a integer[], d date); INSERT INTO shop.items VALUES (1, 'a', 12.34, '{1,NULL,3}', '2024-02-29');"
