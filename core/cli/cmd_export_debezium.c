@@ -443,7 +443,9 @@ int nw_cmd_export_debezium(int argc, char **argv)
     }
     const struct nw_argument own[] = {{.name = "sink", .value = &s->name}, {.name = NULL}};
 
-    code = nw_connector_command(argc, argv, own, HELP, &s->call, fits, session_run);
+    s->call.fits = fits;
+    s->call.run = session_run;
+    code = nw_connector_command(argc, argv, own, HELP, &s->call);
     free(s);
     return code;
 }

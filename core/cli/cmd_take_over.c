@@ -362,7 +362,9 @@ int nw_cmd_take_over(int argc, char **argv)
                                       {.name = "trust-slot", .flag = &s->takeover.trust_slot},
                                       {.name = NULL}};
 
-    code = nw_connector_command(argc, argv, own, HELP, &s->call, fits, session_run);
+    s->call.fits = fits;
+    s->call.run = session_run;
+    code = nw_connector_command(argc, argv, own, HELP, &s->call);
     free(s);
     return code;
 }

@@ -10,9 +10,7 @@
 #define ARGUMENTS_MAX 12u
 
 int nw_connector_command(int argc, char **argv, const struct nw_argument *own, const char *help,
-                         struct nw_connector_call *call,
-                         bool (*fits)(const struct nw_connector_call *call),
-                         int (*run)(struct nw_connector_call *call))
+                         struct nw_connector_call *call)
 {
     struct nw_config_arguments arguments = {0};
     struct nw_argument known[ARGUMENTS_MAX] = {
@@ -37,10 +35,10 @@ int nw_connector_command(int argc, char **argv, const struct nw_argument *own, c
     call->from = rest[1];
     call->connector.url = call->from != NULL && nw_connect_is_url(call->from) ? call->from : NULL;
     nw_log_setup(STDERR_FILENO, NW_LOG_WARN, false);
-    if (!fits(call) || !nw_config_open(&arguments, &call->pipeline.config)) {
+    if (!call->fits(call) || !nw_config_open(&arguments, &call->pipeline.config)) {
         return NW_EXIT_USAGE;
     }
-    code = run(call);
+    code = call->run(call);
     nw_env_system_destroy(call->pipeline.options.env);
     nw_connector_fini(&call->connector);
     nw_config_free(&call->pipeline.config);

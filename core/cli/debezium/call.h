@@ -14,20 +14,20 @@ struct nw_connector_call {
     const char *file;
     const char *from; /* NULL: it was not said */
     bool dry_run, yes;
+    /** Whether FROM is what the command takes; else it says so. */
+    bool (*fits)(const struct nw_connector_call *call);
+    /** @return the exit code */
+    int (*run)(struct nw_connector_call *call);
 };
 
 /**
  * Read the arguments and the configuration, and do it.
  * @param own   the command's options, but for --name, --state-dir, --dry-run and --yes;
  *              the last has no name
- * @param call  zeros; what it opens is closed in the end
- * @param fits  whether FROM is what the command takes; else it says so
- * @param run   @return the exit code
+ * @param call  zeros but for fits and run; what it opens is closed in the end
  * @return the exit code
  */
 int nw_connector_command(int argc, char **argv, const struct nw_argument *own, const char *help,
-                         struct nw_connector_call *call,
-                         bool (*fits)(const struct nw_connector_call *call),
-                         int (*run)(struct nw_connector_call *call));
+                         struct nw_connector_call *call);
 
 #endif
