@@ -33,6 +33,12 @@ static void host_log(const struct nw_host *host, enum nw_log_level level, const 
     va_end(words);
 }
 
+static void host_random(const struct nw_host *host, void *bytes, size_t size)
+{
+    (void)host;
+    memset(bytes, 0x5a, size);
+}
+
 static nw_status host_ask(const struct nw_host *host, const char *command, struct nw_error *err)
 {
     (void)host;
@@ -60,10 +66,9 @@ static void *piece(const uint8_t **data, size_t *left, size_t *size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct nw_host host = {.log = host_log, .ask = host_ask};
+    static const struct nw_host host = {.log = host_log, .ask = host_ask, .random = host_random};
     static struct nw_kafka_sink sink;
     struct nw_kafka_state state = {0};
-    char id[NW_KAFKA_ID_SIZE];
 
     memset(&sink, 0, sizeof sink);
     sink.host = &host;
@@ -72,6 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     (void)pthread_mutex_init(&sink.lock, NULL);
     while (size > 0) {
         rd_kafka_message_t message = {0};
+        struct nw_kafka_asking asking;
         struct nw_error err = {0};
 
         message.key = piece(&data, &size, &message.key_len);
@@ -80,12 +86,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             NW_ASSERT(strncmp(err.text, "NW2706", 6) == 0);
         }
         nw_kafka_signal_message(&sink, &message);
-        (void)nw_kafka_signal_of(&sink, "shop.items", true, id);
+        nw_kafka_asked_of(&sink, "shop.items", &asking);
+        nw_kafka_asked_ended(&sink, &asking, "shop.items");
+        nw_kafka_asking_fini(&asking);
         free(message.key);
         free(message.payload);
     }
     NW_ASSERT(state.workers <= NW_KAFKA_WORKERS_MAX);
     nw_kafka_state_forget(&state);
+    nw_kafka_asked_fini(&sink);
     (void)pthread_mutex_destroy(&sink.lock);
     return 0;
 }

@@ -502,6 +502,9 @@ static nw_status conductor_make(struct nw_run *run, struct nw_error *err)
     if (status == NW_OK) {
         status = nw_conductor_create(&options, &run->conductor, err);
     }
+    if (status == NW_OK) {
+        nw_run_copies_note(run);
+    }
     run->fence_waits[0] = '\0';
 
     /*

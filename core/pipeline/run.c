@@ -57,6 +57,7 @@ static nw_status sink_open(struct nw_run *run, uint32_t index, struct nw_error *
                                       .workers_count = from->workers_count,
                                       .database = run->server.database,
                                       .ask = nw_run_wish,
+                                      .copies = nw_run_copies_tell,
                                       .context = run,
                                       .takes_over = run->takes_over,
                                       .open_us_max = patient ? 0 : from->stalled_after_us};
@@ -638,6 +639,7 @@ nw_status nw_run(const struct nw_run_options *options, struct nw_error *err)
         nw_tables_close(run->table_states);
         (void)pthread_mutex_destroy(&run->news.mutex);
         nw_run_pattern_end(run);
+        nw_run_wishes_forget(run);
         (void)pthread_mutex_destroy(&run->wishes.mutex);
         nw_table_list_fini(&run->list);
         nw_letters_close(run->letters);

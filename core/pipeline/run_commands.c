@@ -13,6 +13,7 @@
 #define REASON_SIZE 900u /* fits into an answer */
 
 #define STATEMENT_SIZE 512u
+#define AT_ONCE        64u  /* of what sinks ask for */
 #define NAME_SIZE      136u /* quoted: 63 bytes, each doubled, and two quotes */
 
 enum verb {
@@ -565,7 +566,8 @@ static bool copy_command(struct nw_run *run, const char *line)
     if (!pause && strcmp(line, "copy resume") != 0) {
         return false;
     }
-    if (pause && run->status.phase != NW_RUN_COPYING && !nw_run_joins_busy(run)) {
+    if (pause && run->status.phase != NW_RUN_COPYING && !nw_run_joins_busy(run) &&
+        run->joins.queued == 0) {
         nw_run_answer(run, false, "NW1505 nothing is being copied");
         return true;
     }
@@ -575,7 +577,7 @@ static bool copy_command(struct nw_run *run, const char *line)
     return true;
 }
 
-nw_status nw_run_commands(struct nw_run *run, struct nw_error *err)
+static nw_status command_do(struct nw_run *run, struct nw_error *err)
 {
     const char *line = NULL;
     struct asked asked = {0};
@@ -614,4 +616,14 @@ nw_status nw_run_commands(struct nw_run *run, struct nw_error *err)
         refuse(run, err->text);
     }
     return status == NW_REJECT ? NW_OK : status;
+}
+
+nw_status nw_run_commands(struct nw_run *run, struct nw_error *err)
+{
+    nw_status status = command_do(run, err);
+
+    for (uint32_t i = 1; i < AT_ONCE && status == NW_OK && nw_run_wishes_pending(run); i++) {
+        status = command_do(run, err);
+    }
+    return status;
 }

@@ -34,6 +34,11 @@ bool nw_run_joins_has(const struct nw_run *run, uint32_t relation_oid)
            is_queued(joins->round, joins->round_count, relation_oid);
 }
 
+bool nw_run_joins_waits(const struct nw_run *run, uint32_t relation_oid)
+{
+    return is_queued(run->joins.queue, run->joins.queued, relation_oid);
+}
+
 bool nw_run_joins_busy(const struct nw_run *run)
 {
     return run->joins.phase != NW_JOINS_REST;
@@ -504,7 +509,8 @@ nw_status nw_run_joins_step(struct nw_run *run, struct nw_error *err)
     }
     switch (joins->phase) {
     case NW_JOINS_REST:
-        return joins->queued > 0 && run->env->ops->now_ns(run->env) >= joins->retry_ns
+        return joins->queued > 0 && run->env->ops->now_ns(run->env) >= joins->retry_ns &&
+                       !nw_run_wishes_pending(run) /* which may be for the same round */
                    ? nw_run_joins_begin(run, err)
                    : NW_OK;
     case NW_JOINS_MARKED:

@@ -79,11 +79,30 @@ struct nw_run_wish {
     char sink[64];
     char command[NW_HOST_COMMAND_SIZE];
 };
+/* SCHEMA.TABLE of several tables, each with its NUL. */
+struct nw_run_names {
+    char *bytes; /* own; NULL: none */
+    size_t size;
+};
+/* Which tables a pattern stood for, until the sink asks. */
+struct nw_run_resolved {
+    struct nw_run_wish wish; /* its command is the pattern; "": nothing is here */
+    struct nw_run_names names;
+};
 struct nw_run_wishes {
-    pthread_mutex_t mutex; /* guards the ring; who adds, does it behind the last one */
+    pthread_mutex_t mutex; /* guards the ring, where who adds does it behind the last one; and: */
     struct nw_run_wish list[NW_RUN_WISHES_MAX];
     uint32_t first, count;
+    struct nw_run_resolved resolved[NW_RUN_WISHES_MAX]; /* the latest, in a ring */
+    uint32_t resolved_count;
+    struct nw_run_names copied; /* those of the first copy */
+    bool copied_known;
     /* The main thread's: */
+    struct nw_run_names matches; /* of the pattern under way: those that are copied for it */
+    char each_name[2 * NW_TABLE_NAME_SIZE];
+    struct nw_run_wish later[NW_RUN_WISHES_MAX]; /* for tables that are being copied already */
+    uint32_t later_count;
+    bool current_later;         /* the command that is answered is the first of those */
     bool current;               /* the command that is answered is the first of these, or `each` */
     struct nw_run_wish pattern; /* "tables refresh" is under way; its command is the pattern */
     bool has_pattern, matched;
@@ -388,6 +407,14 @@ NW_MUST_CHECK nw_status nw_run_commands(struct nw_run *run, struct nw_error *err
 
 /** nw_sink_options.ask; context is the run. */
 bool nw_run_wish(void *context, const char *sink, const char *command);
+/** nw_sink_options.copies; context is the run. */
+nw_status nw_run_copies_tell(void *context, const char *sink, const char *command, char *names,
+                             size_t size, size_t *used);
+/** The first copy was planned: which tables it has can be asked for. */
+void nw_run_copies_note(struct nw_run *run);
+/** Whether a sink asks for copies of tables that are not looked up yet, so that they are soon. */
+bool nw_run_wishes_pending(struct nw_run *run);
+void nw_run_wishes_forget(struct nw_run *run);
 /** "tables refresh PATTERN" becomes commands for tables, one after the other. While an engine runs.
  * @param line  NULL: none. @return whether it is one, and was answered */
 bool nw_run_pattern_answer(struct nw_run *run, const char *line);
@@ -435,6 +462,8 @@ bool nw_run_joins_busy(const struct nw_run *run);
 uint32_t nw_run_marks_missing(const struct nw_run *run);
 /** Whether the table is queued or being copied. */
 bool nw_run_joins_has(const struct nw_run *run, uint32_t relation_oid);
+/** Whether it waits for a round that has not begun: its copy will be of what is there then. */
+bool nw_run_joins_waits(const struct nw_run *run, uint32_t relation_oid);
 /** The attempt ended. */
 void nw_run_joins_forget(struct nw_run *run);
 

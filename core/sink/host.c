@@ -129,6 +129,17 @@ static nw_status host_ask(const struct nw_host *host, const char *command, struc
                : nw_fail(err, NW_AGAIN, "NW1505 too much is asked for at once: ask again");
 }
 
+static nw_status host_copies(const struct nw_host *host, const char *command, char *names,
+                             size_t size, size_t *used)
+{
+    struct nw_sink *sink = sink_of(host);
+
+    *used = 0;
+    return sink->copies_of == NULL
+               ? NW_AGAIN
+               : sink->copies_of(sink->ask_context, sink->config->name, command, names, size, used);
+}
+
 /* A number for the calling thread; never used twice. */
 static uint64_t thread_number(void)
 {
@@ -400,6 +411,7 @@ void nw_host_init(struct nw_sink *sink)
         .figure_add = host_figure_add,
         .figure_set = host_figure_set,
         .leaving = host_leaving,
+        .copies = host_copies,
     };
     (void)pthread_mutex_init(&sink->files.lock, NULL);
     sink->files.queues_count = 0;

@@ -46,6 +46,9 @@ struct nw_sink_options {
     /* A command that the plugin asks for; from any thread. @return false: too much is asked for
      * already. NULL: nothing may be asked for */
     bool (*ask)(void *context, const char *sink, const char *command);
+    /* nw_host.copies, with the sink's name; NULL: it is never known */
+    nw_status (*copies)(void *context, const char *sink, const char *command, char *names,
+                        size_t size, size_t *used);
     void *context;
     bool takes_over;     /* NW_HOST_TAKES_OVER */
     int64_t open_us_max; /* longest that nw_sink_open waits; 0: for ever */

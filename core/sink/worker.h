@@ -124,6 +124,8 @@ struct nw_sink {
     const struct nw_config *config;
     uint32_t flags; /* NW_SINK_...: with this configuration */
     bool (*ask)(void *context, const char *sink, const char *command); /* see the options */
+    nw_status (*copies_of)(void *context, const char *sink, const char *command, char *names,
+                           size_t size, size_t *used);
     void *ask_context;
     struct nw_host host; /* context points back to this struct */
     struct nw_host_files files;

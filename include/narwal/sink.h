@@ -319,6 +319,16 @@ struct nw_host {
      * seconds is taken for hanging, and the sink cannot be opened again in this process.
      */
     bool (*leaving)(const struct nw_host *host);
+    /**
+     * Which tables are copied. Each answer is given once.
+     * @param command  "tables refresh PATTERN" that this sink asked for: those that are copied for
+     *                 it; NULL: those of the first copy, to whoever asks, as often as it does.
+     * @param names    filled with SCHEMA.TABLE, unquoted, each behind the other and with its NUL.
+     * @param used     filled with their size in bytes, which may be 0: nothing is copied.
+     * @return NW_AGAIN: it is not known, or not yet; NW_REJECT: they have no room there.
+     */
+    nw_status (*copies)(const struct nw_host *host, const char *command, char *names, size_t size,
+                        size_t *used);
 };
 
 /**

@@ -3,7 +3,8 @@
  * Which tables are being copied by a worker, for what is said of copied rows: how many there were,
  * and whether one is the first or the last of its table, or of all.
  *
- * That a row was the last is known later than the row. So of the first copy the last message of
+ * That a row was the last is known later than the row. So of the first copy, and of those that a
+ * signal of type "blocking" asked for, the last message of
  * each batch is kept, in each of the forms that it may turn out to have, until another message of
  * the table, or the commit: a mark is missing where a commit comes between the last row and what
  * says that it was the last. Those of tables that ended are sent before copied rows of others, as
@@ -64,6 +65,8 @@ nw_status nw_kafka_copying_begin(struct nw_kafka_worker *worker, uint32_t relati
     found->rows = 0;
     found->resumed = resumed;
     found->held = found->ended = false;
+    found->goes_on = false;
+    found->blocking = 0;
     return NW_OK;
 }
 
@@ -76,12 +79,14 @@ static void copying_remove(struct nw_kafka_worker *worker, struct nw_kafka_copyi
     worker->copying[worker->copying_count] = gone;
 }
 
-void nw_kafka_copying_end(struct nw_kafka_worker *worker, uint32_t relation_oid)
+void nw_kafka_copying_end(struct nw_kafka_worker *worker, uint32_t relation_oid,
+                          enum nw_kafka_mark mark)
 {
     struct nw_kafka_copying *found = nw_kafka_copying_find(worker, relation_oid);
 
     if (found != NULL && found->held) {
         found->ended = true;
+        found->end_mark = mark;
     } else if (found != NULL) {
         copying_remove(worker, found);
     }
@@ -104,17 +109,29 @@ void nw_kafka_copying_fini(struct nw_kafka_worker *worker)
     free(worker->copying);
 }
 
+bool nw_kafka_is_marked(struct nw_kafka_worker *worker, uint32_t relation_oid)
+{
+    const struct nw_kafka_copying *copying = nw_kafka_copying_find(worker, relation_oid);
+
+    return !worker->sink->positioned || (copying != NULL && copying->blocking != 0);
+}
+
 const char *nw_kafka_snapshot_of(struct nw_kafka_worker *worker, uint32_t relation_oid)
 {
     struct nw_kafka_sink *sink = worker->sink;
     const struct nw_kafka_copying *copying = nw_kafka_copying_find(worker, relation_oid);
     bool first = false;
 
-    if (sink->positioned) {
+    if (!nw_kafka_is_marked(worker, relation_oid)) {
         return "incremental";
     }
     if (copying == NULL || copying->resumed || copying->rows > 0) {
         return "true";
+    }
+    if (sink->positioned) {
+        return nw_kafka_asked_first(sink, copying->blocking, relation_oid)
+                   ? "first"
+                   : "first_in_data_collection";
     }
     (void)pthread_mutex_lock(&sink->lock);
     if (sink->first_oid == 0) {
@@ -196,8 +213,8 @@ nw_status nw_kafka_held_send(struct nw_kafka_worker *worker, uint32_t relation_o
     if (copying == NULL || !copying->held) {
         return NW_OK;
     }
-    status = held_send(worker, copying, copying->ended ? NW_KAFKA_LAST_OF_TABLE : NW_KAFKA_NOT_LAST,
-                       err);
+    status =
+        held_send(worker, copying, copying->ended ? copying->end_mark : NW_KAFKA_NOT_LAST, err);
     if (status == NW_OK && copying->ended) {
         copying_remove(worker, copying);
     }
@@ -273,7 +290,7 @@ static nw_status worker_send(struct nw_kafka_worker *worker, uint32_t last_oid,
         any = any || copying->held;
         if (copying->held && copying != last) {
             status = held_send_patiently(
-                worker, copying, copying->ended ? NW_KAFKA_LAST_OF_TABLE : NW_KAFKA_NOT_LAST, err);
+                worker, copying, copying->ended ? copying->end_mark : NW_KAFKA_NOT_LAST, err);
         }
     }
     if (status == NW_OK && last != NULL && last->held) {

@@ -473,7 +473,7 @@ static nw_status last_hold(struct nw_kafka_worker *worker, struct nw_kafka_table
     nw_status status = NW_OK;
 
     *held = false;
-    if (row->change->op != 'r' || worker->sink->positioned ||
+    if (row->change->op != 'r' || !nw_kafka_is_marked(worker, relation_oid) ||
         worker->row + 1 != row->batch->rows_count) {
         return NW_OK;
     }

@@ -25,6 +25,7 @@
 #include <pthread.h>
 #include <stddef.h>
 
+#include "kafka/asked.h"
 #include "kafka/forms.h"
 #include "lib/format/format.h"
 #include "lib/format/name.h"
@@ -238,7 +239,10 @@ struct nw_kafka_copying {
     uint32_t relation_oid;
     bool resumed; /* it was begun before narwal was started */
     bool ended;
-    uint64_t rows; /* that came */
+    bool goes_on;                /* that it does was said */
+    enum nw_kafka_mark end_mark; /* of its last row, then */
+    uint32_t blocking;           /* the signal whose type that was; 0: none */
+    uint64_t rows;               /* that came */
     /* The last message of a batch, not sent yet, with each of the marks. */
     bool held, keyed;
     int64_t held_ns;
@@ -301,17 +305,6 @@ struct nw_kafka_sizes {
     uint32_t strict_count;
 };
 
-/* Which signal asked for copies of which tables. */
-#define NW_KAFKA_ASKED_MAX  16u
-#define NW_KAFKA_COPIED_MAX 64u
-struct nw_kafka_asked {
-    char id[64];
-    char pattern[NW_KAFKA_NAME_SIZE]; /* POSIX's, of SCHEMA.TABLE */
-    uint64_t
-        copied[NW_KAFKA_COPIED_MAX]; /* by the hashes of their names; of more nothing is known */
-    uint32_t copied_count;
-};
-
 /* What the sink says of itself: figures.c. */
 enum nw_kafka_figure {
     NW_KAFKA_FIGURE_QUEUE,
@@ -356,6 +349,14 @@ struct nw_kafka_sink {
                            UINT32_MAX: it was sent by a former process */
     struct nw_kafka_asked asked[NW_KAFKA_ASKED_MAX]; /* the latest, in a ring */
     uint32_t asked_count;
+    uint32_t signals_count;
+    struct nw_kafka_pause pauses[NW_KAFKA_PAUSES_MAX]; /* not said yet */
+    uint32_t pauses_count;
+    bool paused;                  /* by a signal */
+    bool began;                   /* it was said whether there is a first copy, since open() */
+    struct nw_out first_names;    /* of the first copy's tables, with commas; empty: not known */
+    struct nw_kafka_later *later; /* own; to be asked for, the first one first */
+    uint32_t later_count;
     uint64_t commits; /* since recover() */
     struct nw_kafka_known *known;
     uint32_t known_count;
@@ -671,7 +672,10 @@ NW_MUST_CHECK nw_status nw_kafka_copying_begin(struct nw_kafka_worker *worker,
                                                uint32_t relation_oid, bool resumed,
                                                struct nw_error *err);
 /** The copy is whole; what is held stays so until the commit. */
-void nw_kafka_copying_end(struct nw_kafka_worker *worker, uint32_t relation_oid);
+void nw_kafka_copying_end(struct nw_kafka_worker *worker, uint32_t relation_oid,
+                          enum nw_kafka_mark mark);
+/** Whether its copied rows say which is the first and the last; else they are "incremental". */
+bool nw_kafka_is_marked(struct nw_kafka_worker *worker, uint32_t relation_oid);
 /** In recover(). */
 void nw_kafka_copying_forget(struct nw_kafka_worker *worker);
 void nw_kafka_copying_fini(struct nw_kafka_worker *worker);
@@ -753,16 +757,24 @@ void nw_kafka_beat(struct nw_kafka_sink *sink);
 
 /* ---- notifications.c ---- */
 
-#define NW_KAFKA_ID_SIZE 64u
 /** A random UUID. */
 void nw_kafka_id_make(const struct nw_host *host, char id[static NW_KAFKA_ID_SIZE]);
 
 NW_MUST_CHECK nw_status nw_kafka_copy_begins(struct nw_kafka_worker *worker,
                                              const struct nw_table *table, struct nw_error *err);
+/** Rows of it come. */
+NW_MUST_CHECK nw_status nw_kafka_copy_goes_on(struct nw_kafka_worker *worker,
+                                              const struct nw_table *table, struct nw_error *err);
 NW_MUST_CHECK nw_status nw_kafka_copy_ends(struct nw_kafka_worker *worker,
                                            const struct nw_table *table, struct nw_error *err);
-/** With the first commit that has a position. */
+/** The table was dropped: if it was to be copied, it is not. */
+NW_MUST_CHECK nw_status nw_kafka_copy_gone(struct nw_kafka_worker *worker,
+                                           const struct nw_table *table, struct nw_error *err);
+/** With the first commit since open() that has a position: the first copy is whole, or there was
+ * none. */
 NW_MUST_CHECK nw_status nw_kafka_copies_end(struct nw_kafka_sink *sink, struct nw_error *err);
+/** What signals paused, and let go on; as far as it is known of what. */
+NW_MUST_CHECK nw_status nw_kafka_pauses_say(struct nw_kafka_worker *worker, struct nw_error *err);
 
 /* ---- signals.c ---- */
 
@@ -770,13 +782,8 @@ NW_MUST_CHECK nw_status nw_kafka_copies_end(struct nw_kafka_sink *sink, struct n
 void nw_kafka_signal_row(struct nw_kafka_sink *sink, const struct nw_batch *batch, uint32_t row);
 /** A message of that topic. */
 void nw_kafka_signal_message(struct nw_kafka_sink *sink, const rd_kafka_message_t *message);
-/**
- * The id of the signal that asked for a copy of a table. Any thread.
- * @param take  the copy has ended: a later one was not asked for by it
- * @param id    filled, if there is one
- */
-bool nw_kafka_signal_of(struct nw_kafka_sink *sink, const char *table, bool take,
-                        char id[static NW_KAFKA_ID_SIZE]);
+/** What narwal had no room for is asked for again. */
+void nw_kafka_signals_retry(struct nw_kafka_sink *sink);
 /** In recover(): the reader of their topic. */
 NW_MUST_CHECK nw_status nw_kafka_signals_begin(struct nw_kafka_sink *sink, struct nw_error *err);
 void nw_kafka_signals_end(struct nw_kafka_sink *sink);

@@ -6,14 +6,22 @@
  *   value  {"id":...,"type":"STARTED","aggregate_type":"Initial Snapshot",
  *           "additional_data":{"connector_name":"PREFIX"},"timestamp":1695817046353}
  *
- * The first copy: STARTED, for each table IN_PROGRESS and TABLE_SCAN_COMPLETED, and COMPLETED with
- * the first commit that has a position. A copy of one table later is an "Incremental Snapshot" of
- * that table, with the id of the signal that asked for it.
+ * The first copy: STARTED, DATA_COLLECTIONS_RESOLVED, for each table IN_PROGRESS and
+ * TABLE_SCAN_COMPLETED, and COMPLETED with the first commit that has a position; or SKIPPED with
+ * it, where there is no first copy. Copies that a signal asked for are an "Incremental Snapshot"
+ * with the signal's id, from STARTED, with the first of its tables, to COMPLETED, with the last of
+ * them; or as the first copy, where the signal's type is "blocking". A copy that no signal asked
+ * for is one by itself.
  */
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "kafka/kafka.h"
+
+#define FIRST_NAMES_MAX   ((size_t)512 << 10)
+#define FIRST_NAMES_OFTEN 8192u /* as much is said with every table */
 
 /* A random UUID: RFC 9562, version 4. */
 void nw_kafka_id_make(const struct nw_host *host, char id[static NW_KAFKA_ID_SIZE])
@@ -32,10 +40,12 @@ void nw_kafka_id_make(const struct nw_host *host, char id[static NW_KAFKA_ID_SIZ
 struct notification {
     const char *id; /* NULL: one is made */
     const char *type;
-    bool first;             /* copy */
-    const char *label;      /* that the table's name has in additional_data; NULL: none */
-    const char *collection; /* schema.table */
-    bool scanned;           /* rows are said */
+    bool first;              /* copy, or as it */
+    const char *collections; /* "schema.table,schema.table"; NULL: not said */
+    const char *label;       /* that the table's name has in additional_data; NULL: none */
+    const char *collection;  /* schema.table */
+    const char *status;      /* of its copy; NULL: not said */
+    bool scanned;            /* rows are said */
     uint64_t rows;
 };
 
@@ -45,18 +55,32 @@ static void text_print(struct nw_out *out, const char *before, const char *text)
     nw_json_name(out, text);
 }
 
+static void rows_print(struct nw_out *out, const char *before, uint64_t rows)
+{
+    nw_out_text(out, before);
+    nw_out_u64(out, rows);
+    nw_out_text(out, "\"");
+}
+
 static void data_print(const struct nw_kafka_sink *sink, const struct notification *what,
                        struct nw_out *out)
 {
     text_print(out, "{\"connector_name\":", sink->options.prefix);
+    if (what->collections != NULL) {
+        text_print(out, ",\"data_collections\":", what->collections);
+    }
     if (what->label != NULL) {
         text_print(out, ",", what->label);
         text_print(out, ":", what->collection);
     }
     if (what->scanned) {
-        nw_out_text(out, ",\"total_rows_scanned\":\"");
-        nw_out_u64(out, what->rows);
-        nw_out_text(out, "\",\"status\":\"SUCCEEDED\"");
+        rows_print(out, ",\"total_rows_scanned\":\"", what->rows);
+    }
+    if (what->scanned && !what->first && what->rows > 0) {
+        rows_print(out, ",\"total_rows\":\"", what->rows);
+    }
+    if (what->status != NULL) {
+        text_print(out, ",\"status\":", what->status);
     }
     nw_out_text(out, "}");
 }
@@ -95,34 +119,63 @@ static bool is_first(const struct nw_kafka_sink *sink)
     return !sink->positioned;
 }
 
-nw_status nw_kafka_copy_begins(struct nw_kafka_worker *worker, const struct nw_table *table,
-                               struct nw_error *err)
+/* Several in a row; each is of what its tables are. */
+static nw_status notify_start(struct nw_kafka_worker *worker, const struct notification *like,
+                              const char *collections, struct nw_error *err)
+{
+    struct notification what = *like;
+    nw_status status = NW_OK;
+
+    what.type = "STARTED";
+    what.collections = what.first ? NULL : collections;
+    status = notify(worker, &what, err);
+    what.type = "DATA_COLLECTIONS_RESOLVED";
+    what.collections = collections;
+    return status == NW_OK && collections != NULL ? notify(worker, &what, err) : status;
+}
+
+/* ---- the first copy ---- */
+
+/* The names of all its tables, with commas; NULL: they are not known. Locked. */
+static const char *first_names(struct nw_kafka_sink *sink)
+{
+    struct nw_out *names = &sink->first_names;
+    char *told = NULL;
+    size_t used = 0;
+
+    if (names->used == 0 && sink->host->size > offsetof(struct nw_host, copies)) {
+        told = malloc(FIRST_NAMES_MAX);
+    }
+    if (told != NULL &&
+        sink->host->copies(sink->host, NULL, told, FIRST_NAMES_MAX, &used) == NW_OK && used > 0) {
+        for (size_t i = 0; i + 1 < used; i++) {
+            told[i] = told[i] == '\0' ? ',' : told[i];
+        }
+        nw_out_bytes(names, told, used);
+    }
+    free(told);
+    if (names->failed) {
+        names->used = 0;
+        names->failed = false;
+    }
+    return names->used == 0 ? NULL : (const char *)names->bytes;
+}
+
+static nw_status first_begins(struct nw_kafka_worker *worker, const char *name,
+                              struct nw_error *err)
 {
     struct nw_kafka_sink *sink = worker->sink;
-    char name[NW_KAFKA_NAME_SIZE];
-    char id[NW_KAFKA_ID_SIZE];
-    struct notification what = {.first = is_first(sink), .collection = name};
+    struct notification what = {.first = true};
     bool starts = false;
     nw_status status = NW_OK;
 
-    name_print(table, name);
-    status = nw_kafka_copying_begin(worker, table->relation_oid, false, err);
-    if (status != NW_OK) {
-        return status;
-    }
-    if (!what.first) {
-        what.type = "STARTED";
-        what.label = "data_collections";
-        what.id = nw_kafka_signal_of(sink, name, false, id) ? id : NULL;
-        return notify(worker, &what, err);
-    }
     (void)pthread_mutex_lock(&sink->lock);
     starts = !sink->copying;
     sink->copying = true;
+    what.collections = first_names(sink); /* as long as the sink */
     (void)pthread_mutex_unlock(&sink->lock);
     if (starts) {
-        what.type = "STARTED";
-        status = notify(worker, &what, err);
+        status = notify_start(worker, &what, what.collections, err);
     }
     if (starts && status != NW_OK) {
         (void)pthread_mutex_lock(&sink->lock);
@@ -131,43 +184,272 @@ nw_status nw_kafka_copy_begins(struct nw_kafka_worker *worker, const struct nw_t
     }
     what.type = "IN_PROGRESS";
     what.label = "current_collection_in_progress";
+    what.collection = name;
+    what.collections = sink->first_names.used > FIRST_NAMES_OFTEN ? NULL : what.collections;
     return status == NW_OK ? notify(worker, &what, err) : status;
+}
+
+static nw_status first_ends(struct nw_kafka_worker *worker, const char *name,
+                            const struct nw_kafka_copying *copying, struct nw_error *err)
+{
+    struct nw_kafka_sink *sink = worker->sink;
+    struct notification what = {.type = "TABLE_SCAN_COMPLETED",
+                                .first = true,
+                                .label = "scanned_collection",
+                                .collection = name,
+                                .status = "SUCCEEDED"};
+
+    (void)pthread_mutex_lock(&sink->lock);
+    what.collections = first_names(sink);
+    what.collections = sink->first_names.used > FIRST_NAMES_OFTEN ? NULL : what.collections;
+    (void)pthread_mutex_unlock(&sink->lock);
+    what.scanned = copying != NULL && !copying->resumed;
+    what.rows = what.scanned ? copying->rows : 0;
+    return notify(worker, &what, err);
+}
+
+/* ---- later ones ---- */
+
+/* What all notifications of a copy say. */
+static struct notification later_like(const struct nw_kafka_asking *asking)
+{
+    /* Debezium's "blocking" ones do not have the signal's id. */
+    return (struct notification){.id = asking->signal == 0 || asking->blocking ? NULL : asking->id,
+                                 .first = asking->blocking};
+}
+
+static nw_status names_end(struct nw_kafka_asking *asking, struct nw_error *err)
+{
+    nw_out_bytes(&asking->names, "", 1);
+    return asking->names.failed ? nw_kafka_no_memory(err) : NW_OK;
+}
+
+static nw_status later_begins(struct nw_kafka_worker *worker, const char *name, uint32_t oid,
+                              struct nw_error *err)
+{
+    struct nw_kafka_copying *copying = nw_kafka_copying_find(worker, oid);
+    struct nw_kafka_asking asking;
+    struct notification what;
+    nw_status status = NW_OK;
+
+    nw_kafka_asked_of(worker->sink, name, &asking);
+    status = names_end(&asking, err);
+    what = later_like(&asking);
+    if (copying != NULL) {
+        copying->blocking = asking.blocking ? asking.signal : 0;
+    }
+    if (status == NW_OK && asking.starts) {
+        status = notify_start(worker, &what, (const char *)asking.names.bytes, err);
+    }
+    if (status == NW_OK) {
+        nw_kafka_asked_begun(worker->sink, &asking);
+    }
+    nw_kafka_asking_fini(&asking);
+    return status;
+}
+
+static nw_status later_goes_on(struct nw_kafka_worker *worker, const char *name,
+                               struct nw_error *err)
+{
+    struct nw_kafka_asking asking;
+    struct notification what;
+    nw_status status = NW_OK;
+
+    nw_kafka_asked_of(worker->sink, name, &asking);
+    status = names_end(&asking, err);
+    what = later_like(&asking);
+    what.type = "IN_PROGRESS";
+    what.collections = (const char *)asking.names.bytes;
+    what.label = "current_collection_in_progress";
+    what.collection = name;
+    status = status == NW_OK ? notify(worker, &what, err) : status;
+    nw_kafka_asking_fini(&asking);
+    return status;
+}
+
+/* @param copying  NULL: no row of it was sent by this process, or it is given up */
+static nw_status later_ends(struct nw_kafka_worker *worker, const char *name,
+                            const struct nw_kafka_copying *copying, const char *outcome,
+                            struct nw_kafka_asking *asking, struct nw_error *err)
+{
+    struct notification what;
+    nw_status status = names_end(asking, err);
+
+    what = later_like(asking);
+    what.type = "TABLE_SCAN_COMPLETED";
+    what.collections = (const char *)asking->names.bytes;
+    what.label = "scanned_collection";
+    what.collection = name;
+    what.scanned = copying != NULL && !copying->resumed;
+    what.rows = what.scanned ? copying->rows : 0;
+    what.status = outcome != NULL                                     ? outcome
+                  : !what.first && what.scanned && copying->rows == 0 ? "EMPTY"
+                                                                      : "SUCCEEDED";
+    if (status == NW_OK) {
+        status = notify(worker, &what, err);
+    }
+    if (status == NW_OK && asking->ends) {
+        what = later_like(asking);
+        what.type = "COMPLETED";
+        status = notify(worker, &what, err);
+    }
+    if (status == NW_OK) {
+        nw_kafka_asked_ended(worker->sink, asking, name);
+    }
+    return status;
+}
+
+/* ---- pauses ---- */
+
+/* The first one that was not said yet, which is from here on. @return NULL: there is none */
+static struct nw_kafka_pause *pause_take(struct nw_kafka_sink *sink, struct nw_kafka_pause *taken)
+{
+    struct nw_kafka_pause *found = NULL;
+
+    (void)pthread_mutex_lock(&sink->lock);
+    for (uint32_t i = 0; i < sink->pauses_count && found == NULL; i++) {
+        found = sink->pauses[i].said ? NULL : &sink->pauses[i];
+    }
+    if (found != NULL) {
+        found->said = true;
+        *taken = *found;
+    }
+    (void)pthread_mutex_unlock(&sink->lock);
+    return found;
+}
+
+static nw_status pause_say(struct nw_kafka_worker *worker, const struct nw_kafka_pause *pause,
+                           struct nw_kafka_asking *asking, struct nw_error *err)
+{
+    struct notification what = {0};
+    nw_status status = NW_AGAIN; /* it is not known yet of what */
+
+    nw_kafka_asked_signal(worker->sink, pause->signal, asking);
+    if (asking->signal == 0 || (asking->known && asking->names.used == 0)) {
+        return NW_OK; /* there was nothing */
+    }
+    if (asking->known) {
+        status = names_end(asking, err);
+        what = later_like(asking);
+    }
+    if (status == NW_OK && asking->starts) {
+        status = notify_start(worker, &what, (const char *)asking->names.bytes, err);
+    }
+    if (status == NW_OK) {
+        nw_kafka_asked_begun(worker->sink, asking);
+        what.first = false;
+        what.type = pause->paused ? "PAUSED" : "RESUMED";
+        what.collections = (const char *)asking->names.bytes;
+        status = notify(worker, &what, err);
+    }
+    return status;
+}
+
+nw_status nw_kafka_pauses_say(struct nw_kafka_worker *worker, struct nw_error *err)
+{
+    struct nw_kafka_pause taken = {0};
+    struct nw_kafka_pause *pause = NULL;
+    nw_status status = NW_OK;
+
+    while (status == NW_OK && (pause = pause_take(worker->sink, &taken)) != NULL) {
+        struct nw_kafka_asking asking;
+
+        status = pause_say(worker, &taken, &asking, err);
+        nw_kafka_asking_fini(&asking);
+    }
+    if (status != NW_OK && pause != NULL) {
+        (void)pthread_mutex_lock(&worker->sink->lock);
+        pause->said = false; /* nothing goes out of that list before the commit */
+        (void)pthread_mutex_unlock(&worker->sink->lock);
+    }
+    return status == NW_AGAIN ? NW_OK : status; /* with the next commit, then */
+}
+
+/* ---- all of them ---- */
+
+nw_status nw_kafka_copy_begins(struct nw_kafka_worker *worker, const struct nw_table *table,
+                               struct nw_error *err)
+{
+    char name[NW_KAFKA_NAME_SIZE];
+    nw_status status = nw_kafka_copying_begin(worker, table->relation_oid, false, err);
+
+    name_print(table, name);
+    if (status != NW_OK) {
+        return status;
+    }
+    if (is_first(worker->sink)) {
+        return first_begins(worker, name, err);
+    }
+    status = nw_kafka_pauses_say(worker, err);
+    return status == NW_OK ? later_begins(worker, name, table->relation_oid, err) : status;
+}
+
+nw_status nw_kafka_copy_goes_on(struct nw_kafka_worker *worker, const struct nw_table *table,
+                                struct nw_error *err)
+{
+    struct nw_kafka_copying *copying = nw_kafka_copying_find(worker, table->relation_oid);
+    char name[NW_KAFKA_NAME_SIZE];
+    nw_status status = NW_OK;
+
+    if (is_first(worker->sink) || copying == NULL || copying->goes_on) {
+        return NW_OK;
+    }
+    name_print(table, name);
+    status = nw_kafka_pauses_say(worker, err);
+    if (status == NW_OK) {
+        status = later_goes_on(worker, name, err);
+    }
+    copying->goes_on = status == NW_OK;
+    return status;
 }
 
 nw_status nw_kafka_copy_ends(struct nw_kafka_worker *worker, const struct nw_table *table,
                              struct nw_error *err)
 {
-    struct nw_kafka_sink *sink = worker->sink;
+    const struct nw_kafka_copying *copying = nw_kafka_copying_find(worker, table->relation_oid);
+    enum nw_kafka_mark mark = NW_KAFKA_LAST_OF_TABLE;
     char name[NW_KAFKA_NAME_SIZE];
-    char id[NW_KAFKA_ID_SIZE];
-    struct notification what = {.type = "TABLE_SCAN_COMPLETED",
-                                .first = is_first(sink),
-                                .label = "scanned_collection",
-                                .collection = name};
-    struct nw_kafka_copying *copying = nw_kafka_copying_find(worker, table->relation_oid);
     nw_status status = NW_OK;
 
-    if (copying != NULL && !copying->resumed) {
-        what.scanned = true;
-        what.rows = copying->rows;
-    }
     name_print(table, name);
-    what.id = !what.first && nw_kafka_signal_of(sink, name, false, id) ? id : NULL;
-    status = notify(worker, &what, err);
-    if (status == NW_OK && !what.first) {
-        what = (struct notification){.type = "COMPLETED", .id = what.id};
-        status = notify(worker, &what, err);
+    if (is_first(worker->sink)) {
+        status = first_ends(worker, name, copying, err);
+    } else {
+        struct nw_kafka_asking asking;
+
+        nw_kafka_asked_of(worker->sink, name, &asking);
+        mark = asking.ends ? NW_KAFKA_LAST_OF_ALL : mark;
+        status = nw_kafka_pauses_say(worker, err);
+        if (status == NW_OK) {
+            status = later_ends(worker, name, copying, NULL, &asking, err);
+        }
+        nw_kafka_asking_fini(&asking);
     }
     if (status == NW_OK) {
-        nw_kafka_copying_end(worker, table->relation_oid);
-        (void)nw_kafka_signal_of(sink, name, true, id);
+        nw_kafka_copying_end(worker, table->relation_oid, mark);
     }
+    return status;
+}
+
+nw_status nw_kafka_copy_gone(struct nw_kafka_worker *worker, const struct nw_table *table,
+                             struct nw_error *err)
+{
+    struct nw_kafka_asking asking;
+    char name[NW_KAFKA_NAME_SIZE];
+    nw_status status = NW_OK;
+
+    name_print(table, name);
+    nw_kafka_asked_of(worker->sink, name, &asking);
+    if (asking.signal != 0) {
+        status = later_ends(worker, name, NULL, "SQL_EXCEPTION", &asking, err);
+    }
+    nw_kafka_asking_fini(&asking);
     return status;
 }
 
 nw_status nw_kafka_copies_end(struct nw_kafka_sink *sink, struct nw_error *err)
 {
-    struct notification what = {.type = "COMPLETED", .first = true};
+    struct notification what = {.type = sink->copying ? "COMPLETED" : "SKIPPED", .first = true};
 
-    return sink->copying ? notify(&sink->workers[0], &what, err) : NW_OK;
+    return notify(&sink->workers[0], &what, err);
 }

@@ -25,6 +25,7 @@ static void kafka_close(void *self)
         nw_kafka_copying_fini(&sink->workers[i]);
     }
     nw_kafka_state_forget(&sink->state);
+    nw_kafka_asked_fini(sink);
     free(sink->copies);
     free(sink->known);
     free(sink->sizes.strict);
@@ -107,6 +108,7 @@ static nw_status recovery_fill(struct nw_kafka_sink *sink, struct nw_recovery *r
     sink->positioned = positioned && sink->positions[0].lsn > 0;
     sink->copying = !sink->positioned && state->copies_count > 0; /* it was said that it began */
     sink->first_oid = sink->copying ? UINT32_MAX : 0;
+    nw_kafka_asked_settle(sink, false);
     recovery->positions_count = positioned ? state->workers : 0;
     recovery->positions = sink->positions;
     recovery->copies_count = state->copies_count;
@@ -184,6 +186,9 @@ static nw_status kafka_write(void *self, uint32_t worker, const struct nw_batch 
 {
     nw_status status = messages_begin(worker_of(self, worker), err);
 
+    if (status == NW_OK && (batch->flags & NW_BATCH_COPY) != 0) {
+        status = nw_kafka_copy_goes_on(worker_of(self, worker), batch->table, err);
+    }
     status = status == NW_OK ? nw_kafka_rows(worker_of(self, worker), batch, err) : status;
     worker_of(self, worker)->refused = worker_of(self, worker)->refused || status == NW_REJECT;
     return status;
@@ -196,7 +201,9 @@ static nw_status kafka_event(void *self, uint32_t worker, const struct nw_event 
 
     if (event->kind == NW_EVENT_DROP) {
         nw_kafka_table_dropped(worker_of(self, worker), event->tables[0]);
-        return NW_OK;
+        status = messages_begin(worker_of(self, worker), err);
+        return status == NW_OK ? nw_kafka_copy_gone(worker_of(self, worker), event->tables[0], err)
+                               : status;
     }
     status = messages_begin(worker_of(self, worker), err);
     if (status == NW_OK) {
@@ -284,15 +291,40 @@ static nw_status workers_commit(struct nw_kafka_sink *sink, const struct nw_comm
     return status;
 }
 
-/* Said in the commit that has all of it. */
-static nw_status first_copy_end(struct nw_kafka_sink *sink, struct nw_error *err)
+/* Whether it is to be said that the first copy is whole, or that there is none. */
+static bool first_is_over(const struct nw_kafka_sink *sink, const struct nw_commit *commit)
 {
-    nw_status status = messages_begin(&sink->workers[0], err);
+    return !sink->began && commit->positions[0].lsn > 0 && !moves(commit);
+}
 
-    if (status == NW_OK) {
+/* Said in the commit that has all of it. */
+static nw_status commit_say(struct nw_kafka_sink *sink, const struct nw_commit *commit,
+                            struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    if (sink->options.notices_[NW_KAFKA_NOTIFICATIONS] == NULL ||
+        (!first_is_over(sink, commit) && sink->pauses_count == 0)) {
+        return NW_OK;
+    }
+    status = messages_begin(&sink->workers[0], err);
+    if (status == NW_OK && first_is_over(sink, commit)) {
         status = nw_kafka_copies_end(sink, err);
     }
+    if (status == NW_OK) {
+        status = nw_kafka_pauses_say(&sink->workers[0], err);
+    }
     return status == NW_OK ? nw_kafka_drain(sink->workers[0].producer, err) : status;
+}
+
+static void sink_committed(struct nw_kafka_sink *sink, const struct nw_commit *commit)
+{
+    nw_kafka_asked_settle(sink, true);
+    if (commit->positions[0].lsn > 0) {
+        sink->began = sink->began || !moves(commit);
+        sink->positioned = true;
+        sink->copying = false;
+    }
 }
 
 static nw_status kafka_commit(void *self, const struct nw_commit *commit, enum nw_outcome *outcome,
@@ -303,8 +335,8 @@ static nw_status kafka_commit(void *self, const struct nw_commit *commit, enum n
     nw_status status = nw_kafka_held_send_all(sink, says(commit, NW_COMMIT_COPIED), err);
 
     *outcome = NW_NOT_COMMITTED;
-    if (status == NW_OK && !sink->positioned && commit->positions[0].lsn > 0) {
-        status = first_copy_end(sink, err);
+    if (status == NW_OK) {
+        status = commit_say(sink, commit, err);
     }
     if (status != NW_OK) {
         return status == NW_FATAL ? status : NW_OK;
@@ -321,9 +353,8 @@ static nw_status kafka_commit(void *self, const struct nw_commit *commit, enum n
     }
     sink->commits++;
     nw_kafka_figures_committed(sink, began_ns);
-    if (*outcome == NW_COMMITTED && commit->positions[0].lsn > 0) {
-        sink->positioned = true;
-        sink->copying = false;
+    if (*outcome == NW_COMMITTED) {
+        sink_committed(sink, commit);
     }
     return status == NW_FATAL ? status : NW_OK;
 }
@@ -332,6 +363,7 @@ static void kafka_tick(void *self)
 {
     nw_kafka_figures_tick(self);
     nw_kafka_beat(self);
+    nw_kafka_signals_retry(self);
     nw_kafka_signals_poll(self);
 }
 

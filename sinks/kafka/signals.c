@@ -17,90 +17,136 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
 
 #include "kafka/kafka.h"
 #include "lib/pattern.h"
 
-#define COMMAND_SIZE 256u
 #define ASK          "tables refresh "
 #define WINDOW       "snapshot-window-" /* by which Debezium marks its own chunks in the stream */
 #define AT_A_TIME    100
 #define PLACE_MS     10000
+#define DATA_MAX     ((size_t)1 << 20) /* of a row's data, in bytes */
+#define PATTERN_SIZE (NW_KAFKA_COMMAND_SIZE - sizeof ASK)
 
 static void signal_refuse(const struct nw_kafka_sink *sink, const char *id, const char *why)
 {
     sink->host->log(sink->host, NW_LOG_WARN, "NW2709 signal %.60s: %s", id, why);
 }
 
-static void command_ask(const struct nw_kafka_sink *sink, const char *id, const char *command)
+/* ---- what narwal is asked for ---- */
+
+/* @return false: not now */
+static bool command_take(const struct nw_kafka_sink *sink, const char *id, const char *command)
 {
     struct nw_error err = {0};
     nw_status status = sink->host->ask(sink->host, command, &err);
 
-    if (status != NW_OK) {
-        signal_refuse(sink, id,
-                      status == NW_AGAIN ? "too much is asked for at once: send it again"
-                                         : "narwal does not take that");
+    if (status != NW_OK && status != NW_AGAIN) {
+        signal_refuse(sink, id, "narwal does not take that");
     }
+    return status != NW_AGAIN;
 }
 
-static void asked_note(struct nw_kafka_sink *sink, const char *id, const char *pattern)
+/* Locked. @return false: there is no room */
+static bool later_add(struct nw_kafka_sink *sink, const char *id, const char *command)
 {
-    struct nw_kafka_asked *asked = NULL;
+    struct nw_kafka_later *later = NULL;
 
-    (void)pthread_mutex_lock(&sink->lock);
-    asked = &sink->asked[sink->asked_count++ % NW_KAFKA_ASKED_MAX];
-    (void)snprintf(asked->id, sizeof asked->id, "%s", id);
-    (void)snprintf(asked->pattern, sizeof asked->pattern, "%s", pattern);
-    asked->copied_count = 0;
-    (void)pthread_mutex_unlock(&sink->lock);
-}
-
-/* Of one that was copied already a later copy was not asked for by the same signal. */
-static bool asked_has(struct nw_kafka_asked *asked, const char *table, bool take)
-{
-    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
-
-    if (asked->id[0] == '\0' || asked->copied_count == NW_KAFKA_COPIED_MAX ||
-        !nw_pattern_matches(asked->pattern, table)) {
+    if (sink->later == NULL) {
+        sink->later = malloc(NW_KAFKA_LATER_MAX * sizeof *sink->later);
+    }
+    if (sink->later == NULL || sink->later_count == NW_KAFKA_LATER_MAX) {
         return false;
     }
-    for (const char *at = table; *at != '\0'; at++) {
-        hash = (hash ^ (uint8_t)*at) * UINT64_C(1099511628211);
-    }
-    for (uint32_t i = 0; i < asked->copied_count; i++) {
-        if (asked->copied[i] == hash) {
-            return false;
-        }
-    }
-    if (take) {
-        asked->copied[asked->copied_count++] = hash;
-    }
+    later = &sink->later[sink->later_count++];
+    (void)snprintf(later->id, sizeof later->id, "%s", id);
+    (void)snprintf(later->command, sizeof later->command, "%s", command);
     return true;
 }
 
-bool nw_kafka_signal_of(struct nw_kafka_sink *sink, const char *table, bool take,
-                        char id[static NW_KAFKA_ID_SIZE])
+static void command_ask(struct nw_kafka_sink *sink, const char *id, const char *command)
 {
-    bool found = false;
+    bool taken = true;
 
     (void)pthread_mutex_lock(&sink->lock);
-    for (uint32_t i = 0; i < NW_KAFKA_ASKED_MAX; i++) { /* the last one of them counts */
-        struct nw_kafka_asked *asked = &sink->asked[(sink->asked_count + i) % NW_KAFKA_ASKED_MAX];
-
-        if (asked_has(asked, table, take)) {
-            (void)snprintf(id, NW_KAFKA_ID_SIZE, "%s", asked->id);
-            found = true;
-        }
+    if (sink->later_count > 0 || !command_take(sink, id, command)) { /* in their order */
+        taken = later_add(sink, id, command);
     }
     (void)pthread_mutex_unlock(&sink->lock);
-    return found;
+    if (!taken) {
+        signal_refuse(sink, id, "too much is asked for at once: send it again");
+    }
+}
+
+void nw_kafka_signals_retry(struct nw_kafka_sink *sink)
+{
+    uint32_t taken = 0;
+
+    (void)pthread_mutex_lock(&sink->lock);
+    while (taken < sink->later_count &&
+           command_take(sink, sink->later[taken].id, sink->later[taken].command)) {
+        taken++;
+    }
+    sink->later_count -= taken;
+    if (taken > 0) {
+        memmove(sink->later, sink->later + taken, sink->later_count * sizeof *sink->later);
+    }
+    (void)pthread_mutex_unlock(&sink->lock);
+}
+
+/* ---- execute-snapshot ---- */
+
+/* A character that stands for itself, in a POSIX one. */
+static void literal_add(char **to, char c)
+{
+    if (strchr("^.[$()|*+?{\\", c) != NULL) {
+        *(*to)++ = '\\';
+    }
+    *(*to)++ = c;
+}
+
+/* A name, quoted or not. @return what is behind it; NULL: it is none, or too long */
+static const char *name_read(const char *at, char **to, const char *end)
+{
+    bool quoted = *at == '"';
+
+    for (at += quoted; *at != '\0' && end - *to > 4; at++) {
+        if (*at == '"' && (!quoted || *++at != '"')) {
+            return quoted ? at : NULL;
+        }
+        if (*at == '.' && !quoted) {
+            break;
+        }
+        literal_add(to, *at);
+    }
+    return quoted || end - *to <= 4 ? NULL : at;
+}
+
+/*
+ * "schema"."table", which Debezium takes beside regular expressions, as one of those.
+ * @return false: it is something else
+ */
+static bool quoted_translate(const char *text, char *posix, size_t size)
+{
+    const char *end = posix + size - 1;
+    char *to = posix;
+
+    text = name_read(text, &to, end);
+    if (text == NULL || *text++ != '.') {
+        return false;
+    }
+    literal_add(&to, '.');
+    text = name_read(text, &to, end);
+    *to = '\0';
+    return text != NULL && *text == '\0';
 }
 
 /* Java's trim(), and the translation. */
 static bool pattern_read(const char *text, char *posix, size_t size)
 {
-    char trimmed[COMMAND_SIZE];
+    char trimmed[NW_KAFKA_COMMAND_SIZE];
     size_t used = 0;
 
     while (*text != '\0' && (unsigned char)*text <= ' ') {
@@ -115,40 +161,106 @@ static bool pattern_read(const char *text, char *posix, size_t size)
     }
     memcpy(trimmed, text, used);
     trimmed[used] = '\0';
-    return nw_pattern_translate(trimmed, posix, size);
+    return (strchr(trimmed, '"') != NULL && quoted_translate(trimmed, posix, size)) ||
+           nw_pattern_translate(trimmed, posix, size);
+}
+
+/* What is wrong with it; NULL: nothing. */
+static const char *snapshot_fault(const json_t *data, bool *blocking)
+{
+    const json_t *names = json_object_get(data, "data-collections");
+    const json_t *type = json_object_get(data, "type");
+
+    *blocking = json_is_string(type) && strcasecmp(json_string_value(type), "blocking") == 0;
+    if (json_array_size(names) == 0) {
+        return "it has no data-collections, as [\"SCHEMA.TABLE\"]";
+    }
+    if (type != NULL && !json_is_null(type) && !*blocking &&
+        (!json_is_string(type) || strcasecmp(json_string_value(type), "incremental") != 0)) {
+        return "its type is neither incremental nor blocking";
+    }
+    if (json_array_size(json_object_get(data, "additional-conditions")) > 0 ||
+        json_is_string(json_object_get(data, "additional-condition"))) {
+        return "rows cannot be chosen by additional-conditions: without them the whole table is "
+               "copied";
+    }
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        const char *name = json_string_value(json_array_get(names, i));
+        char pattern[PATTERN_SIZE];
+
+        if (name == NULL || !pattern_read(name, pattern, sizeof pattern)) {
+            return "one of data-collections is no name, SCHEMA.TABLE, and no regular expression "
+                   "that narwal knows";
+        }
+    }
+    return NULL;
 }
 
 static void snapshot_begin(struct nw_kafka_sink *sink, const char *id, const json_t *data)
 {
     const json_t *names = json_object_get(data, "data-collections");
-    const json_t *conditions = json_object_get(data, "additional-conditions");
-    const json_t *condition = json_object_get(data, "additional-condition");
+    bool blocking = false;
+    const char *fault = snapshot_fault(data, &blocking);
+    char made[NW_KAFKA_ID_SIZE];
+    uint32_t signal = 0;
 
-    if (json_array_size(names) == 0) {
-        signal_refuse(sink, id, "it has no data-collections");
+    if (fault != NULL) {
+        signal_refuse(sink, id, fault);
         return;
     }
-    if (json_array_size(conditions) > 0 || json_is_string(condition)) {
-        signal_refuse(sink, id,
-                      "rows cannot be chosen by additional-conditions: without them the whole "
-                      "table is copied");
-        return;
-    }
+    nw_kafka_id_make(sink->host, made);
+    signal = nw_kafka_asked_next(sink);
     for (size_t i = 0; i < json_array_size(names); i++) {
-        const char *name = json_string_value(json_array_get(names, i));
-        char pattern[COMMAND_SIZE - sizeof ASK];
-        char command[COMMAND_SIZE];
+        char pattern[PATTERN_SIZE];
+        char command[NW_KAFKA_COMMAND_SIZE];
 
-        if (name == NULL || !pattern_read(name, pattern, sizeof pattern)) {
-            signal_refuse(sink, id,
-                          "one of data-collections is no name, SCHEMA.TABLE, and no regular "
-                          "expression that narwal knows");
-            continue;
+        if (pattern_read(json_string_value(json_array_get(names, i)), pattern, sizeof pattern)) {
+            (void)snprintf(command, sizeof command, ASK "%s", pattern);
+            nw_kafka_asked_note(sink, id[0] == '\0' ? made : id, signal, blocking, command);
+            command_ask(sink, id, command);
         }
-        (void)snprintf(command, sizeof command, ASK "%s", pattern);
-        asked_note(sink, id, pattern);
-        command_ask(sink, id, command);
     }
+}
+
+/* ---- the others ---- */
+
+/* Said with the next commit, if copies that a signal asked for are under way. */
+static void pause_note(struct nw_kafka_sink *sink, bool paused)
+{
+    struct nw_kafka_asking asking;
+
+    nw_kafka_asked_now(sink, &asking);
+    (void)pthread_mutex_lock(&sink->lock);
+    if (asking.signal != 0 && sink->paused != paused && sink->pauses_count < NW_KAFKA_PAUSES_MAX) {
+        sink->pauses[sink->pauses_count++] =
+            (struct nw_kafka_pause){.paused = paused, .signal = asking.signal};
+    }
+    sink->paused = paused && asking.signal != 0;
+    (void)pthread_mutex_unlock(&sink->lock);
+    nw_kafka_asking_fini(&asking);
+}
+
+static void message_log(struct nw_kafka_sink *sink, const char *id, const json_t *data)
+{
+    const char *message = json_string_value(json_object_get(data, "message"));
+
+    if (message == NULL || message[0] == '\0') {
+        signal_refuse(sink, id, "its data has no message to log");
+        return;
+    }
+    sink->host->log(sink->host, NW_LOG_INFO, "signal %.60s: %.500s", id, message);
+}
+
+static void stop_refuse(struct nw_kafka_sink *sink, const char *id)
+{
+    struct nw_kafka_asking asking;
+
+    nw_kafka_asked_now(sink, &asking);
+    signal_refuse(sink, id,
+                  asking.signal == 0
+                      ? "no copy that a signal asked for is under way"
+                      : "a copy cannot be stopped half way: pause-snapshot stops its load");
+    nw_kafka_asking_fini(&asking);
 }
 
 static void signal_do(struct nw_kafka_sink *sink, const char *id, const char *type,
@@ -157,61 +269,74 @@ static void signal_do(struct nw_kafka_sink *sink, const char *id, const char *ty
     if (strcmp(type, "execute-snapshot") == 0) {
         snapshot_begin(sink, id, data);
     } else if (strcmp(type, "pause-snapshot") == 0) {
+        pause_note(sink, true);
         command_ask(sink, id, "copy pause");
     } else if (strcmp(type, "resume-snapshot") == 0) {
+        pause_note(sink, false);
         command_ask(sink, id, "copy resume");
-    } else if (strcmp(type, "log") == 0 && json_is_string(json_object_get(data, "message"))) {
-        sink->host->log(sink->host, NW_LOG_INFO, "signal %.60s: %.500s", id,
-                        json_string_value(json_object_get(data, "message")));
+    } else if (strcmp(type, "stop-snapshot") == 0) {
+        stop_refuse(sink, id);
+    } else if (strcmp(type, "log") == 0) {
+        message_log(sink, id, data);
     } else if (strncmp(type, WINDOW, sizeof WINDOW - 1) == 0) {
         sink->host->log(sink->host, NW_LOG_DEBUG, "signal %.60s is a connector's own", id);
     } else {
         signal_refuse(sink, id,
-                      "narwal does nothing for signals of this type: a copy cannot be stopped "
-                      "half way, and there are no actions of one's own");
+                      "narwal does nothing for signals of this type, and there are no actions of "
+                      "one's own");
     }
 }
 
 /* ---- rows ---- */
 
-/* The text of a column; "" when there is none. @return false: it is too long. */
-static bool column_text(const struct nw_batch *batch, uint32_t row, const char *name, char *text,
-                        size_t size)
+static int column_find(const struct nw_table *table, const char *name)
 {
-    text[0] = '\0';
-    for (uint16_t c = 0; c < batch->table->columns_count; c++) {
-        struct nw_value value;
-
-        if (strcmp(batch->table->columns[c].name, name) != 0) {
-            continue;
+    for (uint16_t c = 0; c < table->columns_count; c++) {
+        if (strcmp(table->columns[c].name, name) == 0) {
+            return c;
         }
-        value = nw_batch_value(batch, NW_AFTER, row, c);
-        if (value.kind != NW_VALUE_PRESENT || value.bytes == NULL) {
-            return true;
-        }
-        if (value.size >= size) {
-            return false;
-        }
-        memcpy(text, value.bytes, value.size);
-        text[value.size] = '\0';
     }
-    return true;
+    return -1;
 }
 
-void nw_kafka_signal_row(struct nw_kafka_sink *sink, const struct nw_batch *batch, uint32_t row)
+/*
+ * Where id, type and data are: by their names; or else, as with Debezium, a table of three columns
+ * has them in this order, whatever they are called. @return false: it has not
+ */
+static bool columns_find(const struct nw_table *table, uint16_t columns[static 3])
 {
-    char id[64];
-    char type[64];
-    char data[4096];
+    static const char *const names[3] = {"id", "type", "data"};
+    bool named = true;
+
+    for (uint16_t i = 0; i < 3; i++) {
+        int found = column_find(table, names[i]);
+
+        named = named && found >= 0;
+        columns[i] = found < 0 ? 0 : (uint16_t)found;
+    }
+    for (uint16_t i = 0; i < 3 && !named; i++) {
+        columns[i] = i;
+    }
+    return named || table->columns_count == 3;
+}
+
+/* The text of a column; "" when there is none. @return give; NULL: it is too long, or memory is */
+static char *column_text(const struct nw_batch *batch, uint32_t row, uint16_t column)
+{
+    struct nw_value value = nw_batch_value(batch, NW_AFTER, row, column);
+    bool there = value.kind == NW_VALUE_PRESENT && value.bytes != NULL;
+
+    return there && value.size > DATA_MAX
+               ? NULL
+               : strndup(there ? (const char *)value.bytes : "", there ? value.size : 0);
+}
+
+static void row_do(struct nw_kafka_sink *sink, const char *id, const char *type, const char *data)
+{
     json_t *parsed = NULL;
 
-    if ((batch->flags & NW_BATCH_COPY) != 0 || batch->op[batch->first_row + row] != NW_OP_INSERT) {
-        return;
-    }
-    if (!column_text(batch, row, "id", id, sizeof id) ||
-        !column_text(batch, row, "type", type, sizeof type) ||
-        !column_text(batch, row, "data", data, sizeof data)) {
-        signal_refuse(sink, "", "a row of the table of signals is too long");
+    if (id == NULL || type == NULL || data == NULL) {
+        signal_refuse(sink, id == NULL ? "" : id, "a value of its row is longer than 1 MiB");
         return;
     }
     parsed = json_loads(data, 0, NULL);
@@ -221,6 +346,27 @@ void nw_kafka_signal_row(struct nw_kafka_sink *sink, const struct nw_batch *batc
         signal_do(sink, id, type, parsed);
     }
     json_decref(parsed);
+}
+
+void nw_kafka_signal_row(struct nw_kafka_sink *sink, const struct nw_batch *batch, uint32_t row)
+{
+    uint16_t columns[3];
+    char *texts[3] = {NULL, NULL, NULL};
+
+    if ((batch->flags & NW_BATCH_COPY) != 0 || batch->op[batch->first_row + row] != NW_OP_INSERT) {
+        return;
+    }
+    if (!columns_find(batch->table, columns)) {
+        signal_refuse(sink, "", "the table of signals has no columns id, type and data");
+        return;
+    }
+    for (uint32_t i = 0; i < 3; i++) {
+        texts[i] = column_text(batch, row, columns[i]);
+    }
+    row_do(sink, texts[0], texts[1], texts[2]);
+    for (uint32_t i = 0; i < 3; i++) {
+        free(texts[i]);
+    }
 }
 
 /* ---- the topic ---- */

@@ -45,7 +45,7 @@ class SignalsTest(Case):
         narwal.wait("the last answer", lambda: "NW2709 sink kafka: signal seven: its data is not a JSON object" in narwal.log())
         narwal.wait("an answer", lambda: "NW1504 sink kafka asked for copies: no table that is followed matches shop\\.nothing" in narwal.log())
         for text in ("sink kafka: signal two: a word to you", "NW2709 sink kafka: signal three: one of data-collections is no name",
-                     "NW2709 sink kafka: signal four: rows cannot be chosen", "NW2709 sink kafka: signal five: narwal does nothing"):
+                     "NW2709 sink kafka: signal four: rows cannot be chosen", "NW2709 sink kafka: signal five: no copy that a signal asked for"):
             self.assertIn(text, narwal.log())
         self.assertNotIn("signal window", narwal.log())
         self.assertEqual(self.copies(narwal, "a"), [5, 5])
@@ -67,11 +67,11 @@ class SignalsTest(Case):
         self.assertEqual(narwal.call("table", "refresh", "shop.b")[0], 0)  # not of the signal
         narwal.wait("another", lambda: self.copies(narwal, "b") == [1, 1, 1])
         narwal.wait_caught_up()
-        later = [(value["additional_data"].get("data_collections"), value["id"]) for _, value in
-                 self.messages("patterns.notifications") if value["type"] == "STARTED"][2:]
-        self.assertEqual(sorted(name for name, _ in later), ['shop.A.b"C', "shop.a", "shop.b", "shop.b"])
-        self.assertEqual([id_ for _, id_ in later[:3]], ["all"] * 3)
-        self.assertNotEqual(later[3][1], "all")
+        later = [(value["type"], value["id"], value["additional_data"].get("data_collections")) for _, value in
+                 self.messages("patterns.notifications") if value["type"] in ("STARTED", "COMPLETED")]
+        self.assertEqual(later[-4:-2], [("STARTED", "all", 'shop.a,shop.b,shop.A.b"C'), ("COMPLETED", "all", None)])
+        self.assertEqual([(kind, names) for kind, _, names in later[-2:]], [("STARTED", "shop.b"), ("COMPLETED", None)])
+        self.assertNotIn("all", (later[-2][1], later[-1][1]))
 
     def notifications_check(self, narwal):
         found = self.messages(f"{narwal.name}.notifications")
@@ -81,12 +81,165 @@ class SignalsTest(Case):
             self.assertEqual(value["additional_data"]["connector_name"], narwal.name)
         first = [(value["type"], value["additional_data"]) for _, value in found
                  if value["aggregate_type"] == "Initial Snapshot"]
-        self.assertEqual((first[0][0], first[-1][0]), ("STARTED", "COMPLETED"))
+        self.assertEqual([kind for kind, _ in first[:2]] + [first[-1][0]], ["STARTED", "DATA_COLLECTIONS_RESOLVED", "COMPLETED"])
+        self.assertEqual({tuple(sorted(data["data_collections"].split(","))) for _, data in first[1:-1]},
+                         {("shop.a", "shop.b", "shop.signals")})
         self.assertEqual(sorted((data["scanned_collection"], data["total_rows_scanned"]) for kind, data in first
                                 if kind == "TABLE_SCAN_COMPLETED"),
                          [("shop.a", "5"), ("shop.b", "1"), ("shop.signals", "0")])
-        later = [(value["type"], value["id"]) for _, value in found if value["aggregate_type"] != "Initial Snapshot"]
-        self.assertEqual(later, [("STARTED", "one"), ("TABLE_SCAN_COMPLETED", "one"), ("COMPLETED", "one")])
+        self.assertEqual(self.later(narwal), [
+            ("STARTED", "one", {"data_collections": "shop.a"}),
+            ("DATA_COLLECTIONS_RESOLVED", "one", {"data_collections": "shop.a"}),
+            ("IN_PROGRESS", "one", {"data_collections": "shop.a", "current_collection_in_progress": "shop.a"}),
+            ("TABLE_SCAN_COMPLETED", "one", {"data_collections": "shop.a", "scanned_collection": "shop.a",
+                                             "total_rows_scanned": "5", "total_rows": "5", "status": "SUCCEEDED"}),
+            ("COMPLETED", "one", {})])
+
+    def later(self, narwal):
+        return [(value["type"], value["id"], {key: text for key, text in value["additional_data"].items()
+                                              if key != "connector_name"})
+                for _, value in self.messages(f"{narwal.name}.notifications")
+                if value["aggregate_type"] == "Incremental Snapshot"]
+
+    def test_one_signal_for_several_tables(self):
+        """It starts once and is completed once, with the last of its tables; an empty one is said to be so, and one that is
+        named twice is copied once. While the copy is paused that is said."""
+        narwal = self.begin("several", signals_table="shop.signals", delivery="transactional")
+        self.server.sql("CREATE TABLE shop.empty (id integer PRIMARY KEY)")
+        narwal.wait("the new table", lambda: any(data.get("scanned_collection") == "shop.empty" for _, _, data in self.later(narwal)))
+        narwal.wait_caught_up()
+        before = len(self.later(narwal))
+        names = ["shop.a", "shop[.]a", '"shop"."b"', "shop.empty", "shop.no"]
+        with self.server.connect(autocommit=False) as connection, connection.cursor() as cursor:
+            for signal in (("many", "execute-snapshot", json.dumps({"data-collections": names})),
+                           ("wait", "pause-snapshot", None), ("again", "pause-snapshot", "{}")):
+                cursor.execute("INSERT INTO shop.signals VALUES (%s, %s, %s)", signal)
+        narwal.wait("the pause", lambda: any(kind == "PAUSED" for kind, _, _ in self.later(narwal)[before:]))
+        self.assertEqual(self.copies(narwal, "a"), [5])
+        self.signal("go", "resume-snapshot")
+        narwal.wait("all", lambda: any(kind == "COMPLETED" for kind, _, _ in self.later(narwal)[before:]))
+        narwal.wait_caught_up()
+        later = self.later(narwal)[before:]
+        self.assertEqual({id_ for _, id_, _ in later}, {"many"})
+        kinds = [kind for kind, _, _ in later]
+        self.assertEqual(sorted(kinds), sorted(["STARTED", "DATA_COLLECTIONS_RESOLVED", "PAUSED", "RESUMED", "COMPLETED"] +
+                                               ["IN_PROGRESS", "TABLE_SCAN_COMPLETED"] * 2 + ["TABLE_SCAN_COMPLETED"]))
+        self.assertEqual(kinds[:4] + kinds[-1:], ["STARTED", "DATA_COLLECTIONS_RESOLVED", "PAUSED", "RESUMED", "COMPLETED"])
+        all_names = {"shop.a", "shop.b", "shop.empty"}
+        self.assertEqual([set(data["data_collections"].split(",")) for kind, _, data in later
+                          if kind in ("STARTED", "DATA_COLLECTIONS_RESOLVED", "PAUSED", "RESUMED")], [all_names] * 4)
+        self.assertEqual(sorted((data["scanned_collection"], data["status"], data["total_rows_scanned"], data.get("total_rows"))
+                                for kind, _, data in later if kind == "TABLE_SCAN_COMPLETED"),
+                         [("shop.a", "SUCCEEDED", "5", "5"), ("shop.b", "SUCCEEDED", "1", "1"), ("shop.empty", "EMPTY", "0", None)])
+        self.assertEqual([self.copies(narwal, table) for table in ("a", "b")], [[5, 5], [1, 1]])
+        self.assertIn("no table that is followed matches shop.no", narwal.log())
+
+    def test_a_table_is_dropped_and_narwal_is_killed_meanwhile(self):
+        """A dropped table is done with. A pause does not outlive a kill, with Debezium neither; the copy goes on."""
+        narwal = self.begin("meanwhile", signals_table="shop.signals", delivery="transactional")
+        self.signal("both", "execute-snapshot", **{"data-collections": ["shop.[ab]"]})
+        self.signal("wait", "pause-snapshot")
+        narwal.wait("the pause", lambda: any(kind == "PAUSED" for kind, _, _ in self.later(narwal)))
+        self.server.sql("DROP TABLE shop.b")
+        self.signal("go", "resume-snapshot")
+        narwal.wait("the end", lambda: ("COMPLETED", "both", {}) in self.later(narwal))
+        self.assertEqual({data["scanned_collection"]: data["status"] for kind, _, data in self.later(narwal)
+                          if kind == "TABLE_SCAN_COMPLETED"}, {"shop.a": "SUCCEEDED", "shop.b": "SQL_EXCEPTION"})
+        narwal.wait_caught_up()
+        before = len(self.later(narwal))
+        self.signal("more", "execute-snapshot", **{"data-collections": ["shop.a"]})
+        self.signal("wait2", "pause-snapshot")
+        narwal.wait("the pause", lambda: any(kind == "PAUSED" for kind, _, _ in self.later(narwal)[before:]))
+        narwal.kill()
+        narwal.start()
+        narwal.wait("the copy", lambda: self.copies(narwal, "a") == [5, 5, 5])
+        narwal.wait("the end", lambda: self.later(narwal)[-1][0] == "COMPLETED")
+        self.assertEqual([kind for kind, _, _ in self.later(narwal)[before:]],
+                         ["STARTED", "DATA_COLLECTIONS_RESOLVED", "PAUSED",
+                          "STARTED", "DATA_COLLECTIONS_RESOLVED", "IN_PROGRESS", "TABLE_SCAN_COMPLETED", "COMPLETED"])
+
+    def test_blocking_and_what_is_said_of_a_start(self):
+        """As Debezium's: rows from first to last, an Initial Snapshot without the signal's id. A start without a first copy
+        is said."""
+        narwal = self.begin("block", signals_table="shop.signals", format="debezium_json")
+        self.assertEqual(narwal.terminate(), 0)
+        narwal.start().wait_caught_up()
+
+        def said():
+            return [value["payload"] if "payload" in value else value for _, value in self.messages("block.notifications")]
+        narwal.wait("the start", lambda: said()[-1]["type"] == "SKIPPED")
+        self.assertEqual([value["type"] for value in said()].count("SKIPPED"), 1)
+        before = len(said())
+        self.signal("one", "execute-snapshot", **{"data-collections": ["shop.[ab]"], "type": "Blocking"})
+        narwal.wait("the end", lambda: said()[-1]["type"] == "COMPLETED")
+        narwal.wait_caught_up()
+        self.assertEqual({value["aggregate_type"] for value in said()[before:]}, {"Initial Snapshot"})
+        kinds = [value["type"] for value in said()[before:]]
+        self.assertEqual(kinds[:3] + kinds[-2:], ["STARTED", "DATA_COLLECTIONS_RESOLVED", "IN_PROGRESS", "TABLE_SCAN_COMPLETED",
+                                                  "COMPLETED"])
+        self.assertEqual([kinds.count(kind) for kind in ("IN_PROGRESS", "TABLE_SCAN_COMPLETED")], [2, 2])
+        self.assertNotIn("one", [value["id"] for value in said()])
+        self.assertEqual(said()[before]["additional_data"], {"connector_name": "block"})
+        marks = {table: [(value["payload"] if "payload" in value else value)["source"]["snapshot"] for _, value in
+                         self.messages(f"block.shop.{table}")] for table in ("a", "b")}
+        self.assertEqual([len(marks["a"]), len(marks["b"])], [10, 2])
+        both = marks["a"][5:] + marks["b"][1:]
+        self.assertEqual(both.count("first"), 1, marks)
+        self.assertEqual(marks["a"][6:9], ["true"] * 3)
+        self.assertIn(marks["a"][5], ("first", "first_in_data_collection"))
+        self.assertEqual(sorted(mark for mark in (marks["a"][9], marks["b"][1]) if mark.startswith("last"))[:1], ["last"], marks)
+        self.signal("two", "execute-snapshot", **{"data-collections": ["shop.a"]})
+        narwal.wait("another", lambda: len(self.messages("block.shop.a")) == 15)
+        self.assertEqual({(value["payload"] if "payload" in value else value)["source"]["snapshot"] for _, value in
+                          self.messages("block.shop.a")[10:]}, {"incremental"})
+
+    def test_signals_that_are_refused(self):
+        narwal = self.begin("refused", signals_table="shop.signals")
+        cases = (("execute-snapshot", '{"data-collections": []}', "it has no data-collections"),
+                 ("execute-snapshot", '{"data-collections": "shop.a"}', "it has no data-collections"),
+                 ("execute-snapshot", None, "it has no data-collections"),
+                 ("execute-snapshot", "[1]", "its data is not a JSON object"),
+                 ("execute-snapshot", '{"data-collections": ["shop.b"],}', "its data is not a JSON object"),
+                 ("execute-snapshot", '{"data-collections": ["shop.b", 5]}', "one of data-collections is no name"),
+                 ("execute-snapshot", '{"data-collections": ["shop.b"], "type": "other"}', "its type is neither incremental nor blocking"),
+                 ("Execute-Snapshot", '{"data-collections": ["shop.b"]}', "narwal does nothing for signals of this type"),
+                 ("log", "{}", "its data has no message to log"),
+                 ("log", '{"message": ""}', "its data has no message to log"),
+                 ("stop-snapshot", "{}", "no copy that a signal asked for is under way"))
+        self.server.sql("ALTER TABLE shop.signals ALTER data TYPE text")
+        for index, (kind, data, _) in enumerate(cases):
+            self.server.sql("INSERT INTO shop.signals VALUES (%s, %s, %s)", (f"r{index}", kind, data))
+        self.signal("long", "log", message="long " + "x" * 5000)
+        self.server.sql("UPDATE shop.signals SET type = 'execute-snapshot', data = '{\"data-collections\": [\"shop.b\"]}' "
+                        "WHERE id = 'long'; DELETE FROM shop.signals")
+        narwal.wait("the last", lambda: "signal long: long xxx" in narwal.log())
+        narwal.wait_caught_up()
+        for index, (_, _, why) in enumerate(cases):
+            self.assertIn(f"NW2709 sink kafka: signal r{index}: {why}", narwal.log())
+        self.assertEqual(self.copies(narwal, "b"), [1])
+        self.server.sql("ALTER TABLE shop.signals RENAME id TO name; ALTER TABLE shop.signals RENAME type TO kind")
+        self.signal("by place", "log", message="a word by its place")
+        narwal.wait("that", lambda: "signal by place: a word by its place" in narwal.log())
+        self.server.sql("ALTER TABLE shop.signals ADD more integer; INSERT INTO shop.signals VALUES ('x', 'log', '{}', 1)")
+        narwal.wait("that", lambda: "the table of signals has no columns id, type and data" in narwal.log())
+
+    def test_many_signals_at_once_and_one_for_what_is_being_copied(self):
+        """Of one transaction, and without a key. A table that is being copied already is copied once more."""
+        narwal = self.begin("crowd", signals_table="shop.signals")
+        self.server.sql("ALTER TABLE shop.signals DROP CONSTRAINT signals_pkey")
+        self.server.sql("INSERT INTO shop.signals SELECT 'n' || n, 'execute-snapshot', "
+                        "'{\"data-collections\": [\"shop.none' || n || '\"]}' FROM generate_series(1, 300) n")
+        self.signal("last", "execute-snapshot", **{"data-collections": ["shop.a"]})
+        narwal.wait("the last", lambda: self.copies(narwal, "a") == [5, 5])
+        self.assertEqual(narwal.log().count("no table that is followed matches"), 300)
+        with self.server.connect(autocommit=False) as connection, connection.cursor() as cursor:
+            cursor.execute("INSERT INTO shop.a VALUES (6)")  # no consistent point while it is open
+            self.signal("first", "execute-snapshot", **{"data-collections": ["shop.a"]})
+            narwal.wait("the copy", lambda: "waits for the end of a transaction" in narwal.log())
+            self.signal("second", "execute-snapshot", **{"data-collections": ["shop.a"]})
+            narwal.wait("it", lambda: "it is again, behind that" in narwal.log())
+        narwal.wait("both", lambda: self.copies(narwal, "a") == [5, 5, 6, 6])
+        narwal.wait("the end", lambda: ("COMPLETED", "second", {}) in self.later(narwal))
 
     def send(self, topic, key, value):
         subprocess.run(["kcat", "-b", self.broker.address, "-P", "-t", topic, "-k", key], input=value, text=True,

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which copies signals asked for, and how far those are: for what notifications and the marks of
+ * rows say of them. A part of kafka.h; all of it is guarded by the sink's lock.
+ */
+#ifndef NW_KAFKA_ASKED_H
+#define NW_KAFKA_ASKED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/out.h"
+
+struct nw_kafka_sink;
+
+/* One of data-collections of a signal that asked for copies. */
+#define NW_KAFKA_ASKED_MAX    64u
+#define NW_KAFKA_COMMAND_SIZE 256u
+#define NW_KAFKA_ID_SIZE      64u
+struct nw_kafka_asked {
+    char id[NW_KAFKA_ID_SIZE];
+    char command[NW_KAFKA_COMMAND_SIZE]; /* to the host; "": nothing is here */
+    uint32_t signal;                     /* those of one signal have one number, from 1 */
+    bool blocking;                       /* its type */
+    bool resolved;                       /* it is known which tables it stands for: */
+    char *tables; /* own: of each a byte, as asked.c has them, and SCHEMA.TABLE with its NUL */
+    size_t tables_size;
+    char said;          /* whether it was notified that it started, in such a byte */
+    uint32_t first_oid; /* the table that has the signal's first copied row; 0: none came yet */
+};
+
+/* What is to be said of the pause or the end of a pause that a signal asked for. */
+#define NW_KAFKA_PAUSES_MAX 8u
+struct nw_kafka_pause {
+    bool paused;
+    bool said;       /* in what is not committed yet */
+    uint32_t signal; /* whose copies */
+};
+
+/* Commands that narwal had no room for. */
+#define NW_KAFKA_LATER_MAX 1024u
+struct nw_kafka_later {
+    char id[NW_KAFKA_ID_SIZE];
+    char command[NW_KAFKA_COMMAND_SIZE];
+};
+
+/* What is said of a copy that a signal asked for. */
+struct nw_kafka_asking {
+    char id[NW_KAFKA_ID_SIZE];
+    uint32_t signal; /* 0: none asked for it */
+    bool blocking;
+    bool starts;         /* nothing was said of this signal's copies yet */
+    bool ends;           /* this table is the last of them */
+    bool known;          /* which tables it asked for */
+    struct nw_out names; /* of those that are not copied yet, with commas; own */
+};
+
+/** A signal asks by this command; its id may be "". Any thread, as all of these. */
+void nw_kafka_asked_note(struct nw_kafka_sink *sink, const char *id, uint32_t signal, bool blocking,
+                         const char *command);
+/** The number of a new signal. */
+uint32_t nw_kafka_asked_next(struct nw_kafka_sink *sink);
+/**
+ * The first signal that asked for a copy of this table and has none yet.
+ * @param asking  filled, also when none did; to be ended by nw_kafka_asking_fini()
+ */
+void nw_kafka_asked_of(struct nw_kafka_sink *sink, const char *table,
+                       struct nw_kafka_asking *asking);
+/** The first signal whose copies are under way; signal 0: none is. */
+void nw_kafka_asked_now(struct nw_kafka_sink *sink, struct nw_kafka_asking *asking);
+/** What is to be said of this one; signal 0: it is over, or forgotten. */
+void nw_kafka_asked_signal(struct nw_kafka_sink *sink, uint32_t signal,
+                           struct nw_kafka_asking *asking);
+void nw_kafka_asking_fini(struct nw_kafka_asking *asking);
+/** What asking says is said: that it starts. */
+void nw_kafka_asked_begun(struct nw_kafka_sink *sink, const struct nw_kafka_asking *asking);
+/** The same of the copy of the table: it is whole, or it is given up. */
+void nw_kafka_asked_ended(struct nw_kafka_sink *sink, const struct nw_kafka_asking *asking,
+                          const char *table);
+/** Whether this table has the first copied row of all that the signal asked for; if none has, it
+ * gets it. */
+bool nw_kafka_asked_first(struct nw_kafka_sink *sink, uint32_t signal, uint32_t relation_oid);
+/** What was said is committed; or all since the last commit is not, and comes again. */
+void nw_kafka_asked_settle(struct nw_kafka_sink *sink, bool committed);
+void nw_kafka_asked_fini(struct nw_kafka_sink *sink);
+
+#endif
