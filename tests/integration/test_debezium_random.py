@@ -11,7 +11,7 @@ import random
 import subprocess
 import unittest
 
-from lab import check, cluster, debezium, kafka
+from lab import check, cluster, debezium, kafka, type_matrix, workload
 from lab.narwal import build
 from test_debezium_modes import PLAIN, SCHEMAS, SERVER, Imported
 
@@ -24,6 +24,7 @@ OPTIONS = (
                              "structured")),
     ("binary.handling.mode", ("bytes", "base64", "hex", "base64-url-safe")),
     ("interval.handling.mode", ("numeric", "string")),
+    ("hstore.handling.mode", ("json", "map")),
     ("tombstones.on.delete", ("true", "false")),
     ("unavailable.value.placeholder", ("__debezium_unavailable_value", "gone")),
 )
@@ -34,6 +35,20 @@ MOVED = ("header.__debezium.newkey", "header.__debezium.oldkey")
 
 def quote(text):
     return "'" + text.replace("'", "''") + "'"
+
+
+def moods(r):
+    """An array of an enum; one NULL among its items would be NULL for all of it: docs/debezium.md."""
+    return quote("{" + ",".join(r.choice(("sad", "ok", "ünï", r'"it\'s \"complicated\", {really}"')) for _ in range(r.randint(0, 4))) + "}")
+
+
+def pairs(r):
+    words = [part for _ in range(r.randint(0, 4)) for part in (quote(r.choice(TEXTS[1:12])), r.choice((quote(r.choice(TEXTS)), "NULL")))]
+    return f"public.hstore(ARRAY[{', '.join(words)}]::text[])"
+
+
+def path(r):
+    return quote(".".join(r.choice(("Top", "a_1", "B", "7")) for _ in range(r.randint(0, 4))))
 
 
 # A type and its values, from a source of chance.
@@ -70,22 +85,39 @@ TYPES = {
     "money": lambda r: f"({r.randint(-10**6, 10**6) / 100:.2f})::numeric::money",
     "int4range": lambda r: quote(r.choice(("empty", "[1,5)", "(,)"))),
     "point": lambda r: quote(f"({r.randint(-9, 9)},{r.random():.3f})"),
+    "lab.mood": lambda r: quote(r.choice(("sad", "ok", "ünï"))),
+    "lab.mood[]": moods,
+    "other.moods": moods,
+    "other.feeling": lambda r: quote(r.choice(("sad", "ok"))),
+    "lab.positive": lambda r: str(r.randint(1, 9)),
+    "public.citext": lambda r: quote(r.choice(TEXTS)),
+    "other.caption": lambda r: quote(r.choice(TEXTS)),
+    "public.citext[]": lambda r: "ARRAY[" + ", ".join(quote(r.choice(TEXTS)) for _ in range(r.randint(0, 3))) + "]::public.citext[]",
+    "other.tags": lambda r: "ARRAY[" + ", ".join(quote(r.choice(TEXTS)) for _ in range(r.randint(0, 3))) + "]::public.citext[]",
+    "public.hstore": pairs,
+    "other.store": pairs,
+    "public.ltree": path,
+    "other.branch": path,
 }
-KEYED = ("integer", "bigint", "text", "uuid", "date", "numeric(10,2)", "timestamptz", "boolean", "character(6)", "smallint", "time(3)", "bytea")
+KEYED = ("integer", "bigint", "text", "uuid", "date", "numeric(10,2)", "timestamptz", "boolean", "character(6)", "smallint", "time(3)", "bytea",
+         "lab.mood", "lab.positive", "public.citext", "other.caption", "public.ltree")
 
 
 class Table:
     def __init__(self, r, schema, number):
         self.r, self.name, self.number = r, f"{schema}.t{number}", 0
-        self.identity = r.choice(("default", "default", "full", "full", "index", "keyless", "nothing"))
-        self.key = ["id"] if self.identity != "keyless" else []
+        self.identity = r.choice(("default", "default", "full", "full", "index", "keyless", "nothing", "unique", "unique"))
+        self.key = ["id"] if self.identity not in ("keyless", "unique") else []
         self.columns = {"id": "integer"}
         for n in range(r.randint(0, 2) if self.identity in ("default", "full", "index") else 0):
             self.columns[f"k{n}"] = r.choice(KEYED)
             self.key.append(f"k{n}")
+        for n in range(r.randint(1, 3) if self.identity == "unique" else 0):
+            self.columns[f"u{n}"] = r.choice(KEYED)
         for n in range(r.randint(1, 8)):
             self.columns[f"c{n}"] = r.choice(list(TYPES))
-        self.needed = {name for name in self.columns if name[0] == "c" and r.random() < 0.2}
+        self.needed = {name for name in self.columns if name[0] in "cu" and r.random() < 0.2}
+        self.indexes = []
         self.parted = self.identity == "default" and self.key == ["id"] and r.random() < 0.4
         self.next_column = len(self.columns)
 
@@ -100,11 +132,28 @@ class Table:
         if self.identity == "index":
             lines += [f"CREATE UNIQUE INDEX {self.name.replace('.', '_')}_key ON {self.name} ({', '.join(self.key)})",
                       f"ALTER TABLE {self.name} REPLICA IDENTITY USING INDEX {self.name.replace('.', '_')}_key"]
-        if self.identity in ("full", "keyless"):
+        if self.identity == "unique":
+            lines += [self.index() for _ in range(self.r.randint(1, 3))]
+            if self.r.random() < 0.3 and " WHERE " not in lines[-1]:
+                lines.append(f"ALTER TABLE {self.name} CLUSTER ON {self.indexes[-1]}")
+        if self.identity in ("full", "keyless", "unique"):
             lines.append(f"ALTER TABLE {self.name} REPLICA IDENTITY FULL")
         if self.identity == "nothing":
             lines.append(f"ALTER TABLE {self.name} REPLICA IDENTITY NOTHING")
         return lines
+
+    def index(self):
+        """A unique index that no row breaks, as it has the number in it."""
+        self.indexes.append(f"{self.r.choice('abc')}{self.name.replace('.', '_')}_{len(self.indexes)}_{self.next_column}")
+        parts = ["id", *(name for name in self.columns if name[0] == "u" and self.r.random() < 0.6)]
+        self.r.shuffle(parts)
+        kind = self.r.random()
+        if kind < 0.15:
+            parts.append("(id + 1)")
+        free = [name for name in self.columns if name[0] == "u" and name not in parts]
+        include = f" INCLUDE ({free[0]})" if free and self.r.random() < 0.3 else ""
+        where = " WHERE id % 2 = 0" if 0.15 < kind < 0.3 else ""
+        return f"CREATE UNIQUE INDEX {self.indexes[-1]} ON {self.name} ({', '.join(parts)}){include}{where}"
 
     def cell(self, name):
         if name == "id":
@@ -132,7 +181,7 @@ class Table:
         if chance < 0.7 and plain:
             name = self.r.choice(plain)
             return f"UPDATE {self.name} SET {name} = {self.cell(name)} WHERE {self.where()}"
-        if chance < 0.8 and self.key:
+        if chance < 0.8 and (self.key or self.identity == "unique"):
             self.number += 1
             return (f"UPDATE {self.name} SET id = {self.number} WHERE id = {self.r.randint(1, self.number)}"
                     f" AND NOT EXISTS (SELECT FROM {self.name} WHERE id = {self.number})")
@@ -145,6 +194,11 @@ class Table:
         free = [name for name in self.columns if name[0] == "c"]
         kind = self.r.choice(("add", "add", "drop", "rename", "widen", "full"))
         name = self.r.choice(free) if free else None
+        if self.identity == "unique" and self.r.random() < 0.6:
+            self.next_column += 1
+            if self.indexes and self.r.random() < 0.5:
+                return f"DROP INDEX {self.name.split('.')[0]}.{self.indexes.pop(self.r.randrange(len(self.indexes)))}"
+            return self.index()
         if kind == "drop" and len(free) > 1:
             del self.columns[name]
             self.needed.discard(name)
@@ -217,6 +271,8 @@ class RandomTest(check.Case):
         try:
             cls.broker = cls.enterClassContext(kafka.Broker(**{"num.partitions": "3"}))
             cls.server = cls.enterClassContext(cluster.Cluster(check.version(), SERVER))
+            workload.create_types(cls.server.connect())
+            cls.server.sql(type_matrix.TYPES_SQL)
         except cluster.servers.Unavailable as error:
             raise unittest.SkipTest(str(error))
 
@@ -302,7 +358,7 @@ class RandomTest(check.Case):
                         entry["path"].startswith(MOVED) for entry in difference["paths"]):
                     continue
                 wrong.append((topic["topic"], difference))
-        self.assertEqual(wrong, [], (story.properties, [(table.name, table.identity, table.key, table.columns) for table in story.tables]))
+        self.assertEqual(wrong, [], (story.properties, [(table.name, table.identity, table.key, table.columns, table.indexes) for table in story.tables]))
         self.assertGreater(sum(topic["equal"] for topic in report["topics"]), 50)
 
 
