@@ -59,9 +59,12 @@ void nw_kafka_envelope_notice(struct nw_kafka_worker *worker, const struct nw_ev
                                      .name = sink->options.prefix,
                                      .database = nw_format_database(sink->host)};
     struct nw_change_texts texts;
-    const struct nw_change change =
+    struct nw_change change =
         nw_change_of_event(&texts, event, sink->host->wall_us(sink->host) * 1000);
 
+    if (sink->options.notices_[NW_KAFKA_TRANSACTIONS] != NULL) {
+        nw_change_order_set(&worker->messages, event->commit_lsn, event->seq, &change);
+    }
     worker->key.used = worker->value.used = 0;
     nw_debezium_message_key(event, &options->debezium, &worker->key);
     nw_debezium_message(event, &origin, &change, options->connect.binaries, &options->debezium,

@@ -257,7 +257,8 @@ struct nw_kafka_worker {
     struct nw_kafka_producer *producer;
 
     rd_kafka_topic_t *notices[NW_KAFKA_NOTICES_COUNT]; /* NULL: not asked for yet */
-    struct nw_kafka_table *tables;                     /* by no order; few are looked up often */
+    struct nw_change_order messages; /* logical ones of a transaction: transactions_topic */
+    struct nw_kafka_table *tables;   /* by no order; few are looked up often */
     uint32_t tables_count;
     uint32_t tables_capacity;
 

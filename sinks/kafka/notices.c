@@ -45,6 +45,7 @@ void nw_kafka_notices_forget(struct nw_kafka_worker *worker)
             worker->notices[i] = NULL;
         }
     }
+    worker->messages = (struct nw_change_order){0}; /* what is not committed comes again */
 }
 
 /* ---- keys and values ---- */
@@ -81,9 +82,20 @@ static void key_print(const struct nw_event *event, struct nw_out *out)
     nw_out_text(out, "}");
 }
 
-static void counts_print(const struct nw_event *event, struct nw_out *out)
+/* One of data_collections. */
+static void count_print(struct nw_out *out, const char *name, uint64_t count, bool first)
 {
-    uint64_t total = 0;
+    nw_out_text(out, first ? "{\"data_collection\":" : ",{\"data_collection\":");
+    nw_json_name(out, name);
+    nw_out_text(out, ",\"event_count\":");
+    nw_out_u64(out, count);
+    nw_out_text(out, "}");
+}
+
+/* @param messages  how many logical messages it has that say which of its changes they are */
+static void counts_print(const struct nw_event *event, uint64_t messages, struct nw_out *out)
+{
+    uint64_t total = messages;
 
     for (uint32_t i = 0; i < event->counts_count; i++) {
         total += event->counts[i].rows_count;
@@ -96,22 +108,22 @@ static void counts_print(const struct nw_event *event, struct nw_out *out)
         char name[2 * 256];
 
         (void)snprintf(name, sizeof name, "%s.%s", table->schema_name, table->name);
-        nw_out_text(out, i > 0 ? ",{\"data_collection\":" : "{\"data_collection\":");
-        nw_json_name(out, name);
-        nw_out_text(out, ",\"event_count\":");
-        nw_out_u64(out, event->counts[i].rows_count);
-        nw_out_text(out, "}");
+        count_print(out, name, event->counts[i].rows_count, i == 0);
+    }
+    if (messages > 0) {
+        count_print(out, "LOGICAL_DECODING_MESSAGE", messages, event->counts_count == 0);
     }
     nw_out_text(out, "]");
 }
 
-static void transaction_print(const struct nw_event *event, struct nw_out *out)
+static void transaction_print(const struct nw_event *event, const struct nw_change_order *messages,
+                              struct nw_out *out)
 {
     nw_out_text(out,
                 event->kind == NW_EVENT_BEGIN ? "{\"status\":\"BEGIN\"," : "{\"status\":\"END\",");
     id_print(event, out);
     if (event->kind == NW_EVENT_COMMIT) {
-        counts_print(event, out);
+        counts_print(event, messages->commit_lsn == event->commit_lsn ? messages->count : 0, out);
     } else {
         nw_out_text(out, ",\"event_count\":null,\"data_collections\":null");
     }
@@ -232,7 +244,7 @@ nw_status nw_kafka_notice(struct nw_kafka_worker *worker, const struct nw_event 
     if (notice == NW_KAFKA_MESSAGES && worker->sink->options.format.kind != NW_FORMAT_NARWAL) {
         nw_kafka_envelope_notice(worker, event);
     } else if (notice == NW_KAFKA_TRANSACTIONS) {
-        transaction_print(event, &worker->value);
+        transaction_print(event, &worker->messages, &worker->value);
     } else {
         line_print(event, &worker->value);
     }

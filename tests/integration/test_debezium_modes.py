@@ -83,7 +83,7 @@ KNOWN = (
     ("dsfut", "typed.(keyless|unique_later)", "only A", "tombstone"),
     ("y", "typed.(keyless|unique_later)", "only A", ""),
     # an update of a key is one change of its transaction, and BEGIN and END have one place
-    ("n", ".*", r"value\.transaction(\..*)?", ""),
+    ("n", r"typed\..*", r"value\.transaction(\..*)?", ""),
     ("n", "transaction", "only [AB]", ""),
 )
 EXACT = "ni"  # where narwal has `compat: exact`

@@ -260,7 +260,10 @@ class EnvelopeTest(Case):
     def test_source_messages_and_schemas(self):
         self.follow("meta", [
             "INSERT INTO shop.copied VALUES (2, 'x')",
-            "SELECT pg_logical_emit_message(true, 'pre', 'content')"], schemas=True)
+            "SELECT pg_logical_emit_message(true, 'pre', 'content')",
+            "INSERT INTO shop.copied VALUES (3, 'x'); SELECT pg_logical_emit_message(true, 'two', 'a');"
+            "SELECT pg_logical_emit_message(true, 'two', 'b'); SELECT pg_logical_emit_message(false, 'out', 'c')"],
+            schemas=True, transactions_topic="{prefix}.transaction")
         messages = self.broker.read("meta.all")
         message = [message for message in messages if '"id":2' in message["key"]][0]
         self.assertEqual(message["key"], '{"schema":{"type":"struct","fields":[{"type":"int32","optional":false,'
@@ -287,12 +290,28 @@ class EnvelopeTest(Case):
             ("before", "meta.shop.copied.Value"), ("after", "meta.shop.copied.Value"),
             ("source", "io.debezium.connector.postgresql.Source"), ("transaction", "event.block"), ("op", None),
             ("ts_ms", None), ("ts_us", None), ("ts_ns", None)])
-        (key, value, _), = self.read("meta.message")
+        self.messages_check("meta")
+        key, value, _ = self.read("meta.message")[0]
         self.assertEqual(key["payload"], {"prefix": "pre"})
         self.assertEqual(key["schema"]["name"], "io.debezium.connector.postgresql.MessageKey")
         self.assertEqual(list(value["payload"]), ["op", "ts_ms", "source", "transaction", "message"])
         self.assertEqual(value["payload"]["message"], {"prefix": "pre", "content": "Y29udGVudA=="})
         self.assertEqual((value["payload"]["op"], value["payload"]["source"]["table"]), ("m", ""))
+
+    def messages_check(self, prefix):
+        """Which of their transaction's changes messages are; END counts them."""
+        found = [(key["payload"]["prefix"], value["payload"]) for key, value, _ in self.read(f"{prefix}.message")]
+        orders = {"pre": [(1, 1)], "two": [(2, 1), (3, 2)], "out": [None]}
+        for name, expected in orders.items():
+            blocks = [(value["transaction"], value["source"]) for of, value in found if of == name]
+            self.assertEqual([block and (block["total_order"], block["data_collection_order"]) for block, _ in blocks], expected)
+            for block, source in blocks:
+                self.assertEqual(block and block["id"], block and f"{source['txId']}:{source['lsn']}")
+        ends = [value["payload"] for _, value, _ in self.read(f"{prefix}.transaction") if value["payload"]["status"] == "END"]
+        counts = [(end["event_count"], {of["data_collection"]: of["event_count"] for of in end["data_collections"]}) for end in ends]
+        self.assertIn((1, {"LOGICAL_DECODING_MESSAGE": 1}), counts)
+        self.assertIn((3, {"shop.copied": 1, "LOGICAL_DECODING_MESSAGE": 2}), counts)
+        self.assertIn((1, {"shop.copied": 1}), counts)
 
     def test_what_columns_have_beside_their_schema(self):
         """Labels of items and names below domains: of copied rows and changes, renamed and moved, behind a kill."""

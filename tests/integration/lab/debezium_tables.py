@@ -204,5 +204,6 @@ def changes():
     lines += ["UPDATE typed.keys SET k1 = 77, k15 = 99.5 WHERE k0 = 1", "UPDATE typed.by_index SET code = 'new' || id"]
     lines += ["UPDATE typed.unique_two SET code = 'd', t = 'x' WHERE id % 1000 = 0", "UPDATE typed.unique_odd SET v = 7"]
     lines += ["; ".join(f"DELETE FROM {name}" for name in [*names, "typed.unique_two", "typed.unique_odd"])]
-    lines += ["TRUNCATE typed.nothing", "SELECT pg_logical_emit_message(true, 'pre', 'content')"]
+    lines += ["TRUNCATE typed.nothing", "SELECT pg_logical_emit_message(true, 'pre', 'content')",
+              "INSERT INTO typed.marker VALUES (-1); SELECT pg_logical_emit_message(true, 'pre', 'in')"]
     return lines
