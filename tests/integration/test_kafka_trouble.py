@@ -247,5 +247,43 @@ class ReplicasTest(Trouble):
             self.assertEqual(narwal.terminate(), 0)
 
 
+class OneFull(kafka_cluster.Brokers):
+    first = kafka_cluster.Full
+
+
+class DiskTest(Trouble):
+    """Three brokers; the disk of one is full: its folder goes offline, until there is room and it is started again."""
+
+    make_broker = OneFull
+
+    def test_full_and_not_any_more(self):
+        full = self.broker.nodes[0]
+        for delivery in DELIVERIES:
+            narwal = self.started(f"full{delivery}", delivery=delivery, replication=3, partitions=3,
+                                  topic_settings=["min.insync.replicas=2"])
+            said = full.log.read_text(errors="replace").count("No space left on device")
+            with Load(self.server) as load:
+                time.sleep(1)
+                full.fill()
+                self.server.sql(f"INSERT INTO shop.{TABLES[0]} SELECT generate_series(1000000, 1100000)")
+                time.sleep(15)
+                self.assertTrue(narwal.running, narwal.log_tail())
+                full.kill()
+                full.make_room()
+                full.start()
+                self.broker.wait_in_sync(narwal.name)
+                self.broker.wait_in_sync("__transaction_state")
+            self.assertGreater(full.log.read_text(errors="replace").count("No space left on device"), said)
+            narwal.wait_caught_up()
+            for table in TABLES:
+                found = [key["id"] for key, _ in self.messages(f"{narwal.name}.shop.{table}")]
+                expected = {*range(load.count), *(range(1000000, 1100001) if table == TABLES[0] else ())}
+                self.assertEqual(set(found), expected)
+                if delivery == "transactional":
+                    self.assertEqual(len(found), len(expected))
+            self.assertTrue(narwal.running, narwal.log_tail())
+            self.assertEqual(narwal.terminate(), 0)
+
+
 if __name__ == "__main__":
     check.main()

@@ -41,13 +41,14 @@ class Node(kafka.Broker):
         self.folder.chmod(0o755)
         self.data, self.log, self.port = self.folder / "data", self.folder / "log", free_port()
         self.data.mkdir()
+        self.prepare()
         self.file = self.folder / "server.properties"
         listeners = {"PLAINTEXT": (self.port, self.port)}
         protocols = {"CONTROLLER": "PLAINTEXT", "PLAINTEXT": "PLAINTEXT"}
         if self.clients:
             protocols["CLIENTS"], listeners["CLIENTS"] = self.clients[0], self.clients[1:]
         self.file.write_text("".join(f"{key}={value}\n" for key, value in {
-            **self.settings, "node.id": self.node, "log.dirs": self.data,
+            "log.dirs": self.data, **self.settings, "node.id": self.node,
             "listener.security.protocol.map": ",".join(f"{name}:{kind}" for name, kind in protocols.items()),
             "listeners": ",".join([f"CONTROLLER://127.0.0.1:{self.controllers[self.node]}",
                                    *(f"{name}://127.0.0.1:{port}" for name, (port, _) in listeners.items())]),
@@ -65,8 +66,49 @@ class Node(kafka.Broker):
         return self.make().start()
 
 
+class Full(Node):
+    """Half of its partitions are on a small file system of their own."""
+
+    MIB = 64
+
+    def prepare(self):
+        self.small = self.folder / "small"
+        self.small.mkdir()
+        try:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={self.MIB}m", "tmpfs", str(self.small)], check=True,
+                           stderr=subprocess.PIPE)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise kafka.servers.Unavailable(f"a small file system cannot be mounted: {error}")
+        user = server_user()
+        if user:
+            os.chown(self.small, user.pw_uid, user.pw_gid)
+        self.settings.update({"log.dirs": f"{self.data},{self.small}", "metadata.log.dir": self.data,
+                              "log.segment.bytes": "4194304", "log.index.size.max.bytes": "65536"})
+
+    def fill(self):
+        filler = os.open(self.small / "filler", os.O_CREAT | os.O_WRONLY)
+        try:
+            while os.write(filler, bytes(1 << 16)):
+                pass
+        except OSError:
+            pass
+        os.close(filler)
+
+    def make_room(self):
+        (self.small / "filler").unlink()
+
+    def __exit__(self, *words):
+        if self.process:
+            self.kill()
+            self.process = None
+        subprocess.run(["umount", str(self.small)], check=False)
+        super().__exit__(*words)
+
+
 class Brokers(kafka.Broker):
     """Three, all of them controllers too. What Broker does for one it does through all."""
+
+    first = Node
 
     SETTINGS = {"offsets.topic.replication.factor": 3, "transaction.state.log.replication.factor": 3,
                 "transaction.state.log.num.partitions": 5, "transaction.state.log.min.isr": 2,
@@ -80,7 +122,14 @@ class Brokers(kafka.Broker):
 
     def __enter__(self):
         controllers = {node: free_port() for node in (1, 2, 3)}
-        self.nodes = [Node(node, controllers, **self.SETTINGS).make() for node in controllers]
+        self.nodes = []
+        try:
+            for node in controllers:
+                kind = self.first if node == 1 else Node
+                self.nodes.append(kind(node, controllers, **self.SETTINGS).make())
+        except kafka.servers.Unavailable:
+            self.__exit__()
+            raise
         for node in self.nodes:
             node.launch()
         for node in self.nodes:
