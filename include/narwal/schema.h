@@ -164,7 +164,8 @@ static inline const char *const *nw_table_item_labels(const struct nw_table *tab
  */
 static inline const char *nw_table_base_type_name(const struct nw_table *table, uint16_t column)
 {
-    return table->size < offsetof(struct nw_table, unique_columns_count) || table->base_type_names == NULL
+    return table->size < offsetof(struct nw_table, unique_columns_count) ||
+                   table->base_type_names == NULL
                ? NULL
                : table->base_type_names[column];
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rows as Debezium's envelope in Avro, flattened, as CloudEvents and as an outbox's messages. What
- * they have to be is what Debezium 3.7.0 sent of the same changes in PostgreSQL 15: through
- * AvroData, ExtractNewRecordState, CloudEventsConverter and EventRouter.
+ * Rows as Debezium's envelope in Avro, flattened and as CloudEvents. What they have to be is what
+ * Debezium 3.7.0 sent of the same changes in PostgreSQL 15: through AvroData, ExtractNewRecordState
+ * and CloudEventsConverter.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,64 +18,7 @@
 #include "lib/format/cloud_avro.h"
 #include "lib/format/format.h"
 #include "lib/format/json_forms.h"
-#include "lib/format/outbox.h"
-
-#define COUNT(array)  (uint32_t)(sizeof(array) / sizeof((array)[0]))
-#define OID_INT4      23
-#define OID_TEXT      25
-#define OID_VARCHAR   1043
-#define OID_TIMESTAMP 1114
-#define OID_UUID      2950
-#define OID_JSONB     3802
-#define COLUMNS_MAX   8
-#define OPTIONAL(oid) .type_oid = (oid), .base_type_oid = (oid), .typmod = -1, .type = NW_TYPE_TEXT
-#define REQUIRED(oid) OPTIONAL(oid), .not_null = true
-
-/* A batch of one row: values as PostgreSQL prints them; NULL is NULL, "?" was not sent. */
-struct one {
-    struct nw_batch batch;
-    struct nw_array arrays[2][COLUMNS_MAX];
-    int32_t offsets[2][COLUMNS_MAX][2];
-    uint8_t validity[2][COLUMNS_MAX];
-    uint8_t missing[2];
-    uint8_t present[2];
-};
-
-static void one_set(struct one *one, const struct nw_table *table, const char *const *before,
-                    const char *const *after)
-{
-    const char *const *sides[] = {before, after};
-
-    *one = (struct one){
-        .batch = {.size = sizeof one->batch, .table = table, .rows_count = 1, .missing_stride = 1}};
-    for (int side = 0; side < 2; side++) {
-        one->present[side] = sides[side] != NULL;
-        one->batch.image[side] = (struct nw_image){.present = &one->present[side],
-                                                   .missing = &one->missing[side],
-                                                   .columns = one->arrays[side]};
-        for (uint16_t c = 0; sides[side] != NULL && c < table->columns_count; c++) {
-            const char *text = sides[side][c];
-
-            one->missing[side] |= (uint8_t)((text != NULL && strcmp(text, "?") == 0) << c);
-            one->validity[side][c] = text != NULL;
-            one->offsets[side][c][1] = text == NULL ? 0 : (int32_t)strlen(text);
-            one->arrays[side][c] = (struct nw_array){.validity = &one->validity[side][c],
-                                                     .offsets = one->offsets[side][c],
-                                                     .bytes = (const uint8_t *)text};
-        }
-    }
-}
-
-static struct nw_connect_table *connect_table(const struct nw_table *table, const char *name)
-{
-    struct nw_connect_options options = nw_connect_options_default();
-    struct nw_connect_table *made = NULL;
-
-    options.schema_names = options.field_names = NW_NAMES_AVRO;
-    made = nw_connect_table_create(table, name, &options);
-    assert_non_null(made);
-    return made;
-}
+#include "row_kit.h"
 
 static void is_hex(struct nw_out *out, const char *hex)
 {
@@ -85,13 +28,6 @@ static void is_hex(struct nw_out *out, const char *hex)
     nw_out_bytes(&printed, "", 1);
     assert_string_equal((char *)printed.bytes, hex);
     nw_out_fini(&printed);
-    out->used = 0;
-}
-
-static void is_text(struct nw_out *out, const char *text)
-{
-    nw_out_bytes(out, "", 1);
-    assert_string_equal((char *)out->bytes, text);
     out->used = 0;
 }
 
@@ -435,219 +371,6 @@ static void a_cloudevent_is_debeziums(void **state)
     nw_connect_table_destroy(made);
 }
 
-/* ---- the outbox ---- */
-
-static const struct nw_column_schema outbox_columns[] = {
-    {.name = "id", REQUIRED(OID_UUID)},
-    {.name = "aggregatetype", REQUIRED(OID_VARCHAR)},
-    {.name = "aggregateid", REQUIRED(OID_VARCHAR)},
-    {.name = "type", REQUIRED(OID_VARCHAR)},
-    {.name = "payload", OPTIONAL(OID_JSONB)},
-    {.name = "at", OPTIONAL(OID_TIMESTAMP)}};
-static const struct nw_table outbox_table = {.size = sizeof outbox_table,
-                                             .schema_name = "shop",
-                                             .name = "outbox",
-                                             .columns = outbox_columns,
-                                             .columns_count = COUNT(outbox_columns),
-                                             .key_columns = first,
-                                             .key_columns_count = 1};
-static const struct nw_outbox_options outbox_options = {.id = "id",
-                                                        .route = "aggregatetype",
-                                                        .key = "aggregateid",
-                                                        .payload = "payload",
-                                                        .topic = "outbox.event.{value}"};
-
-/* Reads one row, whose columns are text where `plain`. */
-static nw_status outbox_read(const struct nw_outbox_options *options, bool plain,
-                             const char *payload, const char *at, struct nw_outbox_message *message,
-                             struct nw_error *err)
-{
-    struct nw_column_schema columns[COUNT(outbox_columns)];
-    struct nw_table table = outbox_table;
-    struct nw_connect_table *made = NULL;
-    struct nw_connect_scratch *scratch = NULL;
-    struct nw_outbox *outbox = NULL;
-    struct one one;
-    nw_status status = NW_OK;
-
-    memcpy(columns, outbox_columns, sizeof columns);
-    columns[4].type_oid = columns[4].base_type_oid = plain ? OID_TEXT : OID_JSONB;
-    table.columns = columns;
-    made = connect_table(&table, "o.shop.outbox");
-    scratch = nw_connect_scratch_create(made);
-    one_set(&one, &table, NULL,
-            (const char *const[]){"00000000-0000-0000-0000-000000000001", "order", "17",
-                                  "OrderCreated", payload, at});
-    assert_int_equal(nw_outbox_create(made, options, &outbox, err), NW_OK);
-    status = nw_outbox_read(outbox, &one.batch, 0, scratch, message, err);
-    nw_outbox_destroy(outbox);
-    nw_connect_scratch_destroy(scratch);
-    nw_connect_table_destroy(made);
-    return status;
-}
-
-static void only_json_is_expanded(void **state)
-{
-    static const struct {
-        const char *payload, *value;
-        bool plain;
-    } cases[] = {{"{not json", "\"{not json\"", true},
-                 {"{\"a\":1} x", "\"{\\\"a\\\":1} x\"", true},
-                 {"[1, {\"a\": null}] ", "[1, {\"a\": null}] ", true},
-                 {"7", "\"7\"", true},
-                 {"{\"a\": 1}", "{\"a\": 1}", false}};
-    struct nw_outbox_options options = outbox_options;
-    struct nw_error err;
-
-    (void)state;
-    options.form = NW_OUTBOX_EXPANDED;
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        struct nw_outbox_message message = {0};
-
-        assert_int_equal(
-            outbox_read(&options, cases[i].plain, cases[i].payload, NULL, &message, &err), NW_OK);
-        is_text(&message.value, cases[i].value);
-        nw_outbox_message_fini(&message);
-    }
-}
-
-static void a_raw_null_is_no_value_and_an_empty_text_is_one(void **state)
-{
-    struct nw_outbox_options options = outbox_options;
-    struct nw_outbox_message message = {0};
-    struct nw_error err;
-
-    (void)state;
-    assert_int_equal(outbox_read(&options, true, NULL, NULL, &message, &err), NW_OK);
-    assert_true(message.tombstone);
-    nw_outbox_message_fini(&message);
-    assert_int_equal(outbox_read(&options, true, "", NULL, &message, &err), NW_OK);
-    assert_false(message.tombstone);
-    assert_int_equal(message.value.used, 0);
-    assert_non_null(message.value.bytes);
-    options.form = NW_OUTBOX_JSON; /* what JsonConverter makes of it */
-    assert_int_equal(outbox_read(&options, true, NULL, NULL, &message, &err), NW_OK);
-    assert_false(message.tombstone);
-    is_text(&message.value, "null");
-    nw_outbox_message_fini(&message);
-}
-
-static void a_time_that_no_message_can_have_is_refused(void **state)
-{
-    static const char *const wrong[] = {"infinity", "-infinity", "1969-12-31 23:59:59.999999",
-                                        "1970-01-01 00:00:00", "10000-01-01 00:00:00"};
-    struct nw_outbox_options options = outbox_options;
-    struct nw_outbox_message message = {0};
-    struct nw_error err;
-
-    (void)state;
-    options.timestamp = "at";
-    for (size_t i = 0; i < COUNT(wrong); i++) {
-        assert_int_equal(outbox_read(&options, false, "1", wrong[i], &message, &err), NW_REJECT);
-        assert_memory_equal(err.text, "NW2725 shop.outbox: a row's at ", 31);
-    }
-    assert_int_equal(outbox_read(&options, false, "1", "9999-12-31 23:59:59.9", &message, &err),
-                     NW_OK);
-    assert_true(message.timestamp_ms == 253402300799900);
-    nw_outbox_message_fini(&message);
-}
-
-#define PAYLOAD "{\"id\": 1, \"big\": 12345678901, \"lines\": [{\"a\": 1.5, \"b\": null}]}"
-
-/* A row's message with these options, as one text. */
-static const char *routed(const struct nw_outbox_options *options, const char *payload)
-{
-    static char text[1024];
-    struct nw_connect_table *made = connect_table(&outbox_table, "o.shop.outbox");
-    struct nw_connect_scratch *scratch = nw_connect_scratch_create(made);
-    struct nw_outbox_message message = {0};
-    struct nw_outbox *outbox = NULL;
-    struct one one;
-    struct nw_error err = {0};
-    int used = 0;
-
-    one_set(&one, &outbox_table, NULL,
-            (const char *const[]){"00000000-0000-0000-0000-000000000001", "order", "17",
-                                  "OrderCreated", payload, "2024-01-02 03:04:05.678"});
-    assert_int_equal(nw_outbox_create(made, options, &outbox, &err), NW_OK);
-    for (int i = 0; i < 2; i++) { /* a message is used again */
-        assert_int_equal(nw_outbox_read(outbox, &one.batch, 0, scratch, &message, &err), NW_OK);
-    }
-    used = snprintf(text, sizeof text, "%s|%.*s|%.*s", (char *)message.topic.bytes,
-                    (int)message.key.used, (char *)message.key.bytes, (int)message.value.used,
-                    (char *)message.value.bytes);
-    if (message.tombstone) {
-        used = snprintf(text, sizeof text, "%s|%.*s|tombstone", (char *)message.topic.bytes,
-                        (int)message.key.used, (char *)message.key.bytes);
-    }
-    for (uint32_t i = 0; i < message.headers_count; i++) {
-        used += snprintf(text + used, sizeof text - (size_t)used, "|%s=%.*s",
-                         message.headers[i].name, (int)message.headers[i].size,
-                         (char *)message.headers_text.bytes + message.headers[i].at);
-    }
-    if (message.timed) {
-        (void)snprintf(text + used, sizeof text - (size_t)used, "|%lld",
-                       (long long)message.timestamp_ms);
-    }
-    nw_outbox_message_fini(&message);
-    nw_outbox_destroy(outbox);
-    nw_connect_scratch_destroy(scratch);
-    nw_connect_table_destroy(made);
-    return text;
-}
-
-static void an_outbox_is_routed_as_debezium_does(void **state)
-{
-#define ID "|id=00000000-0000-0000-0000-000000000001"
-    struct nw_outbox_options options = outbox_options;
-
-    (void)state;
-    assert_string_equal(routed(&options, PAYLOAD), "outbox.event.order|17|" PAYLOAD ID);
-    options.timestamp = "at";
-    options.form = NW_OUTBOX_EXPANDED;
-    options.placements = (const char *const[]){"type:header:eventType", NULL};
-    assert_string_equal(routed(&options, PAYLOAD), "outbox.event.order|\"17\"|" PAYLOAD ID
-                                                   "|eventType=OrderCreated|1704164645678");
-    options.timestamp = NULL;
-    options.form = NW_OUTBOX_JSON;
-    options.topic = "x.{value}.events";
-    options.placements = (const char *const[]){"type:envelope:eventType", "type:header", NULL};
-    options.tombstones = true;
-    assert_string_equal(
-        routed(&options, PAYLOAD),
-        "x.order.events|\"17\"|{\"payload\":\"{\\\"id\\\": 1, \\\"big\\\": 12345678901, "
-        "\\\"lines\\\": [{\\\"a\\\": 1.5, \\\"b\\\": null}]}\",\"eventType\":\"OrderCreated\"}" ID
-        "|type=OrderCreated");
-    assert_string_equal(routed(&options, NULL),
-                        "x.order.events|\"17\"|tombstone" ID "|type=OrderCreated");
-    options.form = NW_OUTBOX_RAW; /* in an envelope the payload is a JSON string all the same */
-    options.placements = (const char *const[]){"type:envelope", NULL};
-    assert_string_equal(routed(&options, "1"),
-                        "x.order.events|17|{\"payload\":\"1\",\"type\":\"OrderCreated\"}" ID);
-}
-
-static void a_table_that_can_be_no_outbox_is_refused(void **state)
-{
-    struct nw_connect_table *made = connect_table(&outbox_table, "o.shop.outbox");
-    struct nw_outbox_options options = outbox_options;
-    struct nw_outbox *outbox = NULL;
-    struct nw_error err = {0};
-
-    (void)state;
-    options.payload = "body";
-    assert_int_equal(nw_outbox_create(made, &options, &outbox, &err), NW_REJECT);
-    assert_string_equal(err.text, "NW2724 shop.outbox is an outbox by configuration, and has no "
-                                  "column body of a type that a message can have");
-    options = outbox_options;
-    options.timestamp = "type";
-    assert_int_equal(nw_outbox_create(made, &options, &outbox, &err), NW_REJECT);
-    assert_memory_equal(err.text, "NW2724", 6);
-    options = outbox_options;
-    options.placements = (const char *const[]){"type:nowhere", NULL};
-    assert_int_equal(nw_outbox_create(made, &options, &outbox, &err), NW_FATAL);
-    nw_connect_table_destroy(made);
-}
-
 /* As AvroData makes it of the schema in CloudEventsConverter.convertToCloudEventsFormat(). */
 static void a_cloudevent_in_avro_is_debeziums(void **state)
 {
@@ -827,11 +550,6 @@ int main(void)
         cmocka_unit_test(a_flattened_row_is_debeziums),
         cmocka_unit_test(what_can_be_added_is_found_as_debezium_does),
         cmocka_unit_test(a_cloudevent_is_debeziums),
-        cmocka_unit_test(an_outbox_is_routed_as_debezium_does),
-        cmocka_unit_test(only_json_is_expanded),
-        cmocka_unit_test(a_raw_null_is_no_value_and_an_empty_text_is_one),
-        cmocka_unit_test(a_time_that_no_message_can_have_is_refused),
-        cmocka_unit_test(a_table_that_can_be_no_outbox_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,8 +20,10 @@ struct nw_cloud_avro {
 };
 
 /**
- * @param prefix    of topics, and @param database's name: the schema is PREFIX.DATABASE.CloudEvents
- *                  .Envelope, with what Avro does not take in names replaced
+ * The schema is PREFIX.DATABASE.CloudEvents.Envelope, with what Avro does not take in names
+ * replaced.
+ * @param prefix    of topics
+ * @param database  its name
  * @return false when memory ran out
  */
 bool nw_cloud_avro_init(struct nw_cloud_avro *avro, const char *prefix, const char *database);
