@@ -346,6 +346,17 @@ static bool fill_column(struct nw_catalog_column *column, struct nw_arena *arena
     return column->name != NULL && column->type_name != NULL;
 }
 
+static void fill_labels(struct nw_catalog_column *column, const struct enum_type *enums,
+                        size_t enums_count, const struct nw_rows *rows, int row)
+{
+    if (column->typtype == 'e') {
+        column->enum_labels = labels_of(enums, enums_count, column->base_type_oid);
+    }
+    if (nw_rows_text(rows, row, 15) != NULL) {
+        column->item_labels = labels_of(enums, enums_count, (uint32_t)nw_rows_u64(rows, row, 15));
+    }
+}
+
 /* The rows come table by table, in the order of by_oid. */
 static nw_status keep_columns(struct reader *reader, const struct nw_rows *rows,
                               const struct enum_type *enums, size_t enums_count,
@@ -370,13 +381,7 @@ static nw_status keep_columns(struct reader *reader, const struct nw_rows *rows,
         if (!fill_column(&columns[i], reader->arena, rows, (int)i)) {
             return no_memory(err);
         }
-        if (columns[i].typtype == 'e') {
-            columns[i].enum_labels = labels_of(enums, enums_count, columns[i].base_type_oid);
-        }
-        if (nw_rows_text(rows, (int)i, 15) != NULL) {
-            columns[i].item_labels =
-                labels_of(enums, enums_count, (uint32_t)nw_rows_u64(rows, (int)i, 15));
-        }
+        fill_labels(&columns[i], enums, enums_count, rows, (int)i);
         columns[i].identity = table->replica_identity == 'f';
         table->columns_count++;
         NW_ASSERT(table->columns_count <= COLUMNS_MAX);
