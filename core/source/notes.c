@@ -9,6 +9,8 @@
 #define NOTES_MAX      4096u /* tables changed and not seen since; the oldest is forgotten */
 #define NOTE_BYTES_MAX (4u << 20)
 
+#define USER_TYPES_FROM 16384 /* FirstNormalObjectId: access/transam.h */
+
 struct kept {
     struct nw_note note;
     struct nw_column_schema *columns;
@@ -98,8 +100,14 @@ static bool column_take(const json_t *from, const char ***labels, struct nw_colu
     column->type_oid = (uint32_t)type;
     column->typmod = (int32_t)typmod;
     column->not_null = json_is_true(json_object_get(from, "not_null"));
-    return labels_take(json_object_get(from, "labels"), labels, &column->enum_labels) &&
-           labels_take(json_object_get(from, "item_labels"), labels, items);
+    if (!labels_take(json_object_get(from, "labels"), labels, &column->enum_labels) ||
+        !labels_take(json_object_get(from, "item_labels"), labels, items)) {
+        return false;
+    }
+    if (type < USER_TYPES_FROM) { /* none of PostgreSQL's own is an enum: somebody made that up */
+        column->enum_labels = *items = NULL;
+    }
+    return true;
 }
 
 static size_t labels_count(const json_t *columns)

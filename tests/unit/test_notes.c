@@ -134,6 +134,17 @@ static void a_note_has_the_labels_of_items(void **state)
     nw_schemas_destroy(schemas);
 }
 
+/* Anyone may write a note: that an integer is an enum would stop its table. */
+static void types_of_postgres_have_no_labels(void **state)
+{
+    (void)state;
+    assert_int_equal(put(WHOLE("{\"attnum\": 1, \"name\": \"id\", \"type\": 20, \"typmod\": -1,"
+                               " \"labels\": [\"x\"], \"item_labels\": [\"x\"]}")),
+                     NW_OK);
+    assert_null(nw_notes_find(notes, 100)->columns[0].enum_labels);
+    assert_null(nw_notes_find(notes, 100)->item_labels[0]);
+}
+
 static void what_is_no_note_is_refused(void **state)
 {
     static const char *const texts[] = {
@@ -205,6 +216,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_note_has_its_columns),
         TEST(a_note_has_the_labels_of_items),
+        TEST(types_of_postgres_have_no_labels),
         TEST(what_is_no_note_is_refused),
         TEST(many_tables_may_be_noted_and_the_oldest_is_forgotten),
         TEST(a_version_made_of_a_note_is_exact),
