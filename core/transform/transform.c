@@ -51,6 +51,7 @@ struct making {
     struct nw_projection *projection;
     struct nw_projected_field *fields; /* of changes */
     struct nw_column_schema *columns;  /* that are seen */
+    bool *blurs;                       /* of fields: several values become one */
     bool changes_something;
     struct nw_error *err;
 };
@@ -134,6 +135,7 @@ static nw_status field_decide(struct making *m, uint16_t column, bool *seen)
             return key_refuse(m, rule, column, "masks, so that values become the same,");
         }
         if (masks) {
+            m->blurs[column] = rule->mask != NW_MASK_SHA256;
             m->fields[column].mask =
                 nw_mask_for(m->transforms->masks[rule - m->transforms->rules->rules], rule,
                             &m->table->columns[column], &m->transforms->arena);
@@ -206,25 +208,41 @@ static nw_status columns_check(const struct making *m)
     return NW_OK;
 }
 
+/* Lists with an entry for each column, those of what is seen in the projection's table. */
+static bool room_make(struct making *m, const char *const ***items, const char ***names,
+                      bool **blurred)
+{
+    size_t count = m->table->columns_count + 1u;
+    struct nw_arena *arena = &m->transforms->arena;
+
+    *items = nw_arena_array(arena, count, sizeof **items);
+    *names = nw_arena_array(arena, count, sizeof **names);
+    *blurred = nw_arena_array(arena, count, sizeof **blurred);
+    m->blurs = nw_arena_array(arena, count, sizeof *m->blurs);
+    m->fields = nw_arena_array(arena, count, sizeof *m->fields);
+    m->columns = nw_arena_array(arena, count, sizeof *m->columns);
+    m->projection->table = *m->table;
+    m->projection->table.size = sizeof m->projection->table;
+    m->projection->table.item_labels = *items;
+    m->projection->table.base_type_names = *names;
+    m->projection->table.blurred = *blurred;
+    m->projection->table.columns = m->columns;
+    m->projection->table.columns_count = 0;
+    return *items != NULL && *names != NULL && *blurred != NULL && m->blurs != NULL &&
+           m->fields != NULL && m->columns != NULL;
+}
+
 static nw_status columns_make(struct making *m)
 {
     uint16_t count = m->table->columns_count;
-    struct nw_arena *arena = &m->transforms->arena;
-    const char *const **items = nw_arena_array(arena, count + 1u, sizeof *items);
-    const char **names = nw_arena_array(arena, count + 1u, sizeof *names);
+    const char *const **items = NULL;
+    const char **names = NULL;
+    bool *blurred = NULL;
     nw_status status = NW_OK;
 
-    m->fields = nw_arena_array(arena, count + 1u, sizeof *m->fields);
-    m->columns = nw_arena_array(arena, count + 1u, sizeof *m->columns);
-    if (m->fields == NULL || m->columns == NULL || items == NULL || names == NULL) {
+    if (!room_make(m, &items, &names, &blurred)) {
         return no_memory(m);
     }
-    m->projection->table = *m->table;
-    m->projection->table.size = sizeof m->projection->table;
-    m->projection->table.item_labels = items;
-    m->projection->table.base_type_names = names;
-    m->projection->table.columns = m->columns;
-    m->projection->table.columns_count = 0;
     for (uint16_t i = 0; i < count && status == NW_OK; i++) {
         bool seen = false;
 
@@ -235,6 +253,7 @@ static nw_status columns_make(struct making *m)
             m->fields[i].seen = m->projection->table.columns_count++;
             column_show(m, i, &m->columns[m->fields[i].seen]);
             lists_show(m, i, &items[m->fields[i].seen], &names[m->fields[i].seen]);
+            blurred[m->fields[i].seen] = m->blurs[i];
         }
     }
     m->projection->fields[NW_WIRE_CHANGES] = m->fields;
@@ -242,7 +261,7 @@ static nw_status columns_make(struct making *m)
     return status == NW_OK ? columns_check(m) : status;
 }
 
-/* And the unique index, if all of it is seen. */
+/* And the unique index, if all of it is seen. That it is blurred is for sinks to look at. */
 static nw_status unique_make(struct making *m)
 {
     uint16_t count = m->table->unique_columns_count;

@@ -141,6 +141,10 @@ struct nw_table {
      * columns may be NULL. 0: there is none without expressions, or the table has a key. */
     uint16_t unique_columns_count;
     const uint16_t *unique_columns; /**< indexes into columns, in the index's order */
+    /** Of each column, whether a transform masks it so that several values become one: no key may
+     * be made of it. Such a column may be one of unique_columns; of key_columns it never is. NULL:
+     * no column is. See nw_table_is_blurred(). */
+    const bool *blurred;
 };
 
 /**
@@ -168,6 +172,17 @@ static inline const char *nw_table_base_type_name(const struct nw_table *table, 
                    table->base_type_names == NULL
                ? NULL
                : table->base_type_names[column];
+}
+
+/**
+ * Whether a column is masked so that several values become one. Rows are not told apart by it.
+ *
+ * @param column  index into columns.
+ */
+static inline bool nw_table_is_blurred(const struct nw_table *table, uint16_t column)
+{
+    return table->size >= offsetof(struct nw_table, blurred) + sizeof table->blurred &&
+           table->blurred != NULL && table->blurred[column];
 }
 
 #ifdef __cplusplus

@@ -223,7 +223,8 @@ static nw_status refused_say(const struct nw_kafka_producer *producer, rd_kafka_
     return nw_fail(err, NW_RETRY,
                    "NW2703 topic %s refuses messages. Those without a key (TRUNCATE, and tables "
                    "that have none) are not for compacted topics: set cleanup.policy=delete on "
-                   "it, or truncates: skip. Or their time, which is outbox_timestamp's or this "
+                   "it, or truncates: skip. Nor are those of rows whose key_field is NULL: take "
+                   "one that is NOT NULL. Or their time, which is outbox_timestamp's or this "
                    "machine's, is beyond its message.timestamp.after.max.ms (or before)",
                    producer->refused_topic);
 }

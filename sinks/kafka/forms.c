@@ -126,11 +126,6 @@ static nw_status form_fill(struct nw_kafka_worker *worker, struct nw_kafka_form 
     }
     form->options = &options->form;
     form->kind = options->format.kind;
-    status = nw_kafka_shape_make(options, table, form->format, &form->shape, err);
-    if (status != NW_OK) {
-        return status;
-    }
-    form->keyed = form->format->connect->key != NULL || form->shape != NULL;
     value = form->format->connect->value;
     if (!nw_envelope_init(&form->envelope, value) ||
         !nw_flat_init(&form->flat, form->format->connect, &options->form.flat)) {
@@ -166,6 +161,11 @@ nw_status nw_kafka_form_create(struct nw_kafka_worker *worker, struct nw_kafka_t
     status = form_fill(worker, form, table->keyed, err);
     if (status == NW_OK && nw_kafka_is_outbox(options, table->keyed)) {
         return nw_outbox_create(form->format->connect, &options->outbox, &form->outbox, err);
+    }
+    if (status == NW_OK) {
+        status = nw_kafka_shape_make(&worker->sink->options, table->keyed, form->format,
+                                     &form->shape, err);
+        form->keyed = form->format->connect->key != NULL || form->shape != NULL;
     }
     if (status == NW_OK) {
         status = nw_format_fields_check(&form->flat.schema, table->keyed, err);

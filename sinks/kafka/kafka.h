@@ -687,7 +687,8 @@ void nw_kafka_figures_tick(struct nw_kafka_sink *sink);
 /* ---- keys.c ---- */
 
 /**
- * A table's key as the options `keys` and `unique_keys` have it.
+ * A table's key as the options `keys` and `unique_keys` have it; an outbox has none.
+ * @return NW_REJECT (NW2708): it has no such column, or one that is masked so that keys become one.
  * @param keyed  give; filled: a copy of the table's struct with that key, free(); NULL: it stays as
  *               the table has it.
  */

@@ -82,6 +82,21 @@ static nw_status keyed_create(const struct nw_table *table, struct nw_table **ke
     return NW_OK;
 }
 
+/* Rows would have each other's keys. */
+static nw_status blurred_refuse(const struct nw_table *table, uint16_t column, const char *option,
+                                struct nw_error *err)
+{
+    return nw_fail(
+        err, NW_REJECT,
+        "NW2708 %s: column %s of %s.%s is masked, so that several values become one, and "
+        "rows would have each other's keys: mask it by sha256, which keeps them apart, "
+        "or name columns that are not masked (keys: SCHEMA.TABLE:COLUMN)%s",
+        option, table->columns[column].name, table->schema_name, table->name,
+        strcmp(option, "unique_keys") == 0
+            ? ", or have no key in any such table (unique_keys: false)"
+            : "");
+}
+
 static nw_status key_make(const struct nw_table *table, const char *columns,
                           struct nw_table **keyed, struct nw_error *err)
 {
@@ -104,6 +119,10 @@ static nw_status key_make(const struct nw_table *table, const char *columns,
                            "now, and start again",
                            table->schema_name, table->name, (int)size, at);
         }
+        if (nw_table_is_blurred(table, (uint16_t)column)) {
+            free(made);
+            return blurred_refuse(table, (uint16_t)column, "keys", err);
+        }
         key[count++] = (uint16_t)column;
         at += size + (at[size] == ',');
     }
@@ -117,8 +136,14 @@ static nw_status unique_make(const struct nw_table *table, struct nw_table **key
                              struct nw_error *err)
 {
     uint16_t *key = NULL;
-    nw_status status = keyed_create(table, keyed, &key, err);
+    nw_status status = NW_OK;
 
+    for (uint16_t i = 0; i < table->unique_columns_count; i++) {
+        if (nw_table_is_blurred(table, table->unique_columns[i])) {
+            return blurred_refuse(table, table->unique_columns[i], "unique_keys", err);
+        }
+    }
+    status = keyed_create(table, keyed, &key, err);
     for (uint16_t i = 0; status == NW_OK && i < table->unique_columns_count; i++) {
         uint16_t k = 0;
 
@@ -145,6 +170,9 @@ nw_status nw_kafka_key_find(const struct nw_kafka_options *options, const struct
     struct wish wish;
 
     *keyed = NULL;
+    if (nw_kafka_is_outbox(&options->form, table)) {
+        return NW_OK; /* its messages have the key that a column has */
+    }
     for (size_t i = 0; options->keys != NULL && options->keys[i] != NULL; i++) {
         if (wish_read(options->keys[i], &wish) &&
             is(table->schema_name, wish.schema, wish.schema_size) &&

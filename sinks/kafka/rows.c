@@ -193,6 +193,14 @@ static void order_inherit(const struct nw_kafka_worker *worker, struct nw_kafka_
     }
 }
 
+/* Whether its messages have keys, the table's own or other ones. */
+static enum nw_kafka_topic_kind topic_kind(const struct nw_kafka_options *options,
+                                           const struct nw_table *keyed)
+{
+    return keyed->key_columns_count > 0 || options->form.key_columns != NULL ? NW_KAFKA_KEYED
+                                                                             : NW_KAFKA_KEYLESS;
+}
+
 /* A table's version, ready to be sent. @param made  give; to be forgotten on failure too */
 static nw_status table_make(struct nw_kafka_worker *worker, const struct nw_table *table,
                             struct nw_kafka_table *made, struct nw_error *err)
@@ -219,10 +227,9 @@ static nw_status table_make(struct nw_kafka_worker *worker, const struct nw_tabl
         status = nw_kafka_topic_prove(worker->producer, table->relation_oid, name, err);
     }
     if (status == NW_OK && !outbox) {
-        status = nw_kafka_topic_open(worker->producer, name,
-                                     made->keyed->key_columns_count > 0 ? NW_KAFKA_KEYED
-                                                                        : NW_KAFKA_KEYLESS,
-                                     &made->topic, err);
+        status =
+            nw_kafka_topic_open(worker->producer, name,
+                                topic_kind(&worker->sink->options, made->keyed), &made->topic, err);
     }
     if (status == NW_OK) {
         status = form_make(worker, table, name, made, err);

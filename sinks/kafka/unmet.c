@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What of the configuration names nothing that is there: `keys`, `outbox`, `signals_table`,
- * `routes`. Asks no broker. */
+ * `routes`; and which tables have no such key as is wanted. Asks no broker. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kafka/kafka.h"
 
-#define TEXT_SIZE 512u
+#define TEXT_SIZE       NW_ERROR_TEXT_SIZE
+#define SHAPES_SAID_MAX 10u
 
 struct look {
     const struct nw_kafka_options *options;
@@ -41,6 +42,11 @@ static void name_look(const struct look *look, const char *option, const char *n
     }
 }
 
+static const char *without_code(const struct nw_error *why)
+{
+    return why->text + (strncmp(why->text, "NW", 2) == 0 ? sizeof "NWxxxx" : 0);
+}
+
 static void key_look(const struct look *look, const char *item)
 {
     const struct nw_kafka_options one = {.keys = (const char *const[]){item, NULL}};
@@ -53,12 +59,59 @@ static void key_look(const struct look *look, const char *item)
 
         found = found || status == NW_REJECT || keyed != NULL;
         if (status == NW_REJECT) {
-            say(look, "keys: \"%.200s\" names a column that the table has not", item);
+            say(look, "%s", without_code(&why));
         }
         free(keyed);
     }
     if (!found) {
         say(look, "keys: \"%.200s\" names no table", item);
+    }
+}
+
+/* Why a table's messages cannot have the key that is wanted. */
+static nw_status shape_try(const struct nw_kafka_options *options, const struct nw_table *table,
+                           struct nw_error *why)
+{
+    struct nw_table *own = NULL;
+    const struct nw_table *keyed = table;
+    struct nw_kafka_names names = {.count = 0};
+    struct nw_format_table *format = NULL;
+    struct nw_key_shape *shape = NULL;
+    nw_status status = nw_kafka_key_find(options, table, &own, why);
+
+    keyed = own != NULL ? own : table;
+    if (status == NW_OK && options->format.kind != NW_FORMAT_NARWAL &&
+        !nw_kafka_is_outbox(&options->form, table) && nw_kafka_names_find(options, keyed, &names)) {
+        format =
+            nw_format_table_create(keyed, names.schemas, options->prefix, "", &options->format);
+    }
+    if (format != NULL) {
+        status = nw_kafka_shape_make(options, keyed, format, &shape, why);
+    }
+    nw_key_shape_destroy(shape);
+    nw_format_table_destroy(format);
+    free(own);
+    return status;
+}
+
+/* A name that is wrong is so in many tables. What `keys` has is said by itself. */
+static void shapes_look(const struct look *look)
+{
+    uint32_t said = 0;
+
+    for (uint32_t i = 0; i < look->count; i++) {
+        struct nw_error why = {0};
+
+        if (shape_try(look->options, look->tables[i], &why) != NW_REJECT ||
+            strncmp(without_code(&why), "keys:", 5) == 0) {
+            continue;
+        }
+        if (said++ < SHAPES_SAID_MAX) {
+            say(look, "%s", without_code(&why));
+        }
+    }
+    if (said > SHAPES_SAID_MAX) {
+        say(look, "so have %u tables more no such key as is wanted", said - SHAPES_SAID_MAX);
     }
 }
 
@@ -107,6 +160,7 @@ void nw_kafka_unmet(const struct nw_config *config, const struct nw_table *const
         }
         name_look(&look, "signals_table", options.signals_table);
         routes_look(&look);
+        shapes_look(&look);
     }
     nw_kafka_options_forget(&options);
 }

@@ -341,7 +341,7 @@ class NoticesTest(Case):
         narwal = self.narwal("unmet", include=("shop.*",), heartbeat="10s", outbox=["shop.outbx"], signals_table="shop.signal",
                              keys=["shop.lines:id", "shop.items:id", "shop.items:part,prt"])
         narwal.config["transforms"] = [{"tables": "shop.lines", "to_table": "items"}]
-        said = ['keys: "shop.lines:id" names no table', 'keys: "shop.items:part,prt" names a column that the table has not',
+        said = ['keys: "shop.lines:id" names no table', "keys: shop.items has no column prt: name the columns",
                 "outbox: no table is shop.outbx", "signals_table: no table is shop.signal"]
         routes = ["unmet\\.shop\\.lines => a", "unmet\\.(shop\\.items) => b.$1", "b\\.(.*) => c.$1", "__debezium-heartbeat.* => beat"]
         narwal.write()
@@ -358,6 +358,47 @@ class NoticesTest(Case):
         code, text = narwal.call("check")
         self.assertIn("sink kafka: routes: number 1 matches no topic", text)
         self.assertEqual(text.count("NW1318"), 1, text)
+
+    def test_keys_that_tables_cannot_have(self):
+        """Check names each table once, and no outbox: its keys are its own."""
+        self.make("CREATE TABLE shop.users (email text NOT NULL UNIQUE, tenant integer); CREATE TABLE shop.lines (id integer PRIMARY KEY, tenant integer);"
+                  "CREATE TABLE shop.outbox (id uuid PRIMARY KEY, aggregatetype text, aggregateid text, payload text)")
+        narwal = self.narwal("cannot", include=("shop.*",), format="debezium_json", outbox=["shop.outbox"], unique_keys=True)
+        narwal.config["transforms"] = [{"tables": "shop.users", "mask_columns": "email", "mask": "fixed"}]
+        sink = narwal.config["sinks"][0]
+        blurred = "unique_keys: column email of shop.users is masked"
+        for options, said in (({}, [blurred]), ({"keys": ["shop.users:tenant"]}, []), ({"unique_keys": False}, []),
+                              ({"key_columns": ["tenat"]}, [blurred, "key_columns: shop.lines has no column tenat"]),
+                              ({"unique_keys": False, "key_columns": ["email"]},
+                               ["key_columns: column email of shop.users is masked", "key_columns: shop.lines has no column email"]),
+                              ({"unique_keys": False, "key_field": "tenant"}, ["key_field: the key of shop.lines has no field tenant"]),
+                              ({"unique_keys": False, "key_field": "id", "key_form": "long"}, ["key_form: a key of shop.lines cannot be written as long"])):
+            narwal.config["sinks"] = [{**sink, **options}]
+            narwal.write()
+            text = narwal.call("check")[1]
+            self.assertEqual(text.count("NW1318"), len(said), text)
+            for words in said:
+                self.assertIn(f"sink kafka: {words}", text)
+        narwal.config["sinks"] = [sink]
+        narwal.start().wait_caught_up()
+        self.server.sql("INSERT INTO shop.users VALUES ('a@b', 1); INSERT INTO shop.lines VALUES (1)")
+        narwal.wait("the refusal", lambda: "NW2708 table shop.users stopped" in narwal.log())
+        narwal.wait("the others", lambda: len(self.broker.read("cannot.shop.lines")) == 1)
+        self.assertNotIn("cannot.shop.users", self.broker.topics())
+
+    def test_keys_beside_an_outbox_and_of_tables_without_one(self):
+        """The outbox has no such column; each message has a key, so the topic may be compacted."""
+        self.make("CREATE TABLE shop.loose (tenant integer NOT NULL, n integer); INSERT INTO shop.loose VALUES (7, 1);"
+                  "CREATE TABLE shop.outbox (id uuid PRIMARY KEY, aggregatetype text, aggregateid text, payload text);"
+                  "INSERT INTO shop.outbox SELECT gen_random_uuid(), 'shaped', 'k', 'p'")
+        narwal = self.narwal("shaped", include=("shop.*",), format="debezium_json", outbox=["shop.outbox"], key_columns=["tenant"], key_field="tenant",
+                             key_form="integer", topic_settings=["cleanup.policy=compact"])
+        narwal.start().wait_caught_up()
+        self.assertEqual(len(self.broker.read("shaped.shop.loose")), 1)
+        self.assertEqual([message["payload"] for message in self.broker.read("outbox.event.shaped")], ["p"])
+        self.assertNotIn("NW2708", narwal.log())
+        self.server.sql("ALTER TABLE shop.loose ALTER tenant DROP NOT NULL; INSERT INTO shop.loose VALUES (NULL, 2)")
+        narwal.wait("the reason", lambda: "Nor are those of rows whose key_field is NULL" in narwal.log())
 
     def test_a_key_whose_type_has_no_schema(self):
         self.make("CREATE TABLE shop.places (at pg_lsn, tenant integer, PRIMARY KEY (tenant, at))")

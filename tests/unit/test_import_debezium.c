@@ -196,6 +196,43 @@ static void what_cannot_be_is_refused_by_name(void **state)
     }
 }
 
+static void keys_of_masked_columns_are_refused(void **state)
+{
+#define FLAT                                                                                       \
+    "\"transforms\":\"u,k\",\"transforms.u.type\":"                                                \
+    "\"io.debezium.transforms.ExtractNewRecordState\","                                            \
+    "\"transforms.u.delete.tombstone.handling.mode\":\"drop\","                                    \
+    "\"transforms.k.type\":\"" NW_DEBEZIUM_VALUE_TO_KEY "\",\"transforms.k.fields\":"
+#define KEYS "\"message.key.columns\":\"s.a:id;s.(b|c):v,w\","
+    static const struct {
+        const char *json;
+        size_t refused;
+    } cases[] = {
+        {KEYS "\"column.mask.with.5.chars\":\"s.a.v,s.b.id,x.a.id\"", 0},
+        {KEYS "\"column.mask.with.5.chars\":\"s.a.v,s.a.id\"", 1},
+        {KEYS "\"column.truncate.to.3.chars\":\"s.c.w\"", 1},
+        {KEYS "\"column.mask.hash.v2.SHA-256.with.salt.x\":\"s.b.v\"", 1},
+        {"\"column.mask.hash.SHA-256.with.salt.x\":\"s.*.w\"," KEYS "\"slot.name\":\"n\"", 1},
+        {KEYS "\"column.exclude.list\":\"s.a.v\"", 0},
+        {FLAT "\"w,v\",\"column.mask.with.5.chars\":\"s.b.id\"", 0},
+        {FLAT "\"w,v\",\"column.mask.with.5.chars\":\"s.b.v\"", 1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char json[1024];
+        size_t refused = 0;
+
+        (void)snprintf(json, sizeof json,
+                       "{" CLASS ",\"topic.prefix\":\"p\",\"database.dbname\":\"d\",%s}",
+                       cases[i].json);
+        free(made(json, &refused));
+        if (refused != cases[i].refused) {
+            fail_msg("%s: %zu refused", cases[i].json, refused);
+        }
+    }
+}
+
 /* What its converter has, and where narwal has no choice: its defaults. */
 static void cloudevents_may_be_avro(void **state)
 {
@@ -621,6 +658,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(connectors_become_configurations),
         cmocka_unit_test(what_cannot_be_is_refused_by_name),
+        cmocka_unit_test(keys_of_masked_columns_are_refused),
         cmocka_unit_test(cloudevents_may_be_avro),
         cmocka_unit_test(transforms_that_cannot_be_are_refused_with_the_reason),
         cmocka_unit_test(lists_of_fields_are_refused_that_are_none_of_columns),

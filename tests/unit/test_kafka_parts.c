@@ -147,6 +147,39 @@ static void a_unique_index_is_the_key_of_a_table_without_one(void **state)
     assert_null(keyed);
 }
 
+static void no_key_is_made_of_what_a_mask_blurs(void **state)
+{
+    static const uint16_t unique[] = {2, 0};
+    static const bool blurred[] = {true, false, false};
+    static const char *const keys[] = {"shop.it:ems:region,id", NULL};
+    static const char *const others[] = {"shop.it:ems:region", NULL};
+    static const char *const outboxes[] = {"shop.it:ems", NULL};
+    struct nw_kafka_options options = {.unique_keys = true};
+    struct nw_table table = items;
+    struct nw_table *keyed = NULL;
+    struct nw_error err = {0};
+
+    (void)state;
+    table.blurred = blurred;
+    table.unique_columns = unique;
+    table.unique_columns_count = COUNT(unique);
+    assert_int_equal(nw_kafka_key_find(&options, &table, &keyed, &err), NW_REJECT);
+    assert_null(keyed);
+    assert_non_null(strstr(err.text, "NW2708 unique_keys: column id of shop.it:ems is masked"));
+    options.form.outboxes = outboxes; /* whose keys are a column's */
+    assert_int_equal(nw_kafka_key_find(&options, &table, &keyed, &err), NW_OK);
+    assert_null(keyed);
+    options.form.outboxes = NULL;
+    options.keys = keys;
+    assert_int_equal(nw_kafka_key_find(&options, &table, &keyed, &err), NW_REJECT);
+    assert_null(keyed);
+    assert_non_null(strstr(err.text, "NW2708 keys: column id of shop.it:ems is masked"));
+    options.keys = others;
+    assert_int_equal(nw_kafka_key_find(&options, &table, &keyed, &err), NW_OK);
+    assert_int_equal(keyed->key_columns_count, 1);
+    free(keyed);
+}
+
 static void a_key_of_columns_that_are_not_there_is_refused(void **state)
 {
     static const char *const wishes[] = {"shop.it:ems:no", "shop.it:ems:i", "shop.it:ems:idx",
@@ -235,6 +268,7 @@ int main(void)
         cmocka_unit_test(a_table_is_named_by_schema_and_name),
         cmocka_unit_test(a_key_has_the_columns_that_were_asked_for),
         cmocka_unit_test(a_unique_index_is_the_key_of_a_table_without_one),
+        cmocka_unit_test(no_key_is_made_of_what_a_mask_blurs),
         cmocka_unit_test(a_key_of_columns_that_are_not_there_is_refused),
         cmocka_unit_test(batches_become_smaller_before_messages_are_sent_alone),
         cmocka_unit_test(workers_are_even_where_all_or_none_have_the_same_position),

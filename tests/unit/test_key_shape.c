@@ -12,6 +12,7 @@
 #include "lib/format/key_shape.h"
 
 #define COUNT(array)  (uint32_t)(sizeof(array) / sizeof((array)[0]))
+#define OID_BYTEA     17
 #define OID_INT8      20
 #define OID_INT4      23
 #define OID_TEXT      25
@@ -156,12 +157,58 @@ static void keys_have_the_bytes_of_connect(void **state)
     }
 }
 
+/* As AbstractKafkaAvroSerializer has them: as they are where the schema itself is bytes. */
+static void bytes_alone_have_no_size_in_avro(void **state)
+{
+    static const struct nw_column_schema binaries[COLUMNS] = {{.name = "b",
+                                                               .type_oid = OID_BYTEA,
+                                                               .base_type_oid = OID_BYTEA,
+                                                               .typmod = -1,
+                                                               .type = NW_TYPE_BINARY,
+                                                               .not_null = true},
+                                                              {.name = "o",
+                                                               .type_oid = OID_BYTEA,
+                                                               .base_type_oid = OID_BYTEA,
+                                                               .typmod = -1,
+                                                               .type = NW_TYPE_BINARY},
+                                                              {.name = "v", OPTIONAL(OID_TEXT)},
+                                                              {.name = "t", REQUIRED(OID_TEXT)}};
+    const struct nw_table table = {.size = sizeof table,
+                                   .schema_name = "s",
+                                   .name = "t",
+                                   .columns = binaries,
+                                   .columns_count = COLUMNS};
+    static const char *const all[] = {"b", "o", "v", "t", NULL};
+    static const char *const values[] = {"xyz", "xyz", NULL, "xyz"};
+    const struct {
+        const char *field, *key;
+    } cases[] = {{"b", "78797a"},
+                 {"o", "020678797a"},
+                 {"t", "0678797a"},
+                 {NULL, "0678797a020678797a000678797a"}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const struct nw_key_options options = {
+            .columns = all, .field = cases[i].field, .form = NW_KEY_AVRO};
+        struct lab lab;
+        char *made = NULL;
+
+        assert_int_equal(lab_make(&lab, &table, &options), NW_OK);
+        made = lab_key(&lab, values, true);
+        assert_string_equal(made, cases[i].key);
+        free(made);
+        lab_end(&lab);
+    }
+}
+
 static void a_value_that_is_null_alone_is_no_key(void **state)
 {
     static const char *const one[] = {"v", NULL};
     static const char *const values[] = {"1", "2", NULL, NULL};
     const struct nw_key_options options = {.columns = one, .field = "v", .form = NW_KEY_STRING};
     const struct nw_key_options json = {.columns = one, .field = "v", .form = NW_KEY_JSON};
+    const struct nw_key_options avro = {.columns = one, .field = "v", .form = NW_KEY_AVRO};
     struct lab lab;
     char *made = NULL;
 
@@ -169,10 +216,33 @@ static void a_value_that_is_null_alone_is_no_key(void **state)
     assert_int_equal(lab_make(&lab, &keyed, &options), NW_OK);
     assert_null(lab_key(&lab, values, false));
     lab_end(&lab);
+    assert_int_equal(lab_make(&lab, &keyed, &avro), NW_OK);
+    assert_null(lab_key(&lab, values, false)); /* a serializer has nothing for null */
+    lab_end(&lab);
     assert_int_equal(lab_make(&lab, &keyed, &json), NW_OK);
     made = lab_key(&lab, values, false);
     assert_string_equal(made, "null"); /* as Connect's JsonConverter */
     free(made);
+    lab_end(&lab);
+}
+
+static void a_column_that_is_blurred_is_in_no_key(void **state)
+{
+    static const char *const one[] = {"v", NULL};
+    static const char *const other[] = {"n", NULL};
+    static const bool blurred[COLUMNS] = {false, false, true, false};
+    const struct nw_key_options options = {.columns = one, .form = NW_KEY_JSON};
+    const struct nw_key_options fine = {.columns = other, .form = NW_KEY_JSON};
+    struct nw_table table = keyed;
+    struct lab lab;
+
+    (void)state;
+    table.blurred = blurred;
+    assert_int_equal(lab_make(&lab, &table, &options), NW_REJECT);
+    assert_null(lab.shape);
+    assert_non_null(strstr(lab.err.text, "NW2708 key_columns: column v of s.t is masked"));
+    lab_end(&lab);
+    assert_int_equal(lab_make(&lab, &table, &fine), NW_OK);
     lab_end(&lab);
 }
 
@@ -231,7 +301,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_have_the_bytes_of_connect),
+        cmocka_unit_test(bytes_alone_have_no_size_in_avro),
         cmocka_unit_test(a_value_that_is_null_alone_is_no_key),
+        cmocka_unit_test(a_column_that_is_blurred_is_in_no_key),
         cmocka_unit_test(what_a_table_has_not_is_refused),
         cmocka_unit_test(a_table_without_a_key_has_one_by_columns_only),
     };

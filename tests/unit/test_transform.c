@@ -433,6 +433,45 @@ static void what_would_blur_a_key_is_refused(void **state)
     kit_close(&kit);
 }
 
+static void what_masks_blur_is_known_to_sinks(void **state)
+{
+    static const struct {
+        const char *mask;
+        bool blurs;
+    } cases[] = {{"mask: sha256\n    mask_salt: s", false},
+                 {"mask: fixed", true},
+                 {"mask: first\n    mask_characters: 9", true},
+                 {"mask: debezium_v1\n    mask_salt: s", true},
+                 {"mask: debezium_v2\n    mask_salt: s", true}};
+    static const uint16_t unique[] = {3, 1};
+    struct nw_table table = *people('d');
+
+    (void)state;
+    assert_false(nw_table_is_blurred(&table, 1));
+    table.key_columns_count = 0;
+    table.unique_columns = unique;
+    table.unique_columns_count = 2;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char yaml[256];
+        struct kit kit;
+        const struct nw_table *seen = NULL;
+
+        (void)snprintf(yaml, sizeof yaml,
+                       "transforms:\n  - tables: public.*\n    exclude_columns: born\n"
+                       "    rename_columns: [mail=email]\n    mask_columns: mail\n    %s\n",
+                       cases[i].mask);
+        kit_open(&kit, yaml);
+        seen = &kit_project(&kit, &table)->table;
+        assert_int_equal(seen->unique_columns_count, 2);
+        assert_int_equal(seen->unique_columns[0], 2);
+        assert_int_equal(seen->unique_columns[1], 1);
+        assert_string_equal(seen->columns[1].name, "email");
+        assert_int_equal(nw_table_is_blurred(seen, 1), cases[i].blurs);
+        assert_false(nw_table_is_blurred(seen, 2));
+        kit_close(&kit);
+    }
+}
+
 static void a_condition_on_what_deletes_do_not_have_is_refused(void **state)
 {
     struct nw_column_schema columns[1] = {column_make("a", NW_OID_INT4, -1)};
@@ -567,6 +606,7 @@ int main(void)
         cmocka_unit_test(a_block_of_which_nothing_is_kept_is_an_item_without_rows),
         cmocka_unit_test(a_decision_that_lacks_its_value_is_an_error),
         cmocka_unit_test(what_would_blur_a_key_is_refused),
+        cmocka_unit_test(what_masks_blur_is_known_to_sinks),
         cmocka_unit_test(a_condition_on_what_deletes_do_not_have_is_refused),
         cmocka_unit_test(conditions_that_do_not_fit_the_type_are_refused),
         cmocka_unit_test(two_tables_of_one_name_are_refused),

@@ -162,6 +162,9 @@ void nw_debezium_extract_key(struct nw_debezium *to, const char *prefix);
 /** @param values  their converter. @param schemas  JSON: whether they have schemas */
 void nw_debezium_key_converter(struct nw_debezium *to, const char *values, bool schemas);
 
+/** masked.c: after all properties: refuse keys of columns that are masked. */
+void nw_debezium_masked_keys(struct nw_debezium *to);
+
 /**
  * An anchored regular expression of Debezium as patterns of narwal.
  * @param patterns  filled, in the arena

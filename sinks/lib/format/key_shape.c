@@ -38,6 +38,14 @@ static nw_status column_add(struct nw_key_shape *shape, const char *name, struct
     const struct nw_connect_table *table = shape->table;
 
     for (uint32_t i = 0; i < table->value->fields_count; i++) {
+        if (strcmp(table->value->fields[i].name, name) == 0 &&
+            nw_table_is_blurred(table->table, table->fields[i])) {
+            return nw_fail(err, NW_REJECT,
+                           "NW2708 key_columns: column %s of %s.%s is masked, so that several "
+                           "values become one, and rows would have each other's keys: mask it by "
+                           "sha256, which keeps them apart, or leave it out of key_columns",
+                           name, table->table->schema_name, table->table->name);
+        }
         if (strcmp(table->value->fields[i].name, name) == 0) {
             shape->columns[shape->count] = table->fields[i];
             shape->fields[shape->count++] = table->value->fields[i];
@@ -288,6 +296,20 @@ static nw_status avro_append(const struct nw_key_shape *shape, struct nw_out *ou
     return nw_avro_value(out, shape->fields[field].schema, value, err);
 }
 
+/* A key that is one value. Where its schema is Avro's bytes Confluent's serializer writes them as
+ * they are, without their size; those of a union with null have it. */
+static nw_status avro_alone(const struct nw_key_shape *shape, struct nw_out *out,
+                            const struct nw_connect_value *value, struct nw_error *err)
+{
+    const struct nw_connect_schema *schema = nw_key_shape_schema(shape);
+
+    if (value->kind == NW_CONNECT_NULL || schema->kind != NW_CONNECT_BYTES || schema->optional) {
+        return avro_append(shape, out, (uint32_t)shape->only, value, err);
+    }
+    nw_out_bytes(out, value->bytes, value->size);
+    return NW_OK;
+}
+
 /* As Java's toString(). */
 static void string_append(struct nw_out *out, const struct nw_connect_schema *schema,
                           const struct nw_connect_value *value)
@@ -319,7 +341,8 @@ static nw_status only_append(const struct nw_key_shape *shape, struct nw_out *ou
 
     switch (shape->form) {
     case NW_KEY_AVRO:
-        return avro_append(shape, out, (uint32_t)shape->only, value, err);
+        *none = value->kind == NW_CONNECT_NULL && schema->optional;
+        return *none ? NW_OK : avro_alone(shape, out, value, err);
     case NW_KEY_STRING:
     case NW_KEY_INTEGER:
     case NW_KEY_LONG:
