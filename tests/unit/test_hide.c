@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,7 +33,7 @@ static void users_and_passwords_of_urls_are_overwritten(void **state)
         char name[] = "http://a:b@narwal";
         char *argv[] = {name, seen, NULL};
 
-        (void)strcpy(seen, vectors[i][0]);
+        (void)snprintf(seen, sizeof seen, "%s", vectors[i][0]);
         nw_arguments_hide(2, argv);
         assert_string_equal(seen, vectors[i][1]);
         assert_string_equal(argv[1], vectors[i][0]);

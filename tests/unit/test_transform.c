@@ -86,6 +86,7 @@ static void lists_of_columns_follow_what_is_seen(void **state)
     static const char *const labels[] = {"sad", NULL};
     static const char *const *const items[PEOPLE_COLUMNS] = {NULL, labels, NULL, labels, NULL};
     static const char *const names[PEOPLE_COLUMNS] = {"a", "b", "c", "d", "e"};
+    static const uint16_t from[] = {0, 1, 3, 4};
     struct nw_table table = *people('d');
     const struct nw_projection *p = NULL;
     struct kit kit;
@@ -97,12 +98,11 @@ static void lists_of_columns_follow_what_is_seen(void **state)
                         "    rename_columns: [mail=email]\n"));
     p = kit_project(&kit, &table);
     assert_int_equal(p->table.columns_count, 4);
-    for (uint16_t i = 0, from = 0; i < 4; i++, from++) {
+    for (uint16_t i = 0; i < 4; i++) {
         bool masked = strcmp(p->table.columns[i].name, "n") == 0;
 
-        from = strcmp(table.columns[from].name, "born") == 0 ? from + 1 : from;
-        assert_ptr_equal(nw_table_item_labels(&p->table, i), masked ? NULL : items[from]);
-        assert_ptr_equal(nw_table_base_type_name(&p->table, i), masked ? NULL : names[from]);
+        assert_ptr_equal(nw_table_item_labels(&p->table, i), masked ? NULL : items[from[i]]);
+        assert_ptr_equal(nw_table_base_type_name(&p->table, i), masked ? NULL : names[from[i]]);
     }
     kit_close(&kit);
 }

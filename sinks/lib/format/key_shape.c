@@ -315,14 +315,15 @@ static void string_append(struct nw_out *out, const struct nw_connect_schema *sc
                           const struct nw_connect_value *value)
 {
     uint8_t text[NW_JAVA_REAL_MAX];
-    uint8_t *end = text;
 
     if (value->kind == NW_CONNECT_INTEGER) {
         nw_out_i64(out, value->as.integer);
     } else if (value->kind == NW_CONNECT_TRUTH) {
         nw_out_text(out, value->as.boolean ? "true" : "false");
     } else if (value->kind == NW_CONNECT_REAL) {
-        end = nw_print_java_real(text, value->as.real, schema->kind == NW_CONNECT_FLOAT32);
+        const uint8_t *end =
+            nw_print_java_real(text, value->as.real, schema->kind == NW_CONNECT_FLOAT32);
+
         if (text[0] == '"') { /* NaN and the like */
             nw_out_bytes(out, text + 1, (size_t)(end - text) - 2);
         } else {
