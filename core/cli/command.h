@@ -91,8 +91,9 @@ int nw_arguments_read(int argc, char **argv, const struct nw_argument *known, co
                       const char **rest, int rest_max);
 
 /**
- * Overwrite the users and passwords that URLs among the arguments have, where other users can see
- * them. As the first of all, once.
+ * Overwrite what arguments have of secrets, where other users can see them: users and passwords of
+ * URLs, and all behind password= and the like. No message has the passwords from here on. As the
+ * first of all, once.
  * @param argv  as the system gave it; what is overwritten is replaced by a copy, which stays
  */
 void nw_arguments_hide(int argc, char **argv);

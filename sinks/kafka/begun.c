@@ -196,8 +196,10 @@ static nw_status topic_prove(struct nw_kafka_producer *producer, uint32_t relati
     if (nw_kafka_ledger_has_topic(&sink->state, name)) {
         return NW_OK;
     }
-    /* A copy that has begun, but without such a record, is of a narwal that wrote none. */
-    if (!sink->options.uses_existing && !has_begun(sink, relation_oid)) {
+    /* A copy that has begun, but without such a record, is of a narwal that wrote none. What topics
+     * its tables have is not known before they come, and several may have one. */
+    if (!sink->options.uses_existing && !has_begun(sink, relation_oid) &&
+        (sink->state.names_topics || !nw_kafka_ledger_has_begun(&sink->state))) {
         status = topic_ask(producer, name, &taken, err);
     }
     if (status == NW_OK && taken) {

@@ -13,6 +13,8 @@
  *                       as many moves
  *   key "topic/NAME"    {"narwal":1}: this sink has begun to write to the topic, which was free
  *                       or might be used; see begun.c
+ *   key "topics"        {"narwal":1}: such records are there of all that was begun; a narwal that
+ *                       knew of none may have begun others before
  *
  * Of each key the last message counts; without a value none does. `narwal` is the format's version;
  * a reader refuses one that it does not know. With several workers it is 2, in all records of owner
@@ -82,6 +84,16 @@ static uint32_t topic_at(const struct nw_kafka_state *state, const char *name)
         at++;
     }
     return at;
+}
+
+bool nw_kafka_ledger_has_begun(const struct nw_kafka_state *state)
+{
+    for (uint32_t i = 0; i < state->copies_count; i++) {
+        if (state->copies[i].complete || state->copies[i].size > 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bool nw_kafka_ledger_has_topic(const struct nw_kafka_state *state, const char *name)
@@ -202,6 +214,7 @@ static nw_status part_take(struct nw_kafka_state *state, uint32_t oid, const str
 }
 
 static const char topic_key[] = "topic/";
+static const char topics_key[] = "topics";
 
 static nw_status topic_take(struct nw_kafka_state *state, const char *name, bool there,
                             struct nw_error *err)
@@ -257,6 +270,8 @@ nw_status nw_kafka_ledger_take(const struct nw_kafka_sink *sink, struct nw_kafka
         return copy_take(state, number, &record, err);
     } else if (sscanf(key, "part/%" SCNu32, &number) == 1) {
         return part_take(state, number, &record, err);
+    } else if (strcmp(key, topics_key) == 0) {
+        state->names_topics = message->payload != NULL;
     } else if (strncmp(key, topic_key, sizeof topic_key - 1) == 0) {
         return topic_take(state, key + sizeof topic_key - 1, message->payload != NULL, err);
     }
@@ -499,6 +514,14 @@ nw_status nw_kafka_ledger_topic(struct nw_kafka_producer *producer, const char *
     return record_send(producer, key, out, err);
 }
 
+/* Before the first message to any of them. */
+static nw_status topics_send(struct nw_kafka_producer *producer, struct nw_error *err)
+{
+    record_begin(&producer->record, FORMAT);
+    nw_out_text(&producer->record, "}");
+    return record_send(producer, topics_key, &producer->record, err);
+}
+
 static void part_key_print(char key[static KEY_SIZE], uint32_t relation_oid)
 {
     (void)snprintf(key, KEY_SIZE, "part/%" PRIu32, relation_oid);
@@ -628,6 +651,9 @@ nw_status nw_kafka_ledger_own(struct nw_kafka_sink *sink, struct nw_kafka_state 
     }
     if (status == NW_OK) {
         status = owner_send(sink, fencing, state->workers == 0 ? 1 : state->workers, err);
+        if (status == NW_OK && !state->names_topics && !nw_kafka_ledger_has_begun(state)) {
+            status = topics_send(&sink->producers[0], err);
+        }
         status = records_commit(sink, status, err);
     }
     if (status == NW_OK) {

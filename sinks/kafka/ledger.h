@@ -60,6 +60,7 @@ struct nw_kafka_state {
     uint32_t parts_count;
     char **topics; /* where this sink has begun to write; own */
     uint32_t topics_count;
+    bool names_topics; /* since before anything was written to one */
 };
 
 /** What the ledger's topic has, into an empty or former state. Needs no producer. */
@@ -116,6 +117,8 @@ NW_MUST_CHECK nw_status nw_kafka_ledger_copy(struct nw_kafka_producer *producer,
  * that is drained. */
 NW_MUST_CHECK nw_status nw_kafka_ledger_topic(struct nw_kafka_producer *producer, const char *name,
                                               struct nw_error *err);
+/** Whether a copy of any table has begun. */
+bool nw_kafka_ledger_has_begun(const struct nw_kafka_state *state);
 /** Whether that is in the state. */
 bool nw_kafka_ledger_has_topic(const struct nw_kafka_state *state, const char *name);
 /** That it is. NW_RETRY: out of memory. */

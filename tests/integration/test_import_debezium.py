@@ -77,7 +77,43 @@ class ImportTest(Case):
         text = self.connector(**{"transforms": "r", "transforms.r.type": "org.apache.kafka.connect.transforms.RegexRouter",
                                  "transforms.r.regex": ".*", "transforms.r.replacement": "all"})
         result = self.call("-", "-o", "-", "--brokers", "b:1", "--shadow", text=text)
-        self.assertIn('routes: [".* => all", "(.*) => shadow.$1"]', result.stdout)
+        self.assertIn('routes: ["taken_shadow(.*) => taken$1", ".* => all", "(.*) => shadow.$1", '
+                      '"shadow\\\\.taken(.*) => taken_shadow$1"]', result.stdout)
+
+    def run_imported(self, text, name):
+        """narwal with a configuration that was written, here."""
+        narwal = self.narwal(name)
+        lines = [line for line in text.splitlines() if not line.startswith(("  dsn:", "  password:"))]
+        lines[lines.index("source:")] = f"source:\n  dsn: {json.dumps(self.server.dsn('postgres'))}"
+        extra = {key: narwal.config[key] for key in ("state_dir", "plugin_dir", "log")}
+        narwal.write = lambda: narwal.file.write_text("\n".join(lines) + "\n" + "".join(
+            f"{key}: {json.dumps(value)}\n" for key, value in extra.items()))
+        return narwal.start().wait_caught_up()
+
+    def test_a_shadow_of_several_tables_in_one_topic(self):
+        """Keys say the connector's topics; its names are those of no topic here."""
+        self.make("CREATE TABLE shop.items_1 (id integer PRIMARY KEY); CREATE TABLE shop.items_2 (id integer PRIMARY KEY);"
+                  "CREATE TABLE shop.other (id integer PRIMARY KEY); CREATE PUBLICATION dbz_publication FOR ALL TABLES")
+        text = self.connector(**{
+            "topic.prefix": "dbz.x", "table.include.list": "shop\\.(items_.*|other)", "transforms": "r",
+            "value.converter": "org.apache.kafka.connect.json.JsonConverter",
+            "key.converter": "org.apache.kafka.connect.json.JsonConverter", "key.converter.schemas.enable": "false",
+            "transforms.r.type": "io.debezium.transforms.ByLogicalTableRouter",
+            "transforms.r.topic.regex": "dbz\\.x\\.shop\\.items_(.*)", "transforms.r.topic.replacement": "dbz.x.shop.items"})
+        result = self.call("-", "-o", "-", "--brokers", self.broker.address, "--shadow", text=text)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        narwal = self.run_imported(result.stdout, "taken_shadow")
+        self.server.sql("INSERT INTO shop.items_1 VALUES (1)")
+        self.server.sql("INSERT INTO shop.items_2 VALUES (1)")
+        self.server.sql("INSERT INTO shop.other VALUES (1)")
+        narwal.wait_caught_up()
+        found = self.messages("dbz.x_shadow.shop.items")
+        field = "__dbz__physicalTableIdentifier"
+        self.assertEqual(sorted(key[field] for key, _ in found), ["dbz.x.shop.items_1", "dbz.x.shop.items_2"])
+        self.assertEqual({value["schema"]["name"] for _, value in found}, {"dbz.x_shadow.shop.items.Envelope"})
+        (key, value), = self.messages("dbz.x_shadow.shop.other")
+        self.assertEqual((key, value["schema"]["name"]), ({"id": 1}, "dbz.x_shadow.shop.other.Envelope"))
+        self.assertEqual(value["payload"]["source"]["name"], "dbz.x_shadow")
 
     def test_what_is_refused(self):
         wrong = self.connector(**{"converters": "mine", "snapshot.mode": "always"})

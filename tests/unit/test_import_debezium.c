@@ -476,6 +476,123 @@ static void headers_are_refused_that_connect_would_write_otherwise(void **state)
     }
 }
 
+#define LOGICAL                                                                                    \
+    "\"transforms\":\"t\",\"transforms.t.type\":\"io.debezium.transforms.ByLogicalTableRouter\","  \
+    "\"transforms.t.topic.replacement\":\"all\""
+#define SHARED  LOGICAL ",\"transforms.t.key.enforce.uniqueness\":\"false\""
+#define MATCHES ",\"transforms.t.topic.regex\":\"p\\\\..*\""
+#define JSON_VALUES                                                                                \
+    ",\"value.converter\":\"" NW_DEBEZIUM_JSON "\",\"value.converter.schemas.enable\":\"false\""
+#define JSON_KEYS  ",\"key.converter\":\"" NW_DEBEZIUM_JSON "\""
+#define NO_SCHEMAS JSON_VALUES JSON_KEYS ",\"key.converter.schemas.enable\":\"false\""
+
+static void logical_routers_are_looked_at_for_keys_too(void **state)
+{
+    static const struct {
+        const char *more, *text;
+        size_t refused;
+    } cases[] = {
+        {SHARED MATCHES NO_SCHEMAS, "routes: [\"p\\\\..* => all\"]", 0},
+        {SHARED MATCHES JSON_VALUES, "routes: [\"p\\\\..* => all => -\"]", 0},
+        {SHARED MATCHES JSON_VALUES JSON_KEYS, "routes: [\"p\\\\..* => all => -\"]", 0},
+        {SHARED MATCHES JSON_VALUES
+         ",\"key.converter\":\"org.apache.kafka.connect.storage.StringConverter\"",
+         "routes: [\"p\\\\..* => all\"]", 0},
+        {SHARED MATCHES JSON_VALUES ",\"schema.name.adjustment.mode\":\"avro\"",
+         "schema.name.adjustment.mode is not the connector's", 1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char json[1024];
+        size_t refused = 0;
+        char *text = NULL;
+
+        (void)snprintf(json, sizeof json, "{" CLASS ",\"topic.prefix\":\"p\",%s}", cases[i].more);
+        text = made(json, &refused);
+        if (refused != cases[i].refused || strstr(text, cases[i].text) == NULL) {
+            fail_msg("%zu: %zu refused: %s", i, refused, text);
+        }
+        free(text);
+    }
+}
+
+#define BEATS ",\"heartbeat.interval.ms\":\"1000\""
+#define NOTES                                                                                      \
+    ",\"notification.enabled.channels\":\"log,sink\",\"notification.sink.topic.name\":\"p.notes\""
+#define WITHOUT_BEATS                                                                              \
+    ",\"transforms.t.predicate\":\"b\",\"transforms.t.negate\":\"true\",\"predicates\":\"b\","     \
+    "\"predicates.b.pattern\":\"__debezium-heartbeat.*\",\"predicates.b.type\":"                   \
+    "\"" NW_DEBEZIUM_TOPICS "\""
+#define EVERY                                                                                      \
+    "\"transforms\":\"t\",\"transforms.t.type\":\"org.apache.kafka.connect.transforms."            \
+    "RegexRouter\","                                                                               \
+    "\"transforms.t.regex\":\".*\",\"transforms.t.replacement\":\"all\""
+#define TRANSACTIONS ",\"provide.transaction.metadata\":\"true\""
+
+static void routers_that_meet_what_is_beside_rows_are_refused(void **state)
+{
+    static const struct {
+        const char *more, *why; /* NULL: it is taken */
+    } cases[] = {
+        {LOGICAL MATCHES, NULL},
+        {LOGICAL MATCHES BEATS, NULL},
+        {LOGICAL MATCHES ",\"heartbeat.interval.ms\":\"0\",\"topic.heartbeat.name\":\"p.beats\"",
+         NULL},
+        {LOGICAL MATCHES BEATS ",\"topic.heartbeat.name\":\"p.beats\"", "it matches p.beats too"},
+        {LOGICAL MATCHES TRANSACTIONS, "it matches p.transaction too, whose keys"},
+        {LOGICAL MATCHES TRANSACTIONS ",\"topic.transaction\":\"t\"", "it matches p.t too"},
+        {SHARED MATCHES TRANSACTIONS, "it matches p.transaction too"}, /* the name of its schema */
+        {SHARED MATCHES TRANSACTIONS NO_SCHEMAS, NULL},
+        {LOGICAL MATCHES NOTES, "it matches p.notes too"},
+        {LOGICAL
+         ",\"transforms.t.topic.regex\":\"p\\\\.(?<schema>\\\\w+)\\\\.(?:a|b)\\\\d?\"" TRANSACTIONS
+             NOTES,
+         NULL},
+        {LOGICAL ",\"transforms.t.topic.regex\":\"p\\\\.(?<name>\\\\w+)\"" TRANSACTIONS,
+         "it matches"},
+        {EVERY BEATS, NULL},
+        {EVERY BEATS WITHOUT_BEATS, "__debezium-heartbeat.p, too, which the predicate leaves out"},
+        {EVERY TRANSACTIONS WITHOUT_BEATS, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char json[1024];
+        size_t refused = 0;
+        char *text = NULL;
+
+        (void)snprintf(json, sizeof json, "{" CLASS ",\"topic.prefix\":\"p\",%s}", cases[i].more);
+        text = made(json, &refused);
+        if (refused != (cases[i].why != NULL) ||
+            (cases[i].why != NULL && strstr(text, cases[i].why) == NULL)) {
+            fail_msg("%zu %s: %zu refused: %s", i, cases[i].more, refused, text);
+        }
+        free(text);
+    }
+}
+
+static void each_salt_of_hashes_has_its_own_variable(void **state)
+{
+    size_t refused = 1;
+    char *text = made("{" CLASS ",\"column.mask.hash.v2.SHA-256.with.salt.AAA\":\"public.a.x\","
+                      "\"column.mask.hash.SHA-256.with.salt.BBB\":\"public.b.y\","
+                      "\"column.mask.hash.SHA-256.with.salt.AAA\":\"public.c.z\"}",
+                      &refused);
+
+    (void)state;
+    assert_int_equal(refused, 0);
+    assert_non_null(
+        strstr(text, "[\"x\"]\n    mask: debezium_v2\n    mask_salt: \"${env:NARWAL_SALT}\""));
+    assert_non_null(
+        strstr(text, "[\"y\"]\n    mask: debezium_v1\n    mask_salt: \"${env:NARWAL_SALT_2}\""));
+    assert_non_null(
+        strstr(text, "[\"z\"]\n    mask: debezium_v1\n    mask_salt: \"${env:NARWAL_SALT}\""));
+    assert_null(strstr(text, "AAA"));
+    assert_null(strstr(text, "BBB"));
+    free(text);
+}
+
 static void a_router_in_front_of_an_outbox_is_refused(void **state)
 {
     static const char *const types[] = {
@@ -664,6 +781,9 @@ int main(void)
         cmocka_unit_test(lists_of_fields_are_refused_that_are_none_of_columns),
         cmocka_unit_test(transforms_of_keys_and_predicates_are_taken_where_nothing_differs),
         cmocka_unit_test(headers_are_refused_that_connect_would_write_otherwise),
+        cmocka_unit_test(logical_routers_are_looked_at_for_keys_too),
+        cmocka_unit_test(routers_that_meet_what_is_beside_rows_are_refused),
+        cmocka_unit_test(each_salt_of_hashes_has_its_own_variable),
         cmocka_unit_test(a_router_in_front_of_an_outbox_is_refused),
         cmocka_unit_test(all_refusals_are_found_at_once_and_named_in_the_file),
         cmocka_unit_test(properties_of_converters_of_ones_own_are_told_from_unknown_ones),

@@ -515,6 +515,45 @@ static void what_is_said_of_a_topic_can_be_taken_back(void **state)
     life_end(&life);
 }
 
+/* A narwal that wrote no such records was in the middle of its first copy, into one topic of two
+ * tables; the one that it had not begun comes first now. */
+static void what_a_former_narwal_began_is_not_somebody_elses(void **state)
+{
+    const struct nw_copy_state copy = {
+        .relation_oid = TABLE + 1, .generation = 1, .bytes = (const uint8_t *)"x", .size = 1};
+    struct life life;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        const char *topic = i == 0 ? "shared-0" : "shared-1";
+
+        assert_int_equal(rd_kafka_mock_topic_create(cluster, topic, 1, 1),
+                         RD_KAFKA_RESP_ERR_NO_ERROR);
+        message_put(topic, NULL, "x");
+    }
+    topic_make("former");
+    record_put("former", "owner", "{\"narwal\":1,\"fencing\":1,\"token\":7,\"workers\":1}");
+    record_put("former", "copy/16385",
+               "{\"narwal\":1,\"generation\":1,\"complete\":false,\"bytes\":\"78\"}");
+    for (int i = 0; i < 2; i++) { /* also after a start with only some of them proved */
+        begin(&life, "former", "transactional", 1);
+        assert_false(life.sink->state.names_topics);
+        topic_prove(&life, i == 0 ? "shared-0" : "shared-1", NW_OK);
+        life_end(&life);
+    }
+
+    topic_make("present");
+    record_put("present", "owner", "{\"narwal\":1,\"fencing\":1,\"token\":7,\"workers\":1}");
+    begin(&life, "present", "transactional", 1);
+    assert_true(life.sink->state.names_topics); /* nothing was begun yet */
+    commit(&life, &(uint64_t){0}, 1, &copy, 0);
+    life_end(&life);
+    begin(&life, "present", "transactional", 1);
+    assert_true(life.sink->state.names_topics);
+    topic_prove(&life, "shared-0", NW_FATAL);
+    life_end(&life);
+}
+
 static void records_that_are_not_known_are_refused(void **state)
 {
     static const char *const values[] = {"{\"narwal\":3}", "{\"narwal\":1,\"workers\":17}", "{}",
@@ -568,6 +607,7 @@ int main(void)
         cmocka_unit_test(what_a_later_narwal_adds_is_passed_over),
         cmocka_unit_test(a_topic_is_begun_once),
         cmocka_unit_test(what_is_said_of_a_topic_can_be_taken_back),
+        cmocka_unit_test(what_a_former_narwal_began_is_not_somebody_elses),
         cmocka_unit_test(records_that_are_not_known_are_refused),
     };
 

@@ -403,20 +403,57 @@ void nw_dbz_mask(struct nw_debezium *to, const struct nw_debezium_row *row,
                     : nw_debezium_text(to, "mask: fixed\n    mask_text: \"%s\"", stars));
 }
 
+static const char HASH[] = "SHA-256.with.salt.";
+
+/* The salt that stands in a property's name. NULL: it is none of a hash. */
+static const char *salt_of(const char *name)
+{
+    const char *rest = nw_debezium_behind(name, "column.mask.hash.");
+    const char *newer = rest == NULL ? NULL : nw_debezium_behind(rest, "v2.");
+
+    rest = newer == NULL ? rest : newer;
+    return rest == NULL ? NULL : nw_debezium_behind(rest, HASH);
+}
+
+/* Which of the hashes' salts it is, from 1 on: as properties have them. */
+static unsigned salt_number(const struct nw_debezium *to, const char *salt)
+{
+    unsigned number = 0;
+
+    for (size_t i = 0; i < to->count; i++) {
+        const char *one = salt_of(to->properties[i].name);
+        bool former = false;
+
+        for (size_t k = 0; k < i && one != NULL && !former; k++) {
+            former = nw_debezium_same(salt_of(to->properties[k].name), one);
+        }
+        number += one != NULL && !former;
+        if (nw_debezium_same(one, salt)) {
+            break;
+        }
+    }
+    return number;
+}
+
 void nw_dbz_hash(struct nw_debezium *to, const struct nw_debezium_row *row,
                  struct nw_debezium_property *p)
 {
-    static const char known[] = "SHA-256.with.salt.";
+    const char *salt = salt_of(p->name);
+    unsigned number = salt == NULL ? 0 : salt_number(to, salt);
+    char suffix[16] = "";
 
-    if (strncmp(p->name + strlen(row->name) - 1, known, sizeof known - 1) != 0) {
+    if (salt == NULL) {
         nw_debezium_refuse(to, p, "only SHA-256 is there");
         return;
     }
+    if (number > 1) {
+        (void)snprintf(suffix, sizeof suffix, "_%u", number);
+    }
     columns_add(to, p, "mask_columns",
                 nw_debezium_text(to,
-                                 "mask: %s\n    mask_salt: \"${env:NARWAL_SALT}\"   # the salt of "
-                                 "Debezium's",
-                                 row->to));
+                                 "mask: %s\n    mask_salt: \"${env:NARWAL_SALT%s}\"   # the salt "
+                                 "of Debezium's%s",
+                                 row->to, suffix, number > 1 ? " for these columns" : ""));
 }
 
 /* "schema.table:c1,c2;..." */
@@ -427,7 +464,8 @@ void nw_dbz_keys(struct nw_debezium *to, const struct nw_debezium_row *row,
     size_t count = nw_debezium_split(to, p->value, ';', pieces);
 
     nw_debezium_put(to, "sink.unique_keys", "true",
-                    "of tables without a primary key: what Debezium takes");
+                    "of tables without a primary key: what Debezium takes; not where narwal has "
+                    "written these topics without it");
     for (size_t i = 0; i < count && *p->value != '\0'; i++) {
         const char *colon = strchr(pieces[i], ':');
         const char *patterns[NW_DEBEZIUM_ITEMS_MAX];

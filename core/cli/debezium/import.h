@@ -144,6 +144,17 @@ bool nw_debezium_regex_check(struct nw_debezium *to, const char *prefix, const c
 const char *nw_debezium_numbered(struct nw_debezium *to, const char *regex,
                                  const char *replacement);
 
+/* notices.c: */
+
+/**
+ * Refuse a router that does otherwise with transactions, heartbeats or notifications than narwal's
+ * routes.
+ * @param name  of its expression
+ * @param keys  it changes keys, too
+ */
+void nw_debezium_beside_check(struct nw_debezium *to, const char *prefix, const char *name,
+                              bool keys);
+
 /* keys.c: */
 
 /**

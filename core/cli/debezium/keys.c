@@ -70,13 +70,23 @@ bool nw_debezium_predicate_is_void(struct nw_debezium *to, const char *prefix, b
 
 /* ---- keys ---- */
 
-/* Whether values, and with them their schemas' names, are sent with schemas. */
-static bool has_schemas(struct nw_debezium *to)
+/* Whether values are sent with schemas, and with those their names. */
+static bool values_have_schemas(struct nw_debezium *to)
 {
     const char *converter = nw_debezium_get(to, "value.converter");
 
     return (converter != NULL && strcmp(converter, AVRO) == 0) ||
            nw_debezium_said(nw_debezium_get(to, "value.converter.schemas.enable"), true);
+}
+
+/* Whether keys are. */
+static bool keys_have_schemas(struct nw_debezium *to)
+{
+    const char *converter = nw_debezium_get(to, "key.converter");
+    bool json = converter == NULL || strcmp(converter, NW_DEBEZIUM_JSON) == 0;
+
+    return (converter != NULL && strcmp(converter, AVRO) == 0) ||
+           (json && nw_debezium_said(nw_debezium_get(to, "key.converter.schemas.enable"), true));
 }
 
 /* A transform of the chain that has this class; NULL: none has */
@@ -104,7 +114,7 @@ static const char *logical_field(struct nw_debezium *to, const char *prefix, con
     bool unique = nw_debezium_said(nw_debezium_under(to, prefix, "key.enforce.uniqueness"), true);
 
     if (!unique) {
-        return has_schemas(to) ? " => -" : "";
+        return values_have_schemas(to) || keys_have_schemas(to) ? " => -" : "";
     }
     name = name == NULL ? fallback : name;
     if (regex == NULL || *regex == '\0') {
@@ -130,10 +140,10 @@ static const char *logical_reason(struct nw_debezium *to, const char *prefix, bo
         nw_debezium_said(nw_debezium_under(to, prefix, "key.enforce.uniqueness"), true)) {
         return "ValueToKey makes another key: set key.enforce.uniqueness to false";
     }
-    if (!has_schemas(to)) {
+    if (!values_have_schemas(to) && !keys_have_schemas(to)) {
         return NULL;
     }
-    if (flat) {
+    if (flat && values_have_schemas(to)) {
         return "behind ExtractNewRecordState it renames no schema but the key's: put it in front "
                "of that";
     }
@@ -163,6 +173,7 @@ void nw_debezium_logical(struct nw_debezium *to, const char *prefix, bool flat)
             nw_debezium_item(to, "sink.routes",
                              nw_debezium_text(to, "%s => %s%s", regex,
                                               nw_debezium_numbered(to, regex, replacement), field));
+            nw_debezium_beside_check(to, prefix, "topic.regex", *field != '\0');
         }
     }
     nw_debezium_others_refuse(to, prefix,

@@ -42,6 +42,54 @@ static void line_set(struct nw_debezium *to, const char *path, const char *secti
     }
 }
 
+/* A prefix as an expression: of what topics' names have only a dot means something else. */
+static const char *escaped(struct nw_debezium *to, const char *prefix)
+{
+    const char *made = "";
+
+    for (; *prefix != '\0'; prefix++) {
+        made = nw_debezium_text(to, *prefix == '.' ? "%s\\%c" : "%s%c", made, *prefix);
+    }
+    return made;
+}
+
+/* Whether one of them renames schemas as it names topics. */
+static bool renames(const char *routes)
+{
+    const char *arrow = routes;
+    unsigned arrows = 0;
+
+    for (; (arrow = strstr(arrow, " => ")) != NULL; arrow += 4) {
+        const char *next = strstr(arrow + 4, " => ");
+
+        arrows = next != NULL && memchr(arrow, '"', (size_t)(next - arrow)) == NULL ? arrows + 1
+                                                                                    : arrows;
+    }
+    return arrows > 0;
+}
+
+/* Routes have the connector's names before them, as their expressions and what they put into keys
+ * want. What has the connector's prefix behind them gets the shadow's, other names WORD. */
+static void routes_set(struct nw_debezium *to, const char *prefix)
+{
+    struct nw_debezium_line *line = line_find(to, "sink", "routes");
+    const char *own = escaped(to, prefix);
+    const char *suffix = "";
+
+    if (line == NULL || line->value == NULL) {
+        return;
+    }
+    suffix = renames(line->value) ? " => -" : "";
+    line->value = nw_debezium_text(
+        to, "%s, %s",
+        nw_debezium_quoted(to, nw_debezium_text(to, "%s_" WORD "(.*) => %s$1", own, prefix)),
+        line->value);
+    nw_debezium_item(to, "sink.routes", "(.*) => " WORD ".$1");
+    nw_debezium_item(
+        to, "sink.routes",
+        nw_debezium_text(to, WORD "\\.%s(.*) => %s_" WORD "$1%s", own, prefix, suffix));
+}
+
 void nw_debezium_shadow(struct nw_debezium *to)
 {
     const char *slot = nw_debezium_get(to, "slot.name");
@@ -64,9 +112,7 @@ void nw_debezium_shadow(struct nw_debezium *to)
     if (outbox != NULL && outbox->value != NULL) {
         nw_debezium_put(to, "sink.outbox_topic", "\"outbox.event.{value}\"", NULL);
     }
-    if (line_find(to, "sink", "routes") != NULL) { /* whatever they make of the prefix */
-        nw_debezium_item(to, "sink.routes", "(.*) => " WORD ".$1");
-    }
+    routes_set(to, prefix);
     for (size_t i = 0; i < sizeof silent / sizeof silent[0]; i++) {
         struct nw_debezium_line *line = line_find(to, "sink", silent[i]);
 

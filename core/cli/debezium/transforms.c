@@ -268,6 +268,7 @@ static void router_convert(struct nw_debezium *to, const char *prefix)
         nw_debezium_item(
             to, "sink.routes",
             nw_debezium_text(to, "%s => %s", regex, nw_debezium_numbered(to, regex, replacement)));
+        nw_debezium_beside_check(to, prefix, "regex", false);
     }
     nw_debezium_others_refuse(to, prefix, "type regex replacement");
 }
