@@ -28,7 +28,7 @@ static const struct nw_option OPTIONS[] = {
     {"mask_salt", NW_OPTION_TEXT, NW_OPTION_SECRET, NULL, 0, 0, NULL,
      "What is hashed before the value; ${file:/path} or ${env:NAME}."},
     {"mask_text", NW_OPTION_TEXT, 0, "***", 0, 0, NULL, "What mask: fixed shows."},
-    {"mask_characters", NW_OPTION_INTEGER, 0, NULL, 1, 1000000, NULL,
+    {"mask_characters", NW_OPTION_INTEGER, 0, NULL, 0, 1000000, NULL,
      "How many characters mask: first shows."},
     {"rename_columns", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
      "New names of columns, each as old=new. Patterns of every rule are held against the old one."},

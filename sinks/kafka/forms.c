@@ -264,6 +264,11 @@ static bool is_sent(const struct nw_kafka_worker *worker, const struct nw_kafka_
 {
     enum nw_flat_deletes deletes = form->options->flat.deletes;
 
+    /* Of an update of a key: a delete and an insert. */
+    if ((step->change.op == 'd' && worker->sink->options.skips_deletes) ||
+        (step->change.op == 'c' && worker->sink->options.skips_inserts)) {
+        return false;
+    }
     if (step->tombstone && !form->keyed && !worker->sink->options.format.connect.exact) {
         return false;
     }

@@ -76,6 +76,7 @@ struct nw_kafka_options {
     bool creates;
     bool uses_existing; /* topics that have messages, without a ledger */
     bool truncates;
+    bool skips_inserts, skips_updates, skips_deletes; /* no messages of these changes */
     bool scram;
     int partitions;
     int replication; /* -1: the broker's default */
@@ -97,6 +98,9 @@ struct nw_kafka_options {
     rd_kafka_conf_t *conf; /* what all clients have in common; own */
     struct nw_format_options format;
     bool context_headers;
+    struct nw_regex **prefixes; /* of logical messages, which alone are sent, or not; own */
+    uint32_t prefixes_count;
+    bool prefixes_excluded;
 };
 
 /* A table's version, and where its messages go. */
@@ -350,7 +354,7 @@ static inline nw_status nw_kafka_no_memory(struct nw_error *err)
 
 /* ---- options.c ---- */
 
-#define NW_KAFKA_OPTIONS_COUNT (42u + NW_FORM_OPTIONS_COUNT + NW_FORMAT_OPTIONS_COUNT)
+#define NW_KAFKA_OPTIONS_COUNT (45u + NW_FORM_OPTIONS_COUNT + NW_FORMAT_OPTIONS_COUNT)
 extern const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT];
 NW_MUST_CHECK nw_status nw_kafka_options_read(const struct nw_config *config, uint32_t workers,
                                               struct nw_kafka_options *options,
@@ -485,6 +489,14 @@ NW_MUST_CHECK nw_status nw_kafka_routes_make(struct nw_kafka_options *options,
 /** Set which of the routes match the name that a template gives to a table. */
 void nw_kafka_routes_met(const struct nw_kafka_options *options, const char *template_,
                          const struct nw_table *table, bool *met);
+/**
+ * notices.c: which logical messages are sent.
+ * @param include, exclude  expressions for their prefixes, NULL-terminated; NULL: none
+ */
+NW_MUST_CHECK nw_status nw_kafka_prefixes_make(struct nw_kafka_options *options,
+                                               const char *const *include,
+                                               const char *const *exclude, struct nw_error *err);
+void nw_kafka_prefixes_destroy(struct nw_kafka_options *options);
 /** Their memory, and the outbox's. */
 void nw_kafka_routes_destroy(struct nw_kafka_options *options);
 /** The name of a table's topic. */

@@ -13,6 +13,7 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "kafka/kafka.h"
 #include "lib/format/connect_json.h"
@@ -231,12 +232,70 @@ nw_status nw_kafka_notice_send(struct nw_kafka_worker *worker, enum nw_kafka_not
     return status;
 }
 
+nw_status nw_kafka_prefixes_make(struct nw_kafka_options *options, const char *const *include,
+                                 const char *const *exclude, struct nw_error *err)
+{
+    const char *const *items = include != NULL ? include : exclude;
+    size_t count = 0;
+    char why[256] = "out of memory";
+
+    if (include != NULL && exclude != NULL) {
+        return nw_fail(err, NW_FATAL,
+                       "NW1008 %s: messages_exclude is of use without "
+                       "messages_include only",
+                       options->name);
+    }
+    while (items != NULL && items[count] != NULL) {
+        count++;
+    }
+    options->prefixes_excluded = exclude != NULL;
+    options->prefixes = calloc(count + 1, sizeof(struct nw_regex *));
+    for (size_t i = 0; i < count && options->prefixes != NULL; i++) {
+        options->prefixes[i] = nw_regex_create(items[i], "", why, sizeof why);
+        if (options->prefixes[i] == NULL) {
+            return nw_fail(err, NW_FATAL, "NW1003 %s: %s: \"%s\": %s", options->name,
+                           include != NULL ? "messages_include" : "messages_exclude", items[i],
+                           why);
+        }
+        options->prefixes_count++;
+    }
+    return options->prefixes == NULL
+               ? nw_fail(err, NW_FATAL, "NW2901 out of memory for sink %s", options->name)
+               : NW_OK;
+}
+
+void nw_kafka_prefixes_destroy(struct nw_kafka_options *options)
+{
+    for (uint32_t i = 0; i < options->prefixes_count; i++) {
+        nw_regex_destroy(options->prefixes[i]);
+    }
+    free((void *)options->prefixes);
+    options->prefixes = NULL;
+    options->prefixes_count = 0;
+}
+
+static bool is_followed(const struct nw_kafka_options *options, const char *prefix)
+{
+    char nothing[1];
+
+    for (uint32_t i = 0; i < options->prefixes_count; i++) {
+        if (nw_regex_replace(options->prefixes[i], prefix, nothing, sizeof nothing) !=
+            NW_REGEX_OTHER) {
+            return !options->prefixes_excluded;
+        }
+    }
+    return options->prefixes_count == 0 || options->prefixes_excluded;
+}
+
 nw_status nw_kafka_notice(struct nw_kafka_worker *worker, const struct nw_event *event,
                           struct nw_error *err)
 {
     enum nw_kafka_notice notice;
 
     if (!notice_of(event, &notice) || worker->sink->options.notices_[notice] == NULL) {
+        return NW_OK;
+    }
+    if (notice == NW_KAFKA_MESSAGES && !is_followed(&worker->sink->options, event->prefix)) {
         return NW_OK;
     }
     worker->value.used = 0;

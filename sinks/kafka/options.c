@@ -24,6 +24,9 @@ enum {
     OPTION_DELIVERY,
     OPTION_TOMBSTONES,
     OPTION_TRUNCATES,
+    OPTION_SKIP,
+    OPTION_PREFIXES_INCLUDE,
+    OPTION_PREFIXES_EXCLUDE,
     OPTION_CREATE_TOPICS,
     OPTION_EXISTING_TOPICS,
     OPTION_PARTITIONS,
@@ -113,6 +116,14 @@ const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT] = {
     [OPTION_TRUNCATES] = {"truncates", NW_OPTION_CHOICE, 0, "send", 0, 0, truncates,
                           "A TRUNCATE becomes a message without a key, which brokers refuse in a "
                           "compacted topic. skip: none is sent, and readers keep the rows."},
+    [OPTION_SKIP] = {"skip", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
+                     "Changes of which nothing is sent: inserts, updates, deletes. Copied rows are "
+                     "sent, and updates are skipped also where they change a row's key."},
+    [OPTION_PREFIXES_INCLUDE] = {"messages_include", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
+                                 "Expressions in Java's form: of logical messages only those whose "
+                                 "prefix one of them matches wholly are sent."},
+    [OPTION_PREFIXES_EXCLUDE] = {"messages_exclude", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
+                                 "The same, of those that are not sent; without messages_include."},
     [OPTION_CREATE_TOPICS] = {"create_topics", NW_OPTION_BOOL, 0, "true", 0, 0, NULL,
                               "Make topics that are not there. Those that are there are left as "
                               "they are."},
@@ -687,6 +698,26 @@ static nw_status conf_make(struct nw_kafka_options *to, const struct nw_setting 
     return status;
 }
 
+/* @param items  NULL: none */
+static nw_status skip_read(struct nw_kafka_options *to, const char *const *items,
+                           struct nw_error *err)
+{
+    for (; items != NULL && *items != NULL; items++) {
+        bool *flag = strcmp(*items, "inserts") == 0   ? &to->skips_inserts
+                     : strcmp(*items, "updates") == 0 ? &to->skips_updates
+                     : strcmp(*items, "deletes") == 0 ? &to->skips_deletes
+                                                      : NULL;
+
+        if (flag == NULL) {
+            return nw_fail(err, NW_FATAL,
+                           "NW1008 %s: skip: %s is none of inserts, updates and deletes", to->name,
+                           *items);
+        }
+        *flag = true;
+    }
+    return NW_OK;
+}
+
 nw_status nw_kafka_options_read(const struct nw_config *config, uint32_t workers,
                                 struct nw_kafka_options *to, struct nw_error *err)
 {
@@ -705,6 +736,13 @@ nw_status nw_kafka_options_read(const struct nw_config *config, uint32_t workers
     }
     if (status == NW_OK) {
         status = needs_check(to, settings, err);
+    }
+    if (status == NW_OK) {
+        status = skip_read(to, settings[OPTION_SKIP].items, err);
+    }
+    if (status == NW_OK) {
+        status = nw_kafka_prefixes_make(to, settings[OPTION_PREFIXES_INCLUDE].items,
+                                        settings[OPTION_PREFIXES_EXCLUDE].items, err);
     }
     if (status == NW_OK) {
         status = nw_kafka_keys_check(to, err);
@@ -738,5 +776,6 @@ void nw_kafka_options_forget(struct nw_kafka_options *options)
     if (options->row_headers != NULL) {
         rd_kafka_headers_destroy(options->row_headers);
     }
+    nw_kafka_prefixes_destroy(options);
     nw_kafka_routes_destroy(options);
 }

@@ -381,6 +381,17 @@ static struct nw_kafka_place place_of(const struct nw_batch *batch, uint32_t row
                                    .seq = batch->seq[batch->first_row + row]};
 }
 
+/* Whether nothing is sent of such changes. */
+static bool is_skipped(const struct nw_kafka_options *options, const struct nw_batch *batch,
+                       uint32_t row)
+{
+    uint8_t op = batch->op[batch->first_row + row];
+
+    return (batch->flags & NW_BATCH_COPY) == 0 && ((op == NW_OP_INSERT && options->skips_inserts) ||
+                                                   (op == NW_OP_UPDATE && options->skips_updates) ||
+                                                   (op == NW_OP_DELETE && options->skips_deletes));
+}
+
 /* The messages of a row, in the table's form. */
 static nw_status row_write(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
                            const struct nw_batch *batch, struct nw_error *err)
@@ -405,9 +416,10 @@ static nw_status row_next(struct nw_kafka_worker *worker, struct nw_kafka_table 
     bool streamed = (batch->flags & NW_BATCH_COPY) == 0;
     struct nw_kafka_place place = place_of(batch, worker->row);
     bool past = streamed && table->past.commit_lsn != 0 && is_past(table, place);
-    nw_status status = past ? NW_OK : row_write(worker, table, batch, err);
+    bool silent = past || is_skipped(&worker->sink->options, batch, worker->row);
+    nw_status status = silent ? NW_OK : row_write(worker, table, batch, err);
 
-    if (past) {
+    if (silent) {
         past_count(worker, table, place);
     }
     if (status == NW_OK) {

@@ -111,19 +111,20 @@ static const struct {
     {"table.exclude.list", "a.(?!tmp).*", "cannot be said"},
     {"table.ignore.builtin", "false", "system schemas"},
     {"schema.include.list", "a?", "cannot be said"},
-    {"column.exclude.list", ".*password", "schema.table.column"},
+    {"column.exclude.list", "a.*password", "schema.table.column"},
+    {"column.exclude.list", ".*\\.t.*", "schema.table.column"},
+    {"column.exclude.list", "a.*\\.b.*", "schema.table.column"},
     {"column.mask.with.x.chars", "a.b.c", "a number from 0"},
     {"column.mask.hash.MD5.with.salt.s", "a.b.c", "only SHA-256"},
     {"column.mask.hash.v2.SHA-512.with.salt.s", "a.b.c", "only SHA-256"},
     {"column.propagate.source.type", ".*", "source types"},
     {"datatype.propagate.source.type", ".*", "source types"},
     {"message.key.columns", ".*:id", "without patterns"},
-    {"message.prefix.include.list", "a", "all logical messages or none"},
     {"topic.naming.strategy", "my.Own", "only SchemaTopicNamingStrategy"},
     {"transaction.metadata.factory", "x", "no class"},
     {"heartbeat.action.query", "INSERT", "pg_cron"},
     {"topic.creation.groups", "x", "topic.creation.default"},
-    {"skipped.operations", "u,d", "only truncates"},
+    {"skipped.operations", "u,x", "x is not one of: c u d t none"},
     {"skip.messages.without.change", "true", "every update"},
     {"signal.enabled.channels", "file", "narwal table refresh"},
     {"signal.file", "x", "narwal table refresh"},
@@ -273,6 +274,47 @@ static void cloudevents_may_be_avro(void **state)
         text = made(json, &refused);
         if (refused != cases[i].refused || strstr(text, cases[i].line) == NULL) {
             fail_msg("%s: %zu refused\n%s", cases[i].more, refused, text);
+        }
+        free(text);
+    }
+}
+
+static void properties_become_what_narwal_calls_them(void **state)
+{
+    static const struct {
+        const char *name, *value;
+        const char *parts[3];
+    } cases[] = {
+        {"skipped.operations", "c, U,t", {"skip: [\"inserts\", \"updates\"]", "truncates: skip"}},
+        {"skipped.operations", "d", {"skip: [\"deletes\"]", "truncates: send"}},
+        {"skipped.operations", "none", {"truncates: send"}},
+        {"message.prefix.include.list", "a.*, b", {"messages_include: [\"a.*\", \"b\"]"}},
+        {"message.prefix.exclude.list", "a", {"messages_exclude: [\"a\"]"}},
+        {"message.prefix.exclude.list", ".*", {"messages: false"}},
+        {"column.mask.with.0.chars",
+         "a.b.c",
+         {"mask_columns: [\"c\"]", "mask: first", "mask_characters: 0"}},
+        {"column.exclude.list",
+         ".*\\\\.secret",
+         {"tables: [\"*.*\"]", "exclude_columns: [\"secret\"]"}},
+        {"column.exclude.list", ".*word", {"tables: [\"*.*\"]", "exclude_columns: [\"*word\"]"}},
+        {"column.include.list", "a.b.*", {"tables: [\"a.b*\"]", "include_columns: [\"*\"]"}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char json[1024];
+        size_t refused = 0;
+        char *text = NULL;
+
+        (void)snprintf(json, sizeof json, "{" CLASS ",\"%s\":\"%s\"}", cases[i].name,
+                       cases[i].value);
+        text = made(json, &refused);
+        assert_int_equal(refused, 0);
+        for (size_t k = 0; k < 3 && cases[i].parts[k] != NULL; k++) {
+            if (strstr(text, cases[i].parts[k]) == NULL) {
+                fail_msg("%s: no %s in: %s", cases[i].name, cases[i].parts[k], text);
+            }
         }
         free(text);
     }
@@ -776,6 +818,7 @@ int main(void)
         cmocka_unit_test(connectors_become_configurations),
         cmocka_unit_test(what_cannot_be_is_refused_by_name),
         cmocka_unit_test(keys_of_masked_columns_are_refused),
+        cmocka_unit_test(properties_become_what_narwal_calls_them),
         cmocka_unit_test(cloudevents_may_be_avro),
         cmocka_unit_test(transforms_that_cannot_be_are_refused_with_the_reason),
         cmocka_unit_test(lists_of_fields_are_refused_that_are_none_of_columns),

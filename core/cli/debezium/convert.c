@@ -347,6 +347,25 @@ void nw_debezium_rule_add(struct nw_debezium *to, const char *table, const char 
         (struct nw_debezium_rule){.table = table, .what = what, .columns = column, .more = more};
 }
 
+/* A text at the one end of which anything may be: that is any columns of tables which begin so
+ * ("schema.table.*"), or columns of any table which end so (".*\\.secret"). */
+static const char *columns_of(struct nw_debezium *to, const char *pattern)
+{
+    size_t size = strlen(pattern);
+    const char *star = strpbrk(pattern, "*?[");
+
+    if (star == NULL || *star != '*' || strpbrk(star + 1, "*?[") != NULL) {
+        return pattern;
+    }
+    if (parts_are(pattern, 2) && strchr(pattern, '.') != NULL && star == pattern + size - 1) {
+        return nw_debezium_text(to, "%s.*", pattern);
+    }
+    if (parts_are(pattern, 2) && star == pattern) {
+        return nw_debezium_text(to, strchr(pattern, '.') == NULL ? "*.*.%s" : "*.%s", pattern);
+    }
+    return pattern;
+}
+
 static void columns_add(struct nw_debezium *to, struct nw_debezium_property *p, const char *what,
                         const char *more)
 {
@@ -358,8 +377,10 @@ static void columns_add(struct nw_debezium *to, struct nw_debezium_property *p, 
         size_t made = nw_debezium_patterns(to, regexes[i], patterns);
 
         for (size_t k = 0; k < made; k++) {
-            const char *last = strrchr(patterns[k], '.');
+            const char *last = NULL;
 
+            patterns[k] = columns_of(to, patterns[k]);
+            last = strrchr(patterns[k], '.');
             if (!parts_are(patterns[k], 3)) {
                 made = 0;
                 break;
@@ -398,7 +419,7 @@ void nw_dbz_mask(struct nw_debezium *to, const struct nw_debezium_row *row,
     }
     memset(stars, '*', (size_t)count);
     columns_add(to, p, "mask_columns",
-                strcmp(row->to, "first") == 0
+                strcmp(row->to, "first") == 0 || count == 0
                     ? nw_debezium_text(to, "mask: first\n    mask_characters: %ld", count)
                     : nw_debezium_text(to, "mask: fixed\n    mask_text: \"%s\"", stars));
 }
@@ -497,11 +518,23 @@ void nw_dbz_keys(struct nw_debezium *to, const struct nw_debezium_row *row,
 void nw_dbz_prefixes(struct nw_debezium *to, const struct nw_debezium_row *row,
                      struct nw_debezium_property *p)
 {
-    if (strcmp(p->value, ".*") != 0) {
-        nw_debezium_refuse(to, p, "narwal follows all logical messages or none: take .*");
+    const char *regexes[NW_DEBEZIUM_ITEMS_MAX];
+    size_t count = nw_debezium_split(to, p->value, ',', regexes);
+    bool includes = strcmp(row->to, "true") == 0;
+
+    if (!includes && nw_debezium_get(to, "message.prefix.include.list") != NULL) {
+        p->verdict = NW_DEBEZIUM_NOTHING;
+        p->why = "Debezium does not look at it beside message.prefix.include.list";
         return;
     }
-    nw_debezium_put(to, "source.messages", row->to, p->name);
+    if (strcmp(p->value, ".*") == 0) {
+        nw_debezium_put(to, "source.messages", row->to, p->name);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        nw_debezium_item(to, includes ? "sink.messages_include" : "sink.messages_exclude",
+                         regexes[i]);
+    }
 }
 
 void nw_dbz_strategy(struct nw_debezium *to, const struct nw_debezium_row *row,
@@ -515,6 +548,37 @@ void nw_dbz_strategy(struct nw_debezium *to, const struct nw_debezium_row *row,
         return;
     }
     nw_debezium_put(to, "sink.topic", "\"{prefix}.{schema}.{table}\"", p->name);
+}
+
+/* "c,u,d,t", or "none" */
+void nw_dbz_skipped(struct nw_debezium *to, const struct nw_debezium_row *row,
+                    struct nw_debezium_property *p)
+{
+    static const struct {
+        const char *letter, *word;
+    } operations[] = {
+        {"none", NULL}, {"t", NULL}, {"c", "inserts"}, {"u", "updates"}, {"d", "deletes"}};
+    const size_t count = sizeof operations / sizeof operations[0];
+    const char *letters[NW_DEBEZIUM_ITEMS_MAX];
+    size_t letters_count = nw_debezium_split(to, p->value, ',', letters);
+    bool truncates = false;
+
+    for (size_t i = 0; i < letters_count; i++) {
+        size_t at = 0;
+
+        while (at < count && strcasecmp(letters[i], operations[at].letter) != 0) {
+            at++;
+        }
+        if (at == count) {
+            nw_debezium_refuse(to, p, "%s is not one of: c u d t none", letters[i]);
+            return;
+        }
+        truncates = truncates || strcmp(operations[at].letter, "t") == 0;
+        if (operations[at].word != NULL) {
+            nw_debezium_item(to, row->to, operations[at].word);
+        }
+    }
+    nw_debezium_put(to, "sink.truncates", truncates ? "skip" : "send", p->name);
 }
 
 static const char *delimiter(const struct nw_debezium *to)
