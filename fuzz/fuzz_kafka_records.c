@@ -68,6 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct nw_host host = {.log = host_log, .ask = host_ask, .random = host_random};
     static struct nw_kafka_sink sink;
+    struct nw_table items = {.relation_oid = 7, .schema_name = "shop", .name = "items"};
     struct nw_kafka_state state = {0};
 
     memset(&sink, 0, sizeof sink);
@@ -86,8 +87,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             NW_ASSERT(strncmp(err.text, "NW2706", 6) == 0);
         }
         nw_kafka_signal_message(&sink, &message);
-        nw_kafka_asked_of(&sink, "shop.items", &asking);
-        nw_kafka_asked_ended(&sink, &asking, "shop.items");
+        nw_kafka_asked_of(&sink, &items, NW_KAFKA_COPY_BEGINS, 0, &asking);
+        nw_kafka_asked_ended(&sink, &asking, items.relation_oid);
         nw_kafka_asking_fini(&asking);
         free(message.key);
         free(message.payload);

@@ -62,7 +62,10 @@ static nw_status sink_open(struct nw_run *run, uint32_t index, struct nw_error *
                                       .takes_over = run->takes_over,
                                       .open_us_max = patient ? 0 : from->stalled_after_us};
     struct nw_run_member *member = &run->members[index];
-    nw_status status = nw_sink_create(&options, &member->sink, err);
+    nw_status status = NW_OK;
+
+    nw_run_wishes_orphan(run, from->config->name);
+    status = nw_sink_create(&options, &member->sink, err);
 
     member->run = run;
     if (status == NW_OK) {
@@ -512,6 +515,9 @@ static nw_status state_open(struct nw_run *run, struct nw_error *err)
     }
     if (status == NW_OK) {
         status = nw_detached_read(run->state, &run->detached, err);
+    }
+    if (status == NW_OK) {
+        status = nw_run_wishes_read(run, err);
     }
     if (status == NW_OK) {
         run->status.tables = run->table_states;

@@ -13,8 +13,9 @@
 #define REASON_SIZE 900u /* fits into an answer */
 
 #define STATEMENT_SIZE 512u
-#define AT_ONCE        64u  /* of what sinks ask for */
-#define NAME_SIZE      136u /* quoted: 63 bytes, each doubled, and two quotes */
+#define AT_ONCE        64u         /* of what sinks ask for */
+#define AT_ONCE_NS     200000000LL /* others wait for the main thread, too */
+#define NAME_SIZE      136u        /* quoted: 63 bytes, each doubled, and two quotes */
 
 enum verb {
     VERB_ADD,
@@ -620,10 +621,14 @@ static nw_status command_do(struct nw_run *run, struct nw_error *err)
 
 nw_status nw_run_commands(struct nw_run *run, struct nw_error *err)
 {
+    int64_t until_ns = run->env->ops->now_ns(run->env) + AT_ONCE_NS;
     nw_status status = command_do(run, err);
 
-    for (uint32_t i = 1; i < AT_ONCE && status == NW_OK && nw_run_wishes_pending(run); i++) {
+    for (uint32_t i = 1; i < AT_ONCE && status == NW_OK && nw_run_wishes_pending(run) &&
+                         run->env->ops->now_ns(run->env) < until_ns;
+         i++) {
         status = command_do(run, err);
     }
+    nw_run_coming_note(run);
     return status;
 }

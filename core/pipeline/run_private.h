@@ -74,12 +74,14 @@ struct nw_run_news {
 };
 
 /* See run_wishes.c. */
-#define NW_RUN_WISHES_MAX 64u
+#define NW_RUN_WISHES_MAX 1024u
 struct nw_run_wish {
     char sink[64];
     char command[NW_HOST_COMMAND_SIZE];
+    int64_t number; /* by which it is recorded (wished.h); 0: it is not */
+    bool former;    /* who asked is not there any more: nobody is told what it stood for */
 };
-/* SCHEMA.TABLE of several tables, each with its NUL. */
+/* "OID SCHEMA.TABLE" of several tables, each with its NUL. */
 struct nw_run_names {
     char *bytes; /* own; NULL: none */
     size_t size;
@@ -90,20 +92,23 @@ struct nw_run_resolved {
     struct nw_run_names names;
 };
 struct nw_run_wishes {
-    pthread_mutex_t mutex; /* guards the ring, where who adds does it behind the last one; and: */
+    pthread_mutex_t mutex; /* guards the list, where sinks add behind the last one; and: */
     struct nw_run_wish list[NW_RUN_WISHES_MAX];
-    uint32_t first, count;
+    uint32_t count;
+    int64_t numbers;                                    /* the last that was given */
     struct nw_run_resolved resolved[NW_RUN_WISHES_MAX]; /* the latest, in a ring */
     uint32_t resolved_count;
     struct nw_run_names copied; /* those of the first copy */
     bool copied_known;
+    struct nw_run_names coming; /* those that wait for a copy, or are being copied */
+    bool coming_known;
     /* The main thread's: */
     struct nw_run_names matches; /* of the pattern under way: those that are copied for it */
     char each_name[2 * NW_TABLE_NAME_SIZE];
+    uint32_t each_oid;
     struct nw_run_wish later[NW_RUN_WISHES_MAX]; /* for tables that are being copied already */
     uint32_t later_count;
-    bool current_later;         /* the command that is answered is the first of those */
-    bool current;               /* the command that is answered is the first of these, or `each` */
+    const struct nw_run_wish *current; /* is answered: `each`, of later or of the list; or NULL */
     struct nw_run_wish pattern; /* "tables refresh" is under way; its command is the pattern */
     bool has_pattern, matched;
     regex_t compiled;        /* that pattern; as long as has_pattern */
@@ -407,6 +412,12 @@ NW_MUST_CHECK nw_status nw_run_commands(struct nw_run *run, struct nw_error *err
 
 /** nw_sink_options.ask; context is the run. */
 bool nw_run_wish(void *context, const char *sink, const char *command);
+/** What was asked for when narwal ended. */
+NW_MUST_CHECK nw_status nw_run_wishes_read(struct nw_run *run, struct nw_error *err);
+/** The sink is another one now, and knows nothing of what it asked for. */
+void nw_run_wishes_orphan(struct nw_run *run, const char *sink);
+/** Which tables are to be copied can be asked for. */
+void nw_run_coming_note(struct nw_run *run);
 /** nw_sink_options.copies; context is the run. */
 nw_status nw_run_copies_tell(void *context, const char *sink, const char *command, char *names,
                              size_t size, size_t *used);

@@ -10,42 +10,121 @@
 #include "base/code.h"
 #include "base/log.h"
 #include "pipeline/run_private.h"
+#include "pipeline/wished.h"
 
-#define EACH "tables refresh "
+#define EACH   "tables refresh "
+#define PAUSES "copy "
 
+/* ---- what is asked for ---- */
+
+static void wish_fill(struct nw_run_wish *wish, int64_t number, const char *sink,
+                      const char *command, bool former)
+{
+    (void)snprintf(wish->command, sizeof wish->command, "%s", command);
+    (void)snprintf(wish->sink, sizeof wish->sink, "%s", sink);
+    wish->number = number;
+    wish->former = former;
+}
+
+/* A pause of copies does not outlive narwal, nor does its end. */
+static bool is_recorded(const char *command)
+{
+    return strncmp(command, PAUSES, sizeof PAUSES - 1) != 0;
+}
+
+/* @return its number; 0: it cannot be recorded, and the log says so */
+static int64_t wish_record(struct nw_run *run, int64_t number, const char *sink,
+                           const char *command, bool later)
+{
+    struct nw_error err = {0};
+
+    if (nw_wished_add(run->state, number, sink, command, later, &err) == NW_OK) {
+        return number;
+    }
+    nw_log(NW_LOG_ERROR, "%s", err.text);
+    return 0;
+}
+
+static void wish_done(struct nw_run *run, int64_t number)
+{
+    struct nw_error err = {0};
+
+    if (number != 0 && nw_wished_remove(run->state, number, &err) != NW_OK) {
+        nw_log(NW_LOG_ERROR, "%s", err.text); /* it is done again, then */
+    }
+}
+
+static int64_t number_next(struct nw_run_wishes *wishes)
+{
+    int64_t number = 0;
+
+    (void)pthread_mutex_lock(&wishes->mutex);
+    number = ++wishes->numbers;
+    (void)pthread_mutex_unlock(&wishes->mutex);
+    return number;
+}
+
+/* Recorded before it is taken: who asked has a place in a stream, and passes it then. */
 bool nw_run_wish(void *context, const char *sink, const char *command)
 {
-    struct nw_run_wishes *wishes = &((struct nw_run *)context)->wishes;
+    struct nw_run *run = context;
+    struct nw_run_wishes *wishes = &run->wishes;
+    int64_t number = is_recorded(command) ? number_next(wishes) : 0;
     bool taken = false;
 
     (void)pthread_mutex_lock(&wishes->mutex);
-    for (uint32_t i = 0; i < wishes->count && !taken; i++) { /* the same twice is as good as once */
-        const struct nw_run_wish *other = &wishes->list[(wishes->first + i) % NW_RUN_WISHES_MAX];
-
-        taken = strcmp(other->command, command) == 0 && i > 0;
+    taken = wishes->count < NW_RUN_WISHES_MAX;
+    (void)pthread_mutex_unlock(&wishes->mutex);
+    if (!taken || (number != 0 && wish_record(run, number, sink, command, false) == 0)) {
+        return false;
     }
-    if (!taken && wishes->count < NW_RUN_WISHES_MAX) {
-        struct nw_run_wish *wish =
-            &wishes->list[(wishes->first + wishes->count) % NW_RUN_WISHES_MAX];
-
-        (void)snprintf(wish->command, sizeof wish->command, "%s", command);
-        (void)snprintf(wish->sink, sizeof wish->sink, "%s", sink);
-        wishes->count++;
-        taken = true;
+    (void)pthread_mutex_lock(&wishes->mutex);
+    taken = wishes->count < NW_RUN_WISHES_MAX; /* another sink may have come first */
+    if (taken) {
+        wish_fill(&wishes->list[wishes->count++], number, sink, command, false);
     }
     (void)pthread_mutex_unlock(&wishes->mutex);
+    if (!taken) {
+        wish_done(run, number);
+    }
     return taken;
+}
+
+static void wish_read(void *context, int64_t number, const char *sink, const char *command,
+                      bool later)
+{
+    struct nw_run_wishes *wishes = context;
+    uint32_t *count = later ? &wishes->later_count : &wishes->count;
+
+    wishes->numbers = number;
+    if (*count < NW_RUN_WISHES_MAX) {
+        wish_fill(later ? &wishes->later[*count] : &wishes->list[*count], number, sink, command,
+                  true);
+        (*count)++;
+    }
+}
+
+nw_status nw_run_wishes_read(struct nw_run *run, struct nw_error *err)
+{
+    nw_status status = nw_wished_read(run->state, wish_read, &run->wishes, err);
+
+    if (status == NW_OK && run->wishes.count + run->wishes.later_count > 0) {
+        nw_log(NW_LOG_INFO, "%u commands that sinks asked for are still to be done",
+               run->wishes.count + run->wishes.later_count);
+    }
+    return status;
 }
 
 /* ---- which tables are copied ---- */
 
-static void names_add(struct nw_run_names *names, const char *name)
+static void names_add(struct nw_run_names *names, uint32_t relation_oid, const char *name)
 {
-    size_t size = strlen(name) + 1;
+    char text[2 * NW_TABLE_NAME_SIZE + 16];
+    size_t size = (size_t)snprintf(text, sizeof text, "%u %s", relation_oid, name) + 1;
     char *grown = realloc(names->bytes, names->size + size);
 
     if (grown != NULL) { /* else one is not told of */
-        memcpy(grown + names->size, name, size);
+        memcpy(grown + names->size, text, size);
         names->bytes = grown;
         names->size += size;
     }
@@ -57,26 +136,34 @@ static void names_forget(struct nw_run_names *names)
     *names = (struct nw_run_names){0};
 }
 
-/* The pattern was looked up: whoever asked for it may know of what. Locked. */
-static void resolved_keep(struct nw_run_wishes *wishes)
+/* What was asked for by this is known, or refused: once for each time that it was asked for. */
+static void resolved_keep(struct nw_run_wishes *wishes, const struct nw_run_wish *wish,
+                          const char *pattern)
 {
-    struct nw_run_resolved *slot = &wishes->resolved[wishes->resolved_count++ % NW_RUN_WISHES_MAX];
+    struct nw_run_resolved *slot = NULL;
 
-    names_forget(&slot->names);
-    slot->wish = wishes->pattern;
-    slot->names = wishes->matches;
-    wishes->matches = (struct nw_run_names){0};
+    (void)pthread_mutex_lock(&wishes->mutex);
+    wishes->coming_known = false; /* until these are among them */
+    if (!wish->former) {
+        slot = &wishes->resolved[wishes->resolved_count++ % NW_RUN_WISHES_MAX];
+        names_forget(&slot->names);
+        slot->wish = *wish;
+        (void)snprintf(slot->wish.command, sizeof slot->wish.command, "%s", pattern);
+        slot->names = wishes->matches;
+        wishes->matches = (struct nw_run_names){0};
+    }
+    (void)pthread_mutex_unlock(&wishes->mutex);
 }
 
 static nw_status names_give(const struct nw_run_names *names, char *to, size_t size, size_t *used)
 {
+    *used = names->size;
     if (names->size > size) {
         return NW_REJECT;
     }
     if (names->size > 0) {
         memcpy(to, names->bytes, names->size);
     }
-    *used = names->size;
     return NW_OK;
 }
 
@@ -84,9 +171,29 @@ static nw_status resolved_take(struct nw_run_resolved *slot, char *to, size_t si
 {
     nw_status status = names_give(&slot->names, to, size, used);
 
-    slot->wish.command[0] = '\0';
-    names_forget(&slot->names);
+    if (status == NW_OK) {
+        slot->wish.command[0] = '\0';
+        names_forget(&slot->names);
+    }
     return status;
+}
+
+void nw_run_wishes_orphan(struct nw_run *run, const char *sink)
+{
+    struct nw_run_wishes *wishes = &run->wishes;
+
+    (void)pthread_mutex_lock(&wishes->mutex);
+    for (uint32_t i = 0; i < wishes->count; i++) {
+        wishes->list[i].former = wishes->list[i].former || strcmp(wishes->list[i].sink, sink) == 0;
+    }
+    wishes->pattern.former = wishes->pattern.former || strcmp(wishes->pattern.sink, sink) == 0;
+    for (uint32_t i = 0; i < NW_RUN_WISHES_MAX; i++) {
+        if (strcmp(wishes->resolved[i].wish.sink, sink) == 0) {
+            wishes->resolved[i].wish.command[0] = '\0';
+            names_forget(&wishes->resolved[i].names);
+        }
+    }
+    (void)pthread_mutex_unlock(&wishes->mutex);
 }
 
 nw_status nw_run_copies_tell(void *context, const char *sink, const char *command, char *names,
@@ -102,6 +209,9 @@ nw_status nw_run_copies_tell(void *context, const char *sink, const char *comman
     (void)pthread_mutex_lock(&wishes->mutex);
     if (command == NULL && wishes->copied_known) {
         status = names_give(&wishes->copied, names, size, used);
+    }
+    if (command != NULL && command[0] == '\0' && wishes->coming_known) {
+        status = names_give(&wishes->coming, names, size, used);
     }
     for (uint32_t i = 0; pattern != NULL && status == NW_AGAIN && i < NW_RUN_WISHES_MAX; i++) {
         struct nw_run_resolved *slot =
@@ -121,7 +231,7 @@ static bool copied_add(void *context, const struct nw_table *table)
     char name[2 * NW_TABLE_NAME_SIZE];
 
     (void)snprintf(name, sizeof name, "%s.%s", table->schema_name, table->name);
-    names_add(context, name);
+    names_add(context, table->relation_oid, name);
     return true;
 }
 
@@ -135,71 +245,6 @@ void nw_run_copies_note(struct nw_run *run)
     run->wishes.copied = copied;
     run->wishes.copied_known = true;
     (void)pthread_mutex_unlock(&run->wishes.mutex);
-}
-
-bool nw_run_wishes_pending(struct nw_run *run)
-{
-    struct nw_run_wishes *wishes = &run->wishes;
-    bool pending = wishes->has_pattern || wishes->has_each;
-
-    (void)pthread_mutex_lock(&wishes->mutex);
-    pending = pending || wishes->count > 0;
-    (void)pthread_mutex_unlock(&wishes->mutex);
-    return pending;
-}
-
-void nw_run_wishes_forget(struct nw_run *run)
-{
-    struct nw_run_wishes *wishes = &run->wishes;
-
-    names_forget(&wishes->copied);
-    names_forget(&wishes->matches);
-    for (uint32_t i = 0; i < NW_RUN_WISHES_MAX; i++) {
-        names_forget(&wishes->resolved[i].names);
-    }
-}
-
-/* ---- all tables that match ---- */
-
-bool nw_run_pattern_answer(struct nw_run *run, const char *line)
-{
-    static const char verb[] = EACH;
-    struct nw_run_wishes *wishes = &run->wishes;
-
-    if (line == NULL || !wishes->current || wishes->has_each ||
-        strncmp(line, verb, sizeof verb - 1) != 0) {
-        return false;
-    }
-    line += sizeof verb - 1;
-    if (run->status.phase != NW_RUN_STREAMING) {
-        nw_run_answer(run, false,
-                      "NW1505 a copy runs, or narwal is stopping: ask again when it streams");
-        return true;
-    }
-    nw_run_pattern_end(run);
-    if (regcomp(&wishes->compiled, line, REG_EXTENDED) != 0) {
-        nw_run_answer(run, false, "NW1504 that is no regular expression");
-        return true;
-    }
-    wishes->pattern = wishes->list[wishes->first];
-    (void)snprintf(wishes->pattern.command, sizeof wishes->pattern.command, "%s", line);
-    wishes->has_pattern = true;
-    wishes->matched = false;
-    wishes->passed_oid = 0;
-    names_forget(&wishes->matches);
-    nw_run_answer(run, true, "each table that matches is asked for");
-    return true;
-}
-
-/* All of the name. */
-static bool name_matches(const regex_t *compiled, const struct nw_table *table)
-{
-    char name[2 * NW_TABLE_NAME_SIZE];
-    regmatch_t match;
-
-    (void)snprintf(name, sizeof name, "%s.%s", table->schema_name, table->name);
-    return regexec(compiled, name, 1, &match, 0) == 0 && match.rm_so == 0 &&
-           name[match.rm_eo] == '\0';
 }
 
 /* As in SQL, whatever is in it. @return behind it; size is 1 at the least then */
@@ -227,17 +272,114 @@ static void each_print(const struct nw_table *table, char command[static NW_HOST
     (void)name_quote(at, end, table->name);
 }
 
-/* It is copied once more when that copy is done, which is of what was there when it began. */
-static void later_add(struct nw_run_wishes *wishes, const struct nw_table *table)
+/* Whether it is to be copied once more, behind the copy that runs. */
+static bool later_has(const struct nw_run_wishes *wishes, const char *command)
 {
+    for (uint32_t i = 0; i < wishes->later_count; i++) {
+        if (strcmp(wishes->later[i].command, command) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void nw_run_coming_note(struct nw_run *run)
+{
+    struct nw_run_wishes *wishes = &run->wishes;
+    struct nw_run_names coming = {0};
+    bool known = run->status.phase == NW_RUN_STREAMING;
+
+    if (!known && !wishes->coming_known) {
+        return;
+    }
+    for (uint32_t i = 0; known && i < nw_schemas_count(run->schemas); i++) {
+        const struct nw_table *table = nw_schemas_at(run->schemas, i);
+        struct nw_run_wish again;
+
+        each_print(table, again.command);
+        if (nw_run_joins_has(run, table->relation_oid) || later_has(wishes, again.command) ||
+            nw_tables_waits(run->table_states, table->relation_oid, "")) {
+            (void)copied_add(&coming, table);
+        }
+    }
+    (void)pthread_mutex_lock(&wishes->mutex);
+    names_forget(&wishes->coming);
+    wishes->coming = coming;
+    wishes->coming_known = known;
+    (void)pthread_mutex_unlock(&wishes->mutex);
+}
+
+bool nw_run_wishes_pending(struct nw_run *run)
+{
+    struct nw_run_wishes *wishes = &run->wishes;
+    bool pending = wishes->has_pattern || wishes->has_each;
+
+    (void)pthread_mutex_lock(&wishes->mutex);
+    pending = pending || wishes->count > 0;
+    (void)pthread_mutex_unlock(&wishes->mutex);
+    return pending && run->status.phase == NW_RUN_STREAMING;
+}
+
+void nw_run_wishes_forget(struct nw_run *run)
+{
+    struct nw_run_wishes *wishes = &run->wishes;
+
+    names_forget(&wishes->copied);
+    names_forget(&wishes->coming);
+    names_forget(&wishes->matches);
+    for (uint32_t i = 0; i < NW_RUN_WISHES_MAX; i++) {
+        names_forget(&wishes->resolved[i].names);
+    }
+}
+
+/* ---- all tables that match ---- */
+
+bool nw_run_pattern_answer(struct nw_run *run, const char *line)
+{
+    struct nw_run_wishes *wishes = &run->wishes;
+    const struct nw_run_wish *wish = wishes->current;
+
+    if (line == NULL || wish == NULL || strncmp(line, EACH, sizeof EACH - 1) != 0) {
+        return false;
+    }
+    nw_run_pattern_end(run);
+    names_forget(&wishes->matches);
+    if (regcomp(&wishes->compiled, line + sizeof EACH - 1, REG_EXTENDED) != 0) {
+        resolved_keep(wishes, wish, line + sizeof EACH - 1);
+        nw_run_answer(run, false, "NW1504 that is no regular expression");
+        return true;
+    }
+    wishes->pattern = *wish;
+    (void)snprintf(wishes->pattern.command, sizeof wishes->pattern.command, "%s",
+                   line + sizeof EACH - 1);
+    wishes->has_pattern = true;
+    wishes->matched = false;
+    wishes->passed_oid = 0;
+    nw_run_answer(run, true, "each table that matches is asked for");
+    return true;
+}
+
+/* All of the name. */
+static bool name_matches(const regex_t *compiled, const struct nw_table *table)
+{
+    char name[2 * NW_TABLE_NAME_SIZE];
+    regmatch_t match;
+
+    (void)snprintf(name, sizeof name, "%s.%s", table->schema_name, table->name);
+    return regexec(compiled, name, 1, &match, 0) == 0 && match.rm_so == 0 &&
+           name[match.rm_eo] == '\0';
+}
+
+/* It is copied once more when that copy is done, which is of what was there when it began. */
+static void later_add(struct nw_run *run, const struct nw_table *table)
+{
+    struct nw_run_wishes *wishes = &run->wishes;
     struct nw_run_wish *wish = &wishes->later[wishes->later_count];
     struct nw_run_wish made = wishes->pattern;
 
     each_print(table, made.command);
-    for (uint32_t i = 0; i < wishes->later_count; i++) {
-        if (strcmp(wishes->later[i].command, made.command) == 0) {
-            return;
-        }
+    if (later_has(wishes, made.command)) {
+        return;
     }
     if (wishes->later_count == NW_RUN_WISHES_MAX) {
         nw_log(NW_LOG_WARN, "NW1505 sink %s asked for %s, which is being copied already", made.sink,
@@ -246,6 +388,7 @@ static void later_add(struct nw_run_wishes *wishes, const struct nw_table *table
     }
     nw_log(NW_LOG_INFO, "sink %s asked for %s, which is being copied: it is again, behind that",
            made.sink, made.command);
+    made.number = wish_record(run, number_next(wishes), made.sink, made.command, true);
     *wish = made;
     wishes->later_count++;
 }
@@ -257,10 +400,10 @@ static void copied_pass(struct nw_run *run, const struct nw_table *table)
     char name[2 * NW_TABLE_NAME_SIZE];
 
     if (!nw_run_joins_waits(run, table->relation_oid)) {
-        later_add(wishes, table);
+        later_add(run, table);
     }
     (void)snprintf(name, sizeof name, "%s.%s", table->schema_name, table->name);
-    names_add(&wishes->matches, name);
+    names_add(&wishes->matches, table->relation_oid, name);
 }
 
 /* In the order of their oids: another attempt has another list. @return NULL: there is no other */
@@ -298,6 +441,8 @@ void nw_run_pattern_step(struct nw_run *run)
         wishes->matched = true;
         wishes->passed_oid = next->relation_oid;
         wishes->each = wishes->pattern;
+        wishes->each.number = 0;
+        wishes->each_oid = next->relation_oid;
         each_print(next, wishes->each.command);
         (void)snprintf(wishes->each_name, sizeof wishes->each_name, "%s.%s", next->schema_name,
                        next->name);
@@ -305,9 +450,8 @@ void nw_run_pattern_step(struct nw_run *run)
         return;
     }
     nw_run_pattern_end(run);
-    (void)pthread_mutex_lock(&wishes->mutex);
-    resolved_keep(wishes);
-    (void)pthread_mutex_unlock(&wishes->mutex);
+    resolved_keep(wishes, &wishes->pattern, wishes->pattern.command);
+    wish_done(run, wishes->pattern.number);
     if (!wishes->matched) {
         nw_log(NW_LOG_WARN, "NW1504 sink %s asked for copies: no table that is followed matches %s",
                wishes->pattern.sink, wishes->pattern.command);
@@ -324,43 +468,81 @@ void nw_run_pattern_end(struct nw_run *run)
 
 /* ---- one after the other ---- */
 
+/* Where nothing streams only pauses are; what else was asked for waits until it does. */
+static const struct nw_run_wish *list_next(struct nw_run *run, bool streams)
+{
+    struct nw_run_wishes *wishes = &run->wishes;
+    const struct nw_run_wish *next = NULL;
+
+    (void)pthread_mutex_lock(&wishes->mutex);
+    for (uint32_t i = 0; i < wishes->count && next == NULL; i++) {
+        next = streams || !is_recorded(wishes->list[i].command) ? &wishes->list[i] : NULL;
+    }
+    (void)pthread_mutex_unlock(&wishes->mutex);
+    return next;
+}
+
 const char *nw_run_asked(struct nw_run *run)
 {
     const char *line =
         run->options->asked == NULL ? NULL : run->options->asked(run->options->context);
     struct nw_run_wishes *wishes = &run->wishes;
+    bool streams = run->status.phase == NW_RUN_STREAMING;
 
-    wishes->current = wishes->current_later = false;
+    wishes->current = NULL;
     if (line != NULL) {
         return line;
     }
-    if (wishes->has_each) {
-        wishes->current = true;
-        return wishes->each.command;
-    }
-    if (wishes->has_pattern && run->status.phase == NW_RUN_STREAMING) {
+    if (wishes->has_each && streams) {
+        wishes->current = &wishes->each;
+    } else if (wishes->has_pattern && streams) {
         return NULL; /* its tables come first */
+    } else if (wishes->later_count > 0 && !nw_run_joins_busy(run) && streams) {
+        wishes->current = &wishes->later[0];
+    } else {
+        wishes->current = list_next(run, streams);
     }
-    if (wishes->later_count > 0 && !nw_run_joins_busy(run) &&
-        run->status.phase == NW_RUN_STREAMING) {
-        wishes->current = wishes->current_later = true;
-        return wishes->later[0].command;
+    return wishes->current == NULL ? NULL : wishes->current->command;
+}
+
+static void wish_forget(struct nw_run_wish *list, uint32_t *count, const struct nw_run_wish *wish)
+{
+    size_t at = (size_t)(wish - list);
+
+    memmove(&list[at], &list[at + 1], (--*count - at) * sizeof *list);
+}
+
+/* The one that was answered. */
+static void current_end(struct nw_run *run, bool well)
+{
+    struct nw_run_wishes *wishes = &run->wishes;
+    const struct nw_run_wish *wish = wishes->current;
+
+    wishes->current = NULL;
+    if (wish == &wishes->each) {
+        wishes->has_each = false;
+        if (well) {
+            names_add(&wishes->matches, wishes->each_oid, wishes->each_name);
+        }
+        return;
+    }
+    if (!wishes->has_pattern || wish->number != wishes->pattern.number) { /* else not done yet */
+        wish_done(run, wish->number);
+    }
+    if (wishes->later_count > 0 && wish == &wishes->later[0]) {
+        wish_forget(wishes->later, &wishes->later_count, wish);
+        return;
     }
     (void)pthread_mutex_lock(&wishes->mutex);
-    wishes->current = wishes->count > 0;
-    line = wishes->current ? wishes->list[wishes->first].command : NULL;
+    wish_forget(wishes->list, &wishes->count, wish);
     (void)pthread_mutex_unlock(&wishes->mutex);
-    return line;
 }
 
 void nw_run_answer(struct nw_run *run, bool well, const char *text)
 {
-    struct nw_run_wishes *wishes = &run->wishes;
-    const struct nw_run_wish *wish = wishes->has_each        ? &wishes->each
-                                     : wishes->current_later ? &wishes->later[0]
-                                                             : &wishes->list[wishes->first];
+    const struct nw_run_wish *wish = run->wishes.current;
 
-    if (!wishes->current) {
+    if (wish == NULL) {
         run->options->answer(run->options->context, well, text);
         return;
     }
@@ -370,22 +552,5 @@ void nw_run_answer(struct nw_run *run, bool well, const char *text)
         nw_log(NW_LOG_WARN, "%.6s sink %s asked for %s: %s", nw_code_or(text, "NW1505"), wish->sink,
                wish->command, nw_code_rest(text));
     }
-    wishes->current = false;
-    if (wishes->has_each) {
-        wishes->has_each = false;
-        if (well) {
-            names_add(&wishes->matches, wishes->each_name);
-        }
-        return;
-    }
-    if (wishes->current_later) {
-        wishes->current_later = false;
-        memmove(&wishes->later[0], &wishes->later[1],
-                --wishes->later_count * sizeof wishes->later[0]);
-        return;
-    }
-    (void)pthread_mutex_lock(&wishes->mutex);
-    wishes->first = (wishes->first + 1) % NW_RUN_WISHES_MAX;
-    wishes->count--;
-    (void)pthread_mutex_unlock(&wishes->mutex);
+    current_end(run, well);
 }

@@ -289,8 +289,10 @@ struct nw_host {
      * Ask narwal for what a user may ask by commands: "table refresh SCHEMA.TABLE", "table repair
      * ...", "copy pause", "copy resume"; and "tables refresh PATTERN": of each table that is
      * followed and whose SCHEMA.TABLE, unquoted, all matches that extended regular expression of
-     * POSIX's. It is done later; what comes of it is logged.
-     * @return NW_REJECT: another command, or too long. NW_AGAIN: too much is asked for already.
+     * POSIX's. It is done later, also when narwal ends before, but for "copy ..."; what comes of it
+     * is logged.
+     * @return NW_REJECT: another command, or too long. NW_AGAIN: too much is asked for already, or
+     *         it cannot be recorded.
      */
     nw_status (*ask)(const struct nw_host *host, const char *command, struct nw_error *err);
     /**
@@ -322,10 +324,14 @@ struct nw_host {
     /**
      * Which tables are copied. Each answer is given once.
      * @param command  "tables refresh PATTERN" that this sink asked for: those that are copied for
-     *                 it; NULL: those of the first copy, to whoever asks, as often as it does.
-     * @param names    filled with SCHEMA.TABLE, unquoted, each behind the other and with its NUL.
+     *                 it, once for each time that it did, in that order; none if it was refused.
+     *                 NULL: those of the first copy; "": those that wait for another copy or are
+     *                 being copied now: to whoever asks, as often as it does.
+     * @param names    filled with "OID SCHEMA.TABLE", the OID in decimal, the names unquoted, each
+     *                 behind the other and with its NUL.
      * @param used     filled with their size in bytes, which may be 0: nothing is copied.
-     * @return NW_AGAIN: it is not known, or not yet; NW_REJECT: they have no room there.
+     * @return NW_AGAIN: it is not known, or not yet; NW_REJECT: they have no room there, and are
+     *         told again where there are `used` bytes.
      */
     nw_status (*copies)(const struct nw_host *host, const char *command, char *names, size_t size,
                         size_t *used);

@@ -2,7 +2,8 @@
 /*
  * Which copies signals asked for, and how far those are: for what notifications and the marks of
  * rows say of them. Narwal finds out which tables a regular expression stands for; it is asked for
- * that here. All of it is lost when narwal ends: a copy goes on then, and is nobody's.
+ * that here: each time that a command is taken is answered once, so the oldest that has no answer
+ * gets the next one. All of it is lost when narwal ends: a copy goes on then, and is nobody's.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,10 +19,12 @@
 #define IS_SAID  '=' /* said, and that is committed */
 #define IS_THERE '=' /* whole, and that is committed */
 
-static void entry_clear(struct nw_kafka_asked *asked)
+static void entry_fini(struct nw_kafka_asked *asked)
 {
+    for (uint32_t i = 0; i < asked->tables_count; i++) {
+        free(asked->tables[i].name);
+    }
     free(asked->tables);
-    *asked = (struct nw_kafka_asked){0};
 }
 
 uint32_t nw_kafka_asked_next(struct nw_kafka_sink *sink)
@@ -34,91 +37,123 @@ uint32_t nw_kafka_asked_next(struct nw_kafka_sink *sink)
     return signal;
 }
 
-void nw_kafka_asked_note(struct nw_kafka_sink *sink, const char *id, uint32_t signal, bool blocking,
-                         const char *command)
+/* @return false when memory ran out */
+static bool entries_grow(struct nw_kafka_sink *sink)
 {
-    struct nw_kafka_asked *asked = NULL;
+    uint32_t capacity = sink->asked_capacity == 0 ? 16 : 2 * sink->asked_capacity;
+    struct nw_kafka_asked *more = NULL;
+
+    if (sink->asked_count < sink->asked_capacity) {
+        return true;
+    }
+    more = reallocarray(sink->asked, capacity, sizeof *more);
+    if (more != NULL) {
+        sink->asked = more;
+        sink->asked_capacity = capacity;
+    }
+    return more != NULL;
+}
+
+nw_status nw_kafka_asked_note(struct nw_kafka_sink *sink, const char *id, uint32_t signal,
+                              bool blocking, const char *command)
+{
+    struct nw_error ignored = {0};
+    nw_status status = NW_RETRY;
 
     (void)pthread_mutex_lock(&sink->lock);
-    asked = &sink->asked[sink->asked_count++ % NW_KAFKA_ASKED_MAX];
-    entry_clear(asked);
-    (void)snprintf(asked->id, sizeof asked->id, "%s", id);
-    (void)snprintf(asked->command, sizeof asked->command, "%s", command);
-    asked->signal = signal;
-    asked->blocking = blocking;
-    asked->said = WAITS;
+    if (entries_grow(sink)) {
+        status = sink->host->ask(sink->host, command, &ignored);
+    }
+    if (status == NW_OK) {
+        struct nw_kafka_asked *asked = &sink->asked[sink->asked_count++];
+
+        *asked = (struct nw_kafka_asked){.signal = signal, .blocking = blocking, .said = WAITS};
+        (void)snprintf(asked->id, sizeof asked->id, "%s", id);
+        (void)snprintf(asked->command, sizeof asked->command, "%s", command);
+    }
     (void)pthread_mutex_unlock(&sink->lock);
-}
-
-/* The entry, the oldest first; "" is its command where there is none. */
-static struct nw_kafka_asked *entry_at(struct nw_kafka_sink *sink, uint32_t index)
-{
-    return &sink->asked[(sink->asked_count + index) % NW_KAFKA_ASKED_MAX];
-}
-
-static bool is_of(const struct nw_kafka_asked *asked, uint32_t signal)
-{
-    return asked->command[0] != '\0' && asked->signal == signal;
+    return status;
 }
 
 /* ---- which tables ---- */
 
+/* Of "OID SCHEMA.TABLE", each with its NUL. */
 static void tables_keep(struct nw_kafka_asked *asked, const char *names, size_t size)
 {
-    size_t count = 0;
-    char *at = NULL;
+    uint32_t count = 0;
 
     for (size_t i = 0; i < size; i++) {
         count += names[i] == '\0';
     }
     asked->resolved = true;
-    asked->tables = malloc(size + count + 1);
-    if (asked->tables == NULL) {
-        return; /* nothing is said of them */
+    asked->tables = count == 0 ? NULL : calloc(count, sizeof *asked->tables);
+    for (size_t i = 0; asked->tables != NULL && i < size; i += strlen(names + i) + 1) {
+        struct nw_kafka_asked_table *table = &asked->tables[asked->tables_count];
+        char *name = NULL;
+
+        table->relation_oid = (uint32_t)strtoul(names + i, &name, 10);
+        table->state = WAITS;
+        table->name = strdup(*name == ' ' ? name + 1 : name);
+        asked->tables_count += table->name != NULL; /* else nothing is said of it */
     }
-    at = asked->tables;
-    for (size_t i = 0; i < size; i += strlen(names + i) + 1) {
-        *at++ = WAITS;
-        memcpy(at, names + i, strlen(names + i) + 1);
-        at += strlen(names + i) + 1;
+}
+
+/* @param names  filled, unless it is NULL then; give */
+static nw_status names_ask(const struct nw_kafka_sink *sink, const char *command, char **names,
+                           size_t *used)
+{
+    size_t size = NAMES_SIZE;
+    nw_status status = NW_REJECT;
+
+    *names = NULL;
+    *used = 0;
+    if (sink->host->size <= offsetof(struct nw_host, copies)) {
+        return NW_AGAIN;
     }
-    asked->tables_size = (size_t)(at - asked->tables);
+    for (int i = 0; i < 3 && status == NW_REJECT; i++) { /* they may become more meanwhile */
+        char *more = realloc(*names, size);
+
+        if (more == NULL) {
+            return NW_AGAIN;
+        }
+        *names = more;
+        status = sink->host->copies(sink->host, command, *names, size, used);
+        size = *used + NAMES_SIZE;
+    }
+    return status;
 }
 
 /* Those that narwal has looked up by now. Locked. */
 static void tables_ask(struct nw_kafka_sink *sink)
 {
-    char *names = NULL;
-
-    if (sink->host->size <= offsetof(struct nw_host, copies)) {
-        return;
-    }
-    for (uint32_t i = 0; i < NW_KAFKA_ASKED_MAX; i++) {
-        struct nw_kafka_asked *asked = entry_at(sink, i);
+    for (uint32_t i = 0; i < sink->asked_count; i++) {
+        struct nw_kafka_asked *asked = &sink->asked[i];
+        char *names = NULL;
         size_t used = 0;
-        nw_status status = NW_AGAIN;
 
-        if (asked->command[0] == '\0' || asked->resolved) {
-            continue;
+        if (!asked->resolved && names_ask(sink, asked->command, &names, &used) == NW_OK) {
+            tables_keep(asked, names, used);
         }
-        names = names == NULL ? malloc(NAMES_SIZE) : names;
-        if (names != NULL) {
-            status = sink->host->copies(sink->host, asked->command, names, NAMES_SIZE, &used);
-        }
-        if (status != NW_AGAIN) {
-            tables_keep(asked, names, status == NW_OK ? used : 0);
-        }
+        free(names);
     }
-    free(names);
 }
 
-/* The state of a table; NULL: it is not among them, or not in that state. */
-static char *table_find(const struct nw_kafka_asked *asked, const char *table, char state)
+void nw_kafka_asked_poll(struct nw_kafka_sink *sink)
 {
-    for (size_t i = 0; i < asked->tables_size; i += strlen(asked->tables + i) + 1) {
-        if (asked->tables[i] == state &&
-            (table == NULL || strcmp(asked->tables + i + 1, table) == 0)) {
-            return asked->tables + i;
+    (void)pthread_mutex_lock(&sink->lock);
+    tables_ask(sink);
+    (void)pthread_mutex_unlock(&sink->lock);
+}
+
+/* One in that state; NULL: there is none. @param relation_oid  0: any */
+static struct nw_kafka_asked_table *table_find(const struct nw_kafka_asked *asked,
+                                               uint32_t relation_oid, char state)
+{
+    for (uint32_t i = 0; i < asked->tables_count; i++) {
+        struct nw_kafka_asked_table *table = &asked->tables[i];
+
+        if (table->state == state && (relation_oid == 0 || table->relation_oid == relation_oid)) {
+            return table;
         }
     }
     return NULL;
@@ -128,57 +163,132 @@ static char *table_find(const struct nw_kafka_asked *asked, const char *table, c
 
 static void names_print(const struct nw_kafka_asked *asked, struct nw_out *names)
 {
-    for (size_t i = 0; i < asked->tables_size; i += strlen(asked->tables + i) + 1) {
-        if (asked->tables[i] == WAITS) {
+    for (uint32_t i = 0; i < asked->tables_count; i++) {
+        if (asked->tables[i].state == WAITS) {
             nw_out_text(names, names->used > 0 ? "," : "");
-            nw_out_text(names, asked->tables + i + 1);
+            nw_out_text(names, asked->tables[i].name);
         }
     }
 }
 
-/* All that is to know of an entry's signal. Locked. */
+/* All that is to know of an entry's signal. Locked. @param relation_oid  the table that ends */
 static void asking_fill(struct nw_kafka_sink *sink, const struct nw_kafka_asked *of,
-                        const char *table, struct nw_kafka_asking *asking)
+                        uint32_t relation_oid, struct nw_kafka_asking *asking)
 {
     asking->signal = of->signal;
     asking->blocking = of->blocking;
     asking->starts = of->said == WAITS;
     asking->ends = asking->known = true;
     (void)snprintf(asking->id, sizeof asking->id, "%s", of->id);
-    for (uint32_t i = 0; i < NW_KAFKA_ASKED_MAX; i++) {
-        const struct nw_kafka_asked *asked = entry_at(sink, i);
+    for (uint32_t i = 0; i < sink->asked_count; i++) {
+        const struct nw_kafka_asked *asked = &sink->asked[i];
 
-        if (!is_of(asked, of->signal)) {
+        if (asked->signal != of->signal) {
             continue;
         }
         names_print(asked, &asking->names);
         asking->known = asking->known && asked->resolved;
-        for (size_t k = 0; k < asked->tables_size; k += strlen(asked->tables + k) + 1) {
-            bool other = table == NULL || strcmp(asked->tables + k + 1, table) != 0;
+        for (uint32_t k = 0; k < asked->tables_count; k++) {
+            bool other = asked->tables[k].relation_oid != relation_oid;
 
-            asking->ends = asking->ends && !(other && asked->tables[k] == WAITS);
+            asking->ends = asking->ends && !(other && asked->tables[k].state == WAITS);
         }
     }
     asking->ends = asking->ends && asking->known;
 }
 
-void nw_kafka_asked_of(struct nw_kafka_sink *sink, const char *table,
-                       struct nw_kafka_asking *asking)
+/* What the signal waits for is this copy. Locked. */
+static void table_begin(struct nw_kafka_sink *sink, uint32_t signal, uint32_t relation_oid)
+{
+    for (uint32_t i = 0; i < sink->asked_count; i++) {
+        struct nw_kafka_asked_table *found = sink->asked[i].signal == signal
+                                                 ? table_find(&sink->asked[i], relation_oid, WAITS)
+                                                 : NULL;
+
+        if (found != NULL) {
+            found->begun = true;
+        }
+    }
+}
+
+void nw_kafka_asked_of(struct nw_kafka_sink *sink, const struct nw_table *table,
+                       enum nw_kafka_copy_step step, uint32_t after, struct nw_kafka_asking *asking)
 {
     *asking = (struct nw_kafka_asking){.starts = true, .ends = true};
     (void)pthread_mutex_lock(&sink->lock);
     tables_ask(sink);
-    for (uint32_t i = 0; i < NW_KAFKA_ASKED_MAX && asking->signal == 0; i++) {
-        const struct nw_kafka_asked *asked = entry_at(sink, i);
+    for (uint32_t i = 0; i < sink->asked_count && asking->signal == 0; i++) {
+        const struct nw_kafka_asked *asked = &sink->asked[i];
+        const struct nw_kafka_asked_table *found =
+            asked->signal > after ? table_find(asked, table->relation_oid, WAITS) : NULL;
 
-        if (table_find(asked, table, WAITS) != NULL) {
-            asking_fill(sink, asked, table, asking);
+        if (found != NULL && (found->begun || step != NW_KAFKA_COPY_IS_BEGUN)) {
+            asking_fill(sink, asked, table->relation_oid, asking);
         }
+    }
+    if (asking->signal != 0 && step == NW_KAFKA_COPY_BEGINS) {
+        table_begin(sink, asking->signal, table->relation_oid);
     }
     (void)pthread_mutex_unlock(&sink->lock);
     if (asking->signal == 0) {
-        nw_out_text(&asking->names, table);
+        nw_out_text(&asking->names, table->schema_name);
+        nw_out_text(&asking->names, ".");
+        nw_out_text(&asking->names, table->name);
     }
+}
+
+uint32_t nw_kafka_asked_blocking(struct nw_kafka_sink *sink, uint32_t relation_oid)
+{
+    uint32_t signal = 0;
+
+    (void)pthread_mutex_lock(&sink->lock);
+    for (uint32_t i = 0; i < sink->asked_count && signal == 0; i++) {
+        const struct nw_kafka_asked *asked = &sink->asked[i];
+        const struct nw_kafka_asked_table *found =
+            asked->blocking ? table_find(asked, relation_oid, WAITS) : NULL;
+
+        signal = found != NULL && found->begun ? asked->signal : 0;
+    }
+    (void)pthread_mutex_unlock(&sink->lock);
+    return signal;
+}
+
+/* Whether the oid is one of "OID SCHEMA.TABLE". */
+static bool oid_is_in(uint32_t relation_oid, const char *names, size_t size)
+{
+    for (size_t i = 0; i < size; i += strlen(names + i) + 1) {
+        if (strtoul(names + i, NULL, 10) == relation_oid) {
+            return true;
+        }
+    }
+    return false;
+}
+
+uint32_t nw_kafka_asked_lost(struct nw_kafka_sink *sink, char **name)
+{
+    char *names = NULL;
+    size_t used = 0;
+    uint32_t relation_oid = 0;
+
+    (void)pthread_mutex_lock(&sink->lock);
+    tables_ask(sink);
+    if (sink->asked_count > 0 && names_ask(sink, "", &names, &used) == NW_OK) {
+        for (uint32_t i = 0; i < sink->asked_count && relation_oid == 0; i++) {
+            const struct nw_kafka_asked *asked = &sink->asked[i];
+
+            for (uint32_t k = 0; k < asked->tables_count && relation_oid == 0; k++) {
+                const struct nw_kafka_asked_table *table = &asked->tables[k];
+
+                if (table->state == WAITS && !oid_is_in(table->relation_oid, names, used) &&
+                    (*name = strdup(table->name)) != NULL) {
+                    relation_oid = table->relation_oid;
+                }
+            }
+        }
+    }
+    (void)pthread_mutex_unlock(&sink->lock);
+    free(names);
+    return relation_oid;
 }
 
 void nw_kafka_asked_now(struct nw_kafka_sink *sink, struct nw_kafka_asking *asking)
@@ -186,12 +296,11 @@ void nw_kafka_asked_now(struct nw_kafka_sink *sink, struct nw_kafka_asking *aski
     *asking = (struct nw_kafka_asking){0};
     (void)pthread_mutex_lock(&sink->lock);
     tables_ask(sink);
-    for (uint32_t i = 0; i < NW_KAFKA_ASKED_MAX && asking->signal == 0; i++) {
-        const struct nw_kafka_asked *asked = entry_at(sink, i);
+    for (uint32_t i = 0; i < sink->asked_count && asking->signal == 0; i++) {
+        const struct nw_kafka_asked *asked = &sink->asked[i];
 
-        if (asked->command[0] != '\0' &&
-            (!asked->resolved || table_find(asked, NULL, WAITS) != NULL)) {
-            asking_fill(sink, asked, NULL, asking);
+        if (!asked->resolved || table_find(asked, 0, WAITS) != NULL) {
+            asking_fill(sink, asked, 0, asking);
         }
     }
     (void)pthread_mutex_unlock(&sink->lock);
@@ -203,9 +312,9 @@ void nw_kafka_asked_signal(struct nw_kafka_sink *sink, uint32_t signal,
     *asking = (struct nw_kafka_asking){0};
     (void)pthread_mutex_lock(&sink->lock);
     tables_ask(sink);
-    for (uint32_t i = 0; i < NW_KAFKA_ASKED_MAX && asking->signal == 0; i++) {
-        if (is_of(entry_at(sink, i), signal)) {
-            asking_fill(sink, entry_at(sink, i), NULL, asking);
+    for (uint32_t i = 0; i < sink->asked_count && asking->signal == 0; i++) {
+        if (sink->asked[i].signal == signal) {
+            asking_fill(sink, &sink->asked[i], 0, asking);
         }
     }
     (void)pthread_mutex_unlock(&sink->lock);
@@ -219,10 +328,10 @@ void nw_kafka_asking_fini(struct nw_kafka_asking *asking)
 void nw_kafka_asked_begun(struct nw_kafka_sink *sink, const struct nw_kafka_asking *asking)
 {
     (void)pthread_mutex_lock(&sink->lock);
-    for (uint32_t i = 0; i < NW_KAFKA_ASKED_MAX; i++) {
-        struct nw_kafka_asked *asked = entry_at(sink, i);
+    for (uint32_t i = 0; i < sink->asked_count; i++) {
+        struct nw_kafka_asked *asked = &sink->asked[i];
 
-        if (is_of(asked, asking->signal) && asked->said == WAITS) {
+        if (asked->signal == asking->signal && asked->said == WAITS) {
             asked->said = SAID;
         }
     }
@@ -230,15 +339,16 @@ void nw_kafka_asked_begun(struct nw_kafka_sink *sink, const struct nw_kafka_aski
 }
 
 void nw_kafka_asked_ended(struct nw_kafka_sink *sink, const struct nw_kafka_asking *asking,
-                          const char *table)
+                          uint32_t relation_oid)
 {
     (void)pthread_mutex_lock(&sink->lock);
-    for (uint32_t i = 0; i < NW_KAFKA_ASKED_MAX; i++) {
-        struct nw_kafka_asked *asked = entry_at(sink, i);
-        char *state = is_of(asked, asking->signal) ? table_find(asked, table, WAITS) : NULL;
+    for (uint32_t i = 0; i < sink->asked_count; i++) {
+        struct nw_kafka_asked *asked = &sink->asked[i];
+        struct nw_kafka_asked_table *table =
+            asked->signal == asking->signal ? table_find(asked, relation_oid, WAITS) : NULL;
 
-        if (state != NULL) {
-            *state = SAID;
+        if (table != NULL) {
+            table->state = SAID;
         }
     }
     (void)pthread_mutex_unlock(&sink->lock);
@@ -249,14 +359,14 @@ bool nw_kafka_asked_first(struct nw_kafka_sink *sink, uint32_t signal, uint32_t 
     uint32_t first_oid = 0;
 
     (void)pthread_mutex_lock(&sink->lock);
-    for (uint32_t i = 0; i < NW_KAFKA_ASKED_MAX; i++) {
-        if (is_of(entry_at(sink, i), signal) && entry_at(sink, i)->first_oid != 0) {
-            first_oid = entry_at(sink, i)->first_oid;
+    for (uint32_t i = 0; i < sink->asked_count; i++) {
+        if (sink->asked[i].signal == signal && sink->asked[i].first_oid != 0) {
+            first_oid = sink->asked[i].first_oid;
         }
     }
-    for (uint32_t i = 0; i < NW_KAFKA_ASKED_MAX && first_oid == 0; i++) {
-        if (is_of(entry_at(sink, i), signal)) {
-            first_oid = entry_at(sink, i)->first_oid = relation_oid;
+    for (uint32_t i = 0; i < sink->asked_count && first_oid == 0; i++) {
+        if (sink->asked[i].signal == signal) {
+            first_oid = sink->asked[i].first_oid = relation_oid;
         }
     }
     (void)pthread_mutex_unlock(&sink->lock);
@@ -265,22 +375,54 @@ bool nw_kafka_asked_first(struct nw_kafka_sink *sink, uint32_t signal, uint32_t 
 
 /* ---- commits ---- */
 
-/* One whose copies are all whole is not needed any more. */
 static void entry_settle(struct nw_kafka_asked *asked, bool committed)
 {
     asked->said = asked->said == SAID ? (committed ? IS_SAID : WAITS) : asked->said;
     asked->first_oid = asked->said == IS_SAID ? asked->first_oid : 0;
-    for (size_t i = 0; i < asked->tables_size; i += strlen(asked->tables + i) + 1) {
-        if (asked->tables[i] == SAID) {
-            asked->tables[i] = committed ? IS_THERE : WAITS;
+    for (uint32_t i = 0; i < asked->tables_count; i++) {
+        if (asked->tables[i].state == SAID) {
+            asked->tables[i].state = committed ? IS_THERE : WAITS;
         }
     }
 }
 
 static bool is_over(const struct nw_kafka_asked *asked)
 {
-    return asked->resolved && table_find(asked, NULL, WAITS) == NULL &&
-           table_find(asked, NULL, SAID) == NULL;
+    return asked->resolved && table_find(asked, 0, WAITS) == NULL;
+}
+
+static bool signal_is_over(const struct nw_kafka_sink *sink, uint32_t signal)
+{
+    for (uint32_t i = 0; i < sink->asked_count; i++) {
+        if (sink->asked[i].signal == signal && !is_over(&sink->asked[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Of signals whose copies are all whole nothing is needed any more. */
+static void entries_drop(struct nw_kafka_sink *sink)
+{
+    uint32_t kept = 0;
+    uint32_t over = 0; /* the last one that is */
+
+    for (uint32_t i = 0; i < sink->asked_count; i++) {
+        struct nw_kafka_asked asked = sink->asked[i];
+
+        if (asked.signal != over && signal_is_over(sink, asked.signal)) {
+            over = asked.signal;
+        }
+        if (asked.signal == over) {
+            sink->paused = sink->paused == over ? 0 : sink->paused;
+            entry_fini(&asked);
+            sink->asked[i].tables = NULL;
+            sink->asked[i].tables_count = 0;
+        } else {
+            sink->asked[kept++] = asked;
+        }
+    }
+    sink->asked_count = kept;
 }
 
 static void pauses_settle(struct nw_kafka_sink *sink, bool committed)
@@ -299,19 +441,11 @@ static void pauses_settle(struct nw_kafka_sink *sink, bool committed)
 void nw_kafka_asked_settle(struct nw_kafka_sink *sink, bool committed)
 {
     (void)pthread_mutex_lock(&sink->lock);
-    for (uint32_t i = 0; i < NW_KAFKA_ASKED_MAX; i++) {
-        struct nw_kafka_asked *asked = entry_at(sink, i);
-        bool over = asked->command[0] != '\0';
-
-        entry_settle(asked, committed);
-        for (uint32_t k = 0; k < NW_KAFKA_ASKED_MAX && over; k++) {
-            const struct nw_kafka_asked *other = entry_at(sink, k);
-
-            over = !is_of(other, asked->signal) || is_over(other);
-        }
-        if (over && committed) {
-            entry_clear(asked);
-        }
+    for (uint32_t i = 0; i < sink->asked_count; i++) {
+        entry_settle(&sink->asked[i], committed);
+    }
+    if (committed) {
+        entries_drop(sink);
     }
     pauses_settle(sink, committed);
     (void)pthread_mutex_unlock(&sink->lock);
@@ -319,9 +453,9 @@ void nw_kafka_asked_settle(struct nw_kafka_sink *sink, bool committed)
 
 void nw_kafka_asked_fini(struct nw_kafka_sink *sink)
 {
-    for (uint32_t i = 0; i < NW_KAFKA_ASKED_MAX; i++) {
-        entry_clear(&sink->asked[i]);
+    for (uint32_t i = 0; i < sink->asked_count; i++) {
+        entry_fini(&sink->asked[i]);
     }
+    free(sink->asked);
     nw_out_fini(&sink->first_names);
-    free(sink->later);
 }

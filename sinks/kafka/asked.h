@@ -10,23 +10,33 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <narwal/status.h>
+
 #include "lib/out.h"
 
 struct nw_kafka_sink;
+struct nw_table;
+
+/* A table that is copied for a signal. */
+struct nw_kafka_asked_table {
+    uint32_t relation_oid;
+    char state; /* as asked.c has them */
+    bool begun; /* its copy, not one that was under way already */
+    char *name; /* SCHEMA.TABLE; own */
+};
 
 /* One of data-collections of a signal that asked for copies. */
-#define NW_KAFKA_ASKED_MAX    64u
 #define NW_KAFKA_COMMAND_SIZE 256u
 #define NW_KAFKA_ID_SIZE      64u
 struct nw_kafka_asked {
     char id[NW_KAFKA_ID_SIZE];
-    char command[NW_KAFKA_COMMAND_SIZE]; /* to the host; "": nothing is here */
+    char command[NW_KAFKA_COMMAND_SIZE]; /* to the host */
     uint32_t signal;                     /* those of one signal have one number, from 1 */
     bool blocking;                       /* its type */
     bool resolved;                       /* it is known which tables it stands for: */
-    char *tables; /* own: of each a byte, as asked.c has them, and SCHEMA.TABLE with its NUL */
-    size_t tables_size;
-    char said;          /* whether it was notified that it started, in such a byte */
+    struct nw_kafka_asked_table *tables; /* own */
+    uint32_t tables_count;
+    char said;          /* whether it was notified that it started, in such a state */
     uint32_t first_oid; /* the table that has the signal's first copied row; 0: none came yet */
 };
 
@@ -36,13 +46,6 @@ struct nw_kafka_pause {
     bool paused;
     bool said;       /* in what is not committed yet */
     uint32_t signal; /* whose copies */
-};
-
-/* Commands that narwal had no room for. */
-#define NW_KAFKA_LATER_MAX 1024u
-struct nw_kafka_later {
-    char id[NW_KAFKA_ID_SIZE];
-    char command[NW_KAFKA_COMMAND_SIZE];
 };
 
 /* What is said of a copy that a signal asked for. */
@@ -56,17 +59,35 @@ struct nw_kafka_asking {
     struct nw_out names; /* of those that are not copied yet, with commas; own */
 };
 
-/** A signal asks by this command; its id may be "". Any thread, as all of these. */
-void nw_kafka_asked_note(struct nw_kafka_sink *sink, const char *id, uint32_t signal, bool blocking,
-                         const char *command);
+/**
+ * A signal asks the host by this command; its id may be "". Any thread, as all of these.
+ * @return what the host says; NW_RETRY: out of memory. If not NW_OK nothing is noted.
+ */
+nw_status nw_kafka_asked_note(struct nw_kafka_sink *sink, const char *id, uint32_t signal,
+                              bool blocking, const char *command);
 /** The number of a new signal. */
 uint32_t nw_kafka_asked_next(struct nw_kafka_sink *sink);
+/** What narwal found out by now is taken over. */
+void nw_kafka_asked_poll(struct nw_kafka_sink *sink);
+
+enum nw_kafka_copy_step { NW_KAFKA_COPY_BEGINS, NW_KAFKA_COPY_IS_BEGUN, NW_KAFKA_COPY_IS_GONE };
 /**
- * The first signal that asked for a copy of this table and has none yet.
- * @param asking  filled, also when none did; to be ended by nw_kafka_asking_fini()
+ * A signal that a copy of this table is for. Which ones that is is settled when it begins: all that
+ * asked for the table by then and have no copy of it.
+ * @param step   BEGINS: it does now; IS_BEGUN: those that it was begun for; IS_GONE: also those
+ *               that wait for one.
+ * @param after  the first signal behind this one; 0: of all
+ * @param asking  filled; signal 0: none, what is said then is of one copy by itself. To be ended
+ *                by nw_kafka_asking_fini()
  */
-void nw_kafka_asked_of(struct nw_kafka_sink *sink, const char *table,
+void nw_kafka_asked_of(struct nw_kafka_sink *sink, const struct nw_table *table,
+                       enum nw_kafka_copy_step step, uint32_t after,
                        struct nw_kafka_asking *asking);
+/** The first signal of type "blocking" that the copy of the table was begun for; 0: none. */
+uint32_t nw_kafka_asked_blocking(struct nw_kafka_sink *sink, uint32_t relation_oid);
+/** A table whose copy a signal waits for, though none comes: narwal gave it up.
+ * @param name  give. @return its oid; 0: there is none */
+uint32_t nw_kafka_asked_lost(struct nw_kafka_sink *sink, char **name);
 /** The first signal whose copies are under way; signal 0: none is. */
 void nw_kafka_asked_now(struct nw_kafka_sink *sink, struct nw_kafka_asking *asking);
 /** What is to be said of this one; signal 0: it is over, or forgotten. */
@@ -77,7 +98,7 @@ void nw_kafka_asking_fini(struct nw_kafka_asking *asking);
 void nw_kafka_asked_begun(struct nw_kafka_sink *sink, const struct nw_kafka_asking *asking);
 /** The same of the copy of the table: it is whole, or it is given up. */
 void nw_kafka_asked_ended(struct nw_kafka_sink *sink, const struct nw_kafka_asking *asking,
-                          const char *table);
+                          uint32_t relation_oid);
 /** Whether this table has the first copied row of all that the signal asked for; if none has, it
  * gets it. */
 bool nw_kafka_asked_first(struct nw_kafka_sink *sink, uint32_t signal, uint32_t relation_oid);

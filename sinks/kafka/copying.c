@@ -65,8 +65,8 @@ nw_status nw_kafka_copying_begin(struct nw_kafka_worker *worker, uint32_t relati
     found->rows = 0;
     found->resumed = resumed;
     found->held = found->ended = false;
-    found->goes_on = false;
-    found->blocking = 0;
+    found->goes_on = resumed;
+    found->blocking = resumed ? nw_kafka_asked_blocking(worker->sink, relation_oid) : 0;
     return NW_OK;
 }
 
@@ -113,7 +113,10 @@ bool nw_kafka_is_marked(struct nw_kafka_worker *worker, uint32_t relation_oid)
 {
     const struct nw_kafka_copying *copying = nw_kafka_copying_find(worker, relation_oid);
 
-    return !worker->sink->positioned || (copying != NULL && copying->blocking != 0);
+    if (!worker->sink->positioned || (copying != NULL && copying->blocking != 0)) {
+        return true;
+    }
+    return copying == NULL && nw_kafka_asked_blocking(worker->sink, relation_oid) != 0;
 }
 
 const char *nw_kafka_snapshot_of(struct nw_kafka_worker *worker, uint32_t relation_oid)

@@ -306,17 +306,15 @@ struct nw_kafka_sink {
     bool copying;       /* the first copy has begun, and no commit had a position yet */
     uint32_t first_oid; /* the table that has the first copied row of all; 0: none came yet;
                            UINT32_MAX: it was sent by a former process */
-    struct nw_kafka_asked asked[NW_KAFKA_ASKED_MAX]; /* the latest, in a ring */
-    uint32_t asked_count;
+    struct nw_kafka_asked *asked; /* own; the oldest first */
+    uint32_t asked_count, asked_capacity;
     uint32_t signals_count;
     struct nw_kafka_pause pauses[NW_KAFKA_PAUSES_MAX]; /* not said yet */
     uint32_t pauses_count;
-    bool paused;                  /* by a signal */
-    bool began;                   /* it was said whether there is a first copy, since open() */
-    struct nw_out first_names;    /* of the first copy's tables, with commas; empty: not known */
-    struct nw_kafka_later *later; /* own; to be asked for, the first one first */
-    uint32_t later_count;
-    uint64_t commits; /* since recover() */
+    uint32_t paused;           /* the signal whose copies another one paused; 0: none */
+    bool began;                /* it was said whether there is a first copy, since open() */
+    struct nw_out first_names; /* of the first copy's tables, with commas; empty: not known */
+    uint64_t commits;          /* since recover() */
     struct nw_kafka_known *known;
     uint32_t known_count;
     uint32_t known_capacity;
@@ -671,6 +669,8 @@ NW_MUST_CHECK nw_status nw_kafka_copy_gone(struct nw_kafka_worker *worker,
 NW_MUST_CHECK nw_status nw_kafka_copies_end(struct nw_kafka_sink *sink, struct nw_error *err);
 /** What signals paused, and let go on; as far as it is known of what. */
 NW_MUST_CHECK nw_status nw_kafka_pauses_say(struct nw_kafka_worker *worker, struct nw_error *err);
+/** That copies are given up which signals wait for. Before a commit, with worker 0. */
+NW_MUST_CHECK nw_status nw_kafka_lost_say(struct nw_kafka_worker *worker, struct nw_error *err);
 
 /* ---- signals.c ---- */
 
@@ -678,8 +678,6 @@ NW_MUST_CHECK nw_status nw_kafka_pauses_say(struct nw_kafka_worker *worker, stru
 void nw_kafka_signal_row(struct nw_kafka_sink *sink, const struct nw_batch *batch, uint32_t row);
 /** A message of that topic. */
 void nw_kafka_signal_message(struct nw_kafka_sink *sink, const rd_kafka_message_t *message);
-/** What narwal had no room for is asked for again. */
-void nw_kafka_signals_retry(struct nw_kafka_sink *sink);
 /** In recover(): the reader of their topic. */
 NW_MUST_CHECK nw_status nw_kafka_signals_begin(struct nw_kafka_sink *sink, struct nw_error *err);
 void nw_kafka_signals_end(struct nw_kafka_sink *sink);

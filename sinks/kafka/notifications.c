@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "kafka/kafka.h"
 
@@ -148,10 +149,13 @@ static const char *first_names(struct nw_kafka_sink *sink)
     }
     if (told != NULL &&
         sink->host->copies(sink->host, NULL, told, FIRST_NAMES_MAX, &used) == NW_OK && used > 0) {
-        for (size_t i = 0; i + 1 < used; i++) {
-            told[i] = told[i] == '\0' ? ',' : told[i];
+        for (size_t i = 0; i < used; i += strlen(told + i) + 1) { /* "OID SCHEMA.TABLE" */
+            const char *space = strchr(told + i, ' ');
+
+            nw_out_text(names, i > 0 ? "," : "");
+            nw_out_text(names, space == NULL ? "" : space + 1);
         }
-        nw_out_bytes(names, told, used);
+        nw_out_bytes(names, "", 1);
     }
     free(told);
     if (names->failed) {
@@ -210,6 +214,8 @@ static nw_status first_ends(struct nw_kafka_worker *worker, const char *name,
 
 /* ---- later ones ---- */
 
+enum nw_kafka_said { LATER_BEGINS, LATER_GOES_ON, LATER_ENDS, LATER_IS_GONE };
+
 /* What all notifications of a copy say. */
 static struct notification later_like(const struct nw_kafka_asking *asking)
 {
@@ -224,58 +230,47 @@ static nw_status names_end(struct nw_kafka_asking *asking, struct nw_error *err)
     return asking->names.failed ? nw_kafka_no_memory(err) : NW_OK;
 }
 
-static nw_status later_begins(struct nw_kafka_worker *worker, const char *name, uint32_t oid,
-                              struct nw_error *err)
+static nw_status later_begins(struct nw_kafka_worker *worker, const struct nw_table *table,
+                              const struct nw_kafka_asking *asking, struct nw_error *err)
 {
-    struct nw_kafka_copying *copying = nw_kafka_copying_find(worker, oid);
-    struct nw_kafka_asking asking;
-    struct notification what;
+    struct nw_kafka_copying *copying = nw_kafka_copying_find(worker, table->relation_oid);
+    const struct notification what = later_like(asking);
     nw_status status = NW_OK;
 
-    nw_kafka_asked_of(worker->sink, name, &asking);
-    status = names_end(&asking, err);
-    what = later_like(&asking);
-    if (copying != NULL) {
-        copying->blocking = asking.blocking ? asking.signal : 0;
+    if (copying != NULL && copying->blocking == 0) {
+        copying->blocking = asking->blocking ? asking->signal : 0;
     }
-    if (status == NW_OK && asking.starts) {
-        status = notify_start(worker, &what, (const char *)asking.names.bytes, err);
+    if (asking->starts) {
+        status = notify_start(worker, &what, (const char *)asking->names.bytes, err);
     }
     if (status == NW_OK) {
-        nw_kafka_asked_begun(worker->sink, &asking);
+        nw_kafka_asked_begun(worker->sink, asking);
     }
-    nw_kafka_asking_fini(&asking);
     return status;
 }
 
 static nw_status later_goes_on(struct nw_kafka_worker *worker, const char *name,
-                               struct nw_error *err)
+                               const struct nw_kafka_asking *asking, struct nw_error *err)
 {
-    struct nw_kafka_asking asking;
-    struct notification what;
-    nw_status status = NW_OK;
+    struct notification what = later_like(asking);
 
-    nw_kafka_asked_of(worker->sink, name, &asking);
-    status = names_end(&asking, err);
-    what = later_like(&asking);
     what.type = "IN_PROGRESS";
-    what.collections = (const char *)asking.names.bytes;
+    what.collections = (const char *)asking->names.bytes;
     what.label = "current_collection_in_progress";
     what.collection = name;
-    status = status == NW_OK ? notify(worker, &what, err) : status;
-    nw_kafka_asking_fini(&asking);
-    return status;
+    return notify(worker, &what, err);
 }
 
 /* @param copying  NULL: no row of it was sent by this process, or it is given up */
-static nw_status later_ends(struct nw_kafka_worker *worker, const char *name,
+static nw_status later_ends(struct nw_kafka_worker *worker, const struct nw_table *table,
                             const struct nw_kafka_copying *copying, const char *outcome,
-                            struct nw_kafka_asking *asking, struct nw_error *err)
+                            const struct nw_kafka_asking *asking, struct nw_error *err)
 {
-    struct notification what;
-    nw_status status = names_end(asking, err);
+    struct notification what = later_like(asking);
+    char name[NW_KAFKA_NAME_SIZE];
+    nw_status status = NW_OK;
 
-    what = later_like(asking);
+    name_print(table, name);
     what.type = "TABLE_SCAN_COMPLETED";
     what.collections = (const char *)asking->names.bytes;
     what.label = "scanned_collection";
@@ -285,16 +280,57 @@ static nw_status later_ends(struct nw_kafka_worker *worker, const char *name,
     what.status = outcome != NULL                                     ? outcome
                   : !what.first && what.scanned && copying->rows == 0 ? "EMPTY"
                                                                       : "SUCCEEDED";
-    if (status == NW_OK) {
-        status = notify(worker, &what, err);
-    }
+    status = notify(worker, &what, err);
     if (status == NW_OK && asking->ends) {
         what = later_like(asking);
         what.type = "COMPLETED";
         status = notify(worker, &what, err);
     }
     if (status == NW_OK) {
-        nw_kafka_asked_ended(worker->sink, asking, name);
+        nw_kafka_asked_ended(worker->sink, asking, table->relation_oid);
+    }
+    return status;
+}
+
+/* Each signal that the copy is for; or none, and it is one by itself. */
+static nw_status later_say(struct nw_kafka_worker *worker, const struct nw_table *table,
+                           enum nw_kafka_said said, enum nw_kafka_mark *mark, struct nw_error *err)
+{
+    const struct nw_kafka_copying *copying = nw_kafka_copying_find(worker, table->relation_oid);
+    enum nw_kafka_copy_step step = said == LATER_BEGINS    ? NW_KAFKA_COPY_BEGINS
+                                   : said == LATER_IS_GONE ? NW_KAFKA_COPY_IS_GONE
+                                                           : NW_KAFKA_COPY_IS_BEGUN;
+    char name[NW_KAFKA_NAME_SIZE];
+    uint32_t after = 0;
+    bool more = true;
+    nw_status status = NW_OK;
+
+    name_print(table, name);
+    while (more && status == NW_OK) {
+        struct nw_kafka_asking asking;
+
+        nw_kafka_asked_of(worker->sink, table, step, after, &asking);
+        more = asking.signal != 0;
+        status = names_end(&asking, err);
+        if (status == NW_OK && (more || (after == 0 && said != LATER_IS_GONE))) {
+            switch (said) {
+            case LATER_BEGINS:
+                status = later_begins(worker, table, &asking, err);
+                break;
+            case LATER_GOES_ON:
+                status = later_goes_on(worker, name, &asking, err);
+                break;
+            case LATER_ENDS:
+                *mark = asking.ends && after == 0 ? NW_KAFKA_LAST_OF_ALL : *mark;
+                status = later_ends(worker, table, copying, NULL, &asking, err);
+                break;
+            case LATER_IS_GONE:
+                status = later_ends(worker, table, NULL, "SQL_EXCEPTION", &asking, err);
+                break;
+            }
+        }
+        after = asking.signal;
+        nw_kafka_asking_fini(&asking);
     }
     return status;
 }
@@ -381,23 +417,21 @@ nw_status nw_kafka_copy_begins(struct nw_kafka_worker *worker, const struct nw_t
         return first_begins(worker, name, err);
     }
     status = nw_kafka_pauses_say(worker, err);
-    return status == NW_OK ? later_begins(worker, name, table->relation_oid, err) : status;
+    return status == NW_OK ? later_say(worker, table, LATER_BEGINS, NULL, err) : status;
 }
 
 nw_status nw_kafka_copy_goes_on(struct nw_kafka_worker *worker, const struct nw_table *table,
                                 struct nw_error *err)
 {
     struct nw_kafka_copying *copying = nw_kafka_copying_find(worker, table->relation_oid);
-    char name[NW_KAFKA_NAME_SIZE];
     nw_status status = NW_OK;
 
     if (is_first(worker->sink) || copying == NULL || copying->goes_on) {
         return NW_OK;
     }
-    name_print(table, name);
     status = nw_kafka_pauses_say(worker, err);
     if (status == NW_OK) {
-        status = later_goes_on(worker, name, err);
+        status = later_say(worker, table, LATER_GOES_ON, NULL, err);
     }
     copying->goes_on = status == NW_OK;
     return status;
@@ -415,15 +449,10 @@ nw_status nw_kafka_copy_ends(struct nw_kafka_worker *worker, const struct nw_tab
     if (is_first(worker->sink)) {
         status = first_ends(worker, name, copying, err);
     } else {
-        struct nw_kafka_asking asking;
-
-        nw_kafka_asked_of(worker->sink, name, &asking);
-        mark = asking.ends ? NW_KAFKA_LAST_OF_ALL : mark;
         status = nw_kafka_pauses_say(worker, err);
         if (status == NW_OK) {
-            status = later_ends(worker, name, copying, NULL, &asking, err);
+            status = later_say(worker, table, LATER_ENDS, &mark, err);
         }
-        nw_kafka_asking_fini(&asking);
     }
     if (status == NW_OK) {
         nw_kafka_copying_end(worker, table->relation_oid, mark);
@@ -434,16 +463,26 @@ nw_status nw_kafka_copy_ends(struct nw_kafka_worker *worker, const struct nw_tab
 nw_status nw_kafka_copy_gone(struct nw_kafka_worker *worker, const struct nw_table *table,
                              struct nw_error *err)
 {
-    struct nw_kafka_asking asking;
-    char name[NW_KAFKA_NAME_SIZE];
+    return later_say(worker, table, LATER_IS_GONE, NULL, err);
+}
+
+nw_status nw_kafka_lost_say(struct nw_kafka_worker *worker, struct nw_error *err)
+{
+    char *name = NULL;
+    uint32_t relation_oid = 0;
     nw_status status = NW_OK;
 
-    name_print(table, name);
-    nw_kafka_asked_of(worker->sink, name, &asking);
-    if (asking.signal != 0) {
-        status = later_ends(worker, name, NULL, "SQL_EXCEPTION", &asking, err);
+    while (status == NW_OK && (relation_oid = nw_kafka_asked_lost(worker->sink, &name)) != 0) {
+        char *dot = strchr(name, '.');
+        struct nw_table table = {.relation_oid = relation_oid, .schema_name = name, .name = ""};
+
+        if (dot != NULL) { /* said as a whole again */
+            *dot = '\0';
+            table.name = dot + 1;
+        }
+        status = nw_kafka_copy_gone(worker, &table, err);
+        free(name);
     }
-    nw_kafka_asking_fini(&asking);
     return status;
 }
 

@@ -106,6 +106,7 @@ static nw_status recovery_fill(struct nw_kafka_sink *sink, struct nw_recovery *r
         positioned = positioned || position->there;
     }
     sink->positioned = positioned && sink->positions[0].lsn > 0;
+    sink->began = sink->began || (sink->copying && sink->positioned); /* in that commit */
     sink->copying = !sink->positioned && state->copies_count > 0; /* it was said that it began */
     sink->first_oid = sink->copying ? UINT32_MAX : 0;
     nw_kafka_asked_settle(sink, false);
@@ -297,14 +298,24 @@ static bool first_is_over(const struct nw_kafka_sink *sink, const struct nw_comm
     return !sink->began && commit->positions[0].lsn > 0 && !moves(commit);
 }
 
+static bool is_anything_said(struct nw_kafka_sink *sink, const struct nw_commit *commit)
+{
+    bool waits = false;
+
+    (void)pthread_mutex_lock(&sink->lock);
+    waits = sink->pauses_count > 0 || sink->asked_count > 0;
+    (void)pthread_mutex_unlock(&sink->lock);
+    return waits ||
+           (sink->options.notices_[NW_KAFKA_NOTIFICATIONS] != NULL && first_is_over(sink, commit));
+}
+
 /* Said in the commit that has all of it. */
 static nw_status commit_say(struct nw_kafka_sink *sink, const struct nw_commit *commit,
                             struct nw_error *err)
 {
     nw_status status = NW_OK;
 
-    if (sink->options.notices_[NW_KAFKA_NOTIFICATIONS] == NULL ||
-        (!first_is_over(sink, commit) && sink->pauses_count == 0)) {
+    if (!is_anything_said(sink, commit)) {
         return NW_OK;
     }
     status = messages_begin(&sink->workers[0], err);
@@ -313,6 +324,9 @@ static nw_status commit_say(struct nw_kafka_sink *sink, const struct nw_commit *
     }
     if (status == NW_OK) {
         status = nw_kafka_pauses_say(&sink->workers[0], err);
+    }
+    if (status == NW_OK) {
+        status = nw_kafka_lost_say(&sink->workers[0], err);
     }
     return status == NW_OK ? nw_kafka_drain(sink->workers[0].producer, err) : status;
 }
@@ -363,7 +377,7 @@ static void kafka_tick(void *self)
 {
     nw_kafka_figures_tick(self);
     nw_kafka_beat(self);
-    nw_kafka_signals_retry(self);
+    nw_kafka_asked_poll(self);
     nw_kafka_signals_poll(self);
 }
 

@@ -12,7 +12,7 @@
  *
  * Others are refused, and the log says so; but for snapshot-window-..., which Debezium writes for
  * itself where it reads the same table. In a row `data` is the text of that object. A signal may
- * be seen twice after a restart.
+ * be seen twice after a restart; what it asks for is recorded before its place is passed.
  */
 #include <inttypes.h>
 #include <jansson.h>
@@ -26,6 +26,7 @@
 #define ASK          "tables refresh "
 #define WINDOW       "snapshot-window-" /* by which Debezium marks its own chunks in the stream */
 #define AT_A_TIME    100
+#define NAMES_MAX    1000u /* of one signal */
 #define PLACE_MS     10000
 #define DATA_MAX     ((size_t)1 << 20) /* of a row's data, in bytes */
 #define PATTERN_SIZE (NW_KAFKA_COMMAND_SIZE - sizeof ASK)
@@ -37,63 +38,23 @@ static void signal_refuse(const struct nw_kafka_sink *sink, const char *id, cons
 
 /* ---- what narwal is asked for ---- */
 
-/* @return false: not now */
-static bool command_take(const struct nw_kafka_sink *sink, const char *id, const char *command)
+/* @return false: it is not taken */
+static bool taken_say(const struct nw_kafka_sink *sink, const char *id, nw_status status)
 {
-    struct nw_error err = {0};
-    nw_status status = sink->host->ask(sink->host, command, &err);
-
-    if (status != NW_OK && status != NW_AGAIN) {
+    if (status == NW_REJECT || status == NW_FATAL) {
         signal_refuse(sink, id, "narwal does not take that");
+    } else if (status != NW_OK) {
+        signal_refuse(sink, id,
+                      "too much is asked for at once, or it cannot be recorded: send it again");
     }
-    return status != NW_AGAIN;
+    return status == NW_OK;
 }
 
-/* Locked. @return false: there is no room */
-static bool later_add(struct nw_kafka_sink *sink, const char *id, const char *command)
+static bool command_ask(struct nw_kafka_sink *sink, const char *id, const char *command)
 {
-    struct nw_kafka_later *later = NULL;
+    struct nw_error ignored = {0};
 
-    if (sink->later == NULL) {
-        sink->later = malloc(NW_KAFKA_LATER_MAX * sizeof *sink->later);
-    }
-    if (sink->later == NULL || sink->later_count == NW_KAFKA_LATER_MAX) {
-        return false;
-    }
-    later = &sink->later[sink->later_count++];
-    (void)snprintf(later->id, sizeof later->id, "%s", id);
-    (void)snprintf(later->command, sizeof later->command, "%s", command);
-    return true;
-}
-
-static void command_ask(struct nw_kafka_sink *sink, const char *id, const char *command)
-{
-    bool taken = true;
-
-    (void)pthread_mutex_lock(&sink->lock);
-    if (sink->later_count > 0 || !command_take(sink, id, command)) { /* in their order */
-        taken = later_add(sink, id, command);
-    }
-    (void)pthread_mutex_unlock(&sink->lock);
-    if (!taken) {
-        signal_refuse(sink, id, "too much is asked for at once: send it again");
-    }
-}
-
-void nw_kafka_signals_retry(struct nw_kafka_sink *sink)
-{
-    uint32_t taken = 0;
-
-    (void)pthread_mutex_lock(&sink->lock);
-    while (taken < sink->later_count &&
-           command_take(sink, sink->later[taken].id, sink->later[taken].command)) {
-        taken++;
-    }
-    sink->later_count -= taken;
-    if (taken > 0) {
-        memmove(sink->later, sink->later + taken, sink->later_count * sizeof *sink->later);
-    }
-    (void)pthread_mutex_unlock(&sink->lock);
+    return taken_say(sink, id, sink->host->ask(sink->host, command, &ignored));
 }
 
 /* ---- execute-snapshot ---- */
@@ -175,6 +136,9 @@ static const char *snapshot_fault(const json_t *data, bool *blocking)
     if (json_array_size(names) == 0) {
         return "it has no data-collections, as [\"SCHEMA.TABLE\"]";
     }
+    if (json_array_size(names) > NAMES_MAX) {
+        return "it has more than 1,000 data-collections: a regular expression may stand for many";
+    }
     if (type != NULL && !json_is_null(type) && !*blocking &&
         (!json_is_string(type) || strcasecmp(json_string_value(type), "incremental") != 0)) {
         return "its type is neither incremental nor blocking";
@@ -196,11 +160,23 @@ static const char *snapshot_fault(const json_t *data, bool *blocking)
     return NULL;
 }
 
+/* Whether one before it is the same. */
+static bool is_again(const json_t *names, size_t index)
+{
+    for (size_t i = 0; i < index; i++) {
+        if (json_equal(json_array_get(names, i), json_array_get(names, index)) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void snapshot_begin(struct nw_kafka_sink *sink, const char *id, const json_t *data)
 {
     const json_t *names = json_object_get(data, "data-collections");
     bool blocking = false;
     const char *fault = snapshot_fault(data, &blocking);
+    nw_status status = NW_OK;
     char made[NW_KAFKA_ID_SIZE];
     uint32_t signal = 0;
 
@@ -210,16 +186,18 @@ static void snapshot_begin(struct nw_kafka_sink *sink, const char *id, const jso
     }
     nw_kafka_id_make(sink->host, made);
     signal = nw_kafka_asked_next(sink);
-    for (size_t i = 0; i < json_array_size(names); i++) {
+    for (size_t i = 0; i < json_array_size(names) && status == NW_OK; i++) {
         char pattern[PATTERN_SIZE];
         char command[NW_KAFKA_COMMAND_SIZE];
 
-        if (pattern_read(json_string_value(json_array_get(names, i)), pattern, sizeof pattern)) {
+        if (!is_again(names, i) &&
+            pattern_read(json_string_value(json_array_get(names, i)), pattern, sizeof pattern)) {
             (void)snprintf(command, sizeof command, ASK "%s", pattern);
-            nw_kafka_asked_note(sink, id[0] == '\0' ? made : id, signal, blocking, command);
-            command_ask(sink, id, command);
+            status =
+                nw_kafka_asked_note(sink, id[0] == '\0' ? made : id, signal, blocking, command);
         }
     }
+    (void)taken_say(sink, id, status);
 }
 
 /* ---- the others ---- */
@@ -231,11 +209,12 @@ static void pause_note(struct nw_kafka_sink *sink, bool paused)
 
     nw_kafka_asked_now(sink, &asking);
     (void)pthread_mutex_lock(&sink->lock);
-    if (asking.signal != 0 && sink->paused != paused && sink->pauses_count < NW_KAFKA_PAUSES_MAX) {
+    if (asking.signal != 0 && (sink->paused == asking.signal) != paused &&
+        sink->pauses_count < NW_KAFKA_PAUSES_MAX) {
         sink->pauses[sink->pauses_count++] =
             (struct nw_kafka_pause){.paused = paused, .signal = asking.signal};
     }
-    sink->paused = paused && asking.signal != 0;
+    sink->paused = paused ? asking.signal : 0;
     (void)pthread_mutex_unlock(&sink->lock);
     nw_kafka_asking_fini(&asking);
 }
@@ -269,11 +248,13 @@ static void signal_do(struct nw_kafka_sink *sink, const char *id, const char *ty
     if (strcmp(type, "execute-snapshot") == 0) {
         snapshot_begin(sink, id, data);
     } else if (strcmp(type, "pause-snapshot") == 0) {
-        pause_note(sink, true);
-        command_ask(sink, id, "copy pause");
+        if (command_ask(sink, id, "copy pause")) {
+            pause_note(sink, true);
+        }
     } else if (strcmp(type, "resume-snapshot") == 0) {
-        pause_note(sink, false);
-        command_ask(sink, id, "copy resume");
+        if (command_ask(sink, id, "copy resume")) {
+            pause_note(sink, false);
+        }
     } else if (strcmp(type, "stop-snapshot") == 0) {
         stop_refuse(sink, id);
     } else if (strcmp(type, "log") == 0) {

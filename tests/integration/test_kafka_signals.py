@@ -205,6 +205,7 @@ class SignalsTest(Case):
                  ("Execute-Snapshot", '{"data-collections": ["shop.b"]}', "narwal does nothing for signals of this type"),
                  ("log", "{}", "its data has no message to log"),
                  ("log", '{"message": ""}', "its data has no message to log"),
+                 ("execute-snapshot", json.dumps({"data-collections": ["shop.b"] * 1001}), "it has more than 1,000 data-collections"),
                  ("stop-snapshot", "{}", "no copy that a signal asked for is under way"))
         self.server.sql("ALTER TABLE shop.signals ALTER data TYPE text")
         for index, (kind, data, _) in enumerate(cases):
@@ -222,6 +223,19 @@ class SignalsTest(Case):
         narwal.wait("that", lambda: "signal by place: a word by its place" in narwal.log())
         self.server.sql("ALTER TABLE shop.signals ADD more integer; INSERT INTO shop.signals VALUES ('x', 'log', '{}', 1)")
         narwal.wait("that", lambda: "the table of signals has no columns id, type and data" in narwal.log())
+
+    def test_what_was_asked_for_when_narwal_was_killed(self):
+        """It is done all the same. A table that is named twice in a signal is one of its tables."""
+        narwal = self.begin("kept", signals_table="shop.signals")
+        self.server.sql("ALTER TABLE shop.signals ALTER data TYPE text")
+        self.signal("big", "execute-snapshot", **{"data-collections": [f"shop.none{n}" for n in range(300)] + ["shop.a"]})
+        narwal.wait("some", lambda: narwal.log().count("no table that is followed matches") > 10)
+        narwal.kill()
+        self.assertEqual(self.copies(narwal, "a"), [5])
+        narwal.start()
+        narwal.wait("the copy", lambda: len(self.copies(narwal, "a")) >= 2)
+        self.signal("twice", "execute-snapshot", **{"data-collections": ["shop.b", "shop.b"]})
+        narwal.wait("the end", lambda: ("COMPLETED", "twice", {}) in self.later(narwal))
 
     def test_many_signals_at_once_and_one_for_what_is_being_copied(self):
         """Of one transaction, and without a key. A table that is being copied already is copied once more."""

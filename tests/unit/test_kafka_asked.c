@@ -12,41 +12,74 @@
 
 #include "kafka/kafka.h"
 
-/* What narwal knows: a pattern and its tables. */
-struct known {
-    const char *command, *tables; /* each with a semicolon; NULL: not yet */
-};
+/* As narwal does: what is asked for is answered once for each time, in that order. */
+#define ASKED_MAX 1100
+static struct answer {
+    char command[NW_KAFKA_COMMAND_SIZE];
+    const char *tables; /* each with a semicolon; NULL: not known yet */
+    bool taken;
+} answers[ASKED_MAX];
+static uint32_t answers_count, room;
+static const char *coming; /* "": what is copied; NULL: not known */
+static char *many;         /* long names */
 
-static nw_status fake_copies(const struct nw_host *host, const char *command, char *names,
+static nw_status fake_ask(const struct nw_host *fake, const char *command, struct nw_error *err)
+{
+    (void)fake;
+    (void)err;
+    if (answers_count == room) {
+        return NW_AGAIN;
+    }
+    (void)snprintf(answers[answers_count].command, NW_KAFKA_COMMAND_SIZE, "%s", command);
+    answers_count++;
+    return NW_OK;
+}
+
+static nw_status names_give(const char *tables, char *names, size_t size, size_t *used)
+{
+    *used = strlen(tables);
+    if (*used > size) {
+        return NW_REJECT;
+    }
+    for (size_t i = 0; i < *used; i++) {
+        names[i] = tables[i] == ';' ? '\0' : tables[i];
+    }
+    return NW_OK;
+}
+
+static nw_status fake_copies(const struct nw_host *fake, const char *command, char *names,
                              size_t size, size_t *used)
 {
-    for (const struct known *known = host->context; known->command != NULL; known++) {
-        if (command == NULL || strcmp(known->command, command) != 0 || known->tables == NULL) {
-            continue;
+    (void)fake;
+    *used = 0;
+    if (command != NULL && command[0] == '\0' && coming != NULL) {
+        return names_give(coming, names, size, used);
+    }
+    for (uint32_t i = 0; command != NULL && i < answers_count; i++) {
+        struct answer *answer = &answers[i];
+
+        if (!answer->taken && answer->tables != NULL && strcmp(answer->command, command) == 0) {
+            nw_status status = names_give(answer->tables, names, size, used);
+
+            answer->taken = status == NW_OK;
+            return status;
         }
-        if (strlen(known->tables) > size) {
-            return NW_REJECT;
-        }
-        *used = strlen(known->tables);
-        memcpy(names, known->tables, *used);
-        for (size_t i = 0; i < *used; i++) {
-            names[i] = names[i] == ';' ? '\0' : names[i];
-        }
-        return NW_OK;
     }
     return NW_AGAIN;
 }
 
-static struct known known[3];
 static struct nw_host host;
 static struct nw_kafka_sink sink;
 
 static int begin(void **state)
 {
     (void)state;
-    memset(known, 0, sizeof known);
+    memset(answers, 0, sizeof answers);
     memset(&sink, 0, sizeof sink);
-    host = (struct nw_host){.size = sizeof host, .context = known, .copies = fake_copies};
+    answers_count = 0;
+    room = ASKED_MAX;
+    coming = NULL;
+    host = (struct nw_host){.size = sizeof host, .ask = fake_ask, .copies = fake_copies};
     sink.host = &host;
     return pthread_mutex_init(&sink.lock, NULL);
 }
@@ -55,131 +88,239 @@ static int end(void **state)
 {
     (void)state;
     nw_kafka_asked_fini(&sink);
+    free(many);
+    many = NULL;
     return pthread_mutex_destroy(&sink.lock);
 }
 
-/* What is to be said of a copy of the table, as "id names starts ends". */
-static void check(const char *table, const char *wanted)
+/* The next signal asks for it. */
+static void ask(const char *id, bool blocking, const char *command, const char *tables)
 {
-    struct nw_kafka_asking asking;
-    char said[512];
+    assert_int_equal(nw_kafka_asked_note(&sink, id, nw_kafka_asked_next(&sink), blocking, command),
+                     NW_OK);
+    answers[answers_count - 1].tables = tables;
+}
 
-    nw_kafka_asked_of(&sink, table, &asking);
-    (void)snprintf(said, sizeof said, "%s %.*s%s%s", asking.id, (int)asking.names.used,
-                   (const char *)asking.names.bytes, asking.starts ? " starts" : "",
-                   asking.ends ? " ends" : "");
-    nw_kafka_asking_fini(&asking);
+/* So does the same one. */
+static void ask_more(const char *id, const char *command, const char *tables)
+{
+    assert_int_equal(nw_kafka_asked_note(&sink, id, sink.signals_count, false, command), NW_OK);
+    answers[answers_count - 1].tables = tables;
+}
+
+/* s.a has the oid 'a'. */
+static struct nw_table table_of(const char *name)
+{
+    return (struct nw_table){
+        .relation_oid = (uint32_t)name[2], .schema_name = "s", .name = name + 2};
+}
+
+/* What is to be said of a copy of the table, as "id names starts ends", of each signal. */
+static void check(enum nw_kafka_copy_step step, const char *name, const char *wanted)
+{
+    struct nw_table table = table_of(name);
+    char said[512] = "";
+    size_t used = 0;
+    uint32_t after = 0;
+    bool more = true;
+
+    while (more) {
+        struct nw_kafka_asking asking;
+
+        nw_kafka_asked_of(&sink, &table, step, after, &asking);
+        more = asking.signal != 0;
+        if (more || after == 0) {
+            used += (size_t)snprintf(said + used, sizeof said - used, "%s%s %.*s%s%s",
+                                     after == 0 ? "" : "; ", asking.id, (int)asking.names.used,
+                                     (const char *)asking.names.bytes,
+                                     asking.starts ? " starts" : "", asking.ends ? " ends" : "");
+        }
+        after = asking.signal;
+        nw_kafka_asking_fini(&asking);
+    }
     assert_string_equal(said, wanted);
 }
 
-static void begun(const char *table)
+static void begins(const char *name, const char *wanted)
 {
+    struct nw_table table = table_of(name);
     struct nw_kafka_asking asking;
+    uint32_t after = 0;
 
-    nw_kafka_asked_of(&sink, table, &asking);
-    nw_kafka_asked_begun(&sink, &asking);
-    nw_kafka_asking_fini(&asking);
+    check(NW_KAFKA_COPY_BEGINS, name, wanted);
+    do {
+        nw_kafka_asked_of(&sink, &table, NW_KAFKA_COPY_IS_BEGUN, after, &asking);
+        nw_kafka_asked_begun(&sink, &asking);
+        after = asking.signal;
+        nw_kafka_asking_fini(&asking);
+    } while (after != 0);
 }
 
-static void ended(const char *table)
+static void ends(const char *name, const char *wanted)
 {
+    struct nw_table table = table_of(name);
     struct nw_kafka_asking asking;
+    uint32_t after = 0;
 
-    nw_kafka_asked_of(&sink, table, &asking);
-    nw_kafka_asked_ended(&sink, &asking, table);
-    nw_kafka_asking_fini(&asking);
+    check(NW_KAFKA_COPY_IS_BEGUN, name, wanted);
+    do {
+        nw_kafka_asked_of(&sink, &table, NW_KAFKA_COPY_IS_BEGUN, after, &asking);
+        nw_kafka_asked_ended(&sink, &asking, table.relation_oid);
+        after = asking.signal;
+        nw_kafka_asking_fini(&asking);
+    } while (after != 0);
 }
 
 static void a_signal_ends_with_the_last_of_its_tables(void **state)
 {
     (void)state;
-    known[0] = (struct known){"x", "s.a;s.b;"};
-    known[1] = (struct known){"y", NULL};
-    nw_kafka_asked_note(&sink, "one", nw_kafka_asked_next(&sink), false, "x");
-    nw_kafka_asked_note(&sink, "one", sink.signals_count, false, "y");
-    check("s.a", "one s.a,s.b starts");
-    begun("s.a");
-    check("s.b", "one s.a,s.b");
-    ended("s.a");
-    check("s.b", "one s.b"); /* what the other stands for is not known */
-    known[1].tables = "s.c;";
-    check("s.b", "one s.b,s.c");
-    ended("s.b");
-    check("s.c", "one s.c ends");
-    ended("s.c");
-    check("s.c", " s.c starts ends"); /* a copy that nobody asked for */
+    ask("one", false, "x", "97 s.a;98 s.b;");
+    ask_more("one", "y", NULL);
+    begins("s.a", "one s.a,s.b starts");
+    begins("s.b", "one s.a,s.b");
+    ends("s.a", "one s.a,s.b");
+    check(NW_KAFKA_COPY_IS_BEGUN, "s.b", "one s.b"); /* what the other stands for is not known */
+    answers[1].tables = "99 s.c;";
+    ends("s.b", "one s.b,s.c");
+    begins("s.c", "one s.c ends");
+    ends("s.c", "one s.c ends");
+    begins("s.c", " s.c starts ends"); /* a copy that nobody asked for */
 }
 
 static void what_was_not_committed_is_said_again(void **state)
 {
     (void)state;
-    known[0] = (struct known){"x", "s.a;s.b;"};
-    nw_kafka_asked_note(&sink, "one", nw_kafka_asked_next(&sink), false, "x");
-    begun("s.a");
-    ended("s.a");
+    ask("one", false, "x", "97 s.a;98 s.b;");
+    begins("s.a", "one s.a,s.b starts");
+    ends("s.a", "one s.a,s.b");
     nw_kafka_asked_settle(&sink, false);
-    check("s.a", "one s.a,s.b starts");
-    begun("s.a");
+    begins("s.a", "one s.a,s.b starts");
     nw_kafka_asked_settle(&sink, true);
-    ended("s.a");
+    ends("s.a", "one s.a,s.b");
     nw_kafka_asked_settle(&sink, false);
-    check("s.a", "one s.a,s.b");
-    ended("s.a");
-    ended("s.b");
+    begins("s.b", "one s.a,s.b");
+    ends("s.a", "one s.a,s.b"); /* it is known of what it is, though it does not begin again */
+    ends("s.b", "one s.b ends");
     nw_kafka_asked_settle(&sink, true);
-    check("s.a", " s.a starts ends");
-    for (uint32_t i = 0; i < NW_KAFKA_ASKED_MAX; i++) {
-        assert_int_equal(sink.asked[i].command[0], '\0');
-    }
+    check(NW_KAFKA_COPY_BEGINS, "s.a", " s.a starts ends");
+    assert_int_equal(sink.asked_count, 0);
 }
 
-static void the_oldest_signal_gets_a_copy(void **state)
+static void a_copy_is_for_all_that_asked_when_it_began(void **state)
 {
     (void)state;
-    known[0] = (struct known){"x", "s.a;"};
-    nw_kafka_asked_note(&sink, "one", nw_kafka_asked_next(&sink), false, "x");
-    nw_kafka_asked_note(&sink, "two", nw_kafka_asked_next(&sink), true, "x");
-    check("s.a", "one s.a starts ends");
-    ended("s.a");
-    check("s.a", "two s.a starts ends");
-    ended("s.a");
-    check("s.a", " s.a starts ends");
+    ask("one", false, "x", "97 s.a;");
+    ask("two", true, "x", "97 s.a;");
+    begins("s.a", "one s.a starts ends; two s.a starts ends");
+    ask("late", false, "x", "97 s.a;");
+    ends("s.a", "one s.a ends; two s.a ends");
+    nw_kafka_asked_settle(&sink, true);
+    begins("s.a", "late s.a starts ends");
+    ends("s.a", "late s.a ends");
+    nw_kafka_asked_settle(&sink, true);
+    assert_int_equal(sink.asked_count, 0);
+}
+
+static void a_copy_of_nobodys_is_not_taken_by_a_later_signal(void **state)
+{
+    (void)state;
+    begins("s.a", " s.a starts ends");
+    ask("late", true, "x", "97 s.a;");
+    assert_int_equal(nw_kafka_asked_blocking(&sink, 97), 0);
+    ends("s.a", " s.a starts ends");
+    begins("s.a", "late s.a starts ends");
+    assert_int_equal(nw_kafka_asked_blocking(&sink, 97), 1);
+    nw_kafka_asked_settle(&sink, false);
+    assert_int_equal(nw_kafka_asked_blocking(&sink, 97), 1); /* also when the sink recovers */
+}
+
+static void a_refused_one_has_no_tables(void **state)
+{
+    struct nw_kafka_asking asking;
+
+    (void)state;
+    ask("one", false, "x", ""); /* refused */
+    ask("two", false, "x", "97 s.a;");
+    begins("s.a", "two s.a starts ends");
+    nw_kafka_asked_settle(&sink, true);
+    nw_kafka_asked_signal(&sink, 1, &asking);
+    assert_int_equal(asking.signal, 0); /* over */
+    nw_kafka_asking_fini(&asking);
+    room = answers_count;
+    assert_int_equal(nw_kafka_asked_note(&sink, "three", 3, false, "x"), NW_AGAIN);
+    nw_kafka_asked_signal(&sink, 3, &asking);
+    assert_int_equal(asking.signal, 0); /* not noted */
+    nw_kafka_asking_fini(&asking);
+}
+
+static void what_narwal_gave_up_is_lost(void **state)
+{
+    char *name = NULL;
+
+    (void)state;
+    ask("one", false, "x", "97 s.a;98 s.b;");
+    assert_int_equal(nw_kafka_asked_lost(&sink, &name), 0); /* not known */
+    coming = "97 s.a;98 s.renamed;";
+    assert_int_equal(nw_kafka_asked_lost(&sink, &name), 0);
+    begins("s.a", "one s.a,s.b starts");
+    coming = "97 s.a;198 s.b;"; /* another table of that name */
+    assert_int_equal(nw_kafka_asked_lost(&sink, &name), 98);
+    assert_string_equal(name, "s.b");
+    free(name);
+    check(NW_KAFKA_COPY_IS_BEGUN, "s.b", " s.b starts ends");
+    check(NW_KAFKA_COPY_IS_GONE, "s.b", "one s.a,s.b");
+    ends("s.a", "one s.a,s.b");
+    coming = "";
+    assert_int_equal(nw_kafka_asked_lost(&sink, &name), 98);
+    free(name);
 }
 
 static void the_first_row_of_a_signal_is_of_one_table(void **state)
 {
     (void)state;
-    known[0] = (struct known){"x", "s.a;s.b;"};
-    nw_kafka_asked_note(&sink, "one", nw_kafka_asked_next(&sink), true, "x");
+    ask("one", true, "x", "97 s.a;98 s.b;");
     assert_true(nw_kafka_asked_first(&sink, 1, 70));
     assert_true(nw_kafka_asked_first(&sink, 1, 70));
     assert_false(nw_kafka_asked_first(&sink, 1, 71));
 }
 
-static void a_crowd_of_signals_pushes_the_oldest_out(void **state)
+static void none_of_many_is_forgotten(void **state)
 {
-    struct nw_kafka_asking asking;
+    char command[16];
 
     (void)state;
-    known[0] = (struct known){"x", "s.a;"};
-    known[1] = (struct known){"y", "s.b;"};
-    nw_kafka_asked_note(&sink, "one", nw_kafka_asked_next(&sink), false, "x");
-    check("s.a", "one s.a starts ends");
-    for (uint32_t i = 0; i < NW_KAFKA_ASKED_MAX; i++) {
-        nw_kafka_asked_note(&sink, "more", nw_kafka_asked_next(&sink), false, "y");
+    ask("one", false, "x", "97 s.a;");
+    for (uint32_t i = 0; i < 1000; i++) {
+        (void)snprintf(command, sizeof command, "y%u", i);
+        ask_more("one", command, i == 999 ? "98 s.b;" : "");
     }
-    check("s.a", " s.a starts ends");
-    nw_kafka_asked_now(&sink, &asking);
-    assert_int_equal(asking.signal, 2);
-    nw_kafka_asking_fini(&asking);
+    begins("s.a", "one s.a,s.b starts");
+    ends("s.a", "one s.a,s.b");
+    begins("s.b", "one s.b ends");
+}
+
+static void names_that_are_long_come_whole(void **state)
+{
+    size_t size = 3u << 16;
+
+    (void)state;
+    many = calloc(1, size + 32);
+    assert_non_null(many);
+    for (size_t i = 0; i < size; i += 6) {
+        memcpy(many + i, "7 s.x;", 6);
+    }
+    memcpy(many + strlen(many), "97 s.a;", 7);
+    ask("one", false, "x", many);
+    nw_kafka_asked_poll(&sink);
+    assert_int_equal(sink.asked[0].tables_count, size / 6 + 1);
 }
 
 static void an_older_narwal_says_nothing_of_tables(void **state)
 {
     (void)state;
     host.size = offsetof(struct nw_host, copies);
-    nw_kafka_asked_note(&sink, "one", nw_kafka_asked_next(&sink), false, "x");
-    check("s.a", " s.a starts ends");
+    ask("one", false, "x", "97 s.a;");
+    check(NW_KAFKA_COPY_BEGINS, "s.a", " s.a starts ends");
 }
 
 int main(void)
@@ -187,9 +328,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_signal_ends_with_the_last_of_its_tables, begin, end),
         cmocka_unit_test_setup_teardown(what_was_not_committed_is_said_again, begin, end),
-        cmocka_unit_test_setup_teardown(the_oldest_signal_gets_a_copy, begin, end),
+        cmocka_unit_test_setup_teardown(a_copy_is_for_all_that_asked_when_it_began, begin, end),
+        cmocka_unit_test_setup_teardown(a_copy_of_nobodys_is_not_taken_by_a_later_signal, begin,
+                                        end),
+        cmocka_unit_test_setup_teardown(a_refused_one_has_no_tables, begin, end),
+        cmocka_unit_test_setup_teardown(what_narwal_gave_up_is_lost, begin, end),
         cmocka_unit_test_setup_teardown(the_first_row_of_a_signal_is_of_one_table, begin, end),
-        cmocka_unit_test_setup_teardown(a_crowd_of_signals_pushes_the_oldest_out, begin, end),
+        cmocka_unit_test_setup_teardown(none_of_many_is_forgotten, begin, end),
+        cmocka_unit_test_setup_teardown(names_that_are_long_come_whole, begin, end),
         cmocka_unit_test_setup_teardown(an_older_narwal_says_nothing_of_tables, begin, end),
     };
 
