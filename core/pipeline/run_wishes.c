@@ -289,8 +289,8 @@ void nw_run_coming_note(struct nw_run *run)
     struct nw_run_names coming = {0};
     bool known = run->status.phase == NW_RUN_STREAMING;
 
-    if (!known && !wishes->coming_known) {
-        return;
+    if (wishes->resolved_count == 0 || (!known && !wishes->coming_known)) {
+        return; /* nobody asks */
     }
     for (uint32_t i = 0; known && i < nw_schemas_count(run->schemas); i++) {
         const struct nw_table *table = nw_schemas_at(run->schemas, i);

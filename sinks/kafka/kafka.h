@@ -489,7 +489,8 @@ void nw_kafka_routes_met(const struct nw_kafka_options *options, const char *tem
                          const struct nw_table *table, bool *met);
 /**
  * notices.c: which logical messages are sent.
- * @param include, exclude  expressions for their prefixes, NULL-terminated; NULL: none
+ * @param include  expressions for their prefixes, NULL-terminated; NULL: none
+ * @param exclude  the same of those that are not
  */
 NW_MUST_CHECK nw_status nw_kafka_prefixes_make(struct nw_kafka_options *options,
                                                const char *const *include,
