@@ -13,7 +13,7 @@ import urllib.request
 import test_debezium_modes as modes
 from lab import check, cluster, debezium, debezium_scenarios, kafka
 
-PREPARED = {**modes.SERVER, "max_replication_slots": "250", "max_wal_senders": "100", "max_prepared_transactions": "20"}
+PREPARED = {**modes.SERVER, "max_replication_slots": "400", "max_wal_senders": "100", "max_prepared_transactions": "20"}
 # Which copied row is the first and the last, and when a message outside of a transaction was read.
 EVERYWHERE = ((".*", r"value\.source\.snapshot", "r"), ("message", r"value\.source\.ts_.*", "m"))
 
@@ -81,7 +81,7 @@ class ScenariosTest(modes.ModesTest):
     def settle_one(self, one, mark):
         if mark <= len(one.rounds):
             self.narwals[one.name].wait_caught_up(90)
-            self.wait_other(one, "the last event", lambda: self.there(one.name, f"mark {mark}"))
+            self.wait_other(one, "the last event", lambda: self.there(one, f"mark {mark}"))
 
     def wait_other(self, one, what, done):
         deadline = time.monotonic() + 90
@@ -96,9 +96,11 @@ class ScenariosTest(modes.ModesTest):
         for name in names:
             self.other.remove(name)
 
-    def there(self, name, text):
-        return any(text in (message["payload"] or "") for topic in self.broker.topics()
-                   if topic.startswith(f"dbz_{name}") and "marker" in topic for message in self.broker.read(topic))
+    def there(self, one, text):
+        """In a topic of this one's, and of none whose name begins with this one's."""
+        prefix = f"dbz_{one.name}{one.properties.get('topic.delimiter', '.')}"
+        topics = [topic for topic in self.broker.topics() if topic.startswith(prefix) and "marker" in topic]
+        return any(text in (message["payload"] or "") for topic in topics for message in self.broker.read(topic))
 
     def topics_of(self, prefix):
         return sorted(topic[len(prefix):] for topic in self.broker.topics() if topic.startswith(prefix))
@@ -122,7 +124,6 @@ class ScenariosTest(modes.ModesTest):
         self.assertFalse(unknown, "\n".join([f"{one.name}, equal {equal}", *unknown]))
         self.assertEqual([rule for rule in one.known if rule not in met], [], "is not different any more")
         self.assertGreaterEqual(equal, one.least)
-
 
     def shown(self, one, topic, entry):
         """The message that only one has."""
