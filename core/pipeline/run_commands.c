@@ -13,9 +13,10 @@
 #define REASON_SIZE 900u /* fits into an answer */
 
 #define STATEMENT_SIZE 512u
-#define AT_ONCE        64u         /* of what sinks ask for */
-#define AT_ONCE_NS     200000000LL /* others wait for the main thread, too */
-#define NAME_SIZE      136u        /* quoted: 63 bytes, each doubled, and two quotes */
+#define AT_ONCE        64u                       /* of what sinks ask for */
+#define AT_ONCE_NS     200000000LL               /* others wait for the main thread, too */
+#define NOT_NOW_NS     (INT64_C(5) * 1000000000) /* until a sink's is tried again */
+#define NAME_SIZE      136u /* quoted: 63 bytes, each doubled, and two quotes */
 
 enum verb {
     VERB_ADD,
@@ -578,6 +579,24 @@ static bool copy_command(struct nw_run *run, const char *line)
     return true;
 }
 
+/*
+ * What a sink asked for, and could not be done because the server does not answer, or narwal ends,
+ * is not answered: it is asked for again. A user is told instead.
+ */
+static nw_status not_now(struct nw_run *run, nw_status status, const char *text)
+{
+    if (status != NW_RETRY || run->wishes.current == NULL) {
+        refuse(run, text);
+        return NW_OK;
+    }
+    nw_log(NW_LOG_DEBUG, "sink %s asked for %s: %s", run->wishes.current->sink,
+           run->wishes.current->command, text);
+    run->wishes.current = NULL;
+    run->wishes.due_ns = run->env->ops->now_ns(run->env) + NOT_NOW_NS;
+    return NW_AGAIN;
+}
+
+/* NW_AGAIN: it could not be done now. */
 static nw_status command_do(struct nw_run *run, struct nw_error *err)
 {
     const char *line = NULL;
@@ -609,12 +628,11 @@ static nw_status command_do(struct nw_run *run, struct nw_error *err)
         status = publish(run, &asked, &why);
     }
     if (status != NW_OK) {
-        refuse(run, why.text);
-        return NW_OK;
+        return not_now(run, status, why.text);
     }
     status = begin(run, &asked, err);
     if (status != NW_OK) {
-        refuse(run, err->text);
+        (void)not_now(run, status, err->text);
     }
     return status == NW_REJECT ? NW_OK : status;
 }
@@ -630,5 +648,5 @@ nw_status nw_run_commands(struct nw_run *run, struct nw_error *err)
         status = command_do(run, err);
     }
     nw_run_coming_note(run);
-    return status;
+    return status == NW_AGAIN ? NW_OK : status;
 }

@@ -108,6 +108,7 @@ struct nw_run_wishes {
     uint32_t each_oid;
     struct nw_run_wish later[NW_RUN_WISHES_MAX]; /* for tables that are being copied already */
     uint32_t later_count;
+    int64_t due_ns;                    /* not before, as the server did not answer */
     const struct nw_run_wish *current; /* is answered: `each`, of later or of the list; or NULL */
     struct nw_run_wish pattern; /* "tables refresh" is under way; its command is the pattern */
     bool has_pattern, matched;

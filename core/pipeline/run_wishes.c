@@ -493,6 +493,9 @@ const char *nw_run_asked(struct nw_run *run)
     if (line != NULL) {
         return line;
     }
+    if (nw_run_stopping(run) || run->env->ops->now_ns(run->env) < wishes->due_ns) {
+        return NULL; /* they are recorded, and done later, or after the next start */
+    }
     if (wishes->has_each && streams) {
         wishes->current = &wishes->each;
     } else if (wishes->has_pattern && streams) {

@@ -293,6 +293,8 @@ struct nw_kafka_sink {
     struct nw_kafka_producer witness; /* of what the ledger says of topics; see begun.c */
     struct nw_kafka_producer heart;   /* of heartbeats; the coordinator's */
     rd_kafka_topic_t *heart_topic;
+    int64_t
+        lost_due_ns; /* when copies that were given up are looked for again; the coordinator's */
     int64_t beat_us; /* when the last one was sent, wall clock */
 
     struct nw_kafka_figures figures;

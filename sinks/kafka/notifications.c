@@ -21,8 +21,9 @@
 
 #include "kafka/kafka.h"
 
-#define FIRST_NAMES_MAX   ((size_t)512 << 10)
-#define FIRST_NAMES_OFTEN 8192u /* as much is said with every table */
+#define NAMES_MAX    ((size_t)512 << 10)
+#define LOST_EACH_NS (INT64_C(2) * 1000000000)
+#define NAMES_OFTEN  8192u /* as much is said with every table */
 
 /* A random UUID: RFC 9562, version 4. */
 void nw_kafka_id_make(const struct nw_host *host, char id[static NW_KAFKA_ID_SIZE])
@@ -145,10 +146,10 @@ static const char *first_names(struct nw_kafka_sink *sink)
     size_t used = 0;
 
     if (names->used == 0 && sink->host->size > offsetof(struct nw_host, copies)) {
-        told = malloc(FIRST_NAMES_MAX);
+        told = malloc(NAMES_MAX);
     }
-    if (told != NULL &&
-        sink->host->copies(sink->host, NULL, told, FIRST_NAMES_MAX, &used) == NW_OK && used > 0) {
+    if (told != NULL && sink->host->copies(sink->host, NULL, told, NAMES_MAX, &used) == NW_OK &&
+        used > 0) {
         for (size_t i = 0; i < used; i += strlen(told + i) + 1) { /* "OID SCHEMA.TABLE" */
             const char *space = strchr(told + i, ' ');
 
@@ -189,7 +190,7 @@ static nw_status first_begins(struct nw_kafka_worker *worker, const char *name,
     what.type = "IN_PROGRESS";
     what.label = "current_collection_in_progress";
     what.collection = name;
-    what.collections = sink->first_names.used > FIRST_NAMES_OFTEN ? NULL : what.collections;
+    what.collections = sink->first_names.used > NAMES_OFTEN ? NULL : what.collections;
     return status == NW_OK ? notify(worker, &what, err) : status;
 }
 
@@ -205,7 +206,7 @@ static nw_status first_ends(struct nw_kafka_worker *worker, const char *name,
 
     (void)pthread_mutex_lock(&sink->lock);
     what.collections = first_names(sink);
-    what.collections = sink->first_names.used > FIRST_NAMES_OFTEN ? NULL : what.collections;
+    what.collections = sink->first_names.used > NAMES_OFTEN ? NULL : what.collections;
     (void)pthread_mutex_unlock(&sink->lock);
     what.scanned = copying != NULL && !copying->resumed;
     what.rows = what.scanned ? copying->rows : 0;
@@ -222,6 +223,12 @@ static struct notification later_like(const struct nw_kafka_asking *asking)
     /* Debezium's "blocking" ones do not have the signal's id. */
     return (struct notification){.id = asking->signal == 0 || asking->blocking ? NULL : asking->id,
                                  .first = asking->blocking};
+}
+
+/* All of a signal's tables; NULL: they are too many to be said there. */
+static const char *names_of(const struct nw_kafka_asking *asking, size_t most)
+{
+    return asking->names.used > most ? NULL : (const char *)asking->names.bytes;
 }
 
 static nw_status names_end(struct nw_kafka_asking *asking, struct nw_error *err)
@@ -241,7 +248,7 @@ static nw_status later_begins(struct nw_kafka_worker *worker, const struct nw_ta
         copying->blocking = asking->blocking ? asking->signal : 0;
     }
     if (asking->starts) {
-        status = notify_start(worker, &what, (const char *)asking->names.bytes, err);
+        status = notify_start(worker, &what, names_of(asking, NAMES_MAX), err);
     }
     if (status == NW_OK) {
         nw_kafka_asked_begun(worker->sink, asking);
@@ -255,7 +262,7 @@ static nw_status later_goes_on(struct nw_kafka_worker *worker, const char *name,
     struct notification what = later_like(asking);
 
     what.type = "IN_PROGRESS";
-    what.collections = (const char *)asking->names.bytes;
+    what.collections = names_of(asking, NAMES_OFTEN);
     what.label = "current_collection_in_progress";
     what.collection = name;
     return notify(worker, &what, err);
@@ -272,7 +279,7 @@ static nw_status later_ends(struct nw_kafka_worker *worker, const struct nw_tabl
 
     name_print(table, name);
     what.type = "TABLE_SCAN_COMPLETED";
-    what.collections = (const char *)asking->names.bytes;
+    what.collections = names_of(asking, NAMES_OFTEN);
     what.label = "scanned_collection";
     what.collection = name;
     what.scanned = copying != NULL && !copying->resumed;
@@ -369,13 +376,13 @@ static nw_status pause_say(struct nw_kafka_worker *worker, const struct nw_kafka
         what = later_like(asking);
     }
     if (status == NW_OK && asking->starts) {
-        status = notify_start(worker, &what, (const char *)asking->names.bytes, err);
+        status = notify_start(worker, &what, names_of(asking, NAMES_MAX), err);
     }
     if (status == NW_OK) {
         nw_kafka_asked_begun(worker->sink, asking);
         what.first = false;
         what.type = pause->paused ? "PAUSED" : "RESUMED";
-        what.collections = (const char *)asking->names.bytes;
+        what.collections = names_of(asking, NAMES_MAX);
         status = notify(worker, &what, err);
     }
     return status;
@@ -468,10 +475,16 @@ nw_status nw_kafka_copy_gone(struct nw_kafka_worker *worker, const struct nw_tab
 
 nw_status nw_kafka_lost_say(struct nw_kafka_worker *worker, struct nw_error *err)
 {
+    struct nw_kafka_sink *sink = worker->sink;
+    int64_t now_ns = sink->host->now_ns(sink->host);
     char *name = NULL;
     uint32_t relation_oid = 0;
     nw_status status = NW_OK;
 
+    if (now_ns < sink->lost_due_ns) { /* looking takes long where many tables wait */
+        return NW_OK;
+    }
+    sink->lost_due_ns = now_ns + LOST_EACH_NS;
     while (status == NW_OK && (relation_oid = nw_kafka_asked_lost(worker->sink, &name)) != 0) {
         char *dot = strchr(name, '.');
         struct nw_table table = {.relation_oid = relation_oid, .schema_name = name, .name = ""};

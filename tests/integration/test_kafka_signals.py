@@ -291,6 +291,17 @@ class SignalsTest(Case):
         narwal.start()
         narwal.wait("what was sent meanwhile", lambda: self.copies(narwal, "b") == [1, 1])
 
+    def test_a_message_while_the_server_is_away(self):
+        """What it asks for is done when the server is back, also for several tables."""
+        self.broker.create("apart", 1)
+        narwal = self.begin("waits", signals_topic="apart")
+        time.sleep(2)
+        self.server.stop("immediate")
+        self.send("apart", "waits", json.dumps({"id": "w1", "type": "execute-snapshot", "data": {"data-collections": ["shop.[ab]"]}}))
+        time.sleep(4)
+        self.server.start()
+        narwal.wait("both copies", lambda: (self.copies(narwal, "a"), self.copies(narwal, "b")) == ([5, 5], [1, 1]))
+
 
 if __name__ == "__main__":
     check.main()
