@@ -740,6 +740,10 @@ class OffsetTest(Case):
         self.server.sql("SELECT pg_replication_slot_advance('refused', pg_current_wal_lsn())")
         self.refused("NW2380", self.file(good))
         self.assertIn("NW2385", self.narwal_call("take-over", self.file(good), "--trust-slot", "--dry-run"))
+        for _ in range(100):  # who read it ahead may not have gone on the server yet
+            if not self.server.value("SELECT active FROM pg_replication_slots WHERE slot_name = 'refused'"):
+                break
+            time.sleep(0.1)
         self.server.sql("SELECT pg_drop_replication_slot('refused')")
         self.refused("NW2380", self.file(good))
 
