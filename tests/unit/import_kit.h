@@ -38,4 +38,20 @@ static inline char *made(const char *json, size_t *refused)
     return text;
 }
 
+/* A connector with some properties more: one is refused for a reason with these words, or NULL:
+ * none is. */
+static inline void refused_or_taken(const char *more, const char *why)
+{
+    char json[4096];
+    size_t refused = 0;
+    char *text = NULL;
+
+    assert_in_range(snprintf(json, sizeof json, "{" CLASS ",%s}", more), 1, sizeof json - 1);
+    text = made(json, &refused);
+    if (refused != (why != NULL) || (why != NULL && strstr(text, why) == NULL)) {
+        fail_msg("%s: %zu refused: %s", more, refused, text);
+    }
+    free(text);
+}
+
 #endif

@@ -98,17 +98,7 @@ static void lists_of_fields_are_refused_that_are_none_of_columns(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char json[1024];
-        size_t refused = 0;
-        char *text = NULL;
-
-        (void)snprintf(json, sizeof json, "{" CLASS ",%s}", cases[i].more);
-        text = made(json, &refused);
-        if (refused != (cases[i].why != NULL) ||
-            (cases[i].why != NULL && strstr(text, cases[i].why) == NULL)) {
-            fail_msg("%s: %zu refused: %s", cases[i].more, refused, text);
-        }
-        free(text);
+        refused_or_taken(cases[i].more, cases[i].why);
     }
 }
 
@@ -167,17 +157,7 @@ static void transforms_of_keys_and_predicates_are_taken_where_nothing_differs(vo
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char json[2048];
-        size_t refused = 0;
-        char *text = NULL;
-
-        (void)snprintf(json, sizeof json, "{" CLASS ",%s}", cases[i].more);
-        text = made(json, &refused);
-        if (refused != (cases[i].why != NULL) ||
-            (cases[i].why != NULL && strstr(text, cases[i].why) == NULL)) {
-            fail_msg("%s: %zu refused: %s", cases[i].more, refused, text);
-        }
-        free(text);
+        refused_or_taken(cases[i].more, cases[i].why);
     }
 }
 
