@@ -7,6 +7,7 @@
 
 #include "kafka/kafka.h"
 #include "lib/format/avro_row.h"
+#include "lib/format/changed.h"
 #include "lib/format/cloud_avro.h"
 #include "lib/format/json_forms.h"
 
@@ -550,6 +551,18 @@ nw_status nw_kafka_form_row(struct nw_kafka_worker *worker, struct nw_kafka_tabl
         worker->step = 0;
     }
     return status;
+}
+
+bool nw_kafka_form_is_same(struct nw_kafka_worker *worker, const struct nw_kafka_table *table,
+                           const struct nw_batch *batch)
+{
+    const struct nw_kafka_form *form = table->form;
+    const struct nw_row row = {.table = form->format->connect,
+                               .batch = batch,
+                               .row = worker->row,
+                               .scratch = form->format->scratch};
+
+    return nw_row_is_same(&row, &worker->former_key, &worker->key);
 }
 
 nw_status nw_kafka_form_truncate(struct nw_kafka_worker *worker, struct nw_kafka_table *table,

@@ -120,6 +120,9 @@ void nw_kafka_form_destroy(struct nw_kafka_form *form);
 NW_MUST_CHECK nw_status nw_kafka_form_row(struct nw_kafka_worker *worker,
                                           struct nw_kafka_table *table,
                                           const struct nw_batch *batch, struct nw_error *err);
+/** Whether the worker's row, an update, is as it was in all that its messages say. */
+bool nw_kafka_form_is_same(struct nw_kafka_worker *worker, const struct nw_kafka_table *table,
+                           const struct nw_batch *batch);
 NW_MUST_CHECK nw_status nw_kafka_form_truncate(struct nw_kafka_worker *worker,
                                                struct nw_kafka_table *table,
                                                const struct nw_event *event, struct nw_error *err);

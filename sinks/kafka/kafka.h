@@ -77,6 +77,7 @@ struct nw_kafka_options {
     bool uses_existing; /* topics that have messages, without a ledger */
     bool truncates;
     bool skips_inserts, skips_updates, skips_deletes; /* no messages of these changes */
+    bool skips_unchanged; /* nor of updates after which the row is as it was */
     bool scram;
     int partitions;
     int replication; /* -1: the broker's default */

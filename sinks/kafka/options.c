@@ -118,7 +118,9 @@ const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT] = {
                           "compacted topic. skip: none is sent, and readers keep the rows."},
     [OPTION_SKIP] = {"skip", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
                      "Changes of which nothing is sent: inserts, updates, deletes. Copied rows are "
-                     "sent, and updates are skipped also where they change a row's key."},
+                     "sent, and updates are skipped also where they change a row's key. unchanged: "
+                     "updates after which all columns of the message are as before, where that "
+                     "is known: with REPLICA IDENTITY FULL."},
     [OPTION_PREFIXES_INCLUDE] = {"messages_include", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
                                  "Expressions in Java's form: of logical messages only those whose "
                                  "prefix one of them matches wholly are sent."},
@@ -703,15 +705,16 @@ static nw_status skip_read(struct nw_kafka_options *to, const char *const *items
                            struct nw_error *err)
 {
     for (; items != NULL && *items != NULL; items++) {
-        bool *flag = strcmp(*items, "inserts") == 0   ? &to->skips_inserts
-                     : strcmp(*items, "updates") == 0 ? &to->skips_updates
-                     : strcmp(*items, "deletes") == 0 ? &to->skips_deletes
-                                                      : NULL;
+        bool *flag = strcmp(*items, "inserts") == 0     ? &to->skips_inserts
+                     : strcmp(*items, "updates") == 0   ? &to->skips_updates
+                     : strcmp(*items, "deletes") == 0   ? &to->skips_deletes
+                     : strcmp(*items, "unchanged") == 0 ? &to->skips_unchanged
+                                                        : NULL;
 
         if (flag == NULL) {
             return nw_fail(err, NW_FATAL,
-                           "NW1008 %s: skip: %s is none of inserts, updates and deletes", to->name,
-                           *items);
+                           "NW1008 %s: skip: %s is none of inserts, updates, deletes and unchanged",
+                           to->name, *items);
         }
         *flag = true;
     }

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "kafka/kafka.h"
+#include "lib/format/changed.h"
 
 /* ---- tables ---- */
 
@@ -392,6 +393,18 @@ static bool is_skipped(const struct nw_kafka_options *options, const struct nw_b
                                                    (op == NW_OP_DELETE && options->skips_deletes));
 }
 
+/* Whether it is an update that changed nothing, as far as that is known, and those are not sent. */
+static bool is_idle(struct nw_kafka_worker *worker, const struct nw_kafka_table *table,
+                    const struct nw_batch *batch)
+{
+    if (!worker->sink->options.skips_unchanged ||
+        batch->op[batch->first_row + worker->row] != NW_OP_UPDATE) {
+        return false;
+    }
+    return table->form != NULL ? nw_kafka_form_is_same(worker, table, batch)
+                               : nw_batch_is_same(batch, worker->row);
+}
+
 /* The messages of a row, in the table's form. */
 static nw_status row_write(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
                            const struct nw_batch *batch, struct nw_error *err)
@@ -416,7 +429,8 @@ static nw_status row_next(struct nw_kafka_worker *worker, struct nw_kafka_table 
     bool streamed = (batch->flags & NW_BATCH_COPY) == 0;
     struct nw_kafka_place place = place_of(batch, worker->row);
     bool past = streamed && table->past.commit_lsn != 0 && is_past(table, place);
-    bool silent = past || is_skipped(&worker->sink->options, batch, worker->row);
+    bool silent = past || is_skipped(&worker->sink->options, batch, worker->row) ||
+                  is_idle(worker, table, batch);
     nw_status status = silent ? NW_OK : row_write(worker, table, batch, err);
 
     if (silent) {

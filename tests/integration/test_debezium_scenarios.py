@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""What people do to tables and set at connectors, a small scenario each (lab/debezium_scenarios.py), read by the real
+"""What people do to tables and set at connectors, a small scenario each (lab/debezium_scenarios.py, debezium_properties.py), read by the real
 Debezium and by narwal, whose configuration is what `narwal import-debezium` makes of the connector; `narwal diff-topics`
 finds nothing but what the scenario says.
 """
@@ -11,7 +11,7 @@ import unittest
 import urllib.request
 
 import test_debezium_modes as modes
-from lab import check, cluster, debezium, debezium_scenarios, kafka
+from lab import check, cluster, debezium, debezium_properties, debezium_scenarios, kafka
 
 PREPARED = {**modes.SERVER, "max_replication_slots": "400", "max_wal_senders": "100", "max_prepared_transactions": "20"}
 # Which copied row is the first and the last, and when a message outside of a transaction was read.
@@ -143,7 +143,7 @@ def method(scenarios):
     return lambda self: self.play(scenarios)
 
 
-for name, scenarios in debezium_scenarios.GROUPS.items():
+for name, scenarios in {**debezium_scenarios.GROUPS, **debezium_properties.GROUPS}.items():
     setattr(ScenariosTest, f"test_{name}", method(scenarios))
 del modes.ModesTest
 

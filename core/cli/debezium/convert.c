@@ -581,6 +581,20 @@ void nw_dbz_skipped(struct nw_debezium *to, const struct nw_debezium_row *row,
     nw_debezium_put(to, "sink.truncates", truncates ? "skip" : "send", p->name);
 }
 
+/* skip.messages.without.change: one of what is skipped */
+void nw_dbz_unchanged(struct nw_debezium *to, const struct nw_debezium_row *row,
+                      struct nw_debezium_property *p)
+{
+    if (word_find(to, row, p->value) == NULL) {
+        word_refuse(to, row, p);
+    } else if (strcasecmp(p->value, "true") == 0) {
+        nw_debezium_item(to, row->to, "unchanged");
+    } else {
+        p->verdict = NW_DEBEZIUM_NOTHING;
+        p->why = "narwal does so anyway";
+    }
+}
+
 static const char *delimiter(const struct nw_debezium *to)
 {
     const char *given = nw_debezium_get(to, "topic.delimiter");

@@ -201,8 +201,7 @@ const struct nw_debezium_row NW_DEBEZIUM_ROWS[] = {
     {"topic.creation.*", nw_dbz_creation, NULL, NULL, NULL, NULL, false},
     {"tombstones.on.delete", nw_dbz_words, "sink.tombstones", FLAG, NULL, NULL, false},
     {"skipped.operations", nw_dbz_skipped, "sink.skip", NULL, NULL, "t", false},
-    {"skip.messages.without.change", nw_dbz_only, NULL, "false",
-     "narwal sends every update: remove the property", NULL, false},
+    {"skip.messages.without.change", nw_dbz_unchanged, "sink.skip", FLAG, NULL, NULL, false},
     {"extended.headers.enabled", nw_dbz_words, "sink.context_headers", FLAG, NULL, NULL, false},
 
     /* signals and notifications */
