@@ -3,12 +3,21 @@
  * Keys as the configuration has them: "schema.table:column,column", or the first unique index of a
  * table that has none. Names are as PostgreSQL has
  * them, without quotes; the table's name ends at the last colon, its schema's at the first point.
+ *
+ * "REGEX => REGEX,REGEX" is for all tables whose schema.table the first one matches wholly: their
+ * columns that the others match, in this order. What several of these find is one key, as with
+ * Debezium's message.key.columns; a table where they find nothing keeps its own.
  */
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kafka/kafka.h"
+
+#define ARROW        " => "
+#define WHY_SIZE     160u
+#define COLUMN_BLANK " \t"
 
 struct wish {
     const char *schema, *table, *columns;
@@ -31,15 +40,73 @@ static bool wish_read(const char *item, struct wish *wish)
     return true;
 }
 
+/* A piece of text as an expression. @return NULL: it is none, see why, or memory ran out */
+static struct nw_regex *regex_of(const char *text, size_t size, char why[static WHY_SIZE])
+{
+    char copy[NW_KAFKA_NAME_SIZE];
+
+    if (size == 0 || size >= sizeof copy) {
+        (void)snprintf(why, WHY_SIZE, size == 0 ? "it is empty" : "it is too long");
+        return NULL;
+    }
+    memcpy(copy, text, size);
+    copy[size] = '\0';
+    return nw_regex_create(copy, "", why, WHY_SIZE);
+}
+
+/* The next expression of a list with commas. @return false: there is none */
+static bool piece_next(const char **at, const char **piece, size_t *size)
+{
+    if (**at == '\0') {
+        return false;
+    }
+    *at += strspn(*at, COLUMN_BLANK);
+    *piece = *at;
+    *size = strcspn(*at, ",");
+    *at += *size + ((*at)[*size] == ',');
+    while (*size > 0 && strchr(COLUMN_BLANK, (*piece)[*size - 1]) != NULL) {
+        (*size)--;
+    }
+    return true;
+}
+
+static bool pattern_is_well(const char *item, const char *arrow, char why[static WHY_SIZE])
+{
+    const char *at = arrow + strlen(ARROW);
+    const char *piece = NULL;
+    size_t size = 0;
+    struct nw_regex *regex = regex_of(item, (size_t)(arrow - item), why);
+    bool well = regex != NULL;
+
+    if (*at == '\0') {
+        (void)snprintf(why, WHY_SIZE, "no columns");
+        well = false;
+    }
+    nw_regex_destroy(regex);
+    while (well && piece_next(&at, &piece, &size)) {
+        regex = regex_of(piece, size, why);
+        well = regex != NULL;
+        nw_regex_destroy(regex);
+    }
+    return well;
+}
+
 nw_status nw_kafka_keys_check(const struct nw_kafka_options *options, struct nw_error *err)
 {
     struct wish wish;
+    char why[WHY_SIZE];
 
     for (size_t i = 0; options->keys != NULL && options->keys[i] != NULL; i++) {
-        if (!wish_read(options->keys[i], &wish)) {
+        const char *item = options->keys[i];
+        const char *arrow = strstr(item, ARROW);
+
+        if (arrow != NULL && !pattern_is_well(item, arrow, why)) {
+            return nw_fail(err, NW_FATAL, "NW1003 %s: keys: \"%s\": %s", options->name, item, why);
+        }
+        if (arrow == NULL && !wish_read(item, &wish)) {
             return nw_fail(err, NW_FATAL,
                            "NW1003 %s: keys: \"%s\" is not SCHEMA.TABLE:COLUMN,COLUMN",
-                           options->name, options->keys[i]);
+                           options->name, item);
         }
     }
     return NW_OK;
@@ -131,6 +198,99 @@ static nw_status key_make(const struct nw_table *table, const char *columns,
     return NW_OK;
 }
 
+static bool matches(const struct nw_regex *regex, const char *name)
+{
+    char nothing[1];
+
+    return nw_regex_replace(regex, name, nothing, sizeof nothing) != NW_REGEX_OTHER;
+}
+
+/* Once, however often it is named. */
+static void key_add(uint16_t *key, uint16_t *count, uint16_t column)
+{
+    uint16_t k = 0;
+
+    while (k < *count && key[k] != column) {
+        k++;
+    }
+    if (k == *count) {
+        key[(*count)++] = column;
+    }
+}
+
+/* Add the columns that a list of expressions finds. */
+static nw_status columns_add(const struct nw_table *table, const char *list, uint16_t *key,
+                             uint16_t *count, struct nw_error *err)
+{
+    const char *piece = NULL;
+    size_t size = 0;
+
+    while (piece_next(&list, &piece, &size)) {
+        char why[WHY_SIZE];
+        struct nw_regex *regex = regex_of(piece, size, why);
+
+        if (regex == NULL) { /* it was well-formed at the start */
+            return nw_fail(err, NW_RETRY, "out of memory for keys");
+        }
+        for (uint16_t c = 0; c < table->columns_count; c++) {
+            if (!matches(regex, table->columns[c].name)) {
+                continue;
+            }
+            if (nw_table_is_blurred(table, c)) {
+                nw_regex_destroy(regex);
+                return blurred_refuse(table, c, "keys", err);
+            }
+            key_add(key, count, c);
+        }
+        nw_regex_destroy(regex);
+    }
+    return NW_OK;
+}
+
+/* What expressions find in a table. */
+static nw_status patterns_find(const struct nw_kafka_options *options, const struct nw_table *table,
+                               uint16_t *key, uint16_t *count, struct nw_error *err)
+{
+    char name[NW_KAFKA_NAME_SIZE];
+    char why[WHY_SIZE];
+    nw_status status = NW_OK;
+
+    (void)snprintf(name, sizeof name, "%s.%s", table->schema_name, table->name);
+    for (size_t i = 0; options->keys[i] != NULL && status == NW_OK; i++) {
+        const char *arrow = strstr(options->keys[i], ARROW);
+        struct nw_regex *regex =
+            arrow == NULL ? NULL
+                          : regex_of(options->keys[i], (size_t)(arrow - options->keys[i]), why);
+
+        if (arrow != NULL && regex == NULL) {
+            status = nw_fail(err, NW_RETRY, "out of memory for keys");
+        } else if (arrow != NULL && matches(regex, name)) {
+            status = columns_add(table, arrow + strlen(ARROW), key, count, err);
+        }
+        nw_regex_destroy(regex);
+    }
+    return status;
+}
+
+/* @param keyed  NULL: nothing was found */
+static nw_status patterns_make(const struct nw_kafka_options *options, const struct nw_table *table,
+                               struct nw_table **keyed, struct nw_error *err)
+{
+    struct nw_table *made = NULL;
+    uint16_t *key = NULL;
+    nw_status status = keyed_create(table, &made, &key, err);
+
+    if (status == NW_OK) {
+        status = patterns_find(options, table, key, &made->key_columns_count, err);
+    }
+    if (status == NW_OK && made->key_columns_count > 0) {
+        *keyed = made;
+    } else {
+        free(made);
+    }
+    return status;
+}
+
 /* An index has a column twice where that is meant: a key has it once. */
 static nw_status unique_make(const struct nw_table *table, struct nw_table **keyed,
                              struct nw_error *err)
@@ -145,14 +305,7 @@ static nw_status unique_make(const struct nw_table *table, struct nw_table **key
     }
     status = keyed_create(table, keyed, &key, err);
     for (uint16_t i = 0; status == NW_OK && i < table->unique_columns_count; i++) {
-        uint16_t k = 0;
-
-        while (k < (*keyed)->key_columns_count && key[k] != table->unique_columns[i]) {
-            k++;
-        }
-        if (k == (*keyed)->key_columns_count) {
-            key[(*keyed)->key_columns_count++] = table->unique_columns[i];
-        }
+        key_add(key, &(*keyed)->key_columns_count, table->unique_columns[i]);
     }
     return status;
 }
@@ -168,17 +321,26 @@ nw_status nw_kafka_key_find(const struct nw_kafka_options *options, const struct
                             struct nw_table **keyed, struct nw_error *err)
 {
     struct wish wish;
+    bool patterns = false;
+    nw_status status = NW_OK;
 
     *keyed = NULL;
     if (nw_kafka_is_outbox(&options->form, table)) {
         return NW_OK; /* its messages have the key that a column has */
     }
     for (size_t i = 0; options->keys != NULL && options->keys[i] != NULL; i++) {
-        if (wish_read(options->keys[i], &wish) &&
-            is(table->schema_name, wish.schema, wish.schema_size) &&
-            is(table->name, wish.table, wish.table_size)) {
+        if (strstr(options->keys[i], ARROW) != NULL) {
+            patterns = true;
+        } else if (wish_read(options->keys[i], &wish) &&
+                   is(table->schema_name, wish.schema, wish.schema_size) &&
+                   is(table->name, wish.table, wish.table_size)) {
             return key_make(table, wish.columns, keyed, err);
         }
     }
-    return is_unique(options, table) ? unique_make(table, keyed, err) : NW_OK;
+    if (patterns) {
+        status = patterns_make(options, table, keyed, err);
+    }
+    return status == NW_OK && *keyed == NULL && is_unique(options, table)
+               ? unique_make(table, keyed, err)
+               : status;
 }

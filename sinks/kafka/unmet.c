@@ -64,7 +64,8 @@ static void key_look(const struct look *look, const char *item)
         free(keyed);
     }
     if (!found) {
-        say(look, "keys: \"%.200s\" names no table", item);
+        say(look, "keys: \"%.200s\" names no %s", item,
+            strstr(item, " => ") == NULL ? "table" : "column of a table");
     }
 }
 

@@ -105,6 +105,44 @@ static void a_key_has_the_columns_that_were_asked_for(void **state)
     assert_null(keyed);
 }
 
+static void a_key_has_what_expressions_find(void **state)
+{
+    static const struct {
+        const char *keys[4];
+        const char *columns; /* of the key; NULL: the table keeps its own */
+    } cases[] = {
+        {{"shop\\..* => id"}, "id"},
+        {{"(shop|other)\\.it:ems => v , id"}, "v,id"},
+        {{".* => .*"}, "id,region,v"},
+        {{".* => re.*,.*"}, "region,id,v"},
+        {{"shop => id"}, NULL},
+        {{"hop\\..* => id"}, NULL},
+        {{".* => i"}, NULL},
+        {{".* => no,v"}, "v"},
+        {{".* => v", "shop.* => id,v"}, "v,id"},
+        {{".* => v", "shop.it:ems:region", ".* => id"}, "region"}, /* which is named */
+    };
+    struct nw_table *keyed = NULL;
+    struct nw_error err = {0};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const struct nw_kafka_options options = {.keys = cases[i].keys};
+        char found[64] = "";
+
+        assert_int_equal(nw_kafka_keys_check(&options, &err), NW_OK);
+        assert_int_equal(nw_kafka_key_find(&options, &items, &keyed, &err), NW_OK);
+        for (uint16_t k = 0; keyed != NULL && k < keyed->key_columns_count; k++) {
+            size_t used = strlen(found);
+
+            (void)snprintf(found + used, sizeof found - used, "%s%s", k == 0 ? "" : ",",
+                           columns[keyed->key_columns[k]].name);
+        }
+        assert_string_equal(found, cases[i].columns == NULL ? "" : cases[i].columns);
+        free(keyed);
+    }
+}
+
 static void a_unique_index_is_the_key_of_a_table_without_one(void **state)
 {
     static const uint16_t unique[] = {2, 0, 2};
@@ -153,6 +191,7 @@ static void no_key_is_made_of_what_a_mask_blurs(void **state)
     static const bool blurred[] = {true, false, false};
     static const char *const keys[] = {"shop.it:ems:region,id", NULL};
     static const char *const others[] = {"shop.it:ems:region", NULL};
+    static const char *const found[] = {".* => re.*,.*", NULL};
     static const char *const outboxes[] = {"shop.it:ems", NULL};
     struct nw_kafka_options options = {.unique_keys = true};
     struct nw_table table = items;
@@ -174,6 +213,10 @@ static void no_key_is_made_of_what_a_mask_blurs(void **state)
     assert_int_equal(nw_kafka_key_find(&options, &table, &keyed, &err), NW_REJECT);
     assert_null(keyed);
     assert_non_null(strstr(err.text, "NW2708 keys: column id of shop.it:ems is masked"));
+    options.keys = found;
+    assert_int_equal(nw_kafka_key_find(&options, &table, &keyed, &err), NW_REJECT);
+    assert_null(keyed);
+    assert_non_null(strstr(err.text, "NW2708 keys: column id of shop.it:ems is masked"));
     options.keys = others;
     assert_int_equal(nw_kafka_key_find(&options, &table, &keyed, &err), NW_OK);
     assert_int_equal(keyed->key_columns_count, 1);
@@ -184,8 +227,9 @@ static void a_key_of_columns_that_are_not_there_is_refused(void **state)
 {
     static const char *const wishes[] = {"shop.it:ems:no", "shop.it:ems:i", "shop.it:ems:idx",
                                          "shop.it:ems:id,v,region,id"};
-    static const char *const wrong[] = {
-        "shop", "shop.items", "shop.items:", ".items:id", "shop.:id", ":id"};
+    static const char *const wrong[] = {"shop",     "shop.items", "shop.items:", ".items:id",
+                                        "shop.:id", ":id",        " => id",      "a => ",
+                                        "(a => id", "a => id,(",  "a => id,,b"};
     struct nw_error err = {0};
 
     (void)state;
@@ -267,6 +311,7 @@ int main(void)
         cmocka_unit_test(a_topic_has_249_bytes_at_most),
         cmocka_unit_test(a_table_is_named_by_schema_and_name),
         cmocka_unit_test(a_key_has_the_columns_that_were_asked_for),
+        cmocka_unit_test(a_key_has_what_expressions_find),
         cmocka_unit_test(a_unique_index_is_the_key_of_a_table_without_one),
         cmocka_unit_test(no_key_is_made_of_what_a_mask_blurs),
         cmocka_unit_test(a_key_of_columns_that_are_not_there_is_refused),

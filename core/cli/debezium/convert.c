@@ -477,42 +477,6 @@ void nw_dbz_hash(struct nw_debezium *to, const struct nw_debezium_row *row,
                                  row->to, suffix, number > 1 ? " for these columns" : ""));
 }
 
-/* "schema.table:c1,c2;..." */
-void nw_dbz_keys(struct nw_debezium *to, const struct nw_debezium_row *row,
-                 struct nw_debezium_property *p)
-{
-    const char *pieces[NW_DEBEZIUM_ITEMS_MAX];
-    size_t count = nw_debezium_split(to, p->value, ';', pieces);
-
-    nw_debezium_put(to, "sink.unique_keys", "true",
-                    "of tables without a primary key: what Debezium takes; not where narwal has "
-                    "written these topics without it");
-    for (size_t i = 0; i < count && *p->value != '\0'; i++) {
-        const char *colon = strchr(pieces[i], ':');
-        const char *patterns[NW_DEBEZIUM_ITEMS_MAX];
-        size_t made =
-            colon == NULL
-                ? 0
-                : nw_debezium_patterns(
-                      to, nw_debezium_text(to, "%.*s", (int)(colon - pieces[i]), pieces[i]),
-                      patterns);
-
-        for (size_t k = 0; k < made; k++) {
-            if (strpbrk(patterns[k], "*?[") != NULL) {
-                made = 0;
-            }
-        }
-        if (made == 0) {
-            nw_debezium_refuse(to, p, "%s: narwal wants SCHEMA.TABLE:COLUMN, without patterns",
-                               pieces[i]);
-            return;
-        }
-        for (size_t k = 0; k < made; k++) {
-            nw_debezium_item(to, row->to, nw_debezium_text(to, "%s%s", patterns[k], colon));
-        }
-    }
-}
-
 /* ---- topics ---- */
 
 void nw_dbz_prefixes(struct nw_debezium *to, const struct nw_debezium_row *row,

@@ -138,7 +138,9 @@ void nw_debezium_rule_add(struct nw_debezium *to, const char *table, const char 
 
 /* transforms.c: */
 
-/** Whether the sink's own form of expressions can say one; refused if not. */
+/** What of an expression the sink's own form of them cannot say; NULL: nothing that we know of. */
+const char *nw_debezium_regex_other(const char *regex);
+/** Whether it can say one; refused if not. */
 bool nw_debezium_regex_check(struct nw_debezium *to, const char *prefix, const char *name);
 /** A replacement with $1 where it has ${name}. */
 const char *nw_debezium_numbered(struct nw_debezium *to, const char *regex,

@@ -34,23 +34,30 @@ static bool has_other(const char *regex, const char *other)
     return false;
 }
 
-/* Whether the sink's own form of them can say it; the rest it refuses itself, by narwal check. */
-bool nw_debezium_regex_check(struct nw_debezium *to, const char *prefix, const char *name)
+/* The rest the sink refuses itself, by narwal check. */
+const char *nw_debezium_regex_other(const char *regex)
 {
     static const char *const others[] = {"(?=", "(?!", "(?<=", "(?<!", "(?i", "(?s",  "(?m",
                                          "(?x", "(?>", "*?",   "+?",   "??",  "*+",   "++",
                                          "&&",  "\\b", "\\Q",  "\\p",  "\\1", " => ", NULL};
-    const char *regex = nw_debezium_under(to, prefix, name);
 
     for (size_t i = 0; others[i] != NULL; i++) {
         if (has_other(regex, others[i])) {
-            nw_debezium_refuse_name(
-                to, nw_debezium_text(to, "%s%s", prefix, name),
-                nw_debezium_text(to, "%s is not there: say it without", others[i]));
-            return false;
+            return others[i];
         }
     }
-    return true;
+    return NULL;
+}
+
+bool nw_debezium_regex_check(struct nw_debezium *to, const char *prefix, const char *name)
+{
+    const char *other = nw_debezium_regex_other(nw_debezium_under(to, prefix, name));
+
+    if (other != NULL) {
+        nw_debezium_refuse_name(to, nw_debezium_text(to, "%s%s", prefix, name),
+                                nw_debezium_text(to, "%s is not there: say it without", other));
+    }
+    return other == NULL;
 }
 
 static void regex_put(struct nw_debezium *to, const char *prefix, const char *name,

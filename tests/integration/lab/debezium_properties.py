@@ -18,4 +18,17 @@ SKIPPED = [
              properties={"skip.messages.without.change": "true", "time.precision.mode": "connect",
                          "decimal.handling.mode": "double", "column.include.list": "S.t.(id|a|at|n),S.u.*,S.marker.*"}),
 ]
-GROUPS = {"properties": SKIPPED}
+LINES = ("CREATE TABLE S.lines (order_id integer, pos integer, v text, PRIMARY KEY (pos, order_id)); "
+         "CREATE TABLE S.old_lines (v text, pos integer, order_id integer); ALTER TABLE S.old_lines REPLICA IDENTITY FULL; "
+         "CREATE TABLE S.other (id integer PRIMARY KEY, v text); CREATE TABLE S.uni (v text NOT NULL UNIQUE); "
+         "INSERT INTO S.lines VALUES (1, 2, 'x'); INSERT INTO S.old_lines VALUES ('y', 3, 4); INSERT INTO S.other VALUES (1)")
+LINES_MOVE = ["INSERT INTO S.lines VALUES (3, 4, 'x'); INSERT INTO S.old_lines VALUES ('x', 7, 8); INSERT INTO S.uni VALUES ('a')",
+              "UPDATE S.lines SET v = 'z'; UPDATE S.old_lines SET v = 'z'", "UPDATE S.old_lines SET order_id = 9", "DELETE FROM S.old_lines",
+              "INSERT INTO S.other VALUES (2)"]
+KEYS = [
+    Scenario("keys_of_all", LINES, LINES_MOVE, properties={"message.key.columns": "(.*).(lines|old_lines):order_id,pos"}, least=9),
+    Scenario("keys_add_up", LINES, LINES_MOVE, base=PLAIN,
+             properties={"message.key.columns": "S.lines:v;S.(.*)lines:order.*;(.*).uni:nothing"}, least=9),
+    Scenario("keys_by_columns", LINES, LINES_MOVE, properties={"message.key.columns": "S.[lo].*:.*_id, pos"}, least=9),
+]
+GROUPS = {"properties": [*SKIPPED, *KEYS]}
