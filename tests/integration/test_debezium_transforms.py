@@ -4,10 +4,9 @@
 `narwal import-debezium` makes of the connector; `narwal diff-topics` finds nothing.
 """
 import os
-import unittest
 
 import test_debezium_modes as modes
-from lab import check, cluster, debezium, kafka
+from lab import check, debezium
 
 CONNECT = "org.apache.kafka.connect."
 JSON = CONNECT + "json.JsonConverter"

@@ -63,7 +63,7 @@ class LeastPrivilegeTest(check.Case):
         script = run("check", lab.file, "--sql", "--dba", server.dsn())
         self.assertEqual((script.code, script.err), (1, ""), script)
         self.assertNotIn("private", script.out)
-        self.assertIn(f'"parts_low"', script.out)
+        self.assertIn('"parts_low"', script.out)
         psql(server, script.out)
         again = psql(server, script.out)
         self.assertIn("already exists", again)  # and is no error

@@ -7,16 +7,12 @@ changes, waits, and looks at the lines of its tables in both; at last the tables
 reader that docs/files.md describes and compared with the source.
 """
 import re
-import sys
 import unittest
 
 import psycopg2
 
 from lab import check, cluster, folder
 from lab.narwal import BINARY_SECONDS_MAX, Narwal
-
-sys.path.insert(0, str(folder.pathlib.Path(__file__).resolve().parent))
-import files_reader  # noqa: E402
 
 # Text that is stored out of line: it does not compress.
 WIDE = "(SELECT string_agg(md5((g * {0})::text), '') FROM generate_series(1, 300) g)"

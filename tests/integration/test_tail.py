@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import pty
-import json
 import re
 import signal
 import subprocess
