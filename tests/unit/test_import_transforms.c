@@ -265,6 +265,13 @@ static void routers_that_meet_what_is_beside_rows_are_refused(void **state)
          NULL},
         {LOGICAL ",\"transforms.t.topic.regex\":\"p\\\\.(?<name>\\\\w+)\"" TRANSACTIONS,
          "it matches"},
+        {LOGICAL ",\"transforms.t.topic.regex\":\"p\\\\.[\\\\w.]+\"" TRANSACTIONS, "it matches"},
+        {LOGICAL ",\"transforms.t.topic.regex\":\"p[^\\\\d]+\"" TRANSACTIONS, "it matches"},
+        {LOGICAL ",\"transforms.t.topic.regex\":\"p\\\\.\\\\D\\\\S+\"" TRANSACTIONS, "it matches"},
+        {LOGICAL ",\"transforms.t.topic.regex\":\"p\\\\.[\\\\d]+\"" TRANSACTIONS, NULL},
+        {LOGICAL ",\"transforms.t.topic.regex\":\"p\\\\.\\\\d\\\\W\\\\s+\"" TRANSACTIONS, NULL},
+        {LOGICAL ",\"transforms.t.topic.regex\":\"p\\\\.transaction[\\\\-x]?\"" TRANSACTIONS,
+         "it matches"}, /* or might */
         {EVERY BEATS, NULL},
         {EVERY BEATS WITHOUT_BEATS, "__debezium-heartbeat.p, too, which the predicate leaves out"},
         {EVERY TRANSACTIONS WITHOUT_BEATS, NULL},

@@ -12,34 +12,75 @@
 #define TOPICS_MAX 3u
 #define REGEX_MAX  1024u
 
-/* An expression of Java's as one of POSIX's; what narwal's routes cannot say is refused before.
- * @return false: no room */
+/* An expression of Java's on its way to one of POSIX's. */
+struct translation {
+    const char *at;
+    char *posix; /* of REGEX_MAX bytes */
+    size_t used;
+    bool inside; /* of [brackets] */
+};
+
+static void add(struct translation *t, const char *before, const char *text, const char *after)
+{
+    t->used +=
+        (size_t)snprintf(t->posix + t->used, REGEX_MAX - t->used, "%s%s%s", before, text, after);
+}
+
+/* What \d, \w and \s have, as in [brackets]; NULL: it is none of these. */
+static const char *set_of(char c)
+{
+    return c == 'd' ? "0-9" : c == 'w' ? "A-Za-z0-9_" : c == 's' ? " \t\n\r\f\v" : NULL;
+}
+
+/* A character for itself. @return false: not in this place */
+static bool literal_add(struct translation *t, char c)
+{
+    if (ispunct((unsigned char)c) == 0 || (t->inside && strchr("]^-\\", c) != NULL)) {
+        return false;
+    }
+    add(t, t->inside ? "" : "\\", (char[]){c, '\0'}, "");
+    return true;
+}
+
+/* One with a backslash. @return false: it is not understood */
+static bool escape_take(struct translation *t)
+{
+    const char c = t->at[1];
+    const char *set = set_of(c);
+    const char *others = t->inside ? NULL : set_of((char)tolower((unsigned char)c));
+
+    if (set != NULL) {
+        add(t, t->inside ? "" : "[", set, t->inside ? "" : "]");
+    } else if (others != NULL) {
+        add(t, "[^", others, "]");
+    } else if (!literal_add(t, c)) {
+        return false;
+    }
+    t->at += 2;
+    return true;
+}
+
+/* What narwal's routes cannot say is refused before. @return false: no room, or not understood */
 static bool translate(const char *java, char posix[static REGEX_MAX])
 {
-    size_t used = (size_t)snprintf(posix, REGEX_MAX, "^(");
+    struct translation t = {.at = java, .posix = posix};
+    bool known = true;
 
-    while (*java != '\0' && used < REGEX_MAX - 16) {
-        const char *set = java[0] != '\\'  ? NULL
-                          : java[1] == 'd' ? "[0-9]"
-                          : java[1] == 'w' ? "[A-Za-z0-9_]"
-                                           : NULL;
-
-        if (set != NULL) {
-            used += (size_t)snprintf(posix + used, REGEX_MAX - used, "%s", set);
-            java += 2;
-        } else if (strncmp(java, "(?", 2) == 0) { /* (?: and (?<name> */
-            posix[used++] = '(';
-            java += strcspn(java, ":>");
-            java += *java != '\0';
-        } else if (java[0] == '\\' && ispunct((unsigned char)java[1]) != 0) {
-            posix[used++] = *java++;
-            posix[used++] = *java++;
+    add(&t, "", "^(", "");
+    while (*t.at != '\0' && known && t.used < REGEX_MAX - 16) {
+        if (*t.at == '\\') {
+            known = escape_take(&t);
+        } else if (!t.inside && strncmp(t.at, "(?", 2) == 0) { /* (?: and (?<name> */
+            add(&t, "", "(", "");
+            t.at += strcspn(t.at, ":>");
+            t.at += *t.at != '\0';
         } else {
-            posix[used++] = *java++;
+            t.inside = t.inside ? *t.at != ']' : *t.at == '[';
+            add(&t, "", (char[]){*t.at++, '\0'}, "");
         }
     }
-    (void)snprintf(posix + used, REGEX_MAX - used, ")$");
-    return *java == '\0';
+    add(&t, "", ")$", "");
+    return known && *t.at == '\0';
 }
 
 /* Whether it matches the whole text, or might: it is not understood here. */
