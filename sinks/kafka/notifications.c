@@ -299,20 +299,39 @@ static nw_status later_ends(struct nw_kafka_worker *worker, const struct nw_tabl
     return status;
 }
 
+/* Of one of the signals that the copy is for. */
+static nw_status later_say_of(struct nw_kafka_worker *worker, const struct nw_table *table,
+                              enum nw_kafka_said said, const struct nw_kafka_asking *asking,
+                              struct nw_error *err)
+{
+    char name[NW_KAFKA_NAME_SIZE];
+
+    name_print(table, name);
+    switch (said) {
+    case LATER_BEGINS:
+        return later_begins(worker, table, asking, err);
+    case LATER_GOES_ON:
+        return later_goes_on(worker, name, asking, err);
+    case LATER_ENDS:
+        return later_ends(worker, table, nw_kafka_copying_find(worker, table->relation_oid), NULL,
+                          asking, err);
+    case LATER_IS_GONE:
+        break;
+    }
+    return later_ends(worker, table, NULL, "SQL_EXCEPTION", asking, err);
+}
+
 /* Each signal that the copy is for; or none, and it is one by itself. */
 static nw_status later_say(struct nw_kafka_worker *worker, const struct nw_table *table,
                            enum nw_kafka_said said, enum nw_kafka_mark *mark, struct nw_error *err)
 {
-    const struct nw_kafka_copying *copying = nw_kafka_copying_find(worker, table->relation_oid);
     enum nw_kafka_copy_step step = said == LATER_BEGINS    ? NW_KAFKA_COPY_BEGINS
                                    : said == LATER_IS_GONE ? NW_KAFKA_COPY_IS_GONE
                                                            : NW_KAFKA_COPY_IS_BEGUN;
-    char name[NW_KAFKA_NAME_SIZE];
     uint32_t after = 0;
     bool more = true;
     nw_status status = NW_OK;
 
-    name_print(table, name);
     while (more && status == NW_OK) {
         struct nw_kafka_asking asking;
 
@@ -320,21 +339,10 @@ static nw_status later_say(struct nw_kafka_worker *worker, const struct nw_table
         more = asking.signal != 0;
         status = names_end(&asking, err);
         if (status == NW_OK && (more || (after == 0 && said != LATER_IS_GONE))) {
-            switch (said) {
-            case LATER_BEGINS:
-                status = later_begins(worker, table, &asking, err);
-                break;
-            case LATER_GOES_ON:
-                status = later_goes_on(worker, name, &asking, err);
-                break;
-            case LATER_ENDS:
-                *mark = asking.ends && after == 0 ? NW_KAFKA_LAST_OF_ALL : *mark;
-                status = later_ends(worker, table, copying, NULL, &asking, err);
-                break;
-            case LATER_IS_GONE:
-                status = later_ends(worker, table, NULL, "SQL_EXCEPTION", &asking, err);
-                break;
+            if (said == LATER_ENDS && asking.ends && after == 0) {
+                *mark = NW_KAFKA_LAST_OF_ALL;
             }
+            status = later_say_of(worker, table, said, &asking, err);
         }
         after = asking.signal;
         nw_kafka_asking_fini(&asking);
