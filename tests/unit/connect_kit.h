@@ -98,6 +98,19 @@ static inline const char *convert_text(const struct nw_connect_options *options,
     return json;
 }
 
+/* Each of them is that JSON. */
+static inline void convert_all(const struct nw_connect_options *options,
+                               const struct value_case *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *json = convert_text(options, &cases[i]);
+
+        if (strcmp(json, cases[i].json) != 0) {
+            fail_msg("%s %s is %s, not %s", cases[i].type_name, cases[i].text, json, cases[i].json);
+        }
+    }
+}
+
 struct default_case {
     uint32_t oid;
     int32_t typmod;

@@ -38,20 +38,32 @@ static inline char *made(const char *json, size_t *refused)
     return text;
 }
 
-/* A connector with some properties more: one is refused for a reason with these words, or NULL:
- * none is. */
-static inline void refused_or_taken(const char *more, const char *why)
+/* A connector with more properties, as printf() has them: so many are refused, and what is printed
+ * has these words. @param words  NULL: any */
+__attribute__((format(printf, 3, 4))) static inline void
+imported(size_t refused_wanted, const char *words, const char *format, ...)
 {
-    char json[4096];
+    char more[4096];
+    char json[sizeof more + 128];
     size_t refused = 0;
     char *text = NULL;
+    va_list arguments;
 
-    assert_in_range(snprintf(json, sizeof json, "{" CLASS ",%s}", more), 1, sizeof json - 1);
+    va_start(arguments, format);
+    assert_in_range(vsnprintf(more, sizeof more, format, arguments), 1, sizeof more - 1);
+    va_end(arguments);
+    (void)snprintf(json, sizeof json, "{" CLASS ",%s}", more);
     text = made(json, &refused);
-    if (refused != (why != NULL) || (why != NULL && strstr(text, why) == NULL)) {
-        fail_msg("%s: %zu refused: %s", more, refused, text);
+    if (refused != refused_wanted || (words != NULL && strstr(text, words) == NULL)) {
+        fail_msg("%s: %zu refused, wanted: %s: %s", more, refused, words, text);
     }
     free(text);
+}
+
+/* One is refused for a reason with these words, or NULL: none is. */
+static inline void refused_or_taken(const char *more, const char *why)
+{
+    imported(why != NULL, why, "%s", more);
 }
 
 #endif

@@ -85,9 +85,7 @@ static void values_are_what_debezium_makes_of_them(void **state)
     const struct nw_connect_options options = nw_connect_options_default();
 
     (void)state;
-    for (size_t i = 0; i < sizeof defaults / sizeof defaults[0]; i++) {
-        assert_string_equal(convert_text(&options, &defaults[i]), defaults[i].json);
-    }
+    convert_all(&options, defaults, sizeof defaults / sizeof defaults[0]);
 }
 
 static void what_was_not_sent_is_no_null(void **state)
