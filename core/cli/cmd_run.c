@@ -410,6 +410,8 @@ static void options_fill(struct session *s)
     o->drop_slot = c->drop_slot;
     o->snapshot_age_us = c->snapshot_age_us;
     o->renew_snapshot = c->renew_snapshot;
+    o->heartbeat = c->heartbeat;
+    o->heartbeat_us = c->heartbeat_us;
     o->env = s->env;
     o->server = nw_config_server(c);
     o->server.env = s->env;

@@ -196,6 +196,8 @@ void nw_config_take(struct nw_run_config *to, const struct nw_run_config *from)
     to->dsn_source = from->dsn_source;
     to->password_source = from->password_source;
     to->connect_timeout_us = from->connect_timeout_us;
+    to->heartbeat = from->heartbeat;
+    to->heartbeat_us = from->heartbeat_us;
     to->copy_chunk_bytes = from->copy_chunk_bytes;
     to->copy_rate_bytes = from->copy_rate_bytes;
     to->lock_wait_us = from->lock_wait_us;

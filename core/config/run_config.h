@@ -52,6 +52,8 @@ struct nw_run_config {
     int64_t snapshot; /* enum nw_config_snapshot */
     bool origin_none, messages, streaming, binary;
     int64_t connect_timeout_us;
+    const char *heartbeat; /* a statement; NULL: none */
+    int64_t heartbeat_us;
 
     int64_t copy_workers, lock_wait_us;
     int64_t copy_chunk_bytes, copy_rate_bytes; /* 0: chosen, and no limit */

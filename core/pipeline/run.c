@@ -3,6 +3,7 @@
  * See run.h. An attempt in order: server, sinks, decision, copy, engine, stream, stop. All state
  * belongs to the main thread; the engine and the sinks have their own.
  */
+#include "pipeline/pulse.h"
 #include "pipeline/run_private.h"
 
 #include <inttypes.h>
@@ -365,6 +366,22 @@ static bool attempt_end(struct nw_run *run)
     return true;
 }
 
+/* Streams, with the heartbeat beside it. */
+static nw_status stream_alive(struct nw_run *run, struct nw_error *err)
+{
+    const struct nw_run_options *o = run->options;
+    struct nw_pulse *pulse = NULL;
+    nw_status status = NW_OK;
+
+    if (o->heartbeat != NULL) {
+        status = nw_pulse_start(&run->server.options.connection, o->heartbeat, o->heartbeat_us,
+                                &pulse, err);
+    }
+    status = status == NW_OK ? stream(run, err) : status;
+    nw_pulse_stop(pulse);
+    return status;
+}
+
 /* Copies what there is to copy, then streams, until it is stopped or something fails. */
 static nw_status attempt_run(struct nw_run *run, struct nw_error *err)
 {
@@ -378,7 +395,7 @@ static nw_status attempt_run(struct nw_run *run, struct nw_error *err)
         status = copy(run, err);
     }
     if (status == NW_OK && !nw_run_stopping(run) && run->options->snapshot != NW_SNAPSHOT_ONLY) {
-        status = stream(run, err);
+        status = stream_alive(run, err);
     }
     if (status == NW_OK) {
         nw_run_handover(run);

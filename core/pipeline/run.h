@@ -63,6 +63,8 @@ struct nw_run_options {
     int64_t snapshot_age_us;     /* oldest that a copy's snapshot should become; 0: no limit */
     bool renew_snapshot;         /* past it the copy goes on under a new one; false: only warn */
     bool ack_spool;              /* what is spooled is acknowledged while the copy runs */
+    const char *heartbeat;       /* a statement that is run while changes are streamed; NULL */
+    int64_t heartbeat_us;        /* how often */
     struct nw_env *env;
     struct nw_server_options server;
     enum nw_snapshot_mode snapshot;

@@ -604,6 +604,24 @@ void nw_dbz_heartbeat(struct nw_debezium *to, const struct nw_debezium_row *row,
     }
 }
 
+/* heartbeat.action.query */
+void nw_dbz_action(struct nw_debezium *to, const struct nw_debezium_row *row,
+                   struct nw_debezium_property *p)
+{
+    const char *interval = nw_debezium_get(to, "heartbeat.interval.ms");
+    const char *time = interval == NULL ? NULL : time_text(to, interval);
+
+    if (interval == NULL || strcmp(interval, "0") == 0) {
+        p->verdict = NW_DEBEZIUM_NOTHING;
+        p->why = "Debezium runs it with heartbeats alone: heartbeat.interval.ms is 0";
+    } else if (time != NULL) { /* else that property is refused */
+        nw_debezium_put(to, nw_debezium_text(to, "%s.statement", row->to),
+                        nw_debezium_quoted(to, p->value), p->name);
+        nw_debezium_put(to, nw_debezium_text(to, "%s.every", row->to), time,
+                        "heartbeat.interval.ms");
+    }
+}
+
 void nw_dbz_transactions(struct nw_debezium *to, const struct nw_debezium_row *row,
                          struct nw_debezium_property *p)
 {

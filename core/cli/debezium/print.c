@@ -96,6 +96,7 @@ void nw_debezium_print(const struct nw_debezium *to, FILE *out)
     (void)section_print(to, "source", "", 2, out);
     (void)section_print(to, "source.slot", "  slot:\n", 4, out);
     (void)section_print(to, "source.publication", "  publication:\n", 4, out);
+    (void)section_print(to, "source.heartbeat", "  heartbeat:\n", 4, out);
     (void)section_print(to, "copy", "\ncopy:\n", 2, out);
     (void)section_print(to, "tables", "\ntables:\n", 2, out);
     rules_print(to, out);

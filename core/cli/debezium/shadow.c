@@ -120,6 +120,11 @@ void nw_debezium_shadow(struct nw_debezium *to)
             line->value = NULL;
         }
     }
+    for (size_t i = 0; i < to->lines_count; i++) {
+        if (strcmp(to->lines[i].section, "source.heartbeat") == 0) {
+            to->lines[i].value = NULL;
+        }
+    }
     for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++) {
         struct nw_debezium_line *line = line_find(to, "sink", topics[i]);
 
