@@ -305,11 +305,16 @@ static bool columns_find(const struct nw_table *table, uint16_t columns[static 3
 static char *column_text(const struct nw_batch *batch, uint32_t row, uint16_t column)
 {
     struct nw_value value = nw_batch_value(batch, NW_AFTER, row, column);
-    bool there = value.kind == NW_VALUE_PRESENT && value.bytes != NULL;
+    size_t size = value.kind == NW_VALUE_PRESENT && value.bytes != NULL ? value.size : 0;
+    char *text = size > DATA_MAX ? NULL : malloc(size + 1);
 
-    return there && value.size > DATA_MAX
-               ? NULL
-               : strndup(there ? (const char *)value.bytes : "", there ? value.size : 0);
+    if (text != NULL) {
+        if (size > 0) {
+            memcpy(text, value.bytes, size); /* not strndup(): it has no NUL at its end */
+        }
+        text[size] = '\0';
+    }
+    return text;
 }
 
 static void row_do(struct nw_kafka_sink *sink, const char *id, const char *type, const char *data)

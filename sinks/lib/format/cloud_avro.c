@@ -28,7 +28,8 @@ bool nw_cloud_avro_init(struct nw_cloud_avro *avro, const char *prefix, const ch
     nw_out_bytes(&said, ".CloudEvents.Envelope", sizeof ".CloudEvents.Envelope");
     if (!said.failed) {
         nw_connect_name(&name, (const char *)said.bytes, NW_NAMES_AVRO, false);
-        avro->name = name.failed ? NULL : strndup((const char *)name.bytes, name.used);
+        nw_out_bytes(&name, "", 1);
+        avro->name = name.failed ? NULL : strdup((const char *)name.bytes);
     }
     nw_out_fini(&said);
     nw_out_fini(&name);
