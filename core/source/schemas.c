@@ -294,10 +294,25 @@ bool nw_schemas_is_placed(const struct nw_schemas *schemas, const struct nw_tabl
     return schemas->current[table->id]->placed;
 }
 
+static bool all_exact(const struct nw_table *table)
+{
+    for (uint16_t i = 0; i < table->columns_count; i++) {
+        if ((table->columns[i].exact & NW_EXACT_ATTNUM) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void nw_schemas_confirm(struct nw_schemas *schemas, const struct nw_table *table)
 {
-    NW_ASSERT(&schemas->current[table->id]->table == table);
-    schemas->current[table->id]->placed = true;
+    struct version *version = schemas->current[table->id];
+
+    NW_ASSERT(&version->table == table);
+    if (!version->placed) { /* a column may have been dropped and added again meanwhile */
+        version->guessed = !all_exact(table);
+        version->placed = true;
+    }
 }
 
 /* Where something is known of the column with this number and type: in the catalog, else before.
@@ -617,16 +632,6 @@ static void derive(struct derived *to, const struct nw_schemas_change *change,
     table->unique_columns = to->unique;
     table->item_labels = to->items;
     table->base_type_names = to->names;
-}
-
-static bool all_exact(const struct nw_table *table)
-{
-    for (uint16_t i = 0; i < table->columns_count; i++) {
-        if ((table->columns[i].exact & NW_EXACT_ATTNUM) == 0) {
-            return false;
-        }
-    }
-    return true;
 }
 
 /* By a note, or by what can have been between the version before and the catalog after. */

@@ -63,7 +63,8 @@ bool nw_schemas_same(const struct nw_table *table, const struct nw_relation *rel
 void nw_schemas_place_all(struct nw_schemas *schemas);
 /** Whether the current version is known to have been in force at some place of the WAL. */
 bool nw_schemas_is_placed(const struct nw_schemas *schemas, const struct nw_table *table);
-/** The stream showed the current version as it is: it was in force at that place of the WAL. */
+/** The stream showed the current version as it is: it was in force at that place of the WAL, but
+ * for its numbers where they are not exact. */
 void nw_schemas_confirm(struct nw_schemas *schemas, const struct nw_table *table);
 
 /**

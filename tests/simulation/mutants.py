@@ -81,6 +81,8 @@ MUTANTS = [
      "if (task->turn == reader->turn_over ||", "if ("),
     ("ignore a changed relation", "core/source/schemas.c",
      "strcmp(column->name, said->name) == 0;", "true;"),
+    ("take a later catalog's numbers for exact", "core/source/schemas.c",
+     "version->guessed = !all_exact(table);", "version->guessed = false;", "test_schemas"),
     ("do not send again what was not committed", "core/sink/dispatch.c",
      "seq->cursor = seq->log.first;\n    seq->hand_new", "seq->cursor = NULL;\n    seq->hand_new"),
     ("take a row twice at the sink's position", "core/sink/sequencer.c",
