@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Options of the forms of messages: see forms.h. Their rows are in options.c. */
+#include <stdlib.h>
+
 #include "kafka/kafka.h"
+#include "lib/format/source_types.h"
 
 static const char *text_of(const struct nw_setting *setting)
 {
@@ -84,6 +87,29 @@ static nw_status outbox_regex_make(const char *sink, const struct nw_setting *se
                          sink, regex, why);
 }
 
+/* Which columns' schemas say their types on the server. */
+static nw_status source_types_read(const char *sink, const struct nw_setting *settings,
+                                   struct nw_connect_options *to, struct nw_error *err)
+{
+    const char *const *columns = settings[NW_FORM_SOURCE_TYPES].items;
+    const char *const *types = settings[NW_FORM_SOURCE_TYPES_OF].items;
+    struct nw_source_types *probe = calloc(1, sizeof *probe);
+    const char *wrong = NULL;
+    char why[256] = "";
+
+    if (probe == NULL) {
+        return nw_fail(err, NW_FATAL, "NW2901 out of memory for sink %s", sink);
+    }
+    wrong = nw_source_types_init(probe, columns, types, why, sizeof why);
+    nw_source_types_fini(probe);
+    free(probe);
+    to->source_columns = columns;
+    to->source_types = types;
+    return wrong == NULL
+               ? NW_OK
+               : nw_fail(err, NW_FATAL, "NW1003 %s: source_types: \"%s\": %s", sink, wrong, why);
+}
+
 /* What goes with what. */
 static nw_status combination_check(const char *sink, enum nw_format_kind kind,
                                    const struct nw_kafka_form_options *options,
@@ -143,6 +169,9 @@ nw_status nw_kafka_form_options_read(const char *sink, const struct nw_setting *
     }
     if (status == NW_OK) {
         status = outbox_regex_make(sink, settings, to, err);
+    }
+    if (status == NW_OK) {
+        status = source_types_read(sink, settings, &format->connect, err);
     }
     if (status == NW_OK) {
         status = combination_check(sink, format->kind, to, err);

@@ -90,6 +90,8 @@ enum nw_kafka_form_option {
     NW_FORM_KEY_COLUMNS,
     NW_FORM_KEY_FIELD,
     NW_FORM_KEY_FORM,
+    NW_FORM_SOURCE_TYPES,
+    NW_FORM_SOURCE_TYPES_OF,
     NW_FORM_OPTIONS_COUNT,
 };
 

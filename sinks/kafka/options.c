@@ -293,6 +293,15 @@ const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT] = {
                               "How keys are written: same, as values are; json, json_schemas; "
                               "string, as Java's toString() has them; integer and long, four and "
                               "eight bytes, of a key_field with that type."},
+    FORM(NW_FORM_SOURCE_TYPES) =
+        {"source_types", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
+         "Expressions in Java's form: schemas of columns whose SCHEMA.TABLE.COLUMN one of them "
+         "matches wholly, in whatever case, say the type on the server in parameters, "
+         "__debezium.source.column.type, length, scale and name."},
+    FORM(NW_FORM_SOURCE_TYPES_OF) =
+        {"source_types_of", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
+         "The same by SCHEMA.TABLE.TYPE, where TYPE is PostgreSQL's own name of a column's type: "
+         "\".*\\\\.(int4|varchar|_text)\"."},
 #undef FORM
     NW_FORMAT_OPTION_ROWS(OPTION_FORMAT),
 };

@@ -342,8 +342,8 @@ enum nw_regex_result nw_regex_replace(const struct nw_regex *regex, const char *
 
 /* ---- the whole ---- */
 
-struct nw_regex *nw_regex_create(const char *regex, const char *replacement, char *why,
-                                 size_t why_size)
+static struct nw_regex *regex_make(const char *regex, const char *replacement, int flags, char *why,
+                                   size_t why_size)
 {
     struct nw_regex *made = calloc(1, sizeof *made);
     struct translation t = {.regex = made, .at = regex};
@@ -368,7 +368,7 @@ struct nw_regex *nw_regex_create(const char *regex, const char *replacement, cha
     }
     t.why = t.why == NULL ? replacement_check(made) : t.why;
     if (t.why == NULL) {
-        code = regcomp(&made->compiled, t.text, REG_EXTENDED);
+        code = regcomp(&made->compiled, t.text, REG_EXTENDED | flags);
         made->has_compiled = code == 0;
         if (code != 0) {
             (void)regerror(code, &made->compiled, why, why_size);
@@ -381,6 +381,17 @@ struct nw_regex *nw_regex_create(const char *regex, const char *replacement, cha
         return NULL;
     }
     return made;
+}
+
+struct nw_regex *nw_regex_create(const char *regex, const char *replacement, char *why,
+                                 size_t why_size)
+{
+    return regex_make(regex, replacement, 0, why, why_size);
+}
+
+struct nw_regex *nw_regex_create_folded(const char *regex, char *why, size_t why_size)
+{
+    return regex_make(regex, NULL, REG_ICASE, why, why_size);
 }
 
 void nw_regex_destroy(struct nw_regex *regex)

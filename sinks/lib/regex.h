@@ -30,6 +30,8 @@ enum nw_regex_result {
  */
 struct nw_regex *nw_regex_create(const char *regex, const char *replacement, char *why,
                                  size_t why_size);
+/** The same without a replacement, and capitals are as small letters (of ASCII). */
+struct nw_regex *nw_regex_create_folded(const char *regex, char *why, size_t why_size);
 void nw_regex_destroy(struct nw_regex *regex); /* NULL is fine */
 
 /** @param to  filled where it matches; NUL-terminated */

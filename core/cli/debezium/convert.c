@@ -477,6 +477,24 @@ void nw_dbz_hash(struct nw_debezium *to, const struct nw_debezium_row *row,
                                  row->to, suffix, number > 1 ? " for these columns" : ""));
 }
 
+/* A list of expressions, as the sink takes them. */
+void nw_dbz_expressions(struct nw_debezium *to, const struct nw_debezium_row *row,
+                        struct nw_debezium_property *p)
+{
+    const char *regexes[NW_DEBEZIUM_ITEMS_MAX];
+    size_t count = nw_debezium_split(to, p->value, ',', regexes);
+
+    for (size_t i = 0; i < count; i++) {
+        const char *other = nw_debezium_regex_other(regexes[i]);
+
+        if (other != NULL) {
+            nw_debezium_refuse(to, p, "%s: %s is not there: say it without", regexes[i], other);
+            return;
+        }
+        nw_debezium_item(to, row->to, regexes[i]);
+    }
+}
+
 /* ---- topics ---- */
 
 void nw_dbz_prefixes(struct nw_debezium *to, const struct nw_debezium_row *row,

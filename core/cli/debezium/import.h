@@ -190,9 +190,9 @@ size_t nw_debezium_patterns(struct nw_debezium *to, const char *regex,
 nw_debezium_convert nw_dbz_text, nw_dbz_words, nw_dbz_skipped, nw_dbz_unchanged, nw_dbz_time,
     nw_dbz_number, nw_dbz_nothing, nw_dbz_only, nw_dbz_refused, nw_dbz_taken, nw_dbz_dsn,
     nw_dbz_keepalive, nw_dbz_password, nw_dbz_tables, nw_dbz_schemas, nw_dbz_columns, nw_dbz_mask,
-    nw_dbz_hash, nw_dbz_keys, nw_dbz_class, nw_dbz_params, nw_dbz_prefixes, nw_dbz_strategy,
-    nw_dbz_topic, nw_dbz_heartbeat, nw_dbz_action, nw_dbz_transactions, nw_dbz_signals,
-    nw_dbz_notifications, nw_dbz_placeholder;
+    nw_dbz_hash, nw_dbz_expressions, nw_dbz_keys, nw_dbz_class, nw_dbz_params, nw_dbz_prefixes,
+    nw_dbz_strategy, nw_dbz_topic, nw_dbz_heartbeat, nw_dbz_action, nw_dbz_transactions,
+    nw_dbz_signals, nw_dbz_notifications, nw_dbz_placeholder;
 nw_debezium_convert nw_dbz_converters, nw_dbz_transforms, nw_dbz_producer, nw_dbz_brokers,
     nw_dbz_creation, nw_dbz_partitions, nw_dbz_publication, nw_dbz_predicates;
 

@@ -61,6 +61,10 @@ struct nw_connect_options {
                                 else the row is refused */
     const char *placeholder; /* of a value that was not sent; borrow */
     uint32_t placeholder_size;
+    /** Expressions of Java's, of columns whose schemas say the type on the server: see
+     * source_types.h. NULL-terminated; NULL: none. Borrow, for the table's making. */
+    const char *const *source_columns;
+    const char *const *source_types;
 };
 
 /** Debezium's defaults. */

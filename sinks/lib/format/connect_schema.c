@@ -8,6 +8,7 @@
 #include <openssl/evp.h>
 
 #include "lib/format/connect_form.h"
+#include "lib/format/source_types.h"
 #include "lib/print.h"
 #include "lib/utf8.h"
 
@@ -297,6 +298,31 @@ static struct nw_connect_schema *struct_of(struct table *t, const char *name,
     return schema;
 }
 
+/* The schemas of values say besides what the columns' types are on the server; keys' do not. */
+static const struct nw_connect_schema **valued(struct table *t,
+                                               const struct nw_connect_schema **schemas)
+{
+    const struct nw_connect_options *options = &t->public.options;
+    const struct nw_table *table = t->public.table;
+    struct nw_source_types wanted;
+    const struct nw_connect_schema **made = NULL;
+    char why[128];
+
+    if (options->source_columns == NULL && options->source_types == NULL) {
+        return schemas;
+    }
+    made = nw_pool_get(&t->pool, (table->columns_count + 1u) * sizeof *made);
+    if (nw_source_types_init(&wanted, options->source_columns, options->source_types, why,
+                             sizeof why) != NULL) {
+        t->pool.failed = true;
+    }
+    for (uint16_t i = 0; made != NULL && i < table->columns_count && !t->pool.failed; i++) {
+        made[i] = nw_source_types_add(&t->pool, &wanted, table, i, schemas[i]);
+    }
+    nw_source_types_fini(&wanted);
+    return made == NULL ? schemas : made;
+}
+
 static void table_fill(struct table *t, const char *name)
 {
     const struct nw_table *table = t->public.table;
@@ -315,7 +341,7 @@ static void table_fill(struct table *t, const char *name)
     }
     t->public.columns = columns;
     t->public.value = struct_of(t, pooled_name(&t->pool, name, ".Value", mode, false), all,
-                                table->columns_count, schemas, &t->public.fields);
+                                table->columns_count, valued(t, schemas), &t->public.fields);
     if (t->public.value != NULL) {
         t->public.value->optional = true;
     }

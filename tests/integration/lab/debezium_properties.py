@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scenarios (debezium_scenarios.py) of single properties of the connector."""
-from .debezium_scenarios import COLUMNS, MOVES, PLAIN, UNWRAP, Scenario
+from .debezium_scenarios import COLUMNS, MOVES, PLAIN, SCHEMAS, UNWRAP, Scenario
 
 IDLE = [COLUMNS + "; ALTER TABLE S.t ADD at timestamp(6) DEFAULT '2024-02-29 12:00:00.123456', ADD n numeric DEFAULT 1.0, "
         "ADD x xid DEFAULT '1', ADD large text; "
@@ -31,4 +31,30 @@ KEYS = [
              properties={"message.key.columns": "S.lines:v;S.(.*)lines:order.*;(.*).uni:nothing"}, least=9),
     Scenario("keys_by_columns", LINES, LINES_MOVE, properties={"message.key.columns": "S.[lo].*:.*_id, pos"}, least=9),
 ]
-GROUPS = {"properties": [*SKIPPED, *KEYS]}
+TYPES = ["smallint", "oid", "real", "double precision", "boolean", '"char"', "numeric", "numeric(12,2)", "numeric(3,5)", "text",
+         "varchar", "varchar(300)", "char(8)", "bpchar", "name", "bytea", "jsonb", "uuid", "date", "time", "time(0)", "time(1)", "timetz(4)",
+         "timestamp(0)", "timestamp(3)", "timestamp", "timestamptz", "timestamptz(2)", "interval", "interval(2)", "interval year to month",
+         "inet", "bit", "bit(9)", "varbit", "varbit(3)", "xid", "money", "xml", "point", "polygon", "tsvector", "int4range", "int4multirange",
+         "public.hstore", "public.citext", "public.ltree", "integer[]", "varchar(20)[]", "numeric(7,3)[]", "numeric[]", "timestamp(3)[]",
+         "double precision[]", '"char"[]', "text[]", "S.mood", "S.mood[]", "S.amount", "S.word", "S.deep", "S.dints", "S.dt", "S.dm", "S.dbits",
+         "S.span", 'S."Odd Type"']
+TYPED = ["CREATE TYPE S.mood AS ENUM ('a', 'b'); CREATE TYPE S.\"Odd Type\" AS ENUM ('a'); CREATE DOMAIN S.amount AS numeric(9,2); "
+         "CREATE DOMAIN S.word AS varchar(7); CREATE DOMAIN S.deep AS S.word; CREATE DOMAIN S.dints AS integer[]; "
+         "CREATE DOMAIN S.dt AS timestamp(3); CREATE DOMAIN S.dm AS S.mood; CREATE DOMAIN S.dbits AS bit(5); CREATE DOMAIN S.span AS interval(3)",
+         "CREATE TABLE S.t (id serial PRIMARY KEY, big bigserial, small smallserial, ident integer GENERATED ALWAYS AS IDENTITY, "
+         + ", ".join(f"c{index} {kind}" for index, kind in enumerate(TYPES)) + "); ALTER TABLE S.t REPLICA IDENTITY FULL; "
+         "INSERT INTO S.t DEFAULT VALUES; CREATE TABLE S.u (id integer PRIMARY KEY, v varchar(3), n numeric(5,2))"]
+TYPED_MOVES = [["INSERT INTO S.t DEFAULT VALUES", "UPDATE S.t SET big = 7", "INSERT INTO S.u VALUES (1)"], ["ALTER TABLE S.t ADD extra varchar(9)"],
+               ["INSERT INTO S.t (extra) VALUES ('x')", "DELETE FROM S.t WHERE id = 1"]]
+# Copied, a numeric without digits has the length 0.
+NUMERIC = (".*", r'value-schema\..*\.parameters\."__debezium\.source\.column\.(length|scale)"', "r?")
+SOURCE_TYPES = [
+    Scenario("types_of_all", TYPED, *TYPED_MOVES, properties={"column.propagate.source.type": ".*", "include.unknown.datatypes": "true"},
+             known=(NUMERIC,), least=6),
+    Scenario("types_of_some", TYPED, *TYPED_MOVES, properties={
+        "datatype.propagate.source.type": ".+\\.(NUMERIC|varchar|_int4|odd type), S.t.serial", "column.propagate.source.type": "S.u.V",
+        "field.name.adjustment.mode": "avro"}, known=(NUMERIC,), least=6),
+    Scenario("types_flat", TYPED, *TYPED_MOVES, base={**SCHEMAS, **UNWRAP}, properties={"column.propagate.source.type": "S.t.*"},
+             known=(NUMERIC, (".*", "value(-schema)?", "")), least=5),
+]
+GROUPS = {"properties": [*SKIPPED, *KEYS, *SOURCE_TYPES]}
