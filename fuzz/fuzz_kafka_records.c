@@ -47,6 +47,26 @@ static nw_status host_ask(const struct nw_host *host, const char *command, struc
     return NW_OK;
 }
 
+static nw_status host_ask_all(const struct nw_host *host, struct nw_request *request,
+                              struct nw_error *err)
+{
+    (void)host;
+    (void)err;
+    asked += request->commands_count + strlen(request->key) + strlen(request->note);
+    return NW_OK;
+}
+
+static nw_status host_copies(const struct nw_host *host, const char *command, char *names,
+                             size_t size, size_t *used)
+{
+    (void)host;
+    (void)command;
+    (void)names;
+    (void)size;
+    *used = 0;
+    return NW_AGAIN;
+}
+
 /* The next piece, in memory of its own size; NULL: it is empty. */
 static void *piece(const uint8_t **data, size_t *left, size_t *size)
 {
@@ -66,7 +86,12 @@ static void *piece(const uint8_t **data, size_t *left, size_t *size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct nw_host host = {.log = host_log, .ask = host_ask, .random = host_random};
+    static const struct nw_host host = {.size = sizeof host,
+                                        .log = host_log,
+                                        .ask = host_ask,
+                                        .copies = host_copies,
+                                        .ask_all = host_ask_all,
+                                        .random = host_random};
     static struct nw_kafka_sink sink;
     struct nw_table items = {.relation_oid = 7, .schema_name = "shop", .name = "items"};
     struct nw_kafka_state state = {0};
@@ -86,7 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (nw_kafka_ledger_take(&sink, &state, &message, &err) != NW_OK) {
             NW_ASSERT(strncmp(err.text, "NW2706", 6) == 0);
         }
-        nw_kafka_signal_message(&sink, &message);
+        NW_ASSERT(nw_kafka_signal_message(&sink, &message, 0, &err) == NW_OK);
         nw_kafka_asked_of(&sink, &items, NW_KAFKA_COPY_BEGINS, 0, &asking);
         nw_kafka_asked_ended(&sink, &asking, items.relation_oid);
         nw_kafka_asking_fini(&asking);

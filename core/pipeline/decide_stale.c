@@ -55,6 +55,7 @@ nw_status nw_run_stale_check(struct nw_run *run, struct nw_error *err)
     if (!is_stale(run)) {
         return NW_OK;
     }
+    nw_run_wishes_drop(run); /* whoever asked may have asked the other one again */
     for (uint32_t i = 0; status == NW_OK && nw_tables_at(run->table_states, i, &table); i++) {
         status = copied_again(run, &table, &count, err);
     }

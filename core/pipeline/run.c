@@ -58,6 +58,7 @@ static nw_status sink_open(struct nw_run *run, uint32_t index, struct nw_error *
                                       .workers_count = from->workers_count,
                                       .database = run->server.database,
                                       .ask = nw_run_wish,
+                                      .requests = nw_run_requests_tell,
                                       .copies = nw_run_copies_tell,
                                       .context = run,
                                       .takes_over = run->takes_over,

@@ -95,7 +95,8 @@ struct nw_run_wishes {
     pthread_mutex_t mutex; /* guards the list, where sinks add behind the last one; and: */
     struct nw_run_wish list[NW_RUN_WISHES_MAX];
     uint32_t count;
-    int64_t numbers;                                    /* the last that was given */
+    uint32_t reserved; /* room behind them, for what is being recorded */
+    int64_t numbers;   /* the last that was given */
     struct nw_run_resolved resolved[NW_RUN_WISHES_MAX]; /* the latest, in a ring */
     uint32_t resolved_count;
     struct nw_run_names copied; /* those of the first copy */
@@ -411,10 +412,15 @@ NW_MUST_CHECK nw_status nw_run_commands(struct nw_run *run, struct nw_error *err
 
 /* run_wishes.c */
 
-/** nw_sink_options.ask; context is the run. */
-bool nw_run_wish(void *context, const char *sink, const char *command);
+/** nw_sink_options.ask and .requests; context is the run. */
+nw_status nw_run_wish(void *context, const char *sink, struct nw_request *request,
+                      struct nw_error *err);
+nw_status nw_run_requests_tell(void *context, const char *sink, nw_request_fn each,
+                               void *each_context, struct nw_error *err);
 /** What was asked for when narwal ended. */
 NW_MUST_CHECK nw_status nw_run_wishes_read(struct nw_run *run, struct nw_error *err);
+/** Drop what is recorded, and say so: another narwal was the owner since. */
+void nw_run_wishes_drop(struct nw_run *run);
 /** The sink is another one now, and knows nothing of what it asked for. */
 void nw_run_wishes_orphan(struct nw_run *run, const char *sink);
 /** Which tables are to be copied can be asked for. */

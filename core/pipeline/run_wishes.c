@@ -54,40 +54,115 @@ static void wish_done(struct nw_run *run, int64_t number)
     }
 }
 
-static int64_t number_next(struct nw_run_wishes *wishes)
+static bool is_configured(const struct nw_run *run, const char *sink)
 {
-    int64_t number = 0;
+    for (uint32_t i = 0; i < run->given->sinks_count; i++) {
+        if (strcmp(run->given->sinks[i].config->name, sink) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Who asked for it is there again. @return false: it is not in the list any more */
+static bool wish_own(struct nw_run_wishes *wishes, int64_t number)
+{
+    bool found = false;
 
     (void)pthread_mutex_lock(&wishes->mutex);
-    number = ++wishes->numbers;
+    for (uint32_t i = 0; i < wishes->count && !found; i++) {
+        found = wishes->list[i].number == number;
+        wishes->list[i].former = wishes->list[i].former && !found;
+    }
     (void)pthread_mutex_unlock(&wishes->mutex);
-    return number;
+    return found;
+}
+
+static int64_t numbers_next(struct nw_run_wishes *wishes, uint32_t count)
+{
+    int64_t first = 0;
+
+    (void)pthread_mutex_lock(&wishes->mutex);
+    first = wishes->numbers + 1;
+    wishes->numbers += count;
+    (void)pthread_mutex_unlock(&wishes->mutex);
+    return first;
+}
+
+/* @return false: there is none */
+static bool room_take(struct nw_run_wishes *wishes, uint32_t count)
+{
+    uint32_t used = 0;
+
+    (void)pthread_mutex_lock(&wishes->mutex);
+    used = wishes->count + wishes->reserved;
+    if (count <= NW_RUN_WISHES_MAX - used) {
+        wishes->reserved += count;
+    }
+    (void)pthread_mutex_unlock(&wishes->mutex);
+    return count <= NW_RUN_WISHES_MAX - used;
+}
+
+/* The room that was taken is used, or given back. @param first  0: they are not recorded */
+static void room_use(struct nw_run_wishes *wishes, const char *sink,
+                     const struct nw_request *request, int64_t first, bool taken)
+{
+    (void)pthread_mutex_lock(&wishes->mutex);
+    wishes->reserved -= request->commands_count;
+    for (uint32_t i = 0; taken && i < request->commands_count; i++) {
+        wish_fill(&wishes->list[wishes->count++], first == 0 ? 0 : first + i, sink,
+                  request->commands[i], false);
+    }
+    (void)pthread_mutex_unlock(&wishes->mutex);
 }
 
 /* Recorded before it is taken: who asked has a place in a stream, and passes it then. */
-bool nw_run_wish(void *context, const char *sink, const char *command)
+nw_status nw_run_wish(void *context, const char *sink, struct nw_request *request,
+                      struct nw_error *err)
 {
     struct nw_run *run = context;
     struct nw_run_wishes *wishes = &run->wishes;
-    int64_t number = is_recorded(command) ? number_next(wishes) : 0;
-    bool taken = false;
+    int64_t first = 0;
+    nw_status status = NW_OK;
 
-    (void)pthread_mutex_lock(&wishes->mutex);
-    taken = wishes->count < NW_RUN_WISHES_MAX;
-    (void)pthread_mutex_unlock(&wishes->mutex);
-    if (!taken || (number != 0 && wish_record(run, number, sink, command, false) == 0)) {
-        return false;
+    if (!room_take(wishes, request->commands_count)) {
+        return nw_fail(err, NW_AGAIN, "NW1505 too much is asked for at once: ask again");
     }
-    (void)pthread_mutex_lock(&wishes->mutex);
-    taken = wishes->count < NW_RUN_WISHES_MAX; /* another sink may have come first */
-    if (taken) {
-        wish_fill(&wishes->list[wishes->count++], number, sink, command, false);
+    if (is_recorded(request->commands[0])) {
+        first = numbers_next(wishes, request->commands_count);
+        status = nw_wished_ask(run->state, first, sink, request, err);
     }
-    (void)pthread_mutex_unlock(&wishes->mutex);
-    if (!taken) {
-        wish_done(run, number);
+    room_use(wishes, sink, request, first, status == NW_OK && !request->again);
+    return status == NW_OK ? NW_OK : (err->status = NW_RETRY);
+}
+
+nw_status nw_run_requests_tell(void *context, const char *sink, nw_request_fn each,
+                               void *each_context, struct nw_error *err)
+{
+    struct nw_run *run = context;
+    struct nw_run_wishes *wishes = &run->wishes;
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; status == NW_OK; i++) {
+        struct nw_run_wish wish = {0};
+        struct nw_wished_name name = {.key = ""};
+
+        (void)pthread_mutex_lock(&wishes->mutex);
+        if (i < wishes->count) {
+            wish = wishes->list[i];
+        }
+        (void)pthread_mutex_unlock(&wishes->mutex);
+        if (wish.command[0] == '\0') {
+            break;
+        }
+        if (wish.number != 0 && strcmp(wish.sink, sink) == 0) {
+            status = nw_wished_name(run->state, wish.number, sink, &name, err);
+        }
+        if (status == NW_OK && name.key[0] != '\0' && wish_own(wishes, wish.number)) {
+            each(each_context, name.key, name.note, wish.command);
+        }
     }
-    return taken;
+    return status == NW_OK ? NW_OK : (err->status = NW_RETRY);
 }
 
 static void wish_read(void *context, int64_t number, const char *sink, const char *command,
@@ -96,7 +171,6 @@ static void wish_read(void *context, int64_t number, const char *sink, const cha
     struct nw_run_wishes *wishes = context;
     uint32_t *count = later ? &wishes->later_count : &wishes->count;
 
-    wishes->numbers = number;
     if (*count < NW_RUN_WISHES_MAX) {
         wish_fill(later ? &wishes->later[*count] : &wishes->list[*count], number, sink, command,
                   true);
@@ -104,10 +178,40 @@ static void wish_read(void *context, int64_t number, const char *sink, const cha
     }
 }
 
+/* Who asked is not configured any more: nobody waits for it. */
+static void strangers_drop(struct nw_run *run)
+{
+    struct nw_run_wishes *wishes = &run->wishes;
+    uint32_t *const counts[] = {&wishes->count, &wishes->later_count};
+    struct nw_run_wish *const lists[] = {wishes->list, wishes->later};
+
+    for (uint32_t l = 0; l < 2; l++) {
+        uint32_t kept = 0;
+
+        for (uint32_t i = 0; i < *counts[l]; i++) {
+            const struct nw_run_wish *wish = &lists[l][i];
+
+            if (is_configured(run, wish->sink)) {
+                lists[l][kept++] = *wish;
+                continue;
+            }
+            nw_log(NW_LOG_WARN,
+                   "NW2016 sink %s asked for %s, and is not configured any more: it is not done",
+                   wish->sink, wish->command);
+            wish_done(run, wish->number);
+        }
+        *counts[l] = kept;
+    }
+}
+
 nw_status nw_run_wishes_read(struct nw_run *run, struct nw_error *err)
 {
-    nw_status status = nw_wished_read(run->state, wish_read, &run->wishes, err);
+    nw_status status =
+        nw_wished_read(run->state, wish_read, &run->wishes, &run->wishes.numbers, err);
 
+    if (status == NW_OK) {
+        strangers_drop(run);
+    }
     if (status == NW_OK && run->wishes.count + run->wishes.later_count > 0) {
         nw_log(NW_LOG_INFO, "%u commands that sinks asked for are still to be done",
                run->wishes.count + run->wishes.later_count);
@@ -153,6 +257,40 @@ static void resolved_keep(struct nw_run_wishes *wishes, const struct nw_run_wish
         wishes->matches = (struct nw_run_names){0};
     }
     (void)pthread_mutex_unlock(&wishes->mutex);
+}
+
+void nw_run_wishes_drop(struct nw_run *run)
+{
+    struct nw_run_wishes *wishes = &run->wishes;
+    struct nw_error err = {0};
+    uint32_t dropped = wishes->count + wishes->later_count;
+
+    if (dropped == 0) {
+        return;
+    }
+    names_forget(&wishes->matches);
+    for (uint32_t i = 0; i < wishes->count; i++) {
+        const struct nw_run_wish *wish = &wishes->list[i];
+
+        nw_log(NW_LOG_WARN,
+               "NW2016 sink %s asked for %s before another narwal was the owner: it is not done",
+               wish->sink, wish->command);
+        if (strncmp(wish->command, EACH, sizeof EACH - 1) == 0) {
+            resolved_keep(wishes, wish, wish->command + sizeof EACH - 1);
+        }
+    }
+    for (uint32_t i = 0; i < wishes->later_count; i++) {
+        nw_log(NW_LOG_WARN,
+               "NW2016 sink %s asked for %s before another narwal was the owner: it is not done",
+               wishes->later[i].sink, wishes->later[i].command);
+    }
+    (void)pthread_mutex_lock(&wishes->mutex);
+    wishes->count = 0;
+    (void)pthread_mutex_unlock(&wishes->mutex);
+    wishes->later_count = 0;
+    if (nw_wished_clear(run->state, &err) != NW_OK) {
+        nw_log(NW_LOG_ERROR, "%s", err.text);
+    }
 }
 
 static nw_status names_give(const struct nw_run_names *names, char *to, size_t size, size_t *used)
@@ -388,7 +526,7 @@ static void later_add(struct nw_run *run, const struct nw_table *table)
     }
     nw_log(NW_LOG_INFO, "sink %s asked for %s, which is being copied: it is again, behind that",
            made.sink, made.command);
-    made.number = wish_record(run, number_next(wishes), made.sink, made.command, true);
+    made.number = wish_record(run, numbers_next(wishes, 1), made.sink, made.command, true);
     *wish = made;
     wishes->later_count++;
 }

@@ -117,16 +117,44 @@ static bool may_be_asked(const char *command)
     return strcmp(command, "copy pause") == 0 || strcmp(command, "copy resume") == 0;
 }
 
-static nw_status host_ask(const struct nw_host *host, const char *command, struct nw_error *err)
+static nw_status host_ask_all(const struct nw_host *host, struct nw_request *request,
+                              struct nw_error *err)
 {
     struct nw_sink *sink = sink_of(host);
 
-    if (sink->ask == NULL || !may_be_asked(command)) {
-        return nw_fail(err, NW_REJECT, "NW2411 this cannot be asked for: %.100s", command);
+    request->again = false;
+    if (sink->ask == NULL || request->commands_count == 0) {
+        return nw_fail(err, NW_REJECT, "NW2411 nothing can be asked for");
     }
-    return sink->ask(sink->ask_context, sink->config->name, command)
+    if ((request->key != NULL && strlen(request->key) >= NW_REQUEST_TEXT_SIZE) ||
+        (request->note != NULL && strlen(request->note) >= NW_REQUEST_TEXT_SIZE)) {
+        return nw_fail(err, NW_REJECT, "NW2411 the key or the note of a request is too long");
+    }
+    for (uint32_t i = 0; i < request->commands_count; i++) {
+        if (!may_be_asked(request->commands[i])) {
+            return nw_fail(err, NW_REJECT, "NW2411 this cannot be asked for: %.100s",
+                           request->commands[i]);
+        }
+    }
+    return sink->ask(sink->ask_context, sink->config->name, request, err);
+}
+
+static nw_status host_ask(const struct nw_host *host, const char *command, struct nw_error *err)
+{
+    struct nw_request request = {.size = sizeof request, .commands_count = 1, .commands = &command};
+    nw_status status = host_ask_all(host, &request, err);
+
+    return status == NW_RETRY ? NW_AGAIN : status;
+}
+
+static nw_status host_requests(const struct nw_host *host, nw_request_fn each, void *context,
+                               struct nw_error *err)
+{
+    struct nw_sink *sink = sink_of(host);
+
+    return sink->requests == NULL
                ? NW_OK
-               : nw_fail(err, NW_AGAIN, "NW1505 too much is asked for at once: ask again");
+               : sink->requests(sink->ask_context, sink->config->name, each, context, err);
 }
 
 static nw_status host_copies(const struct nw_host *host, const char *command, char *names,
@@ -412,6 +440,8 @@ void nw_host_init(struct nw_sink *sink)
         .figure_set = host_figure_set,
         .leaving = host_leaving,
         .copies = host_copies,
+        .ask_all = host_ask_all,
+        .requests = host_requests,
     };
     (void)pthread_mutex_init(&sink->files.lock, NULL);
     sink->files.queues_count = 0;

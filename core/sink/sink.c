@@ -88,6 +88,7 @@ nw_status nw_sink_create(const struct nw_sink_options *options, struct nw_sink *
     made->workers_count = workers_count;
     made->flags = nw_plugin_flags(options->plugin, options->config);
     made->ask = options->ask;
+    made->requests = options->requests;
     made->copies_of = options->copies;
     made->ask_context = options->context;
     made->open_us_max = options->open_us_max;

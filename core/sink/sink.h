@@ -43,9 +43,12 @@ struct nw_sink_options {
     const struct nw_config *config; /* borrow until destroyed: settings in the order of its table */
     uint32_t workers_count;         /* 1 .. min(plugin's workers_max, NW_SINK_WORKERS_MAX) */
     const char *database;           /* nw_host.database; borrow until destroyed; NULL: not known */
-    /* A command that the plugin asks for; from any thread. @return false: too much is asked for
-     * already. NULL: nothing may be asked for */
-    bool (*ask)(void *context, const char *sink, const char *command);
+    /* nw_host.ask_all, with the sink's name; from any thread. NULL: nothing may be asked for */
+    nw_status (*ask)(void *context, const char *sink, struct nw_request *request,
+                     struct nw_error *err);
+    /* nw_host.requests, with the sink's name; NULL: there are none */
+    nw_status (*requests)(void *context, const char *sink, nw_request_fn each, void *each_context,
+                          struct nw_error *err);
     /* nw_host.copies, with the sink's name; NULL: it is never known */
     nw_status (*copies)(void *context, const char *sink, const char *command, char *names,
                         size_t size, size_t *used);

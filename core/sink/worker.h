@@ -123,7 +123,11 @@ struct nw_sink {
     const struct nw_plugin *plugin;
     const struct nw_config *config;
     uint32_t flags; /* NW_SINK_...: with this configuration */
-    bool (*ask)(void *context, const char *sink, const char *command); /* see the options */
+    /* See the options. */
+    nw_status (*ask)(void *context, const char *sink, struct nw_request *request,
+                     struct nw_error *err);
+    nw_status (*requests)(void *context, const char *sink, nw_request_fn each, void *each_context,
+                          struct nw_error *err);
     nw_status (*copies_of)(void *context, const char *sink, const char *command, char *names,
                            size_t size, size_t *used);
     void *ask_context;

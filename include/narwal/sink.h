@@ -213,6 +213,26 @@ enum nw_figure_kind {
 
 struct nw_host; /* first argument of each host function */
 
+/** Most bytes of a request's key and of its note, with the NUL. */
+#define NW_REQUEST_TEXT_SIZE 128u
+
+/** Commands that a sink asks for as a whole: nw_host.ask_all(). */
+struct nw_request {
+    uint32_t size;               /**< sizeof(struct nw_request) in the plugin */
+    uint32_t commands_count;     /**< at least 1 */
+    const char *const *commands; /**< borrow */
+    /** What is asked for in the name of something that may come again, as a row of a stream, has
+     * its name here: by a key that is among the latest 1,024 it is not asked for once more. Borrow;
+     * NULL: it has none. */
+    const char *key;
+    const char *note; /**< borrow; the sink's own: requests() gives it back. NULL: "" */
+    bool again;       /**< filled, if NW_OK: it was asked for by this key before */
+};
+
+/** One command that was asked for; all borrow. */
+typedef void (*nw_request_fn)(void *context, const char *key, const char *note,
+                              const char *command);
+
 /**
  * What narwal offers to a plugin. Every function may be called from any thread of the plugin
  * unless it says otherwise. Names are relative to nothing: the plugin passes whole paths.
@@ -335,6 +355,19 @@ struct nw_host {
      */
     nw_status (*copies)(const struct nw_host *host, const char *command, char *names, size_t size,
                         size_t *used);
+    /**
+     * Ask for all of some commands, as by ask(), or for none of them: one synced write.
+     * @return NW_REJECT: one of them may not be asked for. NW_AGAIN: too much is asked for already.
+     *         NW_RETRY: it cannot be recorded.
+     */
+    nw_status (*ask_all)(const struct nw_host *host, struct nw_request *request,
+                         struct nw_error *err);
+    /**
+     * What this sink asked for by ask_all(), in this process or a former one, and is not looked up
+     * yet, in that order. copies() answers for it from here on. From recover() only.
+     */
+    nw_status (*requests)(const struct nw_host *host, nw_request_fn each, void *context,
+                          struct nw_error *err);
 };
 
 /**

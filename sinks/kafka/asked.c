@@ -3,7 +3,8 @@
  * Which copies signals asked for, and how far those are: for what notifications and the marks of
  * rows say of them. Narwal finds out which tables a regular expression stands for; it is asked for
  * that here: each time that a command is taken is answered once, so the oldest that has no answer
- * gets the next one. All of it is lost when narwal ends: a copy goes on then, and is nobody's.
+ * gets the next one. When narwal ends only that is kept which it has not looked up yet: another
+ * copy goes on then, and is nobody's.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,10 @@
 #include "kafka/kafka.h"
 
 #define NAMES_SIZE 65536u
+
+/* The first character of a request's note; the signal's id is behind it. */
+#define BLOCKING    'b'
+#define INCREMENTAL 'i'
 
 /* Of a table, and of what was said: */
 #define WAITS    ' ' /* its copy is not whole; nothing was said */
@@ -27,52 +32,148 @@ static void entry_fini(struct nw_kafka_asked *asked)
     free(asked->tables);
 }
 
-uint32_t nw_kafka_asked_next(struct nw_kafka_sink *sink)
-{
-    uint32_t signal = 0;
-
-    (void)pthread_mutex_lock(&sink->lock);
-    signal = ++sink->signals_count;
-    (void)pthread_mutex_unlock(&sink->lock);
-    return signal;
-}
-
 /* @return false when memory ran out */
-static bool entries_grow(struct nw_kafka_sink *sink)
+static bool entries_grow(struct nw_kafka_sink *sink, uint32_t more)
 {
-    uint32_t capacity = sink->asked_capacity == 0 ? 16 : 2 * sink->asked_capacity;
-    struct nw_kafka_asked *more = NULL;
+    uint32_t capacity = sink->asked_capacity == 0 ? 16 : sink->asked_capacity;
+    struct nw_kafka_asked *grown = NULL;
 
-    if (sink->asked_count < sink->asked_capacity) {
+    if (more <= sink->asked_capacity - sink->asked_count) {
         return true;
     }
-    more = reallocarray(sink->asked, capacity, sizeof *more);
-    if (more != NULL) {
-        sink->asked = more;
+    while (capacity - sink->asked_count < more) {
+        capacity *= 2;
+    }
+    grown = reallocarray(sink->asked, capacity, sizeof *grown);
+    if (grown != NULL) {
+        sink->asked = grown;
         sink->asked_capacity = capacity;
     }
-    return more != NULL;
+    return grown != NULL;
 }
 
-nw_status nw_kafka_asked_note(struct nw_kafka_sink *sink, const char *id, uint32_t signal,
-                              bool blocking, const char *command)
+/* There is room. Locked. */
+static void entry_add(struct nw_kafka_sink *sink, uint32_t signal, const char *id, bool blocking,
+                      const char *command)
 {
-    struct nw_error ignored = {0};
-    nw_status status = NW_RETRY;
+    struct nw_kafka_asked *asked = &sink->asked[sink->asked_count++];
+
+    *asked = (struct nw_kafka_asked){.signal = signal, .blocking = blocking, .said = WAITS};
+    (void)snprintf(asked->id, sizeof asked->id, "%s", id);
+    (void)snprintf(asked->command, sizeof asked->command, "%s", command);
+}
+
+/* Of a signal, all behind the first so many. */
+static void entries_remove(struct nw_kafka_sink *sink, uint32_t signal, uint32_t first)
+{
+    uint32_t kept = 0;
+    uint32_t met = 0;
 
     (void)pthread_mutex_lock(&sink->lock);
-    if (entries_grow(sink)) {
-        status = sink->host->ask(sink->host, command, &ignored);
+    for (uint32_t i = 0; i < sink->asked_count; i++) {
+        if (sink->asked[i].signal == signal && met++ >= first) {
+            entry_fini(&sink->asked[i]);
+        } else {
+            sink->asked[kept++] = sink->asked[i];
+        }
     }
-    if (status == NW_OK) {
-        struct nw_kafka_asked *asked = &sink->asked[sink->asked_count++];
+    sink->asked_count = kept;
+    (void)pthread_mutex_unlock(&sink->lock);
+}
 
-        *asked = (struct nw_kafka_asked){.signal = signal, .blocking = blocking, .said = WAITS};
-        (void)snprintf(asked->id, sizeof asked->id, "%s", id);
-        (void)snprintf(asked->command, sizeof asked->command, "%s", command);
+/* An older narwal is asked one by one. @param taken  filled: how many it took */
+static nw_status each_ask(const struct nw_host *host, const struct nw_kafka_ask *ask,
+                          uint32_t *taken, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    for (*taken = 0; *taken < ask->count && status == NW_OK; *taken += status == NW_OK) {
+        status = host->ask(host, ask->commands[*taken], err);
+    }
+    return status;
+}
+
+static nw_status host_ask(const struct nw_host *host, const struct nw_kafka_ask *ask, bool *again,
+                          uint32_t *taken, struct nw_error *err)
+{
+    char note[NW_KAFKA_ID_SIZE + 1];
+    struct nw_request request = {.size = sizeof request,
+                                 .commands_count = ask->count,
+                                 .commands = ask->commands,
+                                 .key = ask->key,
+                                 .note = note};
+    nw_status status = NW_OK;
+
+    *again = false;
+    if (host->size <= offsetof(struct nw_host, ask_all)) {
+        return each_ask(host, ask, taken, err);
+    }
+    (void)snprintf(note, sizeof note, "%c%s", ask->blocking ? BLOCKING : INCREMENTAL, ask->id);
+    status = host->ask_all(host, &request, err);
+    *again = status == NW_OK && request.again;
+    *taken = status == NW_OK && !*again ? ask->count : 0;
+    return status;
+}
+
+/* They are noted before, so that no copy of them begins that nobody asked for. */
+nw_status nw_kafka_asked_note(struct nw_kafka_sink *sink, const struct nw_kafka_ask *ask,
+                              bool *again, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+    uint32_t signal = 0;
+    uint32_t taken = 0;
+
+    *again = false;
+    (void)pthread_mutex_lock(&sink->lock);
+    if (entries_grow(sink, ask->count)) {
+        signal = ++sink->signals_count;
+        for (uint32_t i = 0; i < ask->count; i++) {
+            entry_add(sink, signal, ask->id, ask->blocking, ask->commands[i]);
+        }
     }
     (void)pthread_mutex_unlock(&sink->lock);
+    status = signal == 0 ? nw_kafka_no_memory(err) : host_ask(sink->host, ask, again, &taken, err);
+    if (signal != 0 && taken < ask->count) {
+        entries_remove(sink, signal, taken);
+    }
     return status;
+}
+
+/* What is asked for by one key is one signal's, and comes together. */
+struct reading {
+    struct nw_kafka_sink *sink;
+    char key[NW_REQUEST_TEXT_SIZE];
+    bool failed;
+};
+
+static void request_read(void *context, const char *key, const char *note, const char *command)
+{
+    struct reading *reading = context;
+    struct nw_kafka_sink *sink = reading->sink;
+
+    (void)pthread_mutex_lock(&sink->lock);
+    if (entries_grow(sink, 1)) {
+        sink->signals_count += strcmp(reading->key, key) != 0;
+        entry_add(sink, sink->signals_count, note[0] == '\0' ? "" : note + 1, note[0] == BLOCKING,
+                  command);
+    } else {
+        reading->failed = true;
+    }
+    (void)pthread_mutex_unlock(&sink->lock);
+    (void)snprintf(reading->key, sizeof reading->key, "%s", key);
+}
+
+nw_status nw_kafka_asked_read(struct nw_kafka_sink *sink, struct nw_error *err)
+{
+    struct reading reading = {.sink = sink};
+    nw_status status = NW_OK;
+
+    if (sink->asked_read || sink->host->size <= offsetof(struct nw_host, requests)) {
+        return NW_OK;
+    }
+    status = sink->host->requests(sink->host, request_read, &reading, err);
+    sink->asked_read = status == NW_OK;
+    return status == NW_OK && reading.failed ? nw_kafka_no_memory(err) : status;
 }
 
 /* ---- which tables ---- */

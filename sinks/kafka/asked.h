@@ -59,14 +59,26 @@ struct nw_kafka_asking {
     struct nw_out names; /* of those that are not copied yet, with commas; own */
 };
 
+/* What a signal asks the host for; all borrow. */
+struct nw_kafka_ask {
+    const char *id; /* its id, which may be "" */
+    bool blocking;
+    const char *const *commands;
+    uint32_t count;
+    const char *key; /* by which it is known when it comes again */
+};
+
 /**
- * A signal asks the host by this command; its id may be "". Any thread, as all of these.
- * @return what the host says; NW_RETRY: out of memory. If not NW_OK nothing is noted.
+ * Ask the host for all of it, or nothing. Any thread, as all of these. Waits for a synced write,
+ * not under the sink's lock.
+ * @param again  filled: it was asked for by that key before, and nothing was noted
+ * @return what the host says; NW_RETRY also: out of memory. If not NW_OK nothing is noted.
  */
-nw_status nw_kafka_asked_note(struct nw_kafka_sink *sink, const char *id, uint32_t signal,
-                              bool blocking, const char *command);
-/** The number of a new signal. */
-uint32_t nw_kafka_asked_next(struct nw_kafka_sink *sink);
+NW_MUST_CHECK nw_status nw_kafka_asked_note(struct nw_kafka_sink *sink,
+                                            const struct nw_kafka_ask *ask, bool *again,
+                                            struct nw_error *err);
+/** Once in open(), behind recover(): what a former process asked for and has no answer to. */
+NW_MUST_CHECK nw_status nw_kafka_asked_read(struct nw_kafka_sink *sink, struct nw_error *err);
 /** What narwal found out by now is taken over. */
 void nw_kafka_asked_poll(struct nw_kafka_sink *sink);
 

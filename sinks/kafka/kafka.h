@@ -36,6 +36,7 @@
 #define NW_KAFKA_TOPIC_SIZE   256u /* more than NW_NAME_SIZE */
 #define NW_KAFKA_NAME_SIZE    512u /* schema.table */
 #define NW_KAFKA_REFUSED_SIZE 512u
+#define NW_KAFKA_FOLLOWED_MAX 256u
 
 /* What is sent beside rows. */
 enum nw_kafka_notice {
@@ -300,8 +301,10 @@ struct nw_kafka_sink {
 
     struct nw_kafka_figures figures;
 
-    rd_kafka_t *signals; /* reads their topic; the coordinator's. NULL: none */
-    bool positioned;     /* a position is stored: what is copied now is not the first copy */
+    rd_kafka_t *signals;             /* reads their topic; the coordinator's. NULL: none */
+    rd_kafka_message_t *signal_held; /* of it, to be followed again; NULL: none */
+    int64_t signals_due_ns;          /* not before; monotonic */
+    bool positioned; /* a position is stored: what is copied now is not the first copy */
 
     pthread_mutex_t proving; /* of the witness and state.topics; also while brokers are asked */
     pthread_mutex_t lock;    /* of what follows, which workers share */
@@ -312,6 +315,9 @@ struct nw_kafka_sink {
     struct nw_kafka_asked *asked; /* own; the oldest first */
     uint32_t asked_count, asked_capacity;
     uint32_t signals_count;
+    bool asked_read;                          /* what a former process asked for is among them */
+    uint64_t followed[NW_KAFKA_FOLLOWED_MAX]; /* rows that are signals, the latest, in a ring */
+    uint32_t followed_count;
     struct nw_kafka_pause pauses[NW_KAFKA_PAUSES_MAX]; /* not said yet */
     uint32_t pauses_count;
     uint32_t paused;           /* the signal whose copies another one paused; 0: none */
@@ -678,10 +684,15 @@ NW_MUST_CHECK nw_status nw_kafka_lost_say(struct nw_kafka_worker *worker, struct
 
 /* ---- signals.c ---- */
 
-/** A row of that table. */
-void nw_kafka_signal_row(struct nw_kafka_sink *sink, const struct nw_batch *batch, uint32_t row);
-/** A message of that topic. */
-void nw_kafka_signal_message(struct nw_kafka_sink *sink, const rd_kafka_message_t *message);
+/** A row of that table; one that comes again is passed over. @return NW_RETRY: what it asks for
+ * cannot be recorded now. */
+NW_MUST_CHECK nw_status nw_kafka_signal_row(struct nw_kafka_sink *sink,
+                                            const struct nw_batch *batch, uint32_t row,
+                                            struct nw_error *err);
+/** A message of that topic. @param made_ms  its time. @return as above */
+NW_MUST_CHECK nw_status nw_kafka_signal_message(struct nw_kafka_sink *sink,
+                                                const rd_kafka_message_t *message, int64_t made_ms,
+                                                struct nw_error *err);
 /** In recover(): the reader of their topic. */
 NW_MUST_CHECK nw_status nw_kafka_signals_begin(struct nw_kafka_sink *sink, struct nw_error *err);
 void nw_kafka_signals_end(struct nw_kafka_sink *sink);

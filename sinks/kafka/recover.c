@@ -161,5 +161,8 @@ nw_status nw_kafka_recover(struct nw_kafka_sink *sink, struct nw_error *err)
     if (status == NW_OK) {
         status = nw_kafka_heart_begin(sink, err);
     }
-    return status == NW_OK ? nw_kafka_signals_begin(sink, err) : status;
+    if (status == NW_OK) {
+        status = nw_kafka_signals_begin(sink, err);
+    }
+    return status == NW_OK ? nw_kafka_asked_read(sink, err) : status;
 }

@@ -436,10 +436,10 @@ static nw_status row_next(struct nw_kafka_worker *worker, struct nw_kafka_table 
     if (silent) {
         past_count(worker, table, place);
     }
+    if (status == NW_OK && table->signals && !past) {
+        status = nw_kafka_signal_row(worker->sink, batch, worker->row, err);
+    }
     if (status == NW_OK) {
-        if (table->signals && !past) {
-            nw_kafka_signal_row(worker->sink, batch, worker->row);
-        }
         worker->row++;
     }
     if (status == NW_OK && streamed && !past) {

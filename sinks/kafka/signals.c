@@ -11,8 +11,11 @@
  *   log                {"message":"..."} goes into the log
  *
  * Others are refused, and the log says so; but for snapshot-window-..., which Debezium writes for
- * itself where it reads the same table. In a row `data` is the text of that object. A signal may
- * be seen twice after a restart; what it asks for is recorded before its place is passed.
+ * itself where it reads the same table. In a row `data` is the text of that object.
+ *
+ * What a signal asks for is recorded before its place is passed, by a key of its own, so that a
+ * signal that comes again, as its place was not committed, does not ask again. A row that comes
+ * again in this process is passed over as a whole.
  */
 #include <inttypes.h>
 #include <jansson.h>
@@ -28,8 +31,19 @@
 #define AT_A_TIME    100
 #define NAMES_MAX    1000u /* of one signal */
 #define PLACE_MS     10000
-#define DATA_MAX     ((size_t)1 << 20) /* of a row's data, in bytes */
+#define AGAIN_NS     (INT64_C(5) * 1000000000) /* until what could not be recorded is tried again */
+#define DATA_MAX     ((size_t)1 << 20)         /* of a row's data, in bytes */
+#define MESSAGE_SIZE 501                       /* of a message to log, in bytes */
 #define PATTERN_SIZE (NW_KAFKA_COMMAND_SIZE - sizeof ASK)
+
+/* All borrow. */
+struct signal {
+    const char *id; /* "": it has none */
+    const char *type;
+    const json_t *data; /* NULL: none */
+    const char *key;    /* by which it is known when it comes again */
+    const char *place;  /* for people */
+};
 
 static void signal_refuse(const struct nw_kafka_sink *sink, const char *id, const char *why)
 {
@@ -38,23 +52,23 @@ static void signal_refuse(const struct nw_kafka_sink *sink, const char *id, cons
 
 /* ---- what narwal is asked for ---- */
 
-/* @return false: it is not taken */
-static bool taken_say(const struct nw_kafka_sink *sink, const char *id, nw_status status)
+/* What the host says of it, which is the signal's end. */
+static void taken_say(const struct nw_kafka_sink *sink, const char *id, nw_status status)
 {
     if (status == NW_REJECT || status == NW_FATAL) {
         signal_refuse(sink, id, "narwal does not take that");
     } else if (status != NW_OK) {
-        signal_refuse(sink, id,
-                      "too much is asked for at once, or it cannot be recorded: send it again");
+        signal_refuse(sink, id, "too much is asked for at once: send it again");
     }
-    return status == NW_OK;
 }
 
 static bool command_ask(struct nw_kafka_sink *sink, const char *id, const char *command)
 {
     struct nw_error ignored = {0};
+    nw_status status = sink->host->ask(sink->host, command, &ignored);
 
-    return taken_say(sink, id, sink->host->ask(sink->host, command, &ignored));
+    taken_say(sink, id, status);
+    return status == NW_OK;
 }
 
 /* ---- execute-snapshot ---- */
@@ -126,27 +140,11 @@ static bool pattern_read(const char *text, char *posix, size_t size)
            nw_pattern_translate(trimmed, posix, size);
 }
 
-/* What is wrong with it; NULL: nothing. */
-static const char *snapshot_fault(const json_t *data, bool *blocking)
+/* What is wrong with the names; NULL: nothing. */
+static const char *names_fault(const json_t *names)
 {
-    const json_t *names = json_object_get(data, "data-collections");
-    const json_t *type = json_object_get(data, "type");
-
-    *blocking = json_is_string(type) && strcasecmp(json_string_value(type), "blocking") == 0;
-    if (json_array_size(names) == 0) {
-        return "it has no data-collections, as [\"SCHEMA.TABLE\"]";
-    }
     if (json_array_size(names) > NAMES_MAX) {
         return "it has more than 1,000 data-collections: a regular expression may stand for many";
-    }
-    if (type != NULL && !json_is_null(type) && !*blocking &&
-        (!json_is_string(type) || strcasecmp(json_string_value(type), "incremental") != 0)) {
-        return "its type is neither incremental nor blocking";
-    }
-    if (json_array_size(json_object_get(data, "additional-conditions")) > 0 ||
-        json_is_string(json_object_get(data, "additional-condition"))) {
-        return "rows cannot be chosen by additional-conditions: without them the whole table is "
-               "copied";
     }
     for (size_t i = 0; i < json_array_size(names); i++) {
         const char *name = json_string_value(json_array_get(names, i));
@@ -160,6 +158,65 @@ static const char *snapshot_fault(const json_t *data, bool *blocking)
     return NULL;
 }
 
+/* Incremental, which it is unless it says something else, or blocking. @return false: neither */
+static bool type_read(const json_t *data, bool *blocking)
+{
+    const json_t *type = json_object_get(data, "type");
+
+    *blocking = json_is_string(type) && strcasecmp(json_string_value(type), "blocking") == 0;
+    return type == NULL || json_is_null(type) || *blocking ||
+           (json_is_string(type) && strcasecmp(json_string_value(type), "incremental") == 0);
+}
+
+/*
+ * {"data-collection": "REGEX", "filter": "CONDITION"}, each of which is needed: the rows of tables
+ * with such names, in whichever case. @return false: it is something else
+ */
+static bool condition_read(const json_t *condition, char *pattern, size_t size, const char **filter)
+{
+    const char *name = json_string_value(json_object_get(condition, "data-collection"));
+
+    *filter = json_string_value(json_object_get(condition, "filter"));
+    return name != NULL && *filter != NULL && pattern_read(name, pattern, size);
+}
+
+/* None can be followed; those that are no conditions are told apart. NULL: there are none. */
+static const char *conditions_fault(const json_t *data)
+{
+    const json_t *conditions = json_object_get(data, "additional-conditions");
+
+    for (size_t i = 0; i < json_array_size(conditions); i++) {
+        char pattern[PATTERN_SIZE];
+        const char *filter = NULL;
+
+        if (!condition_read(json_array_get(conditions, i), pattern, sizeof pattern, &filter)) {
+            return "one of additional-conditions is no {\"data-collection\": \"SCHEMA.TABLE\", "
+                   "\"filter\": \"CONDITION\"}";
+        }
+    }
+    return json_array_size(conditions) > 0 ||
+                   json_is_string(json_object_get(data, "additional-condition"))
+               ? "rows cannot be chosen by additional-conditions: without them the whole table is "
+                 "copied"
+               : NULL;
+}
+
+/* What is wrong with it; NULL: nothing. */
+static const char *snapshot_fault(const json_t *data, bool *blocking)
+{
+    const json_t *names = json_object_get(data, "data-collections");
+    const char *fault = NULL;
+
+    if (json_array_size(names) == 0) {
+        return "it has no data-collections, as [\"SCHEMA.TABLE\"]";
+    }
+    if (!type_read(data, blocking)) {
+        return "its type is neither incremental nor blocking";
+    }
+    fault = conditions_fault(data);
+    return fault != NULL ? fault : names_fault(names);
+}
+
 /* Whether one before it is the same. */
 static bool is_again(const json_t *names, size_t index)
 {
@@ -171,33 +228,58 @@ static bool is_again(const json_t *names, size_t index)
     return false;
 }
 
-static void snapshot_begin(struct nw_kafka_sink *sink, const char *id, const json_t *data)
+/* The commands for its tables. @return give; NULL: memory ran out */
+static char (*commands_make(const json_t *names, uint32_t *count))[NW_KAFKA_COMMAND_SIZE]
 {
-    const json_t *names = json_object_get(data, "data-collections");
-    bool blocking = false;
-    const char *fault = snapshot_fault(data, &blocking);
-    nw_status status = NW_OK;
-    char made[NW_KAFKA_ID_SIZE];
-    uint32_t signal = 0;
+    char(*made)[NW_KAFKA_COMMAND_SIZE] = calloc(json_array_size(names), sizeof *made);
 
-    if (fault != NULL) {
-        signal_refuse(sink, id, fault);
-        return;
-    }
-    nw_kafka_id_make(sink->host, made);
-    signal = nw_kafka_asked_next(sink);
-    for (size_t i = 0; i < json_array_size(names) && status == NW_OK; i++) {
+    *count = 0;
+    for (size_t i = 0; made != NULL && i < json_array_size(names); i++) {
         char pattern[PATTERN_SIZE];
-        char command[NW_KAFKA_COMMAND_SIZE];
 
         if (!is_again(names, i) &&
             pattern_read(json_string_value(json_array_get(names, i)), pattern, sizeof pattern)) {
-            (void)snprintf(command, sizeof command, ASK "%s", pattern);
-            status =
-                nw_kafka_asked_note(sink, id[0] == '\0' ? made : id, signal, blocking, command);
+            (void)snprintf(made[(*count)++], NW_KAFKA_COMMAND_SIZE, ASK "%s", pattern);
         }
     }
-    (void)taken_say(sink, id, status);
+    return made;
+}
+
+static nw_status snapshot_begin(struct nw_kafka_sink *sink, const struct signal *signal,
+                                struct nw_error *err)
+{
+    bool blocking = false;
+    bool again = false;
+    const char *fault = snapshot_fault(signal->data, &blocking);
+    const char **commands = NULL;
+    char(*texts)[NW_KAFKA_COMMAND_SIZE] = NULL;
+    char made[NW_KAFKA_ID_SIZE];
+    struct nw_kafka_ask ask = {.blocking = blocking, .key = signal->key};
+    nw_status status = NW_OK;
+
+    if (fault != NULL) {
+        signal_refuse(sink, signal->id, fault);
+        return NW_OK;
+    }
+    nw_kafka_id_make(sink->host, made);
+    texts = commands_make(json_object_get(signal->data, "data-collections"), &ask.count);
+    commands = calloc((size_t)ask.count + 1, sizeof *commands);
+    for (uint32_t i = 0; texts != NULL && commands != NULL && i < ask.count; i++) {
+        commands[i] = texts[i];
+    }
+    ask.id = signal->id[0] == '\0' ? made : signal->id;
+    ask.commands = commands;
+    status = texts == NULL || commands == NULL ? nw_kafka_no_memory(err)
+                                               : nw_kafka_asked_note(sink, &ask, &again, err);
+    if (again) {
+        sink->host->log(sink->host, NW_LOG_DEBUG, "signal %.60s came again", signal->id);
+    }
+    free(commands);
+    free(texts);
+    if (status != NW_RETRY) {
+        taken_say(sink, signal->id, status);
+    }
+    return status == NW_RETRY ? NW_RETRY : NW_OK;
 }
 
 /* ---- the others ---- */
@@ -219,54 +301,84 @@ static void pause_note(struct nw_kafka_sink *sink, bool paused)
     nw_kafka_asking_fini(&asking);
 }
 
-static void message_log(struct nw_kafka_sink *sink, const char *id, const json_t *data)
+/* With the signal's place in the place of {}, as Debezium puts its own there. */
+static void message_log(struct nw_kafka_sink *sink, const struct signal *signal)
 {
-    const char *message = json_string_value(json_object_get(data, "message"));
+    const char *message = json_string_value(json_object_get(signal->data, "message"));
+    const char *mark = message == NULL ? NULL : strstr(message, "{}");
+    char before[MESSAGE_SIZE];
 
     if (message == NULL || message[0] == '\0') {
-        signal_refuse(sink, id, "its data has no message to log");
+        signal_refuse(sink, signal->id, "its data has no message to log");
         return;
     }
-    sink->host->log(sink->host, NW_LOG_INFO, "signal %.60s: %.500s", id, message);
+    (void)snprintf(before, sizeof before, "%.*s",
+                   mark == NULL ? MESSAGE_SIZE - 1 : (int)(mark - message), message);
+    sink->host->log(sink->host, NW_LOG_INFO, "signal %.60s: %s%s%.500s", signal->id, before,
+                    mark == NULL ? "" : signal->place, mark == NULL ? "" : mark + 2);
 }
 
-static void stop_refuse(struct nw_kafka_sink *sink, const char *id)
+/* Its data-collections and type are those of execute-snapshot, but that it needs none: then it is
+ * for all copies. */
+static void stop_refuse(struct nw_kafka_sink *sink, const struct signal *signal)
 {
+    const json_t *names = json_object_get(signal->data, "data-collections");
+    const char *fault = names_fault(names);
+    bool blocking = false;
     struct nw_kafka_asking asking;
 
+    if (fault == NULL && !type_read(signal->data, &blocking)) {
+        fault = "its type is neither incremental nor blocking";
+    }
     nw_kafka_asked_now(sink, &asking);
-    signal_refuse(sink, id,
-                  asking.signal == 0
-                      ? "no copy that a signal asked for is under way"
-                      : "a copy cannot be stopped half way: pause-snapshot stops its load");
+    signal_refuse(sink, signal->id,
+                  fault != NULL        ? fault
+                  : asking.signal == 0 ? "no copy that a signal asked for is under way"
+                                       : "a copy cannot be stopped half way: pause-snapshot stops "
+                                         "its load");
     nw_kafka_asking_fini(&asking);
 }
 
-static void signal_do(struct nw_kafka_sink *sink, const char *id, const char *type,
-                      const json_t *data)
+static nw_status signal_do(struct nw_kafka_sink *sink, const struct signal *signal,
+                           struct nw_error *err)
 {
+    const char *type = signal->type;
+
     if (strcmp(type, "execute-snapshot") == 0) {
-        snapshot_begin(sink, id, data);
-    } else if (strcmp(type, "pause-snapshot") == 0) {
-        if (command_ask(sink, id, "copy pause")) {
+        return snapshot_begin(sink, signal, err);
+    }
+    if (strcmp(type, "pause-snapshot") == 0) {
+        if (command_ask(sink, signal->id, "copy pause")) {
             pause_note(sink, true);
         }
     } else if (strcmp(type, "resume-snapshot") == 0) {
-        if (command_ask(sink, id, "copy resume")) {
+        if (command_ask(sink, signal->id, "copy resume")) {
             pause_note(sink, false);
         }
     } else if (strcmp(type, "stop-snapshot") == 0) {
-        stop_refuse(sink, id);
+        stop_refuse(sink, signal);
     } else if (strcmp(type, "log") == 0) {
-        message_log(sink, id, data);
+        message_log(sink, signal);
     } else if (strncmp(type, WINDOW, sizeof WINDOW - 1) == 0) {
-        sink->host->log(sink->host, NW_LOG_DEBUG, "signal %.60s is a connector's own", id);
+        sink->host->log(sink->host, NW_LOG_DEBUG, "signal %.60s is a connector's own", signal->id);
     } else {
-        signal_refuse(sink, id,
+        signal_refuse(sink, signal->id,
                       "narwal does nothing for signals of this type, and there are no actions of "
                       "one's own");
     }
+    return NW_OK;
 }
+
+/* FNV-1a, which tells signals apart that have one place: on servers that are not the same. */
+static uint64_t text_hash(uint64_t hash, const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
+    }
+    return hash * UINT64_C(0x100000001b3); /* and a NUL */
+}
+
+#define HASH_BEGINS UINT64_C(0xcbf29ce484222325)
 
 /* ---- rows ---- */
 
@@ -317,42 +429,92 @@ static char *column_text(const struct nw_batch *batch, uint32_t row, uint16_t co
     return text;
 }
 
-static void row_do(struct nw_kafka_sink *sink, const char *id, const char *type, const char *data)
+static nw_status row_do(struct nw_kafka_sink *sink, char *const texts[static 3], const char *key,
+                        uint64_t lsn, struct nw_error *err)
 {
+    char place[32];
+    struct signal signal = {.id = texts[0], .type = texts[1], .key = key, .place = place};
+    const char *data = texts[2];
     json_t *parsed = NULL;
+    nw_status status = NW_OK;
 
-    if (id == NULL || type == NULL || data == NULL) {
-        signal_refuse(sink, id == NULL ? "" : id, "a value of its row is longer than 1 MiB");
-        return;
+    (void)snprintf(place, sizeof place, "%" PRIX32 "/%" PRIX32, (uint32_t)(lsn >> 32),
+                   (uint32_t)lsn);
+    if (signal.id == NULL || signal.type == NULL || data == NULL) {
+        signal_refuse(sink, signal.id == NULL ? "" : signal.id,
+                      "a value of its row is longer than 1 MiB");
+        return NW_OK;
     }
     parsed = json_loads(data, 0, NULL);
+    signal.data = parsed;
     if (data[0] != '\0' && !json_is_object(parsed)) {
-        signal_refuse(sink, id, "its data is not a JSON object");
+        signal_refuse(sink, signal.id, "its data is not a JSON object");
     } else {
-        signal_do(sink, id, type, parsed);
+        status = signal_do(sink, &signal, err);
     }
     json_decref(parsed);
+    return status;
 }
 
-void nw_kafka_signal_row(struct nw_kafka_sink *sink, const struct nw_batch *batch, uint32_t row)
+/* Whether it came before, in this process; from now on it did. */
+static bool is_followed(struct nw_kafka_sink *sink, uint64_t hash)
 {
+    bool found = false;
+
+    (void)pthread_mutex_lock(&sink->lock);
+    for (uint32_t i = 0; i < sink->followed_count && i < NW_KAFKA_FOLLOWED_MAX && !found; i++) {
+        found = sink->followed[i] == hash;
+    }
+    if (!found) {
+        sink->followed[sink->followed_count % NW_KAFKA_FOLLOWED_MAX] = hash;
+        sink->followed_count++;
+    }
+    (void)pthread_mutex_unlock(&sink->lock);
+    return found;
+}
+
+/* The latest one was not followed after all. */
+static void followed_forget(struct nw_kafka_sink *sink)
+{
+    (void)pthread_mutex_lock(&sink->lock);
+    sink->followed_count--;
+    (void)pthread_mutex_unlock(&sink->lock);
+}
+
+nw_status nw_kafka_signal_row(struct nw_kafka_sink *sink, const struct nw_batch *batch,
+                              uint32_t row, struct nw_error *err)
+{
+    uint32_t at = batch->first_row + row;
+    uint64_t hash = HASH_BEGINS;
+    char key[NW_REQUEST_TEXT_SIZE];
     uint16_t columns[3];
     char *texts[3] = {NULL, NULL, NULL};
+    nw_status status = NW_OK;
 
-    if ((batch->flags & NW_BATCH_COPY) != 0 || batch->op[batch->first_row + row] != NW_OP_INSERT) {
-        return;
+    if ((batch->flags & NW_BATCH_COPY) != 0 || batch->op[at] != NW_OP_INSERT) {
+        return NW_OK;
     }
     if (!columns_find(batch->table, columns)) {
         signal_refuse(sink, "", "the table of signals has no columns id, type and data");
-        return;
+        return NW_OK;
     }
     for (uint32_t i = 0; i < 3; i++) {
         texts[i] = column_text(batch, row, columns[i]);
+        hash = text_hash(hash, texts[i] == NULL ? "" : texts[i],
+                         texts[i] == NULL ? 0 : strlen(texts[i]));
     }
-    row_do(sink, texts[0], texts[1], texts[2]);
+    (void)snprintf(key, sizeof key, "row %" PRIx64 " %" PRIx64 " %" PRIx64 " %" PRIx64,
+                   batch->commit_lsn[at], batch->seq[at], (uint64_t)batch->commit_ts[at], hash);
+    if (!is_followed(sink, text_hash(HASH_BEGINS, key, strlen(key)))) {
+        status = row_do(sink, texts, key, batch->commit_lsn[at], err);
+        if (status != NW_OK) {
+            followed_forget(sink);
+        }
+    }
     for (uint32_t i = 0; i < 3; i++) {
         free(texts[i]);
     }
+    return status;
 }
 
 /* ---- the topic ---- */
@@ -428,6 +590,10 @@ nw_status nw_kafka_signals_begin(struct nw_kafka_sink *sink, struct nw_error *er
 
 void nw_kafka_signals_end(struct nw_kafka_sink *sink)
 {
+    if (sink->signal_held != NULL) {
+        rd_kafka_message_destroy(sink->signal_held);
+        sink->signal_held = NULL;
+    }
     if (sink->signals != NULL) {
         (void)rd_kafka_consumer_close(sink->signals);
         rd_kafka_destroy(sink->signals);
@@ -435,28 +601,63 @@ void nw_kafka_signals_end(struct nw_kafka_sink *sink)
     }
 }
 
-void nw_kafka_signal_message(struct nw_kafka_sink *sink, const rd_kafka_message_t *message)
+nw_status nw_kafka_signal_message(struct nw_kafka_sink *sink, const rd_kafka_message_t *message,
+                                  int64_t made_ms, struct nw_error *err)
 {
     const char *prefix = sink->options.prefix;
+    const char *payload = message->payload == NULL ? "" : message->payload;
     json_t *whole = NULL;
-    const char *type = NULL;
-    const char *id = NULL;
+    char key[NW_REQUEST_TEXT_SIZE];
+    char place[32];
+    struct signal signal = {.key = key, .place = place};
+    nw_status status = NW_OK;
 
     if (message->key_len != strlen(prefix) || memcmp(message->key, prefix, message->key_len) != 0) {
-        return; /* somebody else's */
+        return NW_OK; /* somebody else's */
     }
-    whole = message->payload == NULL ? NULL : json_loadb(message->payload, message->len, 0, NULL);
-    type = json_string_value(json_object_get(whole, "type"));
-    id = json_string_value(json_object_get(whole, "id"));
-    if (type == NULL) {
-        char offset[32];
-
-        (void)snprintf(offset, sizeof offset, "at offset %" PRId64, message->offset);
-        signal_refuse(sink, offset, "it is not a JSON object with a type");
+    (void)snprintf(place, sizeof place, "at offset %" PRId64, message->offset);
+    (void)snprintf(key, sizeof key, "message %" PRId64 " %" PRId64 " %" PRIx64, message->offset,
+                   made_ms, text_hash(HASH_BEGINS, payload, message->len));
+    whole = message->payload == NULL ? NULL : json_loadb(payload, message->len, 0, NULL);
+    signal.type = json_string_value(json_object_get(whole, "type"));
+    signal.id = json_string_value(json_object_get(whole, "id"));
+    signal.id = signal.id == NULL ? "" : signal.id;
+    signal.data = json_object_get(whole, "data");
+    if (signal.type == NULL) {
+        signal_refuse(sink, place, "it is not a JSON object with a type");
     } else {
-        signal_do(sink, id == NULL ? "" : id, type, json_object_get(whole, "data"));
+        status = signal_do(sink, &signal, err);
     }
     json_decref(whole);
+    return status;
+}
+
+/* The one that could not be recorded, or the next. @return NULL: there is none now */
+static rd_kafka_message_t *message_next(struct nw_kafka_sink *sink)
+{
+    rd_kafka_message_t *message = sink->signal_held;
+
+    if (message != NULL && sink->host->now_ns(sink->host) < sink->signals_due_ns) {
+        return NULL;
+    }
+    sink->signal_held = NULL;
+    return message != NULL ? message : rd_kafka_consumer_poll(sink->signals, 0);
+}
+
+/* Its place is passed when it is followed. */
+static void message_follow(struct nw_kafka_sink *sink, rd_kafka_message_t *message)
+{
+    struct nw_error err = {0};
+
+    if (nw_kafka_signal_message(sink, message, rd_kafka_message_timestamp(message, NULL), &err) !=
+        NW_OK) {
+        sink->host->log(sink->host, NW_LOG_WARN, "%s", err.text);
+        sink->signal_held = message;
+        sink->signals_due_ns = sink->host->now_ns(sink->host) + AGAIN_NS;
+        return;
+    }
+    (void)rd_kafka_commit_message(sink->signals, message, 1);
+    rd_kafka_message_destroy(message);
 }
 
 void nw_kafka_signals_poll(struct nw_kafka_sink *sink)
@@ -464,17 +665,16 @@ void nw_kafka_signals_poll(struct nw_kafka_sink *sink)
     rd_kafka_message_t *message = NULL;
 
     for (int i = 0; sink->signals != NULL && i < AT_A_TIME; i++) {
-        message = rd_kafka_consumer_poll(sink->signals, 0);
+        message = message_next(sink);
         if (message == NULL) {
             return;
         }
         if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-            nw_kafka_signal_message(sink, message);
-            (void)rd_kafka_commit_message(sink->signals, message, 1);
-        } else {
-            sink->host->log(sink->host, NW_LOG_DEBUG, "topic of signals: %s",
-                            rd_kafka_message_errstr(message));
+            message_follow(sink, message);
+            continue;
         }
+        sink->host->log(sink->host, NW_LOG_DEBUG, "topic of signals: %s",
+                        rd_kafka_message_errstr(message));
         rd_kafka_message_destroy(message);
     }
 }

@@ -1,12 +1,18 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Signals, as Debezium takes them from a table or a topic, and notifications of copies."""
+import contextlib
 import json
+import pathlib
+import re
+import signal
+import sqlite3
 import subprocess
 import time
 
 from lab import check
-from test_kafka import Case
+from lab.hosts import another
+from test_kafka import SLOW, Case, Piped
 
 TABLE = "CREATE TABLE shop.signals (id varchar(42) PRIMARY KEY, type varchar(32) NOT NULL, data varchar(2048))"
 
@@ -291,16 +297,109 @@ class SignalsTest(Case):
         narwal.start()
         narwal.wait("what was sent meanwhile", lambda: self.copies(narwal, "b") == [1, 1])
 
-    def test_a_message_while_the_server_is_away(self):
-        """What it asks for is done when the server is back, also for several tables."""
-        self.broker.create("apart", 1)
-        narwal = self.begin("waits", signals_topic="apart")
+    def away(self, narwal, topic, id_):
+        """Without the server a message asks for copies."""
         time.sleep(2)
         self.server.stop("immediate")
-        self.send("apart", "waits", json.dumps({"id": "w1", "type": "execute-snapshot", "data": {"data-collections": ["shop.[ab]"]}}))
-        time.sleep(4)
+        before = narwal.log().count("asks: ")
+        self.send(topic, narwal.name, json.dumps({"type": "log", "data": {"message": "asks: {}"}}))
+        self.send(topic, narwal.name, json.dumps({"id": id_, "type": "execute-snapshot", "data": {"data-collections": ["shop.[ab]"]}}))
+        self.send(topic, narwal.name, json.dumps({"type": "log", "data": {"message": "asks: {}"}}))
+        narwal.wait("the signals", lambda: narwal.log().count("asks: at offset") == before + 2)
+
+    def test_a_message_while_the_server_is_away(self):
+        """What it asks for is done when the server is back, also for several tables; as the signal's, also after a kill."""
+        self.broker.create("apart", 1)
+        narwal = self.begin("waits", signals_topic="apart", delivery="transactional")
+        self.away(narwal, "apart", "w1")
         self.server.start()
         narwal.wait("both copies", lambda: (self.copies(narwal, "a"), self.copies(narwal, "b")) == ([5, 5], [1, 1]))
+        narwal.wait_caught_up()
+        self.away(narwal, "apart", "w2")
+        narwal.kill()
+        self.server.start()
+        narwal.start()
+        narwal.wait("the end", lambda: ("COMPLETED", "w2", {}) in self.later(narwal))
+        narwal.wait_caught_up()
+        self.assertEqual((self.copies(narwal, "a"), self.copies(narwal, "b")), ([5, 5, 5], [1, 1, 1]))
+        for id_ in ("w1", "w2"):
+            self.assertEqual([kind for kind, said, _ in self.later(narwal) if said == id_].count("COMPLETED"), 1)
+
+    def test_another_host_was_the_owner(self):
+        """What was recorded before is not done any more, and that is said."""
+        self.broker.create("hosts", 1)
+        first = self.begin("hosts", signals_topic="hosts", delivery="transactional")
+        second = self.enter(another(first, "b", options=()))
+        self.away(first, "hosts", "h1")
+        first.kill()
+        self.server.start()
+        Piped.wait_caught_up(second.start())
+        self.server.sql("INSERT INTO shop.b VALUES (2)")
+        Piped.wait_caught_up(second)
+        self.assertEqual(second.terminate(), 0)
+        first.start().wait_caught_up()
+        self.assertIn("NW2016 sink kafka asked for tables refresh shop.[ab] before another narwal was the owner", first.log())
+        self.server.sql("INSERT INTO shop.b VALUES (3)")
+        first.wait_caught_up()
+        self.assertEqual((self.copies(first, "a"), self.copies(first, "b")), ([5], [1]))
+
+    def test_who_asked_is_not_configured_any_more(self):
+        self.broker.create("gone", 1)
+        narwal = self.begin("gone", signals_topic="gone")
+        self.away(narwal, "gone", "g1")
+        narwal.kill()
+        self.server.start()
+        narwal.config["sinks"][0]["name"] = "other"
+        narwal.config["sinks"][0]["prefix"] = "other"
+        narwal.start().wait_caught_up()
+        self.assertIn("NW2016 sink kafka asked for tables refresh shop.[ab], and is not configured any more", narwal.log())
+
+    def test_a_signal_that_comes_again(self):
+        """It is followed once: when the sink begins anew, and after a kill before its place was committed."""
+        narwal = self.begin("again", signals_table="shop.signals", delivery="transactional", transaction_timeout=f"{SLOW}s")
+        self.assertEqual(narwal.terminate(), 0)
+        self.signal("one", "execute-snapshot", **{"data-collections": ["shop.a"]})
+        self.signal("word", "log", message="a word at {}")
+        narwal.start(NARWAL_FREEZE_AT="write:1")
+        stat = pathlib.Path(f"/proc/{narwal.process.pid}/stat")
+        narwal.wait("it to freeze", lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
+        time.sleep(2 + SLOW)
+        narwal.process.send_signal(signal.SIGCONT)
+        narwal.wait("the end", lambda: ("COMPLETED", "one", {}) in self.later(narwal))
+        narwal.wait_caught_up()
+        self.assertIn("sink kafka works again", narwal.log())
+        self.assertRegex(narwal.log(), "signal word: a word at [0-9A-F]+/[0-9A-F]+\n")
+        self.assertEqual(narwal.log().count("signal word"), 1)
+        self.assertEqual(self.copies(narwal, "a"), [5, 5])
+        self.assertEqual([kind for kind, _, _ in self.later(narwal)].count("STARTED"), 1)
+        for number in range(1, 4):
+            self.assertEqual(narwal.terminate(), 0)
+            self.signal(f"kill{number}", "execute-snapshot", **{"data-collections": ["shop.b"]})
+            self.assertEqual(narwal.run_to_end(NARWAL_CRASH_AT=("write:1", "commit:1", "commit:2")[number - 1]),
+                             -signal.SIGKILL)
+            narwal.start()
+            narwal.wait("the copy", lambda: len(self.copies(narwal, "b")) > number)
+            narwal.wait_caught_up()
+            time.sleep(1)  # nothing comes behind it
+            self.assertEqual(self.copies(narwal, "b"), [1] * (1 + number))
+
+    def test_the_state_cannot_be_written(self):
+        """What a signal asks for is not passed then: it is recorded when that can be done, also after narwal ended for it."""
+        self.broker.create("locked", 1)
+        narwal = self.begin("locked", signals_table="shop.signals", signals_topic="locked", delivery="transactional")
+        time.sleep(2)
+        with contextlib.closing(sqlite3.connect(narwal.state_dir / "state.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            self.send("locked", "locked", json.dumps({"id": "l1", "type": "execute-snapshot", "data": {"data-collections": ["shop.b"]}}))
+            narwal.wait("it to fail", lambda: "NW2002 sink kafka: cannot write in narwal's state what sinks asked for" in narwal.log())
+            self.signal("l2", "execute-snapshot", **{"data-collections": ["shop.a"]})
+            time.sleep(2)
+        if not narwal.running:
+            narwal.start()
+        for id_ in ("l1", "l2"):
+            narwal.wait("the end", lambda: ("COMPLETED", id_, {}) in self.later(narwal))
+        narwal.wait_caught_up()
+        self.assertEqual((self.copies(narwal, "a"), self.copies(narwal, "b")), ([5, 5], [1, 1]))
 
 
 if __name__ == "__main__":

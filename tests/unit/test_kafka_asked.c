@@ -22,6 +22,8 @@ static struct answer {
 static uint32_t answers_count, room;
 static const char *coming; /* "": what is copied; NULL: not known */
 static char *many;         /* long names */
+static struct nw_host host;
+static struct nw_kafka_sink sink;
 
 static nw_status fake_ask(const struct nw_host *fake, const char *command, struct nw_error *err)
 {
@@ -32,6 +34,36 @@ static nw_status fake_ask(const struct nw_host *fake, const char *command, struc
     }
     (void)snprintf(answers[answers_count].command, NW_KAFKA_COMMAND_SIZE, "%s", command);
     answers_count++;
+    return NW_OK;
+}
+
+/* By the key "known" something was asked for before. */
+static nw_status fake_ask_all(const struct nw_host *fake, struct nw_request *request,
+                              struct nw_error *err)
+{
+    assert_int_equal(pthread_mutex_trylock(&sink.lock), 0); /* it takes long */
+    (void)pthread_mutex_unlock(&sink.lock);
+    request->again = strcmp(request->key, "known") == 0;
+    if (request->commands_count > room - answers_count) {
+        return NW_AGAIN;
+    }
+    for (uint32_t i = 0; !request->again && i < request->commands_count; i++) {
+        assert_int_equal(fake_ask(fake, request->commands[i], err), NW_OK);
+    }
+    return NW_OK;
+}
+
+static nw_status fake_requests(const struct nw_host *fake, nw_request_fn each, void *context,
+                               struct nw_error *err)
+{
+    static const char *const all[][3] = {
+        {"k1", "ione", "x"}, {"k1", "ione", "y"}, {"k2", "btwo", "x"}};
+
+    (void)err;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        assert_int_equal(fake_ask(fake, all[i][2], err), NW_OK);
+        each(context, all[i][0], all[i][1], all[i][2]);
+    }
     return NW_OK;
 }
 
@@ -68,9 +100,6 @@ static nw_status fake_copies(const struct nw_host *fake, const char *command, ch
     return NW_AGAIN;
 }
 
-static struct nw_host host;
-static struct nw_kafka_sink sink;
-
 static int begin(void **state)
 {
     (void)state;
@@ -79,7 +108,11 @@ static int begin(void **state)
     answers_count = 0;
     room = ASKED_MAX;
     coming = NULL;
-    host = (struct nw_host){.size = sizeof host, .ask = fake_ask, .copies = fake_copies};
+    host = (struct nw_host){.size = sizeof host,
+                            .ask = fake_ask,
+                            .copies = fake_copies,
+                            .ask_all = fake_ask_all,
+                            .requests = fake_requests};
     sink.host = &host;
     return pthread_mutex_init(&sink.lock, NULL);
 }
@@ -93,18 +126,23 @@ static int end(void **state)
     return pthread_mutex_destroy(&sink.lock);
 }
 
+static nw_status note(const char *id, bool blocking, const char *const *commands, uint32_t count,
+                      const char *key)
+{
+    const struct nw_kafka_ask what = {
+        .id = id, .blocking = blocking, .commands = commands, .count = count, .key = key};
+    bool again = false;
+    struct nw_error err = {0};
+    nw_status status = nw_kafka_asked_note(&sink, &what, &again, &err);
+
+    assert_int_equal(again, strcmp(key, "known") == 0);
+    return status;
+}
+
 /* The next signal asks for it. */
 static void ask(const char *id, bool blocking, const char *command, const char *tables)
 {
-    assert_int_equal(nw_kafka_asked_note(&sink, id, nw_kafka_asked_next(&sink), blocking, command),
-                     NW_OK);
-    answers[answers_count - 1].tables = tables;
-}
-
-/* So does the same one. */
-static void ask_more(const char *id, const char *command, const char *tables)
-{
-    assert_int_equal(nw_kafka_asked_note(&sink, id, sink.signals_count, false, command), NW_OK);
+    assert_int_equal(note(id, blocking, &command, 1, id), NW_OK);
     answers[answers_count - 1].tables = tables;
 }
 
@@ -174,8 +212,8 @@ static void ends(const char *name, const char *wanted)
 static void a_signal_ends_with_the_last_of_its_tables(void **state)
 {
     (void)state;
-    ask("one", false, "x", "97 s.a;98 s.b;");
-    ask_more("one", "y", NULL);
+    assert_int_equal(note("one", false, (const char *const[]){"x", "y"}, 2, "one"), NW_OK);
+    answers[0].tables = "97 s.a;98 s.b;";
     begins("s.a", "one s.a,s.b starts");
     begins("s.b", "one s.a,s.b");
     ends("s.a", "one s.a,s.b");
@@ -247,7 +285,7 @@ static void a_refused_one_has_no_tables(void **state)
     assert_int_equal(asking.signal, 0); /* over */
     nw_kafka_asking_fini(&asking);
     room = answers_count;
-    assert_int_equal(nw_kafka_asked_note(&sink, "three", 3, false, "x"), NW_AGAIN);
+    assert_int_equal(note("three", false, (const char *const[]){"x"}, 1, "three"), NW_AGAIN);
     nw_kafka_asked_signal(&sink, 3, &asking);
     assert_int_equal(asking.signal, 0); /* not noted */
     nw_kafka_asking_fini(&asking);
@@ -286,17 +324,72 @@ static void the_first_row_of_a_signal_is_of_one_table(void **state)
 
 static void none_of_many_is_forgotten(void **state)
 {
-    char command[16];
+    static char texts[1001][16];
+    const char *commands[1001];
 
     (void)state;
-    ask("one", false, "x", "97 s.a;");
-    for (uint32_t i = 0; i < 1000; i++) {
-        (void)snprintf(command, sizeof command, "y%u", i);
-        ask_more("one", command, i == 999 ? "98 s.b;" : "");
+    for (uint32_t i = 0; i < 1001; i++) {
+        (void)snprintf(texts[i], sizeof texts[i], "y%u", i);
+        commands[i] = texts[i];
+    }
+    assert_int_equal(note("one", false, commands, 1001, "one"), NW_OK);
+    for (uint32_t i = 0; i < 1001; i++) {
+        answers[i].tables = i == 0 ? "97 s.a;" : i == 1000 ? "98 s.b;" : "";
     }
     begins("s.a", "one s.a,s.b starts");
     ends("s.a", "one s.a,s.b");
     begins("s.b", "one s.b ends");
+}
+
+static void all_of_a_signal_is_taken_or_nothing(void **state)
+{
+    const char *const commands[] = {"x", "y", "z"};
+
+    (void)state;
+    ask("one", false, "x", "97 s.a;");
+    room = answers_count + 2;
+    assert_int_equal(note("two", false, commands, 3, "two"), NW_AGAIN);
+    assert_int_equal(sink.asked_count, 1);
+    assert_int_equal(note("two", false, commands, 2, "two"), NW_OK);
+    assert_int_equal(sink.asked_count, 3);
+    check(NW_KAFKA_COPY_BEGINS, "s.a", "one s.a starts ends");
+}
+
+static void what_comes_again_is_not_noted(void **state)
+{
+    const char *const commands[] = {"x", "y"};
+
+    (void)state;
+    assert_int_equal(note("one", false, commands, 2, "known"), NW_OK);
+    assert_int_equal(sink.asked_count, 0);
+}
+
+static void what_a_former_process_asked_for_has_its_signal(void **state)
+{
+    struct nw_error err = {0};
+
+    (void)state;
+    assert_int_equal(nw_kafka_asked_read(&sink, &err), NW_OK);
+    assert_int_equal(nw_kafka_asked_read(&sink, &err), NW_OK); /* once */
+    assert_int_equal(sink.asked_count, 3);
+    answers[0].tables = "97 s.a;";
+    answers[1].tables = "98 s.b;";
+    answers[2].tables = "97 s.a;";
+    begins("s.a", "one s.a,s.b starts; two s.a starts ends");
+    assert_int_equal(nw_kafka_asked_blocking(&sink, 97), 2);
+    ask("three", false, "z", "99 s.c;");
+    begins("s.c", "three s.c starts ends");
+}
+
+static void an_older_narwal_is_asked_one_by_one(void **state)
+{
+    const char *const commands[] = {"x", "y", "z"};
+
+    (void)state;
+    host.size = offsetof(struct nw_host, ask_all);
+    room = 2;
+    assert_int_equal(note("one", false, commands, 3, "one"), NW_AGAIN);
+    assert_int_equal(sink.asked_count, 2); /* what it took */
 }
 
 static void names_that_are_long_come_whole(void **state)
@@ -335,6 +428,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_narwal_gave_up_is_lost, begin, end),
         cmocka_unit_test_setup_teardown(the_first_row_of_a_signal_is_of_one_table, begin, end),
         cmocka_unit_test_setup_teardown(none_of_many_is_forgotten, begin, end),
+        cmocka_unit_test_setup_teardown(all_of_a_signal_is_taken_or_nothing, begin, end),
+        cmocka_unit_test_setup_teardown(what_comes_again_is_not_noted, begin, end),
+        cmocka_unit_test_setup_teardown(what_a_former_process_asked_for_has_its_signal, begin, end),
+        cmocka_unit_test_setup_teardown(an_older_narwal_is_asked_one_by_one, begin, end),
         cmocka_unit_test_setup_teardown(names_that_are_long_come_whole, begin, end),
         cmocka_unit_test_setup_teardown(an_older_narwal_says_nothing_of_tables, begin, end),
     };
