@@ -27,7 +27,7 @@ def setUpModule():
     """All of them once: they take longer to start than the tests to run."""
     try:
         for name, manager in (("registry", registry.Registry()), ("broker", kafka.Broker()),
-                              ("server", cluster.Cluster(check.version()))):
+                              ("server", cluster.Cluster(check.version(), {"max_replication_slots": "100"}))):
             servers[name] = unittest.enterModuleContext(manager)
         servers["reader"] = avro.Reader(servers["registry"])
     except cluster.servers.Unavailable as error:

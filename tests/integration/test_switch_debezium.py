@@ -123,6 +123,8 @@ class SwitchTest(switch.Case):
             shadow = self.imported("shadow", "--shadow").start()
             shadow.wait("its stream", lambda: self.server.sql(
                 "SELECT 1 FROM pg_replication_slots WHERE slot_name = 'debezium_docs_shadow' AND active"))
+            self.server.sql("INSERT INTO shop.b VALUES (999, 'the shadow is there')")
+            self.other.wait("what was before the shadow", lambda: any(row[-1] == 999 for row in self.rows("b")), 60)
             began = time.monotonic()
             time.sleep(12)
         result = None
