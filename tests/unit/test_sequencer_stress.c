@@ -254,11 +254,12 @@ static void total_order_survives_faults_of_every_kind(void **state)
     }
 }
 
-static _Atomic bool gate;
+static _Atomic bool gate, called;
 
 static nw_status stuck_write(void *self, uint32_t worker, const struct nw_batch *batch,
                              struct nw_error *err)
 {
+    atomic_store(&called, true);
     while (!atomic_load(&gate)) {
         (void)usleep(100);
     }
@@ -278,6 +279,7 @@ static void call_that_does_not_return_does_not_hold_up_the_end(void **state)
     ops.write = stuck_write;
     env_ops.now_ns = real_now_ns;
     atomic_store(&gate, false);
+    atomic_store(&called, false);
     model_reset();
     kit_init(&kit, &ops, 1);
     kit.env.ops = &env_ops;
@@ -288,7 +290,9 @@ static void call_that_does_not_return_does_not_hold_up_the_end(void **state)
     kit_row_one(&kit, 0, 1, 1000, 1);
     kit_row_one(&kit, 0, 1, 1001, 2);
     assert_int_equal(kit_step_sequencer(&kit, &work), NW_OK);
-    (void)usleep(20000);
+    for (int i = 0; i < 30000 && !atomic_load(&called); i++) {
+        (void)usleep(1000);
+    }
     from = real_now_ns(&kit.env);
     assert_int_equal(nw_sink_stop(kit.sink, from + 50000000, &kit.err), NW_RETRY);
     assert_non_null(strstr(kit.err.text, "did not return from a call in time"));
