@@ -87,7 +87,8 @@ const struct nw_debezium_row NW_DEBEZIUM_ROWS[] = {
     {"status.update.interval.ms", nw_dbz_nothing, NULL, NULL,
      "narwal confirms at each commit, and in between", NULL, false},
     {"xmin.fetch.interval.ms", nw_dbz_only, NULL, "0",
-     "source.xmin is not there yet: remove the property", NULL, false},
+     "source.xmin is null, as it is by default: remove the property, and read source.txId", NULL,
+     false},
     {"read.only", nw_dbz_nothing, NULL, NULL, "narwal's copies write nothing into tables", NULL,
      false},
     {"schema.refresh.mode", nw_dbz_nothing, NULL, NULL, "narwal takes columns from the stream",
@@ -96,10 +97,12 @@ const struct nw_debezium_row NW_DEBEZIUM_ROWS[] = {
     /* the copy */
     {"snapshot.mode", nw_dbz_words, "source.snapshot",
      "initial when_needed=initial initial_only=only no_data=never never schema_only=never",
-     "always, configuration_based and custom are not there: take initial, and narwal table refresh",
+     "take initial, and narwal table refresh where a copy is wanted again, as always makes one at "
+     "each start; configuration_based and custom: the mode that they come to",
      "initial", false},
     {"snapshot.mode.*", nw_dbz_refused, NULL, NULL,
-     "only for the modes configuration_based and custom, which are not there", NULL, false},
+     "only for the modes configuration_based and custom, which are not there: remove it", NULL,
+     false},
     {"snapshot.custom.class", nw_dbz_refused, NULL, NULL,
      "no class of one's own: remove the property", NULL, true},
     {"snapshot.isolation.mode", nw_dbz_nothing, NULL, NULL,
@@ -114,9 +117,14 @@ const struct nw_debezium_row NW_DEBEZIUM_ROWS[] = {
     {"snapshot.query.mode", nw_dbz_only, NULL, "select_all",
      "no class of one's own: remove the property", NULL, false},
     {"snapshot.select.statement.overrides*", nw_dbz_refused, NULL, NULL,
-     "narwal copies whole tables: where in transforms keeps rows, of copy and stream", NULL, false},
+     "narwal copies whole tables: remove it; where in transforms keeps rows, of copy and stream "
+     "alike",
+     NULL, false},
     {"snapshot.include.collection.list", nw_dbz_refused, NULL, NULL,
-     "narwal copies all tables that it follows: remove the property, or follow fewer", NULL, false},
+     "narwal copies all tables that it follows: remove it; or take snapshot.mode no_data, and "
+     "narwal "
+     "table refresh of these tables once it runs",
+     NULL, false},
     {"snapshot.max.threads", nw_dbz_number, "copy.workers", NULL,
      "sessions that copy side by side; Debezium's default is 1, narwal's 4", NULL, false},
     {"snapshot.max.threads.multiplier", nw_dbz_nothing, NULL, NULL,

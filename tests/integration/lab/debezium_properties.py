@@ -57,4 +57,12 @@ SOURCE_TYPES = [
     Scenario("types_flat", TYPED, *TYPED_MOVES, base={**SCHEMAS, **UNWRAP}, properties={"column.propagate.source.type": "S.t.*"},
              known=(NUMERIC, (".*", "value(-schema)?", "")), least=5),
 ]
-GROUPS = {"properties": [*SKIPPED, *KEYS, *SOURCE_TYPES]}
+INDEXED = ("CREATE TABLE S.t (id integer PRIMARY KEY, o integer NOT NULL, v text); CREATE UNIQUE INDEX t_o ON S.t (o); "
+           "ALTER TABLE S.t REPLICA IDENTITY USING INDEX t_o; INSERT INTO S.t VALUES (1, 2, 'x'), (5, 6, 'x')")
+INDEXED_MOVES = ["INSERT INTO S.t VALUES (2, 3, 'x')", "UPDATE S.t SET v = 'y'", "UPDATE S.t SET o = 7 WHERE id = 1", "UPDATE S.t SET id = 9 WHERE id = 2",
+                 "DELETE FROM S.t WHERE id = 5"]
+INDEXES = [
+    Scenario("identity_index_moves", INDEXED, INDEXED_MOVES, known=((".*", "only [AB]", ""),)),
+    Scenario("identity_index_keyed", INDEXED, INDEXED_MOVES, properties={"message.key.columns": "S.t:id"}, least=11),
+]
+GROUPS = {"properties": [*SKIPPED, *KEYS, *SOURCE_TYPES, *INDEXES]}
