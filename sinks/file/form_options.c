@@ -27,7 +27,6 @@ static const char *need_of(uint32_t option, enum nw_format_kind kind,
     case NW_FILE_OPTION_FORMAT:
         return NULL;
     case NW_FILE_OPTION_FORMAT + NW_FORMAT_OPTION_SCHEMAS:
-    case NW_FILE_OPTION_FORMAT + NW_FORMAT_OPTION_NULL_AS_DEFAULT:
     case NW_FILE_OPTION_FORMAT + NW_FORMAT_OPTION_DECIMAL_FORMAT:
         return kind != NW_FORMAT_NARWAL && !avro ? NULL : "format: debezium_json or cloudevents";
     case NW_FILE_OPTION_FLATTEN:

@@ -158,6 +158,13 @@ static void flattened_rows_have_schemas_and_defaults(void **state)
         "\"payload\":{\"id\":2,\"v\":\"x\",\"__deleted\":\"false\",\"__op\":\"c\","
         "\"__source_snapshot\":null,"
         "\"region\":\"eu\",\"zone\":\"a=b\"}}");
+    /* v is of ["string","null"] */
+    assert_int_equal(nw_avro_flat(&out, &flat, &row, &err), NW_OK);
+    is_hex(&out, "0402020a66616c7365020263000204657506613d62");
+    made->options.null_as_default = true;
+    assert_int_equal(nw_avro_flat(&out, &flat, &row, &err), NW_OK);
+    is_hex(&out, "040002"
+                 "78020a66616c7365020263000204657506613d62");
     nw_out_fini(&out);
     nw_flat_fini(&flat);
     nw_connect_scratch_destroy(row.scratch);

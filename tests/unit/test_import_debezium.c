@@ -216,6 +216,10 @@ static void cloudevents_may_be_avro(void **state)
     } cases[] = {
         {"serializer.type\":\"avro\",\"value.converter.data.serializer.type\":\"avro",
          "\n    cloudevents: avro ", 0},
+        {"data.serializer.type\":\"avro", "\n    null_as_default: true ", 0},
+        {"avro.ignore.default.for.nullables\":\"true\",\"value.converter.data.serializer.type\":\""
+         "avro",
+         "\n    null_as_default: false ", 0},
         {"serializer.type\":\"avro", "\n    cloudevents_data: json ", 1}, /* nor does Debezium's */
         {"serializer.type\":\"json", "\n    cloudevents_data: json ", 0},
         {"opentelemetry.tracing.attributes.enable\":\"false", "cloudevents", 0},

@@ -169,14 +169,26 @@ static void registry_convert(struct nw_debezium *to, const char *prefix)
     }
 }
 
+/* @param prefix  of the converter's properties */
+static void avro_nulls_convert(struct nw_debezium *to, const char *prefix)
+{
+    const char *ignores = nw_debezium_under(to, prefix, "ignore.default.for.nullables");
+
+    nw_debezium_put(to, "sink.null_as_default", nw_debezium_said(ignores, false) ? "false" : "true",
+                    nw_debezium_text(to,
+                                     "%signore.default.for.nullables; Confluent's default is false",
+                                     prefix));
+}
+
 static void avro_convert(struct nw_debezium *to)
 {
     static const char known[] =
         "schema.registry.url basic.auth.credentials.source basic.auth.user.info "
         "schema.registry.basic.auth.user.info auto.register.schemas "
-        "value.subject.name.strategy key.subject.name.strategy";
+        "value.subject.name.strategy key.subject.name.strategy ignore.default.for.nullables";
 
     nw_debezium_put(to, "sink.format", "debezium_avro", "AvroConverter");
+    avro_nulls_convert(to, "value.converter.");
     registry_convert(to, "value.converter.");
     nw_debezium_others_refuse(to, "value.converter.", known);
     if (!nw_debezium_same(nw_debezium_get(to, "key.converter"), NULL) &&
@@ -273,6 +285,7 @@ static void cloud_convert(struct nw_debezium *to)
                             ? "true"
                             : "false",
                         "key.converter.schemas.enable; Connect's default is true");
+        avro_nulls_convert(to, "value.converter.avro.");
     } else {
         cloud_json_convert(to);
     }
@@ -283,6 +296,7 @@ static void cloud_convert(struct nw_debezium *to)
                               "opentelemetry.tracing.attributes.enable extension.attributes.enable "
                               "schema.name.adjustment.mode metadata.source schema.cloudevents.name "
                               "schema.data.name.source.header.enable avro.schema.registry.url "
+                              "avro.ignore.default.for.nullables "
                               "avro.auto.register.schemas");
     nw_debezium_others_refuse(to, "key.converter.", "schemas.enable");
 }

@@ -11,6 +11,10 @@ static nw_status column_append(struct nw_out *out, const struct nw_row *row,
     struct nw_connect_value value;
     nw_status status = nw_connect_convert(row->scratch, column, &source, side, &value, err);
 
+    if (status == NW_OK && value.kind == NW_CONNECT_NULL && schema->fallback != NULL &&
+        row->table->options.null_as_default) {
+        value = *schema->fallback;
+    }
     if (status == NW_OK && value.kind == NW_CONNECT_NULL && !schema->optional) {
         return nw_fail(err, NW_REJECT, "NW2720 %s.%s: column %s is NOT NULL, and has no value here",
                        table->schema_name, table->name, table->columns[column].name);

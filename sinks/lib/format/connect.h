@@ -59,6 +59,7 @@ struct nw_connect_options {
     bool exact;              /* as Debezium has it, also where that is not right */
     bool unfit_null;         /* NULL where the schema has no room for a value: NaN in a Decimal;
                                 else the row is refused */
+    bool null_as_default;    /* Avro: a column's default where its value is NULL */
     const char *placeholder; /* of a value that was not sent; borrow */
     uint32_t placeholder_size;
     /** Expressions of Java's, of columns whose schemas say the type on the server: see

@@ -40,6 +40,7 @@ void nw_format_options_read(const struct nw_setting *settings, struct nw_format_
         .numbers_as_text = settings[NW_FORMAT_OPTION_DECIMAL_FORMAT].number == 1,
         .exact = settings[NW_FORMAT_OPTION_COMPAT].number == 1,
         .unfit_null = settings[NW_FORMAT_OPTION_UNFIT].number == 1,
+        .null_as_default = settings[NW_FORMAT_OPTION_NULL_AS_DEFAULT].flag,
         .placeholder = placeholder,
         .placeholder_size = (uint32_t)strlen(placeholder),
     };

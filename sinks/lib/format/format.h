@@ -136,7 +136,7 @@ extern const char *const nw_format_compats[];
                                                  0,                                                \
                                                  NULL,                                             \
                                                  "Write a column's default where its value is "    \
-                                                 "NULL, as Kafka's JsonConverter does."},          \
+                                                 "NULL, as Connect's converters do."},             \
         [(first) + NW_FORMAT_OPTION_COMPAT] = NW_FORMAT_CHOICE(                                    \
             "compat", "right", nw_format_compats,                                                  \
             "Where Debezium is as good or wrong, and readers may have come to need it: exact has " \
