@@ -167,6 +167,32 @@ class TopicsTest(Case):
         self.assertEqual(self.registry.versions("envelope.shop.items-value"), [1])
         self.assertEqual(narwal.terminate(), 0)
 
+    def test_with_confluents_client(self):
+        """Its deserializer reads keys and values, and its serializer makes the same bytes of keys that are one value."""
+        keys = {"text": "ä", "integer": -7, "bigint": 1 << 40, "boolean": True, "double precision": 1.5, "date": 19782,
+                "uuid": "00000000-0000-0000-0000-000000000001", "numeric(10,2)": {"hex": "fb2e"}, "bytea": {"hex": "00ff"}}
+        texts = {"date": "2024-02-29", "numeric(10,2)": "-12.34", "bytea": "\\x00ff"}
+        names = [f"k{index}" for index in range(len(keys))]
+        self.make("CREATE TABLE shop.items (id integer PRIMARY KEY, v text, n numeric(10,2) DEFAULT 1.5, a integer[], t timestamptz);"
+                  + "".join(f"CREATE TABLE shop.{name} (id {kind} PRIMARY KEY);" for name, kind in zip(names, keys)))
+        narwals = [self.avro("client").wait_caught_up(), self.avro("clientone", key_field="id").wait_caught_up()]
+        self.sql("INSERT INTO shop.items VALUES (1, 'ä', 12.34, '{1,NULL}', '2024-02-29 12:00+00'); DELETE FROM shop.items")
+        for name, (kind, value) in zip(names, keys.items()):
+            self.sql(f"INSERT INTO shop.{name} VALUES ('{texts.get(kind, value)}')")
+        for narwal in narwals:
+            narwal.wait_caught_up()
+            self.assertEqual(narwal.terminate(), 0)
+        topics = ["client.shop.items", *(f"clientone.shop.{name}" for name in names)]
+        found = avro.read_with_confluent(self.broker, self.registry, topics)
+        row = {"id": 1, "v": "ä", "n": "12.34", "a": [1, None], "t": "2024-02-29T12:00:00.000000Z"}
+        empty = {"id": 1, "v": None, "n": None, "a": None, "t": None}
+        self.assertEqual([(key, value and (value["op"], value["before"], value["after"]), same) for key, value, same in found[topics[0]]],
+                         [({"id": 1}, ("c", None, row), True), ({"id": 1}, ("d", empty, None), True), ({"id": 1}, None, True)])
+        for topic, (kind, value) in zip(topics[1:], keys.items()):
+            (key, said, same), = found[topic]
+            self.assertEqual((key, same), (value, True), kind)
+            self.assertEqual(said["after"]["id"], texts[kind] if "numeric" in kind else value, kind)
+
     def test_a_schema_that_the_registry_refuses(self):
         self.make("CREATE TABLE shop.strict (id integer PRIMARY KEY, v integer);"
                   "CREATE TABLE shop.other (id integer PRIMARY KEY)")

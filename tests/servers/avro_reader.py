@@ -16,18 +16,17 @@ def python():
     """The path of the interpreter; raises servers.Unavailable."""
     folder = servers.cache_folder() / f"fastavro-{VERSION}"
     program = folder / "bin" / "python3"
-    servers.kept(folder, lambda: make(folder, program), "ready")
+    servers.kept(folder, lambda: make(folder, program, [f"fastavro=={VERSION}"], "fastavro"), "ready")
     return program
 
 
-def make(folder, program):
+def make(folder, program, packages, what):
     try:
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True, stdout=subprocess.DEVNULL)
-        subprocess.run([program, "-m", "pip", "install", "--quiet", "--only-binary", ":all:", f"fastavro=={VERSION}"],
+        subprocess.run([program, "-m", "pip", "install", "--quiet", "--only-binary", ":all:", *packages],
                        check=True, stdout=subprocess.DEVNULL, timeout=servers.FETCH_SECONDS_MAX)
     except (OSError, subprocess.SubprocessError) as error:
-        raise servers.Unavailable(f"Avro is read with fastavro {VERSION}, which could not be installed: "
-                                  f"{error}") from error
+        raise servers.Unavailable(f"{what} ({packages[0]}) could not be installed: {error}") from error
     (folder / "ready").touch()
 
 

@@ -7,6 +7,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "servers"))
 import avro_reader as parts  # noqa: E402
+import confluent_client  # noqa: E402
 
 READ_SECONDS_MAX = 60
 FORMAT = "%p %o %T %K %S\n%k%s\n"
@@ -28,6 +29,14 @@ def read(broker, topic):
         messages.append((partition, offset, timestamp, *fields))
         at += 1
     return sorted(messages)
+
+
+def read_with_confluent(broker, registry, topics):
+    """What Confluent's Python client finds: see confluent_read.py. Raises servers.Unavailable where it is not to be had."""
+    asked = {"brokers": broker.address, "registry": registry.url, "topics": topics}
+    result = subprocess.run([str(confluent_client.python()), str(pathlib.Path(__file__).with_name("confluent_read.py"))],
+                            input=json.dumps(asked), text=True, stdout=subprocess.PIPE, check=True, timeout=2 * READ_SECONDS_MAX)
+    return json.loads(result.stdout)
 
 
 class Reader:

@@ -33,4 +33,5 @@ def main():
     json.dump(values, sys.stdout, default=plain)
 
 
-main()
+if __name__ == "__main__":
+    main()
