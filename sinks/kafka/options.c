@@ -711,16 +711,21 @@ static nw_status conf_make(struct nw_kafka_options *to, const struct nw_setting 
     return status;
 }
 
+static bool *skip_flag(struct nw_kafka_options *to, const char *item)
+{
+    return strcmp(item, "inserts") == 0     ? &to->skips_inserts
+           : strcmp(item, "updates") == 0   ? &to->skips_updates
+           : strcmp(item, "deletes") == 0   ? &to->skips_deletes
+           : strcmp(item, "unchanged") == 0 ? &to->skips_unchanged
+                                            : NULL;
+}
+
 /* @param items  NULL: none */
 static nw_status skip_read(struct nw_kafka_options *to, const char *const *items,
                            struct nw_error *err)
 {
     for (; items != NULL && *items != NULL; items++) {
-        bool *flag = strcmp(*items, "inserts") == 0     ? &to->skips_inserts
-                     : strcmp(*items, "updates") == 0   ? &to->skips_updates
-                     : strcmp(*items, "deletes") == 0   ? &to->skips_deletes
-                     : strcmp(*items, "unchanged") == 0 ? &to->skips_unchanged
-                                                        : NULL;
+        bool *flag = skip_flag(to, *items);
 
         if (flag == NULL) {
             return nw_fail(err, NW_FATAL,

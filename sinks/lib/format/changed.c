@@ -9,6 +9,14 @@ static bool bytes_are_same(const struct nw_value *a, const struct nw_value *b)
     return a->size == b->size && (a->size == 0 || memcmp(a->bytes, b->bytes, a->size) == 0);
 }
 
+static uint64_t bits_of(double real)
+{
+    uint64_t bits = 0;
+
+    memcpy(&bits, &real, sizeof bits);
+    return bits;
+}
+
 static bool scalars_are_same(const struct nw_value *a, const struct nw_value *b)
 {
     switch (a->type) {
@@ -25,7 +33,7 @@ static bool scalars_are_same(const struct nw_value *a, const struct nw_value *b)
         return a->as.integer == b->as.integer;
     case NW_TYPE_FLOAT32: /* by their bits: 0 and -0 are two values, NaN is one */
     case NW_TYPE_FLOAT64:
-        return memcmp(&a->as.real, &b->as.real, sizeof a->as.real) == 0;
+        return bits_of(a->as.real) == bits_of(b->as.real);
     case NW_TYPE_DECIMAL:
     case NW_TYPE_UUID:
     case NW_TYPE_TEXT:
