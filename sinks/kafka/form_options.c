@@ -119,6 +119,9 @@ static nw_status combination_check(const char *sink, enum nw_format_kind kind,
         return nw_fail(err, NW_FATAL,
                        "NW1003 %s: flatten goes with format: debezium_json or debezium_avro", sink);
     }
+    if (options->flat.reshape != NULL && !options->flattens) {
+        return nw_fail(err, NW_FATAL, "NW1003 %s: reshape goes with flatten", sink);
+    }
     if (kind == NW_FORMAT_NARWAL && (options->key_columns != NULL || options->key_field != NULL ||
                                      options->key_form != NW_KEY_SAME)) {
         return nw_fail(err, NW_FATAL,
@@ -163,6 +166,10 @@ nw_status nw_kafka_form_options_read(const char *sink, const struct nw_setting *
     if (status == NW_OK) {
         status = nw_added_read(&to->flat.headers, settings[NW_FORM_ADD_HEADERS].items, "__",
                                "add_headers", err);
+    }
+    if (status == NW_OK) {
+        status = nw_reshape_options_read(settings[NW_FORM_RESHAPE].items, "reshape",
+                                         &to->flat.reshape, err);
     }
     if (status == NW_OK) {
         status = outbox_check(sink, to, err);

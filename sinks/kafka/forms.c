@@ -169,6 +169,9 @@ nw_status nw_kafka_form_create(struct nw_kafka_worker *worker, struct nw_kafka_t
         form->keyed = form->format->connect->key != NULL || form->shape != NULL;
     }
     if (status == NW_OK) {
+        status = nw_flat_reshape(&form->flat, form->format->connect, topic, err);
+    }
+    if (status == NW_OK) {
         status = nw_format_fields_check(&form->flat.schema, table->keyed, err);
     }
     if (status == NW_OK && (form->kind == NW_FORMAT_DEBEZIUM_AVRO || options->data_is_avro)) {

@@ -92,6 +92,7 @@ enum nw_kafka_form_option {
     NW_FORM_KEY_FORM,
     NW_FORM_SOURCE_TYPES,
     NW_FORM_SOURCE_TYPES_OF,
+    NW_FORM_RESHAPE,
     NW_FORM_OPTIONS_COUNT,
 };
 

@@ -302,6 +302,11 @@ const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT] = {
         {"source_types_of", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
          "The same by SCHEMA.TABLE.TYPE, where TYPE is PostgreSQL's own name of a column's type: "
          "\".*\\\\.(int4|varchar|_text)\"."},
+    FORM(NW_FORM_RESHAPE) =
+        {"reshape", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
+         "With flatten: steps that change a row's fields, in their order, as Connect's transforms "
+         "of values do: \"mask card\", \"cast id: string\", \"time at: unix us\", \"rename a: b\", "
+         "\"drop a\". docs/formats.md lists them."},
 #undef FORM
     NW_FORMAT_OPTION_ROWS(OPTION_FORMAT),
 };

@@ -52,6 +52,8 @@ void nw_kafka_routes_destroy(struct nw_kafka_options *options)
     options->logical = NULL;
     free((void *)options->routes);
     nw_regex_destroy(options->form.outbox_regex);
+    nw_reshape_options_destroy(options->form.flat.reshape);
+    options->form.flat.reshape = NULL;
     options->routes = NULL;
     options->routes_count = 0;
     options->form.outbox_regex = NULL;

@@ -18,7 +18,8 @@ static void transforms_that_cannot_be_are_refused_with_the_reason(void **state)
         const char *more, *why;
     } cases[] = {
         {"\"type\":\"org.apache.kafka.connect.transforms.TimestampConverter$Value\"",
-         "time.precision.mode"},
+         "behind ExtractNewRecordState"},
+        {"\"type\":\"org.apache.kafka.connect.transforms.TimestampRouter\"", "no time yet"},
         {"\"type\":\"my.Own\"", "docs/debezium.md lists"},
         {"\"type\":\"io.debezium.transforms.Filter\"", "where in transforms"},
         {"\"type\":\"org.apache.kafka.connect.transforms.ValueToKey\",\"fields\":\"a\"",
@@ -39,7 +40,8 @@ static void transforms_that_cannot_be_are_refused_with_the_reason(void **state)
          "left out together"},
         {"\"type\":\"org.apache.kafka.connect.transforms.ReplaceField$Value\",\"exclude\":\"a\"",
          "behind ExtractNewRecordState"},
-        {"\"type\":\"org.apache.kafka.connect.transforms.InsertField$Value\"", "static.field"},
+        {"\"type\":\"org.apache.kafka.connect.transforms.InsertField$Value\"",
+         "behind ExtractNewRecordState"},
         {"\"type\":\"org.apache.kafka.connect.transforms.Filter\",\"predicate\":\"x\"",
          "RecordIsTombstone"},
     };
@@ -70,36 +72,107 @@ static void transforms_that_cannot_be_are_refused_with_the_reason(void **state)
     }
 }
 
-#define UNWRAP "\"transforms.u.type\":\"io.debezium.transforms.ExtractNewRecordState\""
-#define FIELDS                                                                                     \
-    "\"transforms\":\"u,f\",\"transforms.f.type\":"                                                \
-    "\"org.apache.kafka.connect.transforms.ReplaceField$Value\""
-#define SIGNALS "\"table.include.list\":\"public.a\",\"signal.data.collection\":\"public.signals\""
+#define UNWRAP  "\"transforms.u.type\":\"io.debezium.transforms.ExtractNewRecordState\""
+#define SIGNALS ",\"table.include.list\":\"public.a\",\"signal.data.collection\":\"public.signals\""
 
-static void lists_of_fields_are_refused_that_are_none_of_columns(void **state)
+#define CONNECT(alias, class)                                                                      \
+    "\"transforms." alias ".type\":\"org.apache.kafka.connect.transforms." class "\""
+#define F(name, value) ",\"transforms.f." name "\":\"" value "\""
+
+/* Behind ExtractNewRecordState: the steps that a transform becomes, or why it is refused. */
+static void transforms_of_values_are_steps(void **state)
 {
     static const struct {
-        const char *more, *why; /* NULL: it is taken */
+        const char *more, *text;
+        size_t refused;
     } cases[] = {
-        {FIELDS "," UNWRAP ",\"transforms.f.include\":\"id,v\"", NULL},
-        {FIELDS "," UNWRAP ",\"transforms.u.add.fields\":\"op\",\"transforms.f.include\":\"id,v\"",
-         "added in front of it"},
-        {FIELDS "," UNWRAP ",\"transforms.u.add.fields\":\"op\",\"transforms.f.exclude\":\"v\"",
-         NULL},
-        {FIELDS "," UNWRAP ",\"transforms.u.delete.tombstone.handling.mode\":\"rewrite\","
-                "\"transforms.f.include\":\"id,v\"",
-         "added in front of it"},
-        {FIELDS "," UNWRAP "," SIGNALS ",\"transforms.f.exclude\":\"v,type\"",
-         "signal.data.collection"},
-        {FIELDS "," UNWRAP "," SIGNALS ",\"transforms.f.exclude\":\"v\"", NULL},
-        {FIELDS "," UNWRAP "," SIGNALS ",\"transforms.f.include\":\"id,v\"",
-         "signal.data.collection"},
+        {CONNECT("f", "ReplaceField$Value") F("include", "id,v"), "reshape: [\"keep id, v\"]", 0},
+        {CONNECT("f", "ReplaceField$Value") F("exclude", "__op,v") SIGNALS,
+         "reshape: [\"drop __op, v\"]", 0},
+        {CONNECT("f", "ReplaceField$Value") F("exclude", "v") F("renames", "a:b, b:a"),
+         "reshape: [\"drop v\", \"rename a: b, b: a\"]", 0},
+        {CONNECT("f", "ReplaceField$Value")
+             F("exclude", "v") ",\"value.converter.replace.null.with.default\":\"false\"",
+         "reshape: [\"defaults\", \"drop v\"]", 0},
+        {CONNECT("f", "ReplaceField$Value") F("renames", "a"), "wants FIELD:WORD", 1},
+        {CONNECT("f", "MaskField$Value") F("fields", "a,b"),
+         "reshape: [\"defaults\", \"mask a, b\"]", 0},
+        {CONNECT("f", "MaskField$Value") F("fields", "a") F("replacement", "***")
+             F("replace.null.with.default", "false"),
+         "reshape: [\"mask a = ***\"]", 0},
+        {CONNECT("f", "MaskField$Value") F("fields", "a") F("replacement", "${file:x:y}"),
+         "give the text", 1},
+        {CONNECT("f", "MaskField$Value"), "wants fields", 1},
+        {CONNECT("f", "MaskField$Value") F("fields", "a=b"), "cannot be said", 1},
+        {CONNECT("f", "MaskField$Value")
+             F("fields", "id") ",\"provide.transaction.metadata\":\"true\"",
+         "messages of transactions", 1},
+        {CONNECT("f", "MaskField$Value") F("fields", "ts_ms") ",\"heartbeat.interval.ms\":\"1000\"",
+         "messages of transactions", 1},
+        {CONNECT("f", "Cast$Value") F("spec", "a:INT32, b:string"),
+         "reshape: [\"defaults\", \"cast a: int32, b: string\"]", 0},
+        {CONNECT("f", "Cast$Value") F("spec", "a:decimal"), "int8, int16", 1},
+        {CONNECT("f", "Cast$Value") F("spec", "string"), "wants FIELD:WORD", 1},
+        {CONNECT("f", "TimestampConverter$Value") F("field", "at") F("target.type", "unix")
+             F("unix.precision", "microseconds"),
+         "reshape: [\"defaults\", \"time at: unix us\"]", 0},
+        {CONNECT("f", "TimestampConverter$Value") F("field", "at") F("target.type", "string")
+             F("format", "yyyy-MM-dd'T'HH:mm"),
+         "reshape: [\"defaults\", \"time at: string = yyyy-MM-dd'T'HH:mm\"]", 0},
+        {CONNECT("f", "TimestampConverter$Value") F("field", "at") F("target.type", "string"),
+         "wants format", 1},
+        {CONNECT("f", "TimestampConverter$Value") F("target.type", "Date"), "wants field", 1},
+        {CONNECT("f", "TimestampConverter$Value") F("field", "at") F("target.type", "date"),
+         "no such word", 1},
+        {CONNECT("f", "InsertField$Value") F("static.field", "by!") F("static.value", "me"),
+         "add_fields: [\"by!=me\"]", 0},
+        {CONNECT("f", "InsertField$Value") F("topic.field", "of") F("static.field", "by")
+             F("static.value", " me"),
+         "reshape: [\"topic of\", \"insert by = me\"]", 0},
+        {CONNECT("f", "InsertField$Value") F("timestamp.field", "at"), "source.ts_ms", 2},
+        {CONNECT("f", "InsertField$Value") F("offset.field", "o") F("topic.field", "of"),
+         "only connectors that read topics", 1},
+        {"\"transforms.f.type\":\"io.debezium.transforms.HeaderToValue\"" F("headers", "__op,__at")
+             F("fields", "op,when") F(
+                 "operation", "move") ",\"transforms.u.add.headers\":\"source.ts_ms:at,table,op\"",
+         "add_headers: [\"table\"]", 0},
+        {"\"transforms.f.type\":\"io.debezium.transforms.HeaderToValue\"" F(
+             "headers", "__op,__source_ts_ms") F("fields", "op,when")
+             F("operation", "copy") ",\"transforms.u.add.headers\":\"source.ts_ms,op\"",
+         "reshape: [\"envelope source.ts_ms: when\", \"envelope op: op\"]", 0},
+        {"\"transforms.f.type\":\"io.debezium.transforms.HeaderToValue\"" F("headers", "other")
+             F("fields", "op") F("operation", "copy"),
+         "add.headers of ExtractNewRecordState", 1},
+        {"\"transforms.f.type\":\"io.debezium.transforms.HeaderToValue\"" F("headers", "__op")
+             F("fields", "a.b") F("operation", "copy"),
+         "without a dot", 1},
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        refused_or_taken(cases[i].more, cases[i].why);
+        char json[2048];
+        size_t refused = 0;
+        char *text = NULL;
+
+        (void)snprintf(json, sizeof json,
+                       "{" CLASS ",\"topic.prefix\":\"p\",\"transforms\":\"u,f\"," UNWRAP ",%s}",
+                       cases[i].more);
+        text = made(json, &refused);
+        if (refused != cases[i].refused || strstr(text, cases[i].text) == NULL) {
+            fail_msg("%zu %s: %zu refused: %s", i, cases[i].more, refused, text);
+        }
+        free(text);
     }
+}
+
+static void a_topic_in_a_value_is_refused_in_front_of_a_router(void **state)
+{
+    (void)state;
+    refused_or_taken(
+        "\"transforms\":\"u,f,r\"," UNWRAP
+        "," CONNECT("f", "InsertField$Value") F("topic.field", "of") "," CONNECT(
+            "r", "RegexRouter") ",\"transforms.r.regex\":\"a\",\"transforms.r.replacement\":\"b\"",
+        "behind routers");
 }
 
 #define KEY(alias, more) "\"transforms." alias ".type\":\"org.apache.kafka.connect.transforms." more
@@ -293,7 +366,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(transforms_that_cannot_be_are_refused_with_the_reason),
-        cmocka_unit_test(lists_of_fields_are_refused_that_are_none_of_columns),
+        cmocka_unit_test(transforms_of_values_are_steps),
+        cmocka_unit_test(a_topic_in_a_value_is_refused_in_front_of_a_router),
         cmocka_unit_test(transforms_of_keys_and_predicates_are_taken_where_nothing_differs),
         cmocka_unit_test(headers_are_refused_that_connect_would_write_otherwise),
         cmocka_unit_test(logical_routers_are_looked_at_for_keys_too),

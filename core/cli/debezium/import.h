@@ -146,6 +146,22 @@ bool nw_debezium_regex_check(struct nw_debezium *to, const char *prefix, const c
 const char *nw_debezium_numbered(struct nw_debezium *to, const char *regex,
                                  const char *replacement);
 
+/* values.c: */
+
+enum nw_debezium_values {
+    NW_DEBEZIUM_MASK,
+    NW_DEBEZIUM_CAST,
+    NW_DEBEZIUM_TIME,
+    NW_DEBEZIUM_FIELDS,  /* ReplaceField */
+    NW_DEBEZIUM_INSERTS, /* InsertField */
+    NW_DEBEZIUM_HEADERS, /* HeaderToValue */
+};
+/** A transform of values as steps of `reshape`. @param flat  rows come here flattened */
+void nw_debezium_values(struct nw_debezium *to, const char *prefix, enum nw_debezium_values kind,
+                        bool flat);
+/** Whether a setting of add.headers is moved into values, by HeaderToValue. */
+bool nw_debezium_header_moves(struct nw_debezium *to, const char *setting);
+
 /* notices.c: */
 
 /**

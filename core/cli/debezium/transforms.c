@@ -11,7 +11,6 @@
 #include "cli/debezium/import.h"
 
 #define NW_DEBEZIUM_UNWRAP "io.debezium.transforms.ExtractNewRecordState"
-#define NW_DEBEZIUM_INSERT "org.apache.kafka.connect.transforms.InsertField$Value"
 
 /* ---- regular expressions over topics ---- */
 
@@ -135,6 +134,19 @@ static void items_put(struct nw_debezium *to, const char *prefix, const char *na
     }
 }
 
+/* Those that HeaderToValue moves away are none. */
+static void headers_put(struct nw_debezium *to, const char *prefix)
+{
+    const char *fields[NW_DEBEZIUM_ITEMS_MAX];
+    size_t count = nw_debezium_split(to, nw_debezium_under(to, prefix, "add.headers"), ',', fields);
+
+    for (size_t i = 0; i < count; i++) {
+        if (!nw_debezium_header_moves(to, fields[i])) {
+            nw_debezium_item(to, "sink.add_headers", fields[i]);
+        }
+    }
+}
+
 static void unwrap_convert(struct nw_debezium *to, const char *prefix)
 {
     const char *mode = deletes_mode(to, prefix);
@@ -148,7 +160,7 @@ static void unwrap_convert(struct nw_debezium *to, const char *prefix)
     }
     nw_debezium_put(to, "sink.flatten", mode, "ExtractNewRecordState");
     items_put(to, prefix, "add.fields", "sink.add_fields");
-    items_put(to, prefix, "add.headers", "sink.add_headers");
+    headers_put(to, prefix);
     if (!nw_debezium_same(nw_debezium_under(to, prefix, "add.fields.prefix"), NULL) &&
         !nw_debezium_same(nw_debezium_under(to, prefix, "add.fields.prefix"), "__")) {
         nw_debezium_refuse_name(to, nw_debezium_text(to, "%sadd.fields.prefix", prefix),
@@ -368,121 +380,6 @@ static void headers_drop(struct nw_debezium *to, const char *prefix)
     nw_debezium_others_refuse(to, prefix, "type headers");
 }
 
-static bool is_one_of(const char *name, const char *const *names, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(names[i], name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Whether a list takes what signals are read from; it holds for their table, too. */
-static bool signals_touched(struct nw_debezium *to, const char *const *fields, size_t count,
-                            bool includes)
-{
-    static const char *const columns[] = {"id", "type", "data"};
-    bool touched = false;
-
-    for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++) {
-        touched = touched || is_one_of(columns[i], fields, count) != includes;
-    }
-    return touched && nw_debezium_get(to, "signal.data.collection") != NULL;
-}
-
-/* Whether a transform in front of this one adds fields, which a list of columns leaves alone. */
-static bool fields_added(struct nw_debezium *to, const char *prefix)
-{
-    const char *aliases[NW_DEBEZIUM_ITEMS_MAX];
-    size_t count = nw_debezium_split(to, nw_debezium_get(to, "transforms"), ',', aliases);
-
-    for (size_t i = 0; i < count; i++) {
-        const char *other = nw_debezium_text(to, "transforms.%s.", aliases[i]);
-        const char *class = nw_debezium_under(to, other, "type");
-
-        if (strcmp(other, prefix) == 0) {
-            return false;
-        }
-        if (class != NULL && strcmp(class, NW_DEBEZIUM_INSERT) == 0) {
-            return true;
-        }
-        if (class != NULL && strcmp(class, NW_DEBEZIUM_UNWRAP) == 0 &&
-            (nw_debezium_under(to, other, "add.fields") != NULL ||
-             nw_debezium_behind(deletes_mode(to, other), "rewrite") != NULL)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Why a list of fields cannot be one of columns; NULL: it can. */
-static const char *fields_reason(struct nw_debezium *to, const char *prefix,
-                                 const char *const *fields, size_t count, bool includes)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (strpbrk(fields[i], "*?[") != NULL || nw_debezium_behind(fields[i], "__") != NULL) {
-            return "only columns can be named: add_fields has the others";
-        }
-    }
-    if (count > 0 && signals_touched(to, fields, count, includes)) {
-        return "it would take id, type or data from signal.data.collection as well: "
-               "exclude_columns for the tables that are meant";
-    }
-    return count > 0 && includes && fields_added(to, prefix)
-               ? "it leaves out the fields that are added in front of it: name what to exclude, or "
-                 "add none"
-               : NULL;
-}
-
-/* Fields of flattened rows are columns. */
-static void fields_drop(struct nw_debezium *to, const char *prefix, bool flat)
-{
-    static const struct {
-        const char *from, *to;
-    } lists[] = {{"exclude", "exclude_columns"},
-                 {"blacklist", "exclude_columns"},
-                 {"include", "include_columns"},
-                 {"whitelist", "include_columns"}};
-    const char *fields[NW_DEBEZIUM_ITEMS_MAX];
-
-    if (!flat) {
-        nw_debezium_refuse_name(to, nw_debezium_text(to, "%stype", prefix),
-                                "only behind ExtractNewRecordState, where fields are columns");
-    }
-    for (size_t i = 0; i < sizeof lists / sizeof lists[0] && flat; i++) {
-        size_t count =
-            nw_debezium_split(to, nw_debezium_under(to, prefix, lists[i].from), ',', fields);
-
-        const char *why = fields_reason(to, prefix, fields, count, i >= 2);
-
-        if (why != NULL) {
-            nw_debezium_refuse_name(to, nw_debezium_text(to, "%s%s", prefix, lists[i].from), why);
-            continue;
-        }
-        for (size_t k = 0; k < count; k++) {
-            nw_debezium_rule_add(to, "*.*", lists[i].to, fields[k], NULL);
-        }
-    }
-    nw_debezium_others_refuse(to, prefix, "type exclude include blacklist whitelist");
-}
-
-/* A text that each row gets. */
-static void text_add(struct nw_debezium *to, const char *prefix, bool flat)
-{
-    const char *field = nw_debezium_under(to, prefix, "static.field");
-    const char *value = nw_debezium_under(to, prefix, "static.value");
-
-    if (!flat || field == NULL || value == NULL || strchr(field, '=') != NULL) {
-        nw_debezium_refuse_name(to, nw_debezium_text(to, "%stype", prefix),
-                                "only behind ExtractNewRecordState, with static.field and "
-                                "static.value: add_fields has what else can be added");
-    } else {
-        nw_debezium_item(to, "sink.add_fields", nw_debezium_text(to, "%s=%s", field, value));
-    }
-    nw_debezium_others_refuse(to, prefix, "type static.field static.value");
-}
-
 /* What a predicate is; NULL: there is none of that name */
 static const char *predicate_of(struct nw_debezium *to, const char *alias)
 {
@@ -554,7 +451,11 @@ enum kind {
     KIND_HEADER,
     KIND_HEADERS,
     KIND_FIELDS,
-    KIND_TEXT,
+    KIND_INSERT,
+    KIND_MASK,
+    KIND_CAST,
+    KIND_TIME,
+    KIND_HEADER_TO_VALUE,
     KIND_FILTER,
     KIND_VALUE_TO_KEY,
     KIND_EXTRACT_KEY,
@@ -574,7 +475,11 @@ static enum kind kind_of(const char *class)
         {"org.apache.kafka.connect.transforms.InsertHeader", KIND_HEADER},
         {"org.apache.kafka.connect.transforms.DropHeaders", KIND_HEADERS},
         {"org.apache.kafka.connect.transforms.ReplaceField$Value", KIND_FIELDS},
-        {NW_DEBEZIUM_INSERT, KIND_TEXT},
+        {"org.apache.kafka.connect.transforms.InsertField$Value", KIND_INSERT},
+        {"org.apache.kafka.connect.transforms.MaskField$Value", KIND_MASK},
+        {"org.apache.kafka.connect.transforms.Cast$Value", KIND_CAST},
+        {"org.apache.kafka.connect.transforms.TimestampConverter$Value", KIND_TIME},
+        {"io.debezium.transforms.HeaderToValue", KIND_HEADER_TO_VALUE},
         {"org.apache.kafka.connect.transforms.Filter", KIND_FILTER},
         {NW_DEBEZIUM_VALUE_TO_KEY, KIND_VALUE_TO_KEY},
         {"org.apache.kafka.connect.transforms.ExtractField$Key", KIND_EXTRACT_KEY},
@@ -586,6 +491,23 @@ static enum kind kind_of(const char *class)
         }
     }
     return KIND_NONE;
+}
+
+/* What values.c calls a kind. */
+static enum nw_debezium_values values_of(enum kind kind)
+{
+    return kind == KIND_FIELDS   ? NW_DEBEZIUM_FIELDS
+           : kind == KIND_INSERT ? NW_DEBEZIUM_INSERTS
+           : kind == KIND_MASK   ? NW_DEBEZIUM_MASK
+           : kind == KIND_CAST   ? NW_DEBEZIUM_CAST
+           : kind == KIND_TIME   ? NW_DEBEZIUM_TIME
+                                 : NW_DEBEZIUM_HEADERS;
+}
+
+static bool is_of_values(enum kind kind)
+{
+    return kind == KIND_FIELDS || kind == KIND_INSERT || kind == KIND_MASK || kind == KIND_CAST ||
+           kind == KIND_TIME || kind == KIND_HEADER_TO_VALUE;
 }
 
 /* @param deletes  what becomes of them; NULL: rows do not come here flattened */
@@ -614,10 +536,12 @@ static void transform_convert(struct nw_debezium *to, enum kind kind, const char
         headers_drop(to, prefix);
         break;
     case KIND_FIELDS:
-        fields_drop(to, prefix, flat);
-        break;
-    case KIND_TEXT:
-        text_add(to, prefix, flat);
+    case KIND_INSERT:
+    case KIND_MASK:
+    case KIND_CAST:
+    case KIND_TIME:
+    case KIND_HEADER_TO_VALUE:
+        nw_debezium_values(to, prefix, values_of(kind), flat);
         break;
     case KIND_FILTER:
         filter_convert(to, prefix, flat);
@@ -645,8 +569,6 @@ static const char *instead_of(const char *class)
          "its condition is a script: routes choose topics by their names"},
         {"io.debezium.transforms.partitions.PartitionRouting",
          "partitions are chosen by the key: key_columns makes it of other columns"},
-        {"io.debezium.transforms.HeaderToValue",
-         "what headers have of the envelope add.fields of ExtractNewRecordState makes fields"},
         {"io.debezium.transforms.TimezoneConverter",
          "timestamptz is sent in UTC: convert it where it is read"},
         {"io.debezium.transforms.SchemaChangeEventFilter",
@@ -657,24 +579,20 @@ static const char *instead_of(const char *class)
          "narwal does not know which chunk is of which hypertable: remove it, and route by name"},
         {"io.debezium.connector.postgresql.transforms.DecodeLogicalDecodingMessageContent",
          "the content of messages is sent as it is: decode it where it is read"},
-        {"TimestampConverter$Value",
-         "time.precision.mode says how times are sent: isostring and connect too"},
         {"TimestampConverter$Key",
          "time.precision.mode says how times are sent: isostring and connect too"},
-        {"Cast$Value", "decimal.handling.mode and others say how values are sent; cast the rest "
-                       "where it is read"},
         {"Cast$Key", "keys are sent as their columns are: cast where it is read"},
-        {"MaskField$Value", "column.mask.with.N.chars masks columns, and mask in transforms"},
         {"MaskField$Key", "a masked key tells no rows apart"},
         {"ReplaceField$Key", "message.key.columns says which columns are the key"},
         {"InsertField$Key", "keys get no fields: ByLogicalTableRouter tells tables apart"},
         {"ExtractField$Value", "ExtractNewRecordState sends the row alone"},
         {"Flatten$Value", "structs are sent as they are: flatten them where they are read"},
-        {"HoistField$Value", "no field around values"},
+        {"HoistField$Value", "no field around values: wrap them where they are read"},
         {"HoistField$Key", "no field around keys"},
         {"SetSchemaMetadata$Value", "schemas have Debezium's names"},
         {"SetSchemaMetadata$Key", "schemas have Debezium's names"},
-        {"TimestampRouter", "topics are not named by the time"},
+        {"TimestampRouter", "Debezium's messages have no time yet, at which it ends the connector: "
+                            "remove it"},
         {"HeaderFrom$Value", "add.headers of ExtractNewRecordState makes headers of the envelope"},
     };
     const char *own =
@@ -735,7 +653,7 @@ void nw_dbz_transforms(struct nw_debezium *to, const struct nw_debezium_row *row
         const char *class = nw_debezium_under(to, prefix, "type");
         enum kind kind = kind_of(class);
         bool routes = kind == KIND_ROUTER || kind == KIND_LOGICAL;
-        bool values = kind == KIND_FIELDS || kind == KIND_TEXT;
+        bool values = is_of_values(kind);
         bool routed = (seen & (1u << KIND_ROUTER | 1u << KIND_LOGICAL)) != 0;
 
         deletes = kind == KIND_UNWRAP ? deletes_mode(to, prefix) : deletes;

@@ -95,13 +95,39 @@ nw_status nw_avro_envelope(struct nw_out *out, const struct nw_row *row, struct 
     return status == NW_OK ? rest_append(out, row, err) : status;
 }
 
+/* Fields as a reshape makes them. */
+static nw_status reshaped_append(struct nw_out *out, const struct nw_flat *flat,
+                                 const struct nw_row *row, struct nw_error *err)
+{
+    const struct nw_table *table = row->table->table;
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; i < flat->schema.fields_count && status == NW_OK; i++) {
+        const struct nw_connect_field *field = &flat->schema.fields[i];
+        struct nw_connect_value value;
+
+        status = nw_reshape_value(flat->reshape, i, row, &value, err);
+        if (status == NW_OK && value.kind == NW_CONNECT_NULL && !field->schema->optional) {
+            return nw_fail(err, NW_REJECT,
+                           "NW2720 %s.%s: field %s is required, and has no value here",
+                           table->schema_name, table->name, field->name);
+        }
+        status = status == NW_OK ? nw_avro_value(out, field->schema, &value, err) : status;
+    }
+    return finish(status, out, err);
+}
+
 nw_status nw_avro_flat(struct nw_out *out, const struct nw_flat *flat, const struct nw_row *row,
                        struct nw_error *err)
 {
     const struct nw_added *added = &flat->options->fields;
     bool deleted = row->change->op == 'd';
-    nw_status status = nw_avro_fields(out, row, deleted ? NW_BEFORE : NW_AFTER, err);
+    nw_status status = NW_OK;
 
+    if (flat->reshape != NULL) {
+        return reshaped_append(out, flat, row, err);
+    }
+    status = nw_avro_fields(out, row, deleted ? NW_BEFORE : NW_AFTER, err);
     if (nw_flat_marks(flat->options)) {
         const char *text = deleted ? "true" : "false";
 

@@ -75,6 +75,17 @@ nw_status nw_added_read(struct nw_added *added, const char *const *items, const 
     return NW_OK;
 }
 
+static bool head_print(struct nw_flat *flat)
+{
+    flat->head.used = 0;
+    if (flat->options->schemas) {
+        nw_out_text(&flat->head, "{\"schema\":");
+        nw_connect_json_schema(&flat->head, &flat->schema, NULL);
+        nw_out_text(&flat->head, ",\"payload\":");
+    }
+    return !flat->head.failed;
+}
+
 bool nw_flat_init(struct nw_flat *flat, const struct nw_connect_table *table,
                   const struct nw_flat_options *options)
 {
@@ -98,16 +109,28 @@ bool nw_flat_init(struct nw_flat *flat, const struct nw_connect_table *table,
     flat->schema.optional = false;
     flat->schema.fields = flat->fields;
     flat->schema.fields_count = count;
-    if (options->schemas) {
-        nw_out_text(&flat->head, "{\"schema\":");
-        nw_connect_json_schema(&flat->head, &flat->schema, NULL);
-        nw_out_text(&flat->head, ",\"payload\":");
+    return head_print(flat);
+}
+
+nw_status nw_flat_reshape(struct nw_flat *flat, const struct nw_connect_table *table,
+                          const char *topic, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    if (flat->options->reshape == NULL) {
+        return NW_OK;
     }
-    return !flat->head.failed;
+    status = nw_reshape_create(flat->options->reshape, table, flat, topic, &flat->reshape, err);
+    if (status != NW_OK) {
+        return status;
+    }
+    flat->schema.fields = nw_reshape_fields(flat->reshape, &flat->schema.fields_count);
+    return head_print(flat) ? NW_OK : nw_fail(err, NW_RETRY, "out of memory for messages");
 }
 
 void nw_flat_fini(struct nw_flat *flat)
 {
+    nw_reshape_destroy(flat->reshape);
     free(flat->fields);
     nw_out_fini(&flat->head);
     *flat = (struct nw_flat){0};

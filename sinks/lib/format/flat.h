@@ -5,12 +5,13 @@
  *
  *   {"id":1,"v":"a","__deleted":"false","__op":"u","__lsn":22138592}
  *
- * Immutable once made.
+ * Immutable once made, but for what a reshape keeps of its last value.
  */
 #ifndef NW_SINKS_LIB_FORMAT_FLAT_H
 #define NW_SINKS_LIB_FORMAT_FLAT_H
 
 #include "lib/format/envelope.h"
+#include "lib/format/reshape.h"
 
 #define NW_ADDED_MAX 32u
 
@@ -41,8 +42,9 @@ struct nw_flat_options {
     enum nw_flat_deletes deletes;
     struct nw_added fields;
     struct nw_added headers;
-    bool schemas;         /* JSON: put the schema around each value */
-    bool null_as_default; /* JSON: print a column's default where its value is NULL */
+    bool schemas;                       /* JSON: put the schema around each value */
+    bool null_as_default;               /* JSON: print a column's default where its value is NULL */
+    struct nw_reshape_options *reshape; /* NULL: fields are sent as they are. Borrow */
 };
 
 struct nw_flat {
@@ -50,6 +52,7 @@ struct nw_flat {
     struct nw_connect_schema schema;       /* as the row's, with what is added; never optional */
     struct nw_connect_field *fields;       /* own */
     struct nw_out head;                    /* {"schema":{...},"payload": ; empty without schemas */
+    struct nw_reshape *reshape;            /* own; NULL: fields are sent as they are */
 };
 
 /** What it is for a change; borrows from all three. */
@@ -76,6 +79,13 @@ static inline bool nw_flat_marks(const struct nw_flat_options *options)
 /** @return false when memory ran out */
 bool nw_flat_init(struct nw_flat *flat, const struct nw_connect_table *table,
                   const struct nw_flat_options *options);
+/**
+ * Behind nw_flat_init(): fields as options->reshape makes them; nothing without it.
+ * @param topic  the table's; borrow for the call
+ * @return NW_REJECT (NW2727): a field's type is none that a step takes; NW_RETRY: memory ran out
+ */
+NW_MUST_CHECK nw_status nw_flat_reshape(struct nw_flat *flat, const struct nw_connect_table *table,
+                                        const char *topic, struct nw_error *err);
 void nw_flat_fini(struct nw_flat *flat);
 
 #endif

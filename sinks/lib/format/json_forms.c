@@ -36,6 +36,31 @@ static nw_status finish(nw_status status, const struct nw_out *out, struct nw_er
                                           : status;
 }
 
+/* Fields as a reshape makes them. */
+static nw_status reshaped_append(struct nw_out *out, const struct nw_flat *flat,
+                                 const struct nw_row *row, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    nw_out_bytes(out, flat->head.bytes, flat->head.used);
+    nw_out_text(out, "{");
+    for (uint32_t i = 0; i < flat->schema.fields_count && status == NW_OK; i++) {
+        const struct nw_connect_field *field = &flat->schema.fields[i];
+        struct nw_connect_value value;
+
+        nw_out_text(out, i == 0 ? "" : ",");
+        nw_json_name(out, field->name);
+        nw_out_text(out, ":");
+        status = nw_reshape_value(flat->reshape, i, row, &value, err);
+        if (status == NW_OK) {
+            status = nw_connect_json_value(out, field->schema, &value,
+                                           flat->options->null_as_default, err);
+        }
+    }
+    nw_out_text(out, flat->options->schemas ? "}}" : "}");
+    return finish(status, out, err);
+}
+
 nw_status nw_json_flat(struct nw_out *out, const struct nw_flat *flat, const struct nw_row *row,
                        struct nw_error *err)
 {
@@ -44,6 +69,9 @@ nw_status nw_json_flat(struct nw_out *out, const struct nw_flat *flat, const str
     bool first = row->table->value->fields_count == 0;
     nw_status status = NW_OK;
 
+    if (flat->reshape != NULL) {
+        return reshaped_append(out, flat, row, err);
+    }
     nw_out_bytes(out, flat->head.bytes, flat->head.used);
     nw_out_text(out, "{");
     status = fields_append(out, row, deleted ? NW_BEFORE : NW_AFTER, flat->options->null_as_default,
