@@ -187,6 +187,15 @@ struct nw_convert {
 nw_status nw_convert_present(const struct nw_convert *convert, const struct nw_value *source,
                              struct nw_connect_value *to);
 
+/**
+ * A time stamp in ISO 8601 at UTC, as Debezium's ZonedTimestamp has it.
+ * @param at        borrow: NW_PRINT_TIMESTAMP_MAX bytes
+ * @param us        since 1970
+ * @param fraction  digits behind the second that are always there, at most 6; 0: as many as needed
+ * @return behind what was printed
+ */
+uint8_t *nw_stamp_iso_print(uint8_t *at, int64_t us, unsigned fraction);
+
 /* What a value is, whether narwal decoded it or it is PostgreSQL's text.
  * @return NW_CORRUPT: it is no text of its type; NW_REJECT: an infinite interval */
 nw_status nw_moment_of(const struct nw_value *source, enum nw_type type, struct nw_moment *moment);

@@ -115,9 +115,32 @@ static void java_digits(double value, bool narrow, struct decimal *d)
     }
 }
 
+/* Between 0.001 and 10000000 PostgreSQL's text and Java's have the same digits, and a point behind
+ * a whole number is all that lacks. @return NULL: it is not so */
+static uint8_t *same_print(uint8_t *at, double value, bool narrow)
+{
+    uint8_t *end;
+
+    if (!(value >= 1e-3 && value < 1e7)) {
+        return NULL;
+    }
+    end = narrow ? nw_print_float32(at, (float)value) : nw_print_float64(at, value);
+    for (const uint8_t *c = at; c < end; c++) {
+        if (*c == '.') {
+            return memchr(c, 'e', (size_t)(end - c)) == NULL ? end : NULL;
+        }
+        if (*c == 'e') {
+            return NULL;
+        }
+    }
+    memcpy(end, ".0", 2);
+    return end + 2;
+}
+
 uint8_t *nw_print_java_real(uint8_t *at, double value, bool narrow)
 {
     struct decimal d;
+    uint8_t *end;
 
     if (!isfinite(value)) {
         const char *name = isnan(value) ? "\"NaN\"" : value > 0 ? "\"Infinity\"" : "\"-Infinity\"";
@@ -133,6 +156,10 @@ uint8_t *nw_print_java_real(uint8_t *at, double value, bool narrow)
     if (value == 0) {
         memcpy(at, "0.0", 3);
         return at + 3;
+    }
+    end = same_print(at, value, narrow);
+    if (end != NULL) {
+        return end;
     }
     java_digits(value, narrow, &d);
     if (d.point >= JAVA_PLAIN_MIN && d.point <= JAVA_PLAIN_MAX) {

@@ -247,10 +247,14 @@ static uint8_t *time_print(uint8_t *at, int64_t us, unsigned digits)
         return at;
     }
     *at++ = '.';
-    for (unsigned i = 0; digits == 0 ? fraction > 0 : i < digits; i++) {
-        fraction *= 10;
-        *at++ = (uint8_t)('0' + fraction / SECOND_US);
-        fraction %= SECOND_US;
+    memcpy(at, nw_print_digit_pairs + fraction / 10000 * 2, 2);
+    memcpy(at + 2, nw_print_digit_pairs + fraction / 100 % 100 * 2, 2);
+    memcpy(at + 4, nw_print_digit_pairs + fraction % 100 * 2, 2);
+    if (digits > 0) {
+        return at + (digits < 6 ? digits : 6);
+    }
+    for (at += 6; at[-1] == '0';) {
+        at--;
     }
     return at;
 }
@@ -370,6 +374,22 @@ static nw_status stamp_convert(const struct nw_convert *convert, const struct nw
         return NW_REJECT;
     }
     return give_integer(to, (int64_t)value);
+}
+
+uint8_t *nw_stamp_iso_print(uint8_t *at, int64_t us, unsigned fraction)
+{
+    int64_t days = us / DAY_US;
+    int64_t time_us = us % DAY_US;
+
+    if (time_us < 0) {
+        time_us += DAY_US;
+        days--;
+    }
+    at = date_print(at, days);
+    *at++ = 'T';
+    at = time_print(at, time_us, fraction);
+    *at++ = 'Z';
+    return at;
 }
 
 /* @param fraction  as in time_print(). */

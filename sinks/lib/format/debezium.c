@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "lib/format/change.h"
 #include "lib/format/connect_form.h"
 #include "lib/format/connect_json.h"
 #include "lib/json.h"
@@ -19,6 +20,7 @@ struct field {
 struct fields {
     struct field *items;
     uint32_t count;
+    bool plain; /* only integers, with names that need no escape: nothing of it is as Jackson's */
 };
 
 struct nw_debezium {
@@ -36,9 +38,10 @@ struct nw_debezium {
     /* What the last change had, as text: rows of one transaction are alike. */
     int64_t commit_us;
     const char *snapshot;
-    struct nw_out head;  /* from source_head on to "sequence": */
-    struct nw_out times; /* ,"ts_us":...,"ts_ns":... */
-    struct nw_out end;   /* ,"op":"c","ts_ms":... */
+    uint32_t xid;
+    struct nw_out head;   /* from source_head on to "sequence": */
+    struct nw_out middle; /* from "ts_us": on to "lsn": */
+    struct nw_out end;    /* without origin and transaction: from "xmin": to the message's end */
     int64_t end_ns;
     char end_op;
 };
@@ -51,6 +54,17 @@ static void field_text(struct nw_out *out, const char *name, const char *text)
     nw_json_name(out, text == NULL ? "" : text);
 }
 
+/* ASCII that JSON has as it is. */
+static bool is_plain(const char *name)
+{
+    for (; *name != '\0'; name++) {
+        if (*name < 0x20 || *name == '"' || *name == '\\' || *name == 0x7f) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool fields_fill(struct fields *fields, const struct nw_connect_table *table,
                         const struct nw_connect_schema *schema, const uint16_t *columns)
 {
@@ -59,6 +73,7 @@ static bool fields_fill(struct fields *fields, const struct nw_connect_table *ta
         return false;
     }
     fields->count = schema->fields_count;
+    fields->plain = true;
     for (uint32_t i = 0; i < fields->count; i++) {
         struct field *field = &fields->items[i];
 
@@ -71,6 +86,8 @@ static bool fields_fill(struct fields *fields, const struct nw_connect_table *ta
         if (field->name.failed) {
             return false;
         }
+        fields->plain =
+            fields->plain && field->how == NW_HOW_INTEGER && is_plain(schema->fields[i].name);
     }
     return true;
 }
@@ -162,7 +179,7 @@ void nw_debezium_destroy(struct nw_debezium *layout)
     nw_out_fini(&layout->source_db);
     nw_out_fini(&layout->source_table);
     nw_out_fini(&layout->head);
-    nw_out_fini(&layout->times);
+    nw_out_fini(&layout->middle);
     nw_out_fini(&layout->end);
     free(layout);
 }
@@ -174,40 +191,135 @@ static nw_status no_memory(struct nw_error *err)
     return nw_fail(err, NW_RETRY, "out of memory for messages");
 }
 
-/* What most columns are, without the way through a struct nw_connect_value. */
-static inline bool quick_print(struct nw_out *out, enum nw_how how, const struct nw_value *value)
+/* Of a decimal column: its bytes, lowest first; those at the end that only repeat the sign go. */
+static void decimal_print(struct nw_out *out, const uint8_t bytes[16])
 {
+    uint8_t turned[16];
+    size_t size = 16;
+
+    while (size > 1 && ((bytes[size - 1] == 0x00 && bytes[size - 2] < 0x80) ||
+                        (bytes[size - 1] == 0xff && bytes[size - 2] >= 0x80))) {
+        size--;
+    }
+    for (size_t i = 0; i < size; i++) {
+        turned[i] = bytes[size - 1 - i];
+    }
+    nw_out_text(out, "\"");
+    nw_out_base64(out, turned, size, false);
+    nw_out_text(out, "\"");
+}
+
+static void uuid_print(struct nw_out *out, const uint8_t bytes[16])
+{
+    if (nw_out_reserve(out, NW_PRINT_UUID_SIZE + 2)) {
+        uint8_t *at = out->bytes + out->used;
+
+        at[0] = '"';
+        (void)nw_print_uuid(at + 1, bytes);
+        at[NW_PRINT_UUID_SIZE + 1] = '"';
+        out->used += NW_PRINT_UUID_SIZE + 2;
+    }
+}
+
+static void stamp_print(struct nw_out *out, int64_t us, unsigned fraction)
+{
+    if (nw_out_reserve(out, NW_PRINT_TIMESTAMP_MAX + 2)) {
+        uint8_t *at = out->bytes + out->used;
+
+        *at++ = '"';
+        at = nw_stamp_iso_print(at, us, fraction);
+        *at++ = '"';
+        out->used = (size_t)(at - out->bytes);
+    }
+}
+
+static void real_print(struct nw_out *out, double value, bool narrow)
+{
+    if (nw_out_reserve(out, NW_JAVA_REAL_MAX)) {
+        out->used =
+            (size_t)(nw_print_java_real(out->bytes + out->used, value, narrow) - out->bytes);
+    }
+}
+
+/* What most columns are, without the way through a struct nw_connect_value.
+ * @return false: it is something else, and nothing was printed */
+static inline bool quick_print(struct nw_out *out, const struct nw_debezium *layout,
+                               const struct field *field, const struct nw_value *value)
+{
+    const struct nw_connect_table *table = layout->table;
+    const enum nw_type type = value->type;
+
     if (value->kind != NW_VALUE_PRESENT) {
         return false;
     }
-    if (how == NW_HOW_TEXT && (value->type == NW_TYPE_TEXT || value->type == NW_TYPE_JSON)) {
+    if (field->how == NW_HOW_TEXT && (type == NW_TYPE_TEXT || type == NW_TYPE_JSON)) {
         (void)nw_json_string(out, value->bytes, value->size, 0);
-        return true;
-    }
-    if (how == NW_HOW_INTEGER && value->type != NW_TYPE_TEXT) {
+    } else if (field->how == NW_HOW_INTEGER && type != NW_TYPE_TEXT) {
         nw_out_i64(out, value->as.integer);
-        return true;
-    }
-    if (how == NW_HOW_BOOLEAN && value->type == NW_TYPE_BOOL) {
+    } else if (field->how == NW_HOW_BOOLEAN && type == NW_TYPE_BOOL) {
         nw_out_text(out, value->as.boolean ? "true" : "false");
-        return true;
+    } else if (field->how == NW_HOW_REAL && type == NW_TYPE_FLOAT64) {
+        real_print(out, value->as.real, field->schema->kind == NW_CONNECT_FLOAT32);
+    } else if (field->how == NW_HOW_UUID && type == NW_TYPE_UUID) {
+        uuid_print(out, value->bytes);
+    } else if (field->how == NW_HOW_STAMP_ZONED && type == NW_TYPE_TIMESTAMPTZ) {
+        stamp_print(out, value->as.integer, table->columns[field->column].form.fraction);
+    } else if (field->how == NW_HOW_DECIMAL && type == NW_TYPE_DECIMAL &&
+               !table->options.numbers_as_text) {
+        decimal_print(out, value->bytes);
+    } else {
+        return false;
     }
-    return false;
+    return true;
+}
+
+/* Of a row's image. */
+struct image {
+    const struct nw_array *columns;
+    size_t at;
+    bool whole; /* the row has it, with every column */
+};
+
+static struct image image_of(const struct nw_batch *batch, int side, uint32_t row)
+{
+    const struct nw_image *image = &batch->image[side];
+    struct image of = {.columns = image->columns, .at = (size_t)batch->first_row + row};
+    unsigned missing = 0;
+
+    if (!nw_batch_has(batch, side, row)) {
+        return of;
+    }
+    for (uint32_t i = 0; i < batch->missing_stride; i++) {
+        missing |= image->missing[of.at * batch->missing_stride + i];
+    }
+    of.whole = missing == 0;
+    return of;
+}
+
+/* As nw_batch_read(), which is asked for what is not just there. */
+static inline void column_read(const struct nw_row *row, int side, const struct image *image,
+                               uint16_t column, struct nw_value *value)
+{
+    const struct nw_batch *batch = row->batch;
+
+    if (!image->whole || !nw_bit(image->columns[column].validity, image->at)) {
+        nw_batch_read(batch, side, row->row, column, value);
+        return;
+    }
+    value->kind = NW_VALUE_PRESENT;
+    value->type = (enum nw_type)batch->table->columns[column].type;
+    value->bytes = NULL;
+    value->size = 0;
+    nw_value_load(value, &image->columns[column], image->at);
 }
 
 static nw_status column_print(const struct nw_debezium *layout, const struct field *field,
-                              const struct nw_row *row, int side, struct nw_out *out,
-                              struct nw_error *err)
+                              const struct nw_row *row, int side, const struct nw_value *source,
+                              struct nw_out *out, struct nw_error *err)
 {
-    struct nw_value source;
     struct nw_connect_value value;
-    nw_status status;
+    nw_status status = nw_connect_convert(row->scratch, field->column, source, side, &value, err);
 
-    nw_batch_read(row->batch, side, row->row, field->column, &source);
-    if (quick_print(out, field->how, &source)) {
-        return NW_OK;
-    }
-    status = nw_connect_convert(row->scratch, field->column, &source, side, &value, err);
     return status == NW_OK ? nw_connect_json_value(out, field->schema, &value,
                                                    layout->options.null_as_default, err)
                            : status;
@@ -217,6 +329,8 @@ static nw_status fields_print(const struct nw_debezium *layout, const struct fie
                               const struct nw_row *row, int side, struct nw_out *out,
                               struct nw_error *err)
 {
+    const struct image image = image_of(row->batch, side, row->row);
+    struct nw_value source;
     nw_status status = NW_OK;
 
     if (fields->count == 0) {
@@ -226,7 +340,10 @@ static nw_status fields_print(const struct nw_debezium *layout, const struct fie
         const struct field *field = &fields->items[i];
 
         nw_out_bytes(out, field->name.bytes, field->name.used);
-        status = column_print(layout, field, row, side, out, err);
+        column_read(row, side, &image, field->column, &source);
+        if (!quick_print(out, layout, field, &source)) {
+            status = column_print(layout, field, row, side, &source, out, err);
+        }
     }
     nw_out_text(out, "}");
     return status;
@@ -251,7 +368,9 @@ nw_status nw_debezium_key(struct nw_debezium *layout, const struct nw_row *row, 
     if (layout->options.schemas) {
         nw_out_text(out, "}");
     }
-    nw_connect_json_jackson(out, start);
+    if (layout->options.schemas || !layout->key.plain) {
+        nw_connect_json_jackson(out, start);
+    }
     return status == NW_OK && out->failed ? no_memory(err) : status;
 }
 
@@ -284,24 +403,6 @@ static void snapshot_print(struct nw_out *out, const char *snapshot,
     nw_out_text(out, "\"");
 }
 
-/* Up to source.sequence, and the times behind it: the same for all rows of a transaction. */
-static void head_print(struct nw_debezium *layout, const struct nw_change *change)
-{
-    if (layout->head.used > 0 && layout->commit_us == change->commit_us &&
-        layout->snapshot == change->snapshot) {
-        return;
-    }
-    layout->commit_us = change->commit_us;
-    layout->snapshot = change->snapshot;
-    layout->head.used = layout->times.used = 0;
-    nw_out_bytes(&layout->head, layout->source_head.bytes, layout->source_head.used);
-    nw_out_i64(&layout->head, divided(change->commit_us, 1000));
-    snapshot_print(&layout->head, change->snapshot, &layout->options);
-    /* without its quote */
-    nw_out_bytes(&layout->head, layout->source_db.bytes + 1, layout->source_db.used - 1);
-    times_print(&layout->times, change->commit_us);
-}
-
 static void text_or_null(struct nw_out *out, const char *text)
 {
     if (text == NULL || text[0] == '\0') {
@@ -320,12 +421,55 @@ static void number_or_null(struct nw_out *out, uint64_t number)
     }
 }
 
-/* From source.txId to the end of source. */
+/* Up to source.sequence, and from there to source.lsn: the same for all rows of a transaction. */
+static void head_print(struct nw_debezium *layout, const struct nw_change *change)
+{
+    if (layout->head.used > 0 && layout->commit_us == change->commit_us &&
+        layout->snapshot == change->snapshot && layout->xid == change->xid) {
+        return;
+    }
+    layout->commit_us = change->commit_us;
+    layout->snapshot = change->snapshot;
+    layout->xid = change->xid;
+    layout->head.used = layout->middle.used = 0;
+    nw_out_bytes(&layout->head, layout->source_head.bytes, layout->source_head.used);
+    nw_out_i64(&layout->head, divided(change->commit_us, 1000));
+    snapshot_print(&layout->head, change->snapshot, &layout->options);
+    /* without its quote */
+    nw_out_bytes(&layout->head, layout->source_db.bytes + 1, layout->source_db.used - 1);
+    times_print(&layout->middle, change->commit_us);
+    nw_out_bytes(&layout->middle, layout->source_table.bytes, layout->source_table.used);
+    number_or_null(&layout->middle, change->xid);
+    nw_out_text(&layout->middle, ",\"lsn\":");
+}
+
+/* A JSON array of numbers in quotes, as text in JSON. */
+static void sequence_print(struct nw_out *out, const char *text)
+{
+    uint8_t *at;
+
+    if (text == NULL || text[0] == '\0') {
+        nw_out_text(out, "null");
+        return;
+    }
+    if (!nw_out_reserve(out, NW_CHANGE_SEQUENCE_SIZE * 2)) {
+        return;
+    }
+    at = out->bytes + out->used;
+    *at++ = '"';
+    for (; *text != '\0'; text++) {
+        if (*text == '"') {
+            *at++ = '\\';
+        }
+        *at++ = (uint8_t)*text;
+    }
+    *at++ = '"';
+    out->used = (size_t)(at - out->bytes);
+}
+
+/* Behind source.lsn, to the end of source. */
 static void source_end(struct nw_out *out, const struct nw_change *change)
 {
-    number_or_null(out, change->xid);
-    nw_out_text(out, ",\"lsn\":");
-    number_or_null(out, change->lsn);
     nw_out_text(out, ",\"xmin\":null,\"origin\":");
     text_or_null(out, change->origin);
     nw_out_text(out, ",\"origin_lsn\":");
@@ -361,16 +505,28 @@ static void times_end(struct nw_out *out, const struct nw_change *change)
     nw_out_i64(out, change->now_ns);
 }
 
-/* Rows of a batch have the same times. */
+static void end_print(const struct nw_debezium *layout, struct nw_out *out,
+                      const struct nw_change *change)
+{
+    source_end(out, change);
+    transaction_print(out, change);
+    times_end(out, change);
+    nw_out_text(out, layout->options.schemas ? "}}" : "}");
+}
+
+/* Behind source.lsn. Rows of a batch have the same times, and most of them nothing else. */
 static void rest_print(struct nw_debezium *layout, struct nw_out *out,
                        const struct nw_change *change)
 {
-    transaction_print(out, change);
+    if (change->transaction != NULL || change->origin != NULL || change->origin_lsn != 0) {
+        end_print(layout, out, change);
+        return;
+    }
     if (layout->end.used == 0 || layout->end_ns != change->now_ns || layout->end_op != change->op) {
         layout->end.used = 0;
         layout->end_ns = change->now_ns;
         layout->end_op = change->op;
-        times_end(&layout->end, change);
+        end_print(layout, &layout->end, change);
     }
     nw_out_bytes(out, layout->end.bytes, layout->end.used);
 }
@@ -400,16 +556,14 @@ nw_status nw_debezium_value(struct nw_debezium *layout, const struct nw_row *row
         status = image_print(layout, row, NW_AFTER, change->after, out, err);
     }
     nw_out_bytes(out, layout->head.bytes, layout->head.used);
-    text_or_null(out, change->sequence);
-    nw_out_bytes(out, layout->times.bytes, layout->times.used);
-    nw_out_bytes(out, layout->source_table.bytes, layout->source_table.used);
-    source_end(out, change);
+    sequence_print(out, change->sequence);
+    nw_out_bytes(out, layout->middle.bytes, layout->middle.used);
+    number_or_null(out, change->lsn);
     rest_print(layout, out, change);
-    nw_out_text(out, layout->options.schemas ? "}}" : "}");
     if (status == NW_OK &&
-        (out->failed || layout->head.failed || layout->times.failed || layout->end.failed)) {
+        (out->failed || layout->head.failed || layout->middle.failed || layout->end.failed)) {
         layout->head.used = layout->end.used = 0; /* made anew */
-        layout->head.failed = layout->times.failed = layout->end.failed = false;
+        layout->head.failed = layout->middle.failed = layout->end.failed = false;
         return no_memory(err);
     }
     return status;
@@ -509,9 +663,12 @@ void nw_debezium_message(const struct nw_event *event, const struct nw_origin *o
     if (!db.failed) {
         nw_out_bytes(out, db.bytes + 1, db.used - 1);
     }
-    text_or_null(out, change->sequence);
+    sequence_print(out, change->sequence);
     times_print(out, change->commit_us);
     table_print("", "", out);
+    number_or_null(out, change->xid);
+    nw_out_text(out, ",\"lsn\":");
+    number_or_null(out, change->lsn);
     source_end(out, change);
     transaction_print(out, change);
     field_text(out, ",\"message\":{\"prefix\":", event->prefix);
