@@ -98,6 +98,9 @@ static const struct {
      "abc",
      4, NULL},
     {"\"bytes\"", "\x01", 1, NULL},
+    /* as AvroData has 1.50 */
+    {RECORD("{\"name\":\"d\",\"type\":\"bytes\",\"default\":\"\\u0000\\u0096\"}"), "\x02!", 2,
+     "value.d=!(bytes);"},
     {"{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":4,\"scale\":1}", "\x02!", 2,
      "value=!(bytes);"},
     {"{\"type\":\"fixed\",\"name\":\"F\",\"size\":2}", "ab", 2, "value=ab(bytes);"},

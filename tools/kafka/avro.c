@@ -322,7 +322,7 @@ nw_status nw_avro_schema_read(const char *text, size_t size, struct nw_avro_sche
 {
     struct nw_avro_schema *made = calloc(1, sizeof *made);
     struct reading reading = {.schema = made, .err = err, .space = ""};
-    json_t *json = json_loadb(text, size, JSON_DECODE_ANY, NULL);
+    json_t *json = json_loadb(text, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
 
     err->text[0] = '\0';
     if (made != NULL) {
