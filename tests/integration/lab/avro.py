@@ -39,15 +39,25 @@ def read_with_confluent(broker, registry, topics):
     return json.loads(result.stdout)
 
 
+def without_decimals(schema):
+    if isinstance(schema, list):
+        return [without_decimals(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {name: without_decimals(part) for name, part in schema.items() if (name, part) != ("logicalType", "decimal")}
+
+
 class Reader:
     """Decodes with the schemas of a registry. Raises servers.Unavailable where fastavro is not to be had."""
 
     def __init__(self, registry):
         self.registry, self.python = registry, parts.python()
 
-    def decode(self, messages):
+    def decode(self, messages, as_bytes=False):
+        """as_bytes: decimals, as they may have more digits behind the point than fastavro takes."""
         numbers = {int.from_bytes(message[1:5], "big") for message in messages}
-        asked = {"schemas": {number: self.registry.schema(number) for number in numbers},
+        asked = {"schemas": {number: without_decimals(self.registry.schema(number)) if as_bytes else self.registry.schema(number)
+                             for number in numbers},
                  "messages": [message.hex() for message in messages]}
         result = subprocess.run([str(self.python), str(pathlib.Path(__file__).with_name("avro_decode.py"))],
                                 input=json.dumps(asked), text=True, stdout=subprocess.PIPE, check=True,
