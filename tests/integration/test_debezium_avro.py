@@ -58,8 +58,6 @@ KNOWN_SCHEMAS = rf"\.typed\.(t0|o({modes.ALONE})|defaults|computed|d2|f2)(-data)
 KNOWN = (
     ("at", "typed.(d2|f2)", r"value-schema\..*allowed"),
     ("ad|as|at|ax", "typed.defaults", r"value-schema\.(fields\[0\]\.type\[1\]\.)?fields\[(34|38|46|52)\]\..*"),
-    # NULL and an empty "name", which diff-topics says of Avro without its path
-    ("ad|as|at|ax", "typed.f1", "no path"),
 )
 
 

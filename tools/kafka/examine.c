@@ -235,7 +235,7 @@ static json_t *text_json(const char *text, size_t size, size_t max)
     if (cut < size) {
         nw_out_text(&out, "...");
     }
-    made = json_stringn((const char *)out.bytes, out.used);
+    made = json_stringn(out.used == 0 ? "" : (const char *)out.bytes, out.used);
     nw_out_fini(&out);
     return made;
 }
