@@ -18,10 +18,12 @@ TABLE = "CREATE TABLE shop.signals (id varchar(42) PRIMARY KEY, type varchar(32)
 
 
 class SignalsTest(Case):
-    def begin(self, name, **options):
+    def begin(self, name, second=None, **options):
         self.make(f"{TABLE}; CREATE TABLE shop.a (id integer PRIMARY KEY); CREATE TABLE shop.b (id integer PRIMARY KEY);"
                   "INSERT INTO shop.a SELECT generate_series(1, 5); INSERT INTO shop.b VALUES (1)")
         narwal = self.narwal(name, include=("shop.*",), notifications_topic="{prefix}.notifications", **options)
+        if second:
+            narwal.config["sinks"] += [{**narwal.config["sinks"][0], **second}]
         return narwal.start().wait_caught_up()
 
     def signal(self, id_, type_, **data):
@@ -382,6 +384,23 @@ class SignalsTest(Case):
             narwal.wait_caught_up()
             time.sleep(1)  # nothing comes behind it
             self.assertEqual(self.copies(narwal, "b"), [1] * (1 + number))
+
+    def test_two_sinks_with_one_table_of_signals(self):
+        """Each follows it: a copy goes to all sinks, and each says what becomes of it as the signal's."""
+        narwal = self.begin("pair", {"name": "more", "prefix": "more"}, signals_table="shop.signals")
+        self.signal("one", "execute-snapshot", **{"data-collections": ["shop.[ab]"]})
+        for prefix in ("pair", "more"):
+            narwal.wait("the end", lambda: ("COMPLETED", "one") in self.said(prefix))
+        narwal.wait_caught_up()
+        for prefix in ("pair", "more"):
+            kinds = [kind for kind, id_ in self.said(prefix) if id_ == "one"]
+            self.assertEqual([kinds.count(kind) for kind in ("STARTED", "TABLE_SCAN_COMPLETED", "COMPLETED")], [1, 2, 1])
+            copies = {value["copy"] for _, value in self.messages(f"{prefix}.shop.a")}
+            self.assertGreaterEqual(len(copies), 2)  # or 3, where one asked when the other's copy had begun
+
+    def said(self, prefix):
+        return [(value["type"], value["id"]) for _, value in self.messages(f"{prefix}.notifications")
+                if value["aggregate_type"] == "Incremental Snapshot"]
 
     def test_the_state_cannot_be_written(self):
         """What a signal asks for is not passed then: it is recorded when that can be done, also after narwal ended for it."""
