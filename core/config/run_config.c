@@ -84,17 +84,6 @@ static const struct nw_option NAMED[] = {
 };
 enum { NAMED_NAME, NAMED_CREATE, NAMED_FAILOVER, NAMED_COUNT };
 
-static const struct nw_option HEARTBEAT[] = {
-    {"statement", NW_OPTION_TEXT, NW_OPTION_RELOADABLE, NULL, 0, 0, NULL,
-     "SQL that is run on the server again and again while changes are streamed, as narwal's role: "
-     "\"INSERT INTO heartbeats VALUES (now())\". For readers who wait for changes; narwal's slot "
-     "moves "
-     "on without it. That it fails is logged. Default: none."},
-    {"every", NW_OPTION_DURATION, NW_OPTION_RELOADABLE, "10s", 100000, 86400000000, NULL,
-     "How often."},
-};
-enum { HEARTBEAT_STATEMENT, HEARTBEAT_EVERY, HEARTBEAT_COUNT };
-
 static const struct nw_option COPY[] = {
     {"workers", NW_OPTION_INTEGER, 0, "4", 1, 32, NULL,
      "Sessions that copy side by side, each a part of a table."},
@@ -287,8 +276,6 @@ static const struct nw_option_table TABLE_SLOT = {"source.slot", "source.slot", 
                                                   NULL};
 static const struct nw_option_table TABLE_PUBLICATION = {"source.publication", "source.publication",
                                                          NAMED, NAMED_FAILOVER, NULL};
-static const struct nw_option_table TABLE_HEARTBEAT = {"source.heartbeat", "source.heartbeat",
-                                                       HEARTBEAT, HEARTBEAT_COUNT, NULL};
 static const struct nw_option_table TABLE_COPY = {"copy", "copy", COPY, COPY_COUNT, NULL};
 static const struct nw_option_table TABLE_TABLES = {"tables", "tables", TABLES, TABLES_COUNT, NULL};
 static const struct nw_option_table TABLE_PROTECT = {"protect", "protect", PROTECT, PROTECT_COUNT,
@@ -306,7 +293,7 @@ static const struct nw_option_table TABLE_LOG = {"log", "log", LOG, LOG_COUNT, N
 const struct nw_option_table *nw_config_table(size_t index)
 {
     static const struct nw_option_table *const tables[] = {
-        &TABLE_TOP,    &TABLE_SOURCE, &TABLE_SLOT,         &TABLE_PUBLICATION, &TABLE_HEARTBEAT,
+        &TABLE_TOP,    &TABLE_SOURCE, &TABLE_SLOT,         &TABLE_PUBLICATION, &NW_HEARTBEAT_TABLE,
         &TABLE_COPY,   &TABLE_TABLES, &NW_TRANSFORM_TABLE, &TABLE_SINK,        &TABLE_PROTECT,
         &TABLE_LIMITS, &TABLE_EPOCH,  &TABLE_STANDBY,      &TABLE_LOG,         &NW_HTTP_TABLE};
 
@@ -378,20 +365,17 @@ static nw_status source_take(struct nw_run_config *config, const struct nw_node 
     struct nw_setting s[SOURCE_COUNT];
     struct nw_setting slot[NAMED_COUNT];
     struct nw_setting publication[NAMED_COUNT];
-    struct nw_setting heartbeat[HEARTBEAT_COUNT];
+    struct nw_error why = {0};
     nw_status status = NW_OK;
 
     section_take(config, &TABLE_SOURCE, map, s, &status, err);
     section_take(config, &TABLE_SLOT, nw_tree_member(map, "slot"), slot, &status, err);
     section_take(config, &TABLE_PUBLICATION, nw_tree_member(map, "publication"), publication,
                  &status, err);
-    section_take(config, &TABLE_HEARTBEAT, nw_tree_member(map, "heartbeat"), heartbeat, &status,
-                 err);
+    failure_keep(&status, err, nw_heartbeat_config_take(config, map, &why), &why);
     if (status != NW_OK) {
         return status;
     }
-    config->heartbeat = heartbeat[HEARTBEAT_STATEMENT].text;
-    config->heartbeat_us = heartbeat[HEARTBEAT_EVERY].number;
     config->dsn = s[SOURCE_DSN].text;
     config->password = s[SOURCE_PASSWORD].text;
     config->dsn_source = source_of(map, "dsn");

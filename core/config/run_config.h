@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "config/heartbeat.h"
 #include "config/http.h"
 #include "config/options.h"
 #include "config/policies.h"

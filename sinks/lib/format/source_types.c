@@ -97,6 +97,12 @@ static const char *internal_name(const char *said)
     return strncmp(said, "interval ", strlen("interval ")) == 0 ? "interval" : said;
 }
 
+/* How much deeper it goes behind this. */
+static int bracket(char c)
+{
+    return (c == '(' || c == '[') - (c == ')' || c == ']');
+}
+
 /* A name without its schema, quotes, length and []: "timestamp(3) without time zone" is
  * "timestamp without time zone". @param quoted  filled: it is no name of the standard's */
 static void plain_name(const char *said, char name[static NAME_SIZE], bool *quoted)
@@ -112,15 +118,11 @@ static void plain_name(const char *said, char name[static NAME_SIZE], bool *quot
         } else if (*at == '"') {
             inside = !inside;
             *quoted = true;
-        } else if (inside) {
-            name[size++] = *at;
-        } else if (*at == '.') {
+        } else if (!inside && *at == '.') {
             size = 0;
-        } else if (*at == '(' || *at == '[') {
-            depth++;
-        } else if (*at == ')' || *at == ']') {
-            depth--;
-        } else if (depth == 0) {
+        } else if (!inside && bracket(*at) != 0) {
+            depth += bracket(*at);
+        } else if (inside || depth == 0) {
             name[size++] = *at;
         }
     }
