@@ -241,24 +241,14 @@ static void real_print(struct nw_out *out, double value, bool narrow)
     }
 }
 
-/* What most columns are, without the way through a struct nw_connect_value.
- * @return false: it is something else, and nothing was printed */
-static inline bool quick_print(struct nw_out *out, const struct nw_debezium *layout,
-                               const struct field *field, const struct nw_value *value)
+/* Columns that narwal decoded, as quick_print(). */
+static bool typed_print(struct nw_out *out, const struct nw_debezium *layout,
+                        const struct field *field, const struct nw_value *value)
 {
     const struct nw_connect_table *table = layout->table;
     const enum nw_type type = value->type;
 
-    if (value->kind != NW_VALUE_PRESENT) {
-        return false;
-    }
-    if (field->how == NW_HOW_TEXT && (type == NW_TYPE_TEXT || type == NW_TYPE_JSON)) {
-        (void)nw_json_string(out, value->bytes, value->size, 0);
-    } else if (field->how == NW_HOW_INTEGER && type != NW_TYPE_TEXT) {
-        nw_out_i64(out, value->as.integer);
-    } else if (field->how == NW_HOW_BOOLEAN && type == NW_TYPE_BOOL) {
-        nw_out_text(out, value->as.boolean ? "true" : "false");
-    } else if (field->how == NW_HOW_REAL && type == NW_TYPE_FLOAT64) {
+    if (field->how == NW_HOW_REAL && type == NW_TYPE_FLOAT64) {
         real_print(out, value->as.real, field->schema->kind == NW_CONNECT_FLOAT32);
     } else if (field->how == NW_HOW_UUID && type == NW_TYPE_UUID) {
         uuid_print(out, value->bytes);
@@ -271,6 +261,31 @@ static inline bool quick_print(struct nw_out *out, const struct nw_debezium *lay
         return false;
     }
     return true;
+}
+
+/* What most columns are, without the way through a struct nw_connect_value.
+ * @return false: it is something else, and nothing was printed */
+static inline bool quick_print(struct nw_out *out, const struct nw_debezium *layout,
+                               const struct field *field, const struct nw_value *value)
+{
+    const enum nw_type type = value->type;
+
+    if (value->kind != NW_VALUE_PRESENT) {
+        return false;
+    }
+    if (field->how == NW_HOW_TEXT && (type == NW_TYPE_TEXT || type == NW_TYPE_JSON)) {
+        (void)nw_json_string(out, value->bytes, value->size, 0);
+        return true;
+    }
+    if (field->how == NW_HOW_INTEGER && type != NW_TYPE_TEXT) {
+        nw_out_i64(out, value->as.integer);
+        return true;
+    }
+    if (field->how == NW_HOW_BOOLEAN && type == NW_TYPE_BOOL) {
+        nw_out_text(out, value->as.boolean ? "true" : "false");
+        return true;
+    }
+    return typed_print(out, layout, field, value);
 }
 
 /* Of a row's image. */
@@ -308,17 +323,19 @@ static inline void column_read(const struct nw_row *row, int side, const struct 
     }
     value->kind = NW_VALUE_PRESENT;
     value->type = (enum nw_type)batch->table->columns[column].type;
+    value->as.integer = 0;
     value->bytes = NULL;
     value->size = 0;
     nw_value_load(value, &image->columns[column], image->at);
 }
 
 static nw_status column_print(const struct nw_debezium *layout, const struct field *field,
-                              const struct nw_row *row, int side, const struct nw_value *source,
-                              struct nw_out *out, struct nw_error *err)
+                              const struct nw_row *row, int side, struct nw_out *out,
+                              struct nw_error *err)
 {
+    const struct nw_value source = nw_batch_value(row->batch, side, row->row, field->column);
     struct nw_connect_value value;
-    nw_status status = nw_connect_convert(row->scratch, field->column, source, side, &value, err);
+    nw_status status = nw_connect_convert(row->scratch, field->column, &source, side, &value, err);
 
     return status == NW_OK ? nw_connect_json_value(out, field->schema, &value,
                                                    layout->options.null_as_default, err)
@@ -342,7 +359,7 @@ static nw_status fields_print(const struct nw_debezium *layout, const struct fie
         nw_out_bytes(out, field->name.bytes, field->name.used);
         column_read(row, side, &image, field->column, &source);
         if (!quick_print(out, layout, field, &source)) {
-            status = column_print(layout, field, row, side, &source, out, err);
+            status = column_print(layout, field, row, side, out, err);
         }
     }
     nw_out_text(out, "}");
@@ -452,7 +469,7 @@ static void sequence_print(struct nw_out *out, const char *text)
         nw_out_text(out, "null");
         return;
     }
-    if (!nw_out_reserve(out, NW_CHANGE_SEQUENCE_SIZE * 2)) {
+    if (!nw_out_reserve(out, (size_t)NW_CHANGE_SEQUENCE_SIZE * 2)) {
         return;
     }
     at = out->bytes + out->used;
