@@ -87,12 +87,6 @@ static nw_status plan_add(struct nw_conductor *conductor, const struct nw_catalo
     return status;
 }
 
-/* As far as is known. */
-static bool is_empty(const struct nw_copy_plan *plan)
-{
-    return plan->from->kind == 'r' && plan->bytes == 0;
-}
-
 /* Those without rows first: the last copied row of all then comes near the end (NW_COMMIT_COPIED).
  */
 static int by_size(const void *left, const void *right)
@@ -100,8 +94,8 @@ static int by_size(const void *left, const void *right)
     const struct nw_copy_plan *a = *(const struct nw_copy_plan *const *)left;
     const struct nw_copy_plan *b = *(const struct nw_copy_plan *const *)right;
 
-    if (is_empty(a) != is_empty(b)) {
-        return is_empty(a) ? -1 : 1;
+    if (a->is_empty != b->is_empty) {
+        return a->is_empty ? -1 : 1;
     }
     return a->bytes < b->bytes ? 1 : a->bytes > b->bytes ? -1 : 0;
 }

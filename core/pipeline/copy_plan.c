@@ -235,6 +235,7 @@ nw_status nw_copy_plan_create(const struct nw_copy_plan_options *options,
     made->fence = options->fence;
     made->generation = options->generation;
     made->bytes = options->from->bytes;
+    made->is_empty = options->from->kind == 'r' && made->bytes == 0;
     status = relations_find(made, options, err);
     if (status == NW_OK) {
         origin_choose(made, options->former);

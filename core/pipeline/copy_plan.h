@@ -54,6 +54,7 @@ struct nw_copy_plan {
     uint32_t chunks_kept;
     uint64_t rows_reread; /* of those, since they changed */
     uint64_t bytes;       /* on the server's disk, about */
+    bool is_empty;        /* as far as is known; also once the fence and with it `from` are gone */
     bool void_;           /* superseded, or its table is gone: nothing more of it is given */
     uint64_t rows_read, bytes_read; /* of chunks that came back, also in part */
     int64_t began_ns, ended_ns;     /* when its first chunk was given, and its last one was read */
