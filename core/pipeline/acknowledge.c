@@ -64,21 +64,39 @@ uint64_t nw_acknowledger_flush_lsn(const struct nw_acknowledger *acknowledger)
     return acknowledger->flush_lsn;
 }
 
+/* From here on some sink lacks what waits for a copy. */
+static uint64_t held_lsn(const struct nw_acknowledger *a)
+{
+    uint64_t lowest = UINT64_MAX;
+
+    for (uint32_t i = 0; i < a->options.sinks_count; i++) {
+        uint64_t lsn = nw_sink_held_lsn(a->options.sinks[i]);
+
+        lowest = lsn < lowest ? lsn : lowest;
+    }
+    return lowest;
+}
+
 void nw_acknowledger_durable(const struct nw_acknowledger *a, uint64_t lsns[16])
 {
     for (uint32_t i = 0; i < a->options.sinks_count; i++) {
         uint64_t epoch = a->durable[i] < a->ended ? a->durable[i] : a->ended;
         uint64_t lsn = epoch > a->durable_all ? a->lsns[epoch % EPOCHS_MAX] : 0;
 
-        lsns[i] = lsn > a->sinks_lsn ? lsn : a->sinks_lsn;
+        uint64_t held = nw_sink_held_lsn(a->options.sinks[i]);
+
+        lsn = lsn > a->sinks_lsn ? lsn : a->sinks_lsn;
+        lsns[i] = lsn < held ? lsn : held;
     }
 }
 
 bool nw_acknowledger_settled(const struct nw_acknowledger *acknowledger)
 {
-    return acknowledger->durable_all == acknowledger->ended &&
-           acknowledger->told_lsn >= acknowledger->sinks_lsn && !acknowledger->recording &&
-           acknowledger->flush_lsn == acknowledger->wanted_lsn;
+    uint64_t held = held_lsn(acknowledger); /* a stop does not wait for a copy */
+    uint64_t safe = acknowledger->sinks_lsn < held ? acknowledger->sinks_lsn : held;
+
+    return acknowledger->durable_all == acknowledger->ended && acknowledger->told_lsn >= safe &&
+           !acknowledger->recording && acknowledger->flush_lsn == acknowledger->wanted_lsn;
 }
 
 /* Takes in which epochs ended, and at which LSN. */
@@ -111,11 +129,17 @@ static void durable_take(struct nw_acknowledger *a, uint32_t sink, uint32_t *wor
     }
 }
 
-/* What the sinks have is safe as far as what they do not get is, which the source keeps. */
+/*
+ * What the sinks have is safe as far as what they do not get is, which the source keeps, and as far
+ * as what waits in them for a copy: that was said before any commit that lacks it.
+ */
 static void safe_take(struct nw_acknowledger *a)
 {
     uint64_t limit = nw_source_limit_lsn(a->options.source);
+    uint64_t held = held_lsn(a);
     uint64_t safe = a->sinks_lsn < limit ? a->sinks_lsn : limit;
+
+    safe = safe < held ? safe : held;
 
     if (a->durable_all == a->told_epoch && safe <= a->told_lsn) {
         return;

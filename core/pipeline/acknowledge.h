@@ -25,8 +25,9 @@ struct nw_acknowledger_options {
     struct nw_source *source;
     struct nw_jobs *jobs;
     uint32_t sinks_count;
-    struct nw_spsc *durable[16]; /* from each sequencer: see nw_durable_pop() */
-    uint64_t flush_lsn;          /* known to be safe at the start */
+    struct nw_spsc *durable[16];     /* from each sequencer: see nw_durable_pop() */
+    const struct nw_sink *sinks[16]; /* borrow: theirs; for nw_sink_held_lsn() */
+    uint64_t flush_lsn;              /* known to be safe at the start */
     /** Record it for good, and why it is safe; on the service thread. `why` is static. */
     nw_status (*record)(void *context, const struct nw_acknowledgement *what, struct nw_error *err);
     void *context;

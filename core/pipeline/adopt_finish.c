@@ -150,6 +150,7 @@ static nw_status copies_resolve(struct nw_adopt_sink *sink, const struct nw_sink
 static void behind_move(struct nw_behind_list *behind, uint64_t lsn)
 {
     for (uint32_t i = 0; i < behind->count; i++) {
+        behind->tables[i].held = false; /* the stream of this server does not have it */
         if (behind->tables[i].place.commit_lsn > lsn) {
             behind->tables[i].place = (struct nw_place){.commit_lsn = lsn};
         }

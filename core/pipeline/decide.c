@@ -242,6 +242,7 @@ static nw_status need_decide(struct nw_run_member *member, struct nw_error *err)
 
     member->need_lsn = member->lsn;
     if (member->need_lsn != 0) {
+        member->need_lsn = nw_run_held_need(member, member->need_lsn);
         return NW_OK;
     }
     for (uint32_t i = 0; i < member->recovered.copies_count && status == NW_OK; i++) {
@@ -249,6 +250,9 @@ static nw_status need_decide(struct nw_run_member *member, struct nw_error *err)
 
         status = copy_need(member, &member->recovered.copies[i], &need_lsn, err);
         lowest = need_lsn < lowest ? need_lsn : lowest;
+    }
+    if (nw_run_copied_from(member) != 0 && nw_run_copied_from(member) < lowest) {
+        lowest = nw_run_copied_from(member);
     }
     member->need_lsn =
         lowest == UINT64_MAX && (!member->needs_copy || begins_without(member)) ? 0 : lowest;
@@ -271,6 +275,10 @@ static nw_status copies_decide(struct nw_run *run, struct nw_error *err)
     bool joins = streams || run->options->snapshot == NW_SNAPSHOT_NEVER;
     nw_status status = nw_run_news_plan(run, streams, err);
 
+    if (status == NW_OK) {
+        status = nw_state_copying_read(run->state, run->server.identity.slot_name,
+                                       &run->copying_lsn, err);
+    }
     run->any_copy = false;
     for (uint32_t i = 0; i < run->options->sinks_count && status == NW_OK; i++) {
         struct nw_run_member *member = &run->members[i];
@@ -525,6 +533,15 @@ static nw_status state_write(struct nw_run *run, struct nw_error *err)
     run->source.identity = run->server.identity;
     if (run->start_lsn > run->source.acknowledged_lsn || !run->slot_found) {
         run->source.acknowledged_lsn = run->start_lsn;
+    }
+    if (run->any_copy) {
+        bool again = run->slot_found && run->copying_lsn != 0; /* then the first one counts */
+        nw_status status = nw_state_copying_write(run->state, run->server.identity.slot_name,
+                                                  again ? run->copying_lsn : run->start_lsn, err);
+
+        if (status != NW_OK) {
+            return status;
+        }
     }
     return nw_state_source_write(run->state, &run->source, err);
 }

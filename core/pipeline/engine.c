@@ -243,6 +243,9 @@ static nw_status acknowledger_make(struct nw_engine *engine, struct nw_error *er
                                               .context = engine->options.context};
 
     memcpy(options.durable, engine->durable, sizeof options.durable);
+    for (uint32_t i = 0; i < options.sinks_count; i++) {
+        options.sinks[i] = engine->options.sinks[i];
+    }
     return nw_acknowledger_create(&options, &engine->acknowledger, err);
 }
 

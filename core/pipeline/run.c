@@ -184,6 +184,9 @@ static nw_status copy(struct nw_run *run, struct nw_error *err)
         nw_log(NW_LOG_INFO, "copy complete: %" PRIu64 " rows of %" PRIu64 " tables",
                run->status.copy_rows, run->status.copy_tables);
         status = nw_tables_copied(run->table_states, 0, err);
+        if (status == NW_OK) {
+            status = nw_state_copying_end(run->state, err);
+        }
         nw_crash_point("handover");
     }
     /* A session that was waited for ends with the wish to stop. */

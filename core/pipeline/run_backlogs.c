@@ -234,7 +234,9 @@ static nw_status lacks_note(struct nw_run *run, struct nw_error *err)
         for (uint32_t p = 0; p < run->members[i].recovered.positions_count; p++) {
             nw_run_behind_read(&run->members[i], p, &behind);
             for (uint32_t t = 0; t < behind.count && status == NW_OK; t++) {
-                status = lack_note(run, i, behind.tables[t].relation_oid, err);
+                if (!behind.tables[t].held) { /* else the stream has it still */
+                    status = lack_note(run, i, behind.tables[t].relation_oid, err);
+                }
             }
         }
     }
@@ -308,11 +310,13 @@ static nw_status behind_tell(struct nw_run *run, uint32_t sink, struct nw_error 
     for (uint32_t p = 0; p < member->recovered.positions_count; p++) {
         nw_run_behind_read(member, p, &behind);
         for (uint32_t t = 0; t < behind.count && status == NW_OK; t++) {
-            status = nw_sequencer_behind(nw_engine_sequencer(run->engine, sink),
-                                         one ? UINT32_MAX : p, &behind.tables[t], err);
+            if (!behind.tables[t].held) {
+                status = nw_sequencer_behind(nw_engine_sequencer(run->engine, sink),
+                                             one ? UINT32_MAX : p, &behind.tables[t], false, err);
+            }
         }
     }
-    return status;
+    return status == NW_OK ? nw_run_held_tell(run, sink, err) : status;
 }
 
 nw_status nw_run_backlogs_give(struct nw_run *run, struct nw_error *err)

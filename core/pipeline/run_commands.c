@@ -385,12 +385,24 @@ static nw_status troubles_replace(struct nw_run *run, const struct nw_table_trou
     return status;
 }
 
+/* In which the table is until it was copied. One that streams goes on at sinks that keep what they
+ * have of it. */
+static enum nw_table_condition condition_of(const struct nw_run *run, const struct asked *asked)
+{
+    if (asked->verb == VERB_DROP) {
+        return NW_TABLE_LEFT_OUT;
+    }
+    return asked->verb != VERB_RETRY && nw_run_any_appends(run, UINT32_MAX) &&
+                   nw_run_goes_on(run, asked->relation_oid)
+               ? NW_TABLE_ASKED
+               : NW_TABLE_WAITING;
+}
+
 /* For good, before the sinks can have anything that only the copy makes whole. */
 static nw_status again_record(struct nw_run *run, const struct asked *asked, struct nw_error *err)
 {
     struct nw_table_trouble table = {.relation_oid = asked->relation_oid,
-                                     .condition = asked->verb == VERB_DROP ? NW_TABLE_LEFT_OUT
-                                                                           : NW_TABLE_WAITING,
+                                     .condition = condition_of(run, asked),
                                      .since_us = run->env->ops->wall_us(run->env)};
     nw_status status = NW_OK;
 
@@ -408,7 +420,7 @@ static nw_status again_record(struct nw_run *run, const struct asked *asked, str
     } else {
         status = troubles_replace(run, &table, err);
     }
-    if (status == NW_OK && asked->verb != VERB_REPAIR) {
+    if (status == NW_OK && (asked->verb != VERB_REPAIR || table.condition == NW_TABLE_ASKED)) {
         status = nw_tables_set(run->table_states, &table, err);
     }
     return status;

@@ -437,7 +437,7 @@ static nw_status member_move(struct nw_run *run, uint32_t index, struct nw_error
 static bool goes_on(const struct nw_run *run, const struct nw_run_member *member)
 {
     return (member->lsn == 0 && member->recovered.copies_count == 0) ||
-           (member->lsn != 0 && member->lsn >= slot_lsn(run));
+           (member->lsn != 0 && nw_run_held_need(member, member->lsn) >= slot_lsn(run));
 }
 
 static bool others_stream(const struct nw_run *run, uint32_t index)

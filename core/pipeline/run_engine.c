@@ -70,14 +70,16 @@ static nw_status member_fences_set(struct nw_run *run, uint32_t index, struct nw
     return status;
 }
 
-/* What a sink is to get a copy of is left out there until the stream says that it comes. */
+/* What a sink is to get a copy of is left out there until the stream says that it comes; but one
+ * that keeps what it has of the table, and streams, must hear of what is deleted until then. */
 static nw_status missing_leave_out(struct nw_run *run, struct nw_error *err)
 {
     nw_status status = NW_OK;
 
     for (uint32_t t = 0; t < run->joins.queued && status == NW_OK; t++) {
         for (uint32_t s = 0; s < run->options->sinks_count && status == NW_OK; s++) {
-            if ((run->joins.queue[t].sinks >> s & 1u) != 0) {
+            if ((run->joins.queue[t].sinks >> s & 1u) != 0 &&
+                !(nw_run_appends(run, s) && run->members[s].lsn != 0)) {
                 status = nw_engine_leave_out(run->engine, s, run->joins.queue[t].relation_oid, err);
             }
         }
@@ -91,6 +93,7 @@ static nw_status fences_set(struct nw_run *run, struct nw_error *err)
 
     for (uint32_t i = 0; i < run->options->sinks_count && status == NW_OK; i++) {
         status = member_fences_set(run, i, err);
+        status = status == NW_OK ? nw_run_copied_tell(run, i, err) : status;
         status = status == NW_OK ? nw_run_copies_resume(run, i, err) : status;
     }
     status = status == NW_OK ? nw_run_letters_give(run, err) : status;

@@ -340,6 +340,7 @@ nw_status nw_run_joins_begin(struct nw_run *run, struct nw_error *err)
                                                   .sinks = joins->round[i].sinks,
                                                   .generation = joins->generation,
                                                   .from_lsn = joins->lsn,
+                                                  .stream_lsn = run->start_lsn,
                                                   .described = joins->round[i].described};
     }
     bases_note(run);
@@ -380,8 +381,9 @@ uint32_t nw_run_marks_missing(const struct nw_run *run)
 
 static nw_status round_copy(struct nw_run *run, struct nw_error *err)
 {
-    nw_status status = NW_OK;
+    nw_status status = nw_run_held_record(run, err);
 
+    nw_crash_point("joined");
     for (uint32_t i = 0; i < run->joins.round_count && status == NW_OK; i++) {
         status = nw_conductor_add(run->conductor, run->joins.round[i].relation_oid,
                                   run->joins.round[i].schema_name, run->joins.round[i].name, err);

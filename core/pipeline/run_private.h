@@ -232,6 +232,7 @@ struct nw_run {
     bool slot_found;
     uint64_t confirmed_lsn; /* of the slot, when there is one */
     uint64_t start_lsn;     /* the server sends from here on */
+    uint64_t copying_lsn;   /* see nw_state_copying_read() */
     struct nw_run_backlog backlogs[NW_BEHIND_MAX];
     uint32_t backlogs_count;
     struct nw_run_apart aparts[NW_BEHIND_MAX];
@@ -381,6 +382,29 @@ NW_MUST_CHECK nw_status nw_run_backlog_gone(struct nw_run *run,
 /** Which tables are behind, says one of the sink's positions; all were read before. */
 void nw_run_behind_read(const struct nw_run_member *member, uint32_t index,
                         struct nw_behind_list *behind);
+
+/* run_held.c */
+
+/** Whether a sink keeps what it has of a table that is copied again; of these sinks any. */
+bool nw_run_appends(const struct nw_run *run, uint32_t sink);
+bool nw_run_any_appends(const struct nw_run *run, uint32_t sinks);
+/** Whether the stream brings such a sink what it lacks of a table, since that waited for a copy
+ * when narwal ended: not of one that is stopped, or kept, or waits. */
+bool nw_run_held_at(const struct nw_run *run, uint32_t sink, uint32_t relation_oid);
+/** From where on the sink needs the stream, which is at the latest from need_lsn on. */
+uint64_t nw_run_held_need(const struct nw_run_member *member, uint64_t need_lsn);
+/** Tells the sink's sequencer, before it runs. */
+NW_MUST_CHECK nw_status nw_run_held_tell(struct nw_run *run, uint32_t sink, struct nw_error *err);
+/** From where on such a sink, whose first copy broke off, needs all that the stream has; 0: it is
+ * not one, or has no copy that began. */
+uint64_t nw_run_copied_from(const struct nw_run_member *member);
+/** Tells its sequencer, before it runs. */
+NW_MUST_CHECK nw_status nw_run_copied_tell(struct nw_run *run, uint32_t sink, struct nw_error *err);
+/** Whether the table streams as the others do, so that it does while it is copied again. */
+bool nw_run_goes_on(const struct nw_run *run, uint32_t relation_oid);
+/** The marks of the round's tables are at the sinks: those that waited go on from there, for good.
+ */
+NW_MUST_CHECK nw_status nw_run_held_record(struct nw_run *run, struct nw_error *err);
 
 /* run_apart.c */
 

@@ -186,6 +186,7 @@ uint64_t nw_run_table_joins(void *context, const struct nw_table *table)
 bool nw_run_table_waits(const struct nw_run *run, uint32_t sink, uint32_t relation_oid)
 {
     return nw_tables_waits(run->table_states, relation_oid, "") ||
+           nw_tables_asked(run->table_states, relation_oid) ||
            nw_tables_waits(run->table_states, relation_oid, run->options->sinks[sink].name);
 }
 
@@ -229,8 +230,9 @@ nw_status nw_run_leave_out(struct nw_run *run, struct nw_error *err)
 
     for (uint32_t i = 0; status == NW_OK && nw_tables_at(run->table_states, i, &trouble); i++) {
         if (trouble.sink[0] == '\0' && lacks(&trouble)) {
-            nw_engine_lacks(run->engine,
-                            &(struct nw_behind){trouble.relation_oid, {.commit_lsn = trouble.lsn}});
+            nw_engine_lacks(
+                run->engine,
+                &(struct nw_behind){trouble.relation_oid, {.commit_lsn = trouble.lsn}, false});
         }
         for (uint32_t s = 0; s < run->options->sinks_count && status == NW_OK; s++) {
             if (trouble.condition == NW_TABLE_STOPPED &&

@@ -387,6 +387,36 @@ static nw_status waiting_end(struct nw_run *run, const struct nw_table_trouble *
                            : status;
 }
 
+/* Of one that streams the stream says what became of it. @param over  set: it is not copied */
+static nw_status asked_check(struct nw_run *run, const struct nw_table_trouble *asked, bool gone,
+                             bool *over, struct nw_error *err)
+{
+    *over = gone || !nw_catalog_is_published(&run->tables, asked->relation_oid);
+    return *over ? nw_tables_copied(run->table_states, asked->relation_oid, err) : NW_OK;
+}
+
+/* @param over  set: it is not to be copied any more */
+static nw_status waiting_check(struct nw_run *run, const struct nw_table_trouble *waiting,
+                               bool *over, struct nw_error *err)
+{
+    const struct nw_table table = {.relation_oid = waiting->relation_oid,
+                                   .schema_name = waiting->schema_name,
+                                   .name = waiting->table_name};
+    uint64_t lsn = 0;
+    bool gone = false;
+    nw_status status = waiting_look(run, waiting->relation_oid, &gone, &lsn, err);
+
+    if (status == NW_OK && waiting->condition == NW_TABLE_ASKED) {
+        return asked_check(run, waiting, gone, over, err);
+    }
+    *over = gone || !nw_catalog_is_published(&run->tables, waiting->relation_oid);
+    if (status != NW_OK || !*over) {
+        return status;
+    }
+    return gone ? waiting_end(run, waiting, lsn, err)
+                : nw_run_waiting_unpublished(run, &table, err);
+}
+
 nw_status nw_run_waiting_check(struct nw_run *run, struct nw_error *err)
 {
     struct nw_table_trouble trouble;
@@ -394,24 +424,12 @@ nw_status nw_run_waiting_check(struct nw_run *run, struct nw_error *err)
     uint32_t i = 0;
 
     while (status == NW_OK && nw_tables_at(run->table_states, i, &trouble)) {
-        bool gone = false;
-        uint64_t lsn = 0;
+        bool over = false;
 
-        if (trouble.condition == NW_TABLE_WAITING) {
-            status = waiting_look(run, trouble.relation_oid, &gone, &lsn, err);
+        if (trouble.condition == NW_TABLE_WAITING || trouble.condition == NW_TABLE_ASKED) {
+            status = waiting_check(run, &trouble, &over, err);
         }
-        if (status == NW_OK && gone) {
-            status = waiting_end(run, &trouble, lsn, err);
-        } else if (status == NW_OK && trouble.condition == NW_TABLE_WAITING &&
-                   !nw_catalog_is_published(&run->tables, trouble.relation_oid)) {
-            const struct nw_table table = {.relation_oid = trouble.relation_oid,
-                                           .schema_name = trouble.schema_name,
-                                           .name = trouble.table_name};
-
-            gone = true;
-            status = nw_run_waiting_unpublished(run, &table, err);
-        }
-        i = gone ? 0 : i + 1; /* the list has changed */
+        i = over ? 0 : i + 1; /* the list has changed */
     }
     return status;
 }

@@ -436,7 +436,8 @@ void nw_run_coming_note(struct nw_run *run)
 
         each_print(table, again.command);
         if (nw_run_joins_has(run, table->relation_oid) || later_has(wishes, again.command) ||
-            nw_tables_waits(run->table_states, table->relation_oid, "")) {
+            nw_tables_waits(run->table_states, table->relation_oid, "") ||
+            nw_tables_asked(run->table_states, table->relation_oid)) {
             (void)copied_add(&coming, table);
         }
     }

@@ -35,6 +35,8 @@ static const char SCHEMA[] =
     " timeline INTEGER NOT NULL, database_oid INTEGER NOT NULL, slot_name TEXT NOT NULL,"
     " acknowledged_lsn TEXT NOT NULL, acknowledged_why TEXT NOT NULL,"
     " generation INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE IF NOT EXISTS copying ("
+    " id INTEGER PRIMARY KEY CHECK (id = 1), slot_name TEXT NOT NULL, lsn TEXT NOT NULL) STRICT;"
     "PRAGMA user_version = " FORMAT_VERSION_TEXT ";";
 
 static nw_status db_fail(struct nw_state *state, const char *what, struct nw_error *err)
@@ -310,6 +312,51 @@ nw_status nw_state_source_write(struct nw_state *state, const struct nw_state_so
     (void)sqlite3_finalize(statement);
     state->has_row = state->has_row || written;
     return written ? NW_OK : db_fail(state, "cannot write narwal's state", err);
+}
+
+nw_status nw_state_copying_write(struct nw_state *state, const char *slot_name, uint64_t lsn,
+                                 struct nw_error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    char text[NW_LSN_TEXT_SIZE];
+    bool written =
+        sqlite3_prepare_v2(state->db, "INSERT OR REPLACE INTO copying VALUES (1, ?1, ?2)", -1,
+                           &statement, NULL) == SQLITE_OK &&
+        sqlite3_bind_text(statement, 1, slot_name, -1, SQLITE_TRANSIENT) == SQLITE_OK &&
+        sqlite3_bind_text(statement, 2, nw_lsn_text(text, lsn), -1, SQLITE_TRANSIENT) ==
+            SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_DONE;
+
+    (void)sqlite3_finalize(statement);
+    return written ? NW_OK : db_fail(state, "cannot write narwal's state", err);
+}
+
+nw_status nw_state_copying_end(struct nw_state *state, struct nw_error *err)
+{
+    return sqlite3_exec(state->db, "DELETE FROM copying", NULL, NULL, NULL) == SQLITE_OK
+               ? NW_OK
+               : db_fail(state, "cannot write narwal's state", err);
+}
+
+nw_status nw_state_copying_read(struct nw_state *state, const char *slot_name, uint64_t *lsn,
+                                struct nw_error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    int result = SQLITE_ERROR;
+
+    *lsn = 0;
+    if (sqlite3_prepare_v2(state->db, "SELECT lsn FROM copying WHERE slot_name = ?1", -1,
+                           &statement, NULL) == SQLITE_OK &&
+        sqlite3_bind_text(statement, 1, slot_name, -1, SQLITE_TRANSIENT) == SQLITE_OK) {
+        result = sqlite3_step(statement);
+    }
+    if (result == SQLITE_ROW) {
+        (void)nw_lsn_parse(column_text(statement, 0), lsn);
+    }
+    (void)sqlite3_finalize(statement);
+    return result == SQLITE_ROW || result == SQLITE_DONE
+               ? NW_OK
+               : db_fail(state, "cannot read narwal's state", err);
 }
 
 nw_status nw_state_acknowledge(struct nw_state *state, uint64_t lsn, const char *why,

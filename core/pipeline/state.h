@@ -59,6 +59,14 @@ NW_MUST_CHECK nw_status nw_state_source_read(struct nw_state *state, struct nw_s
 NW_MUST_CHECK nw_status nw_state_source_write(struct nw_state *state,
                                               const struct nw_state_source *source,
                                               struct nw_error *err);
+/** A first copy begins, and what the slot has from an LSN on comes behind it. */
+NW_MUST_CHECK nw_status nw_state_copying_write(struct nw_state *state, const char *slot_name,
+                                               uint64_t lsn, struct nw_error *err);
+/** It is whole. */
+NW_MUST_CHECK nw_status nw_state_copying_end(struct nw_state *state, struct nw_error *err);
+/** @param lsn  filled; 0: no copy of this slot's is under way */
+NW_MUST_CHECK nw_status nw_state_copying_read(struct nw_state *state, const char *slot_name,
+                                              uint64_t *lsn, struct nw_error *err);
 /** Synced when it returns NW_OK; then, and not before, the server may be told. */
 NW_MUST_CHECK nw_status nw_state_acknowledge(struct nw_state *state, uint64_t lsn, const char *why,
                                              struct nw_error *err);

@@ -33,6 +33,7 @@ enum nw_table_state nw_table_state_of(enum nw_table_condition condition)
     case NW_TABLE_DOUBTFUL:
         return NW_STATE_DOUBTFUL;
     case NW_TABLE_WAITING:
+    case NW_TABLE_ASKED:
         return NW_STATE_WAITING;
     case NW_TABLE_LEFT_OUT:
         break;

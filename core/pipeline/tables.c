@@ -25,11 +25,14 @@ static const char SCHEMA[] =
     "STRICT";
 
 static const char *const CONDITIONS[] = {"",         "stopped", "dropped", "doubtful", "waiting",
-                                         "left out", "kept",    "paused",  "resuming"};
+                                         "left out", "kept",    "paused",  "resuming", "asked"};
 
 const char *nw_table_condition_name(enum nw_table_condition condition)
 {
-    return CONDITIONS[condition == NW_TABLE_KEPT ? NW_TABLE_STOPPED : condition];
+    if (condition == NW_TABLE_KEPT) {
+        return CONDITIONS[NW_TABLE_STOPPED];
+    }
+    return CONDITIONS[condition == NW_TABLE_ASKED ? NW_TABLE_WAITING : condition];
 }
 
 static nw_status db_fail(const struct nw_tables *tables, const char *what, struct nw_error *err)
@@ -81,7 +84,7 @@ static void row_take(sqlite3_stmt *statement, struct nw_table_trouble *trouble)
     text_take(statement, 3, trouble->table_name, sizeof trouble->table_name);
     text_take(statement, 4, text, sizeof text);
     trouble->condition = NW_TABLE_STOPPED;
-    for (int i = NW_TABLE_STOPPED; i <= NW_TABLE_RESUMING; i++) {
+    for (int i = NW_TABLE_STOPPED; i <= NW_TABLE_ASKED; i++) {
         if (strcmp(text, CONDITIONS[i]) == 0) {
             trouble->condition = (enum nw_table_condition)i;
         }
@@ -211,7 +214,9 @@ static nw_status rows_delete(struct nw_tables *tables, enum nw_table_condition c
 
 nw_status nw_tables_copied(struct nw_tables *tables, uint32_t relation_oid, struct nw_error *err)
 {
-    return rows_delete(tables, NW_TABLE_WAITING, relation_oid, err);
+    nw_status status = rows_delete(tables, NW_TABLE_WAITING, relation_oid, err);
+
+    return status == NW_OK ? rows_delete(tables, NW_TABLE_ASKED, relation_oid, err) : status;
 }
 
 nw_status nw_tables_resumed(struct nw_tables *tables, uint32_t relation_oid, struct nw_error *err)
@@ -335,6 +340,11 @@ bool nw_tables_dropped(struct nw_tables *tables, uint32_t relation_oid)
 bool nw_tables_waits(struct nw_tables *tables, uint32_t relation_oid, const char *sink)
 {
     return is_in(tables, relation_oid, sink, NW_TABLE_WAITING);
+}
+
+bool nw_tables_asked(struct nw_tables *tables, uint32_t relation_oid)
+{
+    return is_in(tables, relation_oid, "", NW_TABLE_ASKED);
 }
 
 bool nw_tables_has(struct nw_tables *tables, uint32_t relation_oid)

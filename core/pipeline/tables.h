@@ -26,6 +26,8 @@ enum nw_table_condition {
     NW_TABLE_KEPT = 6,     /* stopped, and its changes are kept from lsn on */
     NW_TABLE_PAUSED = 7,   /* the same, for a user asked for it */
     NW_TABLE_RESUMING = 8, /* what was kept is being dealt */
+    NW_TABLE_ASKED = 9,    /* it goes on, and is to be copied again, or is being copied: a sink
+                              that keeps what it has of it must get all that comes meanwhile */
 };
 
 struct nw_table_trouble {
@@ -86,6 +88,9 @@ bool nw_tables_dropped(struct nw_tables *tables, uint32_t relation_oid);
 
 /** Whether a table is to be copied again at this sink; "": at every sink. */
 bool nw_tables_waits(struct nw_tables *tables, uint32_t relation_oid, const char *sink);
+
+/** Whether a table that goes on is to be copied again at every sink. */
+bool nw_tables_asked(struct nw_tables *tables, uint32_t relation_oid);
 
 /** Whether there is anything of a table at every sink. */
 bool nw_tables_has(struct nw_tables *tables, uint32_t relation_oid);

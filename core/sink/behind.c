@@ -3,12 +3,13 @@
 #include "sink/behind.h"
 
 #include "sink/copies.h"
+#include "sink/held.h"
 
 nw_status nw_sequencer_behind(struct nw_sequencer *seq, uint32_t worker,
-                              const struct nw_behind *behind, struct nw_error *err)
+                              const struct nw_behind *behind, bool streams, struct nw_error *err)
 {
     return worker == UINT32_MAX || nw_sequencer_shard(seq, behind->relation_oid) == worker
-               ? nw_copies_behind(seq, behind, err)
+               ? nw_copies_behind(seq, behind, streams, err)
                : NW_OK;
 }
 
@@ -53,20 +54,40 @@ bool nw_event_before(const struct nw_event *event, uint64_t lsn)
     return event->kind == NW_EVENT_MESSAGE ? event->lsn <= lsn : event->lsn < lsn;
 }
 
+bool nw_behind_has_event_of(const struct nw_sequencer *seq, const struct nw_event *event,
+                            uint32_t relation_oid, uint64_t lsn)
+{
+    const struct nw_followed *followed = nw_copies_find(seq, relation_oid);
+    const struct nw_place place = {event->commit_lsn, event->seq};
+
+    if (followed == NULL || !followed->streams) {
+        return nw_event_before(event, lsn);
+    }
+    return event->commit_lsn != 0 && event->kind != NW_EVENT_DROP
+               ? nw_place_before(place, followed->place)
+               : nw_event_before(event, followed->place.commit_lsn);
+}
+
 bool nw_behind_has_event(const struct nw_sequencer *seq, const struct nw_event *event,
                          uint32_t backlog_oid, uint64_t lsn)
 {
     const struct nw_place place = {event->commit_lsn, event->seq};
 
-    return backlog_oid == 0 ? nw_event_before(event, lsn)
-                            : nw_place_before(place, nw_behind_place(seq, backlog_oid));
+    if (backlog_oid != 0) {
+        return nw_place_before(place, nw_behind_place(seq, backlog_oid));
+    }
+    for (uint32_t i = 0; i < event->tables_count; i++) {
+        if (!nw_behind_has_event_of(seq, event, event->tables[i]->relation_oid, lsn)) {
+            return false;
+        }
+    }
+    return event->tables_count > 0 || nw_event_before(event, lsn);
 }
 
-uint32_t nw_behind_rows(const struct nw_sequencer *seq, const struct nw_batch *batch)
+uint32_t nw_behind_rows(const struct nw_sequencer *seq, const struct nw_batch *batch,
+                        uint64_t fence)
 {
-    uint32_t oid = batch->table->relation_oid;
-    struct nw_place place = nw_behind_place(seq, oid);
-    uint64_t fence = nw_sequencer_fence_of(seq, oid);
+    struct nw_place place = nw_behind_place(seq, batch->table->relation_oid);
     uint32_t row = nw_batch_rows_from(batch, fence > place.commit_lsn ? fence : place.commit_lsn);
 
     while (row < batch->rows_count &&
@@ -74,6 +95,14 @@ uint32_t nw_behind_rows(const struct nw_sequencer *seq, const struct nw_batch *b
         row++;
     }
     return row;
+}
+
+/* It was said in the sink's own position; how far it is by now is said anew. */
+static bool streams(const struct nw_sequencer *seq, const struct nw_behind *behind)
+{
+    const struct nw_followed *followed = nw_copies_find(seq, behind->relation_oid);
+
+    return followed != NULL && followed->streams;
 }
 
 /* Tables that are left out at this sink, until a commit says that a copy of them began. */
@@ -91,12 +120,13 @@ static void left_out_add(const struct nw_sequencer *seq, struct nw_behind_list *
         }
         if (!said && list->count < NW_BEHIND_MAX) {
             list->tables[list->count++] = (struct nw_behind){
-                followed->relation_oid, nw_behind_place(seq, followed->relation_oid)};
+                followed->relation_oid, nw_behind_place(seq, followed->relation_oid), false};
         }
     }
 }
 
-void nw_behind_say(const struct nw_sequencer *seq, struct nw_envelope *envelope)
+void nw_behind_say(const struct nw_sequencer *seq, uint64_t epoch, uint64_t reached_lsn,
+                   struct nw_envelope *envelope)
 {
     uint8_t *bytes = envelope->bytes + NW_ENVELOPE_SIZE;
     uint32_t size = envelope->size - NW_ENVELOPE_SIZE;
@@ -110,7 +140,7 @@ void nw_behind_say(const struct nw_sequencer *seq, struct nw_envelope *envelope)
         NW_OK) {
         return; /* it is empty */
     }
-    if (list.count == 0 && seq->left_out_count == 0) {
+    if (list.count == 0 && seq->left_out_count == 0 && seq->lacking_count == 0) {
         return;
     }
     for (uint32_t i = 0; i < list.count; i++) {
@@ -118,11 +148,12 @@ void nw_behind_say(const struct nw_sequencer *seq, struct nw_envelope *envelope)
         struct nw_place has = nw_behind_place(seq, table.relation_oid);
 
         table.place = nw_place_before(table.place, has) ? has : table.place;
-        if (side_of(seq, table.relation_oid) != NW_APART_WHOLE) {
+        if (side_of(seq, table.relation_oid) != NW_APART_WHOLE && !streams(seq, &table)) {
             list.tables[kept++] = table;
         }
     }
     list.count = kept;
     left_out_add(seq, &list);
+    nw_held_say(seq, epoch, reached_lsn, lsn, &list);
     envelope->size = NW_ENVELOPE_SIZE + nw_position_pack(&identity, lsn, &list, bytes);
 }

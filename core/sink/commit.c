@@ -160,8 +160,8 @@ static nw_status position_own(const struct nw_sink *sink, uint32_t worker, struc
  * Positions in fresh envelopes. What the sink has stays inside when the epoch brings none (it is
  * one of a copy), or an older one (this worker is ahead of the stream).
  */
-static nw_status positions_make(struct nw_sequencer *seq, const struct nw_position *position,
-                                struct nw_error *err)
+static nw_status positions_make(struct nw_sequencer *seq, uint64_t epoch,
+                                const struct nw_position *position, struct nw_error *err)
 {
     struct nw_sink *sink = seq->sink;
 
@@ -182,7 +182,7 @@ static nw_status positions_make(struct nw_sequencer *seq, const struct nw_positi
         if (status != NW_OK) {
             return status;
         }
-        nw_behind_say(seq, envelope);
+        nw_behind_say(seq, epoch, position->size == 0 ? 0 : position->lsn, envelope);
         seq->commit_positions[w] =
             (struct nw_position){envelope->bytes, envelope->size, content.position.lsn};
     }
@@ -223,7 +223,7 @@ static nw_status commit_start(struct nw_sequencer *seq, uint32_t *work, struct n
     }
     status = nw_copies_collect(seq, seal->entry, err);
     if (status == NW_OK) {
-        status = positions_make(seq, &seal->entry->item->as.position, err);
+        status = positions_make(seq, seal->epoch, &seal->entry->item->as.position, err);
     }
     if (status != NW_OK) {
         return nw_sequencer_fail(seq, err, NULL);

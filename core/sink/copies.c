@@ -88,7 +88,7 @@ nw_status nw_copies_had(struct nw_sequencer *seq, uint32_t relation_oid, uint64_
     return status;
 }
 
-nw_status nw_copies_behind(struct nw_sequencer *seq, const struct nw_behind *behind,
+nw_status nw_copies_behind(struct nw_sequencer *seq, const struct nw_behind *behind, bool streams,
                            struct nw_error *err)
 {
     struct nw_followed *slot = NULL;
@@ -96,6 +96,8 @@ nw_status nw_copies_behind(struct nw_sequencer *seq, const struct nw_behind *beh
 
     if (status == NW_OK) {
         slot->behind = true;
+        slot->streams = streams;
+        seq->lacking_count += streams ? 1 : 0;
         slot->place = behind->place;
     }
     return status;
@@ -109,6 +111,18 @@ nw_status nw_copies_apart(struct nw_sequencer *seq, uint32_t relation_oid, enum 
 
     if (status == NW_OK) {
         slot->apart = side;
+    }
+    return status;
+}
+
+nw_status nw_sequencer_copied_from(struct nw_sequencer *seq, uint32_t relation_oid, uint64_t lsn,
+                                   struct nw_error *err)
+{
+    struct nw_followed *slot = NULL;
+    nw_status status = slot_make(seq, relation_oid, &slot, err);
+
+    if (status == NW_OK) {
+        slot->fence_lsn = lsn;
     }
     return status;
 }
@@ -156,7 +170,10 @@ static bool joins(struct nw_sequencer *seq, struct nw_followed *slot, const stru
     slot->takes = slot->holds = true;
     slot->ended = false;
     slot->apart = slot->apart == NW_APART_KEPT ? NW_APART_NONE : slot->apart;
-    slot->fence_lsn = 0;
+    slot->fence_lsn = nw_copies_append(seq) ? item->as.mark.place.commit_lsn : 0;
+    if (nw_copies_append(seq)) {
+        nw_held_from(seq, slot, item->as.mark.place);
+    }
     /* Relaxed: a counter; what it says is only that the mark came. */
     atomic_fetch_add_explicit(&seq->sink->joins_begun, 1, memory_order_relaxed);
     return true;
@@ -179,6 +196,17 @@ static void rejoins(const struct nw_sequencer *seq, struct nw_followed *slot,
     }
 }
 
+/* Where the sink keeps its rows the first fence counts, or the mark: rows that it got since must be
+ * mended by all that the stream has, whatever later snapshots have. */
+static void fence_take(struct nw_sequencer *seq, struct nw_followed *slot, uint64_t fence_lsn)
+{
+    if (slot->fence_lsn == fence_lsn || (nw_copies_append(seq) && slot->fence_lsn != 0)) {
+        return;
+    }
+    slot->fence_lsn = fence_lsn;
+    nw_held_trim(seq, slot);
+}
+
 /* A reader's mark. @return whether it begins a copy that is not in force yet. */
 static bool chunk_begins(struct nw_sequencer *seq, struct nw_followed *slot,
                          const struct nw_item *item)
@@ -191,10 +219,7 @@ static bool chunk_begins(struct nw_sequencer *seq, struct nw_followed *slot,
     if (begins) {
         copy_begin(slot, item);
     }
-    if (slot->fence_lsn != item->as.mark.origin.fence_lsn) {
-        slot->fence_lsn = item->as.mark.origin.fence_lsn;
-        nw_held_trim(seq, slot);
-    }
+    fence_take(seq, slot, item->as.mark.origin.fence_lsn);
     return begins;
 }
 
@@ -302,7 +327,8 @@ static void commits_forget(struct nw_sequencer *seq)
 }
 
 /* Brings what the commit says up to this entry. */
-static void commit_add(struct nw_copy_commit *commit, const struct nw_entry *entry)
+static void commit_add(const struct nw_sequencer *seq, struct nw_copy_commit *commit,
+                       const struct nw_entry *entry)
 {
     const struct nw_copy_mark *mark = &entry->item->as.mark;
 
@@ -314,6 +340,9 @@ static void commit_add(struct nw_copy_commit *commit, const struct nw_entry *ent
         commit->progress.complete = commit->progress.complete || entry->copy_whole;
     }
     commit->progress.origin = mark->origin;
+    if (nw_copies_append(seq)) { /* the stream is for it from there on */
+        commit->progress.origin.fence_lsn = nw_sequencer_fence_of(seq, commit->relation_oid);
+    }
     commit->progress.chunks_count = mark->chunks_count;
 }
 
@@ -357,7 +386,7 @@ nw_status nw_copies_collect(struct nw_sequencer *seq, const struct nw_entry *las
         if (commit == NULL) {
             return nw_fail(err, NW_FATAL, "out of memory for copy states");
         }
-        commit_add(commit, entry);
+        commit_add(seq, commit, entry);
     }
     return states_pack(seq, err);
 }
@@ -369,6 +398,7 @@ bool nw_copies_round_ends(const struct nw_sequencer *seq)
 
 void nw_copies_durable(struct nw_sequencer *seq)
 {
+    nw_held_durable(seq);
     seq->round_epoch = nw_copies_round_ends(seq) ? 0 : seq->round_epoch;
     for (uint32_t i = 0; i < seq->copy_commits_count; i++) {
         const struct nw_copy_commit *commit = seq->copy_commits[i];

@@ -24,9 +24,15 @@ struct nw_followed {
     bool ended;            /* that copy is whole, and its end is held with the rest */
     struct nw_entry *pack; /* held.c: what is added to; NULL: none */
     uint64_t waiting;      /* held.c: bytes that are held of it, while they are counted */
-    uint64_t fence_lsn;    /* rows of the stream before it are in the copy */
+    uint64_t fence_lsn;    /* rows of the stream before it are in the copy, or at the sink */
     bool behind;           /* at the start the sink had only what is before `place` */
+    bool streams;          /* and what comes next is in the stream, not in a backlog */
+    bool level;            /* and by now it has as much of it as of others */
     struct nw_place place;
+    /* Of a sink that appends: what is held from here on it lacks until `released_epoch`, which is 0
+     * while it is held, is durable. commit_lsn 0: nothing is held. */
+    struct nw_place held_from;
+    uint64_t released_epoch;
     enum nw_apart_side apart; /* behind.h */
     bool left_out;            /* and no commit said yet that a copy of it began */
     /* Of the copy under way. */
@@ -43,14 +49,20 @@ struct nw_copy_commit {
     uint8_t bytes[NW_COPY_BYTES_MAX];
 };
 
+/** Whether the sink keeps what it has of a table that is copied again. Then all that the stream has
+ * from the copy's mark on must come to it, or rows that were deleted meanwhile would stay. */
+static inline bool nw_copies_append(const struct nw_sequencer *seq)
+{
+    return (seq->sink->flags & NW_SINK_APPEND_ONLY) != 0;
+}
 /** NULL: nothing is known of it. Good until the next table is followed. */
 struct nw_followed *nw_copies_find(const struct nw_sequencer *seq, uint32_t relation_oid);
 /** The table has a finished copy: others that are read are not for this sink. */
 NW_MUST_CHECK nw_status nw_copies_had(struct nw_sequencer *seq, uint32_t relation_oid,
                                       uint64_t fence_lsn, struct nw_error *err);
-/** What the sink's position says of a table that is behind. */
+/** What the sink's position says of a table that is behind. @param streams  see nw_followed */
 NW_MUST_CHECK nw_status nw_copies_behind(struct nw_sequencer *seq, const struct nw_behind *behind,
-                                         struct nw_error *err);
+                                         bool streams, struct nw_error *err);
 /** What comes of the table is kept for some sinks. */
 NW_MUST_CHECK nw_status nw_copies_apart(struct nw_sequencer *seq, uint32_t relation_oid,
                                         enum nw_apart_side side, struct nw_error *err);

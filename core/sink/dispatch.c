@@ -257,12 +257,21 @@ static nw_status event_post(struct nw_sequencer *seq, struct nw_entry *entry,
     return NW_OK;
 }
 
+static bool truncate_had(const struct nw_sequencer *seq, const struct nw_event *event,
+                         uint32_t backlog_oid, const struct nw_table *table, uint32_t worker)
+{
+    uint64_t lsn = seq->sink->durable_lsn[worker];
+
+    return backlog_oid != 0 ? nw_behind_has_event(seq, event, backlog_oid, lsn)
+                            : nw_behind_has_event_of(seq, event, table->relation_oid, lsn);
+}
+
 /* Whether the sink is to hear that this table was emptied, from this worker. */
 static bool truncate_wanted(const struct nw_sequencer *seq, const struct nw_event *event,
                             uint32_t backlog_oid, const struct nw_table *table, uint32_t worker)
 {
     return nw_sequencer_shard(seq, table->relation_oid) == worker &&
-           !nw_behind_has_event(seq, event, backlog_oid, seq->sink->durable_lsn[worker]) &&
+           !truncate_had(seq, event, backlog_oid, table, worker) &&
            (event->tables_count == 1 || /* looked at when it was taken in */
             event->commit_lsn >= nw_sequencer_fence_of(seq, table->relation_oid));
 }
@@ -340,7 +349,6 @@ static nw_status packed_deliver(struct nw_sequencer *seq, struct nw_entry *pack,
                                 const struct nw_item *item, struct nw_error *err)
 {
     const struct nw_batch *batch = &item->as.batch;
-    uint64_t limit_lsn = seq->sink->durable_lsn[pack->worker];
     uint32_t first = 0;
 
     if (item->kind == NW_ITEM_EVENT) {
@@ -348,8 +356,7 @@ static nw_status packed_deliver(struct nw_sequencer *seq, struct nw_entry *pack,
                    ? NW_OK
                    : event_deliver(seq, pack, &item->as.event, err);
     }
-    limit_lsn = pack->limit_lsn > limit_lsn ? pack->limit_lsn : limit_lsn;
-    first = nw_batch_rows_from(batch, limit_lsn);
+    first = nw_behind_rows(seq, batch, pack->limit_lsn);
     return first == batch->rows_count
                ? NW_OK
                : nw_dispatch_rows(seq, pack, batch, first, batch->rows_count - first, err);

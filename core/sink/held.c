@@ -263,13 +263,19 @@ void nw_held_trim(struct nw_sequencer *seq, struct nw_followed *slot)
 
 void nw_held_forget(struct nw_sequencer *seq, struct nw_followed *slot)
 {
-    if (slot->holds && !slot->ended) { /* else its copy is whole, and all goes to the log */
-        slot->fence_lsn = UINT64_MAX;
-        nw_held_trim(seq, slot);
-        slot->fence_lsn = 0; /* the stream has no rows of it any more, but may say that it went */
-        slot->holds = slot->takes = false;
-        seq->tables_held--;
+    if (!slot->holds || slot->ended) {
+        return; /* its copy is whole, and all goes to the log */
     }
+    if (nw_copies_append(seq)) {
+        slot->ended = seq->copies_ended = true;
+        slot->takes = false;
+        return;
+    }
+    slot->fence_lsn = UINT64_MAX;
+    nw_held_trim(seq, slot);
+    slot->fence_lsn = 0; /* the stream has no rows of it any more, but may say that it went */
+    slot->holds = slot->takes = false;
+    seq->tables_held--;
 }
 
 /* Rows of it have no place in an order with others any more: they come behind the copy. */
@@ -282,41 +288,155 @@ static void entry_release(struct nw_sequencer *seq, struct nw_entry *entry, uint
     nw_sequencer_append(seq, entry);
 }
 
-/* The copy's end first, then what waited for it, in its order. */
-static void table_release(struct nw_sequencer *seq, struct nw_followed *slot, struct nw_entry *end)
+/* The copy's end first, if there is one, then what waited for it, in its order. */
+static void table_release(struct nw_sequencer *seq, struct nw_followed *slot)
 {
     struct nw_entry *next = NULL;
 
     pack_close(seq, slot);
-    entry_release(seq, end, 0);
-    for (struct nw_entry *entry = seq->held.first; entry != NULL; entry = next) {
-        next = entry->next;
-        if (entry->table->relation_oid == slot->relation_oid) {
-            entry_release(seq, entry, slot->fence_lsn);
+    for (int ends = 1; ends >= 0; ends--) {
+        for (struct nw_entry *entry = seq->held.first; entry != NULL; entry = next) {
+            next = entry->next;
+            if (entry->table->relation_oid == slot->relation_oid &&
+                (entry->kind == NW_ITEM_COPY_END) == (ends == 1)) {
+                entry_release(seq, entry, ends == 1 ? 0 : slot->fence_lsn);
+            }
         }
     }
     slot->holds = slot->ended = false;
+    slot->released_epoch = slot->held_from.commit_lsn == 0 ? 0 : seq->epoch_open;
     seq->tables_held--;
 }
 
 void nw_held_release(struct nw_sequencer *seq)
 {
-    struct nw_entry *entry = seq->held.first;
-
     if (!seq->copies_ended || seq->run_open) {
         return;
     }
-    while (entry != NULL) {
-        struct nw_followed *slot = nw_copies_find(seq, entry->table->relation_oid);
-
-        if (entry->kind == NW_ITEM_COPY_END && slot->ended) {
-            table_release(seq, slot, entry);
-            entry = seq->held.first; /* others went with it */
-        } else {
-            entry = entry->next;
+    for (uint32_t i = 0; i < seq->followed_capacity; i++) {
+        if (seq->followed[i].relation_oid != 0 && seq->followed[i].ended) {
+            table_release(seq, &seq->followed[i]);
         }
     }
     seq->copies_ended = false;
+}
+
+/* ---- what the sink lacks meanwhile ---- */
+
+/* Before any commit of what comes behind it. */
+static void held_tell(struct nw_sequencer *seq)
+{
+    uint64_t lowest = UINT64_MAX;
+
+    for (uint32_t i = 0; i < seq->followed_capacity; i++) {
+        uint64_t lsn = seq->followed[i].held_from.commit_lsn;
+
+        lowest = lsn != 0 && lsn < lowest ? lsn : lowest;
+    }
+    /* Release: pairs with the acknowledger's acquire, which learns of such a commit later. */
+    atomic_store_explicit(&seq->sink->held_lsn, lowest, memory_order_release);
+}
+
+void nw_held_from(struct nw_sequencer *seq, struct nw_followed *slot, struct nw_place place)
+{
+    if (slot->held_from.commit_lsn == 0) { /* else a former copy's is not durable */
+        slot->held_from = place;
+        seq->lacking_count++;
+    }
+    slot->released_epoch = 0;
+    held_tell(seq);
+}
+
+/* Whether with the commit under way the sink has all that it had at the start, and more. */
+static bool is_level(const struct nw_sequencer *seq, const struct nw_followed *slot)
+{
+    uint32_t worker = nw_sequencer_shard(seq, slot->relation_oid);
+
+    return seq->commit_positions[worker].lsn > seq->sink->durable_lsn[worker];
+}
+
+void nw_held_durable(struct nw_sequencer *seq)
+{
+    for (uint32_t i = 0; seq->lacking_count > 0 && i < seq->followed_capacity; i++) {
+        struct nw_followed *slot = &seq->followed[i];
+
+        if (slot->streams && !slot->level && is_level(seq, slot)) {
+            slot->level = true;
+            seq->lacking_count--;
+        }
+        if (slot->released_epoch != 0 && slot->released_epoch <= seq->commit_epoch) {
+            slot->held_from = (struct nw_place){0};
+            slot->released_epoch = 0;
+            seq->lacking_count--;
+            held_tell(seq);
+        }
+    }
+}
+
+/* Up to where the sink has the table with this commit. */
+static struct nw_place level_of(const struct nw_followed *slot, uint64_t epoch,
+                                uint64_t reached_lsn)
+{
+    struct nw_place level = {.commit_lsn = reached_lsn};
+    bool released = slot->released_epoch != 0 && slot->released_epoch <= epoch;
+
+    if (slot->held_from.commit_lsn != 0 && !released && nw_place_before(slot->held_from, level)) {
+        level = slot->held_from;
+    }
+    return slot->behind && nw_place_before(level, slot->place) ? slot->place : level;
+}
+
+static bool is_said(const struct nw_behind_list *list, uint32_t relation_oid)
+{
+    for (uint32_t i = 0; i < list->count; i++) {
+        if (list->tables[i].relation_oid == relation_oid) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* @param level  filled: where the next one that lacks something does. @return false: there is none
+ */
+static bool lacking_next(const struct nw_sequencer *seq, uint64_t epoch, uint64_t reached_lsn,
+                         uint32_t *at, struct nw_behind *lacks)
+{
+    while (seq->lacking_count > 0 && *at < seq->followed_capacity) {
+        const struct nw_followed *slot = &seq->followed[(*at)++];
+
+        if (slot->relation_oid != 0 &&
+            (slot->held_from.commit_lsn != 0 || (slot->streams && !slot->level))) {
+            *lacks =
+                (struct nw_behind){slot->relation_oid, level_of(slot, epoch, reached_lsn), true};
+            return true;
+        }
+    }
+    return false;
+}
+
+void nw_held_say(const struct nw_sequencer *seq, uint64_t epoch, uint64_t reached_lsn,
+                 uint64_t position_lsn, struct nw_behind_list *list)
+{
+    struct nw_behind lowest = {NW_BEHIND_UNFINISHED, {.commit_lsn = UINT64_MAX}, true};
+    struct nw_behind lacks;
+    uint32_t others = list->count;
+    uint32_t count = 0;
+    uint32_t at = 0;
+
+    while (lacking_next(seq, epoch, reached_lsn, &at, &lacks)) {
+        if (lacks.place.commit_lsn >= position_lsn || is_said(list, lacks.relation_oid)) {
+            continue;
+        }
+        if (others + count < NW_BEHIND_MAX) {
+            list->tables[list->count++] = lacks;
+        }
+        count++;
+        lowest.place = nw_place_before(lacks.place, lowest.place) ? lacks.place : lowest.place;
+    }
+    if (others + count > NW_BEHIND_MAX) {
+        list->tables[others] = lowest;
+        list->count = others + 1;
+    }
 }
 
 /* The table of which the most is held: without it the others have room. */

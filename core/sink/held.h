@@ -25,11 +25,21 @@ uint64_t nw_held_event_lsn(const struct nw_event *event);
 /** Hold it. NW_REJECT: there are too many. */
 NW_MUST_CHECK nw_status nw_held_take(struct nw_sequencer *seq, struct nw_entry *entry,
                                      struct nw_error *err);
+/** What comes of the table is held from this place on, and the sink is to get all of it. */
+void nw_held_from(struct nw_sequencer *seq, struct nw_followed *slot, struct nw_place place);
+/** The commit under way happened. */
+void nw_held_durable(struct nw_sequencer *seq);
+/** Adds to what a commit's position says the tables of which the sink has less, for they are held,
+ * or were when narwal ended. @param reached_lsn  before which the epochs have all that is not held
+ */
+void nw_held_say(const struct nw_sequencer *seq, uint64_t epoch, uint64_t reached_lsn,
+                 uint64_t position_lsn, struct nw_behind_list *list);
 /** The fence is known: what is in the copy goes. */
 void nw_held_trim(struct nw_sequencer *seq, struct nw_followed *slot);
 /** Copies that are whole go to the log with what waited for them, once the order allows it. */
 void nw_held_release(struct nw_sequencer *seq);
-/** The table's copy will not come: what waits for it goes, and what still comes of the copy. */
+/** The table's copy will not come: nor does what still comes of it. What waits for it goes, or to
+ * the sink, if that keeps what it has. */
 void nw_held_forget(struct nw_sequencer *seq, struct nw_followed *slot);
 /** Stop a table when nothing moves any more for what is held of it. */
 NW_MUST_CHECK nw_status nw_held_check(struct nw_sequencer *seq, struct nw_error *err);

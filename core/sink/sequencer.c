@@ -223,9 +223,13 @@ static bool event_wanted(const struct nw_sequencer *seq, const struct nw_item *i
 static uint32_t rows_of_stream(const struct nw_sequencer *seq, const struct nw_entry *entry,
                                const struct nw_batch *batch)
 {
+    const struct nw_followed *followed = nw_copies_find(seq, batch->table->relation_oid);
     uint64_t position = seq->sink->durable_lsn[entry->worker];
-    uint64_t fence = nw_sequencer_fence_of(seq, batch->table->relation_oid);
+    uint64_t fence = followed == NULL ? 0 : followed->fence_lsn;
 
+    if (followed != NULL && followed->streams) {
+        return nw_behind_rows(seq, batch, fence);
+    }
     return nw_batch_rows_from(batch, position > fence ? position : fence);
 }
 
@@ -241,8 +245,9 @@ static nw_status batch_filter(struct nw_sequencer *seq, struct nw_entry *entry, 
         return NW_OK;
     }
     if (entry->stream && (batch->flags & NW_BATCH_COPY) == 0) {
-        entry->first_row = entry->item->backlog_oid != 0 ? nw_behind_rows(seq, batch)
-                                                         : rows_of_stream(seq, entry, batch);
+        entry->first_row = entry->item->backlog_oid != 0
+                               ? nw_behind_rows(seq, batch, nw_sequencer_fence_of(seq, oid))
+                               : rows_of_stream(seq, entry, batch);
     }
     entry->row_next = entry->first_row;
     *wanted = entry->first_row < batch->rows_count;
@@ -691,6 +696,7 @@ nw_status nw_sequencer_create(struct nw_sink *sink, const struct nw_sequencer_op
     made->sink = sink;
     made->options = *options;
     made->epoch_open = 1;
+    atomic_store_explicit(&sink->held_lsn, UINT64_MAX, memory_order_relaxed);
     status = windows_make(made, err);
     if (status == NW_OK) {
         status = tasks_make(made, err);

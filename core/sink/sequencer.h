@@ -182,6 +182,7 @@ struct nw_sequencer {
     bool copies_ended;            /* a copy is whole whose table's entries are still held */
     uint32_t tables_held;         /* whose changes are held */
     uint32_t left_out_count;      /* tables that were left out when it began */
+    uint32_t lacking_count; /* tables of which it has less for they wait, or did, for a copy */
     uint64_t waiting_rows, waiting_bytes; /* in `held`, in memory and spilled */
     struct nw_entry *oldest;              /* oldest row of the stream in the log */
     int64_t lag_ns;                       /* when lags were counted */

@@ -86,6 +86,7 @@ nw_status nw_sink_create(const struct nw_sink_options *options, struct nw_sink *
     made->plugin = options->plugin;
     made->config = options->config;
     made->workers_count = workers_count;
+    atomic_init(&made->held_lsn, UINT64_MAX);
     made->flags = nw_plugin_flags(options->plugin, options->config);
     made->ask = options->ask;
     made->requests = options->requests;
@@ -584,6 +585,12 @@ void nw_sink_status(struct nw_sink *sink, struct nw_sink_status *status)
     status->waiting_rows = load(&sink->waiting_rows);
     status->waiting_bytes = load(&sink->waiting_bytes);
     status->letters = load(&sink->letters_written);
+}
+
+uint64_t nw_sink_held_lsn(const struct nw_sink *sink)
+{
+    /* Acquire: pairs with the release in held.c. */
+    return atomic_load_explicit(&sink->held_lsn, memory_order_acquire);
 }
 
 uint64_t nw_sink_rows_durable(const struct nw_sink *sink, uint32_t relation_oid)

@@ -167,7 +167,8 @@ struct nw_agent nw_sequencer_agent(struct nw_sequencer *sequencer);
  * @param worker  UINT32_MAX: the position is that of all
  */
 NW_MUST_CHECK nw_status nw_sequencer_behind(struct nw_sequencer *sequencer, uint32_t worker,
-                                            const struct nw_behind *behind, struct nw_error *err);
+                                            const struct nw_behind *behind, bool streams,
+                                            struct nw_error *err);
 /**
  * What comes of a table is kept for some sinks, which refused rows of it: for this one, so that it
  * is to get the table out of the backlog until a mark says otherwise, or for others, so that it is
@@ -207,6 +208,11 @@ const struct nw_table *nw_sequencer_refused(const struct nw_sequencer *sequencer
 NW_MUST_CHECK nw_status nw_sequencer_letter(struct nw_sequencer *sequencer,
                                             const struct nw_letter_key *key, struct nw_error *err);
 
+/** Before it runs: a former copy of the table broke off, and the sink keeps what it brought. All
+ * that the stream has from there on is for it. */
+NW_MUST_CHECK nw_status nw_sequencer_copied_from(struct nw_sequencer *sequencer,
+                                                 uint32_t relation_oid, uint64_t lsn,
+                                                 struct nw_error *err);
 /** Consumer of nw_sequencer_options.durable: the next epoch that is durable, 0 when none. */
 static inline uint64_t nw_durable_pop(struct nw_spsc *durable)
 {
@@ -243,6 +249,13 @@ struct nw_sink_status {
     uint64_t letters;             /* rows that it refused and that were kept, since it was opened */
     char reason[NW_ERROR_TEXT_SIZE];
 };
+/**
+ * From here on the sink lacks changes of some table, whatever its positions and durable epochs say:
+ * they wait for a copy, and exist nowhere else. UINT64_MAX: of none. Read it behind the durable
+ * epochs. Any thread.
+ */
+uint64_t nw_sink_held_lsn(const struct nw_sink *sink);
+
 /** What of a table is not durable at a sink. */
 struct nw_sink_lag {
     const struct nw_table *table; /* a version of it; lives as long as the source */

@@ -177,6 +177,7 @@ struct nw_sink {
     _Atomic int64_t oldest_undurable_ns, oldest_commit_ts;
     _Atomic uint64_t held_bytes, spilled_bytes, spilled_total_bytes;
     _Atomic uint64_t waiting_rows, waiting_bytes;
+    _Atomic uint64_t held_lsn; /* see nw_sink_held_lsn() */
     _Atomic uint64_t letters_written;
     struct nw_flow flow;
     struct nw_figures figures; /* the plugin's own */

@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "base/cursor.h"
+#include "source/position.h"
 #include <narwal/sink.h>
 
 #define NW_COPY_HEAD_BYTES  37u
@@ -58,6 +59,7 @@ struct nw_copy_mark {
      * follows of the table until its copy is whole; of one that ends: that will have no copy, and
      * give up what they hold. 0: a reader's mark. */
     uint32_t joining_sinks;
+    struct nw_place place; /* with joining_sinks: what of the table is before it came before it */
     bool rejoins; /* they have what was kept for them (backlog.h), and go on with what follows */
     uint32_t
         round_chunks; /* of all tables that the run began to copy with; 0: one that came later */

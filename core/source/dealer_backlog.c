@@ -9,7 +9,7 @@
 #include "base/assert.h"
 #include "source/dealer_private.h"
 
-static struct nw_place place_now(const struct nw_dealer *dealer)
+struct nw_place nw_dealer_place(const struct nw_dealer *dealer)
 {
     return dealer->in_transaction ? (struct nw_place){dealer->begin.commit_lsn, dealer->seq}
                                   : (struct nw_place){.commit_lsn = dealer->state.position_lsn};
@@ -46,7 +46,8 @@ static struct nw_backlog *backlog_now(const struct nw_dealer *dealer, uint32_t r
         return NULL;
     }
     backlog = backlog_of(dealer, relation_oid);
-    return backlog == NULL || nw_place_before(place_now(dealer), backlog->from) ? NULL : backlog;
+    return backlog == NULL || nw_place_before(nw_dealer_place(dealer), backlog->from) ? NULL
+                                                                                      : backlog;
 }
 
 bool nw_dealer_keeps(const struct nw_dealer *dealer, uint32_t relation_oid)
@@ -322,7 +323,7 @@ void nw_dealer_lacks(struct nw_dealer *dealer, const struct nw_behind *lacks)
 
 void nw_dealer_lacks_from(struct nw_dealer *dealer, uint32_t relation_oid)
 {
-    nw_dealer_lacks(dealer, &(struct nw_behind){relation_oid, place_now(dealer)});
+    nw_dealer_lacks(dealer, &(struct nw_behind){relation_oid, nw_dealer_place(dealer), false});
 }
 
 void nw_dealer_lacks_end(struct nw_dealer *dealer, uint32_t relation_oid)
@@ -349,7 +350,8 @@ void nw_dealer_behind(const struct nw_dealer *dealer, struct nw_behind_list *lis
             place = (struct nw_place){dealt->partial_lsn, dealt->partial_seq};
         }
         list->tables[i] = (struct nw_behind){
-            backlog->relation_oid, nw_place_before(place, backlog->from) ? backlog->from : place};
+            backlog->relation_oid, nw_place_before(place, backlog->from) ? backlog->from : place,
+            false};
     }
     for (uint32_t i = 0; i < dealer->lacks.count && list->count < NW_BEHIND_MAX; i++) {
         const struct nw_behind *lacks = &dealer->lacks.tables[i];

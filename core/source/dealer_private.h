@@ -123,6 +123,8 @@ void nw_dealer_backlog_forget(struct nw_dealer *dealer, uint32_t relation_oid, u
 /** From the place under way on a table is left out, or is not any more. */
 void nw_dealer_lacks_from(struct nw_dealer *dealer, uint32_t relation_oid);
 void nw_dealer_lacks_end(struct nw_dealer *dealer, uint32_t relation_oid);
+/** What comes next is at this place, or behind it. */
+struct nw_place nw_dealer_place(const struct nw_dealer *dealer);
 /** How far the tables are that are behind. */
 void nw_dealer_behind(const struct nw_dealer *dealer, struct nw_behind_list *list);
 

@@ -179,7 +179,7 @@ nw_status nw_dealer_stopped(struct nw_dealer *dealer, struct nw_backlog *backlog
         slot = &dealer->slots[stop->table->id];
         slot->stopped = true;
         slot->wanted = false;
-        nw_dealer_lacks(dealer, &(struct nw_behind){stop->table->relation_oid, stop->place});
+        nw_dealer_lacks(dealer, &(struct nw_behind){stop->table->relation_oid, stop->place, false});
     }
     return status;
 }
@@ -244,6 +244,16 @@ static struct nw_slot *slot_leave(struct nw_dealer *dealer, const struct nw_deal
     return slot;
 }
 
+/* What committed before from_lsn is not looked at. */
+static struct nw_place join_place(const struct nw_dealer *dealer, const struct nw_dealer_join *join)
+{
+    const struct nw_place from = {
+        .commit_lsn = join->from_lsn > join->stream_lsn ? join->from_lsn : join->stream_lsn};
+    struct nw_place place = nw_dealer_place(dealer);
+
+    return nw_place_before(place, from) ? from : place;
+}
+
 nw_status nw_dealer_join(struct nw_dealer *dealer, const struct nw_dealer_join *join,
                          struct nw_error *err)
 {
@@ -278,7 +288,8 @@ nw_status nw_dealer_join(struct nw_dealer *dealer, const struct nw_dealer_join *
     block->table = slot->table;
     block->projection = slot->projection;
     block->generation = join->generation;
-    block->mark = (struct nw_copy_mark){.joining_sinks = join->sinks};
+    block->mark =
+        (struct nw_copy_mark){.joining_sinks = join->sinks, .place = join_place(dealer, join)};
     nw_dealer_event_deal(dealer, block);
     return NW_OK;
 }

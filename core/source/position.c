@@ -6,6 +6,7 @@
 #include "base/writer.h"
 
 #define POSITION_VERSION 2u
+#define HELD             (UINT64_C(1) << 63) /* in an index */
 
 static_assert(NW_BEHIND_BYTES == 4 + 8 + 8, "oid, commit lsn, index");
 
@@ -14,10 +15,11 @@ static void behind_pack(struct nw_writer *writer, const struct nw_behind_list *b
     nw_writer_put(writer, (const uint8_t[]){(uint8_t)behind->count}, 1);
     for (uint32_t i = 0; i < behind->count; i++) {
         const struct nw_behind *table = &behind->tables[i];
+        uint64_t seq = table->place.seq | (table->held ? HELD : 0);
 
         nw_writer_put(writer, &table->relation_oid, 4);
         nw_writer_put(writer, &table->place.commit_lsn, 8);
-        nw_writer_put(writer, &table->place.seq, 8);
+        nw_writer_put(writer, &seq, 8);
     }
 }
 
@@ -45,16 +47,19 @@ uint32_t nw_position_pack(const struct nw_identity *identity, uint64_t lsn,
 static struct nw_behind behind_unpack(struct nw_cursor *cursor)
 {
     struct nw_behind table = {.relation_oid = nw_cursor_u32le(cursor)};
+    uint64_t seq = 0;
 
     table.place.commit_lsn = nw_cursor_u64le(cursor);
-    table.place.seq = nw_cursor_u64le(cursor);
+    seq = nw_cursor_u64le(cursor);
+    table.place.seq = seq & ~HELD;
+    table.held = (seq & HELD) != 0;
     return table;
 }
 
 static void behind_list_unpack(struct nw_cursor *cursor, struct nw_behind_list *behind)
 {
     behind->count = nw_cursor_u8(cursor);
-    cursor->failed = cursor->failed || behind->count > NW_BEHIND_MAX;
+    cursor->failed = cursor->failed || behind->count > NW_BEHIND_MAX + 1;
     for (uint32_t i = 0; i < behind->count && !cursor->failed; i++) {
         behind->tables[i] = behind_unpack(cursor);
     }

@@ -6,7 +6,8 @@
  * Format, le: u8 version, u8 kind ('P' pgoutput), u32 timeline, u64 system identifier, u32 database
  * oid, u64 lsn, u8 length and bytes of the slot's name. Version 1 ends here; version 2, which is
  * written only when there are such, goes on with tables that are behind: u8 count, and for each
- * u32 relation oid, u64 commit lsn, u64 index of the change.
+ * u32 relation oid, u64 commit lsn, u64 index of the change; its highest bit is set if the rest of
+ * the table is held (sink/held.h).
  */
 #ifndef NW_SOURCE_POSITION_H
 #define NW_SOURCE_POSITION_H
@@ -21,7 +22,7 @@
 /** Tables that may be behind at a time. */
 #define NW_BEHIND_MAX         64u
 #define NW_BEHIND_BYTES       20u
-#define NW_POSITION_BYTES_MAX (97u + NW_BEHIND_MAX * NW_BEHIND_BYTES)
+#define NW_POSITION_BYTES_MAX (97u + (NW_BEHIND_MAX + 1) * NW_BEHIND_BYTES)
 
 /** Where a source's changes come from. */
 struct nw_identity {
@@ -47,11 +48,16 @@ static inline bool nw_place_before(struct nw_place place, struct nw_place other)
 struct nw_behind {
     uint32_t relation_oid;
     struct nw_place place;
+    bool held; /* the rest waits for a copy: nothing from there on was acknowledged */
 };
 
+/** In the place of an oid: every table whose copy began at the sink and is not whole. */
+#define NW_BEHIND_UNFINISHED 0u
+
+/** With room for that one beside all others. */
 struct nw_behind_list {
     uint32_t count;
-    struct nw_behind tables[NW_BEHIND_MAX];
+    struct nw_behind tables[NW_BEHIND_MAX + 1];
 };
 
 /**

@@ -380,8 +380,13 @@ struct nw_host {
 
 #define NW_SINK_TOTAL_ORDER  1u /**< wants write() in the total commit order; one worker */
 #define NW_SINK_TRANSACTIONS 2u /**< wants NW_EVENT_BEGIN and NW_EVENT_COMMIT */
-#define NW_SINK_APPEND_ONLY  4u /**< cannot replace a table: copy_begin, copy_end are markers */
-#define NW_SINK_EXCEPTIONS   8u /**< reads nw_batch.exceptions */
+/**
+ * Cannot replace a table: copy_begin and copy_end are markers, and what it has stays. Behind a copy
+ * such a sink gets all changes since the copy was asked for, also those that are in the copy: rows
+ * that were deleted meanwhile are among them.
+ */
+#define NW_SINK_APPEND_ONLY 4u
+#define NW_SINK_EXCEPTIONS  8u /**< reads nw_batch.exceptions */
 /**
  * Keeps no position and no copy states: recover() gives none. While narwal runs the sink is sent
  * again, after NW_RETRY, what it did not answer as committed. A new start begins as with an empty

@@ -131,7 +131,8 @@ enum nw_kafka_heads {
     NW_KAFKA_HEADS_COUNT,
 };
 
-/* As many as wait at most with the default queue: when all of them are delivered none is made anew. */
+/* As many as wait at most with the default queue: when all of them are delivered none is made anew.
+ */
 #define NW_KAFKA_SPARES_MAX 16384u
 
 /* Headers of messages that were delivered, all alike, for messages to come: see headers.c. What

@@ -179,7 +179,7 @@ void sim_backlogs_give(struct sim *sim, struct nw_engine *engine)
         behind_of(sim, i, &behind);
         for (uint32_t b = 0; b < behind.count; b++) {
             if (nw_sequencer_behind(nw_engine_sequencer(engine, i), UINT32_MAX, &behind.tables[b],
-                                    &err) != NW_OK) {
+                                    false, &err) != NW_OK) {
                 sim_fail(sim, "%s", err.text);
             }
             if (backlogs->wanted &&

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "pipeline/acknowledge.h"
+#include "sink/sink.h"
 
 #define RECORD_NS 100000000ll
 
@@ -65,6 +66,12 @@ void nw_source_reached(const struct nw_source *source, struct nw_backlog_reached
     reached->tables[0] = (struct nw_backlog_place){16384, source->limit};
 }
 
+/* A sink is its number here. */
+uint64_t nw_sink_held_lsn(const struct nw_sink *sink)
+{
+    return *(const uint64_t *)(const void *)sink;
+}
+
 uint64_t nw_source_spooled_lsn(const struct nw_source *source)
 {
     return source->spooled;
@@ -86,6 +93,7 @@ struct fixture {
     int64_t now_ns;
     uint64_t recorded;
     uint64_t reached; /* of what is kept */
+    uint64_t held[2]; /* from where on each sink lacks something */
     const char *why;
     nw_status record_status;
     struct nw_error err;
@@ -122,6 +130,8 @@ static void fixture_make(struct fixture *f, uint32_t sinks, uint64_t flush_lsn)
     for (uint32_t i = 0; i < 2; i++) {
         assert_int_equal(nw_spsc_create(16, &f->durable[i], &f->err), NW_OK);
         options.durable[i] = f->durable[i];
+        f->held[i] = UINT64_MAX;
+        options.sinks[i] = (const struct nw_sink *)(const void *)&f->held[i];
     }
     assert_int_equal(nw_acknowledger_create(&options, &f->acknowledger, &f->err), NW_OK);
     f->agent = nw_acknowledger_agent(f->acknowledger);
@@ -236,6 +246,27 @@ static void what_cannot_be_recorded_is_not_told(void **state)
     assert_int_equal(step(&f), NW_RETRY);
     assert_string_equal(f.err.text, "cannot be recorded");
     assert_int_equal(f.source.acknowledgements, 0);
+    fixture_free(&f);
+}
+
+static void what_waits_for_a_copy_bounds_it(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_make(&f, 2, 50);
+    f.held[1] = 80;
+    ends(&f, 1, 100);
+    is_durable(&f, 0, 1);
+    is_durable(&f, 1, 1);
+    settle(&f);
+    assert_int_equal(f.source.acknowledged, 80);
+    assert_int_equal(f.source.durable, 80);
+    assert_true(nw_acknowledger_settled(f.acknowledger)); /* a stop does not wait for it */
+    f.held[1] = UINT64_MAX;
+    settle(&f);
+    assert_int_equal(f.source.acknowledged, 100);
+    assert_true(nw_acknowledger_settled(f.acknowledger));
     fixture_free(&f);
 }
 
@@ -381,6 +412,7 @@ int main(void)
         cmocka_unit_test(it_waits_for_all_sinks),
         cmocka_unit_test(it_records_before_it_tells),
         cmocka_unit_test(what_cannot_be_recorded_is_not_told),
+        cmocka_unit_test(what_waits_for_a_copy_bounds_it),
         cmocka_unit_test(what_is_kept_and_not_durable_bounds_it),
         cmocka_unit_test(it_never_moves_back),
         cmocka_unit_test(records_are_a_tenth_of_a_second_apart_and_take_the_newest),

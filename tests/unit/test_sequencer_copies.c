@@ -474,7 +474,8 @@ static void rows_of_a_backlog_come_whatever_the_position_is(void **state)
     kit.durable_epoch = 0;
     kit_sequence(&kit);
     assert_int_equal(nw_sequencer_behind(kit.sequencer, UINT32_MAX,
-                                         &(struct nw_behind){100, {3000, 2}}, &kit.err),
+                                         &(struct nw_behind){100, {3000, 2}, false}, false,
+                                         &kit.err),
                      NW_OK);
     backlog_row(0, 2, 2999, 0, 2); /* the sink has these three */
     backlog_row(0, 2, 3000, 0, 3);

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tables that are copied again at sinks that keep what they have of them (NW_SINK_APPEND_ONLY), as
+ * Kafka does. What the stream has of such a table while it is copied waits in the sink's sequencer
+ * (sink/held.h) and exists nowhere else, so until the copy is whole
+ *
+ *   - the sink's position says from where on it lacks the table, and nothing from there on is
+ *     acknowledged: the next start streams from there, and that table alone is told of it;
+ *   - the table counts as one that goes on (NW_TABLE_ASKED), and is not passed over at a start as
+ *     one is that waits: rows deleted meanwhile would stay at the sink for ever.
+ *
+ * A first copy that broke off is the same for them: rows that it brought stay, so that all changes
+ * since the first snapshot must come, whatever the later ones have.
+ *
+ * Sinks that replace a table need none of it: their copy has what they missed. Main thread.
+ */
+#include <string.h>
+
+#include "pipeline/run_private.h"
+
+bool nw_run_appends(const struct nw_run *run, uint32_t sink)
+{
+    return (run->options->sinks[sink].plugin->ops.flags & NW_SINK_APPEND_ONLY) != 0;
+}
+
+bool nw_run_any_appends(const struct nw_run *run, uint32_t sinks)
+{
+    for (uint32_t s = 0; s < run->options->sinks_count; s++) {
+        if ((sinks >> s & 1u) != 0 && nw_run_appends(run, s)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- at a start ---- */
+
+bool nw_run_held_at(const struct nw_run *run, uint32_t sink, uint32_t relation_oid)
+{
+    return nw_run_appends(run, sink) && !nw_tables_keeps(run->table_states, relation_oid) &&
+           !nw_tables_waits(run->table_states, relation_oid, "") &&
+           !nw_tables_stopped(run->table_states, relation_oid) &&
+           !nw_run_left_out(run, sink, relation_oid);
+}
+
+/* Of every table whose copy began and is not whole. */
+static nw_status unfinished_tell(const struct nw_run *run, uint32_t sink, struct nw_place place,
+                                 nw_status (*tell)(void *context, const struct nw_behind *behind,
+                                                   struct nw_error *err),
+                                 void *context, struct nw_error *err)
+{
+    const struct nw_sink_recovered *recovered = &run->members[sink].recovered;
+    nw_status status = NW_OK;
+
+    for (uint32_t c = 0; c < recovered->copies_count && status == NW_OK; c++) {
+        const struct nw_behind one = {recovered->copies[c].relation_oid, place, true};
+
+        if (!recovered->copies[c].complete && nw_run_held_at(run, sink, one.relation_oid)) {
+            status = tell(context, &one, err);
+        }
+    }
+    return status;
+}
+
+/* Tells of each table that one of the sink's positions says is held. */
+static nw_status held_each(const struct nw_run *run, uint32_t sink, uint32_t position,
+                           nw_status (*tell)(void *context, const struct nw_behind *behind,
+                                             struct nw_error *err),
+                           void *context, struct nw_error *err)
+{
+    struct nw_behind_list list;
+    nw_status status = NW_OK;
+
+    nw_run_behind_read(&run->members[sink], position, &list);
+    for (uint32_t t = 0; t < list.count && status == NW_OK; t++) {
+        const struct nw_behind *one = &list.tables[t];
+
+        if (one->relation_oid == NW_BEHIND_UNFINISHED) {
+            status = unfinished_tell(run, sink, one->place, tell, context, err);
+        } else if (one->held && nw_run_held_at(run, sink, one->relation_oid)) {
+            status = tell(context, one, err);
+        }
+    }
+    return status;
+}
+
+static nw_status need_lower(void *context, const struct nw_behind *behind, struct nw_error *err)
+{
+    uint64_t *need_lsn = context;
+
+    (void)err;
+    *need_lsn = behind->place.commit_lsn < *need_lsn ? behind->place.commit_lsn : *need_lsn;
+    return NW_OK;
+}
+
+uint64_t nw_run_held_need(const struct nw_run_member *member, uint64_t need_lsn)
+{
+    const struct nw_run *run = member->run;
+    uint32_t sink = (uint32_t)(member - run->members);
+    struct nw_error ignored;
+
+    for (uint32_t p = 0; p < member->recovered.positions_count; p++) {
+        (void)held_each(run, sink, p, need_lower, &need_lsn, &ignored);
+    }
+    return need_lsn;
+}
+
+struct told {
+    struct nw_sequencer *sequencer;
+    uint32_t worker;
+};
+
+static nw_status sequencer_tell(void *context, const struct nw_behind *behind, struct nw_error *err)
+{
+    const struct told *told = context;
+
+    return nw_sequencer_behind(told->sequencer, told->worker, behind, true, err);
+}
+
+nw_status nw_run_held_tell(struct nw_run *run, uint32_t sink, struct nw_error *err)
+{
+    uint32_t count = run->members[sink].recovered.positions_count;
+    struct told told = {.sequencer = nw_engine_sequencer(run->engine, sink)};
+    nw_status status = NW_OK;
+
+    for (uint32_t p = 0; p < count && status == NW_OK; p++) {
+        told.worker = count == 1 ? UINT32_MAX : p; /* one for all workers */
+        status = held_each(run, sink, p, sequencer_tell, &told, err);
+    }
+    return status;
+}
+
+/* ---- a first copy that broke off ---- */
+
+uint64_t nw_run_copied_from(const struct nw_run_member *member)
+{
+    const struct nw_run *run = member->run;
+
+    return member->lsn == 0 && member->needs_copy && !member->copies_void && run->slot_found &&
+                   nw_run_appends(run, (uint32_t)(member - run->members))
+               ? run->copying_lsn
+               : 0;
+}
+
+nw_status nw_run_copied_tell(struct nw_run *run, uint32_t sink, struct nw_error *err)
+{
+    const struct nw_run_member *member = &run->members[sink];
+    uint64_t from_lsn = nw_run_copied_from(member);
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; from_lsn != 0 && i < nw_schemas_count(run->schemas) && status == NW_OK;
+         i++) {
+        const struct nw_table *table = nw_schemas_at(run->schemas, i);
+
+        if (nw_run_table_missing(&run->members[sink], table)) {
+            status = nw_sequencer_copied_from(nw_engine_sequencer(run->engine, sink),
+                                              table->relation_oid, from_lsn, err);
+        }
+    }
+    return status;
+}
+
+/* ---- while it runs ---- */
+
+bool nw_run_goes_on(const struct nw_run *run, uint32_t relation_oid)
+{
+    struct nw_table_trouble trouble;
+
+    for (uint32_t i = 0; nw_tables_at(run->table_states, i, &trouble); i++) {
+        if (trouble.relation_oid == relation_oid && trouble.condition != NW_TABLE_DOUBTFUL &&
+            trouble.condition != NW_TABLE_ASKED) {
+            return false;
+        }
+    }
+    return nw_followed_has(run->followed_tables, relation_oid);
+}
+
+/* One that waited is followed from its mark on. */
+static nw_status asked_record(struct nw_run *run, uint32_t relation_oid, struct nw_error *err)
+{
+    struct nw_table_trouble trouble;
+
+    for (uint32_t i = 0; nw_tables_at(run->table_states, i, &trouble); i++) {
+        if (trouble.relation_oid == relation_oid && trouble.sink[0] == '\0' &&
+            trouble.condition == NW_TABLE_WAITING) {
+            trouble.condition = NW_TABLE_ASKED;
+            return nw_tables_set(run->table_states, &trouble, err);
+        }
+    }
+    return NW_OK;
+}
+
+nw_status nw_run_held_record(struct nw_run *run, struct nw_error *err)
+{
+    const struct nw_run_joins *joins = &run->joins;
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; i < joins->round_count && status == NW_OK; i++) {
+        if (joins->round[i].everywhere && nw_run_any_appends(run, joins->round[i].sinks)) {
+            status = asked_record(run, joins->round[i].relation_oid, err);
+        }
+    }
+    return status;
+}

@@ -1,0 +1,248 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Tables that are copied again into topics while they are written to: whatever is killed meanwhile,
+a reader who follows a topic ends with the rows that the table has, and none that it has no more."""
+import json
+import random
+import threading
+import time
+
+from lab import check
+from test_kafka import Case
+
+UNSENT = "__debezium_unavailable_value"
+ROWS = 4000
+SIZE = 3000  # of a value that an update does not send
+
+
+class Writer(threading.Thread):
+    """Inserts, updates, deletes, moves of keys and truncates of two tables, until it is stopped."""
+
+    def __init__(self, server, seed, truncates=False):
+        super().__init__(daemon=True)
+        self.connection = server.connect()
+        self.connection.autocommit = True
+        self.random = random.Random(seed)
+        self.truncates = truncates
+        self.done = threading.Event()
+        self.failure = None
+
+    def statement(self):
+        key = self.random.randint(1, ROWS)
+        kind = self.random.random()
+        if self.truncates and kind < 0.002:
+            return "TRUNCATE shop.t; INSERT INTO shop.t SELECT g, 0, repeat('t', 10) FROM generate_series(1, 50) g"
+        if kind < 0.3:
+            return f"DELETE FROM shop.t WHERE id = {key}"
+        if kind < 0.5:
+            return (f"INSERT INTO shop.t SELECT {key}, 0, string_agg(md5(random()::text), '') FROM "
+                    f"generate_series(1, {SIZE // 32}) ON CONFLICT DO NOTHING")
+        if kind < 0.55:
+            return f"UPDATE shop.t SET id = id + {ROWS}, note = note || '.' WHERE id = {key} AND NOT EXISTS (SELECT FROM shop.t WHERE id = {key + ROWS})"
+        if kind < 0.6:
+            return f"DELETE FROM shop.t WHERE id = {key + ROWS}"
+        if kind < 0.8:
+            return f"UPDATE shop.t SET n = n + 1 WHERE id = {key}"
+        return f"INSERT INTO shop.beside (n) VALUES ({key})"
+
+    def run(self):
+        try:
+            with self.connection.cursor() as cursor:
+                while not self.done.is_set():
+                    cursor.execute(self.statement())
+        except Exception as error:  # pylint: disable=broad-except
+            self.failure = error
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.done.set()
+        self.join()
+        self.connection.close()
+        if self.failure is not None:
+            raise self.failure
+
+
+class RefreshTest(Case):
+    def tables(self):
+        self.make("CREATE TABLE shop.t (id int PRIMARY KEY, n int, note text);"
+                  "ALTER TABLE shop.t ALTER note SET STORAGE EXTERNAL;"
+                  "CREATE TABLE shop.beside (id bigserial PRIMARY KEY, n int);"
+                  f"INSERT INTO shop.t SELECT g, 0, repeat('x', {SIZE}) FROM generate_series(1, {ROWS}) g")
+
+    def events(self, topic):
+        for message in self.broker.read(topic):
+            if message["payload"] is not None:
+                yield json.loads(message["key"]) if message["key"] else None, json.loads(message["payload"])
+
+    def followed(self, topic):
+        """The rows as a reader has them, and how many changes came more than once."""
+        rows, again, seen = {}, 0, set()
+        for key, event in self.events(topic):
+            source = event["source"]
+            place = (source["lsn"], event["op"], json.dumps(key), json.dumps(event["after"]))
+            if event["op"] not in ("r", "d") and event["op"] != "t":
+                again += place in seen
+                seen.add(place)
+            if event["op"] == "t":
+                rows.clear()
+            elif event["op"] == "d":
+                rows.pop(key["id"], None)
+            else:
+                former = rows.get(key["id"], {})
+                rows[key["id"]] = {name: former.get(name) if value == UNSENT else value
+                                   for name, value in event["after"].items()}
+        return rows, again
+
+    def compare_state(self, narwal, table, names):
+        rows, again = self.followed(f"{narwal.name}.shop.{table}")
+        have = {row[0]: dict(zip(names, row)) for row in
+                self.server.sql(f"SELECT {', '.join(names)} FROM shop.{table}")}
+        self.assertEqual(sorted(set(rows) - set(have)), [], f"{table}: rows that are gone\n{narwal.log_tail()}")
+        self.assertEqual(sorted(set(have) - set(rows)), [], f"{table}: rows that are missing\n{narwal.log_tail()}")
+        for key, row in have.items():
+            self.assertEqual(rows[key], row, f"{table}\n{narwal.log_tail()}")
+        return again
+
+    def wait_whole(self, narwal):
+        narwal.wait("the copies", lambda: '"waiting"' not in narwal.call("table", "list", "--json")[1], 120)
+
+    def ends(self, narwal):
+        """@return how many changes came more than once."""
+        time.sleep(1)  # what the table list says is half a second old
+        self.wait_whole(narwal)
+        narwal.wait_caught_up()
+        again = self.compare_state(narwal, "t", ("id", "n", "note")) + self.compare_state(narwal, "beside", ("id", "n"))
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+        return again
+
+    def piped(self, name, files=False, **options):
+        narwal = self.narwal(name, include=("shop.*",), format="debezium_json", **options)
+        narwal.config["copy"] = {"rate": "8MiB"}
+        if files:
+            narwal.config["sinks"].append({"type": "file", "path": str(narwal.out)})
+        return narwal
+
+    def refresh(self, narwal):
+        """Until it is under way, or was already, or narwal crashed."""
+        def begun():
+            code, text = narwal.call("table", "refresh", "shop.t")
+            return code == 0 or "copied already" in text or not narwal.running
+        narwal.wait("a copy to begin", begun, 60)
+
+    def killed(self, name, files=False, truncates=False, **options):
+        chance = random.Random(check.seed())
+        self.tables()
+        narwal = self.piped(name, files, **options)
+        narwal.start().wait_caught_up()
+        with Writer(self.server, check.seed(), truncates):
+            for number in range(8):
+                self.refresh(narwal)
+                time.sleep(chance.uniform(0, 1.5))
+                narwal.kill()
+                point = chance.choice(["join:1", "joined:1", "commit:2", "commit:4", "commit:9", "write:20"])
+                if number % 2 == 1:
+                    narwal.start(NARWAL_CRASH_AT=point)
+                    self.refresh(narwal)
+                    narwal.wait("the crash", lambda: not narwal.running, 60)
+                narwal.start()
+            self.refresh(narwal)
+            time.sleep(0.5)
+        again = self.ends(narwal)
+        if files:
+            status, output = narwal.call_verify()
+            self.assertEqual(status, 0, output)
+        print(f"{again} changes came again", end=" ... ", flush=True)
+        return again
+
+    def test_first_copy_that_begins_anew(self):
+        chance = random.Random(check.seed())
+        self.tables()
+        narwal = self.piped("first")
+        with Writer(self.server, check.seed()):
+            for number in range(4):
+                narwal.start()
+                narwal.wait("rows", lambda: "first.shop.t" in self.broker.topics(), 60)
+                time.sleep(chance.uniform(0.3, 1.2))
+                narwal.kill()
+                if number == 0:
+                    self.assertFalse(self.ledger("first") == {})
+                self.server.sql("VACUUM FULL shop.t")  # what was copied cannot be gone on with
+            narwal.start().wait_caught_up()
+        self.ends(narwal)
+
+    def test_new_table_killed(self):
+        chance = random.Random(check.seed())
+        self.make("CREATE TABLE shop.other (id int PRIMARY KEY)")
+        narwal = self.piped("new")
+        narwal.start().wait_caught_up()
+        self.server.sql("CREATE TABLE shop.t (id int PRIMARY KEY, n int, note text);"
+                        "ALTER TABLE shop.t ALTER note SET STORAGE EXTERNAL;"
+                        "CREATE TABLE shop.beside (id bigserial PRIMARY KEY, n int);"
+                        f"INSERT INTO shop.t SELECT g, 0, repeat('x', {SIZE}) FROM generate_series(1, {ROWS}) g")
+        with Writer(self.server, check.seed()):
+            for _ in range(5):
+                copies = narwal.log(whole=True).count("snapshot of a temporary slot")
+                narwal.wait("its copy", lambda: narwal.log(whole=True).count("snapshot of a temporary") > copies
+                            or "copied shop.t" in narwal.log(whole=True), 60)  # pylint: disable=cell-var-from-loop
+                time.sleep(chance.uniform(0, 1))
+                narwal.kill()
+                narwal.start()
+        self.ends(narwal)
+
+    def test_new_sink_killed(self):
+        chance = random.Random(check.seed())
+        self.tables()
+        narwal = self.piped("added", files=True)
+        narwal.config["sinks"].reverse()
+        kafka = narwal.config["sinks"].pop()
+        with Writer(self.server, check.seed()):
+            narwal.start().wait_streaming()
+            self.assertEqual(narwal.terminate(), 0)
+            narwal.config["sinks"].append(kafka)
+            for _ in range(5):
+                narwal.start()
+                time.sleep(chance.uniform(0.5, 2.5))
+                narwal.kill()
+            narwal.start().wait_caught_up()
+        self.ends(narwal)
+
+    def test_stopped_meanwhile(self):
+        self.tables()
+        narwal = self.piped("stopped")
+        with Writer(self.server, check.seed()):
+            for _ in range(4):
+                narwal.start()
+                self.refresh(narwal)
+                time.sleep(0.4)
+                self.assertEqual(narwal.terminate(20), 0)
+            narwal.start()
+        self.assertEqual(self.ends(narwal), 0)
+
+    def test_deletes_meanwhile(self):
+        self.tables()
+        narwal = self.piped("once")
+        narwal.start().wait_caught_up()
+        with Writer(self.server, check.seed()):
+            for _ in range(3):
+                self.refresh(narwal)
+                self.wait_whole(narwal)
+        self.assertEqual(self.ends(narwal), 0)
+
+    def test_killed(self):
+        self.killed("killed")
+
+    def test_killed_transactional(self):
+        self.assertEqual(self.killed("exact", delivery="transactional"), 0)
+
+    def test_killed_beside_files(self):
+        self.killed("both", files=True)
+
+    def test_killed_with_workers_and_truncates(self):
+        self.killed("many", truncates=True, delivery="transactional", workers=3)
+
+
+if __name__ == "__main__":
+    check.main()
