@@ -289,6 +289,9 @@ static nw_status copies_decide(struct nw_run *run, struct nw_error *err)
         run->any_copy = run->any_copy || (member->needs_copy && !joins);
         status = need_decide(member, err);
     }
+    if (status == NW_OK && !run->any_copy && run->copying_lsn != 0) {
+        status = nw_state_copying_end(run->state, err); /* the sink that had it is left out */
+    }
     return status == NW_OK && joins ? nw_run_joins_plan(run, err) : status;
 }
 

@@ -137,7 +137,7 @@ uint64_t nw_run_copied_from(const struct nw_run_member *member)
     const struct nw_run *run = member->run;
 
     return member->lsn == 0 && member->needs_copy && !member->copies_void && run->slot_found &&
-                   nw_run_appends(run, (uint32_t)(member - run->members))
+                   !nw_run_streams(run) && nw_run_appends(run, (uint32_t)(member - run->members))
                ? run->copying_lsn
                : 0;
 }

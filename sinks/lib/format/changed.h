@@ -21,7 +21,8 @@ bool nw_batch_is_same(const struct nw_batch *batch, uint32_t row);
  * so that a time which is another one by less than its schema's unit is the same. A value that has
  * no place in its schema is not: who writes it says so.
  *
- * @param before, after  memory to print a value into
+ * @param before  memory to print a value into
+ * @param after   the same
  */
 bool nw_row_is_same(const struct nw_row *row, struct nw_out *before, struct nw_out *after);
 
