@@ -456,7 +456,7 @@ static nw_status row_do(struct nw_kafka_sink *sink, char *const texts[static 3],
     return status;
 }
 
-/* Whether it came before, in this process; from now on it did. */
+/* Whether it came before, in this process, and was followed. */
 static bool is_followed(struct nw_kafka_sink *sink, uint64_t hash)
 {
     bool found = false;
@@ -465,19 +465,14 @@ static bool is_followed(struct nw_kafka_sink *sink, uint64_t hash)
     for (uint32_t i = 0; i < sink->followed_count && i < NW_KAFKA_FOLLOWED_MAX && !found; i++) {
         found = sink->followed[i] == hash;
     }
-    if (!found) {
-        sink->followed[sink->followed_count % NW_KAFKA_FOLLOWED_MAX] = hash;
-        sink->followed_count++;
-    }
     (void)pthread_mutex_unlock(&sink->lock);
     return found;
 }
 
-/* The latest one was not followed after all. */
-static void followed_forget(struct nw_kafka_sink *sink)
+static void followed_note(struct nw_kafka_sink *sink, uint64_t hash)
 {
     (void)pthread_mutex_lock(&sink->lock);
-    sink->followed_count--;
+    sink->followed[sink->followed_count++ % NW_KAFKA_FOLLOWED_MAX] = hash;
     (void)pthread_mutex_unlock(&sink->lock);
 }
 
@@ -505,10 +500,11 @@ nw_status nw_kafka_signal_row(struct nw_kafka_sink *sink, const struct nw_batch 
     }
     (void)snprintf(key, sizeof key, "row %" PRIx64 " %" PRIx64 " %" PRIx64 " %" PRIx64,
                    batch->commit_lsn[at], batch->seq[at], (uint64_t)batch->commit_ts[at], hash);
-    if (!is_followed(sink, text_hash(HASH_BEGINS, key, strlen(key)))) {
+    hash = text_hash(HASH_BEGINS, key, strlen(key));
+    if (!is_followed(sink, hash)) {
         status = row_do(sink, texts, key, batch->commit_lsn[at], err);
-        if (status != NW_OK) {
-            followed_forget(sink);
+        if (status == NW_OK) {
+            followed_note(sink, hash);
         }
     }
     for (uint32_t i = 0; i < 3; i++) {

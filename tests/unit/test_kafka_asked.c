@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "kafka/kafka.h"
+#include "row_kit.h"
 
 /* As narwal does: what is asked for is answered once for each time, in that order. */
 #define ASKED_MAX 1100
@@ -416,9 +417,85 @@ static void an_older_narwal_says_nothing_of_tables(void **state)
     check(NW_KAFKA_COPY_BEGINS, "s.a", " s.a starts ends");
 }
 
+/* ---- rows ---- */
+
+static nw_status failing_ask_all(const struct nw_host *fake, struct nw_request *request,
+                                 struct nw_error *err)
+{
+    (void)fake;
+    request->again = false;
+    if (room == 0) {
+        return nw_fail(err, NW_RETRY, "the disk is full");
+    }
+    answers_count++;
+    return NW_OK;
+}
+
+static void silent_log(const struct nw_host *fake, enum nw_log_level level, const char *format, ...)
+{
+    (void)fake;
+    (void)level;
+    (void)format;
+}
+
+static void fixed_random(const struct nw_host *fake, void *bytes, size_t size)
+{
+    (void)fake;
+    memset(bytes, 5, size);
+}
+
+static nw_status row_signal(uint32_t number, struct nw_error *err)
+{
+    static const struct nw_column_schema columns[] = {{.name = "id", .type = NW_TYPE_TEXT},
+                                                      {.name = "type", .type = NW_TYPE_TEXT},
+                                                      {.name = "data", .type = NW_TYPE_TEXT}};
+    static const struct nw_table table = {.size = sizeof table,
+                                          .schema_name = "s",
+                                          .name = "t",
+                                          .columns = columns,
+                                          .columns_count = 3};
+    uint8_t op = NW_OP_INSERT;
+    uint64_t lsn = number;
+    uint64_t seq = 0;
+    int64_t ts = 7;
+    struct one one;
+
+    one_set(&one, &table, NULL,
+            (const char *const[]){"a", "execute-snapshot", "{\"data-collections\":[\"s.x\"]}"});
+    one.batch.op = &op;
+    one.batch.commit_lsn = &lsn;
+    one.batch.seq = &seq;
+    one.batch.commit_ts = &ts;
+    return nw_kafka_signal_row(&sink, &one.batch, 0, err);
+}
+
+/* Also when many were before it. */
+static void a_row_that_failed_is_followed_when_it_comes_again(void **state)
+{
+    struct nw_error err = {0};
+
+    (void)state;
+    host.ask_all = failing_ask_all;
+    host.log = silent_log;
+    host.random = fixed_random;
+    for (uint32_t i = 1; i <= NW_KAFKA_FOLLOWED_MAX + 30; i++) {
+        if (i == 10 || i == NW_KAFKA_FOLLOWED_MAX + 20) {
+            room = 0;
+            assert_int_equal(row_signal(i, &err), NW_RETRY);
+            room = ASKED_MAX;
+        }
+        assert_int_equal(row_signal(i, &err), NW_OK);
+        assert_int_equal(answers_count, i);
+        assert_int_equal(row_signal(i, &err), NW_OK); /* passed over */
+        assert_int_equal(answers_count, i);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_row_that_failed_is_followed_when_it_comes_again, begin,
+                                        end),
         cmocka_unit_test_setup_teardown(a_signal_ends_with_the_last_of_its_tables, begin, end),
         cmocka_unit_test_setup_teardown(what_was_not_committed_is_said_again, begin, end),
         cmocka_unit_test_setup_teardown(a_copy_is_for_all_that_asked_when_it_began, begin, end),
