@@ -483,6 +483,7 @@ static void steps_see_what_those_in_front_of_them_left(void **state)
           "rename at: year"},
          "{\"year\":\"1970\"}"},
         {{"drop id, a, n, at"}, "{}"},
+        {{"keep a, n", "mask a = *", "envelope op: a"}, "{\"a\":\"c\",\"n\":null}"},
     };
 
     (void)state;
@@ -570,6 +571,100 @@ static void deletes_and_avro_are_changed_too(void **state)
     nw_connect_table_destroy(made);
 }
 
+static void two_fields_of_one_name_are_refused(void **state)
+{
+    static const struct {
+        const char *step, *text;
+    } cases[] = {
+        {"rename n: a", "NW2727 shop.t: field a cannot be what `reshape` says: there is another "
+                        "field of that name"},
+        {"rename id: b, a: b", "NW2727 shop.t: field b cannot be what `reshape` says: there is "
+                               "another field of that name"},
+        {"insert id = x", "NW2727 shop.t: field id cannot be what `reshape` says: there is another "
+                          "field of that name"},
+        {"topic at!", "NW2727 shop.t: field at cannot be what `reshape` says: there is another "
+                      "field of that name"},
+        {"envelope op: id", "NW2727 shop.t: field id cannot be what `reshape` says: it is there, "
+                            "and has another type"},
+        {"envelope ts_ms: at", "NW2727 shop.t: field at cannot be what `reshape` says: it is "
+                               "there, and has another type"},
+        {"rename none: a", "{\"id\":7,\"a\":null,\"n\":null,\"at\":null}"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char *text = reshaped(columns, COUNT(columns), (const char *const[]){"7", NULL, NULL, NULL},
+                              (const char *[]){cases[i].step, NULL}, false);
+
+        assert_string_equal(text, cases[i].text);
+        free(text);
+    }
+}
+
+static void any_text_is_a_boolean(void **state)
+{
+    static char long_text[1000];
+    static const char *const cases[][2] = {
+        {"tRuE", "{\"f\":true}"}, {"true ", "{\"f\":false}"}, {long_text, "{\"f\":false}"}};
+    static const struct nw_column_schema column = {.name = "f", OPTIONAL(OID_TEXT)};
+
+    (void)state;
+    memset(long_text, 'x', sizeof long_text - 1);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char *text =
+            reshaped(&column, 1, &cases[i][0], (const char *[]){"cast f: boolean", NULL}, false);
+
+        assert_string_equal(text, cases[i][1]);
+        free(text);
+    }
+}
+
+/* With null_as_default, as what is not reshaped is. */
+static void null_is_the_default_in_avro(void **state)
+{
+    static const char *const steps[] = {"drop at", NULL};
+    const struct nw_table table = {.size = sizeof table,
+                                   .schema_name = "shop",
+                                   .name = "t",
+                                   .columns = columns,
+                                   .columns_count = COUNT(columns)};
+    static const struct nw_origin origin = {.name = "dbz", .schema = "shop", .table = "t"};
+    static const struct nw_change change = {.op = 'c', .after = true, .snapshot = "false"};
+    struct nw_connect_options connect = nw_connect_options_default();
+    struct nw_flat_options options = {.deletes = NW_FLAT_TOMBSTONE};
+    struct nw_connect_table *made = NULL;
+    struct one one;
+    struct nw_flat flat;
+    struct nw_out out = {0};
+    struct nw_out hex = {0};
+    struct nw_error err;
+
+    (void)state;
+    connect.null_as_default = true;
+    made = nw_connect_table_create(&table, "dbz.shop.t", &connect);
+    assert_non_null(made);
+    const struct nw_row row = {.table = made,
+                               .batch = &one.batch,
+                               .origin = &origin,
+                               .change = &change,
+                               .scratch = nw_connect_scratch_create(made)};
+    assert_int_equal(nw_reshape_options_read(steps, "reshape", &options.reshape, &err), NW_OK);
+    assert_true(nw_flat_init(&flat, made, &options));
+    assert_int_equal(nw_flat_reshape(&flat, made, "t", &err), NW_OK);
+    one_set(&one, &table, NULL, (const char *const[]){"7", NULL, "1", NULL});
+    assert_int_equal(nw_avro_flat(&out, &flat, &row, &err), NW_OK);
+    nw_out_hex(&hex, out.bytes, out.used);
+    is_text(&hex, "0e"
+                  "000278" /* the default of a, x */
+                  "0002");
+    nw_out_fini(&out);
+    nw_out_fini(&hex);
+    nw_flat_fini(&flat);
+    nw_reshape_options_destroy(options.reshape);
+    nw_connect_scratch_destroy(row.scratch);
+    nw_connect_table_destroy(made);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -582,6 +677,9 @@ int main(void)
         cmocka_unit_test(steps_see_what_those_in_front_of_them_left),
         cmocka_unit_test(schemas_are_those_that_connect_makes),
         cmocka_unit_test(deletes_and_avro_are_changed_too),
+        cmocka_unit_test(two_fields_of_one_name_are_refused),
+        cmocka_unit_test(any_text_is_a_boolean),
+        cmocka_unit_test(null_is_the_default_in_avro),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,6 +107,10 @@ static nw_status reshaped_append(struct nw_out *out, const struct nw_flat *flat,
         struct nw_connect_value value;
 
         status = nw_reshape_value(flat->reshape, i, row, &value, err);
+        if (status == NW_OK && value.kind == NW_CONNECT_NULL && field->schema->fallback != NULL &&
+            row->table->options.null_as_default) {
+            value = *field->schema->fallback;
+        }
         if (status == NW_OK && value.kind == NW_CONNECT_NULL && !field->schema->optional) {
             return nw_fail(err, NW_REJECT,
                            "NW2720 %s.%s: field %s is required, and has no value here",

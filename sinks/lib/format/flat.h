@@ -82,7 +82,8 @@ bool nw_flat_init(struct nw_flat *flat, const struct nw_connect_table *table,
 /**
  * Behind nw_flat_init(): fields as options->reshape makes them; nothing without it.
  * @param topic  the table's; borrow for the call
- * @return NW_REJECT (NW2727): a field's type is none that a step takes; NW_RETRY: memory ran out
+ * @return NW_REJECT (NW2727): a field's type is none that a step takes, or two would have one
+ *         name; NW_RETRY: memory ran out
  */
 NW_MUST_CHECK nw_status nw_flat_reshape(struct nw_flat *flat, const struct nw_connect_table *table,
                                         const char *topic, struct nw_error *err);

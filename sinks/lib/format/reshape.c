@@ -93,27 +93,88 @@ static void fields_choose(struct nw_reshape *reshape, const struct nw_reshape_st
     reshape->count = kept;
 }
 
-static void fields_rename(struct nw_reshape *reshape, const struct nw_reshape_step *step)
+static nw_status refuse(const struct nw_reshape *reshape, const struct field *field,
+                        const char *why, struct nw_error *err)
 {
+    const struct nw_table *table = reshape->table->table;
+
+    return nw_fail(err, NW_REJECT, "NW2727 %s.%s: field %s cannot be what `reshape` says: %s",
+                   table->schema_name, table->name, field->public.name, why);
+}
+
+/* The other field of that name; NULL: there is none. */
+static struct field *twin_find(const struct nw_reshape *reshape, const struct field *field)
+{
+    for (uint32_t i = 0; i < reshape->count; i++) {
+        struct field *other = &reshape->fields[i];
+
+        if (other != field && strcmp(other->public.name, field->public.name) == 0) {
+            return other;
+        }
+    }
+    return NULL;
+}
+
+/* Connect ends the connector. */
+static nw_status twin_refuse(const struct nw_reshape *reshape, const struct field *field,
+                             struct nw_error *err)
+{
+    return twin_find(reshape, field) == NULL
+               ? NW_OK
+               : refuse(reshape, field, "there is another field of that name", err);
+}
+
+static nw_status fields_rename(struct nw_reshape *reshape, const struct nw_reshape_step *step,
+                               struct nw_error *err)
+{
+    nw_status status = NW_OK;
+    bool any = false;
+
     for (uint32_t i = 0; i < reshape->count; i++) {
         const struct nw_reshape_name *name = named(step, reshape->fields[i].public.name);
 
         if (name != NULL) {
             reshape->fields[i].public.name = name->to;
+            any = true;
         }
     }
+    for (uint32_t i = 0; any && i < reshape->count && status == NW_OK; i++) {
+        status = twin_refuse(reshape, &reshape->fields[i], err);
+    }
+    return status;
 }
 
-static void field_insert(struct nw_reshape *reshape, const struct nw_reshape_step *step,
-                         const char *topic)
+/* A field that is there has the value from now on, and keeps its place and its schema. */
+static nw_status field_replace(const struct nw_reshape *reshape, struct field *field,
+                               const struct nw_reshape_step *step, struct nw_error *err)
 {
-    struct field *field = &reshape->fields[reshape->count++]; /* there is room for each step's */
+    const struct nw_connect_schema *schema = field->public.schema;
+    const struct nw_connect_schema *given = &step->item->schema;
+    const char *name = schema->name == NULL ? "" : schema->name;
+
+    if (schema->kind != given->kind || strcmp(name, given->name == NULL ? "" : given->name) != 0) {
+        return refuse(reshape, field, "it is there, and has another type", err);
+    }
+    field->source = SOURCE_ADDED;
+    field->item = step->item;
+    field->ops = NULL;
+    return NW_OK;
+}
+
+static nw_status field_insert(struct nw_reshape *reshape, const struct nw_reshape_step *step,
+                              const char *topic, struct nw_error *err)
+{
+    struct field *field = &reshape->fields[reshape->count]; /* there is room for each step's */
 
     if (step->kind == NW_RESHAPE_ENVELOPE) {
+        struct field *twin = NULL;
+
         *field = (struct field){.public = {step->names[0].to, &step->item->schema},
                                 .source = SOURCE_ADDED,
                                 .item = step->item};
-        return;
+        twin = twin_find(reshape, field);
+        reshape->count += twin == NULL ? 1 : 0;
+        return twin == NULL ? NW_OK : field_replace(reshape, twin, step, err);
     }
     *field = (struct field){
         .public = {step->names[0].name, step->required ? &text_required : &text_optional},
@@ -121,6 +182,8 @@ static void field_insert(struct nw_reshape *reshape, const struct nw_reshape_ste
         .text = step->kind == NW_RESHAPE_INSERT
                     ? step->text
                     : nw_pool_text(&reshape->pool, topic, strlen(topic))};
+    reshape->count++;
+    return twin_refuse(reshape, field, err);
 }
 
 /* ---- masks, casts and times ---- */
@@ -190,15 +253,6 @@ static void field_convert(struct nw_reshape *reshape, struct field *field,
     if (op != NULL && step->kind == NW_RESHAPE_CAST && from->fallback != NULL) {
         to->fallback = default_cast(reshape, op);
     }
-}
-
-static nw_status refuse(const struct nw_reshape *reshape, const struct field *field,
-                        const char *why, struct nw_error *err)
-{
-    const struct nw_table *table = reshape->table->table;
-
-    return nw_fail(err, NW_REJECT, "NW2727 %s.%s: field %s cannot be what `reshape` says: %s",
-                   table->schema_name, table->name, field->public.name, why);
 }
 
 static nw_status field_mask(struct nw_reshape *reshape, struct field *field,
@@ -283,8 +337,7 @@ static nw_status step_take(struct nw_reshape *reshape, const struct nw_reshape_s
         fields_choose(reshape, step);
         break;
     case NW_RESHAPE_RENAME:
-        fields_rename(reshape, step);
-        break;
+        return fields_rename(reshape, step, err);
     case NW_RESHAPE_MASK:
     case NW_RESHAPE_CAST:
     case NW_RESHAPE_TIME:
@@ -292,8 +345,7 @@ static nw_status step_take(struct nw_reshape *reshape, const struct nw_reshape_s
     case NW_RESHAPE_INSERT:
     case NW_RESHAPE_TOPIC:
     case NW_RESHAPE_ENVELOPE:
-        field_insert(reshape, step, topic);
-        break;
+        return field_insert(reshape, step, topic, err);
     }
     return NW_OK;
 }

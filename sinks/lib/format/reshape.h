@@ -49,7 +49,8 @@ void nw_reshape_options_destroy(struct nw_reshape_options *options); /* NULL is 
  * @param flat     as nw_flat_init() made it: what there is before the first step
  * @param topic    borrow for the call
  * @param made     give
- * @return NW_REJECT (NW2727): a field's type is none that a step takes; NW_RETRY: memory ran out
+ * @return NW_REJECT (NW2727): a field's type is none that a step takes, or two would have one
+ *         name; NW_RETRY: memory ran out
  */
 NW_MUST_CHECK nw_status nw_reshape_create(const struct nw_reshape_options *options,
                                           const struct nw_connect_table *table,

@@ -317,6 +317,19 @@ static nw_status real_parse(char *text, enum nw_connect_kind kind, struct nw_con
     return *end == '\0' ? NW_OK : NW_REJECT;
 }
 
+/* Any other text is false, however long. */
+static bool is_true(const struct nw_connect_value *text)
+{
+    static const char wanted[] = "true";
+    bool same = text->size == sizeof wanted - 1;
+
+    for (uint32_t i = 0; same && i < text->size; i++) {
+        same = (text->bytes[i] | 0x20) == wanted[i];
+    }
+    return same;
+}
+
+/* @param decimal  else a text, and no boolean is wanted */
 static nw_status text_cast(enum nw_connect_kind kind, bool decimal, char *text,
                            struct nw_connect_value *value)
 {
@@ -324,13 +337,7 @@ static nw_status text_cast(enum nw_connect_kind kind, bool decimal, char *text,
         return real_parse(text, kind, value);
     }
     if (kind == NW_CONNECT_BOOLEAN) {
-        static const char wanted[] = "true";
-        bool same = strlen(text) == 4;
-
-        for (size_t i = 0; same && i < 4; i++) {
-            same = (text[i] | 0x20) == wanted[i];
-        }
-        return truth_give(decimal ? text_whole(text) != 0 : same, value);
+        return truth_give(text_whole(text) != 0, value);
     }
     return decimal ? integer_give(narrowed(text_whole(text), kind), value)
                    : integer_parse(text, kind, value);
@@ -429,6 +436,8 @@ static nw_status number_cast(const struct nw_connect_schema *from, enum nw_conne
 
     if (decimal) {
         status = decimal_text(value, scale_of(from), out, second);
+    } else if (value->kind == NW_CONNECT_TEXT && kind == NW_CONNECT_BOOLEAN) {
+        return truth_give(is_true(value), value);
     } else if (value->kind != NW_CONNECT_TEXT || value->size > NUMBER_TEXT_MAX ||
                (value->size > 0 && memchr(value->bytes, '\0', value->size) != NULL)) {
         return NW_REJECT;
