@@ -4,9 +4,12 @@
  * table that has none. Names are as PostgreSQL has
  * them, without quotes; the table's name ends at the last colon, its schema's at the first point.
  *
- * "REGEX => REGEX,REGEX" is for all tables whose schema.table the first one matches wholly: their
- * columns that the others match, in this order. What several of these find is one key, as with
- * Debezium's message.key.columns; a table where they find nothing keeps its own.
+ * "TABLES => COLUMNS,COLUMNS" has regular expressions. As Debezium does for message.key.columns,
+ * the first and each of the others are made one, with a "." between that stands for any character,
+ * and a column is in the key if that matches its schema.table.column wholly, capitals as small
+ * letters: "shop\\..* => id" so finds shop.items.order_id, too. Columns come in the order of the
+ * expressions. What several of these items find is one key; a table where they find nothing keeps
+ * its own.
  */
 #include <stddef.h>
 #include <stdio.h>
@@ -17,6 +20,7 @@
 
 #define ARROW        " => "
 #define WHY_SIZE     160u
+#define JOINED_SIZE  (2 * NW_KAFKA_NAME_SIZE + sizeof "(?:).(?:)")
 #define COLUMN_BLANK " \t"
 
 struct wish {
@@ -54,6 +58,22 @@ static struct nw_regex *regex_of(const char *text, size_t size, char why[static 
     return nw_regex_create(copy, "", why, WHY_SIZE);
 }
 
+/* That of an item's tables and one of its columns, for schema.table.column. Both are groups: a bar
+ * is not between the two. @return NULL: as regex_of() */
+static struct nw_regex *joined_of(const char *item, size_t item_size, const char *column,
+                                  size_t column_size, char why[static WHY_SIZE])
+{
+    char joined[JOINED_SIZE];
+
+    if (item_size >= NW_KAFKA_NAME_SIZE || column_size >= NW_KAFKA_NAME_SIZE) {
+        (void)snprintf(why, WHY_SIZE, "it is too long");
+        return NULL;
+    }
+    (void)snprintf(joined, sizeof joined, "(?:%.*s).(?:%.*s)", (int)item_size, item,
+                   (int)column_size, column);
+    return nw_regex_create_folded(joined, why, WHY_SIZE);
+}
+
 /* The next expression of a list with commas. @return false: there is none */
 static bool piece_next(const char **at, const char **piece, size_t *size)
 {
@@ -87,6 +107,11 @@ static bool pattern_is_well(const char *item, const char *arrow, char why[static
         regex = regex_of(piece, size, why);
         well = regex != NULL;
         nw_regex_destroy(regex);
+        if (well) {
+            regex = joined_of(item, (size_t)(arrow - item), piece, size, why);
+            well = regex != NULL;
+            nw_regex_destroy(regex);
+        }
     }
     return well;
 }
@@ -218,22 +243,33 @@ static void key_add(uint16_t *key, uint16_t *count, uint16_t column)
     }
 }
 
-/* Add the columns that a list of expressions finds. */
-static nw_status columns_add(const struct nw_table *table, const char *list, uint16_t *key,
-                             uint16_t *count, struct nw_error *err)
+/* Whether it matches schema.table.column. */
+static bool finds(const struct nw_regex *regex, const struct nw_table *table, uint16_t column)
 {
+    char name[NW_KAFKA_NAME_SIZE];
+
+    (void)snprintf(name, sizeof name, "%s.%s.%s", table->schema_name, table->name,
+                   table->columns[column].name);
+    return matches(regex, name);
+}
+
+/* Add the columns that an item's expressions find. */
+static nw_status columns_add(const struct nw_table *table, const char *item, const char *arrow,
+                             uint16_t *key, uint16_t *count, struct nw_error *err)
+{
+    const char *list = arrow + strlen(ARROW);
     const char *piece = NULL;
     size_t size = 0;
 
     while (piece_next(&list, &piece, &size)) {
         char why[WHY_SIZE];
-        struct nw_regex *regex = regex_of(piece, size, why);
+        struct nw_regex *regex = joined_of(item, (size_t)(arrow - item), piece, size, why);
 
         if (regex == NULL) { /* it was well-formed at the start */
             return nw_fail(err, NW_RETRY, "out of memory for keys");
         }
         for (uint16_t c = 0; c < table->columns_count; c++) {
-            if (!matches(regex, table->columns[c].name)) {
+            if (!finds(regex, table, c)) {
                 continue;
             }
             if (nw_table_is_blurred(table, c)) {
@@ -251,23 +287,14 @@ static nw_status columns_add(const struct nw_table *table, const char *list, uin
 static nw_status patterns_find(const struct nw_kafka_options *options, const struct nw_table *table,
                                uint16_t *key, uint16_t *count, struct nw_error *err)
 {
-    char name[NW_KAFKA_NAME_SIZE];
-    char why[WHY_SIZE];
     nw_status status = NW_OK;
 
-    (void)snprintf(name, sizeof name, "%s.%s", table->schema_name, table->name);
     for (size_t i = 0; options->keys[i] != NULL && status == NW_OK; i++) {
         const char *arrow = strstr(options->keys[i], ARROW);
-        struct nw_regex *regex =
-            arrow == NULL ? NULL
-                          : regex_of(options->keys[i], (size_t)(arrow - options->keys[i]), why);
 
-        if (arrow != NULL && regex == NULL) {
-            status = nw_fail(err, NW_RETRY, "out of memory for keys");
-        } else if (arrow != NULL && matches(regex, name)) {
-            status = columns_add(table, arrow + strlen(ARROW), key, count, err);
+        if (arrow != NULL) {
+            status = columns_add(table, options->keys[i], arrow, key, count, err);
         }
-        nw_regex_destroy(regex);
     }
     return status;
 }

@@ -165,9 +165,10 @@ const struct nw_option nw_kafka_option_table[NW_KAFKA_OPTIONS_COUNT] = {
                            "Further settings of librdkafka: linger.ms=20."},
     [OPTION_KEYS] = {"keys", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
                      "Other keys of messages than the tables': \"sales.lines:order_id\", several "
-                     "columns by commas. \"REGEX => REGEX,REGEX\", in Java's form: of tables "
-                     "whose SCHEMA.TABLE the first matches wholly the columns that the others "
-                     "match; several such items add up."},
+                     "columns by commas. \"TABLES => COLUMNS,COLUMNS\", expressions in Java's "
+                     "form: as Debezium's message.key.columns of each table the columns whose "
+                     "SCHEMA.TABLE.COLUMN is matched wholly by TABLES.COLUMNS, capitals as small "
+                     "letters; several such items add up."},
     [OPTION_UNIQUE_KEYS] = {"unique_keys", NW_OPTION_BOOL, 0, "false", 0, 0, NULL,
                             "Tables without a primary key and without REPLICA IDENTITY USING INDEX "
                             "have the columns of their first unique index, by its name, as key, "

@@ -121,6 +121,10 @@ static void a_key_has_what_expressions_find(void **state)
         {{".* => no,v"}, "v"},
         {{".* => v", "shop.* => id,v"}, "v,id"},
         {{".* => v", "shop.it:ems:region", ".* => id"}, "region"}, /* which is named */
+        {{"shop\\..* => on"}, "region"},       /* as Debezium's: one for all of the name */
+        {{"shop\\..*\\.re => ion"}, "region"}, /* with any character between the two */
+        {{"SHOP\\.It:.* => V"}, "v"},
+        {{"shop.no|shop.it:ems => v|id"}, "id,v"},
     };
     struct nw_table *keyed = NULL;
     struct nw_error err = {0};

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * See import.h: message.key.columns, "TABLES:COLUMN,COLUMN;...". Debezium makes an expression of
- * each table's and column's with a dot between, and a table's key of all columns whose name behind
- * its own one of these matches, in the expressions' order. Where all of it names tables and
- * columns, narwal's keys name them too; else they have the expressions.
+ * each table's and column's with a dot between, and a table's key of all columns whose
+ * schema.table.column one of these matches, in the expressions' order. Where all of it names tables
+ * and columns, narwal's keys name them too; else they have the expressions, which the sink puts
+ * together in the same way.
  */
 #include <string.h>
 
@@ -13,14 +14,17 @@
 static bool has_bar(const char *regex)
 {
     int depth = 0;
+    bool inside = false; /* of [brackets], where neither groups nor bars are */
 
     for (; *regex != '\0'; regex++) {
         if (*regex == '\\' && regex[1] != '\0') {
             regex++;
-        } else if (*regex == '|' && depth == 0) {
+        } else if (*regex == '[' || *regex == ']') {
+            inside = *regex == '[';
+        } else if (*regex == '|' && depth == 0 && !inside) {
             return true;
-        } else {
-            depth += (*regex == '(' || *regex == '[') - (*regex == ')' || *regex == ']');
+        } else if (!inside) {
+            depth += (*regex == '(') - (*regex == ')');
         }
     }
     return false;
