@@ -54,6 +54,10 @@ static nw_status beat(struct nw_pulse *pulse, struct nw_error *err)
         if (status == NW_OK) {
             status = nw_session_query(pulse->session, SETTINGS, NULL, 0, NULL, NULL, err);
         }
+        if (status != NW_OK) { /* without them the statement is not run */
+            nw_session_close(pulse->session);
+            pulse->session = NULL;
+        }
     }
     if (status == NW_OK) {
         status = nw_session_query(pulse->session, pulse->statement, NULL, 0, NULL, NULL, err);

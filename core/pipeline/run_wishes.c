@@ -136,28 +136,41 @@ nw_status nw_run_wish(void *context, const char *sink, struct nw_request *reques
     return status == NW_OK ? NW_OK : (err->status = NW_RETRY);
 }
 
+/* What a sink asked for behind that number, which has to be recorded. @return false: nothing */
+static bool wish_next(struct nw_run_wishes *wishes, const char *sink, int64_t passed,
+                      struct nw_run_wish *next)
+{
+    const struct nw_run_wish *found = NULL;
+
+    (void)pthread_mutex_lock(&wishes->mutex);
+    for (uint32_t i = 0; i < wishes->count; i++) {
+        const struct nw_run_wish *wish = &wishes->list[i];
+
+        if (wish->number > passed && (found == NULL || wish->number < found->number) &&
+            strcmp(wish->sink, sink) == 0) {
+            found = wish;
+        }
+    }
+    if (found != NULL) {
+        *next = *found;
+    }
+    (void)pthread_mutex_unlock(&wishes->mutex);
+    return found != NULL;
+}
+
+/* By their numbers: the main thread takes others off the list meanwhile. */
 nw_status nw_run_requests_tell(void *context, const char *sink, nw_request_fn each,
                                void *each_context, struct nw_error *err)
 {
     struct nw_run *run = context;
     struct nw_run_wishes *wishes = &run->wishes;
+    struct nw_run_wish wish = {0};
     nw_status status = NW_OK;
 
-    for (uint32_t i = 0; status == NW_OK; i++) {
-        struct nw_run_wish wish = {0};
+    while (status == NW_OK && wish_next(wishes, sink, wish.number, &wish)) {
         struct nw_wished_name name = {.key = ""};
 
-        (void)pthread_mutex_lock(&wishes->mutex);
-        if (i < wishes->count) {
-            wish = wishes->list[i];
-        }
-        (void)pthread_mutex_unlock(&wishes->mutex);
-        if (wish.command[0] == '\0') {
-            break;
-        }
-        if (wish.number != 0 && strcmp(wish.sink, sink) == 0) {
-            status = nw_wished_name(run->state, wish.number, sink, &name, err);
-        }
+        status = nw_wished_name(run->state, wish.number, sink, &name, err);
         if (status == NW_OK && name.key[0] != '\0' && wish_own(wishes, wish.number)) {
             each(each_context, name.key, name.note, wish.command);
         }
