@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kafka/kafka.h"
+#include "lib/format/notice_avro.h"
 
 nw_status nw_kafka_envelope_make(struct nw_kafka_sink *sink, const struct nw_table *table,
                                  struct nw_format_table **format, struct nw_error *err)
@@ -51,7 +52,8 @@ struct nw_change nw_kafka_change_of(struct nw_kafka_worker *worker, struct nw_ka
     return change;
 }
 
-void nw_kafka_envelope_notice(struct nw_kafka_worker *worker, const struct nw_event *event)
+nw_status nw_kafka_envelope_notice(struct nw_kafka_worker *worker, const struct nw_event *event,
+                                   struct nw_error *err)
 {
     struct nw_kafka_sink *sink = worker->sink;
     const struct nw_format_options *options = &sink->options.format;
@@ -65,8 +67,11 @@ void nw_kafka_envelope_notice(struct nw_kafka_worker *worker, const struct nw_ev
     if (sink->options.notices_[NW_KAFKA_TRANSACTIONS] != NULL) {
         nw_change_order_set(&worker->messages, event->commit_lsn, event->seq, &change);
     }
-    worker->key.used = worker->value.used = 0;
-    nw_debezium_message_key(event, &options->debezium, &worker->key);
+    if (nw_kafka_notices_are_avro(&sink->options)) {
+        return nw_avro_message(&worker->value, event, &origin, &change, options->connect.binaries,
+                               err);
+    }
     nw_debezium_message(event, &origin, &change, options->connect.binaries, &options->debezium,
                         &worker->value);
+    return NW_OK;
 }

@@ -49,8 +49,8 @@ bool nw_kafka_form_wanted(const struct nw_kafka_options *options, const struct n
     return kind != NW_FORMAT_NARWAL || nw_kafka_is_outbox(&options->form, table);
 }
 
-static nw_status schema_id(struct nw_kafka_worker *worker, const struct nw_connect_schema *schema,
-                           const char *topic, bool key, uint32_t *id, struct nw_error *err)
+nw_status nw_kafka_schema_id(struct nw_kafka_worker *worker, const struct nw_connect_schema *schema,
+                             const char *topic, bool key, uint32_t *id, struct nw_error *err)
 {
     const struct nw_kafka_form_options *options = &worker->sink->options.form;
     struct nw_kafka_forms *forms = &worker->forms;
@@ -84,13 +84,13 @@ static nw_status cloud_register(struct nw_kafka_worker *worker, struct nw_kafka_
     nw_status status = NW_OK;
 
     if (!form->options->cloud_is_avro) {
-        return schema_id(worker, &form->data.schema, topic, false, &form->value_id, err);
+        return nw_kafka_schema_id(worker, &form->data.schema, topic, false, &form->value_id, err);
     }
     (void)snprintf(data, sizeof data, "%s-data", topic);
-    status = schema_id(worker, &form->data.schema, data, false, &form->value_id, err);
-    return status == NW_OK
-               ? schema_id(worker, &form->cloud_avro.schema, topic, false, &form->cloud_id, err)
-               : status;
+    status = nw_kafka_schema_id(worker, &form->data.schema, data, false, &form->value_id, err);
+    return status == NW_OK ? nw_kafka_schema_id(worker, &form->cloud_avro.schema, topic, false,
+                                                &form->cloud_id, err)
+                           : status;
 }
 
 /* The ids of what is sent in Avro. */
@@ -106,13 +106,15 @@ static nw_status schemas_register(struct nw_kafka_worker *worker, struct nw_kafk
     }
     if (form->shape != NULL) {
         if (nw_key_shape_form(form->shape) == NW_KEY_AVRO) {
-            status = schema_id(worker, nw_key_shape_schema(form->shape), topic, true, &form->key_id,
-                               err);
+            status = nw_kafka_schema_id(worker, nw_key_shape_schema(form->shape), topic, true,
+                                        &form->key_id, err);
         }
     } else if (form->keyed) {
-        status = schema_id(worker, form->format->connect->key, topic, true, &form->key_id, err);
+        status =
+            nw_kafka_schema_id(worker, form->format->connect->key, topic, true, &form->key_id, err);
     }
-    return status == NW_OK ? schema_id(worker, value, topic, false, &form->value_id, err) : status;
+    return status == NW_OK ? nw_kafka_schema_id(worker, value, topic, false, &form->value_id, err)
+                           : status;
 }
 
 static nw_status form_fill(struct nw_kafka_worker *worker, struct nw_kafka_form *form,

@@ -114,6 +114,16 @@ bool nw_kafka_is_outbox(const struct nw_kafka_form_options *options, const struc
 /** Whether the table's rows are sent in one of these forms: else as lines. */
 bool nw_kafka_form_wanted(const struct nw_kafka_options *options, const struct nw_table *table);
 
+/**
+ * The registry's number of a schema, which is registered if need be. Uses worker->value.
+ * @param topic  that the subject is named after
+ * @param key    it is of the topic's keys
+ * @return as nw_registry_subject() and nw_registry_id()
+ */
+NW_MUST_CHECK nw_status nw_kafka_schema_id(struct nw_kafka_worker *worker,
+                                           const struct nw_connect_schema *schema,
+                                           const char *topic, bool key, uint32_t *id,
+                                           struct nw_error *err);
 /** What a table's messages need, into table->form; registers its schemas. */
 NW_MUST_CHECK nw_status nw_kafka_form_create(struct nw_kafka_worker *worker,
                                              struct nw_kafka_table *table, const char *topic,

@@ -48,6 +48,13 @@ enum nw_kafka_notice {
     NW_KAFKA_NOTICES_COUNT,
 };
 
+/* The registry's numbers of a notice's schemas, where it is in Avro. */
+struct nw_kafka_notice_ids {
+    bool known;
+    uint32_t key; /* where the key is in Avro, too */
+    uint32_t value;
+};
+
 /* What a route does beside the topic: see logical.c. */
 struct nw_kafka_logical {
     bool renames;           /* schemas, after the topic */
@@ -219,6 +226,7 @@ struct nw_kafka_worker {
     struct nw_kafka_producer *producer;
 
     rd_kafka_topic_t *notices[NW_KAFKA_NOTICES_COUNT]; /* NULL: not asked for yet */
+    struct nw_kafka_notice_ids notice_ids[NW_KAFKA_NOTICES_COUNT];
     struct nw_change_order messages; /* logical ones of a transaction: transactions_topic */
     struct nw_kafka_table *tables;   /* by no order; few are looked up often */
     uint32_t tables_count;
@@ -297,6 +305,7 @@ struct nw_kafka_sink {
     struct nw_kafka_producer witness; /* of what the ledger says of topics; see begun.c */
     struct nw_kafka_producer heart;   /* of heartbeats; the coordinator's */
     rd_kafka_topic_t *heart_topic;
+    struct nw_kafka_notice_ids heart_ids;
     int64_t
         lost_due_ns; /* when copies that were given up are looked for again; the coordinator's */
     int64_t beat_us; /* when the last one was sent, wall clock */
@@ -616,8 +625,10 @@ struct nw_change nw_kafka_change_of(struct nw_kafka_worker *worker, struct nw_ka
 /** Put a change's place in its transaction into it, where that is wanted. */
 void nw_kafka_transaction_set(struct nw_kafka_worker *worker, struct nw_kafka_table *table,
                               uint64_t commit_lsn, uint64_t seq, struct nw_change *change);
-/** Key and value of a logical message, into the worker's. */
-void nw_kafka_envelope_notice(struct nw_kafka_worker *worker, const struct nw_event *event);
+/** The value of a logical message, appended to the worker's. */
+NW_MUST_CHECK nw_status nw_kafka_envelope_notice(struct nw_kafka_worker *worker,
+                                                 const struct nw_event *event,
+                                                 struct nw_error *err);
 
 /* ---- rows.c ---- */
 
@@ -649,8 +660,17 @@ NW_MUST_CHECK nw_status nw_kafka_truncate(struct nw_kafka_worker *worker,
 /** A message, a transaction's begin or end, a new version of a table: sent where that is wanted. */
 NW_MUST_CHECK nw_status nw_kafka_notice(struct nw_kafka_worker *worker,
                                         const struct nw_event *event, struct nw_error *err);
-/** Send the worker's key and value, opening the topic if need be; nothing where it is not wanted.
+/** Whether notices are in Avro, but for those that Debezium has not; and their keys are, too. */
+bool nw_kafka_notices_are_avro(const struct nw_kafka_options *options);
+bool nw_kafka_notice_keys_are_avro(const struct nw_kafka_options *options);
+/**
+ * Begin a notice: opens its topic and registers its schemas if need be; nothing where it is not
+ * wanted. The worker's key and value have then what they begin with in Avro, else nothing.
+ * @return NW_FATAL also for what a table would stop for: none can instead, and nothing is left out
  */
+NW_MUST_CHECK nw_status nw_kafka_notice_begin(struct nw_kafka_worker *worker,
+                                              enum nw_kafka_notice notice, struct nw_error *err);
+/** Send the worker's key and value, which are begun; nothing where it is not wanted. */
 NW_MUST_CHECK nw_status nw_kafka_notice_send(struct nw_kafka_worker *worker,
                                              enum nw_kafka_notice notice, struct nw_error *err);
 /** The topics of one worker. */

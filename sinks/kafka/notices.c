@@ -9,7 +9,8 @@
  *   heartbeats    key {"serverName":"PREFIX"}      {"ts_ms":...}
  *
  * Transactions and heartbeats are as Debezium's. The id of a transaction is its xid, and where the
- * event itself lies in the WAL.
+ * event itself lies in the WAL. In the format debezium_avro all but schemas are in Avro, as is what
+ * notifications.c sends; keys too, where those of rows are.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,7 +18,10 @@
 
 #include "kafka/kafka.h"
 #include "lib/format/connect_json.h"
+#include "lib/format/notice_avro.h"
 #include "lib/format/notice_schema.h"
+
+#define ID_SIZE 64u
 
 /* ---- topics ---- */
 
@@ -45,8 +49,99 @@ void nw_kafka_notices_forget(struct nw_kafka_worker *worker)
             rd_kafka_topic_destroy(worker->notices[i]);
             worker->notices[i] = NULL;
         }
+        worker->notice_ids[i] = (struct nw_kafka_notice_ids){0};
     }
     worker->messages = (struct nw_change_order){0}; /* what is not committed comes again */
+}
+
+/* ---- schemas ---- */
+
+/* What Debezium has a schema for. */
+struct schemas {
+    const struct nw_connect_schema *key, *value; /* NULL: none */
+};
+
+static struct schemas schemas_of(const struct nw_kafka_options *options,
+                                 enum nw_kafka_notice notice)
+{
+    switch (notice) {
+    case NW_KAFKA_MESSAGES:
+        return (struct schemas){&nw_message_key_schema,
+                                nw_message_value_schema(options->format.connect.binaries)};
+    case NW_KAFKA_TRANSACTIONS:
+        return (struct schemas){&nw_transaction_key_schema, &nw_transaction_value_schema};
+    case NW_KAFKA_HEARTBEATS:
+        return (struct schemas){&nw_heartbeat_key_schema, &nw_heartbeat_value_schema};
+    case NW_KAFKA_NOTIFICATIONS:
+        return (struct schemas){&nw_notification_key_schema, &nw_notification_value_schema};
+    case NW_KAFKA_SCHEMAS:
+    case NW_KAFKA_NOTICES_COUNT:
+        break;
+    }
+    return (struct schemas){NULL, NULL};
+}
+
+bool nw_kafka_notices_are_avro(const struct nw_kafka_options *options)
+{
+    return options->format.kind == NW_FORMAT_DEBEZIUM_AVRO;
+}
+
+bool nw_kafka_notice_keys_are_avro(const struct nw_kafka_options *options)
+{
+    return nw_kafka_notices_are_avro(options) && options->form.key_form == NW_KEY_SAME;
+}
+
+static nw_status ids_find(struct nw_kafka_worker *worker, enum nw_kafka_notice notice,
+                          const char *topic, struct nw_kafka_notice_ids *ids, struct nw_error *err)
+{
+    const struct nw_kafka_options *options = &worker->sink->options;
+    const struct schemas schemas = schemas_of(options, notice);
+    nw_status status = NW_OK;
+
+    if (ids->known || schemas.value == NULL || !nw_kafka_notices_are_avro(options)) {
+        return NW_OK;
+    }
+    if (nw_kafka_notice_keys_are_avro(options)) {
+        status = nw_kafka_schema_id(worker, schemas.key, topic, true, &ids->key, err);
+    }
+    if (status == NW_OK) {
+        status = nw_kafka_schema_id(worker, schemas.value, topic, false, &ids->value, err);
+    }
+    ids->known = status == NW_OK;
+    return status;
+}
+
+/* What both begin with. */
+static void heads_print(const struct nw_kafka_options *options,
+                        const struct nw_kafka_notice_ids *ids, struct nw_out *key,
+                        struct nw_out *value)
+{
+    key->used = value->used = 0;
+    if (ids->known && nw_kafka_notice_keys_are_avro(options)) {
+        nw_avro_header(key, ids->key);
+    }
+    if (ids->known) {
+        nw_avro_header(value, ids->value);
+    }
+}
+
+nw_status nw_kafka_notice_begin(struct nw_kafka_worker *worker, enum nw_kafka_notice notice,
+                                struct nw_error *err)
+{
+    struct nw_kafka_notice_ids *ids = &worker->notice_ids[notice];
+    nw_status status = NW_OK;
+
+    if (worker->sink->options.notices_[notice] != NULL) {
+        status = topic_open(worker->producer, notice, &worker->notices[notice], err);
+    }
+    if (status == NW_OK && worker->notices[notice] != NULL) {
+        status = ids_find(worker, notice, rd_kafka_topic_name(worker->notices[notice]), ids, err);
+    }
+    heads_print(&worker->sink->options, ids, &worker->key, &worker->value);
+    if (status == NW_REJECT) {
+        err->status = status = NW_FATAL;
+    }
+    return status;
 }
 
 /* ---- keys and values ---- */
@@ -57,18 +152,22 @@ static void field_text(struct nw_out *out, const char *name, const char *value)
     (void)nw_json_string(out, value, strlen(value), 2);
 }
 
-/* "id":"741:26752088", as keys and values of transactions have it. */
+/* 741:26752088, as keys and values of transactions have it. */
+static const char *id_make(const struct nw_event *event, char id[static ID_SIZE])
+{
+    (void)snprintf(id, ID_SIZE, "%" PRIu32 ":%" PRIu64, event->xid, event->lsn);
+    return id;
+}
+
 static void id_print(const struct nw_event *event, struct nw_out *out)
 {
-    char id[64];
+    char id[ID_SIZE];
 
-    (void)snprintf(id, sizeof id, "%" PRIu32 ":%" PRIu64, event->xid, event->lsn);
-    field_text(out, "\"id\":", id);
+    field_text(out, "\"id\":", id_make(event, id));
 }
 
 static void key_print(const struct nw_event *event, struct nw_out *out)
 {
-    out->used = 0;
     if (event->kind == NW_EVENT_MESSAGE) {
         field_text(out, "{\"prefix\":", event->prefix);
     } else if (event->kind == NW_EVENT_SCHEMA) {
@@ -117,6 +216,11 @@ static void counts_print(const struct nw_event *event, uint64_t messages, struct
     nw_out_text(out, "]");
 }
 
+static uint64_t messages_count(const struct nw_event *event, const struct nw_change_order *messages)
+{
+    return messages->commit_lsn == event->commit_lsn ? messages->count : 0;
+}
+
 static void transaction_print(const struct nw_event *event, const struct nw_change_order *messages,
                               struct nw_out *out)
 {
@@ -124,7 +228,7 @@ static void transaction_print(const struct nw_event *event, const struct nw_chan
                 event->kind == NW_EVENT_BEGIN ? "{\"status\":\"BEGIN\"," : "{\"status\":\"END\",");
     id_print(event, out);
     if (event->kind == NW_EVENT_COMMIT) {
-        counts_print(event, messages->commit_lsn == event->commit_lsn ? messages->count : 0, out);
+        counts_print(event, messages_count(event, messages), out);
     } else {
         nw_out_text(out, ",\"event_count\":null,\"data_collections\":null");
     }
@@ -189,25 +293,23 @@ static void schema_wrap(const struct nw_kafka_sink *sink, const struct nw_connec
     nw_out_fini(&whole);
 }
 
-/* What Debezium has a schema for. */
+/* Logical messages have theirs already. */
 static void schemas_wrap(const struct nw_kafka_sink *sink, enum nw_kafka_notice notice,
                          struct nw_out *key, struct nw_out *value)
 {
-    static const struct {
-        const struct nw_connect_schema *key, *value;
-    } schemas[NW_KAFKA_NOTICES_COUNT] = {
-        [NW_KAFKA_TRANSACTIONS] = {&nw_transaction_key_schema, &nw_transaction_value_schema},
-        [NW_KAFKA_HEARTBEATS] = {&nw_heartbeat_key_schema, &nw_heartbeat_value_schema},
-        [NW_KAFKA_NOTIFICATIONS] = {&nw_notification_key_schema, &nw_notification_value_schema}};
+    const struct schemas schemas = schemas_of(&sink->options, notice);
 
-    schema_wrap(sink, schemas[notice].key, key);
-    schema_wrap(sink, schemas[notice].value, value);
+    if (notice != NW_KAFKA_MESSAGES) {
+        schema_wrap(sink, schemas.key, key);
+        schema_wrap(sink, schemas.value, value);
+    }
 }
 
 nw_status nw_kafka_notice_send(struct nw_kafka_worker *worker, enum nw_kafka_notice notice,
                                struct nw_error *err)
 {
     const struct nw_kafka_message message = {.key = &worker->key, .value = &worker->value};
+    rd_kafka_topic_t *topic = worker->notices[notice];
     nw_status status = NW_OK;
 
     if (worker->sink->options.notices_[notice] == NULL) {
@@ -218,14 +320,9 @@ nw_status nw_kafka_notice_send(struct nw_kafka_worker *worker, enum nw_kafka_not
         worker->key.failed = worker->value.failed = false;
         return nw_kafka_no_memory(err);
     }
-    status = topic_open(worker->producer, notice, &worker->notices[notice], err);
-    if (status == NW_OK) {
-        rd_kafka_topic_t *topic = worker->notices[notice];
-
-        status =
-            nw_kafka_send_sized(worker->producer, topic, &message,
-                                nw_kafka_alone_from(worker->sink, rd_kafka_topic_name(topic)), err);
-    }
+    status =
+        nw_kafka_send_sized(worker->producer, topic, &message,
+                            nw_kafka_alone_from(worker->sink, rd_kafka_topic_name(topic)), err);
     if (status == NW_REJECT) { /* no table can stop instead, and nothing is left out */
         err->status = status = NW_FATAL;
     }
@@ -287,10 +384,53 @@ static bool is_followed(const struct nw_kafka_options *options, const char *pref
     return options->prefixes_count == 0 || options->prefixes_excluded;
 }
 
+static bool is_enveloped(const struct nw_kafka_worker *worker, enum nw_kafka_notice notice)
+{
+    return notice == NW_KAFKA_MESSAGES && worker->sink->options.format.kind != NW_FORMAT_NARWAL;
+}
+
+static void key_make(struct nw_kafka_worker *worker, enum nw_kafka_notice notice,
+                     const struct nw_event *event)
+{
+    const struct nw_kafka_options *options = &worker->sink->options;
+    const struct nw_connect_schema *schema = schemas_of(options, notice).key;
+    char id[ID_SIZE];
+
+    if (schema != NULL && nw_kafka_notice_keys_are_avro(options)) {
+        nw_avro_notice_key(&worker->key, schema,
+                           notice == NW_KAFKA_MESSAGES ? event->prefix : id_make(event, id));
+    } else if (is_enveloped(worker, notice)) {
+        nw_debezium_message_key(event, &options->format.debezium, &worker->key);
+    } else {
+        key_print(event, &worker->key);
+    }
+}
+
+static nw_status value_make(struct nw_kafka_worker *worker, enum nw_kafka_notice notice,
+                            const struct nw_event *event, struct nw_error *err)
+{
+    const struct nw_change_order *messages = &worker->messages;
+    char id[ID_SIZE];
+
+    if (is_enveloped(worker, notice)) {
+        return nw_kafka_envelope_notice(worker, event, err);
+    }
+    if (notice != NW_KAFKA_TRANSACTIONS) {
+        line_print(event, &worker->value);
+    } else if (nw_kafka_notices_are_avro(&worker->sink->options)) {
+        nw_avro_transaction(&worker->value, event, id_make(event, id),
+                            messages_count(event, messages));
+    } else {
+        transaction_print(event, messages, &worker->value);
+    }
+    return NW_OK;
+}
+
 nw_status nw_kafka_notice(struct nw_kafka_worker *worker, const struct nw_event *event,
                           struct nw_error *err)
 {
     enum nw_kafka_notice notice;
+    nw_status status = NW_OK;
 
     if (!notice_of(event, &notice) || worker->sink->options.notices_[notice] == NULL) {
         return NW_OK;
@@ -298,16 +438,12 @@ nw_status nw_kafka_notice(struct nw_kafka_worker *worker, const struct nw_event 
     if (notice == NW_KAFKA_MESSAGES && !is_followed(&worker->sink->options, event->prefix)) {
         return NW_OK;
     }
-    worker->value.used = 0;
-    key_print(event, &worker->key);
-    if (notice == NW_KAFKA_MESSAGES && worker->sink->options.format.kind != NW_FORMAT_NARWAL) {
-        nw_kafka_envelope_notice(worker, event);
-    } else if (notice == NW_KAFKA_TRANSACTIONS) {
-        transaction_print(event, &worker->messages, &worker->value);
-    } else {
-        line_print(event, &worker->value);
+    status = nw_kafka_notice_begin(worker, notice, err);
+    if (status == NW_OK) {
+        key_make(worker, notice, event);
+        status = value_make(worker, notice, event, err);
     }
-    return nw_kafka_notice_send(worker, notice, err);
+    return status == NW_OK ? nw_kafka_notice_send(worker, notice, err) : status;
 }
 
 /* ---- heartbeats ---- */
@@ -321,8 +457,17 @@ nw_status nw_kafka_heart_begin(struct nw_kafka_sink *sink, struct nw_error *err)
     }
     sink->heart.sink = sink;
     status = nw_kafka_producer_begin(&sink->heart, NULL, err);
-    return status == NW_OK ? topic_open(&sink->heart, NW_KAFKA_HEARTBEATS, &sink->heart_topic, err)
-                           : status;
+    if (status == NW_OK) {
+        status = topic_open(&sink->heart, NW_KAFKA_HEARTBEATS, &sink->heart_topic, err);
+    }
+    if (status == NW_OK) { /* no worker works now: one of theirs may ask */
+        status = ids_find(&sink->workers[0], NW_KAFKA_HEARTBEATS,
+                          rd_kafka_topic_name(sink->heart_topic), &sink->heart_ids, err);
+    }
+    if (status == NW_REJECT) {
+        err->status = status = NW_FATAL;
+    }
+    return status;
 }
 
 void nw_kafka_heart_end(struct nw_kafka_sink *sink)
@@ -331,8 +476,31 @@ void nw_kafka_heart_end(struct nw_kafka_sink *sink)
         rd_kafka_topic_destroy(sink->heart_topic);
         sink->heart_topic = NULL;
     }
+    sink->heart_ids = (struct nw_kafka_notice_ids){0};
     nw_kafka_producer_end(&sink->heart);
     sink->heart.failed = RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+static void beat_make(const struct nw_kafka_sink *sink, struct nw_out *key, struct nw_out *value)
+{
+    const struct nw_kafka_options *options = &sink->options;
+    const int64_t now_ms = sink->beat_us / 1000;
+
+    heads_print(options, &sink->heart_ids, key, value);
+    if (nw_kafka_notice_keys_are_avro(options)) {
+        nw_avro_notice_key(key, &nw_heartbeat_key_schema, options->prefix);
+    } else {
+        field_text(key, "{\"serverName\":", options->prefix);
+        nw_out_text(key, "}");
+    }
+    if (nw_kafka_notices_are_avro(options)) {
+        nw_avro_long(value, now_ms);
+    } else {
+        nw_out_text(value, "{\"ts_ms\":");
+        nw_out_i64(value, now_ms);
+        nw_out_text(value, "}");
+    }
+    schemas_wrap(sink, NW_KAFKA_HEARTBEATS, key, value);
 }
 
 /* One that cannot be sent is left out: the next one says more. */
@@ -352,12 +520,7 @@ void nw_kafka_beat(struct nw_kafka_sink *sink)
         return;
     }
     sink->beat_us = now_us;
-    field_text(&key, "{\"serverName\":", sink->options.prefix);
-    nw_out_text(&key, "}");
-    nw_out_text(&value, "{\"ts_ms\":");
-    nw_out_i64(&value, now_us / 1000);
-    nw_out_text(&value, "}");
-    schemas_wrap(sink, NW_KAFKA_HEARTBEATS, &key, &value);
+    beat_make(sink, &key, &value);
     /* While brokers are away one waits, not hundreds. */
     if (!key.failed && !value.failed && rd_kafka_outq_len(sink->heart.client) == 0) {
         sink->heart.failed = RD_KAFKA_RESP_ERR_NO_ERROR;

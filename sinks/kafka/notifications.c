@@ -20,9 +20,12 @@
 #include <string.h>
 
 #include "kafka/kafka.h"
+#include "lib/format/notice_avro.h"
+#include "lib/format/notice_schema.h"
 
 #define NAMES_MAX    ((size_t)512 << 10)
 #define LOST_EACH_NS (INT64_C(2) * 1000000000)
+#define PAIRS_MAX    6u    /* of additional_data */
 #define NAMES_OFTEN  8192u /* as much is said with every table */
 
 /* A random UUID: RFC 9562, version 4. */
@@ -57,56 +60,104 @@ static void text_print(struct nw_out *out, const char *before, const char *text)
     nw_json_name(out, text);
 }
 
-static void rows_print(struct nw_out *out, const char *before, uint64_t rows)
-{
-    nw_out_text(out, before);
-    nw_out_u64(out, rows);
-    nw_out_text(out, "\"");
-}
+/* Of additional_data. */
+struct pair {
+    const char *name, *text;
+};
 
-static void data_print(const struct nw_kafka_sink *sink, const struct notification *what,
-                       struct nw_out *out)
+/* @return how many */
+static uint32_t pairs_fill(const struct nw_kafka_sink *sink, const struct notification *what,
+                           const char *rows, struct pair pairs[static PAIRS_MAX])
 {
-    text_print(out, "{\"connector_name\":", sink->options.prefix);
+    uint32_t count = 0;
+
+    pairs[count++] = (struct pair){"connector_name", sink->options.prefix};
     if (what->collections != NULL) {
-        text_print(out, ",\"data_collections\":", what->collections);
+        pairs[count++] = (struct pair){"data_collections", what->collections};
     }
     if (what->label != NULL) {
-        text_print(out, ",", what->label);
-        text_print(out, ":", what->collection);
+        pairs[count++] = (struct pair){what->label, what->collection};
     }
     if (what->scanned) {
-        rows_print(out, ",\"total_rows_scanned\":\"", what->rows);
+        pairs[count++] = (struct pair){"total_rows_scanned", rows};
     }
     if (what->scanned && !what->first && what->rows > 0) {
-        rows_print(out, ",\"total_rows\":\"", what->rows);
+        pairs[count++] = (struct pair){"total_rows", rows};
     }
     if (what->status != NULL) {
-        text_print(out, ",\"status\":", what->status);
+        pairs[count++] = (struct pair){"status", what->status};
     }
+    return count;
+}
+
+/* All that a notification says. */
+struct said {
+    const char *id, *type, *aggregate;
+    struct pair pairs[PAIRS_MAX];
+    uint32_t pairs_count;
+    int64_t ms; /* since 1970 */
+};
+
+static void said_print(const struct said *said, struct nw_out *out)
+{
+    text_print(out, "{\"id\":", said->id);
+    text_print(out, ",\"type\":", said->type);
+    text_print(out, ",\"aggregate_type\":", said->aggregate);
+    nw_out_text(out, ",\"additional_data\":");
+    for (uint32_t i = 0; i < said->pairs_count; i++) {
+        text_print(out, i == 0 ? "{" : ",", said->pairs[i].name);
+        text_print(out, ":", said->pairs[i].text);
+    }
+    nw_out_text(out, "},\"timestamp\":");
+    nw_out_i64(out, said->ms);
     nw_out_text(out, "}");
+}
+
+/* As nw_notification_value_schema describes it. */
+static void said_append(const struct said *said, struct nw_out *out)
+{
+    nw_avro_text(out, said->id);
+    nw_avro_text(out, said->type);
+    nw_avro_text(out, said->aggregate);
+    nw_avro_long(out, 1); /* not null */
+    nw_avro_long(out, said->pairs_count);
+    for (uint32_t i = 0; i < said->pairs_count; i++) {
+        nw_avro_text(out, said->pairs[i].name);
+        nw_avro_text(out, said->pairs[i].text);
+    }
+    nw_avro_long(out, 0);
+    nw_avro_long(out, said->ms);
 }
 
 static nw_status notify(struct nw_kafka_worker *worker, const struct notification *what,
                         struct nw_error *err)
 {
     const struct nw_kafka_sink *sink = worker->sink;
-    struct nw_out *out = &worker->value;
     char made[NW_KAFKA_ID_SIZE];
+    char rows[24];
+    struct said said = {.id = what->id != NULL ? what->id : made,
+                        .type = what->type,
+                        .aggregate = what->first ? "Initial Snapshot" : "Incremental Snapshot",
+                        .ms = sink->host->wall_us(sink->host) / 1000};
+    nw_status status = nw_kafka_notice_begin(worker, NW_KAFKA_NOTIFICATIONS, err);
 
+    if (status != NW_OK) {
+        return status;
+    }
     nw_kafka_id_make(sink->host, made);
-    worker->key.used = out->used = 0;
-    text_print(&worker->key, "{\"id\":", what->id != NULL ? what->id : made);
-    nw_out_bytes(out, worker->key.bytes, worker->key.used);
-    nw_out_text(&worker->key, "}");
-    text_print(out, ",\"type\":", what->type);
-    text_print(out,
-               ",\"aggregate_type\":", what->first ? "Initial Snapshot" : "Incremental Snapshot");
-    nw_out_text(out, ",\"additional_data\":");
-    data_print(sink, what, out);
-    nw_out_text(out, ",\"timestamp\":");
-    nw_out_i64(out, sink->host->wall_us(sink->host) / 1000);
-    nw_out_text(out, "}");
+    (void)snprintf(rows, sizeof rows, "%" PRIu64, what->rows);
+    said.pairs_count = pairs_fill(sink, what, rows, said.pairs);
+    if (nw_kafka_notice_keys_are_avro(&sink->options)) {
+        nw_avro_notice_key(&worker->key, &nw_notification_key_schema, said.id);
+    } else {
+        text_print(&worker->key, "{\"id\":", said.id);
+        nw_out_text(&worker->key, "}");
+    }
+    if (nw_kafka_notices_are_avro(&sink->options)) {
+        said_append(&said, &worker->value);
+    } else {
+        said_print(&said, &worker->value);
+    }
     return nw_kafka_notice_send(worker, NW_KAFKA_NOTIFICATIONS, err);
 }
 

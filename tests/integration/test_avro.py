@@ -3,6 +3,7 @@
 """Debezium's envelope in Avro with a real registry, flattened rows, CloudEvents and an outbox, in a real broker."""
 import json
 import os
+import re
 import subprocess
 import tempfile
 import unittest
@@ -192,6 +193,43 @@ class TopicsTest(Case):
             (key, said, same), = found[topic]
             self.assertEqual((key, same), (value, True), kind)
             self.assertEqual(said["after"]["id"], texts[kind] if "numeric" in kind else value, kind)
+
+    def test_what_is_beside_rows(self):
+        self.make("CREATE TABLE shop.items (id integer PRIMARY KEY)")
+        topics = {"transactions_topic": "{prefix}.transaction", "notifications_topic": "{prefix}.notifications", "heartbeat": "1s"}
+        narwals = [self.avro("beside", **topics), self.avro("besides", key_form="json", binaries="hex", registry_subjects="topic_record",
+                                                            **topics)]
+        for narwal in narwals:
+            narwal.wait_caught_up()
+        self.sql("INSERT INTO shop.items VALUES (1), (2); SELECT pg_logical_emit_message(true, 'app', 'ä')")
+        self.sql("SELECT pg_logical_emit_message(false, 'later', '')")
+        for narwal in narwals:
+            narwal.wait_caught_up()
+            narwal.wait("a heartbeat", lambda: self.broker.read("__debezium-heartbeat.beside"))
+            self.assertEqual(narwal.terminate(), 0)
+        (key, value), (later, last) = self.topic("beside.message")
+        self.assertEqual((key, later, list(value)), ({"prefix": "app"}, {"prefix": "later"}, ["op", "ts_ms", "source", "transaction", "message"]))
+        self.assertEqual((value["message"], last["message"]), ({"prefix": "app", "content": {"hex": "c3a4"}}, {"prefix": "later", "content": {"hex": ""}}))
+        self.assertEqual([value["source"][name] for name in ("name", "db", "schema", "table")], ["beside", "postgres", "", ""])
+        self.assertEqual((value["op"], value["transaction"]["total_order"], last["transaction"]), ("m", 3, None))
+        begin, end = self.topic("beside.transaction")[-2:]
+        self.assertEqual((begin[0], end[0]), tuple({"id": value["id"]} for _, value in (begin, end)))
+        self.assertEqual([value["transaction"]["id"], begin[1]["data_collections"]], [begin[1]["id"], None])
+        self.assertEqual((end[1]["status"], end[1]["event_count"], end[1]["data_collections"]), ("END", 3, [
+            {"data_collection": "shop.items", "event_count": 2}, {"data_collection": "LOGICAL_DECODING_MESSAGE", "event_count": 1}]))
+        self.assertEqual(self.topic("__debezium-heartbeat.beside")[0][0], {"serverName": "beside"})
+        said = self.topic("beside.notifications")
+        self.assertEqual([value["type"] for _, value in said][:1] + [said[0][0]["id"]], ["STARTED", said[0][1]["id"]])
+        self.assertEqual(said[0][1]["additional_data"]["connector_name"], "beside")
+        messages = [avro.read(self.broker, f"besides.{topic}") for topic in ("message", "transaction", "notifications")]
+        self.assertEqual([json.loads(found[0][3]).keys() for found in messages], [{"prefix"}, {"id"}, {"id"}])
+        value, *_ = servers["reader"].decode([found[0][4] for found in messages])
+        self.assertEqual(value["message"]["content"], "c3a4")
+        self.assertLessEqual({"besides.message-io.debezium.connector.postgresql.MessageValue",
+                              "__debezium-heartbeat.besides-io.debezium.connector.common.Heartbeat"}, set(self.registry.subjects()))
+        self.assertNotIn("besides.message-io.debezium.connector.postgresql.MessageKey", self.registry.subjects())
+        narwal = self.avro("nobeat", registry_register=False, heartbeat="1s")  # no table can stop for it
+        narwal.wait("the end", lambda: re.search("error NW2723 .*__debezium-heartbeat.nobeat-key", narwal.log()))
 
     def test_a_schema_that_the_registry_refuses(self):
         self.make("CREATE TABLE shop.strict (id integer PRIMARY KEY, v integer);"

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Avro and CloudEvents from the real Debezium with Confluent's AvroConverter, and from narwal, with a real registry: the schemas
-text for text, keys byte for byte, and all else field by field.
+text for text, keys byte for byte, and all else field by field; also of what is sent beside rows.
 """
 import base64
 import collections
@@ -19,7 +19,7 @@ import confluent  # of tests/servers, as lab has put it into the path
 
 AVRO = "io.confluent.connect.avro.AvroConverter"
 CLOUD = "io.debezium.converters.CloudEventsConverter"
-# Logical messages are JSON with narwal, whatever rows are.
+# Logical messages have a mode of their own, as what else is sent beside rows.
 NAMES = {"schema.name.adjustment.mode": "avro", "field.name.adjustment.mode": "avro", "message.prefix.exclude.list": ".*"}
 BOTH = {"key.converter": AVRO, "value.converter": AVRO, "key.converter.schema.registry.url": "URL",
         "value.converter.schema.registry.url": "URL", **NAMES}
@@ -36,6 +36,11 @@ CLOUDS = {
     "ca": {**SOME, **IN_AVRO},
     "cw": {**SOME, **IN_AVRO, "value.converter.serializer.type": "avro"},
 }
+BESIDE = {mode: {**BOTH, "schema.include.list": "", "table.include.list": "typed.nothing,typed.marker", "message.prefix.exclude.list": "",
+                 "provide.transaction.metadata": "true", "heartbeat.interval.ms": "1000", "notification.enabled.channels": "sink",
+                 "notification.sink.topic.name": f"dbz_{mode}.notifications", "binary.handling.mode": contents}
+          for mode, contents in (("am", "bytes"), ("ah", "hex"))}
+TIMES = ("ts_ms", "ts_us", "ts_ns", "sequence", "timestamp")  # of the sending, or masked among rows too
 MODES = {
     "ad": BOTH,
     "as": {**BOTH, **{name: value for name, value in modes.MODES["s"].items() if "converter" not in name}},
@@ -44,11 +49,12 @@ MODES = {
     "ax": {**SOME, **BOTH, **modes.UNWRAP, "transforms.unwrap.add.fields": "op,table,lsn,source.ts_ms",
            "transforms.unwrap.delete.tombstone.handling.mode": "rewrite"},
     **CLOUDS,
+    **BESIDE,
 }
 
 
 # What narwal's modes are in test_debezium_modes, whose list of differences holds here, too.
-LIKE = {"ad": "d", "as": "s", "at": "t", "ak": "d", "ax": "y", "cj": "d", "ca": "d", "cw": "d"}
+LIKE = {"ad": "d", "as": "s", "at": "t", "ak": "d", "ax": "y", "cj": "d", "ca": "d", "cw": "d", "am": "d", "ah": "d"}
 MASKED = ("id", "iodebeziumsequence")  # which have the sequence
 MASKED_OF_COPIES = ("time", "iodebeziumtsms", "iodebeziumtsus", "iodebeziumtsns", "iodebeziumtxId", "iodebeziumlsn", "iodebeziumsnapshot")
 # Those of a table without rows, whose schema narwal registers before there is any; of types that one of them leaves out, and
@@ -115,6 +121,11 @@ class AvroTest(modes.ModesTest):
             self.server.sql(f"UPDATE typed.one_{index} SET v = 1; DELETE FROM typed.one_{index}")
         self.settle(chosen, 2)
         self.tables_change(chosen)
+        self.server.sql("INSERT INTO typed.nothing (id) VALUES (9100), (9101); SELECT pg_logical_emit_message(true, 'app', 'ä');"
+                        "INSERT INTO typed.marker VALUES (-2)")
+        for transactional, content in (("true", ""), ("false", "\\x00ff3e")):
+            self.server.sql(f"SELECT pg_logical_emit_message({transactional}, 'later', '{content}'::bytea)")
+        self.settle(chosen, 6)
         for mode in chosen:
             self.compare(mode)
         self.assertFalse(self.unknown, "\n".join(["", *list(self.unknown.values())[:60]]))
@@ -148,10 +159,59 @@ class AvroTest(modes.ModesTest):
     def compare(self, mode):
         if mode in CLOUDS:
             self.compare_events(mode)
+        elif mode in BESIDE:
+            self.compare_beside(mode)
         else:
             self.judge(mode, self.report(mode))
             self.compare_keys(mode)
         self.compare_schemas(mode)
+
+    def compare_beside(self, mode):
+        self.judge(mode, {"topics": [topic for topic in self.report(mode)["topics"] if topic["topic"].startswith("typed.")]})
+        theirs, ours = (self.messages(side, mode, "message") for side in ("dbz", "nw"))
+        self.assertGreater(len(theirs), 3)
+        self.assertEqual(theirs, ours)
+        keys = [[message[3][5:] for message in avro.read(self.broker, f"{side}_{mode}.message")] for side in ("dbz", "nw")]
+        self.assertEqual(*keys)
+        theirs, ours = (self.transactions(side, mode) for side in ("dbz", "nw"))
+        self.assertEqual(theirs, ours)
+        self.assertIn(4, [end["event_count"] for _, end in ours])
+        theirs, ours = (self.reader.topic(self.broker, f"__debezium-heartbeat.{side}_{mode}")[-1] for side in ("dbz", "nw"))
+        self.assertEqual([theirs[0], ours[0]], [{"serverName": f"{side}_{mode}"} for side in ("dbz", "nw")])
+        self.assertLess(abs(theirs[1].pop("ts_ms") - ours[1].pop("ts_ms")), 60000)
+        self.assertEqual(theirs[1], ours[1])
+        theirs, ours = (self.messages(side, mode, "notifications") for side in ("dbz", "nw"))
+        self.assertEqual({value["type"] for _, value in theirs}, {value["type"] for _, value in ours})
+        for key, value in (*theirs, *ours):
+            self.assertEqual((key["id"], list(value)), (value["id"], list(theirs[0][1])))
+            self.assertEqual(value["additional_data"]["connector_name"], "P")
+        for part in ("key", "value"):
+            theirs, ours = (self.registry.get(f"/subjects/__debezium-heartbeat.{side}_{mode}-{part}/versions/1")["schema"]
+                            for side in ("dbz", "nw"))
+            self.assertEqual(theirs, ours)
+
+    def messages(self, side, mode, topic):
+        """Keys and values, without what is each one's own."""
+        found = json.loads(json.dumps(self.reader.topic(self.broker, f"{side}_{mode}.{topic}")).replace(f"{side}_{mode}", "P"))
+        for _, value in found:
+            for part in (value, value.get("source", {}), value.get("transaction") or {}):
+                for name in (*TIMES, *(("id",) if part is value.get("transaction") else ())):
+                    part.pop(name, None)
+        return found
+
+    def transactions(self, side, mode):
+        """BEGIN and END of those that have messages."""
+        found = collections.defaultdict(list)
+        said = json.dumps(self.reader.topic(self.broker, f"{side}_{mode}.transaction"))
+        # Each message is one of its own with Debezium: the name of a Java object.
+        for key, value in json.loads(re.sub(r"[\w.$]+\$LogicalDecodingMessageId@\w+", "LOGICAL_DECODING_MESSAGE", said)):
+            self.assertEqual(key, {"id": value["id"]})
+            value.pop("ts_ms")
+            if value["data_collections"]:
+                value["data_collections"].sort(key=lambda count: count["data_collection"])
+            found[value.pop("id").partition(":")[0]].append(value)
+        return [sorted(pair, key=lambda value: value["status"]) for _, pair in sorted(found.items())
+                if "LOGICAL_DECODING_MESSAGE" in str(pair)]
 
     def compare_keys(self, mode):
         """Their bytes behind the schema's number, of all messages of a topic."""

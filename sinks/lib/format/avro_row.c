@@ -60,21 +60,25 @@ nw_status nw_avro_meta(struct nw_out *out, enum nw_meta meta, const struct nw_ro
     return nw_avro_value(out, nw_meta_schema(meta), &value, err);
 }
 
-/* The fields behind the images: source, transaction, op, ts_ms, ts_us, ts_ns. */
-static nw_status rest_append(struct nw_out *out, const struct nw_row *row, struct nw_error *err)
+void nw_avro_block(struct nw_out *out, const struct nw_change *change)
 {
-    const struct nw_change *change = row->change;
-    nw_status status = NW_OK;
-
-    for (enum nw_meta meta = 0; meta < NW_SOURCE_FIELDS_COUNT && status == NW_OK; meta++) {
-        status = nw_avro_meta(out, meta, row, err);
-    }
     nw_avro_long(out, change->transaction != NULL ? 1 : 0);
     if (change->transaction != NULL) {
         nw_avro_bytes(out, change->transaction, strlen(change->transaction));
         nw_avro_long(out, change->total_order);
         nw_avro_long(out, change->table_order);
     }
+}
+
+/* The fields behind the images: source, transaction, op, ts_ms, ts_us, ts_ns. */
+static nw_status rest_append(struct nw_out *out, const struct nw_row *row, struct nw_error *err)
+{
+    nw_status status = NW_OK;
+
+    for (enum nw_meta meta = 0; meta < NW_SOURCE_FIELDS_COUNT && status == NW_OK; meta++) {
+        status = nw_avro_meta(out, meta, row, err);
+    }
+    nw_avro_block(out, row->change);
     for (enum nw_meta meta = NW_META_OP; meta <= NW_META_NS && status == NW_OK; meta++) {
         status = nw_avro_meta(out, meta, row, err);
     }

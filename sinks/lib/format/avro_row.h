@@ -26,6 +26,9 @@ NW_MUST_CHECK nw_status nw_avro_fields(struct nw_out *out, const struct nw_row *
 NW_MUST_CHECK nw_status nw_avro_meta(struct nw_out *out, enum nw_meta meta,
                                      const struct nw_row *row, struct nw_error *err);
 
+/** Append a change's place in its transaction, or that there is none. */
+void nw_avro_block(struct nw_out *out, const struct nw_change *change);
+
 /** Append Debezium's envelope: of a row, or of an event without one. */
 NW_MUST_CHECK nw_status nw_avro_envelope(struct nw_out *out, const struct nw_row *row,
                                          struct nw_error *err);

@@ -7,6 +7,7 @@
 #include "lib/format/change.h"
 #include "lib/format/connect_form.h"
 #include "lib/format/connect_json.h"
+#include "lib/format/notice_schema.h"
 #include "lib/json.h"
 #include "lib/print.h"
 
@@ -588,66 +589,17 @@ nw_status nw_debezium_value(struct nw_debezium *layout, const struct nw_row *row
 
 /* ---- messages ---- */
 
-static const struct nw_connect_schema text = {.kind = NW_CONNECT_STRING};
-static const struct nw_connect_schema text_optional = {.kind = NW_CONNECT_STRING, .optional = true};
-static const struct nw_connect_schema bytes_optional = {.kind = NW_CONNECT_BYTES, .optional = true};
-static const struct nw_connect_schema number_optional = {.kind = NW_CONNECT_INT64,
-                                                         .optional = true};
-
 void nw_debezium_message_key(const struct nw_event *event,
                              const struct nw_debezium_options *options, struct nw_out *out)
 {
-    static const struct nw_connect_field fields[] = {{"prefix", &text_optional}};
-    static const struct nw_connect_schema schema = {
-        .kind = NW_CONNECT_STRUCT,
-        .version = 1,
-        .name = "io.debezium.connector.postgresql.MessageKey",
-        .fields = fields,
-        .fields_count = 1};
     size_t start = out->used;
 
     if (options->schemas) {
-        schema_print(out, &schema);
+        schema_print(out, &nw_message_key_schema);
     }
     field_text(out, "{\"prefix\":", event->prefix);
     nw_out_text(out, options->schemas ? "}}" : "}");
     nw_connect_json_jackson(out, start);
-}
-
-static void message_schema(enum nw_connect_binaries binaries, struct nw_out *out)
-{
-    static const struct nw_connect_schema none = {.kind = NW_CONNECT_STRUCT, .name = ""};
-    const struct nw_connect_field block_fields[] = {
-        {"prefix", &text_optional},
-        {"content", binaries == NW_BINARIES_BYTES ? &bytes_optional : &text_optional}};
-    const struct nw_connect_schema block = {.kind = NW_CONNECT_STRUCT,
-                                            .version = 1,
-                                            .name = "io.debezium.connector.postgresql.Message",
-                                            .fields = block_fields,
-                                            .fields_count = 2};
-    struct nw_envelope envelope;
-
-    if (!nw_envelope_init(&envelope, &none)) {
-        out->failed = true;
-        return;
-    }
-    {
-        const struct nw_connect_field fields[] = {
-            {"op", &text},
-            {"ts_ms", &number_optional},
-            {"source", envelope.fields[NW_ENVELOPE_SOURCE].schema},
-            {"transaction", envelope.fields[NW_ENVELOPE_TRANSACTION].schema},
-            {"message", &block}};
-        const struct nw_connect_schema schema = {
-            .kind = NW_CONNECT_STRUCT,
-            .version = 1,
-            .name = "io.debezium.connector.postgresql.MessageValue",
-            .fields = fields,
-            .fields_count = 5};
-
-        schema_print(out, &schema);
-    }
-    nw_envelope_fini(&envelope);
 }
 
 static void content_print(struct nw_out *out, const struct nw_event *event,
@@ -670,7 +622,7 @@ void nw_debezium_message(const struct nw_event *event, const struct nw_origin *o
     struct nw_out db = {0};
 
     if (options->schemas) {
-        message_schema(binaries, out);
+        schema_print(out, nw_message_value_schema(binaries));
     }
     nw_out_text(out, "{\"op\":\"m\",\"ts_ms\":");
     nw_out_i64(out, divided(change->now_ns, 1000000));

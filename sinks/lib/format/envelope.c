@@ -40,20 +40,21 @@ static const struct nw_connect_field source_fields[NW_SOURCE_FIELDS_COUNT] = {
     {"xmin", &number_or_null},
     {"origin", &text_or_null},
     {"origin_lsn", &number_or_null}};
-static const struct nw_connect_schema source = {.kind = NW_CONNECT_STRUCT,
-                                                .version = 1,
-                                                .name = "io.debezium.connector.postgresql.Source",
-                                                .fields = source_fields,
-                                                .fields_count = NW_SOURCE_FIELDS_COUNT};
+const struct nw_connect_schema nw_source_schema = {.kind = NW_CONNECT_STRUCT,
+                                                   .version = 1,
+                                                   .name =
+                                                       "io.debezium.connector.postgresql.Source",
+                                                   .fields = source_fields,
+                                                   .fields_count = NW_SOURCE_FIELDS_COUNT};
 
 static const struct nw_connect_field block_fields[] = {
     {"id", &text}, {"total_order", &number}, {"data_collection_order", &number}};
-static const struct nw_connect_schema block = {.kind = NW_CONNECT_STRUCT,
-                                               .optional = true,
-                                               .version = 1,
-                                               .name = "event.block",
-                                               .fields = block_fields,
-                                               .fields_count = 3};
+const struct nw_connect_schema nw_block_schema = {.kind = NW_CONNECT_STRUCT,
+                                                  .optional = true,
+                                                  .version = 1,
+                                                  .name = "event.block",
+                                                  .fields = block_fields,
+                                                  .fields_count = 3};
 
 /* ---- what is said of a change ---- */
 
@@ -227,14 +228,15 @@ bool nw_envelope_init(struct nw_envelope *envelope, const struct nw_connect_sche
     const char *dot = strrchr(value->name, '.');
     size_t size = dot == NULL ? 0 : (size_t)(dot - value->name) + 1;
 
-    *envelope = (struct nw_envelope){.fields = {[NW_ENVELOPE_BEFORE] = {"before", value},
-                                                [NW_ENVELOPE_AFTER] = {"after", value},
-                                                [NW_ENVELOPE_SOURCE] = {"source", &source},
-                                                [NW_ENVELOPE_TRANSACTION] = {"transaction", &block},
-                                                [NW_ENVELOPE_OP] = {"op", &text},
-                                                [NW_ENVELOPE_TS_MS] = {"ts_ms", &number_or_null},
-                                                [NW_ENVELOPE_TS_US] = {"ts_us", &number_or_null},
-                                                [NW_ENVELOPE_TS_NS] = {"ts_ns", &number_or_null}}};
+    *envelope = (struct nw_envelope){
+        .fields = {[NW_ENVELOPE_BEFORE] = {"before", value},
+                   [NW_ENVELOPE_AFTER] = {"after", value},
+                   [NW_ENVELOPE_SOURCE] = {"source", &nw_source_schema},
+                   [NW_ENVELOPE_TRANSACTION] = {"transaction", &nw_block_schema},
+                   [NW_ENVELOPE_OP] = {"op", &text},
+                   [NW_ENVELOPE_TS_MS] = {"ts_ms", &number_or_null},
+                   [NW_ENVELOPE_TS_US] = {"ts_us", &number_or_null},
+                   [NW_ENVELOPE_TS_NS] = {"ts_ns", &number_or_null}}};
     envelope->name = malloc(size + sizeof ending);
     if (envelope->name == NULL) {
         return false;

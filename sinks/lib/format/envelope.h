@@ -113,6 +113,10 @@ struct nw_connect_value nw_meta_value(enum nw_meta meta, const struct nw_origin 
 bool nw_meta_find(const char *text, const char *prefix, enum nw_meta *meta,
                   char name[static NW_META_NAME_SIZE]);
 
+/** The schemas of its fields source and transaction, which logical messages have too. */
+extern const struct nw_connect_schema nw_source_schema;
+extern const struct nw_connect_schema nw_block_schema;
+
 /** @param value  the schema NAME.Value, borrow. @return false when memory ran out */
 bool nw_envelope_init(struct nw_envelope *envelope, const struct nw_connect_schema *value);
 void nw_envelope_fini(struct nw_envelope *envelope);
