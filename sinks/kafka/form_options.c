@@ -87,9 +87,19 @@ static nw_status outbox_regex_make(const char *sink, const struct nw_setting *se
                          sink, regex, why);
 }
 
+/* Whether any message has a schema. */
+static bool has_schemas(const struct nw_format_options *format,
+                        const struct nw_kafka_form_options *options)
+{
+    return format->kind == NW_FORMAT_DEBEZIUM_AVRO || options->data_is_avro ||
+           (format->kind != NW_FORMAT_NARWAL &&
+            (format->debezium.schemas || options->key_form == NW_KEY_JSON_SCHEMAS));
+}
+
 /* Which columns' schemas say their types on the server. */
 static nw_status source_types_read(const char *sink, const struct nw_setting *settings,
-                                   struct nw_connect_options *to, struct nw_error *err)
+                                   const struct nw_kafka_form_options *options,
+                                   struct nw_format_options *format, struct nw_error *err)
 {
     const char *const *columns = settings[NW_FORM_SOURCE_TYPES].items;
     const char *const *types = settings[NW_FORM_SOURCE_TYPES_OF].items;
@@ -103,11 +113,19 @@ static nw_status source_types_read(const char *sink, const struct nw_setting *se
     wrong = nw_source_types_init(probe, columns, types, why, sizeof why);
     nw_source_types_fini(probe);
     free(probe);
-    to->source_columns = columns;
-    to->source_types = types;
-    return wrong == NULL
-               ? NW_OK
-               : nw_fail(err, NW_FATAL, "NW1003 %s: source_types: \"%s\": %s", sink, wrong, why);
+    format->connect.source_columns = columns;
+    format->connect.source_types = types;
+    if (wrong != NULL) {
+        return nw_fail(err, NW_FATAL, "NW1003 %s: source_types: \"%s\": %s", sink, wrong, why);
+    }
+    if (((columns != NULL && columns[0] != NULL) || (types != NULL && types[0] != NULL)) &&
+        !has_schemas(format, options)) {
+        return nw_fail(err, NW_FATAL,
+                       "NW1003 %s: source_types and source_types_of are said in schemas: they go "
+                       "with schemas: true, key_form: json_schemas or Avro",
+                       sink);
+    }
+    return NW_OK;
 }
 
 /* What goes with what. */
@@ -178,7 +196,7 @@ nw_status nw_kafka_form_options_read(const char *sink, const struct nw_setting *
         status = outbox_regex_make(sink, settings, to, err);
     }
     if (status == NW_OK) {
-        status = source_types_read(sink, settings, &format->connect, err);
+        status = source_types_read(sink, settings, to, format, err);
     }
     if (status == NW_OK) {
         status = combination_check(sink, format->kind, to, err);

@@ -150,6 +150,8 @@ class KafkaSecurityTest(Case):
                               ({"security": "sasl_ssl", "mechanism": "OAUTHBEARER", "token_endpoint": "http://x",
                                 "client_id": "a"}, "needs client_id and client_secret"),
                               ({"source_types_of": ["a", "(b"]}, "source_types: \"(b\""),
+                              ({"source_types": ["a"]}, "source_types_of are said in schemas"),
+                              ({"source_types_of": ["a"], "format": "debezium_json"}, "source_types_of are said in schemas"),
                               ({"skip": ["inserts", "rows"]}, "skip: rows is none of inserts, updates, deletes and unchanged"),
                               ({"messages_include": ["a"], "messages_exclude": ["b"]}, "messages_exclude is of use"),
                               ({"messages_exclude": ["(?=a)"]}, "messages_exclude: \"(?=a)\""),

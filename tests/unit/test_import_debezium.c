@@ -307,6 +307,45 @@ static void properties_become_what_narwal_calls_them(void **state)
     }
 }
 
+static void types_are_said_where_there_are_schemas(void **state)
+{
+#define BOTH                                                                                       \
+    CLASS ",\"column.propagate.source.type\":\".*\",\"datatype.propagate.source.type\":\".*\","
+#define PLAIN                                                                                      \
+    "\"value.converter\":\"" NW_DEBEZIUM_JSON "\",\"value.converter.schemas.enable\":\"false\""
+    static const struct {
+        const char *more;
+        bool said;
+    } cases[] = {
+        {PLAIN ",\"key.converter.schemas.enable\":\"false\"", false},
+        {PLAIN, true}, /* in keys */
+        {"\"value.converter.schemas.enable\":\"true\"", true},
+        {"\"value.converter\":\"io.debezium.converters.CloudEventsConverter\","
+         "\"value.converter.json.schemas.enable\":\"false\",\"key.converter\":"
+         "\"" NW_DEBEZIUM_JSON "\",\"key.converter.schemas.enable\":\"false\"",
+         false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char json[1024];
+        size_t refused = 0;
+        char *text = NULL;
+
+        (void)snprintf(json, sizeof json, "{" BOTH "%s}", cases[i].more);
+        text = made(json, &refused);
+        if (refused != 0 || (strstr(text, "source_types:") != NULL) != cases[i].said ||
+            (strstr(text, "source_types_of:") != NULL) != cases[i].said ||
+            (strstr(text, "column.propagate.source.type: it is said in schemas") == NULL) !=
+                cases[i].said) {
+            fail_msg("%s: %zu refused: %s", cases[i].more, refused, text);
+        }
+        free(text);
+    }
+#undef BOTH
+#undef PLAIN
+}
+
 static void each_salt_of_hashes_has_its_own_variable(void **state)
 {
     size_t refused = 1;
@@ -481,6 +520,7 @@ int main(void)
         cmocka_unit_test(keys_of_masked_columns_are_refused),
         cmocka_unit_test(properties_become_what_narwal_calls_them),
         cmocka_unit_test(cloudevents_may_be_avro),
+        cmocka_unit_test(types_are_said_where_there_are_schemas),
         cmocka_unit_test(each_salt_of_hashes_has_its_own_variable),
         cmocka_unit_test(all_refusals_are_found_at_once_and_named_in_the_file),
         cmocka_unit_test(properties_of_converters_of_ones_own_are_told_from_unknown_ones),

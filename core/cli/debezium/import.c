@@ -263,6 +263,7 @@ nw_status nw_debezium_map(struct nw_debezium *to, size_t *refused, struct nw_err
         }
     }
     nw_debezium_masked_keys(to);
+    nw_debezium_types_settle(to);
     *refused = nw_debezium_count(to, NW_DEBEZIUM_REFUSED);
     return to->failed
                ? nw_fail(err, NW_FATAL, "NW1551 a list in it is too long, or memory is short")

@@ -193,6 +193,8 @@ void nw_debezium_key_converter(struct nw_debezium *to, const char *values, bool 
 
 /** masked.c: after all properties: refuse keys of columns that are masked. */
 void nw_debezium_masked_keys(struct nw_debezium *to);
+/** sink.c: after all properties: types that schemas say are of use where there are schemas. */
+void nw_debezium_types_settle(struct nw_debezium *to);
 
 /**
  * An anchored regular expression of Debezium as patterns of narwal.

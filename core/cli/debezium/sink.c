@@ -501,3 +501,44 @@ void nw_dbz_creation(struct nw_debezium *to, const struct nw_debezium_row *row,
     }
     (void)row;
 }
+
+static bool sink_has(const struct nw_debezium *to, const char *key, const char *value)
+{
+    for (size_t i = 0; i < to->lines_count; i++) {
+        const struct nw_debezium_line *line = &to->lines[i];
+
+        if (strcmp(line->section, "sink") == 0 && strcmp(line->key, key) == 0) {
+            return line->value != NULL && strcmp(line->value, value) == 0;
+        }
+    }
+    return false;
+}
+
+void nw_debezium_types_settle(struct nw_debezium *to)
+{
+    static const char *const names[] = {"column.propagate.source.type",
+                                        "datatype.propagate.source.type"};
+    size_t kept = 0;
+
+    if (sink_has(to, "schemas", "true") || sink_has(to, "format", "debezium_avro") ||
+        sink_has(to, "cloudevents_data", "avro") || sink_has(to, "key_form", "json_schemas")) {
+        return;
+    }
+    for (size_t i = 0; i < to->lines_count; i++) {
+        const struct nw_debezium_line *line = &to->lines[i];
+
+        if (strcmp(line->section, "sink") != 0 ||
+            (strcmp(line->key, "source_types") != 0 && strcmp(line->key, "source_types_of") != 0)) {
+            to->lines[kept++] = *line;
+        }
+    }
+    to->lines_count = kept;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct nw_debezium_property *p = nw_debezium_find(to, names[i]);
+
+        if (p != NULL && p->verdict == NW_DEBEZIUM_MAPPED) {
+            p->verdict = NW_DEBEZIUM_NOTHING;
+            p->why = "it is said in schemas, and messages have none";
+        }
+    }
+}
