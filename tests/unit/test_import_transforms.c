@@ -95,6 +95,8 @@ static void transforms_of_values_are_steps(void **state)
              F("exclude", "v") ",\"value.converter.replace.null.with.default\":\"false\"",
          "reshape: [\"defaults\", \"drop v\"]", 0},
         {CONNECT("f", "ReplaceField$Value") F("renames", "a"), "wants FIELD:WORD", 1},
+        {CONNECT("f", "ReplaceField$Value") F("renames", "a: b"), "blanks beside :", 1},
+        {CONNECT("f", "ReplaceField$Value") F("renames", "c:d,a :b"), "blanks beside :", 1},
         {CONNECT("f", "MaskField$Value") F("fields", "a,b"),
          "reshape: [\"defaults\", \"mask a, b\"]", 0},
         {CONNECT("f", "MaskField$Value") F("fields", "a") F("replacement", "***")
@@ -106,9 +108,9 @@ static void transforms_of_values_are_steps(void **state)
         {CONNECT("f", "MaskField$Value") F("fields", "a=b"), "cannot be said", 1},
         {CONNECT("f", "MaskField$Value")
              F("fields", "id") ",\"provide.transaction.metadata\":\"true\"",
-         "messages of transactions", 1},
+         "messages of p.transaction", 1},
         {CONNECT("f", "MaskField$Value") F("fields", "ts_ms") ",\"heartbeat.interval.ms\":\"1000\"",
-         "messages of transactions", 1},
+         "messages of __debezium-heartbeat.p", 1},
         {CONNECT("f", "Cast$Value") F("spec", "a:INT32, b:string"),
          "reshape: [\"defaults\", \"cast a: int32, b: string\"]", 0},
         {CONNECT("f", "Cast$Value") F("spec", "a:decimal"), "int8, int16", 1},
@@ -160,6 +162,71 @@ static void transforms_of_values_are_steps(void **state)
         text = made(json, &refused);
         if (refused != cases[i].refused || strstr(text, cases[i].text) == NULL) {
             fail_msg("%zu %s: %zu refused: %s", i, cases[i].more, refused, text);
+        }
+        free(text);
+    }
+}
+
+/* What of several replaces NULL by defaults does so for those behind it. */
+static void defaults_are_there_for_steps_behind(void **state)
+{
+    static const struct {
+        const char *more, *text; /* text NULL: there is no reshape */
+    } cases[] = {
+        {"\"transforms\":\"u,f,m\"," UNWRAP "," CONNECT("f", "ReplaceField$Value")
+             F("exclude", "v") "," CONNECT(
+                 "m", "MaskField$Value") ",\"transforms.m.fields\":\"a\","
+                                         "\"transforms.m.replace.null.with.default\":\"false\"",
+         "reshape: [\"defaults\", \"drop v\", \"mask a\"]"},
+        {"\"transforms\":\"u,m,f\"," UNWRAP "," CONNECT("f", "ReplaceField$Value")
+             F("exclude", "v") "," CONNECT(
+                 "m", "MaskField$Value") ",\"transforms.m.fields\":\"a\","
+                                         "\"transforms.m.replace.null.with.default\":\"false\"",
+         "reshape: [\"mask a\", \"defaults\", \"drop v\"]"},
+        {"\"transforms\":\"u,f,m\"," UNWRAP "," CONNECT("f", "InsertField$Value")
+             F("static.field", "by") F("static.value", "me") "," CONNECT(
+                 "m", "MaskField$Value") ",\"transforms.m.fields\":\"a\","
+                                         "\"transforms.m.replace.null.with.default\":\"false\"",
+         "reshape: [\"defaults\", \"insert by = me\", \"mask a\"]"},
+        {"\"transforms\":\"u,f,m\"," UNWRAP ",\"transforms.f.type\":\"io.debezium.transforms."
+         "HeaderToValue\"" F("headers", "__op") F("fields", "op") F(
+             "operation",
+             "copy") ","
+                     "\"transforms.u.add.headers\":\"op\"," CONNECT(
+                         "m",
+                         "MaskField$Value") ",\"transforms.m.fields\":\"a\","
+                                            "\"transforms.m.replace.null.with.default\":\"false\"",
+         "reshape: [\"defaults\", \"envelope op: op\", \"mask a\"]"},
+        {"\"transforms\":\"u,m\"," UNWRAP ",\"transforms.u.delete.tombstone.handling.mode\":"
+         "\"rewrite\"," CONNECT(
+             "m", "MaskField$Value") ",\"transforms.m.fields\":\"a\","
+                                     "\"transforms.m.replace.null.with.default\":\"false\"",
+         "reshape: [\"defaults\", \"mask a\"]"},
+        {"\"transforms\":\"u\"," UNWRAP ",\"transforms.u.delete.handling.mode\":\"rewrite\","
+         "\"value.converter.replace.null.with.default\":\"false\"",
+         "reshape: [\"defaults\"]"},
+        {"\"transforms\":\"u\"," UNWRAP ",\"transforms.u.delete.handling.mode\":\"rewrite\"", NULL},
+        {"\"transforms\":\"u\"," UNWRAP ",\"value.converter.replace.null.with.default\":\"false\"",
+         NULL},
+        {"\"transforms\":\"u,f\"," UNWRAP ",\"value.converter\":\"" NW_DEBEZIUM_AVRO
+         "\",\"value.converter.schema.registry.url\":\"http://r\",\"key.converter\":"
+         "\"" NW_DEBEZIUM_AVRO "\",\"key.converter.schema.registry.url\":\"http://r\","
+         "\"value.converter.ignore.default.for.nullables\":\"true\"," CONNECT(
+             "f", "ReplaceField$Value") F("exclude", "v"),
+         "reshape: [\"defaults\", \"drop v\"]"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char json[2048];
+        size_t refused = 0;
+        char *text = NULL;
+
+        (void)snprintf(json, sizeof json, "{" CLASS ",\"topic.prefix\":\"p\",%s}", cases[i].more);
+        text = made(json, &refused);
+        if (refused != 0 || (cases[i].text == NULL ? strstr(text, "reshape") != NULL
+                                                   : strstr(text, cases[i].text) == NULL)) {
+            fail_msg("%zu: %zu refused: %s", i, refused, text);
         }
         free(text);
     }
@@ -226,6 +293,49 @@ static void transforms_of_keys_and_predicates_are_taken_where_nothing_differs(vo
                                      "ExtractField$Key\"") ",\"transforms.x.field\":\"id\"," ALL
                                                            "\"d?x.*\"," ON "\"true\"",
          "all tables' messages"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        refused_or_taken(cases[i].more, cases[i].why);
+    }
+}
+
+#define TO_KEY(order, more)                                                                        \
+    "\"transforms\":\"" order "\"," UNWRAP ",\"tombstones.on.delete\":\"false\","                  \
+    "\"topic.prefix\":\"p\"," KEY("k", "ValueToKey\"") ",\"transforms.k.fields\":\"b, a\"," more
+
+static void keys_are_made_of_columns_as_they_are(void **state)
+{
+    static const char changed[] = "a is no column as it is behind f";
+    static const struct {
+        const char *more, *why; /* NULL: it is taken */
+    } cases[] = {
+        {TO_KEY("u,f,k", CONNECT("f", "MaskField$Value") F("fields", "c,a")), changed},
+        {TO_KEY("u,f,k", CONNECT("f", "MaskField$Value") F("fields", "c")), NULL},
+        {TO_KEY("u,k,f", CONNECT("f", "MaskField$Value") F("fields", "a")), NULL},
+        {TO_KEY("u,f,k", CONNECT("f", "Cast$Value") F("spec", "c:string,a :int32")), changed},
+        {TO_KEY("u,f,k", CONNECT("f", "Cast$Value") F("spec", "c:string")), NULL},
+        {TO_KEY("u,f,k",
+                CONNECT("f", "TimestampConverter$Value") F("field", "a") F("target.type", "unix")),
+         changed},
+        {TO_KEY("u,f,k", CONNECT("f", "ReplaceField$Value") F("renames", "c:a")), changed},
+        {TO_KEY("u,f,k", CONNECT("f", "ReplaceField$Value") F("renames", "a:c")), changed},
+        {TO_KEY("u,f,k", CONNECT("f", "ReplaceField$Value") F("exclude", "a")), changed},
+        {TO_KEY("u,f,k", CONNECT("f", "ReplaceField$Value") F("include", "b,c")), changed},
+        {TO_KEY("u,f,k", CONNECT("f", "ReplaceField$Value") F("include", "b,a")), NULL},
+        {TO_KEY("u,f,k",
+                CONNECT("f", "InsertField$Value") F("static.field", "a!") F("static.value", "x")),
+         changed},
+        {TO_KEY("u,f,k",
+                CONNECT("f", "InsertField$Value") F("static.field", "ab") F("static.value", "x")),
+         NULL},
+        {TO_KEY("u,f,k", CONNECT("f", "InsertField$Value") F("topic.field", "a")), changed},
+        {TO_KEY("u,f,k", "\"transforms.f.type\":\"io.debezium.transforms.HeaderToValue\"" F(
+                             "headers", "__op") F("fields", "a")
+                             F("operation", "copy") ","
+                                                    "\"transforms.u.add.headers\":\"op\""),
+         changed},
     };
 
     (void)state;
@@ -339,6 +449,56 @@ static void routers_that_meet_what_is_beside_rows_are_refused(void **state)
     }
 }
 
+#define VALUE(class, more) CONNECT("t", class) ",\"transforms.t." more
+#define NO_TOMBSTONES                                                                              \
+    ",\"transforms.t.predicate\":\"b\",\"transforms.t.negate\":\"true\",\"predicates\":\"b\","     \
+    "\"predicates.b.type\":\"" NW_DEBEZIUM_TOMBSTONES "\""
+#define WITHOUT(pattern)                                                                           \
+    ",\"transforms.t.predicate\":\"b\",\"transforms.t.negate\":\"true\",\"predicates\":\"b\","     \
+    "\"predicates.b.pattern\":\"" pattern "\",\"predicates.b.type\":\"" NW_DEBEZIUM_TOPICS "\""
+
+/* Transforms of values, which narwal has for rows alone. */
+static void steps_that_meet_what_is_beside_rows_are_refused(void **state)
+{
+    static const char beats[] = "messages of __debezium-heartbeat.p as well";
+    static const char transactions[] = "messages of p.transaction as well";
+    static const char notes[] = "messages of p.notes as well";
+    static const struct {
+        const char *more, *why; /* NULL: it is taken */
+    } cases[] = {
+        {VALUE("MaskField$Value", "fields\":\"ts_ms\"") BEATS NO_TOMBSTONES, beats},
+        {VALUE("MaskField$Value", "fields\":\"ts_ms\"") BEATS WITHOUT_BEATS, NULL},
+        {VALUE("MaskField$Value", "fields\":\"ts_ms\"") BEATS WITHOUT("__debezium-heart"), beats},
+        {VALUE("MaskField$Value", "fields\":\"ts_ms\"") BEATS WITHOUT("__debezium-heart\\\\b.*"),
+         beats}, /* or it might */
+        {VALUE("MaskField$Value", "fields\":\"id\"") TRANSACTIONS WITHOUT_BEATS, transactions},
+        {VALUE("MaskField$Value", "fields\":\"id\"") TRANSACTIONS NO_TOMBSTONES, transactions},
+        {VALUE("MaskField$Value", "fields\":\"id\"") BEATS, NULL},
+        {VALUE("MaskField$Value", "fields\":\"aggregate_type\"") NOTES, notes},
+        {VALUE("Cast$Value", "spec\":\"timestamp:string\"") NOTES, notes},
+        {VALUE("ReplaceField$Value", "exclude\":\"additional_data\"") NOTES, notes},
+        {VALUE("ReplaceField$Value", "exclude\":\"v\"") NOTES BEATS TRANSACTIONS, NULL},
+        {VALUE("ReplaceField$Value", "renames\":\"type:v\"") NOTES, notes},
+        {VALUE("ReplaceField$Value", "include\":\"v\"") BEATS, beats},
+        {VALUE("ReplaceField$Value", "include\":\"v\"") BEATS WITHOUT_BEATS, NULL},
+        {VALUE("ReplaceField$Value", "include\":\"v\"") NOTES, notes},
+        {VALUE("InsertField$Value", "static.field\":\"v\",\"transforms.t.static.value\":\"x\"")
+             BEATS,
+         beats},
+        {VALUE("InsertField$Value", "static.field\":\"v\",\"transforms.t.static.value\":\"x\"")
+             BEATS WITHOUT_BEATS,
+         NULL},
+        {VALUE("InsertField$Value", "topic.field\":\"v\"") TRANSACTIONS, transactions},
+        {VALUE("InsertField$Value", "topic.field\":\"v\""), NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        imported(cases[i].why != NULL, cases[i].why,
+                 "\"topic.prefix\":\"p\",\"transforms\":\"u,t\"," UNWRAP ",%s", cases[i].more);
+    }
+}
+
 static void a_router_in_front_of_an_outbox_is_refused(void **state)
 {
     static const char *const types[] = {
@@ -369,6 +529,9 @@ int main(void)
         cmocka_unit_test(transforms_of_values_are_steps),
         cmocka_unit_test(a_topic_in_a_value_is_refused_in_front_of_a_router),
         cmocka_unit_test(transforms_of_keys_and_predicates_are_taken_where_nothing_differs),
+        cmocka_unit_test(keys_are_made_of_columns_as_they_are),
+        cmocka_unit_test(steps_that_meet_what_is_beside_rows_are_refused),
+        cmocka_unit_test(defaults_are_there_for_steps_behind),
         cmocka_unit_test(headers_are_refused_that_connect_would_write_otherwise),
         cmocka_unit_test(logical_routers_are_looked_at_for_keys_too),
         cmocka_unit_test(routers_that_meet_what_is_beside_rows_are_refused),

@@ -131,6 +131,7 @@ void nw_debezium_rule_add(struct nw_debezium *to, const char *table, const char 
                           const char *column, const char *more);
 
 #define NW_DEBEZIUM_JSON         "org.apache.kafka.connect.json.JsonConverter"
+#define NW_DEBEZIUM_AVRO         "io.confluent.connect.avro.AvroConverter"
 #define NW_DEBEZIUM_VALUE_TO_KEY "org.apache.kafka.connect.transforms.ValueToKey"
 #define NW_DEBEZIUM_TOMBSTONES   "org.apache.kafka.connect.transforms.predicates.RecordIsTombstone"
 #define NW_DEBEZIUM_TOPICS       "org.apache.kafka.connect.transforms.predicates.TopicNameMatches"
@@ -161,6 +162,10 @@ void nw_debezium_values(struct nw_debezium *to, const char *prefix, enum nw_debe
                         bool flat);
 /** Whether a setting of add.headers is moved into values, by HeaderToValue. */
 bool nw_debezium_header_moves(struct nw_debezium *to, const char *setting);
+/** ExtractNewRecordState in a mode of rewriting: NULL becomes the default of its column. */
+void nw_debezium_rewrites(struct nw_debezium *to);
+/** Whether a transform of values changes a field, gives it another name, makes or drops it. */
+bool nw_debezium_value_changes(struct nw_debezium *to, const char *prefix, const char *field);
 
 /* notices.c: */
 
@@ -172,6 +177,14 @@ bool nw_debezium_header_moves(struct nw_debezium *to, const char *setting);
  */
 void nw_debezium_beside_check(struct nw_debezium *to, const char *prefix, const char *name,
                               bool keys);
+/**
+ * Why a transform of values cannot be taken, which would change messages of transactions,
+ * heartbeats or notifications, too: its predicate does not leave out their topic.
+ * @param field  which it changes; NULL: all messages
+ * @return in the arena; NULL: it changes none of them
+ */
+const char *nw_debezium_beside_reason(struct nw_debezium *to, const char *prefix,
+                                      const char *field);
 
 /* keys.c: */
 

@@ -9,7 +9,7 @@
 
 #define CONVERTERS "org.apache.kafka.connect.converters."
 
-static const char AVRO[] = "io.confluent.connect.avro.AvroConverter";
+static const char AVRO[] = NW_DEBEZIUM_AVRO;
 
 /* ---- predicates ---- */
 
@@ -192,6 +192,28 @@ static void defaults_check(struct nw_debezium *to, const char *prefix)
     }
 }
 
+/* Why a field is not what its column is; NULL: it is. */
+static const char *changed_reason(struct nw_debezium *to, const char *prefix, const char *field)
+{
+    const char *aliases[NW_DEBEZIUM_ITEMS_MAX];
+    size_t count = nw_debezium_split(to, nw_debezium_get(to, "transforms"), ',', aliases);
+
+    for (size_t i = 0; i < count; i++) {
+        const char *other = nw_debezium_text(to, "transforms.%s.", aliases[i]);
+
+        if (strcmp(other, prefix) == 0) {
+            return NULL;
+        }
+        if (nw_debezium_value_changes(to, other, field)) {
+            return nw_debezium_text(to,
+                                    "%s is no column as it is behind %s, and narwal makes keys of "
+                                    "columns: put ValueToKey in front of %s, or name others",
+                                    field, aliases[i], aliases[i]);
+        }
+    }
+    return NULL;
+}
+
 void nw_debezium_value_to_key(struct nw_debezium *to, const char *prefix, bool flat,
                               const char *deletes)
 {
@@ -211,9 +233,12 @@ void nw_debezium_value_to_key(struct nw_debezium *to, const char *prefix, bool f
                                 "delete.tombstone.handling.mode to drop or rewrite");
     }
     for (size_t i = 0; i < count; i++) {
-        if (nw_debezium_behind(fields[i], "__") != NULL) {
-            nw_debezium_refuse_name(to, nw_debezium_text(to, "%sfields", prefix),
-                                    "only columns can be in a key");
+        const char *why = nw_debezium_behind(fields[i], "__") != NULL
+                              ? "only columns can be in a key"
+                              : changed_reason(to, prefix, fields[i]);
+
+        if (why != NULL) {
+            nw_debezium_refuse_name(to, nw_debezium_text(to, "%sfields", prefix), why);
         }
         nw_debezium_item(to, "sink.key_columns", fields[i]);
     }

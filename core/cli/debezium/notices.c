@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See import.h: what is sent beside rows, and what a router of the connector does with it. There
+ * See import.h: what is sent beside rows, and what a transform of the connector does with it. There
  * all messages pass by the transforms; narwal's routes give their topics names, and no more.
  */
 #include <ctype.h>
@@ -83,19 +83,22 @@ static bool translate(const char *java, char posix[static REGEX_MAX])
     return known && *t.at == '\0';
 }
 
-/* Whether it matches the whole text, or might: it is not understood here. */
-static bool matches(const char *java, const char *text)
+enum answer { NO, PERHAPS, YES };
+
+/* Whether it matches the whole text. PERHAPS: it is not understood here */
+static enum answer matches(const char *java, const char *text)
 {
     char posix[REGEX_MAX];
     regex_t compiled;
     int code = 0;
 
-    if (!translate(java, posix) || regcomp(&compiled, posix, REG_EXTENDED | REG_NOSUB) != 0) {
-        return true;
+    if (nw_debezium_regex_other(java) != NULL || !translate(java, posix) ||
+        regcomp(&compiled, posix, REG_EXTENDED | REG_NOSUB) != 0) {
+        return PERHAPS;
     }
     code = regexec(&compiled, text, 0, NULL, 0);
     regfree(&compiled);
-    return code == 0;
+    return code == 0 ? YES : NO;
 }
 
 static const char *or_else(const char *text, const char *otherwise)
@@ -103,9 +106,20 @@ static const char *or_else(const char *text, const char *otherwise)
     return text == NULL ? otherwise : text;
 }
 
-/* The topics of what the connector sends beside rows. @return how many */
-static size_t topics_find(struct nw_debezium *to, const char *topics[static TOPICS_MAX])
+/* Messages that the connector sends beside rows. */
+struct beside {
+    const char *topic;
+    const char *const *fields; /* ends with NULL */
+};
+
+/* @return how many there are */
+static size_t beside_find(struct nw_debezium *to, struct beside found[static TOPICS_MAX])
 {
+    static const char *const transactions[] = {"status",           "id",    "event_count",
+                                               "data_collections", "ts_ms", NULL};
+    static const char *const beats[] = {"ts_ms", NULL};
+    static const char *const notifications[] = {
+        "id", "type", "aggregate_type", "additional_data", "timestamp", NULL};
     const char *prefix = or_else(nw_debezium_get(to, "topic.prefix"), "");
     const char *between = or_else(nw_debezium_get(to, "topic.delimiter"), ".");
     const char *name = nw_debezium_get(to, "topic.heartbeat.name");
@@ -114,47 +128,53 @@ static size_t topics_find(struct nw_debezium *to, const char *topics[static TOPI
     size_t count = 0;
 
     if (nw_debezium_said(nw_debezium_get(to, "provide.transaction.metadata"), false)) {
-        topics[count++] =
+        found[count++] = (struct beside){
             nw_debezium_text(to, "%s%s%s", prefix, between,
-                             or_else(nw_debezium_get(to, "topic.transaction"), "transaction"));
+                             or_else(nw_debezium_get(to, "topic.transaction"), "transaction")),
+            transactions};
     }
     if (strcmp(or_else(nw_debezium_get(to, "heartbeat.interval.ms"), "0"), "0") != 0) {
-        topics[count++] =
+        found[count++] = (struct beside){
             name != NULL ? name
                          : nw_debezium_text(to, "%s%s%s",
                                             or_else(nw_debezium_get(to, "topic.heartbeat.prefix"),
                                                     "__debezium-heartbeat"),
-                                            between, prefix);
+                                            between, prefix),
+            beats};
     }
     if (notes != NULL && channels != NULL && strstr(channels, "sink") != NULL) {
-        topics[count++] = notes;
+        found[count++] = (struct beside){notes, notifications};
     }
     return count;
 }
 
 /* Whether the transform's predicate leaves it the messages of a topic, none of them tombstones. */
-static bool has_topic(struct nw_debezium *to, const char *prefix, const char *topic)
+static enum answer has_topic(struct nw_debezium *to, const char *prefix, const char *topic)
 {
     const char *alias = nw_debezium_under(to, prefix, "predicate");
     bool negates = nw_debezium_said(nw_debezium_under(to, prefix, "negate"), false);
     const char *pattern =
         alias == NULL ? NULL
                       : nw_debezium_get(to, nw_debezium_text(to, "predicates.%s.pattern", alias));
+    enum answer answer = pattern == NULL ? NO : matches(pattern, topic);
 
-    return alias == NULL || (pattern != NULL && matches(pattern, topic)) != negates;
+    if (alias == NULL) {
+        return YES;
+    }
+    return !negates ? answer : answer == YES ? NO : answer == NO ? YES : PERHAPS;
 }
 
 void nw_debezium_beside_check(struct nw_debezium *to, const char *prefix, const char *name,
                               bool keys)
 {
     const char *regex = nw_debezium_under(to, prefix, name);
-    const char *topics[TOPICS_MAX];
-    size_t count = topics_find(to, topics);
+    struct beside found[TOPICS_MAX];
+    size_t count = beside_find(to, found);
 
     for (size_t i = 0; i < count && regex != NULL; i++) {
-        bool applied = has_topic(to, prefix, topics[i]);
+        bool applied = has_topic(to, prefix, found[i].topic) == YES;
 
-        if (matches(regex, topics[i]) && (keys || !applied)) {
+        if (matches(regex, found[i].topic) != NO && (keys || !applied)) {
             nw_debezium_refuse_name(
                 to, nw_debezium_text(to, "%s%s", prefix, name),
                 nw_debezium_text(to,
@@ -163,8 +183,35 @@ void nw_debezium_beside_check(struct nw_debezium *to, const char *prefix, const 
                                          : "it matches %s, too, which the predicate leaves out and "
                                            "narwal does not: take an expression that matches "
                                            "tables only",
-                                 topics[i]));
+                                 found[i].topic));
             return;
         }
     }
+}
+
+static bool has_field(const struct beside *beside, const char *field)
+{
+    for (size_t i = 0; beside->fields[i] != NULL; i++) {
+        if (strcmp(beside->fields[i], field) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *nw_debezium_beside_reason(struct nw_debezium *to, const char *prefix, const char *field)
+{
+    struct beside found[TOPICS_MAX];
+    size_t count = beside_find(to, found);
+
+    for (size_t i = 0; i < count; i++) {
+        if ((field == NULL || has_field(&found[i], field)) &&
+            has_topic(to, prefix, found[i].topic) != NO) {
+            return nw_debezium_text(to,
+                                    "it would change the messages of %s as well, which narwal "
+                                    "leaves as they are: leave that topic out by a predicate",
+                                    found[i].topic);
+        }
+    }
+    return NULL;
 }

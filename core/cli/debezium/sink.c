@@ -65,7 +65,7 @@ void nw_debezium_refuse_name(struct nw_debezium *to, const char *name, const cha
 /* ---- Connect's converters ---- */
 
 static const char JSON[] = NW_DEBEZIUM_JSON;
-static const char AVRO[] = "io.confluent.connect.avro.AvroConverter";
+static const char AVRO[] = NW_DEBEZIUM_AVRO;
 static const char CLOUD[] = "io.debezium.converters.CloudEventsConverter";
 static const char STRING[] = "org.apache.kafka.connect.storage.StringConverter";
 

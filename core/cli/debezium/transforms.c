@@ -159,6 +159,9 @@ static void unwrap_convert(struct nw_debezium *to, const char *prefix)
         return;
     }
     nw_debezium_put(to, "sink.flatten", mode, "ExtractNewRecordState");
+    if (nw_debezium_behind(mode, "rewrite") != NULL) {
+        nw_debezium_rewrites(to);
+    }
     items_put(to, prefix, "add.fields", "sink.add_fields");
     headers_put(to, prefix);
     if (!nw_debezium_same(nw_debezium_under(to, prefix, "add.fields.prefix"), NULL) &&

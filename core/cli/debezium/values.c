@@ -53,17 +53,61 @@ static const char *steps_of(const struct nw_debezium *to)
     return NULL;
 }
 
-/* NULL becomes the default by each transform of Connect, and by its converter too.
+/* Whether the converter of values writes the default where NULL is. */
+static bool converter_replaces(const struct nw_debezium *to)
+{
+    const char *class = nw_debezium_get(to, "value.converter");
+
+    if (nw_debezium_same(class, NW_DEBEZIUM_AVRO)) {
+        return !nw_debezium_said(
+            nw_debezium_get(to, "value.converter.ignore.default.for.nullables"), false);
+    }
+    return (class == NULL || strcmp(class, NW_DEBEZIUM_JSON) == 0) &&
+           nw_debezium_said(nw_debezium_get(to, "value.converter.replace.null.with.default"), true);
+}
+
+/* Whether a transform of values would leave NULL as it is. */
+static bool one_keeps_null(struct nw_debezium *to)
+{
+    const char *aliases[NW_DEBEZIUM_ITEMS_MAX];
+    size_t count = nw_debezium_split(to, nw_debezium_get(to, "transforms"), ',', aliases);
+
+    for (size_t i = 0; i < count; i++) {
+        const char *prefix = nw_debezium_text(to, "transforms.%s.", aliases[i]);
+        const char *class = nw_debezium_under(to, prefix, "type");
+
+        if (class != NULL && strstr(class, "$Value") != NULL &&
+            !nw_debezium_said(nw_debezium_under(to, prefix, "replace.null.with.default"), true)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void defaults_step(struct nw_debezium *to)
+{
+    const char *steps = steps_of(to);
+
+    if (steps == NULL || strstr(steps, "\"defaults\"") == NULL) {
+        step_put(to, "defaults");
+    }
+}
+
+/* NULL becomes the default by each transform of Connect, so also for those behind it. Where all of
+ * them do that, one that does not look at it can leave it to the converter.
  * @param used  what the step does depends on it */
 static void defaults_put(struct nw_debezium *to, const char *prefix, bool used)
 {
-    const char *steps = steps_of(to);
-    bool converter =
-        nw_debezium_said(nw_debezium_get(to, "value.converter.replace.null.with.default"), true);
-
     if (nw_debezium_said(nw_debezium_under(to, prefix, "replace.null.with.default"), true) &&
-        (used || !converter) && (steps == NULL || strstr(steps, "\"defaults\"") == NULL)) {
-        step_put(to, "defaults");
+        (used || !converter_replaces(to) || one_keeps_null(to))) {
+        defaults_step(to);
+    }
+}
+
+void nw_debezium_rewrites(struct nw_debezium *to)
+{
+    if (!converter_replaces(to) || one_keeps_null(to)) {
+        defaults_step(to);
     }
 }
 
@@ -71,23 +115,6 @@ static void defaults_put(struct nw_debezium *to, const char *prefix, bool used)
 static bool name_is_plain(const char *name)
 {
     return name[0] != '\0' && strpbrk(name, ",:=!?") == NULL && strstr(name, "${") == NULL;
-}
-
-/* Messages beside rows pass by transforms, too: those have these fields. */
-static bool is_beside(struct nw_debezium *to, const char *name)
-{
-    static const char *const fields[] = {"status", "id", "event_count", "data_collections",
-                                         "ts_ms"};
-    bool transactions =
-        nw_debezium_said(nw_debezium_get(to, "provide.transaction.metadata"), false);
-    const char *beats = nw_debezium_get(to, "heartbeat.interval.ms");
-
-    for (size_t i = 0; transactions && i < sizeof fields / sizeof fields[0]; i++) {
-        if (strcmp(fields[i], name) == 0) {
-            return true;
-        }
-    }
-    return beats != NULL && strcmp(beats, "0") != 0 && strcmp(name, "ts_ms") == 0;
 }
 
 /* Why a field of a list cannot be said; NULL: it can. @param pair  "a:b" */
@@ -104,10 +131,7 @@ static const char *field_reason(struct nw_debezium *to, const char *prefix, cons
     if (!name_is_plain(name)) {
         return "fields with , : = ! ? in their names cannot be said";
     }
-    return is_beside(to, name) && nw_debezium_under(to, prefix, "predicate") == NULL
-               ? "it would change messages of transactions or heartbeats as well, which narwal "
-                 "leaves as they are: leave them out by a predicate"
-               : NULL;
+    return nw_debezium_beside_reason(to, prefix, name);
 }
 
 /* A list of fields, or of pairs by a colon. @return how many; 0: there are none, or it is refused
@@ -263,8 +287,12 @@ static void choice_put(struct nw_debezium *to, const char *prefix, const char *p
 {
     const char *fields[NW_DEBEZIUM_ITEMS_MAX];
     size_t count = fields_split(to, prefix, property, false, fields);
+    const char *why =
+        strcmp(word, "keep") == 0 ? nw_debezium_beside_reason(to, prefix, NULL) : NULL;
 
-    if (count > 0) {
+    if (count > 0 && why != NULL) {
+        refuse(to, prefix, property, why); /* it drops what they have */
+    } else if (count > 0) {
         defaults_put(to, prefix, false);
         step_put(to, nw_debezium_text(to, "%s %s", word, joined(to, fields, count)));
     }
@@ -282,6 +310,12 @@ static void fields_convert(struct nw_debezium *to, const char *prefix)
     for (size_t i = 0; i < count; i++) {
         const char *colon = strchr(renames[i], ':');
 
+        if ((unsigned char)colon[-1] <= ' ' || (unsigned char)colon[1] <= ' ') {
+            refuse(to, prefix, "renames",
+                   "Connect takes blanks beside : for a part of the names: take them away");
+            count = 0;
+            break;
+        }
         renames[i] =
             nw_debezium_text(to, "%.*s: %s", (int)(colon - renames[i]), renames[i], colon + 1);
     }
@@ -325,7 +359,12 @@ static bool inserted_is_plain(struct nw_debezium *to, const char *name)
 static void text_insert(struct nw_debezium *to, const char *prefix, const char *field)
 {
     const char *value = text_of(to, prefix, "static.value");
+    const char *why = nw_debezium_beside_reason(to, prefix, NULL);
 
+    if (why != NULL) {
+        refuse(to, prefix, "static.field", why);
+        return;
+    }
     if (value == NULL || !inserted_is_plain(to, field) || strstr(value, "${") != NULL) {
         refuse(to, prefix, "static.field",
                "wants static.value, without ${, and a name without , : = ! ?");
@@ -337,6 +376,22 @@ static void text_insert(struct nw_debezium *to, const char *prefix, const char *
     } else {
         step_put(to, nw_debezium_text(to, "insert %s = %s", field, value));
     }
+}
+
+static void topic_insert(struct nw_debezium *to, const char *prefix, const char *field)
+{
+    const char *why = nw_debezium_beside_reason(to, prefix, NULL);
+
+    if (!inserted_is_plain(to, field) || is_routed_behind(to, prefix)) {
+        why = "only the name that a topic has in the end is there, so behind routers, and in a "
+              "field without , : = ! ? in its name";
+    }
+    if (why != NULL) {
+        refuse(to, prefix, "topic.field", why);
+        return;
+    }
+    defaults_put(to, prefix, false);
+    step_put(to, nw_debezium_text(to, "topic %s", field));
 }
 
 static void insert_convert(struct nw_debezium *to, const char *prefix)
@@ -356,13 +411,8 @@ static void insert_convert(struct nw_debezium *to, const char *prefix)
             refuse(to, prefix, never[i].name, never[i].why);
         }
     }
-    if (topic != NULL && (!inserted_is_plain(to, topic) || is_routed_behind(to, prefix))) {
-        refuse(to, prefix, "topic.field",
-               "only the name that a topic has in the end is there, so behind routers, and in a "
-               "field without , : = ! ? in its name");
-    } else if (topic != NULL) {
-        defaults_put(to, prefix, false);
-        step_put(to, nw_debezium_text(to, "topic %s", topic));
+    if (topic != NULL) {
+        topic_insert(to, prefix, topic);
     }
     if (field != NULL) {
         text_insert(to, prefix, field);
@@ -486,12 +536,60 @@ static void headers_convert(struct nw_debezium *to, const char *prefix)
         refuse(to, prefix, "headers",
                "only those are there that add.headers of ExtractNewRecordState makes");
     } else {
+        defaults_put(to, prefix, false);
         (void)headers_put(to, headers, count, fields);
     }
     nw_debezium_others_refuse(to, prefix, "type headers fields operation predicate negate");
 }
 
 /* ---- all of them ---- */
+
+/* Whether a list has a name: items are names, or those in front of and behind a colon. */
+static bool list_has(struct nw_debezium *to, const char *list, const char *name)
+{
+    const char *items[NW_DEBEZIUM_ITEMS_MAX];
+    size_t count = nw_debezium_split(to, list, ',', items);
+
+    for (size_t i = 0; i < count; i++) {
+        const char *words[NW_DEBEZIUM_ITEMS_MAX];
+        size_t words_count = nw_debezium_split(to, items[i], ':', words);
+
+        if (place_of(name, words, words_count) != SIZE_MAX) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "NAME!" and "NAME?" are NAME. */
+static bool is_inserted(const char *inserted, const char *name)
+{
+    const char *rest = inserted == NULL ? NULL : nw_debezium_behind(inserted, name);
+
+    return rest != NULL && (*rest == '\0' || strcmp(rest, "!") == 0 || strcmp(rest, "?") == 0);
+}
+
+bool nw_debezium_value_changes(struct nw_debezium *to, const char *prefix, const char *field)
+{
+    static const char *const lists[] = {"fields",  "spec",    "field",
+                                        "renames", "exclude", "blacklist"};
+    static const char *const chosen[] = {"include", "whitelist"};
+
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        if (list_has(to, nw_debezium_under(to, prefix, lists[i]), field)) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < sizeof chosen / sizeof chosen[0]; i++) {
+        const char *list = nw_debezium_under(to, prefix, chosen[i]);
+
+        if (list != NULL && *list != '\0' && !list_has(to, list, field)) {
+            return true;
+        }
+    }
+    return is_inserted(text_of(to, prefix, "static.field"), field) ||
+           is_inserted(text_of(to, prefix, "topic.field"), field);
+}
 
 void nw_debezium_values(struct nw_debezium *to, const char *prefix, enum nw_debezium_values kind,
                         bool flat)
