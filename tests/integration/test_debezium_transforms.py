@@ -55,7 +55,8 @@ MODES = {
     # a key of several as text; keys without schemas beside values with
     "s": {**PLAIN, "key.converter": CONNECT + "storage.StringConverter"},
     "j": {**SCHEMAS, "key.converter.schemas.enable": "false"},
-    # a key of other columns
+    # a key of other columns: here the expression is part, and ignores case
+    "k": {**PLAIN, "message.key.columns": r"SMT\..*:rt,id"},
     "v": {**PLAIN, **chain(u=unwrap("rewrite", add_fields="op"),
                            k=(CONNECT + "transforms.ValueToKey", {"fields": "part,id"}))},
     "w": {**SCHEMAS, "tombstones.on.delete": "false",
