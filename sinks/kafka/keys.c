@@ -20,7 +20,7 @@
 
 #define ARROW        " => "
 #define WHY_SIZE     160u
-#define JOINED_SIZE  (2 * NW_KAFKA_NAME_SIZE + sizeof "(?:).(?:)")
+#define JOINED_SIZE  (2 * (size_t)NW_KAFKA_NAME_SIZE + sizeof "(?:).(?:)")
 #define COLUMN_BLANK " \t"
 
 struct wish {
