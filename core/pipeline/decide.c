@@ -539,8 +539,9 @@ static nw_status state_write(struct nw_run *run, struct nw_error *err)
     }
     if (run->any_copy) {
         bool again = run->slot_found && run->copying_lsn != 0; /* then the first one counts */
-        nw_status status = nw_state_copying_write(run->state, run->server.identity.slot_name,
-                                                  again ? run->copying_lsn : run->start_lsn, err);
+        nw_status status =
+            nw_state_copying_write(run->state, run->server.identity.slot_name,
+                                   again ? run->copying_lsn : nw_run_stream_lsn(run), err);
 
         if (status != NW_OK) {
             return status;

@@ -176,6 +176,11 @@ nw_status nw_run_spool_begin(struct nw_run *run, struct nw_error *err)
     return nw_spool_begin(&options, run->start_lsn, &run->spool, err);
 }
 
+uint64_t nw_run_stream_lsn(const struct nw_run *run)
+{
+    return run->spool != NULL ? run->spool_lsn : run->start_lsn;
+}
+
 uint64_t nw_run_spool_end(const struct nw_run *run)
 {
     struct nw_spool_status found;

@@ -340,7 +340,7 @@ nw_status nw_run_joins_begin(struct nw_run *run, struct nw_error *err)
                                                   .sinks = joins->round[i].sinks,
                                                   .generation = joins->generation,
                                                   .from_lsn = joins->lsn,
-                                                  .stream_lsn = run->start_lsn,
+                                                  .stream_lsn = nw_run_stream_lsn(run),
                                                   .described = joins->round[i].described};
     }
     bases_note(run);

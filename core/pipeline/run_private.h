@@ -627,6 +627,8 @@ NW_MUST_CHECK nw_status nw_run_spool_find(struct nw_run *run, uint64_t need_lsn,
 NW_MUST_CHECK nw_status nw_run_spool_begin(struct nw_run *run, struct nw_error *err);
 /** What is committed from there on the server has to send; 0: there is no spool. */
 uint64_t nw_run_spool_end(const struct nw_run *run);
+/** Where what is dealt begins: what was spooled comes before what the server sends. */
+uint64_t nw_run_stream_lsn(const struct nw_run *run);
 
 /* decide_timeline.c */
 

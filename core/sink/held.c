@@ -4,8 +4,10 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/assert.h"
+#include "sink/behind.h"
 #include "sink/spill.h"
 
 /* Entries that may be held: others must always find room, the copy's among them. */
@@ -246,6 +248,73 @@ nw_status nw_held_take(struct nw_sequencer *seq, struct nw_entry *entry, struct 
     return status;
 }
 
+/* ---- truncates of several tables ---- */
+
+bool nw_held_splits(const struct nw_sequencer *seq, const struct nw_entry *entry)
+{
+    const struct nw_event *event = NULL;
+
+    if (seq->tables_held == 0 || !nw_copies_append(seq) || entry->kind != NW_ITEM_EVENT) {
+        return false;
+    }
+    event = &entry->item->as.event;
+    for (uint32_t i = 0; event->kind == NW_EVENT_TRUNCATE && i < event->tables_count; i++) {
+        const struct nw_followed *slot = nw_copies_find(seq, event->tables[i]->relation_oid);
+
+        if (slot != NULL && slot->holds) {
+            return event->tables_count > 1;
+        }
+    }
+    return false;
+}
+
+/* The part of one table, in memory of its own. */
+static nw_status part_make(struct nw_sequencer *seq, const struct nw_entry *whole, uint32_t index,
+                           struct nw_entry **part, struct nw_error *err)
+{
+    struct nw_item *item = malloc(whole->item->size);
+    nw_status status = NW_OK;
+
+    if (item == NULL) {
+        return nw_fail(err, NW_FATAL, "out of memory for changes that wait for a copy");
+    }
+    memcpy(item, whole->item, whole->item->size);
+    nw_item_relocate(item, (uintptr_t)whole->item);
+    item->as.event.tables += index;
+    item->as.event.tables_count = 1;
+    status = nw_entry_make(seq, item, part, err);
+    if (status != NW_OK) {
+        free(item);
+        return status;
+    }
+    (*part)->own = true;
+    (*part)->epoch = whole->epoch;
+    nw_budget_overdraw(seq->options.budget, (*part)->size);
+    return NW_OK;
+}
+
+nw_status nw_held_split(struct nw_sequencer *seq, struct nw_entry *entry, struct nw_error *err)
+{
+    const struct nw_event *event = &entry->item->as.event;
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; i < event->tables_count && status == NW_OK; i++) {
+        struct nw_entry *part = NULL;
+
+        if (event->commit_lsn < nw_sequencer_fence_of(seq, event->tables[i]->relation_oid)) {
+            continue;
+        }
+        status = part_make(seq, entry, i, &part, err);
+        if (status == NW_OK && nw_held_wants(seq, part)) {
+            status = nw_held_take(seq, part, err);
+        } else if (status == NW_OK) {
+            nw_sequencer_append(seq, part);
+        }
+    }
+    nw_sequencer_pass_over(seq, entry);
+    return status;
+}
+
 void nw_held_trim(struct nw_sequencer *seq, struct nw_followed *slot)
 {
     struct nw_entry *next = NULL;
@@ -339,8 +408,10 @@ static void held_tell(struct nw_sequencer *seq)
 
 void nw_held_from(struct nw_sequencer *seq, struct nw_followed *slot, struct nw_place place)
 {
+    struct nw_place had = nw_behind_place(seq, slot->relation_oid);
+
     if (slot->held_from.commit_lsn == 0) { /* else a former copy's is not durable */
-        slot->held_from = place;
+        slot->held_from = nw_place_before(place, had) ? had : place;
         seq->lacking_count++;
     }
     slot->released_epoch = 0;
@@ -374,16 +445,17 @@ void nw_held_durable(struct nw_sequencer *seq)
 }
 
 /* Up to where the sink has the table with this commit. */
-static struct nw_place level_of(const struct nw_followed *slot, uint64_t epoch,
-                                uint64_t reached_lsn)
+static struct nw_place level_of(const struct nw_sequencer *seq, const struct nw_followed *slot,
+                                uint64_t epoch, uint64_t reached_lsn)
 {
     struct nw_place level = {.commit_lsn = reached_lsn};
+    struct nw_place had = nw_behind_place(seq, slot->relation_oid);
     bool released = slot->released_epoch != 0 && slot->released_epoch <= epoch;
 
     if (slot->held_from.commit_lsn != 0 && !released && nw_place_before(slot->held_from, level)) {
         level = slot->held_from;
     }
-    return slot->behind && nw_place_before(level, slot->place) ? slot->place : level;
+    return nw_place_before(level, had) ? had : level;
 }
 
 static bool is_said(const struct nw_behind_list *list, uint32_t relation_oid)
@@ -406,8 +478,8 @@ static bool lacking_next(const struct nw_sequencer *seq, uint64_t epoch, uint64_
 
         if (slot->relation_oid != 0 &&
             (slot->held_from.commit_lsn != 0 || (slot->streams && !slot->level))) {
-            *lacks =
-                (struct nw_behind){slot->relation_oid, level_of(slot, epoch, reached_lsn), true};
+            *lacks = (struct nw_behind){slot->relation_oid, level_of(seq, slot, epoch, reached_lsn),
+                                        true};
             return true;
         }
     }

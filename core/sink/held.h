@@ -22,6 +22,12 @@
 bool nw_held_wants(const struct nw_sequencer *seq, const struct nw_entry *entry);
 /** By which an event that is held is before or behind a fence. */
 uint64_t nw_held_event_lsn(const struct nw_event *event);
+/** Whether it is about several tables, of which some hold theirs behind their copies, and all of it
+ * is for the sink. */
+bool nw_held_splits(const struct nw_sequencer *seq, const struct nw_entry *entry);
+/** Take each table's part of it as if it had come alone; the entry goes. */
+NW_MUST_CHECK nw_status nw_held_split(struct nw_sequencer *seq, struct nw_entry *entry,
+                                      struct nw_error *err);
 /** Hold it. NW_REJECT: there are too many. */
 NW_MUST_CHECK nw_status nw_held_take(struct nw_sequencer *seq, struct nw_entry *entry,
                                      struct nw_error *err);

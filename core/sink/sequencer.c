@@ -390,6 +390,9 @@ static nw_status entry_take(struct nw_sequencer *seq, struct nw_entry *entry, st
     if (status != NW_OK || !wanted) {
         cut_keep(seq, entry);
         nw_sequencer_pass_over(seq, entry);
+    } else if (nw_held_splits(seq, entry)) {
+        cut_keep(seq, entry);
+        status = nw_held_split(seq, entry, err);
     } else if (nw_held_wants(seq, entry)) {
         cut_keep(seq, entry);
         status = nw_held_take(seq, entry, err);

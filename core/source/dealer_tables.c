@@ -244,13 +244,16 @@ static struct nw_slot *slot_leave(struct nw_dealer *dealer, const struct nw_deal
     return slot;
 }
 
-/* What committed before from_lsn is not looked at. */
+/* What committed before from_lsn is not looked at; what was dealt of a transaction that broke off
+ * does not come again. */
 static struct nw_place join_place(const struct nw_dealer *dealer, const struct nw_dealer_join *join)
 {
     const struct nw_place from = {
         .commit_lsn = join->from_lsn > join->stream_lsn ? join->from_lsn : join->stream_lsn};
+    const struct nw_place dealt = {dealer->dealt.partial_lsn, dealer->dealt.partial_seq};
     struct nw_place place = nw_dealer_place(dealer);
 
+    place = nw_place_before(place, dealt) ? dealt : place;
     return nw_place_before(place, from) ? from : place;
 }
 
@@ -261,7 +264,8 @@ nw_status nw_dealer_join(struct nw_dealer *dealer, const struct nw_dealer_join *
     struct nw_block *block = NULL;
     /* A Relation message that waits is older than what the catalog says of this table. */
     nw_status status =
-        dealer->stop_waits || dealer->relation_waits || dealer->playing != NULL
+        dealer->stop_waits || dealer->relation_waits || dealer->playing != NULL ||
+                dealer->truncates_done > 0 /* of some tables */
             ? NW_AGAIN
             : nw_dealer_event_open(dealer, join->leaves ? NW_BLOCK_COPY_END : NW_BLOCK_COPY_BEGIN,
                                    &block, err);

@@ -178,8 +178,14 @@ void sim_backlogs_give(struct sim *sim, struct nw_engine *engine)
     for (uint32_t i = 0; i < sim->sinks_count; i++) {
         behind_of(sim, i, &behind);
         for (uint32_t b = 0; b < behind.count; b++) {
+            bool held = behind.tables[b].held;
+
+            if (held && !sim_joins_held_at(sim, i, behind.tables[b].relation_oid - SIM_OID)) {
+                continue;
+            }
+            sim_counters.topics_told += held;
             if (nw_sequencer_behind(nw_engine_sequencer(engine, i), UINT32_MAX, &behind.tables[b],
-                                    false, &err) != NW_OK) {
+                                    held, &err) != NW_OK) {
                 sim_fail(sim, "%s", err.text);
             }
             if (backlogs->wanted &&

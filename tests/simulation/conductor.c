@@ -59,6 +59,15 @@ static bool goes_on(const struct sim *sim, const struct sim_sink *sink,
     return sink->missing[table] && sim->copy.former[table].generation == copy->generation;
 }
 
+/* From where on a sink that keeps what it has needs all, when a first copy broke off; 0: it does
+ * not. */
+static uint64_t copied_from(const struct sim *sim, const struct sim_sink *sink, bool has_position)
+{
+    return !has_position && sink->needs_copy && sim->copy.slot_found && sink->appends
+               ? sim->copy.copying_lsn
+               : 0;
+}
+
 /* Where the sink needs the stream to begin; UINT64_MAX: at the fence of the copy that it gets. */
 static uint64_t need_of(struct sim *sim, const struct sim_sink *sink, bool has_position,
                         const struct nw_sink_recovered *recovered)
@@ -67,12 +76,21 @@ static uint64_t need_of(struct sim *sim, const struct sim_sink *sink, bool has_p
     struct nw_error err = {0};
     uint64_t lowest = UINT64_MAX;
     bool needs_any = false;
+    struct nw_behind_list behind;
 
     if (has_position) {
         struct nw_bytes bytes = {recovered->positions[0].bytes, recovered->positions[0].size};
 
-        if (nw_position_unpack(bytes, &identity, &lowest, NULL, &err) != NW_OK) {
+        if (nw_position_unpack(bytes, &identity, &lowest, &behind, &err) != NW_OK) {
             sim_fail(sim, "sink %u: %s", sink->index, err.text);
+        }
+        for (uint32_t i = 0; i < behind.count; i++) {
+            uint64_t lsn = behind.tables[i].place.commit_lsn;
+
+            if (behind.tables[i].held &&
+                sim_joins_held_at(sim, sink->index, behind.tables[i].relation_oid - SIM_OID)) {
+                lowest = lsn < lowest ? lsn : lowest;
+            }
         }
         return lowest;
     }
@@ -85,6 +103,9 @@ static uint64_t need_of(struct sim *sim, const struct sim_sink *sink, bool has_p
 
         lowest =
             (copy->complete || goes_on(sim, sink, copy)) && fence_lsn < lowest ? fence_lsn : lowest;
+    }
+    if (copied_from(sim, sink, has_position) != 0 && copied_from(sim, sink, false) < lowest) {
+        lowest = copied_from(sim, sink, false);
     }
     return needs_any ? lowest : SIM_SLOT_LSN;
 }
@@ -119,8 +140,9 @@ static bool has_position(const struct nw_sink_recovered *recovered)
 void sim_copy_decide(struct sim *sim, struct nw_sink *const *sinks,
                      const struct nw_sink_recovered *recovered)
 {
-    bool state_lost =
-        sim_chance(&sim->random, 500) && !sim_joins_recorded(sim) && !sim_backlogs_recorded(sim);
+    bool state_lost = sim_chance(&sim->random, 500) && !sim_joins_recorded(sim) &&
+                      !sim_backlogs_recorded(sim) &&
+                      (sim->copy.copying_lsn == 0 || !sim_any_appends(sim, UINT32_MAX));
     uint32_t highest = state_lost ? 0 : sim->copy.generation;
     uint64_t lowest = UINT64_MAX;
     bool streaming = !sim->copies; /* (snapshot: never) */
@@ -130,7 +152,10 @@ void sim_copy_decide(struct sim *sim, struct nw_sink *const *sinks,
     }
     if (state_lost) {
         memset(sim->joins.waits, 0, sizeof sim->joins.waits);
+        memset(sim->joins.asked, 0, sizeof sim->joins.asked);
+        sim->copy.copying_lsn = 0;
     }
+    sim->copy.slot_found = sim->server.has_slot;
     sim->copy.running = false;
     sim->copy.hasty = sim_chance(&sim->random, 500);
     for (uint32_t i = 0; i < sim->sinks_count; i++) {
@@ -166,8 +191,31 @@ void sim_copy_decide(struct sim *sim, struct nw_sink *const *sinks,
         if (lowest == UINT64_MAX) {
             sim->start_lsn = sim->stream_lsn = sim->copy.fence_lsn;
         }
+        if (!sim->copy.slot_found || sim->copy.copying_lsn == 0) {
+            sim->copy.copying_lsn = sim->stream_lsn;
+        }
     }
     sim_spool_begin(sim);
+}
+
+/* One that keeps what it has, and streams, must hear of what is deleted until the mark comes. */
+static bool left_out(const struct sim *sim, uint32_t sink, uint32_t table)
+{
+    bool goes_on = sim->sinks[sink].appends && sim->sinks[sink].has_position;
+    uint32_t sinks = sim->joins.stopped[table] | (goes_on ? 0 : sim->joins.queue[table]);
+
+    return (sinks >> sink & 1u) != 0;
+}
+
+static void copied_tell(struct sim *sim, struct nw_engine *engine, uint32_t sink, uint32_t table)
+{
+    struct nw_error err = {0};
+
+    SIM_COUNT(copied_from_told);
+    if (nw_sequencer_copied_from(nw_engine_sequencer(engine, sink), SIM_OID + table,
+                                 sim->copy.copying_lsn, &err) != NW_OK) {
+        sim_fail(sim, "%s", err.text);
+    }
 }
 
 void sim_copy_fences(struct sim *sim, struct nw_engine *engine)
@@ -182,8 +230,11 @@ void sim_copy_fences(struct sim *sim, struct nw_engine *engine)
                 nw_engine_fence(engine, i, SIM_OID + t, copied->fence_lsn, &err) != NW_OK) {
                 sim_fail(sim, "%s", err.text);
             }
-            if (((sim->joins.queue[t] | sim->joins.stopped[t]) >> i & 1u) != 0 &&
-                nw_engine_leave_out(engine, i, SIM_OID + t, &err) != NW_OK) {
+            if (copied_from(sim, &sim->sinks[i], sim->sinks[i].has_position) != 0 &&
+                sim->sinks[i].missing[t]) {
+                copied_tell(sim, engine, i, t);
+            }
+            if (left_out(sim, i, t) && nw_engine_leave_out(engine, i, SIM_OID + t, &err) != NW_OK) {
                 sim_fail(sim, "%s", err.text);
             }
         }
@@ -244,7 +295,7 @@ static void origin_choose(struct sim *sim, struct sim_plan *plan)
         plan->resumed = true;
         plan->generation = former->generation;
         plan->origin = former->progress.origin;
-        sim_contents_read(sim, SIM_OID + plan->table, plan->origin.fence_lsn, &contents);
+        sim_contents_read(sim, SIM_OID + plan->table, plan->origin.xmin, &contents);
         plan->former_count = (uint32_t)contents.count;
         free(contents.rows);
     }
@@ -655,6 +706,8 @@ bool sim_copy_step(struct sim *sim, struct nw_engine *engine, struct nw_schemas 
     for (uint32_t i = 0; *finished && i < sim->sinks_count; i++) {
         sim_copy_check(sim, &sim->sinks[i]);
         memset(sim->joins.waits, 0, sizeof sim->joins.waits);
+        memset(sim->joins.asked, 0, sizeof sim->joins.asked);
+        sim->copy.copying_lsn = 0;
     }
     return true;
 }

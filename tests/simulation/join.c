@@ -8,6 +8,28 @@
 
 #include "sink/sequencer.h"
 
+bool sim_any_appends(const struct sim *sim, uint32_t sinks)
+{
+    for (uint32_t i = 0; i < sim->sinks_count; i++) {
+        if ((sinks >> i & 1u) != 0 && sim->sinks[i].appends) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* It is recorded that the table waits for a copy for all, and streams at none until then. */
+static bool waits_everywhere(const struct sim *sim, uint32_t table)
+{
+    return sim->joins.waits[table] == (1u << sim->sinks_count) - 1 && sim->joins.asked[table] == 0;
+}
+
+bool sim_joins_held_at(const struct sim *sim, uint32_t sink, uint32_t table)
+{
+    return sim->sinks[sink].appends && !sim->joins.passed[table] && !waits_everywhere(sim, table) &&
+           (sim->joins.stopped[table] >> sink & 1u) == 0;
+}
+
 static bool lists(const uint32_t tables[SIM_TABLES])
 {
     uint32_t any = 0;
@@ -39,10 +61,9 @@ bool sim_joins_has(const struct sim *sim, uint32_t sink, uint32_t oid, uint32_t 
 static void pass_over(struct sim *sim, uint32_t table)
 {
     struct sim_joins *joins = &sim->joins;
-    uint32_t all = (1u << sim->sinks_count) - 1;
     bool told = sim->sinks[0].transactions || sim->sinks[1].transactions;
 
-    if (joins->waits[table] == all && !joins->passed[table] && !told &&
+    if (waits_everywhere(sim, table) && !joins->passed[table] && !told &&
         sim_chance(&sim->random, 700)) {
         SIM_COUNT(tables_passed_over);
         joins->passed[table] = true;
@@ -51,6 +72,22 @@ static void pass_over(struct sim *sim, uint32_t table)
         bool left_out = joins->passed[table] || (joins->stopped[table] >> i & 1u) != 0;
 
         sim->sinks[i].gap[table] = sim->sinks[i].gap[table] || left_out;
+    }
+}
+
+/* What was held of a table that stopped, or waits for all, is lost. */
+static void held_forget(struct sim *sim, uint32_t table)
+{
+    for (uint32_t i = 0; i < sim->sinks_count; i++) {
+        struct sim_topics *topics = &sim->sinks[i].topics;
+
+        for (uint32_t b = 0; b < topics->behind.count; b++) {
+            if (topics->behind.tables[b].held &&
+                topics->behind.tables[b].relation_oid == SIM_OID + table &&
+                !sim_joins_held_at(sim, i, table)) {
+                topics->begins[table] = topics->gaps[table] = true;
+            }
+        }
     }
 }
 
@@ -68,6 +105,7 @@ void sim_joins_decide(struct sim *sim, bool streaming)
         }
         sim_counters.joins_at_start += joins->queue[t] != 0;
         pass_over(sim, t);
+        held_forget(sim, t);
     }
 }
 
@@ -103,6 +141,7 @@ void sim_joins_refused(struct sim *sim, struct nw_engine *engine)
         if (table != NULL && joins->streaming && !joins->passed[t]) {
             joins->stopped[t] |= 1u << i;
             joins->waits[t] &= ~(1u << i);
+            joins->asked[t] &= ~(1u << i);
         }
     }
     if (found == 0) {
@@ -113,6 +152,7 @@ void sim_joins_refused(struct sim *sim, struct nw_engine *engine)
 void sim_joins_repair(struct sim *sim)
 {
     for (uint32_t t = 0; t < SIM_TABLES; t++) {
+        sim->joins.asked[t] = sim->joins.stopped[t] == 0 ? sim->joins.asked[t] : 0;
         sim->joins.waits[t] |= sim->joins.stopped[t];
         sim->joins.stopped[t] = 0;
     }
@@ -165,7 +205,8 @@ static struct nw_dealer_join mark_of(struct sim *sim, uint32_t table)
     struct sim_joins *joins = &sim->joins;
     struct nw_dealer_join mark = {.relation_oid = SIM_OID + table,
                                   .sinks = joins->round[table],
-                                  .generation = joins->generations[table]};
+                                  .generation = joins->generations[table],
+                                  .stream_lsn = sim->stream_lsn};
 
     if (joins->passed[table]) {
         SIM_COUNT(tables_taken_up);
@@ -205,6 +246,26 @@ void sim_joins_begin(struct sim *sim, struct nw_engine *engine, struct nw_sink *
     nw_engine_join(engine, &(struct nw_engine_joins){joins->marks, count});
 }
 
+/* Of a table that streams all sinks are given a copy where one of them keeps what it has: it is
+ * recorded that it streams on. @return for which sinks it is */
+static uint32_t asked_of(struct sim *sim, uint32_t table, uint32_t sinks)
+{
+    struct sim_joins *joins = &sim->joins;
+
+    if (!sim_any_appends(sim, UINT32_MAX)) {
+        return sinks;
+    }
+    if (joins->stopped[table] != 0) {
+        joins->asked[table] = 0;
+        return joins->stopped[table] | joins->waits[table]; /* a repair */
+    }
+    if (joins->waits[table] == 0) {
+        SIM_COUNT(joins_asked);
+        joins->asked[table] = (1u << sim->sinks_count) - 1;
+    }
+    return (1u << sim->sinks_count) - 1;
+}
+
 /* Somebody asks for copies of some tables for some sinks; that is recorded before it is done. */
 static void command_give(struct sim *sim)
 {
@@ -219,10 +280,12 @@ static void command_give(struct sim *sim)
     for (uint32_t t = 0; t < SIM_TABLES; t++) {
         if (SIM_OID + t != sim->unwanted_oid && !joins->passed[t] &&
             sim_chance(&sim->random, 400)) {
-            sim_counters.repairs += (joins->stopped[t] & sinks) != 0;
-            joins->queue[t] = sinks;
-            joins->waits[t] |= sinks;
-            joins->stopped[t] &= ~sinks;
+            uint32_t asked = asked_of(sim, t, sinks);
+
+            sim_counters.repairs += (joins->stopped[t] & asked) != 0;
+            joins->queue[t] = asked;
+            joins->waits[t] |= asked;
+            joins->stopped[t] &= ~asked;
         }
     }
 }
@@ -242,12 +305,26 @@ static bool marks_arrived(const struct sim *sim, struct nw_sink *const *sinks)
     return true;
 }
 
+/* The marks are at the sinks: tables that waited go on from there. */
+static void held_record(struct sim *sim)
+{
+    struct sim_joins *joins = &sim->joins;
+
+    for (uint32_t t = 0; t < SIM_TABLES; t++) {
+        if (waits_everywhere(sim, t) && sim_any_appends(sim, joins->round[t])) {
+            joins->asked[t] = joins->waits[t];
+            joins->passed[t] = false;
+        }
+    }
+}
+
 /* One fence for all tables of the round. @return false: the life ends here */
 static bool round_copy(struct sim *sim, struct nw_schemas *schemas)
 {
     if (sim->copy.plans_count + SIM_TABLES > SIM_PLANS_MAX) {
         return false;
     }
+    held_record(sim);
     for (uint32_t i = 0; i < sim->copy.plans_count; i++) {
         sim->copy.plans[i]->void_ = true; /* of former copies, which are whole */
     }
@@ -289,6 +366,7 @@ static void round_end(struct sim *sim, struct nw_engine *engine)
     for (uint32_t t = 0; t < SIM_TABLES; t++) {
         sim_counters.joins_done += joins->round[t] != 0;
         joins->waits[t] &= ~joins->round[t];
+        joins->asked[t] &= ~joins->round[t];
         joins->passed[t] = joins->passed[t] && joins->round[t] == 0;
     }
     memset(joins->round, 0, sizeof joins->round);

@@ -77,7 +77,7 @@ bool sim_resume_fits(const struct sim *sim, const struct sim_plan *plan)
         const struct sim_item *item = &sim->server.items[i];
 
         if (item->kind == 'T' && item->table == SIM_OID + plan->table &&
-            item->commit_lsn >= origin->fence_lsn) {
+            item->commit_lsn >= origin->xmin) {
             return false;
         }
     }

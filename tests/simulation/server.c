@@ -199,7 +199,7 @@ static void txn_change(struct sim_server *server, uint32_t index)
                                 .table = (uint8_t)sim_below(&server->random, SIM_TABLES),
                                 .subxid = sub_current(txn),
                                 .lsn = event->lsn,
-                                .id = sim_below(&server->random, 1000),
+                                .id = sim_below(&server->random, 1000) % SIM_KEYS,
                                 .note_size = sim_below(&server->random, server->note_max)};
 
     if (sim_chance(&server->random, 300) && txn->changes_count > 0) {
@@ -465,6 +465,10 @@ static void feedback_take(struct sim_server *server, uint64_t written, uint64_t 
         if (flushed > sim->sinks[i].durable_lsn && !sim_spool_has(sim, flushed)) {
             sim_fail(sim, "told the server %" PRIu64 ", but sink %u has only %" PRIu64, flushed, i,
                      sim->sinks[i].durable_lsn);
+        }
+        if (flushed > sim_topics_need(&sim->sinks[i]) && !sim_spool_has(sim, flushed)) {
+            sim_fail(sim, "told the server %" PRIu64 ", but sink %u lacks a table from %" PRIu64,
+                     flushed, i, sim_topics_need(&sim->sinks[i]));
         }
     }
     if (flushed < server->told_lsn) {

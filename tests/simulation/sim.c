@@ -168,6 +168,7 @@ static void life_begin(struct life *life, struct sim *sim)
 
     memset(life, 0, sizeof *life);
     life->sim = sim;
+    sim->life++;
     life->plan.lanes_count = 1 + sim_below(&sim->random, 4);
     life->plan.service_thread = 1;
     life->plan.engine_threads_count = 2;
@@ -534,6 +535,9 @@ static uint64_t story(uint64_t seed)
         steps = trouble(sim, steps);
     }
     converge(sim);
+    for (uint32_t i = 0; i < sim->sinks_count; i++) {
+        sim_topics_check(&sim->sinks[i]);
+    }
     sim_trace(sim, nw_env_model_trace(sim->spool.env));
     sim_trace(sim, nw_env_model_trace(sim->backlogs.env));
     trace = sim->trace;

@@ -14,6 +14,7 @@
  * sink.c      sinks that store, refuse, forget and do not know
  * sink_copy.c what they are given of copies
  * sink_behind.c  of which tables they have less than their positions say
+ * sink_topic.c  sinks that keep what they have of a table that is copied again
  * disk.c      the environment: a clock, and files that are gone after a crash
  */
 #ifndef SIM_H
@@ -44,6 +45,7 @@
 #define SIM_ROWS_MAX   60u   /* of a copied table: one a page, a bit for each */
 #define SIM_CHUNKS_MAX 5u    /* of a copied table */
 #define SIM_PLANS_MAX  64u   /* of a life: tables, and those that begin again */
+#define SIM_KEYS       60u   /* ids of changed rows are below */
 
 /* ---- choices ---- */
 
@@ -97,7 +99,9 @@ static inline bool sim_chance(struct sim_random *random, uint32_t permille)
     X(refusals) X(repairs) X(tables_passed_over) X(tables_taken_up) X(rounds_postponed)            \
     X(tables_paused) X(tables_kept) X(tables_resumed) X(stopped_in_play) X(refused_by_some) X(aparts_resumed) X(backlogs_found)         \
     X(rows_behind) X(commits_behind) X(crashes_behind)                                             \
-    X(letters_written) X(letters_again) X(letters_useless) X(rows_refused)
+    X(letters_written) X(letters_again) X(letters_useless) X(rows_refused)                               \
+    X(rows_appended) X(topics_held) X(topics_told) X(topics_read) X(copied_from_told)              \
+    X(joins_asked)
 /* clang-format on */
 
 #define SIM_MEMBER(name) uint64_t name;
@@ -121,6 +125,7 @@ struct sim_item {
     char origin;      /* 0: local, else the letter that is its name */
     bool superseded;  /* at the sink: a copy of its table began behind it */
     uint64_t epoch;   /* at the sink: staged in */
+    uint32_t life;    /* at the sink: of a copy's beginning */
 };
 
 struct sim;
@@ -258,6 +263,8 @@ struct sim_copy {
     uint32_t generation;       /* last one that was given */
     uint32_t first_generation; /* of this life */
     uint64_t fence_lsn;        /* of the first fence */
+    uint64_t copying_lsn;      /* recorded: the stream of a first copy begins there; 0: none */
+    bool slot_found;           /* this life began with a slot */
     uint32_t fault;            /* permille */
     struct sim_plan *plans[SIM_PLANS_MAX];
     uint32_t plans_count;
@@ -313,6 +320,7 @@ struct sim_joins {
     bool wanted;                      /* a story with commands, and sinks that are new */
     bool streaming;                   /* what is copied now is copied beside the stream */
     uint32_t waits[SIM_TABLES];       /* recorded in the state until the copies are durable */
+    uint32_t asked[SIM_TABLES];       /* of those: it streams on meanwhile */
     uint32_t stopped[SIM_TABLES];     /* recorded: these sinks refused it; until a repair */
     bool passed[SIM_TABLES];          /* it waits at all sinks, and the dealer passes it over */
     uint32_t queue[SIM_TABLES];       /* to be marked */
@@ -339,6 +347,10 @@ void sim_joins_refused(struct sim *sim, struct nw_engine *engine);
 void sim_joins_repair(struct sim *sim);
 /** Something is recorded that is known from nowhere else. */
 bool sim_joins_recorded(const struct sim *sim);
+/** Whether what such a sink lacks of a table waited for a copy when a former life ended: the stream
+ * has it still (core/pipeline/run_held.c). */
+bool sim_joins_held_at(const struct sim *sim, uint32_t sink, uint32_t table);
+bool sim_any_appends(const struct sim *sim, uint32_t sinks);
 /** Whether a table waits to be taken up; context is the sim. */
 bool sim_joins_waits(void *context, const struct nw_table *table);
 /** Whether the sink may be given a mark of this generation. */
@@ -438,6 +450,7 @@ struct sim_copied {
     uint64_t fresh;                   /* of those, the ones of this life */
     uint8_t bytes[NW_COPY_BYTES_MAX]; /* its state */
     uint32_t size;
+    uint32_t life; /* in which it began */
 };
 
 /** What a commit that is not answered has to make durable. */
@@ -456,6 +469,24 @@ struct sim_letters {
     const struct nw_letter_store *store; /* NULL: none are kept */
 };
 
+/** What a reader has of a row: the change with this index + 1, or the row of a copy. */
+struct sim_topic_row {
+    size_t change;
+    uint64_t fence_lsn; /* 0: not of a copy */
+};
+
+struct sim_topics {
+    struct sim_item *staged; /* changes, and rows 'r' of copies, in the order of arrival */
+    size_t staged_count, staged_capacity;
+    size_t next[SIM_TABLES];       /* of the history, from which on changes are due */
+    size_t stored[SIM_TABLES];     /* index + 1 of the last change */
+    uint64_t from_lsn[SIM_TABLES]; /* what committed before is of copies alone */
+    bool begins[SIM_TABLES];       /* it has no copy yet, or was left out */
+    bool gaps[SIM_TABLES];         /* it was left out for a while, once */
+    struct nw_behind_list behind;
+    struct sim_topic_row rows[SIM_TABLES][SIM_KEYS];
+};
+
 struct sim_sink {
     struct sim *sim;
     uint32_t index;
@@ -466,6 +497,8 @@ struct sim_sink {
     char name[8];
     uint32_t workers;
     bool total_order, transactions;
+    bool appends;
+    struct sim_topics topics;
 
     /* stored */
     uint8_t position[NW_POSITION_SIZE_MAX];
@@ -555,6 +588,25 @@ void sim_extents_settle(const struct sim_sink *sink, struct sim_position *to, si
 /** No table goes back, past a change of it. */
 void sim_extents_check(const struct sim_sink *sink, const struct sim_position *to);
 
+/* ---- sink_topic.c ---- */
+
+/** A row of a copy came, or a change. */
+void sim_topic_row(struct sim_sink *sink, const struct sim_plan *plan, uint32_t row,
+                   uint64_t epoch);
+void sim_topic_change(struct sim_sink *sink, const struct sim_item *item);
+/** What is staged is gone; all is gone. */
+void sim_topics_drop(struct sim_sink *sink);
+void sim_topics_wipe(struct sim_sink *sink);
+/** A commit happens: before the sink's other state is changed by it, and behind that. */
+void sim_topics_store(struct sim_sink *sink, const struct sim_pending *commit);
+void sim_topics_position(struct sim_sink *sink, const struct sim_pending *commit, uint64_t lsn,
+                         const struct nw_behind_list *behind);
+/** The server must not forget what is from there on. */
+uint64_t sim_topics_need(const struct sim_sink *sink);
+/** All has arrived: a reader has the tables' rows. */
+void sim_topics_check(const struct sim_sink *sink);
+void sim_topics_free(struct sim_sink *sink);
+
 /* ---- sim.c ---- */
 
 struct sim {
@@ -575,6 +627,7 @@ struct sim {
     uint64_t safe_lsn;     /* recorded in this life */
     uint64_t start_lsn;    /* the server sends from here on */
     uint64_t stream_lsn;   /* what is dealt begins here */
+    uint32_t life;         /* how many began */
     uint64_t steps;
     uint64_t trace;
 };

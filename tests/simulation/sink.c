@@ -47,6 +47,7 @@ static nw_status open_second(const struct nw_host *host, const struct nw_config 
 
 static void staged_drop(struct sim_sink *sink)
 {
+    sim_topics_drop(sink);
     sink->staged_count = 0;
     memset(sink->sealed, 0, sizeof sink->sealed);
     memset(sink->table_last, 0, sizeof sink->table_last);
@@ -129,6 +130,9 @@ static bool is_due(const struct sim_sink *sink, const struct sim_copied *former,
     const struct sim_item *item = &sink->sim->server.items[at];
     const struct sim_copied *copied = NULL;
 
+    if (item->table != 0 && sink->appends) {
+        return false; /* see sink_topic.c */
+    }
     if (item->table == 0) {
         return at >= sink->items_stored && item->commit_lsn < to->lsn &&
                (item->kind == 'M' || sink->transactions);
@@ -244,6 +248,9 @@ static size_t staged_check(struct sim_sink *sink, const struct sim_pending *comm
         const struct sim_item *had = &sink->staged[i];
         bool late = false;
 
+        if (sink->appends && had->table != 0) {
+            continue;
+        }
         if (had->superseded && sink->began[had->table - SIM_OID]) {
             SIM_COUNT(rows_superseded);
             expected = superseded_next(sink, had->table, former, &superseded[had->table - SIM_OID]);
@@ -284,11 +291,14 @@ static void store(struct sim_sink *sink, const struct sim_pending *commit)
 {
     struct sim_copied former[SIM_TABLES];
     struct sim_position to;
+    struct nw_behind_list said;
     size_t count = staged_part(sink, commit->epoch);
     size_t at = 0;
 
     to.lsn = position_lsn(sink, commit->position, commit->position_size, &to.behind);
+    said = to.behind;
     memcpy(former, sink->copies, sizeof former);
+    sim_topics_store(sink, commit);
     sim_sink_copy_store(sink, commit);
     if (to.lsn < sink->durable_lsn) {
         sim_fail(sink->sim, "sink %u: position %" PRIu64 " after %" PRIu64, sink->index, to.lsn,
@@ -305,6 +315,7 @@ static void store(struct sim_sink *sink, const struct sim_pending *commit)
     sim_counters.commits_behind += to.behind.count > 0;
     sink->has_position = sink->has_position || commit->position_size > NW_ENVELOPE_SIZE;
     sim_sink_copy_position(sink);
+    sim_topics_position(sink, commit, to.lsn, &said);
     sink->position_size = commit->position_size;
     memcpy(sink->position, commit->position, commit->position_size);
     SIM_COUNT(sink_commits);
@@ -378,7 +389,8 @@ static void stage(struct sim_sink *sink, uint32_t worker, struct sim_item item)
         const struct sim_copied *copying = &sink->copying[item.table - SIM_OID];
         size_t *last = &sink->table_last[item.table - SIM_OID];
 
-        if ((copying->present || sink->needs[item.table - SIM_OID]) && !copying->complete) {
+        if ((copying->present || sink->needs[item.table - SIM_OID]) && !copying->complete &&
+            (!sink->appends || copying->life == sink->sim->life)) {
             sim_fail(sink->sim, "sink %u: %c of %u at %" PRIu64 " while its copy is not whole",
                      sink->index, item.kind, item.table, item.commit_lsn);
         }
@@ -403,6 +415,7 @@ static void stage(struct sim_sink *sink, uint32_t worker, struct sim_item item)
     sink->staged =
         sim_grow(sink->staged, sink->staged_count, &sink->staged_capacity, sizeof *sink->staged);
     sink->staged[sink->staged_count++] = item;
+    sim_topic_change(sink, &item);
     if (sink->items_stored + sink->staged_count > sink->most_items) {
         sink->most_items = sink->items_stored + sink->staged_count;
     } else {
@@ -732,6 +745,10 @@ void sim_sink_init(struct sim_sink *sink, struct sim *sim, uint32_t index, uint6
         sink->workers = 1;
     }
     sim_counters.total_order += sink->total_order;
+    sink->appends = strikes(sink, 400) && !sim->backlogs.wanted;
+    for (uint32_t t = 0; t < SIM_TABLES; t++) {
+        sink->topics.begins[t] = sink->needs[t];
+    }
     sink->slow_ns = strikes(sink, 500) ? 1000000ll * sim_below(&sink->random, 2000) : 0;
     sink->commit_fault = strikes(sink, 500) ? sim_below(&sink->random, 300) : 0;
     sink->call_fault = strikes(sink, 400) ? sim_below(&sink->random, 40) : 0;
@@ -756,7 +773,8 @@ void sim_sink_init(struct sim_sink *sink, struct sim *sim, uint32_t index, uint6
                                      .commit = call_commit,
                                      .close = call_close};
     sink->ops.flags = (sink->total_order ? NW_SINK_TOTAL_ORDER : 0) |
-                      (sink->transactions ? NW_SINK_TRANSACTIONS : 0);
+                      (sink->transactions ? NW_SINK_TRANSACTIONS : 0) |
+                      (sink->appends ? NW_SINK_APPEND_ONLY : 0);
     sinks[index] = sink;
     sim_letters_init(sink);
     if (nw_plugin_adopt(&sink->ops, &sink->plugin, &err) != NW_OK) {
@@ -768,6 +786,7 @@ void sim_sink_wipe(struct sim_sink *sink)
 {
     SIM_COUNT(sinks_wiped);
     staged_drop(sink);
+    sim_topics_wipe(sink);
     sink->copied_count = 0;
     memset(sink->copies, 0, sizeof sink->copies);
     memset(sink->copying, 0, sizeof sink->copying);
@@ -794,6 +813,7 @@ void sim_sink_empty(struct sim_sink *sink, uint64_t lsn)
 
 void sim_sink_free(struct sim_sink *sink)
 {
+    sim_topics_free(sink);
     free(sink->letters.keys);
     free(sink->staged);
     free(sink->copied);

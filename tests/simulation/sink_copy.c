@@ -70,8 +70,9 @@ nw_status sim_sink_copy_begin(void *self, uint32_t worker, const struct nw_table
         sim_fail(sink->sim, "sink %u: generation %u of %u begins after %u", sink->index, generation,
                  table->relation_oid, copying->generation);
     }
-    *copying = (struct sim_copied){.present = true, .generation = generation};
-    stage(sink, worker, oid, '<', (struct sim_item){.xid = generation});
+    *copying =
+        (struct sim_copied){.present = true, .generation = generation, .life = sink->sim->life};
+    stage(sink, worker, oid, '<', (struct sim_item){.xid = generation, .life = sink->sim->life});
     for (size_t i = 0; i < sink->staged_count; i++) {
         sink->staged[i].superseded = sink->staged[i].superseded || sink->staged[i].table == oid;
     }
@@ -180,6 +181,7 @@ void sim_sink_copy_write(struct sim_sink *sink, uint32_t worker, const struct nw
         int64_t id = row_check(sink, batch, row, plan);
 
         stage(sink, worker, oid, 'r', (struct sim_item){.id = id, .epoch = batch->epoch});
+        sim_topic_row(sink, plan, (uint32_t)id, batch->epoch);
     }
 }
 
@@ -198,7 +200,7 @@ static void item_store(struct sim_sink *sink, const struct sim_item *item)
     struct sim_copied *stored = &sink->copies[item->table - SIM_OID];
 
     if (item->kind == '<') {
-        *stored = (struct sim_copied){.present = true, .generation = item->xid};
+        *stored = (struct sim_copied){.present = true, .generation = item->xid, .life = item->life};
         sink->gap[item->table - SIM_OID] = false;
         sink->needs[item->table - SIM_OID] = sink->began[item->table - SIM_OID] = true;
     } else if (item->kind == 'r') {
@@ -264,7 +266,7 @@ static bool is_mark(const struct sim_sink *sink, uint32_t oid, const struct sim_
            said->generation == sink->sim->joins.generations[oid - SIM_OID] && !said->complete &&
            nw_copy_unpack((struct nw_bytes){said->bytes, said->size}, &progress, &err) == NW_OK &&
            progress.chunks_count == 0 && progress.chunks_done == 0 && progress.ranges_count == 0 &&
-           progress.origin.fence_lsn == 0;
+           (progress.origin.fence_lsn == 0 || sink->appends);
 }
 
 /*
@@ -279,6 +281,8 @@ static void progress_check(const struct sim_sink *sink, uint32_t oid, const stru
     struct nw_copy_progress former = {0};
     struct nw_error err = {0};
 
+    struct nw_copy_origin origin = plan == NULL ? (struct nw_copy_origin){0} : plan->origin;
+
     if (plan == NULL || said->generation != stored->generation ||
         nw_copy_unpack((struct nw_bytes){said->bytes, said->size}, &progress, &err) != NW_OK ||
         (stored->size > 0 &&
@@ -286,7 +290,10 @@ static void progress_check(const struct sim_sink *sink, uint32_t oid, const stru
         sim_fail(sink->sim, "sink %u: the state of the copy of %u is not of what came: %s",
                  sink->index, oid, err.text);
     }
-    if (memcmp(&progress.origin, &plan->origin, sizeof plan->origin) != 0 ||
+    if (sink->appends && progress.origin.fence_lsn <= origin.fence_lsn) {
+        origin.fence_lsn = progress.origin.fence_lsn; /* of the mark, or a former copy */
+    }
+    if (memcmp(&progress.origin, &origin, sizeof origin) != 0 ||
         progress.complete != said->complete || said->complete != stored->complete ||
         progress.chunks_count != plan->chunks_count ||
         progress.chunks_done > chunks_said(plan, &progress) ||
@@ -302,6 +309,19 @@ static void progress_check(const struct sim_sink *sink, uint32_t oid, const stru
                  progress.chunks_count, stored->rows, former.chunks_done);
     }
     sim_counters.progress_stored += !said->complete && progress.chunks_done > 0;
+}
+
+/* Where a sink keeps what it has, the stream may be for it from before the snapshot on. */
+static void fence_note(const struct sim_sink *sink, struct sim_copied *stored,
+                       const struct sim_copied *said)
+{
+    struct nw_copy_progress progress;
+    struct nw_error err = {0};
+
+    if (sink->appends &&
+        nw_copy_unpack((struct nw_bytes){said->bytes, said->size}, &progress, &err) == NW_OK) {
+        stored->fence_lsn = progress.origin.fence_lsn;
+    }
 }
 
 void sim_sink_copy_store(struct sim_sink *sink, const struct sim_pending *commit)
@@ -335,6 +355,7 @@ void sim_sink_copy_store(struct sim_sink *sink, const struct sim_pending *commit
             } else {
                 progress_check(sink, SIM_OID + t, said, stored);
             }
+            fence_note(sink, stored, said);
             stored->size = said->size;
             memcpy(stored->bytes, said->bytes, said->size);
         }
