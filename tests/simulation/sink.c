@@ -444,20 +444,6 @@ static const struct sim_item *item_find(const struct sim_sink *sink, const struc
                : NULL;
 }
 
-bool sim_text_is(const uint8_t *bytes, uint32_t size, const struct sim_item *item)
-{
-    char *note = malloc(item->note_size + 1u);
-    bool same = false;
-
-    if (note == NULL) {
-        abort();
-    }
-    sim_note(item->lsn + (uint64_t)item->id, item->note_size, note);
-    same = size == item->note_size && memcmp(bytes, note, size) == 0;
-    free(note);
-    return same;
-}
-
 /* Attribute numbers that are said to be exact are those that the server gave. */
 static bool attnums_right(const struct nw_table *table, uint16_t version)
 {
@@ -796,18 +782,6 @@ void sim_sink_wipe(struct sim_sink *sink)
     sink->behind.count = 0;
     for (uint32_t t = 0; t < SIM_TABLES; t++) {
         sink->needs[t] = SIM_OID + t != sink->sim->unwanted_oid;
-    }
-}
-
-void sim_sink_empty(struct sim_sink *sink, uint64_t lsn)
-{
-    const struct sim_server *server = &sink->sim->server;
-
-    sink->durable_lsn = lsn;
-    sink->items_stored = 0;
-    while (sink->items_stored < server->items_count &&
-           server->items[sink->items_stored].commit_lsn < lsn) {
-        sink->items_stored++;
     }
 }
 

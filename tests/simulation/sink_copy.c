@@ -396,3 +396,29 @@ void sim_sink_copy_recover(struct sim_sink *sink, struct nw_recovery *recovery)
     recovery->copies_count = count;
     recovery->copies = states[sink->index];
 }
+
+bool sim_text_is(const uint8_t *bytes, uint32_t size, const struct sim_item *item)
+{
+    char *note = malloc(item->note_size + 1u);
+    bool same = false;
+
+    if (note == NULL) {
+        abort();
+    }
+    sim_note(item->lsn + (uint64_t)item->id, item->note_size, note);
+    same = size == item->note_size && memcmp(bytes, note, size) == 0;
+    free(note);
+    return same;
+}
+
+void sim_sink_empty(struct sim_sink *sink, uint64_t lsn)
+{
+    const struct sim_server *server = &sink->sim->server;
+
+    sink->durable_lsn = lsn;
+    sink->items_stored = 0;
+    while (sink->items_stored < server->items_count &&
+           server->items[sink->items_stored].commit_lsn < lsn) {
+        sink->items_stored++;
+    }
+}

@@ -409,6 +409,56 @@ static void a_table_that_is_dropped_waits_for_no_copy(void **state)
     assert_int_equal(model.events[0].kind, NW_EVENT_DROP);
 }
 
+/* ---- a sink that keeps what it has ---- */
+
+static void start_appending(void)
+{
+    struct nw_copy_mark said = {.joining_sinks = 1, .place = {FENCE - 50, 0}};
+    struct nw_sink_ops ops = model_ops;
+
+    ops.flags |= NW_SINK_APPEND_ONLY;
+    start_with(&ops, 1, 2 * MIB, 1u << 30);
+    kit_chunk_mark(&kit, NW_PRODUCER_STREAM, 0, 5, &said, false);
+    (void)commit(1, FENCE - 60);
+}
+
+static void what_came_since_the_mark_follows_the_copy(void **state)
+{
+    (void)state;
+    start_appending();
+    for (uint32_t i = 0; i < 40; i++) {
+        kit_row_one(&kit, 0, 2, FENCE - 20 + i, i);
+    }
+    settle();
+    assert_int_equal(nw_sink_held_lsn(kit.sink), FENCE - 50);
+    copy_begins(0);
+    settle();
+    assert_int_equal(status_of().waiting_rows, 40);
+    copy_ends(0);
+    assert_int_equal(nw_sink_held_lsn(kit.sink), FENCE - 50);
+    (void)commit(2, FENCE + 100);
+    rows_in_order(0, 40);
+    assert_true(nw_sink_held_lsn(kit.sink) == UINT64_MAX);
+}
+
+/* Else rows from before it would come behind it. */
+static void a_truncate_of_several_tables_waits_where_one_of_them_does(void **state)
+{
+    (void)state;
+    start_appending();
+    kit_row_one(&kit, 0, 2, FENCE - 20, 0);
+    kit_event(&kit, NW_EVENT_TRUNCATE, 2, FENCE - 10, (const uint32_t[]){0, 1}, 2);
+    (void)commit(2, FENCE - 5);
+    assert_int_equal(model.events_count, 1); /* of the other table */
+    assert_int_equal(model.rows_stored, 0);
+    copy_begins(0);
+    copy_ends(0);
+    (void)commit(3, FENCE + 100);
+    rows_in_order(0, 1);
+    assert_int_equal(model.events_count, 2);
+    assert_int_equal(model.events_order[1], 1); /* behind the row before it */
+}
+
 /* ---- faults ---- */
 
 static void a_disk_that_fails_for_a_while_costs_nothing(void **state)
@@ -508,6 +558,9 @@ int main(void)
         cmocka_unit_test_teardown(packs_that_fill_up_under_pressure_are_spilled, finish),
         cmocka_unit_test_teardown(a_copy_that_is_given_up_takes_along_what_waits_for_it, finish),
         cmocka_unit_test_teardown(a_table_that_is_dropped_waits_for_no_copy, finish),
+        cmocka_unit_test_teardown(what_came_since_the_mark_follows_the_copy, finish),
+        cmocka_unit_test_teardown(a_truncate_of_several_tables_waits_where_one_of_them_does,
+                                  finish),
         cmocka_unit_test_teardown(a_disk_that_fails_for_a_while_costs_nothing, finish),
         cmocka_unit_test_teardown(more_than_the_quota_stops_the_table, finish),
         cmocka_unit_test_teardown(what_was_held_at_a_commit_of_one_worker_is_delivered_later,
