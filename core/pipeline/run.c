@@ -218,7 +218,7 @@ static nw_status stream(struct nw_run *run, struct nw_error *err)
 
     run->status.phase = NW_RUN_STREAMING;
     atomic_store_explicit(&run->streams, true, memory_order_relaxed); /* only a flag */
-    if (run->joins.queued > 0) {
+    if (run->joins.queued > 0 && nw_run_joins_first(run)) {
         status = nw_run_joins_begin(run, err); /* before a sink gets a position without */
     }
     if (status != NW_OK) {

@@ -234,7 +234,7 @@ static nw_status lacks_note(struct nw_run *run, struct nw_error *err)
         for (uint32_t p = 0; p < run->members[i].recovered.positions_count; p++) {
             nw_run_behind_read(&run->members[i], p, &behind);
             for (uint32_t t = 0; t < behind.count && status == NW_OK; t++) {
-                if (!behind.tables[t].held) { /* else the stream has it still */
+                if (!nw_run_is_held(run, i, &behind.tables[t])) {
                     status = lack_note(run, i, behind.tables[t].relation_oid, err);
                 }
             }
@@ -310,7 +310,8 @@ static nw_status behind_tell(struct nw_run *run, uint32_t sink, struct nw_error 
     for (uint32_t p = 0; p < member->recovered.positions_count; p++) {
         nw_run_behind_read(member, p, &behind);
         for (uint32_t t = 0; t < behind.count && status == NW_OK; t++) {
-            if (!behind.tables[t].held) {
+            if (behind.tables[t].relation_oid != NW_BEHIND_UNFINISHED &&
+                !nw_run_is_held(run, sink, &behind.tables[t])) {
                 status = nw_sequencer_behind(nw_engine_sequencer(run->engine, sink),
                                              one ? UINT32_MAX : p, &behind.tables[t], false, err);
             }

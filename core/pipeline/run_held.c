@@ -35,12 +35,44 @@ bool nw_run_any_appends(const struct nw_run *run, uint32_t sinks)
 
 /* ---- at a start ---- */
 
-bool nw_run_held_at(const struct nw_run *run, uint32_t sink, uint32_t relation_oid)
+static nw_status spool_note(void *context, const char *name, bool is_folder, struct nw_error *err)
 {
-    return nw_run_appends(run, sink) && !nw_tables_keeps(run->table_states, relation_oid) &&
+    (void)is_folder;
+    (void)err;
+    *(bool *)context = *(bool *)context || strstr(name, ".spool") != NULL;
+    return NW_OK;
+}
+
+/* Whether the server or a spool has the stream from there on, as one of them does when nothing else
+ * went wrong. */
+static bool is_there(const struct nw_run *run, uint64_t lsn)
+{
+    bool spooled = false;
+    struct nw_error ignored;
+
+    return lsn >= run->confirmed_lsn ||
+           (run->env->ops->folder_list(run->env, run->options->spool_folder, spool_note, &spooled,
+                                       &ignored) == NW_OK &&
+            spooled);
+}
+
+/* Not of one that is stopped, or kept, or waits, or is not followed any more. */
+static bool is_streamed(const struct nw_run *run, uint32_t sink, uint32_t relation_oid)
+{
+    const struct nw_table *table = nw_schemas_find(run->schemas, relation_oid);
+
+    return table != NULL && nw_run_table_wanted(run->members[sink].run, table) &&
+           !nw_tables_keeps(run->table_states, relation_oid) &&
            !nw_tables_waits(run->table_states, relation_oid, "") &&
            !nw_tables_stopped(run->table_states, relation_oid) &&
            !nw_run_left_out(run, sink, relation_oid);
+}
+
+bool nw_run_is_held(const struct nw_run *run, uint32_t sink, const struct nw_behind *behind)
+{
+    return behind->held && nw_run_appends(run, sink) && is_there(run, behind->place.commit_lsn) &&
+           (behind->relation_oid == NW_BEHIND_UNFINISHED ||
+            is_streamed(run, sink, behind->relation_oid));
 }
 
 /* Of every table whose copy began and is not whole. */
@@ -55,7 +87,7 @@ static nw_status unfinished_tell(const struct nw_run *run, uint32_t sink, struct
     for (uint32_t c = 0; c < recovered->copies_count && status == NW_OK; c++) {
         const struct nw_behind one = {recovered->copies[c].relation_oid, place, true};
 
-        if (!recovered->copies[c].complete && nw_run_held_at(run, sink, one.relation_oid)) {
+        if (!recovered->copies[c].complete && nw_run_is_held(run, sink, &one)) {
             status = tell(context, &one, err);
         }
     }
@@ -75,11 +107,12 @@ static nw_status held_each(const struct nw_run *run, uint32_t sink, uint32_t pos
     for (uint32_t t = 0; t < list.count && status == NW_OK; t++) {
         const struct nw_behind *one = &list.tables[t];
 
-        if (one->relation_oid == NW_BEHIND_UNFINISHED) {
-            status = unfinished_tell(run, sink, one->place, tell, context, err);
-        } else if (one->held && nw_run_held_at(run, sink, one->relation_oid)) {
-            status = tell(context, one, err);
+        if (!nw_run_is_held(run, sink, one)) {
+            continue; /* it is copied, and what there was of it between is lost */
         }
+        status = one->relation_oid == NW_BEHIND_UNFINISHED
+                     ? unfinished_tell(run, sink, one->place, tell, context, err)
+                     : tell(context, one, err);
     }
     return status;
 }
@@ -136,8 +169,10 @@ uint64_t nw_run_copied_from(const struct nw_run_member *member)
 {
     const struct nw_run *run = member->run;
 
-    return member->lsn == 0 && member->needs_copy && !member->copies_void && run->slot_found &&
-                   !nw_run_streams(run) && nw_run_appends(run, (uint32_t)(member - run->members))
+    return run->copying_lsn != 0 && member->lsn == 0 && member->needs_copy &&
+                   !member->copies_void && run->slot_found && !nw_run_streams(run) &&
+                   nw_run_appends(run, (uint32_t)(member - run->members)) &&
+                   is_there(run, run->copying_lsn)
                ? run->copying_lsn
                : 0;
 }
@@ -167,8 +202,11 @@ bool nw_run_goes_on(const struct nw_run *run, uint32_t relation_oid)
     struct nw_table_trouble trouble;
 
     for (uint32_t i = 0; nw_tables_at(run->table_states, i, &trouble); i++) {
+        int sink = trouble.sink[0] == '\0' ? -1 : nw_run_sink_index(run, trouble.sink);
+
         if (trouble.relation_oid == relation_oid && trouble.condition != NW_TABLE_DOUBTFUL &&
-            trouble.condition != NW_TABLE_ASKED) {
+            trouble.condition != NW_TABLE_ASKED &&
+            (trouble.sink[0] == '\0' || (sink >= 0 && nw_run_appends(run, (uint32_t)sink)))) {
             return false;
         }
     }

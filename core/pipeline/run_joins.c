@@ -15,6 +15,8 @@
 
 #define RETRY_NS        1000000000LL /* before a lock is asked for again */
 #define LOCK_TIMEOUT_MS 1000
+#define HELD_TABLES_MAX 48u
+#define CATCH_UP_NS     2000000000LL /* by then the server has sent what it had */
 
 static bool is_queued(const struct nw_run_join *list, uint32_t count, uint32_t relation_oid)
 {
@@ -93,6 +95,26 @@ static nw_status conductor_ready(struct nw_run *run, struct nw_error *err)
                                   : NW_OK;
 }
 
+/* Whether a sink that has nothing yet is to get one of the queue. */
+static bool is_for_new_sink(const struct nw_run *run)
+{
+    for (uint32_t i = 0; i < run->joins.queued; i++) {
+        for (uint32_t s = 0; s < run->options->sinks_count; s++) {
+            if ((run->joins.queue[i].sinks >> s & 1u) != 0 && run->members[s].lsn == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* How many are copied at once: a position has room for so many that are held. */
+static uint32_t round_max(const struct nw_run *run)
+{
+    return nw_run_any_appends(run, UINT32_MAX) && !is_for_new_sink(run) ? HELD_TABLES_MAX
+                                                                        : UINT32_MAX;
+}
+
 /*
  * Moves what goes together from the queue to the round. Tables at single sinks first: a sink that
  * is new must have their marks before its first position.
@@ -100,6 +122,7 @@ static nw_status conductor_ready(struct nw_run *run, struct nw_error *err)
 static nw_status round_take(struct nw_run *run, struct nw_error *err)
 {
     struct nw_run_joins *joins = &run->joins;
+    uint32_t max = round_max(run);
     bool everywhere = true;
     uint32_t kept = 0;
 
@@ -113,7 +136,7 @@ static nw_status round_take(struct nw_run *run, struct nw_error *err)
         return nw_fail(err, NW_FATAL, "out of memory for tables that join");
     }
     for (uint32_t i = 0; i < joins->queued; i++) {
-        if (joins->queue[i].everywhere == everywhere) {
+        if (joins->queue[i].everywhere == everywhere && joins->round_count < max) {
             joins->round[joins->round_count++] = joins->queue[i];
         } else {
             joins->queue[kept++] = joins->queue[i];
@@ -498,6 +521,57 @@ static nw_status round_step(struct nw_run *run, struct nw_error *err)
     return round_is_durable(run) && nw_engine_joined(run->engine) ? round_end(run, err) : NW_OK;
 }
 
+bool nw_run_joins_first(const struct nw_run *run)
+{
+    return !nw_run_any_appends(run, UINT32_MAX) || is_for_new_sink(run);
+}
+
+/*
+ * Whether the stream is as far as the server was when it was first asked. What is held before the
+ * snapshot may be of former columns, and a sink that appends gets it behind the copied rows: so it
+ * must be little. A sink that has nothing yet gets its marks before all else.
+ */
+static nw_status caught_up(struct nw_run *run, bool *is, struct nw_error *err)
+{
+    struct nw_run_joins *joins = &run->joins;
+    int64_t now_ns = run->env->ops->now_ns(run->env);
+    struct nw_source_status source;
+    nw_status status = NW_OK;
+
+    *is = nw_run_joins_first(run);
+    if (*is) {
+        return NW_OK;
+    }
+    if (joins->behind_lsn == 0) {
+        status = nw_server_control_open(&run->server, err);
+        status = status == NW_OK ? lsn_read(run->server.control, &joins->behind_lsn, err) : status;
+        joins->behind_ns = now_ns;
+        nw_engine_hurry(run->engine, joins->behind_lsn);
+    }
+    nw_engine_source_status(run->engine, &source);
+    *is = status == NW_OK && (source.dealer.position_lsn >= joins->behind_lsn ||
+                              (source.dealer.position_lsn >= source.server_lsn &&
+                               now_ns - joins->behind_ns > CATCH_UP_NS));
+    if (*is) {
+        joins->behind_lsn = 0;
+    }
+    return status;
+}
+
+static nw_status queue_step(struct nw_run *run, struct nw_error *err)
+{
+    struct nw_run_joins *joins = &run->joins;
+    bool ready = false;
+    nw_status status = NW_OK;
+
+    if (joins->queued == 0 || run->env->ops->now_ns(run->env) < joins->retry_ns ||
+        nw_run_wishes_pending(run)) { /* which may be for the same round */
+        return NW_OK;
+    }
+    status = caught_up(run, &ready, err);
+    return status == NW_OK && ready ? nw_run_joins_begin(run, err) : status;
+}
+
 nw_status nw_run_joins_step(struct nw_run *run, struct nw_error *err)
 {
     struct nw_run_joins *joins = &run->joins;
@@ -511,10 +585,7 @@ nw_status nw_run_joins_step(struct nw_run *run, struct nw_error *err)
     }
     switch (joins->phase) {
     case NW_JOINS_REST:
-        return joins->queued > 0 && run->env->ops->now_ns(run->env) >= joins->retry_ns &&
-                       !nw_run_wishes_pending(run) /* which may be for the same round */
-                   ? nw_run_joins_begin(run, err)
-                   : NW_OK;
+        return queue_step(run, err);
     case NW_JOINS_MARKED:
         return nw_run_marks_missing(run) == 0 ? round_copy(run, err) : NW_OK;
     case NW_JOINS_COPYING:
@@ -533,4 +604,5 @@ void nw_run_joins_forget(struct nw_run *run)
     run->joins.locked_oid = 0;
     run->joins.rows_base = run->joins.bytes_base = 0;
     run->joins.retry_ns = 0;
+    run->joins.behind_lsn = 0;
 }

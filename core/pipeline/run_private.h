@@ -46,7 +46,9 @@ enum nw_run_joins_phase {
 struct nw_run_joins {
     struct nw_run_join *queue; /* for the next rounds */
     uint32_t queued;
-    int64_t retry_ns; /* no round begins before */
+    int64_t retry_ns;    /* no round begins before */
+    uint64_t behind_lsn; /* the stream is to come so far before a round begins; 0: not known */
+    int64_t behind_ns;   /* when that was read */
     enum nw_run_joins_phase phase;
     struct nw_run_join *round;
     uint32_t round_count;
@@ -388,15 +390,15 @@ void nw_run_behind_read(const struct nw_run_member *member, uint32_t index,
 /** Whether a sink keeps what it has of a table that is copied again; of these sinks any. */
 bool nw_run_appends(const struct nw_run *run, uint32_t sink);
 bool nw_run_any_appends(const struct nw_run *run, uint32_t sinks);
-/** Whether the stream brings such a sink what it lacks of a table, since that waited for a copy
- * when narwal ended: not of one that is stopped, or kept, or waits. */
-bool nw_run_held_at(const struct nw_run *run, uint32_t sink, uint32_t relation_oid);
+/** Whether the stream still has what a position says is held: not of a table that is stopped, or
+ * kept, or waits, or is not followed any more. */
+bool nw_run_is_held(const struct nw_run *run, uint32_t sink, const struct nw_behind *behind);
 /** From where on the sink needs the stream, which is at the latest from need_lsn on. */
 uint64_t nw_run_held_need(const struct nw_run_member *member, uint64_t need_lsn);
 /** Tells the sink's sequencer, before it runs. */
 NW_MUST_CHECK nw_status nw_run_held_tell(struct nw_run *run, uint32_t sink, struct nw_error *err);
 /** From where on such a sink, whose first copy broke off, needs all that the stream has; 0: it is
- * not one, or has no copy that began. */
+ * not one, or that is not there any more. */
 uint64_t nw_run_copied_from(const struct nw_run_member *member);
 /** Tells its sequencer, before it runs. */
 NW_MUST_CHECK nw_status nw_run_copied_tell(struct nw_run *run, uint32_t sink, struct nw_error *err);
@@ -497,6 +499,8 @@ NW_MUST_CHECK nw_status nw_run_joins_add(struct nw_run *run, uint32_t relation_o
 NW_MUST_CHECK nw_status nw_run_joins_plan(struct nw_run *run, struct nw_error *err);
 /** Begin a round with what is queued. */
 NW_MUST_CHECK nw_status nw_run_joins_begin(struct nw_run *run, struct nw_error *err);
+/** Whether a round begins before anything of the stream came. */
+bool nw_run_joins_first(const struct nw_run *run);
 /** Go on with it, or begin one. */
 NW_MUST_CHECK nw_status nw_run_joins_step(struct nw_run *run, struct nw_error *err);
 bool nw_run_joins_busy(const struct nw_run *run);

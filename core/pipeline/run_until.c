@@ -117,7 +117,8 @@ static bool changes(struct nw_run *run, const uint64_t lsns[NW_SEQUENCERS_MAX])
     bool any = false;
 
     for (uint32_t i = 0; i < run->options->sinks_count; i++) {
-        uint64_t had = nw_run_held_need(&run->members[i], run->members[i].lsn);
+        const struct nw_run_member *member = &run->members[i];
+        uint64_t had = member->need_lsn < member->lsn ? member->need_lsn : member->lsn;
         uint64_t lsn = lsns[i] > had ? lsns[i] : had;
         uint64_t *told = &run->durable_lsns[run->place[i]];
 

@@ -391,7 +391,10 @@ static nw_status waiting_end(struct nw_run *run, const struct nw_table_trouble *
 static nw_status asked_check(struct nw_run *run, const struct nw_table_trouble *asked, bool gone,
                              bool *over, struct nw_error *err)
 {
-    *over = gone || !nw_catalog_is_published(&run->tables, asked->relation_oid);
+    const struct nw_table *table = nw_schemas_find(run->schemas, asked->relation_oid);
+
+    *over = gone || !nw_catalog_is_published(&run->tables, asked->relation_oid) ||
+            (table != NULL && !nw_run_table_wanted(run, table));
     return *over ? nw_tables_copied(run->table_states, asked->relation_oid, err) : NW_OK;
 }
 

@@ -98,6 +98,7 @@ nw_status nw_copies_behind(struct nw_sequencer *seq, const struct nw_behind *beh
         slot->behind = true;
         slot->streams = streams;
         seq->lacking_count += streams ? 1 : 0;
+        nw_held_tell(seq);
         slot->place = behind->place;
     }
     return status;

@@ -392,14 +392,17 @@ void nw_held_release(struct nw_sequencer *seq)
 
 /* ---- what the sink lacks meanwhile ---- */
 
-/* Before any commit of what comes behind it. */
-static void held_tell(struct nw_sequencer *seq)
+void nw_held_tell(struct nw_sequencer *seq)
 {
     uint64_t lowest = UINT64_MAX;
 
     for (uint32_t i = 0; i < seq->followed_capacity; i++) {
-        uint64_t lsn = seq->followed[i].held_from.commit_lsn;
+        const struct nw_followed *slot = &seq->followed[i];
+        uint64_t lsn = slot->held_from.commit_lsn;
 
+        if (slot->streams && !slot->level && (lsn == 0 || slot->place.commit_lsn < lsn)) {
+            lsn = slot->place.commit_lsn; /* so says the position that the sink has */
+        }
         lowest = lsn != 0 && lsn < lowest ? lsn : lowest;
     }
     /* Release: pairs with the acknowledger's acquire, which learns of such a commit later. */
@@ -415,7 +418,7 @@ void nw_held_from(struct nw_sequencer *seq, struct nw_followed *slot, struct nw_
         seq->lacking_count++;
     }
     slot->released_epoch = 0;
-    held_tell(seq);
+    nw_held_tell(seq);
 }
 
 /* Whether with the commit under way the sink has all that it had at the start, and more. */
@@ -434,12 +437,13 @@ void nw_held_durable(struct nw_sequencer *seq)
         if (slot->streams && !slot->level && is_level(seq, slot)) {
             slot->level = true;
             seq->lacking_count--;
+            nw_held_tell(seq);
         }
         if (slot->released_epoch != 0 && slot->released_epoch <= seq->commit_epoch) {
             slot->held_from = (struct nw_place){0};
             slot->released_epoch = 0;
             seq->lacking_count--;
-            held_tell(seq);
+            nw_held_tell(seq);
         }
     }
 }

@@ -33,6 +33,8 @@ NW_MUST_CHECK nw_status nw_held_take(struct nw_sequencer *seq, struct nw_entry *
                                      struct nw_error *err);
 /** What comes of the table is held from this place on, and the sink is to get all of it. */
 void nw_held_from(struct nw_sequencer *seq, struct nw_followed *slot, struct nw_place place);
+/** Say from where on the sink lacks something, before any commit of what comes behind it. */
+void nw_held_tell(struct nw_sequencer *seq);
 /** The commit under way happened. */
 void nw_held_durable(struct nw_sequencer *seq);
 /** Adds to what a commit's position says the tables of which the sink has less, for they are held,

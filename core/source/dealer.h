@@ -211,7 +211,7 @@ struct nw_dealer_join {
     /** What committed before is not looked at; from there on the table is as described. 0: some
      * sinks go on with it as it is. */
     uint64_t from_lsn;
-    uint64_t stream_lsn;              /* where the stream begins, if nothing came of it yet */
+    uint64_t stream_lsn;              /* what is dealt begins there, if nothing was yet */
     const struct nw_table *described; /* borrow; NULL with from_lsn 0 */
     bool leaves; /* it is not copied after all, nor followed: what sinks hold of it goes */
 };

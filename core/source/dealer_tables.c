@@ -248,11 +248,13 @@ static struct nw_slot *slot_leave(struct nw_dealer *dealer, const struct nw_deal
  * does not come again. */
 static struct nw_place join_place(const struct nw_dealer *dealer, const struct nw_dealer_join *join)
 {
-    const struct nw_place from = {
-        .commit_lsn = join->from_lsn > join->stream_lsn ? join->from_lsn : join->stream_lsn};
+    const struct nw_place from = {.commit_lsn = join->from_lsn};
     const struct nw_place dealt = {dealer->dealt.partial_lsn, dealer->dealt.partial_seq};
     struct nw_place place = nw_dealer_place(dealer);
 
+    if (place.commit_lsn == 0) {
+        place.commit_lsn = join->stream_lsn;
+    }
     place = nw_place_before(place, dealt) ? dealt : place;
     return nw_place_before(place, from) ? from : place;
 }
