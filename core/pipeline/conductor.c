@@ -12,13 +12,14 @@
 #include "base/log.h"
 #include "pipeline/copy_watch.h"
 
-#define PAUSE_NS_MIN  100000000LL /* before a locked table is tried again; doubling */
-#define PAUSE_NS_MAX  5000000000LL
-#define SLOT_WATCH_NS 10000000000LL
-#define LOCK_WATCH_NS 250000000LL
-#define BUSY_NS       20000000LL /* so long after a chunk came back others may, too */
-#define PAUSE_BUSY_NS 2000000LL
-#define PAUSE_CALM_NS 10000000LL
+#define PAUSE_NS_MIN   100000000LL /* before a locked table is tried again; doubling */
+#define PAUSE_NS_MAX   5000000000LL
+#define SLOT_WATCH_NS  10000000000LL
+#define LOCK_WATCH_NS  250000000LL
+#define BUSY_NS        20000000LL /* so long after a chunk came back others may, too */
+#define GONE_TIMES_MAX 8u         /* of relations that are found by their names again */
+#define PAUSE_BUSY_NS  2000000LL
+#define PAUSE_CALM_NS  10000000LL
 
 static_assert(NW_READERS_MAX <= NW_COPY_WATCHED_MAX, "every reader is watched");
 static_assert(offsetof(struct nw_copy_chunk, task) == 0, "a task finds its chunk");
@@ -191,6 +192,30 @@ static nw_status relation_look(struct nw_conductor *conductor, struct nw_copy_ch
     return status;
 }
 
+/*
+ * The server refuses a query that chooses rows, and the condition may be why: one row is enough
+ * that it cannot be computed for. The copy ends there, and nobody waits for it in vain.
+ */
+static bool choice_fails(struct nw_copy_chunk *chunk)
+{
+    struct nw_copy_plan *plan = chunk->plan;
+    const struct nw_copy_task *task = &chunk->task;
+
+    if (plan->filter == NULL || plan->stopped ||
+        !((task->outcome == NW_COPY_GONE && ++plan->gone_times > GONE_TIMES_MAX) ||
+          task->outcome == NW_COPY_REFUSED || task->outcome == NW_COPY_NO_SNAPSHOT ||
+          (task->outcome == NW_COPY_FAILED && task->error.status == NW_RETRY))) {
+        return false;
+    }
+    nw_log(NW_LOG_WARN,
+           "NW2210 the rows of %s.%s WHERE %s cannot be read: %s. Its copy ends with those that "
+           "were; the table streams on",
+           plan->table->schema_name, plan->table->name, plan->filter,
+           nw_code_rest(task->error.text));
+    plan->stopped = true;
+    return true;
+}
+
 static nw_status chunk_take(struct nw_conductor *conductor, struct nw_seat *seat,
                             struct nw_copy_chunk *chunk, int64_t now_ns, struct nw_error *err)
 {
@@ -204,8 +229,12 @@ static nw_status chunk_take(struct nw_conductor *conductor, struct nw_seat *seat
     if (chunk->plan->void_) {
         return NW_OK; /* whatever it was */
     }
+    if (choice_fails(chunk) || (task->outcome == NW_COPY_LOCKED && chunk->plan->stopped)) {
+        chunk_again(chunk);
+        return NW_OK;
+    }
     if ((task->outcome == NW_COPY_LOCKED || task->outcome == NW_COPY_BROKEN) && task->rows > 0 &&
-        !nw_copy_chunk_is_ordered(chunk)) {
+        !chunk->plan->stopped && !nw_copy_chunk_is_ordered(chunk)) {
         return plan_void(conductor, chunk->plan, "was read in part, and as one with its partitions",
                          err);
     }
@@ -292,8 +321,15 @@ static bool enough_left(const struct nw_conductor *conductor, uint32_t chunks_co
     return false;
 }
 
+static bool is_paused(const struct nw_conductor *conductor)
+{
+    return conductor->options.paused != NULL && *conductor->options.paused;
+}
+
+/* While the copy is paused only of tables whose copy was stopped, of which nothing is read. */
 static struct nw_copy_chunk *chunk_next(const struct nw_conductor *conductor, uint32_t reader)
 {
+    bool paused = is_paused(conductor);
     bool ahead = conductor->seats[reader].chunks_count > 0;
     struct nw_env *env = conductor->options.server->options.env;
     int64_t now_ns = env->ops->now_ns(env);
@@ -302,7 +338,8 @@ static struct nw_copy_chunk *chunk_next(const struct nw_conductor *conductor, ui
     for (size_t i = 0; i < conductor->plans_count && chunk == NULL; i++) {
         struct nw_copy_plan *plan = conductor->plans[i];
 
-        if (!plan->void_ && plan->retry_ns <= now_ns && !(ahead && plan->tries > 0)) {
+        if (!plan->void_ && plan->retry_ns <= now_ns && !(ahead && plan->tries > 0) &&
+            (!paused || plan->stopped)) {
             chunk = nw_copy_plan_next(plan, reader);
         }
     }
@@ -431,6 +468,55 @@ static void locks_watch(struct nw_conductor *conductor, struct nw_engine *engine
     }
 }
 
+/* What is being read of plans that were stopped is given up, and comes back. */
+static void stopped_cancel(struct nw_conductor *conductor, struct nw_engine *engine)
+{
+    int pids[NW_READERS_MAX] = {0};
+    struct nw_error why = {0};
+
+    if (nw_server_control_open(conductor->options.server, &why) != NW_OK) {
+        return; /* it is read to its end, then */
+    }
+    for (uint32_t r = 0; r < conductor->options.workers_count; r++) {
+        const struct nw_seat *seat = &conductor->seats[r];
+
+        for (uint32_t i = 0; i < seat->chunks_count; i++) {
+            if (!seat->chunks[i]->plan->stopped) {
+                continue;
+            }
+            if (i == 0 && seat->session != NULL) {
+                pids[r] = nw_session_backend_pid(seat->session);
+            }
+            nw_engine_copy_give_up(engine, r, &seat->chunks[i]->task);
+        }
+    }
+    if (nw_copy_cancel(conductor->options.server->control, pids, conductor->options.workers_count,
+                       &why) != NW_OK) {
+        nw_log(NW_LOG_DEBUG, "what is read of a copy that was stopped goes on: %s", why.text);
+        nw_session_close(conductor->options.server->control);
+        conductor->options.server->control = NULL; /* whoever asks next opens it */
+    }
+}
+
+void nw_conductor_stop(struct nw_conductor *conductor, struct nw_engine *engine,
+                       uint32_t relation_oid)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < conductor->plans_count; i++) {
+        struct nw_copy_plan *plan = conductor->plans[i];
+
+        if (plan->table->relation_oid == relation_oid && !plan->void_ && !plan->stopped) {
+            plan->stopped = any = true;
+            plan->tries = 0;
+            plan->retry_ns = 0;
+        }
+    }
+    if (any) {
+        stopped_cancel(conductor, engine);
+    }
+}
+
 size_t nw_conductor_tables(const struct nw_conductor *conductor,
                            bool (*wanted)(void *context, const struct nw_table *table),
                            void *context)
@@ -455,11 +541,6 @@ static bool all_read(const struct nw_conductor *conductor)
     return conductor->again_count == 0;
 }
 
-static bool is_paused(const struct nw_conductor *conductor)
-{
-    return conductor->options.paused != NULL && *conductor->options.paused;
-}
-
 nw_status nw_conductor_step(struct nw_conductor *conductor, struct nw_engine *engine,
                             bool *finished, struct nw_error *err)
 {
@@ -471,8 +552,7 @@ nw_status nw_conductor_step(struct nw_conductor *conductor, struct nw_engine *en
     for (uint32_t r = 0; r < conductor->options.workers_count && status == NW_OK; r++) {
         status = seat_collect(conductor, engine, r, now_ns, err);
     }
-    for (uint32_t count = 0; count < NW_CHUNKS_AHEAD && status == NW_OK && !is_paused(conductor);
-         count++) {
+    for (uint32_t count = 0; count < NW_CHUNKS_AHEAD && status == NW_OK; count++) {
         status = seats_give(conductor, engine, count, err);
     }
     if (status == NW_OK) {

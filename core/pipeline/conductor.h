@@ -28,6 +28,9 @@ struct nw_conductor_options {
                          const struct nw_projection **projection, struct nw_error *err);
     /** What is at all sinks that lack the table, of a copy that broke off; false: nothing. */
     bool (*former)(void *context, const struct nw_table *table, struct nw_copy_former *former);
+    /** Which rows of a table are copied again; in an arena of the table's snapshot. NULL: all. */
+    nw_status (*choose)(void *context, const struct nw_table *table, struct nw_arena *arena,
+                        const char **filter, struct nw_error *err);
     /** Called now and then while the first fence is made. @param blocker  whom it waits for; "":
      * nobody. NULL: not called. */
     void (*idle)(void *context, const char *blocker);
@@ -62,6 +65,9 @@ NW_MUST_CHECK nw_status nw_conductor_add(struct nw_conductor *conductor, uint32_
 void nw_conductor_say_dropped(const char *schema_name, const char *name);
 /** A table is not copied any more. */
 void nw_conductor_leave(struct nw_conductor *conductor, uint32_t relation_oid);
+/** Nothing more of a table is read: its copy is whole with what was. */
+void nw_conductor_stop(struct nw_conductor *conductor, struct nw_engine *engine,
+                       uint32_t relation_oid);
 /** All that was added is copied: forget it, and end the sessions. */
 void nw_conductor_rest(struct nw_conductor *conductor);
 uint64_t nw_conductor_fence_lsn(const struct nw_conductor *conductor);

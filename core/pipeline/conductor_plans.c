@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "pg/lsn.h"
+#include "pipeline/chosen.h"
 #include "pipeline/conductor_private.h"
 
 #define FENCE_POLL_NS 5000000L
@@ -77,12 +78,22 @@ static nw_status plan_add(struct nw_conductor *conductor, const struct nw_catalo
         conductor->plans = grown;
         conductor->plans_capacity = capacity;
     }
+    status = conductor->options.choose(conductor->options.context, table, &held->arena,
+                                       &options.filter, err);
+    if (status != NW_OK) {
+        return status;
+    }
     if (first && conductor->options.former(conductor->options.context, table, &former)) {
         options.former = &former;
     }
     status = nw_copy_plan_create(&options, &conductor->plans[conductor->plans_count], err);
-    if (status == NW_OK && conductor->plans[conductor->plans_count++]->resumed) {
-        resumed_say(conductor->plans[conductor->plans_count - 1]);
+    if (status == NW_OK) {
+        struct nw_copy_plan *plan = conductor->plans[conductor->plans_count++];
+
+        plan->stopped = plan->filter != NULL && strcmp(plan->filter, NW_CHOSEN_NONE) == 0;
+        if (plan->resumed) {
+            resumed_say(plan);
+        }
     }
     return status;
 }

@@ -232,6 +232,7 @@ nw_status nw_copy_plan_create(const struct nw_copy_plan_options *options,
     made->from = options->from;
     made->table = options->table;
     made->projection = options->projection;
+    made->filter = options->filter;
     made->fence = options->fence;
     made->generation = options->generation;
     made->bytes = options->from->bytes;
@@ -413,6 +414,10 @@ static void conditions_print(const struct nw_copy_chunk *chunk, FILE *stream)
     }
     if (chunk->plan->from->row_filter != NULL) {
         (void)fprintf(stream, "%s(%s)", between, chunk->plan->from->row_filter);
+        between = " AND ";
+    }
+    if (chunk->plan->filter != NULL) { /* it may end with a comment */
+        (void)fprintf(stream, "%s(%s\n)", between, chunk->plan->filter);
     }
     if (chunk->task.rows > 0) {
         (void)fprintf(stream, " OFFSET %" PRIu64, chunk->task.rows);
@@ -469,12 +474,17 @@ static nw_status read_print(const struct nw_copy_chunk *chunk, struct nw_session
     status = status == NW_OK ? columns_print(session, stream, chunk->plan, err) : status;
     (void)fputs(" FROM ", stream);
     status = status == NW_OK ? relation_print(chunk, session, stream, err) : status;
+    if (chunk->plan->filter != NULL && oid != chunk->plan->from->oid) {
+        (void)fputs(" AS ", stream); /* the condition may call a leaf as the table */
+        status =
+            status == NW_OK ? name_print(session, stream, chunk->plan->from->name, err) : status;
+    }
     conditions_print(chunk, stream);
     (void)fputs(") TO STDOUT (FORMAT binary); COMMIT", stream);
     return status;
 }
 
-/* A relation that is gone has no rows: only its marks are to travel. */
+/* A relation that is gone has no rows, nor a copy that was stopped: only marks are to travel. */
 static void nothing_print(FILE *stream)
 {
     (void)fputs("SELECT pg_catalog.pg_current_snapshot()::text, 't'; "
@@ -497,7 +507,7 @@ static nw_status sql_print(const struct nw_copy_chunk *chunk, struct nw_session 
                   "SET LOCAL enable_bitmapscan = off; "
                   "SET LOCAL synchronize_seqscans = off; ",
                   chunk->plan->fence->snapshot, lock_timeout_us / 1000);
-    if (chunk->gone) {
+    if (chunk->gone || chunk->plan->stopped) {
         nothing_print(stream);
         return NW_OK;
     }

@@ -39,7 +39,10 @@ struct nw_copy_plan {
     const struct nw_catalog_table *from;    /* borrow: as the fence's snapshot sees it */
     const struct nw_table *table;           /* the version that the copied rows have */
     const struct nw_projection *projection; /* what of it is selected; NULL: all columns */
-    struct nw_copy_fence *fence;            /* borrow */
+    const char *filter;                     /* borrow: which rows are, in SQL; NULL: all */
+    uint32_t gone_times;                    /* that a relation of it was not found */
+    bool stopped; /* nothing more of it is read: of what is left only the marks travel */
+    struct nw_copy_fence *fence; /* borrow */
     uint32_t generation;
     struct nw_copy_origin origin; /* of the generation; a former fence's when it is gone on with */
     bool resumed;
@@ -69,6 +72,7 @@ struct nw_copy_plan_options {
     const struct nw_catalog_table *from;
     const struct nw_table *table;
     const struct nw_projection *projection; /* as long as the plan */
+    const char *filter;                     /* as long as the plan; NULL: all rows */
     struct nw_copy_fence *fence;
     uint32_t generation;
     const struct nw_copy_former *former; /* a copy that broke off; NULL: none */

@@ -71,6 +71,9 @@ static void hash_columns(XXH3_state_t *hash, const struct nw_copy_plan *plan)
         hash_number(hash, table->key_columns[i]);
     }
     hash_text(hash, plan->from->row_filter);
+    if (plan->filter != NULL) {
+        hash_text(hash, plan->filter);
+    }
 }
 
 void nw_copy_origin_of(const struct nw_copy_plan *plan, struct nw_copy_origin *origin)

@@ -60,6 +60,20 @@ nw_status nw_copy_watch(struct nw_session *session, const int *pids, uint32_t pi
     return status;
 }
 
+nw_status nw_copy_cancel(struct nw_session *session, const int *pids, uint32_t pids_count,
+                         struct nw_error *err)
+{
+    static const char sql[] =
+        "SELECT pg_catalog.pg_cancel_backend(p) FROM pg_catalog.unnest($1::pg_catalog.int4[]) p";
+    char list[NW_COPY_WATCHED_MAX * 12 + 3];
+    const char *params[1] = {list};
+
+    NW_ASSERT(pids_count <= NW_COPY_WATCHED_MAX);
+    return pids_print(pids, pids_count, list, sizeof list) == 0
+               ? NW_OK
+               : nw_session_query(session, sql, params, 1, NULL, NULL, err);
+}
+
 /* The first row's text; "" without one. */
 static void text_query(struct nw_session *session, const char *sql, const char *param,
                        char text[static NW_COPY_HOLDER_SIZE])

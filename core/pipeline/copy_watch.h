@@ -20,6 +20,10 @@ NW_MUST_CHECK nw_status nw_copy_watch(struct nw_session *session, const int *pid
                                       uint32_t pids_count, uint32_t *cancelled,
                                       struct nw_error *err);
 
+/** Cancel the statements of those sessions. */
+NW_MUST_CHECK nw_status nw_copy_cancel(struct nw_session *session, const int *pids,
+                                       uint32_t pids_count, struct nw_error *err);
+
 #define NW_COPY_HOLDER_SIZE 192u
 
 /**

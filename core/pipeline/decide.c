@@ -494,6 +494,7 @@ struct nw_conductor_options nw_run_conductor_options(struct nw_run *run)
         .wanted = missing_anywhere,
         .project = nw_run_table_project,
         .former = nw_run_former,
+        .choose = nw_run_choose,
         .idle = nw_run_idle,
         .context = run,
         .paused = &run->copy_paused,

@@ -25,23 +25,24 @@ enum verb {
     VERB_DROP,
     VERB_PAUSE,
     VERB_RESUME,
+    VERB_STOP,  /* of a copy */
     VERB_RETRY, /* of dead letters: a copy for the sink that refused them */
     VERBS_COUNT
 };
 
 static const char *const VERBS[VERBS_COUNT] = {
-    [VERB_ADD] = "add",    [VERB_REFRESH] = "refresh", [VERB_REPAIR] = "repair",
-    [VERB_DROP] = "drop",  [VERB_PAUSE] = "pause",     [VERB_RESUME] = "resume",
-    [VERB_RETRY] = "retry"};
+    [VERB_ADD] = "add",   [VERB_REFRESH] = "refresh", [VERB_REPAIR] = "repair",
+    [VERB_DROP] = "drop", [VERB_PAUSE] = "pause",     [VERB_RESUME] = "resume",
+    [VERB_STOP] = "stop", [VERB_RETRY] = "retry"};
 
 /* What a text says that asked for it. */
 static const char *command_of(enum verb verb)
 {
     static const char *const commands[VERBS_COUNT] = {
-        [VERB_ADD] = "table add",          [VERB_REFRESH] = "table refresh",
-        [VERB_REPAIR] = "table repair",    [VERB_DROP] = "table drop",
-        [VERB_PAUSE] = "table pause",      [VERB_RESUME] = "table resume",
-        [VERB_RETRY] = "dead-letter retry"};
+        [VERB_ADD] = "table add",       [VERB_REFRESH] = "table refresh",
+        [VERB_REPAIR] = "table repair", [VERB_DROP] = "table drop",
+        [VERB_PAUSE] = "table pause",   [VERB_RESUME] = "table resume",
+        [VERB_STOP] = "copy stop",      [VERB_RETRY] = "dead-letter retry"};
 
     return commands[verb];
 }
@@ -49,8 +50,9 @@ static const char *command_of(enum verb verb)
 /* What the server says of the table that a command names. */
 struct asked {
     enum verb verb;
-    const char *name;
-    int sink; /* RETRY: its index */
+    char name[NW_HOST_COMMAND_SIZE];
+    char filter[NW_CHOSEN_SIZE]; /* which rows are copied; chosen.h */
+    int sink;                    /* RETRY: its index */
     uint32_t relation_oid;
     char schema_name[NW_TABLE_NAME_SIZE];
     char table_name[NW_TABLE_NAME_SIZE];
@@ -84,7 +86,7 @@ static bool retry_parse(const struct nw_run *run, const char *line, struct asked
         if (strncmp(line, run->options->sinks[s].name, size) == 0 && line[size] == ' ' &&
             line[size + 1] != '\0') {
             asked->sink = (int)s;
-            asked->name = line + size + 1;
+            (void)snprintf(asked->name, sizeof asked->name, "%s", line + size + 1);
             return true;
         }
     }
@@ -109,7 +111,10 @@ static bool line_parse(const struct nw_run *run, const char *line, struct asked 
 
         if (strncmp(line, VERBS[verb], size) == 0 && line[size] == ' ') {
             asked->verb = (enum verb)verb;
-            asked->name = line + size + 1;
+            (void)snprintf(asked->name, sizeof asked->name, "%s", line + size + 1);
+            if (run->wishes.current != NULL) {
+                nw_run_wish_split(asked->name, true, asked->filter);
+            }
             return asked->name[0] != '\0';
         }
     }
@@ -286,6 +291,9 @@ static void pause_reason_find(struct nw_run *run, const struct asked *asked,
 static void reason_find(struct nw_run *run, const struct asked *asked, char reason[REASON_SIZE])
 {
     reason[0] = '\0';
+    if (asked->verb == VERB_STOP) {
+        return; /* whatever it is, its copy has a state */
+    }
     if (run->status.phase != NW_RUN_STREAMING) {
         (void)snprintf(reason, REASON_SIZE,
                        "NW1505 a copy runs, or narwal is stopping: ask again when it streams");
@@ -319,6 +327,13 @@ static void reason_find(struct nw_run *run, const struct asked *asked, char reas
             "NW1505 %s does not stream as the others do: narwal table list says why, and "
             "a copy for all sinks, by narwal table repair, is one for this sink too",
             asked->quoted);
+    }
+    if (reason[0] == '\0' && asked->filter[0] != '\0') {
+        const char *fault = nw_run_choice_fault(run, asked->relation_oid);
+
+        if (fault != NULL) {
+            (void)snprintf(reason, REASON_SIZE, "NW1505 %s: %s", asked->quoted, fault);
+        }
     }
     if (reason[0] == '\0' && asked->verb == VERB_REPAIR && !in_trouble(run, asked->relation_oid)) {
         (void)snprintf(
@@ -398,6 +413,13 @@ static enum nw_table_condition condition_of(const struct nw_run *run, const stru
                : NW_TABLE_WAITING;
 }
 
+/* Whether the copy may be of some rows, or be stopped. */
+static bool is_choice(struct nw_run *run, const struct asked *asked,
+                      enum nw_table_condition condition)
+{
+    return condition == NW_TABLE_ASKED && !in_trouble(run, asked->relation_oid);
+}
+
 /* For good, before the sinks can have anything that only the copy makes whole. */
 static nw_status again_record(struct nw_run *run, const struct asked *asked, struct nw_error *err)
 {
@@ -415,6 +437,11 @@ static nw_status again_record(struct nw_run *run, const struct asked *asked, str
                        : "it is copied, as narwal %s asked; sinks keep what they have of it "
                          "until then",
                    command_of(asked->verb));
+    status = nw_chosen_set(run->state, asked->relation_oid,
+                           is_choice(run, asked, table.condition) ? asked->filter : NULL, err);
+    if (status != NW_OK) {
+        return status;
+    }
     if (asked->verb == VERB_RETRY) {
         (void)snprintf(table.sink, sizeof table.sink, "%s", run->options->sinks[asked->sink].name);
     } else {
@@ -439,6 +466,7 @@ static nw_status follow(struct nw_run *run, const struct asked *asked, struct nw
 static nw_status again_begin(struct nw_run *run, const struct asked *asked, struct nw_error *err)
 {
     char text[REASON_SIZE];
+    bool fresh = is_choice(run, asked, condition_of(run, asked));
     nw_status status = again_record(run, asked, err);
 
     if (status == NW_OK) {
@@ -447,6 +475,9 @@ static nw_status again_begin(struct nw_run *run, const struct asked *asked, stru
     if (status == NW_OK) {
         status = nw_run_joins_add(run, asked->relation_oid, asked->schema_name, asked->table_name,
                                   sinks_of(run, asked), err);
+    }
+    if (status == NW_OK && fresh) {
+        nw_run_joins_choose(run, asked->filter[0] != '\0', true);
     }
     if (status == NW_OK) {
         (void)snprintf(text, sizeof text,
@@ -530,6 +561,20 @@ static nw_status resume_begin(struct nw_run *run, const struct asked *asked, str
     return status;
 }
 
+static nw_status stop_begin(struct nw_run *run, const struct asked *asked, struct nw_error *err)
+{
+    char text[REASON_SIZE];
+    nw_status status = nw_run_copy_stop(run, asked->relation_oid, err);
+
+    if (status == NW_OK) {
+        (void)snprintf(text, sizeof text,
+                       "the copy of %s is stopped; it streams on, and sinks keep what they have",
+                       asked->quoted);
+        nw_run_answer(run, true, text);
+    }
+    return status;
+}
+
 static nw_status begin(struct nw_run *run, const struct asked *asked, struct nw_error *err)
 {
     switch (asked->verb) {
@@ -539,6 +584,8 @@ static nw_status begin(struct nw_run *run, const struct asked *asked, struct nw_
         return resume_begin(run, asked, err);
     case VERB_DROP:
         return drop_begin(run, asked, err);
+    case VERB_STOP:
+        return stop_begin(run, asked, err);
     case VERB_ADD:
     case VERB_REFRESH:
     case VERB_REPAIR:
@@ -555,6 +602,7 @@ static bool publishes(const struct asked *asked)
     switch (asked->verb) {
     case VERB_PAUSE:
     case VERB_RESUME:
+    case VERB_STOP:
         return false;
     case VERB_DROP:
         return asked->entry[0] != '\0';
@@ -620,7 +668,7 @@ static nw_status command_do(struct nw_run *run, struct nw_error *err)
     nw_run_pattern_step(run);
     line = nw_run_asked(run);
     if (line == NULL || copy_command(run, line) || nw_run_pattern_answer(run, line) ||
-        nw_run_lsn_answer(run) || nw_run_pause_answer(run)) {
+        nw_run_stop_answer(run, line) || nw_run_lsn_answer(run) || nw_run_pause_answer(run)) {
         return NW_OK;
     }
     if (!line_parse(run, line, &asked)) {
@@ -635,6 +683,9 @@ static nw_status command_do(struct nw_run *run, struct nw_error *err)
     if (status == NW_OK) {
         reason_find(run, &asked, reason);
         status = reason[0] == '\0' ? NW_OK : nw_fail(&why, NW_REJECT, "%s", reason);
+    }
+    if (status == NW_OK && asked.filter[0] != '\0') {
+        status = nw_run_filter_check(run, asked.quoted, asked.filter, &why);
     }
     if (status == NW_OK && publishes(&asked)) {
         status = publish(run, &asked, &why);

@@ -221,8 +221,10 @@ static nw_status asked_record(struct nw_run *run, uint32_t relation_oid, struct 
     for (uint32_t i = 0; nw_tables_at(run->table_states, i, &trouble); i++) {
         if (trouble.relation_oid == relation_oid && trouble.sink[0] == '\0' &&
             trouble.condition == NW_TABLE_WAITING) {
+            nw_status status = nw_chosen_set(run->state, relation_oid, NULL, err); /* all rows */
+
             trouble.condition = NW_TABLE_ASKED;
-            return nw_tables_set(run->table_states, &trouble, err);
+            return status == NW_OK ? nw_tables_set(run->table_states, &trouble, err) : status;
         }
     }
     return NW_OK;

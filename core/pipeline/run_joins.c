@@ -41,6 +41,32 @@ bool nw_run_joins_waits(const struct nw_run *run, uint32_t relation_oid)
     return is_queued(run->joins.queue, run->joins.queued, relation_oid);
 }
 
+struct nw_run_join *nw_run_joins_find(struct nw_run *run, uint32_t relation_oid)
+{
+    struct nw_run_joins *joins = &run->joins;
+
+    for (uint32_t i = 0; i < joins->queued; i++) {
+        if (joins->queue[i].relation_oid == relation_oid) {
+            return &joins->queue[i];
+        }
+    }
+    for (uint32_t i = 0; i < joins->round_count; i++) {
+        if (joins->round[i].relation_oid == relation_oid) {
+            return &joins->round[i];
+        }
+    }
+    return NULL;
+}
+
+void nw_run_joins_remove(struct nw_run *run, const struct nw_run_join *join)
+{
+    struct nw_run_joins *joins = &run->joins;
+    size_t at = (size_t)(join - joins->queue);
+
+    memmove(&joins->queue[at], &joins->queue[at + 1],
+            (--joins->queued - at) * sizeof *joins->queue);
+}
+
 bool nw_run_joins_busy(const struct nw_run *run)
 {
     return run->joins.phase != NW_JOINS_REST;
@@ -62,7 +88,15 @@ nw_status nw_run_joins_add(struct nw_run *run, uint32_t relation_oid, const char
         .relation_oid = relation_oid, .sinks = sinks, .everywhere = everywhere};
     (void)snprintf(grown->schema_name, sizeof grown->schema_name, "%s", schema_name);
     (void)snprintf(grown->name, sizeof grown->name, "%s", name);
-    return NW_OK;
+    return nw_run_chosen_of(run, relation_oid, sinks, &grown->chosen, err);
+}
+
+void nw_run_joins_choose(struct nw_run *run, bool chosen, bool fresh)
+{
+    struct nw_run_join *join = &run->joins.queue[run->joins.queued - 1];
+
+    join->chosen = chosen;
+    join->fresh = fresh;
 }
 
 nw_status nw_run_joins_plan(struct nw_run *run, struct nw_error *err)
@@ -169,6 +203,9 @@ static nw_status round_postpone(struct nw_run *run, struct nw_error *err)
 
         status = nw_run_joins_add(run, join->relation_oid, join->schema_name, join->name,
                                   join->sinks, err);
+        if (status == NW_OK) {
+            nw_run_joins_choose(run, join->chosen, join->fresh);
+        }
     }
     round_clear(joins);
     joins->retry_ns = run->env->ops->now_ns(run->env) + RETRY_NS;
@@ -450,6 +487,14 @@ static bool round_is_durable(struct nw_run *run)
     return true;
 }
 
+static nw_status copied_record(struct nw_run *run, uint32_t relation_oid, struct nw_error *err)
+{
+    bool asked = nw_tables_asked(run->table_states, relation_oid);
+    nw_status status = nw_tables_copied(run->table_states, relation_oid, err);
+
+    return status == NW_OK && asked ? nw_chosen_set(run->state, relation_oid, NULL, err) : status;
+}
+
 static nw_status round_end(struct nw_run *run, struct nw_error *err)
 {
     struct nw_run_joins *joins = &run->joins;
@@ -461,7 +506,7 @@ static nw_status round_end(struct nw_run *run, struct nw_error *err)
     for (uint32_t i = 0; i < joins->round_count && status == NW_OK; i++) {
         status = nw_run_news_settle(run, joins->round[i].relation_oid, err);
         if (status == NW_OK) {
-            status = nw_tables_copied(run->table_states, joins->round[i].relation_oid, err);
+            status = copied_record(run, joins->round[i].relation_oid, err);
         }
     }
     if (joins->round_count > 0) {

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "base/arena.h"
+#include "pipeline/chosen.h"
 #include "pipeline/claim.h"
 #include "pipeline/conductor.h"
 #include "pipeline/engine.h"
@@ -33,6 +34,8 @@ struct nw_run_join {
     bool everywhere;                  /* the source passes it over until its mark is dealt */
     const struct nw_table *described; /* by the catalog, then */
     bool leaves;                      /* it is not to be copied any more */
+    bool fresh;                       /* its sinks had all of it when it was queued */
+    bool chosen;                      /* of some rows: chosen.h has them */
 };
 
 enum nw_run_joins_phase {
@@ -108,6 +111,7 @@ struct nw_run_wishes {
     /* The main thread's: */
     struct nw_run_names matches; /* of the pattern under way: those that are copied for it */
     char each_name[2 * NW_TABLE_NAME_SIZE];
+    char filter[NW_CHOSEN_SIZE]; /* of the pattern under way: which rows; "": all */
     uint32_t each_oid;
     struct nw_run_wish later[NW_RUN_WISHES_MAX]; /* for tables that are being copied already */
     uint32_t later_count;
@@ -462,6 +466,8 @@ void nw_run_wishes_forget(struct nw_run *run);
 /** "tables refresh PATTERN" becomes commands for tables, one after the other. While an engine runs.
  * @param line  NULL: none. @return whether it is one, and was answered */
 bool nw_run_pattern_answer(struct nw_run *run, const char *line);
+/** "tables stop PATTERN": the same of copies that are under way or to come, at once. */
+bool nw_run_stop_answer(struct nw_run *run, const char *line);
 /** The command for the next table of a pattern is the one to answer now, if there is one. */
 void nw_run_pattern_step(struct nw_run *run);
 /* Forgets it. */
@@ -510,8 +516,45 @@ uint32_t nw_run_marks_missing(const struct nw_run *run);
 bool nw_run_joins_has(const struct nw_run *run, uint32_t relation_oid);
 /** Whether it waits for a round that has not begun: its copy will be of what is there then. */
 bool nw_run_joins_waits(const struct nw_run *run, uint32_t relation_oid);
+/** What is queued or being copied of a table; NULL: nothing. */
+struct nw_run_join *nw_run_joins_find(struct nw_run *run, uint32_t relation_oid);
+/** Which rows of the one that was queued last are copied; see nw_run_join. */
+void nw_run_joins_choose(struct nw_run *run, bool chosen, bool fresh);
+/** Take it out of the queue again. */
+void nw_run_joins_remove(struct nw_run *run, const struct nw_run_join *join);
 /** The attempt ended. */
 void nw_run_joins_forget(struct nw_run *run);
+
+/* run_chosen.c */
+
+/** Whether a condition can choose rows of a table. NW_REJECT: it cannot, and err has why.
+ * @param quoted  its name */
+NW_MUST_CHECK nw_status nw_run_filter_check(struct nw_run *run, const char *quoted,
+                                            const char *filter, struct nw_error *err);
+/** Why no rows of a table can be chosen for a copy at these sinks; NULL: they can. */
+const char *nw_run_choice_fault(struct nw_run *run, uint32_t relation_oid);
+/** Whether what is recorded of a table that is queued holds for these sinks: see nw_run_join. */
+NW_MUST_CHECK nw_status nw_run_chosen_of(struct nw_run *run, uint32_t relation_oid, uint32_t sinks,
+                                         bool *chosen, struct nw_error *err);
+/** Which rows of it are copied; "": all. */
+NW_MUST_CHECK nw_status nw_run_filter_of(struct nw_run *run, const struct nw_run_join *join,
+                                         char filter[static NW_CHOSEN_SIZE], struct nw_error *err);
+/** See nw_conductor_options; context is the run. */
+nw_status nw_run_choose(void *context, const struct nw_table *table, struct nw_arena *arena,
+                        const char **filter, struct nw_error *err);
+/** End the copy of a table that was asked for, and is under way or to come. NW_REJECT: it cannot be
+ * ended, and err has why. */
+NW_MUST_CHECK nw_status nw_run_copy_stop(struct nw_run *run, uint32_t relation_oid,
+                                         struct nw_error *err);
+
+#define NW_RUN_WHERE " WHERE " /* which rows, behind what a sink asks for */
+/** Cuts " WHERE ..." off what a sink asked for. @param quoted  not within quotes
+ * @param filter  filled: what is behind it; "" */
+void nw_run_wish_split(char *text, bool quoted, char filter[static NW_CHOSEN_SIZE]);
+/** Whether a command is for the table of another one, for all rows of it or some. */
+bool nw_run_wish_is_of(const char *command, const char *each);
+/** Whether a table that is queued waits for a copy of just these rows. */
+bool nw_run_queued_has(struct nw_run *run, uint32_t relation_oid, const char *filter);
 
 /* run_leave.c */
 

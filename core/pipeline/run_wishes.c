@@ -14,6 +14,7 @@
 
 #define EACH   "tables refresh "
 #define PAUSES "copy "
+#define STOPS  "tables stop "
 
 /* ---- what is asked for ---- */
 
@@ -347,13 +348,20 @@ void nw_run_wishes_orphan(struct nw_run *run, const char *sink)
     (void)pthread_mutex_unlock(&wishes->mutex);
 }
 
+/* By which it is found what a command stood for; NULL: it is none of those. */
+static const char *resolved_name(const char *command)
+{
+    if (command == NULL || strncmp(command, STOPS, sizeof STOPS - 1) == 0) {
+        return command;
+    }
+    return strncmp(command, EACH, sizeof EACH - 1) == 0 ? command + sizeof EACH - 1 : NULL;
+}
+
 nw_status nw_run_copies_tell(void *context, const char *sink, const char *command, char *names,
                              size_t size, size_t *used)
 {
     struct nw_run_wishes *wishes = &((struct nw_run *)context)->wishes;
-    const char *pattern = command == NULL || strncmp(command, EACH, sizeof EACH - 1) != 0
-                              ? NULL
-                              : command + sizeof EACH - 1;
+    const char *pattern = resolved_name(command);
     nw_status status = NW_AGAIN;
 
     *used = 0;
@@ -413,21 +421,35 @@ static char *name_quote(char *at, const char *end, const char *name)
     return at;
 }
 
-static void each_print(const struct nw_table *table, char command[static NW_HOST_COMMAND_SIZE])
+static void each_print(const struct nw_table *table, const char *filter,
+                       char command[static NW_HOST_COMMAND_SIZE])
 {
     const char *end = command + NW_HOST_COMMAND_SIZE;
     char *at = command + snprintf(command, NW_HOST_COMMAND_SIZE, "table refresh ");
 
     at = name_quote(at, end, table->schema_name);
     *at++ = '.';
-    (void)name_quote(at, end, table->name);
+    at = name_quote(at, end, table->name);
+    if (filter[0] != '\0') {
+        (void)snprintf(at, (size_t)(end - at), NW_RUN_WHERE "%s", filter);
+    }
 }
 
-/* Whether it is to be copied once more, behind the copy that runs. */
+/* Whether just that is to be done once more, behind the copy that runs. */
 static bool later_has(const struct nw_run_wishes *wishes, const char *command)
 {
     for (uint32_t i = 0; i < wishes->later_count; i++) {
         if (strcmp(wishes->later[i].command, command) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool later_is_of(const struct nw_run_wishes *wishes, const char *each)
+{
+    for (uint32_t i = 0; i < wishes->later_count; i++) {
+        if (nw_run_wish_is_of(wishes->later[i].command, each)) {
             return true;
         }
     }
@@ -447,8 +469,8 @@ void nw_run_coming_note(struct nw_run *run)
         const struct nw_table *table = nw_schemas_at(run->schemas, i);
         struct nw_run_wish again;
 
-        each_print(table, again.command);
-        if (nw_run_joins_has(run, table->relation_oid) || later_has(wishes, again.command) ||
+        each_print(table, "", again.command);
+        if (nw_run_joins_has(run, table->relation_oid) || later_is_of(wishes, again.command) ||
             nw_tables_waits(run->table_states, table->relation_oid, "") ||
             nw_tables_asked(run->table_states, table->relation_oid)) {
             (void)copied_add(&coming, table);
@@ -490,13 +512,16 @@ bool nw_run_pattern_answer(struct nw_run *run, const char *line)
 {
     struct nw_run_wishes *wishes = &run->wishes;
     const struct nw_run_wish *wish = wishes->current;
+    char pattern[NW_HOST_COMMAND_SIZE];
 
     if (line == NULL || wish == NULL || strncmp(line, EACH, sizeof EACH - 1) != 0) {
         return false;
     }
     nw_run_pattern_end(run);
     names_forget(&wishes->matches);
-    if (regcomp(&wishes->compiled, line + sizeof EACH - 1, REG_EXTENDED) != 0) {
+    (void)snprintf(pattern, sizeof pattern, "%s", line + sizeof EACH - 1);
+    nw_run_wish_split(pattern, false, wishes->filter);
+    if (regcomp(&wishes->compiled, pattern, REG_EXTENDED) != 0) {
         resolved_keep(wishes, wish, line + sizeof EACH - 1);
         nw_run_answer(run, false, "NW1504 that is no regular expression");
         return true;
@@ -529,7 +554,7 @@ static void later_add(struct nw_run *run, const struct nw_table *table)
     struct nw_run_wish *wish = &wishes->later[wishes->later_count];
     struct nw_run_wish made = wishes->pattern;
 
-    each_print(table, made.command);
+    each_print(table, wishes->filter, made.command);
     if (later_has(wishes, made.command)) {
         return;
     }
@@ -551,7 +576,8 @@ static void copied_pass(struct nw_run *run, const struct nw_table *table)
     struct nw_run_wishes *wishes = &run->wishes;
     char name[2 * NW_TABLE_NAME_SIZE];
 
-    if (!nw_run_joins_waits(run, table->relation_oid)) {
+    if (!nw_run_joins_waits(run, table->relation_oid) ||
+        !nw_run_queued_has(run, table->relation_oid, wishes->filter)) {
         later_add(run, table);
     }
     (void)snprintf(name, sizeof name, "%s.%s", table->schema_name, table->name);
@@ -595,7 +621,7 @@ void nw_run_pattern_step(struct nw_run *run)
         wishes->each = wishes->pattern;
         wishes->each.number = 0;
         wishes->each_oid = next->relation_oid;
-        each_print(next, wishes->each.command);
+        each_print(next, wishes->filter, wishes->each.command);
         (void)snprintf(wishes->each_name, sizeof wishes->each_name, "%s.%s", next->schema_name,
                        next->name);
         wishes->has_each = true;
@@ -616,6 +642,79 @@ void nw_run_pattern_end(struct nw_run *run)
         run->wishes.has_pattern = false;
         regfree(&run->wishes.compiled);
     }
+}
+
+/* ---- copies that are stopped ---- */
+
+/* Also what was to come behind it. */
+static void later_stop(struct nw_run *run, const struct nw_table *table)
+{
+    struct nw_run_wishes *wishes = &run->wishes;
+    char each[NW_HOST_COMMAND_SIZE];
+    uint32_t kept = 0;
+
+    each_print(table, "", each);
+    for (uint32_t i = 0; i < wishes->later_count; i++) {
+        if (nw_run_wish_is_of(wishes->later[i].command, each)) {
+            wish_done(run, wishes->later[i].number);
+        } else {
+            wishes->later[kept++] = wishes->later[i];
+        }
+    }
+    wishes->later_count = kept;
+}
+
+static nw_status table_stop(struct nw_run *run, const struct nw_table *table, struct nw_error *err)
+{
+    char name[2 * NW_TABLE_NAME_SIZE];
+    nw_status status = nw_run_copy_stop(run, table->relation_oid, err);
+
+    if (status == NW_REJECT) {
+        nw_log(NW_LOG_WARN, "%.6s sink %s asked for an end of copies: %s", nw_error_code(err),
+               run->wishes.current->sink, nw_code_rest(err->text));
+        return NW_OK;
+    }
+    if (status == NW_OK) {
+        later_stop(run, table);
+        (void)snprintf(name, sizeof name, "%s.%s", table->schema_name, table->name);
+        names_add(&run->wishes.matches, table->relation_oid, name);
+    }
+    return status;
+}
+
+bool nw_run_stop_answer(struct nw_run *run, const char *line)
+{
+    struct nw_run_wishes *wishes = &run->wishes;
+    const struct nw_run_wish *wish = wishes->current;
+    struct nw_error err = {0};
+    regex_t compiled;
+    bool any = false;
+    nw_status status = NW_OK;
+
+    if (wish == NULL || strncmp(line, STOPS, sizeof STOPS - 1) != 0) {
+        return false;
+    }
+    names_forget(&wishes->matches);
+    if (regcomp(&compiled, line + sizeof STOPS - 1, REG_EXTENDED) != 0) {
+        resolved_keep(wishes, wish, line);
+        nw_run_answer(run, false, "NW1504 that is no regular expression");
+        return true;
+    }
+    for (uint32_t i = 0; i < nw_schemas_count(run->schemas) && status == NW_OK; i++) {
+        const struct nw_table *table = nw_schemas_at(run->schemas, i);
+
+        if (nw_run_joins_has(run, table->relation_oid) && name_matches(&compiled, table)) {
+            any = true;
+            status = table_stop(run, table, &err);
+        }
+    }
+    regfree(&compiled);
+    resolved_keep(wishes, wish, line);
+    nw_run_answer(run, status == NW_OK && any,
+                  status != NW_OK ? err.text
+                  : any           ? "it is done where it can be"
+                                  : "NW1505 no table that matches is being copied");
+    return true;
 }
 
 /* ---- one after the other ---- */
@@ -676,7 +775,7 @@ static void current_end(struct nw_run *run, bool well)
     wishes->current = NULL;
     if (wish == &wishes->each) {
         wishes->has_each = false;
-        if (well) {
+        if (well || wishes->filter[0] != '\0') { /* else none is copied, and the sink says so */
             names_add(&wishes->matches, wishes->each_oid, wishes->each_name);
         }
         return;

@@ -105,7 +105,8 @@ static nw_status host_batch_export(const struct nw_host *host, const struct nw_b
 
 static bool may_be_asked(const char *command)
 {
-    static const char *const may[] = {"table refresh ", "table repair ", "tables refresh "};
+    static const char *const may[] = {"table refresh ", "table repair ", "tables refresh ",
+                                      "tables stop "};
 
     for (size_t i = 0; i < sizeof may / sizeof may[0]; i++) {
         size_t size = strlen(may[i]);

@@ -17,7 +17,7 @@
 struct nw_sink;
 
 /** A command that a plugin may ask for, with its NUL. */
-#define NW_HOST_COMMAND_SIZE 256u
+#define NW_HOST_COMMAND_SIZE 1024u
 
 /** Threads of one sink whose queue is kept; a thread beyond them gets one for each call. */
 #define NW_HOST_QUEUES_MAX 64u

@@ -309,8 +309,9 @@ struct nw_host {
      * Ask narwal for what a user may ask by commands: "table refresh SCHEMA.TABLE", "table repair
      * ...", "copy pause", "copy resume"; and "tables refresh PATTERN": of each table that is
      * followed and whose SCHEMA.TABLE, unquoted, all matches that extended regular expression of
-     * POSIX's. It is done later, also when narwal ends before, but for "copy ..."; what comes of it
-     * is logged.
+     * POSIX's; behind it may be " WHERE CONDITION", by which the server chooses rows of it, where
+     * every sink has NW_SINK_APPEND_ONLY; and "tables stop PATTERN": such copies end. It is done
+     * later, also when narwal ends before, but for "copy ..."; what comes of it is logged.
      * @return NW_REJECT: another command, or too long. NW_AGAIN: too much is asked for already, or
      *         it cannot be recorded.
      */

@@ -17,12 +17,17 @@
 /* The first character of a request's note; the signal's id is behind it. */
 #define BLOCKING    'b'
 #define INCREMENTAL 'i'
+#define STOPS       's'
 
 /* Of a table, and of what was said: */
 #define WAITS    ' ' /* its copy is not whole; nothing was said */
 #define SAID     '+' /* whole, or said, in what is not committed yet */
 #define IS_SAID  '=' /* said, and that is committed */
 #define IS_THERE '=' /* whole, and that is committed */
+/* Of a table whose copy was stopped: */
+#define STOPPED    'x' /* nothing was said */
+#define ABORTED    'y' /* said, in what is not committed yet */
+#define IS_ABORTED 'z' /* said, and that is committed; it is still to end */
 
 static void entry_fini(struct nw_kafka_asked *asked)
 {
@@ -52,13 +57,19 @@ static bool entries_grow(struct nw_kafka_sink *sink, uint32_t more)
     return grown != NULL;
 }
 
+static char type_of(const struct nw_kafka_ask *ask)
+{
+    return ask->stops ? STOPS : ask->blocking ? BLOCKING : INCREMENTAL;
+}
+
 /* There is room. Locked. */
-static void entry_add(struct nw_kafka_sink *sink, uint32_t signal, const char *id, bool blocking,
+static void entry_add(struct nw_kafka_sink *sink, uint32_t signal, const char *id, char type,
                       const char *command)
 {
     struct nw_kafka_asked *asked = &sink->asked[sink->asked_count++];
 
-    *asked = (struct nw_kafka_asked){.signal = signal, .blocking = blocking, .said = WAITS};
+    *asked = (struct nw_kafka_asked){
+        .signal = signal, .blocking = type == BLOCKING, .stops = type == STOPS, .said = WAITS};
     (void)snprintf(asked->id, sizeof asked->id, "%s", id);
     (void)snprintf(asked->command, sizeof asked->command, "%s", command);
 }
@@ -108,7 +119,7 @@ static nw_status host_ask(const struct nw_host *host, const struct nw_kafka_ask 
     if (host->size <= offsetof(struct nw_host, ask_all)) {
         return each_ask(host, ask, taken, err);
     }
-    (void)snprintf(note, sizeof note, "%c%s", ask->blocking ? BLOCKING : INCREMENTAL, ask->id);
+    (void)snprintf(note, sizeof note, "%c%s", type_of(ask), ask->id);
     status = host->ask_all(host, &request, err);
     *again = status == NW_OK && request.again;
     *taken = status == NW_OK && !*again ? ask->count : 0;
@@ -128,7 +139,7 @@ nw_status nw_kafka_asked_note(struct nw_kafka_sink *sink, const struct nw_kafka_
     if (entries_grow(sink, ask->count)) {
         signal = ++sink->signals_count;
         for (uint32_t i = 0; i < ask->count; i++) {
-            entry_add(sink, signal, ask->id, ask->blocking, ask->commands[i]);
+            entry_add(sink, signal, ask->id, type_of(ask), ask->commands[i]);
         }
     }
     (void)pthread_mutex_unlock(&sink->lock);
@@ -151,11 +162,13 @@ static void request_read(void *context, const char *key, const char *note, const
     struct reading *reading = context;
     struct nw_kafka_sink *sink = reading->sink;
 
+    if (note[0] == STOPS) {
+        return; /* it is done; nothing of this process is to be told */
+    }
     (void)pthread_mutex_lock(&sink->lock);
     if (entries_grow(sink, 1)) {
         sink->signals_count += strcmp(reading->key, key) != 0;
-        entry_add(sink, sink->signals_count, note[0] == '\0' ? "" : note + 1, note[0] == BLOCKING,
-                  command);
+        entry_add(sink, sink->signals_count, note[0] == '\0' ? "" : note + 1, note[0], command);
     } else {
         reading->failed = true;
     }
@@ -224,28 +237,6 @@ static nw_status names_ask(const struct nw_kafka_sink *sink, const char *command
     return status;
 }
 
-/* Those that narwal has looked up by now. Locked. */
-static void tables_ask(struct nw_kafka_sink *sink)
-{
-    for (uint32_t i = 0; i < sink->asked_count; i++) {
-        struct nw_kafka_asked *asked = &sink->asked[i];
-        char *names = NULL;
-        size_t used = 0;
-
-        if (!asked->resolved && names_ask(sink, asked->command, &names, &used) == NW_OK) {
-            tables_keep(asked, names, used);
-        }
-        free(names);
-    }
-}
-
-void nw_kafka_asked_poll(struct nw_kafka_sink *sink)
-{
-    (void)pthread_mutex_lock(&sink->lock);
-    tables_ask(sink);
-    (void)pthread_mutex_unlock(&sink->lock);
-}
-
 /* One in that state; NULL: there is none. @param relation_oid  0: any */
 static struct nw_kafka_asked_table *table_find(const struct nw_kafka_asked *asked,
                                                uint32_t relation_oid, char state)
@@ -260,12 +251,59 @@ static struct nw_kafka_asked_table *table_find(const struct nw_kafka_asked *aske
     return NULL;
 }
 
+/* Whoever asked for the copies of these before is to be told that they end. Locked. */
+static void tables_stop(struct nw_kafka_sink *sink, uint32_t before, const char *names, size_t size)
+{
+    for (size_t i = 0; i < size; i += strlen(names + i) + 1) {
+        uint32_t relation_oid = (uint32_t)strtoul(names + i, NULL, 10);
+
+        for (uint32_t k = 0; k < before; k++) {
+            struct nw_kafka_asked_table *found = table_find(&sink->asked[k], relation_oid, WAITS);
+
+            if (found != NULL) {
+                found->state = STOPPED;
+            }
+        }
+    }
+}
+
+/* Those that narwal has looked up by now; an end of copies behind what asked for them. Locked. */
+static void tables_ask(struct nw_kafka_sink *sink)
+{
+    bool all = true;
+
+    for (uint32_t i = 0; i < sink->asked_count; i++) {
+        struct nw_kafka_asked *asked = &sink->asked[i];
+        char *names = NULL;
+        size_t used = 0;
+
+        if (!asked->resolved && (all || !asked->stops) &&
+            names_ask(sink, asked->command, &names, &used) == NW_OK) {
+            asked->resolved = true;
+            if (asked->stops) {
+                tables_stop(sink, i, names, used);
+            } else {
+                tables_keep(asked, names, used);
+            }
+        }
+        all = all && asked->resolved;
+        free(names);
+    }
+}
+
+void nw_kafka_asked_poll(struct nw_kafka_sink *sink)
+{
+    (void)pthread_mutex_lock(&sink->lock);
+    tables_ask(sink);
+    (void)pthread_mutex_unlock(&sink->lock);
+}
+
 /* ---- what is said ---- */
 
-static void names_print(const struct nw_kafka_asked *asked, struct nw_out *names)
+static void names_print(const struct nw_kafka_asked *asked, bool stopped, struct nw_out *names)
 {
     for (uint32_t i = 0; i < asked->tables_count; i++) {
-        if (asked->tables[i].state == WAITS) {
+        if (asked->tables[i].state == (stopped ? STOPPED : WAITS)) {
             nw_out_text(names, names->used > 0 ? "," : "");
             nw_out_text(names, asked->tables[i].name);
         }
@@ -287,7 +325,7 @@ static void asking_fill(struct nw_kafka_sink *sink, const struct nw_kafka_asked 
         if (asked->signal != of->signal) {
             continue;
         }
-        names_print(asked, &asking->names);
+        names_print(asked, false, &asking->names);
         asking->known = asking->known && asked->resolved;
         for (uint32_t k = 0; k < asked->tables_count; k++) {
             bool other = asked->tables[k].relation_oid != relation_oid;
@@ -365,6 +403,22 @@ static bool oid_is_in(uint32_t relation_oid, const char *names, size_t size)
     return false;
 }
 
+/* Copies that were stopped are over, and nothing more is said of them. Locked. */
+static void aborted_end(struct nw_kafka_sink *sink, const char *names, size_t size)
+{
+    for (uint32_t i = 0; i < sink->asked_count; i++) {
+        const struct nw_kafka_asked *asked = &sink->asked[i];
+
+        for (uint32_t k = 0; k < asked->tables_count; k++) {
+            struct nw_kafka_asked_table *table = &asked->tables[k];
+
+            if (table->state == IS_ABORTED && !oid_is_in(table->relation_oid, names, size)) {
+                table->state = IS_THERE;
+            }
+        }
+    }
+}
+
 uint32_t nw_kafka_asked_lost(struct nw_kafka_sink *sink, char **name)
 {
     char *names = NULL;
@@ -374,6 +428,7 @@ uint32_t nw_kafka_asked_lost(struct nw_kafka_sink *sink, char **name)
     (void)pthread_mutex_lock(&sink->lock);
     tables_ask(sink);
     if (sink->asked_count > 0 && names_ask(sink, "", &names, &used) == NW_OK) {
+        aborted_end(sink, names, used);
         for (uint32_t i = 0; i < sink->asked_count && relation_oid == 0; i++) {
             const struct nw_kafka_asked *asked = &sink->asked[i];
 
@@ -400,7 +455,7 @@ void nw_kafka_asked_now(struct nw_kafka_sink *sink, struct nw_kafka_asking *aski
     for (uint32_t i = 0; i < sink->asked_count && asking->signal == 0; i++) {
         const struct nw_kafka_asked *asked = &sink->asked[i];
 
-        if (!asked->resolved || table_find(asked, 0, WAITS) != NULL) {
+        if (!asked->stops && (!asked->resolved || table_find(asked, 0, WAITS) != NULL)) {
             asking_fill(sink, asked, 0, asking);
         }
     }
@@ -419,6 +474,71 @@ void nw_kafka_asked_signal(struct nw_kafka_sink *sink, uint32_t signal,
         }
     }
     (void)pthread_mutex_unlock(&sink->lock);
+}
+
+void nw_kafka_asked_stopped(struct nw_kafka_sink *sink, struct nw_kafka_asking *asking,
+                            struct nw_out *all)
+{
+    *asking = (struct nw_kafka_asking){0};
+    (void)pthread_mutex_lock(&sink->lock);
+    tables_ask(sink);
+    for (uint32_t i = 0; i < sink->asked_count && asking->signal == 0; i++) {
+        if (table_find(&sink->asked[i], 0, STOPPED) != NULL) {
+            asking_fill(sink, &sink->asked[i], 0, asking);
+        }
+    }
+    *all = asking->names;
+    asking->names = (struct nw_out){0};
+    for (uint32_t i = 0; i < sink->asked_count && asking->signal != 0; i++) {
+        if (sink->asked[i].signal == asking->signal) {
+            names_print(&sink->asked[i], true, &asking->names);
+        }
+    }
+    if (asking->names.used > 0) {
+        nw_out_text(all, all->used > 0 ? "," : "");
+        nw_out_bytes(all, asking->names.bytes, asking->names.used);
+    }
+    (void)pthread_mutex_unlock(&sink->lock);
+}
+
+/* Those of a signal, or of all, that are in a state. Locked. @param signal  0: of all */
+static void states_set(struct nw_kafka_sink *sink, uint32_t signal, char from, char to)
+{
+    for (uint32_t i = 0; i < sink->asked_count; i++) {
+        const struct nw_kafka_asked *asked = &sink->asked[i];
+
+        for (uint32_t k = 0; k < asked->tables_count; k++) {
+            if ((signal == 0 || asked->signal == signal) && asked->tables[k].state == from) {
+                asked->tables[k].state = to;
+            }
+        }
+    }
+}
+
+void nw_kafka_asked_aborted(struct nw_kafka_sink *sink, const struct nw_kafka_asking *asking)
+{
+    (void)pthread_mutex_lock(&sink->lock);
+    states_set(sink, asking->signal, STOPPED, ABORTED);
+    (void)pthread_mutex_unlock(&sink->lock);
+}
+
+static bool is_stopped(const struct nw_kafka_asked *asked, uint32_t relation_oid)
+{
+    return table_find(asked, relation_oid, STOPPED) != NULL ||
+           table_find(asked, relation_oid, ABORTED) != NULL ||
+           table_find(asked, relation_oid, IS_ABORTED) != NULL;
+}
+
+bool nw_kafka_asked_is_stopped(struct nw_kafka_sink *sink, uint32_t relation_oid)
+{
+    bool stopped = false;
+
+    (void)pthread_mutex_lock(&sink->lock);
+    for (uint32_t i = 0; i < sink->asked_count; i++) {
+        stopped = stopped || is_stopped(&sink->asked[i], relation_oid);
+    }
+    (void)pthread_mutex_unlock(&sink->lock);
+    return stopped;
 }
 
 void nw_kafka_asking_fini(struct nw_kafka_asking *asking)
@@ -489,7 +609,7 @@ static void entry_settle(struct nw_kafka_asked *asked, bool committed)
 
 static bool is_over(const struct nw_kafka_asked *asked)
 {
-    return asked->resolved && table_find(asked, 0, WAITS) == NULL;
+    return asked->resolved && table_find(asked, 0, WAITS) == NULL && !is_stopped(asked, 0);
 }
 
 static bool signal_is_over(const struct nw_kafka_sink *sink, uint32_t signal)
@@ -545,6 +665,7 @@ void nw_kafka_asked_settle(struct nw_kafka_sink *sink, bool committed)
     for (uint32_t i = 0; i < sink->asked_count; i++) {
         entry_settle(&sink->asked[i], committed);
     }
+    states_set(sink, 0, ABORTED, committed ? IS_ABORTED : STOPPED);
     if (committed) {
         entries_drop(sink);
     }

@@ -26,13 +26,14 @@ struct nw_kafka_asked_table {
 };
 
 /* One of data-collections of a signal that asked for copies. */
-#define NW_KAFKA_COMMAND_SIZE 256u
+#define NW_KAFKA_COMMAND_SIZE 1024u
 #define NW_KAFKA_ID_SIZE      64u
 struct nw_kafka_asked {
     char id[NW_KAFKA_ID_SIZE];
     char command[NW_KAFKA_COMMAND_SIZE]; /* to the host */
     uint32_t signal;                     /* those of one signal have one number, from 1 */
     bool blocking;                       /* its type */
+    bool stops;                          /* it asked for an end of copies */
     bool resolved;                       /* it is known which tables it stands for: */
     struct nw_kafka_asked_table *tables; /* own */
     uint32_t tables_count;
@@ -63,6 +64,7 @@ struct nw_kafka_asking {
 struct nw_kafka_ask {
     const char *id; /* its id, which may be "" */
     bool blocking;
+    bool stops; /* copies end: other signals' */
     const char *const *commands;
     uint32_t count;
     const char *key; /* by which it is known when it comes again */
@@ -105,6 +107,14 @@ void nw_kafka_asked_now(struct nw_kafka_sink *sink, struct nw_kafka_asking *aski
 /** What is to be said of this one; signal 0: it is over, or forgotten. */
 void nw_kafka_asked_signal(struct nw_kafka_sink *sink, uint32_t signal,
                            struct nw_kafka_asking *asking);
+/** A signal of which copies were stopped, and that is not said yet; signal 0: none.
+ * @param asking  its names are those. @param all  give; also those that are not copied yet */
+void nw_kafka_asked_stopped(struct nw_kafka_sink *sink, struct nw_kafka_asking *asking,
+                            struct nw_out *all);
+/** That is said. */
+void nw_kafka_asked_aborted(struct nw_kafka_sink *sink, const struct nw_kafka_asking *asking);
+/** Whether the copy of this table that is under way was stopped. */
+bool nw_kafka_asked_is_stopped(struct nw_kafka_sink *sink, uint32_t relation_oid);
 void nw_kafka_asking_fini(struct nw_kafka_asking *asking);
 /** What asking says is said: that it starts. */
 void nw_kafka_asked_begun(struct nw_kafka_sink *sink, const struct nw_kafka_asking *asking);

@@ -389,7 +389,9 @@ static nw_status later_say(struct nw_kafka_worker *worker, const struct nw_table
         nw_kafka_asked_of(worker->sink, table, step, after, &asking);
         more = asking.signal != 0;
         status = names_end(&asking, err);
-        if (status == NW_OK && (more || (after == 0 && said != LATER_IS_GONE))) {
+        if (status == NW_OK &&
+            (more || (after == 0 && said != LATER_IS_GONE &&
+                      !nw_kafka_asked_is_stopped(worker->sink, table->relation_oid)))) {
             if (said == LATER_ENDS && asking.ends && after == 0) {
                 *mark = NW_KAFKA_LAST_OF_ALL;
             }
@@ -447,6 +449,42 @@ static nw_status pause_say(struct nw_kafka_worker *worker, const struct nw_kafka
     return status;
 }
 
+/* What a signal ended of the copies that another had asked for. */
+static nw_status stops_say(struct nw_kafka_worker *worker, struct nw_error *err)
+{
+    bool more = true;
+    nw_status status = NW_OK;
+
+    while (more && status == NW_OK) {
+        struct nw_kafka_asking asking;
+        struct nw_out all = {0};
+        struct notification what = {0};
+
+        nw_kafka_asked_stopped(worker->sink, &asking, &all);
+        more = asking.signal != 0 && asking.names.used > 0;
+        status = more ? names_end(&asking, err) : NW_OK;
+        nw_out_bytes(&all, "", 1);
+        what = later_like(&asking);
+        if (more && status == NW_OK && asking.starts) {
+            status = notify_start(
+                worker, &what, all.failed || all.used > NAMES_MAX ? NULL : (char *)all.bytes, err);
+        }
+        if (more && status == NW_OK) {
+            nw_kafka_asked_begun(worker->sink, &asking);
+            what.first = false;
+            what.type = "ABORTED";
+            what.collections = names_of(&asking, NAMES_MAX);
+            status = notify(worker, &what, err);
+        }
+        if (more && status == NW_OK) {
+            nw_kafka_asked_aborted(worker->sink, &asking);
+        }
+        nw_kafka_asking_fini(&asking);
+        nw_out_fini(&all);
+    }
+    return status;
+}
+
 nw_status nw_kafka_pauses_say(struct nw_kafka_worker *worker, struct nw_error *err)
 {
     struct nw_kafka_pause taken = {0};
@@ -464,7 +502,8 @@ nw_status nw_kafka_pauses_say(struct nw_kafka_worker *worker, struct nw_error *e
         pause->said = false; /* nothing goes out of that list before the commit */
         (void)pthread_mutex_unlock(&worker->sink->lock);
     }
-    return status == NW_AGAIN ? NW_OK : status; /* with the next commit, then */
+    status = status == NW_AGAIN ? NW_OK : status; /* with the next commit, then */
+    return status == NW_OK ? stops_say(worker, err) : status;
 }
 
 /* ---- all of them ---- */

@@ -6,7 +6,8 @@
  *   {"id":"1","type":"execute-snapshot","data":{"data-collections":["shop.items"]}}
  *
  *   execute-snapshot   each table whose SCHEMA.TABLE one of these regular expressions matches is
- *                      copied again, as by narwal table refresh
+ *                      copied again, as by narwal table refresh; additional-conditions choose rows
+ *   stop-snapshot      such copies end: those of data-collections, or all
  *   pause-snapshot     narwal copy pause; and resume-snapshot
  *   log                {"message":"..."} goes into the log
  *
@@ -23,10 +24,12 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "kafka/conditions.h"
 #include "kafka/kafka.h"
 #include "lib/pattern.h"
 
 #define ASK          "tables refresh "
+#define STOP         "tables stop "
 #define WINDOW       "snapshot-window-" /* by which Debezium marks its own chunks in the stream */
 #define AT_A_TIME    100
 #define NAMES_MAX    1000u /* of one signal */
@@ -34,7 +37,6 @@
 #define AGAIN_NS     (INT64_C(5) * 1000000000) /* until what could not be recorded is tried again */
 #define DATA_MAX     ((size_t)1 << 20)         /* of a row's data, in bytes */
 #define MESSAGE_SIZE 501                       /* of a message to log, in bytes */
-#define PATTERN_SIZE (NW_KAFKA_COMMAND_SIZE - sizeof ASK)
 
 /* All borrow. */
 struct signal {
@@ -119,9 +121,9 @@ static bool quoted_translate(const char *text, char *posix, size_t size)
 }
 
 /* Java's trim(), and the translation. */
-static bool pattern_read(const char *text, char *posix, size_t size)
+bool nw_kafka_pattern_read(const char *text, char *posix, size_t size)
 {
-    char trimmed[NW_KAFKA_COMMAND_SIZE];
+    char trimmed[NW_KAFKA_PATTERN_SIZE];
     size_t used = 0;
 
     while (*text != '\0' && (unsigned char)*text <= ' ') {
@@ -136,8 +138,9 @@ static bool pattern_read(const char *text, char *posix, size_t size)
     }
     memcpy(trimmed, text, used);
     trimmed[used] = '\0';
-    return (strchr(trimmed, '"') != NULL && quoted_translate(trimmed, posix, size)) ||
-           nw_pattern_translate(trimmed, posix, size);
+    return ((strchr(trimmed, '"') != NULL && quoted_translate(trimmed, posix, size)) ||
+            nw_pattern_translate(trimmed, posix, size)) &&
+           strstr(posix, NW_KAFKA_WHERE) == NULL;
 }
 
 /* What is wrong with the names; NULL: nothing. */
@@ -148,9 +151,9 @@ static const char *names_fault(const json_t *names)
     }
     for (size_t i = 0; i < json_array_size(names); i++) {
         const char *name = json_string_value(json_array_get(names, i));
-        char pattern[PATTERN_SIZE];
+        char pattern[NW_KAFKA_PATTERN_SIZE];
 
-        if (name == NULL || !pattern_read(name, pattern, sizeof pattern)) {
+        if (name == NULL || !nw_kafka_pattern_read(name, pattern, sizeof pattern)) {
             return "one of data-collections is no name, SCHEMA.TABLE, and no regular expression "
                    "that narwal knows";
         }
@@ -168,39 +171,6 @@ static bool type_read(const json_t *data, bool *blocking)
            (json_is_string(type) && strcasecmp(json_string_value(type), "incremental") == 0);
 }
 
-/*
- * {"data-collection": "REGEX", "filter": "CONDITION"}, each of which is needed: the rows of tables
- * with such names, in whichever case. @return false: it is something else
- */
-static bool condition_read(const json_t *condition, char *pattern, size_t size, const char **filter)
-{
-    const char *name = json_string_value(json_object_get(condition, "data-collection"));
-
-    *filter = json_string_value(json_object_get(condition, "filter"));
-    return name != NULL && *filter != NULL && pattern_read(name, pattern, size);
-}
-
-/* None can be followed; those that are no conditions are told apart. NULL: there are none. */
-static const char *conditions_fault(const json_t *data)
-{
-    const json_t *conditions = json_object_get(data, "additional-conditions");
-
-    for (size_t i = 0; i < json_array_size(conditions); i++) {
-        char pattern[PATTERN_SIZE];
-        const char *filter = NULL;
-
-        if (!condition_read(json_array_get(conditions, i), pattern, sizeof pattern, &filter)) {
-            return "one of additional-conditions is no {\"data-collection\": \"SCHEMA.TABLE\", "
-                   "\"filter\": \"CONDITION\"}";
-        }
-    }
-    return json_array_size(conditions) > 0 ||
-                   json_is_string(json_object_get(data, "additional-condition"))
-               ? "rows cannot be chosen by additional-conditions: without them the whole table is "
-                 "copied"
-               : NULL;
-}
-
 /* What is wrong with it; NULL: nothing. */
 static const char *snapshot_fault(const json_t *data, bool *blocking)
 {
@@ -213,8 +183,8 @@ static const char *snapshot_fault(const json_t *data, bool *blocking)
     if (!type_read(data, blocking)) {
         return "its type is neither incremental nor blocking";
     }
-    fault = conditions_fault(data);
-    return fault != NULL ? fault : names_fault(names);
+    fault = names_fault(names);
+    return fault != NULL ? fault : nw_kafka_conditions_fault(data, *blocking);
 }
 
 /* Whether one before it is the same. */
@@ -229,40 +199,46 @@ static bool is_again(const json_t *names, size_t index)
 }
 
 /* The commands for its tables. @return give; NULL: memory ran out */
-static char (*commands_make(const json_t *names, uint32_t *count))[NW_KAFKA_COMMAND_SIZE]
+static char (*commands_make(const char *verb, const json_t *data,
+                            uint32_t *count))[NW_KAFKA_COMMAND_SIZE]
 {
-    char(*made)[NW_KAFKA_COMMAND_SIZE] = calloc(json_array_size(names), sizeof *made);
+    const json_t *names = json_object_get(data, "data-collections");
+    bool asks = strcmp(verb, ASK) == 0;
+    char(*made)[NW_KAFKA_COMMAND_SIZE] = calloc(json_array_size(names) + 1, sizeof *made);
 
     *count = 0;
     for (size_t i = 0; made != NULL && i < json_array_size(names); i++) {
-        char pattern[PATTERN_SIZE];
+        char pattern[NW_KAFKA_PATTERN_SIZE];
 
         if (!is_again(names, i) &&
-            pattern_read(json_string_value(json_array_get(names, i)), pattern, sizeof pattern)) {
-            (void)snprintf(made[(*count)++], NW_KAFKA_COMMAND_SIZE, ASK "%s", pattern);
+            nw_kafka_pattern_read(json_string_value(json_array_get(names, i)), pattern,
+                                  sizeof pattern)) {
+            const char *filter = asks ? nw_kafka_filter_of(data, pattern) : "";
+
+            (void)snprintf(made[(*count)++], NW_KAFKA_COMMAND_SIZE, "%s%s%s%s", verb, pattern,
+                           filter[0] == '\0' ? "" : NW_KAFKA_WHERE, filter);
         }
+    }
+    if (made != NULL && *count == 0) { /* an end of copies, of all */
+        (void)snprintf(made[(*count)++], NW_KAFKA_COMMAND_SIZE, "%s.*", verb);
     }
     return made;
 }
 
-static nw_status snapshot_begin(struct nw_kafka_sink *sink, const struct signal *signal,
-                                struct nw_error *err)
+/* @param verb  ASK or STOP */
+static nw_status tables_command(struct nw_kafka_sink *sink, const struct signal *signal,
+                                const char *verb, bool blocking, struct nw_error *err)
 {
-    bool blocking = false;
     bool again = false;
-    const char *fault = snapshot_fault(signal->data, &blocking);
     const char **commands = NULL;
     char(*texts)[NW_KAFKA_COMMAND_SIZE] = NULL;
     char made[NW_KAFKA_ID_SIZE];
-    struct nw_kafka_ask ask = {.blocking = blocking, .key = signal->key};
+    struct nw_kafka_ask ask = {
+        .blocking = blocking, .stops = strcmp(verb, STOP) == 0, .key = signal->key};
     nw_status status = NW_OK;
 
-    if (fault != NULL) {
-        signal_refuse(sink, signal->id, fault);
-        return NW_OK;
-    }
     nw_kafka_id_make(sink->host, made);
-    texts = commands_make(json_object_get(signal->data, "data-collections"), &ask.count);
+    texts = commands_make(verb, signal->data, &ask.count);
     commands = calloc((size_t)ask.count + 1, sizeof *commands);
     for (uint32_t i = 0; texts != NULL && commands != NULL && i < ask.count; i++) {
         commands[i] = texts[i];
@@ -280,6 +256,19 @@ static nw_status snapshot_begin(struct nw_kafka_sink *sink, const struct signal 
         taken_say(sink, signal->id, status);
     }
     return status == NW_RETRY ? NW_RETRY : NW_OK;
+}
+
+static nw_status snapshot_begin(struct nw_kafka_sink *sink, const struct signal *signal,
+                                struct nw_error *err)
+{
+    bool blocking = false;
+    const char *fault = snapshot_fault(signal->data, &blocking);
+
+    if (fault != NULL) {
+        signal_refuse(sink, signal->id, fault);
+        return NW_OK;
+    }
+    return tables_command(sink, signal, ASK, blocking, err);
 }
 
 /* ---- the others ---- */
@@ -320,23 +309,22 @@ static void message_log(struct nw_kafka_sink *sink, const struct signal *signal)
 
 /* Its data-collections and type are those of execute-snapshot, but that it needs none: then it is
  * for all copies. */
-static void stop_refuse(struct nw_kafka_sink *sink, const struct signal *signal)
+static nw_status stop_begin(struct nw_kafka_sink *sink, const struct signal *signal,
+                            struct nw_error *err)
 {
-    const json_t *names = json_object_get(signal->data, "data-collections");
-    const char *fault = names_fault(names);
+    const char *fault = names_fault(json_object_get(signal->data, "data-collections"));
     bool blocking = false;
-    struct nw_kafka_asking asking;
 
     if (fault == NULL && !type_read(signal->data, &blocking)) {
         fault = "its type is neither incremental nor blocking";
+    } else if (fault == NULL && blocking) {
+        fault = "copies of the type blocking are not stopped, with Debezium neither";
     }
-    nw_kafka_asked_now(sink, &asking);
-    signal_refuse(sink, signal->id,
-                  fault != NULL        ? fault
-                  : asking.signal == 0 ? "no copy that a signal asked for is under way"
-                                       : "a copy cannot be stopped half way: pause-snapshot stops "
-                                         "its load");
-    nw_kafka_asking_fini(&asking);
+    if (fault != NULL) {
+        signal_refuse(sink, signal->id, fault);
+        return NW_OK;
+    }
+    return tables_command(sink, signal, STOP, false, err);
 }
 
 static nw_status signal_do(struct nw_kafka_sink *sink, const struct signal *signal,
@@ -347,6 +335,9 @@ static nw_status signal_do(struct nw_kafka_sink *sink, const struct signal *sign
     if (strcmp(type, "execute-snapshot") == 0) {
         return snapshot_begin(sink, signal, err);
     }
+    if (strcmp(type, "stop-snapshot") == 0) {
+        return stop_begin(sink, signal, err);
+    }
     if (strcmp(type, "pause-snapshot") == 0) {
         if (command_ask(sink, signal->id, "copy pause")) {
             pause_note(sink, true);
@@ -355,8 +346,6 @@ static nw_status signal_do(struct nw_kafka_sink *sink, const struct signal *sign
         if (command_ask(sink, signal->id, "copy resume")) {
             pause_note(sink, false);
         }
-    } else if (strcmp(type, "stop-snapshot") == 0) {
-        stop_refuse(sink, signal);
     } else if (strcmp(type, "log") == 0) {
         message_log(sink, signal);
     } else if (strncmp(type, WINDOW, sizeof WINDOW - 1) == 0) {

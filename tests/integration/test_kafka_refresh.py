@@ -231,6 +231,91 @@ class RefreshTest(Case):
                 self.wait_whole(narwal)
         self.assertEqual(self.ends(narwal), 0)
 
+    def signal(self, id_, type_, **data):
+        self.server.sql("INSERT INTO shop.signals VALUES (%s, %s, %s)", (id_, type_, json.dumps(data)))
+
+    def signalled(self, name, **options):
+        self.tables()
+        self.server.sql("CREATE TABLE shop.signals (id varchar(42) PRIMARY KEY, type varchar(32) NOT NULL, data varchar(2048))")
+        return self.piped(name, signals_table="shop.signals", **options)
+
+    def chosen(self, narwal, skip):
+        return [event["after"] for _, event in self.events(f"{narwal.name}.shop.t") if event["op"] == "r"][skip:]
+
+    def test_rows_are_chosen_and_narwal_is_killed(self):
+        """Only the chosen ones come, however often, and nothing of the stream is lost."""
+        chance = random.Random(check.seed())
+        narwal = self.signalled("some", delivery="transactional")
+        narwal.start().wait_caught_up()
+        first = len(self.chosen(narwal, 0))
+        with Writer(self.server, check.seed()):
+            for number in range(6):
+                self.signal(f"s{number}", "execute-snapshot", **{"data-collections": ["shop.t"], "additional-conditions": [
+                    {"data-collection": "shop.t", "filter": "id % 2 = 0 AND n >= 0"}]})
+                time.sleep(chance.uniform(0, 1.2))
+                narwal.kill()
+                if number % 2 == 1:
+                    narwal.start(NARWAL_CRASH_AT=chance.choice(["joined:1", "commit:2", "commit:4", "write:20"]))
+                    narwal.wait("the crash", lambda: not narwal.running or
+                                '"waiting"' not in narwal.call("table", "list", "--json")[1], 20)
+                    if narwal.running:
+                        narwal.kill()
+                narwal.start()
+            self.signal("last", "execute-snapshot", **{"data-collections": ["shop.t"], "additional-condition": "id % 2 = 0"})
+            narwal.wait("the last", lambda: 'table refresh "shop"."t" WHERE id % 2 = 0:' in narwal.log(whole=True), 60)
+        self.assertEqual(self.ends(narwal), 0)
+        later = self.chosen(narwal, first)
+        self.assertEqual([row["id"] for row in later if row["id"] % 2 == 1], [])
+        self.assertGreater(len(later), 1000)
+        print(f"{len(later)} rows", end=" ... ", flush=True)
+
+    def stopped(self, name, **options):
+        chance = random.Random(check.seed())
+        narwal = self.signalled(name, **options)
+        narwal.config["copy"] = {"rate": "4MiB", "chunk": "1MiB"}
+        narwal.start().wait_caught_up()
+        first = len(self.chosen(narwal, 0))
+        with Writer(self.server, check.seed()):
+            for number in range(6):
+                self.refresh(narwal)
+                time.sleep(chance.uniform(0.2, 1))
+                if number % 2 == 0:
+                    self.signal(f"s{number}", "stop-snapshot")
+                else:
+                    narwal.call("copy", "stop", "shop.t")
+                time.sleep(chance.uniform(0, 0.3))
+                if number < 4:
+                    narwal.kill()
+                    narwal.start()
+        again = self.ends(narwal)
+        later = len(self.chosen(narwal, first))
+        print(f"{later} rows", end=" ... ", flush=True)
+        self.assertIn("the copy of shop.t is stopped", narwal.log(whole=True))
+        return again, later
+
+    def test_stopped_half_way_and_killed(self):
+        """What was held goes on behind what came of the copy."""
+        again, later = self.stopped("half", delivery="transactional")
+        self.assertEqual(again, 0)
+        self.assertLess(later, 6 * ROWS)
+
+    def test_a_stop_is_refused(self):
+        """Where a sink replaces the table, and where sinks lack what its copy brings."""
+        narwal = self.signalled("no", files=True)
+        narwal.start().wait_caught_up()
+        with self.server.connect(autocommit=False) as connection, connection.cursor() as cursor:
+            cursor.execute("INSERT INTO shop.beside (n) VALUES (1)")  # no consistent point while it is open
+            self.assertEqual(narwal.call("table", "refresh", "shop.t")[0], 0)
+            code, text = narwal.call("copy", "stop", "shop.t")
+            self.assertEqual(code, 1)
+            self.assertIn("NW1505 the copy of shop.t cannot be stopped: a sink replaces the table by its copy", text)
+            self.signal("some", "execute-snapshot", **{"data-collections": ["shop.t"], "additional-condition": "id = 1"})
+            self.signal("stop", "stop-snapshot")
+            narwal.wait("its end", lambda: "NW1505 sink kafka asked for an end of copies: the copy of shop.t cannot be stopped" in narwal.log())
+        narwal.wait("the other", lambda: "NW1505 sink kafka asked for table refresh \"shop\".\"t\" WHERE id = 1: shop.t: rows of it can be chosen "
+                    "only where every sink keeps" in narwal.log())
+        self.ends(narwal)
+
     def test_killed(self):
         self.killed("killed")
 

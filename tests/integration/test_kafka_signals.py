@@ -45,20 +45,88 @@ class SignalsTest(Case):
         self.signal("two", "log", message="a word to you")
         self.signal("three", "execute-snapshot", **{"data-collections": ["shop.(?=b)"]})
         self.signal("window", "snapshot-window-open")
-        self.signal("four", "execute-snapshot", **{"data-collections": ["shop.a"], "additional-conditions": [
-            {"data-collection": "shop.a", "filter": "id = 1"}]})
         self.signal("five", "stop-snapshot", **{"data-collections": ["shop.a"]})
         self.signal("six", "execute-snapshot", **{"data-collections": ["shop\\.nothing"]})
         self.server.sql("INSERT INTO shop.signals VALUES ('seven', 'execute-snapshot', 'no JSON')")
         narwal.wait("the last answer", lambda: "NW2709 sink kafka: signal seven: its data is not a JSON object" in narwal.log())
         narwal.wait("an answer", lambda: "NW1504 sink kafka asked for copies: no table that is followed matches shop\\.nothing" in narwal.log())
         for text in ("sink kafka: signal two: a word to you", "NW2709 sink kafka: signal three: one of data-collections is no name",
-                     "NW2709 sink kafka: signal four: rows cannot be chosen", "NW2709 sink kafka: signal five: no copy that a signal asked for"):
+                     "NW1505 sink kafka asked for tables stop shop.a: no table that matches is being copied"):
             self.assertIn(text, narwal.log())
         self.assertNotIn("signal window", narwal.log())
         self.assertEqual(self.copies(narwal, "a"), [5, 5])
         self.assertEqual(self.copies(narwal, "b"), [1])
         self.notifications_check(narwal)
+
+    def test_rows_are_chosen(self):
+        """By a condition, of the first that is for the table. One that is none, or fails at a row, costs the copy, and no more."""
+        narwal = self.begin("chosen", signals_table="shop.signals", format="debezium_json")
+        def copied(table):
+            return [value["after"]["id"] for _, value in self.messages(f"chosen.shop.{table}") if value["op"] == "r"]
+        def ask(id_, names, *conditions, **data):
+            self.signal(id_, "execute-snapshot", **{"data-collections": names, "additional-conditions": [
+                {"data-collection": name, "filter": filter_} for name, filter_ in conditions]}, **data)
+        ask("some", ["shop.a", "shop[.]b"], ("SHOP\\.A", "id > 3 -- the last"), ("shop.a", "false"), ("shop[.]b", " "))
+        narwal.wait("the copies", lambda: ("COMPLETED", "some", {}) in self.later(narwal))
+        self.assertEqual((copied("a"), copied("b")), ([1, 2, 3, 4, 5, 4, 5], [1, 1]))
+        refused = {"syntax": "id >", "column": "no = 1", "type": "id", "other": "true) OR (true", "two": "true; DROP TABLE shop.b",
+                   "closes": "true)) TO STDOUT; SELECT ((1", "list": "true], ARRAY[true"}
+        for name, filter_ in refused.items():
+            ask(name, ["shop.a"], ("shop.a", filter_))
+        narwal.wait("the last answer", lambda: narwal.log().count("no rows of shop.a can be chosen by that") == len(refused))
+        self.server.sql("INSERT INTO shop.b VALUES (2)")
+        for name in refused:
+            narwal.wait(name, lambda: ("COMPLETED", name, {}) in self.later(narwal))  # pylint: disable=cell-var-from-loop
+            self.assertIn(("TABLE_SCAN_COMPLETED", name, {"data_collections": "shop.a", "scanned_collection": "shop.a",
+                                                          "status": "SQL_EXCEPTION"}), self.later(narwal))
+        self.assertEqual(narwal.log(whole=True).count("no rows of shop.a can be chosen by that"), len(refused))
+        ask("fails", ["shop.a"], ("shop.a", "100 / (id - 5) < 0"))
+        narwal.wait("the end", lambda: ("COMPLETED", "fails", {}) in self.later(narwal))
+        self.assertIn("NW2210 the rows of shop.a WHERE 100 / (id - 5) < 0 cannot be read: copying shop.a: division by zero", narwal.log(whole=True))
+        ask("elsewhere", ["shop.a"], ("shop.b", "true"))
+        ask("blocking", ["shop.a"], ("shop.a", "SELECT * FROM shop.a"), type="blocking")
+        ask("long", ["shop.a"], ("shop.a", "id IN (" + "1, " * 250 + "1)"))
+        self.signal("old", "execute-snapshot", **{"data-collections": ["shop.a"], "additional-condition": "id = 2"})
+        narwal.wait("the last", lambda: ("COMPLETED", "old", {}) in self.later(narwal))
+        for text in ("signal elsewhere: one of additional-conditions is for none", "signal blocking: rows cannot be chosen",
+                     "signal long: a filter is longer"):
+            self.assertIn(f"NW2709 sink kafka: {text}", narwal.log(whole=True))
+        self.assertEqual(copied("a")[-1], 2)
+        self.server.sql("INSERT INTO shop.a VALUES (6)")
+        narwal.wait_caught_up()
+        self.assertEqual([value["after"]["id"] for _, value in self.messages("chosen.shop.a") if value["op"] == "c"], [6])
+
+    def test_a_copy_is_stopped(self):
+        """One that waits, one that is under way, also while it is paused; what is left goes on. Later ones are as any."""
+        narwal = self.begin("stop", signals_table="shop.signals", delivery="transactional")
+        with self.server.connect(autocommit=False) as connection, connection.cursor() as cursor:
+            cursor.execute("INSERT INTO shop.a VALUES (6)")  # no consistent point while it is open
+            self.signal("both", "execute-snapshot", **{"data-collections": ["shop.[ab]"]})
+            narwal.wait("the copy", lambda: "waits for the end of a transaction" in narwal.log())
+            self.signal("again", "execute-snapshot", **{"data-collections": ["shop.a"]})
+            narwal.wait("it", lambda: "it is again, behind that" in narwal.log())
+            self.signal("no", "stop-snapshot", **{"data-collections": ["shop.a"]})
+            self.signal("none", "stop-snapshot", **{"data-collections": ["shop.none"]})
+            narwal.wait("its end", lambda: ("ABORTED", "again", {"data_collections": "shop.a"}) in self.later(narwal))
+        narwal.wait("the other", lambda: ("COMPLETED", "both", {}) in self.later(narwal))
+        narwal.wait_caught_up()
+        self.assertEqual((self.copies(narwal, "a"), self.copies(narwal, "b")), ([5], [1, 1]))
+        self.assertEqual([(kind, id_, data.get("data_collections")) for kind, id_, data in self.later(narwal)
+                          if kind in ("STARTED", "ABORTED", "COMPLETED", "TABLE_SCAN_COMPLETED")],
+                         [("STARTED", "both", "shop.a,shop.b"), ("ABORTED", "both", "shop.a"), ("STARTED", "again", "shop.a"),
+                          ("ABORTED", "again", "shop.a"), ("TABLE_SCAN_COMPLETED", "both", "shop.b"), ("COMPLETED", "both", None)])
+        self.assertIn("NW1505 sink kafka asked for tables stop shop.none: no table that matches is being copied", narwal.log(whole=True))
+        self.signal("paused", "execute-snapshot", **{"data-collections": ["shop.b"]})
+        self.signal("pause", "pause-snapshot")
+        narwal.wait("the pause", lambda: any(kind == "PAUSED" for kind, _, _ in self.later(narwal)))
+        self.signal("all", "stop-snapshot")
+        narwal.wait("its end", lambda: ("ABORTED", "paused", {"data_collections": "shop.b"}) in self.later(narwal))
+        narwal.wait("rest", lambda: '"waiting"' not in narwal.call("table", "list", "--json")[1])
+        self.signal("go", "resume-snapshot")
+        self.signal("whole", "execute-snapshot", **{"data-collections": ["shop.b", "shop.a"]})
+        narwal.wait("a whole one", lambda: ("COMPLETED", "whole", {}) in self.later(narwal))
+        self.assertEqual((self.copies(narwal, "a"), self.copies(narwal, "b")), ([5, 6], [1, 1, 1]))
+        self.assertEqual(narwal.call("copy", "stop", "shop.a")[0], 1)
 
     def test_a_pattern_asks_for_copies(self):
         """As Java reads it, of all of the name as it is; each table that matches, once."""
@@ -214,7 +282,8 @@ class SignalsTest(Case):
                  ("log", "{}", "its data has no message to log"),
                  ("log", '{"message": ""}', "its data has no message to log"),
                  ("execute-snapshot", json.dumps({"data-collections": ["shop.b"] * 1001}), "it has more than 1,000 data-collections"),
-                 ("stop-snapshot", "{}", "no copy that a signal asked for is under way"))
+                 ("stop-snapshot", '{"data-collections": ["shop.(?=b)"]}', "one of data-collections is no name"),
+                 ("stop-snapshot", '{"type": "blocking"}', "copies of the type blocking are not stopped"))
         self.server.sql("ALTER TABLE shop.signals ALTER data TYPE text")
         for index, (kind, data, _) in enumerate(cases):
             self.server.sql("INSERT INTO shop.signals VALUES (%s, %s, %s)", (f"r{index}", kind, data))

@@ -314,6 +314,68 @@ static void what_narwal_gave_up_is_lost(void **state)
     free(name);
 }
 
+/* What is to be said of copies that were stopped, as "id stopped | all starts"; then it is. */
+static void stopped(const char *wanted)
+{
+    struct nw_kafka_asking asking;
+    struct nw_out all = {0};
+    char said[512];
+
+    nw_kafka_asked_stopped(&sink, &asking, &all);
+    (void)snprintf(said, sizeof said, "%s %.*s | %.*s%s", asking.id, (int)asking.names.used,
+                   (const char *)asking.names.bytes, (int)all.used, (const char *)all.bytes,
+                   asking.starts ? " starts" : "");
+    assert_string_equal(said, wanted);
+    nw_kafka_asked_begun(&sink, &asking);
+    nw_kafka_asked_aborted(&sink, &asking);
+    nw_kafka_asking_fini(&asking);
+    nw_out_fini(&all);
+}
+
+static void stop(const char *command, const char *tables)
+{
+    const struct nw_kafka_ask what = {
+        .id = "stop", .stops = true, .commands = &command, .count = 1, .key = "stop"};
+    struct nw_error err = {0};
+    bool again = false;
+
+    assert_int_equal(nw_kafka_asked_note(&sink, &what, &again, &err), NW_OK);
+    answers[answers_count - 1].tables = tables;
+}
+
+static void a_stopped_copy_is_said_once_and_its_end_is_not(void **state)
+{
+    char *name = NULL;
+
+    (void)state;
+    ask("one", false, "x", "97 s.a;98 s.b;");
+    ask("two", false, "y", NULL);
+    begins("s.a", "one s.a,s.b starts");
+    assert_false(nw_kafka_asked_is_stopped(&sink, 97));
+    stop("s", "97 s.a;");
+    stopped("  | "); /* what the second stands for is not known, and it came before */
+    answers[1].tables = "97 s.a;";
+    stopped("one s.a | s.b,s.a");
+    stopped("two s.a | s.a starts");
+    nw_kafka_asked_settle(&sink, false);
+    stopped("one s.a | s.b,s.a starts");
+    stopped("two s.a | s.a starts");
+    stopped("  | ");
+    nw_kafka_asked_settle(&sink, true);
+    assert_true(nw_kafka_asked_is_stopped(&sink, 97));
+    check(NW_KAFKA_COPY_IS_BEGUN, "s.a", " s.a starts ends"); /* of nobody's that waits */
+    begins("s.b", "one s.b ends");
+    coming = "97 s.a;98 s.b;";
+    assert_int_equal(nw_kafka_asked_lost(&sink, &name), 0);
+    assert_true(nw_kafka_asked_is_stopped(&sink, 97));
+    coming = "98 s.b;";
+    assert_int_equal(nw_kafka_asked_lost(&sink, &name), 0);
+    assert_false(nw_kafka_asked_is_stopped(&sink, 97));
+    ends("s.b", "one s.b ends");
+    nw_kafka_asked_settle(&sink, true);
+    assert_int_equal(sink.asked_count, 0);
+}
+
 static void the_first_row_of_a_signal_is_of_one_table(void **state)
 {
     (void)state;
@@ -503,6 +565,7 @@ int main(void)
                                         end),
         cmocka_unit_test_setup_teardown(a_refused_one_has_no_tables, begin, end),
         cmocka_unit_test_setup_teardown(what_narwal_gave_up_is_lost, begin, end),
+        cmocka_unit_test_setup_teardown(a_stopped_copy_is_said_once_and_its_end_is_not, begin, end),
         cmocka_unit_test_setup_teardown(the_first_row_of_a_signal_is_of_one_table, begin, end),
         cmocka_unit_test_setup_teardown(none_of_many_is_forgotten, begin, end),
         cmocka_unit_test_setup_teardown(all_of_a_signal_is_taken_or_nothing, begin, end),

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "kafka/conditions.h"
 #include "kafka/kafka.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -308,6 +309,72 @@ static void workers_are_even_where_all_or_none_have_the_same_position(void **sta
     assert_true(nw_kafka_ledger_is_even(&found));
 }
 
+/* In additional-conditions, or additional-condition; NULL: what is wrong has `fault` in it. */
+static void conditions_are_for_the_tables_that_are_named(void **state)
+{
+    static const struct {
+        const char *data, *name, *filter, *fault;
+    } vectors[] = {
+        {"{'data-collections': ['s.t']}", "s.t", "", NULL},
+        {"{'data-collections': ['s.t'], 'additional-condition': 'a = 1'}", "s.t", "a = 1", NULL},
+        {"{'data-collections': ['s.t', 's.u'], 'additional-conditions': ["
+         "{'data-collection': 'S.T', 'filter': 'a'}, {'data-collection': 's.t', 'filter': 'b'}]}",
+         "s.t", "a", NULL},
+        {"{'data-collections': ['s.t', 's.u'], 'additional-conditions': ["
+         "{'data-collection': 's.t', 'filter': 'a'}]}",
+         "s.u", "", NULL},
+        {"{'data-collections': ['s.t'], 'additional-conditions': ["
+         "{'data-collection': 's[.].*', 'filter': 'a'}]}",
+         "s.t", "a", NULL},
+        {"{'data-collections': ['\"s\".\"t\"'], 'additional-conditions': ["
+         "{'data-collection': 's\\\\.t', 'filter': 'a'}]}",
+         "\"s\".\"t\"", "a", NULL},
+        {"{'data-collections': ['s.(t|u)'], 'additional-conditions': ["
+         "{'data-collection': 's.(t|u)', 'filter': ' '}]}",
+         "s.(t|u)", "", NULL},
+        {"{'data-collections': ['s.(t|u)'], 'additional-conditions': ["
+         "{'data-collection': 's.t', 'filter': 'a'}]}",
+         "s.(t|u)", NULL, "is for none"},
+        {"{'data-collections': ['s.tt'], 'additional-conditions': ["
+         "{'data-collection': 's.t', 'filter': 'a'}]}",
+         "s.tt", NULL, "is for none"},
+        {"{'data-collections': ['s.t'], 'additional-conditions': [{'data-collection': 's.t'}]}",
+         "s.t", NULL, "is no {"},
+        {"{'data-collections': ['s.t'], 'additional-condition': 'a\\u0001'}", "s.t", NULL,
+         "control"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(vectors); i++) {
+        char text[512];
+        char name[NW_KAFKA_PATTERN_SIZE];
+        const char *fault = NULL;
+        json_t *data = NULL;
+
+        (void)snprintf(text, sizeof text, "%s", vectors[i].data);
+        for (char *at = text; *at != '\0'; at++) { /* JSON's quotes, and those of names */
+            if (*at == '"') {
+                memmove(at + 1, at, strlen(at) + 1);
+                *at++ = '\\';
+            } else if (*at == '\'') {
+                *at = '"';
+            }
+        }
+        data = json_loads(text, 0, NULL);
+        assert_non_null(data);
+        fault = nw_kafka_conditions_fault(data, false);
+        if (vectors[i].fault != NULL) {
+            assert_non_null(fault);
+            assert_non_null(strstr(fault, vectors[i].fault));
+        } else {
+            assert_null(fault);
+            assert_true(nw_kafka_pattern_read(vectors[i].name, name, sizeof name));
+            assert_string_equal(nw_kafka_filter_of(data, name), vectors[i].filter);
+        }
+        json_decref(data);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +387,7 @@ int main(void)
         cmocka_unit_test(no_key_is_made_of_what_a_mask_blurs),
         cmocka_unit_test(a_key_of_columns_that_are_not_there_is_refused),
         cmocka_unit_test(batches_become_smaller_before_messages_are_sent_alone),
+        cmocka_unit_test(conditions_are_for_the_tables_that_are_named),
         cmocka_unit_test(workers_are_even_where_all_or_none_have_the_same_position),
     };
 
