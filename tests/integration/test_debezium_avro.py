@@ -62,7 +62,7 @@ MASKED_OF_COPIES = ("time", "iodebeziumtsms", "iodebeziumtsus", "iodebeziumtsns"
 # enum of the same name (typed.d2, f2).
 KNOWN_SCHEMAS = rf"\.typed\.(t0|o({modes.ALONE})|defaults|computed|d2|f2)(-data)?-value"
 KNOWN = (
-    ("at", "typed.(d2|f2)", r"value-schema\..*allowed"),
+    ("ad|as|at|ax", "typed.(d2|f2)", r"value-schema\..*allowed"),
     ("ad|as|at|ax", "typed.defaults", r"value-schema\.(fields\[0\]\.type\[1\]\.)?fields\[(34|38|46|52)\]\..*"),
 )
 
