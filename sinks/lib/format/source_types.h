@@ -21,7 +21,8 @@ struct nw_source_types {
 };
 
 /**
- * @param columns, types  NULL-terminated; NULL: none
+ * @param columns         NULL-terminated; NULL: none
+ * @param types           the same
  * @param made            nw_source_types_fini() frees it, also after a failure
  * @param why             filled on failure
  * @return NULL, or the item that is no such expression; too many are one, too
