@@ -297,6 +297,12 @@ nw_status nw_dealer_join(struct nw_dealer *dealer, const struct nw_dealer_join *
     block->mark =
         (struct nw_copy_mark){.joining_sinks = join->sinks, .place = join_place(dealer, join)};
     nw_dealer_event_deal(dealer, block);
+    if (join->leaves) {
+        dealer->state.epoch_rows++; /* its end brings what was held of the table */
+        if (dealer->state.epoch_first_ns == 0) {
+            dealer->state.epoch_first_ns = dealer->now_ns == 0 ? 1 : dealer->now_ns;
+        }
+    }
     return NW_OK;
 }
 
