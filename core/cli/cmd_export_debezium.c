@@ -127,19 +127,19 @@ static nw_status tables_check(const struct session *s, struct nw_error *err)
 {
     uint32_t unfinished = unfinished_count(s);
 
-    if (s->sink->behind.count > 0) {
-        return nw_fail(err, NW_FATAL,
-                       "NW1558 %u tables lack changes that the position is past (narwal table "
-                       "list): narwal table repair brings them in, narwal run --until now writes "
-                       "them; then this can be run again",
-                       s->sink->behind.count);
-    }
     if (unfinished > 0) {
         return nw_fail(err, NW_FATAL,
                        "NW1558 %u tables are being copied, and lack changes that the position is "
                        "past until they are whole: narwal run has to go on until then (narwal "
                        "table list); then this can be run again",
                        unfinished);
+    }
+    if (s->sink->behind.count > 0) {
+        return nw_fail(err, NW_FATAL,
+                       "NW1558 %u tables lack changes that the position is past (narwal table "
+                       "list): narwal table repair brings them in, narwal run --until now writes "
+                       "them; then this can be run again",
+                       s->sink->behind.count);
     }
     return NW_OK;
 }

@@ -109,7 +109,7 @@ class BackTest(switch.OffsetCase):
             self.narwal.start()
             self.caught_up()
             self.assertEqual(self.narwal.call("table", "refresh", "shop.large")[0], 0)
-            self.narwal.wait("some of it", lambda: "copied.shop.large" in self.broker.topics(), 30)
+            self.narwal.wait("its copy", lambda: "snapshot of a temporary slot" in self.narwal.log(), 30)
             self.change("INSERT INTO shop.large VALUES ((SELECT max(id) + 1 FROM shop.large))")
             time.sleep(0.2)
             self.narwal.kill()
