@@ -60,10 +60,11 @@ static bool goes_on(const struct sim *sim, const struct sim_sink *sink,
 }
 
 /* From where on a sink that keeps what it has needs all, when a first copy broke off; 0: it does
- * not. */
+ * not. One that is new while others stream was not there then. */
 static uint64_t copied_from(const struct sim *sim, const struct sim_sink *sink, bool has_position)
 {
-    return !has_position && sink->needs_copy && sim->copy.slot_found && sink->appends
+    return !has_position && sink->needs_copy && sim->copy.slot_found && sink->appends &&
+                   !sim->joins.streaming
                ? sim->copy.copying_lsn
                : 0;
 }
@@ -165,6 +166,7 @@ void sim_copy_decide(struct sim *sim, struct nw_sink *const *sinks,
             sim->sinks[i].copies[t].fresh = sim->sinks[i].copying[t].fresh = 0;
         }
     }
+    sim->joins.streaming = streaming;
     sim_resume_decide(sim, streaming, recovered);
     for (uint32_t i = 0; i < sim->sinks_count; i++) {
         struct sim_sink *sink = &sim->sinks[i];
@@ -194,6 +196,8 @@ void sim_copy_decide(struct sim *sim, struct nw_sink *const *sinks,
         if (!sim->copy.slot_found || sim->copy.copying_lsn == 0) {
             sim->copy.copying_lsn = sim->stream_lsn;
         }
+    } else {
+        sim->copy.copying_lsn = 0; /* it is whole */
     }
     sim_spool_begin(sim);
 }

@@ -505,6 +505,7 @@ struct sim_sink {
     uint32_t position_size;
     bool has_position;    /* not only copies */
     uint64_t durable_lsn; /* everything committed before it is here, but of these tables: */
+    uint64_t gone_lsn;    /* messages before it may have gone with a spool's beginning */
     struct nw_behind_list behind;
     size_t items_stored; /* how many of the history's items */
     uint64_t fencing;
@@ -542,7 +543,8 @@ void sim_sink_init(struct sim_sink *sink, struct sim *sim, uint32_t index, uint6
 void sim_sink_free(struct sim_sink *sink);
 /** Answers what is pending and due. */
 void sim_sink_step(struct sim_sink *sink);
-/** It has no position: what it is to have of the stream begins at lsn. */
+/** It has no position: what it is to have of the stream begins at lsn; where a trimmed spool begins
+ * there, with its first commit. */
 void sim_sink_empty(struct sim_sink *sink, uint64_t lsn);
 /** It is another one of the same name, without anything. */
 void sim_sink_wipe(struct sim_sink *sink);
@@ -585,6 +587,8 @@ void sim_lacks_check(const struct sim_sink *sink, struct sim_position *to);
  * @param count  of what is staged, this is committed
  */
 void sim_extents_settle(const struct sim_sink *sink, struct sim_position *to, size_t count);
+/** Messages that went with a spool's beginning are not due: none from the first on that comes. */
+void sim_gone_pass(struct sim_sink *sink, const struct sim_position *to, size_t count);
 /** No table goes back, past a change of it. */
 void sim_extents_check(const struct sim_sink *sink, const struct sim_position *to);
 

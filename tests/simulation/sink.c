@@ -307,6 +307,7 @@ static void store(struct sim_sink *sink, const struct sim_pending *commit)
     sim_lacks_check(sink, &to);
     sim_extents_settle(sink, &to, count);
     sim_extents_check(sink, &to);
+    sim_gone_pass(sink, &to, count);
     at = staged_check(sink, commit, &to, former, count);
     staged_forget(sink, count);
     sink->items_stored = at;
@@ -779,6 +780,7 @@ void sim_sink_wipe(struct sim_sink *sink)
     memset(sink->gap, 0, sizeof sink->gap);
     sink->has_pending = sink->has_position = false;
     sink->position_size = 0;
+    sink->gone_lsn = 0;
     sink->behind.count = 0;
     for (uint32_t t = 0; t < SIM_TABLES; t++) {
         sink->needs[t] = SIM_OID + t != sink->sim->unwanted_oid;

@@ -411,6 +411,30 @@ bool sim_text_is(const uint8_t *bytes, uint32_t size, const struct sim_item *ite
     return same;
 }
 
+/*
+ * A spool that was trimmed begins behind a commit, and messages of no transaction may stand between
+ * the two. Those went with what was trimmed, and only a sink that is new does not have them.
+ */
+static uint64_t messages_end(const struct sim_sink *sink)
+{
+    const struct sim *sim = sink->sim;
+    const struct sim_sink *other = &sim->sinks[1 - sink->index];
+    uint64_t end_lsn = 0;
+
+    if (!sim->spool.found_trimmed || !other->has_position) {
+        return 0;
+    }
+    for (size_t at = sink->items_stored; at < sim->server.items_count; at++) {
+        const struct sim_item *item = &sim->server.items[at];
+
+        if (item->xid != 0 || item->commit_lsn >= other->durable_lsn) {
+            break;
+        }
+        end_lsn = item->commit_lsn + 1;
+    }
+    return end_lsn;
+}
+
 void sim_sink_empty(struct sim_sink *sink, uint64_t lsn)
 {
     const struct sim_server *server = &sink->sim->server;
@@ -421,4 +445,23 @@ void sim_sink_empty(struct sim_sink *sink, uint64_t lsn)
            server->items[sink->items_stored].commit_lsn < lsn) {
         sink->items_stored++;
     }
+    sink->gone_lsn = messages_end(sink);
+}
+
+/* The first that comes has no message before it that went with a spool's beginning. */
+void sim_gone_pass(struct sim_sink *sink, const struct sim_position *to, size_t count)
+{
+    const struct sim_server *server = &sink->sim->server;
+    uint64_t end_lsn = to->lsn < sink->gone_lsn ? to->lsn : sink->gone_lsn;
+
+    for (size_t i = 0; i < count; i++) {
+        if (sink->staged[i].table == 0 && sink->staged[i].commit_lsn < end_lsn) {
+            end_lsn = sink->staged[i].commit_lsn;
+        }
+    }
+    while (sink->items_stored < server->items_count &&
+           server->items[sink->items_stored].commit_lsn < end_lsn) {
+        sink->items_stored++;
+    }
+    sink->gone_lsn = to->lsn > sink->durable_lsn ? 0 : sink->gone_lsn;
 }
