@@ -238,6 +238,7 @@ static nw_status copy_need(struct nw_run_member *member, const struct nw_copy_st
 static nw_status need_decide(struct nw_run_member *member, struct nw_error *err)
 {
     uint64_t lowest = UINT64_MAX;
+    uint64_t copied_lsn = 0;
     nw_status status = NW_OK;
 
     member->need_lsn = member->lsn;
@@ -251,9 +252,8 @@ static nw_status need_decide(struct nw_run_member *member, struct nw_error *err)
         status = copy_need(member, &member->recovered.copies[i], &need_lsn, err);
         lowest = need_lsn < lowest ? need_lsn : lowest;
     }
-    if (nw_run_copied_from(member) != 0 && nw_run_copied_from(member) < lowest) {
-        lowest = nw_run_copied_from(member);
-    }
+    copied_lsn = nw_run_copied_from(member);
+    lowest = copied_lsn != 0 && copied_lsn < lowest ? copied_lsn : lowest;
     member->need_lsn =
         lowest == UINT64_MAX && (!member->needs_copy || begins_without(member)) ? 0 : lowest;
     return status;

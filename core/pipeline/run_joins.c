@@ -18,44 +18,32 @@
 #define HELD_TABLES_MAX 48u
 #define CATCH_UP_NS     2000000000LL /* by then the server has sent what it had */
 
-static bool is_queued(const struct nw_run_join *list, uint32_t count, uint32_t relation_oid)
+static struct nw_run_join *find(struct nw_run_join *list, uint32_t count, uint32_t relation_oid)
 {
     for (uint32_t i = 0; i < count; i++) {
         if (list[i].relation_oid == relation_oid) {
-            return true;
+            return &list[i];
         }
     }
-    return false;
+    return NULL;
+}
+
+struct nw_run_join *nw_run_joins_find(const struct nw_run *run, uint32_t relation_oid)
+{
+    const struct nw_run_joins *joins = &run->joins;
+    struct nw_run_join *queued = find(joins->queue, joins->queued, relation_oid);
+
+    return queued != NULL ? queued : find(joins->round, joins->round_count, relation_oid);
 }
 
 bool nw_run_joins_has(const struct nw_run *run, uint32_t relation_oid)
 {
-    const struct nw_run_joins *joins = &run->joins;
-
-    return is_queued(joins->queue, joins->queued, relation_oid) ||
-           is_queued(joins->round, joins->round_count, relation_oid);
+    return nw_run_joins_find(run, relation_oid) != NULL;
 }
 
 bool nw_run_joins_waits(const struct nw_run *run, uint32_t relation_oid)
 {
-    return is_queued(run->joins.queue, run->joins.queued, relation_oid);
-}
-
-struct nw_run_join *nw_run_joins_find(struct nw_run *run, uint32_t relation_oid)
-{
-    struct nw_run_joins *joins = &run->joins;
-
-    for (uint32_t i = 0; i < joins->queued; i++) {
-        if (joins->queue[i].relation_oid == relation_oid) {
-            return &joins->queue[i];
-        }
-    }
-    for (uint32_t i = 0; i < joins->round_count; i++) {
-        if (joins->round[i].relation_oid == relation_oid) {
-            return &joins->round[i];
-        }
-    }
-    return NULL;
+    return find(run->joins.queue, run->joins.queued, relation_oid) != NULL;
 }
 
 void nw_run_joins_remove(struct nw_run *run, const struct nw_run_join *join)

@@ -517,7 +517,7 @@ bool nw_run_joins_has(const struct nw_run *run, uint32_t relation_oid);
 /** Whether it waits for a round that has not begun: its copy will be of what is there then. */
 bool nw_run_joins_waits(const struct nw_run *run, uint32_t relation_oid);
 /** What is queued or being copied of a table; NULL: nothing. */
-struct nw_run_join *nw_run_joins_find(struct nw_run *run, uint32_t relation_oid);
+struct nw_run_join *nw_run_joins_find(const struct nw_run *run, uint32_t relation_oid);
 /** Which rows of the one that was queued last are copied; see nw_run_join. */
 void nw_run_joins_choose(struct nw_run *run, bool chosen, bool fresh);
 /** Take it out of the queue again. */

@@ -110,13 +110,10 @@ static void left_out_add(const struct nw_sequencer *seq, struct nw_behind_list *
 {
     for (uint32_t i = 0; seq->left_out_count > 0 && i < seq->followed_capacity; i++) {
         const struct nw_followed *followed = &seq->followed[i];
-        bool said = !followed->left_out;
+        bool said = !followed->left_out || nw_behind_says(list, followed->relation_oid);
 
         for (uint32_t c = 0; c < seq->copy_commits_count && !said; c++) {
             said = seq->copy_commits[c]->relation_oid == followed->relation_oid;
-        }
-        for (uint32_t t = 0; t < list->count && !said; t++) {
-            said = list->tables[t].relation_oid == followed->relation_oid;
         }
         if (!said && list->count < NW_BEHIND_MAX) {
             list->tables[list->count++] = (struct nw_behind){

@@ -462,16 +462,6 @@ static struct nw_place level_of(const struct nw_sequencer *seq, const struct nw_
     return nw_place_before(level, had) ? had : level;
 }
 
-static bool is_said(const struct nw_behind_list *list, uint32_t relation_oid)
-{
-    for (uint32_t i = 0; i < list->count; i++) {
-        if (list->tables[i].relation_oid == relation_oid) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* @param level  filled: where the next one that lacks something does. @return false: there is none
  */
 static bool lacking_next(const struct nw_sequencer *seq, uint64_t epoch, uint64_t reached_lsn,
@@ -500,7 +490,7 @@ void nw_held_say(const struct nw_sequencer *seq, uint64_t epoch, uint64_t reache
     uint32_t at = 0;
 
     while (lacking_next(seq, epoch, reached_lsn, &at, &lacks)) {
-        if (lacks.place.commit_lsn >= position_lsn || is_said(list, lacks.relation_oid)) {
+        if (lacks.place.commit_lsn >= position_lsn || nw_behind_says(list, lacks.relation_oid)) {
             continue;
         }
         if (others + count < NW_BEHIND_MAX) {

@@ -60,6 +60,17 @@ struct nw_behind_list {
     struct nw_behind tables[NW_BEHIND_MAX + 1];
 };
 
+/** Whether the list says something of a table. */
+static inline bool nw_behind_says(const struct nw_behind_list *list, uint32_t relation_oid)
+{
+    for (uint32_t i = 0; i < list->count; i++) {
+        if (list->tables[i].relation_oid == relation_oid) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /**
  * @param behind  NULL: none is
  * @param bytes   NW_POSITION_BYTES_MAX of them. @return the size
