@@ -31,7 +31,10 @@ if(TARGET narwal AND NOT NARWAL_SANITIZE AND NOT CMAKE_CROSSCOMPILING)
 endif()
 
 install(FILES packaging/systemd/narwal@.service DESTINATION lib/systemd/system)
-install(FILES packaging/debian/copyright README.md CHANGELOG.md DESTINATION share/doc/narwal)
+# Where the repository has them, so that links between them lead somewhere.
+install(FILES packaging/debian/copyright README.md CHANGELOG.md ARCHITECTURE.md CONTRIBUTING.md DESTINATION share/doc/narwal)
+install(DIRECTORY docs DESTINATION share/doc/narwal FILES_MATCHING PATTERN "*.md" PATTERN "*.png")
+install(DIRECTORY tests/sdk/sample DESTINATION share/doc/narwal/tests/sdk)
 # What Debian wants of every package. The date is the build's, or SOURCE_DATE_EPOCH.
 if(EXISTS /etc/debian_version)
     string(TIMESTAMP date "%a, %d %b %Y %H:%M:%S +0000" UTC)
@@ -46,7 +49,6 @@ if(EXISTS /etc/debian_version)
     endforeach()
     install(FILES packaging/debian/copyright DESTINATION share/doc/narwal-dev COMPONENT sdk)
 endif()
-install(DIRECTORY docs/ DESTINATION share/doc/narwal FILES_MATCHING PATTERN "*.md" PATTERN "*.png")
 install(FILES packaging/prometheus/narwal.rules.yml packaging/grafana/narwal.json
         DESTINATION share/narwal)
 

@@ -60,6 +60,27 @@ def check_pkg_config(source, prefix, libdir):
     check(plugins == (prefix / libdir / "narwal").resolve(), f"plugindir is {plugins}")
 
 
+def anchors(page):
+    """What a link into the page may name: its headings, as a forge writes them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def check_links(folder):
+    """A link from a page to another file, or to a heading, leads somewhere, also once they are installed."""
+    pages = sorted(folder.rglob("*.md"))
+    check(len(pages) > 10, f"there are {len(pages)} pages in {folder}")
+    for page in pages:
+        for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+            if re.match(r"[a-z]+:", link):
+                continue
+            name, _, anchor = link.partition("#")
+            there = (page.parent / name) if name else page
+            check(there.exists() and folder in there.resolve().parents, f"{page.name} links to {link}, which is not installed")
+            check(not anchor or anchor in anchors(there), f"{page.name} links to {link}, a heading that is not there")
+
+
 TYPED = """
 zmodload zsh/zpty
 zpty shell zsh -f -i
@@ -100,6 +121,7 @@ def main():
         check_plugins(prefix / libdir / "narwal")
         check_program(source, prefix)
         check_completion(prefix)
+        check_links((prefix / "share" / "doc" / "narwal").resolve())
     print("installed, moved, and everything is there")
 
 
