@@ -295,7 +295,7 @@ MUTANTS = [
      "if (side_of(seq, table.relation_oid) != NW_APART_WHOLE && !streams(seq, &table)) {", "if (true) {"),
     ("let the past of a table be its present", "core/source/dealer_backlog.c",
      "nw_schemas_exchange(dealer->options.schemas, next->table);\n    nw_notes_drop",
-     "nw_notes_drop"),
+     "nw_notes_drop", "test_dealer_backlog"),
     ("never go on with the others", "core/sink/copies.c",
      "slot->apart = NW_APART_NONE;\n    }\n}", "}\n}"),
     ("go on though a table was kept for some before", "core/source/dealer_tables.c",

@@ -45,6 +45,17 @@ static void story_end(struct story *s)
     kit_fini(&s->kit);
 }
 
+/* What comes of the table that stops is kept. */
+static void stop_keep(struct story *s)
+{
+    const struct nw_dealer_stop *stop = nw_dealer_stopping(s->kit.dealer);
+
+    assert_non_null(stop);
+    assert_int_equal(
+        nw_backlog_begin(&s->options, stop->table, stop->place, &s->backlog, &s->kit.err), NW_OK);
+    assert_int_equal(nw_dealer_stopped(s->kit.dealer, s->backlog, &s->kit.err), NW_OK);
+}
+
 /* The table is paused, as the source would do it. */
 static void pause_table(struct story *s)
 {
@@ -54,9 +65,7 @@ static void pause_table(struct story *s)
     stop = nw_dealer_stopping(s->kit.dealer);
     assert_non_null(stop);
     assert_true(stop->paused && stop->keeps);
-    assert_int_equal(
-        nw_backlog_begin(&s->options, stop->table, stop->place, &s->backlog, &s->kit.err), NW_OK);
-    assert_int_equal(nw_dealer_stopped(s->kit.dealer, s->backlog, &s->kit.err), NW_OK);
+    stop_keep(s);
 }
 
 static void transaction(struct story *s, uint64_t lsn, uint32_t rows)
@@ -288,9 +297,7 @@ static void what_is_kept_for_some_is_dealt_to_the_others(void **state)
     stop = nw_dealer_stopping(s.kit.dealer);
     assert_true(stop->keeps && stop->sinks == 2 && !stop->again);
     assert_int_equal(stop->place.commit_lsn, 950); /* nothing came of it since */
-    assert_int_equal(nw_backlog_begin(&s.options, stop->table, stop->place, &s.backlog, &s.kit.err),
-                     NW_OK);
-    assert_int_equal(nw_dealer_stopped(s.kit.dealer, s.backlog, &s.kit.err), NW_OK);
+    stop_keep(&s);
     kit_row(&s.kit, TABLE, 2001);
     kit_row(&s.kit, TABLE, 2002);
     kit_commit(&s.kit, 2000);
@@ -317,6 +324,104 @@ static void what_is_kept_for_some_is_dealt_to_the_others(void **state)
     /* The sequencers know it as one that is kept for some until they begin anew. */
     assert_int_equal(nw_dealer_pause(s.kit.dealer, TABLE, &s.kit.err), NW_OK);
     assert_true(nw_dealer_stopping(s.kit.dealer)->again);
+    story_end(&s);
+}
+
+/* The catalog has the table under this name. */
+static void describe_table(struct story *s, const char *name)
+{
+    struct nw_table described = kit_table(TABLE);
+
+    described.name = name;
+    assert_non_null(nw_dealer_unknown(s->kit.dealer));
+    assert_int_equal(nw_dealer_describe(s->kit.dealer, &described, &s->kit.err), NW_OK);
+}
+
+/* The stream says that the table has another name now. */
+static void rename_table(struct story *s, const char *name)
+{
+    wire_clear(&s->kit.wire);
+    wire_relation(&s->kit.wire, 0, TABLE, name, 'd', kit_columns, 2);
+    assert_int_equal(kit_take(&s->kit, 1), NW_AGAIN);
+    describe_table(s, name);
+    assert_int_equal(kit_take(&s->kit, 1), NW_OK);
+}
+
+/* Plays one transaction of what is kept; then it is the stream's turn. */
+static void play_turn(struct story *s)
+{
+    struct nw_backlog_record record = {0};
+    bool end = false;
+
+    assert_int_equal(nw_dealer_play_begin(s->kit.dealer, s->backlog, &s->kit.err), NW_OK);
+    while (record.kind != 'C') {
+        nw_status status = nw_backlog_next(s->backlog, &record, &end, &s->kit.err);
+
+        if (status == NW_AGAIN) {
+            backlog_steps(s);
+            continue;
+        }
+        assert_int_equal(status, NW_OK);
+        assert_false(end);
+        status = nw_dealer_play(s->kit.dealer, &record, 1, &s->kit.err);
+        if (status == NW_AGAIN) {
+            describe_table(s, "u");
+            status = nw_dealer_play(s->kit.dealer, &record, 1, &s->kit.err);
+        }
+        assert_int_equal(status, NW_OK);
+    }
+    assert_int_equal(nw_dealer_play_end(s->kit.dealer, false, 1, &s->kit.err), NW_OK);
+}
+
+/* The name under which the next rows of the table are dealt, and whether out of its backlog. */
+static void expect_rows_of(struct story *s, const char *name, bool of_backlog)
+{
+    struct nw_block *block = NULL;
+
+    while ((block = kit_next(&s->kit)) != NULL && block->kind != NW_BLOCK_CHANGES) {
+        kit_back(&s->kit, block);
+    }
+    assert_non_null(block);
+    assert_string_equal(block->table->name, name);
+    assert_int_equal(block->backlog_oid, of_backlog ? TABLE : 0);
+    kit_back(&s->kit, block);
+    assert_null(kit_next(&s->kit));
+}
+
+/* A turn of the past of a table that changed is dealt as it was, and what comes then as it is. */
+static void the_past_of_a_table_and_its_present_take_turns(void **state)
+{
+    struct story s;
+
+    (void)state;
+    story_begin(&s);
+    nw_dealer_apart(s.kit.dealer, &(struct nw_apart){TABLE, 2, 950});
+    kit_begin(&s.kit, 2000);
+    assert_int_equal(kit_row_try(&s.kit, TABLE, 2001), NW_AGAIN);
+    stop_keep(&s);
+    kit_row(&s.kit, TABLE, 2001);
+    kit_commit(&s.kit, 2000);
+    kit_begin(&s.kit, 3000);
+    kit_row(&s.kit, TABLE, 3001);
+    kit_commit(&s.kit, 3000);
+    kit_flush(&s.kit);
+    expect_rows_of(&s, "t", false);
+    kit_begin(&s.kit, 4000);
+    rename_table(&s, "u");
+    kit_row(&s.kit, TABLE, 4001);
+    kit_commit(&s.kit, 4000);
+    kit_flush(&s.kit);
+    expect_rows_of(&s, "u", false);
+    backlog_steps(&s);
+    for (uint64_t turn = 0; turn < 3; turn++) {
+        play_turn(&s);
+        expect_rows_of(&s, turn < 2 ? "t" : "u", true);
+        kit_begin(&s.kit, 5000 + turn * 1000);
+        kit_row(&s.kit, TABLE, 5000 + turn * 1000);
+        kit_commit(&s.kit, 5000 + turn * 1000);
+        kit_flush(&s.kit);
+        expect_rows_of(&s, "u", false);
+    }
     story_end(&s);
 }
 
@@ -361,6 +466,7 @@ int main(void)
         cmocka_unit_test(what_was_reached_and_is_not_there_is_said),
         cmocka_unit_test(more_than_the_quota_gives_it_up),
         cmocka_unit_test(what_is_kept_for_some_is_dealt_to_the_others),
+        cmocka_unit_test(the_past_of_a_table_and_its_present_take_turns),
         cmocka_unit_test(a_truncate_is_kept_for_its_table),
     };
 
