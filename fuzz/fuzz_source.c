@@ -91,8 +91,8 @@ static void fuzz_disconnect(void *context, struct nw_walsender *walsender)
 }
 
 /* Some relations are in the catalog, others were dropped since. */
-static nw_status fuzz_describe(void *context, uint32_t oid, const struct nw_table **described,
-                               struct nw_error *err)
+static nw_status fuzz_describe(void *context, uint32_t oid, uint32_t xid,
+                               const struct nw_table **described, struct nw_error *err)
 {
     static const struct nw_column_schema columns[2] = {{.name = "id",
                                                         .type_name = "bigint",
@@ -113,6 +113,7 @@ static nw_status fuzz_describe(void *context, uint32_t oid, const struct nw_tabl
     static struct nw_table table;
 
     (void)context;
+    (void)xid;
     (void)err;
     table = (struct nw_table){.size = sizeof table,
                               .relation_oid = oid,

@@ -48,8 +48,8 @@ struct nw_engine_options {
     nw_status (*connect)(void *context, uint64_t lsn, struct nw_walsender *walsender,
                          struct nw_error *err);
     void (*disconnect)(void *context, struct nw_walsender *walsender);
-    nw_status (*describe)(void *context, uint32_t relation_oid, const struct nw_table **described,
-                          struct nw_error *err);
+    nw_status (*describe)(void *context, uint32_t relation_oid, uint32_t xid,
+                          const struct nw_table **described, struct nw_error *err);
     nw_status (*record)(void *context, const struct nw_acknowledgement *what, struct nw_error *err);
     bool (*wanted)(void *context, const struct nw_table *table);
     bool (*stopped)(void *context, const struct nw_table *table);

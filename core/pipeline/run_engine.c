@@ -39,12 +39,12 @@ static void run_disconnect(void *context, struct nw_walsender *walsender)
     nw_server_disconnect(&run->server, walsender);
 }
 
-static nw_status run_describe(void *context, uint32_t oid, const struct nw_table **described,
-                              struct nw_error *err)
+static nw_status run_describe(void *context, uint32_t oid, uint32_t xid,
+                              const struct nw_table **described, struct nw_error *err)
 {
     struct nw_run *run = context;
 
-    return nw_server_describe(&run->server, oid, described, err);
+    return nw_server_describe(&run->server, oid, xid, described, err);
 }
 
 /* Changes older than a finished copy are in it, and it is not to be copied again. */

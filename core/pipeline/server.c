@@ -335,7 +335,29 @@ nw_status nw_server_register(struct nw_server *server, const struct nw_catalog_t
     return status;
 }
 
-nw_status nw_server_describe(void *context, uint32_t relation_oid,
+/* NW_AGAIN: a snapshot of now does not have the transaction. Its id is compared in the circle of 32
+ * bits: in the half before the snapshot's end is what is older. */
+static nw_status is_seen(struct nw_server *server, uint32_t xid, struct nw_error *err)
+{
+    static const char sql[] =
+        "SELECT EXISTS (SELECT FROM pg_snapshot_xip(s) x WHERE x::text::int8 & 4294967295 = $1)"
+        " OR ($1::int8 - pg_snapshot_xmax(s)::text::int8) & 4294967295 < 1073741824"
+        " FROM pg_current_snapshot() s";
+    char text[16];
+    const char *params[] = {text};
+    struct nw_rows *rows = NULL;
+    nw_status status = NW_OK;
+
+    (void)snprintf(text, sizeof text, "%" PRIu32, xid);
+    status = nw_session_query(server->catalog, sql, params, 1, NULL, &rows, err);
+    if (status == NW_OK && nw_rows_bool(rows, 0, 0)) {
+        status = NW_AGAIN;
+    }
+    nw_rows_free(rows);
+    return status;
+}
+
+nw_status nw_server_describe(void *context, uint32_t relation_oid, uint32_t xid,
                              const struct nw_table **described, struct nw_error *err)
 {
     struct nw_server *server = context;
@@ -349,6 +371,9 @@ nw_status nw_server_describe(void *context, uint32_t relation_oid,
     nw_arena_reset(&server->describe_arena);
     if (server->catalog == NULL) {
         status = service_session(server, false, &server->catalog, err);
+    }
+    if (status == NW_OK && xid != 0) {
+        status = is_seen(server, xid, err);
     }
     if (status == NW_OK) {
         status = nw_catalog_table(server->catalog, &scope, relation_oid, &server->describe_arena,

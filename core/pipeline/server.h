@@ -110,7 +110,7 @@ NW_MUST_CHECK nw_status nw_server_query(struct nw_server *server, const char *sq
 nw_status nw_server_connect(void *context, uint64_t lsn, struct nw_walsender *walsender,
                             struct nw_error *err);
 void nw_server_disconnect(void *context, struct nw_walsender *walsender);
-nw_status nw_server_describe(void *context, uint32_t relation_oid,
+nw_status nw_server_describe(void *context, uint32_t relation_oid, uint32_t xid,
                              const struct nw_table **described, struct nw_error *err);
 
 #endif

@@ -92,6 +92,11 @@ const struct nw_relation *nw_dealer_unknown(const struct nw_dealer *dealer)
     return dealer->relation_waits ? dealer->relation : NULL;
 }
 
+uint32_t nw_dealer_unknown_xid(const struct nw_dealer *dealer)
+{
+    return dealer->in_transaction ? dealer->begin.xid : 0;
+}
+
 nw_status nw_dealer_flush(struct nw_dealer *dealer, struct nw_error *err)
 {
     (void)err;

@@ -137,6 +137,8 @@ NW_MUST_CHECK nw_status nw_dealer_commit(struct nw_dealer *dealer,
 
 /** The Relation message that waits for a catalog read, or NULL. */
 const struct nw_relation *nw_dealer_unknown(const struct nw_dealer *dealer);
+/** The transaction that it came in, which the catalog has to show; 0: none, it came between two. */
+uint32_t nw_dealer_unknown_xid(const struct nw_dealer *dealer);
 /** The catalog was read. @param described  NULL when it has no such table. */
 NW_MUST_CHECK nw_status nw_dealer_describe(struct nw_dealer *dealer,
                                            const struct nw_table *described, struct nw_error *err);

@@ -56,7 +56,7 @@ static nw_status describe_run(void *context, struct nw_error *err)
 
     source->described = NULL;
     return source->options.describe(source->options.context, source->describe_oid,
-                                    &source->described, err);
+                                    source->describe_xid, &source->described, err);
 }
 
 static nw_status stop_run(void *context, struct nw_error *err)
@@ -591,7 +591,7 @@ static nw_status streaming_step(struct nw_source *source, int64_t now_ns, uint32
     if (status == NW_OK && !source->recorder.recording) {
         nw_source_watch(source, now_ns);
         status = nw_source_stop(source, work, err);
-        status = status == NW_OK ? nw_source_describe(source, work, err) : status;
+        status = status == NW_OK ? nw_source_describe(source, now_ns, work, err) : status;
     }
     if (status == NW_OK && source->backlogs.playing == NULL &&
         !(source->draining && nw_source_rests(source))) {
@@ -693,6 +693,9 @@ static void wait_for(void *self, int64_t now_ns, struct nw_wait *wait)
     }
     wait->deadline_ns = earlier(wait->deadline_ns, nw_source_spool_deadline(source, now_ns));
     wait->deadline_ns = earlier(wait->deadline_ns, nw_source_backlogs_deadline(source, now_ns));
+    if (source->unseen_ns != 0) {
+        wait->deadline_ns = earlier(wait->deadline_ns, source->describe_ns);
+    }
     if (waits_for_disk(source)) {
         wait->deadline_ns = earlier(wait->deadline_ns, now_ns + DISK_POLL_NS);
     }

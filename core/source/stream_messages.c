@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the server says: messages, streamed transactions until they commit, schema versions and
  * tables that stop. See stream_private.h. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -8,12 +9,15 @@
 #include "pg/types.h"
 #include "source/stream_private.h"
 
-#define UNDECODABLE_TRIES 6u /* two seconds, and more as often as more is received */
+#define UNDECODABLE_TRIES 6u            /* two seconds, and more as often as more is received */
+#define UNSEEN_AGAIN_NS   10000000LL    /* 10 ms */
+#define UNSEEN_NS_MAX     10000000000LL /* 10 s */
 
 void nw_source_forget(struct nw_source *source)
 {
     source->in_stream = source->replaying = source->has_record = false;
     source->has_described = false;
+    source->unseen_ns = 0;
     nw_txns_reset(source->options.txns);
     nw_told_reset(source->told);
     nw_dealer_reconnected(source->options.dealer);
@@ -309,22 +313,47 @@ nw_status nw_source_message(struct nw_source *source, const struct nw_message *m
 
 /* ---- schema versions ---- */
 
+/* The server sends a commit when it is in the WAL; others see it only after that, and where it
+ * waits for a synchronous standby much later. */
+static nw_status unseen(struct nw_source *source, int64_t now_ns, struct nw_error *err)
+{
+    source->has_described = false;
+    source->unseen_ns = source->unseen_ns == 0 ? now_ns : source->unseen_ns;
+    source->describe_ns = now_ns + UNSEEN_AGAIN_NS;
+    if (now_ns - source->unseen_ns < UNSEEN_NS_MAX) {
+        return NW_OK;
+    }
+    source->unseen_ns = 0;
+    return nw_fail(err, NW_RETRY,
+                   "NW2114 transaction %" PRIu32
+                   " has come and changes a table, and the catalog does not show it yet: its "
+                   "commit waits for a synchronous standby",
+                   source->describe_xid);
+}
+
 /* The dealer met a Relation message that it does not know: read the catalog, then go on. */
-nw_status nw_source_describe(struct nw_source *source, uint32_t *work, struct nw_error *err)
+nw_status nw_source_describe(struct nw_source *source, int64_t now_ns, uint32_t *work,
+                             struct nw_error *err)
 {
     const struct nw_relation *unknown = nw_dealer_unknown(source->options.dealer);
     nw_status status = NW_OK;
 
-    if (unknown == NULL || source->describe_job.pending) {
+    if (unknown == NULL || source->describe_job.pending ||
+        (source->unseen_ns != 0 && !source->has_described && now_ns < source->describe_ns)) {
         return NW_OK;
     }
     if (!source->has_described) {
         source->describe_oid = unknown->oid;
+        source->describe_xid = nw_dealer_unknown_xid(source->options.dealer);
         source->has_described = true;
         nw_jobs_submit(source->options.jobs, &source->describe_job);
         *work += 1;
         return NW_OK;
     }
+    if (source->describe_job.status == NW_AGAIN) {
+        return unseen(source, now_ns, err);
+    }
+    source->unseen_ns = 0;
     if (source->describe_job.status != NW_OK) {
         source->has_described = false;
         *err = source->describe_job.error;

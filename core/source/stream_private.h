@@ -111,7 +111,9 @@ struct nw_source {
     struct nw_dealer_stop stop; /* the job's */
     struct nw_backlog *stop_backlog;
     bool stop_asked;
-    uint32_t describe_oid;
+    uint32_t describe_oid, describe_xid;
+    int64_t describe_ns; /* the catalog did not show that transaction: not again before then */
+    int64_t unseen_ns;   /* since when it does not; 0: it was not asked, or does */
     const struct nw_table *described;
     bool has_described;
 
@@ -137,7 +139,7 @@ NW_MUST_CHECK nw_status nw_source_payload(struct nw_source *source,
 NW_MUST_CHECK nw_status nw_source_replay(struct nw_source *source, int64_t now_ns,
                                          struct nw_error *err);
 /** The catalog reads and records that the dealer waits for. */
-NW_MUST_CHECK nw_status nw_source_describe(struct nw_source *source, uint32_t *work,
+NW_MUST_CHECK nw_status nw_source_describe(struct nw_source *source, int64_t now_ns, uint32_t *work,
                                            struct nw_error *err);
 NW_MUST_CHECK nw_status nw_source_stop(struct nw_source *source, uint32_t *work,
                                        struct nw_error *err);

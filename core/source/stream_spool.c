@@ -248,7 +248,7 @@ static nw_status catalog_step(struct nw_source *source, int64_t now_ns, uint32_t
 {
     nw_status status = nw_source_stop(source, work, err);
 
-    status = status == NW_OK ? nw_source_describe(source, work, err) : status;
+    status = status == NW_OK ? nw_source_describe(source, now_ns, work, err) : status;
     if (status == NW_RETRY) {
         source->recorder.retry_ns = now_ns + RETRY_NS;
         nw_log(NW_LOG_WARN, "%.6s %s; trying again in a second", nw_error_code(err),

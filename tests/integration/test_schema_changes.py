@@ -9,6 +9,7 @@ version are those of pg_attribute.
 import re
 import decimal
 import json
+import threading
 
 from lab import check, workload
 from lab.narwal import Narwal
@@ -340,6 +341,31 @@ class SchemaChangesTest(check.Case):
         for name in names:
             self.check_scenario(narwal, name, Scenario(T, []))
         self.assertEqual(len(self.tables(narwal)["lab", "gone"].rebuild()), 20)
+
+    def test_a_change_that_others_do_not_see_yet(self):
+        """A commit is in the stream before it is in the catalog, for long where it waits for a standby."""
+        workload.create_tables(self.server.connect())
+        self.server.sql("CREATE TYPE lab.unseen_mood AS ENUM ('sad'); CREATE DOMAIN lab.unseen_moods AS lab.unseen_mood[]; "
+                        "CREATE TABLE lab.unseen (id int PRIMARY KEY, b text, c lab.unseen_moods); "
+                        "INSERT INTO lab.unseen VALUES (1, 'b', '{sad}')")
+        narwal = self.enter(Narwal(self.server))
+        narwal.start().wait_streaming().wait_caught_up()
+        self.server.sql("INSERT INTO lab.unseen VALUES (2, 'b', '{sad}')")
+        self.server.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        self.server.sql("SELECT pg_reload_conf()")
+        statement = "ALTER TABLE lab.unseen DROP b, ADD d lab.unseen_moods; INSERT INTO lab.unseen VALUES (3, '{sad}', '{}')"
+        writer = threading.Thread(target=self.server.sql, args=(statement,))
+        writer.start()
+        narwal.wait("it waits", lambda: "NW2114" in narwal.log())
+        self.server.sql("ALTER SYSTEM RESET synchronous_standby_names")
+        self.server.sql("SELECT pg_reload_conf()")
+        writer.join()
+        narwal.wait_caught_up()
+        versions = list(self.tables(narwal)["lab", "unseen"].schemas().values())
+        self.assertEqual([[(column["name"], column["attnum"]) for column in version["columns"]] for version in versions],
+                         [[("id", 1), ("b", 2), ("c", 3)], [("id", 1), ("c", 3), ("d", 4)]])
+        self.assertEqual([column["type"] for column in versions[1]["columns"]], ["integer", "lab.unseen_moods", "lab.unseen_moods"])
+        self.check_scenario(narwal, "unseen", Scenario(T, []))
 
     def test_the_publication_is_dropped_and_made_anew(self):
         workload.create_tables(self.server.connect())

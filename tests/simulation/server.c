@@ -388,11 +388,12 @@ const struct nw_table *sim_server_describe(const struct sim_server *server, uint
     return &description->table;
 }
 
-nw_status sim_describe(void *context, uint32_t oid, const struct nw_table **described,
+nw_status sim_describe(void *context, uint32_t oid, uint32_t xid, const struct nw_table **described,
                        struct nw_error *err)
 {
     struct sim_server *server = &((struct sim *)context)->server;
 
+    (void)xid; /* this catalog shows everything at once */
     SIM_COUNT(catalog_reads);
     if (sim_chance(&server->random, server->catalog_fault)) {
         SIM_COUNT(catalog_failures);

@@ -202,7 +202,7 @@ bool sim_server_rests(const struct sim_server *server);
 nw_status sim_connect(void *context, uint64_t lsn, struct nw_walsender *walsender,
                       struct nw_error *err);
 void sim_disconnect(void *context, struct nw_walsender *walsender);
-nw_status sim_describe(void *context, uint32_t oid, const struct nw_table **described,
+nw_status sim_describe(void *context, uint32_t oid, uint32_t xid, const struct nw_table **described,
                        struct nw_error *err);
 /** The table as the catalog has it now. */
 const struct nw_table *sim_server_describe(const struct sim_server *server, uint32_t oid,

@@ -119,11 +119,12 @@ static void disconnect(void *context, struct nw_walsender *walsender)
     nw_transmitter_fini(walsender->transmitter);
 }
 
-static nw_status describe(void *context, uint32_t oid, const struct nw_table **described,
-                          struct nw_error *err)
+static nw_status describe(void *context, uint32_t oid, uint32_t xid,
+                          const struct nw_table **described, struct nw_error *err)
 {
     (void)context;
     (void)oid;
+    (void)xid;
     (void)err;
     *described = NULL;
     return NW_OK;
