@@ -713,8 +713,11 @@ static nw_status all_find(struct nw_run *run, struct nw_error *err)
 /* Who comes back, what was kept, and what is copied. */
 static nw_status sinks_decide(struct nw_run *run, struct nw_error *err)
 {
-    nw_status status = nw_run_attach(run, err);
+    nw_status status = nw_run_spool_peek(run, err);
 
+    if (status == NW_OK) {
+        status = nw_run_attach(run, err);
+    }
     if (status == NW_OK) {
         status = nw_run_backlogs_find(run, err);
     }

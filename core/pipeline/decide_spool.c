@@ -46,6 +46,15 @@ static struct nw_spool_options options_of(struct nw_run *run)
                                      .context = run};
 }
 
+nw_status nw_run_spool_peek(struct nw_run *run, struct nw_error *err)
+{
+    struct nw_spool_options options = options_of(run);
+
+    run->left_lsn = UINT64_MAX;
+    return nw_run_any_appends(run, UINT32_MAX) ? nw_spool_peek(&options, &run->left_lsn, err)
+                                               : NW_OK;
+}
+
 static nw_status spool_missing(const struct nw_run *run, uint64_t need_lsn, uint64_t until_lsn,
                                struct nw_error *err)
 {

@@ -14,8 +14,6 @@
  *
  * Sinks that replace a table need none of it: their copy has what they missed. Main thread.
  */
-#include <string.h>
-
 #include "pipeline/run_private.h"
 
 bool nw_run_appends(const struct nw_run *run, uint32_t sink)
@@ -35,25 +33,11 @@ bool nw_run_any_appends(const struct nw_run *run, uint32_t sinks)
 
 /* ---- at a start ---- */
 
-static nw_status spool_note(void *context, const char *name, bool is_folder, struct nw_error *err)
-{
-    (void)is_folder;
-    (void)err;
-    *(bool *)context = *(bool *)context || strstr(name, ".spool") != NULL;
-    return NW_OK;
-}
-
 /* Whether the server or a spool has the stream from there on, as one of them does when nothing else
  * went wrong. */
 static bool is_there(const struct nw_run *run, uint64_t lsn)
 {
-    bool spooled = false;
-    struct nw_error ignored;
-
-    return lsn >= run->confirmed_lsn ||
-           (run->env->ops->folder_list(run->env, run->options->spool_folder, spool_note, &spooled,
-                                       &ignored) == NW_OK &&
-            spooled);
+    return lsn >= run->confirmed_lsn || lsn >= run->left_lsn;
 }
 
 /* Not of one that is stopped, or kept, or waits, or is not followed any more. */

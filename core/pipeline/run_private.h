@@ -245,6 +245,7 @@ struct nw_run {
     uint32_t aparts_count;
     struct nw_spool *spool;
     uint64_t spool_lsn; /* where it begins */
+    uint64_t left_lsn;  /* where that of a former attempt does; UINT64_MAX: there is none */
     int64_t spool_said_ns;
     struct nw_conductor *conductor;
     struct nw_engine *engine;
@@ -664,6 +665,8 @@ NW_MUST_CHECK nw_status nw_run_stale_check(struct nw_run *run, struct nw_error *
 
 /* decide_spool.c */
 
+/** Looks where the spool that a former attempt left begins, if a sink may need to know it. */
+NW_MUST_CHECK nw_status nw_run_spool_peek(struct nw_run *run, struct nw_error *err);
 /**
  * Open the spool that a former attempt left, when it has what some sink needs. Nothing is removed.
  * @param need_lsn  the lowest that a sink needs; UINT64_MAX: none needs anything yet

@@ -8,8 +8,8 @@
  * before all of it was read again. Records come back in order, at first from the files, then from
  * what is still in memory, while new ones are appended.
  *
- * Owned by one thread at a time. begin(), open(), remove() and discard() block; nothing else does,
- * if there are jobs to hand the making and removing of files to.
+ * Owned by one thread at a time. begin(), open(), peek(), remove() and discard() block; nothing
+ * else does, if there are jobs to hand the making and removing of files to.
  *
  * The folder holds segments, 0000000001.spool and so on without a gap. All numbers are le.
  *
@@ -123,6 +123,14 @@ NW_MUST_CHECK nw_status nw_spool_begin(const struct nw_spool_options *options, u
  */
 NW_MUST_CHECK nw_status nw_spool_open(const struct nw_spool_options *options,
                                       uint64_t acknowledged_lsn, struct nw_spool **spool,
+                                      struct nw_error *err);
+/**
+ * From where on a former process's spool has what was committed, as its first segment says: a few
+ * bytes are read, and nothing is verified or changed.
+ * @param first_lsn  0: that segment does not say, and open() says why; UINT64_MAX: there is none.
+ * @return NW_RETRY when it could not be read.
+ */
+NW_MUST_CHECK nw_status nw_spool_peek(const struct nw_spool_options *options, uint64_t *first_lsn,
                                       struct nw_error *err);
 /** From now on step() hands what blocks to these jobs. Before it runs. */
 void nw_spool_use(struct nw_spool *spool, struct nw_jobs *jobs);

@@ -568,6 +568,38 @@ nw_status nw_spool_open(const struct nw_spool_options *options, uint64_t acknowl
     return NW_OK;
 }
 
+static nw_status first_peek(const struct nw_spool_options *options, uint64_t number,
+                            uint64_t *first_lsn, struct nw_error *err)
+{
+    struct nw_spool_header header = {0};
+    struct verify verify = {0};
+    uint64_t size = 0;
+    bool valid = false;
+    nw_status status = nw_spool_make(options, &verify.spool, err);
+
+    if (status != NW_OK) {
+        return status;
+    }
+    status = header_read(&verify, number, &header, &size, &valid, err);
+    nw_spool_destroy(verify.spool);
+    *first_lsn = status == NW_OK && valid ? header.first_lsn : 0;
+    return status == NW_FATAL ? NW_OK : status; /* of another source, or a newer narwal */
+}
+
+nw_status nw_spool_peek(const struct nw_spool_options *options, uint64_t *first_lsn,
+                        struct nw_error *err)
+{
+    struct listing listing = {0};
+    nw_status status = listing_make(options, &listing, err);
+
+    *first_lsn = UINT64_MAX;
+    if (status == NW_OK && listing.count > 0 && !listing.removed) {
+        status = first_peek(options, listing.numbers[0], first_lsn, err);
+    }
+    free(listing.numbers);
+    return status;
+}
+
 /* ---- removing ---- */
 
 /*

@@ -381,6 +381,59 @@ static void a_record_that_no_quota_holds_is_refused_for_good(void **state)
 
 /* ---- trimming and removing ---- */
 
+static uint64_t peek(struct kit *kit)
+{
+    uint64_t first_lsn = 1;
+
+    assert_int_equal(nw_spool_peek(&kit->options, &first_lsn, &kit->err), NW_OK);
+    return first_lsn;
+}
+
+static void a_later_process_learns_where_it_begins_without_opening_it(void **state)
+{
+    struct nw_spool_status status;
+    struct kit kit;
+
+    (void)state;
+    kit_make(&kit, 1);
+    kit.states = true;
+    assert_int_equal(peek(&kit), KIT_BEGIN_LSN);
+    assert_int_equal(kit_append(&kit, 200), NW_OK);
+    kit_expect(&kit, 1, 120);
+    nw_spool_trim(kit.spool, 500);
+    assert_int_equal(kit_settle(&kit), NW_OK);
+    nw_spool_status(kit.spool, &status);
+    kit_drop(&kit);
+    assert_true(status.first_lsn > KIT_BEGIN_LSN);
+    assert_int_equal(peek(&kit), status.first_lsn);
+    kit.options.identity.database_oid++; /* another source's: open() refuses it */
+    assert_int_equal(peek(&kit), 0);
+    kit.options.identity.database_oid--;
+    assert_int_equal(kit_open(&kit, KIT_BEGIN_LSN), NW_OK);
+    assert_int_equal(kit_remove(&kit, NULL), NW_OK);
+    kit_drop(&kit);
+    assert_int_equal(peek(&kit), UINT64_MAX);
+    kit_free(&kit);
+}
+
+static void one_that_is_being_removed_begins_nowhere_and_a_damaged_one_anywhere(void **state)
+{
+    uint8_t other = 0xff;
+    struct kit kit;
+
+    (void)state;
+    kit_make(&kit, 1);
+    assert_int_equal(kit_append(&kit, 200), NW_OK);
+    assert_int_equal(kit_settle(&kit), NW_OK);
+    kit_drop(&kit);
+    kit_file_write(&kit, 1, 20, &other, 1);
+    assert_int_equal(peek(&kit), 0);
+    assert_int_equal(
+        kit.env->ops->file_rename(kit.env, kit_path(1), KIT_FOLDER "/removed.tmp", NULL), NW_OK);
+    assert_int_equal(peek(&kit), UINT64_MAX);
+    kit_free(&kit);
+}
+
 static void what_was_trimmed_is_gone_also_for_a_later_process(void **state)
 {
     struct kit kit;
@@ -707,6 +760,8 @@ int main(void)
         cmocka_unit_test(a_large_record_does_not_wait_for_the_next_sync),
         cmocka_unit_test(a_full_spool_takes_no_more_until_it_is_trimmed),
         cmocka_unit_test(a_record_that_no_quota_holds_is_refused_for_good),
+        cmocka_unit_test(a_later_process_learns_where_it_begins_without_opening_it),
+        cmocka_unit_test(one_that_is_being_removed_begins_nowhere_and_a_damaged_one_anywhere),
         cmocka_unit_test(what_was_trimmed_is_gone_also_for_a_later_process),
         cmocka_unit_test(nothing_is_trimmed_up_to_a_segment_without_a_state),
         cmocka_unit_test(trimming_does_not_disturb_the_reader),
