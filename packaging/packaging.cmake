@@ -56,7 +56,7 @@ set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME narwal)
 set(CPACK_PACKAGE_VENDOR "The narwal authors")
 set(CPACK_PACKAGE_CONTACT "The narwal authors <maintainers@narwal.invalid>")
-set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "live copy of a PostgreSQL database into files and other sinks")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "live copy of a PostgreSQL database into files, Kafka and other sinks")
 set(CPACK_PACKAGE_DIRECTORY ${CMAKE_SOURCE_DIR}/build)
 set(CPACK_OUTPUT_FILE_PREFIX ${CMAKE_SOURCE_DIR}/build)
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
@@ -76,7 +76,7 @@ set(CPACK_DEBIAN_RUNTIME_PACKAGE_CONTROL_EXTRA ${CMAKE_SOURCE_DIR}/packaging/deb
 set(CPACK_COMPONENT_RUNTIME_DESCRIPTION
     "Copies the tables of a running PostgreSQL consistently, then follows
 every committed change through a logical replication slot, and hands it
-to sinks: files, or plugins of one's own.")
+to sinks: files, Kafka, or plugins of one's own.")
 set(CPACK_DEBIAN_SDK_PACKAGE_NAME narwal-dev)
 set(CPACK_DEBIAN_SDK_PACKAGE_SECTION libdevel)
 set(CPACK_COMPONENT_SDK_DESCRIPTION
