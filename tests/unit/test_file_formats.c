@@ -338,7 +338,8 @@ static void a_state_is_read(void **context)
 
 static struct nw_behind_list behind(void)
 {
-    return (struct nw_behind_list){.count = 1, .tables = {{TABLE_OID, {0x900, 7}}}};
+    return (struct nw_behind_list){.count = 1,
+                                   .tables = {{.relation_oid = TABLE_OID, .place = {0x900, 7}}}};
 }
 
 static struct nw_copy_progress progress(void)

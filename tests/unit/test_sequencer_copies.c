@@ -434,8 +434,8 @@ static void backlog_row(uint32_t table, uint64_t epoch, uint64_t lsn, uint64_t s
 static void behind_end(uint64_t epoch, uint64_t lsn, uint32_t table, struct nw_place place)
 {
     static const struct nw_identity identity = {.slot_name = "narwal"};
-    const struct nw_behind_list list = {.count = 1,
-                                        .tables = {{kit_tables[table].relation_oid, place}}};
+    const struct nw_behind_list list = {
+        .count = 1, .tables = {{.relation_oid = kit_tables[table].relation_oid, .place = place}}};
     struct nw_item *item = kit_item(&kit, NW_ITEM_EPOCH_END, epoch, NULL, NW_POSITION_BYTES_MAX);
     uint8_t *bytes = (uint8_t *)(item + 1);
 
