@@ -198,6 +198,7 @@ static struct nw_forecast_options options_of(const struct nw_run_config *c, int6
                       .streams = c->snapshot != NW_CONFIG_ONLY,
                       .copy_workers = (uint32_t)c->copy_workers,
                       .transforms = &c->transforms,
+                      .copy_where = {c->copy_where, c->copy_where_count},
                       .running = nw_running(c) ? c->state_dir : NULL,
                       .server = nw_config_server(c)},
         .cores_count = nw_host_cores(c),

@@ -422,6 +422,7 @@ static void options_fill(struct session *s)
     o->copy_chunk_bytes = (uint64_t)c->copy_chunk_bytes;
     o->copy_rate_bytes = (uint64_t)c->copy_rate_bytes;
     o->lock_timeout_us = c->lock_wait_us;
+    o->copy_where = (struct nw_copy_wheres){c->copy_where, c->copy_where_count};
     o->policies = (struct nw_policies){c->usual, c->policies, c->policies_count};
     o->memory_bytes = (uint64_t)c->memory_bytes;
     o->spill_bytes = (uint64_t)c->spill_bytes;

@@ -91,8 +91,12 @@ static const struct nw_option COPY[] = {
      "Most bytes a second that all workers together read. Default: as fast as it goes."},
     {"lock_wait", NW_OPTION_DURATION, NW_OPTION_RELOADABLE, "1s", 1000, 3600000000, NULL,
      "How long a table's ACCESS SHARE lock may be waited for, which queues others behind it."},
+    {"where", NW_OPTION_LIST, 0, NULL, 0, 0, NULL,
+     "Lines \"PATTERN: CONDITION\", for tables of which the first copy shall not have all rows: "
+     "those that the SQL condition is true of, or none with false; the first whose pattern matches "
+     "holds. Their changes are followed all the same, and later copies have all rows."},
 };
-enum { COPY_WORKERS, COPY_CHUNK, COPY_RATE, COPY_LOCK_WAIT, COPY_COUNT };
+enum { COPY_WORKERS, COPY_CHUNK, COPY_RATE, COPY_LOCK_WAIT, COPY_WHERE, COPY_COUNT };
 
 static const struct nw_option TABLES[] = {
     {"include", NW_OPTION_LIST, NW_OPTION_RELOADABLE, NULL, 0, 0, NULL,
@@ -492,6 +496,11 @@ static nw_status tables_take(struct nw_run_config *config, const struct nw_node 
     config->copy_chunk_bytes = copy[COPY_CHUNK].number;
     config->copy_rate_bytes = copy[COPY_RATE].number;
     config->lock_wait_us = copy[COPY_LOCK_WAIT].number;
+    status =
+        nw_copy_where_config_take(config, nw_tree_member(root, "copy"), &copy[COPY_WHERE], err);
+    if (status != NW_OK) {
+        return noted(config, nw_tree_member(root, "copy"), status, err);
+    }
     config->usual.values[NW_POLICY_DROP_COLUMN] = s[TABLES_DROP_COLUMN].number;
     config->usual.values[NW_POLICY_DROP_TABLE] = s[TABLES_DROP_TABLE].number;
     config->usual.values[NW_POLICY_TRUNCATE] = s[TABLES_TRUNCATE].number;

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "config/copy_where.h"
 #include "config/heartbeat.h"
 #include "config/http.h"
 #include "config/options.h"
@@ -58,6 +59,8 @@ struct nw_run_config {
 
     int64_t copy_workers, lock_wait_us;
     int64_t copy_chunk_bytes, copy_rate_bytes; /* 0: chosen, and no limit */
+    const struct nw_config_copy_where *copy_where;
+    uint32_t copy_where_count;
     const char *const *include;
     const char *const *exclude;
     bool keyless_skip;

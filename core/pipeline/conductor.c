@@ -201,7 +201,7 @@ static bool choice_fails(struct nw_copy_chunk *chunk)
     struct nw_copy_plan *plan = chunk->plan;
     const struct nw_copy_task *task = &chunk->task;
 
-    if (plan->filter == NULL || plan->stopped ||
+    if (plan->filter == NULL || !plan->asked || plan->stopped ||
         !((task->outcome == NW_COPY_GONE && ++plan->gone_times > GONE_TIMES_MAX) ||
           task->outcome == NW_COPY_REFUSED || task->outcome == NW_COPY_NO_SNAPSHOT ||
           (task->outcome == NW_COPY_FAILED && task->error.status == NW_RETRY))) {
@@ -234,8 +234,12 @@ static nw_status chunk_take(struct nw_conductor *conductor, struct nw_seat *seat
         return NW_OK;
     }
     if ((task->outcome == NW_COPY_LOCKED || task->outcome == NW_COPY_BROKEN) && task->rows > 0 &&
-        !chunk->plan->stopped && !nw_copy_chunk_is_ordered(chunk)) {
-        return plan_void(conductor, chunk->plan, "was read in part, and as one with its partitions",
+        !chunk->plan->stopped &&
+        (!nw_copy_chunk_is_ordered(chunk) || chunk->plan->filter != NULL)) {
+        return plan_void(conductor, chunk->plan,
+                         chunk->plan->filter != NULL
+                             ? "was read in part, by a condition that may choose other rows now"
+                             : "was read in part, and as one with its partitions",
                          err);
     }
     switch (task->outcome) {

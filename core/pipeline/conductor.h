@@ -28,9 +28,13 @@ struct nw_conductor_options {
                          const struct nw_projection **projection, struct nw_error *err);
     /** What is at all sinks that lack the table, of a copy that broke off; false: nothing. */
     bool (*former)(void *context, const struct nw_table *table, struct nw_copy_former *former);
-    /** Which rows of a table are copied again; in an arena of the table's snapshot. NULL: all. */
+    /**
+     * Which rows of a table are copied; in an arena of the table's snapshot. NULL: all.
+     * @param asked  set: somebody asked for them. A copy of rows that cannot be read ends then with
+     * those that were; else the table is refused
+     */
     nw_status (*choose)(void *context, const struct nw_table *table, struct nw_arena *arena,
-                        const char **filter, struct nw_error *err);
+                        const char **filter, bool *asked, struct nw_error *err);
     /** Called now and then while the first fence is made. @param blocker  whom it waits for; "":
      * nobody. NULL: not called. */
     void (*idle)(void *context, const char *blocker);

@@ -61,6 +61,7 @@ static nw_status plan_add(struct nw_conductor *conductor, const struct nw_catalo
                                            .fence = &held->fence,
                                            .generation = conductor->generation,
                                            .chunk_pages = conductor->chunk_pages};
+    bool asked = false;
     bool first =
         held == conductor->held[0] && conductor->generation == conductor->options.generation;
 
@@ -79,7 +80,7 @@ static nw_status plan_add(struct nw_conductor *conductor, const struct nw_catalo
         conductor->plans_capacity = capacity;
     }
     status = conductor->options.choose(conductor->options.context, table, &held->arena,
-                                       &options.filter, err);
+                                       &options.filter, &asked, err);
     if (status != NW_OK) {
         return status;
     }
@@ -90,6 +91,7 @@ static nw_status plan_add(struct nw_conductor *conductor, const struct nw_catalo
     if (status == NW_OK) {
         struct nw_copy_plan *plan = conductor->plans[conductor->plans_count++];
 
+        plan->asked = asked;
         plan->stopped = plan->filter != NULL && strcmp(plan->filter, NW_CHOSEN_NONE) == 0;
         if (plan->resumed) {
             resumed_say(plan);

@@ -40,8 +40,9 @@ struct nw_copy_plan {
     const struct nw_table *table;           /* the version that the copied rows have */
     const struct nw_projection *projection; /* what of it is selected; NULL: all columns */
     const char *filter;                     /* borrow: which rows are, in SQL; NULL: all */
-    uint32_t gone_times;                    /* that a relation of it was not found */
-    bool stopped; /* nothing more of it is read: of what is left only the marks travel */
+    bool asked;          /* somebody asked for these rows; false: copy.where says which */
+    uint32_t gone_times; /* that a relation of it was not found */
+    bool stopped;        /* nothing more of it is read: of what is left only the marks travel */
     struct nw_copy_fence *fence; /* borrow */
     uint32_t generation;
     struct nw_copy_origin origin; /* of the generation; a former fence's when it is gone on with */

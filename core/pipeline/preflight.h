@@ -14,6 +14,7 @@
 
 #include "base/arena.h"
 #include "pipeline/server.h"
+#include "pipeline/where.h"
 #include "transform/transform.h"
 
 #define NW_FINDINGS_MAX 96u
@@ -39,6 +40,7 @@ struct nw_preflight_options {
     bool streams; /* changes will be followed (snapshot is not only) */
     uint32_t copy_workers;
     const struct nw_transform_rules *transforms; /* NULL: none */
+    struct nw_copy_wheres copy_where;
     const char *running; /* a narwal answers in this state folder and uses the slot; NULL: none */
     /** Whose rights are looked at; NULL: the session's. It need not be there yet. */
     const char *role;

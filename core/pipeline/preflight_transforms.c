@@ -183,6 +183,36 @@ static nw_status tables_tell(struct transforms_check *check, struct nw_error *er
     return status;
 }
 
+/* What copy.where chooses of the tables, and what it cannot be asked for. */
+static nw_status wheres_find(struct transforms_check *check, struct nw_error *err)
+{
+    struct nw_preflight *p = check->x->report;
+    nw_status status = NW_OK;
+    size_t failed = 0;
+
+    for (size_t i = 0; i < check->count && status == NW_OK && failed < FAILURES_SHOWN; i++) {
+        const struct nw_table *table = check->tables[i];
+        const char *condition =
+            nw_copy_where_find(&check->x->options->copy_where, table->schema_name, table->name);
+        struct nw_error why = {0};
+
+        status = condition == NULL ? NW_OK
+                                   : nw_copy_where_check(check->x->session, table->schema_name,
+                                                         table->name, condition, &why);
+        if (status == NW_REJECT) {
+            (void)nw_preflight_add(p, NW_FINDING_FAIL, "NW1229", "%s", nw_code_rest(why.text));
+            status = NW_OK;
+            failed++;
+        } else if (status != NW_OK) {
+            *err = why;
+        } else if (condition != NULL) {
+            (void)nw_preflight_add(p, NW_FINDING_OK, "", "copy.where: of %s.%s is copied: %s",
+                                   table->schema_name, table->name, condition);
+        }
+    }
+    return status;
+}
+
 nw_status nw_preflight_transforms(struct nw_examination *examination, struct nw_arena *arena,
                                   const struct nw_catalog_candidates *candidates,
                                   const struct nw_catalog_tables *published, struct nw_error *err)
@@ -192,12 +222,17 @@ nw_status nw_preflight_transforms(struct nw_examination *examination, struct nw_
     uint32_t count = rules == NULL ? 0 : rules->count;
     nw_status status = NW_OK;
 
-    if (count == 0 && examination->options->on_tables == NULL) {
+    bool wheres = examination->options->copies && examination->options->copy_where.count > 0;
+
+    if (count == 0 && !wheres && examination->options->on_tables == NULL) {
         return NW_OK;
     }
     status = tables_gather(&check, candidates, published, err);
     if (status == NW_OK && examination->options->on_tables != NULL) {
         status = tables_tell(&check, err);
+    }
+    if (status == NW_OK && wheres) {
+        status = wheres_find(&check, err);
     }
     if (count == 0) {
         return status;

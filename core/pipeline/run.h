@@ -23,6 +23,7 @@
 #include "pipeline/server.h"
 #include "pipeline/table_list.h"
 #include "pipeline/tables.h"
+#include "pipeline/where.h"
 #include "sink/sink.h"
 #include "transform/transform.h"
 
@@ -73,7 +74,8 @@ struct nw_run_options {
     uint64_t copy_chunk_bytes; /* 0: chosen */
     uint64_t copy_rate_bytes;  /* a second, all workers together; 0: no limit */
     int64_t lock_timeout_us;
-    struct nw_policies policies; /* what changes of tables mean */
+    struct nw_copy_wheres copy_where; /* which rows first copies have */
+    struct nw_policies policies;      /* what changes of tables mean */
     const struct nw_transform_rules *transforms;
     struct nw_run_sink sinks[NW_SEQUENCERS_MAX];
     uint32_t sinks_count;

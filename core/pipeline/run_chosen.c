@@ -14,8 +14,7 @@
 #include "base/code.h"
 #include "base/log.h"
 #include "pipeline/run_private.h"
-
-#define STATEMENT_SIZE (NW_CHOSEN_SIZE + 512u)
+#include "pipeline/where.h"
 
 /* ---- which rows ---- */
 
@@ -58,30 +57,15 @@ nw_status nw_run_filter_of(struct nw_run *run, const struct nw_run_join *join,
                         : NW_OK;
 }
 
-/*
- * As one statement of the extended protocol, so that there is no other behind it; and once more
- * within brackets of another kind, so that it closes none that it did not open.
- */
 nw_status nw_run_filter_check(struct nw_run *run, const char *quoted, const char *filter,
                               struct nw_error *err)
 {
-    const char *params[1] = {"0"};
-    char sql[STATEMENT_SIZE];
-    char sqlstate[6] = "";
+    struct nw_error why = {0};
     nw_status status = nw_server_control_open(&run->server, err);
 
-    for (int i = 0; i < 2 && status == NW_OK; i++) {
-        struct nw_error why = {0};
-
-        if (i == 0) {
-            (void)snprintf(sql, sizeof sql, "SELECT FROM %s WHERE (%s\n) LIMIT $1::pg_catalog.int8",
-                           quoted, filter);
-        } else {
-            (void)snprintf(sql, sizeof sql, "SELECT ARRAY[%s\n] FROM %s LIMIT $1::pg_catalog.int8",
-                           filter, quoted);
-        }
-        status = nw_session_query(run->server.control, sql, params, 1, sqlstate, NULL, &why);
-        if (status != NW_OK && sqlstate[0] != '\0') {
+    if (status == NW_OK) {
+        status = nw_condition_check(run->server.control, quoted, filter, &why);
+        if (status == NW_REJECT) {
             return nw_fail(err, NW_REJECT, "NW1505 no rows of %s can be chosen by that: %.300s",
                            quoted, nw_code_rest(why.text));
         }
@@ -127,15 +111,60 @@ static nw_status table_check(struct nw_run *run, const struct nw_table *table, c
     return status;
 }
 
+/* Whether no sink that lacks the table has ever had anything of it, but of this copy. */
+static bool is_first(struct nw_run *run, const struct nw_table *table)
+{
+    for (uint32_t s = 0; s < run->options->sinks_count; s++) {
+        if (nw_run_table_missing(&run->members[s], table) &&
+            (run->members[s].lsn != 0 || nw_run_table_waits(run, s, table->relation_oid))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* By copy.where. A condition that cannot choose rows ends the run: nothing of them is copied. */
+static nw_status first_choose(struct nw_run *run, const struct nw_table *table,
+                              struct nw_arena *arena, const char **filter, struct nw_error *err)
+{
+    const char *condition =
+        nw_copy_where_find(&run->options->copy_where, table->schema_name, table->name);
+    nw_status status = NW_OK;
+
+    *filter = NULL;
+    if (condition == NULL || !is_first(run, table)) {
+        return NW_OK;
+    }
+    status = nw_server_control_open(&run->server, err);
+    if (status == NW_OK && strcmp(condition, NW_CHOSEN_NONE) != 0) {
+        status = nw_copy_where_check(run->server.control, table->schema_name, table->name,
+                                     condition, err);
+    }
+    if (status == NW_REJECT) {
+        status = err->status = NW_FATAL;
+    }
+    if (status == NW_OK) {
+        *filter = nw_arena_text(arena, condition);
+        status =
+            *filter == NULL ? nw_fail(err, NW_FATAL, "out of memory for a table's copy") : NW_OK;
+    }
+    return status;
+}
+
 nw_status nw_run_choose(void *context, const struct nw_table *table, struct nw_arena *arena,
-                        const char **filter, struct nw_error *err)
+                        const char **filter, bool *asked, struct nw_error *err)
 {
     struct nw_run *run = context;
     const struct nw_run_join *join = nw_run_joins_find(run, table->relation_oid);
     char text[NW_CHOSEN_SIZE] = "";
-    nw_status status = join == NULL ? NW_OK : nw_run_filter_of(run, join, text, err);
+    nw_status status = NW_OK;
 
+    *asked = join != NULL;
+    if (join == NULL) {
+        return first_choose(run, table, arena, filter, err);
+    }
     *filter = NULL;
+    status = nw_run_filter_of(run, join, text, err);
     if (status != NW_OK || text[0] == '\0') {
         return status;
     }

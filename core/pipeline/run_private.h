@@ -542,7 +542,7 @@ NW_MUST_CHECK nw_status nw_run_filter_of(struct nw_run *run, const struct nw_run
                                          char filter[static NW_CHOSEN_SIZE], struct nw_error *err);
 /** See nw_conductor_options; context is the run. */
 nw_status nw_run_choose(void *context, const struct nw_table *table, struct nw_arena *arena,
-                        const char **filter, struct nw_error *err);
+                        const char **filter, bool *asked, struct nw_error *err);
 /** End the copy of a table that was asked for, and is under way or to come. NW_REJECT: it cannot be
  * ended, and err has why. */
 NW_MUST_CHECK nw_status nw_run_copy_stop(struct nw_run *run, uint32_t relation_oid,

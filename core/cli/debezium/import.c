@@ -240,7 +240,7 @@ static void property_map(struct nw_debezium *to, struct nw_debezium_property *p)
                            "a reference to a provider of Connect: put the value, or "
                            "${env:NAME}");
     } else if (strpbrk(p->value, "\r\n") != NULL && row->convert != nw_dbz_nothing &&
-               row->convert != nw_dbz_refused) {
+               row->convert != nw_dbz_refused && row->convert != nw_dbz_copies) {
         nw_debezium_refuse(to, p, "a value of several lines: put it in one");
     } else {
         row->convert(to, row, p);
@@ -262,6 +262,7 @@ nw_status nw_debezium_map(struct nw_debezium *to, size_t *refused, struct nw_err
             row->convert(to, row, &p);
         }
     }
+    nw_debezium_copies_settle(to);
     nw_debezium_masked_keys(to);
     nw_debezium_types_settle(to);
     *refused = nw_debezium_count(to, NW_DEBEZIUM_REFUSED);

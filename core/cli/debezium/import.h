@@ -209,6 +209,9 @@ void nw_debezium_masked_keys(struct nw_debezium *to);
 /** sink.c: after all properties: types that schemas say are of use where there are schemas. */
 void nw_debezium_types_settle(struct nw_debezium *to);
 
+/** overrides.c: after all properties: which rows of which tables the first copy has. */
+void nw_debezium_copies_settle(struct nw_debezium *to);
+
 /**
  * An anchored regular expression of Debezium as patterns of narwal.
  * @param patterns  filled, in the arena
@@ -223,7 +226,7 @@ nw_debezium_convert nw_dbz_text, nw_dbz_words, nw_dbz_skipped, nw_dbz_unchanged,
     nw_dbz_keepalive, nw_dbz_password, nw_dbz_tables, nw_dbz_schemas, nw_dbz_columns, nw_dbz_mask,
     nw_dbz_hash, nw_dbz_expressions, nw_dbz_keys, nw_dbz_class, nw_dbz_params, nw_dbz_prefixes,
     nw_dbz_strategy, nw_dbz_topic, nw_dbz_heartbeat, nw_dbz_action, nw_dbz_transactions,
-    nw_dbz_signals, nw_dbz_notifications, nw_dbz_placeholder;
+    nw_dbz_signals, nw_dbz_notifications, nw_dbz_placeholder, nw_dbz_copies;
 nw_debezium_convert nw_dbz_converters, nw_dbz_transforms, nw_dbz_producer, nw_dbz_brokers,
     nw_dbz_creation, nw_dbz_partitions, nw_dbz_publication, nw_dbz_predicates;
 

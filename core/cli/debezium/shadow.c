@@ -121,7 +121,8 @@ void nw_debezium_shadow(struct nw_debezium *to)
         }
     }
     for (size_t i = 0; i < to->lines_count; i++) {
-        if (strcmp(to->lines[i].section, "source.heartbeat") == 0) {
+        if (strcmp(to->lines[i].section, "source.heartbeat") == 0 ||
+            (strcmp(to->lines[i].section, "copy") == 0 && strcmp(to->lines[i].key, "where") == 0)) {
             to->lines[i].value = NULL;
         }
     }

@@ -116,15 +116,8 @@ const struct nw_debezium_row NW_DEBEZIUM_ROWS[] = {
     {"snapshot.lock.timeout.ms", nw_dbz_time, "copy.lock_wait", NULL, NULL, NULL, false},
     {"snapshot.query.mode", nw_dbz_only, NULL, "select_all",
      "no class of one's own: remove the property", NULL, false},
-    {"snapshot.select.statement.overrides*", nw_dbz_refused, NULL, NULL,
-     "narwal copies whole tables: remove it; where in transforms keeps rows, of copy and stream "
-     "alike",
-     NULL, false},
-    {"snapshot.include.collection.list", nw_dbz_refused, NULL, NULL,
-     "narwal copies all tables that it follows: remove it; or take snapshot.mode no_data, and "
-     "narwal "
-     "table refresh of these tables once it runs",
-     NULL, false},
+    {"snapshot.select.statement.overrides*", nw_dbz_copies, NULL, NULL, NULL, NULL, true},
+    {"snapshot.include.collection.list", nw_dbz_copies, NULL, NULL, NULL, NULL, false},
     {"snapshot.max.threads", nw_dbz_number, "copy.workers", NULL,
      "sessions that copy side by side; Debezium's default is 1, narwal's 4", NULL, false},
     {"snapshot.max.threads.multiplier", nw_dbz_nothing, NULL, NULL,
