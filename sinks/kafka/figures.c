@@ -24,6 +24,9 @@ static const struct {
     [NW_KAFKA_FIGURE_BEGUN] = {"producers_begun_total",
                                "How often producers began anew: once at a start, else upon faults.",
                                NW_FIGURE_COUNTER},
+    [NW_KAFKA_FIGURE_WAITS] =
+        {"registry_waits", "Workers that wait as the registry refuses a schema without a table.",
+         NW_FIGURE_GAUGE},
 };
 
 static bool host_has(const struct nw_host *host)
@@ -67,10 +70,15 @@ void nw_kafka_figures_committed(struct nw_kafka_sink *sink, int64_t began_ns)
 void nw_kafka_figures_tick(struct nw_kafka_sink *sink)
 {
     int64_t queued = 0;
+    uint32_t waits = 0;
 
     for (uint32_t i = 0; i < NW_KAFKA_WORKERS_MAX + 1; i++) {
         queued +=
             sink->producers[i].client == NULL ? 0 : rd_kafka_outq_len(sink->producers[i].client);
     }
     set(sink, NW_KAFKA_FIGURE_QUEUE, (double)queued);
+    (void)pthread_mutex_lock(&sink->lock);
+    waits = sink->waits;
+    (void)pthread_mutex_unlock(&sink->lock);
+    set(sink, NW_KAFKA_FIGURE_WAITS, (double)waits);
 }

@@ -53,6 +53,9 @@ struct nw_kafka_notice_ids {
     bool known;
     uint32_t key; /* where the key is in Avro, too */
     uint32_t value;
+    bool waits;       /* the registry did not take one: */
+    int64_t ask_ns;   /* when it is asked again, monotonic */
+    int64_t again_ns; /* when that is said again */
 };
 
 /* What a route does beside the topic: see logical.c. */
@@ -282,6 +285,7 @@ enum nw_kafka_figure {
     NW_KAFKA_FIGURE_ACKNOWLEDGED,
     NW_KAFKA_FIGURE_COMMIT,
     NW_KAFKA_FIGURE_BEGUN,
+    NW_KAFKA_FIGURE_WAITS,
     NW_KAFKA_FIGURES_COUNT,
 };
 struct nw_kafka_figures {
@@ -335,6 +339,7 @@ struct nw_kafka_sink {
     bool began;                /* it was said whether there is a first copy, since open() */
     struct nw_out first_names; /* of the first copy's tables, with commas; empty: not known */
     uint64_t commits;          /* since recover() */
+    uint32_t waits;            /* how many workers the registry lets wait: notices.c */
     struct nw_kafka_known *known;
     uint32_t known_count;
     uint32_t known_capacity;
@@ -666,7 +671,9 @@ bool nw_kafka_notice_keys_are_avro(const struct nw_kafka_options *options);
 /**
  * Begin a notice: opens its topic and registers its schemas if need be; nothing where it is not
  * wanted. The worker's key and value have then what they begin with in Avro, else nothing.
- * @return NW_FATAL also for what a table would stop for: none can instead, and nothing is left out
+ * @return NW_AGAIN: the registry does not take a schema of it, nothing was done, and it is asked
+ *         again later. NW_FATAL also for what else a table would stop for: none can instead, and
+ *         nothing is left out
  */
 NW_MUST_CHECK nw_status nw_kafka_notice_begin(struct nw_kafka_worker *worker,
                                               enum nw_kafka_notice notice, struct nw_error *err);

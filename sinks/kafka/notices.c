@@ -21,7 +21,9 @@
 #include "lib/format/notice_avro.h"
 #include "lib/format/notice_schema.h"
 
-#define ID_SIZE 64u
+#define ID_SIZE  64u
+#define ASK_NS   (INT64_C(5) * 1000000000)  /* until the registry is asked again for a schema */
+#define AGAIN_NS (INT64_C(60) * 1000000000) /* until it is said again that it refuses one */
 
 /* ---- topics ---- */
 
@@ -42,6 +44,16 @@ static nw_status topic_open(struct nw_kafka_producer *producer, enum nw_kafka_no
                            : status;
 }
 
+static void waits_set(struct nw_kafka_worker *worker, struct nw_kafka_notice_ids *ids, bool waits)
+{
+    if (ids->waits != waits) {
+        ids->waits = waits;
+        (void)pthread_mutex_lock(&worker->sink->lock);
+        worker->sink->waits += waits ? 1u : UINT32_MAX;
+        (void)pthread_mutex_unlock(&worker->sink->lock);
+    }
+}
+
 void nw_kafka_notices_forget(struct nw_kafka_worker *worker)
 {
     for (uint32_t i = 0; i < NW_KAFKA_NOTICES_COUNT; i++) {
@@ -49,6 +61,7 @@ void nw_kafka_notices_forget(struct nw_kafka_worker *worker)
             rd_kafka_topic_destroy(worker->notices[i]);
             worker->notices[i] = NULL;
         }
+        waits_set(worker, &worker->notice_ids[i], false);
         worker->notice_ids[i] = (struct nw_kafka_notice_ids){0};
     }
     worker->messages = (struct nw_change_order){0}; /* what is not committed comes again */
@@ -111,6 +124,41 @@ static nw_status ids_find(struct nw_kafka_worker *worker, enum nw_kafka_notice n
     return status;
 }
 
+/*
+ * No table can stop instead, nothing is left out, and what was sent since the last commit is not to
+ * come again and again: so the worker waits there, while other sinks go on.
+ * @return NW_AGAIN: the registry did not take a schema
+ */
+static nw_status ids_wait(struct nw_kafka_worker *worker, enum nw_kafka_notice notice,
+                          struct nw_error *err)
+{
+    struct nw_kafka_notice_ids *ids = &worker->notice_ids[notice];
+    const struct nw_host *host = worker->sink->host;
+    int64_t now_ns = host->now_ns(host);
+    nw_status status = NW_OK;
+
+    if (ids->waits && now_ns < ids->ask_ns) {
+        return NW_AGAIN;
+    }
+    status = ids_find(worker, notice, rd_kafka_topic_name(worker->notices[notice]), ids, err);
+    if (status == NW_REJECT) {
+        if (!ids->waits || now_ns >= ids->again_ns) {
+            host->log(host, NW_LOG_ERROR,
+                      "%s. No table can stop for it: the sink waits until it is taken", err->text);
+            ids->again_ns = now_ns + AGAIN_NS;
+        }
+        ids->ask_ns = now_ns + ASK_NS;
+        waits_set(worker, ids, true);
+        return NW_AGAIN;
+    }
+    if (status == NW_OK && ids->waits) {
+        host->log(host, NW_LOG_INFO, "the schema registry has the schemas of %s now: it goes on",
+                  rd_kafka_topic_name(worker->notices[notice]));
+        waits_set(worker, ids, false);
+    }
+    return status;
+}
+
 /* What both begin with. */
 static void heads_print(const struct nw_kafka_options *options,
                         const struct nw_kafka_notice_ids *ids, struct nw_out *key,
@@ -133,14 +181,14 @@ nw_status nw_kafka_notice_begin(struct nw_kafka_worker *worker, enum nw_kafka_no
 
     if (worker->sink->options.notices_[notice] != NULL) {
         status = topic_open(worker->producer, notice, &worker->notices[notice], err);
+        if (status == NW_REJECT) {
+            err->status = status = NW_FATAL;
+        }
     }
     if (status == NW_OK && worker->notices[notice] != NULL) {
-        status = ids_find(worker, notice, rd_kafka_topic_name(worker->notices[notice]), ids, err);
+        status = ids_wait(worker, notice, err);
     }
     heads_print(&worker->sink->options, ids, &worker->key, &worker->value);
-    if (status == NW_REJECT) {
-        err->status = status = NW_FATAL;
-    }
     return status;
 }
 
@@ -459,13 +507,16 @@ nw_status nw_kafka_heart_begin(struct nw_kafka_sink *sink, struct nw_error *err)
     status = nw_kafka_producer_begin(&sink->heart, NULL, err);
     if (status == NW_OK) {
         status = topic_open(&sink->heart, NW_KAFKA_HEARTBEATS, &sink->heart_topic, err);
+        if (status == NW_REJECT) {
+            err->status = status = NW_FATAL;
+        }
     }
     if (status == NW_OK) { /* no worker works now: one of theirs may ask */
         status = ids_find(&sink->workers[0], NW_KAFKA_HEARTBEATS,
                           rd_kafka_topic_name(sink->heart_topic), &sink->heart_ids, err);
-    }
-    if (status == NW_REJECT) {
-        err->status = status = NW_FATAL;
+        if (status == NW_REJECT) { /* nothing is sent yet: it begins again until it is taken */
+            err->status = status = NW_RETRY;
+        }
     }
     return status;
 }

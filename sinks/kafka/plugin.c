@@ -353,7 +353,7 @@ static nw_status kafka_commit(void *self, const struct nw_commit *commit, enum n
         status = commit_say(sink, commit, err);
     }
     if (status != NW_OK) {
-        return status == NW_FATAL ? status : NW_OK;
+        return status == NW_FATAL || status == NW_AGAIN ? status : NW_OK;
     }
     if (sink->options.transactional) {
         status = workers_commit(sink, commit, outcome, err);

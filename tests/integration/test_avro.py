@@ -228,8 +228,51 @@ class TopicsTest(Case):
         self.assertLessEqual({"besides.message-io.debezium.connector.postgresql.MessageValue",
                               "__debezium-heartbeat.besides-io.debezium.connector.common.Heartbeat"}, set(self.registry.subjects()))
         self.assertNotIn("besides.message-io.debezium.connector.postgresql.MessageKey", self.registry.subjects())
-        narwal = self.avro("nobeat", registry_register=False, heartbeat="1s")  # no table can stop for it
-        narwal.wait("the end", lambda: re.search("error NW2723 .*__debezium-heartbeat.nobeat-key", narwal.log()))
+
+    def test_a_notice_that_the_registry_refuses(self):
+        """No table can stop for it: the sink waits there, says so, and goes on where it was; other sinks do not wait."""
+        self.make("CREATE TABLE shop.items (id integer PRIMARY KEY)")
+        for subject in ("waits.message-value", "waits.notifications-value"):
+            self.registry.register(subject, {"type": "record", "name": "Other", "fields": [{"name": "a", "type": "int"}]})
+            self.registry.level(subject, "BACKWARD")
+        narwal = self.enter(Piped(servers["server"], self.broker, "waits", include=("shop.*",), format="debezium_avro", context_headers=False,
+                                  registry=[self.registry.url], notifications_topic="{prefix}.notifications"))
+        narwal.config["sinks"].append({"type": "null"})
+        narwal.start()
+        narwal.wait("the first copy to wait", lambda: "NW2722" in narwal.log() and "waits.notifications-value" in narwal.log())
+        self.registry.level("waits.notifications-value", "NONE")
+        narwal.wait_caught_up()
+        self.assertEqual([value["type"] for _, value in self.topic("waits.notifications")][:1], ["STARTED"])
+        self.sql("INSERT INTO shop.items VALUES (1); SELECT pg_logical_emit_message(true, 'app', 'x'); INSERT INTO shop.items VALUES (2)")
+        narwal.wait("the message to wait", lambda: re.search("error NW2722 .*waits.message-value.*the sink waits", narwal.log()))
+        self.sql("INSERT INTO shop.items VALUES (3)")
+        end = servers["server"].value("SELECT pg_current_wal_lsn()")
+        narwal.wait("the other sink", lambda: narwal.call("wait", "--sink", "null", "--lsn", end, "--timeout", "1s")[0] == 0)
+        narwal.wait("its figure", lambda: [one["figures"]["registry_waits"] for one in json.loads(narwal.call("status", "--json")[1])["sinks"]
+                                           if one["name"] == "kafka"] == [1], 20)
+        narwal.terminate()  # also while it waits
+        narwal.start()
+        narwal.wait("it to wait again", lambda: "waits.message-value" in narwal.log())
+        self.registry.level("waits.message-value", "NONE")
+        narwal.wait_caught_up()
+        self.assertIn("the schema registry has the schemas of waits.message now", narwal.log())
+        self.assertEqual([value["message"]["content"] for _, value in self.topic("waits.message")], [{"hex": "78"}])
+        self.assertEqual({value["after"]["id"] for _, value in self.topic("waits.shop.items")}, {1, 2, 3})
+        self.assertEqual(narwal.terminate(), 0)
+
+    def test_a_heartbeat_that_the_registry_has_not(self):
+        """It is asked for at the start, before anything is sent: that waits."""
+        self.make("CREATE TABLE shop.items (id integer PRIMARY KEY); INSERT INTO shop.items VALUES (1)")
+        other = self.avro("beats", heartbeat="1s").wait_caught_up()
+        narwal = self.avro("nobeat", registry_register=False, heartbeat="1s")
+        narwal.wait("the start to wait", lambda: re.search("NW2723 .*__debezium-heartbeat.nobeat-key", narwal.log()))
+        self.assertTrue(narwal.running)
+        for part in ("__debezium-heartbeat.{}-key", "__debezium-heartbeat.{}-value", "{}.shop.items-key", "{}.shop.items-value"):
+            schema = self.registry.latest(part.format("beats"))["schema"].replace("beats.shop", "nobeat.shop")
+            self.registry.register(part.format("nobeat"), json.loads(schema))
+        narwal.wait_caught_up()
+        self.assertEqual(self.topic("__debezium-heartbeat.nobeat")[0][0], {"serverName": "nobeat"})
+        self.assertEqual([one.terminate() for one in (narwal, other)], [0, 0])
 
     def test_a_schema_that_the_registry_refuses(self):
         self.make("CREATE TABLE shop.strict (id integer PRIMARY KEY, v integer);"
