@@ -11,9 +11,11 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/host.h"
+#include "config/tree.h"
 #include "pg/conninfo.h"
 #include "pipeline/forecast.h"
 #include "pipeline/preflight_private.h"
+#include "sink/sink.h"
 
 #define FINDINGS_BYTES_MAX (64u << 20)
 #define PLAN_NS_MAX        1000000000 /* that samples of tables may take */
@@ -159,6 +161,64 @@ static void folder_check(const char *name, const struct nw_config *resolved,
     }
 }
 
+/* Where in the file it says what a plugin complains of: the option that it names first, or the
+ * sink. @return NULL: it is not from a file */
+static const struct nw_node *complaint_place(const struct nw_node *map, const char *text)
+{
+    const struct nw_node *found = map;
+    const char *first = NULL;
+
+    for (const struct nw_node *node = map == NULL ? NULL : map->first; node != NULL;
+         node = node->next) {
+        size_t size = strlen(node->key);
+
+        for (const char *at = strstr(text, node->key); at != NULL; at = strstr(at + 1, node->key)) {
+            bool whole = (at == text || strchr(" :\"(", at[-1]) != NULL) &&
+                         strchr(" :\",.;)", at[size]) != NULL;
+
+            if (whole && (first == NULL || at < first)) {
+                found = node;
+                first = at;
+            }
+        }
+    }
+    return found == NULL || found->file == NULL || found->file[0] == '\0' ? NULL : found;
+}
+
+/* What goes with what only the plugin knows. @return whether it takes all; if not, why is added */
+static bool sink_try(const struct nw_run_config *config, uint32_t index,
+                     const struct nw_plugin *plugin, const struct nw_config *resolved,
+                     struct nw_preflight *preflight)
+{
+    const struct nw_sink_config *sink = &config->sinks[index];
+    struct nw_sink_options options = {
+        .plugin = plugin, .config = resolved, .workers_count = sink->workers};
+    const struct nw_node *at = NULL;
+    struct nw_error why = {0};
+    const char *text = NULL;
+    size_t size = strlen(sink->name);
+    nw_status status = nw_env_system_create(NW_IO_AUTO, &options.env, &why);
+
+    status = status == NW_OK ? nw_sink_try(&options, &why) : status;
+    nw_env_system_destroy(options.env);
+    if (status == NW_OK) {
+        return true;
+    }
+    text = nw_code_rest(why.text);
+    text +=
+        strncmp(text, sink->name, size) == 0 && strncmp(text + size, ": ", 2) == 0 ? size + 2 : 0;
+    at = complaint_place(sink->map, text);
+    if (at == NULL) {
+        (void)nw_preflight_add(preflight, NW_FINDING_FAIL, "NW1225", "sink %s: %s", sink->name,
+                               text);
+    } else {
+        (void)nw_preflight_add(preflight, NW_FINDING_FAIL, "NW1225", "sink %s: %s:%u:%u: %s",
+                               sink->name, at->file, at->key_line != 0 ? at->key_line : at->line,
+                               at->key_line != 0 ? at->key_column : at->column, text);
+    }
+    return false;
+}
+
 /* A sink's plugin loads, and takes the configuration. @return whether; if not, why is added */
 static bool sink_check(struct nw_run_config *config, uint32_t index, const char *folder,
                        struct nw_plugin *plugin, struct nw_preflight *preflight)
@@ -187,7 +247,7 @@ static bool sink_check(struct nw_run_config *config, uint32_t index, const char 
     if (status == NW_OK) {
         folder_check(name, &resolved, plugin, preflight);
     }
-    return status == NW_OK;
+    return status == NW_OK && sink_try(config, index, plugin, &resolved, preflight);
 }
 
 static void sinks_check(struct nw_run_config *config, struct nw_preflight *preflight)
@@ -332,8 +392,18 @@ static void fails_note(const struct nw_preflight *preflight)
     }
 }
 
+static const char *place_text(const struct nw_node *at, char *text, size_t size)
+{
+    text[0] = '\0';
+    if (at != NULL && at->file[0] != '\0') {
+        (void)snprintf(text, size, "%s:%u:%u", at->file, at->line, at->column);
+    }
+    return text;
+}
+
 static int check(struct nw_run_config *config, struct wishes *wishes)
 {
+    char place[PATH_MAX];
     struct nw_preflight_options options;
     struct nw_preflight preflight;
     struct nw_arena arena;
@@ -344,6 +414,8 @@ static int check(struct nw_run_config *config, struct wishes *wishes)
     options = options_of(config, wishes);
     options.on_tables = on_tables;
     options.context = config;
+    options.heartbeat = config->snapshot == NW_CONFIG_ONLY ? NULL : config->heartbeat;
+    options.heartbeat_place = place_text(config->heartbeat_at, place, sizeof place);
     nw_arena_init(&arena, FINDINGS_BYTES_MAX);
     if (nw_preflight_run(&options, &arena, &preflight, &err) != NW_OK) {
         nw_complain_error(&err);

@@ -22,10 +22,12 @@ nw_status nw_heartbeat_config_take(struct nw_run_config *config, const struct nw
                                    struct nw_error *err)
 {
     struct nw_setting s[HEARTBEAT_COUNT];
-    nw_status status = nw_options_resolve(&NW_HEARTBEAT_TABLE, nw_tree_member(source, "heartbeat"),
-                                          &config->arena, s, config->problems, err);
+    const struct nw_node *map = nw_tree_member(source, "heartbeat");
+    nw_status status =
+        nw_options_resolve(&NW_HEARTBEAT_TABLE, map, &config->arena, s, config->problems, err);
 
     if (status == NW_OK) {
+        config->heartbeat_at = nw_tree_member(map, "statement");
         config->heartbeat = s[HEARTBEAT_STATEMENT].text;
         config->heartbeat_us = s[HEARTBEAT_EVERY].number;
     }

@@ -55,6 +55,7 @@ struct nw_run_config {
     bool origin_none, messages, streaming, binary;
     int64_t connect_timeout_us;
     const char *heartbeat; /* a statement; NULL: none */
+    const struct nw_node *heartbeat_at;
     int64_t heartbeat_us;
 
     int64_t copy_workers, lock_wait_us;

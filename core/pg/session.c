@@ -307,15 +307,11 @@ static PGresult *result_next(const struct nw_session *session, bool *stop)
     return PQgetResult(connection);
 }
 
-/* As PQexec() and PQexecParams(), but a stop ends the wait. The last result, or NULL. */
-static PGresult *execute(const struct nw_session *session, const char *sql,
-                         const char *const *params, int params_count, bool *stop)
+/* What was sent is answered, or a stop ends the wait. The last result, or NULL. */
+static PGresult *answer_wait(const struct nw_session *session, int sent, bool *stop)
 {
     PGconn *connection = session->connection;
     PGresult *last = NULL;
-    int sent = params_count == 0
-                   ? PQsendQuery(connection, sql)
-                   : PQsendQueryParams(connection, sql, params_count, NULL, params, NULL, NULL, 0);
 
     while (sent != 0) {
         PGresult *next = result_next(session, stop);
@@ -336,6 +332,39 @@ static PGresult *execute(const struct nw_session *session, const char *sql,
         last = NULL;
     }
     return last;
+}
+
+/* As PQexec() and PQexecParams(), but a stop ends the wait. */
+static PGresult *execute(const struct nw_session *session, const char *sql,
+                         const char *const *params, int params_count, bool *stop)
+{
+    PGconn *connection = session->connection;
+
+    return answer_wait(session,
+                       params_count == 0 ? PQsendQuery(connection, sql)
+                                         : PQsendQueryParams(connection, sql, params_count, NULL,
+                                                             params, NULL, NULL, 0),
+                       stop);
+}
+
+nw_status nw_session_parse(struct nw_session *session, const char *sql, char *sqlstate,
+                           struct nw_error *err)
+{
+    bool stop = false;
+    PGresult *result = NULL;
+    nw_status status = NW_OK;
+
+    NW_ASSERT(!session->taken && !session->replication);
+    sqlstate[0] = '\0';
+    result = answer_wait(session, PQsendPrepare(session->connection, "", sql, 0, NULL), &stop);
+    if (result == NULL) {
+        return stop ? stopped(session, err) : lost(session, err);
+    }
+    if (PQresultStatus(result) != PGRES_COMMAND_OK) {
+        status = refused(session, result, sqlstate, err);
+    }
+    PQclear(result);
+    return status;
 }
 
 /* NOLINTNEXTLINE(readability-function-size): one call for all that SQL needs */

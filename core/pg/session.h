@@ -56,6 +56,12 @@ NW_MUST_CHECK nw_status nw_session_query(struct nw_session *session, const char 
                                          char *sqlstate, struct nw_rows **rows,
                                          struct nw_error *err);
 /**
+ * Have the server read one statement, names in it as well, without running it.
+ * @param sqlstate  6 bytes, filled as by nw_session_query(): 42601 also where it is several.
+ */
+NW_MUST_CHECK nw_status nw_session_parse(struct nw_session *session, const char *sql,
+                                         char *sqlstate, struct nw_error *err);
+/**
  * Run statements of which one is COPY ... TO STDOUT, and hand over what it sends, message by
  * message. When a statement fails, those behind it are not run; an open transaction then waits for
  * its ROLLBACK.

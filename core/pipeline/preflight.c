@@ -654,6 +654,9 @@ static nw_status examine(struct nw_examination *x, struct nw_error *err)
     if (status == NW_OK) {
         status = nw_preflight_tables(x, err);
     }
+    if (status == NW_OK) {
+        status = nw_preflight_heartbeat(x, err);
+    }
     x->report->slot_exists = x->slot_exists;
     return status == NW_OK ? nw_preflight_left(x, err) : status;
 }

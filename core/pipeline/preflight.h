@@ -44,7 +44,9 @@ struct nw_preflight_options {
     const char *running; /* a narwal answers in this state folder and uses the slot; NULL: none */
     /** Whose rights are looked at; NULL: the session's. It need not be there yet. */
     const char *role;
-    bool setup_all; /* as if nothing had been set up for it */
+    bool setup_all;              /* as if nothing had been set up for it */
+    const char *heartbeat;       /* a statement that a run repeats; NULL: none */
+    const char *heartbeat_place; /* FILE:LINE:COLUMN, or "" */
     /** Gets the tables that a run would see, as sinks would see them; NULL: nobody asks. */
     void (*on_tables)(void *context, struct nw_preflight *preflight,
                       const struct nw_table *const *tables, uint32_t count);

@@ -36,6 +36,9 @@ NW_MUST_CHECK nw_status nw_preflight_role(struct nw_examination *examination, st
 void nw_preflight_walsender(struct nw_examination *examination);
 /** Slots and publications of narwal's that nobody uses. */
 NW_MUST_CHECK nw_status nw_preflight_left(struct nw_examination *examination, struct nw_error *err);
+/** What would come of the heartbeat's statement, which is not run. */
+NW_MUST_CHECK nw_status nw_preflight_heartbeat(struct nw_examination *examination,
+                                               struct nw_error *err);
 /** Everything about tables and publications. */
 NW_MUST_CHECK nw_status nw_preflight_tables(struct nw_examination *examination,
                                             struct nw_error *err);

@@ -61,6 +61,9 @@ struct nw_sink_options {
 /** @param sink  give. Nothing of the plugin is called yet. */
 NW_MUST_CHECK nw_status nw_sink_create(const struct nw_sink_options *options, struct nw_sink **sink,
                                        struct nw_error *err);
+/** Whether the plugin takes the configuration: open() and close(), which touch nothing stored. On
+ * the caller's thread. */
+NW_MUST_CHECK nw_status nw_sink_try(const struct nw_sink_options *options, struct nw_error *err);
 /** After nw_sink_stop; the sequencer was destroyed before. NULL is fine. */
 void nw_sink_destroy(struct nw_sink *sink);
 

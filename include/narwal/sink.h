@@ -412,7 +412,8 @@ struct nw_sink_ops {
     uint32_t epochs_ahead_max;       /**< epochs that may be written while one is being committed */
 
     /**
-     * Look at the configuration and make the sink's memory; touch nothing stored yet.
+     * Look at the configuration and make the sink's memory; touch nothing stored yet. `narwal
+     * check` calls it, with close() behind it, to learn whether the configuration is taken.
      * @param host     borrow, valid until close returns.
      * @param config   borrow, valid until close returns.
      * @param workers  how many workers there will be, 1 .. workers_max.

@@ -76,6 +76,48 @@ class SoundTest(CheckTest):
         result = self.check(user="weak")
         self.assertEqual(result.code, 0, result)
 
+    def in_file(self, text):
+        """What check says of such a file, in one line each."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder) / "n.yaml"
+            file.write_text(text)
+            result = run("check", str(file), "--verbose")
+            return result, re.sub(r"\n +", " ", result.out).replace(f"{file}:", "FILE:")
+
+    def test_the_heartbeats_statement_is_tried(self):
+        """It is not run, and its rights are those of narwal's role."""
+        self.server.sql("CREATE TABLE beats (at timestamptz); GRANT SELECT ON beats TO reader; CREATE SEQUENCE counted;"
+                        "GRANT ALL ON SEQUENCE counted TO reader; GRANT SELECT ON keyed TO reader;"
+                        "CREATE PUBLICATION narwal_n FOR TABLE keyed WITH (publish_via_partition_root = false)")
+        for statement, said in {
+                "INSERT INTO nobeats VALUES (now())": 'relation "nobeats" does not exist',
+                "INSERT INTO beats VALUES (now())": "permission denied for table beats",
+                "INSERT INTO": "syntax error at end of input", "SELECT 1; SELECT 2": None,
+                "SELECT nextval('counted')": None, "NOTIFY beats": None, "SELECT * FROM beats": None,
+                "SELECT pg_logical_emit_message(false, 'x', nosuch)": 'column "nosuch" does not exist'}.items():
+            with self.subTest(statement):
+                result, out = self.in_file(f"name: n\nsource:\n  dsn: {self.server.dsn(user='reader')}\n  heartbeat:\n"
+                                           f"    statement: \"{statement}\"\ntables:\n  include: [public.keyed]\nsinks: [{{type: 'null'}}]\n")
+                self.assertEqual(result.findings.get("NW2329"), "FAIL" if said else None, result)
+                if said:
+                    self.assertRegex(out, r"FILE:5:\d+: source\.heartbeat\.statement would fail: .*" + re.escape(said))
+        self.assertEqual(self.server.value("SELECT is_called FROM counted"), False)
+        self.assertEqual(self.server.value("SELECT count(*) FROM beats"), 0)
+
+    def test_options_that_do_not_go_together(self):
+        """What only the plugin knows, with the line of what it complains of."""
+        if not (narwal.build() / "plugins" / "kafka.so").exists():
+            self.skipTest("the Kafka sink was not built")
+        head = f"name: n\nsource:\n  dsn: {self.server.dsn()}\ntables:\n  include: [public.keyed]\nsinks:\n  - type: kafka\n    brokers: [x:1]\n    prefix: n\n"
+        for options, said in {"    mechanism: PLAIN\n": r"FILE:10:5: mechanism needs security",
+                              "    create_topics: true\n    flatten: drop\n": r"FILE:11:5: flatten goes with format: debezium_json",
+                              "    skip: [nothing]\n": r"FILE:10:5: skip: nothing is none of inserts"}.items():
+            with self.subTest(options):
+                result, out = self.in_file(head + options)
+                self.assertEqual(result.findings.get("NW1225"), "FAIL", result)
+                self.assertRegex(out, "NW1225 +sink kafka: " + said)
+        self.assertNotIn("NW1225", self.in_file(head)[0].findings)
+
     def test_what_should_be_considered(self):
         self.server.sql("CREATE TABLE apart (id int PRIMARY KEY)")
         self.server.sql("CREATE PUBLICATION ours FOR TABLE keyed")
