@@ -14,6 +14,21 @@
 #include "base/assert.h"
 #include "kafka/kafka.h"
 
+/* What is read is written as it was. */
+static void restore(struct nw_kafka_sink *sink, const struct nw_kafka_state *state)
+{
+    struct nw_out out = {0};
+    struct nw_error err = {0};
+    uint32_t signal = 0;
+
+    sink->state = *state;
+    NW_ASSERT(nw_kafka_asked_restore(sink, &err) == NW_OK);
+    do {
+        signal = nw_kafka_asked_changed(sink, signal, &out);
+    } while (signal != 0);
+    nw_out_fini(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static uint64_t asked;
@@ -119,7 +134,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         free(message.payload);
     }
     NW_ASSERT(state.workers <= NW_KAFKA_WORKERS_MAX);
-    nw_kafka_state_forget(&state);
+    restore(&sink, &state);
+    nw_kafka_state_forget(&sink.state);
     nw_kafka_asked_fini(&sink);
     (void)pthread_mutex_destroy(&sink.lock);
     return 0;

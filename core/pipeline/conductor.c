@@ -196,7 +196,7 @@ static nw_status relation_look(struct nw_conductor *conductor, struct nw_copy_ch
  * The server refuses a query that chooses rows, and the condition may be why: one row is enough
  * that it cannot be computed for. The copy ends there, and nobody waits for it in vain.
  */
-static bool choice_fails(struct nw_copy_chunk *chunk)
+static bool choice_fails(const struct nw_conductor *conductor, struct nw_copy_chunk *chunk)
 {
     struct nw_copy_plan *plan = chunk->plan;
     const struct nw_copy_task *task = &chunk->task;
@@ -213,6 +213,9 @@ static bool choice_fails(struct nw_copy_chunk *chunk)
            plan->table->schema_name, plan->table->name, plan->filter,
            nw_code_rest(task->error.text));
     plan->stopped = true;
+    if (conductor->options.fails != NULL) {
+        conductor->options.fails(conductor->options.context, plan->table);
+    }
     return true;
 }
 
@@ -229,7 +232,8 @@ static nw_status chunk_take(struct nw_conductor *conductor, struct nw_seat *seat
     if (chunk->plan->void_) {
         return NW_OK; /* whatever it was */
     }
-    if (choice_fails(chunk) || (task->outcome == NW_COPY_LOCKED && chunk->plan->stopped)) {
+    if (choice_fails(conductor, chunk) ||
+        (task->outcome == NW_COPY_LOCKED && chunk->plan->stopped)) {
         chunk_again(chunk);
         return NW_OK;
     }

@@ -35,6 +35,9 @@ struct nw_conductor_options {
      */
     nw_status (*choose)(void *context, const struct nw_table *table, struct nw_arena *arena,
                         const char **filter, bool *asked, struct nw_error *err);
+    /** The copy of a table, of which rows are chosen, ends where the server refuses the rest. NULL:
+     * nobody asks. */
+    void (*fails)(void *context, const struct nw_table *table);
     /** Called now and then while the first fence is made. @param blocker  whom it waits for; "":
      * nobody. NULL: not called. */
     void (*idle)(void *context, const char *blocker);

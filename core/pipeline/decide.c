@@ -495,6 +495,7 @@ struct nw_conductor_options nw_run_conductor_options(struct nw_run *run)
         .project = nw_run_table_project,
         .former = nw_run_former,
         .choose = nw_run_choose,
+        .fails = nw_run_choice_fails,
         .idle = nw_run_idle,
         .context = run,
         .paused = &run->copy_paused,

@@ -9,6 +9,7 @@
  * What is recorded of such a table (chosen.h) does not count any more where a sink needs the whole
  * of it for another reason. Main thread.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/code.h"
@@ -151,6 +152,46 @@ static nw_status first_choose(struct nw_run *run, const struct nw_table *table,
     return status;
 }
 
+/* Among those whose copies failed, or not any more. */
+static void failed_set(struct nw_run *run, const struct nw_table *table, bool failed)
+{
+    struct nw_run_names *names = &run->wishes.failed;
+    size_t kept = 0;
+    char text[2 * NW_TABLE_NAME_SIZE + 16];
+    char *grown = NULL;
+
+    (void)pthread_mutex_lock(&run->wishes.mutex);
+    for (size_t at = 0; at < names->size;) {
+        size_t size = strlen(names->bytes + at) + 1;
+
+        if (strtoul(names->bytes + at, NULL, 10) != table->relation_oid) {
+            memmove(names->bytes + kept, names->bytes + at, size);
+            kept += size;
+        }
+        at += size;
+    }
+    names->size = kept;
+    if (failed) {
+        size_t size = (size_t)snprintf(text, sizeof text, "%u %s.%s", table->relation_oid,
+                                       table->schema_name, table->name) +
+                      1;
+
+        size = size > sizeof text ? sizeof text : size;
+        grown = realloc(names->bytes, kept + size);
+        if (grown != NULL) { /* else nobody is told */
+            memcpy(grown + kept, text, size);
+            names->bytes = grown;
+            names->size += size;
+        }
+    }
+    (void)pthread_mutex_unlock(&run->wishes.mutex);
+}
+
+void nw_run_choice_fails(void *context, const struct nw_table *table)
+{
+    failed_set(context, table, true);
+}
+
 nw_status nw_run_choose(void *context, const struct nw_table *table, struct nw_arena *arena,
                         const char **filter, bool *asked, struct nw_error *err)
 {
@@ -164,6 +205,7 @@ nw_status nw_run_choose(void *context, const struct nw_table *table, struct nw_a
         return first_choose(run, table, arena, filter, err);
     }
     *filter = NULL;
+    failed_set(run, table, false); /* a former copy of it is over */
     status = nw_run_filter_of(run, join, text, err);
     if (status != NW_OK || text[0] == '\0') {
         return status;
@@ -171,6 +213,9 @@ nw_status nw_run_choose(void *context, const struct nw_table *table, struct nw_a
     status = strcmp(text, NW_CHOSEN_NONE) == 0 ? NW_OK : table_check(run, table, text, err);
     if (status != NW_OK && status != NW_REJECT) {
         return status;
+    }
+    if (status == NW_REJECT) {
+        failed_set(run, table, true);
     }
     *filter = nw_arena_text(arena, status == NW_OK ? text : NW_CHOSEN_NONE);
     return *filter == NULL ? nw_fail(err, NW_FATAL, "out of memory for a table's copy") : NW_OK;

@@ -108,6 +108,8 @@ struct nw_run_wishes {
     bool copied_known;
     struct nw_run_names coming; /* those that wait for a copy, or are being copied */
     bool coming_known;
+    bool coming_wanted;         /* somebody asked for them */
+    struct nw_run_names failed; /* those whose copy, the latest, ended as the server refused rows */
     /* The main thread's: */
     struct nw_run_names matches; /* of the pattern under way: those that are copied for it */
     char each_name[2 * NW_TABLE_NAME_SIZE];
@@ -543,6 +545,8 @@ NW_MUST_CHECK nw_status nw_run_filter_of(struct nw_run *run, const struct nw_run
 /** See nw_conductor_options; context is the run. */
 nw_status nw_run_choose(void *context, const struct nw_table *table, struct nw_arena *arena,
                         const char **filter, bool *asked, struct nw_error *err);
+/** See nw_conductor_options.fails; sinks are told (nw_host.copies). */
+void nw_run_choice_fails(void *context, const struct nw_table *table);
 /** End the copy of a table that was asked for, and is under way or to come. NW_REJECT: it cannot be
  * ended, and err has why. */
 NW_MUST_CHECK nw_status nw_run_copy_stop(struct nw_run *run, uint32_t relation_oid,

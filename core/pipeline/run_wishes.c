@@ -369,8 +369,12 @@ nw_status nw_run_copies_tell(void *context, const char *sink, const char *comman
     if (command == NULL && wishes->copied_known) {
         status = names_give(&wishes->copied, names, size, used);
     }
+    wishes->coming_wanted = wishes->coming_wanted || (command != NULL && command[0] == '\0');
     if (command != NULL && command[0] == '\0' && wishes->coming_known) {
         status = names_give(&wishes->coming, names, size, used);
+    }
+    if (command != NULL && strcmp(command, "failed") == 0) {
+        status = names_give(&wishes->failed, names, size, used);
     }
     for (uint32_t i = 0; pattern != NULL && status == NW_AGAIN && i < NW_RUN_WISHES_MAX; i++) {
         struct nw_run_resolved *slot =
@@ -462,7 +466,8 @@ void nw_run_coming_note(struct nw_run *run)
     struct nw_run_names coming = {0};
     bool known = run->status.phase == NW_RUN_STREAMING;
 
-    if (wishes->resolved_count == 0 || (!known && !wishes->coming_known)) {
+    if ((wishes->resolved_count == 0 && !wishes->coming_wanted) ||
+        (!known && !wishes->coming_known)) {
         return; /* nobody asks */
     }
     for (uint32_t i = 0; known && i < nw_schemas_count(run->schemas); i++) {
@@ -500,6 +505,7 @@ void nw_run_wishes_forget(struct nw_run *run)
 
     names_forget(&wishes->copied);
     names_forget(&wishes->coming);
+    names_forget(&wishes->failed);
     names_forget(&wishes->matches);
     for (uint32_t i = 0; i < NW_RUN_WISHES_MAX; i++) {
         names_forget(&wishes->resolved[i].names);

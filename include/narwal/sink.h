@@ -347,7 +347,9 @@ struct nw_host {
      * @param command  "tables refresh PATTERN" that this sink asked for: those that are copied for
      *                 it, once for each time that it did, in that order; none if it was refused.
      *                 NULL: those of the first copy; "": those that wait for another copy or are
-     *                 being copied now: to whoever asks, as often as it does.
+     *                 being copied now; "failed": those whose latest copy, of chosen rows, ends or
+     *                 ended early as the server refused the rest: to whoever asks, as often as it
+     *                 does.
      * @param names    filled with "OID SCHEMA.TABLE", the OID in decimal, the names unquoted, each
      *                 behind the other and with its NUL.
      * @param used     filled with their size in bytes, which may be 0: nothing is copied.

@@ -3,8 +3,8 @@
  * Which copies signals asked for, and how far those are: for what notifications and the marks of
  * rows say of them. Narwal finds out which tables a regular expression stands for; it is asked for
  * that here: each time that a command is taken is answered once, so the oldest that has no answer
- * gets the next one. When narwal ends only that is kept which it has not looked up yet: another
- * copy goes on then, and is nobody's.
+ * gets the next one. What is looked up is recorded in the ledger (asked_ledger.c), so that another
+ * process, or the sink when it is opened again, goes on with it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,22 +14,7 @@
 
 #define NAMES_SIZE 65536u
 
-/* The first character of a request's note; the signal's id is behind it. */
-#define BLOCKING    'b'
-#define INCREMENTAL 'i'
-#define STOPS       's'
-
-/* Of a table, and of what was said: */
-#define WAITS    ' ' /* its copy is not whole; nothing was said */
-#define SAID     '+' /* whole, or said, in what is not committed yet */
-#define IS_SAID  '=' /* said, and that is committed */
-#define IS_THERE '=' /* whole, and that is committed */
-/* Of a table whose copy was stopped: */
-#define STOPPED    'x' /* nothing was said */
-#define ABORTED    'y' /* said, in what is not committed yet */
-#define IS_ABORTED 'z' /* said, and that is committed; it is still to end */
-
-static void entry_fini(struct nw_kafka_asked *asked)
+void nw_kafka_asked_entry_fini(struct nw_kafka_asked *asked)
 {
     for (uint32_t i = 0; i < asked->tables_count; i++) {
         free(asked->tables[i].name);
@@ -37,8 +22,7 @@ static void entry_fini(struct nw_kafka_asked *asked)
     free(asked->tables);
 }
 
-/* @return false when memory ran out */
-static bool entries_grow(struct nw_kafka_sink *sink, uint32_t more)
+bool nw_kafka_asked_grow(struct nw_kafka_sink *sink, uint32_t more)
 {
     uint32_t capacity = sink->asked_capacity == 0 ? 16 : sink->asked_capacity;
     struct nw_kafka_asked *grown = NULL;
@@ -59,7 +43,9 @@ static bool entries_grow(struct nw_kafka_sink *sink, uint32_t more)
 
 static char type_of(const struct nw_kafka_ask *ask)
 {
-    return ask->stops ? STOPS : ask->blocking ? BLOCKING : INCREMENTAL;
+    return ask->stops      ? NW_KAFKA_ASKED_STOPS
+           : ask->blocking ? NW_KAFKA_ASKED_BLOCKING
+                           : NW_KAFKA_ASKED_INCREMENTAL;
 }
 
 /* There is room. Locked. */
@@ -68,8 +54,10 @@ static void entry_add(struct nw_kafka_sink *sink, uint32_t signal, const char *i
 {
     struct nw_kafka_asked *asked = &sink->asked[sink->asked_count++];
 
-    *asked = (struct nw_kafka_asked){
-        .signal = signal, .blocking = type == BLOCKING, .stops = type == STOPS, .said = WAITS};
+    *asked = (struct nw_kafka_asked){.signal = signal,
+                                     .blocking = type == NW_KAFKA_ASKED_BLOCKING,
+                                     .stops = type == NW_KAFKA_ASKED_STOPS,
+                                     .said = NW_ASKED_WAITS};
     (void)snprintf(asked->id, sizeof asked->id, "%s", id);
     (void)snprintf(asked->command, sizeof asked->command, "%s", command);
 }
@@ -83,7 +71,7 @@ static void entries_remove(struct nw_kafka_sink *sink, uint32_t signal, uint32_t
     (void)pthread_mutex_lock(&sink->lock);
     for (uint32_t i = 0; i < sink->asked_count; i++) {
         if (sink->asked[i].signal == signal && met++ >= first) {
-            entry_fini(&sink->asked[i]);
+            nw_kafka_asked_entry_fini(&sink->asked[i]);
         } else {
             sink->asked[kept++] = sink->asked[i];
         }
@@ -136,7 +124,7 @@ nw_status nw_kafka_asked_note(struct nw_kafka_sink *sink, const struct nw_kafka_
 
     *again = false;
     (void)pthread_mutex_lock(&sink->lock);
-    if (entries_grow(sink, ask->count)) {
+    if (nw_kafka_asked_grow(sink, ask->count)) {
         signal = ++sink->signals_count;
         for (uint32_t i = 0; i < ask->count; i++) {
             entry_add(sink, signal, ask->id, type_of(ask), ask->commands[i]);
@@ -162,11 +150,11 @@ static void request_read(void *context, const char *key, const char *note, const
     struct reading *reading = context;
     struct nw_kafka_sink *sink = reading->sink;
 
-    if (note[0] == STOPS) {
+    if (note[0] == NW_KAFKA_ASKED_STOPS) {
         return; /* it is done; nothing of this process is to be told */
     }
     (void)pthread_mutex_lock(&sink->lock);
-    if (entries_grow(sink, 1)) {
+    if (nw_kafka_asked_grow(sink, 1)) {
         sink->signals_count += strcmp(reading->key, key) != 0;
         entry_add(sink, sink->signals_count, note[0] == '\0' ? "" : note + 1, note[0], command);
     } else {
@@ -191,8 +179,23 @@ nw_status nw_kafka_asked_read(struct nw_kafka_sink *sink, struct nw_error *err)
 
 /* ---- which tables ---- */
 
-/* Of "OID SCHEMA.TABLE", each with its NUL. */
-static void tables_keep(struct nw_kafka_asked *asked, const char *names, size_t size)
+/* Whether another entry of the signal, before this one, stands for the table as well. Locked. */
+static bool is_there_already(const struct nw_kafka_sink *sink, const struct nw_kafka_asked *asked,
+                             uint32_t relation_oid)
+{
+    for (const struct nw_kafka_asked *one = sink->asked; one != asked; one++) {
+        for (uint32_t i = 0; one->signal == asked->signal && i < one->tables_count; i++) {
+            if (one->tables[i].relation_oid == relation_oid) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Of "OID SCHEMA.TABLE", each with its NUL; a table that the signal names twice has one copy. */
+static void tables_keep(const struct nw_kafka_sink *sink, struct nw_kafka_asked *asked,
+                        const char *names, size_t size)
 {
     uint32_t count = 0;
 
@@ -206,7 +209,10 @@ static void tables_keep(struct nw_kafka_asked *asked, const char *names, size_t 
         char *name = NULL;
 
         table->relation_oid = (uint32_t)strtoul(names + i, &name, 10);
-        table->state = WAITS;
+        table->state = NW_ASKED_WAITS;
+        if (is_there_already(sink, asked, table->relation_oid)) {
+            continue;
+        }
         table->name = strdup(*name == ' ' ? name + 1 : name);
         asked->tables_count += table->name != NULL; /* else nothing is said of it */
     }
@@ -258,10 +264,11 @@ static void tables_stop(struct nw_kafka_sink *sink, uint32_t before, const char 
         uint32_t relation_oid = (uint32_t)strtoul(names + i, NULL, 10);
 
         for (uint32_t k = 0; k < before; k++) {
-            struct nw_kafka_asked_table *found = table_find(&sink->asked[k], relation_oid, WAITS);
+            struct nw_kafka_asked_table *found =
+                table_find(&sink->asked[k], relation_oid, NW_ASKED_WAITS);
 
             if (found != NULL) {
-                found->state = STOPPED;
+                found->state = NW_ASKED_STOPPED;
             }
         }
     }
@@ -283,7 +290,7 @@ static void tables_ask(struct nw_kafka_sink *sink)
             if (asked->stops) {
                 tables_stop(sink, i, names, used);
             } else {
-                tables_keep(asked, names, used);
+                tables_keep(sink, asked, names, used);
             }
         }
         all = all && asked->resolved;
@@ -300,10 +307,12 @@ void nw_kafka_asked_poll(struct nw_kafka_sink *sink)
 
 /* ---- what is said ---- */
 
+/* Of a signal of type "blocking" all tables, as with Debezium, whether copied or not. */
 static void names_print(const struct nw_kafka_asked *asked, bool stopped, struct nw_out *names)
 {
     for (uint32_t i = 0; i < asked->tables_count; i++) {
-        if (asked->tables[i].state == (stopped ? STOPPED : WAITS)) {
+        if (asked->tables[i].state == (stopped ? NW_ASKED_STOPPED : NW_ASKED_WAITS) ||
+            (asked->blocking && !stopped)) {
             nw_out_text(names, names->used > 0 ? "," : "");
             nw_out_text(names, asked->tables[i].name);
         }
@@ -316,7 +325,7 @@ static void asking_fill(struct nw_kafka_sink *sink, const struct nw_kafka_asked 
 {
     asking->signal = of->signal;
     asking->blocking = of->blocking;
-    asking->starts = of->said == WAITS;
+    asking->starts = of->said == NW_ASKED_WAITS;
     asking->ends = asking->known = true;
     (void)snprintf(asking->id, sizeof asking->id, "%s", of->id);
     for (uint32_t i = 0; i < sink->asked_count; i++) {
@@ -330,7 +339,7 @@ static void asking_fill(struct nw_kafka_sink *sink, const struct nw_kafka_asked 
         for (uint32_t k = 0; k < asked->tables_count; k++) {
             bool other = asked->tables[k].relation_oid != relation_oid;
 
-            asking->ends = asking->ends && !(other && asked->tables[k].state == WAITS);
+            asking->ends = asking->ends && !(other && asked->tables[k].state == NW_ASKED_WAITS);
         }
     }
     asking->ends = asking->ends && asking->known;
@@ -340,9 +349,10 @@ static void asking_fill(struct nw_kafka_sink *sink, const struct nw_kafka_asked 
 static void table_begin(struct nw_kafka_sink *sink, uint32_t signal, uint32_t relation_oid)
 {
     for (uint32_t i = 0; i < sink->asked_count; i++) {
-        struct nw_kafka_asked_table *found = sink->asked[i].signal == signal
-                                                 ? table_find(&sink->asked[i], relation_oid, WAITS)
-                                                 : NULL;
+        struct nw_kafka_asked_table *found =
+            sink->asked[i].signal == signal
+                ? table_find(&sink->asked[i], relation_oid, NW_ASKED_WAITS)
+                : NULL;
 
         if (found != NULL) {
             found->begun = true;
@@ -359,7 +369,7 @@ void nw_kafka_asked_of(struct nw_kafka_sink *sink, const struct nw_table *table,
     for (uint32_t i = 0; i < sink->asked_count && asking->signal == 0; i++) {
         const struct nw_kafka_asked *asked = &sink->asked[i];
         const struct nw_kafka_asked_table *found =
-            asked->signal > after ? table_find(asked, table->relation_oid, WAITS) : NULL;
+            asked->signal > after ? table_find(asked, table->relation_oid, NW_ASKED_WAITS) : NULL;
 
         if (found != NULL && (found->begun || step != NW_KAFKA_COPY_IS_BEGUN)) {
             asking_fill(sink, asked, table->relation_oid, asking);
@@ -384,7 +394,7 @@ uint32_t nw_kafka_asked_blocking(struct nw_kafka_sink *sink, uint32_t relation_o
     for (uint32_t i = 0; i < sink->asked_count && signal == 0; i++) {
         const struct nw_kafka_asked *asked = &sink->asked[i];
         const struct nw_kafka_asked_table *found =
-            asked->blocking ? table_find(asked, relation_oid, WAITS) : NULL;
+            asked->blocking ? table_find(asked, relation_oid, NW_ASKED_WAITS) : NULL;
 
         signal = found != NULL && found->begun ? asked->signal : 0;
     }
@@ -403,6 +413,17 @@ static bool oid_is_in(uint32_t relation_oid, const char *names, size_t size)
     return false;
 }
 
+bool nw_kafka_asked_failed(const struct nw_kafka_sink *sink, uint32_t relation_oid)
+{
+    char *names = NULL;
+    size_t used = 0;
+    bool failed =
+        names_ask(sink, "failed", &names, &used) == NW_OK && oid_is_in(relation_oid, names, used);
+
+    free(names);
+    return failed;
+}
+
 /* Copies that were stopped are over, and nothing more is said of them. Locked. */
 static void aborted_end(struct nw_kafka_sink *sink, const char *names, size_t size)
 {
@@ -412,8 +433,9 @@ static void aborted_end(struct nw_kafka_sink *sink, const char *names, size_t si
         for (uint32_t k = 0; k < asked->tables_count; k++) {
             struct nw_kafka_asked_table *table = &asked->tables[k];
 
-            if (table->state == IS_ABORTED && !oid_is_in(table->relation_oid, names, size)) {
-                table->state = IS_THERE;
+            if (table->state == NW_ASKED_IS_ABORTED &&
+                !oid_is_in(table->relation_oid, names, size)) {
+                table->state = NW_ASKED_IS_THERE;
             }
         }
     }
@@ -435,7 +457,8 @@ uint32_t nw_kafka_asked_lost(struct nw_kafka_sink *sink, char **name)
             for (uint32_t k = 0; k < asked->tables_count && relation_oid == 0; k++) {
                 const struct nw_kafka_asked_table *table = &asked->tables[k];
 
-                if (table->state == WAITS && !oid_is_in(table->relation_oid, names, used) &&
+                if (table->state == NW_ASKED_WAITS &&
+                    !oid_is_in(table->relation_oid, names, used) &&
                     (*name = strdup(table->name)) != NULL) {
                     relation_oid = table->relation_oid;
                 }
@@ -455,7 +478,7 @@ void nw_kafka_asked_now(struct nw_kafka_sink *sink, struct nw_kafka_asking *aski
     for (uint32_t i = 0; i < sink->asked_count && asking->signal == 0; i++) {
         const struct nw_kafka_asked *asked = &sink->asked[i];
 
-        if (!asked->stops && (!asked->resolved || table_find(asked, 0, WAITS) != NULL)) {
+        if (!asked->stops && (!asked->resolved || table_find(asked, 0, NW_ASKED_WAITS) != NULL)) {
             asking_fill(sink, asked, 0, asking);
         }
     }
@@ -483,7 +506,7 @@ void nw_kafka_asked_stopped(struct nw_kafka_sink *sink, struct nw_kafka_asking *
     (void)pthread_mutex_lock(&sink->lock);
     tables_ask(sink);
     for (uint32_t i = 0; i < sink->asked_count && asking->signal == 0; i++) {
-        if (table_find(&sink->asked[i], 0, STOPPED) != NULL) {
+        if (table_find(&sink->asked[i], 0, NW_ASKED_STOPPED) != NULL) {
             asking_fill(sink, &sink->asked[i], 0, asking);
         }
     }
@@ -518,15 +541,15 @@ static void states_set(struct nw_kafka_sink *sink, uint32_t signal, char from, c
 void nw_kafka_asked_aborted(struct nw_kafka_sink *sink, const struct nw_kafka_asking *asking)
 {
     (void)pthread_mutex_lock(&sink->lock);
-    states_set(sink, asking->signal, STOPPED, ABORTED);
+    states_set(sink, asking->signal, NW_ASKED_STOPPED, NW_ASKED_ABORTED);
     (void)pthread_mutex_unlock(&sink->lock);
 }
 
 static bool is_stopped(const struct nw_kafka_asked *asked, uint32_t relation_oid)
 {
-    return table_find(asked, relation_oid, STOPPED) != NULL ||
-           table_find(asked, relation_oid, ABORTED) != NULL ||
-           table_find(asked, relation_oid, IS_ABORTED) != NULL;
+    return table_find(asked, relation_oid, NW_ASKED_STOPPED) != NULL ||
+           table_find(asked, relation_oid, NW_ASKED_ABORTED) != NULL ||
+           table_find(asked, relation_oid, NW_ASKED_IS_ABORTED) != NULL;
 }
 
 bool nw_kafka_asked_is_stopped(struct nw_kafka_sink *sink, uint32_t relation_oid)
@@ -552,8 +575,8 @@ void nw_kafka_asked_begun(struct nw_kafka_sink *sink, const struct nw_kafka_aski
     for (uint32_t i = 0; i < sink->asked_count; i++) {
         struct nw_kafka_asked *asked = &sink->asked[i];
 
-        if (asked->signal == asking->signal && asked->said == WAITS) {
-            asked->said = SAID;
+        if (asked->signal == asking->signal && asked->said == NW_ASKED_WAITS) {
+            asked->said = NW_ASKED_SAID;
         }
     }
     (void)pthread_mutex_unlock(&sink->lock);
@@ -565,11 +588,12 @@ void nw_kafka_asked_ended(struct nw_kafka_sink *sink, const struct nw_kafka_aski
     (void)pthread_mutex_lock(&sink->lock);
     for (uint32_t i = 0; i < sink->asked_count; i++) {
         struct nw_kafka_asked *asked = &sink->asked[i];
-        struct nw_kafka_asked_table *table =
-            asked->signal == asking->signal ? table_find(asked, relation_oid, WAITS) : NULL;
+        struct nw_kafka_asked_table *table = asked->signal == asking->signal
+                                                 ? table_find(asked, relation_oid, NW_ASKED_WAITS)
+                                                 : NULL;
 
         if (table != NULL) {
-            table->state = SAID;
+            table->state = NW_ASKED_SAID;
         }
     }
     (void)pthread_mutex_unlock(&sink->lock);
@@ -598,18 +622,20 @@ bool nw_kafka_asked_first(struct nw_kafka_sink *sink, uint32_t signal, uint32_t 
 
 static void entry_settle(struct nw_kafka_asked *asked, bool committed)
 {
-    asked->said = asked->said == SAID ? (committed ? IS_SAID : WAITS) : asked->said;
-    asked->first_oid = asked->said == IS_SAID ? asked->first_oid : 0;
+    asked->recorded = committed ? asked->recording : asked->recorded;
+    asked->said = asked->said == NW_ASKED_SAID ? (committed ? NW_ASKED_IS_SAID : NW_ASKED_WAITS)
+                                               : asked->said;
+    asked->first_oid = asked->said == NW_ASKED_IS_SAID ? asked->first_oid : 0;
     for (uint32_t i = 0; i < asked->tables_count; i++) {
-        if (asked->tables[i].state == SAID) {
-            asked->tables[i].state = committed ? IS_THERE : WAITS;
+        if (asked->tables[i].state == NW_ASKED_SAID) {
+            asked->tables[i].state = committed ? NW_ASKED_IS_THERE : NW_ASKED_WAITS;
         }
     }
 }
 
 static bool is_over(const struct nw_kafka_asked *asked)
 {
-    return asked->resolved && table_find(asked, 0, WAITS) == NULL && !is_stopped(asked, 0);
+    return asked->resolved && table_find(asked, 0, NW_ASKED_WAITS) == NULL && !is_stopped(asked, 0);
 }
 
 static bool signal_is_over(const struct nw_kafka_sink *sink, uint32_t signal)
@@ -636,7 +662,7 @@ static void entries_drop(struct nw_kafka_sink *sink)
         }
         if (asked.signal == over) {
             sink->paused = sink->paused == over ? 0 : sink->paused;
-            entry_fini(&asked);
+            nw_kafka_asked_entry_fini(&asked);
             sink->asked[i].tables = NULL;
             sink->asked[i].tables_count = 0;
         } else {
@@ -665,7 +691,7 @@ void nw_kafka_asked_settle(struct nw_kafka_sink *sink, bool committed)
     for (uint32_t i = 0; i < sink->asked_count; i++) {
         entry_settle(&sink->asked[i], committed);
     }
-    states_set(sink, 0, ABORTED, committed ? IS_ABORTED : STOPPED);
+    states_set(sink, 0, NW_ASKED_ABORTED, committed ? NW_ASKED_IS_ABORTED : NW_ASKED_STOPPED);
     if (committed) {
         entries_drop(sink);
     }
@@ -676,7 +702,7 @@ void nw_kafka_asked_settle(struct nw_kafka_sink *sink, bool committed)
 void nw_kafka_asked_fini(struct nw_kafka_sink *sink)
 {
     for (uint32_t i = 0; i < sink->asked_count; i++) {
-        entry_fini(&sink->asked[i]);
+        nw_kafka_asked_entry_fini(&sink->asked[i]);
     }
     free(sink->asked);
     nw_out_fini(&sink->first_names);

@@ -17,6 +17,21 @@
 struct nw_kafka_sink;
 struct nw_table;
 
+/* The first character of a request's note; the signal's id is behind it. */
+#define NW_KAFKA_ASKED_BLOCKING    'b'
+#define NW_KAFKA_ASKED_INCREMENTAL 'i'
+#define NW_KAFKA_ASKED_STOPS       's'
+
+/* Of a table, and of what was said: */
+#define NW_ASKED_WAITS    ' ' /* its copy is not whole; nothing was said */
+#define NW_ASKED_SAID     '+' /* whole, or said, in what is not committed yet */
+#define NW_ASKED_IS_SAID  '=' /* said, and that is committed */
+#define NW_ASKED_IS_THERE '=' /* whole, and that is committed */
+/* Of a table whose copy was stopped: */
+#define NW_ASKED_STOPPED    'x' /* nothing was said */
+#define NW_ASKED_ABORTED    'y' /* said, in what is not committed yet */
+#define NW_ASKED_IS_ABORTED 'z' /* said, and that is committed; it is still to end */
+
 /* A table that is copied for a signal. */
 struct nw_kafka_asked_table {
     uint32_t relation_oid;
@@ -39,6 +54,9 @@ struct nw_kafka_asked {
     uint32_t tables_count;
     char said;          /* whether it was notified that it started, in such a state */
     uint32_t first_oid; /* the table that has the signal's first copied row; 0: none came yet */
+    /* What the ledger has of the signal, and will have with the commit that is under way: a hash of
+     * it; 0: nothing. The same in all of its entries. */
+    uint64_t recorded, recording;
 };
 
 /* What is to be said of the pause or the end of a pause that a signal asked for. */
@@ -127,5 +145,25 @@ bool nw_kafka_asked_first(struct nw_kafka_sink *sink, uint32_t signal, uint32_t 
 /** What was said is committed; or all since the last commit is not, and comes again. */
 void nw_kafka_asked_settle(struct nw_kafka_sink *sink, bool committed);
 void nw_kafka_asked_fini(struct nw_kafka_sink *sink);
+/** Whether the server refused the rows of the table's copy, which ends or has ended. */
+bool nw_kafka_asked_failed(const struct nw_kafka_sink *sink, uint32_t relation_oid);
+/** Room for so many more entries; locked. @return false: memory ran out */
+bool nw_kafka_asked_grow(struct nw_kafka_sink *sink, uint32_t more);
+void nw_kafka_asked_entry_fini(struct nw_kafka_asked *asked);
+
+/* ---- asked_ledger.c ---- */
+
+struct nw_kafka_producer;
+/** In recover(), before nw_kafka_asked_read(): signals are as the ledger has them; of others, what
+ * was said since the last commit is not said. */
+NW_MUST_CHECK nw_status nw_kafka_asked_restore(struct nw_kafka_sink *sink, struct nw_error *err);
+/** The first signal behind another of which the ledger has to say something else.
+ * @param out  filled: what; empty: nothing any more. @return 0: there is none */
+uint32_t nw_kafka_asked_changed(struct nw_kafka_sink *sink, uint32_t after, struct nw_out *out);
+/** In commit(), when all that it says is said: records of signals whose copies go on, for the next
+ * process, and ends of those of others. */
+NW_MUST_CHECK nw_status nw_kafka_asked_record(struct nw_kafka_sink *sink,
+                                              struct nw_kafka_producer *producer,
+                                              struct nw_error *err);
 
 #endif

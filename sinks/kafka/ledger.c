@@ -13,6 +13,7 @@
  *                       as many moves
  *   key "topic/NAME"    {"narwal":1}: this sink has begun to write to the topic, which was free
  *                       or might be used; see begun.c
+ *   key "signal/3"      {"narwal":1,"id":"ad-hoc-1",...}: see asked_ledger.c
  *   key "topics"        {"narwal":1}: such records are there of all that was begun; a narwal that
  *                       knew of none may have begun others before
  *
@@ -49,6 +50,7 @@ void nw_kafka_state_forget(struct nw_kafka_state *state)
     free((void *)state->topics);
     free(state->copies);
     free(state->parts);
+    nw_kafka_ledger_signals_forget(state);
     memset(state, 0, sizeof *state);
 }
 
@@ -270,6 +272,8 @@ nw_status nw_kafka_ledger_take(const struct nw_kafka_sink *sink, struct nw_kafka
         return copy_take(state, number, &record, err);
     } else if (sscanf(key, "part/%" SCNu32, &number) == 1) {
         return part_take(state, number, &record, err);
+    } else if (sscanf(key, "signal/%" SCNu32, &number) == 1) {
+        return nw_kafka_ledger_signal_take(state, number, message->payload, message->len, err);
     } else if (strcmp(key, topics_key) == 0) {
         state->names_topics = message->payload != NULL;
     } else if (strncmp(key, topic_key, sizeof topic_key - 1) == 0) {
@@ -402,9 +406,8 @@ nw_status nw_kafka_ledger_read(struct nw_kafka_sink *sink, struct nw_kafka_state
 
 /* ---- writing ---- */
 
-/* @param value  NULL: the key is forgotten. */
-static nw_status record_send(struct nw_kafka_producer *producer, const char *key,
-                             const struct nw_out *value, struct nw_error *err)
+nw_status nw_kafka_ledger_send(struct nw_kafka_producer *producer, const char *key,
+                               const struct nw_out *value, struct nw_error *err)
 {
     if (value != NULL && value->failed) {
         return nw_fail(err, NW_RETRY, "out of memory for a record of the ledger");
@@ -461,7 +464,7 @@ static nw_status owner_send(struct nw_kafka_sink *sink, uint64_t fencing, uint32
     nw_out_text(out, ",\"workers\":");
     nw_out_u64(out, workers);
     nw_out_text(out, "}");
-    return record_send(&sink->producers[0], "owner", out, err);
+    return nw_kafka_ledger_send(&sink->producers[0], "owner", out, err);
 }
 
 static void position_key_print(char key[static KEY_SIZE], uint32_t worker)
@@ -484,7 +487,7 @@ nw_status nw_kafka_ledger_position(struct nw_kafka_producer *producer, uint32_t 
     nw_out_text(out, "\",\"moves\":");
     nw_out_u64(out, state->positions[worker].moves + (moves ? 1 : 0));
     record_end(out, position->bytes, position->size);
-    return record_send(producer, key, out, err);
+    return nw_kafka_ledger_send(producer, key, out, err);
 }
 
 nw_status nw_kafka_ledger_copy(struct nw_kafka_producer *producer, const struct nw_copy_state *copy,
@@ -499,7 +502,7 @@ nw_status nw_kafka_ledger_copy(struct nw_kafka_producer *producer, const struct 
     nw_out_u64(out, copy->generation);
     nw_out_text(out, copy->complete ? ",\"complete\":true" : ",\"complete\":false");
     record_end(out, copy->bytes, copy->size);
-    return record_send(producer, key, out, err);
+    return nw_kafka_ledger_send(producer, key, out, err);
 }
 
 nw_status nw_kafka_ledger_topic(struct nw_kafka_producer *producer, const char *name,
@@ -511,7 +514,7 @@ nw_status nw_kafka_ledger_topic(struct nw_kafka_producer *producer, const char *
     (void)snprintf(key, sizeof key, "%s%s", topic_key, name);
     record_begin(out, FORMAT);
     nw_out_text(out, "}");
-    return record_send(producer, key, out, err);
+    return nw_kafka_ledger_send(producer, key, out, err);
 }
 
 /* Before the first message to any of them. */
@@ -519,7 +522,7 @@ static nw_status topics_send(struct nw_kafka_producer *producer, struct nw_error
 {
     record_begin(&producer->record, FORMAT);
     nw_out_text(&producer->record, "}");
-    return record_send(producer, topics_key, &producer->record, err);
+    return nw_kafka_ledger_send(producer, topics_key, &producer->record, err);
 }
 
 static void part_key_print(char key[static KEY_SIZE], uint32_t relation_oid)
@@ -543,7 +546,7 @@ nw_status nw_kafka_ledger_part(struct nw_kafka_producer *producer, uint32_t work
     nw_out_text(out, ",\"moves\":");
     nw_out_u64(out, producer->sink->state.positions[worker].moves);
     nw_out_text(out, "}");
-    return record_send(producer, key, out, err);
+    return nw_kafka_ledger_send(producer, key, out, err);
 }
 
 void nw_kafka_ledger_part_end(struct nw_kafka_state *state, uint32_t relation_oid)
@@ -571,7 +574,7 @@ nw_status nw_kafka_ledger_parts_ended(struct nw_kafka_producer *producer, uint32
         if (part->ended && (!sink->options.transactional ||
                             nw_kafka_worker_of(sink, part->relation_oid) == worker)) {
             part_key_print(key, part->relation_oid);
-            status = record_send(producer, key, NULL, err);
+            status = nw_kafka_ledger_send(producer, key, NULL, err);
             part->ended = false; /* if this is not committed, all is read again */
         }
     }
@@ -759,7 +762,7 @@ nw_status nw_kafka_ledger_deal(struct nw_kafka_sink *sink, uint32_t workers, str
 
         position_key_print(key, i);
         state->positions[i].there = false;
-        status = record_send(&sink->producers[0], key, NULL, err);
+        status = nw_kafka_ledger_send(&sink->producers[0], key, NULL, err);
     }
     return status == NW_OK ? records_commit(sink, status, err) : status;
 }

@@ -48,6 +48,12 @@ struct nw_kafka_position {
 };
 
 /* What the ledger has, as recover() gives it to the host. */
+/* What the ledger says of a signal's copies, as asked_ledger.c wrote it. */
+struct nw_kafka_signal_record {
+    uint32_t signal;
+    char *text; /* JSON; own */
+};
+
 struct nw_kafka_state {
     uint64_t fencing;
     uint64_t token;   /* of who wrote that; 0: none */
@@ -60,7 +66,9 @@ struct nw_kafka_state {
     uint32_t parts_count;
     char **topics; /* where this sink has begun to write; own */
     uint32_t topics_count;
-    bool names_topics; /* since before anything was written to one */
+    bool names_topics;                      /* since before anything was written to one */
+    struct nw_kafka_signal_record *signals; /* own */
+    uint32_t signals_count;
 };
 
 /** What the ledger's topic has, into an empty or former state. Needs no producer. */
@@ -117,6 +125,14 @@ NW_MUST_CHECK nw_status nw_kafka_ledger_copy(struct nw_kafka_producer *producer,
  * that is drained. */
 NW_MUST_CHECK nw_status nw_kafka_ledger_topic(struct nw_kafka_producer *producer, const char *name,
                                               struct nw_error *err);
+/** Send a record. @param value  NULL: the key is forgotten. */
+NW_MUST_CHECK nw_status nw_kafka_ledger_send(struct nw_kafka_producer *producer, const char *key,
+                                             const struct nw_out *value, struct nw_error *err);
+/** asked_ledger.c: a record of a signal is taken into the state. @param bytes  NULL: it is over */
+NW_MUST_CHECK nw_status nw_kafka_ledger_signal_take(struct nw_kafka_state *state, uint32_t signal,
+                                                    const void *bytes, size_t size,
+                                                    struct nw_error *err);
+void nw_kafka_ledger_signals_forget(struct nw_kafka_state *state);
 /** Whether a copy of any table has begun. */
 bool nw_kafka_ledger_has_begun(const struct nw_kafka_state *state);
 /** Whether that is in the state. */

@@ -51,6 +51,7 @@ struct notification {
     const char *collection;  /* schema.table */
     const char *status;      /* of its copy; NULL: not said */
     bool scanned;            /* rows are said */
+    bool total;              /* they are all that there are */
     uint64_t rows;
 };
 
@@ -81,7 +82,7 @@ static uint32_t pairs_fill(const struct nw_kafka_sink *sink, const struct notifi
     if (what->scanned) {
         pairs[count++] = (struct pair){"total_rows_scanned", rows};
     }
-    if (what->scanned && !what->first && what->rows > 0) {
+    if (what->total && what->scanned && !what->first && what->rows > 0) {
         pairs[count++] = (struct pair){"total_rows", rows};
     }
     if (what->status != NULL) {
@@ -333,11 +334,12 @@ static nw_status later_ends(struct nw_kafka_worker *worker, const struct nw_tabl
     what.collections = names_of(asking, NAMES_OFTEN);
     what.label = "scanned_collection";
     what.collection = name;
-    what.scanned = copying != NULL && !copying->resumed;
-    what.rows = what.scanned ? copying->rows : 0;
-    what.status = outcome != NULL                                     ? outcome
-                  : !what.first && what.scanned && copying->rows == 0 ? "EMPTY"
-                                                                      : "SUCCEEDED";
+    what.scanned = copying != NULL ? !copying->resumed : outcome != NULL && !what.first;
+    what.rows = what.scanned && copying != NULL ? copying->rows : 0;
+    what.total = outcome == NULL;
+    what.status = outcome != NULL                                 ? outcome
+                  : !what.first && what.scanned && what.rows == 0 ? "EMPTY"
+                                                                  : "SUCCEEDED";
     status = notify(worker, &what, err);
     if (status == NW_OK && asking->ends) {
         what = later_like(asking);
@@ -348,6 +350,38 @@ static nw_status later_ends(struct nw_kafka_worker *worker, const struct nw_tabl
         nw_kafka_asked_ended(worker->sink, asking, table->relation_oid);
     }
     return status;
+}
+
+/* Of a table without rows nothing was said yet, which Debezium does where it is "blocking". */
+static nw_status later_is_whole(struct nw_kafka_worker *worker, const struct nw_table *table,
+                                const char *name, const struct nw_kafka_asking *asking,
+                                struct nw_error *err)
+{
+    const struct nw_kafka_copying *copying = nw_kafka_copying_find(worker, table->relation_oid);
+    bool failed = nw_kafka_asked_failed(worker->sink, table->relation_oid);
+    nw_status status = NW_OK;
+
+    if (asking->blocking && copying != NULL && !copying->goes_on) {
+        status = later_goes_on(worker, name, asking, err);
+    }
+    return status == NW_OK
+               ? later_ends(worker, table, copying, failed ? "SQL_EXCEPTION" : NULL, asking, err)
+               : status;
+}
+
+static nw_status later_is_gone(struct nw_kafka_worker *worker, const struct nw_table *table,
+                               const struct nw_kafka_asking *asking, struct nw_error *err)
+{
+    const struct notification what = later_like(asking);
+    nw_status status = NW_OK;
+
+    if (asking->starts) { /* it never began */
+        status = notify_start(worker, &what, names_of(asking, NAMES_MAX), err);
+        if (status == NW_OK) {
+            nw_kafka_asked_begun(worker->sink, asking);
+        }
+    }
+    return status == NW_OK ? later_ends(worker, table, NULL, "SQL_EXCEPTION", asking, err) : status;
 }
 
 /* Of one of the signals that the copy is for. */
@@ -364,12 +398,11 @@ static nw_status later_say_of(struct nw_kafka_worker *worker, const struct nw_ta
     case LATER_GOES_ON:
         return later_goes_on(worker, name, asking, err);
     case LATER_ENDS:
-        return later_ends(worker, table, nw_kafka_copying_find(worker, table->relation_oid), NULL,
-                          asking, err);
+        return later_is_whole(worker, table, name, asking, err);
     case LATER_IS_GONE:
         break;
     }
-    return later_ends(worker, table, NULL, "SQL_EXCEPTION", asking, err);
+    return later_is_gone(worker, table, asking, err);
 }
 
 /* Each signal that the copy is for; or none, and it is one by itself. */

@@ -109,7 +109,6 @@ static nw_status recovery_fill(struct nw_kafka_sink *sink, struct nw_recovery *r
     sink->began = sink->began || (sink->copying && sink->positioned); /* in that commit */
     sink->copying = !sink->positioned && state->copies_count > 0; /* it was said that it began */
     sink->first_oid = sink->copying ? UINT32_MAX : 0;
-    nw_kafka_asked_settle(sink, false);
     recovery->positions_count = positioned ? state->workers : 0;
     recovery->positions = sink->positions;
     recovery->copies_count = state->copies_count;
@@ -351,6 +350,9 @@ static nw_status kafka_commit(void *self, const struct nw_commit *commit, enum n
     *outcome = NW_NOT_COMMITTED;
     if (status == NW_OK) {
         status = commit_say(sink, commit, err);
+    }
+    if (status == NW_OK) {
+        status = nw_kafka_asked_record(sink, &sink->producers[0], err);
     }
     if (status != NW_OK) {
         return status == NW_FATAL || status == NW_AGAIN ? status : NW_OK;

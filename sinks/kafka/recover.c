@@ -164,5 +164,8 @@ nw_status nw_kafka_recover(struct nw_kafka_sink *sink, struct nw_error *err)
     if (status == NW_OK) {
         status = nw_kafka_signals_begin(sink, err);
     }
+    if (status == NW_OK) {
+        status = nw_kafka_asked_restore(sink, err);
+    }
     return status == NW_OK ? nw_kafka_asked_read(sink, err) : status;
 }

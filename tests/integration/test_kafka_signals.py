@@ -77,12 +77,19 @@ class SignalsTest(Case):
         self.server.sql("INSERT INTO shop.b VALUES (2)")
         for name in refused:
             narwal.wait(name, lambda: ("COMPLETED", name, {}) in self.later(narwal))  # pylint: disable=cell-var-from-loop
-            self.assertIn(("TABLE_SCAN_COMPLETED", name, {"data_collections": "shop.a", "scanned_collection": "shop.a",
-                                                          "status": "SQL_EXCEPTION"}), self.later(narwal))
+            self.assertEqual([(kind, data) for kind, id_, data in self.later(narwal) if id_ == name], [
+                ("STARTED", {"data_collections": "shop.a"}), ("DATA_COLLECTIONS_RESOLVED", {"data_collections": "shop.a"}),
+                ("TABLE_SCAN_COMPLETED", {"data_collections": "shop.a", "scanned_collection": "shop.a", "total_rows_scanned": "0",
+                                          "status": "SQL_EXCEPTION"}), ("COMPLETED", {})])
         self.assertEqual(narwal.log(whole=True).count("no rows of shop.a can be chosen by that"), len(refused))
         ask("fails", ["shop.a"], ("shop.a", "100 / (id - 5) < 0"))
         narwal.wait("the end", lambda: ("COMPLETED", "fails", {}) in self.later(narwal))
         self.assertIn("NW2210 the rows of shop.a WHERE 100 / (id - 5) < 0 cannot be read: copying shop.a: division by zero", narwal.log(whole=True))
+        self.assertIn(("TABLE_SCAN_COMPLETED", "fails", {"data_collections": "shop.a", "scanned_collection": "shop.a",
+                                                         "total_rows_scanned": "4", "status": "SQL_EXCEPTION"}), self.later(narwal))
+        ask("better", ["shop.a"], ("shop.a", "id = 5"))
+        narwal.wait("one that does not fail", lambda: ("COMPLETED", "better", {}) in self.later(narwal))
+        self.assertEqual(self.later(narwal)[-2][2]["status"], "SUCCEEDED")
         ask("elsewhere", ["shop.a"], ("shop.b", "true"))
         ask("blocking", ["shop.a"], ("shop.a", "SELECT * FROM shop.a"), type="blocking")
         ask("long", ["shop.a"], ("shop.a", "id IN (" + "1, " * 250 + "1)"))
@@ -211,7 +218,7 @@ class SignalsTest(Case):
         self.assertIn("no table that is followed matches shop.no", narwal.log())
 
     def test_a_table_is_dropped_and_narwal_is_killed_meanwhile(self):
-        """A dropped table is done with. A pause does not outlive a kill, with Debezium neither; the copy goes on."""
+        """A dropped table is done with. A pause does not outlive a kill, with Debezium neither; the copy goes on, as the signal's."""
         narwal = self.begin("meanwhile", signals_table="shop.signals", delivery="transactional")
         self.signal("both", "execute-snapshot", **{"data-collections": ["shop.[ab]"]})
         self.signal("wait", "pause-snapshot")
@@ -230,9 +237,50 @@ class SignalsTest(Case):
         narwal.start()
         narwal.wait("the copy", lambda: self.copies(narwal, "a") == [5, 5, 5])
         narwal.wait("the end", lambda: self.later(narwal)[-1][0] == "COMPLETED")
-        self.assertEqual([kind for kind, _, _ in self.later(narwal)[before:]],
-                         ["STARTED", "DATA_COLLECTIONS_RESOLVED", "PAUSED",
-                          "STARTED", "DATA_COLLECTIONS_RESOLVED", "IN_PROGRESS", "TABLE_SCAN_COMPLETED", "COMPLETED"])
+        self.assertEqual([(kind, id_) for kind, id_, _ in self.later(narwal)[before:]],
+                         [(kind, "more") for kind in ("STARTED", "DATA_COLLECTIONS_RESOLVED", "PAUSED", "IN_PROGRESS",
+                                                      "TABLE_SCAN_COMPLETED", "COMPLETED")])
+
+    def test_a_copy_that_goes_on_behind_a_stop(self):
+        """It stays the signal's: STARTED comes once, and COMPLETED, when narwal was stopped and when it connected anew."""
+        narwal = self.begin("goeson", signals_table="shop.signals")
+        def paused(number):
+            return [kind for kind, _, _ in self.later(narwal)].count("PAUSED") == number
+        for number, type_ in enumerate(("incremental", "incremental", "blocking"), 1):
+            with self.server.connect(autocommit=False) as connection, connection.cursor() as cursor:
+                for signal in ((f"s{number}", "execute-snapshot", json.dumps({"data-collections": ["shop.[ab]"], "type": type_})),
+                               (f"p{number}", "pause-snapshot", None)):
+                    cursor.execute("INSERT INTO shop.signals VALUES (%s, %s, %s)", signal)
+            narwal.wait("the pause", lambda: paused(number))  # pylint: disable=cell-var-from-loop
+            self.wait_recorded(narwal)
+            if number == 2:
+                self.server.stop("immediate")
+                narwal.wait("it to be noticed", lambda: "NW11" in narwal.log())
+                self.server.start()
+                self.signal(f"r{number}", "resume-snapshot")
+            else:
+                self.assertEqual(narwal.terminate(), 0)
+                narwal.start()
+            narwal.wait("the copies", lambda: self.copies(narwal, "b") == [1] * (1 + number))  # pylint: disable=cell-var-from-loop
+            narwal.wait_caught_up()
+        for id_ in ("s1", "s2"):
+            said = [kind for kind, said, _ in self.later(narwal) if said == id_]
+            self.assertEqual([said.count(kind) for kind in ("STARTED", "TABLE_SCAN_COMPLETED", "COMPLETED")], [1, 2, 1], said)
+        self.assertEqual({id_ for kind, id_, _ in self.later(narwal) if kind == "COMPLETED"}, {"s1", "s2"})
+        first = [value["type"] for _, value in self.messages("goeson.notifications") if value["aggregate_type"] == "Initial Snapshot"]
+        self.assertEqual([first.count(kind) for kind in ("STARTED", "COMPLETED")], [2, 2], first)
+        self.assertEqual(self.signals_recorded(narwal), {})
+
+    def signals_recorded(self, narwal):
+        """Of signals, in the sink's ledger."""
+        found = {}
+        for message in self.broker.read(f"_narwal.{narwal.name}.kafka"):
+            if message["key"].startswith("signal/"):
+                found[message["key"]] = message["payload"]
+        return {key: text for key, text in found.items() if text}
+
+    def wait_recorded(self, narwal):
+        narwal.wait("the record", lambda: any('"started":true' in text for text in self.signals_recorded(narwal).values()))
 
     def test_blocking_and_what_is_said_of_a_start(self):
         """As Debezium's: rows from first to last, an Initial Snapshot without the signal's id. A start without a first copy
@@ -311,8 +359,9 @@ class SignalsTest(Case):
         self.assertEqual(self.copies(narwal, "a"), [5])
         narwal.start()
         narwal.wait("the copy", lambda: len(self.copies(narwal, "a")) >= 2)
-        self.signal("twice", "execute-snapshot", **{"data-collections": ["shop.b", "shop.b"]})
+        self.signal("twice", "execute-snapshot", **{"data-collections": ["shop.b", "shop.b", "shop[.]b"]})
         narwal.wait("the end", lambda: ("COMPLETED", "twice", {}) in self.later(narwal))
+        self.assertIn(("STARTED", "twice", {"data_collections": "shop.b"}), self.later(narwal))
 
     def test_many_signals_at_once_and_one_for_what_is_being_copied(self):
         """Of one transaction, and without a key. A table that is being copied already is copied once more."""

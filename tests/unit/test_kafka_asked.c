@@ -122,6 +122,7 @@ static int end(void **state)
 {
     (void)state;
     nw_kafka_asked_fini(&sink);
+    nw_kafka_ledger_signals_forget(&sink.state);
     free(many);
     many = NULL;
     return pthread_mutex_destroy(&sink.lock);
@@ -243,6 +244,98 @@ static void what_was_not_committed_is_said_again(void **state)
     nw_kafka_asked_settle(&sink, true);
     check(NW_KAFKA_COPY_BEGINS, "s.a", " s.a starts ends");
     assert_int_equal(sink.asked_count, 0);
+}
+
+/* What the ledger is to have of the first signal now; "": nothing; "-": what it has. */
+static void recorded(const char *wanted)
+{
+    struct nw_out out = {0};
+    uint32_t signal = nw_kafka_asked_changed(&sink, 0, &out);
+    struct nw_error err = {0};
+
+    nw_out_bytes(&out, "", 1);
+    assert_string_equal(signal == 0 ? "-" : (const char *)out.bytes, wanted);
+    if (signal != 0) {
+        assert_int_equal(nw_kafka_ledger_signal_take(&sink.state, signal,
+                                                     out.used == 1 ? NULL : out.bytes, out.used - 1,
+                                                     &err),
+                         NW_OK);
+    }
+    nw_out_fini(&out);
+}
+
+/* The process ends, and another reads the ledger. */
+static void start_anew(bool process)
+{
+    struct nw_kafka_state state = sink.state;
+    struct nw_error err = {0};
+
+    if (process) {
+        nw_kafka_asked_fini(&sink);
+        sink.asked = NULL;
+        sink.asked_count = sink.asked_capacity = sink.signals_count = 0;
+    }
+    sink.state = state;
+    assert_int_equal(nw_kafka_asked_restore(&sink, &err), NW_OK);
+}
+
+static void a_signal_goes_on_in_another_process(void **state)
+{
+    (void)state;
+    recorded("-");
+    assert_int_equal(note("o\"e", true, (const char *const[]){"x", "y"}, 2, "one"), NW_OK);
+    answers[0].tables = "97 s.a;98 s.b;";
+    nw_kafka_asked_poll(&sink);
+    recorded("-"); /* not all of it is known */
+    answers[1].tables = "98 s.b;99 s.c;";
+    begins("s.a", "o\"e s.a,s.b,s.c starts"); /* s.b once */
+    recorded("{\"narwal\":1,\"id\":\"o\\\"e\",\"type\":\"b\",\"tables\":[\"+97 s.a\",\" 98 s.b\","
+             "\" 99 s.c\"],\"started\":true,\"first\":0}");
+    recorded("-");
+    nw_kafka_asked_settle(&sink, true);
+    recorded("-");
+    start_anew(true);
+    recorded("-");
+    assert_true(nw_kafka_asked_first(&sink, 1, 97));
+    check(NW_KAFKA_COPY_IS_BEGUN, "s.b", " s.b starts ends"); /* one that nobody asked for */
+    begins("s.b", "o\"e s.a,s.b,s.c");
+    ends("s.a", "o\"e s.a,s.b,s.c");
+    recorded("{\"narwal\":1,\"id\":\"o\\\"e\",\"type\":\"b\",\"tables\":[\"+98 s.b\",\" 99 s.c\"],"
+             "\"started\":true,\"first\":97}");
+    nw_kafka_asked_settle(&sink, true);
+    ask("two", false, "z", "97 s.a;");
+    start_anew(false); /* as after a fault: what was not recorded stays, too */
+    begins("s.a", "two s.a starts ends");
+    ends("s.b", "o\"e s.b,s.c");
+    begins("s.c", "o\"e s.b,s.c ends");
+    ends("s.c", "o\"e s.b,s.c ends");
+    recorded("");
+    nw_kafka_asked_settle(&sink, true);
+    recorded(
+        "{\"narwal\":1,\"id\":\"two\",\"type\":\"i\",\"tables\":[\"+97 s.a\"],\"started\":true,"
+        "\"first\":0}");
+    assert_int_equal(sink.asked_count, 1);
+}
+
+/* Nor is anything said of a signal whose record cannot be read; its number is not given again. */
+static void a_record_that_is_none_is_left_out(void **state)
+{
+    static const char *const texts[] = {"{", "{\"narwal\":1}",
+                                        "{\"narwal\":1,\"tables\":[1,\"x\",\"+7\"]}",
+                                        "{\"narwal\":1,\"tables\":[\"+97 s.a\"]}"};
+    struct nw_error err = {0};
+
+    (void)state;
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_int_equal(
+            nw_kafka_ledger_signal_take(&sink.state, 9 - i, texts[i], strlen(texts[i]), &err),
+            NW_OK);
+    }
+    start_anew(true);
+    assert_int_equal(sink.asked_count, 1);
+    assert_int_equal(sink.asked[0].signal, 6);
+    ask("new", false, "z", "98 s.b;");
+    assert_int_equal(sink.asked[1].signal, 10);
 }
 
 static void a_copy_is_for_all_that_asked_when_it_began(void **state)
@@ -560,6 +653,8 @@ int main(void)
                                         end),
         cmocka_unit_test_setup_teardown(a_signal_ends_with_the_last_of_its_tables, begin, end),
         cmocka_unit_test_setup_teardown(what_was_not_committed_is_said_again, begin, end),
+        cmocka_unit_test_setup_teardown(a_signal_goes_on_in_another_process, begin, end),
+        cmocka_unit_test_setup_teardown(a_record_that_is_none_is_left_out, begin, end),
         cmocka_unit_test_setup_teardown(a_copy_is_for_all_that_asked_when_it_began, begin, end),
         cmocka_unit_test_setup_teardown(a_copy_of_nobodys_is_not_taken_by_a_later_signal, begin,
                                         end),
