@@ -11,7 +11,7 @@ import unittest
 import urllib.request
 
 import test_debezium_modes as modes
-from lab import check, cluster, debezium, debezium_properties, debezium_scenarios, kafka
+from lab import check, cluster, debezium, debezium_corners, debezium_properties, debezium_scenarios, kafka
 
 PREPARED = {**modes.SERVER, "max_replication_slots": "400", "max_wal_senders": "100", "max_prepared_transactions": "20"}
 # Which copied row is the first and the last, and when a message outside of a transaction was read.
@@ -143,7 +143,7 @@ def method(scenarios):
     return lambda self: self.play(scenarios)
 
 
-for name, scenarios in {**debezium_scenarios.GROUPS, **debezium_properties.GROUPS}.items():
+for name, scenarios in {**debezium_scenarios.GROUPS, **debezium_properties.GROUPS, **debezium_corners.GROUPS}.items():
     setattr(ScenariosTest, f"test_{name}", method(scenarios))
 del modes.ModesTest
 

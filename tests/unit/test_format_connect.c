@@ -320,6 +320,8 @@ static void a_domain_is_what_the_type_below_it_is(void **state)
     } cases[] = {
         {"public.citext", "Ab", "\"Ab\"", NULL},
         {"citext[]", "{Ab,NULL}", "[\"Ab\",null]", NULL},
+        {"isbn[]", "{0-393-04002-X}", "[\"0-393-04002-X\"]", NULL},
+        {"isbn[]", "{NULL}", "refused", NULL}, /* its schema has no room for it, as that of enums */
         {"public.hstore", "\"a\"=>\"1\"", "\"{\\\"a\\\":\\\"1\\\"}\"", "io.debezium.data.Json"},
         {"\"My Schema\".ltree", "Top.Child", "\"Top.Child\"", "io.debezium.data.Ltree"},
         {"vector", "[1,2.5]", "[1.0,2.5]", "io.debezium.data.DoubleVector"},

@@ -65,7 +65,7 @@ static const struct {
     enum nw_family family;
 } names[] = {
     {"hstore", NW_FAMILY_HSTORE},       {"ltree", NW_FAMILY_LTREE},
-    {"citext", NW_FAMILY_STRING},       {"isbn", NW_FAMILY_STRING},
+    {"citext", NW_FAMILY_STRING},       {"isbn", NW_FAMILY_ISBN},
     {"geometry", NW_FAMILY_GEOMETRY},   {"geography", NW_FAMILY_GEOGRAPHY},
     {"vector", NW_FAMILY_VECTOR},       {"halfvec", NW_FAMILY_HALFVEC},
     {"sparsevec", NW_FAMILY_SPARSEVEC},
@@ -153,7 +153,7 @@ enum nw_family nw_family_of(const struct nw_table *table, uint16_t index, bool *
 /* Debezium forgets it in arrays of types that it has no list for. */
 bool nw_family_items_optional(enum nw_family family)
 {
-    return family != NW_FAMILY_UNKNOWN && family != NW_FAMILY_ENUM &&
+    return family != NW_FAMILY_UNKNOWN && family != NW_FAMILY_ENUM && family != NW_FAMILY_ISBN &&
            family != NW_FAMILY_TSVECTOR && family != NW_FAMILY_VECTOR &&
            family != NW_FAMILY_HALFVEC && family != NW_FAMILY_SPARSEVEC;
 }
