@@ -53,7 +53,8 @@ static const struct nw_projection *project(const struct nw_table *table)
             count++;
         }
     }
-    operand = (struct nw_operand){.schema = table->columns[0]};
+    operand = (struct nw_operand){.schema = table->columns[0],
+                                  .element_oid = nw_column_element(table, 0)};
     filter = (struct nw_row_filter){.operands = &operand, .operands_count = 1, .judge = judge};
     projection =
         (struct nw_projection){.table = *table,

@@ -7,6 +7,7 @@
 
 #include "base/cursor.h"
 #include "decode/print.h"
+#include "pg/types.h"
 
 #define DIMENSIONS_MAX 6 /* MAXDIM */
 #define BOUNDS_SIZE    (DIMENSIONS_MAX * 32 + 8)
@@ -20,13 +21,18 @@ struct array {
     uint32_t count[DIMENSIONS_MAX];
 };
 
+static bool is_element(uint32_t oid, uint32_t element_oid)
+{
+    return oid == element_oid || element_oid == NW_ELEMENT_ENUM;
+}
+
 /* The head of an array. Counts are bounded by what is left: an element takes four bytes or more. */
 static bool read_head(struct nw_cursor *message, uint32_t element_oid, struct array *array)
 {
     uint64_t span = 1;
 
     array->dimensions = nw_cursor_u32be(message);
-    if (nw_cursor_u32be(message) > 1 || nw_cursor_u32be(message) != element_oid ||
+    if (nw_cursor_u32be(message) > 1 || !is_element(nw_cursor_u32be(message), element_oid) ||
         array->dimensions > DIMENSIONS_MAX) {
         return false;
     }
@@ -178,7 +184,7 @@ enum nw_decoded nw_print_array(struct nw_buffer *out, const uint8_t *at, uint32_
                                uint32_t element_oid)
 {
     struct nw_cursor message = nw_cursor_of(at, size);
-    nw_print_fn print = nw_printer_of(element_oid);
+    nw_print_fn print = nw_printer_of(element_oid == NW_ELEMENT_ENUM ? NW_OID_TEXT : element_oid);
     struct array array = {0};
     bool good = true;
 

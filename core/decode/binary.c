@@ -267,7 +267,7 @@ static enum nw_decoded binary_array(struct nw_column *column, uint32_t row, cons
 }
 
 /* Types whose form in a batch is text. */
-static nw_decode_fn decoder_of_text(const struct nw_column_schema *schema)
+static nw_decode_fn decoder_of_text(const struct nw_column_schema *schema, uint32_t element_oid)
 {
     switch (schema->base_type_oid) {
     case NW_OID_NAME:
@@ -281,17 +281,17 @@ static nw_decode_fn decoder_of_text(const struct nw_column_schema *schema)
     if (schema->enum_labels != NULL) {
         return nw_decode_copy;
     }
-    if (nw_type_element(schema->base_type_oid) != 0) {
+    if (element_oid != 0) {
         return binary_array;
     }
     return nw_printer_of(schema->base_type_oid) != NULL ? binary_printed : NULL;
 }
 
-nw_decode_fn nw_decoder_binary(const struct nw_column_schema *schema)
+nw_decode_fn nw_decoder_binary(const struct nw_column_schema *schema, uint32_t element_oid)
 {
     switch ((enum nw_type)schema->type) {
     case NW_TYPE_TEXT:
-        return decoder_of_text(schema);
+        return decoder_of_text(schema, element_oid);
     case NW_TYPE_JSON:
         return schema->base_type_oid == NW_OID_JSONB ? binary_jsonb : nw_decode_copy;
     case NW_TYPE_BINARY:

@@ -185,10 +185,10 @@ static void decoders_choose(struct nw_column *column, const struct nw_column_sch
         column->binary = nw_decode_nothing;
     } else if (column->mask != NULL) {
         column->text = nw_decoder_masked_text(schema);
-        column->binary = nw_decoder_masked_binary(schema);
+        column->binary = nw_decoder_masked_binary(schema, column->element_oid);
     } else {
         column->text = nw_decoder_text(schema);
-        column->binary = nw_decoder_binary(schema);
+        column->binary = nw_decoder_binary(schema, column->element_oid);
     }
 }
 
@@ -205,7 +205,7 @@ static void columns_choose(struct nw_builder *builder, const struct nw_block *bl
             column->scratch = &builder->scratch;
             column->exceptions = &builder->exception_bytes;
             column->print = nw_printer_of(schema->base_type_oid);
-            column->element_oid = nw_type_element(schema->base_type_oid);
+            column->element_oid = nw_column_element(block->table, field.column);
             column->precision = schema->precision;
             column->scale = schema->scale;
             decoders_choose(column, schema);

@@ -56,8 +56,11 @@ static inline bool nw_type_is_variable(enum nw_type type)
 }
 
 nw_decode_fn nw_decoder_text(const struct nw_column_schema *schema);
-/** NULL when the column's type has a send format that narwal does not decode. */
-nw_decode_fn nw_decoder_binary(const struct nw_column_schema *schema);
+/**
+ * NULL when the column's type has a send format that narwal does not decode.
+ * @param element_oid  of an array, see nw_column_element()
+ */
+nw_decode_fn nw_decoder_binary(const struct nw_column_schema *schema, uint32_t element_oid);
 
 /** From now on both decoders of a column of text refuse what is not UTF-8, as an exception. */
 void nw_column_check_text(struct nw_column *column);
@@ -67,7 +70,7 @@ void nw_column_check_text(struct nw_column *column);
  * what column->mask makes of the value's text. See nw_decoder_text() and nw_decoder_binary().
  */
 nw_decode_fn nw_decoder_masked_text(const struct nw_column_schema *schema);
-nw_decode_fn nw_decoder_masked_binary(const struct nw_column_schema *schema);
+nw_decode_fn nw_decoder_masked_binary(const struct nw_column_schema *schema, uint32_t element_oid);
 /** Takes no notice of the value: the column is not seen. */
 enum nw_decoded nw_decode_nothing(struct nw_column *column, uint32_t row, const uint8_t *at,
                                   uint32_t size);

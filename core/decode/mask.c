@@ -190,7 +190,7 @@ nw_decode_fn nw_decoder_masked_text(const struct nw_column_schema *schema)
     }
 }
 
-nw_decode_fn nw_decoder_masked_binary(const struct nw_column_schema *schema)
+nw_decode_fn nw_decoder_masked_binary(const struct nw_column_schema *schema, uint32_t element_oid)
 {
     switch (schema->base_type_oid) {
     case NW_OID_BOOL:
@@ -207,10 +207,10 @@ nw_decode_fn nw_decoder_masked_binary(const struct nw_column_schema *schema)
     default:
         break;
     }
-    if (nw_decoder_binary(schema) == NULL) {
+    if (nw_decoder_binary(schema, element_oid) == NULL) {
         return NULL;
     }
-    if (nw_type_element(schema->base_type_oid) != 0) {
+    if (element_oid != 0) {
         return mask_binary_array;
     }
     return nw_printer_of(schema->base_type_oid) != NULL ? mask_binary_print : mask_text;

@@ -45,8 +45,9 @@ void nw_selection_destroy(struct nw_selection *selection)
 }
 
 /* A place for one value, of the type that the filter wants. */
-static void operand_set(struct operand *to, const struct nw_column_schema *schema)
+static void operand_set(struct operand *to, const struct nw_operand *from)
 {
+    const struct nw_column_schema *schema = &from->schema;
     struct nw_column *column = &to->column;
     bool variable = nw_type_is_variable((enum nw_type)schema->type);
 
@@ -55,9 +56,9 @@ static void operand_set(struct operand *to, const struct nw_column_schema *schem
     column->offsets = variable ? to->offsets : NULL;
     column->exceptions = &to->exception;
     column->text = nw_decoder_text(schema);
-    column->binary = nw_decoder_binary(schema);
+    column->binary = nw_decoder_binary(schema, from->element_oid);
     column->print = nw_printer_of(schema->base_type_oid);
-    column->element_oid = nw_type_element(schema->base_type_oid);
+    column->element_oid = from->element_oid;
     column->precision = schema->precision;
     column->scale = schema->scale;
 }
@@ -250,7 +251,7 @@ static nw_status selection_ready(struct nw_builder *builder, struct nw_error *er
         if (operand->column.bytes.capacity > OPERAND_KEPT_MAX) { /* of a huge value */
             nw_buffer_fini(&operand->column.bytes);
         }
-        operand_set(operand, &filter->operands[i].schema);
+        operand_set(operand, &filter->operands[i]);
     }
     return NW_OK;
 }

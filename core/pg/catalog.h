@@ -82,6 +82,9 @@ struct nw_catalog_column {
     bool identity;        /* part of the replica identity */
 };
 
+/** Whether its values can be asked for in binary, see nw_type_is_binary(). */
+bool nw_catalog_column_is_binary(const struct nw_catalog_column *column);
+
 struct nw_catalog_table {
     uint32_t oid;
     uint32_t root_oid; /* of a partition; 0: it is none */

@@ -629,6 +629,11 @@ nw_status nw_catalog_table(struct nw_session *session, const struct nw_catalog_s
     return status;
 }
 
+bool nw_catalog_column_is_binary(const struct nw_catalog_column *column)
+{
+    return column->item_labels != NULL || nw_type_is_binary(column->base_type_oid, column->typtype);
+}
+
 static void convert_column(const struct nw_catalog_column *from, struct nw_column_schema *column)
 {
     struct nw_type_form form = nw_type_of(from->base_type_oid, from->base_typmod);

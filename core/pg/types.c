@@ -106,12 +106,20 @@ bool nw_type_is_binary(uint32_t base_type_oid, char typtype)
     return nw_type_element(base_type_oid) != 0;
 }
 
+uint32_t nw_column_element(const struct nw_table *table, uint16_t index)
+{
+    return nw_table_item_labels(table, index) != NULL
+               ? NW_ELEMENT_ENUM
+               : nw_type_element(table->columns[index].base_type_oid);
+}
+
 bool nw_table_is_binary(const struct nw_table *table)
 {
     for (uint16_t i = 0; i < table->columns_count; i++) {
         const struct nw_column_schema *column = &table->columns[i];
 
-        if (!nw_type_is_binary(column->base_type_oid, column->enum_labels != NULL ? 'e' : 'b')) {
+        if (nw_table_item_labels(table, i) == NULL &&
+            !nw_type_is_binary(column->base_type_oid, column->enum_labels != NULL ? 'e' : 'b')) {
             return false;
         }
     }

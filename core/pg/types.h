@@ -75,6 +75,11 @@ bool nw_type_is_binary(uint32_t base_type_oid, char typtype);
 /** The element type of an array type whose send format narwal decodes; 0 for all other types. */
 uint32_t nw_type_element(uint32_t oid);
 
+/** What nw_column_element() says of an array of an enum: its items are labels, of any type. */
+#define NW_ELEMENT_ENUM UINT32_MAX
+/** The element type of a column that is such an array, also below domains; 0: it is none. */
+uint32_t nw_column_element(const struct nw_table *table, uint16_t index);
+
 /** Whether every column's binary form is one that the lanes decode. */
 bool nw_table_is_binary(const struct nw_table *table);
 

@@ -383,7 +383,7 @@ static nw_status columns_print(struct nw_session *session, FILE *stream,
         const struct nw_catalog_column *column = &plan->from->columns[index];
 
         (void)fputs(i > 0 ? ", " : "", stream);
-        status = nw_type_is_binary(column->base_type_oid, column->typtype)
+        status = nw_catalog_column_is_binary(column)
                      ? name_print(session, stream, column->name, err)
                      : text_print(session, stream, column->name, err);
     }

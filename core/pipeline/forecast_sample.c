@@ -377,9 +377,8 @@ static char *columns_text(struct nw_session *session, const struct nw_catalog_ta
         char name[160] = "";
 
         status = nw_session_quote_name(session, column->name, name, sizeof name, &ignored);
-        (void)fprintf(
-            stream, "%s%s%s", i > 0 ? ", " : "", name,
-            nw_type_is_binary(column->base_type_oid, column->typtype) ? "" : "::pg_catalog.text");
+        (void)fprintf(stream, "%s%s%s", i > 0 ? ", " : "", name,
+                      nw_catalog_column_is_binary(column) ? "" : "::pg_catalog.text");
     }
     if (stream != NULL) {
         (void)fclose(stream);

@@ -34,6 +34,7 @@ struct nw_mask {
 /** A value of a row filter's condition, from the row. */
 struct nw_operand {
     struct nw_column_schema schema; /* as which it is decoded */
+    uint32_t element_oid;           /* of an array, see nw_column_element() */
     uint16_t field[2];              /* where it lies, by enum nw_wire */
 };
 

@@ -152,6 +152,7 @@ static nw_status operand_find(struct binding *b, const struct nw_transform_rule 
         }
     }
     b->operands[*operand].schema = table->columns[column];
+    b->operands[*operand].element_oid = nw_column_element(table, column);
     b->operands[*operand].field[NW_WIRE_CHANGES] = column;
     if (table->columns[column].base_type_oid == NW_OID_NUMERIC) {
         b->operands[*operand].schema.type = NW_TYPE_NUMERIC; /* as text, which is always exact */

@@ -122,6 +122,7 @@ static void check_copied(const struct vector *vector, struct nw_value *want)
     struct nw_item *item = NULL;
     struct nw_value value;
 
+    table.item_labels = vector->table.item_labels;
     block_row(block, 'I');
     block_tuple(block, 0, 1);
     block_u32(block, (uint32_t)vector->binary_size);
@@ -143,8 +144,7 @@ static void check_vector(const struct vector *vector)
     struct nw_value text;
     struct nw_value binary;
 
-    assert_true(nw_type_is_binary(vector->columns[0].base_type_oid,
-                                  vector->columns[0].enum_labels != NULL ? 'e' : 'b'));
+    assert_true(nw_table_is_binary(&vector->table));
     block_row(block, 'I');
     block_tuple(block, 'N', 2);
     block_value(block, 't', vector->text, vector->text_size);

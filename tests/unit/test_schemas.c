@@ -569,6 +569,8 @@ static void binary_is_possible_when_every_column_is_decodable(void **state)
 {
     static const struct nw_column_schema point = {
         .name = "p", .type_name = "point", .type_oid = 600, .base_type_oid = 600, .typmod = -1};
+    static const char *const moods[] = {"sad", NULL};
+    static const char *const *const items[] = {moods};
     struct nw_table odd = described;
 
     (void)state;
@@ -576,6 +578,8 @@ static void binary_is_possible_when_every_column_is_decodable(void **state)
     odd.columns = &point;
     odd.columns_count = 1;
     assert_false(nw_table_is_binary(&odd));
+    odd.item_labels = items; /* whose items are moods is */
+    assert_true(nw_table_is_binary(&odd));
 }
 
 int main(void)

@@ -11,6 +11,7 @@
 #define VECTOR_SIZE 131072
 
 static const char *const vector_labels[] = {"sad", NULL};
+static const char *const *const vector_items[] = {vector_labels, vector_labels};
 
 struct vector {
     char name[64];
@@ -48,6 +49,7 @@ static inline void vector_parse(char *line, struct vector *vector)
         vector->columns[i].enum_labels = oid == 16384 ? vector_labels : NULL;
     }
     vector->table = table_make(vector->columns, 2);
+    vector->table.item_labels = oid == 16385 ? vector_items : NULL;
 }
 
 /* Calls `check` for each value of a file. @return how many there were */

@@ -243,7 +243,7 @@ MATRIX = (
     text("int4range[]", '{"[1,5)",empty,NULL}'),
     text("other.textrange", '["a b","q""z")', "(,\\\\)"),
     text("other.floatrange", "[0.1,Infinity]"),
-    text("lab.mood[]", '{sad,NULL,"it\'s \\"complicated\\", {really}"}'),
+    typed("lab.mood[]", '{sad,NULL,"it\'s \\"complicated\\", {really}"}', "{}", "{{sad,ok},{ok,ünï}}", "[0:1]={ok,sad}"),
     text("lab.pair", '(1,"a b")', "(,)", '(7,"q""u\\\\o,te(")', '(-1,"")'),
     text("lab.pair[]", '{"(1,\\"a b\\")","(,)",NULL}'),
     text("lab.positive[]", "{1,2147483647}"),

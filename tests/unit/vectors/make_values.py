@@ -200,6 +200,7 @@ TYPES = [
     ("pg_lsn[]", "array_send", quoted(["{0/0,1/A}"])),
     ("xid8[]", "array_send", quoted(["{7}"])),
     ("mood", "enum_send", quoted(["sad", "it's \u00e9"])),
+    ("mood[]", "array_send", quoted(["{}", "{sad,NULL,\"it's \u00e9\"}", "{{sad},{sad}}", "[0:1]={sad,sad}"])),
 ]
 
 
@@ -224,7 +225,7 @@ def main():
         sql.append("INSERT INTO t%d VALUES %s;" % (index, rows))
         label = name.replace(" ", "")
         sql.append(
-            "SELECT '%s', CASE WHEN atttypid < 16384 THEN atttypid::int8 ELSE 16384 END, atttypmod,"
+            "SELECT '%s', CASE WHEN atttypid < 16384 THEN atttypid::int8 WHEN attndims = 0 THEN 16384 ELSE 16385 END, atttypmod,"
             " encode(convert_to(format('%%s', v), 'UTF8'), 'hex'), encode(%s(v), 'hex')"
             " FROM t%d, pg_attribute WHERE attrelid = 't%d'::regclass AND attname = 'v' ORDER BY i;"
             % (label, send, index, index))
