@@ -20,7 +20,9 @@ struct schema_memory {
 };
 
 /* Hashes the events of one side. The hash of an event is the sum of those of its leaves, so that
- * the order of members does not matter; with --strict a leaf's place is in its hash. */
+ * the order of members does not matter; with --strict a leaf's place is in its hash. It is in that
+ * of the key: members in another order are another key for Kafka, and may lie in another partition.
+ */
 struct hashing {
     const struct nw_comparison *comparison;
     const struct nw_side *side;
@@ -40,6 +42,7 @@ struct hashing {
     int64_t committed_ms; /* INT64_MIN: it does not say */
     uint64_t sum[2], sum_snapshot[2], sum_key[2], sum_before[2];
     bool is_snapshot;
+    uint32_t key_leaves;
 };
 
 static XXH128_hash_t leaf_hash(const struct hashing *hashing, const struct nw_leaf *leaf)
@@ -98,6 +101,7 @@ static void on_leaf(void *context, const struct nw_leaf *given)
     nw_leaf_below(hashing->side, &leaf);
     hash = leaf_hash(hashing, &leaf);
     if (strncmp(leaf.path, "key", 3) == 0 && leaf.path[3] != '-') {
+        hash.low64 = XXH3_64bits_withSeed(&hash, sizeof hash, ++hashing->key_leaves);
         sum_add(hashing->sum_key, hash);
     }
     hashing->is_snapshot |= nw_leaf_is_snapshot(&leaf);
@@ -185,6 +189,7 @@ static bool on_message(void *context, const rd_kafka_message_t *message)
     memset(hashing->sum_snapshot, 0, sizeof hashing->sum_snapshot);
     memset(hashing->sum_key, 0, sizeof hashing->sum_key);
     hashing->is_snapshot = false;
+    hashing->key_leaves = 0;
     hashing->committed_ms = INT64_MIN;
     progress(hashing);
     hashing->failed |= !nw_leaves_of(&hashing->leaves, message);
