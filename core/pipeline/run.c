@@ -212,6 +212,15 @@ static nw_status drain(struct nw_run *run, struct nw_error *err)
     return status;
 }
 
+static nw_status stream_turn(struct nw_run *run, struct nw_error *err)
+{
+    nw_status status = turn(run, err);
+
+    status = status == NW_OK ? nw_run_publish_step(run, err) : status;
+    status = status == NW_OK ? nw_run_news_step(run, err) : status;
+    return status == NW_OK ? nw_run_joins_step(run, err) : status;
+}
+
 static nw_status stream(struct nw_run *run, struct nw_error *err)
 {
     nw_status status = NW_OK;
@@ -231,10 +240,7 @@ static nw_status stream(struct nw_run *run, struct nw_error *err)
     }
     while (status == NW_OK && !nw_run_stopping(run) && !nw_run_until_reached(run) &&
            !nw_run_rests(run)) {
-        status = turn(run, err);
-        status = status == NW_OK ? nw_run_publish_step(run, err) : status;
-        status = status == NW_OK ? nw_run_news_step(run, err) : status;
-        status = status == NW_OK ? nw_run_joins_step(run, err) : status;
+        status = stream_turn(run, err);
     }
     /* A session that was waited for ends with the wish to stop. */
     status = status == NW_RETRY && nw_run_stopping(run) ? NW_OK : status;

@@ -287,6 +287,31 @@ static void pause_reason_find(struct nw_run *run, const struct asked *asked,
     }
 }
 
+/* As below, of what only some commands look at. */
+static void own_reason_find(struct nw_run *run, const struct asked *asked, char reason[REASON_SIZE])
+{
+    const char *fault = NULL;
+
+    if (asked->verb == VERB_RETRY && in_trouble_everywhere(run, asked->relation_oid)) {
+        (void)snprintf(
+            reason, REASON_SIZE,
+            "NW1505 %s does not stream as the others do: narwal table list says why, and "
+            "a copy for all sinks, by narwal table repair, is one for this sink too",
+            asked->quoted);
+        return;
+    }
+    fault = asked->filter[0] != '\0' ? nw_run_choice_fault(run, asked->relation_oid) : NULL;
+    if (fault != NULL) {
+        (void)snprintf(reason, REASON_SIZE, "NW1505 %s: %s", asked->quoted, fault);
+    } else if (asked->verb == VERB_REPAIR && !in_trouble(run, asked->relation_oid)) {
+        (void)snprintf(
+            reason, REASON_SIZE,
+            "NW1505 %s goes on as it should: there is nothing to repair. To copy it again all "
+            "the same: narwal table refresh",
+            asked->quoted);
+    }
+}
+
 /* Why the command cannot be carried out; "": it can. */
 static void reason_find(struct nw_run *run, const struct asked *asked, char reason[REASON_SIZE])
 {
@@ -320,27 +345,8 @@ static void reason_find(struct nw_run *run, const struct asked *asked, char reas
     } else {
         publication_find(run, asked, reason);
     }
-    if (reason[0] == '\0' && asked->verb == VERB_RETRY &&
-        in_trouble_everywhere(run, asked->relation_oid)) {
-        (void)snprintf(
-            reason, REASON_SIZE,
-            "NW1505 %s does not stream as the others do: narwal table list says why, and "
-            "a copy for all sinks, by narwal table repair, is one for this sink too",
-            asked->quoted);
-    }
-    if (reason[0] == '\0' && asked->filter[0] != '\0') {
-        const char *fault = nw_run_choice_fault(run, asked->relation_oid);
-
-        if (fault != NULL) {
-            (void)snprintf(reason, REASON_SIZE, "NW1505 %s: %s", asked->quoted, fault);
-        }
-    }
-    if (reason[0] == '\0' && asked->verb == VERB_REPAIR && !in_trouble(run, asked->relation_oid)) {
-        (void)snprintf(
-            reason, REASON_SIZE,
-            "NW1505 %s goes on as it should: there is nothing to repair. To copy it again all "
-            "the same: narwal table refresh",
-            asked->quoted);
+    if (reason[0] == '\0') {
+        own_reason_find(run, asked, reason);
     }
 }
 

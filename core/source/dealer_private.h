@@ -176,7 +176,7 @@ NW_MUST_CHECK nw_status nw_dealer_transaction_event(struct nw_dealer *dealer,
                                                     enum nw_event_kind kind, uint64_t end_lsn,
                                                     struct nw_error *err);
 void nw_dealer_drops_free(struct nw_dealer *dealer);
-/** An empty block for an event, behind everything received before it. */
+/** An empty block for an event, behind everything received before it. NW_AGAIN: there is none. */
 NW_MUST_CHECK nw_status nw_dealer_event_open(struct nw_dealer *dealer, enum nw_block_kind kind,
                                              struct nw_block **block, struct nw_error *err);
 /** Copies a text or bytes into an event block that has room for it. */
@@ -186,10 +186,6 @@ void nw_dealer_event_fill(const struct nw_dealer *dealer, struct nw_block *block
 void nw_dealer_event_deal(struct nw_dealer *dealer, struct nw_block *block);
 NW_MUST_CHECK nw_status nw_dealer_truncate(struct nw_dealer *dealer, uint64_t lsn,
                                            struct nw_bytes message, struct nw_error *err);
-/** An empty block of its own, behind everything received before it. NW_AGAIN: there is none. */
-NW_MUST_CHECK nw_status nw_dealer_event_open(struct nw_dealer *dealer, enum nw_block_kind kind,
-                                             struct nw_block **block, struct nw_error *err);
-void nw_dealer_event_deal(struct nw_dealer *dealer, struct nw_block *block);
 NW_MUST_CHECK nw_status nw_dealer_message(struct nw_dealer *dealer, struct nw_bytes bytes,
                                           struct nw_error *err);
 

@@ -259,18 +259,31 @@ static struct nw_place join_place(const struct nw_dealer *dealer, const struct n
     return nw_place_before(place, from) ? from : place;
 }
 
+/* Whether something else comes first. A Relation message that waits is older than what the catalog
+ * says of this table. */
+static bool join_waits(const struct nw_dealer *dealer)
+{
+    return dealer->stop_waits || dealer->relation_waits || dealer->playing != NULL ||
+           dealer->truncates_done > 0 /* of some tables */;
+}
+
+/* The epoch under way has an end, which brings what was held of a table that leaves. */
+static void epoch_begin(struct nw_dealer *dealer)
+{
+    dealer->state.epoch_rows++;
+    if (dealer->state.epoch_first_ns == 0) {
+        dealer->state.epoch_first_ns = dealer->now_ns == 0 ? 1 : dealer->now_ns;
+    }
+}
+
 nw_status nw_dealer_join(struct nw_dealer *dealer, const struct nw_dealer_join *join,
                          struct nw_error *err)
 {
     struct nw_slot *slot = NULL;
     struct nw_block *block = NULL;
-    /* A Relation message that waits is older than what the catalog says of this table. */
+    enum nw_block_kind kind = join->leaves ? NW_BLOCK_COPY_END : NW_BLOCK_COPY_BEGIN;
     nw_status status =
-        dealer->stop_waits || dealer->relation_waits || dealer->playing != NULL ||
-                dealer->truncates_done > 0 /* of some tables */
-            ? NW_AGAIN
-            : nw_dealer_event_open(dealer, join->leaves ? NW_BLOCK_COPY_END : NW_BLOCK_COPY_BEGIN,
-                                   &block, err);
+        join_waits(dealer) ? NW_AGAIN : nw_dealer_event_open(dealer, kind, &block, err);
 
     if (status != NW_OK) {
         return status;
@@ -298,10 +311,7 @@ nw_status nw_dealer_join(struct nw_dealer *dealer, const struct nw_dealer_join *
         (struct nw_copy_mark){.joining_sinks = join->sinks, .place = join_place(dealer, join)};
     nw_dealer_event_deal(dealer, block);
     if (join->leaves) {
-        dealer->state.epoch_rows++; /* its end brings what was held of the table */
-        if (dealer->state.epoch_first_ns == 0) {
-            dealer->state.epoch_first_ns = dealer->now_ns == 0 ? 1 : dealer->now_ns;
-        }
+        epoch_begin(dealer);
     }
     return NW_OK;
 }

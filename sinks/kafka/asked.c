@@ -203,6 +203,7 @@ static void tables_keep(const struct nw_kafka_sink *sink, struct nw_kafka_asked 
         count += names[i] == '\0';
     }
     asked->resolved = true;
+    asked->tables_count = 0;
     asked->tables = count == 0 ? NULL : calloc(count, sizeof *asked->tables);
     for (size_t i = 0; asked->tables != NULL && i < size; i += strlen(names + i) + 1) {
         struct nw_kafka_asked_table *table = &asked->tables[asked->tables_count];

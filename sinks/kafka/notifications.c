@@ -482,6 +482,37 @@ static nw_status pause_say(struct nw_kafka_worker *worker, const struct nw_kafka
     return status;
 }
 
+/* @param all  the names of all that was asked for, for a start that is not said yet */
+static nw_status stop_say(struct nw_kafka_worker *worker, struct nw_kafka_asking *asking,
+                          struct nw_out *all, struct nw_error *err)
+{
+    struct notification what = {0};
+    nw_status status = names_end(asking, err);
+
+    if (status != NW_OK) {
+        return status;
+    }
+    nw_out_bytes(all, "", 1);
+    what = later_like(asking);
+    if (asking->starts) {
+        const char *names = all->failed || all->used > NAMES_MAX ? NULL : (char *)all->bytes;
+
+        status = notify_start(worker, &what, names, err);
+        if (status != NW_OK) {
+            return status;
+        }
+    }
+    nw_kafka_asked_begun(worker->sink, asking);
+    what.first = false;
+    what.type = "ABORTED";
+    what.collections = names_of(asking, NAMES_MAX);
+    status = notify(worker, &what, err);
+    if (status == NW_OK) {
+        nw_kafka_asked_aborted(worker->sink, asking);
+    }
+    return status;
+}
+
 /* What a signal ended of the copies that another had asked for. */
 static nw_status stops_say(struct nw_kafka_worker *worker, struct nw_error *err)
 {
@@ -491,27 +522,10 @@ static nw_status stops_say(struct nw_kafka_worker *worker, struct nw_error *err)
     while (more && status == NW_OK) {
         struct nw_kafka_asking asking;
         struct nw_out all = {0};
-        struct notification what = {0};
 
         nw_kafka_asked_stopped(worker->sink, &asking, &all);
         more = asking.signal != 0 && asking.names.used > 0;
-        status = more ? names_end(&asking, err) : NW_OK;
-        nw_out_bytes(&all, "", 1);
-        what = later_like(&asking);
-        if (more && status == NW_OK && asking.starts) {
-            status = notify_start(
-                worker, &what, all.failed || all.used > NAMES_MAX ? NULL : (char *)all.bytes, err);
-        }
-        if (more && status == NW_OK) {
-            nw_kafka_asked_begun(worker->sink, &asking);
-            what.first = false;
-            what.type = "ABORTED";
-            what.collections = names_of(&asking, NAMES_MAX);
-            status = notify(worker, &what, err);
-        }
-        if (more && status == NW_OK) {
-            nw_kafka_asked_aborted(worker->sink, &asking);
-        }
+        status = more ? stop_say(worker, &asking, &all, err) : NW_OK;
         nw_kafka_asking_fini(&asking);
         nw_out_fini(&all);
     }

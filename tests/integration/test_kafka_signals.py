@@ -123,9 +123,14 @@ class SignalsTest(Case):
                          [("STARTED", "both", "shop.a,shop.b"), ("ABORTED", "both", "shop.a"), ("STARTED", "again", "shop.a"),
                           ("ABORTED", "again", "shop.a"), ("TABLE_SCAN_COMPLETED", "both", "shop.b"), ("COMPLETED", "both", None)])
         self.assertIn("NW1505 sink kafka asked for tables stop shop.none: no table that matches is being copied", narwal.log(whole=True))
-        self.signal("paused", "execute-snapshot", **{"data-collections": ["shop.b"]})
-        self.signal("pause", "pause-snapshot")
-        narwal.wait("the pause", lambda: any(kind == "PAUSED" for kind, _, _ in self.later(narwal)))
+        with self.server.connect(autocommit=False) as connection, connection.cursor() as cursor:
+            cursor.execute("INSERT INTO shop.a VALUES (7)")  # so that it is not whole before it is paused
+            before = narwal.log(whole=True).count("waits for the end of a transaction")
+            self.signal("paused", "execute-snapshot", **{"data-collections": ["shop.b"]})
+            narwal.wait("the copy", lambda: narwal.log(whole=True).count("waits for the end of a transaction") > before)
+            self.signal("pause", "pause-snapshot")
+            narwal.wait("the pause", lambda: any(kind == "PAUSED" for kind, _, _ in self.later(narwal)))
+            connection.rollback()
         self.signal("all", "stop-snapshot")
         narwal.wait("its end", lambda: ("ABORTED", "paused", {"data_collections": "shop.b"}) in self.later(narwal))
         narwal.wait("rest", lambda: '"waiting"' not in narwal.call("table", "list", "--json")[1])
