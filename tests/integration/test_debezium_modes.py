@@ -119,7 +119,7 @@ class Imported(Narwal):
         extra = {key: self.config[key] for key in ("state_dir", "plugin_dir", "log")}
         self.file.write_text(self.text + "\n" + "".join(f"{key}: {json.dumps(value)}\n" for key, value in extra.items()))
 
-    def wait_caught_up(self, seconds=300):
+    def wait_caught_up(self, seconds=600):
         self.wait("everything durable", lambda: self.call("wait", "--timeout", "5s")[0] == 0, seconds)
         return self
 

@@ -28,7 +28,7 @@ class Piped(Narwal):
             "tables": {"include": list(include)},
             "sinks": [{"type": "kafka", "brokers": [broker.address], "prefix": name, **options}]})
 
-    def wait_caught_up(self, seconds=120):
+    def wait_caught_up(self, seconds=300):
         self.wait("everything durable", lambda: self.call("wait", "--timeout", "5s")[0] == 0, seconds)
         return self
 

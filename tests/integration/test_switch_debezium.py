@@ -82,7 +82,7 @@ class SwitchTest(switch.Case):
             self.other.wait_streaming()
             time.sleep(3)
         self.truth.read()
-        self.other.wait("the end", lambda: self.counts() == self.totals(restarts), 60)
+        self.other.wait("the end", lambda: self.counts() == self.totals(restarts), 300)
         self.assertEqual(self.narwal.run_to_end(), 1)
         self.assertIn("NW2383", self.narwal.log())
         repeats = repeats or bool(sink) and "workers" in sink  # where some were ahead as it was given back

@@ -22,7 +22,7 @@ import psycopg2
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "servers"))
 import servers  # noqa: E402
 
-START_SECONDS_MAX = 60
+START_SECONDS_MAX = 180
 STOP_SECONDS_MAX = 60
 PORT_TRIES_MAX = 5
 PORTS_FROM = 10000

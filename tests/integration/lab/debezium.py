@@ -21,7 +21,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "servers"))
 import debezium as connector  # noqa: E402
 import kafka as parts  # noqa: E402
 
-WAIT_SECONDS_MAX = 120
+WAIT_SECONDS_MAX = 300
 HEAP = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 WORKER = {
     "key.converter": "org.apache.kafka.connect.json.JsonConverter",

@@ -21,8 +21,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "servers"))
 import kafka as parts  # noqa: E402
 import servers  # noqa: E402
 
-START_SECONDS_MAX = 60
-READ_SECONDS_MAX = 60
+START_SECONDS_MAX = 180
+READ_SECONDS_MAX = 180
 SETTINGS = {
     "process.roles": "broker,controller",
     "node.id": "1",
