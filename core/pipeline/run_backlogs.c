@@ -149,7 +149,19 @@ static nw_status find_one(struct nw_run *run, const struct nw_table_trouble *tab
 {
     struct nw_backlog *backlog = NULL;
     nw_status status = nw_run_backlog_open(run, table, &backlog, err);
+    const char *sink =
+        backlog == NULL ? NULL : nw_run_held_before(run, table->relation_oid, backlog->from);
 
+    if (sink != NULL) {
+        char reason[NW_ERROR_TEXT_SIZE];
+
+        nw_backlog_destroy(backlog);
+        (void)snprintf(reason, sizeof reason,
+                       "NW2515 what came of it before that waited at sink %s for a copy when "
+                       "narwal ended, and is lost",
+                       sink);
+        return nw_run_backlog_gone(run, table, reason, err);
+    }
     if (backlog != NULL && run->backlogs_count < NW_BEHIND_MAX) {
         run->backlogs[run->backlogs_count++] =
             (struct nw_run_backlog){backlog, table->condition == NW_TABLE_RESUMING};
@@ -296,6 +308,7 @@ nw_status nw_run_backlogs_find(struct nw_run *run, struct nw_error *err)
     }
     status = status == NW_OK ? nw_run_aparts_find(run, err) : status;
     status = status == NW_OK ? leftovers_remove(run, err) : status;
+    status = status == NW_OK ? nw_run_held_losses(run, err) : status;
     return status == NW_OK ? lacks_note(run, err) : status;
 }
 

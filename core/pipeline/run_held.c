@@ -14,6 +14,8 @@
  *
  * Sinks that replace a table need none of it: their copy has what they missed. Main thread.
  */
+#include "base/log.h"
+#include "pg/lsn.h"
 #include "pipeline/run_private.h"
 
 bool nw_run_appends(const struct nw_run *run, uint32_t sink)
@@ -174,6 +176,94 @@ nw_status nw_run_copied_tell(struct nw_run *run, uint32_t sink, struct nw_error 
         if (nw_run_table_missing(&run->members[sink], table)) {
             status = nw_sequencer_copied_from(nw_engine_sequencer(run->engine, sink),
                                               table->relation_oid, from_lsn, err);
+        }
+    }
+    return status;
+}
+
+/* ---- what is lost ---- */
+
+static bool is_unfinished(const struct nw_run_member *member, uint32_t relation_oid)
+{
+    const struct nw_copy_state *copy = nw_run_copy_of(member, relation_oid);
+
+    return copy != NULL && !copy->complete;
+}
+
+/* From where on the sink lacks the table, for it waited for a copy; UINT64_MAX: it did not. */
+static struct nw_place lacks_from(const struct nw_run *run, uint32_t sink, uint32_t relation_oid)
+{
+    const struct nw_run_member *member = &run->members[sink];
+    uint32_t positions = nw_run_appends(run, sink) ? member->recovered.positions_count : 0;
+    struct nw_place lowest = {.commit_lsn = UINT64_MAX};
+
+    for (uint32_t p = 0; p < positions; p++) {
+        struct nw_behind_list list;
+
+        nw_run_behind_read(member, p, &list);
+        for (uint32_t t = 0; t < list.count; t++) {
+            const struct nw_behind *one = &list.tables[t];
+
+            if (one->held && nw_place_before(one->place, lowest) &&
+                (one->relation_oid == relation_oid ||
+                 (one->relation_oid == NW_BEHIND_UNFINISHED &&
+                  is_unfinished(member, relation_oid)))) {
+                lowest = one->place;
+            }
+        }
+    }
+    return lowest;
+}
+
+const char *nw_run_held_before(const struct nw_run *run, uint32_t relation_oid,
+                               struct nw_place place)
+{
+    for (uint32_t s = 0; s < run->options->sinks_count; s++) {
+        if (nw_place_before(lacks_from(run, s, relation_oid), place)) {
+            return run->options->sinks[s].name;
+        }
+    }
+    return NULL;
+}
+
+/* A table that stopped stopped there, for this sink; one that goes on is copied without it. */
+static nw_status loss_say(struct nw_run *run, struct nw_table_trouble *trouble, uint32_t sink,
+                          struct nw_error *err)
+{
+    uint64_t from_lsn = lacks_from(run, sink, trouble->relation_oid).commit_lsn;
+    char lsn[NW_LSN_TEXT_SIZE];
+
+    if (trouble->condition == NW_TABLE_STOPPED && from_lsn < trouble->lsn) {
+        nw_log(NW_LOG_WARN,
+               "NW2515 table %s.%s stopped while its changes waited for a copy: sink %s lacks them "
+               "from %s on",
+               trouble->schema_name, trouble->table_name, run->options->sinks[sink].name,
+               nw_lsn_text(lsn, from_lsn));
+        trouble->lsn = from_lsn;
+        return nw_tables_set(run->table_states, trouble, err);
+    }
+    if (trouble->condition == NW_TABLE_ASKED && from_lsn != UINT64_MAX &&
+        !is_there(run, from_lsn)) {
+        nw_log(NW_LOG_WARN,
+               "NW2515 table %s.%s: its changes from %s on waited for a copy, and neither the slot "
+               "nor a spool has them any more: it is copied, and rows that were deleted until then "
+               "stay at sink %s",
+               trouble->schema_name, trouble->table_name, nw_lsn_text(lsn, from_lsn),
+               run->options->sinks[sink].name);
+    }
+    return NW_OK;
+}
+
+nw_status nw_run_held_losses(struct nw_run *run, struct nw_error *err)
+{
+    struct nw_table_trouble trouble;
+    nw_status status = NW_OK;
+
+    for (uint32_t i = 0; nw_tables_at(run->table_states, i, &trouble); i++) {
+        for (uint32_t s = 0; s < run->options->sinks_count && status == NW_OK; s++) {
+            if (nw_run_trouble_is_at(run, &trouble, s)) {
+                status = loss_say(run, &trouble, s, err);
+            }
         }
     }
     return status;

@@ -404,6 +404,13 @@ bool nw_run_is_held(const struct nw_run *run, uint32_t sink, const struct nw_beh
 uint64_t nw_run_held_need(const struct nw_run_member *member, uint64_t need_lsn);
 /** Tells the sink's sequencer, before it runs. */
 NW_MUST_CHECK nw_status nw_run_held_tell(struct nw_run *run, uint32_t sink, struct nw_error *err);
+/** Whether a sink lacks of a table what is before a place, for it waited for a copy when narwal
+ * ended. @return that sink's name, or NULL */
+const char *nw_run_held_before(const struct nw_run *run, uint32_t relation_oid,
+                               struct nw_place place);
+/** Says which tables lack what waited for a copy, and does not come any more: that they stopped
+ * there is recorded. */
+NW_MUST_CHECK nw_status nw_run_held_losses(struct nw_run *run, struct nw_error *err);
 /** From where on such a sink, whose first copy broke off, needs all that the stream has; 0: it is
  * not one, or that is not there any more. */
 uint64_t nw_run_copied_from(const struct nw_run_member *member);

@@ -97,9 +97,9 @@ nw_status nw_copies_behind(struct nw_sequencer *seq, const struct nw_behind *beh
     if (status == NW_OK) {
         slot->behind = true;
         slot->streams = streams;
+        slot->place = behind->place;
         seq->lacking_count += streams ? 1 : 0;
         nw_held_tell(seq);
-        slot->place = behind->place;
     }
     return status;
 }

@@ -392,18 +392,32 @@ void nw_held_release(struct nw_sequencer *seq)
 
 /* ---- what the sink lacks meanwhile ---- */
 
+/* From there on the sink lacks it, as far as is durable; UINT64_MAX: it does not. */
+static uint64_t lacks_from(const struct nw_followed *slot)
+{
+    uint64_t lsn = slot->held_from.commit_lsn == 0 ? UINT64_MAX : slot->held_from.commit_lsn;
+
+    if (slot->streams && !slot->level && slot->place.commit_lsn < lsn) {
+        lsn = slot->place.commit_lsn; /* so says the position that the sink has */
+    }
+    return lsn;
+}
+
+uint64_t nw_held_lacks(const struct nw_sequencer *seq, uint32_t relation_oid)
+{
+    const struct nw_followed *slot = nw_copies_find(seq, relation_oid);
+
+    return slot == NULL ? UINT64_MAX : lacks_from(slot);
+}
+
 void nw_held_tell(struct nw_sequencer *seq)
 {
     uint64_t lowest = UINT64_MAX;
 
     for (uint32_t i = 0; i < seq->followed_capacity; i++) {
-        const struct nw_followed *slot = &seq->followed[i];
-        uint64_t lsn = slot->held_from.commit_lsn;
+        uint64_t lsn = lacks_from(&seq->followed[i]);
 
-        if (slot->streams && !slot->level && (lsn == 0 || slot->place.commit_lsn < lsn)) {
-            lsn = slot->place.commit_lsn; /* so says the position that the sink has */
-        }
-        lowest = lsn != 0 && lsn < lowest ? lsn : lowest;
+        lowest = lsn < lowest ? lsn : lowest;
     }
     /* Release: pairs with the acknowledger's acquire, which learns of such a commit later. */
     atomic_store_explicit(&seq->sink->held_lsn, lowest, memory_order_release);
@@ -480,6 +494,18 @@ static bool lacking_next(const struct nw_sequencer *seq, uint64_t epoch, uint64_
     return false;
 }
 
+/* What is said of a table already; NULL: nothing. */
+static struct nw_behind *said_of(struct nw_behind_list *list, uint32_t others,
+                                 uint32_t relation_oid)
+{
+    for (uint32_t i = 0; i < others; i++) {
+        if (list->tables[i].relation_oid == relation_oid) {
+            return &list->tables[i];
+        }
+    }
+    return NULL;
+}
+
 void nw_held_say(const struct nw_sequencer *seq, uint64_t epoch, uint64_t reached_lsn,
                  uint64_t position_lsn, struct nw_behind_list *list)
 {
@@ -490,7 +516,12 @@ void nw_held_say(const struct nw_sequencer *seq, uint64_t epoch, uint64_t reache
     uint32_t at = 0;
 
     while (lacking_next(seq, epoch, reached_lsn, &at, &lacks)) {
-        if (lacks.place.commit_lsn >= position_lsn || nw_behind_says(list, lacks.relation_oid)) {
+        struct nw_behind *said = said_of(list, others, lacks.relation_oid);
+
+        if (said != NULL && nw_place_before(lacks.place, said->place)) {
+            *said = lacks; /* it waits, and what comes of it now is kept */
+        }
+        if (said != NULL || lacks.place.commit_lsn >= position_lsn) {
             continue;
         }
         if (others + count < NW_BEHIND_MAX) {

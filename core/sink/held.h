@@ -33,6 +33,9 @@ NW_MUST_CHECK nw_status nw_held_take(struct nw_sequencer *seq, struct nw_entry *
                                      struct nw_error *err);
 /** What comes of the table is held from this place on, and the sink is to get all of it. */
 void nw_held_from(struct nw_sequencer *seq, struct nw_followed *slot, struct nw_place place);
+/** From where on the sink lacks the table, which is held, or was when narwal ended; UINT64_MAX: no
+ * more than others. */
+uint64_t nw_held_lacks(const struct nw_sequencer *seq, uint32_t relation_oid);
 /** Say from where on the sink lacks something, before any commit of what comes behind it. */
 void nw_held_tell(struct nw_sequencer *seq);
 /** The commit under way happened. */

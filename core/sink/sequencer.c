@@ -581,6 +581,11 @@ const struct nw_table *nw_sequencer_refused(const struct nw_sequencer *sequencer
     if (envelope->size > 0 && nw_envelope_read(&stored, &content, &ignored) == NW_OK) {
         *lsn = content.position.lsn;
     }
+    if (sequencer->refused != NULL) { /* what waits for its copy goes with it */
+        uint64_t lacks = nw_held_lacks(sequencer, sequencer->refused->relation_oid);
+
+        *lsn = lacks < *lsn ? lacks : *lsn;
+    }
     return sequencer->refused;
 }
 

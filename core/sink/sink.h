@@ -200,7 +200,7 @@ NW_MUST_CHECK nw_status nw_sequencer_resume(struct nw_sequencer *sequencer, uint
 /**
  * The table whose rows the sink refused, which made the agent fail with NW_REJECT; NULL: none.
  * After it failed, on its thread or once that ended.
- * @param lsn  filled: the sink has everything that committed before it.
+ * @param lsn  filled: the sink has everything of the table that committed before it.
  */
 const struct nw_table *nw_sequencer_refused(const struct nw_sequencer *sequencer, uint64_t *lsn);
 

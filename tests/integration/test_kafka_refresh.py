@@ -318,6 +318,95 @@ class RefreshTest(Case):
                     "only where every sink keeps" in narwal.log())
         self.ends(narwal)
 
+    # ---- tables that stop while what came of them waits ----
+
+    def held(self, name, **options):
+        """A table that waits for a snapshot, which an open transaction delays, and lacks deletes from an LSN on."""
+        self.tables()
+        narwal = self.piped(name, **options)
+        narwal.config.setdefault("tables", {})["type_change"] = "stop"
+        narwal.start().wait_caught_up()
+        other = self.server.connect(autocommit=False)
+        other.cursor().execute("INSERT INTO shop.beside (n) VALUES (1)")
+        self.refresh(narwal)
+        time.sleep(1)  # as long as its mark takes at most
+        lsn = self.lsn()
+        self.server.sql("DELETE FROM shop.t WHERE id <= 10")
+        self.beside(narwal, 77)
+        return narwal, other, lsn
+
+    def lsn(self):
+        return self.server.sql("SELECT pg_current_wal_insert_lsn() - '0/0'")[0][0]
+
+    def beside(self, narwal, number):
+        """What was before it is in the position, as far as it does not wait."""
+        self.server.sql("INSERT INTO shop.beside (n) VALUES (%s)", (number,))
+        narwal.wait("a row beside", lambda: number in [event["after"]["n"] for _, event in
+                                                       self.events(f"{narwal.name}.shop.beside")], 60)
+
+    def listed(self, narwal):
+        code, text = narwal.call("table", "list", "--json")
+        return {table["table"]: table for table in json.loads(text)["tables"]} if code == 0 else {}
+
+    def assert_lost_from(self, narwal, lsn):
+        """It is said that what waited is lost, and from where on: rows may stay."""
+        high, low = self.listed(narwal)["shop.t"]["lsn"].split("/")
+        self.assertLessEqual(int(high, 16) << 32 | int(low, 16), lsn, narwal.log_tail())
+
+    def assert_is_repaired(self, narwal):
+        """But for the rows that were deleted while it was stopped, and what waited was lost."""
+        code, text = narwal.call("table", "repair", "shop.t")
+        self.assertEqual(code, 0, text)
+        time.sleep(1)
+        self.wait_whole(narwal)
+        narwal.wait_caught_up()
+        rows, _ = self.followed(f"{narwal.name}.shop.t")
+        have = {row[0]: row[1] for row in self.server.sql("SELECT id, n FROM shop.t")}
+        self.assertEqual({key: row["n"] for key, row in rows.items() if key > 10}, have)
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
+    def test_stops_with_its_changes_kept_and_narwal_is_killed(self):
+        """What was kept from there on does not make up for what waited."""
+        narwal, other, lsn = self.held("kept")
+        self.server.sql("ALTER TABLE shop.t ALTER n TYPE bigint; UPDATE shop.t SET n = 1 WHERE id = 20")
+        narwal.wait("the stop", lambda: "table shop.t stopped" in narwal.log())
+        self.beside(narwal, 78)
+        narwal.kill()
+        other.close()
+        narwal.start()
+        narwal.wait("the loss", lambda: "NW2515 table shop.t: what came of it before that waited at sink kafka for a copy" in narwal.log(), 60)
+        narwal.wait("the stream", lambda: self.listed(narwal).get("shop.t", {}).get("state") == "stopped", 60)
+        self.assert_lost_from(narwal, lsn)
+        narwal.wait("a refusal", lambda: "what came of shop.t since it stopped is not kept" in narwal.call("table", "resume", "shop.t")[1], 30)
+        self.assert_is_repaired(narwal)
+
+    def test_stops_at_a_row_that_waited(self):
+        """It has nothing of what waited, and stopped where it began to."""
+        narwal, other, lsn = self.held("refuses")
+        self.server.sql("INSERT INTO shop.t VALUES (9999, 0, repeat('x', 2000000))")
+        other.close()
+        narwal.wait("the stop", lambda: "NW2704 table shop.t stopped" in narwal.log(), 60)
+        self.beside(narwal, 78)
+        self.assert_lost_from(narwal, lsn)
+        self.server.sql("DELETE FROM shop.t WHERE id = 9999")
+        self.assert_is_repaired(narwal)
+
+    def test_what_waited_is_gone_from_the_slot(self):
+        narwal, other, _ = self.held("moved")
+        upto = self.server.sql("SELECT pg_current_wal_insert_lsn()")[0][0]
+        self.beside(narwal, 78)
+        narwal.kill()
+        other.close()
+        self.server.sql("SELECT pg_replication_slot_advance(%s, %s)", (narwal.slot, upto))
+        narwal.start()
+        narwal.wait("the loss", lambda: "NW2515 table shop.t: its changes from" in narwal.log(), 60)
+        time.sleep(1)
+        self.wait_whole(narwal)
+        narwal.wait_caught_up()
+        rows, _ = self.followed("moved.shop.t")
+        self.assertEqual(sorted(rows), list(range(1, ROWS + 1)))  # of those that were deleted it is not told
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
     def test_killed(self):
         self.killed("killed")
 
