@@ -10,11 +10,11 @@
 #include "base/code.h"
 #include "base/log.h"
 #include "pipeline/run_private.h"
+#include "pipeline/run_wishes.h"
 #include "pipeline/wished.h"
 
 #define EACH   "tables refresh "
 #define PAUSES "copy "
-#define STOPS  "tables stop "
 
 /* ---- what is asked for ---- */
 
@@ -46,7 +46,7 @@ static int64_t wish_record(struct nw_run *run, int64_t number, const char *sink,
     return 0;
 }
 
-static void wish_done(struct nw_run *run, int64_t number)
+void nw_run_wish_done(struct nw_run *run, int64_t number)
 {
     struct nw_error err = {0};
 
@@ -212,7 +212,7 @@ static void strangers_drop(struct nw_run *run)
             nw_log(NW_LOG_WARN,
                    "NW2016 sink %s asked for %s, and is not configured any more: it is not done",
                    wish->sink, wish->command);
-            wish_done(run, wish->number);
+            nw_run_wish_done(run, wish->number);
         }
         *counts[l] = kept;
     }
@@ -235,7 +235,7 @@ nw_status nw_run_wishes_read(struct nw_run *run, struct nw_error *err)
 
 /* ---- which tables are copied ---- */
 
-static void names_add(struct nw_run_names *names, uint32_t relation_oid, const char *name)
+void nw_run_names_add(struct nw_run_names *names, uint32_t relation_oid, const char *name)
 {
     char text[2 * NW_TABLE_NAME_SIZE + 16];
     size_t size = (size_t)snprintf(text, sizeof text, "%u %s", relation_oid, name) + 1;
@@ -248,14 +248,14 @@ static void names_add(struct nw_run_names *names, uint32_t relation_oid, const c
     }
 }
 
-static void names_forget(struct nw_run_names *names)
+void nw_run_names_forget(struct nw_run_names *names)
 {
     free(names->bytes);
     *names = (struct nw_run_names){0};
 }
 
 /* What was asked for by this is known, or refused: once for each time that it was asked for. */
-static void resolved_keep(struct nw_run_wishes *wishes, const struct nw_run_wish *wish,
+void nw_run_wish_resolved(struct nw_run_wishes *wishes, const struct nw_run_wish *wish,
                           const char *pattern)
 {
     struct nw_run_resolved *slot = NULL;
@@ -264,7 +264,7 @@ static void resolved_keep(struct nw_run_wishes *wishes, const struct nw_run_wish
     wishes->coming_known = false; /* until these are among them */
     if (!wish->former) {
         slot = &wishes->resolved[wishes->resolved_count++ % NW_RUN_WISHES_MAX];
-        names_forget(&slot->names);
+        nw_run_names_forget(&slot->names);
         slot->wish = *wish;
         (void)snprintf(slot->wish.command, sizeof slot->wish.command, "%s", pattern);
         slot->names = wishes->matches;
@@ -282,7 +282,7 @@ void nw_run_wishes_drop(struct nw_run *run)
     if (dropped == 0) {
         return;
     }
-    names_forget(&wishes->matches);
+    nw_run_names_forget(&wishes->matches);
     for (uint32_t i = 0; i < wishes->count; i++) {
         const struct nw_run_wish *wish = &wishes->list[i];
 
@@ -290,7 +290,7 @@ void nw_run_wishes_drop(struct nw_run *run)
                "NW2016 sink %s asked for %s before another narwal was the owner: it is not done",
                wish->sink, wish->command);
         if (strncmp(wish->command, EACH, sizeof EACH - 1) == 0) {
-            resolved_keep(wishes, wish, wish->command + sizeof EACH - 1);
+            nw_run_wish_resolved(wishes, wish, wish->command + sizeof EACH - 1);
         }
     }
     for (uint32_t i = 0; i < wishes->later_count; i++) {
@@ -325,7 +325,7 @@ static nw_status resolved_take(struct nw_run_resolved *slot, char *to, size_t si
 
     if (status == NW_OK) {
         slot->wish.command[0] = '\0';
-        names_forget(&slot->names);
+        nw_run_names_forget(&slot->names);
     }
     return status;
 }
@@ -342,7 +342,7 @@ void nw_run_wishes_orphan(struct nw_run *run, const char *sink)
     for (uint32_t i = 0; i < NW_RUN_WISHES_MAX; i++) {
         if (strcmp(wishes->resolved[i].wish.sink, sink) == 0) {
             wishes->resolved[i].wish.command[0] = '\0';
-            names_forget(&wishes->resolved[i].names);
+            nw_run_names_forget(&wishes->resolved[i].names);
         }
     }
     (void)pthread_mutex_unlock(&wishes->mutex);
@@ -351,7 +351,7 @@ void nw_run_wishes_orphan(struct nw_run *run, const char *sink)
 /* By which it is found what a command stood for; NULL: it is none of those. */
 static const char *resolved_name(const char *command)
 {
-    if (command == NULL || strncmp(command, STOPS, sizeof STOPS - 1) == 0) {
+    if (command == NULL || strncmp(command, NW_RUN_STOPS, sizeof NW_RUN_STOPS - 1) == 0) {
         return command;
     }
     return strncmp(command, EACH, sizeof EACH - 1) == 0 ? command + sizeof EACH - 1 : NULL;
@@ -394,7 +394,7 @@ static bool copied_add(void *context, const struct nw_table *table)
     char name[2 * NW_TABLE_NAME_SIZE];
 
     (void)snprintf(name, sizeof name, "%s.%s", table->schema_name, table->name);
-    names_add(context, table->relation_oid, name);
+    nw_run_names_add(context, table->relation_oid, name);
     return true;
 }
 
@@ -404,7 +404,7 @@ void nw_run_copies_note(struct nw_run *run)
 
     (void)nw_conductor_tables(run->conductor, copied_add, &copied);
     (void)pthread_mutex_lock(&run->wishes.mutex);
-    names_forget(&run->wishes.copied);
+    nw_run_names_forget(&run->wishes.copied);
     run->wishes.copied = copied;
     run->wishes.copied_known = true;
     (void)pthread_mutex_unlock(&run->wishes.mutex);
@@ -425,7 +425,7 @@ static char *name_quote(char *at, const char *end, const char *name)
     return at;
 }
 
-static void each_print(const struct nw_table *table, const char *filter,
+void nw_run_each_print(const struct nw_table *table, const char *filter,
                        char command[static NW_HOST_COMMAND_SIZE])
 {
     const char *end = command + NW_HOST_COMMAND_SIZE;
@@ -474,7 +474,7 @@ void nw_run_coming_note(struct nw_run *run)
         const struct nw_table *table = nw_schemas_at(run->schemas, i);
         struct nw_run_wish again;
 
-        each_print(table, "", again.command);
+        nw_run_each_print(table, "", again.command);
         if (nw_run_joins_has(run, table->relation_oid) || later_is_of(wishes, again.command) ||
             nw_tables_waits(run->table_states, table->relation_oid, "") ||
             nw_tables_asked(run->table_states, table->relation_oid)) {
@@ -482,7 +482,7 @@ void nw_run_coming_note(struct nw_run *run)
         }
     }
     (void)pthread_mutex_lock(&wishes->mutex);
-    names_forget(&wishes->coming);
+    nw_run_names_forget(&wishes->coming);
     wishes->coming = coming;
     wishes->coming_known = known;
     (void)pthread_mutex_unlock(&wishes->mutex);
@@ -503,12 +503,12 @@ void nw_run_wishes_forget(struct nw_run *run)
 {
     struct nw_run_wishes *wishes = &run->wishes;
 
-    names_forget(&wishes->copied);
-    names_forget(&wishes->coming);
-    names_forget(&wishes->failed);
-    names_forget(&wishes->matches);
+    nw_run_names_forget(&wishes->copied);
+    nw_run_names_forget(&wishes->coming);
+    nw_run_names_forget(&wishes->failed);
+    nw_run_names_forget(&wishes->matches);
     for (uint32_t i = 0; i < NW_RUN_WISHES_MAX; i++) {
-        names_forget(&wishes->resolved[i].names);
+        nw_run_names_forget(&wishes->resolved[i].names);
     }
 }
 
@@ -524,11 +524,11 @@ bool nw_run_pattern_answer(struct nw_run *run, const char *line)
         return false;
     }
     nw_run_pattern_end(run);
-    names_forget(&wishes->matches);
+    nw_run_names_forget(&wishes->matches);
     (void)snprintf(pattern, sizeof pattern, "%s", line + sizeof EACH - 1);
     nw_run_wish_split(pattern, false, wishes->filter);
     if (regcomp(&wishes->compiled, pattern, REG_EXTENDED) != 0) {
-        resolved_keep(wishes, wish, line + sizeof EACH - 1);
+        nw_run_wish_resolved(wishes, wish, line + sizeof EACH - 1);
         nw_run_answer(run, false, "NW1504 that is no regular expression");
         return true;
     }
@@ -543,7 +543,7 @@ bool nw_run_pattern_answer(struct nw_run *run, const char *line)
 }
 
 /* All of the name. */
-static bool name_matches(const regex_t *compiled, const struct nw_table *table)
+bool nw_run_name_matches(const regex_t *compiled, const struct nw_table *table)
 {
     char name[2 * NW_TABLE_NAME_SIZE];
     regmatch_t match;
@@ -560,7 +560,7 @@ static void later_add(struct nw_run *run, const struct nw_table *table)
     struct nw_run_wish *wish = &wishes->later[wishes->later_count];
     struct nw_run_wish made = wishes->pattern;
 
-    each_print(table, wishes->filter, made.command);
+    nw_run_each_print(table, wishes->filter, made.command);
     if (later_has(wishes, made.command)) {
         return;
     }
@@ -587,7 +587,7 @@ static void copied_pass(struct nw_run *run, const struct nw_table *table)
         later_add(run, table);
     }
     (void)snprintf(name, sizeof name, "%s.%s", table->schema_name, table->name);
-    names_add(&wishes->matches, table->relation_oid, name);
+    nw_run_names_add(&wishes->matches, table->relation_oid, name);
 }
 
 /* In the order of their oids: another attempt has another list. @return NULL: there is no other */
@@ -601,7 +601,7 @@ static const struct nw_table *next_find(struct nw_run *run)
 
         if (table->relation_oid > wishes->passed_oid &&
             (next == NULL || table->relation_oid < next->relation_oid) &&
-            nw_run_table_wanted(run, table) && name_matches(&wishes->compiled, table)) {
+            nw_run_table_wanted(run, table) && nw_run_name_matches(&wishes->compiled, table)) {
             next = table;
         }
     }
@@ -627,15 +627,15 @@ void nw_run_pattern_step(struct nw_run *run)
         wishes->each = wishes->pattern;
         wishes->each.number = 0;
         wishes->each_oid = next->relation_oid;
-        each_print(next, wishes->filter, wishes->each.command);
+        nw_run_each_print(next, wishes->filter, wishes->each.command);
         (void)snprintf(wishes->each_name, sizeof wishes->each_name, "%s.%s", next->schema_name,
                        next->name);
         wishes->has_each = true;
         return;
     }
     nw_run_pattern_end(run);
-    resolved_keep(wishes, &wishes->pattern, wishes->pattern.command);
-    wish_done(run, wishes->pattern.number);
+    nw_run_wish_resolved(wishes, &wishes->pattern, wishes->pattern.command);
+    nw_run_wish_done(run, wishes->pattern.number);
     if (!wishes->matched) {
         nw_log(NW_LOG_WARN, "NW1504 sink %s asked for copies: no table that is followed matches %s",
                wishes->pattern.sink, wishes->pattern.command);
@@ -648,79 +648,6 @@ void nw_run_pattern_end(struct nw_run *run)
         run->wishes.has_pattern = false;
         regfree(&run->wishes.compiled);
     }
-}
-
-/* ---- copies that are stopped ---- */
-
-/* Also what was to come behind it. */
-static void later_stop(struct nw_run *run, const struct nw_table *table)
-{
-    struct nw_run_wishes *wishes = &run->wishes;
-    char each[NW_HOST_COMMAND_SIZE];
-    uint32_t kept = 0;
-
-    each_print(table, "", each);
-    for (uint32_t i = 0; i < wishes->later_count; i++) {
-        if (nw_run_wish_is_of(wishes->later[i].command, each)) {
-            wish_done(run, wishes->later[i].number);
-        } else {
-            wishes->later[kept++] = wishes->later[i];
-        }
-    }
-    wishes->later_count = kept;
-}
-
-static nw_status table_stop(struct nw_run *run, const struct nw_table *table, struct nw_error *err)
-{
-    char name[2 * NW_TABLE_NAME_SIZE];
-    nw_status status = nw_run_copy_stop(run, table->relation_oid, err);
-
-    if (status == NW_REJECT) {
-        nw_log(NW_LOG_WARN, "%.6s sink %s asked for an end of copies: %s", nw_error_code(err),
-               run->wishes.current->sink, nw_code_rest(err->text));
-        return NW_OK;
-    }
-    if (status == NW_OK) {
-        later_stop(run, table);
-        (void)snprintf(name, sizeof name, "%s.%s", table->schema_name, table->name);
-        names_add(&run->wishes.matches, table->relation_oid, name);
-    }
-    return status;
-}
-
-bool nw_run_stop_answer(struct nw_run *run, const char *line)
-{
-    struct nw_run_wishes *wishes = &run->wishes;
-    const struct nw_run_wish *wish = wishes->current;
-    struct nw_error err = {0};
-    regex_t compiled;
-    bool any = false;
-    nw_status status = NW_OK;
-
-    if (wish == NULL || strncmp(line, STOPS, sizeof STOPS - 1) != 0) {
-        return false;
-    }
-    names_forget(&wishes->matches);
-    if (regcomp(&compiled, line + sizeof STOPS - 1, REG_EXTENDED) != 0) {
-        resolved_keep(wishes, wish, line);
-        nw_run_answer(run, false, "NW1504 that is no regular expression");
-        return true;
-    }
-    for (uint32_t i = 0; i < nw_schemas_count(run->schemas) && status == NW_OK; i++) {
-        const struct nw_table *table = nw_schemas_at(run->schemas, i);
-
-        if (nw_run_joins_has(run, table->relation_oid) && name_matches(&compiled, table)) {
-            any = true;
-            status = table_stop(run, table, &err);
-        }
-    }
-    regfree(&compiled);
-    resolved_keep(wishes, wish, line);
-    nw_run_answer(run, status == NW_OK && any,
-                  status != NW_OK ? err.text
-                  : any           ? "it is done where it can be"
-                                  : "NW1505 no table that matches is being copied");
-    return true;
 }
 
 /* ---- one after the other ---- */
@@ -782,12 +709,12 @@ static void current_end(struct nw_run *run, bool well)
     if (wish == &wishes->each) {
         wishes->has_each = false;
         if (well || wishes->filter[0] != '\0') { /* else none is copied, and the sink says so */
-            names_add(&wishes->matches, wishes->each_oid, wishes->each_name);
+            nw_run_names_add(&wishes->matches, wishes->each_oid, wishes->each_name);
         }
         return;
     }
     if (!wishes->has_pattern || wish->number != wishes->pattern.number) { /* else not done yet */
-        wish_done(run, wish->number);
+        nw_run_wish_done(run, wish->number);
     }
     if (wishes->later_count > 0 && wish == &wishes->later[0]) {
         wish_forget(wishes->later, &wishes->later_count, wish);

@@ -65,6 +65,19 @@ class Writer(threading.Thread):
             raise self.failure
 
 
+class WriterOfMany(Writer):
+    """Of small tables, each as many rows."""
+
+    def __init__(self, server, seed, tables, rows):
+        super().__init__(server, seed)
+        self.tables, self.rows = tables, rows
+
+    def statement(self):
+        table, key = self.random.choice(self.tables), self.random.randint(1, self.rows)
+        return self.random.choice((f"DELETE FROM shop.{table} WHERE id = {key}", f"UPDATE shop.{table} SET n = n + 1 WHERE id = {key}",
+                                   f"INSERT INTO shop.{table} VALUES ({key}, 0, repeat('y', 50)) ON CONFLICT DO NOTHING"))
+
+
 class RefreshTest(Case):
     def tables(self):
         self.make("CREATE TABLE shop.t (id int PRIMARY KEY, n int, note text);"
@@ -208,6 +221,33 @@ class RefreshTest(Case):
                 narwal.kill()
             narwal.start().wait_caught_up()
         self.ends(narwal)
+
+    def test_new_sink_of_more_tables_than_a_position_names(self):
+        """Those that wait share one place in it then, from which all of them are told."""
+        chance = random.Random(check.seed())
+        tables = [f"m{number}" for number in range(70)]
+        self.make(";".join(f"CREATE TABLE shop.{table} (id int PRIMARY KEY, n int, note text); INSERT INTO shop.{table} "
+                           "SELECT g, 0, repeat('x', 3000) FROM generate_series(1, 20) g" for table in tables))
+        narwal = self.piped("many", files=True)
+        narwal.config["copy"] = {"rate": "1MiB"}
+        narwal.config["sinks"].reverse()
+        kafka = narwal.config["sinks"].pop()
+        with WriterOfMany(self.server, check.seed(), tables, 20):
+            narwal.start().wait_streaming()
+            self.assertEqual(narwal.terminate(), 0)
+            narwal.config["sinks"].append(kafka)
+            for _ in range(2):
+                narwal.start()
+                narwal.wait("rows", lambda: any(topic.startswith("many.shop.") for topic in self.broker.topics()), 60)
+                time.sleep(chance.uniform(0, 1.5))
+                narwal.kill()
+            narwal.start()
+            time.sleep(1)
+        self.wait_whole(narwal)
+        narwal.wait_caught_up()
+        for table in tables:
+            self.compare_state(narwal, table, ("id", "n", "note"))
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
 
     def test_stopped_meanwhile(self):
         self.tables()
