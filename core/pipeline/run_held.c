@@ -205,9 +205,8 @@ static struct nw_place lacks_from(const struct nw_run *run, uint32_t sink, uint3
             const struct nw_behind *one = &list.tables[t];
 
             if (one->held && nw_place_before(one->place, lowest) &&
-                (one->relation_oid == relation_oid ||
-                 (one->relation_oid == NW_BEHIND_UNFINISHED &&
-                  is_unfinished(member, relation_oid)))) {
+                (one->relation_oid == relation_oid || (one->relation_oid == NW_BEHIND_UNFINISHED &&
+                                                       is_unfinished(member, relation_oid)))) {
                 lowest = one->place;
             }
         }

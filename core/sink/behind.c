@@ -97,12 +97,13 @@ uint32_t nw_behind_rows(const struct nw_sequencer *seq, const struct nw_batch *b
     return row;
 }
 
-/* It was said in the sink's own position; how far it is by now is said anew. */
-static bool streams(const struct nw_sequencer *seq, const struct nw_behind *behind)
+/* It was said in the sink's own position that it waits; how far it is by now is said anew. What the
+ * stream says of a table whose changes are kept is as it is. */
+static bool is_said_anew(const struct nw_sequencer *seq, const struct nw_behind *behind)
 {
     const struct nw_followed *followed = nw_copies_find(seq, behind->relation_oid);
 
-    return followed != NULL && followed->streams;
+    return behind->held && followed != NULL && followed->streams;
 }
 
 /* Tables that are left out at this sink, until a commit says that a copy of them began. */
@@ -145,7 +146,7 @@ void nw_behind_say(const struct nw_sequencer *seq, uint64_t epoch, uint64_t reac
         struct nw_place has = nw_behind_place(seq, table.relation_oid);
 
         table.place = nw_place_before(table.place, has) ? has : table.place;
-        if (side_of(seq, table.relation_oid) != NW_APART_WHOLE && !streams(seq, &table)) {
+        if (side_of(seq, table.relation_oid) != NW_APART_WHOLE && !is_said_anew(seq, &table)) {
             list.tables[kept++] = table;
         }
     }

@@ -292,7 +292,7 @@ MUTANTS = [
     ("deal a sink what is kept for it", "core/sink/behind.c",
      ": side_of(seq, relation_oid) != NW_APART_KEPT;", ": true;"),
     ("say of all sinks that a table is behind", "core/sink/behind.c",
-     "if (side_of(seq, table.relation_oid) != NW_APART_WHOLE && !streams(seq, &table)) {", "if (true) {"),
+     "if (side_of(seq, table.relation_oid) != NW_APART_WHOLE && !is_said_anew(seq, &table)) {", "if (true) {"),
     ("let the past of a table be its present", "core/source/dealer_backlog.c",
      "nw_schemas_exchange(dealer->options.schemas, next->table);\n    nw_notes_drop",
      "nw_notes_drop", "test_dealer_backlog"),

@@ -264,6 +264,28 @@ static void a_mark_before_it_is_level_holds_from_there(void **state)
     assert_int_equal(said().count, 0);
 }
 
+/* It stopped since: what is kept of it the sink does not have, however level it is with the rest.
+ */
+static void one_that_waited_and_is_kept_now_is_not_taken_for_level(void **state)
+{
+    const struct nw_behind_list early = {.count = 1, .tables = {{100, {950, 0}, false}}};
+    const struct nw_behind_list late = {.count = 1, .tables = {{100, {1500, 0}, false}}};
+
+    (void)state;
+    start_lacking(900);
+    ends_saying(2, 1000, &early);
+    assert_int_equal(kit_run_for(&kit, 300000000), NW_OK);
+    assert_int_equal(said().count, 1);
+    assert_int_equal(said().tables[0].place.commit_lsn, 950);
+    ends(3, 1001);
+    assert_int_equal(said().count, 0);
+    ends_saying(4, 2000, &late);
+    assert_int_equal(kit_run_for(&kit, 300000000), NW_OK);
+    assert_int_equal(said().count, 1);
+    assert_int_equal(said().tables[0].place.commit_lsn, 1500);
+    assert_false(said().tables[0].held);
+}
+
 /* ---- more tables than a position has room for ---- */
 
 #define MANY 60u /* as many as the model knows, nearly */
@@ -457,6 +479,7 @@ int main(void)
                                   finish),
         cmocka_unit_test_teardown(a_commit_without_a_position_says_that_it_lacks_as_much, finish),
         cmocka_unit_test_teardown(a_mark_before_it_is_level_holds_from_there, finish),
+        cmocka_unit_test_teardown(one_that_waited_and_is_kept_now_is_not_taken_for_level, finish),
         cmocka_unit_test_teardown(as_many_as_a_position_holds_are_said_one_by_one, finish),
         cmocka_unit_test_teardown(more_than_it_holds_share_the_lowest_place, finish),
         cmocka_unit_test_teardown(what_waits_for_a_copy_that_is_given_up_goes_to_the_sink, finish),
