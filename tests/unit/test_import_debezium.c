@@ -62,7 +62,8 @@ static const struct {
     {"database.sslpassword", "x", "decrypt the key"},
     {"database.sslmode", "no-mode", "is not one of"},
     {"database.server.name", "x", "topic.prefix"},
-    {"database.hostname", "${file:/x:host}", "provider of Connect"},
+    {"slot.name", "${file:/x:slot}", "provider of Connect"},
+    {"database.hostname", "${file:/x:host}.local", "provider of Connect"},
     {"database.dbname", "a\nb", "several lines"},
     {"plugin.name", "decoderbufs", "narwal reads pgoutput"},
     {"slot.drop.on.stop", "true", "narwal teardown"},
@@ -73,7 +74,11 @@ static const struct {
     {"flush.lsn.source", "false", "is not taken"},
     {"xmin.fetch.interval.ms", "10", "source.xmin"},
     {"snapshot.mode", "always", "narwal table refresh"},
-    {"snapshot.mode.configuration.based.snapshot.data", "true", "configuration_based"},
+    {"snapshot.mode", "configuration_based", "the mode that they come to"},
+    {"snapshot.mode.custom.name", "x", "only for the mode custom"},
+    {"producer.override.sasl.mechanism", "AWS_MSK_IAM", "OAUTHBEARER"},
+    {"producer.override.sasl.client.callback.handler.class", "x", "a class of Java"},
+    {"database.connection.factory.class", "x", "AWS's IAM"},
     {"snapshot.locking.mode", "custom", "is not taken"},
     {"snapshot.query.mode", "custom", "is not taken"},
     {"snapshot.include.collection.list", "a\\.b\\d", "list the tables as schema.table"},
@@ -261,6 +266,24 @@ static void properties_become_what_narwal_calls_them(void **state)
         {"message.key.columns",
          "(.*).lines:id;a.b:c",
          {"keys: [\"(.*).lines => id\", \"a.b => c\"]"}},
+        {"message.key.columns", "a.B:c", {"keys: [\"a.B => c\"]"}},
+        {"message.key.columns", "a.b:ID;a.c:d", {"keys: [\"a.b => ID\", \"a.c => d\"]"}},
+        {"database.user",
+         "${secrets:ns/x:user}",
+         {"user=${env:NARWAL_USER} ", "stands for what a provider gave Connect"}},
+        {"database.server.id", "1", {"database.server.id: of connectors for other databases"}},
+        {"snapshot.mode", "when_needed", {"snapshot: initial ", "(NW2301)"}},
+        {"snapshot.mode\":\"configuration_based\",\"snapshot.mode.configuration.based.start.stream",
+         "true",
+         {"snapshot: never "}},
+        {"value.converter\":\"" NW_DEBEZIUM_AVRO "\",\"value.converter.schemas.enable",
+         "true",
+         {"value.converter.schemas.enable: this converter does not look at it"}},
+        {"value.converter\":\"" NW_DEBEZIUM_AVRO "\",\"value.converter.connect.meta.data",
+         "true",
+         {"value.converter.connect.meta.data: as it is by default"}},
+        {"header.converter.plugin.version", "1", {"plugin.version: a version of Java's plugins"}},
+        {"transforms.x.plugin.version", "1", {"plugin.version: a version of Java's plugins"}},
         {"message.key.columns", "a.b:.*_id", {"keys: [\"a.b => .*_id\"]"}},
         {"message.key.columns", "a.(b[)]|c[|]):[|]d", {"keys: [\"a.(b[)]|c[|]) => [|]d\"]"}},
         {"message.key.columns", "a.b:c;a.b:d", {"keys: [\"a.b => c\", \"a.b => d\"]"}},
@@ -392,6 +415,40 @@ static void properties_of_converters_of_ones_own_are_told_from_unknown_ones(void
     free(text);
 }
 
+static void each_transform_that_is_refused_is_named(void **state)
+{
+    (void)state;
+    imported(1, "transforms: a (x.A): ",
+             "\"transforms\":\"a,b\",\"transforms.a.type\":\"x.A\","
+             "\"transforms.b.type\":\"x.B\"");
+    imported(1, "narwal's own; b (x.B): ",
+             "\"transforms\":\"a,b\",\"transforms.a.type\":\"x.A\","
+             "\"transforms.b.type\":\"x.B\"");
+}
+
+/* As Connect lists it, and as Strimzi has it. */
+static void a_connector_may_be_within_other_things(void **state)
+{
+    static const char *const texts[] = {
+        "{\"n\":{\"info\":{\"name\":\"n\",\"config\":{" CLASS ",\"slot.name\":\"s\"}}}}",
+        "{\"kind\":\"KafkaConnector\",\"metadata\":{\"name\":\"n\"},\"spec\":{\"class\":"
+        "\"io.debezium.connector.postgresql.PostgresConnector\",\"tasksMax\":1,\"config\":{"
+        "\"slot.name\":\"s\"}}}",
+        "{\"name\":\"n\",\"config\":{" CLASS ",\"slot.name\":\"s\"}}",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        size_t refused = 0;
+        char *text = made(texts[i], &refused);
+
+        assert_int_equal(refused, 0);
+        assert_non_null(strstr(text, "\nname: n\n"));
+        assert_non_null(strstr(text, "name: \"s\""));
+        free(text);
+    }
+}
+
 static void what_is_no_connector_is_refused(void **state)
 {
     static const struct {
@@ -402,6 +459,10 @@ static void what_is_no_connector_is_refused(void **state)
         {"{\"a\":1,\"a\":2}", "NW1551 no JSON"},
         {"[]", "NW1551 no object"},
         {"{\"config\":1}", "NW1551 no object"},
+        {"{\"a\":{\"info\":{\"config\":{}}},\"b\":{\"info\":{}}}",
+         "NW1551 the property a is neither"},
+        {"{\"connector.class\":\"PostgresCdcSourceV2\"}",
+         "NW1551 connector.class is PostgresCdcSourceV2, of Confluent Cloud"},
         {"{}", "NW1551 no connector.class"},
         {"{" CLASS ",\"x\":{}}", "NW1551 the property x is neither"},
         {"{\"connector.class\":\"io.debezium.connector.mysql.MySqlConnector\"}",
@@ -522,6 +583,8 @@ int main(void)
         cmocka_unit_test(each_salt_of_hashes_has_its_own_variable),
         cmocka_unit_test(all_refusals_are_found_at_once_and_named_in_the_file),
         cmocka_unit_test(properties_of_converters_of_ones_own_are_told_from_unknown_ones),
+        cmocka_unit_test(each_transform_that_is_refused_is_named),
+        cmocka_unit_test(a_connector_may_be_within_other_things),
         cmocka_unit_test(what_is_no_connector_is_refused),
         cmocka_unit_test(expressions_become_patterns),
         cmocka_unit_test(every_property_there_ever_was_is_known),

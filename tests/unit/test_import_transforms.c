@@ -463,11 +463,19 @@ static void steps_that_meet_what_is_beside_rows_are_refused(void **state)
     static const char beats[] = "messages of __debezium-heartbeat.p as well";
     static const char transactions[] = "messages of p.transaction as well";
     static const char notes[] = "messages of p.notes as well";
+    static const char messages[] = "messages of p.message as well";
     static const struct {
         const char *more, *why; /* NULL: it is taken */
     } cases[] = {
         {VALUE("MaskField$Value", "fields\":\"ts_ms\"") BEATS NO_TOMBSTONES, beats},
-        {VALUE("MaskField$Value", "fields\":\"ts_ms\"") BEATS WITHOUT_BEATS, NULL},
+        {VALUE("MaskField$Value", "fields\":\"ts_ms\"") BEATS WITHOUT_BEATS, messages},
+        {VALUE("MaskField$Value", "fields\":\"ts_ms\"") BEATS WITHOUT_BEATS
+         ",\"message.prefix.exclude.list\":\".*\"",
+         NULL},
+        {VALUE("ReplaceField$Value", "renames\":\"message:v\""), messages},
+        {VALUE("ReplaceField$Value", "renames\":\"message:v\"") WITHOUT("p.message"), NULL},
+        {VALUE("ReplaceField$Value", "renames\":\"message:v\"") WITHOUT("p\\\\.message"), NULL},
+        {VALUE("ReplaceField$Value", "include\":\"v\""), NULL},
         {VALUE("MaskField$Value", "fields\":\"ts_ms\"") BEATS WITHOUT("__debezium-heart"), beats},
         {VALUE("MaskField$Value", "fields\":\"ts_ms\"") BEATS WITHOUT("__debezium-heart\\\\b.*"),
          beats}, /* or it might */

@@ -73,6 +73,54 @@ void nw_dbz_words(struct nw_debezium *to, const struct nw_debezium_row *row,
     }
 }
 
+void nw_dbz_slot(struct nw_debezium *to, const struct nw_debezium_row *row,
+                 struct nw_debezium_property *p)
+{
+    nw_debezium_put(to, row->to, nw_debezium_quoted(to, p->value),
+                    nw_debezium_get(to, "plugin.name") != NULL
+                        ? "has to be of pgoutput, and not in use"
+                        : "has to be of pgoutput, and not in use; without plugin.name the "
+                          "connector's is of decoderbufs: give another name then");
+}
+
+/* configuration_based says by flags what other modes are called. */
+static const char *mode_of(struct nw_debezium *to, const char *value)
+{
+    static const char based[] = "snapshot.mode.configuration.based.";
+    bool copies = nw_debezium_said(nw_debezium_under(to, based, "snapshot.data"), false);
+    bool streams = nw_debezium_said(nw_debezium_under(to, based, "start.stream"), false);
+
+    return strcasecmp(value, "configuration_based") == 0 && !copies && streams ? "no_data" : value;
+}
+
+void nw_dbz_snapshot(struct nw_debezium *to, const struct nw_debezium_row *row,
+                     struct nw_debezium_property *p)
+{
+    const char *word = word_find(to, row, mode_of(to, p->value));
+
+    if (word == NULL) {
+        word_refuse(to, row, p);
+        return;
+    }
+    nw_debezium_put(to, row->to, word,
+                    strcasecmp(p->value, "when_needed") == 0
+                        ? "when_needed; where the slot is gone narwal says so (NW2301), and makes "
+                          "no copy by itself"
+                        : p->name);
+}
+
+void nw_dbz_based(struct nw_debezium *to, const struct nw_debezium_row *row,
+                  struct nw_debezium_property *p)
+{
+    const char *mode = nw_debezium_get(to, "snapshot.mode");
+
+    (void)row;
+    if (mode == NULL || strcasecmp(mode, "configuration_based") != 0) {
+        p->verdict = NW_DEBEZIUM_NOTHING;
+        p->why = "only for snapshot.mode configuration_based";
+    }
+}
+
 void nw_dbz_publication(struct nw_debezium *to, const struct nw_debezium_row *row,
                         struct nw_debezium_property *p)
 {
@@ -176,10 +224,45 @@ static void dsn_put(struct nw_debezium *to)
     for (size_t i = 0; i < to->lines_count; i++) {
         if (strcmp(to->lines[i].section, "source") == 0 && strcmp(to->lines[i].key, "dsn") == 0) {
             to->lines[i].value = nw_debezium_quoted(to, to->dsn);
+            to->lines[i].why = strstr(to->dsn, "${env:NARWAL_") == NULL
+                                   ? NULL
+                                   : "${env:...} stands for what a provider gave Connect";
             return;
         }
     }
     nw_debezium_put(to, "source.dsn", nw_debezium_quoted(to, to->dsn), NULL);
+}
+
+/* What one reference to a provider of Connect is for narwal: a variable. NULL: it is none, or not
+ * all of the value */
+static const char *variable_of(struct nw_debezium *to, const char *keyword, const char *value)
+{
+    char upper[16] = "";
+    size_t size = strlen(value);
+
+    if (strncmp(value, "${", 2) != 0 || strncmp(value, "${env:", 6) == 0 ||
+        strchr(value, '}') != value + size - 1) {
+        return NULL;
+    }
+    for (size_t i = 0; keyword[i] != '\0' && i < sizeof upper - 1; i++) {
+        upper[i] = (char)toupper((unsigned char)keyword[i]);
+    }
+    return nw_debezium_text(to, "${env:NARWAL_%s}", upper);
+}
+
+/* A part of the dsn, of which Connect may have had a provider give the value. */
+void nw_dbz_dsn_text(struct nw_debezium *to, const struct nw_debezium_row *row,
+                     struct nw_debezium_property *p)
+{
+    const char *variable = variable_of(to, row->to, p->value);
+
+    if (variable == NULL && strstr(p->value, "${") != NULL && strstr(p->value, "${env:") == NULL) {
+        nw_debezium_refuse(to, p,
+                           "a reference to a provider of Connect: put the value, or ${env:NAME}");
+        return;
+    }
+    dsn_add(to, row->to, variable == NULL ? p->value : variable);
+    dsn_put(to);
 }
 
 void nw_dbz_dsn(struct nw_debezium *to, const struct nw_debezium_row *row,

@@ -68,7 +68,9 @@ static nw_status properties_read(struct nw_debezium *to, json_t *config, struct 
         p->name = nw_debezium_text(to, "%s", name);
         p->value = value_text(to, value);
         if (p->value == NULL) {
-            return nw_fail(err, NW_FATAL, "NW1551 the property %s is neither a text nor a number",
+            return nw_fail(err, NW_FATAL,
+                           "NW1551 the property %s is neither a text nor a number: one connector "
+                           "is wanted, as /connectors/NAME has it",
                            nw_debezium_shown(to, name));
         }
         to->count++;
@@ -99,6 +101,12 @@ static nw_status class_check(struct nw_debezium *to, struct nw_error *err)
     if (class == NULL) {
         return nw_fail(err, NW_FATAL, "NW1551 no connector.class: this is not a connector");
     }
+    if (nw_debezium_behind(class, "PostgresCdcSource") != NULL) {
+        return nw_fail(err, NW_FATAL,
+                       "NW1551 connector.class is %.100s, of Confluent Cloud, which has other "
+                       "properties: write them by Debezium's names (docs/debezium.md)",
+                       class);
+    }
     if (strcmp(class, wanted) != 0 && strcmp(class, "PostgresConnector") != 0 &&
         strcmp(class, "PostgreSql") != 0) {
         return nw_fail(err, NW_FATAL, "NW1551 connector.class is %.100s, and not %s", class,
@@ -107,25 +115,51 @@ static nw_status class_check(struct nw_debezium *to, struct nw_error *err)
     return NW_OK;
 }
 
+/*
+ * Where the properties are: all there is, or in "config"; so in "info" of one of those that
+ * ?expand=info lists, and in "spec" of Strimzi's KafkaConnector, which has the class beside them.
+ * @param name  filled: NULL where nothing says it
+ * @return borrow; no object where there are none
+ */
+static json_t *config_find(json_t *root, const char **name)
+{
+    json_t *only =
+        json_object_size(root) == 1 ? json_object_iter_value(json_object_iter(root)) : NULL;
+    json_t *info = json_object_get(only, "info");
+    json_t *spec = json_object_get(root, "spec");
+    json_t *config = json_object_get(info != NULL ? info : spec != NULL ? spec : root, "config");
+    json_t *named = info != NULL ? info : spec != NULL ? json_object_get(root, "metadata") : root;
+
+    *name = json_string_value(json_object_get(named, "name"));
+    if (spec != NULL && json_is_object(config) &&
+        json_object_get(config, "connector.class") == NULL &&
+        json_object_get(spec, "class") != NULL) {
+        (void)json_object_set(config, "connector.class", json_object_get(spec, "class"));
+    }
+    return config == NULL ? root : config;
+}
+
 nw_status nw_debezium_read(struct nw_debezium *to, const char *text, size_t size,
                            struct nw_error *err)
 {
     json_error_t why = {0};
     json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &why);
-    json_t *config = json_object_get(root, "config");
     const char *name = NULL;
+    json_t *config = config_find(root, &name);
     nw_status status = NW_OK;
 
     nw_arena_init(&to->arena, BYTES_MAX);
     if (root == NULL) {
-        return nw_fail(err, NW_FATAL, "NW1551 no JSON at line %d: %s", why.line, why.text);
+        return nw_fail(err, NW_FATAL,
+                       "NW1551 no JSON at line %d: %s. Connect prints a connector's at "
+                       "/connectors/NAME, and kubectl get kafkaconnector NAME -o json Strimzi's",
+                       why.line, why.text);
     }
-    if (!json_is_object(root) || (config != NULL && !json_is_object(config))) {
+    if (!json_is_object(root) || !json_is_object(config)) {
         status = nw_fail(err, NW_FATAL, "NW1551 no object with a connector's properties");
         goto out;
     }
-    name = json_string_value(json_object_get(root, "name"));
-    status = properties_read(to, config == NULL ? root : config, err);
+    status = properties_read(to, config, err);
     if (status == NW_OK) {
         status = class_check(to, err);
     }
@@ -224,11 +258,22 @@ static const char *owner_of(struct nw_debezium *to, const char *name)
     return NULL;
 }
 
+bool nw_debezium_is_plugin_version(const char *name)
+{
+    static const char end[] = ".plugin.version";
+    size_t size = strlen(name);
+
+    return size >= sizeof end && strcmp(name + size - sizeof end + 1, end) == 0;
+}
+
 static void property_map(struct nw_debezium *to, struct nw_debezium_property *p)
 {
     const struct nw_debezium_row *row = row_of(p->name);
 
-    if (row == NULL && owner_of(to, p->name) != NULL) {
+    if (nw_debezium_is_plugin_version(p->name)) {
+        p->verdict = NW_DEBEZIUM_NOTHING;
+        p->why = "a version of Java's plugins";
+    } else if (row == NULL && owner_of(to, p->name) != NULL) {
         nw_debezium_refuse(to, p, "of one of %s, which are not there: remove it",
                            owner_of(to, p->name));
     } else if (row == NULL) {
@@ -290,8 +335,12 @@ void nw_debezium_refuse(struct nw_debezium *to, struct nw_debezium_property *p, 
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    if (p->verdict != NW_DEBEZIUM_REFUSED || p->why == NULL) {
+        p->why = nw_debezium_text(to, "%s", text);
+    } else if (strstr(p->why, text) == NULL) { /* as of several transforms */
+        p->why = nw_debezium_text(to, "%s; %s", p->why, text);
+    }
     p->verdict = NW_DEBEZIUM_REFUSED;
-    p->why = nw_debezium_text(to, "%s", text);
 }
 
 /* ---- what is put ---- */

@@ -121,6 +121,8 @@ const char *nw_debezium_behind(const char *name, const char *prefix);
 const char *nw_debezium_under(struct nw_debezium *to, const char *prefix, const char *name);
 /** Whether a flag is true. @param otherwise  what it is when it is not there */
 bool nw_debezium_said(const char *value, bool otherwise);
+/** Whether a property names the version of a converter, transform or predicate of Connect's. */
+bool nw_debezium_is_plugin_version(const char *name);
 bool nw_debezium_same(const char *a, const char *b); /* either may be NULL */
 void nw_debezium_refuse_name(struct nw_debezium *to, const char *name, const char *why);
 /** Refuse what begins with the prefix and is none of these words. */
@@ -226,7 +228,8 @@ nw_debezium_convert nw_dbz_text, nw_dbz_words, nw_dbz_skipped, nw_dbz_unchanged,
     nw_dbz_keepalive, nw_dbz_password, nw_dbz_tables, nw_dbz_schemas, nw_dbz_columns, nw_dbz_mask,
     nw_dbz_hash, nw_dbz_expressions, nw_dbz_keys, nw_dbz_class, nw_dbz_params, nw_dbz_prefixes,
     nw_dbz_strategy, nw_dbz_topic, nw_dbz_heartbeat, nw_dbz_action, nw_dbz_transactions,
-    nw_dbz_signals, nw_dbz_notifications, nw_dbz_placeholder, nw_dbz_copies;
+    nw_dbz_signals, nw_dbz_notifications, nw_dbz_placeholder, nw_dbz_copies, nw_dbz_dsn_text,
+    nw_dbz_slot, nw_dbz_snapshot, nw_dbz_based;
 nw_debezium_convert nw_dbz_converters, nw_dbz_transforms, nw_dbz_producer, nw_dbz_brokers,
     nw_dbz_creation, nw_dbz_partitions, nw_dbz_publication, nw_dbz_predicates;
 

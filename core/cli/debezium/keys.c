@@ -47,6 +47,18 @@ static bool matches_all(const char *regex, const char *prefix)
             (strcmp(rest, ".*") == 0 || strcmp(rest, "\\..*") == 0 || strcmp(rest, "..*") == 0));
 }
 
+/* Whether an expression is the topic of logical messages, PREFIX\.message, which no table has. */
+static bool is_messages(struct nw_debezium *to, const char *regex, const char *prefix)
+{
+    const char *plain = "";
+
+    for (; *regex != '\0'; regex++) {
+        regex += *regex == '\\' && regex[1] == '.';
+        plain = nw_debezium_text(to, "%s%c", plain, *regex);
+    }
+    return strcmp(plain, nw_debezium_text(to, "%s.message", prefix)) == 0;
+}
+
 bool nw_debezium_predicate_is_void(struct nw_debezium *to, const char *prefix, bool values,
                                    bool routed)
 {
@@ -65,7 +77,8 @@ bool nw_debezium_predicate_is_void(struct nw_debezium *to, const char *prefix, b
         topics == NULL || routed) {
         return false;
     }
-    return negates ? matches_none(pattern, topics) : matches_all(pattern, topics);
+    return negates ? matches_none(pattern, topics) || is_messages(to, pattern, topics)
+                   : matches_all(pattern, topics);
 }
 
 /* ---- keys ---- */
@@ -282,7 +295,8 @@ static void json_keys(struct nw_debezium *to, bool same, bool values)
     }
     nw_debezium_others_refuse(
         to, "key.converter.",
-        "schemas.enable decimal.format replace.null.with.default schemas.cache.size");
+        "schemas.enable decimal.format replace.null.with.default schemas.cache.size=* "
+        "schema.registry.url=*");
 }
 
 /* @return NULL: it is another */

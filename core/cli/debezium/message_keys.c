@@ -6,6 +6,7 @@
  * and columns, narwal's keys name them too; else they have the expressions, which the sink puts
  * together in the same way.
  */
+#include <ctype.h>
 #include <string.h>
 
 #include "cli/debezium/import.h"
@@ -68,6 +69,14 @@ static const char *columns_of(struct nw_debezium *to, const char *list)
     return all;
 }
 
+static bool has_capitals(const char *text)
+{
+    while (*text != '\0' && isupper((unsigned char)*text) == 0) {
+        text++;
+    }
+    return *text != '\0';
+}
+
 /* @param items  filled, as narwal names them. @return how many; 0: expressions are needed, since
  * one item has any, or two are of one table, whose keys add up */
 static size_t named_make(struct nw_debezium *to, const char *const *pieces, size_t count,
@@ -81,7 +90,7 @@ static size_t named_make(struct nw_debezium *to, const char *const *pieces, size
         const char *tables[NW_DEBEZIUM_ITEMS_MAX];
         size_t named = tables_named(to, pieces[i], colon, tables);
 
-        if (named == 0) {
+        if (named == 0 || has_capitals(pieces[i])) { /* of which Debezium takes no notice */
             return 0;
         }
         for (size_t k = 0; k < named; k++) {

@@ -9,7 +9,7 @@
 
 #include "cli/debezium/import.h"
 
-#define TOPICS_MAX 3u
+#define TOPICS_MAX 4u /* with logical messages */
 #define REGEX_MAX  1024u
 
 /* An expression of Java's on its way to one of POSIX's. */
@@ -110,6 +110,7 @@ static const char *or_else(const char *text, const char *otherwise)
 struct beside {
     const char *topic;
     const char *const *fields; /* ends with NULL */
+    const char *otherwise;     /* what one may do, beside a predicate; NULL */
 };
 
 /* @return how many there are */
@@ -131,7 +132,7 @@ static size_t beside_find(struct nw_debezium *to, struct beside found[static TOP
         found[count++] = (struct beside){
             nw_debezium_text(to, "%s%s%s", prefix, between,
                              or_else(nw_debezium_get(to, "topic.transaction"), "transaction")),
-            transactions};
+            transactions, NULL};
     }
     if (strcmp(or_else(nw_debezium_get(to, "heartbeat.interval.ms"), "0"), "0") != 0) {
         found[count++] = (struct beside){
@@ -140,10 +141,10 @@ static size_t beside_find(struct nw_debezium *to, struct beside found[static TOP
                                             or_else(nw_debezium_get(to, "topic.heartbeat.prefix"),
                                                     "__debezium-heartbeat"),
                                             between, prefix),
-            beats};
+            beats, NULL};
     }
     if (notes != NULL && channels != NULL && strstr(channels, "sink") != NULL) {
-        found[count++] = (struct beside){notes, notifications};
+        found[count++] = (struct beside){notes, notifications, NULL};
     }
     return count;
 }
@@ -199,18 +200,36 @@ static bool has_field(const struct beside *beside, const char *field)
     return false;
 }
 
+/* Logical messages have fields of their own, behind ExtractNewRecordState too, which leaves them as
+ * they are. @return false: none are sent */
+static bool messages_find(struct nw_debezium *to, struct beside *found)
+{
+    static const char *const messages[] = {"op", "ts_ms", "source", "transaction", "message", NULL};
+    const char *left_out = nw_debezium_get(to, "message.prefix.exclude.list");
+
+    *found = (struct beside){
+        nw_debezium_text(to, "%s%smessage", or_else(nw_debezium_get(to, "topic.prefix"), ""),
+                         or_else(nw_debezium_get(to, "topic.delimiter"), ".")),
+        messages, ", or where none are sent set message.prefix.exclude.list to .*"};
+    return !nw_debezium_same(left_out, ".*");
+}
+
 const char *nw_debezium_beside_reason(struct nw_debezium *to, const char *prefix, const char *field)
 {
     struct beside found[TOPICS_MAX];
     size_t count = beside_find(to, found);
+
+    if (field != NULL && messages_find(to, &found[count])) { /* few send any */
+        count++;
+    }
 
     for (size_t i = 0; i < count; i++) {
         if ((field == NULL || has_field(&found[i], field)) &&
             has_topic(to, prefix, found[i].topic) != NO) {
             return nw_debezium_text(to,
                                     "it would change the messages of %s as well, which narwal "
-                                    "leaves as they are: leave that topic out by a predicate",
-                                    found[i].topic);
+                                    "leaves as they are: leave that topic out by a predicate%s",
+                                    found[i].topic, or_else(found[i].otherwise, ""));
         }
     }
     return NULL;

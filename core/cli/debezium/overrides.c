@@ -294,8 +294,9 @@ static bool copies(const struct nw_debezium *to)
 {
     const char *mode = nw_debezium_get(to, "snapshot.mode");
 
-    return mode == NULL || (strcasecmp(mode, "no_data") != 0 && strcasecmp(mode, "never") != 0 &&
-                            strcasecmp(mode, "schema_only") != 0);
+    return mode == NULL ||
+           (strcasecmp(mode, "configuration_based") != 0 && strcasecmp(mode, "no_data") != 0 &&
+            strcasecmp(mode, "never") != 0 && strcasecmp(mode, "schema_only") != 0);
 }
 
 void nw_debezium_copies_settle(struct nw_debezium *to)

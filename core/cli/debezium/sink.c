@@ -31,7 +31,28 @@ bool nw_debezium_same(const char *a, const char *b)
     return (a == NULL) == (b == NULL) && (a == NULL || strcmp(a, b) == 0);
 }
 
-/* Refuses what begins with the prefix and is none of these words. */
+/* What a word says of a property: NAME, NAME=DEFAULT, or NAME=* when it changes nothing here.
+ * @return false: it is of another property, or of another value */
+static bool word_holds(struct nw_debezium_property *p, const char *rest, const char *word)
+{
+    size_t size = strcspn(word, "=");
+
+    if (strlen(rest) != size || strncmp(rest, word, size) != 0) {
+        return false;
+    }
+    if (word[size] == '=' && strcmp(word + size + 1, "*") == 0) {
+        p->verdict = NW_DEBEZIUM_NOTHING;
+        p->why = "this converter does not look at it, or narwal need not";
+    } else if (word[size] == '=') {
+        if (strcasecmp(word + size + 1, p->value) != 0) {
+            return false;
+        }
+        p->verdict = NW_DEBEZIUM_NOTHING;
+        p->why = "as it is by default";
+    }
+    return true;
+}
+
 void nw_debezium_others_refuse(struct nw_debezium *to, const char *prefix, const char *words)
 {
     const char *known[NW_DEBEZIUM_ITEMS_MAX];
@@ -39,16 +60,18 @@ void nw_debezium_others_refuse(struct nw_debezium *to, const char *prefix, const
     bool transform = nw_debezium_behind(prefix, "transforms.") != NULL;
 
     for (size_t i = 0; i < to->count; i++) {
-        const char *rest = nw_debezium_behind(to->properties[i].name, prefix);
-        bool found = rest == NULL;
+        struct nw_debezium_property *p = &to->properties[i];
+        const char *rest = nw_debezium_behind(p->name, prefix);
+        bool found = rest == NULL || p->verdict == NW_DEBEZIUM_REFUSED ||
+                     nw_debezium_is_plugin_version(p->name);
 
         for (size_t k = 0; k < count && !found; k++) {
-            found = strcmp(rest, known[k]) == 0;
+            found = word_holds(p, rest, known[k]);
         }
         found = found || (transform && (strcmp(rest, "predicate") == 0 || /* judged already */
                                         strcmp(rest, "negate") == 0));
         if (!found) {
-            nw_debezium_refuse(to, &to->properties[i], "not there: remove it, or take its default");
+            nw_debezium_refuse(to, p, "not there: remove it, or take its default");
         }
     }
 }
@@ -95,7 +118,8 @@ static void json_convert(struct nw_debezium *to, bool given)
     nw_debezium_key_converter(to, JSON, schemas);
     nw_debezium_others_refuse(
         to, "value.converter.",
-        "schemas.enable decimal.format replace.null.with.default schemas.cache.size");
+        "schemas.enable decimal.format replace.null.with.default schemas.cache.size=* "
+        "schema.registry.url=*");
 }
 
 static void registry_user(struct nw_debezium *to, const char *prefix)
@@ -185,7 +209,11 @@ static void avro_convert(struct nw_debezium *to)
     static const char known[] =
         "schema.registry.url basic.auth.credentials.source basic.auth.user.info "
         "schema.registry.basic.auth.user.info auto.register.schemas "
-        "value.subject.name.strategy key.subject.name.strategy ignore.default.for.nullables";
+        "value.subject.name.strategy key.subject.name.strategy ignore.default.for.nullables "
+        "schemas.enable=* schemas.cache.size=* schemas.cache.config=* max.schemas.per.subject=* "
+        "enhanced.avro.schema.support=false connect.meta.data=true scrub.invalid.names=false "
+        "use.latest.version=false normalize.schemas=false allow.optional.map.keys=false "
+        "discard.type.doc.default=false generalized.sum.type.support=false";
 
     nw_debezium_put(to, "sink.format", "debezium_avro", "AvroConverter");
     avro_nulls_convert(to, "value.converter.");
@@ -389,7 +417,6 @@ static bool setting_convert(struct nw_debezium *to, const char *name, const char
         const char *from, *to;
         bool word, property;
     } settings[] = {{"compression.type", "sink.compress", true, false},
-                    {"sasl.mechanism", "sink.mechanism", true, false},
                     {"linger.ms", "linger.ms", false, true},
                     {"batch.size", "batch.size", false, true},
                     {"client.id", "client.id", false, true},
@@ -410,6 +437,19 @@ static bool setting_convert(struct nw_debezium *to, const char *name, const char
         }
     }
     return false;
+}
+
+/* @return false: it is none that the sink has */
+static bool mechanism_put(struct nw_debezium *to, const char *value)
+{
+    static const char *const known[] = {"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER",
+                                        NULL};
+
+    if (!nw_patterns_match(known, value)) {
+        return false;
+    }
+    nw_debezium_put(to, "sink.mechanism", value, "sasl.mechanism");
+    return true;
 }
 
 static bool producer_ours(const char *name)
@@ -455,13 +495,24 @@ void nw_dbz_producer(struct nw_debezium *to, const struct nw_debezium_row *row,
         security_put(to, p->value);
     } else if (strcmp(name, "transaction.timeout.ms") == 0) {
         nw_dbz_time(to, &(struct nw_debezium_row){.to = "sink.transaction_timeout"}, p);
+    } else if (strcmp(name, "sasl.mechanism") == 0) {
+        if (!mechanism_put(to, p->value)) {
+            nw_debezium_refuse(to, p,
+                               "%s is not there: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and "
+                               "OAUTHBEARER are, and TLS certificates",
+                               p->value);
+        }
+    } else if (nw_debezium_behind(name, "sasl.") != NULL && strstr(name, "class") != NULL) {
+        nw_debezium_refuse(to, p,
+                           "a class of Java: the sink has PLAIN, SCRAM and OAUTHBEARER itself");
     } else if (producer_ours(name)) {
         p->verdict = NW_DEBEZIUM_NOTHING;
         p->why = "narwal sets what delivery depends on; timeout is an option of the sink";
     } else if (!setting_convert(to, name, p->value)) {
         nw_debezium_refuse(to, p,
                            nw_debezium_behind(name, "ssl.") != NULL
-                               ? "narwal takes PEM files: ca, cert and key of the sink"
+                               ? "narwal takes PEM files, which openssl pkcs12 makes of "
+                                 "a store: ca, cert and key of the sink"
                                : "no setting that has a counterpart: properties of the sink has "
                                  "those of librdkafka");
     }
