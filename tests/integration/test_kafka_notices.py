@@ -130,6 +130,26 @@ class NoticesTest(Case):
             self.assertEqual(set(marks[table][1:-1]), {"true"} if table == "a" else set())
         self.assertIn(marks["b"][0], ("last_in_data_collection", "first", "first_in_data_collection", "last"))
 
+    def test_marks_of_a_copy_of_some_rows(self):
+        self.make("CREATE TABLE shop.a (id integer PRIMARY KEY, v text); CREATE TABLE shop.b (id integer PRIMARY KEY);"
+                  "CREATE TABLE shop.c (id integer PRIMARY KEY); CREATE TABLE shop.d (id integer PRIMARY KEY);"
+                  "INSERT INTO shop.a SELECT g, repeat('x', 300) FROM generate_series(1, 5000) g;"
+                  "INSERT INTO shop.b VALUES (1); INSERT INTO shop.c VALUES (1), (2); INSERT INTO shop.d VALUES (1)")
+        narwal = self.narwal("chosen", include=("shop.*",), format="debezium_json")
+        narwal.config["copy"] = {"where": ["shop.a: id <= 10", "shop.b: false", "shop.d: id > 1"], "chunk": "64KiB"}
+        narwal.start().wait_caught_up()
+        marks = {table: [json.loads(message["payload"])["source"]["snapshot"] for message in
+                         self.broker.read(f"chosen.shop.{table}")] for table in "ac"}
+        self.assertEqual([len(marks[table]) for table in "ac"], [10, 2])
+        every = sum(marks.values(), [])
+        self.assertEqual((every.count("first"), every.count("last")), (1, 1), marks)
+        for table in "ac":
+            self.assertIn(marks[table][0], ("first", "first_in_data_collection"))
+            self.assertIn(marks[table][-1], ("last", "last_in_data_collection"))
+        self.server.sql("INSERT INTO shop.b VALUES (2); UPDATE shop.d SET id = 3")
+        narwal.wait_caught_up()
+        self.assertEqual([json.loads(message["payload"])["op"] for message in self.broker.read("chosen.shop.b")], ["c"])
+
     def test_many_tables_end_while_the_queue_is_small(self):
         """What is held of them waits for room at the commit, and none of it comes twice."""
         count = 40

@@ -592,7 +592,10 @@ static const char *instead_of(const char *class)
          "the name of ExtractNewRecordState in Debezium 0: call it that"},
         {"ExtractField$Value",
          "ExtractNewRecordState sends the row alone: take it for ExtractField of after"},
-        {"Flatten$Value", "structs are sent as they are: flatten them where they are read"},
+        {"Flatten$Value",
+         "structs are sent as they are: flatten them where they are read, or remove "
+         "it where no column is one (points, times: structured, and numeric without "
+         "a scale where decimals are precise)"},
         {"HoistField$Value", "no field around values: wrap them where they are read"},
         {"HoistField$Key", "no field around keys"},
         {"SetSchemaMetadata$Value", "schemas have Debezium's names"},
