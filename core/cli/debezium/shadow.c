@@ -90,6 +90,26 @@ static void routes_set(struct nw_debezium *to, const char *prefix)
         nw_debezium_text(to, WORD "\\.%s(.*) => %s_" WORD "$1%s", own, prefix, suffix));
 }
 
+/* What it is not to do, or has no use for. */
+static void silence(struct nw_debezium *to)
+{
+    for (size_t i = 0; i < sizeof silent / sizeof silent[0]; i++) {
+        struct nw_debezium_line *line = line_find(to, "sink", silent[i]);
+
+        if (line != NULL) {
+            line->value = NULL;
+        }
+    }
+    for (size_t i = 0; i < to->lines_count; i++) {
+        struct nw_debezium_line *line = &to->lines[i];
+
+        if (strcmp(line->section, "source.heartbeat") == 0 ||
+            (strcmp(line->section, "copy") == 0 && strcmp(line->key, "where") == 0)) {
+            line->value = NULL;
+        }
+    }
+}
+
 void nw_debezium_shadow(struct nw_debezium *to)
 {
     const char *slot = nw_debezium_get(to, "slot.name");
@@ -113,19 +133,7 @@ void nw_debezium_shadow(struct nw_debezium *to)
         nw_debezium_put(to, "sink.outbox_topic", "\"outbox.event.{value}\"", NULL);
     }
     routes_set(to, prefix);
-    for (size_t i = 0; i < sizeof silent / sizeof silent[0]; i++) {
-        struct nw_debezium_line *line = line_find(to, "sink", silent[i]);
-
-        if (line != NULL) {
-            line->value = NULL;
-        }
-    }
-    for (size_t i = 0; i < to->lines_count; i++) {
-        if (strcmp(to->lines[i].section, "source.heartbeat") == 0 ||
-            (strcmp(to->lines[i].section, "copy") == 0 && strcmp(to->lines[i].key, "where") == 0)) {
-            to->lines[i].value = NULL;
-        }
-    }
+    silence(to);
     for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++) {
         struct nw_debezium_line *line = line_find(to, "sink", topics[i]);
 

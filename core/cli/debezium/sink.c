@@ -478,14 +478,34 @@ static void security_put(struct nw_debezium *to, const char *value)
     nw_debezium_put(to, "sink.security", nw_debezium_text(to, "%s", lower), "security.protocol");
 }
 
+/* @return false: it is not of the login */
+static bool sasl_convert(struct nw_debezium *to, const char *name, struct nw_debezium_property *p)
+{
+    if (strcmp(name, "sasl.jaas.config") == 0) {
+        login_convert(to, p);
+    } else if (strcmp(name, "sasl.mechanism") == 0 && !mechanism_put(to, p->value)) {
+        nw_debezium_refuse(to, p,
+                           "%s is not there: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER "
+                           "are, and TLS certificates",
+                           p->value);
+    } else if (nw_debezium_behind(name, "sasl.") != NULL && strstr(name, "class") != NULL) {
+        nw_debezium_refuse(to, p,
+                           "a class of Java: the sink has PLAIN, SCRAM and OAUTHBEARER itself");
+    } else {
+        return strcmp(name, "sasl.mechanism") == 0;
+    }
+    return true;
+}
+
 void nw_dbz_producer(struct nw_debezium *to, const struct nw_debezium_row *row,
                      struct nw_debezium_property *p)
 {
     const char *name = p->name + strlen(row->name) - 1;
 
-    if (strcmp(name, "sasl.jaas.config") == 0) {
-        login_convert(to, p);
-    } else if (strstr(p->value, "${") != NULL && strstr(p->value, "${env:") == NULL) {
+    if (sasl_convert(to, name, p)) {
+        return;
+    }
+    if (strstr(p->value, "${") != NULL && strstr(p->value, "${env:") == NULL) {
         nw_debezium_refuse(to, p,
                            "a reference to a provider of Connect: put the value, or "
                            "${env:NAME}");
@@ -495,16 +515,6 @@ void nw_dbz_producer(struct nw_debezium *to, const struct nw_debezium_row *row,
         security_put(to, p->value);
     } else if (strcmp(name, "transaction.timeout.ms") == 0) {
         nw_dbz_time(to, &(struct nw_debezium_row){.to = "sink.transaction_timeout"}, p);
-    } else if (strcmp(name, "sasl.mechanism") == 0) {
-        if (!mechanism_put(to, p->value)) {
-            nw_debezium_refuse(to, p,
-                               "%s is not there: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and "
-                               "OAUTHBEARER are, and TLS certificates",
-                               p->value);
-        }
-    } else if (nw_debezium_behind(name, "sasl.") != NULL && strstr(name, "class") != NULL) {
-        nw_debezium_refuse(to, p,
-                           "a class of Java: the sink has PLAIN, SCRAM and OAUTHBEARER itself");
     } else if (producer_ours(name)) {
         p->verdict = NW_DEBEZIUM_NOTHING;
         p->why = "narwal sets what delivery depends on; timeout is an option of the sink";
