@@ -85,7 +85,7 @@ static const struct {
     {"snapshot.mode", "initial_only", M, "snapshot: only"},
     {"snapshot.mode", "no_data", M, "snapshot: never"},
     {"snapshot.mode", "never", M, "snapshot: never"},
-    {"snapshot.mode", "when_needed", M, "NW2301"},
+    {"snapshot.mode", "when_needed", M, "makes no copy by itself"},
     {"snapshot.mode", "always", R, "narwal table refresh"},
     {"snapshot.mode", "configuration_based", R, NULL},
     {"snapshot.mode", "custom", R, NULL},

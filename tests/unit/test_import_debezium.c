@@ -272,7 +272,7 @@ static void properties_become_what_narwal_calls_them(void **state)
          "${secrets:ns/x:user}",
          {"user=${env:NARWAL_USER} ", "stands for what a provider gave Connect"}},
         {"database.server.id", "1", {"database.server.id: of connectors for other databases"}},
-        {"snapshot.mode", "when_needed", {"snapshot: initial ", "(NW2301)"}},
+        {"snapshot.mode", "when_needed", {"snapshot: initial ", "makes no copy by itself"}},
         {"snapshot.mode\":\"configuration_based\",\"snapshot.mode.configuration.based.start.stream",
          "true",
          {"snapshot: never "}},

@@ -103,7 +103,7 @@ void nw_dbz_snapshot(struct nw_debezium *to, const struct nw_debezium_row *row,
     }
     nw_debezium_put(to, row->to, word,
                     strcasecmp(p->value, "when_needed") == 0
-                        ? "when_needed; where the slot is gone narwal says so (NW2301), and makes "
+                        ? "when_needed; where the slot is gone narwal says so, and makes "
                           "no copy by itself"
                         : p->name);
 }
