@@ -16,7 +16,7 @@ import time
 from . import folder, oracle
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-WAIT_SECONDS_MAX = 120
+WAIT_SECONDS_MAX = 300
 BINARY_SECONDS_MAX = 60
 MARK_SECONDS = 1
 LOG_LINES_SHOWN = 25
