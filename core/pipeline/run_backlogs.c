@@ -46,7 +46,7 @@ nw_status nw_run_backlog_begin(struct nw_run *run, const struct nw_dealer_stop *
     if (status == NW_OK) {
         struct nw_backlog_options options = options_of(run, folder);
 
-        status = nw_backlog_begin(&options, stop->table, stop->place, backlog, err);
+        status = nw_backlog_begin(&options, stop->table, stop->seen, stop->place, backlog, err);
     }
     if (status == NW_OK) {
         status = nw_tables_reached(run->table_states, stop->table->relation_oid,

@@ -192,21 +192,6 @@ static bool is_relation(struct nw_bytes message)
     return message.size > 0 && message.at[0] == 'R';
 }
 
-/* The columns that are in force from here on. */
-static nw_status relation_note(struct nw_backlog *backlog, struct nw_bytes message,
-                               struct nw_error *err)
-{
-    nw_status status =
-        room_make(&backlog->relation, &backlog->relation_capacity, message.size, err);
-
-    if (status == NW_OK) {
-        backlog->retyped = backlog->retyped || backlog->relation_size > 0;
-        memcpy(backlog->relation, message.at, message.size);
-        backlog->relation_size = message.size;
-    }
-    return status;
-}
-
 /* Whether a message says what was said already: a new connection begins with it. */
 static bool is_said(const struct nw_backlog *backlog, struct nw_bytes message)
 {
@@ -214,28 +199,73 @@ static bool is_said(const struct nw_backlog *backlog, struct nw_bytes message)
            memcmp(backlog->relation, message.at, message.size) == 0;
 }
 
+/*
+ * The columns that are in force from here on.
+ * @param added  that is here, too; else it goes before the next change: what a former process added
+ *               may not say it, and the server does not repeat it
+ */
+static nw_status relation_note(struct nw_backlog *backlog, struct nw_bytes message, bool added,
+                               struct nw_error *err)
+{
+    nw_status status =
+        room_make(&backlog->relation, &backlog->relation_capacity, message.size, err);
+
+    if (status == NW_OK) {
+        backlog->retyped =
+            backlog->retyped || (added && backlog->relation_size > 0 && !is_said(backlog, message));
+        memcpy(backlog->relation, message.at, message.size);
+        backlog->relation_size = message.size;
+        backlog->relation_added = added;
+    }
+    return status;
+}
+
+/* What goes before a change: its transaction's beginning, and columns that were said before. */
+static nw_status change_prepare(struct nw_backlog *backlog, const struct nw_backlog_change *change,
+                                struct nw_error *err)
+{
+    const struct nw_spool_record record = {.kind = NW_SPOOL_MESSAGE, .lsn = change->lsn};
+    struct nw_bytes relation = {backlog->relation, backlog->relation_size};
+    nw_status status = NW_OK;
+
+    if (change->begin != NULL && backlog->open_lsn != change->begin->commit_lsn) {
+        status = begin_append(backlog, change, err);
+    }
+    if (status != NW_OK || backlog->relation_added || relation.size == 0 ||
+        is_relation(change->message)) {
+        return status;
+    }
+    status = message_append(backlog, change->place.seq, relation, record, err);
+    backlog->relation_added = status == NW_OK;
+    return status;
+}
+
 nw_status nw_backlog_keep(struct nw_backlog *backlog, const struct nw_backlog_change *change,
                           struct nw_error *err)
 {
-    struct nw_place place = {change->begin->commit_lsn, change->seq};
+    struct nw_place place = change->place;
     bool relation = is_relation(change->message);
     nw_status status = NW_OK;
 
-    if (nw_place_before(place, backlog->next) || is_said(backlog, change->message)) {
+    if (nw_place_before(place, backlog->next)) {
+        return relation && !is_said(backlog, change->message)
+                   ? relation_note(backlog, change->message, false, err)
+                   : NW_OK;
+    }
+    if (backlog->relation_added && is_said(backlog, change->message)) {
         return NW_OK;
     }
-    if (backlog->open_lsn != change->begin->commit_lsn) {
-        status = begin_append(backlog, change, err);
-    }
+    status = change_prepare(backlog, change, err);
     if (status == NW_OK) {
         status = message_append(
-            backlog, change->seq, change->message,
+            backlog, place.seq, change->message,
             (struct nw_spool_record){.kind = NW_SPOOL_MESSAGE, .lsn = change->lsn}, err);
     }
     if (status == NW_OK && relation) {
-        return relation_note(backlog, change->message, err);
+        return relation_note(backlog, change->message, true, err);
     }
-    if (status == NW_OK) { /* a Relation message has no place of its own */
+    /* A Relation message has no place of its own, nor has what is outside of transactions. */
+    if (status == NW_OK && change->begin != NULL) {
         backlog->next = (struct nw_place){place.commit_lsn, place.seq + 1};
         backlog->rows++;
     }
@@ -439,13 +469,15 @@ static nw_status relation_make(struct nw_backlog *backlog, const struct nw_table
     return NW_OK;
 }
 
-/* What it begins with: from where, and what the table was there. */
-static nw_status from_append(struct nw_backlog *backlog, const struct nw_table *table,
+/* What it begins with: from where, and what the table was there, if that was seen. */
+static nw_status from_append(struct nw_backlog *backlog, const struct nw_table *table, bool seen,
                              struct nw_error *err)
 {
     uint8_t body[FROM_BYTES];
     struct nw_writer writer = {.bytes = body};
-    const struct nw_spool_record from = {.kind = NW_SPOOL_MESSAGE, .body = {body, sizeof body}};
+    const struct nw_spool_record from = {.kind = NW_SPOOL_MESSAGE,
+                                         .position_lsn = seen ? 0 : backlog->from.commit_lsn,
+                                         .body = {body, sizeof body}};
     const struct nw_spool_record relation = {.kind = NW_SPOOL_MESSAGE,
                                              .position_lsn = backlog->from.commit_lsn};
     nw_status status = NW_OK;
@@ -457,7 +489,8 @@ static nw_status from_append(struct nw_backlog *backlog, const struct nw_table *
     if (status == NW_OK) {
         status = relation_make(backlog, table, err);
     }
-    return status == NW_OK
+    backlog->relation_added = seen;
+    return status == NW_OK && seen
                ? message_append(backlog, 0,
                                 (struct nw_bytes){backlog->relation, backlog->relation_size},
                                 relation, err)
@@ -465,7 +498,8 @@ static nw_status from_append(struct nw_backlog *backlog, const struct nw_table *
 }
 
 nw_status nw_backlog_begin(const struct nw_backlog_options *options, const struct nw_table *table,
-                           struct nw_place from, struct nw_backlog **backlog, struct nw_error *err)
+                           bool seen, struct nw_place from, struct nw_backlog **backlog,
+                           struct nw_error *err)
 {
     struct nw_backlog *made = NULL;
     struct nw_spool_options spool;
@@ -483,7 +517,7 @@ nw_status nw_backlog_begin(const struct nw_backlog_options *options, const struc
         status = nw_spool_begin(&spool, from.commit_lsn - 1, &made->spool, err);
     }
     if (status == NW_OK) {
-        status = from_append(made, table, err);
+        status = from_append(made, table, seen, err);
     }
     if (status == NW_OK) {
         status = sync_wait(made, options->env, err);

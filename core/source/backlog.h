@@ -13,7 +13,8 @@
  * Bodies, le, whose format has the version of the spool's (a change of them raises that): u8 kind,
  * then
  *   'F' u64 commit lsn, u64 index     the first: from this place on, changes are here. Behind it
- *       comes, outside of a transaction, the Relation message of what the table was there
+ *       comes, outside of a transaction, the Relation message of what the table was there; if that
+ *       was not known, one comes before the first change all the same
  *   'B' u64 commit lsn, i64 commit time, u32 xid, origin's name to the end
  *   'M' u64 index in the transaction, a message of pgoutput: a row, Truncate of this table alone,
  *       Relation, or a note of the event trigger
@@ -81,9 +82,10 @@ struct nw_backlog {
     uint64_t open_lsn; /* commit of the transaction that has begun here and not ended; 0: none */
     uint8_t *body;     /* of the record that is put together */
     size_t body_capacity;
-    uint8_t *relation; /* the Relation message that was added last */
+    uint8_t *relation; /* the last Relation message of the stream; else what the catalog had */
     size_t relation_size, relation_capacity;
-    bool retyped; /* its columns changed: what comes of it must come as text */
+    bool relation_added; /* and nothing was said since by which it would not hold */
+    bool retyped;        /* its columns changed: what comes of it must come as text */
 
     /* the dealer's */
     struct nw_dealt dealt;           /* out of it */
@@ -111,11 +113,11 @@ struct nw_backlog_reached {
     } tables[NW_BEHIND_MAX];
 };
 
-/** What came of a table in the transaction under way. */
+/** What came of a table. */
 struct nw_backlog_change {
-    const struct nw_pgoutput_begin *begin;
+    const struct nw_pgoutput_begin *begin; /* NULL: outside of any transaction */
     const char *origin;
-    uint64_t seq; /* index in the transaction */
+    struct nw_place place;
     uint64_t lsn;
     struct nw_bytes message;
 };
@@ -133,12 +135,15 @@ struct nw_backlog_record {
 
 /**
  * Begin one; what was in the folder goes. Durable when it returns.
- * @param table  as of the place: a Relation message that says so comes first
+ * @param table    borrow
+ * @param seen     the stream showed it as it is at the place: a Relation message that says so comes
+ *                 first. Else only the catalog has it so, and the stream is still to say what it is
  * @param backlog  give
  */
 NW_MUST_CHECK nw_status nw_backlog_begin(const struct nw_backlog_options *options,
-                                         const struct nw_table *table, struct nw_place from,
-                                         struct nw_backlog **backlog, struct nw_error *err);
+                                         const struct nw_table *table, bool seen,
+                                         struct nw_place from, struct nw_backlog **backlog,
+                                         struct nw_error *err);
 /**
  * Open what a former process left and verify all of it.
  * @param reached_lsn  everything of the table that committed before is in it; else it is damaged
@@ -158,7 +163,8 @@ NW_MUST_CHECK nw_status nw_backlog_discard(const struct nw_backlog_options *opti
                                            struct nw_error *err);
 
 /**
- * Add a change; one that was added is passed over.
+ * Add a change; one that was added, or is from before the beginning, is passed over. Relation
+ * messages among those are looked at all the same: the server does not repeat them.
  * @return NW_AGAIN: the disk is behind. NW_REJECT: it cannot be kept, and why.
  */
 NW_MUST_CHECK nw_status nw_backlog_keep(struct nw_backlog *backlog,

@@ -78,6 +78,7 @@ struct nw_backlog_record;
 /** A table that cannot go on, while the others do. */
 struct nw_dealer_stop {
     const struct nw_table *table;
+    bool seen;      /* that is what it is at `place`; else only the catalog had it so */
     bool dropped;   /* on the server: lsn is where sinks are told */
     bool paused;    /* a user asked for it */
     bool keeps;     /* what comes from `place` on is to be kept: by a backlog that begins there */

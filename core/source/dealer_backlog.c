@@ -191,17 +191,15 @@ void nw_dealer_apart_begun(struct nw_dealer *dealer, const struct nw_dealer_stop
 static nw_status keep(struct nw_dealer *dealer, struct nw_backlog *backlog, uint64_t lsn,
                       struct nw_bytes message, struct nw_error *err)
 {
-    const struct nw_backlog_change change = {.begin = &dealer->begin,
-                                             .origin = dealer->origin,
-                                             .seq = dealer->seq,
-                                             .lsn = lsn,
-                                             .message = message};
+    const struct nw_backlog_change change = {
+        .begin = dealer->in_transaction ? &dealer->begin : NULL, /* what a spool begins with */
+        .origin = dealer->origin,
+        .place = nw_dealer_place(dealer),
+        .lsn = lsn,
+        .message = message};
     nw_status status = NW_OK;
 
-    if (!dealer->in_transaction) {
-        return NW_OK; /* what the server had said before; the backlog begins with that */
-    }
-    if (dealer->cut > 0) {
+    if (dealer->cut > 0 && !nw_place_before(change.place, backlog->from)) {
         (void)nw_dealer_give_up(dealer, backlog,
                                 "NW2108 a row of it is more than limits.memory has room for");
         return NW_AGAIN;
@@ -227,7 +225,9 @@ nw_status nw_dealer_keep(struct nw_dealer *dealer, uint32_t relation_oid, uint64
             return NW_AGAIN;
         }
     }
-    backlog = backlog_now(dealer, relation_oid);
+    backlog = dealer->backlogs_count == 0 || dealer->playing != NULL
+                  ? NULL
+                  : backlog_of(dealer, relation_oid);
     return backlog == NULL ? NW_OK : keep(dealer, backlog, lsn, message, err);
 }
 

@@ -121,13 +121,28 @@ struct nw_slot *nw_dealer_slot(struct nw_dealer *dealer, uint32_t oid, nw_status
 
 /* ---- a table stops ---- */
 
+/* Whether the version is what the table is at the place under way: the stream said so, or passed
+ * that over where a copy has it. */
+static bool is_seen(const struct nw_dealer *dealer, const struct nw_table *table)
+{
+    const struct nw_dealer_options *o = &dealer->options;
+    uint64_t joins_lsn = o->joins == NULL ? 0 : o->joins(o->context, table);
+
+    if (table->id < dealer->slots_count && dealer->slots[table->id].joins_lsn > joins_lsn) {
+        joins_lsn = dealer->slots[table->id].joins_lsn;
+    }
+    return nw_schemas_is_placed(dealer->options.schemas, table) ||
+           (joins_lsn != 0 && nw_dealer_place(dealer).commit_lsn >= joins_lsn);
+}
+
 nw_status nw_dealer_stop(struct nw_dealer *dealer, const struct nw_table *table, const char *format,
                          ...)
 {
     struct nw_dealer_stop *stop = &dealer->stop;
     va_list args;
 
-    *stop = (struct nw_dealer_stop){.table = table, .playing = dealer->playing};
+    *stop = (struct nw_dealer_stop){
+        .table = table, .seen = is_seen(dealer, table), .playing = dealer->playing};
     if (stop->playing != NULL) {
         stop->sinks = stop->playing->sinks;
     } else {
@@ -335,7 +350,8 @@ static nw_status version_adopted(struct nw_dealer *dealer, const struct nw_table
 }
 
 /* Whether the message need not be looked at: no row of this version will be dealt, or the present
- * one is the last of what was dealt before the connection broke. */
+ * one is the last of what was dealt before the connection broke. (Of what an earlier run dealt the
+ * stream said nothing yet, and it does not repeat it for the rest of the transaction.) */
 static bool is_passed_over(const struct nw_dealer *dealer, const struct nw_table *current,
                            const struct nw_relation *relation)
 {
@@ -359,7 +375,8 @@ static bool is_passed_over(const struct nw_dealer *dealer, const struct nw_table
                            (relation == NULL || nw_schemas_same(current, relation))))) {
         return true;
     }
-    return dealer->in_transaction && nw_dealer_dealt_before(dealer);
+    return dealer->in_transaction && nw_dealer_dealt_before(dealer) &&
+           nw_schemas_is_placed(dealer->options.schemas, current);
 }
 
 /* The message waits for a catalog read; its texts must outlive it until then. */

@@ -242,7 +242,7 @@ nw_status sim_backlog_stop(void *context, const struct nw_dealer_stop *stop,
         }
         return NW_OK;
     }
-    if (nw_backlog_begin(&options, stop->table, stop->place, backlog, err) != NW_OK) {
+    if (nw_backlog_begin(&options, stop->table, stop->seen, stop->place, backlog, err) != NW_OK) {
         sim_fail(sim, "nothing of %u can be kept: %s", stop->table->relation_oid, err->text);
     }
     backlogs->reached[t] = stop->place.commit_lsn;

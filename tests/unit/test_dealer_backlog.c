@@ -51,8 +51,9 @@ static void stop_keep(struct story *s)
     const struct nw_dealer_stop *stop = nw_dealer_stopping(s->kit.dealer);
 
     assert_non_null(stop);
-    assert_int_equal(
-        nw_backlog_begin(&s->options, stop->table, stop->place, &s->backlog, &s->kit.err), NW_OK);
+    assert_int_equal(nw_backlog_begin(&s->options, stop->table, stop->seen, stop->place,
+                                      &s->backlog, &s->kit.err),
+                     NW_OK);
     assert_int_equal(nw_dealer_stopped(s->kit.dealer, s->backlog, &s->kit.err), NW_OK);
 }
 
@@ -457,6 +458,159 @@ static void a_truncate_is_kept_for_its_table(void **state)
     story_end(&s);
 }
 
+/* ---- what the columns were ---- */
+
+/* The table as the stream has it, which the catalog has moved past. */
+static void past_wire(struct story *s)
+{
+    static const struct wire_column past[2] = {{"id", 20, -1, true}, {"was", 25, -1, false}};
+
+    wire_clear(&s->kit.wire);
+    wire_relation(&s->kit.wire, 0, TABLE, "t", 'd', past, 2);
+}
+
+static void past_take(struct story *s)
+{
+    struct nw_table described = kit_table(TABLE);
+
+    past_wire(s);
+    if (kit_take(&s->kit, 1) == NW_AGAIN) {
+        assert_int_equal(nw_dealer_describe(s->kit.dealer, &described, &s->kit.err), NW_OK);
+        past_wire(s);
+        assert_int_equal(kit_take(&s->kit, 1), NW_OK);
+    }
+}
+
+/* Another process, which finds the table in the catalog. */
+static void process_begin(struct story *s)
+{
+    nw_backlog_destroy(s->backlog);
+    s->backlog = NULL;
+    kit_fini(&s->kit);
+    kit_init(&s->kit, 32, false);
+    kit_know(&s->kit, TABLE);
+    kit_know(&s->kit, OTHER);
+    assert_int_equal(nw_backlog_open(&s->options, TABLE, 0, &s->backlog, &s->kit.err), NW_OK);
+    assert_non_null(s->backlog);
+    nw_dealer_backlog(s->kit.dealer, s->backlog);
+}
+
+/* Plays what was kept. @return the rows that were dealt with the columns of the past */
+static uint32_t past_dealt(struct story *s)
+{
+    struct nw_block *block = NULL;
+    uint32_t rows = 0;
+
+    backlog_steps(s);
+    assert_true(play(s));
+    while ((block = kit_next(&s->kit)) != NULL) {
+        if (block->kind == NW_BLOCK_CHANGES && block->backlog_oid == TABLE) {
+            assert_string_equal(block->table->columns[1].name, "was");
+            rows += block->frames_count;
+        }
+        kit_back(&s->kit, block);
+    }
+    return rows;
+}
+
+/* A spool whose beginning went begins with what the server had said, before any transaction. */
+static void what_a_spool_begins_with_is_kept(void **state)
+{
+    struct story s;
+
+    (void)state;
+    story_begin(&s);
+    pause_table(&s);
+    past_wire(&s);
+    assert_int_equal(nw_dealer_resume(s.kit.dealer, wire_slice(&s.kit.wire), &s.kit.err), NW_OK);
+    transaction(&s, 2000, 2);
+    backlog_steps(&s);
+    process_begin(&s);
+    (void)kit_drop_all(&s.kit);
+    assert_int_equal(past_dealt(&s), 2);
+    story_end(&s);
+}
+
+/* It would be taken for what the columns were before those that the stream has. */
+static void what_only_the_catalog_has_is_not_kept(void **state)
+{
+    struct nw_backlog_record record = {0};
+    struct nw_relation relation;
+    bool end = false;
+    struct story s;
+
+    (void)state;
+    story_begin(&s);
+    pause_table(&s);
+    assert_int_equal(nw_backlog_end_lsn(s.backlog), 900);
+    kit_begin(&s.kit, 2000);
+    kit_relation_wire(&s.kit, TABLE);
+    assert_int_equal(kit_take(&s.kit, 1), NW_OK);
+    assert_false(nw_dealer_wants_text(s.kit.dealer)); /* that is what the catalog has */
+    kit_commit(&s.kit, 2000);
+    story_end(&s);
+    story_begin(&s);
+    pause_table(&s);
+    kit_begin(&s.kit, 2000);
+    past_take(&s);
+    assert_true(nw_dealer_wants_text(s.kit.dealer));
+    kit_row(&s.kit, TABLE, 1);
+    kit_commit(&s.kit, 2000);
+    backlog_steps(&s);
+    while (record.kind != 'M') {
+        nw_status status = nw_backlog_next(s.backlog, &record, &end, &s.kit.err);
+
+        assert_true(status == NW_AGAIN || status == NW_OK);
+        backlog_steps(&s);
+    }
+    assert_int_equal(nw_pgoutput_relation_parse(record.message, &relation, &s.kit.err), NW_OK);
+    assert_string_equal(relation.columns[1].name, "was");
+    story_end(&s);
+}
+
+/* What the stream showed goes into it at once: the server does not say it again. */
+static void what_the_stream_showed_is_kept_at_the_beginning(void **state)
+{
+    struct story s;
+
+    (void)state;
+    story_begin(&s);
+    kit_begin(&s.kit, 1000);
+    past_take(&s);
+    kit_row(&s.kit, TABLE, 1);
+    kit_commit(&s.kit, 1000);
+    kit_flush(&s.kit);
+    pause_table(&s);
+    transaction(&s, 2000, 1);
+    backlog_steps(&s);
+    process_begin(&s);
+    assert_int_equal(past_dealt(&s), 1);
+    story_end(&s);
+}
+
+/* The process that began it had seen nothing of the table. A later one is sent more of its past. */
+static void what_was_said_before_the_beginning_is_kept_with_the_first_change(void **state)
+{
+    struct story s;
+
+    (void)state;
+    story_begin(&s);
+    pause_table(&s);
+    process_begin(&s);
+    kit_begin(&s.kit, 800);
+    past_take(&s);
+    kit_row(&s.kit, TABLE, 1);
+    kit_commit(&s.kit, 800);
+    transaction(&s, 2000, 1);
+    assert_false(s.backlog->relation_size == 0 || !s.backlog->relation_added);
+    transaction(&s, 3000, 1);
+    backlog_steps(&s);
+    process_begin(&s);
+    (void)kit_drop_all(&s.kit);
+    assert_int_equal(past_dealt(&s), 2);
+    story_end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -468,6 +622,10 @@ int main(void)
         cmocka_unit_test(what_is_kept_for_some_is_dealt_to_the_others),
         cmocka_unit_test(the_past_of_a_table_and_its_present_take_turns),
         cmocka_unit_test(a_truncate_is_kept_for_its_table),
+        cmocka_unit_test(what_a_spool_begins_with_is_kept),
+        cmocka_unit_test(what_only_the_catalog_has_is_not_kept),
+        cmocka_unit_test(what_the_stream_showed_is_kept_at_the_beginning),
+        cmocka_unit_test(what_was_said_before_the_beginning_is_kept_with_the_first_change),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

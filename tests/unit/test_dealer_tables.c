@@ -189,6 +189,44 @@ static void a_drop_is_dealt_where_it_was_recorded_and_no_epoch_ends_before(void 
     kit_fini(&kit); /* frees what was never due */
 }
 
+/* What an earlier run dealt of a transaction is not dealt; what it was told is said once. */
+static void columns_are_looked_at_before_changes_that_were_dealt(void **state)
+{
+    static const struct wire_column past[2] = {{"id", 20, -1, true}, {"was", 25, -1, false}};
+    struct nw_table described = kit_table(100);
+    struct nw_block *block = NULL;
+    struct kit kit;
+
+    (void)state;
+    kit_init(&kit, 8, false);
+    kit_know(&kit, 100);
+    nw_dealer_dealt(kit.dealer, 1000, 1);
+    kit_begin(&kit, 1000);
+    wire_clear(&kit.wire);
+    wire_relation(&kit.wire, 0, 100, "t", 'd', past, 2);
+    assert_int_equal(kit_take(&kit, 1), NW_AGAIN);
+    assert_int_equal(nw_dealer_describe(kit.dealer, &described, &kit.err), NW_OK);
+    assert_int_equal(kit_take(&kit, 1), NW_OK);
+    kit_row(&kit, 100, 1);
+    kit_row(&kit, 100, 2);
+    nw_dealer_reconnected(kit.dealer);
+    kit_begin(&kit, 1000);
+    wire_clear(&kit.wire);
+    wire_relation(&kit.wire, 0, 100, "t", 'd', past, 2);
+    assert_int_equal(kit_take(&kit, 1), NW_OK); /* now it is known */
+    kit_row(&kit, 100, 1);
+    kit_row(&kit, 100, 2);
+    kit_commit(&kit, 1000);
+    kit_flush(&kit);
+    kit_back(&kit, kit_expect(&kit, NW_BLOCK_EVENT));
+    block = kit_expect(&kit, NW_BLOCK_CHANGES);
+    assert_int_equal(block->frames_count, 1);
+    assert_int_equal(block->frames[0].seq, 1);
+    assert_string_equal(block->table->columns[1].name, "was");
+    kit_back(&kit, block);
+    kit_fini(&kit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -196,6 +234,7 @@ int main(void)
         cmocka_unit_test(a_mark_does_not_pass_a_relation_message_that_waits),
         cmocka_unit_test(a_table_that_waits_comes_from_its_mark_on),
         cmocka_unit_test(a_table_that_leaves_is_passed_over_again),
+        cmocka_unit_test(columns_are_looked_at_before_changes_that_were_dealt),
         cmocka_unit_test(a_drop_is_dealt_where_it_was_recorded_and_no_epoch_ends_before),
     };
 

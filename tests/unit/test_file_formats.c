@@ -136,14 +136,18 @@ static void backlog_make(struct nw_env *env, const char *folder)
     struct nw_backlog_options options = backlog_options(env, folder);
     struct nw_pgoutput_begin begin = {.commit_lsn = 0x1800, .commit_ts = 5, .xid = 700};
     struct nw_pgoutput_commit commit = {.commit_lsn = 0x1800, .end_lsn = 0x1900, .commit_ts = 5};
-    struct nw_backlog_change change = {
-        .begin = &begin, .origin = "", .seq = 1, .lsn = 0x1700, .message = {row, sizeof row}};
+    struct nw_backlog_change change = {.begin = &begin,
+                                       .origin = "",
+                                       .place = {0x1800, 1},
+                                       .lsn = 0x1700,
+                                       .message = {row, sizeof row}};
     struct nw_backlog *backlog = NULL;
     struct nw_error err = {0};
     int64_t now_ns = 1;
 
     assert_int_equal(
-        nw_backlog_begin(&options, &table, (struct nw_place){0x1000, 0}, &backlog, &err), NW_OK);
+        nw_backlog_begin(&options, &table, true, (struct nw_place){0x1000, 0}, &backlog, &err),
+        NW_OK);
     assert_int_equal(nw_backlog_keep(backlog, &change, &err), NW_OK);
     assert_int_equal(nw_backlog_commit(backlog, &commit, &err), NW_OK);
     while (nw_backlog_synced_lsn(backlog) < 0x1900) {
