@@ -168,33 +168,42 @@ static const char candidates_sql[] =
     "   OR c.reltoastrelid IN (SELECT relation FROM held) THEN 0"
     "   ELSE pg_relation_size(c.reltoastrelid) END AS apart,"
     "  CASE c.relreplident WHEN 'f' THEN true WHEN 'd' THEN coalesce(k.by_key, false)"
-    "   WHEN 'i' THEN coalesce(k.by_index, false) ELSE false END AS usable"
-    "  FROM pg_class c LEFT JOIN keyed k ON k.indrelid = c.oid"
-    "  WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p'),"
-    " leaves AS MATERIALIZED (SELECT b.oid AS root, bool_and(l.usable) AS usable,"
-    "  sum(l.reltuples) FILTER (WHERE l.reltuples >= 0) AS rows, sum(l.bytes) AS bytes,"
-    "  sum(l.apart) AS apart"
-    "  FROM base b CROSS JOIN LATERAL " NW_CATALOG_TREE(
-        "b.oid") " t"
-                 "  JOIN base l ON l.oid = t.relid"
-                 "  WHERE b.relkind = 'p' AND l.relkind = 'r' GROUP BY b.oid),"
-                 " extended AS MATERIALIZED (SELECT objid FROM pg_depend"
-                 "  WHERE classid = 'pg_class'::regclass AND deptype = 'e')"
-                 " SELECT b.oid, CASE WHEN b.relispartition THEN pg_partition_root(b.oid)::oid "
-                 "ELSE 0 END,"
-                 "  n.nspname, b.relname, b.relkind, b.relreplident,"
-                 "  CASE WHEN b.relkind = 'p' THEN coalesce(l.usable, b.usable) ELSE b.usable END,"
-                 "  pg_has_role(b.relowner, 'USAGE'), has_table_privilege(b.oid, 'SELECT'), "
-                 "b.relrowsecurity,"
-                 "  b.oid IN (SELECT objid FROM extended),"
-                 "  CASE WHEN b.relkind = 'p' THEN coalesce(l.rows, -1) ELSE b.reltuples END,"
-                 "  CASE WHEN b.relkind = 'p' THEN coalesce(l.bytes, 0) ELSE b.bytes END,"
-                 "  CASE WHEN b.relkind = 'p' THEN coalesce(l.apart, 0) ELSE b.apart END"
-                 " FROM base b JOIN pg_namespace n ON n.oid = b.relnamespace LEFT JOIN leaves l ON "
-                 "l.root = "
-                 "b.oid"
-                 " WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
-                 " ORDER BY n.nspname, b.relname";
+    "   WHEN 'i' THEN coalesce(k.by_index, false) ELSE false END AS usable,"
+    "  " NW_CATALOG_IDENTITY_GENERATED(
+        "c") " AS generated"
+             "  FROM pg_class c LEFT JOIN keyed k ON k.indrelid = c.oid"
+             "  WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p'),"
+             " leaves AS MATERIALIZED (SELECT b.oid AS root, bool_and(l.usable) AS usable,"
+             "  bool_or(l.generated) AS generated,"
+             "  sum(l.reltuples) FILTER (WHERE l.reltuples >= 0) AS rows, sum(l.bytes) AS bytes,"
+             "  sum(l.apart) AS apart"
+             "  FROM base b CROSS JOIN LATERAL " NW_CATALOG_TREE(
+                 "b.oid") " t"
+                          "  JOIN base l ON l.oid = t.relid"
+                          "  WHERE b.relkind = 'p' AND l.relkind = 'r' GROUP BY b.oid),"
+                          " extended AS MATERIALIZED (SELECT objid FROM pg_depend"
+                          "  WHERE classid = 'pg_class'::regclass AND deptype = 'e')"
+                          " SELECT b.oid, CASE WHEN b.relispartition THEN "
+                          "pg_partition_root(b.oid)::oid "
+                          "ELSE 0 END,"
+                          "  n.nspname, b.relname, b.relkind, b.relreplident,"
+                          "  CASE WHEN b.relkind = 'p' THEN coalesce(l.usable, b.usable) ELSE "
+                          "b.usable END,"
+                          "  pg_has_role(b.relowner, 'USAGE'), has_table_privilege(b.oid, "
+                          "'SELECT'), "
+                          "b.relrowsecurity,"
+                          "  b.oid IN (SELECT objid FROM extended),"
+                          "  CASE WHEN b.relkind = 'p' THEN coalesce(l.rows, -1) ELSE b.reltuples "
+                          "END,"
+                          "  CASE WHEN b.relkind = 'p' THEN coalesce(l.bytes, 0) ELSE b.bytes END,"
+                          "  CASE WHEN b.relkind = 'p' THEN coalesce(l.apart, 0) ELSE b.apart END,"
+                          "  b.generated OR coalesce(l.generated, false)"
+                          " FROM base b JOIN pg_namespace n ON n.oid = b.relnamespace LEFT JOIN "
+                          "leaves l ON "
+                          "l.root = "
+                          "b.oid"
+                          " WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+                          " ORDER BY n.nspname, b.relname";
 
 static bool fill_candidate(struct nw_catalog_candidate *table, struct nw_arena *arena,
                            const struct nw_rows *rows, int row)
@@ -205,7 +214,8 @@ static bool fill_candidate(struct nw_catalog_candidate *table, struct nw_arena *
     table->name = nw_arena_text(arena, nw_rows_text(rows, row, 3));
     table->kind = nw_rows_text(rows, row, 4)[0];
     table->replica_identity = nw_rows_text(rows, row, 5)[0];
-    table->identity_usable = nw_rows_bool(rows, row, 6);
+    table->identity_generated = nw_rows_bool(rows, row, 14);
+    table->identity_usable = nw_rows_bool(rows, row, 6) && !table->identity_generated;
     table->owned = nw_rows_bool(rows, row, 7);
     table->readable = nw_rows_bool(rows, row, 8);
     table->row_security = nw_rows_bool(rows, row, 9);

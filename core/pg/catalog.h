@@ -156,13 +156,23 @@ NW_MUST_CHECK nw_status nw_catalog_to_table(const struct nw_catalog_table *from,
                                             struct nw_error *err);
 
 /** A table that could be published. */
+/* Of a row of pg_class: whether its replica identity has a generated column, which from 18 on a
+ * publication without such columns must not have (pub_contains_invalid_column()). */
+#define NW_CATALOG_IDENTITY_GENERATED(row)                                                         \
+    "(pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 180000"                 \
+    " AND EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = " row ".oid"            \
+    " AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> '' AND (" row                  \
+    ".relreplident = 'f' OR EXISTS (SELECT FROM pg_catalog.pg_index g WHERE g.indrelid = " row     \
+    ".oid AND a.attnum = ANY (g.indkey) AND CASE " row ".relreplident"                             \
+    " WHEN 'i' THEN g.indisreplident WHEN 'd' THEN g.indisprimary ELSE false END))))"
 /* Of a row of pg_class: whether its own replica identity lets published UPDATE and DELETE work, as
  * RelationGetIndexList() of relcache.c sees it: a deferrable primary key does not. */
 #define NW_CATALOG_IDENTITY(row)                                                                   \
-    "(" row ".relreplident = 'f' OR EXISTS (SELECT FROM pg_catalog.pg_index i"                     \
+    "((" row ".relreplident = 'f' OR EXISTS (SELECT FROM pg_catalog.pg_index i"                    \
     " WHERE i.indisvalid AND i.indimmediate AND i.indrelid = " row ".oid"                          \
     " AND CASE " row ".relreplident WHEN 'i' THEN i.indisreplident"                                \
-    " WHEN 'd' THEN i.indisprimary ELSE false END))"
+    " WHEN 'd' THEN i.indisprimary ELSE false END))"                                               \
+    " AND NOT " NW_CATALOG_IDENTITY_GENERATED(row) ")"
 /*
  * A root and all below it, as a query of column `relid`: pg_partition_tree() locks every partition,
  * and so waits for whoever has one locked.
@@ -212,10 +222,11 @@ struct nw_catalog_candidate {
     const char *name;
     char kind; /* r p */
     char replica_identity;
-    bool identity_usable; /* published UPDATE and DELETE would go on working; of a root: on all
-                             leaves */
-    bool owned;           /* this role may add it to a publication of its own */
-    bool readable;        /* this role may SELECT from it */
+    bool identity_usable;    /* published UPDATE and DELETE would go on working; of a root: on all
+                                leaves */
+    bool identity_generated; /* not, for a generated column in it; that is known from 18 on */
+    bool owned;              /* this role may add it to a publication of its own */
+    bool readable;           /* this role may SELECT from it */
     bool row_security;
     bool of_extension;
     double rows;

@@ -144,6 +144,8 @@ struct statement {
 static const struct statement NO_STATEMENT = {"", "", "", false};
 static const struct statement IDENTITY_FULL = {
     "ALTER TABLE ", " REPLICA IDENTITY FULL; ALTER TABLE ", " REPLICA IDENTITY FULL;", false};
+static const struct statement IDENTITY_DEFAULT = {
+    "ALTER TABLE ", " REPLICA IDENTITY DEFAULT; ALTER TABLE ", " REPLICA IDENTITY DEFAULT;", false};
 
 /* Gathers the tables for which the answer is yes, and puts them into the statement. */
 static nw_status ask(struct tables_check *check, table_question question,
@@ -186,7 +188,15 @@ static bool is_keyless(const struct tables_check *check, const struct nw_catalog
 {
     const struct nw_catalog_table *published = published_as(check, table->oid);
 
-    return !table->identity_usable &&
+    return !table->identity_usable && !table->identity_generated &&
+           (published == NULL || !(published->publishes_update || published->publishes_delete));
+}
+
+static bool is_generated(const struct tables_check *check, const struct nw_catalog_candidate *table)
+{
+    const struct nw_catalog_table *published = published_as(check, table->oid);
+
+    return table->identity_generated &&
            (published == NULL || !(published->publishes_update || published->publishes_delete));
 }
 
@@ -195,7 +205,7 @@ static bool is_broken(const struct tables_check *check, const struct nw_catalog_
 {
     const struct nw_catalog_table *published = published_as(check, table->oid);
 
-    return !table->identity_usable && published != NULL &&
+    return !table->identity_usable && !table->identity_generated && published != NULL &&
            (published->publishes_update || published->publishes_delete);
 }
 
@@ -429,19 +439,21 @@ static nw_status broken_check(struct tables_check *check, struct nw_error *err)
     return status;
 }
 
-static nw_status keyless_check(struct tables_check *check, struct nw_error *err)
+/* @param lack  what the tables have */
+static nw_status keyless_say(struct tables_check *check, table_question question,
+                             const struct statement *statement, const char *lack,
+                             struct nw_error *err)
 {
     bool skip = check->x->options->server.publication.no_key == NW_NO_KEY_SKIP;
     struct nw_preflight *p = check->x->report;
     struct gathering g;
-    nw_status status = ask(check, is_keyless, &IDENTITY_FULL, &g, err);
+    nw_status status = ask(check, question, statement, &g, err);
 
     if (status == NW_OK && g.count > 0) {
         struct nw_finding *finding = nw_preflight_add(
             p, NW_FINDING_WARN, "NW1308",
-            "%zu %s no usable replica identity, and publishing their updates would make the "
-            "application's UPDATE fail: %s",
-            COUNTED(g.count, " has", " have"),
+            "%zu %s %s, and publishing their updates would make the application's UPDATE fail: %s",
+            COUNTED(g.count, " has", " have"), lack,
             skip ? "they are left out (no_key: skip)"
                  : "only their inserts and truncates are followed (no_key: insert_only)");
 
@@ -450,6 +462,18 @@ static nw_status keyless_check(struct tables_check *check, struct nw_error *err)
     }
     gathering_end(&g);
     return status;
+}
+
+static nw_status keyless_check(struct tables_check *check, struct nw_error *err)
+{
+    nw_status status =
+        keyless_say(check, is_keyless, &IDENTITY_FULL, "no usable replica identity", err);
+
+    return status == NW_OK
+               ? keyless_say(check, is_generated, &IDENTITY_DEFAULT,
+                             "a replica identity with generated columns, which are not published",
+                             err)
+               : status;
 }
 
 /* ---- publications ---- */
