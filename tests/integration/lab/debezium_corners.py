@@ -173,7 +173,7 @@ COPIED = [
     Scenario("masked_types", "CREATE TABLE S.t (id integer PRIMARY KEY, a varchar(3), b char(4), c text, d public.citext, e varchar); ALTER TABLE S.t REPLICA IDENTITY FULL; "
              "INSERT INTO S.t VALUES (1, 'abc', 'ab', 'ünï', 'Cit', '')",
              ["INSERT INTO S.t VALUES (2, 'ab', 'ü', repeat('ü😀', 10), 'x', 'varchar')", "UPDATE S.t SET a = 'x'", "DELETE FROM S.t"],
-             properties={"column.truncate.to.2.chars": "S.t.(a|c|e)"}, known=(HIDDEN,)),
+             properties={"column.truncate.to.2.chars": "S.t.(a|c|e)"}, known=(HIDDEN, (".*", r"image\.c", ""))),  # half of a character
     Scenario("modes_mixed", "CREATE TABLE S.t (id integer PRIMARY KEY, n numeric(9,3) NOT NULL, m money NOT NULL, i interval NOT NULL, b bytea NOT NULL, t time(2) NOT NULL, "
              "ts timestamp(4) NOT NULL, d date NOT NULL, h public.hstore NOT NULL, bi bit(3) NOT NULL, u uuid NOT NULL, f real NOT NULL); "
              "INSERT INTO S.t VALUES (1, 1.5, 2.5, '1 day', '\\xff', '12:00:01.25', '2024-01-01 12:00:01.2345', '2024-02-29', 'a=>1', '101', gen_random_uuid(), 1.5)",
