@@ -311,7 +311,7 @@ void nw_kafka_asked_poll(struct nw_kafka_sink *sink)
 /* Of a signal of type "blocking" all tables, as with Debezium, whether copied or not. */
 static void names_print(const struct nw_kafka_asked *asked, bool stopped, struct nw_out *names)
 {
-    for (uint32_t i = 0; i < asked->tables_count; i++) {
+    for (uint32_t i = 0; asked->tables != NULL && i < asked->tables_count; i++) {
         if (asked->tables[i].state == (stopped ? NW_ASKED_STOPPED : NW_ASKED_WAITS) ||
             (asked->blocking && !stopped)) {
             nw_out_text(names, names->used > 0 ? "," : "");
@@ -518,7 +518,7 @@ void nw_kafka_asked_stopped(struct nw_kafka_sink *sink, struct nw_kafka_asking *
             names_print(&sink->asked[i], true, &asking->names);
         }
     }
-    if (asking->names.used > 0) {
+    if (asking->names.used > 0 && !asking->blocking) { /* of which all are there */
         nw_out_text(all, all->used > 0 ? "," : "");
         nw_out_bytes(all, asking->names.bytes, asking->names.used);
     }

@@ -180,6 +180,26 @@ nw_status nw_kafka_asked_restore(struct nw_kafka_sink *sink, struct nw_error *er
 
 /* ---- writing ---- */
 
+/* What an entry's tables still wait for. @return how many they are */
+static uint32_t tables_print(const struct nw_kafka_asked *asked, bool first, struct nw_out *out)
+{
+    uint32_t count = 0;
+    char text[NW_KAFKA_NAME_SIZE + 16];
+
+    for (uint32_t i = 0; i < asked->tables_count; i++) {
+        const struct nw_kafka_asked_table *table = &asked->tables[i];
+
+        if (table->state == NW_ASKED_WAITS) {
+            (void)snprintf(text, sizeof text, "%c%" PRIu32 " %s", table->begun ? '+' : ' ',
+                           table->relation_oid, table->name);
+            nw_out_text(out, first && count == 0 ? "" : ",");
+            nw_json_name(out, text);
+            count++;
+        }
+    }
+    return count;
+}
+
 /* All that is still to be said of a signal. Locked. @return whether it is worth a record */
 static bool signal_print(const struct nw_kafka_sink *sink, const struct nw_kafka_asked *of,
                          struct nw_out *out)
@@ -188,7 +208,6 @@ static bool signal_print(const struct nw_kafka_sink *sink, const struct nw_kafka
     bool known = true;
     uint32_t first_oid = 0;
     uint32_t count = 0;
-    char text[NW_KAFKA_NAME_SIZE + 16];
 
     out->used = 0;
     nw_out_text(out, "{\"narwal\":1,\"id\":");
@@ -198,17 +217,8 @@ static bool signal_print(const struct nw_kafka_sink *sink, const struct nw_kafka
     for (uint32_t i = 0; i < sink->asked_count; i++) {
         const struct nw_kafka_asked *asked = &sink->asked[i];
 
-        for (uint32_t k = 0; asked->signal == of->signal && k < asked->tables_count; k++) {
-            const struct nw_kafka_asked_table *table = &asked->tables[k];
-
-            if (table->state == NW_ASKED_WAITS) {
-                (void)snprintf(text, sizeof text, "%c%" PRIu32 " %s", table->begun ? '+' : ' ',
-                               table->relation_oid, table->name);
-                nw_out_text(out, count++ > 0 ? "," : "");
-                nw_json_name(out, text);
-            }
-        }
         if (asked->signal == of->signal) {
+            count += tables_print(asked, count == 0, out);
             started = started || asked->said != NW_ASKED_WAITS;
             known = known && asked->resolved;
             first_oid = asked->first_oid != 0 ? asked->first_oid : first_oid;

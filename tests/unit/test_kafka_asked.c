@@ -467,6 +467,10 @@ static void a_stopped_copy_is_said_once_and_its_end_is_not(void **state)
     ends("s.b", "one s.b ends");
     nw_kafka_asked_settle(&sink, true);
     assert_int_equal(sink.asked_count, 0);
+    ask("three", true, "z", "99 s.c;98 s.b;");
+    stop("z", "99 s.c;");
+    nw_kafka_asked_poll(&sink);
+    stopped("three s.c | s.c,s.b starts"); /* "blocking" has all its names each time */
 }
 
 static void the_first_row_of_a_signal_is_of_one_table(void **state)
