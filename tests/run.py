@@ -6,7 +6,8 @@ ctest knows one build directory. This collects what each build registered (`ctes
 the build's name before each test's name, writes one CTestTestfile.cmake into build/test, and runs it.
 At the end it lists what was skipped and why, and repeats ctest's summary. Arguments go to ctest, but
 --all, which adds what runs every night: the versions of PostgreSQL between the oldest and the newest,
-all mutants, under ASan kills at every moment and what is long, and Kafka under both sanitizers.
+mutants that few seeds see, under ASan kills at every moment and what is long, and Kafka under both
+sanitizers.
 """
 import contextlib
 import json

@@ -29,7 +29,8 @@ void sim_backlogs_init(struct sim *sim)
 
     backlogs->random.state = sim->seed ^ 0x6b657074u;
     backlogs->wanted = !sim->joins.wanted && sim_chance(&backlogs->random, 700);
-    backlogs->refuses = sim_chance(&backlogs->random, 500);
+    backlogs->wanted = backlogs->wanted || sim_about == SIM_REFUSALS;
+    backlogs->refuses = sim_chance(&backlogs->random, 500) || sim_about == SIM_REFUSALS;
     backlogs->quota_bytes = 1ull << (22 + sim_below(&backlogs->random, 6));
     if (nw_env_model_create(sim->seed ^ 0x6b65707432u, &backlogs->env, &err) != NW_OK ||
         backlogs->env->ops->folder_create(backlogs->env, FOLDERS, &err) != NW_OK ||

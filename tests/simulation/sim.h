@@ -640,6 +640,14 @@ extern struct sim_counters sim_counters;
 extern bool sim_verbose;
 extern const char *sim_capture; /* the file for what the server says; NULL: none */
 
+/** What every story has, where few of the others do. */
+enum sim_about {
+    SIM_ALL,
+    SIM_SPOOLS,   /* a first copy, and a spool beside it */
+    SIM_REFUSALS, /* two sinks, of which one now and then refuses a table that the other takes */
+};
+extern enum sim_about sim_about;
+
 #define SIM_COUNT(name) (sim_counters.name++)
 
 /** Mixes a fact into the story's hash. */

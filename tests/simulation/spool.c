@@ -78,7 +78,7 @@ void sim_spool_init(struct sim *sim)
     uint32_t shift = sim->server.note_max > 1000 ? 18 : 14; /* a row is to fit */
     struct nw_error err = {0};
 
-    spool->wanted = sim->copies && sim_chance(&sim->random, 600);
+    spool->wanted = sim->copies && (sim_chance(&sim->random, 600) || sim_about == SIM_SPOOLS);
     spool->quota_bytes = 1ull << (shift + sim_below(&sim->random, 6));
     spool->segment_bytes = spool->quota_bytes >> (2 + sim_below(&sim->random, 3));
     if (nw_env_model_create(sim->seed ^ 0x73706f6f6cu, &spool->env, &err) != NW_OK) {

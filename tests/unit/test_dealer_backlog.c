@@ -4,6 +4,7 @@
 
 #include "io/env_model.h"
 #include "source/backlog.h"
+#include "source/stream_private.h"
 
 #define TABLE 100u
 #define OTHER 200u
@@ -248,6 +249,34 @@ static void what_was_reached_and_is_not_there_is_said(void **state)
     assert_int_equal(nw_backlog_open(&s.options, TABLE, 3008, &none, &s.kit.err), NW_FATAL);
     assert_null(none);
     assert_int_equal(nw_backlog_open(&s.options, TABLE, 2008, &s.backlog, &s.kit.err), NW_OK);
+    story_end(&s);
+}
+
+/* A crash needs it until all that was dealt of it is durable at the sinks. */
+static void what_was_dealt_holds_back_what_is_acknowledged_until_it_goes(void **state)
+{
+    struct nw_source *source = calloc(1, sizeof *source);
+    struct nw_backlog_reached reached;
+    struct story s;
+
+    (void)state;
+    assert_non_null(source);
+    story_begin(&s);
+    pause_table(&s);
+    transaction(&s, 2000, 1);
+    backlog_steps(&s);
+    transaction(&s, 3000, 1); /* not synced */
+    source->backlogs.first = s.backlog;
+    s.backlog->state = NW_BACKLOG_DONE;
+    assert_int_equal(nw_source_limit_lsn(source), 2008);
+    nw_source_reached(source, &reached);
+    assert_int_equal(reached.count, 1);
+    assert_int_equal(reached.tables[0].lsn, 2008);
+    source->backlogs.ending = s.backlog; /* it is durable, and goes */
+    assert_true(nw_source_limit_lsn(source) == UINT64_MAX);
+    nw_source_reached(source, &reached);
+    assert_int_equal(reached.count, 0);
+    free(source);
     story_end(&s);
 }
 
@@ -618,6 +647,7 @@ int main(void)
         cmocka_unit_test(a_connection_that_breaks_doubles_nothing),
         cmocka_unit_test(a_transaction_that_a_crash_broke_off_is_dealt_once),
         cmocka_unit_test(what_was_reached_and_is_not_there_is_said),
+        cmocka_unit_test(what_was_dealt_holds_back_what_is_acknowledged_until_it_goes),
         cmocka_unit_test(more_than_the_quota_gives_it_up),
         cmocka_unit_test(what_is_kept_for_some_is_dealt_to_the_others),
         cmocka_unit_test(the_past_of_a_table_and_its_present_take_turns),

@@ -292,6 +292,8 @@ static void values_are_changed_as_connect_does(void **state)
         {OID_TEXT, -1, "127", "cast f: boolean", "false"},
         {OID_TEXT, -1, "127", "cast f: string", "\"127\""},
         {OID_TEXT, -1, "128", "cast f: int8", NULL},
+        {OID_TEXT, -1, "129", "cast f: int8", NULL},
+        {OID_TEXT, -1, "18446744073709551617", "cast f: int64", NULL},
         {OID_TEXT, -1, "-128", "cast f: int8", "-128"},
         {OID_TEXT, -1, "+7", "cast f: int32", "7"},
         {OID_TEXT, -1, "+7", "cast f: float64", "7.0"},
@@ -320,6 +322,7 @@ static void values_are_changed_as_connect_does(void **state)
         {OID_NUMERIC, NUMERIC(9, 2), "-300.99", "cast f: float64", "-300.99"},
         {OID_NUMERIC, NUMERIC(9, 2), "-300.99", "cast f: boolean", "true"},
         {OID_NUMERIC, NUMERIC(9, 2), "-300.99", "cast f: string", "\"-300.99\""},
+        {OID_NUMERIC, NUMERIC(9, 2), "-2.56", "cast f: string", "\"-2.56\""},
         {OID_NUMERIC, NUMERIC(12, 8), "0.00000001", "cast f: int8", "0"},
         {OID_NUMERIC, NUMERIC(12, 8), "0.00000001", "cast f: int16", "0"},
         {OID_NUMERIC, NUMERIC(12, 8), "0.00000001", "cast f: int32", "0"},
@@ -495,6 +498,17 @@ static void steps_see_what_those_in_front_of_them_left(void **state)
         assert_string_equal(text, cases[i].json);
         free(text);
     }
+}
+
+static void a_default_is_for_null_alone(void **state)
+{
+    char *text = reshaped(columns, COUNT(columns),
+                          (const char *const[]){"7", "y", NULL, "1970-01-01 00:00:00"},
+                          (const char *const[]){"defaults", NULL}, false);
+
+    (void)state;
+    assert_string_equal(text, "{\"id\":7,\"a\":\"y\",\"n\":300,\"at\":0}");
+    free(text);
 }
 
 static void schemas_are_those_that_connect_makes(void **state)
@@ -675,6 +689,7 @@ int main(void)
         cmocka_unit_test(types_that_a_step_cannot_take_are_refused),
         cmocka_unit_test(what_is_no_step_is_refused),
         cmocka_unit_test(steps_see_what_those_in_front_of_them_left),
+        cmocka_unit_test(a_default_is_for_null_alone),
         cmocka_unit_test(schemas_are_those_that_connect_makes),
         cmocka_unit_test(deletes_and_avro_are_changed_too),
         cmocka_unit_test(two_fields_of_one_name_are_refused),

@@ -338,6 +338,15 @@ static void conditions_are_for_the_tables_that_are_named(void **state)
         {"{'data-collections': ['s.tt'], 'additional-conditions': ["
          "{'data-collection': 's.t', 'filter': 'a'}]}",
          "s.tt", NULL, "is for none"},
+        {"{'data-collections': ['s.t'], 'additional-conditions': ["
+         "{'data-collection': 't', 'filter': 'a'}]}",
+         "s.t", NULL, "is for none"},
+        {"{'data-collections': ['s.t'], 'additional-conditions': ["
+         "{'data-collection': 'S[.]T', 'filter': 'a'}]}",
+         "s.t", "a", NULL},
+        {"{'data-collections': ['s.t', 's.u'], 'additional-conditions': ["
+         "{'data-collection': 's.u', 'filter': 'a'}, {'data-collection': 's.t', 'filter': 'b'}]}",
+         "s.t", "b", NULL},
         {"{'data-collections': ['s.t'], 'additional-conditions': [{'data-collection': 's.t'}]}",
          "s.t", NULL, "is no {"},
         {"{'data-collections': ['s.t'], 'additional-condition': 'a\\u0001'}", "s.t", NULL,
@@ -368,6 +377,8 @@ static void conditions_are_for_the_tables_that_are_named(void **state)
             assert_non_null(strstr(fault, vectors[i].fault));
         } else {
             assert_null(fault);
+            assert_int_equal(nw_kafka_conditions_fault(data, true) == NULL,
+                             strstr(vectors[i].data, "additional-") == NULL);
             assert_true(nw_kafka_pattern_read(vectors[i].name, name, sizeof name));
             assert_string_equal(nw_kafka_filter_of(data, name), vectors[i].filter);
         }
