@@ -8,7 +8,7 @@
 
 static void usage(FILE *out)
 {
-    (void)fputs("narwal: a live PostgreSQL into files, lakehouses and your own sinks\n\n"
+    (void)fputs("narwal: a live PostgreSQL into files, Kafka and sinks of your own\n\n"
                 "usage: narwal COMMAND [ARGUMENTS]\n\n",
                 out);
     for (const struct nw_command *command = NW_COMMANDS; command->name != NULL; command++) {

@@ -7,7 +7,7 @@
 #define LINE_SIZE_MAX 1024u
 
 const char *const NW_POLICY_RULES[] = {"apply", "keep", "stop", NULL};
-const char *const NW_POLICY_AMBIGUOUS[] = {"stop", "drop_add", "rename", NULL};
+const char *const NW_POLICY_AMBIGUOUS[] = {"auto", "stop", "drop_add", "rename", NULL};
 const char *const NW_POLICY_APPLY_STOP[] = {"apply", "stop", NULL};
 
 /* In the order of enum nw_config_policy_key. */
@@ -19,7 +19,7 @@ static const struct {
     {"drop_column", NW_POLICY_RULES, "apply, keep or stop"},
     {"drop_table", NW_POLICY_RULES, "apply, keep or stop"},
     {"truncate", NW_POLICY_RULES, "apply, keep or stop"},
-    {"ambiguous_rename", NW_POLICY_AMBIGUOUS, "stop, drop_add or rename"},
+    {"ambiguous_rename", NW_POLICY_AMBIGUOUS, "auto, stop, drop_add or rename"},
     {"type_change", NW_POLICY_APPLY_STOP, "apply or stop"},
 };
 

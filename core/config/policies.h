@@ -23,7 +23,7 @@ enum nw_config_policy_key {
 };
 
 extern const char *const NW_POLICY_RULES[];      /* apply keep stop, NULL */
-extern const char *const NW_POLICY_AMBIGUOUS[];  /* stop drop_add rename, NULL */
+extern const char *const NW_POLICY_AMBIGUOUS[];  /* auto stop drop_add rename, NULL */
 extern const char *const NW_POLICY_APPLY_STOP[]; /* apply stop, NULL */
 
 struct nw_config_policy {

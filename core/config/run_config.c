@@ -120,10 +120,11 @@ static const struct nw_option TABLES[] = {
      "as stopped, not as dropped; keep: it is not marked."},
     {"truncate", NW_OPTION_CHOICE, NW_OPTION_RELOADABLE, "apply", 0, 0, NW_POLICY_RULES,
      "keep: sinks do not hear of it, and what they have stays. stop: the table stops."},
-    {"ambiguous_rename", NW_OPTION_CHOICE, NW_OPTION_RELOADABLE, "stop", 0, 0, NW_POLICY_AMBIGUOUS,
+    {"ambiguous_rename", NW_OPTION_CHOICE, NW_OPTION_RELOADABLE, "auto", 0, 0, NW_POLICY_AMBIGUOUS,
      "A column may be a former one under another name as well as another one, and the catalog does "
      "not tell any more. stop: the table stops. drop_add: it is another one. rename: it is the "
-     "former one. narwal ddl-trigger makes it exact."},
+     "former one. auto: stop, but drop_add where every sink knows columns by their names alone, as "
+     "Kafka does. narwal ddl-trigger makes it exact."},
     {"type_change", NW_OPTION_CHOICE, NW_OPTION_RELOADABLE, "apply", 0, 0, NW_POLICY_APPLY_STOP,
      "A column has another type, length or precision. apply: rows have it from then on, and what "
      "sinks have of older rows stays as it was. stop: the table stops."},

@@ -9,10 +9,18 @@
 static_assert(NW_RULE_APPLY == 0 && NW_RULE_KEEP == 1 && NW_RULE_STOP == 2,
               "as in NW_POLICY_RULES");
 static_assert(NW_AMBIGUOUS_STOP == 0 && NW_AMBIGUOUS_DROP_ADD == 1 && NW_AMBIGUOUS_RENAME == 2,
-              "as in NW_POLICY_AMBIGUOUS");
+              "as in NW_POLICY_AMBIGUOUS, behind auto");
 
-struct nw_table_policy nw_policies_find(const struct nw_policies *policies, const char *schema,
-                                        const char *name)
+static enum nw_ambiguous ambiguous_of(int choice, bool names_only)
+{
+    if (choice == 0) {
+        return names_only ? NW_AMBIGUOUS_DROP_ADD : NW_AMBIGUOUS_STOP;
+    }
+    return (enum nw_ambiguous)(choice - 1);
+}
+
+struct nw_table_policy nw_policies_find(const struct nw_policies *policies, bool names_only,
+                                        const char *schema, const char *name)
 {
     const struct nw_config_policy *found = &policies->usual;
 
@@ -26,7 +34,8 @@ struct nw_table_policy nw_policies_find(const struct nw_policies *policies, cons
         }
     }
     return (struct nw_table_policy){
-        .ambiguous_rename = (enum nw_ambiguous)found->values[NW_POLICY_AMBIGUOUS_RENAME],
+        .ambiguous_rename =
+            ambiguous_of((int)found->values[NW_POLICY_AMBIGUOUS_RENAME], names_only),
         .drop_column = (enum nw_rule)found->values[NW_POLICY_DROP_COLUMN],
         .drop_table = (enum nw_rule)found->values[NW_POLICY_DROP_TABLE],
         .truncate = (enum nw_rule)found->values[NW_POLICY_TRUNCATE],

@@ -13,7 +13,8 @@ struct nw_policies {
     uint32_t rules_count;
 };
 
-struct nw_table_policy nw_policies_find(const struct nw_policies *policies, const char *schema,
-                                        const char *name);
+/** @param names_only  every sink knows columns by their names alone: what `auto` asks */
+struct nw_table_policy nw_policies_find(const struct nw_policies *policies, bool names_only,
+                                        const char *schema, const char *name);
 
 #endif

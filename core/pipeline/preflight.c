@@ -615,8 +615,8 @@ static nw_status ddl_trigger_check(struct nw_examination *x, struct nw_error *er
         (void)nw_preflight_add(x->report, NW_FINDING_OK, "", "%s",
                                there ? "the DDL trigger is installed: renamed columns are certain"
                                      : "no DDL trigger: a column that may be a renamed one stops "
-                                       "its table, unless tables.ambiguous_rename says otherwise "
-                                       "(narwal ddl-trigger install)");
+                                       "its table where a sink cares, as "
+                                       "tables.ambiguous_rename says (narwal ddl-trigger install)");
     }
     nw_rows_free(rows);
     return status;

@@ -144,11 +144,23 @@ bool nw_run_table_waits_for_mark(void *context, const struct nw_table *table)
             nw_run_news_meet(run, table));
 }
 
+static bool names_only(const struct nw_run *run)
+{
+    for (uint32_t s = 0; s < run->options->sinks_count; s++) {
+        if ((run->options->sinks[s].plugin->ops.flags &
+             (NW_SINK_NAMES_ONLY | NW_SINK_STORES_NOTHING)) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 struct nw_table_policy nw_run_table_policy(void *context, const struct nw_table *table)
 {
     const struct nw_run *run = context;
 
-    return nw_policies_find(&run->options->policies, table->schema_name, table->name);
+    return nw_policies_find(&run->options->policies, names_only(run), table->schema_name,
+                            table->name);
 }
 
 /* ---- tables that are copied again ---- */

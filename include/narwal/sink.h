@@ -396,6 +396,12 @@ struct nw_host {
  * sink, so that rows may come again, or be left out. For sinks that print, count or measure.
  */
 #define NW_SINK_STORES_NOTHING 16u
+/**
+ * Knows columns by their names alone: nothing of it depends on attnums, and a renamed column is
+ * another one to it. Where all sinks do (or store nothing) a column of which the catalog does not
+ * tell whether it is a renamed one counts as another one, and does not stop its table.
+ */
+#define NW_SINK_NAMES_ONLY 32u
 
 /**
  * A sink. `self` is what open() gave. `worker` counts from 0. Unless noted a function returns

@@ -143,6 +143,23 @@ class KafkaTest(Case):
             {"id": 2**40, "a": None, "c": None}])
         self.assertEqual(narwal.terminate(), 0)
 
+    def test_columns_that_may_be_renamed_ones(self):
+        """The catalog does not tell any more: by their names alone it is the same, and nothing stops."""
+        self.make("CREATE TABLE shop.renamed (id integer PRIMARY KEY, n integer)")
+        narwal = self.narwal("renamed", include=("shop.*",))
+        narwal.start().wait_caught_up()
+        self.server.sql("INSERT INTO shop.renamed VALUES (1, 1)")
+        narwal.wait_caught_up()
+        narwal.process.send_signal(signal.SIGSTOP)
+        for statement in ("ALTER TABLE shop.renamed RENAME n TO m", "INSERT INTO shop.renamed VALUES (2, 2)", "ALTER TABLE shop.renamed DROP m",
+                          "ALTER TABLE shop.renamed ADD k integer", "INSERT INTO shop.renamed VALUES (3, 3)"):
+            self.server.sql(statement)
+        narwal.process.send_signal(signal.SIGCONT)
+        narwal.wait_caught_up()
+        self.assertEqual([value["after"] for _, value in self.messages("renamed.shop.renamed")],
+                         [{"id": 1, "n": 1}, {"id": 2, "m": 2}, {"id": 3, "k": 3}])
+        self.assertEqual(narwal.terminate(), 0)
+
     def test_partitions_are_those_of_java(self):
         """Kafka's own producer puts the same keys into the same partitions."""
         self.make("CREATE TABLE shop.many (id integer PRIMARY KEY);"
