@@ -304,6 +304,7 @@ static nw_status message_take(struct nw_kafka_sink *sink, struct nw_kafka_state 
     }
     if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         *at_end = true;
+        state->end = message->offset;
         return NW_OK;
     }
     if (message->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) {
@@ -699,8 +700,12 @@ nw_status nw_kafka_ledger_owned(struct nw_kafka_sink *sink, struct nw_kafka_stat
     }
     return is_taken(sink, state)
                ? taken(sink, state->fencing, err)
-               : nw_fail(err, NW_RETRY, "NW2701 topic %s does not give what was written to it",
-                         sink->options.ledger_topic);
+               : nw_fail(err, NW_RETRY,
+                         "NW2733 topic %s does not give what was written to it, but ends at offset "
+                         "%" PRId64 ": a transaction is open there that is not this narwal's. "
+                         "Brokers end it when its time is over; one that they do not end is a "
+                         "hanging one",
+                         sink->options.ledger_topic, state->end);
 }
 
 nw_status nw_kafka_ledger_ours(struct nw_kafka_sink *sink, struct nw_error *err)

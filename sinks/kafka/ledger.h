@@ -69,6 +69,7 @@ struct nw_kafka_state {
     bool names_topics;                      /* since before anything was written to one */
     struct nw_kafka_signal_record *signals; /* own */
     uint32_t signals_count;
+    int64_t end; /* offset of the first record that readers of what is committed do not get */
 };
 
 /** What the ledger's topic has, into an empty or former state. Needs no producer. */

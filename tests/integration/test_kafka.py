@@ -414,6 +414,27 @@ class KafkaFaultsTest(Case):
             self.assertIn("NW2706", narwal.log())
             self.assertIn(said, narwal.log())
 
+    def test_a_transaction_of_somebody_elses_in_the_ledger(self):
+        """It hides what comes behind it, as a hanging one does; narwal says where, and goes on when it has ended."""
+        self.make("CREATE TABLE shop.items (id integer PRIMARY KEY); INSERT INTO shop.items VALUES (1)")
+        narwal = self.narwal("hidden", include=("shop.items",), delivery="transactional", timeout="5s")
+        narwal.start().wait_caught_up()
+        self.assertEqual(narwal.terminate(), 0)
+        self.server.sql("CREATE TABLE shop.other (id integer PRIMARY KEY); INSERT INTO shop.other VALUES (1)")
+        other = self.narwal("other", include=("shop.other",), topic="_narwal.hidden.kafka", existing_topics="use", delivery="transactional",
+                            transaction_timeout="20s")
+        before = len(self.broker.read("_narwal.hidden.kafka", "read_uncommitted"))
+        other.start(NARWAL_HANG_AT="write:1")
+        other.wait("its transaction", lambda: len(self.broker.read("_narwal.hidden.kafka", "read_uncommitted")) > before, 60)
+        other.kill()
+        narwal.start()
+        narwal.wait("the code", lambda: "NW2733 topic _narwal.hidden.kafka does not give what was written to it, but ends at offset" in
+                    narwal.log(), 60)
+        self.server.sql("INSERT INTO shop.items VALUES (2)")
+        narwal.wait_caught_up()
+        self.assertEqual([value["after"]["id"] for _, value in self.messages("hidden.shop.items")], [1, 2])
+        self.assertEqual(narwal.terminate(), 0)
+
     def test_a_transaction_that_lasts_too_long(self):
         self.make("CREATE TABLE shop.items (id integer PRIMARY KEY)")
         narwal = self.narwal("shop11", include=("shop.*",), delivery="transactional",
