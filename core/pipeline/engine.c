@@ -182,6 +182,7 @@ static nw_status source_make(struct nw_engine *engine, struct nw_error *err)
                                        .wanted = o->wanted,
                                        .stopped = o->stopped,
                                        .waits = o->waits,
+                                       .copied = o->copied,
                                        .joins = o->joins,
                                        .policy = o->policy,
                                        .project = o->project,

@@ -54,6 +54,8 @@ struct nw_engine_options {
     bool (*wanted)(void *context, const struct nw_table *table);
     bool (*stopped)(void *context, const struct nw_table *table);
     bool (*waits)(void *context, const struct nw_table *table);
+    /** Whether a copy of this table was asked for, so that it is not paused; NULL: of none. */
+    bool (*copied)(void *context, const struct nw_table *table);
     uint64_t (*joins)(void *context, const struct nw_table *table);
     struct nw_table_policy (*policy)(void *context, const struct nw_table *table);
     nw_status (*stop)(void *context, const struct nw_dealer_stop *stop, struct nw_backlog **backlog,

@@ -287,6 +287,15 @@ static void pause_reason_find(struct nw_run *run, const struct asked *asked,
     }
 }
 
+/* Whether a copy would lose what is kept of the table. Sinks that replace a table need none of it.
+ */
+static bool loses_what_is_kept(struct nw_run *run, const struct asked *asked)
+{
+    return (asked->verb == VERB_REFRESH || asked->verb == VERB_ADD) &&
+           nw_tables_kept(run->table_states, asked->relation_oid) &&
+           nw_run_any_appends(run, UINT32_MAX);
+}
+
 /* As below, of what only some commands look at. */
 static void own_reason_find(struct nw_run *run, const struct asked *asked, char reason[REASON_SIZE])
 {
@@ -298,6 +307,15 @@ static void own_reason_find(struct nw_run *run, const struct asked *asked, char 
             "NW1505 %s does not stream as the others do: narwal table list says why, and "
             "a copy for all sinks, by narwal table repair, is one for this sink too",
             asked->quoted);
+        return;
+    }
+    if (loses_what_is_kept(run, asked)) {
+        (void)snprintf(reason, REASON_SIZE,
+                       "NW1505 %s is paused or stopped, and what came of it since is kept: narwal "
+                       "table resume delivers that, then ask again. (narwal table repair copies it "
+                       "without that: rows that are gone since then stay where a sink keeps what "
+                       "it has)",
+                       asked->quoted);
         return;
     }
     fault = asked->filter[0] != '\0' ? nw_run_choice_fault(run, asked->relation_oid) : NULL;

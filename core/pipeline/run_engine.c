@@ -157,6 +157,7 @@ nw_status nw_run_engine_make(struct nw_run *run, struct nw_error *err)
                                         .wanted = nw_run_table_wanted,
                                         .stopped = nw_run_table_stopped,
                                         .waits = nw_run_table_waits_for_mark,
+                                        .copied = nw_run_table_is_copied,
                                         .joins = nw_run_table_joins,
                                         .policy = nw_run_table_policy,
                                         .stop = nw_run_table_stop,

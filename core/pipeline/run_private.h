@@ -280,6 +280,8 @@ NW_MUST_CHECK nw_status nw_run_stand_by(struct nw_run *run, struct nw_error *err
 
 /** See nw_dealer_options and nw_source_options; context is the run. */
 bool nw_run_table_stopped(void *context, const struct nw_table *table);
+/** Whether a copy of it was asked for, which is said: it is not paused. Source thread. */
+bool nw_run_table_is_copied(void *context, const struct nw_table *table);
 struct nw_table_policy nw_run_table_policy(void *context, const struct nw_table *table);
 NW_MUST_CHECK nw_status nw_run_table_stop(void *context, const struct nw_dealer_stop *stop,
                                           struct nw_backlog **backlog, struct nw_error *err);

@@ -144,6 +144,19 @@ bool nw_run_table_waits_for_mark(void *context, const struct nw_table *table)
             nw_run_news_meet(run, table));
 }
 
+bool nw_run_table_is_copied(void *context, const struct nw_table *table)
+{
+    struct nw_run *run = context;
+
+    if (!nw_tables_waits(run->table_states, table->relation_oid, "") &&
+        !nw_tables_asked(run->table_states, table->relation_oid)) {
+        return false;
+    }
+    nw_log(NW_LOG_WARN, "NW1505 %s.%s is not paused: a copy of it was asked for meanwhile",
+           table->schema_name, table->name);
+    return true;
+}
+
 static bool names_only(const struct nw_run *run)
 {
     for (uint32_t s = 0; s < run->options->sinks_count; s++) {

@@ -54,6 +54,8 @@ struct nw_dealer_options {
     bool (*stopped)(void *context, const struct nw_table *table);
     /** Whether this table waits for nw_dealer_join(), as a stopped one does; NULL: none does. */
     bool (*waits)(void *context, const struct nw_table *table);
+    /** Whether a copy of this table was asked for, so that it is not paused; NULL: of none. */
+    bool (*copied)(void *context, const struct nw_table *table);
     /** What committed before this LSN is in the table's copy at every sink, and is not looked at;
      * 0, or NULL: of no table. */
     uint64_t (*joins)(void *context, const struct nw_table *table);

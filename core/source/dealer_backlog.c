@@ -302,6 +302,9 @@ nw_status nw_dealer_pause(struct nw_dealer *dealer, uint32_t relation_oid, struc
                           nw_dealer_backlog_apart(dealer, relation_oid) == NULL)) {
         return NW_OK; /* it is gone, or paused or stopped meanwhile */
     }
+    if (dealer->options.copied != NULL && dealer->options.copied(dealer->options.context, table)) {
+        return NW_OK; /* since the pause was asked for: what is kept of it would not outlive that */
+    }
     (void)nw_dealer_stop(dealer, table, "NW2117 a user paused it");
     dealer->stop.paused = true;
     return NW_OK;

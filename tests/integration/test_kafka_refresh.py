@@ -447,6 +447,23 @@ class RefreshTest(Case):
         self.assertEqual(sorted(rows), list(range(1, ROWS + 1)))  # of those that were deleted it is not told
         self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
 
+    def test_a_copy_of_a_paused_table_is_refused(self):
+        """What is kept of it would be lost, and with it what was deleted meanwhile."""
+        narwal = self.signalled("paused")
+        narwal.start().wait_caught_up()
+        self.assertEqual(narwal.call("table", "pause", "shop.t")[0], 0)
+        narwal.wait("the pause", lambda: "table shop.t is paused from" in narwal.log())
+        self.server.sql("DELETE FROM shop.t WHERE id <= 100")
+        code, text = narwal.call("table", "refresh", "shop.t")
+        self.assertEqual(code, 1)
+        self.assertIn("NW1505 shop.t is paused or stopped, and what came of it since is kept: narwal table resume delivers that", text)
+        self.signal("some", "execute-snapshot", **{"data-collections": ["shop.t"]})
+        narwal.wait("the refusal", lambda: 'NW1505 sink kafka asked for table refresh "shop"."t": shop.t is paused or stopped' in narwal.log())
+        self.assertEqual(narwal.call("table", "resume", "shop.t")[0], 0)
+        narwal.wait("the table", lambda: '"resuming"' not in narwal.call("table", "list", "--json")[1])
+        self.refresh(narwal)
+        self.assertEqual(self.ends(narwal), 0)
+
     def test_killed(self):
         self.killed("killed")
 

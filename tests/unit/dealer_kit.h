@@ -30,6 +30,7 @@ struct kit {
     struct nw_dealer *dealer;
     uint32_t unwanted_oid;
     uint32_t waiting_oid;
+    uint32_t copied_oid;
     uint64_t ordinal; /* of the next block to look at */
     int64_t now_ns;
     struct wire wire;
@@ -46,6 +47,11 @@ static inline bool kit_wanted(void *context, const struct nw_table *table)
 static inline bool kit_waits(void *context, const struct nw_table *table)
 {
     return ((struct kit *)context)->waiting_oid == table->relation_oid;
+}
+
+static inline bool kit_copied(void *context, const struct nw_table *table)
+{
+    return ((struct kit *)context)->copied_oid == table->relation_oid;
 }
 
 static inline void kit_producer_make(struct kit *kit, uint32_t blocks_max)
@@ -70,6 +76,7 @@ static inline void kit_init(struct kit *kit, uint32_t blocks_max, bool transacti
                                         .transactions = transactions,
                                         .wanted = kit_wanted,
                                         .waits = kit_waits,
+                                        .copied = kit_copied,
                                         .keeps = true,
                                         .context = kit};
 

@@ -640,6 +640,21 @@ static void what_was_said_before_the_beginning_is_kept_with_the_first_change(voi
     story_end(&s);
 }
 
+/* What is kept of it would not outlive the copy that was asked for meanwhile. */
+static void a_table_that_is_copied_is_not_paused(void **state)
+{
+    struct story s;
+
+    (void)state;
+    story_begin(&s);
+    s.kit.copied_oid = TABLE;
+    assert_int_equal(nw_dealer_pause(s.kit.dealer, TABLE, &s.kit.err), NW_OK);
+    assert_null(nw_dealer_stopping(s.kit.dealer));
+    s.kit.copied_oid = 0;
+    pause_table(&s);
+    story_end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -652,6 +667,7 @@ int main(void)
         cmocka_unit_test(what_is_kept_for_some_is_dealt_to_the_others),
         cmocka_unit_test(the_past_of_a_table_and_its_present_take_turns),
         cmocka_unit_test(a_truncate_is_kept_for_its_table),
+        cmocka_unit_test(a_table_that_is_copied_is_not_paused),
         cmocka_unit_test(what_a_spool_begins_with_is_kept),
         cmocka_unit_test(what_only_the_catalog_has_is_not_kept),
         cmocka_unit_test(what_the_stream_showed_is_kept_at_the_beginning),
