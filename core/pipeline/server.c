@@ -335,9 +335,9 @@ nw_status nw_server_register(struct nw_server *server, const struct nw_catalog_t
     return status;
 }
 
-/* NW_AGAIN: a snapshot of now does not have the transaction. Its id is compared in the circle of 32
- * bits: in the half before the snapshot's end is what is older. */
-static nw_status is_seen(struct nw_server *server, uint32_t xid, struct nw_error *err)
+/* Whether a snapshot of now has the transaction. Its id is compared in the circle of 32 bits: in
+ * the half before the snapshot's end is what is older. */
+static nw_status seen_ask(struct nw_server *server, uint32_t xid, bool *seen, struct nw_error *err)
 {
     static const char sql[] =
         "SELECT EXISTS (SELECT FROM pg_snapshot_xip(s) x WHERE x::text::int8 & 4294967295 = $1)"
@@ -350,9 +350,7 @@ static nw_status is_seen(struct nw_server *server, uint32_t xid, struct nw_error
 
     (void)snprintf(text, sizeof text, "%" PRIu32, xid);
     status = nw_session_query(server->catalog, sql, params, 1, NULL, &rows, err);
-    if (status == NW_OK && nw_rows_bool(rows, 0, 0)) {
-        status = NW_AGAIN;
-    }
+    *seen = status == NW_OK && !nw_rows_bool(rows, 0, 0);
     nw_rows_free(rows);
     return status;
 }
@@ -365,6 +363,7 @@ nw_status nw_server_describe(void *context, uint32_t relation_oid, uint32_t xid,
     struct nw_table *made = NULL;
     const char *names[2];
     struct nw_catalog_scope scope = scope_of(server, names);
+    bool seen = true;
     nw_status status = NW_OK;
 
     *described = NULL;
@@ -373,7 +372,7 @@ nw_status nw_server_describe(void *context, uint32_t relation_oid, uint32_t xid,
         status = service_session(server, false, &server->catalog, err);
     }
     if (status == NW_OK && xid != 0) {
-        status = is_seen(server, xid, err);
+        status = seen_ask(server, xid, &seen, err); /* before the table is read */
     }
     if (status == NW_OK) {
         status = nw_catalog_table(server->catalog, &scope, relation_oid, &server->describe_arena,
@@ -387,7 +386,7 @@ nw_status nw_server_describe(void *context, uint32_t relation_oid, uint32_t xid,
         status = nw_catalog_to_table(table, &server->describe_arena, &made, err);
         *described = made;
     }
-    return status;
+    return status == NW_OK && !seen ? NW_AGAIN : status;
 }
 
 nw_status nw_server_query(struct nw_server *server, const char *sql, const char *const *params,

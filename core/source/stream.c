@@ -693,7 +693,7 @@ static void wait_for(void *self, int64_t now_ns, struct nw_wait *wait)
     }
     wait->deadline_ns = earlier(wait->deadline_ns, nw_source_spool_deadline(source, now_ns));
     wait->deadline_ns = earlier(wait->deadline_ns, nw_source_backlogs_deadline(source, now_ns));
-    if (source->unseen_ns != 0) {
+    if (source->unseen_ns != 0 && !source->describe_job.pending) {
         wait->deadline_ns = earlier(wait->deadline_ns, source->describe_ns);
     }
     if (waits_for_disk(source)) {

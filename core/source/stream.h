@@ -64,9 +64,10 @@ struct nw_source_options {
     /**
      * Read one table from the catalog. On the service thread. *described stays valid until the
      * next call; NULL: there is none.
-     * @param xid  what is read has to be what this transaction left, or later; 0: it does not
+     * @param xid  what is read should be what this transaction left, or later; 0: it does not
      * matter
-     * @return NW_AGAIN: it is not to be seen yet. A commit is sent before others see it.
+     * @return NW_AGAIN: *described is what can be seen, which is without that transaction. A commit
+     * is sent before others see it.
      */
     nw_status (*describe)(void *context, uint32_t relation_oid, uint32_t xid,
                           const struct nw_table **described, struct nw_error *err);

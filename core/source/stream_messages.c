@@ -12,6 +12,7 @@
 #define UNDECODABLE_TRIES 6u            /* two seconds, and more as often as more is received */
 #define UNSEEN_AGAIN_NS   10000000LL    /* 10 ms */
 #define UNSEEN_NS_MAX     10000000000LL /* 10 s */
+#define UNSEEN_SAME_NS    100000000LL   /* 100 ms */
 
 void nw_source_forget(struct nw_source *source)
 {
@@ -313,22 +314,36 @@ nw_status nw_source_message(struct nw_source *source, const struct nw_message *m
 
 /* ---- schema versions ---- */
 
-/* The server sends a commit when it is in the WAL; others see it only after that, and where it
- * waits for a synchronous standby much later. */
-static nw_status unseen(struct nw_source *source, int64_t now_ns, struct nw_error *err)
+/*
+ * Whether to read the catalog again, for it does not show the transaction yet. The server sends a
+ * commit when it is in the WAL; others see it only after that, and where it waits for a synchronous
+ * standby much later: not before we confirm it, if that is narwal. So nothing is waited for in the
+ * end. Where what is known says what the message says, only a column that was dropped and added
+ * again could be missed, and the wait is as short as such a commit needs without a standby.
+ */
+static bool unseen(struct nw_source *source, const struct nw_relation *relation, int64_t now_ns)
 {
-    source->has_described = false;
+    const struct nw_table *current = nw_schemas_find(source->options.schemas, relation->oid);
+    bool same = (source->described != NULL && nw_schemas_same(source->described, relation)) ||
+                (current != NULL && nw_schemas_same(current, relation));
+
     source->unseen_ns = source->unseen_ns == 0 ? now_ns : source->unseen_ns;
     source->describe_ns = now_ns + UNSEEN_AGAIN_NS;
-    if (now_ns - source->unseen_ns < UNSEEN_NS_MAX) {
-        return NW_OK;
+    if (now_ns - source->unseen_ns < (same ? UNSEEN_SAME_NS : UNSEEN_NS_MAX)) {
+        source->has_described = false;
+        return true;
     }
-    source->unseen_ns = 0;
-    return nw_fail(err, NW_RETRY,
-                   "NW2114 transaction %" PRIu32
-                   " has come and changes a table, and the catalog does not show it yet: its "
-                   "commit waits for a synchronous standby",
-                   source->describe_xid);
+    if (!same) {
+        nw_log(NW_LOG_WARN,
+               "NW2114 the catalog does not show yet how transaction %" PRIu32
+               " changed %s.%s: numbers of columns may be guessed, and types unknown. Its commit "
+               "waits, as it does for a synchronous standby (narwal itself may be it)",
+               source->describe_xid, relation->schema_name, relation->name);
+        /* It is not what came after the message, as whoever numbers its columns takes it for. */
+        source->described = current != NULL ? NULL : source->described;
+    }
+    source->describe_job.status = NW_OK; /* going on with what there is */
+    return false;
 }
 
 /* The dealer met a Relation message that it does not know: read the catalog, then go on. */
@@ -350,8 +365,8 @@ nw_status nw_source_describe(struct nw_source *source, int64_t now_ns, uint32_t 
         *work += 1;
         return NW_OK;
     }
-    if (source->describe_job.status == NW_AGAIN) {
-        return unseen(source, now_ns, err);
+    if (source->describe_job.status == NW_AGAIN && unseen(source, unknown, now_ns)) {
+        return NW_OK;
     }
     source->unseen_ns = 0;
     if (source->describe_job.status != NW_OK) {
