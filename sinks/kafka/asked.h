@@ -57,6 +57,7 @@ struct nw_kafka_asked {
     /* What the ledger has of the signal, and will have with the commit that is under way: a hash of
      * it; 0: nothing. The same in all of its entries. */
     uint64_t recorded, recording;
+    bool unrecorded; /* it was said that its record is too large; the same in all of its entries */
 };
 
 /* What is to be said of the pause or the end of a pause that a signal asked for. */

@@ -19,7 +19,7 @@
 #include "kafka/kafka.h"
 #include "lib/json.h"
 
-#define TEXT_MAX    ((size_t)512 << 10) /* else it is not recorded: as much fits in a message */
+#define TEXT_MAX    ((size_t)16 << 10) /* else it is not recorded: so much any topic takes */
 #define SIGNAL_MAX  (UINT32_C(1) << 30)
 #define KEY_SIZE    32u
 #define HASH_BEGINS UINT64_C(0xcbf29ce484222325) /* FNV-1a */
@@ -227,7 +227,37 @@ static bool signal_print(const struct nw_kafka_sink *sink, const struct nw_kafka
     nw_out_text(out, started ? "],\"started\":true,\"first\":" : "],\"started\":false,\"first\":");
     nw_out_u64(out, first_oid);
     nw_out_text(out, "}");
-    return known && count > 0 && !out->failed && out->used <= TEXT_MAX;
+    return known && count > 0 && !out->failed;
+}
+
+/* What a record of a signal may have. It is of use, but no commit may wait for it: so a larger one
+ * is left out. */
+static size_t bytes_max(const struct nw_kafka_sink *sink)
+{
+    size_t beside = NW_KAFKA_BATCH_OVERHEAD + KEY_SIZE;
+    size_t largest = nw_kafka_message_bytes_max(&sink->options);
+
+    largest = largest > beside ? largest - beside : 0;
+    return largest < TEXT_MAX ? largest : TEXT_MAX;
+}
+
+/* Locked. */
+static void unrecorded_say(struct nw_kafka_sink *sink, const struct nw_kafka_asked *of,
+                           size_t bytes)
+{
+    if (of->unrecorded) {
+        return;
+    }
+    for (uint32_t i = 0; i < sink->asked_count; i++) {
+        if (sink->asked[i].signal == of->signal) {
+            sink->asked[i].unrecorded = true;
+        }
+    }
+    sink->host->log(sink->host, NW_LOG_WARN,
+                    "NW2734 which copies signal %s asked for is not in the ledger: that takes %zu "
+                    "bytes, more than its messages may have. Those that are not whole when narwal "
+                    "is stopped go on as copies by themselves",
+                    of->id, bytes);
 }
 
 /* Locked. */
@@ -240,18 +270,25 @@ static void recording_set(struct nw_kafka_sink *sink, uint32_t signal, uint64_t 
     }
 }
 
-/* Locked. */
-static uint32_t signal_next(struct nw_kafka_sink *sink, uint32_t after, struct nw_out *out)
+/* Locked. @param largest  bytes of a record */
+static uint32_t signal_next(struct nw_kafka_sink *sink, uint32_t after, size_t largest,
+                            struct nw_out *out)
 {
     for (uint32_t i = 0; i < sink->asked_count; i++) {
         const struct nw_kafka_asked *asked = &sink->asked[i];
         uint64_t hash = 0;
         uint32_t signal = asked->signal;
+        bool worth = false;
 
         if (asked->stops || signal <= after || (i > 0 && sink->asked[i - 1].signal == signal)) {
             continue;
         }
-        if (signal_print(sink, asked, out)) {
+        worth = signal_print(sink, asked, out);
+        if (worth && out->used > largest) {
+            unrecorded_say(sink, asked, out->used);
+            worth = false;
+        }
+        if (worth) {
             hash = text_hash(out->bytes, out->used);
         } else {
             out->used = 0;
@@ -268,9 +305,10 @@ static uint32_t signal_next(struct nw_kafka_sink *sink, uint32_t after, struct n
 uint32_t nw_kafka_asked_changed(struct nw_kafka_sink *sink, uint32_t after, struct nw_out *out)
 {
     uint32_t signal = 0;
+    size_t largest = bytes_max(sink);
 
     (void)pthread_mutex_lock(&sink->lock);
-    signal = signal_next(sink, after, out);
+    signal = signal_next(sink, after, largest, out);
     (void)pthread_mutex_unlock(&sink->lock);
     return signal;
 }

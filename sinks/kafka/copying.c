@@ -174,13 +174,7 @@ bool nw_kafka_held_fits(const struct nw_kafka_worker *worker, const struct nw_ka
 {
     size_t key = copying->keyed ? copying->key.used : 0;
     size_t longest = 0;
-    char text[32] = "";
-    size_t text_size = sizeof text;
 
-    if (rd_kafka_conf_get(worker->sink->options.conf, "message.max.bytes", text, &text_size) !=
-        RD_KAFKA_CONF_OK) {
-        return false;
-    }
     for (uint32_t mark = 0; mark < NW_KAFKA_MARKS_COUNT; mark++) {
         const struct nw_kafka_held *form = &copying->forms[mark];
         size_t size = key + form->value.used + headers_size(worker, form);
@@ -188,7 +182,7 @@ bool nw_kafka_held_fits(const struct nw_kafka_worker *worker, const struct nw_ka
         longest = size > longest ? size : longest;
     }
     return longest < NW_KAFKA_HELD_BYTES_MAX && longest < table->alone_from &&
-           longest + NW_KAFKA_BATCH_OVERHEAD < strtoull(text, NULL, 10);
+           longest + NW_KAFKA_BATCH_OVERHEAD < nw_kafka_message_bytes_max(&worker->sink->options);
 }
 
 static nw_status held_send(struct nw_kafka_worker *worker, struct nw_kafka_copying *copying,

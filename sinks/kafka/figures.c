@@ -2,7 +2,7 @@
 /*
  * What the sink says of itself in metrics. Nothing is counted for it: the queue's length is asked
  * of librdkafka now and then, and what was acknowledged is read when a commit has ended and no
- * worker runs. On the coordinator's thread.
+ * worker runs. On the coordinator's thread, but for nw_kafka_figures_waits().
  */
 #include <stddef.h>
 
@@ -67,10 +67,14 @@ void nw_kafka_figures_committed(struct nw_kafka_sink *sink, int64_t began_ns)
     set(sink, NW_KAFKA_FIGURE_COMMIT, (double)(sink->host->now_ns(sink->host) - began_ns) / 1e9);
 }
 
+void nw_kafka_figures_waits(const struct nw_kafka_sink *sink)
+{
+    set(sink, NW_KAFKA_FIGURE_WAITS, (double)sink->waits);
+}
+
 void nw_kafka_figures_tick(struct nw_kafka_sink *sink)
 {
     int64_t queued = 0;
-    uint32_t waits = 0;
 
     for (uint32_t i = 0; i < NW_KAFKA_WORKERS_MAX + 1; i++) {
         queued +=
@@ -78,7 +82,6 @@ void nw_kafka_figures_tick(struct nw_kafka_sink *sink)
     }
     set(sink, NW_KAFKA_FIGURE_QUEUE, (double)queued);
     (void)pthread_mutex_lock(&sink->lock);
-    waits = sink->waits;
+    nw_kafka_figures_waits(sink);
     (void)pthread_mutex_unlock(&sink->lock);
-    set(sink, NW_KAFKA_FIGURE_WAITS, (double)waits);
 }

@@ -480,6 +480,8 @@ void nw_kafka_headers_take(struct nw_kafka_spares *spares, const rd_kafka_messag
 
 /* ---- sizes.c ---- */
 
+/** message.max.bytes of our clients; 0: it is not known. */
+size_t nw_kafka_message_bytes_max(const struct nw_kafka_options *options);
 /** From how many bytes on messages for a topic are sent alone. From any thread. */
 size_t nw_kafka_alone_from(struct nw_kafka_sink *sink, const char *topic);
 /** Send a message as its topic takes it: one of alone_from bytes or more, which may be too large,
@@ -672,14 +674,16 @@ bool nw_kafka_notice_keys_are_avro(const struct nw_kafka_options *options);
  * Begin a notice: opens its topic and registers its schemas if need be; nothing where it is not
  * wanted. The worker's key and value have then what they begin with in Avro, else nothing.
  * @return NW_AGAIN: the registry does not take a schema of it, nothing was done, and it is asked
- *         again later. NW_FATAL also for what else a table would stop for: none can instead, and
- *         nothing is left out
+ *         again later; NW_RETRY also: it does not, and the sink is to be closed. NW_FATAL also for
+ * what else a table would stop for: none can instead, and nothing is left out
  */
 NW_MUST_CHECK nw_status nw_kafka_notice_begin(struct nw_kafka_worker *worker,
                                               enum nw_kafka_notice notice, struct nw_error *err);
 /** Send the worker's key and value, which are begun; nothing where it is not wanted. */
 NW_MUST_CHECK nw_status nw_kafka_notice_send(struct nw_kafka_worker *worker,
                                              enum nw_kafka_notice notice, struct nw_error *err);
+/** Whether the worker waits as the registry does not take a schema. From its thread. */
+bool nw_kafka_notices_wait(const struct nw_kafka_worker *worker);
 /** The topics of one worker. */
 void nw_kafka_notices_forget(struct nw_kafka_worker *worker);
 /** In recover(): what heartbeats need. */
@@ -737,6 +741,8 @@ void nw_kafka_figures_recovered(struct nw_kafka_sink *sink);
 /** A commit has ended, and no worker runs. @param began_ns  when it began, monotonic */
 void nw_kafka_figures_committed(struct nw_kafka_sink *sink, int64_t began_ns);
 void nw_kafka_figures_tick(struct nw_kafka_sink *sink);
+/** How many workers the registry lets wait is another number. Locked; from any thread. */
+void nw_kafka_figures_waits(const struct nw_kafka_sink *sink);
 
 /* ---- keys.c ---- */
 

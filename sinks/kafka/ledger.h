@@ -47,13 +47,13 @@ struct nw_kafka_position {
     uint8_t bytes[NW_POSITION_SIZE_MAX];
 };
 
-/* What the ledger has, as recover() gives it to the host. */
 /* What the ledger says of a signal's copies, as asked_ledger.c wrote it. */
 struct nw_kafka_signal_record {
     uint32_t signal;
     char *text; /* JSON; own */
 };
 
+/* What the ledger has, as recover() gives it to the host. */
 struct nw_kafka_state {
     uint64_t fencing;
     uint64_t token;   /* of who wrote that; 0: none */

@@ -50,6 +50,7 @@ static void waits_set(struct nw_kafka_worker *worker, struct nw_kafka_notice_ids
         ids->waits = waits;
         (void)pthread_mutex_lock(&worker->sink->lock);
         worker->sink->waits += waits ? 1u : UINT32_MAX;
+        nw_kafka_figures_waits(worker->sink);
         (void)pthread_mutex_unlock(&worker->sink->lock);
     }
 }
@@ -124,23 +125,44 @@ static nw_status ids_find(struct nw_kafka_worker *worker, enum nw_kafka_notice n
     return status;
 }
 
+bool nw_kafka_notices_wait(const struct nw_kafka_worker *worker)
+{
+    for (uint32_t i = 0; i < NW_KAFKA_NOTICES_COUNT; i++) {
+        if (worker->notice_ids[i].waits) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A commit that waits would not let the sink be closed. */
+static nw_status waiting(const struct nw_kafka_sink *sink, const char *topic, struct nw_error *err)
+{
+    return nw_kafka_leaves(sink)
+               ? nw_fail(err, NW_RETRY, "NW2722 the schema registry has not taken a schema of %s",
+                         topic)
+               : NW_AGAIN;
+}
+
 /*
  * No table can stop instead, nothing is left out, and what was sent since the last commit is not to
  * come again and again: so the worker waits there, while other sinks go on.
- * @return NW_AGAIN: the registry did not take a schema
+ * @return NW_AGAIN: the registry did not take a schema; NW_RETRY also: nor is it waited for any
+ * more
  */
 static nw_status ids_wait(struct nw_kafka_worker *worker, enum nw_kafka_notice notice,
                           struct nw_error *err)
 {
     struct nw_kafka_notice_ids *ids = &worker->notice_ids[notice];
     const struct nw_host *host = worker->sink->host;
+    const char *topic = rd_kafka_topic_name(worker->notices[notice]);
     int64_t now_ns = host->now_ns(host);
     nw_status status = NW_OK;
 
     if (ids->waits && now_ns < ids->ask_ns) {
-        return NW_AGAIN;
+        return waiting(worker->sink, topic, err);
     }
-    status = ids_find(worker, notice, rd_kafka_topic_name(worker->notices[notice]), ids, err);
+    status = ids_find(worker, notice, topic, ids, err);
     if (status == NW_REJECT) {
         if (!ids->waits || now_ns >= ids->again_ns) {
             host->log(host, NW_LOG_ERROR,
@@ -149,11 +171,11 @@ static nw_status ids_wait(struct nw_kafka_worker *worker, enum nw_kafka_notice n
         }
         ids->ask_ns = now_ns + ASK_NS;
         waits_set(worker, ids, true);
-        return NW_AGAIN;
+        return waiting(worker->sink, topic, err);
     }
     if (status == NW_OK && ids->waits) {
         host->log(host, NW_LOG_INFO, "the schema registry has the schemas of %s now: it goes on",
-                  rd_kafka_topic_name(worker->notices[notice]));
+                  topic);
         waits_set(worker, ids, false);
     }
     return status;

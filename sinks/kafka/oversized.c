@@ -92,8 +92,8 @@ nw_status nw_kafka_duration_check(struct nw_kafka_worker *worker, struct nw_erro
     int64_t now_ns = 0;
     int64_t open_ms = 0;
 
-    if (!options->transactional || !producer->in_transaction) {
-        return NW_OK;
+    if (!options->transactional || !producer->in_transaction || nw_kafka_notices_wait(worker)) {
+        return NW_OK; /* what lasts while it waits is not a transaction's size */
     }
     now_ns = worker->sink->host->now_ns(worker->sink->host);
     open_ms = (now_ns - producer->begun_ns) / 1000000;

@@ -20,6 +20,16 @@
 
 #define SHRINK 4u /* times smaller, each time */
 
+size_t nw_kafka_message_bytes_max(const struct nw_kafka_options *options)
+{
+    char text[32] = "";
+    size_t size = sizeof text;
+
+    return rd_kafka_conf_get(options->conf, "message.max.bytes", text, &size) == RD_KAFKA_CONF_OK
+               ? strtoull(text, NULL, 10)
+               : 0;
+}
+
 size_t nw_kafka_alone_from(struct nw_kafka_sink *sink, const char *topic)
 {
     size_t bytes = SIZE_MAX;

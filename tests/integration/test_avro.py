@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import time
 import subprocess
 import tempfile
 import unittest
@@ -238,6 +239,7 @@ class TopicsTest(Case):
         narwal = self.enter(Piped(servers["server"], self.broker, "waits", include=("shop.*",), format="debezium_avro", context_headers=False,
                                   registry=[self.registry.url], notifications_topic="{prefix}.notifications"))
         narwal.config["sinks"].append({"type": "null"})
+        narwal.config["limits"] = {"drain": "2s"}
         narwal.start()
         narwal.wait("the first copy to wait", lambda: "NW2722" in narwal.log() and "waits.notifications-value" in narwal.log())
         self.registry.level("waits.notifications-value", "NONE")
@@ -258,6 +260,31 @@ class TopicsTest(Case):
         self.assertIn("the schema registry has the schemas of waits.message now", narwal.log())
         self.assertEqual([value["message"]["content"] for _, value in self.topic("waits.message")], [{"hex": "78"}])
         self.assertEqual({value["after"]["id"] for _, value in self.topic("waits.shop.items")}, {1, 2, 3})
+        self.assertEqual(narwal.terminate(), 0)
+
+    def test_a_commit_that_the_registry_refuses(self):
+        """It waits for longer than a transaction may last, says so, is stopped at once, and goes on."""
+        self.make("CREATE TABLE shop.items (id integer PRIMARY KEY)")
+        self.registry.register("commits.notifications-value", {"type": "record", "name": "Other", "fields": [{"name": "a", "type": "int"}]})
+        self.registry.level("commits.notifications-value", "BACKWARD")
+        narwal = self.avro("commits", registry=[self.registry.url], delivery="transactional", transaction_timeout="2s").wait_caught_up()
+        self.assertEqual(narwal.terminate(), 0)
+        narwal.config["sinks"][0]["notifications_topic"] = "{prefix}.notifications"
+        narwal.config["limits"] = {"drain": "1s"}
+        narwal.start()
+        self.sql("INSERT INTO shop.items VALUES (1)")
+        for _ in range(2):
+            narwal.wait("it to wait", lambda: re.search("error NW2722 .*commits.notifications-value.*the sink waits", narwal.log()))
+            narwal.wait("its figure", lambda: json.loads(narwal.call("status", "--json")[1])["sinks"][0]["figures"]["registry_waits"] == 1, 5)
+            time.sleep(6)
+            began = time.monotonic()
+            self.assertEqual(narwal.terminate(), 0, narwal.log())
+            self.assertLess(time.monotonic() - began, 8)
+            narwal.start()
+        self.registry.level("commits.notifications-value", "NONE")
+        narwal.wait_caught_up()
+        self.assertEqual([value["type"] for _, value in self.topic("commits.notifications")], ["SKIPPED"])
+        self.assertEqual([value["after"]["id"] for _, value in self.topic("commits.shop.items")], [1])
         self.assertEqual(narwal.terminate(), 0)
 
     def test_a_heartbeat_that_the_registry_has_not(self):

@@ -287,6 +287,19 @@ class SignalsTest(Case):
     def wait_recorded(self, narwal):
         narwal.wait("the record", lambda: any('"started":true' in text for text in self.signals_recorded(narwal).values()))
 
+    def test_a_record_that_is_larger_than_messages_may_be(self):
+        """No commit waits for it."""
+        tables = [f"shop.t{number}{'x' * 50}" for number in range(30)]
+        self.make("; ".join([TABLE, *(f"CREATE TABLE {table} (id integer PRIMARY KEY)" for table in tables)]))
+        narwal = self.narwal("small", include=("shop.*",), signals_table="shop.signals", properties=["message.max.bytes=2000"])
+        narwal.start().wait_caught_up()
+        self.signal("many", "execute-snapshot", **{"data-collections": ["shop.t.*"]})
+        narwal.wait("the warning", lambda: "NW2734 sink kafka: which copies signal many asked" in narwal.log())
+        narwal.wait_caught_up()
+        self.assertEqual(narwal.log(whole=True).count("NW2734"), 1)
+        self.assertEqual(narwal.terminate(), 0)
+        self.assertEqual(self.signals_recorded(narwal), {})
+
     def test_blocking_and_what_is_said_of_a_start(self):
         """As Debezium's: rows from first to last, an Initial Snapshot without the signal's id. A start without a first copy
         is said."""

@@ -655,6 +655,8 @@ def play(build, mutant, seeds):
             return "does not link: " + made.stderr
         arguments = [] if target != "sim" else ["1", str(seeds)] + (["-a", about] if about else [])
         played = subprocess.run([program, *arguments], capture_output=True, text=True)
+    if played.returncode == 77:
+        return f"cannot be played here: {target} was skipped"
     if played.returncode == 0:
         return f"survived {target if target != 'sim' else f'{seeds} seeds'}"
     print(f"caught    {name}: {(played.stderr.strip().splitlines() or ['it crashed'])[0][:150]}", flush=True)

@@ -101,9 +101,21 @@ static nw_status fake_copies(const struct nw_host *fake, const char *command, ch
     return NW_AGAIN;
 }
 
+static uint32_t logged;
+
+static void counting_log(const struct nw_host *fake, enum nw_log_level level, const char *format,
+                         ...)
+{
+    (void)fake;
+    (void)level;
+    (void)format;
+    logged++;
+}
+
 static int begin(void **state)
 {
     (void)state;
+    logged = 0;
     memset(answers, 0, sizeof answers);
     memset(&sink, 0, sizeof sink);
     answers_count = 0;
@@ -111,10 +123,12 @@ static int begin(void **state)
     coming = NULL;
     host = (struct nw_host){.size = sizeof host,
                             .ask = fake_ask,
+                            .log = counting_log,
                             .copies = fake_copies,
                             .ask_all = fake_ask_all,
                             .requests = fake_requests};
     sink.host = &host;
+    sink.options.conf = rd_kafka_conf_new();
     return pthread_mutex_init(&sink.lock, NULL);
 }
 
@@ -125,6 +139,7 @@ static int end(void **state)
     nw_kafka_ledger_signals_forget(&sink.state);
     free(many);
     many = NULL;
+    rd_kafka_conf_destroy(sink.options.conf);
     return pthread_mutex_destroy(&sink.lock);
 }
 
@@ -315,6 +330,30 @@ static void a_signal_goes_on_in_another_process(void **state)
         "{\"narwal\":1,\"id\":\"two\",\"type\":\"i\",\"tables\":[\"+97 s.a\"],\"started\":true,"
         "\"first\":0}");
     assert_int_equal(sink.asked_count, 1);
+}
+
+/* 84 bytes fit where messages may have 1140. */
+static void a_record_that_is_too_large_is_left_out(void **state)
+{
+    char why[64];
+
+    (void)state;
+    ask("one", false, "x", "97 s.a;98 s.b;");
+    begins("s.a", "one s.a,s.b starts");
+    recorded("{\"narwal\":1,\"id\":\"one\",\"type\":\"i\",\"tables\":[\"+97 s.a\",\" 98 s.b\"],"
+             "\"started\":true,\"first\":0}");
+    nw_kafka_asked_settle(&sink, true);
+    assert_int_equal(
+        rd_kafka_conf_set(sink.options.conf, "message.max.bytes", "1140", why, sizeof why),
+        RD_KAFKA_CONF_OK);
+    recorded("");
+    recorded("-");
+    nw_kafka_asked_settle(&sink, true);
+    recorded("-");
+    assert_int_equal(logged, 1);
+    ends("s.a", "one s.a,s.b");
+    recorded("{\"narwal\":1,\"id\":\"one\",\"type\":\"i\",\"tables\":[\" 98 s.b\"],"
+             "\"started\":true,\"first\":0}");
 }
 
 /* Nor is anything said of a signal whose record cannot be read; its number is not given again. */
@@ -658,6 +697,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_signal_ends_with_the_last_of_its_tables, begin, end),
         cmocka_unit_test_setup_teardown(what_was_not_committed_is_said_again, begin, end),
         cmocka_unit_test_setup_teardown(a_signal_goes_on_in_another_process, begin, end),
+        cmocka_unit_test_setup_teardown(a_record_that_is_too_large_is_left_out, begin, end),
         cmocka_unit_test_setup_teardown(a_record_that_is_none_is_left_out, begin, end),
         cmocka_unit_test_setup_teardown(a_copy_is_for_all_that_asked_when_it_began, begin, end),
         cmocka_unit_test_setup_teardown(a_copy_of_nobodys_is_not_taken_by_a_later_signal, begin,
