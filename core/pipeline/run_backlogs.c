@@ -57,6 +57,33 @@ nw_status nw_run_backlog_begin(struct nw_run *run, const struct nw_dealer_stop *
     return status;
 }
 
+/* It stopped just before its copy began, which is instead of what was kept: it is being copied. */
+static nw_status copied_instead(struct nw_run *run, const struct nw_backlog *backlog,
+                                struct nw_error *err)
+{
+    bool appends = nw_run_any_appends(run, UINT32_MAX);
+    struct nw_table_trouble trouble;
+
+    for (uint32_t i = 0; nw_tables_at(run->table_states, i, &trouble); i++) {
+        if (trouble.relation_oid == backlog->relation_oid && trouble.sink[0] == '\0' &&
+            trouble.lsn == backlog->from.commit_lsn &&
+            nw_table_condition_keeps(trouble.condition)) {
+            trouble.condition = appends ? NW_TABLE_ASKED : NW_TABLE_WAITING;
+            (void)snprintf(
+                trouble.reason, sizeof trouble.reason,
+                "NW1505 it is copied; it stopped just before, and its copy is instead of what "
+                "was kept%s",
+                appends ? ": rows that were deleted since then stay where a sink keeps "
+                          "what it has"
+                        : "");
+            nw_log(NW_LOG_WARN, "%.6s table %s.%s: %s", nw_code_or(trouble.reason, "NW1505"),
+                   trouble.schema_name, trouble.table_name, nw_code_rest(trouble.reason));
+            return nw_tables_set(run->table_states, &trouble, err);
+        }
+    }
+    return NW_OK;
+}
+
 nw_status nw_run_backlog_end(void *context, struct nw_backlog *backlog, bool resumed,
                              struct nw_error *err)
 {
@@ -68,6 +95,8 @@ nw_status nw_run_backlog_end(void *context, struct nw_backlog *backlog, bool res
         status = nw_run_apart_resumed(run, backlog, err);
     } else if (resumed) {
         status = nw_tables_resumed(run->table_states, backlog->relation_oid, err);
+    } else if (backlog->sinks == 0) {
+        status = copied_instead(run, backlog, err);
     }
     if (status == NW_OK && nw_backlog_remove(backlog, &why) != NW_OK) {
         nw_log(NW_LOG_WARN,

@@ -287,13 +287,26 @@ static void pause_reason_find(struct nw_run *run, const struct asked *asked,
     }
 }
 
-/* Whether a copy would lose what is kept of the table. Sinks that replace a table need none of it.
- */
+/* Whether a copy would lose what is kept of the table, for all sinks or one. Sinks that replace a
+ * table need none of it. */
 static bool loses_what_is_kept(struct nw_run *run, const struct asked *asked)
 {
-    return (asked->verb == VERB_REFRESH || asked->verb == VERB_ADD) &&
-           nw_tables_kept(run->table_states, asked->relation_oid) &&
-           nw_run_any_appends(run, UINT32_MAX);
+    struct nw_table_trouble trouble;
+
+    if (asked->verb != VERB_REFRESH && asked->verb != VERB_ADD) {
+        return false;
+    }
+    for (uint32_t i = 0; nw_tables_at(run->table_states, i, &trouble); i++) {
+        if (trouble.relation_oid == asked->relation_oid &&
+            nw_table_condition_keeps(trouble.condition)) {
+            for (uint32_t s = 0; s < run->options->sinks_count; s++) {
+                if (nw_run_trouble_is_at(run, &trouble, s) && nw_run_any_appends(run, 1u << s)) {
+                    return true;
+                }
+            }
+        }
+    }
+    return false;
 }
 
 /* As below, of what only some commands look at. */

@@ -595,9 +595,10 @@ static nw_status queue_step(struct nw_run *run, struct nw_error *err)
 {
     struct nw_run_joins *joins = &run->joins;
     bool ready = false;
-    nw_status status = NW_OK;
+    nw_status status = nw_run_queue_leave(run, err);
 
-    if (joins->queued == 0 || run->env->ops->now_ns(run->env) < joins->retry_ns ||
+    if (status != NW_OK || joins->queued == 0 ||
+        run->env->ops->now_ns(run->env) < joins->retry_ns ||
         nw_run_wishes_pending(run)) { /* which may be for the same round */
         return NW_OK;
     }

@@ -90,6 +90,27 @@ static nw_status table_leave(struct nw_run *run, const struct nw_run_join *join,
     return status;
 }
 
+nw_status nw_run_queue_leave(struct nw_run *run, struct nw_error *err)
+{
+    struct nw_run_joins *joins = &run->joins;
+    nw_status status = NW_OK;
+
+    for (uint32_t i = joins->queued; i-- > 0 && status == NW_OK;) {
+        const struct nw_run_join join = joins->queue[i];
+
+        if (!join.fresh || !nw_tables_kept(run->table_states, join.relation_oid)) {
+            continue; /* sinks may hold what came of it, until they have its copy */
+        }
+        nw_log(NW_LOG_WARN,
+               "NW1505 %s.%s is not copied: it stopped before its copy began, and what came of it "
+               "since is kept: narwal table resume delivers that, then ask for the copy again",
+               join.schema_name, join.name);
+        nw_run_joins_remove(run, &joins->queue[i]);
+        status = nw_chosen_set(run->state, join.relation_oid, NULL, err);
+    }
+    return status;
+}
+
 /* ---- and of its round ---- */
 
 /* The sinks give up what they hold of it. */

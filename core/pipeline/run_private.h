@@ -577,6 +577,9 @@ bool nw_run_queued_has(struct nw_run *run, uint32_t relation_oid, const char *fi
  * @param dealt  their marks were dealt: the sinks are told
  */
 NW_MUST_CHECK nw_status nw_run_round_leave(struct nw_run *run, bool dealt, struct nw_error *err);
+/** Take tables out of the queue that stopped since they were asked for, if what comes of them is
+ * kept: their copy would be without it. Says so. */
+NW_MUST_CHECK nw_status nw_run_queue_leave(struct nw_run *run, struct nw_error *err);
 /** Of a table that waits and will not be copied: why, and what becomes of it. */
 NW_MUST_CHECK nw_status nw_run_waiting_unpublished(struct nw_run *run, const struct nw_table *table,
                                                    struct nw_error *err);

@@ -464,6 +464,40 @@ class RefreshTest(Case):
         self.refresh(narwal)
         self.assertEqual(self.ends(narwal), 0)
 
+    def test_a_table_stops_while_it_waits_for_a_copy(self):
+        """What is kept of it from there on comes, and the copy is asked for again."""
+        self.tables()
+        narwal = self.piped("waits")
+        narwal.config.setdefault("tables", {})["truncate"] = "stop"
+        narwal.start().wait_caught_up()
+        with self.server.connect(autocommit=False) as other, other.cursor() as cursor:
+            cursor.execute("INSERT INTO shop.beside (n) VALUES (1)")  # the copy of the one holds up that of the other
+            self.assertEqual(narwal.call("table", "refresh", "shop.beside")[0], 0)
+            time.sleep(1)
+            self.assertEqual(narwal.call("table", "refresh", "shop.t")[0], 0)
+            self.server.sql("TRUNCATE shop.t")
+            self.server.sql("INSERT INTO shop.t VALUES (900001, 0, 'x'), (900002, 0, 'y')")
+            narwal.wait("the stop", lambda: "table shop.t stopped" in narwal.log())
+        narwal.wait("the end of the wish", lambda: "NW1505 shop.t is not copied: it stopped before its copy began" in narwal.log())
+        narwal.kill()
+        narwal.config["tables"]["truncate"] = "apply"
+        narwal.start().wait_caught_up()
+        self.assertEqual(narwal.call("table", "resume", "shop.t")[0], 0)
+        narwal.wait("the table", lambda: '"resuming"' not in narwal.call("table", "list", "--json")[1])
+        self.refresh(narwal)
+        self.assertEqual(self.ends(narwal), 0)
+
+    def test_a_copy_of_a_table_that_the_sink_refused_is_refused(self):
+        self.tables()
+        narwal = self.piped("refused")
+        narwal.start().wait_caught_up()
+        self.server.sql("INSERT INTO shop.t VALUES (9999, 0, repeat('x', 2000000))")
+        narwal.wait("the stop", lambda: "NW2704 table shop.t stopped" in narwal.log(), 60)
+        self.server.sql("DELETE FROM shop.t WHERE id <= 100 OR id = 9999")
+        narwal.wait("the refusal", lambda: "NW1505 shop.t is paused or stopped, and what came of it since is kept" in
+                    narwal.call("table", "refresh", "shop.t")[1], 30)
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
     def test_killed(self):
         self.killed("killed")
 
