@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "kafka/kafka.h"
+#include "lib/utf8.h"
 
 #define NAMES_SIZE 65536u
 
@@ -41,6 +42,20 @@ bool nw_kafka_asked_grow(struct nw_kafka_sink *sink, uint32_t more)
     return grown != NULL;
 }
 
+void nw_kafka_asked_id(char *to, size_t size, const char *id)
+{
+    size_t used = strlen(id);
+
+    if (used >= size) {
+        used = size - 1;
+        while (used > 0 && nw_utf8_continues((uint8_t)id[used])) {
+            used--;
+        }
+    }
+    memcpy(to, id, used);
+    to[used] = '\0';
+}
+
 static char type_of(const struct nw_kafka_ask *ask)
 {
     return ask->stops      ? NW_KAFKA_ASKED_STOPS
@@ -58,7 +73,7 @@ static void entry_add(struct nw_kafka_sink *sink, uint32_t signal, const char *i
                                      .blocking = type == NW_KAFKA_ASKED_BLOCKING,
                                      .stops = type == NW_KAFKA_ASKED_STOPS,
                                      .said = NW_ASKED_WAITS};
-    (void)snprintf(asked->id, sizeof asked->id, "%s", id);
+    nw_kafka_asked_id(asked->id, sizeof asked->id, id);
     (void)snprintf(asked->command, sizeof asked->command, "%s", command);
 }
 
@@ -95,7 +110,7 @@ static nw_status each_ask(const struct nw_host *host, const struct nw_kafka_ask 
 static nw_status host_ask(const struct nw_host *host, const struct nw_kafka_ask *ask, bool *again,
                           uint32_t *taken, struct nw_error *err)
 {
-    char note[NW_KAFKA_ID_SIZE + 1];
+    char note[NW_REQUEST_TEXT_SIZE];
     struct nw_request request = {.size = sizeof request,
                                  .commands_count = ask->count,
                                  .commands = ask->commands,
@@ -107,7 +122,8 @@ static nw_status host_ask(const struct nw_host *host, const struct nw_kafka_ask 
     if (host->size <= offsetof(struct nw_host, ask_all)) {
         return each_ask(host, ask, taken, err);
     }
-    (void)snprintf(note, sizeof note, "%c%s", type_of(ask), ask->id);
+    note[0] = type_of(ask);
+    nw_kafka_asked_id(note + 1, sizeof note - 1, ask->id);
     status = host->ask_all(host, &request, err);
     *again = status == NW_OK && request.again;
     *taken = status == NW_OK && !*again ? ask->count : 0;

@@ -42,7 +42,7 @@ struct nw_kafka_asked_table {
 
 /* One of data-collections of a signal that asked for copies. */
 #define NW_KAFKA_COMMAND_SIZE 1024u
-#define NW_KAFKA_ID_SIZE      64u
+#define NW_KAFKA_ID_SIZE      256u /* varchar(42) has up to 168 bytes; more of an id is cut off */
 struct nw_kafka_asked {
     char id[NW_KAFKA_ID_SIZE];
     char command[NW_KAFKA_COMMAND_SIZE]; /* to the host */
@@ -151,6 +151,8 @@ bool nw_kafka_asked_failed(const struct nw_kafka_sink *sink, uint32_t relation_o
 /** Room for so many more entries; locked. @return false: memory ran out */
 bool nw_kafka_asked_grow(struct nw_kafka_sink *sink, uint32_t more);
 void nw_kafka_asked_entry_fini(struct nw_kafka_asked *asked);
+/** A signal's id, cut at a character's end if it is longer than `size` takes, with the NUL. */
+void nw_kafka_asked_id(char *to, size_t size, const char *id);
 
 /* ---- asked_ledger.c ---- */
 

@@ -106,7 +106,7 @@ static bool entry_read(const struct nw_kafka_signal_record *record, struct nw_ka
         asked->tables_count += table_read(json_string_value(json_array_get(tables, i)),
                                           &asked->tables[asked->tables_count]);
     }
-    (void)snprintf(asked->id, sizeof asked->id, "%s", id == NULL ? "" : id);
+    nw_kafka_asked_id(asked->id, sizeof asked->id, id == NULL ? "" : id);
     asked->blocking = type != NULL && type[0] == NW_KAFKA_ASKED_BLOCKING;
     asked->said =
         json_is_true(json_object_get(object, "started")) ? NW_ASKED_IS_SAID : NW_ASKED_WAITS;
@@ -169,6 +169,11 @@ nw_status nw_kafka_asked_restore(struct nw_kafka_sink *sink, struct nw_error *er
 
         if (entry_read(&state->signals[i], &asked)) {
             entry_insert(sink, &asked);
+        } else {
+            sink->host->log(sink->host, NW_LOG_WARN,
+                            "NW2734 the ledger's record of signal %" PRIu32 " cannot be read: its "
+                            "copies go on as copies by themselves",
+                            state->signals[i].signal);
         }
         if (state->signals[i].signal > sink->signals_count) {
             sink->signals_count = state->signals[i].signal;

@@ -702,9 +702,9 @@ nw_status nw_kafka_ledger_owned(struct nw_kafka_sink *sink, struct nw_kafka_stat
                ? taken(sink, state->fencing, err)
                : nw_fail(err, NW_RETRY,
                          "NW2733 topic %s does not give what was written to it, but ends at offset "
-                         "%" PRId64 ": a transaction is open there that is not this narwal's. "
-                         "Brokers end it when its time is over; one that they do not end is a "
-                         "hanging one",
+                         "%" PRId64 ": most likely a transaction is open there that is not this "
+                         "narwal's, which brokers end when its time is over (one that they do not "
+                         "end is a hanging one); or a leader that was just elected is behind",
                          sink->options.ledger_topic, state->end);
 }
 

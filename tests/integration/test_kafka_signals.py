@@ -249,11 +249,12 @@ class SignalsTest(Case):
     def test_a_copy_that_goes_on_behind_a_stop(self):
         """It stays the signal's: STARTED comes once, and COMPLETED, when narwal was stopped and when it connected anew."""
         narwal = self.begin("goeson", signals_table="shop.signals")
+        long = "\N{CYRILLIC CAPITAL LETTER ZHE}" * 40
         def paused(number):
             return [kind for kind, _, _ in self.later(narwal)].count("PAUSED") == number
         for number, type_ in enumerate(("incremental", "incremental", "blocking"), 1):
             with self.server.connect(autocommit=False) as connection, connection.cursor() as cursor:
-                for signal in ((f"s{number}", "execute-snapshot", json.dumps({"data-collections": ["shop.[ab]"], "type": type_})),
+                for signal in ((f"s{number}{long}", "execute-snapshot", json.dumps({"data-collections": ["shop.[ab]"], "type": type_})),
                                (f"p{number}", "pause-snapshot", None)):
                     cursor.execute("INSERT INTO shop.signals VALUES (%s, %s, %s)", signal)
             narwal.wait("the pause", lambda: paused(number))  # pylint: disable=cell-var-from-loop
@@ -269,9 +270,9 @@ class SignalsTest(Case):
             narwal.wait("the copies", lambda: self.copies(narwal, "b") == [1] * (1 + number))  # pylint: disable=cell-var-from-loop
             narwal.wait_caught_up()
         for id_ in ("s1", "s2"):
-            said = [kind for kind, said, _ in self.later(narwal) if said == id_]
+            said = [kind for kind, said, _ in self.later(narwal) if said == id_ + long]
             self.assertEqual([said.count(kind) for kind in ("STARTED", "TABLE_SCAN_COMPLETED", "COMPLETED")], [1, 2, 1], said)
-        self.assertEqual({id_ for kind, id_, _ in self.later(narwal) if kind == "COMPLETED"}, {"s1", "s2"})
+        self.assertEqual({id_ for kind, id_, _ in self.later(narwal) if kind == "COMPLETED"}, {"s1" + long, "s2" + long})
         first = [value["type"] for _, value in self.messages("goeson.notifications") if value["aggregate_type"] == "Initial Snapshot"]
         self.assertEqual([first.count(kind) for kind in ("STARTED", "COMPLETED")], [2, 2], first)
         self.assertEqual(self.signals_recorded(narwal), {})

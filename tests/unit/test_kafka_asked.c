@@ -356,6 +356,39 @@ static void a_record_that_is_too_large_is_left_out(void **state)
              "\"started\":true,\"first\":0}");
 }
 
+/* As long as Debezium's column takes, and longer: what is kept ends with a character. */
+static void an_id_of_many_bytes_goes_on(void **state)
+{
+    char id[400] = "";
+
+    (void)state;
+    for (int i = 0; i < 40; i++) {
+        memcpy(id + strlen(id), "\xd0\x96", 3);
+    }
+    ask(id, false, "x", "97 s.a;98 s.b;");
+    nw_kafka_asked_poll(&sink);
+    assert_string_equal(sink.asked[0].id, id);
+    for (int i = 0; i < 100; i++) {
+        memcpy(id + strlen(id), "\xd0\x96", 3);
+    }
+    assert_int_equal(note(id, false, (const char *const[]){"y"}, 1, "k"), NW_OK);
+    id[254] = '\0'; /* 255 would end inside one */
+    assert_string_equal(sink.asked[1].id, id);
+    id[80] = '\0';
+    {
+        struct nw_out out = {0};
+        struct nw_error err = {0};
+
+        assert_int_equal(nw_kafka_asked_changed(&sink, 0, &out), 1);
+        assert_int_equal(nw_kafka_ledger_signal_take(&sink.state, 1, out.bytes, out.used, &err),
+                         NW_OK);
+        nw_out_fini(&out);
+    }
+    start_anew(true);
+    assert_int_equal(sink.asked_count, 1);
+    assert_string_equal(sink.asked[0].id, id);
+}
+
 /* Nor is anything said of a signal whose record cannot be read; its number is not given again. */
 static void a_record_that_is_none_is_left_out(void **state)
 {
@@ -371,6 +404,7 @@ static void a_record_that_is_none_is_left_out(void **state)
             NW_OK);
     }
     start_anew(true);
+    assert_int_equal(logged, 3);
     assert_int_equal(sink.asked_count, 1);
     assert_int_equal(sink.asked[0].signal, 6);
     ask("new", false, "z", "98 s.b;");
@@ -698,6 +732,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_was_not_committed_is_said_again, begin, end),
         cmocka_unit_test_setup_teardown(a_signal_goes_on_in_another_process, begin, end),
         cmocka_unit_test_setup_teardown(a_record_that_is_too_large_is_left_out, begin, end),
+        cmocka_unit_test_setup_teardown(an_id_of_many_bytes_goes_on, begin, end),
         cmocka_unit_test_setup_teardown(a_record_that_is_none_is_left_out, begin, end),
         cmocka_unit_test_setup_teardown(a_copy_is_for_all_that_asked_when_it_began, begin, end),
         cmocka_unit_test_setup_teardown(a_copy_of_nobodys_is_not_taken_by_a_later_signal, begin,
