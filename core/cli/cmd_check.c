@@ -191,8 +191,10 @@ static bool sink_try(const struct nw_run_config *config, uint32_t index,
                      struct nw_preflight *preflight)
 {
     const struct nw_sink_config *sink = &config->sinks[index];
-    struct nw_sink_options options = {
-        .plugin = plugin, .config = resolved, .workers_count = sink->workers};
+    const uint32_t most = plugin->ops.workers_max; /* a run takes no more, and says so */
+    struct nw_sink_options options = {.plugin = plugin,
+                                      .config = resolved,
+                                      .workers_count = sink->workers > most ? most : sink->workers};
     const struct nw_node *at = NULL;
     struct nw_error why = {0};
     const char *text = NULL;

@@ -219,6 +219,31 @@ static bool choice_fails(const struct nw_conductor *conductor, struct nw_copy_ch
     return true;
 }
 
+/*
+ * The server cannot compute the condition of copy.where for a row: data exceptions (22), what it
+ * does not know or allow (42), and what functions raise (P0). It will say the same again.
+ */
+static bool where_fails(const struct nw_copy_chunk *chunk, struct nw_error *err)
+{
+    static const char *const classes[] = {"22", "42", "P0"};
+    const struct nw_copy_plan *plan = chunk->plan;
+    const struct nw_copy_task *task = &chunk->task;
+
+    if (plan->filter == NULL || plan->asked || task->outcome != NW_COPY_FAILED) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++) {
+        if (strncmp(task->sqlstate, classes[i], 2) == 0) {
+            (void)nw_fail(err, NW_FATAL,
+                          "NW1229 copy.where: rows of %s.%s cannot be chosen by %.200s: %.300s",
+                          plan->table->schema_name, plan->table->name, plan->filter,
+                          nw_code_rest(task->error.text));
+            return true;
+        }
+    }
+    return false;
+}
+
 static nw_status chunk_take(struct nw_conductor *conductor, struct nw_seat *seat,
                             struct nw_copy_chunk *chunk, int64_t now_ns, struct nw_error *err)
 {
@@ -269,6 +294,9 @@ static nw_status chunk_take(struct nw_conductor *conductor, struct nw_seat *seat
     case NW_COPY_REFUSED:
     case NW_COPY_FAILED:
         break;
+    }
+    if (where_fails(chunk, err)) {
+        return NW_FATAL;
     }
     conductor->refused = task->error.status == NW_REJECT ? task->table : NULL;
     *err = task->error;

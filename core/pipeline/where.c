@@ -48,7 +48,8 @@ nw_status nw_condition_check(struct nw_session *session, const char *quoted, con
         }
         status = nw_session_query(session, sql, params, 1, sqlstate, NULL, why);
     }
-    return status != NW_OK && sqlstate[0] != '\0' ? NW_REJECT : status;
+    /* A lock that is in the way, or a query that was cancelled, says nothing of the condition. */
+    return status == NW_FATAL && sqlstate[0] != '\0' ? NW_REJECT : status;
 }
 
 nw_status nw_copy_where_check(struct nw_session *session, const char *schema, const char *name,

@@ -142,6 +142,7 @@ static nw_status task_start(struct nw_copy_reader *reader, struct nw_error *err)
         return NW_OK;
     }
     task->outcome = NW_COPY_DONE;
+    task->sqlstate[0] = '\0';
     reader->checked = reader->header_seen = reader->trailer_seen = false;
     reader->failed = reader->undone = false;
     status = stream_enter(reader, task, err);
@@ -389,6 +390,10 @@ static nw_status server_failed(struct nw_copy_reader *reader, struct nw_bytes bo
         return NW_OK;
     }
     task_fail(reader, outcome_of(error.sqlstate));
+    (void)snprintf(task->sqlstate, sizeof task->sqlstate, "%s", error.sqlstate);
+    if (task->outcome == NW_COPY_NO_SNAPSHOT && reader->checked) { /* it was there: a condition */
+        task->outcome = NW_COPY_FAILED;
+    }
     if (task->outcome == NW_COPY_REFUSED) {
         (void)nw_fail(&task->error, NW_FATAL,
                       "NW1220 copying %s.%s: %s: grant it, for example "

@@ -62,6 +62,7 @@ struct nw_copy_task {
     /* filled by the reader each time */
     enum nw_copy_outcome outcome;
     struct nw_error error;
+    char sqlstate[6]; /* of the server's refusal; "": it was none */
 };
 
 /** How fast all readers together may read. Shared by their threads. */

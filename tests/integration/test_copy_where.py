@@ -90,6 +90,39 @@ class CopyWhereTest(check.Case):
         self.assertEqual(narwal.run_to_end(), 2)
         self.assertRegex(narwal.log(), "NW1003 copy.where: write PATTERN: CONDITION")
 
+    def test_a_row_for_which_it_cannot_be_computed(self):
+        """The server will say the same each time: narwal ends, and with another condition the copy goes on."""
+        self.server.sql("DROP TABLE lab.whole, lab.none")
+        narwal = self.narwal(["lab.some: 100 / (id - 15000) > -1000000"], chunk="256KiB")
+        narwal.write()
+        self.assertEqual(narwal.call("check")[0], 0)
+        self.assertNotEqual(narwal.run_to_end(), 0)
+        self.assertRegex(narwal.log(), r"NW1229 +copy.where: rows of lab.some cannot be chosen by 100 / .*: division by zero")
+        narwal.config["copy"]["where"] = ["lab.some: current_setting('lab.missing') = 'x' OR id < 0"]
+        self.assertNotEqual(narwal.run_to_end(), 0)
+        self.assertRegex(narwal.log(), "NW1229 +copy.where: rows of lab.some cannot be chosen by current_setting")
+        narwal.config["copy"]["where"] = ["lab.some: id <> 15000"]
+        narwal.start().wait_streaming()
+        narwal.wait_caught_up()
+        self.assertEqual(self.copied(narwal, "some"), [i for i in range(1, ROWS + 1) if i != 15000])
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
+    def test_what_passes_says_nothing_of_the_condition(self):
+        """As a lock that is in the way, or a query that somebody cancelled."""
+        self.server.sql("DROP TABLE lab.whole, lab.none")
+        self.server.sql("CREATE TABLE lab.busy (id int PRIMARY KEY); INSERT INTO lab.busy VALUES (1); "
+                        "CREATE FUNCTION lab.least(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN "
+                        "IF EXISTS (SELECT FROM lab.busy) THEN RAISE 'busy' USING ERRCODE = '55P03'; END IF; RETURN $1; END $$")
+        narwal = self.narwal(["lab.some: id <= lab.least(5)"])
+        narwal.start()
+        narwal.wait("what is in its way", lambda: "busy" in narwal.log(), 15)
+        self.server.sql("DELETE FROM lab.busy")
+        narwal.wait_streaming()
+        narwal.wait_caught_up()
+        self.assertNotIn("NW1229", narwal.log(whole=True))
+        self.assertEqual(self.copied(narwal, "some"), [1, 2, 3, 4, 5])
+        self.assertEqual(narwal.terminate(), 0, narwal.log_tail())
+
     def test_a_session_that_ends_makes_the_table_begin_again(self):
         """Rows that the same condition chooses in another session are others: none may be left out for them."""
         self.server.sql("DROP TABLE lab.whole, lab.none")

@@ -165,6 +165,15 @@ class PlanTest(check.Case):
 
     # ---- it does not wait ------------------------------------------------------------------------
 
+    def test_more_workers_than_the_sink_has(self):
+        """A run warns of them and takes what there are, so check finds nothing wrong."""
+        self.prepare()
+        narwal = self.narwal(sink={"workers": 16})
+        narwal.write()
+        code, text = narwal.call("check", seconds=20)
+        self.assertEqual(code, 0, text)
+        self.assertNotIn("NW1225", text)
+
     def test_a_locked_table_is_not_waited_for(self):
         self.prepare()
         holder = self.server.connect(autocommit=False)
