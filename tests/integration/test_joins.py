@@ -457,6 +457,26 @@ class JoinFaultsTest(check.Case):
         narwal.wait("nothing waits", lambda: narwal.call("status", "--json")[1].find('"waiting"') < 0, 60)
         self.finish(narwal, self.TABLES + [("lab", "renewed")])
 
+    def test_what_waits_for_its_turn_stops(self):
+        """Its copy is instead of what was kept, and it streams behind it."""
+        self.fill(1000)
+        narwal = self.narwal(rate="64MiB", tables={"truncate": "stop"})
+        narwal.start().wait_streaming()
+        self.server.sql("INSERT INTO lab.large VALUES (0, 9, 'one')")
+        narwal.wait_caught_up()
+        with self.server.connect(autocommit=False) as session, session.cursor() as cursor:
+            cursor.execute("LOCK TABLE lab.other IN ACCESS EXCLUSIVE MODE")
+            for table in ("other", "large"):
+                self.assertEqual(narwal.call("table", "refresh", f"lab.{table}")[0], 0)
+                time.sleep(1)
+            self.server.sql("TRUNCATE lab.large")
+            self.server.sql("INSERT INTO lab.large VALUES (1, 9, 'two')")
+            narwal.wait("the stop", lambda: "NW2102 table lab.large stopped" in narwal.log())
+        narwal.wait("the copy", lambda: "NW1505 table lab.large: it is copied; it stopped just before" in narwal.log(), 60)
+        narwal.wait("nothing waits", lambda: "stopped_tables" not in self.status(narwal) or not self.status(narwal)["stopped_tables"], 60)
+        self.server.sql("INSERT INTO lab.large VALUES (2, 9, 'three')")
+        self.finish(narwal)
+
     def test_a_transaction_that_stays_open_before_the_fence(self):
         self.fill(2000)
         narwal = self.narwal(rate="64MiB")
