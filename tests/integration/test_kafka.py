@@ -127,6 +127,15 @@ class KafkaTest(Case):
         self.assertEqual((topics["shop1.shop.items"], topics["_narwal.shop1.kafka"]), (3, 1))
         self.assertEqual(narwal.terminate(), 0)
 
+    def test_without_a_configuration(self):
+        self.make("CREATE TABLE shop.items (id integer PRIMARY KEY); INSERT INTO shop.items VALUES (1)")
+        result = check.subprocess.run(
+            [str(build() / "narwal"), "run", "--source", self.server.dsn(), "--name", "bare", "--state-dir", self.server.folder / "bare",
+             "--sink", f"kafka:brokers={self.broker.address},prefix=bare", "--until", "now"], text=True, check=False, timeout=120,
+            stdout=check.subprocess.PIPE, stderr=check.subprocess.STDOUT)
+        self.assertEqual(result.returncode, 0, result.stdout)
+        self.assertEqual([value["after"] for _, value in self.messages("bare.shop.items")], [{"id": 1}])
+
     def test_columns_that_come_and_go(self):
         """Each row is written with the columns that its table had."""
         self.make("CREATE TABLE shop.changing (id integer PRIMARY KEY, a text, b integer);"
