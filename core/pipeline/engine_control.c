@@ -101,7 +101,7 @@ static void publish(struct nw_engine *engine, int64_t now_ns)
     if (now_ns - engine->published_ns < STATUS_NS && !engine->draining) {
         return;
     }
-    drained = engine->draining && nw_source_drained(engine->source) &&
+    drained = engine->draining && nw_source_drained(engine->source, now_ns) &&
               nw_acknowledger_settled(engine->acknowledger);
     engine->published_ns = now_ns;
     nw_crash_point("turn");
@@ -150,7 +150,7 @@ static nw_status control_work(void *self, int64_t now_ns, uint32_t *work, struct
             break;
         case COMMAND_DRAIN:
             engine->draining = true;
-            nw_source_drain(engine->source);
+            nw_source_drain(engine->source, now_ns);
             break;
         case COMMAND_REGISTER:
             register_answer(engine);

@@ -21,10 +21,11 @@
 #define SETTLED_NS       10000000000LL /* a connection that lasted this long resets the backoff */
 #define STARVED_US                                                                                 \
     1000000LL /* feedback at least this often while what the server asks is not read */
-#define HURRY_US      100000LL /* and while the server is asked how far it is */
-#define COPY_EPOCH_NS 250000000LL
-#define LAST_EPOCH_NS 10000000LL /* the same, when all is read and only waits to be durable */
-#define DISK_POLL_NS  50000LL    /* a spill write or read is under way: nobody rings for it */
+#define HURRY_US             100000LL /* and while the server is asked how far it is */
+#define COPY_EPOCH_NS        250000000LL
+#define LAST_EPOCH_NS        10000000LL /* the same, when all is read and only waits to be durable */
+#define DRAIN_TRANSACTION_NS 5000000000LL
+#define DISK_POLL_NS         50000LL /* a spill write or read is under way: nobody rings for it */
 
 static nw_status connect_run(void *context, struct nw_error *err)
 {
@@ -151,9 +152,10 @@ void nw_source_hurry(struct nw_source *source, uint64_t lsn)
     source->hurry_lsn = lsn > source->hurry_lsn ? lsn : source->hurry_lsn;
 }
 
-void nw_source_drain(struct nw_source *source)
+void nw_source_drain(struct nw_source *source, int64_t now_ns)
 {
     source->draining = true;
+    source->drain_ns = now_ns;
 }
 
 void nw_source_acknowledge(struct nw_source *source, uint64_t flush_lsn)
@@ -436,12 +438,18 @@ nw_status nw_source_epoch(struct nw_source *source, int64_t now_ns, bool idle, u
     return status == NW_AGAIN ? NW_OK : status;
 }
 
-bool nw_source_drained(const struct nw_source *source)
+bool nw_source_drained(const struct nw_source *source, int64_t now_ns)
 {
     struct nw_dealer_state state;
 
     nw_dealer_state(source->options.dealer, &state);
-    return source->draining && (state.epoch_rows == 0 || !state.between);
+    if (!source->draining || state.epoch_rows == 0) {
+        return source->draining;
+    }
+    /* What a sink has of the epoch may come twice if it does not end: a transaction that is under
+     * way is waited for, but not for long. */
+    return !state.between && (source->phase != NW_SOURCE_STREAMING ||
+                              now_ns - source->drain_ns >= DRAIN_TRANSACTION_NS);
 }
 
 /* ---- the agent ---- */
@@ -465,7 +473,7 @@ static nw_status pending_receive(struct nw_source *source, int64_t now_ns, bool 
     status = nw_receiver_next(source->walsender.receiver, &source->pending, err);
 
     source->has_pending = status == NW_OK;
-    if (status == NW_AGAIN && !*filled && !source->draining) {
+    if (status == NW_AGAIN && !*filled) {
         *filled = true;
         status = nw_receiver_fill(source->walsender.receiver, now_ns, &got, err);
         *work += got > 0;
@@ -495,6 +503,12 @@ static bool replays(const struct nw_source *source)
     return source->replaying && !source->recorder.recording;
 }
 
+/* Whether nothing more is wanted: a transaction that has begun is received to its end. */
+static bool is_over(const struct nw_source *source)
+{
+    return source->draining && nw_source_rests(source);
+}
+
 /* Receives and takes messages until there are none, the dealer is full, or the step is over. */
 static nw_status receive_step(struct nw_source *source, int64_t now_ns, uint32_t *work,
                               struct nw_error *err)
@@ -503,7 +517,7 @@ static nw_status receive_step(struct nw_source *source, int64_t now_ns, uint32_t
     bool filled = false;
 
     source->starved = source->on_disk = false;
-    for (int i = 0; i < NW_SOURCE_STEP_MAX && status == NW_OK; i++) {
+    for (int i = 0; i < NW_SOURCE_STEP_MAX && status == NW_OK && !is_over(source); i++) {
         if (replays(source)) {
             status = nw_source_replay(source, now_ns, err);
             continue;
@@ -593,8 +607,7 @@ static nw_status streaming_step(struct nw_source *source, int64_t now_ns, uint32
         status = nw_source_stop(source, work, err);
         status = status == NW_OK ? nw_source_describe(source, now_ns, work, err) : status;
     }
-    if (status == NW_OK && source->backlogs.playing == NULL &&
-        !(source->draining && nw_source_rests(source))) {
+    if (status == NW_OK && source->backlogs.playing == NULL && !is_over(source)) {
         status = receive_step(source, now_ns, work, err);
         idle = status == NW_AGAIN && !source->starved;
         status = status == NW_AGAIN ? NW_OK : status;
@@ -668,7 +681,7 @@ static bool waits_for_disk(const struct nw_source *source)
 static void connection_wait(struct nw_source *source, int64_t now_ns, struct nw_wait *wait)
 {
     if (source->phase == NW_SOURCE_STREAMING) {
-        if (!source->starved && !source->draining && source->backlogs.playing == NULL) {
+        if (!source->starved && !is_over(source) && source->backlogs.playing == NULL) {
             nw_receiver_wait(source->walsender.receiver, now_ns, wait);
         }
         wait->deadline_ns = earlier(wait->deadline_ns, feedback_due_ns(source));

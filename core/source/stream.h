@@ -128,10 +128,12 @@ void nw_source_release(struct nw_source *source);
  * that there is nothing more before it, also when it has no rows; the server is asked for that.
  */
 void nw_source_hurry(struct nw_source *source, uint64_t lsn);
-/** Receive no more; end the epoch, so that all that was received becomes durable. */
-void nw_source_drain(struct nw_source *source);
-/** Whether all that was received is in an ended epoch (after nw_source_drain). */
-bool nw_source_drained(const struct nw_source *source);
+/** Receive no more than the transaction under way; end the epoch, so that all that was received
+ * becomes durable. */
+void nw_source_drain(struct nw_source *source, int64_t now_ns);
+/** Whether all that was received is in an ended epoch (after nw_source_drain), or a transaction
+ * does not come to its end, so that it and what is in its epoch are received again. */
+bool nw_source_drained(const struct nw_source *source, int64_t now_ns);
 
 /** A table whose changes are kept since before. Give. Before its agent runs. */
 void nw_source_backlog(struct nw_source *source, struct nw_backlog *backlog, bool resumes);

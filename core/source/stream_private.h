@@ -77,6 +77,7 @@ struct nw_source {
     struct nw_walsender walsender;
     bool connected;
     bool draining;
+    int64_t drain_ns; /* since when */
     bool ready;
     enum nw_source_copies copies;
     bool joined;   /* a table was taken up again on this connection, or before it is made */
