@@ -35,16 +35,15 @@ static uint64_t asked;
 
 static void host_log(const struct nw_host *host, enum nw_log_level level, const char *format, ...)
 {
-    const char *word = NULL;
+    char text[4096];
     va_list words;
+    int size = 0;
 
     (void)host;
     (void)level;
-    va_start(words, format); /* each is a signal's id, and then a text */
-    for (const char *at = strchr(format, '%'); at != NULL; at = strchr(at + 1, '%')) {
-        word = va_arg(words, const char *);
-        asked += strlen(word);
-    }
+    va_start(words, format);
+    size = vsnprintf(text, sizeof text, format, words); /* reads each of them to its end */
+    asked += size > 0 ? (uint64_t)size : 0;
     va_end(words);
 }
 
@@ -108,12 +107,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                         .ask_all = host_ask_all,
                                         .random = host_random};
     static struct nw_kafka_sink sink;
+    static rd_kafka_conf_t *conf; /* for good */
     struct nw_table items = {.relation_oid = 7, .schema_name = "shop", .name = "items"};
     struct nw_kafka_state state = {0};
 
     memset(&sink, 0, sizeof sink);
     sink.host = &host;
     sink.options.prefix = "p";
+    conf = conf == NULL ? rd_kafka_conf_new() : conf;
+    sink.options.conf = conf;
     (void)snprintf(sink.options.ledger_topic, sizeof sink.options.ledger_topic, "_narwal.p.kafka");
     (void)pthread_mutex_init(&sink.lock, NULL);
     while (size > 0) {

@@ -129,7 +129,8 @@ class SignalsTest(Case):
             self.signal("paused", "execute-snapshot", **{"data-collections": ["shop.b"]})
             narwal.wait("the copy", lambda: narwal.log(whole=True).count("waits for the end of a transaction") > before)
             self.signal("pause", "pause-snapshot")
-            narwal.wait("the pause", lambda: any(kind == "PAUSED" for kind, _, _ in self.later(narwal)))
+            narwal.wait("the pause", lambda: any(kind == "PAUSED" for kind, _, _ in self.later(narwal)) and
+                        "the copy is paused" in narwal.log(whole=True))
             connection.rollback()
         self.signal("all", "stop-snapshot")
         narwal.wait("its end", lambda: ("ABORTED", "paused", {"data_collections": "shop.b"}) in self.later(narwal))
