@@ -444,7 +444,8 @@ static void what_the_server_says_decides_what_becomes_of_a_chunk(void **state)
         refused("57014", rows, NW_COPY_LOCKED);
         refused("42P01", rows, NW_COPY_GONE);
         refused("42703", rows, NW_COPY_REWRITTEN);
-        /* Once rows come the snapshot was there: something that was read is what it does not take. */
+        /* Once rows come the snapshot was there: something that was read is what it does not take.
+         */
         refused("22023", rows, rows == 0 ? NW_COPY_NO_SNAPSHOT : NW_COPY_FAILED);
         refused("42501", rows, NW_COPY_REFUSED);
         refused("XX001", rows, NW_COPY_FAILED);
