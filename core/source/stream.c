@@ -503,12 +503,6 @@ static bool replays(const struct nw_source *source)
     return source->replaying && !source->recorder.recording;
 }
 
-/* Whether nothing more is wanted: a transaction that has begun is received to its end. */
-static bool is_over(const struct nw_source *source)
-{
-    return source->draining && nw_source_rests(source);
-}
-
 /* Receives and takes messages until there are none, the dealer is full, or the step is over. */
 static nw_status receive_step(struct nw_source *source, int64_t now_ns, uint32_t *work,
                               struct nw_error *err)
@@ -517,7 +511,7 @@ static nw_status receive_step(struct nw_source *source, int64_t now_ns, uint32_t
     bool filled = false;
 
     source->starved = source->on_disk = false;
-    for (int i = 0; i < NW_SOURCE_STEP_MAX && status == NW_OK && !is_over(source); i++) {
+    for (int i = 0; i < NW_SOURCE_STEP_MAX && status == NW_OK && !nw_source_is_over(source); i++) {
         if (replays(source)) {
             status = nw_source_replay(source, now_ns, err);
             continue;
@@ -585,6 +579,11 @@ bool nw_source_rests(const struct nw_source *source)
     return state.between && !source->replaying;
 }
 
+bool nw_source_is_over(const struct nw_source *source)
+{
+    return source->draining && nw_source_rests(source);
+}
+
 /* The connection is of no use: for a fault, or for one in another form. */
 static void given_up(struct nw_source *source, int64_t now_ns, const struct nw_error *why)
 {
@@ -607,7 +606,7 @@ static nw_status streaming_step(struct nw_source *source, int64_t now_ns, uint32
         status = nw_source_stop(source, work, err);
         status = status == NW_OK ? nw_source_describe(source, now_ns, work, err) : status;
     }
-    if (status == NW_OK && source->backlogs.playing == NULL && !is_over(source)) {
+    if (status == NW_OK && source->backlogs.playing == NULL && !nw_source_is_over(source)) {
         status = receive_step(source, now_ns, work, err);
         idle = status == NW_AGAIN && !source->starved;
         status = status == NW_AGAIN ? NW_OK : status;
@@ -681,7 +680,7 @@ static bool waits_for_disk(const struct nw_source *source)
 static void connection_wait(struct nw_source *source, int64_t now_ns, struct nw_wait *wait)
 {
     if (source->phase == NW_SOURCE_STREAMING) {
-        if (!source->starved && !is_over(source) && source->backlogs.playing == NULL) {
+        if (!source->starved && !nw_source_is_over(source) && source->backlogs.playing == NULL) {
             nw_receiver_wait(source->walsender.receiver, now_ns, wait);
         }
         wait->deadline_ns = earlier(wait->deadline_ns, feedback_due_ns(source));

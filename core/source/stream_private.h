@@ -151,6 +151,9 @@ void nw_source_forget(struct nw_source *source);
 
 /** Whether no transaction is half dealt: where a stop may stop. */
 bool nw_source_rests(const struct nw_source *source);
+/** Whether nothing more is wanted before the end: a transaction that has begun is received whole.
+ */
+bool nw_source_is_over(const struct nw_source *source);
 /** End an epoch, or deal what lies open, when it is time. */
 NW_MUST_CHECK nw_status nw_source_epoch(struct nw_source *source, int64_t now_ns, bool idle,
                                         uint32_t *work, struct nw_error *err);

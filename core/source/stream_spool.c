@@ -290,7 +290,7 @@ static nw_status play_step(struct nw_source *source, int64_t now_ns, uint32_t *w
     }
     status = catalog_step(source, now_ns, work, err);
     for (int i = 0; i < NW_SOURCE_STEP_MAX && status == NW_OK && recorder->recording &&
-                    !(source->draining && nw_source_rests(source));
+                    !nw_source_is_over(source);
          i++) {
         status = play_next(source, now_ns, work, err);
         *work += status == NW_OK;

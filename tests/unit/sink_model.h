@@ -536,4 +536,19 @@ static inline uint32_t model_count(uint32_t table, int64_t id)
 
 #define assert_contract_kept() assert_string_equal(model.broken, "")
 
+/* The tables that the position of the latest commit says are behind. */
+static inline struct nw_behind_list model_behind(void)
+{
+    struct nw_behind_list list;
+    struct nw_identity identity;
+    struct nw_error err = {0};
+    uint64_t lsn = 0;
+
+    assert_int_equal(nw_position_unpack((struct nw_bytes){model.given_bytes[0] + NW_ENVELOPE_SIZE,
+                                                          model.given[0].size - NW_ENVELOPE_SIZE},
+                                        &identity, &lsn, &list, &err),
+                     NW_OK);
+    return list;
+}
+
 #endif

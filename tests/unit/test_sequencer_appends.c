@@ -81,23 +81,10 @@ static void ends(uint64_t epoch, uint64_t lsn)
     assert_int_equal(kit.durable_epoch, epoch);
 }
 
-static struct nw_behind_list said(void)
-{
-    struct nw_behind_list list;
-    struct nw_identity identity;
-    uint64_t lsn = 0;
-
-    assert_int_equal(nw_position_unpack((struct nw_bytes){model.given_bytes[0] + NW_ENVELOPE_SIZE,
-                                                          model.given[0].size - NW_ENVELOPE_SIZE},
-                                        &identity, &lsn, &list, &kit.err),
-                     NW_OK);
-    return list;
-}
-
 /* The position says of table 0, and no other, that it lacks what is from this LSN on. */
 static void assert_lacks(uint64_t lsn, uint64_t seq)
 {
-    struct nw_behind_list list = said();
+    struct nw_behind_list list = model_behind();
 
     assert_int_equal(list.count, 1);
     assert_int_equal(list.tables[0].relation_oid, 100);
@@ -114,7 +101,7 @@ static void a_position_says_from_where_on_a_table_waits(void **state)
     start();
     joins(0, MARK);
     ends(1, MARK - 10);
-    assert_int_equal(said().count, 0); /* all of it is to come */
+    assert_int_equal(model_behind().count, 0); /* all of it is to come */
     kit_row_one(&kit, 0, 2, MARK + 5, 1);
     ends(2, MARK + 10);
     assert_lacks(MARK, 2);
@@ -127,7 +114,7 @@ static void a_position_says_from_where_on_a_table_waits(void **state)
     assert_int_equal(nw_sink_held_lsn(kit.sink), MARK); /* in the log, and not durable */
     ends(4, FENCE + 20);
     assert_int_equal(model_count(0, 1), 1);
-    assert_int_equal(said().count, 0);
+    assert_int_equal(model_behind().count, 0);
     assert_true(nw_sink_held_lsn(kit.sink) == UINT64_MAX);
 }
 
@@ -152,7 +139,7 @@ static void what_is_in_a_later_epoch_is_lacked_by_the_one_before_it(void **state
     assert_int_equal(nw_sink_held_lsn(kit.sink), MARK);
     ends(3, FENCE + 20);
     assert_int_equal(model_count(0, 1), 1);
-    assert_int_equal(said().count, 0);
+    assert_int_equal(model_behind().count, 0);
 }
 
 /* A copy that begins once more before that is durable is of a table that lacks as much. */
@@ -189,8 +176,8 @@ static void a_table_whose_changes_are_kept_lacks_what_waits_all_the_same(void **
     assert_lacks(MARK, 2);
     ends_saying(3, MARK + 20, &less);
     assert_int_equal(kit_run_for(&kit, 300000000), NW_OK);
-    assert_int_equal(said().count, 1);
-    assert_int_equal(said().tables[0].place.commit_lsn, MARK - 5);
+    assert_int_equal(model_behind().count, 1);
+    assert_int_equal(model_behind().tables[0].place.commit_lsn, MARK - 5);
 }
 
 /* ---- after a start ---- */
@@ -224,7 +211,7 @@ static void a_table_that_waited_is_told_of_until_it_is_level_with_the_others(voi
     assert_int_equal(model_count(0, 3) + model_count(0, 4), 2);
     assert_int_equal(nw_sink_held_lsn(kit.sink), 900);
     ends(3, 1001);
-    assert_int_equal(said().count, 0);
+    assert_int_equal(model_behind().count, 0);
     assert_true(nw_sink_held_lsn(kit.sink) == UINT64_MAX);
 }
 
@@ -261,7 +248,7 @@ static void a_mark_before_it_is_level_holds_from_there(void **state)
     assert_int_equal(kit_run(&kit), NW_OK);
     ends(4, 1010);
     assert_int_equal(model_count(0, 4), 1);
-    assert_int_equal(said().count, 0);
+    assert_int_equal(model_behind().count, 0);
 }
 
 /* It stopped since: what is kept of it the sink does not have, however level it is with the rest.
@@ -275,15 +262,15 @@ static void one_that_waited_and_is_kept_now_is_not_taken_for_level(void **state)
     start_lacking(900);
     ends_saying(2, 1000, &early);
     assert_int_equal(kit_run_for(&kit, 300000000), NW_OK);
-    assert_int_equal(said().count, 1);
-    assert_int_equal(said().tables[0].place.commit_lsn, 950);
+    assert_int_equal(model_behind().count, 1);
+    assert_int_equal(model_behind().tables[0].place.commit_lsn, 950);
     ends(3, 1001);
-    assert_int_equal(said().count, 0);
+    assert_int_equal(model_behind().count, 0);
     ends_saying(4, 2000, &late);
     assert_int_equal(kit_run_for(&kit, 300000000), NW_OK);
-    assert_int_equal(said().count, 1);
-    assert_int_equal(said().tables[0].place.commit_lsn, 1500);
-    assert_false(said().tables[0].held);
+    assert_int_equal(model_behind().count, 1);
+    assert_int_equal(model_behind().tables[0].place.commit_lsn, 1500);
+    assert_false(model_behind().tables[0].held);
 }
 
 /* ---- more tables than a position has room for ---- */
@@ -322,7 +309,7 @@ static void many_join(uint32_t count)
         assert_int_equal(kit_run(&kit), NW_OK);
     }
     ends(1, 890);
-    assert_int_equal(said().count, 0); /* it has nothing of what they lack */
+    assert_int_equal(model_behind().count, 0); /* it has nothing of what they lack */
 }
 
 /* A commit whose position says something of so many others already. */
@@ -346,7 +333,7 @@ static void as_many_as_a_position_holds_are_said_one_by_one(void **state)
     (void)state;
     many_join(MANY);
     many_end(NW_BEHIND_MAX - MANY);
-    list = said();
+    list = model_behind();
     assert_int_equal(list.count, NW_BEHIND_MAX);
     for (uint32_t i = NW_BEHIND_MAX - MANY; i < list.count; i++) {
         assert_int_equal(list.tables[i].place.commit_lsn, list.tables[i].relation_oid - 100);
@@ -363,7 +350,7 @@ static void more_than_it_holds_share_the_lowest_place(void **state)
     (void)state;
     many_join(MANY);
     many_end(others);
-    list = said();
+    list = model_behind();
     assert_int_equal(list.count, others + 1);
     for (uint32_t i = 0; i < others; i++) { /* of which it says what it did */
         assert_int_equal(list.tables[i].relation_oid, 7 + i);
@@ -400,7 +387,7 @@ static void what_waits_for_a_copy_that_is_given_up_goes_to_the_sink(void **state
     assert_int_equal(model_count(0, 51), 0);
     nw_sink_status(kit.sink, &status);
     assert_int_equal(status.copies, 0);
-    assert_int_equal(said().count, 0);
+    assert_int_equal(model_behind().count, 0);
     assert_true(nw_sink_held_lsn(kit.sink) == UINT64_MAX);
 }
 

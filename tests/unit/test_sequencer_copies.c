@@ -454,22 +454,9 @@ static void behind_end(uint64_t epoch, uint64_t lsn, uint32_t table, struct nw_p
     list_end(epoch, lsn, &list);
 }
 
-static struct nw_behind_list stored_list(void)
-{
-    struct nw_behind_list list;
-    struct nw_identity identity;
-    uint64_t lsn = 0;
-
-    assert_int_equal(nw_position_unpack((struct nw_bytes){model.given_bytes[0] + NW_ENVELOPE_SIZE,
-                                                          model.given[0].size - NW_ENVELOPE_SIZE},
-                                        &identity, &lsn, &list, &kit.err),
-                     NW_OK);
-    return list;
-}
-
 static struct nw_place stored_place(void)
 {
-    struct nw_behind_list list = stored_list();
+    struct nw_behind_list list = model_behind();
 
     assert_int_equal(list.count, 1);
     return list.tables[0].place;
@@ -517,7 +504,7 @@ static void a_table_that_is_left_out_here_is_behind_until_it_is_copied(void **st
     start();
     kit_row_one(&kit, 1, 1, 5000, 1);
     list_end(1, 5001, &none);
-    assert_int_equal(stored_list().count, 0);
+    assert_int_equal(model_behind().count, 0);
     kit_close(&kit);
     assert_int_equal(kit_open(&kit, 1), NW_OK);
     memset(kit.ordinals, 0, sizeof kit.ordinals);
@@ -527,7 +514,7 @@ static void a_table_that_is_left_out_here_is_behind_until_it_is_copied(void **st
     kit_row_one(&kit, 0, 2, 6000, 2);
     list_end(2, 6001, &none);
     assert_int_equal(model_count(0, 2), 0);
-    assert_int_equal(stored_list().tables[0].relation_oid, 100);
+    assert_int_equal(model_behind().tables[0].relation_oid, 100);
     assert_int_equal(stored_place().commit_lsn, 5001); /* where the sink was at its start */
 }
 
